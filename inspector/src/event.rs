@@ -1,0 +1,623 @@
+//! The words of the stream: what a loop says about itself.
+//!
+//! Every part speaks these types. The loop *emits* them through a recorder, the ring and the JSON trace *carry* them, the
+//! model *folds* them, and the screens, reports and exports *show* the model. Nothing else passes between the parts.
+//!
+//! # Ids
+//!
+//! Coroutines, loops, resources and threads are numbered from 1, each kind by itself, over the life of one recording (one
+//! thread that runs loops); a number is never reused. [`NameId`] and [`SiteId`] are interned: a [`Kind::Name`] or
+//! [`Kind::Site`] comes before the first event that uses one. 0 means "unknown" in all of them.
+//!
+//! # Time
+//!
+//! [`Event::at`] is in nanoseconds since the recording started, on the monotonic clock. `seq` orders, `at` informs: the
+//! clock is read once at the end of each step, so the events inside one step share the time it began at.
+//!
+//! # A life
+//!
+//! ```text
+//!                 ┌───────── Wake ◀──────────┐
+//!                 ▼                          │
+//! Spawn ──▶ ready ──StepBegin──▶ running ──Wait*, StepEnd──▶ waiting
+//!                                   │
+//!                                   └──End, StepEnd──▶ done | failed | cancelled | improper
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// Number of a coroutine.
+pub type CoroId = u64;
+/// Number of a loop.
+pub type LoopId = u32;
+/// Number of a resource: an event, a lock, a semaphore, a barrier.
+pub type ResId = u64;
+/// Number of a function run by `run_in_thread`.
+pub type ThreadId = u64;
+/// Number of an interned name.
+pub type NameId = u32;
+/// Number of an interned source place.
+pub type SiteId = u32;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the stream, counting every event ever emitted, from 0. A gap means loss.
+    pub seq: u64,
+    /// Nanoseconds since the recording started.
+    pub at: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// A name was interned.
+    Name {
+        /// Its number.
+        id: NameId,
+        /// The text: a Rust path such as `crawl::fetch`.
+        text: String,
+    },
+    /// A source place was interned.
+    Site {
+        /// Its number.
+        id: SiteId,
+        /// File, as the compiler was given it.
+        file: String,
+        /// Line, from 1.
+        line: u32,
+        /// Column, from 1; 0 where unknown.
+        column: u32,
+    },
+
+    /// A loop began to run.
+    LoopStart {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// The coroutine inside which it runs (nested, isolated), 0 for none.
+        parent: CoroId,
+        /// How it was started: `run`, `drive` or `isolate`.
+        mode: LoopMode,
+    },
+    /// A loop ended.
+    LoopEnd {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// How.
+        outcome: LoopOutcome,
+    },
+    /// Nothing is ready: the loop went to sleep.
+    Park {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// Its next timer, if it has one (nanoseconds, the stream's time).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<u64>,
+    },
+    /// The loop woke up.
+    Unpark {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+    },
+
+    /// A coroutine was scheduled for the first time; it is ready.
+    Spawn {
+        /// The coroutine.
+        coro: CoroId,
+        /// Its loop.
+        #[serde(rename = "loop")]
+        in_loop: LoopId,
+        /// The coroutine that scheduled it, 0 for the loop itself.
+        parent: CoroId,
+        /// Its name.
+        name: NameId,
+        /// Where `coro`, `spawn` or `gather` made it.
+        site: SiteId,
+    },
+    /// A coroutine has begun to wait on something: an edge of the graph. It may wait on several things at once, and goes on
+    /// running until its step ends.
+    Wait {
+        /// Who waits.
+        coro: CoroId,
+        /// On what.
+        on: Target,
+        /// At which `.await`.
+        site: SiteId,
+    },
+    /// An edge went away without a wake: a handle was dropped, a select took another branch.
+    Clear {
+        /// Who waited.
+        coro: CoroId,
+        /// On what.
+        on: Target,
+    },
+    /// A coroutine became ready. Its edges go when its next step begins, all but those it has on coroutines that have not
+    /// ended (`gather`).
+    Wake {
+        /// Who was woken.
+        coro: CoroId,
+        /// By whom.
+        by: Waker,
+    },
+    /// The loop began to run a coroutine.
+    StepBegin {
+        /// The coroutine.
+        coro: CoroId,
+    },
+    /// The coroutine gave control back.
+    StepEnd {
+        /// The coroutine.
+        coro: CoroId,
+    },
+    /// A coroutine ended; every edge on it and from it is gone.
+    End {
+        /// The coroutine.
+        coro: CoroId,
+        /// How.
+        outcome: Outcome,
+    },
+
+    /// A resource was made.
+    ResNew {
+        /// The resource.
+        res: ResId,
+        /// What it is.
+        what: ResKind,
+        /// Permits of a semaphore (1 for a lock), parties of a barrier, 0 for an event.
+        size: u64,
+        /// Where it was made.
+        site: SiteId,
+    },
+    /// A coroutine holds a lock, or one more permit of a semaphore.
+    Hold {
+        /// The resource.
+        res: ResId,
+        /// The holder, 0 if it is none of the loop's coroutines.
+        coro: CoroId,
+        /// Where it was acquired.
+        site: SiteId,
+    },
+    /// A holder gave back.
+    Release {
+        /// The resource.
+        res: ResId,
+        /// The coroutine recorded by the matching [`Kind::Hold`].
+        coro: CoroId,
+    },
+    /// An event was set or cleared.
+    Set {
+        /// The resource.
+        res: ResId,
+        /// Its flag now.
+        set: bool,
+    },
+    /// The last handle of a resource went.
+    ResDrop {
+        /// The resource.
+        res: ResId,
+    },
+
+    /// A function was handed to a thread.
+    ThreadQueue {
+        /// Its number.
+        thread: ThreadId,
+        /// The coroutine that stands for it: whoever awaits the thread waits on that coroutine, which waits on the thread.
+        coro: CoroId,
+        /// The function.
+        name: NameId,
+        /// Where `run_in_thread` was called.
+        site: SiteId,
+    },
+    /// The thread has begun to run it.
+    ThreadStart {
+        /// Its number.
+        thread: ThreadId,
+    },
+    /// It returned.
+    ThreadEnd {
+        /// Its number.
+        thread: ThreadId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// It was asked to stop.
+    ThreadCancel {
+        /// Its number.
+        thread: ThreadId,
+    },
+    /// It saw that it was asked to stop.
+    ThreadNotice {
+        /// Its number.
+        thread: ThreadId,
+    },
+
+    /// A loop began to cancel everything.
+    CancelBegin {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// The coroutine that failed, 0 if it was none (`Handle::cancel`, Ctrl-C, a cycle, a dropped loop).
+        origin: CoroId,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// A coroutine is told: it is polled once, and its await points answer `CancelledError`.
+    CancelDeliver {
+        /// The coroutine.
+        coro: CoroId,
+    },
+
+    /// What everybody was at when the loop crashed: one event per coroutine, before any cancellation is delivered; or when the
+    /// live view asked.
+    Frames {
+        /// The coroutine.
+        coro: CoroId,
+        /// Its await stack.
+        stack: Stack,
+    },
+    /// How a loop crashed.
+    Crash {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// Everyone who failed, was cancelled or did not stop properly; the original error first.
+        failures: Vec<Failure>,
+    },
+
+    /// A log event, or a span's field (`tracing`).
+    Log {
+        /// The coroutine it happened in, 0 for none.
+        coro: CoroId,
+        /// `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE`; `FIELD` for a field of the coroutine itself.
+        level: String,
+        /// Where it comes from: a module path, or the field's span.
+        target: String,
+        /// The text.
+        message: String,
+        /// Structured fields, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<(String, String)>,
+    },
+    /// Output of the program, as captured under the live view.
+    Output {
+        /// 1 for stdout, 2 for stderr.
+        stream: u8,
+        /// The bytes, as text.
+        text: String,
+    },
+    /// tinyio itself has something to say: a warning, never an error of the program.
+    Diag {
+        /// The coroutine it is about, 0 for none.
+        coro: CoroId,
+        /// One sentence.
+        text: String,
+    },
+
+    /// Events are missing here.
+    Lost {
+        /// How many.
+        events: u64,
+        /// Why: `lapped` (this reader was too slow), `dropped` (the recorder could not keep up), `cut` (the file ends early).
+        why: String,
+    },
+    /// A key frame begins: the state of everything follows up to the matching [`Kind::CheckpointEnd`]. A reader that knows
+    /// nothing, or has lost events, forgets what it had and starts here.
+    Checkpoint {
+        /// How many coroutines follow.
+        coros: u64,
+        /// How many were left out, because the ring is too small for all.
+        left_out: u64,
+    },
+    /// One live loop, in a checkpoint.
+    LoopState {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// See [`Kind::LoopStart`].
+        parent: CoroId,
+        /// See [`Kind::LoopStart`].
+        mode: LoopMode,
+        /// When it started.
+        since: u64,
+    },
+    /// One live coroutine, in a checkpoint. Its edges follow as [`Kind::Wait`], resources and holders as [`Kind::ResNew`] and
+    /// [`Kind::Hold`], threads as [`Kind::ThreadQueue`] and [`Kind::ThreadStart`].
+    CoroState {
+        /// The coroutine.
+        coro: CoroId,
+        /// Its loop.
+        #[serde(rename = "loop")]
+        in_loop: LoopId,
+        /// Who scheduled it.
+        parent: CoroId,
+        /// Its name.
+        name: NameId,
+        /// Where it was made.
+        site: SiteId,
+        /// Its state.
+        state: State,
+        /// Since when it is in it.
+        since: u64,
+    },
+    /// The key frame is complete.
+    CheckpointEnd {},
+
+    /// The recording ended in good order.
+    TraceEnd {},
+    /// A kind this version does not know; skipped, never an error.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a coroutine waits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Another coroutine.
+    Coro(CoroId),
+    /// An event, lock, semaphore or barrier.
+    Res(ResId),
+    /// A function on a thread.
+    Thread(ThreadId),
+    /// A timer, due at this time of the stream.
+    Timer(u64),
+    /// A loop nested in this coroutine (`isolate`).
+    Loop(LoopId),
+    /// Only its turn: `yield_now`.
+    Turn,
+    /// A future tinyio knows nothing about.
+    External,
+}
+
+/// Who woke a coroutine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waker {
+    /// A coroutine: it ended, or it woke the other from its own step.
+    Coro(CoroId),
+    /// An event, lock, semaphore or barrier.
+    Res(ResId),
+    /// A function on a thread ended.
+    Thread(ThreadId),
+    /// Its timer.
+    Timer,
+    /// Itself: `yield_now`, or a future that woke itself.
+    Own,
+    /// The loop, to deliver a cancellation.
+    Cancel,
+    /// Another thread, or a waker tinyio cannot trace.
+    External,
+}
+
+/// State of a live coroutine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// In the queue.
+    Ready,
+    /// Being polled.
+    Running,
+    /// Waiting.
+    Waiting,
+}
+
+/// How a coroutine or thread ended. The words are those of `tinyio::FailureKind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With a value.
+    Ok,
+    /// With an error.
+    Error,
+    /// It panicked.
+    Panic,
+    /// It answered its cancellation properly, or was dropped in a foreign future.
+    Cancelled,
+    /// It did not answer its cancellation properly.
+    Improper,
+    /// It was scheduled and never ran.
+    NeverStarted,
+}
+
+/// How a loop was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopMode {
+    /// `Loop::run`
+    Run,
+    /// `Loop::drive`
+    Drive,
+    /// `isolate`
+    Isolate,
+}
+
+/// How a loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopOutcome {
+    /// All coroutines are done.
+    Ok,
+    /// With a crash.
+    Crashed,
+    /// It was dropped before it finished.
+    Dropped,
+}
+
+/// What a resource is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResKind {
+    /// `Event`
+    Event,
+    /// `Lock`
+    Lock,
+    /// `Semaphore`
+    Semaphore,
+    /// `Barrier`
+    Barrier,
+}
+
+/// One member of a crash: a coroutine or a thread.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// How it failed.
+    pub kind: Outcome,
+    /// The coroutine (the one that stands for it, if it is a thread), 0 if none.
+    pub coro: CoroId,
+    /// The thread, 0 if it is none.
+    pub thread: ThreadId,
+    /// Its name.
+    pub name: String,
+    /// The error, the panic's message, or what it answered; one line or more.
+    pub message: String,
+    /// The error's type, where it is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error_type: String,
+    /// The error's sources, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// Root first: who awaited whom, down to where it happened.
+    pub trace: Vec<TraceSite>,
+    /// What it was at: as of the moment before anything was cancelled; of the failing one, as of the error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Stack>,
+    /// Native frames of the failing step, innermost first, the runtime's own left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtrace: Vec<TraceSite>,
+}
+
+/// One line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceSite {
+    /// The coroutine, 0 if none.
+    #[serde(default)]
+    pub coro: CoroId,
+    /// Function or coroutine.
+    pub name: String,
+    /// File.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1; 0 where unknown.
+    pub column: u32,
+}
+
+/// Where a coroutine stands, and with which values: its await stack.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    /// Root first.
+    pub frames: Vec<Frame>,
+    /// One sentence when something is missing, and what brings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+    /// The coroutine was in the middle of a step: the place is that of its last suspension.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mid_step: bool,
+}
+
+/// One level of an await stack.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The function, as a Rust path: `crawl::fetch`, `async block 0 in crawl::main`.
+    pub function: String,
+    /// File, absolute where it could be found out; empty where unknown.
+    #[serde(default)]
+    pub file: String,
+    /// Line of the `.await`; 0 where unknown.
+    #[serde(default)]
+    pub line: u32,
+    /// Column, 0 where unknown (debug info does not hold it).
+    #[serde(default)]
+    pub column: u32,
+    /// Source around the line, with line numbers, so that the trace can be read without the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<(u32, String)>,
+    /// Locals, in order of declaration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locals: Vec<Local>,
+    /// Futures awaited side by side (`join!`, `select!`): each a stack of its own. Where this is not empty, it is the last frame.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<Branch>,
+    /// The frame is plumbing (of std, of tinyio, of a combinator), hidden until asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+    /// Something to say about the frame, such as "not started".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// One of several futures awaited side by side.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Branch {
+    /// Its variable, such as `_fut0`, or its index.
+    pub name: String,
+    /// Root first.
+    pub frames: Vec<Frame>,
+}
+
+/// A local variable of a suspended function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Local {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+    /// What has to be known before it is believed; empty when it is simply true: `moved`, `may be moved`, `shadowed, oldest
+    /// binding shown`, `mid-step`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mark: String,
+}
+
+/// A value, as text and as a tree.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    /// One line, as `{:?}` prints it, bounded; `…` where it was cut.
+    pub text: String,
+    /// Its type, as a Rust path.
+    #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
+    pub type_name: String,
+    /// Fields, elements, entries: what can be unfolded and asked for by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<(String, Value)>,
+    /// The coroutine this value is a handle of, 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub coro: CoroId,
+}
+
+fn is_zero(id: &CoroId) -> bool {
+    *id == 0
+}
+
+/// First line of a trace file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Always `tinyio`.
+    pub trace: String,
+    /// Version of the format: [`VERSION`].
+    pub version: u32,
+    /// The program's name.
+    pub program: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Wall clock at `at == 0`, in nanoseconds since 1970 (UTC).
+    pub started: u64,
+    /// Working directory at the start: places are relative to it or to where the crate was built.
+    #[serde(default)]
+    pub directory: String,
+    /// The thread that runs the loops.
+    #[serde(default)]
+    pub thread: String,
+}
+
+/// Version of the trace format. It changes when a reader of an older version would misunderstand a newer file; new kinds and
+/// new fields do not change it.
+pub const VERSION: u32 = 1;

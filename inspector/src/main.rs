@@ -1,0 +1,2 @@
+//! The `tinyio-inspector` program.
+fn main() {}

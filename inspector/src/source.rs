@@ -1,0 +1,32 @@
+//! Where events come from: a living ring, a dead one, a JSON trace. All the same to whoever folds them.
+
+use std::io;
+
+use crate::event::{Event, Header};
+
+/// A stream of events that can be read without blocking.
+pub trait Source: Send {
+    /// Who was recorded.
+    fn header(&self) -> &Header;
+
+    /// Hands at most `limit` events to `sink`, in order, without waiting for more.
+    ///
+    /// # Errors
+    ///
+    /// When the stream cannot be read, or is not what it should be; the message names the file, the line or the position,
+    /// and what was expected there.
+    fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> io::Result<Progress>;
+}
+
+/// What there is after a [`Source::read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More is there already.
+    More,
+    /// Nothing more now; the program lives.
+    Idle,
+    /// The stream is complete: its last event has been read.
+    Ended,
+    /// The program is gone (killed) or the file was cut; what there is has been read.
+    Died,
+}
