@@ -1,0 +1,386 @@
+//! Cancelling everybody: read [`Core::cancel_all`].
+//!
+//! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error as StdError;
+use std::panic::Location;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, Once, PoisonError};
+use std::task::Context;
+use std::time::Duration;
+
+use crate::core::{Cancel, Core, Stop, warn};
+use crate::crash::{Crash, Failure, FailureKind, Group, Interrupted, Panic, Site};
+use crate::error::{Cancellation, Located, Reason, cancellation};
+use crate::name;
+use crate::record::Moment;
+use crate::task::{self, BoxError, Header, Payload, Running, Step, Word, flag};
+
+/// A thread that has not noticed its cancellation by then is named in a warning.
+const THREAD_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A place in the program text.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    file: &'static str,
+    line: u32,
+    column: u32,
+}
+
+impl From<&'static Location<'static>> for Place {
+    fn from(at: &'static Location<'static>) -> Place {
+        Place { file: at.file(), line: at.line(), column: at.column() }
+    }
+}
+
+/// Who waited for whom before anything was cancelled: afterwards the edges are gone.
+struct Snapshot(Vec<Option<Stood>>);
+
+struct Stood {
+    word: Word,
+    /// Who waits for it, if exactly one does.
+    waiter: Word,
+    name: &'static str,
+    place: &'static Location<'static>,
+}
+
+impl Core {
+    /// Tells everyone, waits for the threads, and makes the crash.
+    ///
+    /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled; each await point
+    ///    of tinyio answers `CancelledError`.
+    /// 2. Who is still pending and was not answered sits in a future that tinyio does not know: dropping it is a proper answer.
+    /// 3. Threads were asked in 1; they are waited for.
+    /// 4. Cleanup code may have scheduled more: again, until nobody is left.
+    pub(crate) fn cancel_all(&self) -> Crash {
+        let original = self.failure.take().expect("only a failure cancels");
+        self.with_failed(&original, |task| self.rec.end(task, Some(original.kind)));
+        self.rec.cancel_begin(self, &original);
+        let snapshot = Snapshot::take(self);
+        let mut failures = vec![original];
+        self.clear_queue();
+        loop {
+            self.cancel.set(Cancel { reason: Some(Reason::Crash), ..Cancel::default() });
+            self.wake_foreign();
+            let mut tasks = Vec::new();
+            self.each_task(|task| tasks.push((task.id(), task.word())));
+            if tasks.is_empty() {
+                break;
+            }
+            tasks.sort_unstable_by_key(|(id, _)| *id);
+            for (_, word) in &tasks {
+                self.deliver(*word, &snapshot, &mut failures);
+            }
+            self.join_threads(&snapshot, &mut failures);
+        }
+        self.cancel.set(Cancel::default());
+        self.abandon();
+        failures[1..].sort_by_key(|failure| failure.id);
+        let report = self.rec.crash(self, &mut failures);
+        let group = self.group.get();
+        let mut first = true;
+        failures.retain(|failure| {
+            std::mem::take(&mut first)
+                || match group {
+                    Group::Always => true,
+                    Group::Never => false,
+                    Group::Auto => matches!(failure.kind, FailureKind::Error | FailureKind::Panic),
+                }
+        });
+        Crash::new(failures, report)
+    }
+
+    /// Calls `f` with the coroutine that failed, if it is one of this loop's.
+    fn with_failed(&self, failure: &Failure, f: impl Fn(&Header)) {
+        self.each_task(|task| {
+            if task.id() == failure.id {
+                f(task);
+            }
+        });
+    }
+
+    /// Tells one coroutine, once, and judges its answer. A thread that goes on is left where it is.
+    fn deliver(&self, word: Word, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
+        let Some(mut task) = self.with_task(word, |task| task.run()).flatten() else { return };
+        if !task.is_alive() {
+            return self.leave(&task); // The one that failed.
+        }
+        if !task.has(flag::STARTED) {
+            let failure = snapshot.failure(&task, FailureKind::NeverStarted, "had not started", None);
+            return self.dismiss(task, failure, snapshot, failures);
+        }
+        if !task.has(flag::TOLD) {
+            task.set(flag::TOLD);
+            self.rec.cancel_deliver(&task);
+        }
+        let told = Cancel { reason: Some(Reason::Crash), ..Cancel::default() };
+        self.cancel.set(told);
+        self.rec.step_begin(&task);
+        let waker = task::lend(word);
+        let step = self.spot.occupy(&mut task, |task| task.poll(&mut Context::from_waker(&waker)));
+        self.rec.step_end(&task);
+        let Cancel { answered, again, again_at, .. } = self.cancel.replace(told);
+        let fail = |kind, answer: &str, error| Some(snapshot.failure(&task, kind, answer, error));
+        let failure = match step {
+            Step::Pending if task.has(flag::THREAD) => return,
+            Step::Pending if !answered => fail(FailureKind::Cancelled, "cancelled", None),
+            Step::Pending => fail(FailureKind::Improper, &went_on(again_at.unwrap_or(task.place())), None),
+            // It was about to end, and came by no await point.
+            Step::Done if !answered => None,
+            Step::Done => {
+                let value = task.describe_output().unwrap_or_default();
+                fail(FailureKind::Improper, &format!("answered Ok({value})"), None)
+            }
+            Step::Failed(error) => match cancellation(&*error) {
+                Some(_) if again > 0 => fail(FailureKind::Improper, &went_on(again_at.unwrap_or(task.place())), Some(error)),
+                Some(Cancellation::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(error)),
+                Some(_) => fail(FailureKind::Cancelled, "", Some(error)),
+                None => fail(FailureKind::Error, "", Some(error)),
+            },
+            Step::Panicked(payload) => Some(snapshot.panic(&task, payload)),
+        };
+        match failure {
+            Some(failure) => self.dismiss(task, failure, snapshot, failures),
+            None => self.end(&task, None),
+        }
+    }
+
+    /// Notes how a coroutine ended and drops what is left of it.
+    fn dismiss(&self, mut task: Running, failure: Failure, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
+        let kind = failure.kind;
+        if kind == FailureKind::Improper && self.group.get() != Group::Always {
+            let place = failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
+            warn(&format!("{}{place} did not respond properly to its cancellation: {}", failure.name, failure.message()));
+        }
+        failures.push(failure);
+        if let Err(payload) = task.discard() {
+            failures.push(snapshot.panic(&task, payload));
+        }
+        self.end(&task, Some(kind));
+    }
+
+    /// Waits until no thread works for this loop any more.
+    fn join_threads(&self, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
+        let mut warn_at = Some(self.deadline(THREAD_PATIENCE));
+        loop {
+            let mut threads = Vec::new();
+            self.each_task(|task| {
+                if task.has(flag::THREAD) && task.has(flag::TOLD) {
+                    threads.push((task.id(), task.word(), name::path(task.type_name()), task.place()));
+                }
+            });
+            if threads.is_empty() {
+                return;
+            }
+            self.park(warn_at);
+            self.read_inbox();
+            if warn_at.is_some_and(|at| self.now() >= at) {
+                warn_at = None;
+                for (_, _, name, place) in &threads {
+                    warn(&format!(
+                        "waiting for the thread that runs {name} ({}:{}): it was asked to stop a second ago and has not called \
+                         `tinyio::thread::check_cancelled` since",
+                        place.file(),
+                        place.line()
+                    ));
+                }
+            }
+            threads.sort_unstable_by_key(|(id, ..)| *id);
+            for (_, word, ..) in threads {
+                self.deliver(word, snapshot, failures);
+            }
+        }
+    }
+
+    /// Root first: who waits for `task`, as long as exactly one does.
+    fn trace(&self, task: &Header, place: Place) -> Vec<Site> {
+        let mut trace = vec![site(task.type_name(), place)];
+        let mut next = self.only_waiter(task);
+        // A cycle has no root; no chain is longer than there are coroutines.
+        for _ in 0..self.live() {
+            let up = self.with_task(next, |waiter| (site(waiter.type_name(), waiter.place()), self.only_waiter(waiter)));
+            let Some((site, waiter)) = up else { break };
+            trace.push(site);
+            next = waiter;
+        }
+        finish(trace)
+    }
+
+    /// The coroutine that waits for `task`, if exactly one does.
+    pub(crate) fn only_waiter(&self, task: &Header) -> Word {
+        let mut only = Word::NONE;
+        for word in task.waiters() {
+            let owner = if word.tag() == self.tag() { self.owner(word) } else { Word::NONE };
+            if owner.is_none() || (!only.is_none() && only != owner) {
+                return Word::NONE;
+            }
+            only = owner;
+        }
+        only
+    }
+}
+
+fn went_on(place: &Location<'_>) -> String {
+    format!("awaited again at {}:{}:{}", place.file(), place.line(), place.column())
+}
+
+fn site(type_name: &'static str, place: impl Into<Place>) -> Site {
+    let Place { file, line, column } = place.into();
+    Site { name: name::path(type_name).to_owned(), file, line, column }
+}
+
+/// Turns a trace root first, and leaves out the coroutine that only stands for a handle given to `run`.
+fn finish(mut trace: Vec<Site>) -> Vec<Site> {
+    trace.reverse();
+    if trace.len() > 1 && trace[0].name.starts_with("tinyio::coro::Coro<") {
+        trace.remove(0);
+    }
+    trace
+}
+
+impl Snapshot {
+    fn take(core: &Core) -> Snapshot {
+        let mut stood = Vec::with_capacity(core.live());
+        core.each_task(|task| {
+            let slot = task.word().slot() as usize;
+            if stood.len() <= slot {
+                stood.resize_with(slot + 1, || None);
+            }
+            stood[slot] =
+                Some(Stood { word: task.word(), waiter: core.only_waiter(task), name: task.type_name(), place: task.place() });
+        });
+        Snapshot(stood)
+    }
+
+    fn get(&self, word: Word) -> Option<&Stood> {
+        self.0.get(word.slot() as usize)?.as_ref().filter(|stood| stood.word == word)
+    }
+
+    fn trace(&self, task: &Header, place: Option<Place>) -> Vec<Site> {
+        let Some(mut stood) = self.get(task.word()) else {
+            return finish(vec![site(task.type_name(), place.unwrap_or(task.place().into()))]);
+        };
+        let mut trace = vec![site(stood.name, place.unwrap_or(stood.place.into()))];
+        while let Some(waiter) = self.get(stood.waiter)
+            && trace.len() <= self.0.len()
+        {
+            trace.push(site(waiter.name, waiter.place));
+            stood = waiter;
+        }
+        finish(trace)
+    }
+
+    fn failure(&self, task: &Header, kind: FailureKind, answer: &str, error: Option<BoxError>) -> Failure {
+        let place = match kind {
+            FailureKind::Error => error.as_deref().and_then(located).map(|located| located.site.into()),
+            _ => None,
+        };
+        Failure::new(task, kind, answer, error, self.trace(task, place))
+    }
+
+    fn panic(&self, task: &Header, payload: Payload) -> Failure {
+        let place = PANIC.take();
+        let panic = Panic::new(payload);
+        Failure::new(task, FailureKind::Panic, "", Some(panic.into()), self.trace(task, place))
+    }
+}
+
+fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a Located> {
+    error.downcast_ref::<Located>()
+}
+
+impl Failure {
+    fn new(task: &Header, kind: FailureKind, answer: &str, mut error: Option<BoxError>, trace: Vec<Site>) -> Failure {
+        let located = error.as_deref_mut().and_then(|error| error.downcast_mut::<Located>());
+        let moment = match (kind, located) {
+            (FailureKind::Panic, _) => MOMENT.take(),
+            (_, Some(located)) => std::mem::take(&mut located.moment),
+            _ => Moment::default(),
+        };
+        let name = name::path(task.type_name()).to_owned();
+        Failure { kind, name, answer: answer.to_owned(), error, trace, id: task.id(), moment }
+    }
+
+    /// A coroutine returned this error.
+    pub(crate) fn of_error(core: &Core, task: &Header, error: BoxError) -> Failure {
+        let place = located(&*error).map_or(task.place(), |located| located.site).into();
+        let trace = core.trace(task, place);
+        Failure::new(task, FailureKind::Error, "", Some(error), trace)
+    }
+
+    /// A coroutine panicked.
+    pub(crate) fn of_panic(core: &Core, task: &Header, payload: Payload) -> Failure {
+        let trace = core.trace(task, PANIC.take().unwrap_or(task.place().into()));
+        Failure::new(task, FailureKind::Panic, "", Some(Panic::new(payload).into()), trace)
+    }
+
+    /// The loop is stopped from outside.
+    pub(crate) fn of_stop(stop: Stop) -> Failure {
+        let Stop::Interrupted = stop;
+        Failure::of_loop(Interrupted.into(), Vec::new())
+    }
+
+    /// The loop itself cannot go on.
+    pub(crate) fn of_loop(error: BoxError, trace: Vec<Site>) -> Failure {
+        let (name, answer, moment) = ("the loop".to_owned(), String::new(), Moment::default());
+        Failure { kind: FailureKind::Error, name, answer, error: Some(error), trace, id: 0, moment }
+    }
+}
+
+impl Panic {
+    fn new(payload: Payload) -> Panic {
+        let message = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => (*text).to_owned(),
+            (_, Some(text)) => text.clone(),
+            _ => "(a payload that is no text)".to_owned(),
+        };
+        Panic { message, payload: std::sync::Mutex::new(Some(payload)) }
+    }
+}
+
+thread_local! {
+    /// Where this thread last panicked, and what its coroutine was at: a payload does not say.
+    static PANIC: Cell<Option<Place>> = const { Cell::new(None) };
+    static MOMENT: RefCell<Moment> = RefCell::default();
+}
+
+/// Has the process remember where threads panic. The hook that was there is called as before.
+pub(crate) fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let place = info.location().map(|at| Place { file: keep(at.file()), line: at.line(), column: at.column() });
+            let _ = PANIC.try_with(|last| last.set(place));
+            let moment = crate::record::moment();
+            let _ = MOMENT.try_with(|last| last.replace(moment));
+            hook(info);
+        }));
+    });
+}
+
+/// The hook is lent its place for the time of the call. There are only as many files as the program was built from, so each
+/// name is kept once.
+fn keep(file: &str) -> &'static str {
+    static FILES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    match files.get(file) {
+        Some(kept) => kept,
+        None => {
+            let kept: &'static str = Box::leak(file.into());
+            files.insert(kept);
+            kept
+        }
+    }
+}
+
+/// Where this thread last panicked, told once.
+pub(crate) fn take_panic_place() -> Option<Place> {
+    PANIC.take()
+}
+
+/// The panic that is about to be resumed on this thread happened there, on another.
+pub(crate) fn set_panic_place(place: Option<Place>) {
+    PANIC.set(place);
+}

@@ -1,0 +1,3 @@
+//! The behaviours of `CONFORMANCE`, one test per row, named after it.
+
+mod coroutines;
