@@ -1,4 +1,12 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
+pub mod clock;
 pub mod event;
+mod fit;
+mod live;
+mod map;
+mod names;
+mod record;
+pub mod recorder;
+pub mod ring;
 pub mod source;
