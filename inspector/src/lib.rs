@@ -1,4 +1,5 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
 pub mod event;
+pub mod frames;
 pub mod source;
