@@ -5,9 +5,9 @@
 //! its structure: every coroutine found inside is awaited by it.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::rc::Rc;
 
+use super::alive::{Alive, Glue, Life};
 use super::names;
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
@@ -22,12 +22,22 @@ struct Found {
     address: u64,
 }
 
+/// Who knows what is alive.
+#[derive(Clone, Copy)]
+enum Oracle {
+    NotNeeded,
+    Asked,
+    Silent,
+}
+
 /// Walks one stack.
 pub(super) struct Walk<'w, 'l> {
     pub look: &'w mut Look<'l>,
     pub sources: &'w mut Sources,
     /// Frames that may still be added, those of branches counted.
     pub frames: usize,
+    /// Which locals were moved.
+    pub alive: Alive,
     /// The coroutine is running: what is read is of its last suspension.
     pub mid_step: bool,
 }
@@ -129,7 +139,14 @@ impl Walk<'_, '_> {
         let arguments = first.map(|first| self.look.types.get(first.ty));
         let arguments = arguments.as_deref().map(Type::members).unwrap_or_default();
         if self.look.limits.values {
-            frame.locals = self.locals(ty, variant.members(), arguments, place);
+            // Before the first step nothing was moved; in the middle of one, what was is not in the state.
+            let oracle = match state.name.as_str() {
+                "0" => Oracle::NotNeeded,
+                _ if self.mid_step => Oracle::Silent,
+                _ if self.alive.ask(self.look, ty, address, bytes.len() as u64) => Oracle::Asked,
+                _ => Oracle::Silent,
+            };
+            frame.locals = self.locals(oracle, variant.members(), arguments, place);
         }
         let awaited = variant.members().iter().find(|member| member.name == "__awaitee");
         (frame, awaited.map(|awaited| (awaited.ty, address + state.offset + awaited.offset)))
@@ -141,7 +158,7 @@ impl Walk<'_, '_> {
         variants.iter().find(|variant| variant.member.name == "0").map(|variant| variant.member.clone())
     }
 
-    fn locals(&mut self, _ty: TypeRef, members: &[Member], arguments: &[Member], place: Place<'_>) -> Vec<Local> {
+    fn locals(&mut self, oracle: Oracle, members: &[Member], arguments: &[Member], place: Place<'_>) -> Vec<Local> {
         let mut locals: Vec<Local> = Vec::new();
         let mut shown = HashSet::new();
         for member in members {
@@ -156,10 +173,30 @@ impl Walk<'_, '_> {
             }
             let name = readable(&member.name);
             let size = self.look.types.size(member.ty).unwrap_or(0);
+            let address = place.address.wrapping_add(member.offset);
+            let mut gone = HashSet::new();
+            let life = match oracle {
+                Oracle::NotNeeded => Life::Alive,
+                Oracle::Asked => self.alive.local(self.look, member.ty, address, &mut gone),
+                Oracle::Silent if self.look.types.glue(member.ty) == Glue::No => Life::Alive,
+                Oracle::Silent => Life::Unknown,
+            };
+            // Moved as a whole, whatever the reason: one word for it.
+            let moved = life == Life::Moved || gone.contains(&(address, member.ty));
+            if moved {
+                marks.push("moved");
+            } else if !gone.is_empty() {
+                marks.push("moved in part");
+            } else if life == Life::Unknown && !self.mid_step {
+                marks.push("may be moved");
+            }
+            self.look.moved = gone;
             let value = match place.part(member.offset, size) {
+                _ if moved => Value { text: "<moved>".into(), type_name: self.look.name(member.ty), ..Value::default() },
                 Some(part) => self.look.named(&name, member.ty, part, 0),
                 None => Value { text: "<reaches beyond its frame>".into(), ..Value::default() },
             };
+            self.look.moved.clear();
             if self.mid_step {
                 marks.push("mid-step");
             }
@@ -188,7 +225,7 @@ impl Walk<'_, '_> {
 
     /// All coroutines inside a value. How many there are; only as many as are shown are kept.
     fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> usize {
-        let mut search = Search { left: 10_000, all: 0, limit: self.look.limits.branches, seen: HashSet::new(), found };
+        let mut search = Search { alive: &mut self.alive, left: 10_000, all: 0, limit: self.look.limits.branches, seen: HashSet::new(), found };
         search.visit(self.look, "", ty, address, 0);
         search.all
     }
@@ -210,6 +247,7 @@ fn is_wrapper(known: &Type) -> bool {
 
 /// A search for coroutines through a value that is none.
 struct Search<'f> {
+    alive: &'f mut Alive,
     /// Values that may still be looked at.
     left: usize,
     all: usize,
@@ -266,6 +304,8 @@ impl Search<'_> {
             let at = |member: &Member| look.types.memory.word(address.wrapping_add(member.offset));
             let (Some(to), Some(vtable)) = (at(&members[0]), at(&members[1])) else { return };
             if let Some(concrete) = look.types.of_vtable(vtable) {
+                // The first entry of a vtable is the drop glue.
+                self.alive.dropped_by(to, look.types.memory.word(vtable).unwrap_or(0));
                 self.visit(look, name, concrete, to, depth + 1);
             }
             return;
@@ -283,17 +323,12 @@ impl Search<'_> {
             // Owned by others too, or holding no future that is awaited here.
             "alloc::rc::Rc" | "alloc::sync::Arc" | "core::task::wake::Waker" | "alloc::string::String" => {}
             "alloc::vec::Vec" => {
-                let word = |look: &mut Look<'_>, ty, path: &str| {
-                    let (_, offset) = look.find(ty, path)?;
-                    look.types.memory.word(address.wrapping_add(offset))
-                };
                 let Some(buffer) = known.member("buf").map(|buffer| (buffer.ty, buffer.offset)) else { return };
                 let pointer = look.find(buffer.0, "inner.ptr").and_then(|(_, offset)| {
                     look.types.memory.word(address.wrapping_add(buffer.1).wrapping_add(offset))
                 });
                 let length = known.member("len").map(|len| len.offset);
                 let length = length.and_then(|offset| look.types.memory.word(address.wrapping_add(offset)));
-                let _ = word;
                 if let (Some(pointer), Some(length), Some(element)) = (pointer, length, known.param("T")) {
                     self.elements(look, element, pointer, length, depth);
                 }
@@ -373,9 +408,4 @@ fn thin_pointer(look: &mut Look<'_>, ty: TypeRef, offset: u64) -> Option<(TypeRe
 /// Whether a pointer of this name leads to a future that is polled through it.
 fn follows(name: &str) -> bool {
     name.starts_with("&mut ") || name.starts_with("alloc::boxed::Box<")
-}
-
-/// Whether a path is one of a file that comes with the compiler.
-pub(super) fn of_std(path: &Path) -> bool {
-    path.starts_with("/rustc/")
 }

@@ -9,22 +9,27 @@
 //! missing is said in [`Stack::missing`], with what brings it. Memory is read through the system, so that a wild pointer is an
 //! error and never a fault, and nothing in here is `unsafe`.
 
+mod alive;
 mod coroutine;
 mod image;
 mod limits;
 mod memory;
 mod names;
+#[cfg(target_arch = "x86_64")]
+mod oracle;
 mod source;
 mod types;
 mod units;
 mod values;
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 pub use limits::Limits;
 pub use values::CoroAt;
 
 use crate::event::Stack;
+use alive::Alive;
 use coroutine::Walk;
 use memory::Memory;
 use source::Sources;
@@ -154,9 +159,12 @@ impl Frames {
             left: self.limits.total,
             coro_at,
             trail: Vec::new(),
+            moved: HashSet::new(),
         };
         let frames = self.limits.frames;
-        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, mid_step };
+        let mut alive = Alive::default();
+        alive.dropped_by(address as u64, ty.drop as u64);
+        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step };
         let frames = walk.walk(root, address as u64);
         Stack { frames, missing: None, mid_step }
     }

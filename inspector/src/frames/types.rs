@@ -1,12 +1,14 @@
 //! Types, as debug info describes them, each parsed once.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode};
 
-use super::image::{Dwarf, Image, Images, Slice};
+use super::alive::Glue;
+use super::image::{Dwarf, Images, Slice};
 use super::memory::Memory;
 use super::names;
 use super::units::{self, Unit, Units};
@@ -50,8 +52,6 @@ pub(super) enum Shape {
     Enum {
         tag: Option<Member>,
         variants: Vec<Variant>,
-        /// Members outside the variants.
-        common: Vec<Member>,
     },
     /// An enum without values.
     CLike(Vec<(u128, String)>),
@@ -127,6 +127,11 @@ pub(super) struct Types {
     vtables: HashMap<u64, Option<TypeRef>>,
     /// Types named by type parameters of functions, by address in memory.
     functions: HashMap<u64, Option<TypeRef>>,
+    /// Code of functions, by address in memory.
+    bodies: HashMap<u64, Option<Range<u64>>>,
+    /// Types dropped by instances of `drop_in_place`, by address in memory.
+    drops: HashMap<u64, Option<TypeRef>>,
+    glue: HashMap<TypeRef, Glue>,
 }
 
 impl Types {
@@ -140,6 +145,9 @@ impl Types {
             files: HashMap::new(),
             vtables: HashMap::new(),
             functions: HashMap::new(),
+            bodies: HashMap::new(),
+            drops: HashMap::new(),
+            glue: HashMap::new(),
         }
     }
 
@@ -167,10 +175,95 @@ impl Types {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         let (dwarf, units) = self.units(image);
         let unit = units.with_code(&dwarf, file_address)?;
-        let offset = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
+        let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
         let opened = units.open(&dwarf, unit).ok()?;
-        let target = type_parameter(&dwarf, &opened, offset)?;
+        let target = type_parameter(&opened, function.entry)?;
         Some(TypeRef { image, offset: target })
+    }
+
+    /// The code of the function that begins at an address.
+    pub fn function_body(&mut self, address: u64) -> Option<Range<u64>> {
+        if let Some(known) = self.bodies.get(&address) {
+            return known.clone();
+        }
+        let image = self.images.find(&self.memory, address).ok()?;
+        let file_address = address.wrapping_sub(self.images.get(image).bias);
+        let (dwarf, units) = self.units(image);
+        let length = units.with_code(&dwarf, file_address).and_then(|unit| {
+            let function = units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
+            (function.length > 0).then_some(function.length)
+        });
+        let body = length.and_then(|length| Some(address..address.checked_add(length)?));
+        self.bodies.insert(address, body.clone());
+        body
+    }
+
+    /// The type dropped by the function at an address, if it is an instance of `drop_in_place`.
+    pub fn drops_type(&mut self, address: u64) -> Option<TypeRef> {
+        if let Some(known) = self.drops.get(&address) {
+            return *known;
+        }
+        let found = self.find_dropped(address);
+        self.drops.insert(address, found);
+        found
+    }
+
+    fn find_dropped(&mut self, address: u64) -> Option<TypeRef> {
+        let image = self.images.find(&self.memory, address).ok()?;
+        let file_address = address.wrapping_sub(self.images.get(image).bias);
+        let (dwarf, units) = self.units(image);
+        let unit = units.with_code(&dwarf, file_address)?;
+        let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
+        let opened = units.open(&dwarf, unit).ok()?;
+        let entry = opened.entry(units::within(function.entry)).ok()?;
+        let name = units::text(&dwarf, &opened, entry.attr_value(gimli::DW_AT_name))?;
+        let target = type_parameter(&opened, function.entry).filter(|_| name.starts_with("drop_in_place<"))?;
+        Some(TypeRef { image, offset: target })
+    }
+
+    /// The instance of `drop_in_place` for a type, as far as it was met.
+    pub fn drop_function(&mut self, ty: TypeRef) -> Option<u64> {
+        let known = self.get(ty);
+        let bias = self.images.get(ty.image).bias;
+        let (_, units) = self.units(ty.image);
+        Some(units.dropped(&known.name)??.wrapping_add(bias))
+    }
+
+    /// Whether dropping a value of a type does anything.
+    pub fn glue(&mut self, ty: TypeRef) -> Glue {
+        if let Some(known) = self.glue.get(&ty) {
+            return *known;
+        }
+        // A type that holds itself does so through a pointer, which answers for it.
+        self.glue.insert(ty, Glue::No);
+        let found = if self.needs_drop(ty) { Glue::Yes } else { Glue::No };
+        self.glue.insert(ty, found);
+        found
+    }
+
+    fn needs_drop(&mut self, ty: TypeRef) -> bool {
+        let known = self.get(ty);
+        let any = |types: &mut Self, members: &[Member]| members.iter().any(|member| types.glue(member.ty) == Glue::Yes);
+        let structural = match &known.shape {
+            _ if known.name.starts_with("alloc::boxed::Box<") => true,
+            Shape::Base(_) | Shape::Pointer(_) | Shape::Function | Shape::CLike(_) | Shape::Union | Shape::Unknown => false,
+            Shape::Array { element, count } => *count != Some(0) && self.glue(*element) == Glue::Yes,
+            Shape::Enum { variants, .. } => variants.iter().any(|variant| self.glue(variant.member.ty) == Glue::Yes),
+            Shape::Struct(members) => match known.path() {
+                "core::mem::manually_drop::ManuallyDrop" => return false,
+                "alloc::raw_vec::RawVec" | "alloc::raw_vec::RawVecInner" | "alloc::rc::Rc" | "alloc::rc::Weak"
+                | "alloc::sync::Arc" | "alloc::sync::Weak" | "hashbrown::raw::RawTable"
+                | "alloc::collections::btree::map::BTreeMap" | "core::cell::BorrowRef" | "core::cell::BorrowRefMut"
+                | "std::sync::poison::mutex::MutexGuard" | "std::os::fd::owned::OwnedFd" | "core::task::wake::Waker" => true,
+                _ => any(self, members),
+            },
+        };
+        // A destructor of its own shows only in the code that calls it.
+        structural || {
+            let (_, units) = self.units(ty.image);
+            matches!(known.shape, Shape::Struct(_) | Shape::Enum { .. } | Shape::CLike(_))
+                && units.dropped(&known.name).is_some()
+        }
     }
 
     fn units(&mut self, image: usize) -> (Dwarf<'_>, &mut Units) {
@@ -204,14 +297,6 @@ impl Types {
             Shape::Pointer(_) => Some(known.size.unwrap_or(8)),
             _ => known.size,
         }
-    }
-
-    /// Whether `drop_in_place` was instantiated for the type in the unit that describes it.
-    pub fn has_drop_glue(&mut self, ty: TypeRef) -> bool {
-        let (dwarf, units) = self.units(ty.image);
-        let Some(unit) = units.around(ty.offset) else { return false };
-        let within = ty.offset - units.start(unit);
-        units.index(&dwarf, unit).is_ok_and(|index| index.dropped.contains(&within))
     }
 
     fn parse(&mut self, ty: TypeRef) -> Option<Type> {
@@ -259,25 +344,18 @@ impl Types {
         let agrees = self.size(found) == Some(size) && self.get(found).align.is_none_or(|known| known == align);
         agrees.then_some(found)
     }
-
-    pub fn image(&self, ty: TypeRef) -> &Image {
-        self.images.get(ty.image)
-    }
 }
 
 /// The type of a function's first type parameter.
-fn type_parameter(dwarf: &Dwarf<'_>, unit: &Unit<'_>, function: usize) -> Option<usize> {
+fn type_parameter(unit: &Unit<'_>, function: usize) -> Option<usize> {
     let mut tree = unit.entries_tree(Some(units::within(function))).ok()?;
     let mut children = tree.root().ok()?.children();
-    let mut origin = None;
     while let Ok(Some(child)) = children.next() {
         if child.entry().tag() == gimli::DW_TAG_template_type_parameter {
-            origin = units::reference(unit, child.entry().attr_value(gimli::DW_AT_type)?);
-            break;
+            return units::reference(unit, child.entry().attr_value(gimli::DW_AT_type)?);
         }
     }
-    let _ = dwarf;
-    origin
+    None
 }
 
 /// The path of an entry.
@@ -336,7 +414,15 @@ impl<'a> Parser<'_, 'a> {
             gimli::DW_TAG_base_type => base(&name, size, entry),
             gimli::DW_TAG_pointer_type => Shape::Pointer(target),
             gimli::DW_TAG_subroutine_type => Shape::Function,
-            gimli::DW_TAG_union_type => Shape::Union,
+            gimli::DW_TAG_union_type => {
+                let mut children = node.children();
+                while let Ok(Some(child)) = children.next() {
+                    if child.entry().tag() == gimli::DW_TAG_template_type_parameter {
+                        params.extend(self.param(child.entry()));
+                    }
+                }
+                Shape::Union
+            }
             gimli::DW_TAG_array_type => {
                 let mut count = None;
                 let mut children = node.children();
@@ -367,18 +453,14 @@ impl<'a> Parser<'_, 'a> {
                 while let Ok(Some(child)) = children.next() {
                     match child.entry().tag() {
                         gimli::DW_TAG_member => members.extend(self.member(child.entry())),
-                        gimli::DW_TAG_template_type_parameter => {
-                            if let Some(ty) = self.reference(child.entry(), gimli::DW_AT_type) {
-                                params.push((self.text(child.entry(), gimli::DW_AT_name), ty));
-                            }
-                        }
+                        gimli::DW_TAG_template_type_parameter => params.extend(self.param(child.entry())),
                         gimli::DW_TAG_variant_part => variants = Some(self.variants(child)),
                         _ => {}
                     }
                 }
                 match variants {
                     None => Shape::Struct(members),
-                    Some((tag, variants)) => Shape::Enum { tag, variants, common: members },
+                    Some((tag, variants)) => Shape::Enum { tag, variants },
                 }
             }
             _ => Shape::Unknown,
@@ -434,6 +516,10 @@ impl<'a> Parser<'_, 'a> {
             file,
             line: u32::try_from(line).unwrap_or(0),
         })
+    }
+
+    fn param(&self, entry: &DebuggingInformationEntry<Slice<'a>>) -> Option<(String, TypeRef)> {
+        Some((self.text(entry, gimli::DW_AT_name), self.reference(entry, gimli::DW_AT_type)?))
     }
 
     fn file(&mut self, index: u64) -> Option<Rc<PathBuf>> {

@@ -3,7 +3,7 @@
 //! Debug info is one long run of entries without an index. The units touched are scanned once each, and what the scan finds
 //! is kept: parents of types (for their paths), functions by address, vtables by address, types with drop glue.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, UnitOffset};
@@ -16,8 +16,6 @@ pub(super) type Unit<'a> = gimli::Unit<Slice<'a>>;
 /// The units of one file, in the order they have in it.
 pub(super) struct Units {
     list: Vec<Entry>,
-    /// Every unit was looked through for vtables.
-    pub all_scanned: bool,
 }
 
 struct Entry {
@@ -33,11 +31,20 @@ pub(super) struct Index {
     /// Types, namespaces and functions, by offset.
     nodes: Vec<Node>,
     /// Functions by the address they begin at.
-    pub functions: HashMap<u64, usize>,
+    pub functions: HashMap<u64, Function>,
     /// Vtables by address; the entry of the vtable's type.
     pub vtables: HashMap<u64, usize>,
-    /// Types that `drop_in_place` was instantiated for.
-    pub dropped: HashSet<usize>,
+    /// Types that `drop_in_place` was instantiated for, by name, and the address of the instance if it was not inlined.
+    pub dropped: HashMap<Box<[u8]>, Option<u64>>,
+}
+
+/// A function that has code of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Function {
+    /// Its entry.
+    pub entry: usize,
+    /// Bytes of code.
+    pub length: u64,
 }
 
 /// An entry that has a name and may contain others.
@@ -61,7 +68,7 @@ impl Units {
             let end = start.0.saturating_add(header.length_including_self());
             list.push(Entry { start: start.0, end, abbreviations: None, index: None });
         }
-        Units { list, all_scanned: false }
+        Units { list }
     }
 
     pub fn len(&self) -> usize {
@@ -98,6 +105,19 @@ impl Units {
             self.list[unit].index = Some(index);
         }
         Ok(self.list[unit].index.get_or_insert_default())
+    }
+
+    /// The instance of `drop_in_place` for a type, among the units scanned so far: its address in the file if it has code.
+    pub fn dropped(&self, name: &str) -> Option<Option<u64>> {
+        let mut found = None;
+        for index in self.list.iter().filter_map(|entry| entry.index.as_ref()) {
+            match index.dropped.get(name.as_bytes()) {
+                Some(Some(address)) => return Some(Some(*address)),
+                Some(None) => found = Some(None),
+                None => {}
+            }
+        }
+        found
     }
 
     /// The unit whose code is at an address (of the file, not of memory).
@@ -144,8 +164,6 @@ impl Index {
 fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<()> {
     // The node each level of nesting is in.
     let mut parents: Vec<u32> = Vec::new();
-    // The function whose type parameters follow, if it is `drop_in_place`.
-    let mut dropping: Option<isize> = None;
     let mut entries = unit.entries_raw(None)?;
     while !entries.is_empty() {
         let offset = entries.next_offset();
@@ -155,9 +173,6 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
         parents.truncate(level);
         let parent = parents.last().copied().unwrap_or(NONE);
         let mut node = NONE;
-        if dropping.is_some_and(|function| depth <= function) {
-            dropping = None;
-        }
         match abbreviation.tag() {
             gimli::DW_TAG_namespace
             | gimli::DW_TAG_structure_type
@@ -167,10 +182,10 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                 node = index.nodes.len() as u32;
                 let mut found =
                     Node { offset: u32::try_from(offset.0).unwrap_or(NONE), parent, sample: NONE, is_impl: false };
-                let (mut low, mut linked) = (None, false);
+                let (mut low, mut high, mut linked, mut dropped) = (None, None, false, None);
                 for &spec in abbreviation.attributes() {
                     let wanted = match spec.name() {
-                        gimli::DW_AT_low_pc => abbreviation.tag() == gimli::DW_TAG_subprogram,
+                        gimli::DW_AT_low_pc | gimli::DW_AT_high_pc => abbreviation.tag() == gimli::DW_TAG_subprogram,
                         gimli::DW_AT_name => {
                             matches!(abbreviation.tag(), gimli::DW_TAG_namespace | gimli::DW_TAG_subprogram)
                         }
@@ -185,18 +200,29 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                         continue;
                     }
                     let value = entries.read_attribute(spec)?.value();
-                    if spec.name() == gimli::DW_AT_low_pc {
-                        low = dwarf.attr_address(unit, value)?;
-                    } else if let Ok(name) = dwarf.attr_string(unit, value) {
-                        found.is_impl = name.slice().starts_with(b"{impl#");
-                        if abbreviation.tag() == gimli::DW_TAG_subprogram && name.slice().starts_with(b"drop_in_place<")
-                        {
-                            dropping = Some(depth);
+                    match spec.name() {
+                        gimli::DW_AT_low_pc => low = dwarf.attr_address(unit, value)?,
+                        // An address, or the length.
+                        gimli::DW_AT_high_pc => high = Some((dwarf.attr_address(unit, value)?, value.udata_value())),
+                        _ => {
+                            let Ok(name) = dwarf.attr_string(unit, value) else { continue };
+                            found.is_impl = name.slice().starts_with(b"{impl#");
+                            let inner = name.slice().strip_prefix(b"drop_in_place<");
+                            dropped = inner.and_then(|inner| inner.strip_suffix(b">")).map(Box::from);
                         }
                     }
                 }
                 if let Some(low) = low {
-                    index.functions.insert(low, offset.0);
+                    let length = match high {
+                        Some((Some(end), _)) => end.saturating_sub(low),
+                        Some((None, Some(length))) => length,
+                        _ => 0,
+                    };
+                    index.functions.insert(low, Function { entry: offset.0, length });
+                }
+                if let Some(name) = dropped {
+                    let instance = index.dropped.entry(name).or_default();
+                    *instance = instance.or(low);
                 }
                 index.nodes.push(found);
                 if linked {
@@ -204,14 +230,6 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                 }
             }
             gimli::DW_TAG_variable if depth == 1 => vtable(dwarf, unit, index, &mut entries, abbreviation)?,
-            gimli::DW_TAG_template_type_parameter if dropping.is_some_and(|function| depth == function + 1) => {
-                for &spec in abbreviation.attributes() {
-                    let value = entries.read_attribute(spec)?.value();
-                    if let (gimli::DW_AT_type, AttributeValue::UnitRef(target)) = (spec.name(), value) {
-                        index.dropped.insert(target.0);
-                    }
-                }
-            }
             _ => entries.skip_attributes(abbreviation.attributes())?,
         }
         if abbreviation.has_children() {

@@ -3,6 +3,7 @@
 //! Nothing is believed: field names must be the expected ones, lengths and discriminants are checked, and what does not
 //! fit is printed as its type and the reason.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -24,6 +25,8 @@ pub(super) struct Look<'a> {
     pub coro_at: Option<&'a CoroAt<'a>>,
     /// Pointers being followed, so that a cycle ends.
     pub trail: Vec<u64>,
+    /// Parts of the local being read that were moved away.
+    pub moved: HashSet<(u64, TypeRef)>,
 }
 
 /// Bytes and where they were read.
@@ -75,6 +78,9 @@ impl Look<'_> {
 
     /// The value of a type in these bytes.
     pub fn value(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Value {
+        if !self.moved.is_empty() && self.moved.contains(&(place.address, ty)) {
+            return Value { text: "<moved>".into(), type_name: self.name(ty), ..Value::default() };
+        }
         let known = self.types.get(ty);
         if depth >= self.limits.depth || self.out_of_time() {
             return Value { text: "…".into(), type_name: names::shorten(&known.name), ..Value::default() };
@@ -90,6 +96,11 @@ impl Look<'_> {
             }
             Err(why) => self.unknown(ty, &why),
         }
+    }
+
+    /// The name of a type, as it is shown.
+    pub fn name(&mut self, ty: TypeRef) -> String {
+        names::shorten(&self.types.get(ty).name)
     }
 
     fn unknown(&mut self, ty: TypeRef, why: &str) -> Value {
@@ -129,6 +140,10 @@ impl Look<'_> {
                 let inner = self.types.get(variant.ty);
                 let size = self.types.size(variant.ty).ok_or("the size of its variant is not known")?;
                 let part = place.part(variant.offset, size).ok_or("its variant reaches beyond it")?;
+                // These print as what they hold.
+                if matches!(known.path(), "core::net::ip_addr::IpAddr" | "core::net::socket_addr::SocketAddr") {
+                    return self.within(variant.ty, "__0", part, depth);
+                }
                 self.fields(&variant.name, inner.members(), part, depth)
             }
             Shape::Struct(members) => match self.special(ty, known, place, depth) {
@@ -314,7 +329,8 @@ impl Look<'_> {
             "std::sync::poison::rwlock::RwLock" => {
                 self.cell(ty, "data.value", "RwLock { data: ", ", .. }", place, depth)
             }
-            "core::num::nonzero::NonZero" => self.within(ty, "__0", place, depth),
+            "core::num::nonzero::NonZero" => self.within(ty, "__0.__0", place, depth),
+            "core::sync::atomic::AtomicBool" => self.flag(ty, place),
             "core::num::wrapping::Wrapping" | "core::num::saturating::Saturating" => {
                 self.within(ty, "__0", place, depth)
             }
@@ -671,8 +687,8 @@ impl Look<'_> {
             let text = self.read_text(block.wrapping_add(at), second)?;
             return self.string(text);
         }
-        let Shape::Array { element, .. } = self.types.get(value).shape else { return Err("unknown layout".into()) };
-        self.elements(element, block.wrapping_add(at), second, depth)
+        // The last field of a block with a slice in it is described by the type of one element.
+        self.elements(value, block.wrapping_add(at), second, depth)
     }
 
     fn ref_cell(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Printed {
@@ -706,6 +722,12 @@ impl Look<'_> {
         let nanos = place.part(offset, size).and_then(Place::number).filter(|nanos| *nanos < 1_000_000_000);
         let nanos = nanos.ok_or("not a valid time")?;
         Ok(plain(format!("{name} {{ tv_sec: {seconds}, tv_nsec: {nanos} }}")))
+    }
+
+    fn flag(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {
+        let (inner, offset) = self.find(ty, "v.value").ok_or("unknown layout")?;
+        let size = self.types.size(inner).ok_or("unknown layout")?;
+        scalar(Base::Bool, place.part(offset, size).ok_or("unknown layout")?).map(plain)
     }
 
     fn socket(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {

@@ -23,10 +23,10 @@ macro_rules! holds {
     ($($name:ident),+ $(,)?) => {$( $crate::expect(stringify!($name), format!("{:?}", $name), ""); )+};
 }
 
-/// Says that a local is to have this mark.
+/// Says that locals are to have this mark.
 #[macro_export]
 macro_rules! marked {
-    ($mark:literal: $($name:ident),+) => {$( $crate::expect(stringify!($name), String::new(), $mark); )+};
+    ($mark:literal: $($name:literal),+) => {$( $crate::expect($name, String::new(), $mark); )+};
 }
 
 /// Notes an expectation of the case that runs.

@@ -203,12 +203,12 @@ fn shared(cases: &mut Cases) {
         let talking: &dyn Talk = &person;
         let borrowed = RefCell::new(5u8);
         let _guard = borrowed.borrow_mut();
-        let pinned = std::pin::pin!(n);
+        let held = std::pin::pin!(n);
         let raw: *const u64 = &*rc;
         black_box(talker.talk());
-        holds!(rc, other, arc, cell, refcell, mutex, atomic, on, talker, talking, borrowed, pinned, raw);
+        holds!(rc, other, arc, cell, refcell, mutex, atomic, on, talker, talking, borrowed, held, raw);
         Never.await;
-        black_box((&rc, &other, &arc, &cell, &refcell, &mutex, &atomic, &on, &talker, &talking, &pinned, &raw));
+        black_box((&rc, &other, &arc, &cell, &refcell, &mutex, &atomic, &on, &talker, &talking, &held, &raw));
     });
 }
 
