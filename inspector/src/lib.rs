@@ -9,4 +9,5 @@ mod names;
 mod record;
 pub mod recorder;
 pub mod ring;
+pub mod frames;
 pub mod source;
