@@ -133,6 +133,12 @@ impl Ring {
         self.first() + (position % self.records) as usize * 4
     }
 
+    /// Makes the memory of records `from` to `to` present, in the first round.
+    pub(crate) fn populate(&self, from: u64, to: u64) {
+        let (from, to) = (from.min(self.records), to.min(self.records));
+        self.map.populate(self.first() + from as usize * 4..self.first() + to as usize * 4);
+    }
+
     /// Writes a record that counts only when `HEAD` is past it.
     #[inline(always)]
     pub(crate) fn put(&self, index: usize, words: Words) {
