@@ -1,6 +1,7 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
 pub mod clock;
+pub mod discover;
 pub mod event;
 mod fit;
 mod live;
@@ -10,3 +11,4 @@ mod record;
 pub mod recorder;
 pub mod ring;
 pub mod source;
+pub mod trace;
