@@ -34,11 +34,37 @@ impl From<&'static Location<'static>> for Place {
     }
 }
 
+/// Root first: sites, and the numbers of their coroutines.
+struct Trace(Vec<(Site, u64)>);
+
+impl Trace {
+    fn of(task: &Header, place: impl Into<Place>) -> Trace {
+        let mut trace = Trace(Vec::new());
+        trace.up(task.id(), task.type_name(), place);
+        trace
+    }
+
+    /// One who waits.
+    fn up(&mut self, id: u64, type_name: &'static str, place: impl Into<Place>) {
+        let Place { file, line, column } = place.into();
+        self.0.push((Site { name: name::path(type_name).to_owned(), file, line, column }, id));
+    }
+
+    /// Root first; without the coroutine that only stands for a handle given to `run`.
+    fn finish(mut self) -> (Vec<Site>, Vec<u64>) {
+        if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| site.name.starts_with("tinyio::coro::Coro<")) {
+            self.0.pop();
+        }
+        self.0.into_iter().rev().unzip()
+    }
+}
+
 /// Who waited for whom before anything was cancelled: afterwards the edges are gone.
 struct Snapshot(Vec<Option<Stood>>);
 
 struct Stood {
     word: Word,
+    id: u64,
     /// Who waits for it, if exactly one does.
     waiter: Word,
     name: &'static str,
@@ -76,16 +102,20 @@ impl Core {
         }
         self.cancel.set(Cancel::default());
         self.abandon();
-        failures[1..].sort_by_key(|failure| failure.id);
-        let report = self.rec.crash(self, &mut failures);
+        failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
+        let report = self.rec.crash(&mut failures);
         let group = self.group.get();
+        // Who waited for the one that failed is told by its trace.
+        let waited = failures[0].ids.clone();
         let mut first = true;
         failures.retain(|failure| {
             std::mem::take(&mut first)
-                || match group {
-                    Group::Always => true,
-                    Group::Never => false,
-                    Group::Auto => matches!(failure.kind, FailureKind::Error | FailureKind::Panic),
+                || match (group, failure.kind) {
+                    (Group::Never, _) => false,
+                    (_, FailureKind::Error | FailureKind::Panic) => true,
+                    (Group::Auto, _) => false,
+                    (Group::Always, FailureKind::Cancelled) => !waited.contains(&failure.id),
+                    (Group::Always, _) => true,
                 }
         });
         Crash::new(failures, report)
@@ -193,18 +223,20 @@ impl Core {
         }
     }
 
-    /// Root first: who waits for `task`, as long as exactly one does.
-    fn trace(&self, task: &Header, place: Place) -> Vec<Site> {
-        let mut trace = vec![site(task.type_name(), place)];
+    /// Who waits for `task`, as long as exactly one does.
+    fn trace(&self, task: &Header, place: Place) -> Trace {
+        let mut trace = Trace::of(task, place);
         let mut next = self.only_waiter(task);
         // A cycle has no root; no chain is longer than there are coroutines.
         for _ in 0..self.live() {
-            let up = self.with_task(next, |waiter| (site(waiter.type_name(), waiter.place()), self.only_waiter(waiter)));
-            let Some((site, waiter)) = up else { break };
-            trace.push(site);
+            let waiter = self.with_task(next, |waiter| {
+                trace.up(waiter.id(), waiter.type_name(), waiter.place());
+                self.only_waiter(waiter)
+            });
+            let Some(waiter) = waiter else { break };
             next = waiter;
         }
-        finish(trace)
+        trace
     }
 
     /// The coroutine that waits for `task`, if exactly one does.
@@ -225,20 +257,6 @@ fn went_on(place: &Location<'_>) -> String {
     format!("awaited again at {}:{}:{}", place.file(), place.line(), place.column())
 }
 
-fn site(type_name: &'static str, place: impl Into<Place>) -> Site {
-    let Place { file, line, column } = place.into();
-    Site { name: name::path(type_name).to_owned(), file, line, column }
-}
-
-/// Turns a trace root first, and leaves out the coroutine that only stands for a handle given to `run`.
-fn finish(mut trace: Vec<Site>) -> Vec<Site> {
-    trace.reverse();
-    if trace.len() > 1 && trace[0].name.starts_with("tinyio::coro::Coro<") {
-        trace.remove(0);
-    }
-    trace
-}
-
 impl Snapshot {
     fn take(core: &Core) -> Snapshot {
         let mut stood = Vec::with_capacity(core.live());
@@ -248,7 +266,7 @@ impl Snapshot {
                 stood.resize_with(slot + 1, || None);
             }
             stood[slot] =
-                Some(Stood { word: task.word(), waiter: core.only_waiter(task), name: task.type_name(), place: task.place() });
+                Some(Stood { word: task.word(), id: task.id(), waiter: core.only_waiter(task), name: task.type_name(), place: task.place() });
         });
         Snapshot(stood)
     }
@@ -257,18 +275,18 @@ impl Snapshot {
         self.0.get(word.slot() as usize)?.as_ref().filter(|stood| stood.word == word)
     }
 
-    fn trace(&self, task: &Header, place: Option<Place>) -> Vec<Site> {
+    fn trace(&self, task: &Header, place: Option<Place>) -> Trace {
         let Some(mut stood) = self.get(task.word()) else {
-            return finish(vec![site(task.type_name(), place.unwrap_or(task.place().into()))]);
+            return Trace::of(task, place.unwrap_or(task.place().into()));
         };
-        let mut trace = vec![site(stood.name, place.unwrap_or(stood.place.into()))];
+        let mut trace = Trace::of(task, place.unwrap_or(stood.place.into()));
         while let Some(waiter) = self.get(stood.waiter)
-            && trace.len() <= self.0.len()
+            && trace.0.len() <= self.0.len()
         {
-            trace.push(site(waiter.name, waiter.place));
+            trace.up(waiter.id, waiter.name, waiter.place);
             stood = waiter;
         }
-        finish(trace)
+        trace
     }
 
     fn failure(&self, task: &Header, kind: FailureKind, answer: &str, error: Option<BoxError>) -> Failure {
@@ -291,15 +309,22 @@ fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a 
 }
 
 impl Failure {
-    fn new(task: &Header, kind: FailureKind, answer: &str, mut error: Option<BoxError>, trace: Vec<Site>) -> Failure {
+    fn new(task: &Header, kind: FailureKind, answer: &str, mut error: Option<BoxError>, trace: Trace) -> Failure {
         let located = error.as_deref_mut().and_then(|error| error.downcast_mut::<Located>());
+        let error_type = located.as_ref().map_or("", |located| located.type_name);
         let moment = match (kind, located) {
             (FailureKind::Panic, _) => MOMENT.take(),
             (_, Some(located)) => std::mem::take(&mut located.moment),
             _ => Moment::default(),
         };
         let name = name::path(task.type_name()).to_owned();
-        Failure { kind, name, answer: answer.to_owned(), error, trace, id: task.id(), moment }
+        let (trace, ids) = trace.finish();
+        Failure { kind, name, answer: answer.to_owned(), error, trace, id: task.id(), ids, error_type, moment }
+    }
+
+    /// It failed by itself, rather than by how it took its cancellation.
+    fn is_error(&self) -> bool {
+        matches!(self.kind, FailureKind::Error | FailureKind::Panic)
     }
 
     /// A coroutine returned this error.
@@ -324,7 +349,8 @@ impl Failure {
     /// The loop itself cannot go on.
     pub(crate) fn of_loop(error: BoxError, trace: Vec<Site>) -> Failure {
         let (name, answer, moment) = ("the loop".to_owned(), String::new(), Moment::default());
-        Failure { kind: FailureKind::Error, name, answer, error: Some(error), trace, id: 0, moment }
+        let (kind, ids, error_type) = (FailureKind::Error, Vec::new(), "");
+        Failure { kind, name, answer, error: Some(error), trace, id: 0, ids, error_type, moment }
     }
 }
 

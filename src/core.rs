@@ -301,6 +301,12 @@ impl Core {
         }
     }
 
+    /// The numbers of the live coroutines by the address of their blocks, which is what handles hold.
+    #[cfg(feature = "record")]
+    pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
+        self.slots.borrow().iter().map(|(_, task)| (std::ptr::from_ref::<Header>(task).addr() as u64, task.id())).collect()
+    }
+
     /// Empties the ready queue.
     pub(crate) fn clear_queue(&self) {
         while self.queue.pop().is_some() {}
@@ -386,7 +392,7 @@ impl Core {
                 if !matches!(on, Target::Coro(_)) {
                     coro.set(flag::OUTSIDE);
                 }
-                self.rec.wait(coro, on, at);
+                self.rec.wait(self, coro, on, at);
             }
         });
     }

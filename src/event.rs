@@ -178,7 +178,7 @@ impl Waiting {
             self.leave();
             return Poll::Ready(Ok(false));
         }
-        core.waits(Target::Res(self.event.0.res.id()), at);
+        core.waits(Target::Res(self.event.0.res.id(core)), at);
         match self.timeout {
             Some(Duration::ZERO) => {
                 self.expired = true;

@@ -163,7 +163,7 @@ where
                     return Poll::Ready(Err(CancelledError::new(reason).into()));
                 }
                 let word = this.waiter.word(core, cx);
-                this.job = Some(start(core, word, work));
+                this.job = Some(start(core, word, this.at, work));
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
             let ended = job.result.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -198,18 +198,18 @@ impl<F, T> Drop for Threaded<F, T> {
     }
 }
 
-fn start<F, T, E>(core: &Core, word: Word, work: F) -> Arc<Job<T>>
+fn start<F, T, E>(core: &Core, word: Word, at: &'static Location<'static>, work: F) -> Arc<Job<T>>
 where
     F: FnOnce() -> Result<T, E> + Send + 'static,
     T: Send + 'static,
     E: Into<BoxError> + Send + 'static,
 {
-    let record = core.spot.with(|coro| record::Thread::queue(core, coro.expect("polled by its loop")));
+    let record = core.spot.with(|coro| record::Thread::queue(core, coro.expect("polled by its loop"), at));
     let inbox = core.inbox().clone();
     let job = Arc::new(Job { result: Mutex::new(None), token: Token::default(), inbox, word, record });
     let own = job.clone();
     POOL.run(Box::new(move || {
-        if record::THREADS {
+        if own.record.is_recorded() {
             own.inbox.post(|mail| own.record.started(mail));
         }
         WORKER.set(Some(own.clone()));
