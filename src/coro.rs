@@ -30,7 +30,6 @@ use crate::task::{self, Handle, Header, Position, Profile, Word, flag};
 /// # }).unwrap();
 /// # assert_eq!(sum, 12);
 /// ```
-#[must_use = "a coroutine does nothing until it is awaited, gathered or spawned"]
 pub struct Coro<T> {
     handle: Handle,
     /// Where it is registered among the coroutine's waiters, 0 if it is not.
@@ -55,6 +54,7 @@ impl<T> Unpin for Coro<T> {}
 /// assert_eq!(eight, 8);
 /// # Ok::<_, tinyio::Crash>(())
 /// ```
+#[must_use = "a coroutine does nothing until it is awaited, gathered or spawned"]
 #[track_caller]
 pub fn coro<F, T, E>(future: F) -> Coro<T>
 where

@@ -58,6 +58,22 @@ impl Loop {
 
     /// Runs `main` and everything that it schedules; returns what it returned when all have ended. `main` may borrow from the caller.
     ///
+    /// A coroutine may run another loop:
+    ///
+    /// ```
+    /// let (mut outer, mut inner) = (tinyio::Loop::new(), tinyio::Loop::new());
+    /// let main = async { tinyio::Ok(inner.run(async { tinyio::Ok(7) })?) };
+    /// assert_eq!(outer.run(main).unwrap(), 7);
+    /// ```
+    ///
+    /// but not its own, which it would have to borrow twice:
+    ///
+    /// ```compile_fail,E0499
+    /// let mut outer = tinyio::Loop::new();
+    /// let main = async { tinyio::Ok(outer.run(async { tinyio::Ok(7) })?) };
+    /// assert_eq!(outer.run(main).unwrap(), 7);
+    /// ```
+    ///
     /// # Errors
     ///
     /// The first error or panic of a coroutine or thread, after all others have been cancelled and have ended.

@@ -55,6 +55,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// assert!(text.contains("tinyio"));
 /// # tinyio::Ok(()) }).unwrap();
 /// ```
+#[must_use = "a coroutine does nothing until it is awaited, gathered or spawned"]
 #[track_caller]
 pub fn run_in_thread<F, T, E>(f: F) -> Coro<T>
 where
