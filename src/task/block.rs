@@ -301,10 +301,18 @@ impl Header {
         Slotted(NonNull::from(self))
     }
 
-    /// Nobody owns it: frees it, at once or, inside another such call, when that is done (a chain of coroutines that own each
-    /// other must not recurse).
-    fn release(&self) {
-        if self.handles.get() == 0 && !self.has(flag::SLOTTED | flag::QUEUED | flag::RUNNING) {
+    /// One of its owners is gone. If nobody owns it, frees it, at once or, inside another such call, when that is done (a chain of
+    /// coroutines that own each other must not recurse).
+    #[inline]
+    fn release(&self, owner: u32) {
+        let flags = self.flags.get() & !owner;
+        self.flags.set(flags);
+        self.free_unowned(flags);
+    }
+
+    #[inline]
+    fn free_unowned(&self, flags: u32) {
+        if flags & (flag::SLOTTED | flag::QUEUED | flag::RUNNING) == 0 && self.handles.get() == 0 {
             local::free(NonNull::from(self));
         }
     }
@@ -442,7 +450,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let header: &Header = self;
         header.handles.set(header.handles.get() - 1);
-        header.release();
+        header.free_unowned(header.flags.get());
     }
 }
 
@@ -477,8 +485,7 @@ impl Deref for Slotted {
 
 impl Drop for Slotted {
     fn drop(&mut self) {
-        self.unset(flag::SLOTTED);
-        self.release();
+        self.release(flag::SLOTTED);
     }
 }
 
@@ -486,10 +493,16 @@ impl Drop for Slotted {
 pub(crate) struct Queued(NonNull<Header>);
 
 impl Queued {
-    /// Its turn has come; `None` if it is being run already.
+    /// Its turn has come; `None` if it is being run already. From owner to owner in one write: in a tight loop the flags go
+    /// from store to load to store, and each round trip costs as much as the rest of a step.
     #[inline]
     pub(crate) fn run(self) -> Option<Running> {
-        Running::new(self.0)
+        let flags = self.flags.get();
+        if flags & flag::RUNNING != 0 {
+            return None;
+        }
+        self.flags.set(flags & !flag::QUEUED | flag::RUNNING);
+        Some(Running(ManuallyDrop::new(self).0))
     }
 }
 
@@ -504,8 +517,7 @@ impl Deref for Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        self.unset(flag::QUEUED);
-        self.release();
+        self.release(flag::QUEUED);
     }
 }
 
@@ -546,7 +558,10 @@ impl Running {
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Step {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
-        self.flags.set((self.flags.get() & !(flag::OUTSIDE | flag::EVENT)) | flag::STARTED);
+        let flags = self.flags.get();
+        if flags & (flag::OUTSIDE | flag::EVENT | flag::STARTED) != flag::STARTED {
+            self.flags.set((flags & !(flag::OUTSIDE | flag::EVENT)) | flag::STARTED);
+        }
         let header = self.0;
         // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that nobody else polls it (3).
         let result = panic::catch_unwind(AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx) }));
@@ -583,8 +598,7 @@ impl Deref for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.unset(flag::RUNNING);
-        self.release();
+        self.release(flag::RUNNING);
     }
 }
 
