@@ -1,4 +1,4 @@
-//! Cancelling everybody: read [`Core::cancel_all`].
+//! Cancelling everybody: read [`Cancelling`].
 //!
 //! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
 
@@ -7,7 +7,6 @@ use std::error::Error as StdError;
 use std::panic::Location;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, Once, PoisonError};
-use std::task::Context;
 use std::time::Duration;
 
 use crate::core::{Cancel, Core, Stop, warn};
@@ -15,7 +14,7 @@ use crate::crash::{Crash, Failure, FailureKind, Group, Interrupted, Panic, Site}
 use crate::error::{Cancellation, Located, Reason, cancellation};
 use crate::name;
 use crate::record::Moment;
-use crate::task::{self, BoxError, Header, Payload, Running, Step, Word, flag};
+use crate::task::{BoxError, Header, Payload, Running, Step, Word, flag};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
@@ -71,40 +70,242 @@ struct Stood {
     place: &'static Location<'static>,
 }
 
+/// Everybody is being cancelled.
+///
+/// ```text
+/// begin ──▶ told, with a grace period ──▶ clean up, awaiting ──┐ the period is over
+///   │                                                          ▼
+///   └────────────────────────▶ told, and judged by the answer ──▶ threads end ──▶ nobody is left ──▶ finish
+///                                        ▲                                │
+///                                        └────── cleanup scheduled more ──┘
+/// ```
+pub(crate) struct Cancelling {
+    snapshot: Snapshot,
+    failures: Vec<Failure>,
+    /// When threads that have not ended are named in a warning; `None` once they were.
+    warn_at: Option<u64>,
+    /// Until when cleanup code may await.
+    grace_until: Option<u64>,
+    /// The period was granted, and is over.
+    grace_over: bool,
+}
+
 impl Core {
-    /// Tells everyone, waits for the threads, and makes the crash.
+    /// Tells everyone, blocks until all have ended, and makes the crash.
+    pub(crate) fn cancel_all(&self) -> Crash {
+        let mut cancelling = Cancelling::begin(self);
+        while let Some(until) = cancelling.advance(self) {
+            self.park(Some(until));
+        }
+        cancelling.finish(self)
+    }
+
+    fn hardly(&self) {
+        self.cancel.set(Cancel { reason: Some(Reason::Crash), ..Cancel::default() });
+    }
+}
+
+impl Cancelling {
+    /// Notes what everybody is at.
+    pub(crate) fn begin(core: &Core) -> Cancelling {
+        let original = core.failure.take().expect("only a failure cancels");
+        core.each_task(|task| {
+            if task.id() == original.id {
+                core.rec.end(task, Some(original.kind));
+            }
+        });
+        core.rec.cancel_begin(core, &original);
+        let snapshot = Snapshot::take(core);
+        core.clear_queue();
+        let warn_at = Some(core.deadline(THREAD_PATIENCE));
+        let grace_until = core.grace.get().map(|grace| core.deadline(grace));
+        let mut cancelling = Cancelling { snapshot, failures: vec![original], warn_at, grace_until, grace_over: false };
+        if grace_until.is_some() {
+            cancelling.tell_all(core, true);
+        }
+        cancelling
+    }
+
+    /// Goes on as far as it can without waiting: returns when to be called again, unless there is mail before, and `None` when nobody
+    /// is left.
     ///
     /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled; each await point
     ///    of tinyio answers `CancelledError`.
     /// 2. Who is still pending and was not answered sits in a future that tinyio does not know: dropping it is a proper answer.
     /// 3. Threads were asked in 1; they are waited for.
     /// 4. Cleanup code may have scheduled more: again, until nobody is left.
-    pub(crate) fn cancel_all(&self) -> Crash {
-        let original = self.failure.take().expect("only a failure cancels");
-        self.with_failed(&original, |task| self.rec.end(task, Some(original.kind)));
-        self.rec.cancel_begin(self, &original);
-        let snapshot = Snapshot::take(self);
-        let mut failures = vec![original];
-        self.clear_queue();
-        loop {
-            self.cancel.set(Cancel { reason: Some(Reason::Crash), ..Cancel::default() });
-            self.wake_foreign();
-            let mut tasks = Vec::new();
-            self.each_task(|task| tasks.push((task.id(), task.word())));
-            if tasks.is_empty() {
-                break;
+    pub(crate) fn advance(&mut self, core: &Core) -> Option<u64> {
+        if let Some(until) = self.grace_until {
+            if let Some(wait) = self.clean_up(core, until) {
+                return Some(wait);
             }
-            tasks.sort_unstable_by_key(|(id, _)| *id);
-            for (_, word) in &tasks {
-                self.deliver(*word, &snapshot, &mut failures);
-            }
-            self.join_threads(&snapshot, &mut failures);
+            (self.grace_until, self.grace_over) = (None, true);
+            core.clear_queue();
         }
-        self.cancel.set(Cancel::default());
-        self.abandon();
+        core.hardly();
+        core.read_inbox();
+        loop {
+            if self.tell_all(core, false) {
+                continue; // They may have scheduled more.
+            }
+            let threads = self.told_threads(core);
+            for (_, word, ..) in &threads {
+                self.tell(core, *word, false);
+            }
+            let waiting = self.told_threads(core);
+            if waiting.is_empty() {
+                if core.live() == 0 {
+                    return None;
+                }
+                continue;
+            }
+            if waiting.len() < threads.len() {
+                continue;
+            }
+            if self.warn_at.is_some_and(|at| core.now() >= at) {
+                self.warn_at = None;
+                for (_, _, name, place) in &waiting {
+                    warn(&format!(
+                        "waiting for the thread that runs {name} ({}:{}): it was asked to stop {} s ago and has not ended; let it call \
+                         `tinyio::thread::check_cancelled` now and then",
+                        place.file(),
+                        place.line(),
+                        THREAD_PATIENCE.as_secs()
+                    ));
+                }
+            }
+            return Some(self.warn_at.unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Lets cleanup code run as usual; returns when to look again, and `None` when all have ended or the period is over.
+    fn clean_up(&mut self, core: &Core, until: u64) -> Option<u64> {
+        core.cancel.set(Cancel::default());
+        loop {
+            core.look_around();
+            while let Some((task, step)) = core.poll_next() {
+                self.judge(core, task, step, Cancel { answered: true, ..Cancel::default() });
+            }
+            if core.live() == 0 || core.now() >= until {
+                return None;
+            }
+            let next = core.timers.borrow().next().map_or(until, |at| at.min(until));
+            if core.is_idle() && next > core.now() {
+                return Some(next);
+            }
+        }
+    }
+
+    fn told_threads(&self, core: &Core) -> Vec<(u64, Word, &'static str, &'static Location<'static>)> {
+        let mut threads = Vec::new();
+        core.each_task(|task| {
+            if task.has(flag::THREAD) && task.has(flag::TOLD) {
+                threads.push((task.id(), task.word(), name::path(task.type_name()), task.place()));
+            }
+        });
+        threads.sort_unstable_by_key(|(id, ..)| *id);
+        threads
+    }
+
+    /// Tells all that have not been told, or, when it is not done `gently`, all but the threads that have. `true`: there were some.
+    fn tell_all(&mut self, core: &Core, gently: bool) -> bool {
+        core.hardly();
+        core.wake_foreign(None);
+        let mut tasks = Vec::new();
+        core.each_task(|task| {
+            if !(task.has(flag::TOLD) && (gently || task.has(flag::THREAD))) {
+                tasks.push((task.id(), task.word()));
+            }
+        });
+        tasks.sort_unstable_by_key(|(id, _)| *id);
+        for (_, word) in &tasks {
+            self.tell(core, *word, gently);
+        }
+        core.cancel.set(Cancel::default());
+        if !gently {
+            core.hardly();
+        }
+        !tasks.is_empty()
+    }
+
+    /// Tells one coroutine, once, and judges its answer. `gently`: await points that it comes to afterwards work as usual.
+    fn tell(&mut self, core: &Core, word: Word, gently: bool) {
+        let Some(mut task) = core.with_task(word, |task| task.run()).flatten() else { return };
+        if !task.is_alive() {
+            return core.leave(&task); // The one that failed.
+        }
+        if !task.has(flag::STARTED) {
+            let failure = self.snapshot.failure(&task, FailureKind::NeverStarted, "had not started", None);
+            return self.dismiss(core, task, failure);
+        }
+        if !task.has(flag::TOLD) {
+            task.set(flag::TOLD);
+            core.rec.cancel_deliver(&task);
+        }
+        core.cancel.set(Cancel { reason: Some(Reason::Crash), gently, ..Cancel::default() });
+        let step = core.poll(&mut task);
+        let cancel = core.cancel.take();
+        core.hardly();
+        if gently && matches!(step, Step::Pending) {
+            return; // It cleans up.
+        }
+        self.judge(core, task, step, cancel);
+    }
+
+    /// Judges how a coroutine took it.
+    fn judge(&mut self, core: &Core, task: Running, step: Step, cancel: Cancel) {
+        let told = task.has(flag::TOLD);
+        let again = || went_on(cancel.again_at.unwrap_or(task.place()));
+        let fail = |kind, answer: &str, error| Some(self.snapshot.failure(&task, kind, answer, error));
+        let failure = match step {
+            Step::Pending if task.has(flag::THREAD) || core.cancel.get().reason.is_none() => return,
+            Step::Pending if self.grace_over && told => {
+                fail(FailureKind::Improper, "was cut off when the grace period was over", None)
+            }
+            Step::Pending if !cancel.answered => fail(FailureKind::Cancelled, "cancelled", None),
+            Step::Pending => fail(FailureKind::Improper, &again(), None),
+            // It was about to end, and came by no await point; or it is part of a cleanup.
+            Step::Done if !cancel.answered || !told => None,
+            Step::Done => {
+                let value = task.describe_output().unwrap_or_default();
+                fail(FailureKind::Improper, &format!("answered Ok({value})"), None)
+            }
+            Step::Failed(error) => match cancellation(&*error) {
+                Some(_) if cancel.again > 0 => fail(FailureKind::Improper, &again(), Some(error)),
+                Some(Cancellation::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(error)),
+                Some(_) => fail(FailureKind::Cancelled, "", Some(error)),
+                None => fail(FailureKind::Error, "", Some(error)),
+            },
+            Step::Panicked(payload) => Some(self.snapshot.panic(&task, payload)),
+        };
+        match failure {
+            Some(failure) => self.dismiss(core, task, failure),
+            None => core.end(&task, None),
+        }
+    }
+
+    /// Notes how a coroutine ended and drops what is left of it.
+    fn dismiss(&mut self, core: &Core, mut task: Running, failure: Failure) {
+        let kind = failure.kind;
+        if kind == FailureKind::Improper && core.group.get() != Group::Always {
+            let place = failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
+            warn(&format!("{}{place} did not respond properly to its cancellation: {}", failure.name, failure.message()));
+        }
+        self.failures.push(failure);
+        if let Err(payload) = task.discard() {
+            self.failures.push(self.snapshot.panic(&task, payload));
+        }
+        core.end(&task, Some(kind));
+    }
+
+    /// Makes the crash of it.
+    pub(crate) fn finish(mut self, core: &Core) -> Crash {
+        core.cancel.set(Cancel::default());
+        core.abandon();
+        let failures = &mut self.failures;
         failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
-        let report = self.rec.crash(&mut failures);
-        let group = self.group.get();
+        let report = core.rec.crash(failures);
+        let group = core.group.get();
         // Who waited for the one that failed is told by its trace.
         let waited = failures[0].ids.clone();
         let mut first = true;
@@ -118,111 +319,11 @@ impl Core {
                     (Group::Always, _) => true,
                 }
         });
-        Crash::new(failures, report)
+        Crash::new(self.failures, report)
     }
+}
 
-    /// Calls `f` with the coroutine that failed, if it is one of this loop's.
-    fn with_failed(&self, failure: &Failure, f: impl Fn(&Header)) {
-        self.each_task(|task| {
-            if task.id() == failure.id {
-                f(task);
-            }
-        });
-    }
-
-    /// Tells one coroutine, once, and judges its answer. A thread that goes on is left where it is.
-    fn deliver(&self, word: Word, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
-        let Some(mut task) = self.with_task(word, |task| task.run()).flatten() else { return };
-        if !task.is_alive() {
-            return self.leave(&task); // The one that failed.
-        }
-        if !task.has(flag::STARTED) {
-            let failure = snapshot.failure(&task, FailureKind::NeverStarted, "had not started", None);
-            return self.dismiss(task, failure, snapshot, failures);
-        }
-        if !task.has(flag::TOLD) {
-            task.set(flag::TOLD);
-            self.rec.cancel_deliver(&task);
-        }
-        let told = Cancel { reason: Some(Reason::Crash), ..Cancel::default() };
-        self.cancel.set(told);
-        self.rec.step_begin(&task);
-        let waker = task::lend(word);
-        let step = self.spot.occupy(&mut task, |task| task.poll(&mut Context::from_waker(&waker)));
-        self.rec.step_end(&task);
-        let Cancel { answered, again, again_at, .. } = self.cancel.replace(told);
-        let fail = |kind, answer: &str, error| Some(snapshot.failure(&task, kind, answer, error));
-        let failure = match step {
-            Step::Pending if task.has(flag::THREAD) => return,
-            Step::Pending if !answered => fail(FailureKind::Cancelled, "cancelled", None),
-            Step::Pending => fail(FailureKind::Improper, &went_on(again_at.unwrap_or(task.place())), None),
-            // It was about to end, and came by no await point.
-            Step::Done if !answered => None,
-            Step::Done => {
-                let value = task.describe_output().unwrap_or_default();
-                fail(FailureKind::Improper, &format!("answered Ok({value})"), None)
-            }
-            Step::Failed(error) => match cancellation(&*error) {
-                Some(_) if again > 0 => fail(FailureKind::Improper, &went_on(again_at.unwrap_or(task.place())), Some(error)),
-                Some(Cancellation::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(error)),
-                Some(_) => fail(FailureKind::Cancelled, "", Some(error)),
-                None => fail(FailureKind::Error, "", Some(error)),
-            },
-            Step::Panicked(payload) => Some(snapshot.panic(&task, payload)),
-        };
-        match failure {
-            Some(failure) => self.dismiss(task, failure, snapshot, failures),
-            None => self.end(&task, None),
-        }
-    }
-
-    /// Notes how a coroutine ended and drops what is left of it.
-    fn dismiss(&self, mut task: Running, failure: Failure, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
-        let kind = failure.kind;
-        if kind == FailureKind::Improper && self.group.get() != Group::Always {
-            let place = failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
-            warn(&format!("{}{place} did not respond properly to its cancellation: {}", failure.name, failure.message()));
-        }
-        failures.push(failure);
-        if let Err(payload) = task.discard() {
-            failures.push(snapshot.panic(&task, payload));
-        }
-        self.end(&task, Some(kind));
-    }
-
-    /// Waits until no thread works for this loop any more.
-    fn join_threads(&self, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
-        let mut warn_at = Some(self.deadline(THREAD_PATIENCE));
-        loop {
-            let mut threads = Vec::new();
-            self.each_task(|task| {
-                if task.has(flag::THREAD) && task.has(flag::TOLD) {
-                    threads.push((task.id(), task.word(), name::path(task.type_name()), task.place()));
-                }
-            });
-            if threads.is_empty() {
-                return;
-            }
-            self.park(warn_at);
-            self.read_inbox();
-            if warn_at.is_some_and(|at| self.now() >= at) {
-                warn_at = None;
-                for (_, _, name, place) in &threads {
-                    warn(&format!(
-                        "waiting for the thread that runs {name} ({}:{}): it was asked to stop a second ago and has not called \
-                         `tinyio::thread::check_cancelled` since",
-                        place.file(),
-                        place.line()
-                    ));
-                }
-            }
-            threads.sort_unstable_by_key(|(id, ..)| *id);
-            for (_, word, ..) in threads {
-                self.deliver(word, snapshot, failures);
-            }
-        }
-    }
-
+impl Core {
     /// Who waits for `task`, as long as exactly one does.
     fn trace(&self, task: &Header, place: Place) -> Trace {
         let mut trace = Trace::of(task, place);
@@ -342,8 +443,10 @@ impl Failure {
 
     /// The loop is stopped from outside.
     pub(crate) fn of_stop(stop: Stop) -> Failure {
-        let Stop::Interrupted = stop;
-        Failure::of_loop(Interrupted.into(), Vec::new())
+        match stop {
+            Stop::Interrupted => Failure::of_loop(Interrupted.into(), Vec::new()),
+            Stop::Dropped => Failure::of_loop("the loop was dropped before it had finished".into(), Vec::new()),
+        }
     }
 
     /// The loop itself cannot go on.

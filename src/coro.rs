@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use crate::core::{self, Core, Waiter};
 use crate::error::{CancelledError, Reason};
 use crate::record::Target;
-use crate::task::{self, Handle, Header, Position, Profile, Word};
+use crate::task::{self, Handle, Header, Position, Profile, Word, flag};
 
 /// A coroutine: what a loop schedules, and one node of its dependency graph.
 ///
@@ -169,6 +169,9 @@ impl<T> Coro<T> {
         }
         let word = self.waiter.word(core, cx);
         self.register(word);
+        if self.handle.word().tag() != core.tag() {
+            core.spot.with(|coro| coro.map(|coro| coro.set(flag::OUTSIDE)));
+        }
         core.waits(Target::Coro(self.handle.id()), at);
         Poll::Pending
     }

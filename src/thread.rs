@@ -164,9 +164,13 @@ where
                 }
                 let word = this.waiter.word(core, cx);
                 this.job = Some(start(core, word, this.at, work));
+                core.jobs.set(core.jobs.get() + 1);
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
             let ended = job.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if ended.is_some() {
+                core.jobs.set(core.jobs.get() - 1);
+            }
             match ended {
                 None => {
                     if cancelled.is_some() && !job.token.cancelled.load(Ordering::Relaxed) {
@@ -181,7 +185,7 @@ where
                     panic::resume_unwind(payload)
                 }
                 // It ended before it could notice: nobody needs its output any more.
-                Some(Ended::Returned(Ok(_))) if cancelled.is_some() => {
+                Some(Ended::Returned(Ok(_))) if job.token.cancelled.load(Ordering::Relaxed) => {
                     Poll::Ready(Err(CancelledError::new(Reason::Crash).into()))
                 }
                 Some(Ended::Returned(result)) => Poll::Ready(result),

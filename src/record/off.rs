@@ -20,16 +20,20 @@ pub(crate) enum Target {
 
 /// Who woke a coroutine.
 #[derive(Clone, Copy)]
+#[allow(dead_code, reason = "only the record reads what is in them")]
 pub(crate) enum By {
+    Coro(u64),
     Timer,
     External,
-    Cancel,
 }
 
 /// What a resource is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResKind {
     Event,
+    Lock,
+    Semaphore,
+    Barrier,
 }
 
 /// A resource in the record.
@@ -46,7 +50,16 @@ impl Res {
     }
     #[inline]
     pub(crate) fn set(&self, _set: bool) {}
+    #[inline]
+    pub(crate) fn hold(&self, _core: &Core, _at: &'static Location<'static>) -> Hold {
+        Hold
+    }
+    #[inline]
+    pub(crate) fn release(&self, _hold: &Hold) {}
 }
+
+/// A permit that is out, in the record.
+pub(crate) struct Hold;
 
 /// A function on a thread, in the record.
 pub(crate) struct Thread;
@@ -125,6 +138,10 @@ impl Rec {
             static ONCE: std::sync::Once = std::sync::Once::new();
             ONCE.call_once(|| eprintln!("{missing}"));
         }
+    }
+    #[inline]
+    pub(crate) fn loop_id(&self) -> u32 {
+        0
     }
     #[inline]
     pub(crate) fn loop_end(&self, _core: &Core, _crashed: bool) {}

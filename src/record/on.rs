@@ -188,6 +188,11 @@ impl Rec {
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
     }
 
+    /// Its number, 0 if it is not recorded.
+    pub(crate) fn loop_id(&self) -> u32 {
+        self.id.get()
+    }
+
     /// The loop is empty again.
     pub(crate) fn loop_end(&self, core: &Core, crashed: bool) {
         let Some(recording) = self.on() else { return };
@@ -500,6 +505,9 @@ impl Thread {
     }
 }
 
+/// A permit that is out, in the record: who acquired it.
+pub(crate) struct Hold(u64);
+
 /// A resource in the record. It may be used by several loops; it has the same number in all of them.
 pub(crate) struct Res {
     id: AtomicU64,
@@ -537,6 +545,22 @@ impl Res {
                 }
             });
         }
+    }
+
+    /// The running coroutine has acquired it.
+    pub(crate) fn hold(&self, core: &Core, at: &'static Location<'static>) -> Hold {
+        let res = self.id(core);
+        let Some(recording) = core.rec.on() else { return Hold(0) };
+        let coro = core.spot.with(|coro| coro.map_or(0, Header::id));
+        let mut recorder = recording.recorder.borrow_mut();
+        let site = recorder.site(at);
+        recorder.hold(recording.at.get(), res, coro, site);
+        Hold(coro)
+    }
+
+    /// What it acquired is given back.
+    pub(crate) fn release(&self, hold: &Hold) {
+        self.emit(|res| Kind::Release { res, coro: hold.0 });
     }
 
     /// Its flag was set or cleared. Seen only if that happens on the loop's thread.
