@@ -118,3 +118,21 @@ async fn check(entry: Entry, job: Rc<Job>) -> tinyio::Result<u64> {
     job.progress.bar().inc(1);
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_the_crash_is_the_mismatch() {
+        let folder = tempfile::tempdir().unwrap();
+        let (manifest, path) = (folder.path().join("manifest"), folder.path().join("a"));
+        std::fs::write(&path, "1").unwrap();
+        std::fs::write(&manifest, format!("{}  {}\n", "0".repeat(64), path.display())).unwrap();
+        let job = Rc::new(Job { manifest, pool: ThreadPool::new(THREADS), progress: Progress::new() });
+        let crash = Loop::new().run(verify(job)).unwrap_err();
+        let Mismatch { path: named, expected, found } = crash.downcast_ref().unwrap();
+        assert_eq!((named, *expected), (&path, Sum([0; 32])));
+        assert_eq!(found.to_string(), "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b");
+    }
+}

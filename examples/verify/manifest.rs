@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tinyio::thread;
 
-use crate::common::sum::Sum;
+use super::common::sum::Sum;
 
 /// One file of a manifest.
 #[derive(Debug, PartialEq, Eq)]
