@@ -1,4 +1,8 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
 pub mod event;
+pub mod model;
 pub mod source;
+
+#[cfg(test)]
+mod script;
