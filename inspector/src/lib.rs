@@ -3,6 +3,7 @@
 pub mod event;
 pub mod model;
 pub mod source;
+pub mod time;
 
 #[cfg(test)]
 mod script;

@@ -10,7 +10,7 @@ use crate::event::{CoroId, LoopId, NameId, Outcome, ResId, SiteId, Stack, State,
 pub const HISTORY: usize = 24;
 
 /// One coroutine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Coro {
     /// Its number.
     pub id: CoroId,

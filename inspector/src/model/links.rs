@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, btree_map};
 
 /// An ordered map from ids to `V`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Links<V> {
     /// Nothing.
     #[default]

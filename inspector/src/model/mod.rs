@@ -54,7 +54,7 @@ pub const CRASHES: usize = 16;
 pub const ENDED: usize = 256;
 
 /// What the program is at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     header: Arc<Header>,
     names: Arc<names::Names>,

@@ -62,7 +62,7 @@ pub fn short_name(path: &str) -> &str {
 }
 
 /// Everything interned so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Names {
     names: IdMap<NameId, Arc<str>>,
     sites: IdMap<SiteId, Arc<Site>>,

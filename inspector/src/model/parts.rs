@@ -6,7 +6,7 @@ use super::links::Links;
 use crate::event::{CoroId, Failure, LoopId, LoopMode, LoopOutcome, NameId, Outcome, ResId, ResKind, SiteId, ThreadId};
 
 /// One loop.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loop {
     /// Its number.
     pub id: LoopId,
@@ -44,7 +44,7 @@ pub struct Cancel {
 }
 
 /// A function run by `run_in_thread`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Thread {
     /// Its number.
     pub id: ThreadId,
@@ -67,7 +67,7 @@ pub struct Thread {
 }
 
 /// An event, a lock, a semaphore or a barrier.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
     /// Its number.
     pub id: ResId,

@@ -33,7 +33,7 @@ impl Parent {
 }
 
 /// The live children of one parent that have one name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     /// Their name.
     pub name: NameId,
@@ -46,7 +46,7 @@ pub struct Group {
 }
 
 /// All groups.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Tree {
     groups: IdMap<(u64, NameId), Arc<Group>>,
     under: IdMap<u64, Arc<Links<NameId>>>,
