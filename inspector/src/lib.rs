@@ -1,9 +1,12 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
 pub mod event;
+pub mod lint;
 pub mod model;
 pub mod source;
 pub mod time;
+#[cfg(feature = "tui")]
+pub mod tui;
 
 #[cfg(test)]
 mod script;
