@@ -1,6 +1,7 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
 pub mod clock;
+pub mod discover;
 pub mod event;
 pub mod lint;
 pub mod model;
@@ -18,3 +19,4 @@ pub mod tui;
 
 #[cfg(test)]
 mod script;
+pub mod trace;

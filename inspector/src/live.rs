@@ -264,6 +264,7 @@ pub(crate) trait Out {
 
 impl Live {
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the fields of the event, on the hottest path there is")]
     pub(crate) fn spawn(
         &mut self,
         at: u64,

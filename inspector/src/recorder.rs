@@ -69,6 +69,7 @@ pub struct Recorder {
     /// Slots of coroutines that came by `emit`.
     slots: Ids<CoroId, u32>,
     free: Vec<u32>,
+    file: std::fs::File,
     path: PathBuf,
     pid: u32,
     state: State,
@@ -120,7 +121,7 @@ impl Recorder {
     /// When there can be no ring: the folder is not ours or cannot be written to, the disk is full. The message is one line that
     /// says what to do; the program goes on unrecorded.
     pub fn start(options: &Options) -> io::Result<Recorder> {
-        let ring::Created { ring, path, .. } = ring::create(options)?;
+        let ring::Created { ring, file, path } = ring::create(options)?;
         let due = ForkWord::new()?;
         let index = ring.first();
         let checkpoint_due = ring.records() / 2;
@@ -149,6 +150,7 @@ impl Recorder {
             follower: None,
             slots: Ids::default(),
             free: vec![],
+            file,
             path,
             pid: std::process::id(),
             state: State::Recording,
@@ -165,9 +167,9 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened again.
+    /// When the file cannot be mapped again.
     pub fn reader(&self) -> io::Result<ring::RingReader> {
-        ring::RingReader::open(&self.path)
+        ring::RingReader::of(self.file.try_clone()?, &self.path)
     }
 
     /// Nanoseconds since the recording started.
@@ -689,7 +691,7 @@ impl Out for Writer<'_> {
             let mut bytes = [0; PAYLOAD];
             bytes[..part.len()].copy_from_slice(part);
             let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at * 8 + byte]));
-            self.record([code::MORE as u64, word(0), word(1), word(2)]);
+            self.record([record::head(at, code::MORE), word(0), word(1), word(2)]);
         }
         self.extra += need - 1;
         true
