@@ -364,8 +364,8 @@ impl Core {
             // It ends by itself, and nobody waits for it.
             Step::Pending if task.has(flag::THREAD) => return task.set(flag::TOLD),
             Step::Pending if cancel.answered => {
-                let place = cancel.again_at.unwrap_or(task.place());
-                warn(&format!("{} did not end when its time was up: {}", name::path(task.type_name()), went_on(place)));
+                let answer = went_on(cancel.again_at, task.place());
+                warn(&format!("{} did not end when its time was up: {answer}", name::path(task.type_name())));
                 FailureKind::Improper
             }
             Step::Done => FailureKind::Improper,
