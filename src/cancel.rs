@@ -51,15 +51,31 @@ impl Trace {
 
     /// Root first; without the coroutine that only stands for a handle given to `run`.
     fn finish(mut self) -> (Vec<Site>, Vec<u64>) {
-        if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| site.name.starts_with("tinyio::coro::Coro<")) {
+        if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| stands_in(&site.name)) {
             self.0.pop();
         }
         self.0.into_iter().rev().unzip()
     }
 }
 
+/// The coroutine of this name only stands for a handle given to `run`.
+fn stands_in(name: &str) -> bool {
+    name.starts_with("tinyio::coro::Coro<")
+}
+
+/// Sites that the traces of all who are cancelled may have together, before each is cut short: in a chain of a hundred thousand they would
+/// be five billion.
+const SITES: usize = 1 << 17;
+/// Sites of a trace that is cut short: the nearest.
+const SHORT: usize = 8;
+
 /// Who waited for whom before anything was cancelled: afterwards the edges are gone.
-struct Snapshot(Vec<Option<Stood>>);
+struct Snapshot {
+    /// By slot.
+    stood: Vec<Option<Stood>>,
+    /// What is left of [`SITES`].
+    sites: Cell<usize>,
+}
 
 struct Stood {
     word: Word,
@@ -255,7 +271,7 @@ impl Cancelling {
     /// Judges how a coroutine took it.
     fn judge(&mut self, core: &Core, task: Running, step: Step, cancel: Cancel) {
         let told = task.has(flag::TOLD);
-        let again = || went_on(cancel.again_at.unwrap_or(task.place()));
+        let again = || went_on(cancel.again_at, task.place());
         let fail = |kind, answer: &str, error| Some(self.snapshot.failure(&task, kind, answer, error));
         let failure = match step {
             Step::Pending if task.has(flag::THREAD) || core.cancel.get().reason.is_none() => return,
@@ -307,15 +323,18 @@ impl Cancelling {
         let report = core.rec.crash(failures);
         let group = core.group.get();
         // Who waited for the one that failed is told by its trace.
-        let waited = failures[0].ids.clone();
+        let mut waited = failures[0].ids.clone();
+        waited.sort_unstable();
         let mut first = true;
         failures.retain(|failure| {
             std::mem::take(&mut first)
                 || match (group, failure.kind) {
                     (Group::Never, _) => false,
-                    (_, FailureKind::Error | FailureKind::Panic) => true,
+                    _ if failure.is_error() => true,
                     (Group::Auto, _) => false,
-                    (Group::Always, FailureKind::Cancelled) => !waited.contains(&failure.id),
+                    (Group::Always, FailureKind::Cancelled) => {
+                        waited.binary_search(&failure.id).is_err() && !stands_in(&failure.name)
+                    }
                     (Group::Always, _) => true,
                 }
         });
@@ -324,6 +343,43 @@ impl Cancelling {
 }
 
 impl Core {
+    /// Cancels one coroutine, because its time is up. It may be left in the table as a thread that has to end yet.
+    pub(crate) fn time_is_up(&self, coro: &Header) {
+        let Some(mut task) = self.with_task(coro.word(), |task| task.run()).flatten() else { return };
+        if !task.is_alive() {
+            return;
+        }
+        if !task.has(flag::STARTED) {
+            if let Err(payload) = task.discard() {
+                self.fail(Failure::of_panic(self, &task, payload));
+            }
+            return self.end(&task, Some(FailureKind::NeverStarted));
+        }
+        self.rec.cancel_deliver(&task);
+        self.wake_foreign(Some(task.word()));
+        let before = self.cancel.replace(Cancel { reason: Some(Reason::Timeout), ..Cancel::default() });
+        let step = self.poll(&mut task);
+        let cancel = self.cancel.replace(before);
+        let kind = match step {
+            // It ends by itself, and nobody waits for it.
+            Step::Pending if task.has(flag::THREAD) => return task.set(flag::TOLD),
+            Step::Pending if cancel.answered => {
+                let answer = went_on(cancel.again_at, task.place());
+                warn(&format!("{} did not end when its time was up: {answer}", name::path(task.type_name())));
+                FailureKind::Improper
+            }
+            Step::Done => FailureKind::Improper,
+            Step::Pending => FailureKind::Cancelled,
+            Step::Failed(error) if cancellation(&*error).is_some() => FailureKind::Cancelled,
+            Step::Failed(error) => return self.fail(Failure::of_error(self, &task, error)),
+            Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
+        };
+        if let Err(payload) = task.discard() {
+            return self.fail(Failure::of_panic(self, &task, payload));
+        }
+        self.end(&task, Some(kind));
+    }
+
     /// Who waits for `task`, as long as exactly one does.
     fn trace(&self, task: &Header, place: Place) -> Trace {
         let mut trace = Trace::of(task, place);
@@ -354,8 +410,11 @@ impl Core {
     }
 }
 
-fn went_on(place: &Location<'_>) -> String {
-    format!("awaited again at {}:{}:{}", place.file(), place.line(), place.column())
+fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
+    match again {
+        Some(at) => format!("awaited again at {at}"),
+        None => format!("went on, in a future that tinyio does not know, after it was told at {told}"),
+    }
 }
 
 impl Snapshot {
@@ -369,11 +428,11 @@ impl Snapshot {
             stood[slot] =
                 Some(Stood { word: task.word(), id: task.id(), waiter: core.only_waiter(task), name: task.type_name(), place: task.place() });
         });
-        Snapshot(stood)
+        Snapshot { stood, sites: Cell::new(SITES) }
     }
 
     fn get(&self, word: Word) -> Option<&Stood> {
-        self.0.get(word.slot() as usize)?.as_ref().filter(|stood| stood.word == word)
+        self.stood.get(word.slot() as usize)?.as_ref().filter(|stood| stood.word == word)
     }
 
     fn trace(&self, task: &Header, place: Option<Place>) -> Trace {
@@ -381,12 +440,14 @@ impl Snapshot {
             return Trace::of(task, place.unwrap_or(task.place().into()));
         };
         let mut trace = Trace::of(task, place.unwrap_or(stood.place.into()));
+        let most = self.sites.get().max(SHORT);
         while let Some(waiter) = self.get(stood.waiter)
-            && trace.0.len() <= self.0.len()
+            && trace.0.len() < most
         {
             trace.up(waiter.id, waiter.name, waiter.place);
             stood = waiter;
         }
+        self.sites.set(self.sites.get().saturating_sub(trace.0.len()));
         trace
     }
 
@@ -423,9 +484,13 @@ impl Failure {
         Failure { kind, name, answer: answer.to_owned(), error, trace, id: task.id(), ids, error_type, moment }
     }
 
-    /// It failed by itself, rather than by how it took its cancellation.
+    /// It has an error of its own, be it one that hides the cancellation.
     fn is_error(&self) -> bool {
-        matches!(self.kind, FailureKind::Error | FailureKind::Panic)
+        match self.kind {
+            FailureKind::Error | FailureKind::Panic => true,
+            FailureKind::Improper => self.answer.is_empty(),
+            FailureKind::Cancelled | FailureKind::NeverStarted => false,
+        }
     }
 
     /// A coroutine returned this error.
@@ -472,6 +537,15 @@ thread_local! {
     /// Where this thread last panicked, and what its coroutine was at: a payload does not say.
     static PANIC: Cell<Option<Place>> = const { Cell::new(None) };
     static MOMENT: RefCell<Moment> = RefCell::default();
+    /// Whose fault the panic is that comes next.
+    static MISUSE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// Panics because of what stands at this place in the caller's program: a crash shows that line.
+#[cold]
+pub(crate) fn misused(at: &'static Location<'static>, message: &str) -> ! {
+    MISUSE.set(Some(at));
+    panic!("tinyio: {message}")
 }
 
 /// Has the process remember where threads panic. The hook that was there is called as before.
@@ -480,7 +554,8 @@ pub(crate) fn watch_panics() {
     ONCE.call_once(|| {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let place = info.location().map(|at| Place { file: keep(at.file()), line: at.line(), column: at.column() });
+            let place = MISUSE.try_with(Cell::take).ok().flatten().or(info.location());
+            let place = place.map(|at| Place { file: keep(at.file()), line: at.line(), column: at.column() });
             let _ = PANIC.try_with(|last| last.set(place));
             let moment = crate::record::moment();
             let _ = MOMENT.try_with(|last| last.replace(moment));

@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::cancel;
 use crate::core::{self, Core, Waiter};
 use crate::error::{CancelledError, Reason};
 use crate::record::Target;
@@ -163,7 +164,9 @@ impl<T> Coro<T> {
             return Poll::Ready(Ok(output));
         }
         if self.handle.is_gone() {
-            assert!(!self.handle.is_taken(), "tinyio: a `Coro` was polled at {at} after it had given its output");
+            if self.handle.is_taken() {
+                cancel::misused(at, &format!("a `Coro` was awaited again at {at}, after it had given its output: await a clone of it instead"));
+            }
             // It belonged to a loop that has crashed, or was dropped.
             return Poll::Ready(Err(CancelledError::new(Reason::Crash)));
         }

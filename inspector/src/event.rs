@@ -598,7 +598,7 @@ fn is_zero(id: &CoroId) -> bool {
 }
 
 /// First line of a trace file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// Always `tinyio`.
     pub trace: String,

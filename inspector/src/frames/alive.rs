@@ -240,5 +240,6 @@ impl Alive {
 
 fn names_of_std(path: &str) -> bool {
     // `Box` is of the library, too, but the language lets one move out of it.
-    ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root)) && path != "alloc::boxed::Box"
+    ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root))
+        && path != "alloc::boxed::Box"
 }

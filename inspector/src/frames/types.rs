@@ -284,7 +284,8 @@ impl Types {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         let (dwarf, units) = self.units(image);
         let unit = units.with_code(&dwarf, file_address);
-        unit.and_then(|unit| units.index(&dwarf, unit).ok()).is_some_and(|index| index.inlined * 10 <= index.functions.len())
+        unit.and_then(|unit| units.index(&dwarf, unit).ok())
+            .is_some_and(|index| index.inlined * 10 <= index.functions.len())
     }
 
     fn units(&mut self, image: usize) -> (Dwarf<'_>, &mut Units) {
@@ -381,25 +382,20 @@ fn type_parameter(unit: &Unit<'_>, function: usize) -> Option<usize> {
 
 /// The path of an entry.
 fn path(dwarf: &Dwarf<'_>, units: &mut Units, opened: &Unit<'_>, unit: usize, offset: usize) -> String {
-    let name_of = |offset: usize| {
-        let entry = opened.entry(units::within(offset)).ok()?;
-        units::text(dwarf, opened, entry.attr_value(gimli::DW_AT_name))
+    let mut offsets = match units.index(dwarf, unit) {
+        Ok(index) => index.path(offset),
+        Err(_) => Vec::new(),
     };
-    let own = || name_of(offset).unwrap_or_default();
-    let Ok(index) = units.index(dwarf, unit) else { return own() };
-    let offsets = index.path(offset);
     if offsets.is_empty() {
-        return own();
+        offsets.push(offset);
     }
     let mut segments: Vec<String> = Vec::new();
     for (level, &at) in offsets.iter().enumerate() {
-        let name = name_of(at).unwrap_or_default();
-        if name.starts_with("{impl#")
-            && let Some(function) = index.sample(at)
-            && let Some(linkage) = linkage_name(dwarf, opened, function)
-        {
-            let below = index.path(function).len().saturating_sub(level + 1);
-            if let Some(path) = names::implementation(&linkage, below) {
+        let name = units::joined(dwarf, opened, &[at]);
+        if name.starts_with("{impl#") {
+            let full = units::joined(dwarf, opened, &offsets[..=level]);
+            let found = units.implementation(dwarf, unit, &full);
+            if let Some(path) = found.and_then(|(below, linkage)| names::implementation(&linkage, below)) {
                 segments = vec![path];
                 continue;
             }
@@ -407,12 +403,6 @@ fn path(dwarf: &Dwarf<'_>, units: &mut Units, opened: &Unit<'_>, unit: usize, of
         segments.push(name);
     }
     segments.join("::")
-}
-
-fn linkage_name(dwarf: &Dwarf<'_>, unit: &Unit<'_>, function: usize) -> Option<String> {
-    let entry = unit.entry(units::within(function)).ok()?;
-    let name = entry.attr_value(gimli::DW_AT_linkage_name).or_else(|| entry.attr_value(gimli::DW_AT_MIPS_linkage_name));
-    units::text(dwarf, unit, name)
 }
 
 /// Turns entries of one unit into types.
