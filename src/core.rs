@@ -23,6 +23,8 @@ const STEPS_PER_TURN: u32 = 64;
 /// A loop, as its coroutines see it.
 pub(crate) struct Core {
     inbox: Arc<Inbox>,
+    /// The inbox's, close at hand: every wake compares it.
+    tag: u32,
     /// Ready, in order.
     queue: Queue,
     /// Everyone who is scheduled and has not ended: this *is* the set of live coroutines.
@@ -130,8 +132,10 @@ thread_local! {
 
 impl Core {
     pub(crate) fn new() -> Rc<Core> {
+        let inbox = Inbox::new();
         Rc::new(Core {
-            inbox: Inbox::new(),
+            tag: inbox.tag(),
+            inbox,
             queue: Queue::default(),
             slots: RefCell::default(),
             timers: RefCell::new(Wheel::new()),
@@ -161,7 +165,7 @@ impl Core {
 
     #[inline]
     pub(crate) fn tag(&self) -> u32 {
-        self.inbox.tag()
+        self.tag
     }
 
     /// Nanoseconds since the loop was made.
@@ -259,8 +263,13 @@ impl Core {
     /// Takes the next one from the queue; with a seed, any one of those who are ready.
     #[inline]
     fn next_ready(&self) -> Option<Queued> {
+        if self.shuffled.borrow().is_none() { self.queue.pop() } else { self.any_ready() }
+    }
+
+    #[cold]
+    fn any_ready(&self) -> Option<Queued> {
         let mut shuffled = self.shuffled.borrow_mut();
-        let Some(Shuffled { state, ready }) = &mut *shuffled else { return self.queue.pop() };
+        let Shuffled { state, ready } = shuffled.as_mut()?;
         ready.extend(std::iter::from_fn(|| self.queue.pop()));
         if ready.is_empty() {
             return None;
@@ -279,7 +288,7 @@ impl Core {
     pub(crate) fn poll(&self, task: &mut Running) -> Step {
         self.rec.step_begin(task);
         let waker = task::lend(task.word());
-        let step = self.spot.occupy(task, |task| task.poll(&mut Context::from_waker(&waker)));
+        let step = task.poll(&self.spot, &mut Context::from_waker(&waker));
         self.rec.step_end(task);
         step
     }
@@ -398,6 +407,7 @@ impl Core {
 
     /// Calls a foreign waker, which stays where it is until the await point that left it is done. The waker's code runs while
     /// nothing is borrowed.
+    #[cold]
     fn wake_behind(&self, slot: u32) {
         let exchange = |waker| {
             let mut foreign = self.foreign.borrow_mut();

@@ -107,7 +107,7 @@ impl<F, T: 'static> Profile<F, T> for Shown {
 }
 
 impl<T> Coro<T> {
-    pub(crate) fn new<F, E, P>(future: F, place: &'static Location<'static>, flags: u32) -> Coro<T>
+    pub(crate) fn new<F, E, P>(future: F, place: &'static Location<'static>, flags: u16) -> Coro<T>
     where
         F: Future<Output = Result<T, E>>,
         E: Into<Box<dyn StdError + Send + Sync>>,
