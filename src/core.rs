@@ -248,7 +248,7 @@ impl Core {
     }
 
     /// Polls whoever's turn it is. `None`: nobody is ready.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_next(&self) -> Option<(Running, Step)> {
         loop {
             let Some(mut task) = self.next_ready()?.run() else { continue };
@@ -314,9 +314,7 @@ impl Core {
     pub(crate) fn leave(&self, task: &Header) {
         let slotted = self.slots.borrow_mut().remove(task.word().slot());
         let by = self.by.replace(By::Coro(task.id()));
-        for word in task.take_waiters() {
-            task::wake(word);
-        }
+        task.take_waiters(task::wake);
         self.by.set(by);
         drop(slotted);
     }

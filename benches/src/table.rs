@@ -46,7 +46,9 @@ impl Table {
                 "--ours" => table.ours = true,
                 "--bench" => {} // From cargo.
                 arg if arg.starts_with('-') => {
-                    eprintln!("tinyio-benches: unknown option {arg}; there are --quick, --ours, and filters like W3 or gather");
+                    eprintln!(
+                        "tinyio-benches: unknown option {arg}; there are --quick, --ours, and filters like W3 or gather"
+                    );
                     std::process::exit(2);
                 }
                 arg => table.filters.push(arg.to_lowercase()),

@@ -282,8 +282,9 @@ impl Header {
         self.waiters.remove(at);
     }
 
-    pub(crate) fn take_waiters(&self) -> impl Iterator<Item = Word> + use<> {
-        self.waiters.take()
+    #[inline]
+    pub(crate) fn take_waiters(&self, each: impl FnMut(Word)) {
+        self.waiters.take(each);
     }
 
     pub(crate) fn waiters(&self) -> Vec<Word> {
@@ -345,6 +346,9 @@ impl Header {
     /// Drops future or output in place, whichever there is; catches the destructor's panic.
     pub(super) fn drop_body(&self) -> Result<(), Payload> {
         let body = self.body();
+        if body == flag::GONE {
+            return Ok(());
+        }
         self.set_body(flag::GONE);
         // SAFETY: the state was read, and says GONE by now (2). A future that is being polled is not dropped: see the callers.
         panic::catch_unwind(AssertUnwindSafe(|| unsafe { (self.vtable.drop_body)(NonNull::from(self), body) }))
@@ -551,7 +555,7 @@ impl Running {
     /// # Panics
     ///
     /// If there is no future.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&mut self, spot: &Spot, cx: &mut Context<'_>) -> Step {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
         let flags = self.flags.get();
