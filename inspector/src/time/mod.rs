@@ -12,11 +12,11 @@ use crate::event::{CoroId, Event, Header, Kind, Outcome, Target, Waker};
 use crate::model::Model;
 
 /// Events per chunk. Folding one takes some 3 to 20 ms, which bounds the time of a jump.
-const CHUNK: u64 = 65_536;
+const CHUNK: u64 = if cfg!(test) { 1_024 } else { 65_536 };
 /// How many coroutines all key frames may have in them; beyond, every other one goes.
 const KEY_FRAMES: usize = 2_000_000;
 /// How near to the last jump's goal a copy is kept, so that stepping back from it is quick.
-const NEAR: u64 = 2_048;
+const NEAR: u64 = if cfg!(test) { 100 } else { 2_048 };
 
 /// A recorded run, growing or complete.
 #[derive(Debug)]
