@@ -89,6 +89,8 @@ pub(crate) mod flag {
     pub(crate) const CLONED: u32 = 1 << 10;
     /// It stands for a function on a thread.
     pub(crate) const THREAD: u32 = 1 << 8;
+    /// Its future is one of tinyio's own, awaited by no line of the program: it keeps the place where it was made.
+    pub(crate) const OURS: u32 = 1 << 12;
     /// Told of the cancellation.
     pub(crate) const TOLD: u32 = 1 << 9;
 }
