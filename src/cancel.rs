@@ -1,4 +1,4 @@
-//! Cancelling everybody: read [`Core::cancel_all`].
+//! Cancelling everybody: read [`Cancelling`].
 //!
 //! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
 
@@ -7,7 +7,6 @@ use std::error::Error as StdError;
 use std::panic::Location;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, Once, PoisonError};
-use std::task::Context;
 use std::time::Duration;
 
 use crate::core::{Cancel, Core, Stop, warn};
@@ -15,7 +14,7 @@ use crate::crash::{Crash, Failure, FailureKind, Group, Interrupted, Panic, Site}
 use crate::error::{Cancellation, Located, Reason, cancellation};
 use crate::name;
 use crate::record::Moment;
-use crate::task::{self, BoxError, Header, Payload, Running, Step, Word, flag};
+use crate::task::{BoxError, Header, Payload, Running, Step, Word, flag};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
@@ -34,177 +33,311 @@ impl From<&'static Location<'static>> for Place {
     }
 }
 
+/// Root first: sites, and the numbers of their coroutines.
+struct Trace(Vec<(Site, u64)>);
+
+impl Trace {
+    fn of(task: &Header, place: impl Into<Place>) -> Trace {
+        let mut trace = Trace(Vec::new());
+        trace.up(task.id(), task.type_name(), place);
+        trace
+    }
+
+    /// One who waits.
+    fn up(&mut self, id: u64, type_name: &'static str, place: impl Into<Place>) {
+        let Place { file, line, column } = place.into();
+        self.0.push((Site { name: name::path(type_name).to_owned(), file, line, column }, id));
+    }
+
+    /// Root first; without the coroutine that only stands for a handle given to `run`.
+    fn finish(mut self) -> (Vec<Site>, Vec<u64>) {
+        if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| site.name.starts_with("tinyio::coro::Coro<")) {
+            self.0.pop();
+        }
+        self.0.into_iter().rev().unzip()
+    }
+}
+
 /// Who waited for whom before anything was cancelled: afterwards the edges are gone.
 struct Snapshot(Vec<Option<Stood>>);
 
 struct Stood {
     word: Word,
+    id: u64,
     /// Who waits for it, if exactly one does.
     waiter: Word,
     name: &'static str,
     place: &'static Location<'static>,
 }
 
+/// Everybody is being cancelled.
+///
+/// ```text
+/// begin ──▶ told, with a grace period ──▶ clean up, awaiting ──┐ the period is over
+///   │                                                          ▼
+///   └────────────────────────▶ told, and judged by the answer ──▶ threads end ──▶ nobody is left ──▶ finish
+///                                        ▲                                │
+///                                        └────── cleanup scheduled more ──┘
+/// ```
+pub(crate) struct Cancelling {
+    snapshot: Snapshot,
+    failures: Vec<Failure>,
+    /// When threads that have not ended are named in a warning; `None` once they were.
+    warn_at: Option<u64>,
+    /// Until when cleanup code may await.
+    grace_until: Option<u64>,
+    /// The period was granted, and is over.
+    grace_over: bool,
+}
+
 impl Core {
-    /// Tells everyone, waits for the threads, and makes the crash.
+    /// Tells everyone, blocks until all have ended, and makes the crash.
+    pub(crate) fn cancel_all(&self) -> Crash {
+        let mut cancelling = Cancelling::begin(self);
+        while let Some(until) = cancelling.advance(self) {
+            self.park(Some(until));
+        }
+        cancelling.finish(self)
+    }
+
+    fn hardly(&self) {
+        self.cancel.set(Cancel { reason: Some(Reason::Crash), ..Cancel::default() });
+    }
+}
+
+impl Cancelling {
+    /// Notes what everybody is at.
+    pub(crate) fn begin(core: &Core) -> Cancelling {
+        let original = core.failure.take().expect("only a failure cancels");
+        core.each_task(|task| {
+            if task.id() == original.id {
+                core.rec.end(task, Some(original.kind));
+            }
+        });
+        core.rec.cancel_begin(core, &original);
+        let snapshot = Snapshot::take(core);
+        core.clear_queue();
+        let warn_at = Some(core.deadline(THREAD_PATIENCE));
+        let grace_until = core.grace.get().map(|grace| core.deadline(grace));
+        let mut cancelling = Cancelling { snapshot, failures: vec![original], warn_at, grace_until, grace_over: false };
+        if grace_until.is_some() {
+            cancelling.tell_all(core, true);
+        }
+        cancelling
+    }
+
+    /// Goes on as far as it can without waiting: returns when to be called again, unless there is mail before, and `None` when nobody
+    /// is left.
     ///
     /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled; each await point
     ///    of tinyio answers `CancelledError`.
     /// 2. Who is still pending and was not answered sits in a future that tinyio does not know: dropping it is a proper answer.
     /// 3. Threads were asked in 1; they are waited for.
     /// 4. Cleanup code may have scheduled more: again, until nobody is left.
-    pub(crate) fn cancel_all(&self) -> Crash {
-        let original = self.failure.take().expect("only a failure cancels");
-        self.with_failed(&original, |task| self.rec.end(task, Some(original.kind)));
-        self.rec.cancel_begin(self, &original);
-        let snapshot = Snapshot::take(self);
-        let mut failures = vec![original];
-        self.clear_queue();
-        loop {
-            self.cancel.set(Cancel { reason: Some(Reason::Crash), ..Cancel::default() });
-            self.wake_foreign();
-            let mut tasks = Vec::new();
-            self.each_task(|task| tasks.push((task.id(), task.word())));
-            if tasks.is_empty() {
-                break;
+    pub(crate) fn advance(&mut self, core: &Core) -> Option<u64> {
+        if let Some(until) = self.grace_until {
+            if let Some(wait) = self.clean_up(core, until) {
+                return Some(wait);
             }
-            tasks.sort_unstable_by_key(|(id, _)| *id);
-            for (_, word) in &tasks {
-                self.deliver(*word, &snapshot, &mut failures);
-            }
-            self.join_threads(&snapshot, &mut failures);
+            (self.grace_until, self.grace_over) = (None, true);
+            core.clear_queue();
         }
-        self.cancel.set(Cancel::default());
-        self.abandon();
-        failures[1..].sort_by_key(|failure| failure.id);
-        let report = self.rec.crash(self, &mut failures);
-        let group = self.group.get();
-        let mut first = true;
-        failures.retain(|failure| {
-            std::mem::take(&mut first)
-                || match group {
-                    Group::Always => true,
-                    Group::Never => false,
-                    Group::Auto => matches!(failure.kind, FailureKind::Error | FailureKind::Panic),
+        core.hardly();
+        core.read_inbox();
+        loop {
+            if self.tell_all(core, false) {
+                continue; // They may have scheduled more.
+            }
+            let threads = self.told_threads(core);
+            for (_, word, ..) in &threads {
+                self.tell(core, *word, false);
+            }
+            let waiting = self.told_threads(core);
+            if waiting.is_empty() {
+                if core.live() == 0 {
+                    return None;
                 }
-        });
-        Crash::new(failures, report)
+                continue;
+            }
+            if waiting.len() < threads.len() {
+                continue;
+            }
+            if self.warn_at.is_some_and(|at| core.now() >= at) {
+                self.warn_at = None;
+                for (_, _, name, place) in &waiting {
+                    warn(&format!(
+                        "waiting for the thread that runs {name} ({}:{}): it was asked to stop {} s ago and has not ended; let it call \
+                         `tinyio::thread::check_cancelled` now and then",
+                        place.file(),
+                        place.line(),
+                        THREAD_PATIENCE.as_secs()
+                    ));
+                }
+            }
+            return Some(self.warn_at.unwrap_or(u64::MAX));
+        }
     }
 
-    /// Calls `f` with the coroutine that failed, if it is one of this loop's.
-    fn with_failed(&self, failure: &Failure, f: impl Fn(&Header)) {
-        self.each_task(|task| {
-            if task.id() == failure.id {
-                f(task);
+    /// Lets cleanup code run as usual; returns when to look again, and `None` when all have ended or the period is over.
+    fn clean_up(&mut self, core: &Core, until: u64) -> Option<u64> {
+        core.cancel.set(Cancel::default());
+        loop {
+            core.look_around();
+            while let Some((task, step)) = core.poll_next() {
+                self.judge(core, task, step, Cancel { answered: true, ..Cancel::default() });
+            }
+            if core.live() == 0 || core.now() >= until {
+                return None;
+            }
+            let next = core.timers.borrow().next().map_or(until, |at| at.min(until));
+            if core.is_idle() && next > core.now() {
+                return Some(next);
+            }
+        }
+    }
+
+    fn told_threads(&self, core: &Core) -> Vec<(u64, Word, &'static str, &'static Location<'static>)> {
+        let mut threads = Vec::new();
+        core.each_task(|task| {
+            if task.has(flag::THREAD) && task.has(flag::TOLD) {
+                threads.push((task.id(), task.word(), name::path(task.type_name()), task.place()));
             }
         });
+        threads.sort_unstable_by_key(|(id, ..)| *id);
+        threads
     }
 
-    /// Tells one coroutine, once, and judges its answer. A thread that goes on is left where it is.
-    fn deliver(&self, word: Word, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
-        let Some(mut task) = self.with_task(word, |task| task.run()).flatten() else { return };
+    /// Tells all that have not been told, or, when it is not done `gently`, all but the threads that have. `true`: there were some.
+    fn tell_all(&mut self, core: &Core, gently: bool) -> bool {
+        core.hardly();
+        core.wake_foreign(None);
+        let mut tasks = Vec::new();
+        core.each_task(|task| {
+            if !(task.has(flag::TOLD) && (gently || task.has(flag::THREAD))) {
+                tasks.push((task.id(), task.word()));
+            }
+        });
+        tasks.sort_unstable_by_key(|(id, _)| *id);
+        for (_, word) in &tasks {
+            self.tell(core, *word, gently);
+        }
+        core.cancel.set(Cancel::default());
+        if !gently {
+            core.hardly();
+        }
+        !tasks.is_empty()
+    }
+
+    /// Tells one coroutine, once, and judges its answer. `gently`: await points that it comes to afterwards work as usual.
+    fn tell(&mut self, core: &Core, word: Word, gently: bool) {
+        let Some(mut task) = core.with_task(word, |task| task.run()).flatten() else { return };
         if !task.is_alive() {
-            return self.leave(&task); // The one that failed.
+            return core.leave(&task); // The one that failed.
         }
         if !task.has(flag::STARTED) {
-            let failure = snapshot.failure(&task, FailureKind::NeverStarted, "had not started", None);
-            return self.dismiss(task, failure, snapshot, failures);
+            let failure = self.snapshot.failure(&task, FailureKind::NeverStarted, "had not started", None);
+            return self.dismiss(core, task, failure);
         }
         if !task.has(flag::TOLD) {
             task.set(flag::TOLD);
-            self.rec.cancel_deliver(&task);
+            core.rec.cancel_deliver(&task);
         }
-        let told = Cancel { reason: Some(Reason::Crash), ..Cancel::default() };
-        self.cancel.set(told);
-        self.rec.step_begin(&task);
-        let waker = task::lend(word);
-        let step = self.spot.occupy(&mut task, |task| task.poll(&mut Context::from_waker(&waker)));
-        self.rec.step_end(&task);
-        let Cancel { answered, again, again_at, .. } = self.cancel.replace(told);
-        let fail = |kind, answer: &str, error| Some(snapshot.failure(&task, kind, answer, error));
+        core.cancel.set(Cancel { reason: Some(Reason::Crash), gently, ..Cancel::default() });
+        let step = core.poll(&mut task);
+        let cancel = core.cancel.take();
+        core.hardly();
+        if gently && matches!(step, Step::Pending) {
+            return; // It cleans up.
+        }
+        self.judge(core, task, step, cancel);
+    }
+
+    /// Judges how a coroutine took it.
+    fn judge(&mut self, core: &Core, task: Running, step: Step, cancel: Cancel) {
+        let told = task.has(flag::TOLD);
+        let again = || went_on(cancel.again_at.unwrap_or(task.place()));
+        let fail = |kind, answer: &str, error| Some(self.snapshot.failure(&task, kind, answer, error));
         let failure = match step {
-            Step::Pending if task.has(flag::THREAD) => return,
-            Step::Pending if !answered => fail(FailureKind::Cancelled, "cancelled", None),
-            Step::Pending => fail(FailureKind::Improper, &went_on(again_at.unwrap_or(task.place())), None),
-            // It was about to end, and came by no await point.
-            Step::Done if !answered => None,
+            Step::Pending if task.has(flag::THREAD) || core.cancel.get().reason.is_none() => return,
+            Step::Pending if self.grace_over && told => {
+                fail(FailureKind::Improper, "was cut off when the grace period was over", None)
+            }
+            Step::Pending if !cancel.answered => fail(FailureKind::Cancelled, "cancelled", None),
+            Step::Pending => fail(FailureKind::Improper, &again(), None),
+            // It was about to end, and came by no await point; or it is part of a cleanup.
+            Step::Done if !cancel.answered || !told => None,
             Step::Done => {
                 let value = task.describe_output().unwrap_or_default();
                 fail(FailureKind::Improper, &format!("answered Ok({value})"), None)
             }
             Step::Failed(error) => match cancellation(&*error) {
-                Some(_) if again > 0 => fail(FailureKind::Improper, &went_on(again_at.unwrap_or(task.place())), Some(error)),
+                Some(_) if cancel.again > 0 => fail(FailureKind::Improper, &again(), Some(error)),
                 Some(Cancellation::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(error)),
                 Some(_) => fail(FailureKind::Cancelled, "", Some(error)),
                 None => fail(FailureKind::Error, "", Some(error)),
             },
-            Step::Panicked(payload) => Some(snapshot.panic(&task, payload)),
+            Step::Panicked(payload) => Some(self.snapshot.panic(&task, payload)),
         };
         match failure {
-            Some(failure) => self.dismiss(task, failure, snapshot, failures),
-            None => self.end(&task, None),
+            Some(failure) => self.dismiss(core, task, failure),
+            None => core.end(&task, None),
         }
     }
 
     /// Notes how a coroutine ended and drops what is left of it.
-    fn dismiss(&self, mut task: Running, failure: Failure, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
+    fn dismiss(&mut self, core: &Core, mut task: Running, failure: Failure) {
         let kind = failure.kind;
-        if kind == FailureKind::Improper && self.group.get() != Group::Always {
+        if kind == FailureKind::Improper && core.group.get() != Group::Always {
             let place = failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
             warn(&format!("{}{place} did not respond properly to its cancellation: {}", failure.name, failure.message()));
         }
-        failures.push(failure);
+        self.failures.push(failure);
         if let Err(payload) = task.discard() {
-            failures.push(snapshot.panic(&task, payload));
+            self.failures.push(self.snapshot.panic(&task, payload));
         }
-        self.end(&task, Some(kind));
+        core.end(&task, Some(kind));
     }
 
-    /// Waits until no thread works for this loop any more.
-    fn join_threads(&self, snapshot: &Snapshot, failures: &mut Vec<Failure>) {
-        let mut warn_at = Some(self.deadline(THREAD_PATIENCE));
-        loop {
-            let mut threads = Vec::new();
-            self.each_task(|task| {
-                if task.has(flag::THREAD) && task.has(flag::TOLD) {
-                    threads.push((task.id(), task.word(), name::path(task.type_name()), task.place()));
+    /// Makes the crash of it.
+    pub(crate) fn finish(mut self, core: &Core) -> Crash {
+        core.cancel.set(Cancel::default());
+        core.abandon();
+        let failures = &mut self.failures;
+        failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
+        let report = core.rec.crash(failures);
+        let group = core.group.get();
+        // Who waited for the one that failed is told by its trace.
+        let waited = failures[0].ids.clone();
+        let mut first = true;
+        failures.retain(|failure| {
+            std::mem::take(&mut first)
+                || match (group, failure.kind) {
+                    (Group::Never, _) => false,
+                    (_, FailureKind::Error | FailureKind::Panic) => true,
+                    (Group::Auto, _) => false,
+                    (Group::Always, FailureKind::Cancelled) => !waited.contains(&failure.id),
+                    (Group::Always, _) => true,
                 }
-            });
-            if threads.is_empty() {
-                return;
-            }
-            self.park(warn_at);
-            self.read_inbox();
-            if warn_at.is_some_and(|at| self.now() >= at) {
-                warn_at = None;
-                for (_, _, name, place) in &threads {
-                    warn(&format!(
-                        "waiting for the thread that runs {name} ({}:{}): it was asked to stop a second ago and has not called \
-                         `tinyio::thread::check_cancelled` since",
-                        place.file(),
-                        place.line()
-                    ));
-                }
-            }
-            threads.sort_unstable_by_key(|(id, ..)| *id);
-            for (_, word, ..) in threads {
-                self.deliver(word, snapshot, failures);
-            }
-        }
+        });
+        Crash::new(self.failures, report)
     }
+}
 
-    /// Root first: who waits for `task`, as long as exactly one does.
-    fn trace(&self, task: &Header, place: Place) -> Vec<Site> {
-        let mut trace = vec![site(task.type_name(), place)];
+impl Core {
+    /// Who waits for `task`, as long as exactly one does.
+    fn trace(&self, task: &Header, place: Place) -> Trace {
+        let mut trace = Trace::of(task, place);
         let mut next = self.only_waiter(task);
         // A cycle has no root; no chain is longer than there are coroutines.
         for _ in 0..self.live() {
-            let up = self.with_task(next, |waiter| (site(waiter.type_name(), waiter.place()), self.only_waiter(waiter)));
-            let Some((site, waiter)) = up else { break };
-            trace.push(site);
+            let waiter = self.with_task(next, |waiter| {
+                trace.up(waiter.id(), waiter.type_name(), waiter.place());
+                self.only_waiter(waiter)
+            });
+            let Some(waiter) = waiter else { break };
             next = waiter;
         }
-        finish(trace)
+        trace
     }
 
     /// The coroutine that waits for `task`, if exactly one does.
@@ -225,20 +358,6 @@ fn went_on(place: &Location<'_>) -> String {
     format!("awaited again at {}:{}:{}", place.file(), place.line(), place.column())
 }
 
-fn site(type_name: &'static str, place: impl Into<Place>) -> Site {
-    let Place { file, line, column } = place.into();
-    Site { name: name::path(type_name).to_owned(), file, line, column }
-}
-
-/// Turns a trace root first, and leaves out the coroutine that only stands for a handle given to `run`.
-fn finish(mut trace: Vec<Site>) -> Vec<Site> {
-    trace.reverse();
-    if trace.len() > 1 && trace[0].name.starts_with("tinyio::coro::Coro<") {
-        trace.remove(0);
-    }
-    trace
-}
-
 impl Snapshot {
     fn take(core: &Core) -> Snapshot {
         let mut stood = Vec::with_capacity(core.live());
@@ -248,7 +367,7 @@ impl Snapshot {
                 stood.resize_with(slot + 1, || None);
             }
             stood[slot] =
-                Some(Stood { word: task.word(), waiter: core.only_waiter(task), name: task.type_name(), place: task.place() });
+                Some(Stood { word: task.word(), id: task.id(), waiter: core.only_waiter(task), name: task.type_name(), place: task.place() });
         });
         Snapshot(stood)
     }
@@ -257,18 +376,18 @@ impl Snapshot {
         self.0.get(word.slot() as usize)?.as_ref().filter(|stood| stood.word == word)
     }
 
-    fn trace(&self, task: &Header, place: Option<Place>) -> Vec<Site> {
+    fn trace(&self, task: &Header, place: Option<Place>) -> Trace {
         let Some(mut stood) = self.get(task.word()) else {
-            return finish(vec![site(task.type_name(), place.unwrap_or(task.place().into()))]);
+            return Trace::of(task, place.unwrap_or(task.place().into()));
         };
-        let mut trace = vec![site(stood.name, place.unwrap_or(stood.place.into()))];
+        let mut trace = Trace::of(task, place.unwrap_or(stood.place.into()));
         while let Some(waiter) = self.get(stood.waiter)
-            && trace.len() <= self.0.len()
+            && trace.0.len() <= self.0.len()
         {
-            trace.push(site(waiter.name, waiter.place));
+            trace.up(waiter.id, waiter.name, waiter.place);
             stood = waiter;
         }
-        finish(trace)
+        trace
     }
 
     fn failure(&self, task: &Header, kind: FailureKind, answer: &str, error: Option<BoxError>) -> Failure {
@@ -291,15 +410,22 @@ fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a 
 }
 
 impl Failure {
-    fn new(task: &Header, kind: FailureKind, answer: &str, mut error: Option<BoxError>, trace: Vec<Site>) -> Failure {
+    fn new(task: &Header, kind: FailureKind, answer: &str, mut error: Option<BoxError>, trace: Trace) -> Failure {
         let located = error.as_deref_mut().and_then(|error| error.downcast_mut::<Located>());
+        let error_type = located.as_ref().map_or("", |located| located.type_name);
         let moment = match (kind, located) {
             (FailureKind::Panic, _) => MOMENT.take(),
             (_, Some(located)) => std::mem::take(&mut located.moment),
             _ => Moment::default(),
         };
         let name = name::path(task.type_name()).to_owned();
-        Failure { kind, name, answer: answer.to_owned(), error, trace, id: task.id(), moment }
+        let (trace, ids) = trace.finish();
+        Failure { kind, name, answer: answer.to_owned(), error, trace, id: task.id(), ids, error_type, moment }
+    }
+
+    /// It failed by itself, rather than by how it took its cancellation.
+    fn is_error(&self) -> bool {
+        matches!(self.kind, FailureKind::Error | FailureKind::Panic)
     }
 
     /// A coroutine returned this error.
@@ -317,14 +443,17 @@ impl Failure {
 
     /// The loop is stopped from outside.
     pub(crate) fn of_stop(stop: Stop) -> Failure {
-        let Stop::Interrupted = stop;
-        Failure::of_loop(Interrupted.into(), Vec::new())
+        match stop {
+            Stop::Interrupted => Failure::of_loop(Interrupted.into(), Vec::new()),
+            Stop::Dropped => Failure::of_loop("the loop was dropped before it had finished".into(), Vec::new()),
+        }
     }
 
     /// The loop itself cannot go on.
     pub(crate) fn of_loop(error: BoxError, trace: Vec<Site>) -> Failure {
         let (name, answer, moment) = ("the loop".to_owned(), String::new(), Moment::default());
-        Failure { kind: FailureKind::Error, name, answer, error: Some(error), trace, id: 0, moment }
+        let (kind, ids, error_type) = (FailureKind::Error, Vec::new(), "");
+        Failure { kind, name, answer, error: Some(error), trace, id: 0, ids, error_type, moment }
     }
 }
 

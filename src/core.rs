@@ -13,8 +13,9 @@ use crate::crash::{Failure, Group};
 use crate::error::{CancelledError, Reason};
 use crate::record::{By, Rec, Target};
 use crate::slab::Slab;
-use crate::task::{self, Header, Inbox, Kind, MAX_SLOTS, Mail, Queue, Queued, Slotted, Spot, Step, Word, flag};
-use crate::wheel::{Key, Wheel};
+use crate::task::{self, Header, Inbox, Kind, MAX_SLOTS, Mail, Queue, Queued, Running, Slotted, Spot, Step, Word, flag};
+use crate::stuck::Queuing;
+use crate::wheel::{Key, TICK, Wheel};
 
 /// Steps between two looks at inbox and timers.
 const STEPS_PER_TURN: u32 = 64;
@@ -40,10 +41,35 @@ pub(crate) struct Core {
     pub(crate) suspicious: Cell<bool>,
     /// Steps since the last search for a cycle.
     pub(crate) unsearched: Cell<u64>,
+    /// When the search that was put off is due.
+    pub(crate) search_at: Cell<Option<u64>>,
+    /// Functions at work on threads.
+    pub(crate) jobs: Cell<usize>,
+    /// Who waits for a lock, a semaphore or a barrier.
+    pub(crate) queued: RefCell<Slab<Queuing>>,
+    /// Since when nothing in the loop can change anything; and whether that was said.
+    pub(crate) quiet_since: Cell<Option<(u64, bool)>>,
+    pub(crate) quiescent_warning: Cell<Duration>,
     /// Who is waking others, when it is not the running coroutine.
     pub(crate) by: Cell<By>,
     pub(crate) group: Cell<Group>,
+    /// How long cleanup code may await.
+    pub(crate) grace: Cell<Option<Duration>>,
+    /// With a seed: who is ready, to be taken at random.
+    pub(crate) shuffled: RefCell<Option<Shuffled>>,
     pub(crate) rec: Rec,
+}
+
+/// Takes whoever is ready in an order that a seed decides.
+pub(crate) struct Shuffled {
+    state: u64,
+    ready: Vec<Queued>,
+}
+
+impl Shuffled {
+    pub(crate) fn new(seed: u64) -> Shuffled {
+        Shuffled { state: seed, ready: Vec::new() }
+    }
 }
 
 /// A waker of somebody else, and the coroutine that left it.
@@ -55,7 +81,10 @@ struct Foreign {
 /// Why a loop is stopped from outside.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop {
+    /// By its handle, or Ctrl-C.
     Interrupted,
+    /// The future that drives it was dropped.
+    Dropped,
 }
 
 /// Whether await points answer, and what they have answered in this poll.
@@ -63,6 +92,8 @@ pub(crate) enum Stop {
 pub(crate) struct Cancel {
     /// Set while a coroutine is polled to be told.
     pub(crate) reason: Option<Reason>,
+    /// Await points that are reached after the first answer work as usual: the coroutine may await in its cleanup.
+    pub(crate) gently: bool,
     /// An await point has answered.
     pub(crate) answered: bool,
     /// Await points that were reached after that, and the first of them.
@@ -85,7 +116,12 @@ pub(crate) enum Turn {
     Failed,
 }
 
-struct Clock(Instant);
+/// The loop's clock.
+struct Clock {
+    start: Instant,
+    /// With virtual time: what it shows.
+    shown: Cell<Option<u64>>,
+}
 
 thread_local! {
     /// Coroutines are numbered by thread, as they are recorded by thread.
@@ -101,13 +137,20 @@ impl Core {
             timers: RefCell::new(Wheel::new()),
             foreign: RefCell::default(),
             spot: Spot::default(),
-            clock: Clock(Instant::now()),
+            clock: Clock { start: Instant::now(), shown: Cell::new(None) },
             failure: RefCell::new(None),
             cancel: Cell::default(),
             suspicious: Cell::new(false),
             unsearched: Cell::new(0),
+            search_at: Cell::default(),
+            jobs: Cell::default(),
+            queued: RefCell::default(),
+            quiet_since: Cell::default(),
+            quiescent_warning: Cell::new(Duration::from_secs(5)),
             by: Cell::new(By::External),
             group: Cell::default(),
+            grace: Cell::default(),
+            shuffled: RefCell::default(),
             rec: Rec::default(),
         })
     }
@@ -123,7 +166,27 @@ impl Core {
 
     /// Nanoseconds since the loop was made.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.clock.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        match self.clock.shown.get() {
+            Some(shown) => shown,
+            None => u64::try_from(self.clock.start.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// From now on the clock stands still while anybody is ready, and then goes on to the next timer.
+    pub(crate) fn use_virtual_time(&self) {
+        self.clock.shown.set(Some(self.now()));
+    }
+
+    /// With virtual time: goes on to the next timer, unless threads or wakers in other hands may come first.
+    pub(crate) fn skip_time(&self) -> bool {
+        let Some(now) = self.clock.shown.get() else { return false };
+        if self.jobs.get() > 0 || self.inbox.wakers() > 0 {
+            return false;
+        }
+        let Some(next) = self.timers.borrow().earliest() else { return false };
+        // Timers fire at the end of a tick.
+        self.clock.shown.set(Some(next.next_multiple_of(TICK).max(now)));
+        true
     }
 
     /// When it will be `after` from now.
@@ -141,45 +204,85 @@ impl Core {
     /// Runs what is ready, up to a number of steps, then looks at inbox and timers.
     pub(crate) fn turn(&self) -> Turn {
         for _ in 0..STEPS_PER_TURN {
-            let Some(task) = self.queue.pop() else { break };
-            self.step(task);
-            if self.failure.borrow().is_some() {
+            let Some((task, step)) = self.poll_next() else { break };
+            match step {
+                Step::Pending => continue,
+                Step::Done => self.end(&task, None),
+                // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
+                Step::Failed(error) => self.fail(Failure::of_error(self, &task, error)),
+                Step::Panicked(payload) => self.fail(Failure::of_panic(self, &task, payload)),
+            }
+            if self.failed() {
                 return Turn::Failed;
             }
         }
         self.unsearched.set(self.unsearched.get() + u64::from(STEPS_PER_TURN));
+        self.look_around();
+        if self.failed() {
+            Turn::Failed
+        } else if !self.is_idle() {
+            Turn::Ready
+        } else if self.live() == 0 {
+            Turn::Done
+        } else {
+            Turn::Idle(self.timers.borrow().next())
+        }
+    }
+
+    /// Nobody is ready.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.shuffled.borrow().as_ref().is_none_or(|shuffled| shuffled.ready.is_empty())
+    }
+
+    /// Reads the inbox and fires what timers are due.
+    pub(crate) fn look_around(&self) {
         self.read_inbox();
         self.fire_timers();
-        if self.failure.borrow().is_some() {
-            return Turn::Failed;
+    }
+
+    /// Polls whoever's turn it is. `None`: nobody is ready.
+    #[inline]
+    pub(crate) fn poll_next(&self) -> Option<(Running, Step)> {
+        loop {
+            let Some(mut task) = self.next_ready()?.run() else { continue };
+            // It may have ended while it was queued.
+            if task.is_alive() {
+                let step = self.poll(&mut task);
+                return Some((task, step));
+            }
         }
-        if !self.queue.is_empty() {
-            return Turn::Ready;
+    }
+
+    /// Takes the next one from the queue; with a seed, any one of those who are ready.
+    #[inline]
+    fn next_ready(&self) -> Option<Queued> {
+        let mut shuffled = self.shuffled.borrow_mut();
+        let Some(Shuffled { state, ready }) = &mut *shuffled else { return self.queue.pop() };
+        ready.extend(std::iter::from_fn(|| self.queue.pop()));
+        if ready.is_empty() {
+            return None;
         }
-        if self.live() == 0 {
-            return Turn::Done;
-        }
-        Turn::Idle(self.timers.borrow().next())
+        // SplitMix64 (Steele, Lea and Flood, 2014).
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut random = *state;
+        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let index = (random ^ (random >> 31)) % ready.len() as u64;
+        Some(ready.swap_remove(index as usize))
     }
 
     /// Polls one coroutine.
     #[inline]
-    fn step(&self, task: Queued) {
-        let Some(mut task) = task.run() else { return };
-        if !task.is_alive() {
-            return; // It ended while it was queued.
-        }
-        self.rec.step_begin(&task);
+    pub(crate) fn poll(&self, task: &mut Running) -> Step {
+        self.rec.step_begin(task);
         let waker = task::lend(task.word());
-        let step = self.spot.occupy(&mut task, |task| task.poll(&mut Context::from_waker(&waker)));
-        match step {
-            Step::Pending => {}
-            Step::Done => self.end(&task, None),
-            // It keeps its place until everyone's place has been noted: see `cancel_all`.
-            Step::Failed(error) => self.fail(Failure::of_error(self, &task, error)),
-            Step::Panicked(payload) => self.fail(Failure::of_panic(self, &task, payload)),
-        }
-        self.rec.step_end(&task);
+        let step = self.spot.occupy(task, |task| task.poll(&mut Context::from_waker(&waker)));
+        self.rec.step_end(task);
+        step
+    }
+
+    fn failed(&self) -> bool {
+        self.failure.borrow().is_some()
     }
 
     /// Notes what went wrong. The first failure is the one that counts.
@@ -198,9 +301,11 @@ impl Core {
     #[inline]
     pub(crate) fn leave(&self, task: &Header) {
         let slotted = self.slots.borrow_mut().remove(task.word().slot());
+        let by = self.by.replace(By::Coro(task.id()));
         for word in task.take_waiters() {
             task::wake(word);
         }
+        self.by.set(by);
         drop(slotted);
     }
 
@@ -301,9 +406,15 @@ impl Core {
         }
     }
 
+    /// The numbers of the live coroutines by the address of their blocks, which is what handles hold.
+    #[cfg(feature = "record")]
+    pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
+        self.slots.borrow().iter().map(|(_, task)| (std::ptr::from_ref::<Header>(task).addr() as u64, task.id())).collect()
+    }
+
     /// Empties the ready queue.
     pub(crate) fn clear_queue(&self) {
-        while self.queue.pop().is_some() {}
+        while self.next_ready().is_some() {}
     }
 
     /// Calls `f` with the live coroutine of this word, if there is one.
@@ -335,6 +446,8 @@ impl Core {
         let foreign: Vec<_> = self.foreign.borrow_mut().drain().collect();
         drop(foreign);
         *self.timers.borrow_mut() = Wheel::new();
+        self.queued.borrow_mut().drain().for_each(drop);
+        self.quiet_since.set(None);
     }
 
     /// Somebody cloned the waker that his coroutine was polled with: from now on it may be woken by whoever has the clone.
@@ -354,9 +467,11 @@ impl Core {
         }
     }
 
-    /// Wakes all foreign wakers: whoever waits behind one is polled again.
-    pub(crate) fn wake_foreign(&self) {
-        let slots: Vec<u32> = self.foreign.borrow().iter().map(|(slot, _)| slot).collect();
+    /// Wakes the foreign wakers that this coroutine has left, or all: whoever waits behind one is polled again.
+    pub(crate) fn wake_foreign(&self, owner: Option<Word>) {
+        let left_by = |foreign: &Foreign| owner.is_none_or(|owner| foreign.owner == owner);
+        let slots: Vec<u32> =
+            self.foreign.borrow().iter().filter(|(_, foreign)| left_by(foreign)).map(|(slot, _)| slot).collect();
         slots.into_iter().for_each(|slot| self.wake_behind(slot));
     }
 
@@ -368,6 +483,9 @@ impl Core {
     pub(crate) fn cancelled(&self, fresh: bool, at: &'static Location<'static>) -> Option<Poll<CancelledError>> {
         let mut cancel = self.cancel.get();
         let reason = cancel.reason?;
+        if fresh && cancel.answered && cancel.gently {
+            return None;
+        }
         if fresh && cancel.answered {
             cancel.again += 1;
             cancel.again_at.get_or_insert(at);
@@ -383,10 +501,11 @@ impl Core {
         self.spot.with(|coro| {
             if let Some(coro) = coro {
                 coro.set_place(at);
-                if !matches!(on, Target::Coro(_)) {
-                    coro.set(flag::OUTSIDE);
+                match on {
+                    Target::Timer(_) | Target::Thread(_) | Target::Loop(_) => coro.set(flag::OUTSIDE),
+                    _ => {}
                 }
-                self.rec.wait(coro, on, at);
+                self.rec.wait(self, coro, on, at);
             }
         });
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use crate::core::{self, Core, Waiter};
 use crate::error::{CancelledError, Reason};
 use crate::record::Target;
-use crate::task::{self, Handle, Header, Position, Profile, Word};
+use crate::task::{self, Handle, Header, Position, Profile, Word, flag};
 
 /// A coroutine: what a loop schedules, and one node of its dependency graph.
 ///
@@ -30,7 +30,6 @@ use crate::task::{self, Handle, Header, Position, Profile, Word};
 /// # }).unwrap();
 /// # assert_eq!(sum, 12);
 /// ```
-#[must_use = "a coroutine does nothing until it is awaited, gathered or spawned"]
 pub struct Coro<T> {
     handle: Handle,
     /// Where it is registered among the coroutine's waiters, 0 if it is not.
@@ -55,6 +54,7 @@ impl<T> Unpin for Coro<T> {}
 /// assert_eq!(eight, 8);
 /// # Ok::<_, tinyio::Crash>(())
 /// ```
+#[must_use = "a coroutine does nothing until it is awaited, gathered or spawned"]
 #[track_caller]
 pub fn coro<F, T, E>(future: F) -> Coro<T>
 where
@@ -169,6 +169,9 @@ impl<T> Coro<T> {
         }
         let word = self.waiter.word(core, cx);
         self.register(word);
+        if self.handle.word().tag() != core.tag() {
+            core.spot.with(|coro| coro.map(|coro| coro.set(flag::OUTSIDE)));
+        }
         core.waits(Target::Coro(self.handle.id()), at);
         Poll::Pending
     }

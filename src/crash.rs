@@ -35,8 +35,10 @@ pub struct Failure {
     pub(crate) answer: String,
     pub(crate) error: Option<BoxError>,
     pub(crate) trace: Vec<Site>,
-    /// Its number, 0 for none, and for the record what it was at.
+    /// The coroutine's number, 0 for none; the numbers of those on the trace; and for the record what it was at.
     pub(crate) id: u64,
+    pub(crate) ids: Vec<u64>,
+    pub(crate) error_type: &'static str,
     pub(crate) moment: crate::record::Moment,
 }
 

@@ -43,6 +43,8 @@ pub struct Error(Box<Located>);
 pub(crate) struct Located {
     pub(crate) error: BoxError,
     pub(crate) site: &'static Location<'static>,
+    /// The type of `error`, if it was known; empty otherwise.
+    pub(crate) type_name: &'static str,
     pub(crate) moment: crate::record::Moment,
 }
 
@@ -60,13 +62,13 @@ impl Error {
     /// ```
     #[track_caller]
     pub fn msg(message: impl fmt::Display) -> Error {
-        Error::at(message.to_string().into(), Location::caller())
+        Error::at(message.to_string().into(), "", Location::caller())
     }
 
-    fn at(error: BoxError, site: &'static Location<'static>) -> Error {
+    fn at(error: BoxError, type_name: &'static str, site: &'static Location<'static>) -> Error {
         // A cancellation passes through every `?` of a crash: its place is known, and nobody asks for its moment.
         let moment = if error.is::<CancelledError>() { Default::default() } else { crate::record::moment() };
-        Error(Box::new(Located { error, site, moment }))
+        Error(Box::new(Located { error, site, type_name, moment }))
     }
 
     /// The error itself.
@@ -88,7 +90,7 @@ impl Error {
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     #[track_caller]
     fn from(error: E) -> Error {
-        Error::at(Box::new(error), Location::caller())
+        Error::at(Box::new(error), std::any::type_name::<E>(), Location::caller())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::core::{self, Core, Timer, Waiter};
 use crate::error::CancelledError;
 use crate::record::{Res, ResKind, Target};
 use crate::slab::Slab;
-use crate::task::{self, Word};
+use crate::task::{self, Word, flag};
 
 /// A flag that coroutines can wait for. Clones are the same event; it can be set from any thread.
 ///
@@ -178,7 +178,8 @@ impl Waiting {
             self.leave();
             return Poll::Ready(Ok(false));
         }
-        core.waits(Target::Res(self.event.0.res.id()), at);
+        core.waits(Target::Res(self.event.0.res.id(core)), at);
+        core.spot.with(|coro| coro.map(|coro| coro.set(flag::EVENT)));
         match self.timeout {
             Some(Duration::ZERO) => {
                 self.expired = true;

@@ -15,10 +15,12 @@
 //! # Ok::<_, tinyio::Crash>(())
 //! ```
 
+mod alarm;
 mod cancel;
 mod core;
 mod coro;
 mod crash;
+mod drive;
 mod error;
 mod event;
 mod gather;
@@ -27,6 +29,7 @@ mod name;
 mod record;
 mod slab;
 mod stuck;
+mod sync;
 mod task;
 pub mod thread;
 mod time;
@@ -34,9 +37,11 @@ mod wheel;
 
 pub use coro::{Coro, coro, spawn};
 pub use crash::{Crash, Deadlock, Failure, FailureKind, Group, Interrupted, Panic, Site};
+pub use drive::{Isolate, isolate};
 pub use error::{CancelledError, Error, Ok, Result};
 pub use event::{Event, Wait, WaitTimeout};
 pub use gather::{Gather, Gathering, gather};
 pub use looped::{Handle, Loop};
+pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
 pub use thread::run_in_thread;
 pub use time::{Sleep, YieldNow, sleep, yield_now};

@@ -55,6 +55,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// assert!(text.contains("tinyio"));
 /// # tinyio::Ok(()) }).unwrap();
 /// ```
+#[must_use = "a coroutine does nothing until it is awaited, gathered or spawned"]
 #[track_caller]
 pub fn run_in_thread<F, T, E>(f: F) -> Coro<T>
 where
@@ -162,10 +163,14 @@ where
                     return Poll::Ready(Err(CancelledError::new(reason).into()));
                 }
                 let word = this.waiter.word(core, cx);
-                this.job = Some(start(core, word, work));
+                this.job = Some(start(core, word, this.at, work));
+                core.jobs.set(core.jobs.get() + 1);
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
             let ended = job.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if ended.is_some() {
+                core.jobs.set(core.jobs.get() - 1);
+            }
             match ended {
                 None => {
                     if cancelled.is_some() && !job.token.cancelled.load(Ordering::Relaxed) {
@@ -180,7 +185,7 @@ where
                     panic::resume_unwind(payload)
                 }
                 // It ended before it could notice: nobody needs its output any more.
-                Some(Ended::Returned(Ok(_))) if cancelled.is_some() => {
+                Some(Ended::Returned(Ok(_))) if job.token.cancelled.load(Ordering::Relaxed) => {
                     Poll::Ready(Err(CancelledError::new(Reason::Crash).into()))
                 }
                 Some(Ended::Returned(result)) => Poll::Ready(result),
@@ -197,18 +202,18 @@ impl<F, T> Drop for Threaded<F, T> {
     }
 }
 
-fn start<F, T, E>(core: &Core, word: Word, work: F) -> Arc<Job<T>>
+fn start<F, T, E>(core: &Core, word: Word, at: &'static Location<'static>, work: F) -> Arc<Job<T>>
 where
     F: FnOnce() -> Result<T, E> + Send + 'static,
     T: Send + 'static,
     E: Into<BoxError> + Send + 'static,
 {
-    let record = core.spot.with(|coro| record::Thread::queue(core, coro.expect("polled by its loop")));
+    let record = core.spot.with(|coro| record::Thread::queue(core, coro.expect("polled by its loop"), at));
     let inbox = core.inbox().clone();
     let job = Arc::new(Job { result: Mutex::new(None), token: Token::default(), inbox, word, record });
     let own = job.clone();
     POOL.run(Box::new(move || {
-        if record::THREADS {
+        if own.record.is_recorded() {
             own.inbox.post(|mail| own.record.started(mail));
         }
         WORKER.set(Some(own.clone()));

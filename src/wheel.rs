@@ -8,6 +8,8 @@ use crate::task::Word;
 
 /// A tick is 2^20 ns, about a millisecond. A timer fires at the first tick that is not before its deadline.
 const TICK_BITS: u32 = 20;
+/// A tick in nanoseconds.
+pub(crate) const TICK: u64 = 1 << TICK_BITS;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 /// 64^7 ticks are 146 years.
@@ -187,11 +189,6 @@ impl Wheel {
         }
         // What is left begins later, and differs from this tick in the same digit as before.
         self.tick = self.tick.max(now);
-    }
-
-    /// The words of all timers.
-    pub(crate) fn words(&self) -> impl Iterator<Item = Word> {
-        self.nodes.iter().map(|(_, node)| node.word)
     }
 }
 

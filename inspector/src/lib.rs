@@ -1,6 +1,7 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
 pub mod clock;
+pub mod discover;
 pub mod event;
 mod fit;
 mod live;
@@ -11,3 +12,4 @@ pub mod recorder;
 pub mod ring;
 pub mod frames;
 pub mod source;
+pub mod trace;

@@ -103,10 +103,10 @@ impl Slot {
 struct Edge {
     value: u64,
     since: u64,
-    /// Counts the edges of a list.
-    serial: u64,
     slot: u32,
     site: SiteId,
+    /// Counts the edges of a list.
+    serial: u32,
     tag: u8,
 }
 
@@ -115,10 +115,16 @@ struct Edge {
 struct Edges {
     list: Vec<Edge>,
     /// Edges that were cleared, lazily: those with a serial below this are gone.
-    gone: Ids<(u8, u64), u64>,
-    next: u64,
-    /// When to look for duplicates and the dead.
+    gone: Ids<(u8, u64), u32>,
+    /// Serial of the next edge.
+    next: u32,
+    /// The highest id so far: what is above it is no duplicate, and coroutines are mostly awaited in the order they were made.
+    highest: u64,
+    repeated: bool,
+    /// Length at which to look for duplicates and the dead.
     sweep: usize,
+    /// How many coroutines had ended by the last sweep.
+    swept: u64,
 }
 
 impl Edges {
@@ -129,38 +135,47 @@ impl Edges {
                 || self.gone.get(&(edge.tag, edge.value)).is_none_or(|serial| edge.serial >= *serial))
     }
 
-    fn push(&mut self, mut edge: Edge, slots: &[Slot]) {
+    fn push(&mut self, mut edge: Edge, slots: &[Slot], ended: u64) {
         if self.list.len() >= self.sweep {
-            self.sweep(slots);
+            if self.repeated || ended - self.swept > self.list.len() as u64 / 4 || self.next > u32::MAX / 2 {
+                self.sweep(slots, ended);
+            }
+            self.sweep = 64 + 2 * self.list.len();
         }
+        self.repeated |= edge.value <= self.highest;
+        self.highest = self.highest.max(edge.value);
         edge.serial = self.next;
         self.next += 1;
         self.list.push(edge);
     }
 
-    fn remove(&mut self, tag: u8, value: u64, slots: &[Slot]) {
-        let same = |edge: &Edge| edge.tag == tag && edge.value == value;
-        // The usual few, or the last one of many.
+    fn remove(&mut self, tag: u8, value: u64, slots: &[Slot], ended: u64) {
         if self.list.len() <= 8 {
-            self.list.retain(|edge| !same(edge));
+            self.list.retain(|edge| (edge.tag, edge.value) != (tag, value));
             return;
         }
         self.gone.insert((tag, value), self.next);
         if self.gone.len() > 32 + self.list.len() / 2 {
-            self.sweep(slots);
+            self.sweep(slots, ended);
         }
     }
 
-    fn sweep(&mut self, slots: &[Slot]) {
-        let mut seen: Ids<(u8, u64), ()> = HashMap::default();
+    fn sweep(&mut self, slots: &[Slot], ended: u64) {
         let mut list = std::mem::take(&mut self.list);
-        list.retain(|edge| self.stands(edge, slots) && seen.insert((edge.tag, edge.value), ()).is_none());
+        list.retain(|edge| self.stands(edge, slots));
+        if self.repeated {
+            let mut seen: Ids<(u8, u64), ()> = HashMap::default();
+            list.retain(|edge| seen.insert((edge.tag, edge.value), ()).is_none());
+        }
         if list.capacity() > 64 + 4 * list.len() {
             list.shrink_to(2 * list.len());
         }
+        list.iter_mut().zip(0..).for_each(|(edge, serial)| edge.serial = serial);
+        self.next = list.len() as u32;
         self.list = list;
         self.gone = HashMap::default();
-        self.sweep = 64 + 2 * self.list.len();
+        self.repeated = false;
+        self.swept = ended;
     }
 }
 
@@ -212,14 +227,17 @@ const FIELDS: usize = 64;
 #[derive(Default)]
 pub(crate) struct Live {
     slots: Vec<Slot>,
+    /// A bit for each slot in use: what was a million coroutines once is walked over quickly.
+    used: Vec<u64>,
     coros: u64,
     told: u64,
     many: Vec<Many>,
     many_free: Vec<u32>,
     /// Edges in `many`, those gone but not swept included.
     many_edges: u64,
-    /// Coroutines that ended since the last sweep.
+    /// Coroutines that have ended, and how many had by the last sweep of all lists.
     ended: u64,
+    swept: u64,
     loops: Ids<LoopId, Loop>,
     resources: Ids<ResId, Res>,
     holds: Ids<(ResId, CoroId), Vec<(SiteId, u64)>>,
@@ -246,6 +264,7 @@ pub(crate) trait Out {
 
 impl Live {
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the fields of the event, on the hottest path there is")]
     pub(crate) fn spawn(
         &mut self,
         at: u64,
@@ -261,6 +280,8 @@ impl Live {
             self.grow(index);
         }
         let bits = READY;
+        self.coros += (self.slots[index].coro == 0) as u64;
+        self.used[index / 64] |= 1 << (index % 64);
         self.slots[index] = Slot {
             coro,
             since: at,
@@ -274,13 +295,25 @@ impl Live {
             name,
             site,
         };
-        self.coros += 1;
     }
 
     #[cold]
     #[inline(never)]
     fn grow(&mut self, index: usize) {
         self.slots.resize((index + 1).next_power_of_two().max(64), Slot::default());
+        self.used.resize(self.slots.len() / 64, 0);
+    }
+
+    /// The slots in use, with their numbers.
+    fn in_use(&self) -> impl Iterator<Item = (usize, &Slot)> {
+        self.used.iter().enumerate().flat_map(move |(word, bits)| {
+            let mut bits = *bits;
+            std::iter::from_fn(move || {
+                let index = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits.checked_sub(1)?;
+                Some((index, &self.slots[index]))
+            })
+        })
     }
 
     #[inline(always)]
@@ -337,7 +370,7 @@ impl Live {
         let many = &mut self.many[many];
         let edges = if edge.tag == 1 { &mut many.near } else { &mut many.rest };
         self.many_edges -= edges.list.len() as u64;
-        edges.push(edge, &self.slots);
+        edges.push(edge, &self.slots, self.ended);
         self.many_edges += edges.list.len() as u64;
     }
 
@@ -353,7 +386,7 @@ impl Live {
                     let many = &mut self.many[index];
                     let edges = if near { &mut many.near } else { &mut many.rest };
                     self.many_edges -= edges.list.len() as u64;
-                    edges.remove(tag, value, &self.slots);
+                    edges.remove(tag, value, &self.slots, self.ended);
                     self.many_edges += edges.list.len() as u64;
                 }
             }
@@ -417,6 +450,7 @@ impl Live {
         let Some(one) = self.slot(slot, coro) else { return };
         one.coro = 0;
         let (bits, edge) = (one.bits, one.edge);
+        self.used[slot as usize / 64] &= !(1 << (slot % 64));
         self.coros -= 1;
         self.ended += 1;
         if bits & TOLD != 0 || (bits >> EDGE) as u8 == MANY || !self.fields.is_empty() {
@@ -554,17 +588,17 @@ impl Live {
 
     /// Forgets edges on what has ended, if so much has that it is worth while.
     pub(crate) fn sweep(&mut self) {
-        if self.many_edges <= 64 || self.ended < self.many_edges / 2 {
+        if self.many_edges <= 64 || self.ended - self.swept < self.many_edges / 2 {
             return;
         }
         self.many_edges = 0;
         for many in &mut self.many {
             for edges in [&mut many.near, &mut many.rest] {
-                edges.sweep(&self.slots);
+                edges.sweep(&self.slots, self.ended);
                 self.many_edges += edges.list.len() as u64;
             }
         }
-        self.ended = 0;
+        self.swept = self.ended;
     }
 
     /// Writes everything, as far as there is room; `whole` says that there is room for all. Gives the coroutines written, and how
@@ -613,10 +647,7 @@ impl Live {
         let stop = if whole { 0 } else { out.room() / 2 };
         let mut end = self.slots.len();
         let mut coros = 0;
-        for (index, slot) in self.slots.iter().enumerate() {
-            if slot.coro == 0 {
-                continue;
-            }
+        for (index, slot) in self.in_use() {
             if out.room() <= stop + 1 && !whole {
                 end = index;
                 break;
@@ -638,10 +669,9 @@ impl Live {
             }
         }
         left_out += self.coros - coros;
-        for slot in &self.slots[..end] {
-            if slot.coro == 0 {
-                continue;
-            }
+        // An edge on a coroutine that was left out goes with it.
+        let known = |tag: u8, slot: u32| tag != 1 || (slot as usize) < end;
+        for (_, slot) in self.in_use().take_while(|(index, _)| *index < end) {
             match slot.tag() {
                 0 => {}
                 MANY => {
@@ -652,7 +682,7 @@ impl Live {
                                 left_out += (edges.list.len() - at) as u64;
                                 break;
                             }
-                            if edges.stands(edge, &self.slots) {
+                            if known(edge.tag, edge.slot) && edges.stands(edge, &self.slots) {
                                 out.record(edge_words(slot.coro, edge.tag, edge.value, edge.since, edge.site));
                             }
                         }
@@ -661,7 +691,7 @@ impl Live {
                 1 if self.slots.get(slot.edge_slot as usize).is_none_or(|other| other.coro != slot.edge) => {}
                 tag => {
                     let words = edge_words(slot.coro, tag, slot.edge, slot.edge_since, slot.edge_site);
-                    left_out += !out.record(words) as u64;
+                    left_out += (known(tag, slot.edge_slot) && !out.record(words)) as u64;
                 }
             }
         }

@@ -33,6 +33,29 @@ impl Map {
     }
 }
 
+impl Map {
+    /// Makes the pages of these words present, so that storing to them costs no page fault each. Best effort.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn populate(&self, words: std::ops::Range<usize>) {
+        let start = (words.start * 8) & !4095;
+        let end = (words.end * 8).min(self.map.len());
+        if start < end {
+            // SAFETY: the range lies in the mapping, which is writable and shared; its pages are made present, nothing in them changes.
+            let _ = unsafe {
+                rustix::mm::madvise(
+                    self.map.as_mut_ptr().add(start).cast(),
+                    end - start,
+                    rustix::mm::Advice::LinuxPopulateWrite,
+                )
+            };
+        }
+    }
+
+    /// Makes the pages of these words present: not to be had here.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn populate(&self, _: std::ops::Range<usize>) {}
+}
+
 /// One word that is 0 in a forked child, whatever it is in the parent. So the recorder knows that it has been forked
 /// without asking for its process id at every event.
 #[derive(Debug)]

@@ -26,7 +26,11 @@ const NONE: u64 = u64::MAX;
 macro_rules! codes {
     ($($name:ident = $value:literal,)*) => {
         /// What a record is. The numbers are the format: only ever add.
-        pub(crate) mod code { $(pub(crate) const $name: u8 = $value;)* }
+        pub(crate) mod code {
+            $(pub(crate) const $name: u8 = $value;)*
+            /// The highest known.
+            pub(crate) const LAST: u8 = TRACE_END;
+        }
     };
 }
 

@@ -60,6 +60,8 @@ pub struct Recorder {
     checkpoint: u64,
     /// When to look whether a checkpoint is due.
     checkpoint_due: u64,
+    /// Records whose memory has been made present, in the first round.
+    present: u64,
     live: Box<Live>,
     clock: Clock,
     names: Names,
@@ -67,6 +69,7 @@ pub struct Recorder {
     /// Slots of coroutines that came by `emit`.
     slots: Ids<CoroId, u32>,
     free: Vec<u32>,
+    file: std::fs::File,
     path: PathBuf,
     pid: u32,
     state: State,
@@ -85,6 +88,9 @@ struct Follower {
     every: u64,
     due: u64,
 }
+
+/// Records whose memory is made present at once: 256 KiB.
+const AHEAD: u64 = 8192;
 
 /// Slots of the caches by address. A program has hundreds of places at most, of which few are hot.
 const CACHE: usize = 256;
@@ -115,12 +121,13 @@ impl Recorder {
     /// When there can be no ring: the folder is not ours or cannot be written to, the disk is full. The message is one line that
     /// says what to do; the program goes on unrecorded.
     pub fn start(options: &Options) -> io::Result<Recorder> {
-        let ring::Created { ring, path, .. } = ring::create(options)?;
+        let ring::Created { ring, file, path } = ring::create(options)?;
         let due = ForkWord::new()?;
         let index = ring.first();
         let checkpoint_due = ring.records() / 2;
-        due.set(checkpoint_due);
+        due.set(1);
         Ok(Recorder {
+            present: 0,
             head: 0,
             index,
             last: index + ring.records() as usize * 4,
@@ -143,6 +150,7 @@ impl Recorder {
             follower: None,
             slots: Ids::default(),
             free: vec![],
+            file,
             path,
             pid: std::process::id(),
             state: State::Recording,
@@ -159,9 +167,9 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened again.
+    /// When the file cannot be mapped again.
     pub fn reader(&self) -> io::Result<ring::RingReader> {
-        ring::RingReader::open(&self.path)
+        ring::RingReader::of(self.file.try_clone()?, &self.path)
     }
 
     /// Nanoseconds since the recording started.
@@ -197,7 +205,8 @@ impl Recorder {
 
     fn set_due(&mut self) {
         let due = self.follower.as_ref().map_or(u64::MAX, |follower| follower.due);
-        self.due.set(due.min(self.checkpoint_due).max(1));
+        let present = if self.present < self.ring.records() { self.present } else { u64::MAX };
+        self.due.set(due.min(self.checkpoint_due).min(present).max(1));
     }
 
     // ---- hot kinds -------------------------------------------------------------------------------------------------------
@@ -538,6 +547,11 @@ impl Recorder {
             follower.due = head + follower.every;
             follower.thread.unpark();
         }
+        if head >= self.present && self.present < self.ring.records() {
+            // A page fault for every 128 records would cost more than they do; a few pages at a time cost little.
+            self.ring.populate(self.present, head + AHEAD);
+            self.present = head + AHEAD;
+        }
         if head >= self.checkpoint_due {
             self.live.sweep();
             let (need, all) = (self.live.records(), self.ring.records());
@@ -562,12 +576,12 @@ impl Recorder {
     fn write_checkpoint(&mut self, at: u64, need: u64) {
         let all = self.ring.records();
         let whole = need <= all / 16 * 7;
-        let budget = if whole { need } else { all / 4 };
+        let budget = if whole { need } else { all / 8 };
         let start = self.head;
         let (coros, left_out, end, extra) = {
             let mut out = Writer::claim(&self.ring, start, budget);
             // Its head is known when all is written, and its end must fit.
-            out.position += 1;
+            out.skip();
             out.end -= 1;
             let (coros, left_out) = self.live.write(at, whole, &mut out);
             out.end += 1;
@@ -628,6 +642,9 @@ impl Drop for Recorder {
 struct Writer<'a> {
     ring: &'a Ring,
     position: u64,
+    /// Word at which that lies; a division each would be most of the work.
+    index: usize,
+    last: usize,
     end: u64,
     extra: u64,
 }
@@ -637,7 +654,19 @@ impl<'a> Writer<'a> {
         ring.word(ring::CLAIM).store(position + records, Ordering::Relaxed);
         // Whoever sees a word of what is written now sees the claim, too.
         fence(Ordering::Release);
-        Writer { ring, position, end: position + records, extra: 0 }
+        let last = ring.first() + ring.records() as usize * 4;
+        Writer { ring, position, index: ring.index(position), last, end: position + records, extra: 0 }
+    }
+}
+
+impl Writer<'_> {
+    #[inline(always)]
+    fn skip(&mut self) {
+        self.position += 1;
+        self.index += 4;
+        if self.index == self.last {
+            self.index = self.ring.first();
+        }
     }
 }
 
@@ -647,8 +676,8 @@ impl Out for Writer<'_> {
         if self.position >= self.end {
             return false;
         }
-        self.ring.put(self.ring.index(self.position), words);
-        self.position += 1;
+        self.ring.put(self.index, words);
+        self.skip();
         true
     }
 
@@ -662,7 +691,7 @@ impl Out for Writer<'_> {
             let mut bytes = [0; PAYLOAD];
             bytes[..part.len()].copy_from_slice(part);
             let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at * 8 + byte]));
-            self.record([code::MORE as u64, word(0), word(1), word(2)]);
+            self.record([record::head(at, code::MORE), word(0), word(1), word(2)]);
         }
         self.extra += need - 1;
         true

@@ -18,7 +18,8 @@ mod read;
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
 
-pub(crate) use create::{Created, create};
+pub(crate) use create::{Created, create, open_folder};
+pub(crate) use read::is_ring;
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -131,6 +132,12 @@ impl Ring {
     #[inline(always)]
     pub(crate) fn index(&self, position: u64) -> usize {
         self.first() + (position % self.records) as usize * 4
+    }
+
+    /// Makes the memory of records `from` to `to` present, in the first round.
+    pub(crate) fn populate(&self, from: u64, to: u64) {
+        let (from, to) = (from.min(self.records), to.min(self.records));
+        self.map.populate(self.first() + from as usize * 4..self.first() + to as usize * 4);
     }
 
     /// Writes a record that counts only when `HEAD` is past it.

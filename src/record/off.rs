@@ -20,16 +20,20 @@ pub(crate) enum Target {
 
 /// Who woke a coroutine.
 #[derive(Clone, Copy)]
+#[allow(dead_code, reason = "only the record reads what is in them")]
 pub(crate) enum By {
+    Coro(u64),
     Timer,
     External,
-    Cancel,
 }
 
 /// What a resource is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResKind {
     Event,
+    Lock,
+    Semaphore,
+    Barrier,
 }
 
 /// A resource in the record.
@@ -41,19 +45,28 @@ impl Res {
         Res
     }
     #[inline]
-    pub(crate) fn id(&self) -> u64 {
+    pub(crate) fn id(&self, _core: &Core) -> u64 {
         0
     }
     #[inline]
     pub(crate) fn set(&self, _set: bool) {}
+    #[inline]
+    pub(crate) fn hold(&self, _core: &Core, _at: &'static Location<'static>) -> Hold {
+        Hold
+    }
+    #[inline]
+    pub(crate) fn release(&self, _hold: &Hold) {}
 }
+
+/// A permit that is out, in the record.
+pub(crate) struct Hold;
 
 /// A function on a thread, in the record.
 pub(crate) struct Thread;
 
 impl Thread {
     #[inline]
-    pub(crate) fn queue(_core: &Core, _coro: &Header) -> Thread {
+    pub(crate) fn queue(_core: &Core, _coro: &Header, _at: &'static Location<'static>) -> Thread {
         Thread
     }
     #[inline]
@@ -68,6 +81,10 @@ impl Thread {
     pub(crate) fn noticed(&self, _mail: &mut Mail) {}
     #[inline]
     pub(crate) fn cancelled(&self, _core: &Core) {}
+    #[inline]
+    pub(crate) fn is_recorded(&self) -> bool {
+        false
+    }
 }
 
 /// How a loop is run.
@@ -116,7 +133,16 @@ pub(crate) struct Rec;
 #[allow(clippy::unused_self, reason = "the same signatures as with a recorder")]
 impl Rec {
     #[inline]
-    pub(crate) fn loop_start(&self, _core: &Core, _mode: LoopMode) {}
+    pub(crate) fn loop_start(&self, _core: &Core, _mode: LoopMode) {
+        if let Some(missing) = super::switch::Switch::read().missing() {
+            static ONCE: std::sync::Once = std::sync::Once::new();
+            ONCE.call_once(|| eprintln!("{missing}"));
+        }
+    }
+    #[inline]
+    pub(crate) fn loop_id(&self) -> u32 {
+        0
+    }
     #[inline]
     pub(crate) fn loop_end(&self, _core: &Core, _crashed: bool) {}
     #[inline]
@@ -126,7 +152,7 @@ impl Rec {
     #[inline]
     pub(crate) fn spawn(&self, _core: &Core, _coro: &Header) {}
     #[inline]
-    pub(crate) fn wait(&self, _coro: &Header, _on: Target, _at: &'static Location<'static>) {}
+    pub(crate) fn wait(&self, _core: &Core, _coro: &Header, _on: Target, _at: &'static Location<'static>) {}
     #[inline]
     pub(crate) fn clear(&self, _coro: &Header, _on: Target) {}
     #[inline]
@@ -142,7 +168,7 @@ impl Rec {
     #[inline]
     pub(crate) fn cancel_deliver(&self, _coro: &Header) {}
     #[inline]
-    pub(crate) fn crash(&self, _core: &Core, _failures: &mut [Failure]) -> Report {
+    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Report {
         Report
     }
     #[inline]
@@ -152,6 +178,3 @@ impl Rec {
         match note {}
     }
 }
-
-/// Whether threads report their start.
-pub(crate) const THREADS: bool = false;

@@ -81,8 +81,10 @@ pub(crate) mod flag {
     pub(crate) const STARTED: u32 = 1 << 5;
     /// The output was taken by the last handle.
     pub(super) const TAKEN: u32 = 1 << 6;
-    /// In its last step it came to wait on something of tinyio's that is no coroutine.
+    /// In its last step it came to wait on a timer, a thread, another loop: it will be woken.
     pub(crate) const OUTSIDE: u32 = 1 << 7;
+    /// In its last step it came to wait on an event: whoever has it may set it.
+    pub(crate) const EVENT: u32 = 1 << 11;
     /// Its waker was cloned, at whatever time: others may wake it.
     pub(crate) const CLONED: u32 = 1 << 10;
     /// It stands for a function on a thread.
@@ -544,7 +546,7 @@ impl Running {
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Step {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
-        self.flags.set((self.flags.get() & !flag::OUTSIDE) | flag::STARTED);
+        self.flags.set((self.flags.get() & !(flag::OUTSIDE | flag::EVENT)) | flag::STARTED);
         let header = self.0;
         // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that nobody else polls it (3).
         let result = panic::catch_unwind(AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx) }));

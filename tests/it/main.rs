@@ -1,3 +1,8 @@
-//! The behaviours of `CONFORMANCE`, one test per row, named after it.
+//! The behaviours of tinyio, one test per row of the table of behaviours, named after the row, by its sections.
 
+mod check;
 mod coroutines;
+mod errors;
+mod fairness;
+mod stress;
+mod threads;

@@ -7,12 +7,14 @@ use super::types::{Shape, TypeRef};
 use super::values::{Look, Place};
 
 /// Whether dropping a value of a type does anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Glue {
-    /// It does: when it is not dropped, it was moved.
-    Yes,
     /// It does not, or nothing says that it does.
     No,
+    /// A destructor of the program is called, which need not look at the value.
+    Own,
+    /// It does, and has to look at the value for it: when it is not touched, it was moved.
+    Yes,
 }
 
 /// What is known of a local.
@@ -34,17 +36,28 @@ pub(super) struct Alive {
     calls: Vec<(u64, Option<u64>)>,
     /// What may be drop glue, by the address of what it drops. A coroutine and the one it awaits may have one address.
     glue: HashMap<u64, Vec<u64>>,
+    /// Drop glue that is certain.
+    certain: HashMap<(u64, TypeRef), u64>,
     /// Calls that were not looked into: function and argument.
     pending: Vec<(u64, u64)>,
+    /// The code that was interpreted last is not optimised.
+    plain: bool,
     /// What was interpreted, and whether that went well.
     asked: HashMap<(u64, u64), bool>,
 }
 
 impl Alive {
-    /// Notes that the value at an address is dropped by this function.
-    pub fn dropped_by(&mut self, address: u64, function: u64) {
+    /// Notes the function that drops the value of a type at an address.
+    pub fn dropped_by(&mut self, ty: TypeRef, address: u64, function: u64) {
+        if function != 0 {
+            self.certain.insert((address, ty), function);
+        }
+    }
+
+    /// Notes that a function is called with an address.
+    fn called(&mut self, address: u64, function: u64) {
         let known = self.glue.entry(address).or_default();
-        if function != 0 && !known.contains(&function) {
+        if !known.contains(&function) {
             known.push(function);
         }
     }
@@ -57,7 +70,9 @@ impl Alive {
                 return self.interpret(look, function, address);
             }
             let Some((function, argument)) = self.pending.pop() else { break };
-            self.interpret(look, function, argument);
+            if look.types.drops_type(function).is_some() {
+                self.interpret(look, function, argument);
+            }
         }
         if let Some(function) = look.types.drop_function(ty) {
             return self.interpret(look, function, address);
@@ -67,15 +82,21 @@ impl Alive {
         self.reads.iter().any(|read| read.start < body.end && body.start < read.end)
     }
 
-    /// The function that drops the coroutine at an address: by its name, else any that is called with that address.
+    /// The function that drops the coroutine at an address: the one that is known, one of that name, or one called with that
+    /// address whose name says nothing else (optimised builds keep one of several equal functions).
     fn glue_of(&self, look: &mut Look<'_>, ty: TypeRef, address: u64) -> Option<u64> {
-        let known = self.glue.get(&address)?;
+        if let Some(certain) = self.certain.get(&(address, ty)) {
+            return Some(*certain);
+        }
+        let size = look.types.size(ty);
         let name = look.types.get(ty).name.clone();
         let mut nameless = None;
-        for &function in known {
-            match look.types.drops_type(function) {
+        for &function in self.glue.get(&address)? {
+            let dropped = look.types.drops_type(function);
+            match dropped {
                 Some(dropped) if look.types.get(dropped).name == name => return Some(function),
-                None if !self.asked.contains_key(&(function, address)) => nameless = nameless.or(Some(function)),
+                Some(dropped) if look.types.size(dropped) != size => {}
+                _ if !self.asked.contains_key(&(function, address)) => nameless = nameless.or(Some(function)),
                 _ => {}
             }
         }
@@ -91,6 +112,7 @@ impl Alive {
         let touched = body.and_then(|body| super::oracle::interpret(&look.types.memory, body, address));
         self.asked.insert((function, address), touched.is_some());
         let Some(touched) = touched else { return false };
+        self.plain = look.types.is_plain(function);
         self.reads.extend(touched.reads);
         for call in touched.calls {
             let Some(argument) = call.argument else { continue };
@@ -98,7 +120,7 @@ impl Alive {
             let end = dropped.and_then(|ty| look.types.size(ty)).map(|size| argument.saturating_add(size));
             self.calls.push((argument, end));
             if let Some(target) = call.target {
-                self.dropped_by(argument, target);
+                self.called(argument, target);
                 self.pending.push((target, argument));
             }
         }
@@ -134,7 +156,8 @@ impl Alive {
         let Some(size) = look.types.size(ty) else { return Life::Unknown };
         let body = address..address.saturating_add(size);
         if !self.touches(&body) {
-            return Life::Moved;
+            // Optimisation may leave nothing of a destructor, or nothing that concerns the value.
+            return if look.types.glue(ty) == Glue::Yes || self.plain { Life::Moved } else { Life::Unknown };
         }
         if let Some(life) = self.payload(look, ty, &body) {
             return life;
@@ -185,8 +208,14 @@ impl Alive {
                     return;
                 }
                 let Some(size) = look.types.size(*target) else { return };
-                let whole = self.calls.iter().any(|&(at, end)| at <= address && end.is_some_and(|end| end >= address + 8));
-                if !whole && !self.touches(&(inside..inside.saturating_add(size))) {
+                let (whole, inside) = (address..address.saturating_add(8), inside..inside.saturating_add(size));
+                let dropped = |body: &Range<u64>| {
+                    self.calls.iter().any(|&(at, end)| at <= body.start && end.is_some_and(|end| end >= body.end))
+                };
+                // One call is to free the box, another before it to drop what is in it.
+                let handed = self.calls.iter().filter(|call| call.0 == inside.start).count();
+                let read = self.reads.iter().any(|read| read.start < inside.end && inside.start < read.end);
+                if !(dropped(&whole) || dropped(&inside) || handed > 1 || read) {
                     moved.insert((address, ty));
                 }
             }

@@ -305,7 +305,7 @@ impl Search<'_> {
             let (Some(to), Some(vtable)) = (at(&members[0]), at(&members[1])) else { return };
             if let Some(concrete) = look.types.of_vtable(vtable) {
                 // The first entry of a vtable is the drop glue.
-                self.alive.dropped_by(to, look.types.memory.word(vtable).unwrap_or(0));
+                self.alive.dropped_by(concrete, to, look.types.memory.word(vtable).unwrap_or(0));
                 self.visit(look, name, concrete, to, depth + 1);
             }
             return;

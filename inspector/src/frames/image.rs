@@ -19,12 +19,12 @@ pub(super) type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
 pub(super) struct Image {
     /// Its place on disk, as the system says.
     pub path: PathBuf,
-    /// Addresses in memory it takes up.
-    pub range: Range<u64>,
     /// Address in memory minus address in the file.
     pub bias: u64,
     /// Its debug info; empty sections where it has none.
     pub sections: Sections,
+    /// Where each function ends.
+    pub unwind: Unwind,
     /// Why there is less than full debug info, and what brings it.
     pub missing: Option<String>,
 }
@@ -44,6 +44,38 @@ impl Sections {
         let none = |_: SectionId| Ok::<_, std::convert::Infallible>(Vec::new());
         let Ok(data) = DwarfSections::load(none);
         Sections { data, endian: RunTimeEndian::Little }
+    }
+}
+
+/// The tables for unwinding, which say where functions begin and end, those without debug info too.
+#[derive(Default)]
+pub(super) struct Unwind {
+    frames: Vec<u8>,
+    index: Vec<u8>,
+    bases: gimli::BaseAddresses,
+    endian: RunTimeEndian,
+}
+
+impl Unwind {
+    fn of<'a>(object: &impl Object<'a>, file: &File) -> Unwind {
+        let section = |name: &str| {
+            let section = object.section_by_name(name)?;
+            Some((read_section(&section, file).ok()?, section.address()))
+        };
+        let (Some((frames, frames_at)), Some((index, index_at))) = (section(".eh_frame"), section(".eh_frame_hdr")) else {
+            return Unwind::default();
+        };
+        let bases = gimli::BaseAddresses::default().set_eh_frame(frames_at).set_eh_frame_hdr(index_at);
+        Unwind { frames, index, bases, endian: endian(object) }
+    }
+
+    /// The function around an address of the file.
+    pub fn function(&self, address: u64) -> Option<Range<u64>> {
+        use gimli::UnwindSection;
+        let header = gimli::EhFrameHdr::new(&self.index, self.endian).parse(&self.bases, 8).ok()?;
+        let frames = gimli::EhFrame::new(&self.frames, self.endian);
+        let entry = header.table()?.fde_for_address(&frames, &self.bases, address, gimli::EhFrame::cie_from_offset).ok()?;
+        Some(entry.initial_address()..entry.end_address())
     }
 }
 
@@ -145,9 +177,9 @@ fn open(memory: &Memory, mapping: &Mapping) -> Image {
     let shown = mapping.path.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
     let mut image = Image {
         path: PathBuf::from(&shown),
-        range: mapping.range.clone(),
         bias: 0,
         sections: Sections::empty(),
+        unwind: Unwind::default(),
         missing: None,
     };
     match load(memory, mapping, &mut image) {
@@ -164,6 +196,7 @@ fn load(memory: &Memory, mapping: &Mapping, image: &mut Image) -> Result<(), Str
     let lowest = object.segments().map(|segment| segment.address()).min().unwrap_or(0);
     // The first mapping begins at a page, the first segment maybe within one.
     image.bias = mapping.range.start.wrapping_sub(lowest & !0xfff);
+    image.unwind = Unwind::of(&object, &file);
     image.sections = sections(&object, &file)?;
     if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
         return Err(NO_DEBUG.into());
@@ -201,8 +234,11 @@ pub(super) fn sections<'a>(object: &impl Object<'a>, file: &File) -> Result<Sect
         read_section(&section, file)
             .map_err(|error| format!("has a section {} that cannot be read: {error}", id.name()))
     };
-    let endian = if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
-    Ok(Sections { data: DwarfSections::load(load)?, endian })
+    Ok(Sections { data: DwarfSections::load(load)?, endian: endian(object) })
+}
+
+fn endian<'a>(object: &impl Object<'a>) -> RunTimeEndian {
+    if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big }
 }
 
 fn read_section<'a>(section: &impl ObjectSection<'a>, file: &File) -> Result<Vec<u8>, String> {

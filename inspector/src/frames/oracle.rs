@@ -5,10 +5,9 @@
 //! *interpreted*, never run: memory is read from the process, writes go to a shadow, calls are noted and not made. What it
 //! reads of the frame or hands to a call is alive; a local with something to drop that it does not touch was moved.
 //!
-//! Anything unknown (an instruction, a branch that depends on what a call returned) ends the attempt, and the locals are
-//! marked as maybe moved.
+//! Anything unknown, such as an instruction not met before, ends the attempt, and the locals are marked as maybe moved.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use iced_x86::{ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
@@ -49,26 +48,42 @@ pub(super) fn interpret(memory: &Memory, body: Range<u64>, value: u64) -> Option
         vectors: [None; 16],
         shadow: HashMap::new(),
         flags: None,
-        touched: Touched::default(),
     };
     machine.registers[RSP] = Some(STACK);
     machine.registers[RDI] = Some(value);
     let code = memory.bytes(body.start, usize::try_from(body.end.checked_sub(body.start)?).ok()?.min(1 << 20))?;
-    let mut at = body.start;
-    for _ in 0..STEPS {
-        let offset = usize::try_from(at.checked_sub(body.start)?).ok()?;
-        let instruction = Decoder::with_ip(64, code.get(offset..)?, at, DecoderOptions::NONE).decode();
-        match machine.step(&instruction)? {
-            Next::Go(next) if body.contains(&next) => at = next,
-            // A tail call.
-            Next::Go(next) => {
-                machine.call(Some(next));
-                return Some(machine.touched);
+    let mut touched = Touched::default();
+    // Where a branch depends on what a call returned (how many elements a map still has), both ways are followed, each
+    // once: what either touches is alive.
+    let mut open = vec![(body.start, machine)];
+    let mut taken = HashSet::new();
+    let mut left = STEPS;
+    while let Some((mut at, mut machine)) = open.pop() {
+        loop {
+            left = left.checked_sub(1)?;
+            let offset = usize::try_from(at.checked_sub(body.start)?).ok()?;
+            let instruction = Decoder::with_ip(64, code.get(offset..)?, at, DecoderOptions::NONE).decode();
+            let next = match machine.step(&instruction, &mut touched)? {
+                Next::Go(next) => next,
+                Next::Either(ways) => {
+                    for way in ways {
+                        if taken.insert((at, way)) {
+                            open.push((way, machine.clone()));
+                        }
+                    }
+                    break;
+                }
+                Next::Return => break,
+            };
+            if !body.contains(&next) {
+                // A tail call.
+                machine.call(Some(next), &mut touched);
+                break;
             }
-            Next::Return => return Some(machine.touched),
+            at = next;
         }
     }
-    None
+    Some(touched)
 }
 
 const RAX: usize = 0;
@@ -78,6 +93,8 @@ const RDI: usize = 7;
 /// Where execution goes on.
 enum Next {
     Go(u64),
+    /// It depends on something unknown.
+    Either([u64; 2]),
     Return,
 }
 
@@ -90,6 +107,7 @@ struct Flags {
 }
 
 /// A processor that changes nothing outside itself. Unknown values are `None`.
+#[derive(Clone)]
 struct Machine<'m> {
     memory: &'m Memory,
     registers: [Option<u64>; 16],
@@ -97,37 +115,40 @@ struct Machine<'m> {
     /// Bytes written.
     shadow: HashMap<u64, Option<u8>>,
     flags: Option<Flags>,
-    touched: Touched,
 }
 
 impl Machine<'_> {
-    fn step(&mut self, instruction: &Instruction) -> Option<Next> {
+    fn step(&mut self, instruction: &Instruction, touched: &mut Touched) -> Option<Next> {
         let next = instruction.next_ip();
         match instruction.flow_control() {
             FlowControl::Next => {}
             FlowControl::UnconditionalBranch => return Some(Next::Go(instruction.near_branch_target())),
             FlowControl::ConditionalBranch => {
-                let taken = self.holds(instruction.condition_code())?;
-                return Some(Next::Go(if taken { instruction.near_branch_target() } else { next }));
+                let target = instruction.near_branch_target();
+                return Some(match self.holds(instruction.condition_code()) {
+                    Some(true) => Next::Go(target),
+                    Some(false) => Next::Go(next),
+                    None => Next::Either([target, next]),
+                });
             }
-            FlowControl::IndirectBranch => return Some(Next::Go(self.read(instruction, 0)? as u64)),
-            FlowControl::Call => self.call(Some(instruction.near_branch_target())),
+            FlowControl::IndirectBranch => return Some(Next::Go(self.read(instruction, 0, touched)? as u64)),
+            FlowControl::Call => self.call(Some(instruction.near_branch_target()), touched),
             FlowControl::IndirectCall => {
-                let target = self.read(instruction, 0).map(|target| target as u64);
-                self.call(target);
+                let target = self.read(instruction, 0, touched).map(|target| target as u64);
+                self.call(target, touched);
             }
             FlowControl::Return => return Some(Next::Return),
             _ => return None,
         }
         if instruction.flow_control() == FlowControl::Next {
-            self.execute(instruction)?;
+            self.execute(instruction, touched)?;
         }
         Some(Next::Go(next))
     }
 
     /// Notes a call; what it may change is unknown afterwards.
-    fn call(&mut self, target: Option<u64>) {
-        self.touched.calls.push(Call { target, argument: self.registers[RDI] });
+    fn call(&mut self, target: Option<u64>, touched: &mut Touched) {
+        touched.calls.push(Call { target, argument: self.registers[RDI] });
         for clobbered in [RAX, 1, 2, 6, RDI, 8, 9, 10, 11] {
             self.registers[clobbered] = None;
         }
@@ -135,17 +156,17 @@ impl Machine<'_> {
         self.flags = None;
     }
 
-    fn execute(&mut self, instruction: &Instruction) -> Option<()> {
+    fn execute(&mut self, instruction: &Instruction, touched: &mut Touched) -> Option<()> {
         let size = self.size(instruction, 0);
         match instruction.mnemonic() {
             Mnemonic::Nop | Mnemonic::Endbr64 => {}
             Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movups | Mnemonic::Movaps | Mnemonic::Movdqu | Mnemonic::Movdqa
             | Mnemonic::Movupd | Mnemonic::Movapd | Mnemonic::Movd | Mnemonic::Movq => {
-                let value = self.read(instruction, 1);
+                let value = self.read(instruction, 1, touched);
                 self.write(instruction, 0, value)?;
             }
             Mnemonic::Movsx | Mnemonic::Movsxd => {
-                let value = self.read(instruction, 1).map(|value| extend(value, self.size(instruction, 1)));
+                let value = self.read(instruction, 1, touched).map(|value| extend(value, self.size(instruction, 1)));
                 self.write(instruction, 0, value)?;
             }
             Mnemonic::Lea => {
@@ -153,14 +174,14 @@ impl Machine<'_> {
                 self.write(instruction, 0, address)?;
             }
             Mnemonic::Push => {
-                let value = self.read(instruction, 0);
+                let value = self.read(instruction, 0, touched);
                 let top = self.registers[RSP]?.wrapping_sub(8);
                 self.registers[RSP] = Some(top);
                 self.store(Some(top), 8, value)?;
             }
             Mnemonic::Pop => {
                 let top = self.registers[RSP]?;
-                let value = self.load(Some(top), 8);
+                let value = self.load(Some(top), 8, touched);
                 self.registers[RSP] = Some(top.wrapping_add(8));
                 self.write(instruction, 0, value)?;
             }
@@ -169,13 +190,24 @@ impl Machine<'_> {
                 self.write(instruction, 0, same.then_some(0))?;
             }
             Mnemonic::Add | Mnemonic::Sub | Mnemonic::Cmp | Mnemonic::And | Mnemonic::Or | Mnemonic::Xor | Mnemonic::Test
-            | Mnemonic::Inc | Mnemonic::Dec | Mnemonic::Neg | Mnemonic::Xadd => self.arithmetic(instruction, size)?,
+            | Mnemonic::Inc | Mnemonic::Dec | Mnemonic::Neg | Mnemonic::Xadd => self.arithmetic(instruction, size, touched)?,
+            Mnemonic::Pmovmskb => {
+                let value = self.read(instruction, 1, touched);
+                let mask = value.map(|value| (0..16).fold(0, |mask, lane| mask | (value >> (lane * 8 + 7) & 1) << lane));
+                self.write(instruction, 0, mask)?;
+            }
+            Mnemonic::Bsf | Mnemonic::Tzcnt => {
+                let value = self.read(instruction, 1, touched).map(|value| truncate(value, size));
+                let result = value.map(|value| u128::from(value.trailing_zeros().min(size as u32 * 8)));
+                self.flags = None;
+                self.write(instruction, 0, result)?;
+            }
             Mnemonic::Not => {
-                let value = self.read(instruction, 0).map(|value| !value);
+                let value = self.read(instruction, 0, touched).map(|value| !value);
                 self.write(instruction, 0, value)?;
             }
             Mnemonic::Shl | Mnemonic::Shr | Mnemonic::Sar => {
-                let (value, by) = (self.read(instruction, 0), self.read(instruction, 1));
+                let (value, by) = (self.read(instruction, 0, touched), self.read(instruction, 1, touched));
                 let result = value.zip(by).map(|(value, by)| {
                     let by = (by as u32) & if size == 8 { 63 } else { 31 };
                     match instruction.mnemonic() {
@@ -189,20 +221,20 @@ impl Machine<'_> {
             }
             Mnemonic::Imul => {
                 let (left, right) = match instruction.op_count() {
-                    2 => (self.read(instruction, 0), self.read(instruction, 1)),
-                    3 => (self.read(instruction, 1), self.read(instruction, 2)),
+                    2 => (self.read(instruction, 0, touched), self.read(instruction, 1, touched)),
+                    3 => (self.read(instruction, 1, touched), self.read(instruction, 2, touched)),
                     _ => return None,
                 };
                 self.flags = None;
                 self.write(instruction, 0, left.zip(right).map(|(left, right)| left.wrapping_mul(right)))?;
             }
             Mnemonic::Bt => {
-                let (value, bit) = (self.read(instruction, 0), self.read(instruction, 1));
+                let (value, bit) = (self.read(instruction, 0, touched), self.read(instruction, 1, touched));
                 let carry = value.zip(bit).map(|(value, bit)| value >> (bit as u32 % (size as u32 * 8)) & 1 == 1);
                 self.flags = carry.map(|carry| Flags { zero: false, sign: false, carry: Some(carry), overflow: None });
             }
             Mnemonic::Xchg => {
-                let (left, right) = (self.read(instruction, 0), self.read(instruction, 1));
+                let (left, right) = (self.read(instruction, 0, touched), self.read(instruction, 1, touched));
                 self.write(instruction, 0, right)?;
                 self.write(instruction, 1, left)?;
             }
@@ -212,8 +244,8 @@ impl Machine<'_> {
             }
             _ if is_cmov(instruction.mnemonic()) => {
                 let value = match self.holds(instruction.condition_code()) {
-                    Some(true) => self.read(instruction, 1),
-                    Some(false) => self.read(instruction, 0),
+                    Some(true) => self.read(instruction, 1, touched),
+                    Some(false) => self.read(instruction, 0, touched),
                     None => None,
                 };
                 self.write(instruction, 0, value)?;
@@ -223,9 +255,9 @@ impl Machine<'_> {
         Some(())
     }
 
-    fn arithmetic(&mut self, instruction: &Instruction, size: usize) -> Option<()> {
+    fn arithmetic(&mut self, instruction: &Instruction, size: usize, touched: &mut Touched) -> Option<()> {
         let mnemonic = instruction.mnemonic();
-        let left = self.read(instruction, 0);
+        let left = self.read(instruction, 0, touched);
         let right = match mnemonic {
             Mnemonic::Inc | Mnemonic::Dec => Some(1),
             Mnemonic::Neg => left,
@@ -237,7 +269,7 @@ impl Machine<'_> {
                 self.flags = Some(Flags { zero: true, sign: false, carry: Some(false), overflow: Some(false) });
                 return self.write(instruction, 0, Some(0));
             }
-            _ => self.read(instruction, 1).map(|right| truncate(extend(right, self.size(instruction, 1)), size)),
+            _ => self.read(instruction, 1, touched).map(|right| truncate(extend(right, self.size(instruction, 1)), size)),
         };
         let known = left.zip(right).map(|(left, right)| (truncate(left, size), right));
         let known = if mnemonic == Mnemonic::Neg { known.map(|(left, _)| (0, left)) } else { known };
@@ -305,7 +337,7 @@ impl Machine<'_> {
     }
 
     /// The value of an operand.
-    fn read(&mut self, instruction: &Instruction, operand: u32) -> Option<u128> {
+    fn read(&self, instruction: &Instruction, operand: u32, touched: &mut Touched) -> Option<u128> {
         match instruction.op_kind(operand) {
             OpKind::Register => {
                 let register = instruction.op_register(operand);
@@ -318,7 +350,7 @@ impl Machine<'_> {
             }
             OpKind::Memory => {
                 let address = self.address(instruction);
-                self.load(address, instruction.memory_size().size())
+                self.load(address, instruction.memory_size().size(), touched)
             }
             OpKind::NearBranch64 => Some(instruction.near_branch64().into()),
             _ => Some(instruction.try_immediate(operand).ok()?.into()),
@@ -377,7 +409,7 @@ impl Machine<'_> {
         Some(address)
     }
 
-    fn load(&mut self, address: Option<u64>, size: usize) -> Option<u128> {
+    fn load(&self, address: Option<u64>, size: usize, touched: &mut Touched) -> Option<u128> {
         let address = address?;
         if size == 0 || size > 16 {
             return None;
@@ -385,7 +417,7 @@ impl Machine<'_> {
         let mut wide = [0; 16];
         let known = self.memory.read(address, &mut wide[..size]);
         if known {
-            self.touched.reads.push(address..address.wrapping_add(size as u64));
+            touched.reads.push(address..address.wrapping_add(size as u64));
         }
         for (at, byte) in (address..).zip(&mut wide[..size]) {
             match self.shadow.get(&at) {
@@ -398,8 +430,8 @@ impl Machine<'_> {
     }
 
     fn store(&mut self, address: Option<u64>, size: usize, value: Option<u128>) -> Option<()> {
-        // A write to an unknown place could be to any.
-        let address = address?;
+        // An unknown place comes from a call; it is none of the frame's.
+        let Some(address) = address else { return Some(()) };
         if size == 0 || size > 16 {
             return None;
         }

@@ -127,8 +127,6 @@ pub(super) struct Types {
     vtables: HashMap<u64, Option<TypeRef>>,
     /// Types named by type parameters of functions, by address in memory.
     functions: HashMap<u64, Option<TypeRef>>,
-    /// Code of functions, by address in memory.
-    bodies: HashMap<u64, Option<Range<u64>>>,
     /// Types dropped by instances of `drop_in_place`, by address in memory.
     drops: HashMap<u64, Option<TypeRef>>,
     glue: HashMap<TypeRef, Glue>,
@@ -145,7 +143,6 @@ impl Types {
             files: HashMap::new(),
             vtables: HashMap::new(),
             functions: HashMap::new(),
-            bodies: HashMap::new(),
             drops: HashMap::new(),
             glue: HashMap::new(),
         }
@@ -177,25 +174,17 @@ impl Types {
         let unit = units.with_code(&dwarf, file_address)?;
         let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
         let opened = units.open(&dwarf, unit).ok()?;
-        let target = type_parameter(&opened, function.entry)?;
+        let target = type_parameter(&opened, function)?;
         Some(TypeRef { image, offset: target })
     }
 
     /// The code of the function that begins at an address.
     pub fn function_body(&mut self, address: u64) -> Option<Range<u64>> {
-        if let Some(known) = self.bodies.get(&address) {
-            return known.clone();
-        }
         let image = self.images.find(&self.memory, address).ok()?;
-        let file_address = address.wrapping_sub(self.images.get(image).bias);
-        let (dwarf, units) = self.units(image);
-        let length = units.with_code(&dwarf, file_address).and_then(|unit| {
-            let function = units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
-            (function.length > 0).then_some(function.length)
-        });
-        let body = length.and_then(|length| Some(address..address.checked_add(length)?));
-        self.bodies.insert(address, body.clone());
-        body
+        let image = self.images.get(image);
+        let found = image.unwind.function(address.wrapping_sub(image.bias))?;
+        let end = found.end.wrapping_add(image.bias);
+        (found.start.wrapping_add(image.bias) == address && end > address).then_some(address..end)
     }
 
     /// The type dropped by the function at an address, if it is an instance of `drop_in_place`.
@@ -215,9 +204,9 @@ impl Types {
         let unit = units.with_code(&dwarf, file_address)?;
         let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
         let opened = units.open(&dwarf, unit).ok()?;
-        let entry = opened.entry(units::within(function.entry)).ok()?;
+        let entry = opened.entry(units::within(function)).ok()?;
         let name = units::text(&dwarf, &opened, entry.attr_value(gimli::DW_AT_name))?;
-        let target = type_parameter(&opened, function.entry).filter(|_| name.starts_with("drop_in_place<"))?;
+        let target = type_parameter(&opened, function).filter(|_| name.starts_with("drop_in_place<"))?;
         Some(TypeRef { image, offset: target })
     }
 
@@ -236,34 +225,66 @@ impl Types {
         }
         // A type that holds itself does so through a pointer, which answers for it.
         self.glue.insert(ty, Glue::No);
-        let found = if self.needs_drop(ty) { Glue::Yes } else { Glue::No };
+        let found = self.find_glue(ty);
         self.glue.insert(ty, found);
         found
     }
 
-    fn needs_drop(&mut self, ty: TypeRef) -> bool {
+    fn find_glue(&mut self, ty: TypeRef) -> Glue {
         let known = self.get(ty);
-        let any = |types: &mut Self, members: &[Member]| members.iter().any(|member| types.glue(member.ty) == Glue::Yes);
-        let structural = match &known.shape {
-            _ if known.name.starts_with("alloc::boxed::Box<") => true,
-            Shape::Base(_) | Shape::Pointer(_) | Shape::Function | Shape::CLike(_) | Shape::Union | Shape::Unknown => false,
-            Shape::Array { element, count } => *count != Some(0) && self.glue(*element) == Glue::Yes,
-            Shape::Enum { variants, .. } => variants.iter().any(|variant| self.glue(variant.member.ty) == Glue::Yes),
+        let inner = match &known.shape {
+            _ if known.name.starts_with("alloc::boxed::Box<") => match known.shape {
+                // A box of nothing has no memory to give back.
+                Shape::Pointer(Some(target)) if self.size(target) == Some(0) => self.glue(target),
+                _ => Glue::Yes,
+            },
+            Shape::Base(_) | Shape::Pointer(_) | Shape::Function | Shape::Union | Shape::Unknown => return Glue::No,
+            Shape::CLike(_) => Glue::No,
+            Shape::Array { count: Some(0), .. } => Glue::No,
+            Shape::Array { element, .. } => self.glue(*element),
+            Shape::Enum { variants, .. } => self.most(variants.iter().map(|variant| variant.member.ty)),
             Shape::Struct(members) => match known.path() {
-                "core::mem::manually_drop::ManuallyDrop" => return false,
-                "alloc::raw_vec::RawVec" | "alloc::raw_vec::RawVecInner" | "alloc::rc::Rc" | "alloc::rc::Weak"
-                | "alloc::sync::Arc" | "alloc::sync::Weak" | "hashbrown::raw::RawTable"
-                | "alloc::collections::btree::map::BTreeMap" | "core::cell::BorrowRef" | "core::cell::BorrowRefMut"
-                | "std::sync::poison::mutex::MutexGuard" | "std::os::fd::owned::OwnedFd" | "core::task::wake::Waker" => true,
-                _ => any(self, members),
+                "core::mem::manually_drop::ManuallyDrop" => return Glue::No,
+                "alloc::vec::Vec" | "alloc::collections::vec_deque::VecDeque"
+                    if known.param("T").is_some_and(|element| self.size(element) == Some(0)) =>
+                {
+                    known.param("T").map_or(Glue::No, |element| self.glue(element))
+                }
+                "alloc::raw_vec::RawVec"
+                | "alloc::raw_vec::RawVecInner"
+                | "alloc::rc::Rc"
+                | "alloc::rc::Weak"
+                | "alloc::sync::Arc"
+                | "alloc::sync::Weak"
+                | "hashbrown::raw::RawTable"
+                | "alloc::collections::btree::map::BTreeMap"
+                | "core::cell::BorrowRef"
+                | "core::cell::BorrowRefMut"
+                | "std::sync::poison::mutex::MutexGuard"
+                | "std::os::fd::owned::OwnedFd"
+                | "core::task::wake::Waker" => Glue::Yes,
+                _ => self.most(members.iter().map(|member| member.ty)),
             },
         };
-        // A destructor of its own shows only in the code that calls it.
-        structural || {
-            let (_, units) = self.units(ty.image);
-            matches!(known.shape, Shape::Struct(_) | Shape::Enum { .. } | Shape::CLike(_))
-                && units.dropped(&known.name).is_some()
+        if inner != Glue::No {
+            return inner;
         }
+        // A destructor of its own shows only in the code that calls it.
+        let (_, units) = self.units(ty.image);
+        if units.dropped(&known.name).is_some() { Glue::Own } else { Glue::No }
+    }
+
+    fn most(&mut self, types: impl Iterator<Item = TypeRef>) -> Glue {
+        types.map(|ty| self.glue(ty)).max().unwrap_or(Glue::No)
+    }
+
+    /// Whether the function at an address was compiled without optimisation.
+    pub fn is_plain(&mut self, address: u64) -> bool {
+        let Ok(image) = self.images.find(&self.memory, address) else { return false };
+        let file_address = address.wrapping_sub(self.images.get(image).bias);
+        let (dwarf, units) = self.units(image);
+        let unit = units.with_code(&dwarf, file_address);
+        unit.and_then(|unit| units.index(&dwarf, unit).ok()).is_some_and(|index| index.inlined * 10 <= index.functions.len())
     }
 
     fn units(&mut self, image: usize) -> (Dwarf<'_>, &mut Units) {
@@ -293,7 +314,7 @@ impl Types {
     pub fn size(&mut self, ty: TypeRef) -> Option<u64> {
         let known = self.get(ty);
         match &known.shape {
-            Shape::Array { element, count } => self.size(*element)?.checked_mul((*count)?),
+            Shape::Array { element, count } => self.size(*element)?.checked_mul(*count.as_ref()?),
             Shape::Pointer(_) => Some(known.size.unwrap_or(8)),
             _ => known.size,
         }

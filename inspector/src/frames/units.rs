@@ -31,20 +31,13 @@ pub(super) struct Index {
     /// Types, namespaces and functions, by offset.
     nodes: Vec<Node>,
     /// Functions by the address they begin at.
-    pub functions: HashMap<u64, Function>,
+    pub functions: HashMap<u64, usize>,
     /// Vtables by address; the entry of the vtable's type.
     pub vtables: HashMap<u64, usize>,
     /// Types that `drop_in_place` was instantiated for, by name, and the address of the instance if it was not inlined.
     pub dropped: HashMap<Box<[u8]>, Option<u64>>,
-}
-
-/// A function that has code of its own.
-#[derive(Clone, Copy)]
-pub(super) struct Function {
-    /// Its entry.
-    pub entry: usize,
-    /// Bytes of code.
-    pub length: u64,
+    /// Calls that were inlined: hardly any without optimisation.
+    pub inlined: usize,
 }
 
 /// An entry that has a name and may contain others.
@@ -182,10 +175,10 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                 node = index.nodes.len() as u32;
                 let mut found =
                     Node { offset: u32::try_from(offset.0).unwrap_or(NONE), parent, sample: NONE, is_impl: false };
-                let (mut low, mut high, mut linked, mut dropped) = (None, None, false, None);
+                let (mut low, mut linked, mut dropped) = (None, false, None);
                 for &spec in abbreviation.attributes() {
                     let wanted = match spec.name() {
-                        gimli::DW_AT_low_pc | gimli::DW_AT_high_pc => abbreviation.tag() == gimli::DW_TAG_subprogram,
+                        gimli::DW_AT_low_pc => abbreviation.tag() == gimli::DW_TAG_subprogram,
                         gimli::DW_AT_name => {
                             matches!(abbreviation.tag(), gimli::DW_TAG_namespace | gimli::DW_TAG_subprogram)
                         }
@@ -202,8 +195,6 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                     let value = entries.read_attribute(spec)?.value();
                     match spec.name() {
                         gimli::DW_AT_low_pc => low = dwarf.attr_address(unit, value)?,
-                        // An address, or the length.
-                        gimli::DW_AT_high_pc => high = Some((dwarf.attr_address(unit, value)?, value.udata_value())),
                         _ => {
                             let Ok(name) = dwarf.attr_string(unit, value) else { continue };
                             found.is_impl = name.slice().starts_with(b"{impl#");
@@ -213,12 +204,7 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                     }
                 }
                 if let Some(low) = low {
-                    let length = match high {
-                        Some((Some(end), _)) => end.saturating_sub(low),
-                        Some((None, Some(length))) => length,
-                        _ => 0,
-                    };
-                    index.functions.insert(low, Function { entry: offset.0, length });
+                    index.functions.insert(low, offset.0);
                 }
                 if let Some(name) = dropped {
                     let instance = index.dropped.entry(name).or_default();
@@ -230,7 +216,10 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                 }
             }
             gimli::DW_TAG_variable if depth == 1 => vtable(dwarf, unit, index, &mut entries, abbreviation)?,
-            _ => entries.skip_attributes(abbreviation.attributes())?,
+            tag => {
+                index.inlined += usize::from(tag == gimli::DW_TAG_inlined_subroutine);
+                entries.skip_attributes(abbreviation.attributes())?;
+            }
         }
         if abbreviation.has_children() {
             parents.resize(level, NONE);

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use super::read::{alive, boot, born, open_ring};
+use super::read::{boot, born};
 use super::*;
 use crate::event::{Header, VERSION};
 
@@ -278,21 +278,17 @@ fn clean(folder: &File, path: &Path) {
         .filter_map(Result::ok)
         .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "ring"))
         .filter_map(|entry| {
-            let file = rustix::fs::openat(
-                folder,
-                entry.file_name(),
-                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            );
-            let file = File::from(file.ok()?);
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = File::from(rustix::fs::openat(folder, entry.file_name(), flags, Mode::empty()).ok()?);
             let meta = file.metadata().ok()?;
-            let modified = meta.modified().ok()?;
-            match open_ring(&file) {
-                Ok(ring) => (!alive(&ring)).then(|| (modified, entry.file_name())),
-                // Not a ring: half made by a process that was killed at it, or about to be one. The young are left alone.
-                Err(_) => (meta.is_file() && modified.elapsed().ok()? > Duration::from_secs(60))
-                    .then(|| (UNIX_EPOCH, entry.file_name())),
+            if let Ok(ring) = RingReader::of(file.try_clone().ok()?, &entry.path()) {
+                return (!ring.alive()).then(|| (ring.last_written(), entry.file_name()));
             }
+            // A ring of another version: whether its program lives cannot be told. And what is no ring was either half made by a
+            // process that was killed at it, or is about to be one.
+            let age = meta.modified().ok()?.elapsed().ok()?;
+            (meta.is_file() && !is_ring(&file) && age > Duration::from_secs(60))
+                .then(|| (UNIX_EPOCH, entry.file_name()))
         })
         .collect();
     dead.sort_by(|a, b| b.cmp(a));

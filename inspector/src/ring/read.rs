@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::create::explain;
 use super::*;
@@ -110,6 +111,21 @@ impl RingReader {
     /// Whether the program that writes this is alive, and the recording has not ended.
     pub fn alive(&self) -> bool {
         alive(&self.ring)
+    }
+
+    /// Whether the recording ended in good order.
+    pub fn ended(&self) -> bool {
+        self.ring.word(W_STATE).load(Ordering::Acquire) == STATE_ENDED
+    }
+
+    /// Records ever written: about as many events.
+    pub fn recorded(&self) -> u64 {
+        self.ring.word(HEAD).load(Ordering::Relaxed)
+    }
+
+    /// When the last event was recorded, by the wall clock at the start and the time since.
+    pub fn last_written(&self) -> SystemTime {
+        last_written(&self.ring, &self.header)
     }
 
     /// Events in the ring that have not been read yet, about.
@@ -219,6 +235,11 @@ impl RingReader {
                 None => return self.damaged(),
             },
             code::MORE => return self.damaged(),
+            // A kind of a later version is skipped.
+            code if code > code::LAST => {
+                self.seq = self.seq.wrapping_add(1);
+                return;
+            }
             _ => match record::decode(words) {
                 Some(kind) => kind,
                 None => return self.damaged(),
@@ -257,12 +278,13 @@ impl RingReader {
             self.next = start;
             return self.lapped();
         }
-        // A kind from a later version reads as unknown and is left to whoever folds.
         match serde_json::from_slice(&json) {
             Ok(kind) if whole => {
                 self.next = start + records_for(bytes);
                 self.at = record::time(words);
-                self.pending.push_back(Event { seq: self.seq, at: self.at, kind });
+                if !matches!(kind, Kind::Unknown) {
+                    self.pending.push_back(Event { seq: self.seq, at: self.at, kind });
+                }
                 self.seq = self.seq.wrapping_add(1);
                 self.ended = false;
             }
@@ -310,6 +332,19 @@ impl Source for RingReader {
             });
         }
     }
+}
+
+/// The system does not note when a mapped file is written to, but every record has its time.
+fn last_written(ring: &Ring, header: &Header) -> SystemTime {
+    let head = ring.word(HEAD).load(Ordering::Acquire);
+    let at = if head == 0 { 0 } else { record::time(ring.get(head - 1)) };
+    UNIX_EPOCH.checked_add(Duration::from_nanos(header.started.saturating_add(at))).unwrap_or(UNIX_EPOCH)
+}
+
+/// Whether a file is a ring, by its first word.
+pub(crate) fn is_ring(file: &File) -> bool {
+    let mut first = [0; 8];
+    file.read_exact_at(&mut first, 0).is_ok() && u64::from_ne_bytes(first) == MAGIC
 }
 
 /// Maps a ring for reading, after checking that it is one and as long as it says.

@@ -1,7 +1,12 @@
-//! Suspends one future after another, reads its await stack, and prints it beside what is true.
+//! Suspends one future after another and says where it is and what is true of it; then waits, to be looked at from
+//! outside, until its input is closed.
 //!
-//! One JSON line a case: its name, what is expected of which local, and the stack.
+//! One line a case, fields separated by tabs: name, function, drop glue, size, alignment, type, address; then name, text and
+//! mark of each expected local.
 
+#[path = "../../../src/frames/mark.rs"]
+#[allow(dead_code, reason = "the loop uses all of it")]
+mod mark;
 mod moves;
 mod stacks;
 mod values;
@@ -11,7 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tinyio_inspector::frames::{FutureType, Frames, Limits};
+use mark::FutureType;
 
 thread_local! {
     static EXPECTED: RefCell<Vec<(String, String, String)>> = const { RefCell::new(Vec::new()) };
@@ -46,30 +51,25 @@ impl Future for Never {
 
 /// Runs the cases.
 pub struct Cases {
-    frames: Frames,
-    /// Stack of numbers for random values.
-    pub seed: u64,
+    seed: u64,
 }
 
 impl Cases {
-    /// Polls a future once, reads its stack and prints it.
+    /// Polls a future once and leaves it suspended.
     pub fn case<F: Future>(&mut self, name: &str, future: F) {
         EXPECTED.with_borrow_mut(Vec::clear);
         let mut future = Box::pin(future);
-        for _ in 0..2 {
-            let expected = EXPECTED.take();
-            if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-                panic!("case {name} did not suspend");
-            }
-            if EXPECTED.with_borrow(Vec::is_empty) {
-                EXPECTED.set(expected);
-            }
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            panic!("case {name} did not suspend");
         }
         let address = &raw const *future as usize;
-        let stack = self.frames.stack(&FutureType::of::<F>(), address);
-        let expected = EXPECTED.take();
-        let line = serde_json::json!({ "case": name, "expected": expected, "stack": stack });
-        println!("{line}");
+        std::mem::forget(future);
+        let FutureType { function, drop, size, align, name: ty } = FutureType::of::<F>();
+        print!("{name}\t{function}\t{drop}\t{size}\t{align}\t{ty}\t{address}");
+        for (name, text, mark) in EXPECTED.take() {
+            print!("\t{name}\t{text}\t{mark}");
+        }
+        println!();
     }
 
     /// The next random number.
@@ -82,16 +82,10 @@ impl Cases {
 
 fn main() {
     let seed = std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let limits = Limits {
-        elements: 1000,
-        text: 100_000,
-        total: 1_000_000,
-        time: std::time::Duration::from_secs(60),
-        depth: 16,
-        ..Limits::from_env()
-    };
-    let mut cases = Cases { frames: Frames::of_this_process().with_limits(limits), seed };
+    let mut cases = Cases { seed };
     values::run(&mut cases);
     moves::run(&mut cases);
     stacks::run(&mut cases);
+    println!("ready");
+    let _ = std::io::stdin().read_line(&mut String::new());
 }

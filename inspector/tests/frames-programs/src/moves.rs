@@ -112,7 +112,7 @@ pub fn run(cases: &mut Cases) {
         if let Some(inner) = matched {
             drop(inner);
         }
-        marked!("may be moved": "matched");
+        marked!("moved|may be moved": "matched");
         Never.await;
     });
     cases.case("shadowed by another type", async move {
@@ -184,7 +184,7 @@ pub fn run(cases: &mut Cases) {
         if yes {
             drop(gone_loud);
         }
-        marked!("moved": "gone_loud");
+        marked!("moved|may be moved": "gone_loud");
         marked!("": "loud");
         Never.await;
         black_box(&loud);
