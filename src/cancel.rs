@@ -343,6 +343,43 @@ impl Cancelling {
 }
 
 impl Core {
+    /// Cancels one coroutine, because its time is up. It may be left in the table as a thread that has to end yet.
+    pub(crate) fn time_is_up(&self, coro: &Header) {
+        let Some(mut task) = self.with_task(coro.word(), |task| task.run()).flatten() else { return };
+        if !task.is_alive() {
+            return;
+        }
+        if !task.has(flag::STARTED) {
+            if let Err(payload) = task.discard() {
+                self.fail(Failure::of_panic(self, &task, payload));
+            }
+            return self.end(&task, Some(FailureKind::NeverStarted));
+        }
+        self.rec.cancel_deliver(&task);
+        self.wake_foreign(Some(task.word()));
+        let before = self.cancel.replace(Cancel { reason: Some(Reason::Timeout), ..Cancel::default() });
+        let step = self.poll(&mut task);
+        let cancel = self.cancel.replace(before);
+        let kind = match step {
+            // It ends by itself, and nobody waits for it.
+            Step::Pending if task.has(flag::THREAD) => return task.set(flag::TOLD),
+            Step::Pending if cancel.answered => {
+                let answer = went_on(cancel.again_at, task.place());
+                warn(&format!("{} did not end when its time was up: {answer}", name::path(task.type_name())));
+                FailureKind::Improper
+            }
+            Step::Done => FailureKind::Improper,
+            Step::Pending => FailureKind::Cancelled,
+            Step::Failed(error) if cancellation(&*error).is_some() => FailureKind::Cancelled,
+            Step::Failed(error) => return self.fail(Failure::of_error(self, &task, error)),
+            Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
+        };
+        if let Err(payload) = task.discard() {
+            return self.fail(Failure::of_panic(self, &task, payload));
+        }
+        self.end(&task, Some(kind));
+    }
+
     /// Who waits for `task`, as long as exactly one does.
     fn trace(&self, task: &Header, place: Place) -> Trace {
         let mut trace = Trace::of(task, place);

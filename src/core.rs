@@ -208,6 +208,9 @@ impl Core {
             match step {
                 Step::Pending => continue,
                 Step::Done => self.end(&task, None),
+                Step::Failed(error) if task.has(flag::TOLD) && crate::error::cancellation(&*error).is_some() => {
+                    self.end(&task, Some(crate::FailureKind::Cancelled)); // A thread whose time was up.
+                }
                 // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
                 Step::Failed(error) => self.fail(Failure::of_error(self, &task, error)),
                 Step::Panicked(payload) => self.fail(Failure::of_panic(self, &task, payload)),
@@ -567,12 +570,6 @@ impl Waiter {
             drop(foreign);
         }
     }
-
-    /// It is registered.
-    #[inline]
-    pub(crate) fn is_set(&self) -> bool {
-        !self.0.is_none()
-    }
 }
 
 impl Drop for Waiter {
@@ -623,10 +620,6 @@ impl Timer {
     /// It was set in this loop, and has fired.
     pub(crate) fn has_fired(&self, core: &Core) -> bool {
         self.0.is_some_and(|(tag, key)| tag == core.tag() && !core.timers.borrow().contains(key))
-    }
-
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.is_some()
     }
 
     pub(crate) fn clear(&mut self) {

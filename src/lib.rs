@@ -17,6 +17,7 @@
 
 mod alarm;
 mod cancel;
+mod completed;
 mod core;
 mod coro;
 mod crash;
@@ -27,14 +28,20 @@ mod gather;
 mod looped;
 mod name;
 mod record;
+#[cfg(feature = "signal")]
+mod signal;
 mod slab;
 mod stuck;
 mod sync;
 mod task;
 pub mod thread;
 mod time;
+mod timeout;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod wheel;
 
+pub use completed::{AsCompleted, Next, as_completed};
 pub use coro::{Coro, coro, spawn};
 pub use crash::{Crash, Deadlock, Failure, FailureKind, Group, Interrupted, Panic, Site};
 pub use drive::{Isolate, isolate};
@@ -43,5 +50,8 @@ pub use event::{Event, Wait, WaitTimeout};
 pub use gather::{Gather, Gathering, gather};
 pub use looped::{Handle, Loop};
 pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
-pub use thread::run_in_thread;
+pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, YieldNow, sleep, yield_now};
+#[cfg(feature = "tokio")]
+pub use self::tokio::from_tokio;
+pub use timeout::{Timeout, TimeoutError, timeout};

@@ -233,6 +233,12 @@ impl Handle {
         Handle(inbox)
     }
 
+    /// The loop still exists.
+    #[cfg(feature = "signal")]
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_open()
+    }
+
     /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted). If it is not running, its next run
     /// ends at once.
     pub fn cancel(&self) {

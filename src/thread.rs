@@ -36,6 +36,7 @@ use crate::coro::Coro;
 use crate::crash::FailureKind;
 use crate::error::{CancelledError, Reason, cancellation};
 use crate::record::{self, Target};
+use crate::sync::Semaphore;
 use crate::task::{BoxError, Inbox, Payload, Profile, Word, flag};
 
 /// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking calls.
@@ -63,8 +64,17 @@ where
     T: Send + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
 {
-    let future = Threaded { work: Some(f), job: None, waiter: Waiter::default(), at: Location::caller() };
-    Coro::new::<_, _, ThreadProfile<F>>(future, Location::caller(), flag::THREAD)
+    threaded(f, Location::caller())
+}
+
+fn threaded<F, T, E>(f: F, at: &'static Location<'static>) -> Coro<T>
+where
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Into<BoxError> + Send + 'static,
+{
+    let future = Threaded { work: Some(f), job: None, waiter: Waiter::default(), at };
+    Coro::new::<_, _, ThreadProfile<F>>(future, at, flag::THREAD)
 }
 
 /// A thread is shown under the name of its function.
@@ -236,6 +246,75 @@ where
         });
     }));
     job
+}
+
+/// At most so many functions on threads at once. Clones are the same pool.
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let pool = tinyio::ThreadPool::new(4);
+/// let squares = pool.map(|n: u64| tinyio::Ok(n * n), 0..10).await?;
+/// assert_eq!(squares[9], 81);
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct ThreadPool(Semaphore);
+
+impl ThreadPool {
+    /// A pool for this many functions at once.
+    ///
+    /// # Panics
+    ///
+    /// If it is none.
+    #[track_caller]
+    pub fn new(threads: usize) -> ThreadPool {
+        assert!(threads > 0, "tinyio::ThreadPool::new({threads}): there must be at least one thread, or nothing ever runs");
+        ThreadPool(Semaphore::new(threads))
+    }
+
+    /// Like [`run_in_thread`], when a thread of the pool is free.
+    #[track_caller]
+    pub fn run_in_thread<F, T, E>(&self, f: F) -> Coro<T>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
+    {
+        let at = Location::caller();
+        Coro::new::<_, _, ThreadProfile<F>>(self.clone().one(f, at), at, 0)
+    }
+
+    async fn one<F, T, E>(self, f: F, at: &'static Location<'static>) -> Result<T, CancelledError>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
+    {
+        let _permit = self.0.acquire().await?;
+        threaded(f, at).await
+    }
+
+    /// Runs `f` on each of these and gives what it returned, in order.
+    #[track_caller]
+    pub fn map<F, I, T, E>(&self, f: F, items: I) -> Coro<Vec<T>>
+    where
+        F: Fn(I::Item) -> Result<T, E> + Send + Sync + 'static,
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        T: Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
+    {
+        let f = Arc::new(f);
+        let at = Location::caller();
+        let coros: Vec<Coro<T>> = items
+            .into_iter()
+            .map(|item| {
+                let f = f.clone();
+                Coro::new::<_, _, ThreadProfile<F>>(self.clone().one(move || f(item), at), at, 0)
+            })
+            .collect();
+        crate::coro::coro(crate::gather::gather(coros))
+    }
 }
 
 /// `Err` once the loop has asked this thread to stop. Always `Ok` on threads that tinyio did not start.

@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod discover;
 pub mod event;
+pub mod lint;
+pub mod model;
 mod fit;
 mod live;
 mod map;
@@ -12,4 +14,10 @@ pub mod recorder;
 pub mod ring;
 pub mod frames;
 pub mod source;
+pub mod time;
+#[cfg(feature = "tui")]
+pub mod tui;
+
+#[cfg(test)]
+mod script;
 pub mod trace;

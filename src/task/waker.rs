@@ -80,6 +80,12 @@ impl Inbox {
         self.retire();
     }
 
+    /// The loop still exists.
+    #[cfg(feature = "signal")]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::SeqCst)
+    }
+
     fn retire(&self) {
         if self.closed.load(Ordering::SeqCst) && self.wakers.load(Ordering::SeqCst) == 0 {
             let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);

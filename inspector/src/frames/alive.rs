@@ -176,7 +176,8 @@ impl Alive {
         if look.types.glue(variant.ty) == Glue::No {
             return Some(Life::Alive);
         }
-        let tag_at = body.start + tag.offset..body.start + tag.offset + look.types.size(tag.ty)?;
+        let tag_at = body.start.wrapping_add(tag.offset);
+        let tag_at = tag_at..tag_at.wrapping_add(look.types.size(tag.ty)?);
         let beyond = |read: &Range<u64>| {
             read.start < body.end && body.start < read.end && !(tag_at.start <= read.start && read.end <= tag_at.end)
         };
@@ -240,5 +241,6 @@ impl Alive {
 
 fn names_of_std(path: &str) -> bool {
     // `Box` is of the library, too, but the language lets one move out of it.
-    ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root)) && path != "alloc::boxed::Box"
+    ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root))
+        && path != "alloc::boxed::Box"
 }

@@ -149,7 +149,7 @@ impl Walk<'_, '_> {
             frame.locals = self.locals(oracle, variant.members(), arguments, place);
         }
         let awaited = variant.members().iter().find(|member| member.name == "__awaitee");
-        (frame, awaited.map(|awaited| (awaited.ty, address + state.offset + awaited.offset)))
+        (frame, awaited.map(|awaited| (awaited.ty, address.wrapping_add(state.offset).wrapping_add(awaited.offset))))
     }
 
     /// The variant before the first step: it holds the arguments.
@@ -192,7 +192,9 @@ impl Walk<'_, '_> {
             }
             self.look.moved = gone;
             let value = match place.part(member.offset, size) {
-                _ if moved => Value { text: "<moved>".into(), type_name: self.look.name(member.ty), ..Value::default() },
+                _ if moved => {
+                    Value { text: "<moved>".into(), type_name: self.look.name(member.ty), ..Value::default() }
+                }
                 Some(part) => self.look.named(&name, member.ty, part, 0),
                 None => Value { text: "<reaches beyond its frame>".into(), ..Value::default() },
             };
@@ -207,8 +209,10 @@ impl Walk<'_, '_> {
 
     /// The frame of a future that is no coroutine: its type, and its fields.
     fn plumbing(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> Frame {
-        let function = names::shorten(&known.name);
-        let mut frame = Frame { hidden: names::is_plumbing(&known.name), function, ..Frame::default() };
+        let hidden = names::is_plumbing(&known.name);
+        // What a combinator is made of shows in the frames below it.
+        let function = if hidden { known.path().to_owned() } else { names::shorten(&known.name) };
+        let mut frame = Frame { hidden, function, ..Frame::default() };
         if !self.look.limits.values {
             return frame;
         }
@@ -225,7 +229,14 @@ impl Walk<'_, '_> {
 
     /// All coroutines inside a value. How many there are; only as many as are shown are kept.
     fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> usize {
-        let mut search = Search { alive: &mut self.alive, left: 10_000, all: 0, limit: self.look.limits.branches, seen: HashSet::new(), found };
+        let mut search = Search {
+            alive: &mut self.alive,
+            left: 10_000,
+            all: 0,
+            limit: self.look.limits.branches,
+            seen: HashSet::new(),
+            found,
+        };
         search.visit(self.look, "", ty, address, 0);
         search.all
     }
@@ -258,7 +269,7 @@ struct Search<'f> {
 
 impl Search<'_> {
     fn visit(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, address: u64, depth: usize) {
-        if self.left == 0 || depth > 24 || address == 0 || !self.seen.insert((ty, address)) {
+        if self.left == 0 || depth > 24 || address == 0 || look.out_of_time() || !self.seen.insert((ty, address)) {
             return;
         }
         self.left -= 1;
@@ -284,7 +295,7 @@ impl Search<'_> {
                 }
             }
             Shape::Array { element, count } => {
-                self.elements(look, *element, address, count.unwrap_or(0), depth);
+                self.elements(look, name, *element, address, count.unwrap_or(0), depth);
             }
             _ => {}
         }
@@ -314,7 +325,7 @@ impl Search<'_> {
             let at = |member: &Member| look.types.memory.word(address.wrapping_add(member.offset));
             let (Some(to), Some(length)) = (at(&members[0]), at(&members[1])) else { return };
             if let Shape::Pointer(Some(element)) = look.types.get(members[0].ty).shape {
-                self.elements(look, element, to, length, depth);
+                self.elements(look, name, element, to, length, depth);
             }
             return;
         }
@@ -330,21 +341,23 @@ impl Search<'_> {
                 let length = known.member("len").map(|len| len.offset);
                 let length = length.and_then(|offset| look.types.memory.word(address.wrapping_add(offset)));
                 if let (Some(pointer), Some(length), Some(element)) = (pointer, length, known.param("T")) {
-                    self.elements(look, element, pointer, length, depth);
+                    self.elements(look, name, element, pointer, length, depth);
                 }
             }
-            "futures_util::stream::futures_unordered::FuturesUnordered" => self.unordered(look, known, address, depth),
+            "futures_util::stream::futures_unordered::FuturesUnordered" => {
+                self.unordered(look, name, known, address, depth)
+            }
             _ if path.starts_with("tinyio::") && path.ends_with("::Coro") => {}
             _ => {
                 for member in members {
-                    let inner = if member.name.starts_with("__") { name } else { &member.name };
-                    self.visit(look, inner, member.ty, address.wrapping_add(member.offset), depth + 1);
+                    let inner = branch(name, path, &member.name);
+                    self.visit(look, &inner, member.ty, address.wrapping_add(member.offset), depth + 1);
                 }
             }
         }
     }
 
-    fn elements(&mut self, look: &mut Look<'_>, element: TypeRef, address: u64, count: u64, depth: usize) {
+    fn elements(&mut self, look: &mut Look<'_>, name: &str, element: TypeRef, address: u64, count: u64, depth: usize) {
         let Some(size) = look.types.size(element).filter(|size| *size > 0) else { return };
         // Bytes and numbers hold no futures.
         if matches!(look.types.get(element).shape, Shape::Base(_)) {
@@ -355,12 +368,12 @@ impl Search<'_> {
                 return;
             }
             let at = address.wrapping_add(index.wrapping_mul(size));
-            self.visit(look, &index.to_string(), element, at, depth + 1);
+            self.visit(look, &numbered(name, index as usize), element, at, depth + 1);
         }
     }
 
     /// A linked list of tasks, each with its future.
-    fn unordered(&mut self, look: &mut Look<'_>, known: &Type, address: u64, depth: usize) {
+    fn unordered(&mut self, look: &mut Look<'_>, name: &str, known: &Type, address: u64, depth: usize) {
         let Some(head) = known.member("head_all") else { return };
         let Some((task, offset)) = thin_pointer(look, head.ty, 0) else { return };
         let Some(mut at) = look.types.memory.word(address.wrapping_add(head.offset + offset)) else { return };
@@ -372,7 +385,7 @@ impl Search<'_> {
         let Some((_, inner)) = thin_pointer(look, next, 0) else { return };
         let mut index = 0_usize;
         while at != 0 && self.left > 0 && !look.out_of_time() {
-            self.visit(look, &index.to_string(), future, at.wrapping_add(future_at), depth + 1);
+            self.visit(look, &numbered(name, index), future, at.wrapping_add(future_at), depth + 1);
             index += 1;
             match look.types.memory.word(at.wrapping_add(next_at + inner)) {
                 Some(next) => at = next,
@@ -380,6 +393,22 @@ impl Search<'_> {
             }
         }
     }
+}
+
+fn numbered(outer: &str, index: usize) -> String {
+    if outer.is_empty() { index.to_string() } else { format!("{outer}[{index}]") }
+}
+
+/// What a future found in a member is called: by what the program calls it, not by what libraries call their fields.
+fn branch(outer: &str, path: &str, member: &str) -> String {
+    let plain = member.strip_prefix("__").unwrap_or(member);
+    if !outer.is_empty() && (names::is_plumbing(path) || plain.starts_with(|c: char| c.is_ascii_digit())) {
+        return outer.to_owned();
+    }
+    if outer.is_empty() && names::is_plumbing(path) && !path.contains("{closure_env#") {
+        return String::new();
+    }
+    readable(member)
 }
 
 /// The thin pointer a wrapper (an atomic, a cell) consists of: its target and its offset.

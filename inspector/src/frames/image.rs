@@ -62,7 +62,8 @@ impl Unwind {
             let section = object.section_by_name(name)?;
             Some((read_section(&section, file).ok()?, section.address()))
         };
-        let (Some((frames, frames_at)), Some((index, index_at))) = (section(".eh_frame"), section(".eh_frame_hdr")) else {
+        let (Some((frames, frames_at)), Some((index, index_at))) = (section(".eh_frame"), section(".eh_frame_hdr"))
+        else {
             return Unwind::default();
         };
         let bases = gimli::BaseAddresses::default().set_eh_frame(frames_at).set_eh_frame_hdr(index_at);
@@ -74,7 +75,8 @@ impl Unwind {
         use gimli::UnwindSection;
         let header = gimli::EhFrameHdr::new(&self.index, self.endian).parse(&self.bases, 8).ok()?;
         let frames = gimli::EhFrame::new(&self.frames, self.endian);
-        let entry = header.table()?.fde_for_address(&frames, &self.bases, address, gimli::EhFrame::cie_from_offset).ok()?;
+        let entry =
+            header.table()?.fde_for_address(&frames, &self.bases, address, gimli::EhFrame::cie_from_offset).ok()?;
         Some(entry.initial_address()..entry.end_address())
     }
 }

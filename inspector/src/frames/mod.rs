@@ -10,6 +10,7 @@
 //! error and never a fault, and nothing in here is `unsafe`.
 
 mod alive;
+mod backtrace;
 mod coroutine;
 mod image;
 mod limits;
@@ -26,6 +27,7 @@ mod values;
 use std::collections::HashSet;
 use std::time::Instant;
 
+pub use backtrace::backtrace;
 pub use limits::Limits;
 pub use mark::{FutureType, mark};
 pub use values::CoroAt;

@@ -67,18 +67,27 @@ pub(super) fn function(path: &str) -> String {
     match inner.trim_start_matches('{').split_once("_env#") {
         Some(("async_fn", _)) => format!("{}{generics}", readable(&above)),
         Some(("async_block", number)) => format!("async block {number} in {}", readable(&above)),
-        Some(("async_closure", number)) => format!("async closure {number} in {}", readable(&above)),
+        Some(("async_closure", _)) => {
+            // Its path leads through the closure that makes it, which has the number.
+            let (outer, own) = above.rsplit_once("::").unwrap_or(("", &above));
+            let number = own.trim_start_matches("{closure#").trim_end_matches('}');
+            format!("async closure {number} in {}", readable(outer))
+        }
         Some(("closure", number)) => format!("closure {number} in {}", readable(&above)),
         _ => shorten(path),
     }
 }
 
-/// `f::{closure#0}::{async_block#1}` → `f::{closure}::{async block}`, and standard types shortened.
+/// `f::{async_fn#0}::{async_block#1}` → `f::{async block 1}`, and standard types shortened.
 fn readable(path: &str) -> String {
     let levels = segments(path);
     // The body of a function is a level of its own in paths that lead through it.
     let kept = levels.iter().filter(|level| !level.starts_with("{async_fn#"));
-    shorten(&kept.copied().collect::<Vec<_>>().join("::"))
+    let named = kept.map(|level| match level.strip_prefix('{').and_then(|level| level.split_once('#')) {
+        Some((kind, number)) => format!("{{{} {number}", kind.replace('_', " ")),
+        None => (*level).to_owned(),
+    });
+    shorten(&named.collect::<Vec<_>>().join("::"))
 }
 
 /// Types of the standard library by their last name alone, allocators left out.

@@ -42,13 +42,8 @@ const STACK: u64 = 0xffff_f000_0010_0000;
 ///
 /// `body` are the addresses of that function: a jump out of them is a call. None if it cannot be followed to its end.
 pub(super) fn interpret(memory: &Memory, body: Range<u64>, value: u64) -> Option<Touched> {
-    let mut machine = Machine {
-        memory,
-        registers: [None; 16],
-        vectors: [None; 16],
-        shadow: HashMap::new(),
-        flags: None,
-    };
+    let mut machine =
+        Machine { memory, registers: [None; 16], vectors: [None; 16], shadow: HashMap::new(), flags: None };
     machine.registers[RSP] = Some(STACK);
     machine.registers[RDI] = Some(value);
     let code = memory.bytes(body.start, usize::try_from(body.end.checked_sub(body.start)?).ok()?.min(1 << 20))?;
@@ -160,8 +155,16 @@ impl Machine<'_> {
         let size = self.size(instruction, 0);
         match instruction.mnemonic() {
             Mnemonic::Nop | Mnemonic::Endbr64 => {}
-            Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movups | Mnemonic::Movaps | Mnemonic::Movdqu | Mnemonic::Movdqa
-            | Mnemonic::Movupd | Mnemonic::Movapd | Mnemonic::Movd | Mnemonic::Movq => {
+            Mnemonic::Mov
+            | Mnemonic::Movzx
+            | Mnemonic::Movups
+            | Mnemonic::Movaps
+            | Mnemonic::Movdqu
+            | Mnemonic::Movdqa
+            | Mnemonic::Movupd
+            | Mnemonic::Movapd
+            | Mnemonic::Movd
+            | Mnemonic::Movq => {
                 let value = self.read(instruction, 1, touched);
                 self.write(instruction, 0, value)?;
             }
@@ -189,11 +192,21 @@ impl Machine<'_> {
                 let same = instruction.op0_register() == instruction.op1_register();
                 self.write(instruction, 0, same.then_some(0))?;
             }
-            Mnemonic::Add | Mnemonic::Sub | Mnemonic::Cmp | Mnemonic::And | Mnemonic::Or | Mnemonic::Xor | Mnemonic::Test
-            | Mnemonic::Inc | Mnemonic::Dec | Mnemonic::Neg | Mnemonic::Xadd => self.arithmetic(instruction, size, touched)?,
+            Mnemonic::Add
+            | Mnemonic::Sub
+            | Mnemonic::Cmp
+            | Mnemonic::And
+            | Mnemonic::Or
+            | Mnemonic::Xor
+            | Mnemonic::Test
+            | Mnemonic::Inc
+            | Mnemonic::Dec
+            | Mnemonic::Neg
+            | Mnemonic::Xadd => self.arithmetic(instruction, size, touched)?,
             Mnemonic::Pmovmskb => {
                 let value = self.read(instruction, 1, touched);
-                let mask = value.map(|value| (0..16).fold(0, |mask, lane| mask | (value >> (lane * 8 + 7) & 1) << lane));
+                let mask =
+                    value.map(|value| (0..16).fold(0, |mask, lane| mask | (value >> (lane * 8 + 7) & 1) << lane));
                 self.write(instruction, 0, mask)?;
             }
             Mnemonic::Bsf | Mnemonic::Tzcnt => {
@@ -216,7 +229,11 @@ impl Machine<'_> {
                         _ => ((extend(value, size) as i128) >> by) as u128,
                     }
                 });
-                self.flags = result.map(|result| logic(truncate(result, size), size)).map(|flags| Flags { carry: None, overflow: None, ..flags });
+                self.flags = result.map(|result| logic(truncate(result, size), size)).map(|flags| Flags {
+                    carry: None,
+                    overflow: None,
+                    ..flags
+                });
                 self.write(instruction, 0, result)?;
             }
             Mnemonic::Imul => {
@@ -262,14 +279,17 @@ impl Machine<'_> {
             Mnemonic::Inc | Mnemonic::Dec => Some(1),
             Mnemonic::Neg => left,
             // A register with itself is zero, whatever is in it.
-            Mnemonic::Xor | Mnemonic::Sub if instruction.op0_kind() == OpKind::Register
-                && instruction.op1_kind() == OpKind::Register
-                && instruction.op0_register() == instruction.op1_register() =>
+            Mnemonic::Xor | Mnemonic::Sub
+                if instruction.op0_kind() == OpKind::Register
+                    && instruction.op1_kind() == OpKind::Register
+                    && instruction.op0_register() == instruction.op1_register() =>
             {
                 self.flags = Some(Flags { zero: true, sign: false, carry: Some(false), overflow: Some(false) });
                 return self.write(instruction, 0, Some(0));
             }
-            _ => self.read(instruction, 1, touched).map(|right| truncate(extend(right, self.size(instruction, 1)), size)),
+            _ => {
+                self.read(instruction, 1, touched).map(|right| truncate(extend(right, self.size(instruction, 1)), size))
+            }
         };
         let known = left.zip(right).map(|(left, right)| (truncate(left, size), right));
         let known = if mnemonic == Mnemonic::Neg { known.map(|(left, _)| (0, left)) } else { known };
@@ -453,14 +473,30 @@ fn is_high(register: Register) -> bool {
 
 fn is_set(mnemonic: Mnemonic) -> bool {
     use Mnemonic::*;
-    matches!(mnemonic, Sete | Setne | Setb | Setae | Setbe | Seta | Setl | Setge | Setle | Setg | Sets | Setns | Seto | Setno)
+    matches!(
+        mnemonic,
+        Sete | Setne | Setb | Setae | Setbe | Seta | Setl | Setge | Setle | Setg | Sets | Setns | Seto | Setno
+    )
 }
 
 fn is_cmov(mnemonic: Mnemonic) -> bool {
     use Mnemonic::*;
     matches!(
         mnemonic,
-        Cmove | Cmovne | Cmovb | Cmovae | Cmovbe | Cmova | Cmovl | Cmovge | Cmovle | Cmovg | Cmovs | Cmovns | Cmovo | Cmovno
+        Cmove
+            | Cmovne
+            | Cmovb
+            | Cmovae
+            | Cmovbe
+            | Cmova
+            | Cmovl
+            | Cmovge
+            | Cmovle
+            | Cmovg
+            | Cmovs
+            | Cmovns
+            | Cmovo
+            | Cmovno
     )
 }
 

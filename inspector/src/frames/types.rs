@@ -284,7 +284,8 @@ impl Types {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         let (dwarf, units) = self.units(image);
         let unit = units.with_code(&dwarf, file_address);
-        unit.and_then(|unit| units.index(&dwarf, unit).ok()).is_some_and(|index| index.inlined * 10 <= index.functions.len())
+        unit.and_then(|unit| units.index(&dwarf, unit).ok())
+            .is_some_and(|index| index.inlined * 10 <= index.functions.len())
     }
 
     fn units(&mut self, image: usize) -> (Dwarf<'_>, &mut Units) {
@@ -312,12 +313,23 @@ impl Types {
 
     /// Size of a type in bytes.
     pub fn size(&mut self, ty: TypeRef) -> Option<u64> {
-        let known = self.get(ty);
-        match &known.shape {
-            Shape::Array { element, count } => self.size(*element)?.checked_mul(*count.as_ref()?),
-            Shape::Pointer(_) => Some(known.size.unwrap_or(8)),
-            _ => known.size,
+        let mut count = 1_u64;
+        let mut ty = ty;
+        // Damaged debug info may have an array of itself.
+        for _ in 0..16 {
+            let known = self.get(ty);
+            let size = match &known.shape {
+                Shape::Array { element, count: length } => {
+                    count = count.checked_mul((*length)?)?;
+                    ty = *element;
+                    continue;
+                }
+                Shape::Pointer(_) => known.size.unwrap_or(8),
+                _ => known.size?,
+            };
+            return count.checked_mul(size).filter(|size| *size < 1 << 40);
         }
+        None
     }
 
     fn parse(&mut self, ty: TypeRef) -> Option<Type> {
@@ -346,7 +358,8 @@ impl Types {
         let image = self.images.find(&self.memory, address).ok()?;
         let bias = self.images.get(image).bias;
         // The unit that made the vtable is most often the one of a function in it: look there before looking everywhere.
-        let likely: Vec<u64> = [24, 0].iter().filter_map(|slot| self.memory.word(address + slot)).collect();
+        let likely: Vec<u64> =
+            [24, 0].iter().filter_map(|slot| self.memory.word(address.wrapping_add(*slot))).collect();
         let dwarf = self.images.get(image).sections.dwarf();
         let units = self.units.entry(image).or_insert_with(|| Units::of(&dwarf));
         let mut order: Vec<usize> =
@@ -361,7 +374,7 @@ impl Types {
         })?;
         let found = TypeRef { image, offset: described };
         // A vtable says size and alignment itself: what disagrees is not its type.
-        let (size, align) = (self.memory.word(address + 8)?, self.memory.word(address + 16)?);
+        let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
         let agrees = self.size(found) == Some(size) && self.get(found).align.is_none_or(|known| known == align);
         agrees.then_some(found)
     }
@@ -381,25 +394,20 @@ fn type_parameter(unit: &Unit<'_>, function: usize) -> Option<usize> {
 
 /// The path of an entry.
 fn path(dwarf: &Dwarf<'_>, units: &mut Units, opened: &Unit<'_>, unit: usize, offset: usize) -> String {
-    let name_of = |offset: usize| {
-        let entry = opened.entry(units::within(offset)).ok()?;
-        units::text(dwarf, opened, entry.attr_value(gimli::DW_AT_name))
+    let mut offsets = match units.index(dwarf, unit) {
+        Ok(index) => index.path(offset),
+        Err(_) => Vec::new(),
     };
-    let own = || name_of(offset).unwrap_or_default();
-    let Ok(index) = units.index(dwarf, unit) else { return own() };
-    let offsets = index.path(offset);
     if offsets.is_empty() {
-        return own();
+        offsets.push(offset);
     }
     let mut segments: Vec<String> = Vec::new();
     for (level, &at) in offsets.iter().enumerate() {
-        let name = name_of(at).unwrap_or_default();
-        if name.starts_with("{impl#")
-            && let Some(function) = index.sample(at)
-            && let Some(linkage) = linkage_name(dwarf, opened, function)
-        {
-            let below = index.path(function).len().saturating_sub(level + 1);
-            if let Some(path) = names::implementation(&linkage, below) {
+        let name = units::joined(dwarf, opened, &[at]);
+        if name.starts_with("{impl#") {
+            let full = units::joined(dwarf, opened, &offsets[..=level]);
+            let found = units.implementation(dwarf, unit, &full);
+            if let Some(path) = found.and_then(|(below, linkage)| names::implementation(&linkage, below)) {
                 segments = vec![path];
                 continue;
             }
@@ -407,12 +415,6 @@ fn path(dwarf: &Dwarf<'_>, units: &mut Units, opened: &Unit<'_>, unit: usize, of
         segments.push(name);
     }
     segments.join("::")
-}
-
-fn linkage_name(dwarf: &Dwarf<'_>, unit: &Unit<'_>, function: usize) -> Option<String> {
-    let entry = unit.entry(units::within(function)).ok()?;
-    let name = entry.attr_value(gimli::DW_AT_linkage_name).or_else(|| entry.attr_value(gimli::DW_AT_MIPS_linkage_name));
-    units::text(dwarf, unit, name)
 }
 
 /// Turns entries of one unit into types.
@@ -580,8 +582,9 @@ fn file_path(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: u64) -> Option<PathBuf> 
     Some(path)
 }
 
+/// A size, an offset, a count. Larger ones are damage; without them sums of a few cannot overflow.
 fn number(entry: &DebuggingInformationEntry<Slice<'_>>, name: gimli::DwAt) -> Option<u64> {
-    entry.attr_value(name)?.udata_value()
+    entry.attr_value(name)?.udata_value().filter(|value| *value < 1 << 40)
 }
 
 /// A constant as an unsigned number of `size` bytes.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, UnitOffset};
 
@@ -16,6 +17,10 @@ pub(super) type Unit<'a> = gimli::Unit<Slice<'a>>;
 /// The units of one file, in the order they have in it.
 pub(super) struct Units {
     list: Vec<Entry>,
+    /// Implementations by their path in debug info, and a linkage name in each.
+    implementations: HashMap<String, Option<(usize, String)>>,
+    /// Time that may still be spent on finding better names.
+    patience: Duration,
 }
 
 struct Entry {
@@ -23,6 +28,7 @@ struct Entry {
     end: usize,
     abbreviations: Option<Arc<Abbreviations>>,
     index: Option<Index>,
+    crate_name: Option<Option<Box<str>>>,
 }
 
 /// What a scan of a unit finds. Offsets are from the start of the unit.
@@ -59,9 +65,9 @@ impl Units {
         while let Ok(Some(header)) = headers.next() {
             let Some(start) = header.debug_info_offset() else { continue };
             let end = start.0.saturating_add(header.length_including_self());
-            list.push(Entry { start: start.0, end, abbreviations: None, index: None });
+            list.push(Entry { start: start.0, end, abbreviations: None, index: None, crate_name: None });
         }
-        Units { list }
+        Units { list, implementations: HashMap::new(), patience: Duration::from_millis(200) }
     }
 
     pub fn len(&self) -> usize {
@@ -113,6 +119,48 @@ impl Units {
         found
     }
 
+    /// A function inside the implementation of this path (`a::b::{impl#3}`), described in another unit of the same crate: how
+    /// many levels below it is, and its linkage name.
+    pub fn implementation(&mut self, dwarf: &Dwarf<'_>, unit: usize, path: &str) -> Option<(usize, String)> {
+        if let Some(known) = self.implementations.get(path) {
+            return known.clone();
+        }
+        let begin = Instant::now();
+        let name = self.crate_of(dwarf, unit);
+        let mut found = None;
+        for other in 0..self.len() {
+            if begin.elapsed() > self.patience {
+                break;
+            }
+            if name.is_none() || self.crate_of(dwarf, other) != name {
+                continue;
+            }
+            let Ok(opened) = self.open(dwarf, other) else { continue };
+            let Ok(index) = self.index(dwarf, other) else { continue };
+            if let Some(here) = index.implementation(dwarf, &opened, path) {
+                found = Some(here);
+                break;
+            }
+        }
+        self.patience = self.patience.saturating_sub(begin.elapsed());
+        self.implementations.insert(path.to_owned(), found.clone());
+        found
+    }
+
+    /// What units of one crate have in common: `src/main.rs/@/3f2a…` up to the number of the unit.
+    fn crate_of(&mut self, dwarf: &Dwarf<'_>, unit: usize) -> Option<Box<str>> {
+        if let Some(known) = &self.list[unit].crate_name {
+            return known.clone();
+        }
+        let name = self.open(dwarf, unit).ok().and_then(|opened| {
+            let name = opened.name?.to_string_lossy().into_owned();
+            let root = opened.comp_dir.map(|directory| directory.to_string_lossy().into_owned());
+            Some(format!("{} {}", name.split("/@/").next()?, root.unwrap_or_default()).into())
+        });
+        self.list[unit].crate_name = Some(name.clone());
+        name
+    }
+
     /// The unit whose code is at an address (of the file, not of memory).
     pub fn with_code(&mut self, dwarf: &Dwarf<'_>, address: u64) -> Option<usize> {
         let mut headers = dwarf.debug_aranges.headers();
@@ -147,11 +195,33 @@ impl Index {
         path
     }
 
-    /// Of an `{impl#N}` namespace: a function in it that has a linkage name.
-    pub fn sample(&self, offset: usize) -> Option<usize> {
-        let index = self.nodes.binary_search_by_key(&(offset as u32), |node| node.offset).ok()?;
-        (self.nodes[index].sample != NONE).then_some(self.nodes[index].sample as usize)
+    /// A function inside the implementation of this path: how many levels below it is, and its linkage name.
+    fn implementation(&self, dwarf: &Dwarf<'_>, unit: &Unit<'_>, path: &str) -> Option<(usize, String)> {
+        for node in self.nodes.iter().filter(|node| node.sample != NONE) {
+            let above = self.path(node.offset as usize);
+            if joined(dwarf, unit, &above) == path {
+                let sample = node.sample as usize;
+                return Some((self.path(sample).len().checked_sub(above.len())?, linkage_name(dwarf, unit, sample)?));
+            }
+        }
+        None
     }
+}
+
+/// Names along a path of entries, joined.
+pub(super) fn joined(dwarf: &Dwarf<'_>, unit: &Unit<'_>, path: &[usize]) -> String {
+    let names = path.iter().map(|&offset| {
+        let entry = unit.entry(within(offset)).ok();
+        entry.and_then(|entry| text(dwarf, unit, entry.attr_value(gimli::DW_AT_name))).unwrap_or_default()
+    });
+    names.collect::<Vec<_>>().join("::")
+}
+
+/// The name of a function for the linker.
+fn linkage_name(dwarf: &Dwarf<'_>, unit: &Unit<'_>, function: usize) -> Option<String> {
+    let entry = unit.entry(within(function)).ok()?;
+    let name = entry.attr_value(gimli::DW_AT_linkage_name).or_else(|| entry.attr_value(gimli::DW_AT_MIPS_linkage_name));
+    text(dwarf, unit, name)
 }
 
 fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<()> {
