@@ -25,6 +25,9 @@ pub use typing::{Purpose, Typing};
 /// Bytes of events kept in memory: some fifty million events.
 const TAPE: usize = 400 << 20;
 
+/// A step that takes so long is said to block the loop.
+const BLOCKED: u64 = 100_000_000;
+
 /// Everything the screens show.
 pub struct App {
     /// All events.
@@ -307,6 +310,30 @@ impl App {
         self.dirty = true;
     }
 
+    /// What is printed once the screens are left.
+    pub fn farewell(&self) -> String {
+        let latest = self.tape.latest();
+        let (how, _) = self.headline();
+        match latest.crash().and_then(|crash| crash.failures.first()) {
+            Some(origin) => format!("{} {how}: {}\n", latest.header().program, origin.message),
+            None if self.in_process => String::new(),
+            None => String::new(),
+        }
+    }
+
+    /// The coroutine that keeps a loop from going on, and for how long it has.
+    pub fn blocked(&self) -> Option<(CoroId, u64)> {
+        if !self.is_live() || self.status != Status::Live {
+            return None;
+        }
+        let (model, now) = (self.model(), self.now());
+        let running = model.loops().filter(|one| one.ended.is_none()).filter_map(|one| one.running);
+        // A coroutine with a loop inside it is as busy as that loop.
+        let inner = running.filter(|(coro, _)| model.loops_in(*coro).next().is_none());
+        let longest = inner.map(|(coro, since)| (coro, now.saturating_sub(since))).max_by_key(|(_, long)| *long);
+        longest.filter(|(_, long)| *long >= BLOCKED)
+    }
+
     /// Takes notice of how the stream is after some events: a crash of the program opens the post-mortem.
     pub fn settle(&mut self, status: Status) {
         if self.status != status {
@@ -459,6 +486,10 @@ impl App {
                 Some(id) => self.toggle(PageKind::Why(id)),
                 None => self.notice = Some("select a coroutine first".to_owned()),
             },
+            Action::Lints => self.toggle(PageKind::Lints),
+            Action::Print if matches!(self.pages.last().map(|page| &page.what), Some(PageKind::Printed(_))) => {
+                self.start_typing(Purpose::Print, "");
+            }
             Action::Search => self.start_typing(Purpose::Search, ""),
             Action::NextMatch => self.find(true),
             Action::PreviousMatch => self.find(false),

@@ -62,6 +62,10 @@ pub trait Host {
     fn suspend(&mut self) -> std::io::Result<()>;
     /// Opens the editor.
     fn edit(&mut self, file: &std::path::Path, line: u32) -> std::io::Result<()>;
+    /// Interrupts the program if the screens can stay while it ends; tells whether they can.
+    fn interrupt(&mut self) -> bool {
+        false
+    }
     /// Lines that the program wrote since it was last asked.
     fn output(&mut self) -> Vec<String> {
         Vec::new()
@@ -170,6 +174,7 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
     match effect {
         Effect::None => {}
         Effect::Quit => return Ok(Some(Exit::Quit)),
+        Effect::Interrupt if host.interrupt() => app.notice = Some("the program was interrupted".to_owned()),
         Effect::Interrupt => return Ok(Some(Exit::Interrupt)),
         Effect::Redraw => {
             host.redraw(app)?;

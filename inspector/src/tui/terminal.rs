@@ -309,6 +309,13 @@ pub fn interrupt() {
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::INT);
 }
 
+/// Whether this process has a handler of its own for Ctrl-C.
+pub fn catches_interrupt() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 0b10 != 0)
+}
+
 /// Runs the editor and waits for it.
 ///
 /// # Errors
