@@ -2,8 +2,11 @@
 
 pub mod event;
 pub mod model;
+pub mod report;
+mod say;
 pub mod source;
 pub mod time;
+mod words;
 
 #[cfg(test)]
 mod script;
