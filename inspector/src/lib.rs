@@ -1,11 +1,24 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
+pub mod clock;
+pub mod discover;
 pub mod event;
+mod fit;
+pub mod lint;
+mod live;
+mod map;
 pub mod model;
+mod names;
+mod record;
+pub mod recorder;
 pub mod report;
+pub mod ring;
 mod say;
 pub mod source;
 pub mod time;
+pub mod trace;
+#[cfg(feature = "tui")]
+pub mod tui;
 mod words;
 
 #[cfg(test)]

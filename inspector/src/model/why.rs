@@ -73,11 +73,16 @@ impl Model {
     /// Where it waits on several things, the chain follows the one that a person would name: what it has waited on longest,
     /// timers and foreign futures last, as those beside something else are time limits and plumbing.
     pub fn why(&self, id: CoroId) -> Why {
+        self.why_within(id, usize::MAX)
+    }
+
+    /// The same, at most `most` links of it: a chain that is longer ends as if nothing were known about what comes then.
+    pub fn why_within(&self, id: CoroId, most: usize) -> Why {
         let mut chain: Vec<Link> = Vec::new();
         let mut seen: HashMap<CoroId, ()> = HashMap::new();
         let mut at = id;
         let leaf = loop {
-            let Some(coro) = self.coro(at) else { break Leaf::Unknown(at) };
+            let Some(coro) = self.coro(at).filter(|_| chain.len() < most) else { break Leaf::Unknown(at) };
             if let Some((_, outcome)) = coro.ended {
                 break Leaf::Ended(at, outcome);
             }

@@ -1,0 +1,146 @@
+//! What recording costs, in nanoseconds and in units of one `Instant::now()` of the same run. The goals are those of the ratios:
+//! at most 1 a step and 3 a coroutine.
+//!
+//! `cargo bench -p tinyio-inspector --bench recorder`
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use tinyio_inspector::clock::Clock;
+use tinyio_inspector::event::{Kind, LoopMode, Outcome, Target, Waker};
+use tinyio_inspector::recorder::{NO_SLOT, Recorder};
+use tinyio_inspector::ring::{DEFAULT_SIZE, Options};
+
+/// Nanoseconds an operation: the median of many rounds of `count`.
+fn measure(count: u64, mut round: impl FnMut()) -> f64 {
+    let mut rounds: Vec<f64> = (0..15)
+        .map(|_| {
+            let start = Instant::now();
+            round();
+            start.elapsed().as_nanos() as f64 / count as f64
+        })
+        .collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
+}
+
+fn recorder(folder: &tempfile::TempDir, size: u64) -> Recorder {
+    let options = Options { size, folder: Some(folder.path().join("rings")), program: Some("bench".into()) };
+    let mut recorder = Recorder::start(&options).expect("a ring in the temporary folder");
+    recorder.emit(0, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+    recorder
+}
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let instant = measure(1_000_000, || {
+        for _ in 0..1_000_000 {
+            black_box(Instant::now());
+        }
+    });
+    let row = |what: &str, ns: f64, goal: f64| {
+        let verdict = if goal == 0.0 {
+            String::new()
+        } else {
+            format!("  goal {goal:.1}  {}", if ns / instant <= goal { "met" } else { "MISSED" })
+        };
+        println!("{what:<58} {ns:>8.1} ns {:>7.2} ×{verdict}", ns / instant);
+    };
+    row("Instant::now()", instant, 0.0);
+
+    let mut clock = Clock::new();
+    let start = Instant::now();
+    while start.elapsed().as_millis() < 50 {
+        clock.now();
+    }
+    let clock = measure(1_000_000, || {
+        for _ in 0..1_000_000 {
+            black_box(clock.now());
+        }
+    });
+    row("clock", clock, 0.0);
+
+    let mut one = recorder(&folder, DEFAULT_SIZE);
+    let record = measure(1_000_000, || {
+        for at in 0..1_000_000 {
+            one.unpark(at, 2);
+        }
+    });
+    row("one record, no clock", record, 0.0);
+
+    // One coroutine that yields.
+    let mut steps = recorder(&folder, DEFAULT_SIZE);
+    let name = steps.name("yields");
+    steps.spawn(0, 0, 1, 1, 0, name, 0);
+    let mut at = steps.now();
+    let step = measure(1_000_000, || {
+        for _ in 0..1_000_000 {
+            steps.step_begin(at, 0, 1);
+            steps.wait(at, 0, 1, Target::Turn, NO_SLOT, 0);
+            steps.wake(at, 0, 1, Waker::Own);
+            at = steps.now();
+            steps.step_end(at, 0, 1);
+        }
+    });
+    row("a step: begin, wait, wake, clock, end", step, 1.0);
+
+    let mut name_and_site = recorder(&folder, DEFAULT_SIZE);
+    let here = std::panic::Location::caller();
+    let interned = measure(1_000_000, || {
+        for _ in 0..1_000_000 {
+            black_box((name_and_site.name(black_box("a::name")), name_and_site.site(black_box(here))));
+        }
+    });
+    row("a name and a place, known already", interned, 0.0);
+
+    // One after another: spawned, awaited, ended; the step of the awaiting one is counted with it.
+    let mut chain = recorder(&folder, DEFAULT_SIZE);
+    chain.spawn(0, 0, 1, 1, 0, name, 0);
+    let mut id = 1;
+    let mut at = chain.now();
+    let coroutine = measure(200_000, || {
+        for _ in 0..200_000 {
+            id += 1;
+            chain.step_begin(at, 0, 1);
+            let (name, site) = (chain.name("a::name"), chain.site(here));
+            chain.spawn(at, 1, id, 1, 1, name, site);
+            chain.wait(at, 0, 1, Target::Coro(id), 1, site);
+            at = chain.now();
+            chain.step_end(at, 0, 1);
+            chain.step_begin(at, 1, id);
+            chain.end(at, 1, id, Outcome::Ok);
+            chain.wake(at, 0, 1, Waker::Coro(id));
+            at = chain.now();
+            chain.step_end(at, 1, id);
+        }
+    });
+    row("a coroutine, one after another (two steps)", coroutine, 3.0);
+
+    for (count, size) in [(10_000, DEFAULT_SIZE), (1_000_000, DEFAULT_SIZE), (1_000_000, 256 << 20)] {
+        let mut many = recorder(&folder, size);
+        let mut first = 2;
+        many.spawn(0, 0, 1, 1, 0, name, 0);
+        let mut at = many.now();
+        let gather = measure(count, || {
+            many.step_begin(at, 0, 1);
+            for id in first..first + count {
+                let (name, site) = (many.name("a::name"), many.site(here));
+                many.spawn(at, (id - first) as u32 + 1, id, 1, 1, name, site);
+                many.wait(at, 0, 1, Target::Coro(id), (id - first) as u32 + 1, site);
+            }
+            at = many.now();
+            many.step_end(at, 0, 1);
+            for id in first..first + count {
+                many.step_begin(at, (id - first) as u32 + 1, id);
+                many.end(at, (id - first) as u32 + 1, id, Outcome::Ok);
+                at = many.now();
+                many.step_end(at, (id - first) as u32 + 1, id);
+            }
+            many.wake(at, 0, 1, Waker::Coro(first + count - 1));
+            first += count;
+        });
+        row(&format!("a coroutine of a gather of {count}, ring of {} MiB", size >> 20), gather, 3.0);
+    }
+    let start = measure(1, || drop(recorder(&folder, DEFAULT_SIZE)));
+    row("start and end of a recording", start, 0.0);
+}

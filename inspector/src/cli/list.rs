@@ -1,0 +1,54 @@
+//! `list`.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use tinyio_inspector::discover::{self, Ring, State};
+
+/// See [`list`].
+#[derive(clap::Args)]
+pub struct Args {
+    /// One JSON array, for programs to read
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the recordings of this user, the newest first.
+pub fn list(args: &Args) -> io::Result<()> {
+    let rings = discover::rings()?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &rings)?;
+        return writeln!(out);
+    }
+    if rings.is_empty() {
+        return writeln!(out, "nothing is recorded; TINYIO_INSPECT=record does, of a program built with the feature `record`");
+    }
+    writeln!(out, "    PID  STATE   SINCE   EVENTS      PROGRAM")?;
+    rings.iter().try_for_each(|ring| writeln!(out, "{}", line(ring)))
+}
+
+/// A recording in a line.
+pub fn line(ring: &Ring) -> String {
+    let state = match ring.state {
+        State::Living => "lives",
+        State::Ended => "ended",
+        State::Died => "died",
+    };
+    let started = SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(ring.header.started);
+    let since = ago(SystemTime::now().duration_since(started).map_or(0, |since| since.as_secs()));
+    let thread = match ring.header.thread.as_str() {
+        "" | "main" => String::new(),
+        thread => format!(" · {thread}"),
+    };
+    format!("{:>7}  {state:<6}  {since:>6}  {:<10}  {}{thread}", ring.header.pid, ring.events, ring.header.program)
+}
+
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}

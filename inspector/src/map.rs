@@ -1,0 +1,101 @@
+//! Mapped memory as a slice of atomic words: the only `unsafe` of the recorder.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+/// A file mapped into memory, shared with every other process that maps it.
+#[derive(Debug)]
+pub(crate) struct Map {
+    map: MmapRaw,
+    words: usize,
+}
+
+impl Map {
+    /// Maps `words` words of a file that is at least that long, for writing.
+    pub(crate) fn writable(file: &File, words: usize) -> io::Result<Self> {
+        Ok(Map { map: MmapOptions::new().len(words * 8).map_raw(file)?, words })
+    }
+
+    /// Maps `words` words of a file that is at least that long; nothing may be stored through it.
+    pub(crate) fn read_only(file: &File, words: usize) -> io::Result<Self> {
+        Ok(Map { map: MmapOptions::new().len(words * 8).map_raw_read_only(file)?, words })
+    }
+
+    /// The words. Another process may change them at any time, hence atomics.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: `map` is a live mapping of `words * 8` bytes that goes with `self`; a page is aligned for u64; every bit
+        // pattern is a u64; and everybody reaches this memory by atomics alone. (A read-only mapping is only ever loaded from.)
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU64>(), self.words) }
+    }
+}
+
+impl Map {
+    /// Makes the pages of these words present, so that storing to them costs no page fault each. Best effort.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn populate(&self, words: std::ops::Range<usize>) {
+        let start = (words.start * 8) & !4095;
+        let end = (words.end * 8).min(self.map.len());
+        if start < end {
+            // SAFETY: the range lies in the mapping, which is writable and shared; its pages are made present, nothing in them changes.
+            let _ = unsafe {
+                rustix::mm::madvise(
+                    self.map.as_mut_ptr().add(start).cast(),
+                    end - start,
+                    rustix::mm::Advice::LinuxPopulateWrite,
+                )
+            };
+        }
+    }
+
+    /// Makes the pages of these words present: not to be had here.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn populate(&self, _: std::ops::Range<usize>) {}
+}
+
+/// One word that is 0 in a forked child, whatever it is in the parent. So the recorder knows that it has been forked
+/// without asking for its process id at every event.
+#[derive(Debug)]
+pub(crate) struct ForkWord {
+    map: Map,
+    wiped: bool,
+}
+
+impl ForkWord {
+    /// A word on a page of its own.
+    pub(crate) fn new() -> io::Result<Self> {
+        let map = MmapRaw::from(MmapOptions::new().len(4096).map_anon()?);
+        let wiped = wipe_on_fork(&map);
+        Ok(ForkWord { map: Map { map, words: 1 }, wiped })
+    }
+
+    /// Whether the system wipes the word on fork; elsewhere the process id has to be compared now and then.
+    pub(crate) fn wiped_on_fork(&self) -> bool {
+        self.wiped
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> u64 {
+        self.map.words()[0].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.map.words()[0].store(value, Ordering::Relaxed);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn wipe_on_fork(map: &MmapRaw) -> bool {
+    use rustix::mm::{Advice, madvise};
+    // SAFETY: the range is exactly the private anonymous mapping `map`; the advice changes what a forked child finds there
+    // and nothing in this process.
+    unsafe { madvise(map.as_mut_ptr().cast(), map.len(), Advice::LinuxWipeOnFork).is_ok() }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wipe_on_fork(_: &MmapRaw) -> bool {
+    false
+}

@@ -1,0 +1,703 @@
+//! The writing side: what a loop calls at each moment of a coroutine's life.
+//!
+//! The calls of the hot kinds have methods of their own, which cost four stores and the commit; all else goes through
+//! [`Recorder::emit`]. They take a *slot*, a small number that is unique among the live coroutines of this recorder and may be used
+//! again when one has ended: the recorder keeps by it what a checkpoint needs.
+//!
+//! A recorder never fails once it has started, and never blocks.
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{Ordering, fence};
+
+use crate::clock::Clock;
+use crate::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target, Waker};
+pub use crate::live::NO_SLOT;
+use crate::live::{Ids, Live, Out};
+use crate::map::ForkWord;
+use crate::record::{self, MAX_NAME, Small, Words, code};
+use crate::ring::{self, Options, PAYLOAD, Ring, records_for};
+use crate::{fit, names};
+
+/// Writes the events of one thread's loops into a ring.
+///
+/// # Examples
+///
+/// ```
+/// use tinyio_inspector::{event::*, recorder::Recorder, ring::Options, source::{Progress, Source}};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let options = Options { folder: Some(folder.path().join("rings")), ..Options::default() };
+/// let mut recorder = Recorder::start(&options)?;
+/// let (name, at) = (recorder.name("main"), recorder.now());
+/// recorder.emit(at, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+/// recorder.spawn(at, 0, 1, 1, 0, name, 0);
+/// recorder.step_begin(at, 0, 1);
+///
+/// let mut reader = recorder.reader()?;
+/// let mut seen = vec![];
+/// assert_eq!(reader.read(100, &mut |event| seen.push(event.kind))?, Progress::Idle);
+/// assert_eq!(seen.last(), Some(&Kind::StepBegin { coro: 1 }));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Recorder {
+    ring: Ring,
+    /// Records written.
+    head: u64,
+    /// Word at which the next one goes.
+    index: usize,
+    /// Word behind the last record.
+    last: usize,
+    /// From which `head` on something is to be done before the next record: a checkpoint, waking the follower; 0 in a
+    /// forked child.
+    due: ForkWord,
+    /// Records that are no event of their own: continuations. `head - extra` is the next `seq`.
+    extra: u64,
+    /// Where the newest checkpoint is.
+    checkpoint: u64,
+    /// When to look whether a checkpoint is due.
+    checkpoint_due: u64,
+    /// Records whose memory has been made present, in the first round.
+    present: u64,
+    live: Box<Live>,
+    clock: Clock,
+    names: Names,
+    follower: Option<Follower>,
+    /// Slots of coroutines that came by `emit`.
+    slots: Ids<CoroId, u32>,
+    free: Vec<u32>,
+    file: std::fs::File,
+    path: PathBuf,
+    pid: u32,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Recording,
+    /// Forked, or ended: whatever comes goes nowhere.
+    Silent,
+}
+
+#[derive(Debug)]
+struct Follower {
+    thread: std::thread::Thread,
+    every: u64,
+    due: u64,
+}
+
+/// Records whose memory is made present at once: 256 KiB.
+const AHEAD: u64 = 8192;
+
+/// Slots of the caches by address. A program has hundreds of places at most, of which few are hot.
+const CACHE: usize = 256;
+
+#[derive(Debug)]
+struct Names {
+    /// Words of the table in use.
+    used: usize,
+    names: u32,
+    sites: u32,
+    by_text: HashMap<String, NameId>,
+    by_place: HashMap<(String, u32, u32), SiteId>,
+    name_cache: Box<[(usize, usize, NameId); CACHE]>,
+    site_cache: Box<[(usize, SiteId); CACHE]>,
+    full: bool,
+}
+
+#[inline(always)]
+fn cache_slot(address: usize) -> usize {
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> 40) & (CACHE - 1)
+}
+
+impl Recorder {
+    /// Makes a ring and begins to record. Old rings of dead programs are cleared away.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no ring: the folder is not ours or cannot be written to, the disk is full. The message is one line that
+    /// says what to do; the program goes on unrecorded.
+    pub fn start(options: &Options) -> io::Result<Recorder> {
+        let ring::Created { ring, file, path } = ring::create(options)?;
+        let due = ForkWord::new()?;
+        let index = ring.first();
+        let checkpoint_due = ring.records() / 2;
+        due.set(1);
+        Ok(Recorder {
+            present: 0,
+            head: 0,
+            index,
+            last: index + ring.records() as usize * 4,
+            due,
+            extra: 0,
+            checkpoint: 0,
+            checkpoint_due,
+            live: Box::default(),
+            clock: Clock::new(),
+            names: Names {
+                used: 0,
+                names: 0,
+                sites: 0,
+                by_text: HashMap::new(),
+                by_place: HashMap::new(),
+                name_cache: Box::new([(0, 0, 0); CACHE]),
+                site_cache: Box::new([(0, 0); CACHE]),
+                full: false,
+            },
+            follower: None,
+            slots: Ids::default(),
+            free: vec![],
+            file,
+            path,
+            pid: std::process::id(),
+            state: State::Recording,
+            ring,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A reader of this recording, from its oldest event on; may be sent to another thread.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be mapped again.
+    pub fn reader(&self) -> io::Result<ring::RingReader> {
+        ring::RingReader::of(self.file.try_clone()?, &self.path)
+    }
+
+    /// Nanoseconds since the recording started.
+    #[inline]
+    pub fn now(&mut self) -> u64 {
+        self.clock.now()
+    }
+
+    /// The `seq` the next event will have: how many there have been.
+    pub fn seq(&self) -> u64 {
+        self.head - self.extra
+    }
+
+    /// The coroutine whose frames a reader asks for. It is asked for until [`Kind::Frames`] of it is emitted or
+    /// [`Recorder::answered`] says that there are none.
+    #[inline]
+    pub fn requested(&self) -> Option<CoroId> {
+        let coro = self.ring.word(ring::W_REQUEST).load(Ordering::Relaxed);
+        (coro != 0).then_some(coro)
+    }
+
+    /// Withdraws the request for the frames of `coro`: it has ended, or has none.
+    pub fn answered(&self, coro: CoroId) {
+        let _ = self.ring.word(ring::W_REQUEST).compare_exchange(coro, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Unparks `thread` when an eighth of the ring has been written since the last time, and when the recording ends.
+    pub(crate) fn follow(&mut self, thread: std::thread::Thread) {
+        let every = self.ring.records() / 8;
+        self.follower = Some(Follower { thread, every, due: self.head + every });
+        self.set_due();
+    }
+
+    fn set_due(&mut self) {
+        let due = self.follower.as_ref().map_or(u64::MAX, |follower| follower.due);
+        let present = if self.present < self.ring.records() { self.present } else { u64::MAX };
+        self.due.set(due.min(self.checkpoint_due).min(present).max(1));
+    }
+
+    // ---- hot kinds -------------------------------------------------------------------------------------------------------
+
+    /// One record, and its commit.
+    #[inline(always)]
+    fn put(&mut self, at: u64, words: Words) {
+        if self.head >= self.due.get() && !self.make_room(at, 1) {
+            return;
+        }
+        // After the commit of the record before: whoever sees a word of this record sees that head, too.
+        fence(Ordering::Release);
+        self.ring.put(self.index, words);
+        self.index += 4;
+        if self.index == self.last {
+            self.index = self.ring.first();
+        }
+        self.head += 1;
+        self.ring.word(ring::HEAD).store(self.head, Ordering::Release);
+    }
+
+    /// A coroutine was scheduled: [`Kind::Spawn`].
+    #[inline]
+    #[allow(clippy::too_many_arguments, reason = "the fields of the event, on the hottest path there is")]
+    pub fn spawn(
+        &mut self,
+        at: u64,
+        slot: u32,
+        coro: CoroId,
+        in_loop: LoopId,
+        parent: CoroId,
+        name: NameId,
+        site: SiteId,
+    ) {
+        let site = if site <= MAX_NAME { site } else { 0 };
+        self.put(at, record::spawn(at, coro, in_loop, parent, name, site));
+        self.live.spawn(at, slot, coro, in_loop, parent, name, site);
+    }
+
+    /// A coroutine has begun to wait: [`Kind::Wait`]. `on_slot` is the slot of the coroutine it waits on, [`NO_SLOT`] if it waits on
+    /// none of this recorder's.
+    #[inline]
+    pub fn wait(&mut self, at: u64, slot: u32, coro: CoroId, on: Target, on_slot: u32, site: SiteId) {
+        self.put(at, record::wait(at, coro, on, site));
+        self.live.wait(at, slot, coro, on, on_slot, site);
+    }
+
+    /// An edge went away without a wake: [`Kind::Clear`].
+    #[inline]
+    pub fn clear(&mut self, at: u64, slot: u32, coro: CoroId, on: Target) {
+        self.put(at, record::clear(at, coro, on));
+        self.live.clear(slot, coro, on);
+    }
+
+    /// A coroutine became ready: [`Kind::Wake`].
+    #[inline]
+    pub fn wake(&mut self, at: u64, slot: u32, coro: CoroId, by: Waker) {
+        self.put(at, record::wake(at, coro, by));
+        self.live.wake(at, slot, coro);
+    }
+
+    /// The loop began to run a coroutine: [`Kind::StepBegin`].
+    #[inline]
+    pub fn step_begin(&mut self, at: u64, slot: u32, coro: CoroId) {
+        self.put(at, record::plain(at, code::STEP_BEGIN, coro, 0, 0));
+        self.live.step_begin(at, slot, coro);
+    }
+
+    /// A coroutine gave control back: [`Kind::StepEnd`].
+    #[inline]
+    pub fn step_end(&mut self, at: u64, slot: u32, coro: CoroId) {
+        self.put(at, record::plain(at, code::STEP_END, coro, 0, 0));
+        self.live.step_end(at, slot, coro);
+    }
+
+    /// A coroutine ended: [`Kind::End`]. Its slot is free from here on.
+    #[inline]
+    pub fn end(&mut self, at: u64, slot: u32, coro: CoroId, outcome: Outcome) {
+        self.put(at, record::plain(at, code::END, coro, outcome.byte(), 0));
+        self.live.end(slot, coro);
+    }
+
+    /// A coroutine is told that it is cancelled: [`Kind::CancelDeliver`].
+    #[inline]
+    pub fn cancel_deliver(&mut self, at: u64, slot: u32, coro: CoroId) {
+        self.put(at, record::plain(at, code::CANCEL_DELIVER, coro, 0, 0));
+        self.live.told(slot, coro);
+    }
+
+    /// The loop goes to sleep: [`Kind::Park`].
+    #[inline]
+    pub fn park(&mut self, at: u64, id: LoopId, until: Option<u64>) {
+        self.check_pid();
+        let until = until.map_or(u64::MAX, |until| until.min(u64::MAX - 1));
+        self.put(at, [record::head(at, code::PARK), 0, id as u64, until]);
+        self.live.parked(at, id, (until != u64::MAX).then_some(until));
+    }
+
+    /// The loop woke up: [`Kind::Unpark`].
+    #[inline]
+    pub fn unpark(&mut self, at: u64, id: LoopId) {
+        self.put(at, record::plain(at, code::UNPARK, 0, 0, id as u64));
+        self.live.unparked(id);
+    }
+
+    /// A coroutine holds a lock or a permit: [`Kind::Hold`].
+    #[inline]
+    pub fn hold(&mut self, at: u64, res: ResId, coro: CoroId, site: SiteId) {
+        self.put(at, record::hold(at, res, coro, site));
+        self.live.hold(at, res, coro, site);
+    }
+
+    /// A holder gave back: [`Kind::Release`].
+    #[inline]
+    pub fn release(&mut self, at: u64, res: ResId, coro: CoroId) {
+        self.put(at, record::plain(at, code::RELEASE, res, 0, coro));
+        self.live.release(res, coro);
+    }
+
+    // ---- all other kinds ---------------------------------------------------------------------------------------------------
+
+    /// Any event. Those of coroutines have quicker methods; a coroutine whose [`Kind::Spawn`] came by this way is given a slot by
+    /// the recorder, so use one way or the other throughout a recording.
+    ///
+    /// What is longer than a sixteenth of the ring is cut, with a mark where it was cut.
+    pub fn emit(&mut self, at: u64, kind: Kind) {
+        match kind {
+            Kind::Spawn { coro, in_loop, parent, name, site } => {
+                self.put_any(at, &kind);
+                let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
+                self.slots.insert(coro, slot);
+                self.live.spawn(at, slot, coro, in_loop, parent, name, site);
+            }
+            Kind::Wait { coro, on, site } => {
+                self.put_any(at, &kind);
+                let on_slot = if let Target::Coro(other) = on { self.slot(other) } else { NO_SLOT };
+                self.live.wait(at, self.slot(coro), coro, on, on_slot, site);
+            }
+            Kind::Clear { coro, on } => {
+                self.put_any(at, &kind);
+                self.live.clear(self.slot(coro), coro, on);
+            }
+            Kind::Wake { coro, .. } => {
+                self.put_any(at, &kind);
+                self.live.wake(at, self.slot(coro), coro);
+            }
+            Kind::StepBegin { coro } => {
+                self.put_any(at, &kind);
+                self.live.step_begin(at, self.slot(coro), coro);
+            }
+            Kind::StepEnd { coro } => {
+                self.put_any(at, &kind);
+                self.live.step_end(at, self.slot(coro), coro);
+            }
+            Kind::End { coro, .. } => {
+                self.put_any(at, &kind);
+                if let Some(slot) = self.slots.remove(&coro) {
+                    self.free.push(slot);
+                    self.live.end(slot, coro);
+                }
+            }
+            Kind::CancelDeliver { coro } => {
+                self.put_any(at, &kind);
+                self.live.told(self.slot(coro), coro);
+            }
+            Kind::Park { id, until } => {
+                self.put_any(at, &kind);
+                self.live.parked(at, id, until);
+            }
+            Kind::Unpark { id } => {
+                self.put_any(at, &kind);
+                self.live.unparked(id);
+            }
+            Kind::Hold { res, coro, site } => {
+                self.put_any(at, &kind);
+                self.live.hold(at, res, coro, site);
+            }
+            Kind::Release { res, coro } => {
+                self.put_any(at, &kind);
+                self.live.release(res, coro);
+            }
+            // Names, places and checkpoints are made here and nowhere else.
+            Kind::Name { .. }
+            | Kind::Site { .. }
+            | Kind::Checkpoint { .. }
+            | Kind::CheckpointEnd {}
+            | Kind::LoopState { .. }
+            | Kind::CoroState { .. }
+            | Kind::Unknown => {}
+            kind => {
+                let json = self.put_any(at, &kind);
+                self.live.apply(at, &kind, &json, self.ring.records() / 8);
+                if let Kind::Frames { coro, .. } = kind {
+                    self.answered(coro);
+                }
+            }
+        }
+    }
+
+    fn slot(&self, coro: CoroId) -> u32 {
+        self.slots.get(&coro).copied().unwrap_or(NO_SLOT)
+    }
+
+    /// Writes an event as a record or as JSON, and gives the JSON.
+    fn put_any(&mut self, at: u64, kind: &Kind) -> Vec<u8> {
+        if let Some(words) = record::encode(at, kind) {
+            self.put(at, words);
+            // The one kind with a text that a checkpoint repeats goes as JSON anyway.
+            return vec![];
+        }
+        if self.state == State::Silent {
+            return vec![];
+        }
+        let (json, left_out) = fit::fit(kind, ring::json_limit(self.ring.records()));
+        self.put_json(at, &json);
+        if let Some(text) = left_out {
+            let coro = if let Kind::Frames { coro, .. } = kind { *coro } else { 0 };
+            let (json, _) = fit::fit(&Kind::Diag { coro, text }, PAYLOAD * 200);
+            self.put_json(at, &json);
+        }
+        json
+    }
+
+    fn put_json(&mut self, at: u64, json: &[u8]) {
+        let need = records_for(json.len());
+        if self.head + need > self.due.get() && !self.make_room(at, need) {
+            return;
+        }
+        let mut out = Writer::claim(&self.ring, self.head, need);
+        out.json(at, json);
+        self.extra += need - 1;
+        self.commit(self.head + need);
+    }
+
+    fn commit(&mut self, head: u64) {
+        self.head = head;
+        self.index = self.ring.index(head);
+        self.ring.word(ring::HEAD).store(head, Ordering::Release);
+        self.ring.word(ring::CLAIM).store(head, Ordering::Relaxed);
+    }
+
+    // ---- names ---------------------------------------------------------------------------------------------------------------
+
+    /// The number of a name; the first time, it is recorded. 0 when the table of names is full.
+    #[inline]
+    pub fn name(&mut self, text: &'static str) -> NameId {
+        let address = text.as_ptr() as usize;
+        let (cached, len, id) = self.names.name_cache[cache_slot(address)];
+        if cached == address && len == text.len() {
+            return id;
+        }
+        let id = self.intern(text);
+        self.names.name_cache[cache_slot(address)] = (address, text.len(), id);
+        id
+    }
+
+    /// The number of a name made at run time.
+    pub fn intern(&mut self, text: &str) -> NameId {
+        let text = names::cut(text, names::LIMIT);
+        if let Some(id) = self.names.by_text.get(&*text) {
+            return *id;
+        }
+        let id = self.names.names + 1;
+        if !self.add(&Kind::Name { id, text: text.clone().into_owned() }) {
+            return 0;
+        }
+        self.names.names = id;
+        self.names.by_text.insert(text.into_owned(), id);
+        id
+    }
+
+    /// The number of a source place.
+    #[inline]
+    pub fn site(&mut self, place: &'static Location<'static>) -> SiteId {
+        let address = std::ptr::from_ref(place) as usize;
+        let (cached, id) = self.names.site_cache[cache_slot(address)];
+        if cached == address {
+            return id;
+        }
+        let id = self.intern_site(place.file(), place.line(), place.column());
+        self.names.site_cache[cache_slot(address)] = (address, id);
+        id
+    }
+
+    /// The number of a source place from elsewhere.
+    pub fn intern_site(&mut self, file: &str, line: u32, column: u32) -> SiteId {
+        let file = names::cut(file, names::LIMIT);
+        let key = (file.into_owned(), line, column);
+        if let Some(id) = self.names.by_place.get(&key) {
+            return *id;
+        }
+        let id = self.names.sites + 1;
+        if !self.add(&Kind::Site { id, file: key.0.clone(), line, column }) {
+            return 0;
+        }
+        self.names.sites = id;
+        self.names.by_place.insert(key, id);
+        id
+    }
+
+    /// Appends to the table, and records that.
+    #[cold]
+    fn add(&mut self, kind: &Kind) -> bool {
+        let at = self.clock.now();
+        if !self.check_pid() {
+            return false;
+        }
+        if let Some(words) = names::write(self.ring.names(), self.names.used, kind) {
+            let place = self.names.used as u64;
+            self.names.used += words;
+            self.ring.word(ring::W_NAMED).store(self.names.used as u64, Ordering::Release);
+            self.put(at, [record::head(at, code::NAME), place, 0, 0]);
+            return true;
+        }
+        self.ring.word(ring::W_UNNAMED).fetch_add(1, Ordering::Relaxed);
+        if !self.names.full {
+            self.names.full = true;
+            let text =
+                "the table of names is full: later names are unknown; set TINYIO_RING to more, or use fewer names";
+            self.emit(at, Kind::Diag { coro: 0, text: text.into() });
+        }
+        false
+    }
+
+    // ---- checkpoints ---------------------------------------------------------------------------------------------------------
+
+    /// What is due before `records` more records: nothing in a forked child, which this finds out; the follower; a checkpoint.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, at: u64, records: u64) -> bool {
+        if self.state == State::Silent || !self.check_pid() {
+            return false;
+        }
+        let head = self.head + records;
+        if let Some(follower) = &mut self.follower
+            && head >= follower.due
+        {
+            follower.due = head + follower.every;
+            follower.thread.unpark();
+        }
+        if head >= self.present && self.present < self.ring.records() {
+            // A page fault for every 128 records would cost more than they do; a few pages at a time cost little.
+            self.ring.populate(self.present, head + AHEAD);
+            self.present = head + AHEAD;
+        }
+        if head >= self.checkpoint_due {
+            self.live.sweep();
+            let (need, all) = (self.live.records(), self.ring.records());
+            // A big one comes late and a small one at half a ring: at any time the last whole one must be in the ring still,
+            // while the next is written. One event adds itself and at most four records to that.
+            let latest = if need <= all / 4 || need > all / 16 * 7 {
+                self.checkpoint + all / 2
+            } else {
+                self.checkpoint + all - need - ring::records_for(ring::json_limit(all)) - 8
+            };
+            if head < latest && latest - head > 64 {
+                self.checkpoint_due = head + (latest - head) / 6;
+            } else {
+                self.write_checkpoint(at, need);
+                self.checkpoint_due = self.checkpoint + all / 2;
+            }
+        }
+        self.set_due();
+        true
+    }
+
+    fn write_checkpoint(&mut self, at: u64, need: u64) {
+        let all = self.ring.records();
+        let whole = need <= all / 16 * 7;
+        let budget = if whole { need } else { all / 8 };
+        let start = self.head;
+        let (coros, left_out, end, extra) = {
+            let mut out = Writer::claim(&self.ring, start, budget);
+            // Its head is known when all is written, and its end must fit.
+            out.skip();
+            out.end -= 1;
+            let (coros, left_out) = self.live.write(at, whole, &mut out);
+            out.end += 1;
+            out.record(record::plain(at, code::CHECKPOINT_END, 0, 0, 0));
+            (coros, left_out, out.position, out.extra)
+        };
+        self.ring
+            .put(self.ring.index(start), [record::head(at, code::CHECKPOINT), coros, left_out, start - self.extra]);
+        self.extra += extra;
+        self.checkpoint = start;
+        self.commit(end);
+        let count = self.ring.word(ring::W_CHECKPOINTS).load(Ordering::Relaxed);
+        self.ring.word(ring::W_CHECKPOINTS + 1 + count as usize % ring::CHECKPOINTS).store(start, Ordering::Relaxed);
+        self.ring.word(ring::W_CHECKPOINTS).store(count.wrapping_add(1), Ordering::Release);
+    }
+
+    // ---- the end ---------------------------------------------------------------------------------------------------------------
+
+    /// Ends the recording in good order: [`Kind::TraceEnd`]. Dropping does the same.
+    pub fn finish(mut self) {
+        self.close();
+    }
+
+    fn close(&mut self) {
+        if self.state == State::Silent || !self.check_pid() {
+            return;
+        }
+        let at = self.clock.now();
+        self.put(at, record::plain(at, code::TRACE_END, 0, 0, 0));
+        self.ring.word(ring::W_STATE).store(ring::STATE_ENDED, Ordering::Release);
+        self.state = State::Silent;
+        self.due.set(0);
+        if let Some(follower) = self.follower.take() {
+            follower.thread.unpark();
+        }
+    }
+
+    /// Whether this is still the process that started the recording. A child of `fork` must not write into its parent's ring.
+    fn check_pid(&mut self) -> bool {
+        if self.state == State::Recording
+            && (self.due.get() == 0 || !self.due.wiped_on_fork())
+            && std::process::id() != self.pid
+        {
+            self.state = State::Silent;
+            self.due.set(0);
+        }
+        self.state == State::Recording
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Writes several records that count only once all are there.
+struct Writer<'a> {
+    ring: &'a Ring,
+    position: u64,
+    /// Word at which that lies; a division each would be most of the work.
+    index: usize,
+    last: usize,
+    end: u64,
+    extra: u64,
+}
+
+impl<'a> Writer<'a> {
+    fn claim(ring: &'a Ring, position: u64, records: u64) -> Self {
+        ring.word(ring::CLAIM).store(position + records, Ordering::Relaxed);
+        // Whoever sees a word of what is written now sees the claim, too.
+        fence(Ordering::Release);
+        let last = ring.first() + ring.records() as usize * 4;
+        Writer { ring, position, index: ring.index(position), last, end: position + records, extra: 0 }
+    }
+}
+
+impl Writer<'_> {
+    #[inline(always)]
+    fn skip(&mut self) {
+        self.position += 1;
+        self.index += 4;
+        if self.index == self.last {
+            self.index = self.ring.first();
+        }
+    }
+}
+
+impl Out for Writer<'_> {
+    #[inline]
+    fn record(&mut self, words: Words) -> bool {
+        if self.position >= self.end {
+            return false;
+        }
+        self.ring.put(self.index, words);
+        self.skip();
+        true
+    }
+
+    fn json(&mut self, at: u64, json: &[u8]) -> bool {
+        let need = records_for(json.len());
+        if self.room() < need {
+            return false;
+        }
+        self.record([record::head(at, code::JSON), json.len() as u64, 0, 0]);
+        for part in json.chunks(PAYLOAD) {
+            let mut bytes = [0; PAYLOAD];
+            bytes[..part.len()].copy_from_slice(part);
+            let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at * 8 + byte]));
+            self.record([record::head(at, code::MORE), word(0), word(1), word(2)]);
+        }
+        self.extra += need - 1;
+        true
+    }
+
+    fn room(&self) -> u64 {
+        self.end - self.position
+    }
+}

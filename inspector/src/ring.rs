@@ -1,0 +1,177 @@
+//! The recording: a file mapped into memory that outlives the program, however it dies.
+//!
+//! ```text
+//! 0      4 KiB    16 KiB          16 KiB + size/16                          end
+//! ┌───────┬────────┬───────────────┬─────────────────────────────────────────┐
+//! │ words │ header │ names, places │ records of 32 bytes, the oldest          │
+//! │       │ (JSON) │ (append-only) │ overwritten by the newest                │
+//! └───────┴────────┴───────────────┴─────────────────────────────────────────┘
+//! ```
+//!
+//! One writer, the thread that runs the loops. A record counts once [`HEAD`] has been stored behind it, so that a reader never
+//! meets half an event, and a process can be killed at any instruction. Whoever writes more than one record at once announces
+//! how far in [`CLAIM`] first: what is older than a whole ring before that is no longer to be trusted.
+
+mod create;
+mod read;
+
+pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
+pub use read::RingReader;
+
+pub(crate) use create::{Created, create, open_folder};
+pub(crate) use read::is_ring;
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::map::Map;
+use crate::record::Words;
+
+/// First word of a ring: `tinyioR1` in the machine's byte order, so that a ring of a machine of the other order is none.
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"tinyioR1");
+/// Version of the layout of the file; readers of another refuse it.
+pub(crate) const LAYOUT: u64 = 1;
+
+// Words of the first page. Those that the writer stores to all the time have a cache line of their own.
+pub(crate) const W_MAGIC: usize = 0;
+pub(crate) const W_LAYOUT: usize = 1;
+/// Records there is room for.
+pub(crate) const W_RECORDS: usize = 2;
+/// Words there are for names.
+pub(crate) const W_NAMES: usize = 3;
+pub(crate) const W_PID: usize = 4;
+/// When the process started, as the system counts it: tells a reused process id.
+pub(crate) const W_BORN: usize = 5;
+/// Which boot of the machine.
+pub(crate) const W_BOOT: usize = 6;
+/// Bytes of the header text.
+pub(crate) const W_HEADER: usize = 7;
+/// Records ever written.
+pub(crate) const HEAD: usize = 16;
+/// Records that may be overwritten at this moment: all before `CLAIM - records`.
+pub(crate) const CLAIM: usize = 24;
+/// One of `STATE_…`.
+pub(crate) const W_STATE: usize = 25;
+/// Words of names written.
+pub(crate) const W_NAMED: usize = 26;
+/// Names and places for which there was no room.
+pub(crate) const W_UNNAMED: usize = 27;
+/// Checkpoints ever written, and the places of the newest eight.
+pub(crate) const W_CHECKPOINTS: usize = 32;
+pub(crate) const CHECKPOINTS: usize = 8;
+/// The coroutine whose frames a reader asks for. Written by readers.
+pub(crate) const W_REQUEST: usize = 48;
+
+pub(crate) const STATE_ALIVE: u64 = 1;
+pub(crate) const STATE_ENDED: u64 = 2;
+
+/// Where the header's text is, in bytes.
+pub(crate) const HEADER_AT: usize = 4096;
+/// Where names are, in words.
+pub(crate) const NAMES_AT: usize = 16384 / 8;
+/// Bytes there are for the header's text.
+pub(crate) const HEADER_ROOM: usize = NAMES_AT * 8 - HEADER_AT;
+
+/// Bytes of JSON in one record.
+pub(crate) const PAYLOAD: usize = 24;
+
+/// Records of an event that needs `bytes` of JSON: its head and what carries them.
+pub(crate) fn records_for(bytes: usize) -> u64 {
+    1 + bytes.div_ceil(PAYLOAD) as u64
+}
+
+/// Bytes of JSON one event may have in a ring of so many records: a sixteenth of it, and no more than 4 MiB, which any reader
+/// has to be able to hold.
+pub(crate) fn json_limit(records: u64) -> usize {
+    (records as usize * 32 / 16).min(4 << 20) * 3 / 4
+}
+
+/// The mapped file and its measures.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    map: Map,
+    records: u64,
+    names: usize,
+}
+
+impl Ring {
+    pub(crate) fn new(map: Map, records: u64, names: usize) -> Self {
+        debug_assert!(records > 0 && NAMES_AT + names + records as usize * 4 <= map.words().len());
+        Ring { map, records, names }
+    }
+
+    /// How many records there is room for.
+    #[inline(always)]
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// A word of the first page.
+    #[inline(always)]
+    pub(crate) fn word(&self, index: usize) -> &AtomicU64 {
+        &self.map.words()[index]
+    }
+
+    /// The table of names.
+    pub(crate) fn names(&self) -> &[AtomicU64] {
+        &self.map.words()[NAMES_AT..NAMES_AT + self.names]
+    }
+
+    /// All words, to be indexed by [`Ring::index`]: what the hot path holds on to.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        self.map.words()
+    }
+
+    /// Word of the first record.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> usize {
+        NAMES_AT + self.names
+    }
+
+    /// Word at which record `position` lies.
+    #[inline(always)]
+    pub(crate) fn index(&self, position: u64) -> usize {
+        self.first() + (position % self.records) as usize * 4
+    }
+
+    /// Makes the memory of records `from` to `to` present, in the first round.
+    pub(crate) fn populate(&self, from: u64, to: u64) {
+        let (from, to) = (from.min(self.records), to.min(self.records));
+        self.map.populate(self.first() + from as usize * 4..self.first() + to as usize * 4);
+    }
+
+    /// Writes a record that counts only when `HEAD` is past it.
+    #[inline(always)]
+    pub(crate) fn put(&self, index: usize, words: Words) {
+        let record = &self.words()[index..index + 4];
+        record[0].store(words[0], Ordering::Relaxed);
+        record[1].store(words[1], Ordering::Relaxed);
+        record[2].store(words[2], Ordering::Relaxed);
+        record[3].store(words[3], Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self, position: u64) -> Words {
+        let index = self.index(position);
+        let record = &self.words()[index..index + 4];
+        [0, 1, 2, 3].map(|word| record[word].load(Ordering::Relaxed))
+    }
+
+    /// The oldest record that can still be read: none before it is whole any more. To be asked *after* reading.
+    pub(crate) fn oldest(&self) -> u64 {
+        // Pairs with the fence of the writer: whoever has seen a word of a record sees the head from before it, or later.
+        fence(Ordering::Acquire);
+        let head = self.word(HEAD).load(Ordering::Relaxed);
+        let claim = self.word(CLAIM).load(Ordering::Relaxed);
+        // The record at `head` may be half written already.
+        head.saturating_add(1).max(claim).saturating_sub(self.records)
+    }
+
+    /// Bytes of the first pages, where the header's text is.
+    pub(crate) fn header_text(&self) -> Vec<u8> {
+        let bytes = (self.word(W_HEADER).load(Ordering::Relaxed) as usize).min(HEADER_ROOM);
+        let words = &self.words()[HEADER_AT / 8..HEADER_AT / 8 + bytes.div_ceil(8)];
+        let mut text: Vec<u8> = words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();
+        text.truncate(bytes);
+        text
+    }
+}

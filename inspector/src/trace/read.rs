@@ -1,0 +1,229 @@
+//! Reading a trace line by line, in memory that does not grow with it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::{LINE_LIMIT, line};
+use crate::event::{Event, Header, Kind, VERSION};
+use crate::source::{Progress, Source};
+
+/// Reads a JSON trace.
+#[derive(Debug)]
+pub struct TraceReader {
+    file: BufReader<File>,
+    path: PathBuf,
+    header: Header,
+    buffer: Vec<u8>,
+    /// Lines read.
+    lines: u64,
+    /// Bytes read.
+    bytes: u64,
+    /// The next `seq`, if all is there; `None` before the first event.
+    expected: Option<u64>,
+    /// Time of the last event.
+    at: u64,
+    state: State,
+    /// An event that has been read, while one that says what is missing before it went first.
+    held: Option<Event>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Ended,
+    Cut,
+}
+
+/// A line, or what there is instead.
+enum Line {
+    Whole,
+    /// The file ends, perhaps in the middle of a line: that is in the buffer.
+    Last,
+    TooLong,
+}
+
+impl TraceReader {
+    /// Opens a trace.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or its first line is no header of this version.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: cannot open the trace: {error}", path.display()))
+        })?;
+        Self::of(file, path)
+    }
+
+    pub(crate) fn of(file: File, path: &Path) -> io::Result<Self> {
+        let header = Header {
+            trace: String::new(),
+            version: 0,
+            program: String::new(),
+            pid: 0,
+            started: 0,
+            directory: String::new(),
+            thread: String::new(),
+        };
+        let mut reader = TraceReader {
+            file: BufReader::with_capacity(256 << 10, file),
+            path: path.into(),
+            header,
+            buffer: vec![],
+            lines: 0,
+            bytes: 0,
+            expected: None,
+            at: 0,
+            state: State::Open,
+            held: None,
+        };
+        let wrong =
+            "expected a recording: a ring, or a JSON trace, whose first line is {\"trace\":\"tinyio\",\"version\":1,…}";
+        // A header is short, and what is not one, a program say, may have no line at all.
+        if !matches!(reader.line(64 << 10)?, Line::Whole | Line::Last) {
+            return Err(reader.wrong(wrong));
+        }
+        if reader.buffer.is_empty() {
+            return Err(reader.wrong("the file is empty; expected a recording"));
+        }
+        let mut header: serde_json::Value = serde_json::from_slice(&reader.buffer).map_err(|_| reader.wrong(wrong))?;
+        if header.get("trace").and_then(serde_json::Value::as_str) != Some("tinyio") {
+            return Err(reader.wrong(wrong));
+        }
+        let version = header.get("version").and_then(serde_json::Value::as_u64);
+        if version != Some(VERSION as u64) {
+            let has = version.map_or("no version".into(), |version| format!("version {version}"));
+            return Err(reader.wrong(&format!(
+                "a trace of {has}; this program reads version {VERSION}: use the tinyio-inspector that goes with it"
+            )));
+        }
+        reader.header = serde_json::from_value(header.take())
+            .map_err(|error| reader.wrong(&format!("the header does not read: {error}")))?;
+        Ok(reader)
+    }
+
+    /// Bytes read so far: where the next line begins.
+    pub fn position(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Lines read so far.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    fn wrong(&self, what: &str) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}:{}: {what}", self.path.display(), self.lines.max(1)))
+    }
+
+    /// Reads a line into the buffer, without its end.
+    fn line(&mut self, limit: usize) -> io::Result<Line> {
+        self.buffer.clear();
+        let taken = (&mut self.file).take(limit as u64 + 1).read_until(b'\n', &mut self.buffer).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("{}: cannot read line {}: {error}", self.path.display(), self.lines + 1),
+            )
+        })?;
+        self.bytes += taken as u64;
+        self.lines += (taken > 0) as u64;
+        if self.buffer.last() == Some(&b'\n') {
+            self.buffer.pop();
+            if self.buffer.last() == Some(&b'\r') {
+                self.buffer.pop();
+            }
+            return Ok(Line::Whole);
+        }
+        Ok(if taken > limit { Line::TooLong } else { Line::Last })
+    }
+
+    fn next(&mut self) -> io::Result<Option<Event>> {
+        if let Some(event) = self.held.take() {
+            return Ok(Some(event));
+        }
+        loop {
+            if self.state != State::Open {
+                return Ok(None);
+            }
+            let line = self.line(LINE_LIMIT)?;
+            let last = match line {
+                Line::Whole => false,
+                Line::Last => true,
+                Line::TooLong => {
+                    self.state = State::Cut;
+                    let what = format!(
+                        "the line is longer than {} MiB, which no event is: the file is damaged",
+                        LINE_LIMIT >> 20
+                    );
+                    return Err(self.wrong(&what));
+                }
+            };
+            let event = match line::parse(&self.buffer) {
+                Ok(event) => event,
+                Err(_) if last => return Ok(Some(self.cut())),
+                Err(_) if self.buffer.iter().all(u8::is_ascii_whitespace) => continue,
+                Err(error) => {
+                    let text = String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(80)]).into_owned();
+                    let error = error.to_string();
+                    // Serde speaks of "line 1": it has seen no other.
+                    let (what, column) = error.rsplit_once(" at line 1 column ").unwrap_or((&error, "1"));
+                    return Err(self.wrong(&format!("column {column}: {what}; expected an event, found {text:?}")));
+                }
+            };
+            // A big one is not kept in memory for good.
+            if self.buffer.capacity() > 1 << 20 {
+                self.buffer = vec![];
+            }
+            let Event { seq, at, ref kind } = event;
+            let before = (self.expected, self.at);
+            self.at = at;
+            self.expected = Some(match kind {
+                Kind::Lost { events, .. } => seq.saturating_add(*events),
+                // Names told anew after a loss have no number of their own.
+                _ => seq.saturating_add(1),
+            });
+            match kind {
+                Kind::TraceEnd {} => self.state = State::Ended,
+                Kind::Unknown => continue,
+                _ => {}
+            }
+            if let (Some(expected), at) = before
+                && seq > expected
+                && !matches!(kind, Kind::Lost { .. })
+            {
+                let lost = Kind::Lost { events: seq - expected, why: "missing".into() };
+                self.held = Some(event);
+                return Ok(Some(Event { seq: expected, at, kind: lost }));
+            }
+            return Ok(Some(event));
+        }
+    }
+
+    fn cut(&mut self) -> Event {
+        self.state = State::Cut;
+        let kind = Kind::Lost { events: 0, why: "cut".into() };
+        Event { seq: self.expected.unwrap_or(0), at: self.at, kind }
+    }
+}
+
+impl Source for TraceReader {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> io::Result<Progress> {
+        for _ in 0..limit {
+            match self.next()? {
+                Some(event) => sink(event),
+                None => break,
+            }
+        }
+        Ok(match self.state {
+            _ if self.held.is_some() => Progress::More,
+            State::Open => Progress::More,
+            State::Ended => Progress::Ended,
+            State::Cut => Progress::Died,
+        })
+    }
+}

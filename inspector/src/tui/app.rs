@@ -1,0 +1,690 @@
+//! The state of the screens, and what each action does to it.
+//!
+//! Nothing in here knows a terminal, a file or a clock: events, keys and the time come in from outside, and what has to happen
+//! outside comes back as an [`Effect`].
+
+mod crash_keys;
+mod time_keys;
+mod typing;
+
+use std::collections::HashMap;
+
+use ratatui::layout::Rect;
+
+use super::code::Sources;
+use super::crash::PostMortem;
+use super::keys::{Action, Context, Keys};
+use super::theme::Theme;
+use super::tree_view::{Folds, Node, TreeView};
+use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
+use crate::model::{Coro, Model};
+use crate::time::Tape;
+
+pub use typing::{Purpose, Typing};
+
+/// Bytes of events kept in memory: some fifty million events.
+const TAPE: usize = 400 << 20;
+
+/// Everything the screens show.
+pub struct App {
+    /// All events.
+    pub tape: Tape,
+    /// The moment being looked at, unless it is now.
+    past: Option<Past>,
+    /// How the stream is.
+    pub status: Status,
+    /// Now, in the stream's time, by the clock on the wall; 0 where there is none.
+    pub clock: u64,
+    /// Events per second of late.
+    pub rate: f64,
+    /// The program runs beneath this view, in its own terminal.
+    pub in_process: bool,
+    /// Colours and signs.
+    pub theme: Theme,
+    /// The keys in force.
+    pub keys: Keys,
+    /// The screen shown.
+    pub screen: Screen,
+    /// What lies over it, the topmost last.
+    pub pages: Vec<Page>,
+    /// A line being typed.
+    pub typing: Option<Typing>,
+    /// Lines typed before, by purpose.
+    pub typed: HashMap<Purpose, Vec<String>>,
+    /// One sentence for the footer, until the next key.
+    pub notice: Option<String>,
+    /// The selected coroutine, on all screens.
+    pub selected: Option<CoroId>,
+    /// The graph's state.
+    pub graph: GraphState,
+    /// The coroutine table's state.
+    pub coros: super::pane::coros::State,
+    /// The selected thread and the scroll position.
+    pub threads: super::pane::List<ThreadId>,
+    /// The selected resource and the scroll position.
+    pub resources: super::pane::List<ResId>,
+    /// The timeline's state.
+    pub timeline: super::pane::timeline::State,
+    /// The log's state.
+    pub log: super::pane::log::State,
+    /// The post-mortem, once there was a crash.
+    pub crash: Option<CrashState>,
+    /// Source files read so far.
+    pub sources: Sources,
+    /// What was searched for.
+    pub search: String,
+    /// The counter of a search: which one of how many.
+    pub found: Option<(usize, usize)>,
+    /// Lints, found now and then.
+    pub lints: Vec<crate::lint::Lint>,
+    /// Where things were drawn, for the mouse.
+    pub hits: Vec<(Rect, Hit)>,
+    /// Height of the list on the screen, when it was last drawn.
+    pub rows: u16,
+    /// Something changed since it was last drawn.
+    pub dirty: bool,
+    /// The program waits for the user to leave.
+    pub finished: bool,
+    crashes_seen: usize,
+}
+
+/// A moment that is not now.
+struct Past {
+    position: u64,
+    model: Model,
+}
+
+/// How the stream is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The program lives.
+    Live,
+    /// The last event has been read.
+    Ended,
+    /// The program is gone, or the file was cut.
+    Died,
+    /// It cannot be read on.
+    Broken(String),
+}
+
+/// A screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Screen {
+    Graph,
+    Coroutines,
+    Threads,
+    Resources,
+    Timeline,
+    Log,
+    Crash,
+}
+
+impl Screen {
+    /// All of them, in the order of their digits.
+    pub const ALL: [Screen; 7] = [
+        Screen::Graph,
+        Screen::Coroutines,
+        Screen::Threads,
+        Screen::Resources,
+        Screen::Timeline,
+        Screen::Log,
+        Screen::Crash,
+    ];
+
+    /// Its name.
+    pub fn title(self) -> &'static str {
+        match self {
+            Screen::Graph => "Graph",
+            Screen::Coroutines => "Coroutines",
+            Screen::Threads => "Threads",
+            Screen::Resources => "Resources",
+            Screen::Timeline => "Timeline",
+            Screen::Log => "Log",
+            Screen::Crash => "Crash",
+        }
+    }
+}
+
+/// The graph's state.
+#[derive(Clone, Debug, Default)]
+pub struct GraphState {
+    /// The selected row.
+    pub cursor: Option<Node>,
+    /// How many rows below the top it is drawn.
+    pub row: u16,
+    /// What is folded.
+    pub folds: Folds,
+    /// The neighbourhood is drawn in place of the tree.
+    pub drawn: bool,
+    /// The rows last drawn: if the selected one goes, its neighbour is taken.
+    pub shown: Vec<Node>,
+    /// Width of the column of names: it only grows, so that nothing jumps.
+    pub name_width: u16,
+}
+
+/// The post-mortem's state.
+#[derive(Clone, Debug)]
+pub struct CrashState {
+    /// The callstacks.
+    pub data: PostMortem,
+    /// The selected callstack.
+    pub stack: usize,
+    /// The selected frame in it.
+    pub frame: usize,
+    /// Hidden frames are shown.
+    pub hidden: bool,
+}
+
+/// What lies over the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// What it shows.
+    pub what: PageKind,
+    /// The first line shown.
+    pub scroll: usize,
+}
+
+/// What a page shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PageKind {
+    /// The keys.
+    Help,
+    /// All about a coroutine.
+    Detail(CoroId),
+    /// Why it is waiting.
+    Why(CoroId),
+    /// The lints.
+    Lints,
+    /// The stack tree of the post-mortem.
+    Stacks,
+    /// Source: of a whole file, or of the function.
+    Source {
+        /// The whole file.
+        whole: bool,
+    },
+    /// Values that were printed, the latest last.
+    Printed(Vec<(String, Result<crate::event::Value, String>, bool)>),
+}
+
+/// What the mouse can hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// A tab.
+    Tab(Screen),
+    /// A row of the graph.
+    Node(Node),
+    /// A coroutine.
+    Coro(CoroId),
+    /// A thread.
+    Thread(ThreadId),
+    /// A resource.
+    Resource(ResId),
+    /// A callstack.
+    Stack(usize),
+    /// A frame of the selected callstack.
+    Frame(usize),
+    /// A moment on the timeline.
+    Moment(u64),
+}
+
+/// What has to happen outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// Leave.
+    Quit,
+    /// Leave, and interrupt the program.
+    Interrupt,
+    /// To the background.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Open the editor.
+    Edit {
+        /// The file.
+        file: std::path::PathBuf,
+        /// The line.
+        line: u32,
+    },
+}
+
+impl App {
+    /// Of a program that has done nothing yet.
+    pub fn new(header: &Header, theme: Theme, keys: Keys) -> App {
+        App {
+            tape: Tape::new(header, TAPE),
+            past: None,
+            status: Status::Live,
+            clock: 0,
+            rate: 0.0,
+            in_process: false,
+            theme,
+            keys,
+            screen: Screen::Graph,
+            pages: Vec::new(),
+            typing: None,
+            typed: HashMap::new(),
+            notice: None,
+            selected: None,
+            graph: GraphState::default(),
+            coros: Default::default(),
+            threads: Default::default(),
+            resources: Default::default(),
+            timeline: Default::default(),
+            log: Default::default(),
+            crash: None,
+            sources: Sources::default(),
+            search: String::new(),
+            found: None,
+            lints: Vec::new(),
+            hits: Vec::new(),
+            rows: 10,
+            dirty: true,
+            finished: false,
+            crashes_seen: 0,
+        }
+    }
+
+    /// Takes an event in.
+    pub fn push(&mut self, event: &Event) {
+        self.tape.push(event);
+        self.dirty = true;
+    }
+
+    /// Takes in what the program wrote.
+    pub fn take_output(&mut self, lines: Vec<String>) {
+        let at = self.now();
+        for text in lines {
+            self.log.push_output(at, text);
+        }
+        self.dirty = true;
+    }
+
+    /// The program's outermost loop has ended.
+    pub fn finished(&mut self) {
+        self.finished = true;
+        self.dirty = true;
+    }
+
+    /// Takes notice of how the stream is after some events: a crash of the program opens the post-mortem.
+    pub fn settle(&mut self, status: Status) {
+        if self.status != status {
+            self.status = status;
+            self.dirty = true;
+        }
+        let latest = self.tape.latest();
+        if self.crashes_seen != latest.crashes().len() {
+            self.crashes_seen = latest.crashes().len();
+            let ended = |id| latest.get_loop(id).is_none_or(|one| one.parent == 0);
+            if let Some(crash) = latest.crash().filter(|crash| ended(crash.in_loop)) {
+                let data = PostMortem::new(latest, crash);
+                let frame = data.deepest(0);
+                self.crash = Some(CrashState { data, stack: 0, frame, hidden: false });
+                if self.past.is_none() {
+                    self.go_to_screen(Screen::Crash);
+                }
+            }
+        }
+    }
+
+    /// The model of the moment being looked at.
+    pub fn model(&self) -> &Model {
+        self.past.as_ref().map_or(self.tape.latest(), |past| &past.model)
+    }
+
+    /// The time of that moment; of a living program, the time on the wall.
+    pub fn now(&self) -> u64 {
+        match (&self.past, &self.status) {
+            (None, Status::Live) => self.clock.max(self.tape.latest().now()),
+            _ => self.model().now(),
+        }
+    }
+
+    /// Looks for what is probably wrong.
+    pub fn lint(&mut self) {
+        let lints = crate::lint::check(self.model(), self.now());
+        if lints != self.lints {
+            self.lints = lints;
+            self.dirty = true;
+        }
+    }
+
+    /// Whether the moment being looked at is now.
+    pub fn is_live(&self) -> bool {
+        self.past.is_none()
+    }
+
+    /// The position on the tape of the moment being looked at.
+    pub fn position(&self) -> u64 {
+        self.past.as_ref().map_or(self.tape.len(), |past| past.position)
+    }
+
+    /// Goes to a position of the tape.
+    pub fn go_to(&mut self, position: u64) {
+        let position = position.clamp(self.tape.first(), self.tape.len());
+        match &mut self.past {
+            // One on is the common step, and needs no copy.
+            Some(past) if past.position <= position && position - past.position <= 1024 => {
+                for (_, event) in self.tape.events(past.position).take((position - past.position) as usize) {
+                    past.model.apply(&event);
+                }
+                past.position = position;
+            }
+            _ => self.past = Some(Past { position, model: self.tape.model_at(position) }),
+        }
+        self.dirty = true;
+    }
+
+    /// Back to now.
+    pub fn go_live(&mut self) {
+        self.past = None;
+        self.dirty = true;
+    }
+
+    /// The selected coroutine, if anything is known about it.
+    pub fn selected_coro(&self) -> Option<&Coro> {
+        self.selected.and_then(|id| self.model().coro(id))
+    }
+
+    /// The places that keys are looked up in, topmost first.
+    pub fn contexts(&self) -> Vec<Context> {
+        if self.typing.is_some() {
+            return vec![Context::Typing];
+        }
+        let mut contexts = Vec::new();
+        if let Some(page) = self.pages.last() {
+            contexts.push(match page.what {
+                PageKind::Stacks => Context::Stacks,
+                PageKind::Source { .. } => Context::Source,
+                _ => Context::Page,
+            });
+            if contexts[0] == Context::Source {
+                contexts.push(Context::Page);
+            }
+        } else {
+            contexts.push(match self.screen {
+                Screen::Graph => Context::Graph,
+                Screen::Coroutines | Screen::Threads | Screen::Resources => Context::Table,
+                Screen::Timeline => Context::Timeline,
+                Screen::Log => Context::Log,
+                Screen::Crash => Context::Crash,
+            });
+        }
+        contexts.push(Context::Everywhere);
+        contexts
+    }
+
+    /// A key was pressed.
+    pub fn key(&mut self, key: &str) -> Effect {
+        self.dirty = true;
+        self.notice = None;
+        match self.keys.action(&self.contexts(), key) {
+            Some(action) => self.update(action),
+            None => {
+                if self.typing.is_some() {
+                    self.type_key(key);
+                }
+                Effect::None
+            }
+        }
+    }
+
+    /// Does what an action says.
+    pub fn update(&mut self, action: Action) -> Effect {
+        self.dirty = true;
+        if self.typing.is_some() {
+            return self.update_typing(action);
+        }
+        match action {
+            Action::Quit if self.pages.pop().is_some() => return Effect::None,
+            Action::Quit => return Effect::Quit,
+            Action::Interrupt => return Effect::Interrupt,
+            Action::Suspend => return Effect::Suspend,
+            Action::Redraw => return Effect::Redraw,
+            Action::Back => {
+                if self.pages.pop().is_none() && !self.is_live() && self.status == Status::Live {
+                    self.go_live();
+                }
+            }
+            Action::Help => self.toggle(PageKind::Help),
+            Action::Screen(number) => match Screen::ALL.get(usize::from(number).wrapping_sub(1)) {
+                Some(Screen::Crash) if self.crash.is_none() => self.notice = Some("nothing has crashed".to_owned()),
+                Some(screen) => self.go_to_screen(*screen),
+                None => {}
+            },
+            Action::NextScreen => self.turn_screen(1),
+            Action::PreviousScreen => self.turn_screen(Screen::ALL.len() - 1),
+            Action::Why => match self.selected {
+                Some(id) => self.toggle(PageKind::Why(id)),
+                None => self.notice = Some("select a coroutine first".to_owned()),
+            },
+            Action::Search => self.start_typing(Purpose::Search, ""),
+            Action::NextMatch => self.find(true),
+            Action::PreviousMatch => self.find(false),
+            Action::Filter => {
+                if matches!(self.screen, Screen::Log) {
+                    let text = self.log.filter.clone();
+                    self.start_typing(Purpose::LogFilter, &text);
+                } else {
+                    self.go_to_screen(Screen::Coroutines);
+                    let text = self.coros.filter.text.clone();
+                    self.start_typing(Purpose::Filter, &text);
+                }
+            }
+            Action::Drawn => self.graph.drawn = !self.graph.drawn,
+            Action::Sort => self.coros.next_sort(),
+            Action::SortBack => self.coros.reverse ^= true,
+            Action::Pause
+            | Action::StepBack
+            | Action::StepOn
+            | Action::PreviousOf
+            | Action::NextOf
+            | Action::PreviousMark
+            | Action::NextMark
+            | Action::Live => self.update_time(action),
+            _ if !self.pages.is_empty() => return self.update_page(action),
+            _ if self.screen == Screen::Crash => return self.update_crash(action),
+            Action::Open => match self.selected {
+                Some(id) => self.toggle(PageKind::Detail(id)),
+                None => self.move_in_screen(Action::Right),
+            },
+            action => self.move_in_screen(action),
+        }
+        Effect::None
+    }
+
+    /// The mouse was pressed.
+    pub fn click(&mut self, column: u16, row: u16) {
+        self.dirty = true;
+        let at = ratatui::layout::Position::new(column, row);
+        let Some((_, hit)) = self.hits.iter().rev().find(|(area, _)| area.contains(at)).copied() else { return };
+        match hit {
+            Hit::Tab(screen) => self.go_to_screen(screen),
+            Hit::Node(node) if self.graph.cursor == Some(node) => {
+                let fold = self.is_open(node);
+                self.move_in_screen(if fold { Action::Left } else { Action::Right });
+            }
+            Hit::Node(node) => self.select_node(node),
+            Hit::Coro(id) => self.select(id),
+            Hit::Thread(id) => {
+                self.threads.selected = Some(id);
+                self.selected = self.model().thread(id).map(|thread| thread.coro);
+            }
+            Hit::Resource(id) => self.resources.selected = Some(id),
+            Hit::Stack(stack) => self.select_stack(stack),
+            Hit::Frame(frame) => {
+                if let Some(crash) = &mut self.crash {
+                    crash.frame = frame;
+                }
+            }
+            Hit::Moment(time) => {
+                let position = self.tape.position_of(time);
+                self.go_to(position);
+            }
+        }
+    }
+
+    /// Shows a page, or closes it if it is on top.
+    pub fn toggle(&mut self, what: PageKind) {
+        if self.pages.last().is_some_and(|page| page.what == what) {
+            self.pages.pop();
+        } else {
+            self.pages.push(Page { what, scroll: 0 });
+        }
+    }
+
+    /// Shows a screen, with the selected coroutine in it.
+    pub fn go_to_screen(&mut self, screen: Screen) {
+        self.pages.clear();
+        self.screen = screen;
+        if screen == Screen::Graph
+            && let Some(id) = self.selected
+            && self.graph.cursor.and_then(Node::coro) != Some(id)
+        {
+            self.select(id);
+        }
+        self.dirty = true;
+    }
+
+    /// Selects a coroutine, on all screens.
+    pub fn select(&mut self, id: CoroId) {
+        self.selected = Some(id);
+        let past = self.past.as_ref().map(|past| &past.model);
+        let model = past.unwrap_or(self.tape.latest());
+        if let Some(node) = (TreeView { model, folds: &mut self.graph.folds }).reveal(id) {
+            self.graph.cursor = Some(node);
+        }
+    }
+
+    fn select_node(&mut self, node: Node) {
+        self.graph.cursor = Some(node);
+        self.selected = node.coro().or(self.selected.filter(|_| matches!(node, Node::Loop(_))));
+    }
+
+    fn is_open(&mut self, node: Node) -> bool {
+        self.tree(|view| view.is_open(node))
+    }
+
+    /// Does something with the tree of the moment being looked at.
+    pub fn tree<R>(&mut self, with: impl FnOnce(&mut TreeView) -> R) -> R {
+        let past = self.past.as_ref().map(|past| &past.model);
+        let model = past.unwrap_or(self.tape.latest());
+        with(&mut TreeView { model, folds: &mut self.graph.folds })
+    }
+
+    fn turn_screen(&mut self, by: usize) {
+        let count = Screen::ALL.len() - usize::from(self.crash.is_none());
+        let at = Screen::ALL.iter().position(|screen| *screen == self.screen).unwrap_or(0);
+        let by = if by == 1 { 1 } else { count - 1 };
+        self.go_to_screen(Screen::ALL[(at + by) % count]);
+    }
+
+    fn move_in_screen(&mut self, action: Action) {
+        match self.screen {
+            Screen::Graph if self.graph.drawn => super::pane::drawn::update(self, action),
+            Screen::Graph => self.move_in_graph(action),
+            Screen::Coroutines => super::pane::coros::update(self, action),
+            Screen::Threads => super::pane::threads::update(self, action),
+            Screen::Resources => super::pane::resources::update(self, action),
+            Screen::Timeline => super::pane::timeline::update(self, action),
+            Screen::Log => super::pane::log::update(self, action),
+            Screen::Crash => {}
+        }
+    }
+
+    fn move_in_graph(&mut self, action: Action) {
+        let page = i32::from(self.rows.max(2)) - 1;
+        let by = match action {
+            Action::Up => -1,
+            Action::Down => 1,
+            Action::PageUp => -page,
+            Action::PageDown => page,
+            Action::HalfUp => -page / 2,
+            Action::HalfDown => page / 2,
+            _ => 0,
+        };
+        let cursor = self.graph.cursor;
+        let mut row = i32::from(self.graph.row);
+        let node = self.tree(|view| match (action, cursor) {
+            (Action::Top, _) => {
+                row = 0;
+                view.first()
+            }
+            (Action::Bottom, _) => {
+                row = i32::MAX;
+                view.last()
+            }
+            (_, None) => view.first(),
+            (Action::Left, Some(node)) if view.is_open(node) && view.has_children(node) => {
+                view.set_open(node, false);
+                Some(node)
+            }
+            (Action::Left, Some(node)) => view.parent(node),
+            (Action::Right, Some(Node::Reference { to, .. })) => view.reveal(to),
+            (Action::Right, Some(node)) if !view.is_open(node) => {
+                view.set_open(node, true);
+                Some(node)
+            }
+            (Action::Right, Some(node)) if view.has_children(node) => view.next(node),
+            (_, Some(mut node)) => {
+                for _ in 0..by.abs() {
+                    let Some(next) = (if by > 0 { view.next(node) } else { view.previous(node) }) else { break };
+                    node = next;
+                    row += by.signum();
+                }
+                Some(node)
+            }
+        });
+        self.graph.row = row.clamp(0, i32::from(self.rows.saturating_sub(1))) as u16;
+        if let Some(node) = node {
+            self.select_node(node);
+        }
+    }
+
+    fn update_page(&mut self, action: Action) -> Effect {
+        let rows = usize::from(self.rows.max(1));
+        let Some(page) = self.pages.last_mut() else { return Effect::None };
+        if page.what == PageKind::Stacks {
+            return self.update_stacks(action);
+        }
+        // Drawing brings what is too far down back to the last line.
+        page.scroll = match action {
+            Action::Up => page.scroll.saturating_sub(1),
+            Action::Down => page.scroll.saturating_add(1),
+            Action::PageUp => page.scroll.saturating_sub(rows),
+            Action::PageDown => page.scroll.saturating_add(rows),
+            Action::HalfUp => page.scroll.saturating_sub(rows / 2),
+            Action::HalfDown => page.scroll.saturating_add(rows / 2),
+            Action::Top => 0,
+            Action::Bottom => usize::MAX,
+            Action::Edit => return self.edit(),
+            Action::Open => {
+                self.pages.pop();
+                return Effect::None;
+            }
+            _ => page.scroll,
+        };
+        Effect::None
+    }
+
+    /// How the program is, in a word, with its style: for the header.
+    pub fn headline(&self) -> (String, ratatui::style::Style) {
+        let theme = &self.theme;
+        let latest = self.tape.latest();
+        let root = latest.loops().rev().find(|one| one.parent == 0 && one.ended.is_some());
+        let running = latest.loops().any(|one| one.parent == 0 && one.ended.is_none());
+        let outcome = if running { None } else { root.and_then(|one| one.ended) };
+        let at = |time| super::text::clock(time, 3);
+        match (&self.status, outcome) {
+            (Status::Broken(_), _) => ("BROKEN".to_owned(), theme.failed),
+            (_, Some((time, LoopOutcome::Crashed))) => (format!("CRASHED at {}", at(time)), theme.failed),
+            (Status::Died, _) if latest.lost().cut => (format!("CUT at {}", at(latest.now())), theme.warning),
+            (Status::Died, _) => (format!("KILLED at {}", at(latest.now())), theme.failed),
+            (_, Some((time, LoopOutcome::Dropped))) => (format!("DROPPED at {}", at(time)), theme.warning),
+            (_, Some((time, LoopOutcome::Ok))) => (format!("ENDED at {}", at(time)), theme.done),
+            (Status::Ended, None) => (format!("STOPPED at {}", at(latest.now())), theme.warning),
+            (Status::Live, None) => (format!("LIVE {}", super::text::clock(self.now(), 1)), theme.running),
+        }
+    }
+}

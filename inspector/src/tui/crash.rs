@@ -1,0 +1,328 @@
+//! The post-mortem's data: callstacks, and the frames of each.
+
+use std::sync::Arc;
+
+use crate::event::{CoroId, Failure, Frame, Outcome, Stack};
+use crate::model::{Crash, Model, short_name};
+
+/// The callstacks of a crash, the origin first, alike ones as one.
+#[derive(Clone, Debug)]
+pub struct PostMortem {
+    /// The crash.
+    pub crash: Arc<Crash>,
+    /// The callstacks, in the order of going through them.
+    pub stacks: Vec<Callstack>,
+}
+
+/// One callstack: a failure, from the root to where it happened.
+#[derive(Clone, Debug)]
+pub struct Callstack {
+    /// Which of the crash's failures, and those exactly alike after it.
+    pub failures: Vec<usize>,
+    /// What it is to the crash.
+    pub role: Role,
+    /// How it is called in the list.
+    pub title: String,
+    /// What is said about it in the list.
+    pub note: String,
+    /// From the root down.
+    pub frames: Vec<Located>,
+    /// Whether the stack tree shows its title alone.
+    pub collapsed: bool,
+}
+
+/// What a callstack is to the crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Where the error arose.
+    Origin,
+    /// An error of its own, besides the origin.
+    Error,
+    /// It waited for one that failed, and was cancelled.
+    Waited,
+    /// It was cancelled.
+    Cancelled,
+    /// It was cancelled and did not answer properly.
+    Improper,
+    /// It never ran.
+    NeverStarted,
+}
+
+/// One frame, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// The coroutine, 0 if none.
+    pub coro: CoroId,
+    /// The frame.
+    pub frame: Frame,
+    /// It is of the native stack, not of an await stack.
+    pub native: bool,
+    /// One sentence about what is missing, after the last frame of a coroutine.
+    pub missing: Option<String>,
+}
+
+impl PostMortem {
+    /// Of a crash.
+    pub fn new(model: &Model, crash: &Arc<Crash>) -> PostMortem {
+        let failures = &crash.failures;
+        let above: Vec<CoroId> = match failures.first() {
+            Some(origin) => {
+                origin.trace.iter().map(|site| site.coro).filter(|id| *id != origin.coro && *id != 0).collect()
+            }
+            None => Vec::new(),
+        };
+        let mut stacks: Vec<Callstack> = Vec::new();
+        for (index, failure) in failures.iter().enumerate() {
+            let role = role(index, failure, &above);
+            if let Some(alike) = stacks.iter_mut().find(|stack| {
+                role != Role::Origin && stack.role == role && is_alike(&failures[stack.failures[0]], failure)
+            }) {
+                alike.failures.push(index);
+                continue;
+            }
+            stacks.push(Callstack {
+                failures: vec![index],
+                role,
+                title: title(model, failure),
+                note: String::new(),
+                frames: frames(model, failure),
+                collapsed: role == Role::Cancelled || role == Role::NeverStarted,
+            });
+        }
+        // Those that waited for the origin come right after it: up from it is where one looks next.
+        stacks.sort_by_key(|stack| match stack.role {
+            Role::Origin => 0,
+            Role::Waited => 1,
+            Role::Error => 2,
+            Role::Improper => 3,
+            Role::Cancelled => 4,
+            Role::NeverStarted => 5,
+        });
+        for stack in &mut stacks {
+            let first = &failures[stack.failures[0]];
+            stack.note = note(stack.role, first);
+            if stack.failures.len() > 1 {
+                stack.title = format!("{} ×{}", short_name(&first.name), stack.failures.len());
+                stack.note += ", alike";
+            }
+        }
+        PostMortem { crash: crash.clone(), stacks }
+    }
+
+    /// The first failure of a callstack.
+    pub fn failure(&self, stack: usize) -> Option<&Failure> {
+        self.crash.failures.get(*self.stacks.get(stack)?.failures.first()?)
+    }
+
+    /// The deepest frame of a callstack that is not hidden, else the deepest.
+    pub fn deepest(&self, stack: usize) -> usize {
+        let Some(stack) = self.stacks.get(stack) else { return 0 };
+        let visible = stack.frames.iter().rposition(|located| !located.frame.hidden && !located.native);
+        let visible = visible.or_else(|| stack.frames.iter().rposition(|located| !located.frame.hidden));
+        visible.unwrap_or(stack.frames.len().saturating_sub(1))
+    }
+}
+
+fn role(index: usize, failure: &Failure, above: &[CoroId]) -> Role {
+    match failure.kind {
+        _ if index == 0 => Role::Origin,
+        Outcome::Error | Outcome::Panic => Role::Error,
+        Outcome::Improper => Role::Improper,
+        Outcome::NeverStarted => Role::NeverStarted,
+        Outcome::Cancelled | Outcome::Ok if above.contains(&failure.coro) && failure.thread == 0 => Role::Waited,
+        Outcome::Cancelled | Outcome::Ok => Role::Cancelled,
+    }
+}
+
+fn is_alike(left: &Failure, right: &Failure) -> bool {
+    let last = |failure: &Failure| failure.trace.last().map(|site| (site.file.clone(), site.line));
+    left.kind == right.kind
+        && left.name == right.name
+        && left.message == right.message
+        && (left.thread == 0) == (right.thread == 0)
+        && last(left) == last(right)
+}
+
+fn title(model: &Model, failure: &Failure) -> String {
+    let name = short_name(&failure.name);
+    match (failure.thread, failure.coro) {
+        (0, 0) => name.to_owned(),
+        (0, coro) if model.coro(coro).is_some() => model.label(coro),
+        (0, coro) => format!("{name} #{coro}"),
+        (thread, _) => format!("thread {thread} {name}"),
+    }
+}
+
+fn note(role: Role, failure: &Failure) -> String {
+    let message = failure.message.lines().next().unwrap_or("");
+    match role {
+        Role::Origin => "origin".to_owned(),
+        Role::Waited => "waited for it".to_owned(),
+        Role::Cancelled => "cancelled".to_owned(),
+        Role::NeverStarted => "never started".to_owned(),
+        Role::Error if failure.kind == Outcome::Panic => format!("panicked: {message}"),
+        Role::Error => format!("failed: {message}"),
+        Role::Improper => message.to_owned(),
+    }
+}
+
+/// The frames of a failure: for each coroutine of its trace the await stack it had, or if that is not known, its place.
+fn frames(model: &Model, failure: &Failure) -> Vec<Located> {
+    let mut frames = Vec::new();
+    let last = failure.trace.len().saturating_sub(1);
+    for (index, site) in failure.trace.iter().enumerate() {
+        let own = index == last && (failure.coro == site.coro || site.coro == 0);
+        let stack: Option<&Stack> = if own {
+            failure.stack.as_ref()
+        } else {
+            model.coro(site.coro).and_then(|coro| coro.stack.as_ref()).map(|(_, stack)| &**stack)
+        };
+        match stack {
+            Some(stack) if !stack.frames.is_empty() => push_stack(&mut frames, site.coro, stack),
+            stack => {
+                let frame = Frame {
+                    function: site.name.clone(),
+                    file: site.file.clone(),
+                    line: site.line,
+                    column: site.column,
+                    ..Frame::default()
+                };
+                let missing = stack.and_then(|stack| stack.missing.clone());
+                frames.push(Located { coro: site.coro, frame, native: false, missing });
+            }
+        }
+    }
+    if failure.trace.is_empty()
+        && let Some(stack) = &failure.stack
+    {
+        push_stack(&mut frames, failure.coro, stack);
+    }
+    for site in failure.backtrace.iter().rev() {
+        let frame = Frame {
+            function: site.name.clone(),
+            file: site.file.clone(),
+            line: site.line,
+            column: site.column,
+            ..Frame::default()
+        };
+        frames.push(Located { coro: failure.coro, frame, native: true, missing: None });
+    }
+    frames
+}
+
+fn push_stack(frames: &mut Vec<Located>, coro: CoroId, stack: &Stack) {
+    for frame in &stack.frames {
+        frames.push(Located { coro, frame: frame.clone(), native: false, missing: None });
+        for branch in &frame.branches {
+            for inner in &branch.frames {
+                let mut inner = inner.clone();
+                inner.function = format!("{}: {}", branch.name, inner.function);
+                frames.push(Located { coro, frame: inner, native: false, missing: None });
+            }
+        }
+    }
+    if let Some(last) = frames.last_mut() {
+        last.missing = stack.missing.clone();
+    }
+}
+
+/// Looks a path such as `entry.sum` or `items[3].name` up among the locals of a frame.
+///
+/// # Errors
+///
+/// When there is nothing of that name; the message says what there is.
+pub fn look_up<'a>(frame: &'a Frame, path: &str) -> Result<&'a crate::event::Value, String> {
+    let mut parts = segments(path).into_iter();
+    let Some(first) = parts.next() else { return Err("name a variable, such as one of those listed here".to_owned()) };
+    let Some(local) = frame.locals.iter().find(|local| local.name == first) else {
+        let known: Vec<_> = frame.locals.iter().map(|local| local.name.as_str()).collect();
+        let known =
+            if known.is_empty() { "no variables here".to_owned() } else { format!("here are {}", known.join(", ")) };
+        return Err(format!("no variable {first:?}: {known}"));
+    };
+    let mut value = &local.value;
+    let mut so_far = first;
+    for part in parts {
+        let Some((_, child)) = value.children.iter().find(|(name, _)| strip(name) == part) else {
+            let known: Vec<_> = value.children.iter().map(|(name, _)| name.as_str()).take(12).collect();
+            let known =
+                if known.is_empty() { "it has no parts".to_owned() } else { format!("it has {}", known.join(", ")) };
+            return Err(format!("no {part:?} in {so_far}: {known}"));
+        };
+        so_far = format!("{so_far}.{part}");
+        value = child;
+    }
+    Ok(value)
+}
+
+/// The ways to go on with a path that is being typed: full paths.
+pub fn completions(frame: &Frame, typed: &str) -> Vec<String> {
+    let cut = typed.rfind(['.', '[']).map_or(0, |at| at + 1);
+    let (base, tail) = typed.split_at(cut);
+    if cut == 0 {
+        let names = frame.locals.iter().map(|local| local.name.clone());
+        return names.filter(|name| name.starts_with(tail)).collect();
+    }
+    let Ok(value) = look_up(frame, base.trim_end_matches(['.', '['])) else { return Vec::new() };
+    let parts = value.children.iter().map(|(name, _)| strip(name).to_owned());
+    parts.filter(|name| name.starts_with(tail)).map(|name| format!("{base}{name}")).collect()
+}
+
+fn segments(path: &str) -> Vec<String> {
+    let parts = path.split(['.', '[']).map(|part| strip(part.trim()).to_owned());
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// An index may be written `3`, `[3]` or `3]`.
+fn strip(name: &str) -> &str {
+    name.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::verify;
+
+    fn post_mortem() -> PostMortem {
+        let model = verify().model();
+        PostMortem::new(&model, model.crash().unwrap())
+    }
+
+    #[test]
+    fn the_origin_is_first_and_alike_ones_are_one() {
+        let all: Vec<_> = post_mortem().stacks.into_iter().map(|stack| (stack.title, stack.note)).collect();
+        let all: Vec<_> = all.iter().map(|(title, note)| (title.as_str(), note.as_str())).collect();
+        assert_eq!(
+            all,
+            [
+                ("check #780", "origin"),
+                ("progress #3", "answered Ok(5)"),
+                ("check ×3", "cancelled, alike"),
+                ("thread 10 hash", "cancelled"),
+            ]
+        );
+    }
+
+    #[test]
+    fn frames_run_from_the_root_to_the_error_and_the_deepest_visible_one_is_found() {
+        let all = post_mortem();
+        let functions: Vec<_> = all.stacks[0].frames.iter().map(|located| located.frame.function.as_str()).collect();
+        assert_eq!(functions, ["verify::main", "verify::verify", "verify::check", "tinyio::error::Error::from"]);
+        assert_eq!(all.deepest(0), 2);
+    }
+
+    #[test]
+    fn a_path_is_looked_up_and_completed() {
+        let all = post_mortem();
+        let frame = &all.stacks[0].frames[2].frame;
+        assert_eq!(look_up(frame, "entry.sum").unwrap().text, "a31f…9e");
+        assert_eq!(look_up(frame, " path ").unwrap().text, "\"file 777.txt\"");
+        assert!(look_up(frame, "entry.what").unwrap_err().contains("it has line, sum"));
+        assert!(look_up(frame, "nobody").unwrap_err().contains("path, entry, found"));
+        assert!(look_up(frame, "").is_err());
+        assert_eq!(completions(frame, "e"), ["entry"]);
+        assert_eq!(completions(frame, "entry."), ["entry.line", "entry.sum"]);
+        assert_eq!(completions(frame, "entry.s"), ["entry.sum"]);
+        assert_eq!(completions(frame, "entry.sum.x"), Vec::<String>::new());
+    }
+}

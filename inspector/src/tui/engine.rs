@@ -1,0 +1,250 @@
+//! The loop behind the screens: reads events, takes keys, draws.
+//!
+//! It draws only when something changed, at most every 33 ms; all keys that are waiting are taken before it draws. Where nothing
+//! changes it blocks. It knows neither the terminal nor the clock but through [`Host`], so that tests drive it.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::app::{App, Effect, Status};
+use super::keys::Action;
+use crate::model::Activity;
+use crate::source::{Progress, Source};
+
+/// The shortest time between two frames.
+const FRAME: Duration = Duration::from_millis(33);
+/// How long events are read before keys are looked at again.
+const READ: Duration = Duration::from_millis(12);
+/// How often a quiet stream is looked at, at first and after a while.
+const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(80));
+/// How often times on the screen are brought up to date while nothing else happens.
+const TICK: Duration = Duration::from_millis(500);
+/// Events read between two looks at the clock.
+const BATCH: usize = 4096;
+
+/// What comes in from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A key, by its name in the table.
+    Key(String),
+    /// The mouse was pressed at a column and row.
+    Click(u16, u16),
+    /// The wheel was turned: down or up.
+    Scroll(bool),
+    /// The terminal has another size.
+    Resize,
+    /// The program's outermost loop has ended.
+    Finished,
+    /// The screen is to be left at once: the process is about to end.
+    Stop,
+    /// Keys can be read no more.
+    Gone(String),
+}
+
+/// How the screens were left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The user left.
+    Quit,
+    /// The user wants the program interrupted.
+    Interrupt,
+    /// The process is about to end, or the terminal is gone.
+    Stopped,
+}
+
+/// The outside.
+pub trait Host {
+    /// Draws.
+    fn draw(&mut self, app: &mut App) -> std::io::Result<()>;
+    /// Draws everything anew.
+    fn redraw(&mut self, app: &mut App) -> std::io::Result<()>;
+    /// Goes to the background and comes back.
+    fn suspend(&mut self) -> std::io::Result<()>;
+    /// Opens the editor.
+    fn edit(&mut self, file: &std::path::Path, line: u32) -> std::io::Result<()>;
+    /// Lines that the program wrote since it was last asked.
+    fn output(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Shows `source` until the user leaves.
+///
+/// # Errors
+///
+/// When the terminal fails.
+pub fn drive(
+    app: &mut App,
+    source: &mut dyn Source,
+    inputs: &Receiver<Input>,
+    host: &mut dyn Host,
+) -> std::io::Result<Exit> {
+    let mut drawn: Option<Instant> = None;
+    let mut pulse = Pulse::new();
+    let mut quiet = 0_u32;
+    let mut linted = Instant::now();
+    loop {
+        // Every key that is waiting, before anything is drawn.
+        loop {
+            match inputs.try_recv() {
+                Ok(input) => {
+                    if let Some(exit) = take(app, input, host)? {
+                        return Ok(exit);
+                    }
+                }
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Ok(Exit::Stopped),
+            }
+        }
+        let more = read(app, source, &mut pulse);
+        let lines = host.output();
+        if !lines.is_empty() {
+            app.take_output(lines);
+        }
+        quiet = if more { 0 } else { quiet.saturating_add(1) };
+        app.clock = wall(app);
+
+        if app.status == Status::Live && drawn.is_some_and(|at| at.elapsed() >= TICK) && is_ticking(app) {
+            app.dirty = true;
+        }
+        if linted.elapsed() >= TICK {
+            let begin = Instant::now();
+            app.lint();
+            // Never more than a twentieth of the time.
+            linted = Instant::now() + begin.elapsed() * 20;
+        }
+        let due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
+        if app.dirty && due.is_zero() {
+            app.dirty = false;
+            host.draw(app)?;
+            drawn = Some(Instant::now());
+            continue;
+        }
+        let wait = match &app.status {
+            _ if app.dirty => due,
+            _ if more => Duration::ZERO,
+            Status::Live => {
+                if quiet < 100 {
+                    POLL.0
+                } else {
+                    POLL.1
+                }
+            }
+            _ => Duration::from_secs(3600),
+        };
+        match inputs.recv_timeout(wait) {
+            Ok(input) => {
+                if let Some(exit) = take(app, input, host)? {
+                    return Ok(exit);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Stopped),
+        }
+    }
+}
+
+fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Option<Exit>> {
+    let effect = match input {
+        Input::Key(key) => app.key(&key),
+        Input::Click(column, row) => {
+            app.click(column, row);
+            Effect::None
+        }
+        Input::Scroll(down) => {
+            for _ in 0..3 {
+                app.update(if down { Action::Down } else { Action::Up });
+            }
+            Effect::None
+        }
+        Input::Resize => {
+            app.graph.name_width = 0;
+            Effect::Redraw
+        }
+        Input::Finished => {
+            app.finished();
+            Effect::None
+        }
+        Input::Stop | Input::Gone(_) => return Ok(Some(Exit::Stopped)),
+    };
+    match effect {
+        Effect::None => {}
+        Effect::Quit => return Ok(Some(Exit::Quit)),
+        Effect::Interrupt => return Ok(Some(Exit::Interrupt)),
+        Effect::Redraw => {
+            host.redraw(app)?;
+            app.dirty = false;
+        }
+        Effect::Suspend => {
+            host.suspend()?;
+            host.redraw(app)?;
+        }
+        Effect::Edit { file, line } => {
+            let edited = host.edit(&file, line);
+            app.notice = edited.err().map(|error| error.to_string());
+            app.sources = Default::default();
+            host.redraw(app)?;
+        }
+    }
+    Ok(None)
+}
+
+/// Reads for a while. Tells whether there is more.
+fn read(app: &mut App, source: &mut dyn Source, pulse: &mut Pulse) -> bool {
+    if app.status != Status::Live {
+        return false;
+    }
+    let begin = Instant::now();
+    let progress = loop {
+        match source.read(BATCH, &mut |event| app.push(&event)) {
+            Ok(Progress::More) if begin.elapsed() < READ => {}
+            Ok(progress) => break Ok(progress),
+            Err(error) => break Err(error.to_string()),
+        }
+    };
+    let status = match &progress {
+        Ok(Progress::More | Progress::Idle) => Status::Live,
+        Ok(Progress::Ended) => Status::Ended,
+        Ok(Progress::Died) => Status::Died,
+        Err(error) => Status::Broken(error.clone()),
+    };
+    app.settle(status);
+    app.rate = pulse.rate(app.tape.len());
+    progress == Ok(Progress::More)
+}
+
+/// Whether times on the screen go on while no event comes.
+fn is_ticking(app: &App) -> bool {
+    let model = app.model();
+    app.is_live() && model.counts().iter().any(|(activity, _)| activity.is_live() || activity == Activity::Running)
+}
+
+/// Now, in the stream's time.
+fn wall(app: &App) -> u64 {
+    let started = app.tape.latest().header().started;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    if started == 0 { 0 } else { now.saturating_sub(started) }
+}
+
+/// Events per second, over the last second or so.
+struct Pulse {
+    at: Instant,
+    events: u64,
+    rate: f64,
+}
+
+impl Pulse {
+    fn new() -> Pulse {
+        Pulse { at: Instant::now(), events: 0, rate: 0.0 }
+    }
+
+    fn rate(&mut self, events: u64) -> f64 {
+        let passed = self.at.elapsed();
+        if passed >= Duration::from_millis(500) {
+            let fresh = (events - self.events) as f64 / passed.as_secs_f64();
+            self.rate = if self.rate == 0.0 { fresh } else { self.rate * 0.4 + fresh * 0.6 };
+            (self.at, self.events) = (Instant::now(), events);
+        }
+        self.rate
+    }
+}

@@ -1,0 +1,383 @@
+//! The keys: one table, from which the matcher, the footer, the `?` page and the README come.
+
+/// Where a key is valid. What is on top of the screen is asked first, then the screen, then [`Context::Everywhere`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Context {
+    /// On all screens.
+    Everywhere,
+    /// The graph.
+    Graph,
+    /// Coroutines, threads, resources.
+    Table,
+    /// The timeline.
+    Timeline,
+    /// The log.
+    Log,
+    /// The post-mortem.
+    Crash,
+    /// Source text of a file or function.
+    Source,
+    /// The stack tree of the post-mortem.
+    Stacks,
+    /// A page over the screen: help, detail, why, a printed value.
+    Page,
+    /// A line being typed.
+    Typing,
+}
+
+impl Context {
+    /// Its heading on the help page.
+    pub fn title(self) -> &'static str {
+        match self {
+            Context::Everywhere => "Everywhere",
+            Context::Graph => "Graph",
+            Context::Table => "Coroutines, threads, resources",
+            Context::Timeline => "Timeline",
+            Context::Log => "Log",
+            Context::Crash => "Post-mortem",
+            Context::Source => "Source",
+            Context::Stacks => "Stack tree",
+            Context::Page => "Pages",
+            Context::Typing => "Typing",
+        }
+    }
+}
+
+/// What a key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    HalfUp,
+    HalfDown,
+    Top,
+    Bottom,
+    Open,
+    Back,
+    Quit,
+    Interrupt,
+    Suspend,
+    Redraw,
+    Help,
+    Screen(u8),
+    NextScreen,
+    PreviousScreen,
+    Why,
+    Drawn,
+    Search,
+    NextMatch,
+    PreviousMatch,
+    Filter,
+    Sort,
+    SortBack,
+    Pause,
+    StepBack,
+    StepOn,
+    PreviousOf,
+    NextOf,
+    PreviousMark,
+    NextMark,
+    Live,
+    ZoomIn,
+    ZoomOut,
+    FrameDown,
+    FrameUp,
+    StackDown,
+    StackUp,
+    Function,
+    File,
+    Stacks,
+    Print,
+    PrintAll,
+    Coroutine,
+    Edit,
+    Hidden,
+    CollapseOne,
+    CollapseAll,
+    GoThere,
+    Accept,
+    Complete,
+    Erase,
+    EraseWord,
+    EraseLine,
+    Older,
+    Newer,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Where it is valid.
+    pub context: Context,
+    /// The keys, any of which does it.
+    pub keys: &'static [&'static str],
+    /// What they do.
+    pub action: Action,
+    /// The name used to bind other keys to it.
+    pub name: &'static str,
+    /// In one or two words, for the footer; empty: not in the footer.
+    pub short: &'static str,
+    /// In a sentence, for the help page.
+    pub help: &'static str,
+}
+
+const fn bind(
+    context: Context,
+    keys: &'static [&'static str],
+    action: Action,
+    name: &'static str,
+    short: &'static str,
+    help: &'static str,
+) -> Binding {
+    Binding { context, keys, action, name, short, help }
+}
+
+use Context::{Crash, Everywhere, Graph, Log, Page, Source, Stacks, Table, Timeline, Typing};
+
+/// All keys.
+#[rustfmt::skip]
+pub const TABLE: &[Binding] = &[
+    bind(Everywhere, &["up", "k"], Action::Up, "up", "", "one up"),
+    bind(Everywhere, &["down", "j"], Action::Down, "down", "", "one down"),
+    bind(Everywhere, &["left", "h"], Action::Left, "left", "", "fold, or to what is above"),
+    bind(Everywhere, &["right", "l"], Action::Right, "right", "", "unfold, or into it"),
+    bind(Everywhere, &["pgup", "ctrl-b"], Action::PageUp, "page-up", "", "one page up"),
+    bind(Everywhere, &["pgdn", "ctrl-f"], Action::PageDown, "page-down", "", "one page down"),
+    bind(Everywhere, &["ctrl-u"], Action::HalfUp, "half-page-up", "", "half a page up"),
+    bind(Everywhere, &["ctrl-d"], Action::HalfDown, "half-page-down", "", "half a page down"),
+    bind(Everywhere, &["home", "g"], Action::Top, "top", "", "to the beginning"),
+    bind(Everywhere, &["end", "G"], Action::Bottom, "bottom", "", "to the end"),
+    bind(Everywhere, &["enter"], Action::Open, "open", "detail", "all about the selected one"),
+    bind(Everywhere, &["w"], Action::Why, "why", "why", "why it is still waiting: the chain down to what it hangs on"),
+    bind(Everywhere, &["/"], Action::Search, "search", "search", "search names"),
+    bind(Everywhere, &["n"], Action::NextMatch, "next-match", "", "next one found"),
+    bind(Everywhere, &["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),
+    bind(Everywhere, &["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch age>2s file:crawl.rs"),
+    bind(Everywhere, &["space"], Action::Pause, "pause", "pause", "hold this moment; again: go on"),
+    bind(Everywhere, &[","], Action::StepBack, "step-back", "", "one event back in time"),
+    bind(Everywhere, &["."], Action::StepOn, "step-on", "", "one event on in time"),
+    bind(Everywhere, &["<"], Action::PreviousOf, "previous-event", "", "the previous event of the selected coroutine"),
+    bind(Everywhere, &[">"], Action::NextOf, "next-event", "", "the next event of the selected coroutine"),
+    bind(Everywhere, &["["], Action::PreviousMark, "previous-error", "", "the previous error, cancellation or loss"),
+    bind(Everywhere, &["]"], Action::NextMark, "next-error", "", "the next error, cancellation or loss"),
+    bind(Everywhere, &["0"], Action::Live, "live", "", "back to now (of a replay: to its end)"),
+    bind(Everywhere, &["1"], Action::Screen(1), "graph", "", "graph: who waits on whom"),
+    bind(Everywhere, &["2"], Action::Screen(2), "coroutines", "", "coroutines: a table"),
+    bind(Everywhere, &["3"], Action::Screen(3), "threads", "", "threads: functions run by run_in_thread"),
+    bind(Everywhere, &["4"], Action::Screen(4), "resources", "", "resources: events, locks, semaphores, barriers"),
+    bind(Everywhere, &["5"], Action::Screen(5), "timeline", "", "timeline: who did what when"),
+    bind(Everywhere, &["6"], Action::Screen(6), "log", "", "log: output of the program, log events"),
+    bind(Everywhere, &["7"], Action::Screen(7), "crash", "", "post-mortem, once there was a crash"),
+    bind(Everywhere, &["tab"], Action::NextScreen, "next-screen", "", "next screen"),
+    bind(Everywhere, &["backtab"], Action::PreviousScreen, "previous-screen", "", "previous screen"),
+    bind(Everywhere, &["esc"], Action::Back, "back", "", "one level back; never leaves"),
+    bind(Everywhere, &["?", "f1"], Action::Help, "help", "help", "this page"),
+    bind(Everywhere, &["q"], Action::Quit, "quit", "quit", "close what is on top, then leave"),
+    bind(Everywhere, &["ctrl-c"], Action::Interrupt, "interrupt", "", "leave; a program that runs under this view is interrupted"),
+    bind(Everywhere, &["ctrl-z"], Action::Suspend, "suspend", "", "to the background; fg comes back"),
+    bind(Everywhere, &["ctrl-l"], Action::Redraw, "redraw", "", "draw everything anew"),
+
+    bind(Graph, &["g", "d"], Action::Drawn, "drawn", "drawn", "the neighbourhood of the selected one, drawn; again: the tree"),
+
+    bind(Table, &["s"], Action::Sort, "sort", "sort", "sort by the next column"),
+    bind(Table, &["S", "r"], Action::SortBack, "sort-reverse", "", "turn the order around"),
+
+    bind(Timeline, &["+", "="], Action::ZoomIn, "zoom-in", "closer", "half the time"),
+    bind(Timeline, &["-"], Action::ZoomOut, "zoom-out", "wider", "twice the time"),
+    bind(Timeline, &["left", "h"], Action::Left, "earlier", "earlier", "earlier"),
+    bind(Timeline, &["right", "l"], Action::Right, "later", "later", "later"),
+
+    bind(Log, &["home", "g"], Action::Top, "log-top", "", "to the oldest line"),
+    bind(Log, &["end", "G"], Action::Bottom, "log-bottom", "follow", "to the latest line, and follow"),
+
+    bind(Crash, &["j", "down"], Action::FrameDown, "frame-down", "frame", "one frame down"),
+    bind(Crash, &["k", "up"], Action::FrameUp, "frame-up", "", "one frame up"),
+    bind(Crash, &["J", "right"], Action::StackDown, "stack-down", "callstack", "one callstack down, depth first"),
+    bind(Crash, &["K", "left"], Action::StackUp, "stack-up", "", "one callstack up"),
+    bind(Crash, &["t"], Action::Stacks, "stacks", "stack tree", "all frames of all callstacks"),
+    bind(Crash, &["s"], Action::Function, "function", "source", "source of the function"),
+    bind(Crash, &["S"], Action::File, "file", "", "source of the file"),
+    bind(Crash, &["p"], Action::Print, "print", "print", "print a variable or a path into one, as entry.sum"),
+    bind(Crash, &["P"], Action::PrintAll, "print-all", "", "the same, unfolded to the last"),
+    bind(Crash, &["i", "enter"], Action::Coroutine, "coroutine", "coroutine", "all about this coroutine"),
+    bind(Crash, &["e"], Action::Edit, "edit", "edit", "open the editor at the line ($TINYIO_EDITOR, $EDITOR)"),
+    bind(Crash, &["v"], Action::Hidden, "hidden", "hidden", "show or pass over hidden frames"),
+
+    bind(Source, &["e"], Action::Edit, "source-edit", "edit", "open the editor at the line"),
+
+    bind(Stacks, &["j", "down"], Action::FrameDown, "stacks-frame-down", "frame", "one frame down"),
+    bind(Stacks, &["k", "up"], Action::FrameUp, "stacks-frame-up", "", "one frame up"),
+    bind(Stacks, &["J"], Action::StackDown, "stacks-stack-down", "callstack", "one callstack down"),
+    bind(Stacks, &["K"], Action::StackUp, "stacks-stack-up", "", "one callstack up"),
+    bind(Stacks, &["o"], Action::CollapseOne, "collapse", "fold", "fold or unfold this callstack"),
+    bind(Stacks, &["O"], Action::CollapseAll, "collapse-all", "fold all", "fold or unfold all callstacks"),
+    bind(Stacks, &["v"], Action::Hidden, "stacks-hidden", "hidden", "show or pass over hidden frames"),
+    bind(Stacks, &["c", "enter"], Action::GoThere, "go-there", "go there", "go to this frame"),
+
+    bind(Page, &["home", "g"], Action::Top, "page-top", "", "to the beginning of the page"),
+
+    bind(Typing, &["enter"], Action::Accept, "accept", "accept", "accept"),
+    bind(Typing, &["esc", "ctrl-c"], Action::Back, "cancel", "cancel", "back, without"),
+    bind(Typing, &["tab"], Action::Complete, "complete", "complete", "complete"),
+    bind(Typing, &["backspace", "ctrl-h"], Action::Erase, "erase", "", "erase a character"),
+    bind(Typing, &["ctrl-w"], Action::EraseWord, "erase-word", "", "erase a word"),
+    bind(Typing, &["ctrl-u"], Action::EraseLine, "erase-line", "", "erase all"),
+    bind(Typing, &["up", "ctrl-p"], Action::Older, "older", "older", "what was typed before"),
+    bind(Typing, &["down", "ctrl-n"], Action::Newer, "newer", "", "what was typed after that"),
+];
+
+/// The keys in force: the table, with what the user bound otherwise.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    bindings: Vec<(Binding, Vec<String>)>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        let own = |binding: &Binding| binding.keys.iter().map(|key| (*key).to_owned()).collect();
+        Keys { bindings: TABLE.iter().map(|binding| (*binding, own(binding))).collect() }
+    }
+}
+
+impl Keys {
+    /// Binds other keys to an action, by its name in the table.
+    ///
+    /// # Errors
+    ///
+    /// When there is no action of that name, a key is none, or a key already does something else in the same place.
+    pub fn rebind(&mut self, name: &str, keys: &[&str]) -> Result<(), String> {
+        let Some(index) = self.bindings.iter().position(|(binding, _)| binding.name == name) else {
+            return Err(format!("there is no action named {name:?}; the ? page lists them"));
+        };
+        if let Some(bad) = keys.iter().find(|key| !is_key(key)) {
+            return Err(format!(
+                "{bad:?} is no key: write one character, or enter, esc, tab, space, f1, ctrl-x and the like"
+            ));
+        }
+        let context = self.bindings[index].0.context;
+        for (other, (binding, bound)) in self.bindings.iter().enumerate() {
+            let taken = |key: &&&str| bound.iter().any(|one| one == **key);
+            if other != index
+                && binding.context == context
+                && let Some(key) = keys.iter().find(taken)
+            {
+                return Err(format!("{key:?} cannot be {name:?}: it is {:?} there", binding.name));
+            }
+        }
+        self.bindings[index].1 = keys.iter().map(|key| (*key).to_owned()).collect();
+        Ok(())
+    }
+
+    /// What a key does, given what is on the screen, the topmost first.
+    pub fn action(&self, contexts: &[Context], key: &str) -> Option<Action> {
+        contexts.iter().find_map(|context| {
+            let here = self.bindings.iter().filter(|(binding, _)| binding.context == *context);
+            here.into_iter().find(|(_, keys)| keys.iter().any(|one| one == key)).map(|(binding, _)| binding.action)
+        })
+    }
+
+    /// For the footer: what is worth a hint here, as key and word.
+    pub fn hints<'a>(&'a self, contexts: &'a [Context]) -> impl Iterator<Item = (&'a str, &'static str)> + 'a {
+        contexts.iter().flat_map(move |context| {
+            let here = self.bindings.iter().filter(|(binding, _)| binding.context == *context);
+            let shown = here.filter(move |(binding, keys)| {
+                let reached = keys.first().and_then(|key| self.action(contexts, key)) == Some(binding.action);
+                !binding.short.is_empty() && reached
+            });
+            shown.filter_map(|(binding, keys)| Some((keys.first()?.as_str(), binding.short)))
+        })
+    }
+
+    /// For the help page: the keys and help of one context.
+    pub fn of(&self, context: Context) -> impl Iterator<Item = (String, &'static str)> + '_ {
+        let here = self.bindings.iter().filter(move |(binding, _)| binding.context == context);
+        here.map(|(binding, keys)| (keys.join(" "), binding.help))
+    }
+}
+
+/// Whether a text names a key.
+pub fn is_key(text: &str) -> bool {
+    const NAMED: [&str; 15] = [
+        "enter",
+        "esc",
+        "tab",
+        "backtab",
+        "space",
+        "backspace",
+        "delete",
+        "insert",
+        "up",
+        "down",
+        "left",
+        "right",
+        "home",
+        "end",
+        "pgup",
+    ];
+    let bare = text.strip_prefix("ctrl-").or_else(|| text.strip_prefix("alt-")).unwrap_or(text);
+    let function =
+        bare.strip_prefix('f').and_then(|number| number.parse::<u8>().ok()).is_some_and(|number| number <= 24);
+    bare.chars().count() == 1 || NAMED.contains(&bare) || bare == "pgdn" || function
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_key_does_two_things_in_one_place() {
+        let mut seen = HashSet::new();
+        for binding in TABLE {
+            for key in binding.keys {
+                assert!(is_key(key), "{key}");
+                assert!(seen.insert((binding.context, *key)), "{key} twice in {:?}", binding.context);
+            }
+        }
+    }
+
+    #[test]
+    fn every_action_has_a_name_of_its_own_and_a_sentence() {
+        let mut seen = HashSet::new();
+        for binding in TABLE {
+            assert!(seen.insert(binding.name), "{} twice", binding.name);
+            assert!(!binding.help.is_empty() && !binding.keys.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_matcher_finds_every_line_of_the_table() {
+        let keys = Keys::default();
+        for binding in TABLE {
+            for key in binding.keys {
+                assert_eq!(keys.action(&[binding.context, Everywhere], key), Some(binding.action));
+            }
+        }
+    }
+
+    #[test]
+    fn the_footer_hints_at_nothing_that_another_place_took() {
+        let keys = Keys::default();
+        for contexts in [&[Graph, Everywhere][..], &[Crash, Everywhere], &[Table, Everywhere], &[Stacks, Crash]] {
+            for (key, word) in keys.hints(contexts) {
+                let action = keys.action(contexts, key).unwrap();
+                assert!(TABLE.iter().any(|binding| binding.action == action && binding.short == word));
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_rebound_and_clashes_are_refused() {
+        let mut keys = Keys::default();
+        keys.rebind("pause", &["x", "ctrl-s"]).unwrap();
+        assert_eq!(keys.action(&[Everywhere], "x"), Some(Action::Pause));
+        assert_eq!(keys.action(&[Everywhere], "space"), None);
+        assert!(keys.rebind("live", &["x"]).unwrap_err().contains("\"pause\""));
+        assert!(keys.rebind("nonsense", &["y"]).unwrap_err().contains("nonsense"));
+        assert!(keys.rebind("live", &["hyper-y"]).unwrap_err().contains("no key"));
+    }
+}

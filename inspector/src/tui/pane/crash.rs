@@ -1,0 +1,277 @@
+//! The post-mortem: what failed, where everyone was, the source there, and the values.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::App;
+use crate::event::{Local, Outcome};
+use crate::model::{file_name, short_name};
+use crate::tui::app::{CrashState, Hit};
+use crate::tui::crash::{Located, Role};
+use crate::tui::text::{fit, pad, pad_left, plural, width, wrap};
+use crate::tui::theme::Theme;
+
+/// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have them one
+/// above the other.
+pub fn render(buf: &mut Buffer, app: &mut App, body: Rect, upper: Rect, lower: Rect) {
+    let Some(crash) = app.crash.take() else {
+        super::empty(buf, app, body, &["nothing has crashed"]);
+        return;
+    };
+    let message = message_lines(app, &crash, body.width);
+    let head = (message.len() as u16).min(body.height / 3).max(1);
+    let ruled = body.height >= 12;
+    let [top, rule, rest] =
+        Layout::vertical([Constraint::Length(head), Constraint::Length(u16::from(ruled)), Constraint::Fill(1)])
+            .areas(body);
+    for (row, line) in message.iter().take(usize::from(head)).enumerate() {
+        buf.set_line(top.x, top.y + row as u16, line, top.width);
+    }
+    super::horizontal(buf, app, rule);
+    if body.width >= 72 {
+        let left = (body.width * 2 / 5).clamp(34, 64);
+        let [left, gap, right] =
+            Layout::horizontal([Constraint::Length(left), Constraint::Length(1), Constraint::Fill(1)]).areas(rest);
+        super::vertical(buf, app, gap, if ruled { rule } else { upper }, lower);
+        let stacks_height = stacks_height(&crash, left.height);
+        let [stacks, frames] = Layout::vertical([Constraint::Length(stacks_height), Constraint::Fill(1)]).areas(left);
+        stacks_pane(buf, app, &crash, stacks);
+        frames_pane(buf, app, &crash, frames);
+        let locals = locals_lines(app, &crash, right.width.saturating_sub(1));
+        let locals_height = (locals.len() as u16).min(right.height * 2 / 5).max(1);
+        let [source, between, values] = Layout::vertical([
+            Constraint::Fill(1),
+            Constraint::Length(u16::from(ruled)),
+            Constraint::Length(locals_height),
+        ])
+        .areas(right);
+        source_pane(buf, app, &crash, source);
+        super::horizontal(buf, app, between);
+        if ruled {
+            buf.set_stringn(gap.x, between.y, app.theme.glyphs.tees[2], 1, app.theme.line);
+        }
+        lines_into(buf, values, locals);
+    } else {
+        let [stacks, frames, source, values] = Layout::vertical([
+            Constraint::Length(stacks_height(&crash, rest.height * 2 / 3)),
+            Constraint::Fill(2),
+            Constraint::Fill(2),
+            Constraint::Fill(1),
+        ])
+        .areas(rest);
+        stacks_pane(buf, app, &crash, stacks);
+        frames_pane(buf, app, &crash, frames);
+        source_pane(buf, app, &crash, source);
+        let locals = locals_lines(app, &crash, values.width.saturating_sub(1));
+        lines_into(buf, values, locals);
+    }
+    app.crash = Some(crash);
+}
+
+fn stacks_height(crash: &CrashState, room: u16) -> u16 {
+    (crash.data.stacks.len() as u16 + 2).min(room / 2).max(2)
+}
+
+fn lines_into(buf: &mut Buffer, area: Rect, lines: Vec<Line>) {
+    for (row, line) in lines.iter().take(usize::from(area.height)).enumerate() {
+        buf.set_line(area.x + 1, area.y + row as u16, line, area.width.saturating_sub(1));
+    }
+}
+
+/// The error: of the selected callstack if it has one of its own, else the original.
+fn message_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> {
+    let theme = &app.theme;
+    let own = crash.data.failure(crash.stack).filter(|failure| failure.kind != Outcome::Cancelled);
+    let Some(failure) = own.or(crash.data.failure(0)) else {
+        let reason = app.model().get_loop(crash.data.crash.in_loop).and_then(|one| one.cancel.clone());
+        let text = reason.map_or_else(|| "the loop was cancelled".to_owned(), |cancel| cancel.reason.clone());
+        return vec![Line::styled(format!(" {text}"), theme.failed)];
+    };
+    let what = match failure.kind {
+        Outcome::Panic => "panicked: ",
+        Outcome::Improper => "did not stop properly: ",
+        Outcome::NeverStarted => "never started: ",
+        _ => "",
+    };
+    let kind = short_name(&failure.error_type);
+    let room = usize::from(wide).saturating_sub(4 + width(kind) + 2);
+    let sign = theme.sign(Theme::outcome(failure.kind));
+    let text = format!("{what}{}", failure.message);
+    let mut parts = wrap(&text, room.max(10)).into_iter();
+    let first = parts.next().unwrap_or_default();
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!(" {sign} "), theme.failed),
+        Span::styled(pad(&first, room), theme.failed),
+        Span::styled(format!("  {kind}"), theme.dim),
+    ])];
+    lines.extend(parts.map(|part| Line::styled(format!("   {part}"), theme.failed)));
+    for source in &failure.sources {
+        lines.push(Line::styled(
+            format!("   caused by: {}", fit(source, usize::from(wide).saturating_sub(15))),
+            theme.text,
+        ));
+    }
+    lines
+}
+
+fn title(buf: &mut Buffer, app: &App, area: Rect, text: &str, hint: &str) {
+    buf.set_stringn(area.x + 1, area.y, text, usize::from(area.width), app.theme.title);
+    super::right(buf, area.x, area.y, area.width.saturating_sub(1), hint, app.theme.key);
+}
+
+fn style_of(role: Role, theme: &Theme) -> (&'static str, Style) {
+    let activity = match role {
+        Role::Origin | Role::Error => Theme::outcome(Outcome::Error),
+        Role::Waited | Role::Cancelled | Role::NeverStarted => Theme::outcome(Outcome::Cancelled),
+        Role::Improper => Theme::outcome(Outcome::Improper),
+    };
+    (theme.sign(activity), theme.activity(activity))
+}
+
+fn stacks_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    title(buf, app, area, "Callstacks", "J/K");
+    let theme = app.theme;
+    let rows = usize::from(area.height - 1);
+    let top = (crash.stack + 1).saturating_sub(rows);
+    let widest = crash.data.stacks.iter().map(|stack| width(&stack.title)).max().unwrap_or(0);
+    let column = widest.min(usize::from(area.width / 2));
+    for (row, (index, stack)) in crash.data.stacks.iter().enumerate().skip(top).take(rows).enumerate() {
+        let y = area.y + 1 + row as u16;
+        let (sign, style) = style_of(stack.role, &theme);
+        let here = if index == crash.stack { theme.glyphs.here } else { " " };
+        let line = Line::from(vec![
+            Span::styled(format!("{here} "), theme.key),
+            Span::styled(format!("{sign} "), style),
+            Span::styled(pad(&stack.title, column), if index == crash.stack { theme.title } else { theme.text }),
+            Span::styled(format!("  {}", stack.note), theme.dim),
+        ]);
+        let line_area = Rect { y, height: 1, ..area };
+        buf.set_line(area.x + 1, y, &line, area.width.saturating_sub(1));
+        app.hits.push((line_area, Hit::Stack(index)));
+    }
+}
+
+fn frames_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    title(buf, app, area, "Frames", "j/k");
+    let theme = app.theme;
+    let Some(stack) = crash.data.stacks.get(crash.stack) else { return };
+    let all_hidden = stack.frames.iter().all(|located| located.frame.hidden);
+    let shown: Vec<(usize, &Located)> = stack
+        .frames
+        .iter()
+        .enumerate()
+        .filter(|(_, located)| crash.hidden || all_hidden || !located.frame.hidden)
+        .collect();
+    let left_out = stack.frames.len() - shown.len();
+    let rows = usize::from(area.height - 1).saturating_sub(usize::from(left_out > 0)).max(1);
+    let here = shown.iter().position(|(index, _)| *index == crash.frame).unwrap_or(0);
+    let top = (here + 1).saturating_sub(rows).min(shown.len().saturating_sub(rows));
+    for (row, (index, located)) in shown.iter().skip(top).take(rows).enumerate() {
+        let y = area.y + 1 + row as u16;
+        let line_area = Rect { y, height: 1, ..area };
+        let line = frame_line(&theme, located, *index == crash.frame, area.width.saturating_sub(2));
+        buf.set_line(area.x + 1, y, &line, area.width.saturating_sub(1));
+        if *index == crash.frame {
+            buf.set_style(line_area, theme.selected);
+        }
+        app.hits.push((line_area, Hit::Frame(*index)));
+    }
+    let y = area.y + 1 + shown.len().min(rows) as u16;
+    if left_out > 0 && y < area.bottom() {
+        buf.set_stringn(area.x + 1, y, format!("  {left_out} hidden"), usize::from(area.width), theme.dim);
+        super::right(buf, area.x, y, area.width.saturating_sub(1), "v", theme.key);
+    }
+}
+
+/// A frame in a line: function, place, how many locals.
+pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Line<'static> {
+    let frame = &located.frame;
+    let wide = usize::from(wide);
+    let place = if frame.line == 0 { String::new() } else { format!("{}:{}", file_name(&frame.file), frame.line) };
+    let locals = match frame.locals.len() {
+        _ if located.native => "native".to_owned(),
+        0 => frame.note.clone(),
+        some => plural(some as u64, "local"),
+    };
+    let tail = 10;
+    let place_width = width(&place).max(14).min(wide / 2);
+    let name_width = wide.saturating_sub(2 + place_width + 1 + tail);
+    Line::from(vec![
+        Span::styled(if here { format!("{} ", theme.glyphs.here) } else { "  ".to_owned() }, theme.key),
+        Span::styled(
+            pad(short_name(&frame.function), name_width),
+            if frame.hidden || located.native { theme.dim } else { theme.text },
+        ),
+        Span::styled(format!(" {}", pad(&place, place_width)), theme.place),
+        Span::styled(pad_left(&locals, tail), theme.dim),
+    ])
+}
+
+fn source_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let Some(located) = crash.current() else { return };
+    let (lines, warning) = super::source::of(app, &located.frame);
+    let theme = app.theme;
+    let name = fit(&located.frame.file, usize::from(area.width).saturating_sub(2));
+    buf.set_stringn(area.x + 1, area.y, &name, usize::from(area.width), theme.place);
+    let mut rows = usize::from(area.height - 1);
+    if let Some(warning) = warning {
+        let wide = usize::from(area.width.saturating_sub(2)).max(1);
+        for part in wrap(&warning, wide).into_iter().take(rows) {
+            let y = area.bottom() - rows as u16;
+            buf.set_stringn(area.x + 1, y, part, wide, theme.warning);
+            rows -= 1;
+        }
+    }
+    let current = lines.iter().position(|(number, _)| *number == located.frame.line).unwrap_or(0);
+    // The line in question with a little more above it than below: what led there is read first.
+    let top = current.saturating_sub(rows * 3 / 5).min(lines.len().saturating_sub(rows));
+    for (row, (number, text)) in lines.iter().skip(top).take(rows).enumerate() {
+        let y = area.bottom() - rows as u16 + row as u16;
+        let line = super::source::line(&theme, *number, text, *number == located.frame.line);
+        buf.set_line(area.x, y, &line, area.width);
+    }
+}
+
+fn locals_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> {
+    let theme = &app.theme;
+    let Some(located) = crash.current() else { return Vec::new() };
+    let wide = usize::from(wide);
+    let mut lines = Vec::new();
+    let names = located.frame.locals.iter().map(|local| width(&local.name)).max().unwrap_or(0).min(wide / 3);
+    for local in &located.frame.locals {
+        lines.push(local_line(theme, local, names, wide));
+    }
+    if !located.frame.note.is_empty() {
+        lines.push(Line::styled(fit(&located.frame.note, wide), theme.dim));
+    }
+    if let Some(missing) = &located.missing {
+        lines.extend(wrap(missing, wide.max(10)).into_iter().map(|part| Line::styled(part, theme.dim)));
+    }
+    if lines.is_empty() {
+        let text = if located.native { "the native stack has no locals" } else { "no locals are known here" };
+        lines.push(Line::styled(text, theme.dim));
+    }
+    lines
+}
+
+fn local_line(theme: &Theme, local: &Local, names: usize, wide: usize) -> Line<'static> {
+    let mark = if local.mark.is_empty() { String::new() } else { format!("  ({})", local.mark) };
+    let room = wide.saturating_sub(names + 3 + width(&mark));
+    Line::from(vec![
+        Span::styled(pad(&local.name, names), theme.name),
+        Span::styled(" = ", theme.dim),
+        Span::styled(fit(&local.value.text, room), theme.text),
+        Span::styled(mark, theme.warning),
+    ])
+}

@@ -1,0 +1,254 @@
+//! All about one coroutine.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{App, heading, labelled};
+use crate::event::{CoroId, Frame, Stack};
+use crate::model::{Coro, Model, Site};
+use crate::tui::app::Screen;
+use crate::tui::say;
+use crate::tui::text::{count, fit, span, wrap};
+use crate::tui::tree_view::Node;
+
+/// The detail beside a list: of the selected coroutine, group, thread or resource.
+pub fn render_side(buf: &mut Buffer, app: &App, area: Rect) {
+    let lines = match (app.screen, app.graph.cursor) {
+        (Screen::Graph, Some(Node::Group(parent, name))) => group_lines(app, parent, name, area.width),
+        (Screen::Resources, _) => super::resources::detail(app, area.width),
+        _ => match app.selected {
+            Some(id) => lines(app, id, area.width),
+            None => vec![Line::styled("select a coroutine: j and k move, / searches", app.theme.dim)],
+        },
+    };
+    for (row, line) in lines.iter().take(usize::from(area.height)).enumerate() {
+        buf.set_line(area.x, area.y + row as u16, line, area.width);
+    }
+}
+
+/// All that is known, in lines of that width.
+pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
+    let theme = &app.theme;
+    let (model, now) = (app.model(), app.now());
+    let Some(coro) = model.coro(id) else {
+        return vec![
+            heading(app, &format!("#{id}")),
+            Line::styled("nothing is known about it at this moment", theme.dim),
+            Line::styled("it is not yet spawned, or ended long ago: < and > find its events", theme.dim),
+        ];
+    };
+    let wide = usize::from(wide).max(10);
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!("{} ", theme.sign(coro.activity)), theme.activity(coro.activity)),
+        Span::styled(model.label(id), theme.title),
+        Span::styled(format!("  {}", model.name(coro.name)), theme.dim),
+    ])];
+    for line in wrap(&say::state(model, coro, now), wide) {
+        lines.push(Line::styled(line, theme.activity(coro.activity)));
+    }
+    if let Some(cancel) = model.get_loop(coro.in_loop).and_then(|one| one.cancel.as_ref()).filter(|_| coro.is_live()) {
+        lines.push(Line::styled(fit(&format!("its loop is being cancelled: {}", cancel.reason), wide), theme.warning));
+    }
+    for lint in app.lints.iter().filter(|lint| lint.coro == id) {
+        lines.extend(wrap(&lint.text, wide).into_iter().map(|text| Line::styled(text, theme.warning)));
+    }
+
+    if coro.is_live() {
+        lines.push(Line::default());
+        lines.push(heading(app, "Why"));
+        lines.extend(super::why::chain(app, id, wide, 8));
+    }
+    if let Some(waits) = &coro.at_cancel {
+        lines.push(Line::default());
+        lines.push(heading(app, "When it was told to stop"));
+        for (on, edge) in waits.iter().take(6) {
+            lines.push(Line::raw(fit(
+                &format!("  waited on {}{}", model.target_label(*on), at_place(model, edge.site)),
+                wide,
+            )));
+        }
+        if waits.is_empty() {
+            lines.push(Line::raw("  it waited on nothing"));
+        }
+    }
+
+    lines.push(Line::default());
+    lines.push(heading(app, "Await stack"));
+    match &coro.stack {
+        Some((at, stack)) => {
+            if now.saturating_sub(*at) > 1_000_000_000 && coro.is_live() {
+                lines.push(Line::styled(format!("  as of {} ago", span(now - at)), theme.dim));
+            }
+            lines.extend(stack_lines(app, stack, wide));
+        }
+        None => match coro.waits().next() {
+            Some((_, edge)) if edge.site != 0 => {
+                lines.push(place_line(app, model.name(coro.name), model.site(edge.site), wide));
+            }
+            _ => lines.push(Line::styled("  not read", theme.dim)),
+        },
+    }
+
+    if !coro.fields.is_empty() {
+        lines.push(Line::default());
+        lines.push(heading(app, "Fields"));
+        for (name, value) in &coro.fields {
+            lines.push(Line::from(vec![
+                Span::styled(format!("  {name} = "), theme.name),
+                Span::raw(fit(value, wide.saturating_sub(name.len() + 5))),
+            ]));
+        }
+    }
+
+    lines.push(Line::default());
+    let spawned = match coro.parent {
+        0 => String::new(),
+        parent => format!(", {}", model.label(parent)),
+    };
+    let place = model.site(coro.site).map_or_else(|| "place unknown".to_owned(), Site::short);
+    lines.push(labelled(
+        app,
+        "Spawned",
+        fit(&format!("{place}{spawned}, {} ago", span(now.saturating_sub(coro.spawned))), wide),
+    ));
+    if !coro.waiters.is_empty() {
+        let first: Vec<_> = coro.waiters.ids().take(3).map(|id| model.label(id)).collect();
+        let more = coro.waiters.len().saturating_sub(3);
+        let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
+        lines.push(labelled(app, "Awaited", fit(&format!("by {}{more}", first.join(", ")), wide)));
+    } else if coro.is_live() && coro.parent != 0 {
+        lines.push(labelled(app, "Awaited", "by nobody".to_owned()));
+    }
+    if !coro.holds.is_empty() {
+        let held: Vec<_> = coro.holds.iter().map(|res| model.resource_label(*res)).collect();
+        lines.push(labelled(app, "Holds", fit(&held.join(", "), wide)));
+    }
+    if let Some(thread) = Some(coro.thread).filter(|id| *id != 0).and_then(|id| model.thread(id)) {
+        let label = model.target_label(crate::event::Target::Thread(thread.id));
+        lines.push(labelled(app, "Thread", fit(&label, wide)));
+    }
+    let steps = format!(
+        "{}, {} in all, longest {}",
+        crate::tui::text::plural(coro.steps, "step"),
+        span(coro.busy),
+        span(coro.longest)
+    );
+    lines.push(labelled(app, "Ran", fit(&steps, wide)));
+
+    lines.push(Line::default());
+    lines.push(heading(app, "History"));
+    lines.extend(history(app, model, coro, now, wide));
+    lines
+}
+
+fn history(app: &App, model: &Model, coro: &Coro, now: u64, wide: usize) -> Vec<Line<'static>> {
+    let line = |past: &crate::model::Past| {
+        let ago = if coro.is_live() || coro.ended.is_some() { now.saturating_sub(past.at) } else { 0 };
+        Line::from(vec![
+            Span::styled(format!("  {} ", crate::tui::text::pad_left(&format!("-{}", span(ago)), 10)), app.theme.dim),
+            Span::raw(fit(&say::moment(model, &past.what), wide.saturating_sub(14))),
+        ])
+    };
+    coro.history.iter().rev().map(line).collect()
+}
+
+fn at_place(model: &Model, site: u32) -> String {
+    model.site(site).map(|site| format!(", {}", site.short())).unwrap_or_default()
+}
+
+fn place_line(app: &App, function: &str, site: Option<&Site>, wide: usize) -> Line<'static> {
+    let place = site.map(Site::short).unwrap_or_default();
+    frame_line(app, function, &place, wide)
+}
+
+fn frame_line(app: &App, function: &str, place: &str, wide: usize) -> Line<'static> {
+    let place = fit(place, wide / 2);
+    let room = wide.saturating_sub(4 + crate::tui::text::width(&place));
+    Line::from(vec![
+        Span::raw("  "),
+        Span::styled(crate::tui::text::pad(function, room.min(32)), app.theme.text),
+        Span::styled(format!(" {place}"), app.theme.place),
+    ])
+}
+
+/// An await stack with its locals.
+pub fn stack_lines(app: &App, stack: &Stack, wide: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    if stack.mid_step {
+        lines.push(Line::styled("  as it last suspended: it is in the middle of a step", app.theme.warning));
+    }
+    let hidden = stack.frames.iter().filter(|frame| frame.hidden).count();
+    for frame in stack.frames.iter().filter(|frame| !frame.hidden) {
+        frame_lines(app, frame, wide, &mut lines);
+    }
+    if hidden > 0 {
+        lines.push(Line::styled(
+            format!("  {} hidden", crate::tui::text::plural(hidden as u64, "frame")),
+            app.theme.dim,
+        ));
+    }
+    if let Some(missing) = &stack.missing {
+        lines.extend(
+            wrap(missing, wide.saturating_sub(2))
+                .into_iter()
+                .map(|text| Line::styled(format!("  {text}"), app.theme.dim)),
+        );
+    }
+    lines
+}
+
+fn frame_lines(app: &App, frame: &Frame, wide: usize, lines: &mut Vec<Line<'static>>) {
+    let theme = &app.theme;
+    let place = if frame.line == 0 {
+        frame.note.clone()
+    } else {
+        format!("{}:{}", crate::model::file_name(&frame.file), frame.line)
+    };
+    lines.push(frame_line(app, crate::model::short_name(&frame.function), &place, wide));
+    for local in &frame.locals {
+        let mark = if local.mark.is_empty() { String::new() } else { format!(" ({})", local.mark) };
+        let room = wide.saturating_sub(crate::tui::text::width(&local.name) + 7 + mark.len());
+        lines.push(Line::from(vec![
+            Span::styled(format!("    {} = ", local.name), theme.name),
+            Span::raw(fit(&local.value.text, room)),
+            Span::styled(mark, theme.warning),
+        ]));
+    }
+    for branch in &frame.branches {
+        lines.push(Line::styled(format!("  beside, {}:", branch.name), theme.dim));
+        for frame in branch.frames.iter().filter(|frame| !frame.hidden) {
+            frame_lines(app, frame, wide, lines);
+        }
+    }
+}
+
+fn group_lines(app: &App, parent: crate::model::Parent, name: u32, wide: u16) -> Vec<Line<'static>> {
+    let (model, now) = (app.model(), app.now());
+    let Some(group) = model.group(parent, name) else { return Vec::new() };
+    let wide = usize::from(wide);
+    let mut lines = vec![
+        heading(app, &format!("{} {}{}", model.name(name), app.theme.glyphs.times, count(group.members.len() as u64))),
+        Line::default(),
+    ];
+    for (activity, number) in group.counts.iter() {
+        lines.push(Line::from(vec![
+            Span::styled(format!("  {} ", app.theme.sign(activity)), app.theme.activity(activity)),
+            Span::raw(crate::tui::text::pad_left(&count(u64::from(number)), 9)),
+            Span::raw(format!(" {}", activity.words())),
+        ]));
+    }
+    // The oldest of some: all of a hundred thousand would take too long to look at in a frame.
+    let mut some: Vec<_> = group.members.ids().take(2000).filter_map(|id| model.coro(id)).collect();
+    some.sort_by_key(|coro| coro.since);
+    lines.push(Line::default());
+    lines.push(heading(app, "At it the longest"));
+    for coro in some.iter().take(10) {
+        let text = format!("  {}  {}", model.label(coro.id), say::doing(model, coro, now));
+        let time = span(coro.for_how_long(now));
+        lines.push(Line::raw(format!("{} {}", crate::tui::text::pad(&text, wide.saturating_sub(10)), time)));
+    }
+    lines.push(Line::default());
+    lines.push(Line::styled("l unfolds", app.theme.dim));
+    lines
+}

@@ -1,0 +1,110 @@
+//! The top: which program, how it is, how much is going on.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::App;
+use crate::model::Activity;
+use crate::tui::app::{Hit, Screen, Status};
+use crate::tui::text::{clock, count, plural, rate, width};
+
+/// The program on the left, its state on the right.
+pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
+    let theme = &app.theme;
+    let model = app.model();
+    let header = model.header();
+    let mut left = vec![
+        Span::raw(" "),
+        Span::styled("tinyio", theme.dim),
+        Span::raw("  "),
+        Span::styled(crate::tui::text::fit(&header.program, 40), theme.title),
+        Span::styled(format!(" {} pid {}", theme.glyphs.dot, header.pid), theme.dim),
+    ];
+    if !app.is_live() {
+        let text = format!("{} {} of {}", theme.glyphs.paused, count(app.position()), count(app.tape.len()));
+        left.push(Span::raw("  "));
+        left.push(Span::styled(format!(" {text} {} {} ", theme.glyphs.dot, clock(model.now(), 4)), theme.found));
+    }
+    let mut right = Vec::new();
+    let lost = app.tape.latest().lost();
+    if lost.events() > 0 {
+        right.push(Span::styled(format!("{} events lost", count(lost.events())), theme.failed));
+        right.push(Span::raw("   "));
+    }
+    if !model.is_sure() && model.events() > 0 {
+        right.push(Span::styled("uncertain until the next key frame", theme.warning));
+        right.push(Span::raw("   "));
+    }
+    if lost.left_out > 0 {
+        right.push(Span::styled(format!("{} not shown", plural(lost.left_out, "coroutine")), theme.warning));
+        right.push(Span::raw("   "));
+    }
+    let (text, style) = app.headline();
+    let sign = match text.split(' ').next() {
+        Some("LIVE") => theme.sign(Activity::Running),
+        Some("ENDED") => theme.sign(Activity::Done),
+        _ => theme.sign(Activity::Failed),
+    };
+    right.push(Span::styled(format!("{sign} {text}"), style));
+    right.push(Span::raw("   "));
+    right.push(Span::styled(format!("{} live", count(model.live_count() as u64)), theme.text));
+    if app.status == Status::Live {
+        right.push(Span::styled(format!("   {} ev/s", rate(app.rate)), theme.dim));
+    }
+    right.push(Span::raw(" "));
+    // Where both do not fit, the state is what counts.
+    let right_width: usize = right.iter().map(|span| width(&span.content)).sum();
+    let left_width: usize = left.iter().map(|span| width(&span.content)).sum();
+    if left_width + right_width > usize::from(area.width) {
+        left.drain(1..3);
+    }
+    while right.iter().map(|span| width(&span.content)).sum::<usize>() > usize::from(area.width) && right.len() > 1 {
+        right.pop();
+    }
+    let right_width: usize = right.iter().map(|span| width(&span.content)).sum();
+    let room = usize::from(area.width).saturating_sub(right_width);
+    buf.set_line(area.x, area.y, &Line::from(left), room as u16);
+    buf.set_line(area.x + room as u16, area.y, &Line::from(right), area.width - room as u16);
+}
+
+/// The screens, the one shown marked; warnings on the right.
+pub fn render_tabs(buf: &mut Buffer, app: &mut App, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = app.theme;
+    let names: usize = Screen::ALL.iter().map(|screen| screen.title().len() + 4).sum();
+    let short = names > usize::from(area.width);
+    let mut x = area.x + 1;
+    for (index, screen) in Screen::ALL.into_iter().enumerate() {
+        if screen == Screen::Crash && app.crash.is_none() {
+            continue;
+        }
+        let shown = app.screen == screen;
+        let name = if short && !shown { &screen.title()[..3] } else { screen.title() };
+        let style = match screen {
+            _ if shown => theme.title.patch(theme.selected),
+            Screen::Crash => theme.failed,
+            _ => theme.text,
+        };
+        let line = Line::from(vec![
+            Span::styled(format!("{}", index + 1), if shown { style } else { theme.key }),
+            Span::styled(format!(" {name}"), style),
+        ]);
+        let wide = line.width() as u16;
+        if x + wide > area.right() {
+            break;
+        }
+        buf.set_line(x, area.y, &line, wide);
+        app.hits.push((Rect { x, y: area.y, width: wide, height: 1 }, Hit::Tab(screen)));
+        x += wide + 2;
+    }
+    if !app.lints.is_empty() {
+        let text = format!("{} {} ", theme.glyphs.warning, plural(app.lints.len() as u64, "lint"));
+        let wide = width(&text) as u16;
+        if x + wide <= area.right() {
+            super::right(buf, area.x, area.y, area.width, &text, theme.warning);
+        }
+    }
+}

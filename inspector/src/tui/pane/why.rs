@@ -1,0 +1,110 @@
+//! Why is it still waiting?
+
+use ratatui::text::{Line, Span};
+
+use super::{App, heading};
+use crate::event::CoroId;
+use crate::model::{Leaf, Model};
+use crate::tui::say;
+use crate::tui::text::{fit, span, width, wrap};
+
+/// The chain, at most `most` links of it, ending in the leaf.
+pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'static>> {
+    let theme = &app.theme;
+    let (model, now) = (app.model(), app.now());
+    let why = model.why(id);
+    let on_cycle = matches!(why.leaf, Leaf::Cycle(_));
+    let mut lines = Vec::new();
+    let total = why.chain.len();
+    for (depth, link) in why.chain.iter().enumerate() {
+        // The beginning and the end of a long chain say most.
+        if total > most && depth == most / 2 {
+            lines.push(Line::styled(format!("  … {} more …", total - most), theme.dim));
+        }
+        if total > most && (most / 2..total - most / 2).contains(&depth) {
+            continue;
+        }
+        let step = depth.min(most / 2 + total.min(most).saturating_sub(total - depth));
+        let indent = " ".repeat(2 + step.min(12));
+        let arrow = if depth == 0 { "" } else { theme.glyphs.last };
+        let (who, what) = say::link(model, link, now);
+        let place = model.site(link.site).map(|site| site.short()).unwrap_or_default();
+        let long = span(now.saturating_sub(link.since));
+        let mut text = format!("{indent}{arrow} {who}");
+        if arrow.is_empty() {
+            text = format!("{indent}{who}");
+        }
+        if !what.is_empty() {
+            text += &format!("  {what}");
+        }
+        let tail = format!("  {place} {long}");
+        let text = fit(&text, wide.saturating_sub(width(&tail)));
+        lines.push(Line::from(vec![
+            Span::styled(text, if on_cycle { theme.warning } else { theme.text }),
+            Span::styled(fit(&tail, wide / 2), theme.dim),
+        ]));
+    }
+    let (text, _) = say::leaf(model, &why.leaf, now);
+    let indent = " ".repeat(2 + total.min(most + 1).min(12));
+    let arrow = if total == 0 { String::new() } else { format!("{} ", theme.glyphs.last) };
+    let style = match why.leaf {
+        Leaf::Cycle(_) | Leaf::Ended(..) => theme.failed,
+        Leaf::Running(..) => theme.running,
+        Leaf::Ready(..) => theme.ready,
+        _ => theme.waiting,
+    };
+    for (index, part) in wrap(&text, wide.saturating_sub(indent.len() + width(&arrow)).max(8)).into_iter().enumerate() {
+        let lead = if index == 0 { arrow.clone() } else { " ".repeat(width(&arrow)) };
+        lines.push(Line::styled(format!("{indent}{lead}{part}"), style));
+    }
+    lines
+}
+
+/// The page: the whole chain, and who waits for the coroutine in turn.
+pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
+    let model = app.model();
+    let wide = usize::from(wide);
+    let mut lines = vec![heading(app, &format!("Why is {} still waiting?", model.label(id))), Line::default()];
+    lines.extend(chain(app, id, wide, 200));
+    let Some(coro) = model.coro(id) else { return lines };
+    if coro.wait_count() > 1 {
+        lines.push(Line::default());
+        lines.push(heading(app, "All it waits on"));
+        for (on, edge) in coro.waits().take(100) {
+            let place = model.site(edge.site).map(|site| site.short()).unwrap_or_default();
+            let text = format!("  {}  {place}", say::target(model, on, app.now()));
+            lines.push(Line::raw(fit(&text, wide)));
+        }
+        if coro.wait_count() > 100 {
+            lines.push(Line::styled(format!("  and {} more", coro.wait_count() - 100), app.theme.dim));
+        }
+    }
+    lines.push(Line::default());
+    lines.push(heading(app, "Who waits on it"));
+    lines.extend(dependants(app, model, id, wide));
+    lines
+}
+
+fn dependants(app: &App, model: &Model, id: CoroId, wide: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let mut seen = std::collections::HashSet::from([id]);
+    let mut at = id;
+    // Up along the first waiter of each: most chains have but one.
+    while let Some(coro) = model.coro(at) {
+        let Some(waiter) = coro.waiters.first() else { break };
+        let more = match coro.waiters.len() - 1 {
+            0 => String::new(),
+            more => format!("  and {more} more"),
+        };
+        let indent = " ".repeat(2 + lines.len().min(12));
+        lines.push(Line::raw(fit(&format!("{indent}{}{more}", model.label(waiter)), wide)));
+        if !seen.insert(waiter) || lines.len() > 200 {
+            break;
+        }
+        at = waiter;
+    }
+    if lines.is_empty() {
+        lines.push(Line::styled("  nobody", app.theme.dim));
+    }
+    lines
+}

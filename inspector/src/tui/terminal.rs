@@ -1,0 +1,356 @@
+//! The only file that touches the terminal.
+//!
+//! Whatever ends the process, the terminal must come back as it was. Three nets, one below the other: leaving ([`Screen`]'s
+//! drop, which panics unwind through), signals (in the inspector's own program), and a guard: a shell that waits for the end of a
+//! pipe from us and puts the terminal right if that came without a good-bye. The guard also works after `exit` and `kill -9`,
+//! which no code in this process could.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use crossterm::event::{
+    DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton,
+    MouseEventKind,
+};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::{cursor, execute};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+
+use super::engine::Input;
+
+/// What leaving writes: mouse off, cursor on, normal screen, plain text.
+const LEAVE: &str = "\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?25h\x1b[?1049l\x1b[0m";
+
+/// Where the screens are drawn: the terminal itself, wherever stdout goes.
+pub type Backend = CrosstermBackend<BufWriter<File>>;
+
+/// The terminal, taken over. Dropping it gives it back.
+pub struct Screen {
+    /// What is drawn on.
+    pub terminal: Terminal<Backend>,
+    entered: Arc<AtomicBool>,
+    guard: Option<Guard>,
+}
+
+impl Screen {
+    /// Takes the terminal over. `spool` is a file that the guard prints if we end without a good-bye.
+    ///
+    /// # Errors
+    ///
+    /// Without a terminal.
+    pub fn take(spool: Option<&Path>) -> io::Result<Screen> {
+        let tty = open()?;
+        // With NO_COLOR crossterm leaves out every attribute, the reverse video of the selection too; we have a theme without
+        // colours for that.
+        crossterm::style::force_color_output(true);
+        let guard = Guard::start(spool).ok();
+        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, tty)))?;
+        let mut screen = Screen { terminal, entered: Arc::new(AtomicBool::new(false)), guard };
+        screen.enter()?;
+        Ok(screen)
+    }
+
+    /// Takes it again, after [`Screen::leave`].
+    pub fn enter(&mut self) -> io::Result<()> {
+        enable_raw_mode()?;
+        self.entered.store(true, Ordering::SeqCst);
+        execute!(self.terminal.backend_mut(), EnterAlternateScreen, EnableMouseCapture, cursor::Hide)?;
+        self.terminal.clear()
+    }
+
+    /// Gives it back for a while.
+    pub fn leave(&mut self) -> io::Result<()> {
+        if self.entered.swap(false, Ordering::SeqCst) {
+            execute!(self.terminal.backend_mut(), DisableMouseCapture, cursor::Show, LeaveAlternateScreen)?;
+            disable_raw_mode()?;
+        }
+        Ok(())
+    }
+
+    /// Something that gives it back from elsewhere: a panic hook, a signal.
+    pub fn restorer(&self) -> impl Fn() + Send + Sync + 'static {
+        let entered = self.entered.clone();
+        move || {
+            if entered.swap(false, Ordering::SeqCst)
+                && let Ok(mut tty) = open()
+            {
+                let _ = tty.write_all(LEAVE.as_bytes());
+                let _ = disable_raw_mode();
+            }
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.leave();
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+    }
+}
+
+/// The terminal of this process.
+fn open() -> io::Result<File> {
+    let no_terminal = |error: io::Error| {
+        let what = format!("there is no terminal to draw on (/dev/tty: {error}); `report` and `tree` need none");
+        io::Error::new(io::ErrorKind::NotFound, what)
+    };
+    OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(no_terminal)
+}
+
+/// Whether there is a terminal.
+///
+/// # Errors
+///
+/// When there is none; the message says so.
+pub fn check() -> io::Result<()> {
+    open().map(drop)
+}
+
+/// A shell that outlives us.
+struct Guard {
+    shell: Child,
+}
+
+impl Guard {
+    fn start(spool: Option<&Path>) -> io::Result<Guard> {
+        let script = r#"
+            trap '' INT QUIT TERM HUP TSTP TTOU TTIN
+            saved=$(stty -g </dev/tty) || exit
+            echo
+            IFS= read -r word
+            [ "$word" = done ] && exit
+            printf '%s' "$1" >/dev/tty
+            stty "$saved" </dev/tty
+            [ -n "$2" ] && cat "$2" >/dev/tty && rm -f "$2"
+        "#;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "tinyio-guard", LEAVE]).arg(spool.unwrap_or(Path::new("")));
+        // In a group of its own: what is sent to the group of the program does not end it too.
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut shell = command.spawn()?;
+        // Once it has said a line it knows how the terminal was.
+        let mut line = String::new();
+        if let Some(stdout) = shell.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        Ok(Guard { shell })
+    }
+
+    fn dismiss(mut self) {
+        if let Some(mut stdin) = self.shell.stdin.take() {
+            let _ = stdin.write_all(b"done\n");
+        }
+        let _ = self.shell.wait();
+    }
+}
+
+/// The thread that reads keys, and a way to make it pause.
+pub struct Reader {
+    state: Arc<(Mutex<Reading>, Condvar)>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    /// Someone else wants the keys.
+    Pausing,
+    /// It does not look at them.
+    Paused,
+    Off,
+}
+
+impl Reader {
+    /// Begins to read.
+    pub fn start(to: Sender<Input>) -> io::Result<Reader> {
+        let state = Arc::new((Mutex::new(Reading::On), Condvar::new()));
+        let shared = state.clone();
+        let thread = std::thread::Builder::new().name("tinyio-keys".to_owned()).spawn(move || read(&shared, &to))?;
+        Ok(Reader { state, thread: Some(thread) })
+    }
+
+    /// Stops reading until [`Reader::resume`]; returns when it has stopped.
+    pub fn pause(&self) {
+        let (state, changed) = &*self.state;
+        let mut reading = lock(state);
+        if *reading == Reading::On {
+            *reading = Reading::Pausing;
+        }
+        while *reading == Reading::Pausing {
+            reading = changed.wait(reading).unwrap_or_else(|broken| broken.into_inner());
+        }
+    }
+
+    /// Goes on.
+    pub fn resume(&self) {
+        self.set(Reading::On);
+    }
+
+    fn set(&self, to: Reading) {
+        let (state, changed) = &*self.state;
+        let mut reading = lock(state);
+        if *reading != Reading::Off {
+            *reading = to;
+        }
+        changed.notify_all();
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.set(Reading::Off);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|broken| broken.into_inner())
+}
+
+fn read(state: &(Mutex<Reading>, Condvar), to: &Sender<Input>) {
+    let (state, changed) = state;
+    loop {
+        {
+            let mut reading = lock(state);
+            if *reading == Reading::Pausing {
+                *reading = Reading::Paused;
+                changed.notify_all();
+            }
+            while *reading == Reading::Paused {
+                reading = changed.wait(reading).unwrap_or_else(|broken| broken.into_inner());
+            }
+            if *reading == Reading::Off {
+                return;
+            }
+        }
+        // So often it looks whether it is to pause or stop; keys are not delayed by it.
+        let sent = match crossterm::event::poll(Duration::from_millis(150)) {
+            Ok(false) => Ok(()),
+            Ok(true) => match crossterm::event::read() {
+                Ok(event) => input(&event).map_or(Ok(()), |input| to.send(input)),
+                Err(error) => to.send(Input::Gone(error.to_string())),
+            },
+            Err(error) => {
+                let _ = to.send(Input::Gone(error.to_string()));
+                return;
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn input(event: &Event) -> Option<Input> {
+    Some(match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => Input::Key(key_name(key)?),
+        Event::Mouse(mouse) => match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) => Input::Click(mouse.column, mouse.row),
+            MouseEventKind::ScrollUp => Input::Scroll(false),
+            MouseEventKind::ScrollDown => Input::Scroll(true),
+            _ => return None,
+        },
+        Event::Resize(..) => Input::Resize,
+        _ => return None,
+    })
+}
+
+/// The name that the table of keys uses.
+pub fn key_name(key: &KeyEvent) -> Option<String> {
+    let name = match key.code {
+        KeyCode::Char(' ') => "space".to_owned(),
+        KeyCode::Char(one) => one.to_string(),
+        KeyCode::F(number) => format!("f{number}"),
+        KeyCode::Enter => "enter".to_owned(),
+        KeyCode::Esc => "esc".to_owned(),
+        KeyCode::Tab if key.modifiers.contains(KeyModifiers::SHIFT) => "backtab".to_owned(),
+        KeyCode::Tab => "tab".to_owned(),
+        KeyCode::BackTab => "backtab".to_owned(),
+        KeyCode::Backspace => "backspace".to_owned(),
+        KeyCode::Delete => "delete".to_owned(),
+        KeyCode::Insert => "insert".to_owned(),
+        KeyCode::Up => "up".to_owned(),
+        KeyCode::Down => "down".to_owned(),
+        KeyCode::Left => "left".to_owned(),
+        KeyCode::Right => "right".to_owned(),
+        KeyCode::Home => "home".to_owned(),
+        KeyCode::End => "end".to_owned(),
+        KeyCode::PageUp => "pgup".to_owned(),
+        KeyCode::PageDown => "pgdn".to_owned(),
+        _ => return None,
+    };
+    let plain = !matches!(key.code, KeyCode::BackTab | KeyCode::Tab);
+    Some(match key.modifiers {
+        held if held.contains(KeyModifiers::CONTROL) && plain => format!("ctrl-{}", name.to_lowercase()),
+        held if held.contains(KeyModifiers::ALT) && plain => format!("alt-{name}"),
+        _ => name,
+    })
+}
+
+/// Sends the whole job to the background, as the terminal does for Ctrl-Z; returns once it is continued.
+pub fn suspend() {
+    let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+}
+
+/// Sends this process what the terminal sends for Ctrl-C.
+pub fn interrupt() {
+    let _ = rustix::process::kill_current_process_group(rustix::process::Signal::INT);
+}
+
+/// Runs the editor and waits for it.
+///
+/// # Errors
+///
+/// When there is none, or it cannot be run.
+pub fn edit(file: &Path, line: u32) -> io::Result<()> {
+    let set = |name| std::env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
+    let (editor, own) = match (set("TINYIO_EDITOR"), set("EDITOR")) {
+        (Some(editor), _) => (editor, true),
+        (None, Some(editor)) => (editor, false),
+        (None, None) => return Err(io::Error::other("neither $TINYIO_EDITOR nor $EDITOR is set")),
+    };
+    let mut words = editor.split_whitespace();
+    let Some(program) = words.next() else { return Err(io::Error::other("$EDITOR is empty")) };
+    let tty = open()?;
+    let mut command = Command::new(program);
+    command.args(words).stdin(tty.try_clone()?).stdout(tty.try_clone()?).stderr(tty);
+    if own {
+        // As patdb has it: the program of one's own choice gets file and line.
+        command.arg(file).arg(line.to_string());
+    } else {
+        command.arg(format!("+{line}")).arg(file);
+    }
+    let status = command.status().map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} ended with {status}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::keys::is_key;
+
+    #[test]
+    fn keys_get_the_names_of_the_table() {
+        let name = |code, modifiers| key_name(&KeyEvent::new(code, modifiers)).unwrap();
+        assert_eq!(name(KeyCode::Char('J'), KeyModifiers::SHIFT), "J");
+        assert_eq!(name(KeyCode::Char(' '), KeyModifiers::NONE), "space");
+        assert_eq!(name(KeyCode::Char('c'), KeyModifiers::CONTROL), "ctrl-c");
+        assert_eq!(name(KeyCode::BackTab, KeyModifiers::SHIFT), "backtab");
+        assert_eq!(name(KeyCode::F(1), KeyModifiers::NONE), "f1");
+        for code in [KeyCode::Enter, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Delete, KeyCode::Char('ß')] {
+            assert!(is_key(&name(code, KeyModifiers::NONE)));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Processes that end, or stop, in every way but the good one: their rings hold the true graph of the last moment.
+//!
+//! The programs recorded are this test binary itself, started again with `TINYIO_TEST_CHILD` set. `TINYIO_KILLS=1000` kills more often.
+
+mod common;
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use common::{Dice, Fold, Program, assert_same, drain, options};
+use rustix::process::{Pid, Signal, kill_process};
+use tinyio_inspector::discover::{State, rings_in};
+use tinyio_inspector::event::*;
+use tinyio_inspector::recorder::Recorder;
+use tinyio_inspector::ring::RingReader;
+use tinyio_inspector::source::{Progress, Source};
+
+const SIZE: u64 = 256 << 10;
+
+/// Starts this binary again as a recorded program, and waits for its first word: the path of its ring.
+fn child(folder: &Path, what: &str, seed: u64) -> (Child, PathBuf) {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "the_recorded_program", "--nocapture"])
+        .env("TINYIO_TEST_CHILD", what)
+        .env("TINYIO_TEST_FOLDER", folder)
+        .env("TINYIO_TEST_SEED", seed.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let path = lines
+        .into_iter()
+        .find_map(|line| line.split_once("ring: ").map(|(_, path)| PathBuf::from(path)))
+        .expect("a ring");
+    (child, path)
+}
+
+/// Not a test by itself: what the children run.
+#[test]
+fn the_recorded_program() {
+    let Ok(what) = env::var("TINYIO_TEST_CHILD") else { return };
+    let seed = env::var("TINYIO_TEST_SEED").unwrap().parse().unwrap();
+    let mut recorder = Recorder::start(&options(Path::new(&env::var("TINYIO_TEST_FOLDER").unwrap()), SIZE)).unwrap();
+    println!("ring: {}", recorder.path().display());
+    let mut program = Program::new(seed, crowd(seed));
+    loop {
+        program.act(Some(&mut recorder));
+        if what == "abort" && program.at == 5000 {
+            std::process::abort();
+        }
+        if what == "exit" && program.at == 5000 {
+            std::process::exit(0);
+        }
+    }
+}
+
+fn crowd(seed: u64) -> usize {
+    10 + (seed % 200) as usize
+}
+
+/// Reads a dead ring and holds its graph against that of the same program run again here, to the very event.
+fn check(path: &Path, seed: u64) -> u64 {
+    let mut reader = RingReader::open(path).unwrap();
+    let (events, progress) = drain(&mut reader);
+    assert_eq!(progress, Progress::Died);
+    let mut fold =
+        if events.first().is_some_and(|event| event.seq == 0) { Fold::from_start() } else { Fold::default() };
+    events.iter().for_each(|event| fold.event(event));
+    assert_eq!(fold.lost, 0);
+    let mut program = Program::new(seed, crowd(seed));
+    let last = events.iter().map(|event| event.at).max().unwrap_or(0).max(fold.at);
+    // A checkpoint comes before the event at which it was due, and has its time: it may have been the last that was written.
+    let end = events.last().is_some_and(|event| matches!(event.kind, Kind::CheckpointEnd {}));
+    for _ in 0..last - end as u64 {
+        program.act(None);
+    }
+    assert_same(fold.graph.as_ref().expect("a window has a checkpoint"), &program.graph);
+    last
+}
+
+#[test]
+fn killed_at_any_moment_the_ring_holds_the_graph_of_that_moment() {
+    let kills = env::var("TINYIO_KILLS").map_or(30, |kills| kills.parse().expect("TINYIO_KILLS is a number"));
+    let folder = tempfile::tempdir().unwrap();
+    let mut dice = Dice(u64::from(std::process::id()));
+    let (mut deepest, mut lapped) = (0, 0);
+    for round in 0..kills {
+        let seed = dice.roll(1 << 40);
+        let (mut child, path) = child(folder.path(), "run", seed);
+        let reader = RingReader::open(&path).unwrap();
+        // Some at once, some when it has gone round several times.
+        let wanted = dice.roll(if round % 3 == 0 { 2000 } else { 40_000 });
+        while reader.recorded() < wanted {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!reader.alive());
+        deepest = deepest.max(check(&path, seed));
+        lapped += (reader.recorded() > SIZE / 32) as u32;
+        fs::remove_file(path).unwrap();
+    }
+    assert!(deepest > 100 && (kills < 30 || lapped > 0), "{deepest} {lapped}");
+}
+
+#[test]
+fn an_abort_and_an_exit_leave_the_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    for what in ["abort", "exit"] {
+        let (mut child, path) = child(folder.path(), what, 5);
+        child.wait().unwrap();
+        assert_eq!(check(&path, 5), 5000, "{what}");
+        let rings = rings_in(path.parent().unwrap()).unwrap();
+        assert!(rings.iter().any(|ring| ring.path == path && ring.state == State::Died), "{rings:?}");
+    }
+}
+
+#[test]
+fn a_stopped_process_is_alive_and_idle() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, path) = child(folder.path(), "run", 9);
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::STOP).unwrap();
+    // It has stopped when its state says so.
+    let stat = format!("/proc/{}/stat", child.id());
+    while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+        std::thread::yield_now();
+    }
+    let mut reader = RingReader::open(&path).unwrap();
+    let (events, progress) = drain(&mut reader);
+    assert_eq!(progress, Progress::Idle);
+    let mut fold =
+        if events.first().is_some_and(|event| event.seq == 0) { Fold::from_start() } else { Fold::default() };
+    events.iter().for_each(|event| fold.event(event));
+    assert!(fold.graph.is_some());
+    assert_eq!(drain(&mut reader), (vec![], Progress::Idle));
+    assert_eq!(rings_in(path.parent().unwrap()).unwrap()[0].state, State::Living);
+    kill_process(pid, Signal::CONT).unwrap();
+    let before = reader.recorded();
+    while reader.recorded() == before {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while drain(&mut reader).1 != Progress::Died {}
+    assert_eq!(rings_in(path.parent().unwrap()).unwrap()[0].state, State::Died);
+}
+
+#[test]
+fn a_zombie_is_dead() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, path) = child(folder.path(), "run", 9);
+    let reader = RingReader::open(&path).unwrap();
+    child.kill().unwrap();
+    // Nobody has waited for it yet: it is still in the list of processes.
+    while reader.alive() {
+        std::thread::yield_now();
+    }
+    assert!(Path::new(&format!("/proc/{}", child.id())).exists());
+    child.wait().unwrap();
+}
+
+#[test]
+fn two_programs_at_once_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut one, path_one) = child(folder.path(), "run", 1);
+    let (mut two, path_two) = child(folder.path(), "run", 2);
+    let rings = rings_in(path_one.parent().unwrap()).unwrap();
+    assert_eq!(rings.len(), 2);
+    assert!(rings.iter().all(|ring| ring.state == State::Living));
+    let mut pids: Vec<u32> = rings.iter().map(|ring| ring.header.pid).collect();
+    pids.sort_unstable();
+    let mut expected = vec![one.id(), two.id()];
+    expected.sort_unstable();
+    assert_eq!(pids, expected);
+    one.kill().unwrap();
+    one.wait().unwrap();
+    check(&path_one, 1);
+    assert!(RingReader::open(&path_two).unwrap().alive());
+    two.kill().unwrap();
+    two.wait().unwrap();
+    check(&path_two, 2);
+}
+
+#[test]
+fn a_forked_child_does_not_write_into_its_parents_ring() {
+    use std::os::unix::process::CommandExt;
+    use std::sync::{Arc, Mutex};
+
+    let (_folder, recorder) = common::start(SIZE);
+    let path = recorder.path().to_path_buf();
+    let recorder = Arc::new(Mutex::new(recorder));
+    recorder.lock().unwrap().unpark(1, 1);
+    let in_child = Arc::clone(&recorder);
+    let mut command = Command::new("true");
+    // SAFETY: the closure runs in a fork of a process whose other threads hold neither this lock nor, in the recorder's calls below,
+    // the allocator's: they write records and intern nothing.
+    unsafe {
+        command.pre_exec(move || {
+            let mut recorder = in_child.lock().map_err(|_| std::io::Error::other("poisoned"))?;
+            for at in 100..100 + 2 * SIZE / 32 {
+                recorder.unpark(at, 1);
+                recorder.park(at, 1, None);
+            }
+            assert_eq!(recorder.requested(), None);
+            Ok(())
+        });
+    }
+    assert!(command.status().unwrap().success());
+    // Its memory is gone with it; this is the parent's, which goes on.
+    recorder.lock().unwrap().unpark(2, 1);
+    let mut reader = RingReader::open(&path).unwrap();
+    let (events, progress) = drain(&mut reader);
+    assert_eq!(events.iter().map(|event| event.at).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(progress, Progress::Idle, "the end of the child is not the parent's");
+}
+
+#[test]
+fn a_ring_whose_process_id_is_used_again_is_dead() {
+    let (_folder, recorder) = common::start(SIZE);
+    let path = recorder.path().to_path_buf();
+    let copy = path.with_file_name("copy.ring");
+    fs::copy(&path, &copy).unwrap();
+    assert!(RingReader::open(&copy).unwrap().alive());
+    // The same number, but a process that started at another time; and one from before the machine was booted.
+    for word in [5, 6] {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[word * 8] ^= 1;
+        fs::write(&copy, bytes).unwrap();
+        let mut reader = RingReader::open(&copy).unwrap();
+        assert!(!reader.alive());
+        assert_eq!(drain(&mut reader).1, Progress::Died);
+    }
+}
+
+#[test]
+fn old_rings_of_the_dead_are_cleared_away_and_those_of_the_living_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let living: Vec<Recorder> = (0..12).map(|_| Recorder::start(&options(folder.path(), 64 << 10)).unwrap()).collect();
+    for _ in 0..30 {
+        Recorder::start(&options(folder.path(), 64 << 10)).unwrap().finish();
+    }
+    let rings = rings_in(&folder.path().join("rings")).unwrap();
+    assert_eq!(rings.iter().filter(|ring| ring.state == State::Living).count(), 12);
+    let dead = rings.iter().filter(|ring| ring.state == State::Ended).count();
+    assert!((8..=9).contains(&dead), "{dead}");
+    for recorder in &living {
+        assert!(recorder.path().exists());
+    }
+    // Age counts as well: a ring whose last event is long ago. Its header says when it began.
+    let dead = rings.iter().find(|ring| ring.state == State::Ended).unwrap();
+    let mut bytes = fs::read(&dead.path).unwrap();
+    let text = String::from_utf8_lossy(&bytes[4096..8192]).into_owned();
+    let begin = 4096 + text.find("\"started\":1").unwrap() + "\"started\":".len();
+    bytes[begin + 1..begin + 4].copy_from_slice(b"000");
+    fs::write(&dead.path, bytes).unwrap();
+    // No link, no folder and no pipe of that name is touched, nor waited for.
+    let strange = dead.path.with_file_name("strange.ring");
+    fs::create_dir(&strange).unwrap();
+    let pipe = dead.path.with_file_name("pipe.ring");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let _one_more = Recorder::start(&options(folder.path(), 64 << 10)).unwrap();
+    assert!(!dead.path.exists());
+    assert!(strange.exists() && pipe.exists());
+    let header = RingReader::open(living[0].path()).unwrap().header().clone();
+    assert_eq!(header.pid, std::process::id());
+}
