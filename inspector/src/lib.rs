@@ -8,6 +8,7 @@ pub mod lint;
 mod live;
 mod map;
 pub mod model;
+pub mod moment;
 mod names;
 mod record;
 pub mod recorder;
@@ -17,8 +18,10 @@ mod say;
 pub mod source;
 pub mod time;
 pub mod trace;
+pub mod tree;
 #[cfg(feature = "tui")]
 pub mod tui;
+pub mod why;
 mod words;
 
 #[cfg(test)]

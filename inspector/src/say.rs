@@ -2,7 +2,7 @@
 
 use crate::event::{CoroId, Outcome, ResKind, State, Target};
 use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, short_name};
-use crate::words::{count, span};
+use crate::words::{count, short_path, span};
 
 /// What a coroutine is at: `fetch #17`, `thread 3 · read_to_string`, `lock #1, held by parse #9`, `fires in 0.4 s`.
 pub(crate) fn doing(model: &Model, coro: &Coro, now: u64) -> String {
@@ -44,6 +44,17 @@ pub(crate) fn target(model: &Model, on: Target, now: u64) -> String {
         Target::Coro(id) if !model.coro(id).is_some_and(Coro::is_live) => format!("{}, which ended", model.label(id)),
         on => model.target_label(on),
     }
+}
+
+/// The `.await` at which a waiting coroutine stands: `crawl.rs:43:30`; empty where unknown.
+pub(crate) fn place(model: &Model, coro: &Coro) -> String {
+    if coro.state() != State::Waiting {
+        return String::new();
+    }
+    let site = model.main_wait(coro).and_then(|(_, edge)| model.site(edge.site));
+    let Some(site) = site else { return String::new() };
+    let file = short_path(&site.file, &model.header().directory);
+    if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
 }
 
 /// A resource and why one waits on it: `lock #1, held by parse #9`.
