@@ -96,7 +96,8 @@ fn holds_lock(model: &Model, now: u64, found: &mut Vec<Lint>) {
         let Some(coro) = resource.holders.first().and_then(|holder| model.coro(holder.coro)) else { continue };
         let long = coro.for_how_long(now);
         // On a coroutine or a lock it waits in turn: who makes it wait is the one to be named.
-        let own = matches!(coro.activity, Activity::Sleeping | Activity::OnThread | Activity::OnEvent | Activity::External);
+        let own =
+            matches!(coro.activity, Activity::Sleeping | Activity::OnThread | Activity::OnEvent | Activity::External);
         if !coro.is_live() || !own || long < LONG_WAIT {
             continue;
         }
@@ -122,7 +123,9 @@ fn holds_lock(model: &Model, now: u64, found: &mut Vec<Lint>) {
 
 fn ignores_cancellation(model: &Model, now: u64, found: &mut Vec<Lint>) {
     for thread in model.threads().filter(|thread| thread.started.is_some() && thread.noticed.is_none()) {
-        let Some(long) = thread.asked.map(|asked| now.saturating_sub(asked)).filter(|long| *long >= LONG_WAIT) else { continue };
+        let Some(long) = thread.asked.map(|asked| now.saturating_sub(asked)).filter(|long| *long >= LONG_WAIT) else {
+            continue;
+        };
         let text = format!(
             "thread {} ({}) was asked to stop {} ago and has not looked: call thread::check_cancelled()? in its loop",
             thread.id,

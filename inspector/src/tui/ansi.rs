@@ -89,11 +89,10 @@ mod tests {
     #[test]
     fn colours_are_kept_and_other_sequences_left_out() {
         let red = Style::new().fg(Color::Indexed(1));
-        assert_eq!(of("a\x1b[31mb\x1b[0mc"), [
-            ("a".into(), Style::new()),
-            ("b".into(), red),
-            ("c".into(), Style::new())
-        ]);
+        assert_eq!(
+            of("a\x1b[31mb\x1b[0mc"),
+            [("a".into(), Style::new()), ("b".into(), red), ("c".into(), Style::new())]
+        );
         assert_eq!(of("\x1b[2K\x1b]0;title\x07x\x1b[1A"), [("x".into(), Style::new())]);
         let rich = Style::new().fg(Color::Rgb(1, 2, 3)).bg(Color::Indexed(200)).add_modifier(Modifier::BOLD);
         assert_eq!(of("\x1b[1;38;2;1;2;3;48;5;200mx"), [("x".into(), rich)]);

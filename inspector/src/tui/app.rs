@@ -18,6 +18,7 @@ use super::theme::Theme;
 use super::tree_view::{Folds, Node, TreeView};
 use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
 use crate::model::{Coro, Model};
+use crate::report::{self, Ending};
 use crate::time::Tape;
 
 pub use typing::{Purpose, Typing};
@@ -86,6 +87,8 @@ pub struct App {
     pub rows: u16,
     /// Something changed since it was last drawn.
     pub dirty: bool,
+    /// The file it comes from, if it is one.
+    pub file: Option<String>,
     /// The program waits for the user to leave.
     pub finished: bool,
     crashes_seen: usize,
@@ -284,6 +287,7 @@ impl App {
             hits: Vec::new(),
             rows: 10,
             dirty: true,
+            file: None,
             finished: false,
             crashes_seen: 0,
         }
@@ -310,15 +314,30 @@ impl App {
         self.dirty = true;
     }
 
-    /// What is printed once the screens are left.
-    pub fn farewell(&self) -> String {
-        let latest = self.tape.latest();
-        let (how, _) = self.headline();
-        match latest.crash().and_then(|crash| crash.failures.first()) {
-            Some(origin) => format!("{} {how}: {}\n", latest.header().program, origin.message),
-            None if self.in_process => String::new(),
-            None => String::new(),
+    /// The coroutine whose frames the program is to be asked for: the selected one, unless they are as new as its last step.
+    pub fn wants_frames(&self) -> Option<CoroId> {
+        if !self.is_live() || self.status != Status::Live {
+            return None;
         }
+        let coro = self.selected_coro().filter(|coro| coro.is_live() && coro.activity.is_waiting())?;
+        let known = coro.stack.as_ref().is_some_and(|(at, _)| *at >= coro.since);
+        (!known).then_some(coro.id)
+    }
+
+    /// What is printed once the screens are left.
+    pub fn farewell(&self, color: bool, width: usize) -> String {
+        let latest = self.tape.latest();
+        let ending = match self.status {
+            Status::Live if latest.is_complete() => Ending::Ended,
+            Status::Live | Status::Broken(_) => Ending::Living,
+            Status::Ended => Ending::Ended,
+            Status::Died => Ending::Died,
+        };
+        let over = latest.loops().any(|one| one.ended.is_some() && one.parent == 0);
+        if latest.crash().is_none() && ending == Ending::Living && !over {
+            return String::new();
+        }
+        report::text(latest, &report::Options { color, width, file: self.file.clone(), ending })
     }
 
     /// The coroutine that keeps a loop from going on, and for how long it has.

@@ -19,6 +19,8 @@ const READ: Duration = Duration::from_millis(12);
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(80));
 /// How often times on the screen are brought up to date while nothing else happens.
 const TICK: Duration = Duration::from_millis(500);
+/// How often the program is asked for the frames of the selected coroutine.
+const ASK: Duration = Duration::from_millis(200);
 /// Events read between two looks at the clock.
 const BATCH: usize = 4096;
 
@@ -87,6 +89,7 @@ pub fn drive(
     let mut pulse = Pulse::new();
     let mut quiet = 0_u32;
     let mut linted = Instant::now();
+    let mut asked = Instant::now();
     loop {
         // Every key that is waiting, before anything is drawn.
         loop {
@@ -104,6 +107,12 @@ pub fn drive(
         let lines = host.output();
         if !lines.is_empty() {
             app.take_output(lines);
+        }
+        if asked.elapsed() >= ASK
+            && let Some(coro) = app.wants_frames()
+        {
+            source.ask_frames(coro);
+            asked = Instant::now();
         }
         quiet = if more { 0 } else { quiet.saturating_add(1) };
         app.clock = wall(app);

@@ -22,7 +22,7 @@ mod tree_view;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -42,12 +42,14 @@ pub struct Options {
     pub theme: Theme,
     /// The keys.
     pub keys: Keys,
+    /// The recording, if it is a file: the report that leaving prints says how to open it again.
+    pub file: Option<String>,
 }
 
 impl Options {
     /// As the environment says.
     pub fn from_env() -> Options {
-        Options { theme: Theme::from_env(|name| std::env::var(name).ok()), keys: Keys::default() }
+        Options { theme: Theme::from_env(|name| std::env::var(name).ok()), keys: Keys::default(), file: None }
     }
 }
 
@@ -64,6 +66,7 @@ impl Default for Options {
 /// Without a terminal, or when it fails.
 pub fn run(mut source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
     let mut app = App::new(source.header(), options.theme, options.keys);
+    app.file = options.file;
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
@@ -93,6 +96,7 @@ pub fn spawn(mut source: Box<dyn Source>, options: Options) -> io::Result<Handle
     let thread = std::thread::Builder::new().name("tinyio-inspector".to_owned()).spawn(move || {
         let mut app = App::new(source.header(), options.theme, options.keys);
         app.in_process = true;
+        app.file = options.file;
         let mut host = Live { screen, reader, capture: Some(capture) };
         let drive = || engine::drive(&mut app, &mut *source, &inputs, &mut host);
         // A mistake in here must not take the program's output with it.
@@ -155,9 +159,10 @@ impl Drop for Handle {
 
 /// How it ended, on the normal screen, so that the scrollback keeps it.
 fn print_farewell(app: &App) {
-    let text = app.farewell();
     let mut out = io::stderr().lock();
-    let _ = out.write_all(text.as_bytes());
+    let color = app.theme.colours && out.is_terminal();
+    let width = crossterm::terminal::size().map_or(100, |(columns, _)| usize::from(columns).clamp(40, 200));
+    let _ = out.write_all(app.farewell(color, width).as_bytes());
 }
 
 /// The terminal comes back before a panic's message is printed.
@@ -194,7 +199,7 @@ impl Host for Live {
     }
 
     fn redraw(&mut self, app: &mut App) -> io::Result<()> {
-        self.screen.terminal.clear()?;
+        self.screen.clear()?;
         self.draw(app)
     }
 

@@ -63,7 +63,14 @@ impl Screen {
         enable_raw_mode()?;
         self.entered.store(true, Ordering::SeqCst);
         execute!(self.terminal.backend_mut(), EnterAlternateScreen, EnableMouseCapture, cursor::Hide)?;
-        self.terminal.clear()
+        self.clear()
+    }
+
+    /// Empties the screen, so that the next frame draws all of it. (`Terminal::clear` would ask the terminal where its cursor is,
+    /// by way of stdout, which need not be a terminal.)
+    pub fn clear(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Gives it back for a while.

@@ -223,7 +223,11 @@ fn source_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) 
     let Some(located) = crash.current() else { return };
     let (lines, warning) = super::source::of(app, &located.frame);
     let theme = app.theme;
-    let place = if located.frame.line == 0 { located.frame.file.clone() } else { format!("{}:{}", located.frame.file, located.frame.line) };
+    let place = if located.frame.line == 0 {
+        located.frame.file.clone()
+    } else {
+        format!("{}:{}", located.frame.file, located.frame.line)
+    };
     let name = fit(&place, usize::from(area.width).saturating_sub(2));
     buf.set_stringn(area.x + 1, area.y, &name, usize::from(area.width), theme.place);
     let mut rows = usize::from(area.height - 1);

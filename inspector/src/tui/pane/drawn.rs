@@ -225,10 +225,8 @@ fn build(model: &Model, id: CoroId, steps: usize, now: u64, theme: &Theme) -> Dr
         pairs.push(links);
         layer = next;
     }
-    let layers: Vec<Vec<Place>> = things
-        .iter()
-        .map(|layer| layer.iter().map(|thing| describe(model, *thing, now, theme)).collect())
-        .collect();
+    let layers: Vec<Vec<Place>> =
+        things.iter().map(|layer| layer.iter().map(|thing| describe(model, *thing, now, theme)).collect()).collect();
     let links = pairs
         .iter()
         .enumerate()
@@ -508,12 +506,10 @@ mod tests {
         let drawing = build(&model, 5, 2, 0, &DARK);
         let things: Vec<Vec<Thing>> =
             drawing.layers.iter().map(|layer| layer.iter().map(|place| place.thing).collect()).collect();
-        assert_eq!(things, [
-            vec![Thing::Coro(1)],
-            vec![Thing::Coro(5)],
-            vec![Thing::Leaf(5, Target::Res(1))],
-            vec![Thing::Coro(9)],
-        ]);
+        assert_eq!(
+            things,
+            [vec![Thing::Coro(1)], vec![Thing::Coro(5)], vec![Thing::Leaf(5, Target::Res(1))], vec![Thing::Coro(9)],]
+        );
         assert_eq!(drawing.centre, 1);
     }
 

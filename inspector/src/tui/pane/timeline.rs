@@ -81,16 +81,8 @@ fn class(activity: Activity) -> Option<usize> {
 }
 
 fn style(theme: &Theme, class: usize) -> Style {
-    [
-        theme.running,
-        theme.ready,
-        theme.waiting,
-        theme.cancelled,
-        theme.failed,
-        theme.sleeping,
-        theme.waiting,
-        theme.dim,
-    ][class]
+    [theme.running, theme.ready, theme.waiting, theme.cancelled, theme.failed, theme.sleeping, theme.waiting, theme.dim]
+        [class]
 }
 
 /// Moves: up and down through the lanes, left and right through time.
@@ -232,7 +224,13 @@ fn head(buf: &mut Buffer, app: &App, area: Rect, lane_x: u16, (start, end): (u64
     for mark in (0..columns.saturating_sub(8)).step_by(step) {
         let time = start + (end - start) * mark as u64 / columns as u64;
         let text = clock(time, decimals(end - start));
-        buf.set_stringn(lane_x + mark as u16, area.y + 1, format!("╵{text}").replace('╵', theme.glyphs.vertical), step, theme.dim);
+        buf.set_stringn(
+            lane_x + mark as u16,
+            area.y + 1,
+            format!("╵{text}").replace('╵', theme.glyphs.vertical),
+            step,
+            theme.dim,
+        );
     }
     if let Some(column) = column_of(app.now(), (start, end), columns).filter(|_| !app.is_live()) {
         let x = (lane_x + column as u16).min(area.right().saturating_sub(cursor.len() as u16 + 1));
@@ -320,7 +318,8 @@ fn lanes(app: &App, (start, end): (u64, u64)) -> Vec<CoroId> {
     let model = app.model();
     let latest = app.tape.latest();
     let ended = |model: &Model| {
-        let inside = model.finished().filter(|coro| coro.ended.is_some_and(|(at, _)| at >= start) && coro.spawned <= end);
+        let inside =
+            model.finished().filter(|coro| coro.ended.is_some_and(|(at, _)| at >= start) && coro.spawned <= end);
         inside.map(|coro| coro.id).collect::<Vec<_>>()
     };
     let mut lanes: Vec<CoroId> = model.live().filter(|coro| coro.spawned <= end).map(|coro| coro.id).collect();
