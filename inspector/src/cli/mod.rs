@@ -5,7 +5,7 @@ mod list;
 mod replay;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -55,8 +55,9 @@ pub fn main() -> ExitCode {
 }
 
 /// Shows a stream until the user leaves.
-fn show(source: Box<dyn Source>) -> io::Result<()> {
-    tui::run(source, Options::from_env()).map(drop)
+fn show(source: Box<dyn Source>, file: Option<&Path>) -> io::Result<()> {
+    let file = file.map(|file| file.display().to_string());
+    tui::run(source, Options { file, ..Options::from_env() }).map(drop)
 }
 
 /// A file to read from the command line.

@@ -306,6 +306,11 @@ impl RingReader {
 }
 
 impl Source for RingReader {
+    fn ask_frames(&mut self, coro: CoroId) {
+        // Of a ring that may only be read, the frames are not to be had.
+        let _ = RingReader::ask_frames(self, coro);
+    }
+
     fn header(&self) -> &Header {
         &self.header
     }
