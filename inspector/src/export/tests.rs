@@ -231,8 +231,8 @@ fn folded_stacks_count_each_nanosecond_once() {
     let expected = "main;left,er;inner;ready, not yet run 10000
 main;left,er;on a resource a.rs:4:1 65000
 main;left,er;ready, not yet run 30000
-main;on left;er a.rs:3:1 90000
-main;ready, not yet run 60000
+main;on left;er a.rs:3:1 130000
+main;ready, not yet run 30000
 ";
     assert_eq!(blocked, expected.replace("on left;er", "on left,er"));
 }
@@ -283,25 +283,23 @@ fn after_a_loss_nothing_overlaps_and_what_lives_goes_on() {
     let of = |event: &&Value| event["ph"] == "X" && event["tid"] == 17 && event["pid"] == 1;
     let slices: Vec<_> = value["traceEvents"].as_array().unwrap().iter().filter(of).collect();
     let spans: Vec<_> = slices.iter().map(|one| (one["cat"].as_str().unwrap(), one["ts"].as_f64().unwrap())).collect();
-    assert_eq!(
-        spans[spans.len() - 4..],
-        [("wait", 400.0), ("wait", 1_900_000.0), ("ready", 2_000_000.0), ("run", 2_000_010.0)]
-    );
+    let expected =
+        [("wait", 400.0), ("wait", 1_900_000.0), ("ready", 2_000_000.0), ("run", 2_000_010.0), ("wait", 2_000_020.0)];
+    assert_eq!(spans[spans.len() - 5..], expected);
 }
 
 #[test]
 fn a_page_holds_the_report_the_tree_and_nothing_that_loads_or_runs() {
     for script in [verify(), crawl()] {
         let page = text(&script, Format::Html);
-        for forbidden in ["<script", "<link", "<img", "http:", "https:", "src=", "@import", "url(", " on", "javascript"]
-        {
-            let found = page.match_indices(forbidden).find(|(at, _)| {
-                let line = page[..*at].rfind('\n').map_or(0, |start| start + 1);
-                // Words of the page are not attributes: only what stands in a tag counts.
-                forbidden != " on" || page[line..*at].rfind('<') > page[line..*at].rfind('>')
-            });
-            let in_value = found.is_none_or(|(at, _)| page[..at].ends_with("&quot;"));
-            assert!(in_value, "{forbidden}: {found:?}");
+        for forbidden in ["<script", "<link", "<img", "http:", "https:", " src=", "@import", "url(", "javascript:"] {
+            // A value of the program may say so; it is text there, in quotes that are escaped.
+            let found = page.match_indices(forbidden).find(|(at, _)| !page[..*at].ends_with("&quot;"));
+            assert_eq!(found, None);
+        }
+        for (at, _) in page.match_indices(" on") {
+            let word: String = page[at + 1..].chars().take_while(|one| one.is_alphanumeric() || *one == '=').collect();
+            assert!(!word.ends_with('='), "{word}: an attribute that runs something");
         }
         for tag in ["details", "summary", "div", "dl", "dd", "pre", "section", "table", "span"] {
             let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
@@ -347,6 +345,19 @@ fn every_cut_of_a_stream_exports() {
                     text(&part, format);
                 }
             }
+        }
+    }
+}
+
+/// Writes every format of the scripts beside one another, to be looked at: `cargo test -- --ignored to_be_looked_at`.
+#[test]
+#[ignore = "for eyes: needs TINYIO_LOOK=FOLDER"]
+fn to_be_looked_at() {
+    let folder = std::path::PathBuf::from(std::env::var_os("TINYIO_LOOK").expect("TINYIO_LOOK=FOLDER"));
+    for (name, script) in [("crawl", crawl()), ("verify", verify()), ("arrows", arrows())] {
+        for format in Format::NAMES {
+            let out = exported(&script, format.parse().unwrap(), &Options::default());
+            std::fs::write(folder.join(format!("{name}.{format}")), out).unwrap();
         }
     }
 }
