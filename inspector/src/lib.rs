@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod discover;
 pub mod event;
+pub mod export;
 mod fit;
 pub mod lint;
 mod live;

@@ -59,6 +59,11 @@ pub(crate) fn steps<'a>(model: &'a Model, failure: &'a Failure) -> Vec<Step<'a>>
     steps
 }
 
+/// A coroutine with its await stack, by itself.
+pub(crate) fn step_of<'a>(model: &'a Model, coro: CoroId, stack: &'a Stack) -> Step<'a> {
+    step(model, coro, model.full_name(coro), None, Some(stack))
+}
+
 /// The await stack of whoever failed: as recorded with the failure, else the latest that was recorded of the coroutine.
 pub(crate) fn stack_of<'a>(model: &'a Model, failure: &'a Failure) -> Option<&'a Stack> {
     failure.stack.as_ref().or_else(|| recorded(model, failure.coro))
