@@ -84,14 +84,14 @@ async fn compare(start: Start, job: Rc<Job>) -> tinyio::Result<Vec<Hashed>> {
     let mut files: Vec<File> = gather(walks).await?.into_iter().flatten().chain(start.files).collect();
     keep_repeated(&mut files, |file| file.len);
 
-    job.progress.stage("comparing beginnings {wide_bar} {human_pos} of {human_len} files", files.len() as u64);
+    job.progress.stage("comparing heads {bar:16} {human_pos} of {human_len}", files.len() as u64);
     let mut heads = Queue::work_off(files, |files| hash_heads(files, job.clone())).await?;
     keep_repeated(&mut heads, |head| (head.file.len, head.sum));
 
     let (short, long): (Vec<_>, Vec<_>) = heads.into_iter().partition(|head| head.whole);
     let files: Vec<File> = long.into_iter().map(|head| head.file).collect();
     let bytes = files.iter().map(|file| file.len).sum();
-    job.progress.stage("comparing contents {wide_bar} {binary_bytes} of {binary_total_bytes}, {eta}", bytes);
+    job.progress.stage("comparing files {bar:16} {binary_bytes} of {binary_total_bytes}, {eta}", bytes);
     let mut hashed = Queue::work_off(files, |files| hash_files(files, job.clone())).await?;
     hashed.extend(short);
     keep_repeated(&mut hashed, |hashed| hashed.sum);

@@ -90,7 +90,7 @@ async fn verify(job: Rc<Job>) -> tinyio::Result<Checked> {
 /// Fails unless all files are as they should be.
 async fn check_manifest(job: Rc<Job>) -> tinyio::Result<Checked> {
     let entries = run_in_thread(manifest::read(job.manifest.clone())).await?;
-    job.progress.stage("checking {wide_bar} {human_pos} of {human_len} files, {eta}", entries.len() as u64);
+    job.progress.stage("checking {bar:16} {human_pos} of {human_len} files, {eta}", entries.len() as u64);
     let sizes = Queue::work_off(entries, |entries| check_all(entries, job.clone())).await?;
     job.progress.finish();
     Ok(Checked { files: sizes.len() as u64, bytes: sizes.iter().sum() })

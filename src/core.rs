@@ -511,6 +511,7 @@ impl Core {
     pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
         self.spot.with(|coro| {
             if let Some(coro) = coro {
+                let at = if coro.has(flag::OURS) { coro.place() } else { at };
                 coro.set_place(at);
                 match on {
                     Target::Timer(_) | Target::Thread(_) | Target::Loop(_) => coro.set(flag::OUTSIDE),

@@ -113,7 +113,9 @@ impl<T> Coro<T> {
         E: Into<Box<dyn StdError + Send + Sync>>,
         P: Profile<F, T>,
     {
-        Coro { handle: Handle::new::<F, T, E, P>(future, place, flags), position: 0, waiter: Waiter::default(), output: PhantomData }
+        // Folded to a constant.
+        let ours = if std::any::type_name::<F>().starts_with("tinyio::") { flag::OURS } else { 0 };
+        Coro { handle: Handle::new::<F, T, E, P>(future, place, flags | ours), position: 0, waiter: Waiter::default(), output: PhantomData }
     }
 
     pub(crate) fn header(&self) -> &Header {

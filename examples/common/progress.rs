@@ -22,7 +22,8 @@ impl Progress {
         Rc::new(Progress { bar: ProgressBar::hidden(), finished: Cell::new(false) })
     }
 
-    /// Starts from zero, with another `template` of indicatif's.
+    /// Starts from zero, with another `template` of indicatif's. It should be narrow: where stdout goes elsewhere, indicatif takes
+    /// every terminal to be 80 columns wide.
     pub fn stage(&self, template: &str, total: u64) {
         self.bar
             .set_style(ProgressStyle::with_template(template).expect("written in this program").progress_chars("━╸ "));

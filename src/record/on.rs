@@ -428,7 +428,7 @@ pub(crate) fn moment() -> Moment {
             return Moment::default();
         }
         let stack = core.spot.with(|coro| coro.and_then(|coro| recording.stack(coro, true, &core.addresses())));
-        let backtrace = Vec::new();
+        let backtrace = tinyio_inspector::frames::backtrace();
         recording.moments.set(spent + begin.elapsed());
         Moment { stack, backtrace }
     })

@@ -90,6 +90,8 @@ pub(crate) mod flag {
     pub(crate) const CLONED: u16 = 1 << 7;
     /// It stands for a function on a thread.
     pub(crate) const THREAD: u16 = 1 << 8;
+    /// Its future is one of tinyio's own, awaited by no line of the program: it keeps the place where it was made.
+    pub(crate) const OURS: u16 = 1 << 10;
     /// Told of the cancellation.
     pub(crate) const TOLD: u16 = 1 << 9;
 }

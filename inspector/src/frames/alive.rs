@@ -176,7 +176,8 @@ impl Alive {
         if look.types.glue(variant.ty) == Glue::No {
             return Some(Life::Alive);
         }
-        let tag_at = body.start + tag.offset..body.start + tag.offset + look.types.size(tag.ty)?;
+        let tag_at = body.start.wrapping_add(tag.offset);
+        let tag_at = tag_at..tag_at.wrapping_add(look.types.size(tag.ty)?);
         let beyond = |read: &Range<u64>| {
             read.start < body.end && body.start < read.end && !(tag_at.start <= read.start && read.end <= tag_at.end)
         };

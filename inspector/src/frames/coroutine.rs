@@ -149,7 +149,7 @@ impl Walk<'_, '_> {
             frame.locals = self.locals(oracle, variant.members(), arguments, place);
         }
         let awaited = variant.members().iter().find(|member| member.name == "__awaitee");
-        (frame, awaited.map(|awaited| (awaited.ty, address + state.offset + awaited.offset)))
+        (frame, awaited.map(|awaited| (awaited.ty, address.wrapping_add(state.offset).wrapping_add(awaited.offset))))
     }
 
     /// The variant before the first step: it holds the arguments.
@@ -269,7 +269,7 @@ struct Search<'f> {
 
 impl Search<'_> {
     fn visit(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, address: u64, depth: usize) {
-        if self.left == 0 || depth > 24 || address == 0 || !self.seen.insert((ty, address)) {
+        if self.left == 0 || depth > 24 || address == 0 || look.out_of_time() || !self.seen.insert((ty, address)) {
             return;
         }
         self.left -= 1;

@@ -11,6 +11,8 @@ pub(super) struct Memory {
     file: OnceLock<Option<File>>,
 }
 
+const LARGEST: usize = 16 << 20;
+
 impl Memory {
     pub fn of(pid: u32) -> Memory {
         Memory { pid, file: OnceLock::new() }
@@ -27,8 +29,11 @@ impl Memory {
                 && (self.read_direct(address, buffer) || self.read_file(address, buffer))
     }
 
-    /// `length` bytes at `address`.
+    /// `length` bytes at `address`; None if they cannot be read, or are more than anything sensible.
     pub fn bytes(&self, address: u64, length: usize) -> Option<Vec<u8>> {
+        if length > LARGEST {
+            return None;
+        }
         let mut buffer = vec![0; length];
         self.read(address, &mut buffer).then_some(buffer)
     }

@@ -313,12 +313,23 @@ impl Types {
 
     /// Size of a type in bytes.
     pub fn size(&mut self, ty: TypeRef) -> Option<u64> {
-        let known = self.get(ty);
-        match &known.shape {
-            Shape::Array { element, count } => self.size(*element)?.checked_mul(*count.as_ref()?),
-            Shape::Pointer(_) => Some(known.size.unwrap_or(8)),
-            _ => known.size,
+        let mut count = 1_u64;
+        let mut ty = ty;
+        // Damaged debug info may have an array of itself.
+        for _ in 0..16 {
+            let known = self.get(ty);
+            let size = match &known.shape {
+                Shape::Array { element, count: length } => {
+                    count = count.checked_mul((*length)?)?;
+                    ty = *element;
+                    continue;
+                }
+                Shape::Pointer(_) => known.size.unwrap_or(8),
+                _ => known.size?,
+            };
+            return count.checked_mul(size).filter(|size| *size < 1 << 40);
         }
+        None
     }
 
     fn parse(&mut self, ty: TypeRef) -> Option<Type> {
@@ -347,7 +358,8 @@ impl Types {
         let image = self.images.find(&self.memory, address).ok()?;
         let bias = self.images.get(image).bias;
         // The unit that made the vtable is most often the one of a function in it: look there before looking everywhere.
-        let likely: Vec<u64> = [24, 0].iter().filter_map(|slot| self.memory.word(address + slot)).collect();
+        let likely: Vec<u64> =
+            [24, 0].iter().filter_map(|slot| self.memory.word(address.wrapping_add(*slot))).collect();
         let dwarf = self.images.get(image).sections.dwarf();
         let units = self.units.entry(image).or_insert_with(|| Units::of(&dwarf));
         let mut order: Vec<usize> =
@@ -362,7 +374,7 @@ impl Types {
         })?;
         let found = TypeRef { image, offset: described };
         // A vtable says size and alignment itself: what disagrees is not its type.
-        let (size, align) = (self.memory.word(address + 8)?, self.memory.word(address + 16)?);
+        let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
         let agrees = self.size(found) == Some(size) && self.get(found).align.is_none_or(|known| known == align);
         agrees.then_some(found)
     }
@@ -570,8 +582,9 @@ fn file_path(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: u64) -> Option<PathBuf> 
     Some(path)
 }
 
+/// A size, an offset, a count. Larger ones are damage; without them sums of a few cannot overflow.
 fn number(entry: &DebuggingInformationEntry<Slice<'_>>, name: gimli::DwAt) -> Option<u64> {
-    entry.attr_value(name)?.udata_value()
+    entry.attr_value(name)?.udata_value().filter(|value| *value < 1 << 40)
 }
 
 /// A constant as an unsigned number of `size` bytes.

@@ -125,7 +125,7 @@ impl Look<'_> {
             Shape::Array { element, count } => {
                 let count = count.ok_or("its length is not known")?;
                 let size = self.types.size(*element).ok_or("the size of its elements is not known")?;
-                self.list(*element, count, depth, ("[", "]"), |index| place.part(index * size, size))
+                self.list(*element, count, depth, ("[", "]"), |index| place.part(index.wrapping_mul(size), size))
             }
             Shape::CLike(names) => {
                 let tag = place.number().ok_or("it is too large")?;
@@ -461,7 +461,7 @@ impl Look<'_> {
         let bytes = self.types.memory.bytes(pointer, total as usize);
         let bytes = bytes.ok_or_else(|| format!("memory at {pointer:#x} cannot be read"))?;
         let place = Place { address: pointer, bytes: &bytes };
-        self.list(element, length, depth, ("[", "]"), |index| place.part(index * size, size))
+        self.list(element, length, depth, ("[", "]"), |index| place.part(index.wrapping_mul(size), size))
     }
 
     fn deque(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {

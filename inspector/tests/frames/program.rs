@@ -36,6 +36,13 @@ pub fn build(profile: &str, rustflags: &str) -> PathBuf {
     target.join(folder).join("frames-programs")
 }
 
+/// Writes a program that can be started.
+pub fn write_executable(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).expect("a file can be written");
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path, permissions).expect("it can be made executable");
+}
+
 impl Program {
     pub fn start(profile: &str, arguments: &[&str]) -> Program {
         Program::start_binary(&build(profile, ""), arguments)
@@ -62,11 +69,6 @@ impl Program {
             ..Limits::default()
         };
         Frames::of_process(self.child.id()).with_limits(limits)
-    }
-
-    #[track_caller]
-    pub fn case(&self, name: &str) -> &Case {
-        self.cases.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"))
     }
 }
 
