@@ -211,7 +211,7 @@ fn one_line(text: &str) -> String {
 impl fmt::Debug for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(text) = self.report.text() {
-            return f.write_str(text);
+            return f.write_str(&text);
         }
         let (first, others) = self.failures.split_first().expect("a crash has its original failure");
         writeln!(f, "✖ {} crashed: {}", first.name, first.message())?;
