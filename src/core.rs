@@ -13,8 +13,10 @@ use crate::crash::{Failure, Group};
 use crate::error::{CancelledError, Reason};
 use crate::record::{By, Rec, Target};
 use crate::slab::Slab;
-use crate::task::{self, Header, Inbox, Kind, MAX_SLOTS, Mail, Queue, Queued, Running, Slotted, Spot, Step, Word, flag};
 use crate::stuck::Queuing;
+use crate::task::{
+    self, Header, Inbox, Kind, MAX_SLOTS, Mail, Queue, Queued, Running, Slotted, Spot, Step, Word, flag,
+};
 use crate::wheel::{Key, TICK, Wheel};
 
 /// Steps between two looks at inbox and timers.
@@ -420,7 +422,11 @@ impl Core {
     /// The numbers of the live coroutines by the address of their blocks, which is what handles hold.
     #[cfg(feature = "record")]
     pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
-        self.slots.borrow().iter().map(|(_, task)| (std::ptr::from_ref::<Header>(task).addr() as u64, task.id())).collect()
+        self.slots
+            .borrow()
+            .iter()
+            .map(|(_, task)| (std::ptr::from_ref::<Header>(task).addr() as u64, task.id()))
+            .collect()
     }
 
     /// Empties the ready queue.

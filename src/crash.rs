@@ -223,7 +223,12 @@ impl fmt::Debug for Crash {
         // Failures that read the same are told once.
         let mut told: Vec<(String, &Failure, usize)> = Vec::new();
         for failure in others {
-            let key = format!("{:?} {} {}", failure.kind, failure.message(), failure.trace.iter().map(Site::to_string).collect::<String>());
+            let key = format!(
+                "{:?} {} {}",
+                failure.kind,
+                failure.message(),
+                failure.trace.iter().map(Site::to_string).collect::<String>()
+            );
             match told.iter_mut().find(|(seen, ..)| *seen == key) {
                 Some((_, _, count)) => *count += 1,
                 None => told.push((key, failure, 1)),

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Outcome, Stack, TraceSite};
 pub(crate) use tinyio_inspector::event::{LoopMode, ResKind, Target, Waker as By};
-pub(crate) use tinyio_inspector::frames::FutureType;
 use tinyio_inspector::frames::Frames;
+pub(crate) use tinyio_inspector::frames::FutureType;
 use tinyio_inspector::model::Model;
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
 use tinyio_inspector::report;
@@ -161,7 +161,8 @@ impl Recording {
         }
         self.told.replace(told);
         if left_out > 0 {
-            let text = format!("the frames of {left_out} coroutines were left out: {read} were read, which took long enough");
+            let text =
+                format!("the frames of {left_out} coroutines were left out: {read} were read, which took long enough");
             self.emit(Kind::Diag { coro: 0, text });
         }
     }

@@ -45,7 +45,8 @@ fn numbered(path: PathBuf) -> PathBuf {
     match RECORDINGS.fetch_add(1, Ordering::Relaxed) {
         1 => path,
         n => {
-            let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
+            let extension =
+                path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
             path.with_extension(format!("{n}.{extension}"))
         }
     }
