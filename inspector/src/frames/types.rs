@@ -1,13 +1,13 @@
 //! Types, as debug info describes them, each parsed once.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode};
 
 use super::alive::Glue;
+use super::hash::FastMap;
 use super::image::{Dwarf, Images, Slice};
 use super::memory::Memory;
 use super::names;
@@ -25,6 +25,8 @@ pub(super) struct TypeRef {
 pub(super) struct Type {
     /// Its path with generics, such as `alloc::vec::Vec<u8, alloc::alloc::Global>`.
     pub name: String,
+    /// The name as it is shown: see [`names::shorten`].
+    pub shown: String,
     /// Size in bytes, where the type has one of its own.
     pub size: Option<u64>,
     /// Alignment, where it is given.
@@ -121,15 +123,17 @@ pub(super) struct Types {
     pub memory: Memory,
     pub images: Images,
     units: HashMap<usize, Units>,
-    known: HashMap<TypeRef, Rc<Type>>,
+    known: FastMap<TypeRef, Rc<Type>>,
     files: HashMap<(usize, usize, u64), Option<Rc<PathBuf>>>,
     /// Types of vtables, by address in memory.
-    vtables: HashMap<u64, Option<TypeRef>>,
+    vtables: FastMap<u64, Option<TypeRef>>,
     /// Types named by type parameters of functions, by address in memory.
-    functions: HashMap<u64, Option<TypeRef>>,
+    functions: FastMap<u64, Option<TypeRef>>,
     /// Types dropped by instances of `drop_in_place`, by address in memory.
-    drops: HashMap<u64, Option<TypeRef>>,
-    glue: HashMap<TypeRef, Glue>,
+    drops: FastMap<u64, Option<TypeRef>>,
+    glue: FastMap<TypeRef, Glue>,
+    /// Code of drop glue by its address, and whether it was compiled without optimisation.
+    bodies: FastMap<u64, Option<(Rc<[u8]>, bool)>>,
 }
 
 impl Types {
@@ -139,12 +143,13 @@ impl Types {
             memory,
             images,
             units: HashMap::new(),
-            known: HashMap::new(),
+            known: FastMap::default(),
             files: HashMap::new(),
-            vtables: HashMap::new(),
-            functions: HashMap::new(),
-            drops: HashMap::new(),
-            glue: HashMap::new(),
+            vtables: FastMap::default(),
+            functions: FastMap::default(),
+            drops: FastMap::default(),
+            glue: FastMap::default(),
+            bodies: FastMap::default(),
         }
     }
 
@@ -178,13 +183,25 @@ impl Types {
         Some(TypeRef { image, offset: target })
     }
 
-    /// The code of the function that begins at an address.
-    pub fn function_body(&mut self, address: u64) -> Option<Range<u64>> {
+    /// The code of the function that begins at an address, and whether it was compiled without optimisation.
+    pub fn function_body(&mut self, address: u64) -> Option<(Rc<[u8]>, bool)> {
+        if let Some(known) = self.bodies.get(&address) {
+            return known.clone();
+        }
+        let found = self.find_body(address);
+        self.bodies.insert(address, found.clone());
+        found
+    }
+
+    fn find_body(&mut self, address: u64) -> Option<(Rc<[u8]>, bool)> {
         let image = self.images.find(&self.memory, address).ok()?;
         let image = self.images.get(image);
         let found = image.unwind.function(address.wrapping_sub(image.bias))?;
-        let end = found.end.wrapping_add(image.bias);
-        (found.start.wrapping_add(image.bias) == address && end > address).then_some(address..end)
+        if found.start.wrapping_add(image.bias) != address {
+            return None;
+        }
+        let code = self.memory.bytes(address, usize::try_from(found.end.checked_sub(found.start)?).ok()?)?;
+        Some((code.into(), self.is_plain(address)))
     }
 
     /// The type dropped by the function at an address, if it is an instance of `drop_in_place`.
@@ -279,7 +296,7 @@ impl Types {
     }
 
     /// Whether the function at an address was compiled without optimisation.
-    pub fn is_plain(&mut self, address: u64) -> bool {
+    fn is_plain(&mut self, address: u64) -> bool {
         let Ok(image) = self.images.find(&self.memory, address) else { return false };
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         let (dwarf, units) = self.units(image);
@@ -301,6 +318,7 @@ impl Types {
         }
         let parsed = self.parse(ty).unwrap_or_else(|| Type {
             name: "?".into(),
+            shown: "?".into(),
             size: None,
             align: None,
             shape: Shape::Unknown,
@@ -488,7 +506,7 @@ impl<'a> Parser<'_, 'a> {
             }
             _ => Shape::Unknown,
         };
-        Some(Type { name, size, align, shape, params })
+        Some(Type { shown: names::shorten(&name), name, size, align, shape, params })
     }
 
     fn variants(&mut self, node: EntriesTreeNode<'_, '_, Slice<'a>>) -> (Option<Member>, Vec<Variant>) {
