@@ -15,6 +15,7 @@ mod record;
 pub mod recorder;
 pub mod report;
 pub mod ring;
+pub mod frames;
 mod say;
 pub mod source;
 pub mod time;

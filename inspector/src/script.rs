@@ -336,3 +336,32 @@ pub(crate) fn verify() -> Script {
     s.push(Kind::TraceEnd {});
     s
 }
+
+impl Script {
+    /// As a trace file holds it.
+    pub(crate) fn trace(&self) -> String {
+        let mut out = serde_json::to_vec(&self.header).unwrap();
+        out.push(b'\n');
+        for event in &self.events {
+            crate::trace::write_event(event, &mut out);
+            if out.last() != Some(&b'\n') {
+                out.push(b'\n');
+            }
+        }
+        String::from_utf8(out).unwrap()
+    }
+}
+
+/// The traces that tests of the program itself read are those of the scripts. `UPDATE=1` writes them.
+#[test]
+fn the_traces_in_the_tests_are_those_of_the_scripts() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
+    for (name, script) in [("crawl.jsonl", crawl()), ("verify.jsonl", verify())] {
+        let path = folder.join(name);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, script.trace()).unwrap();
+        }
+        assert!(std::fs::read_to_string(&path).unwrap() == script.trace(), "{name} is out of date: UPDATE=1 writes it");
+    }
+}

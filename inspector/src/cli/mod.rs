@@ -8,6 +8,8 @@ mod report;
 mod tree;
 mod why;
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,8 +74,9 @@ pub fn main() -> ExitCode {
 }
 
 /// Shows a stream until the user leaves.
-fn show(source: Box<dyn Source>) -> io::Result<()> {
-    tui::run(source, Options::from_env()).map(drop)
+fn show(source: Box<dyn Source>, file: Option<&Path>) -> io::Result<()> {
+    let file = file.map(|file| file.display().to_string());
+    tui::run(source, Options { file, ..Options::from_env() }).map(drop)
 }
 
 /// A file to read from the command line.

@@ -179,7 +179,7 @@ mod tests {
         ] {
             assert_eq!(span(nanos), text);
         }
-        assert!(width(&span(u64::MAX)) <= 12);
+        assert!(width(&span(u64::MAX)) <= 14);
     }
 
     #[test]

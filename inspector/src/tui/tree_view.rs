@@ -431,7 +431,7 @@ mod tests {
                 .to_vec()
         );
         TreeView { model: &model, folds: &mut folds }.set_open(group, true);
-        assert_eq!(coros(&model, &mut folds), [1, 2, 10, 11, 12, 13, 14, 15, 16, 17, 9, 4, 5]);
+        assert_eq!(coros(&model, &mut folds), [1, 2, 9, 10, 11, 12, 13, 14, 15, 16, 17, 4, 5]);
         TreeView { model: &model, folds: &mut folds }.set_open(Node::Coro(2), false);
         assert_eq!(coros(&model, &mut folds), [1, 2, 4, 5]);
     }

@@ -1,0 +1,7 @@
+//! What the examples share.
+
+pub mod crash;
+pub mod pool;
+pub mod progress;
+pub mod queue;
+pub mod sum;
