@@ -8,10 +8,8 @@ mod report;
 mod tree;
 mod why;
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
