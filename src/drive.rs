@@ -257,7 +257,9 @@ impl<T: 'static> Future for Isolate<T> {
                 return answer.map(Err);
             }
             if let State::New(_) = self.state {
-                let State::New(main) = std::mem::replace(&mut self.state, State::Ended) else { unreachable!("just seen") };
+                let State::New(main) = std::mem::replace(&mut self.state, State::Ended) else {
+                    unreachable!("just seen")
+                };
                 let mut looped = Loop::new().group(Group::Auto);
                 let main = if main.header().is_scheduled() {
                     // A coroutine of another loop: awaited from in here.
@@ -267,7 +269,9 @@ impl<T: 'static> Future for Isolate<T> {
                 };
                 self.state = State::Running(Box::new(Driver::new(&mut looped, main, LoopMode::Isolate)));
             }
-            let State::Running(driver) = &mut self.state else { panic!("tinyio: `isolate` was polled at {at} after it had ended") };
+            let State::Running(driver) = &mut self.state else {
+                panic!("tinyio: `isolate` was polled at {at} after it had ended")
+            };
             let poll = driver.poll(cx);
             if poll.is_ready() {
                 self.state = State::Ended;
