@@ -77,7 +77,7 @@ fn recorded(model: &Model, coro: CoroId) -> Option<&Stack> {
 pub(crate) fn label(model: &Model, coro: CoroId, name: &str) -> String {
     match coro {
         0 => short_name(name).to_owned(),
-        _ if model.coro(coro).is_some() => model.label(coro),
+        _ if model.full_name(coro) != "?" => model.label(coro),
         1 => short_name(name).to_owned(),
         _ => format!("{} #{coro}", short_name(name)),
     }

@@ -111,6 +111,14 @@ impl Capture {
         self.give_back();
         self.file.seek(SeekFrom::Start(0))?;
         io::copy(&mut self.file, &mut out)?;
+        // What is printed next begins a line of its own.
+        let mut last = [b'\n'];
+        if self.file.seek(SeekFrom::End(-1)).is_ok() {
+            self.file.read_exact(&mut last)?;
+        }
+        if last != [b'\n'] {
+            out.write_all(b"\n")?;
+        }
         out.flush()
     }
 
