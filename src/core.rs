@@ -284,7 +284,7 @@ impl Core {
         step
     }
 
-    fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.failure.borrow().is_some()
     }
 

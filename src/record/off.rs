@@ -168,7 +168,7 @@ impl Rec {
     #[inline]
     pub(crate) fn cancel_deliver(&self, _coro: &Header) {}
     #[inline]
-    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Report {
+    pub(crate) fn crash(&self, _failures: &[Failure]) -> Report {
         Report
     }
     #[inline]

@@ -348,10 +348,10 @@ impl Rec {
     }
 
     /// Everybody has ended.
-    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Report {
+    pub(crate) fn crash(&self, failures: &[Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
-        let failures: Vec<event::Failure> = failures.iter_mut().map(told).collect();
+        let failures: Vec<event::Failure> = failures.iter().map(told).collect();
         recording.emit(Kind::Crash { id: self.id.get(), failures });
         Report::default()
     }
@@ -381,8 +381,8 @@ fn outcome(how: Option<FailureKind>) -> Outcome {
 }
 
 /// A failure in the words of the record.
-fn told(failure: &mut Failure) -> event::Failure {
-    let Moment { stack, backtrace } = std::mem::take(&mut failure.moment);
+pub(crate) fn told(failure: &Failure) -> event::Failure {
+    let Moment { stack, backtrace } = failure.moment.clone();
     let site = |(n, Site { name, file, line, column }): (usize, &Site)| TraceSite {
         coro: failure.ids.get(n).copied().unwrap_or(0),
         name: name.clone(),
@@ -405,7 +405,7 @@ fn told(failure: &mut Failure) -> event::Failure {
 }
 
 /// What a failing coroutine was at when its error was made.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Moment {
     stack: Option<Stack>,
     backtrace: Vec<TraceSite>,
