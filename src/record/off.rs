@@ -88,7 +88,7 @@ impl Thread {
 }
 
 /// How a loop is run.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoopMode {
     Run,
     Drive,
