@@ -224,3 +224,7 @@ pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, YieldNow, sleep, yield_now};
 pub use timeout::{Timeout, TimeoutError, timeout};
+
+/// Whether the feature `record` is built in: benches say so.
+#[doc(hidden)]
+pub const RECORDS: bool = cfg!(feature = "record");
