@@ -302,19 +302,7 @@ impl Core {
     #[cold]
     fn any_ready(&self) -> Option<Queued> {
         let mut shuffled = self.shuffled.borrow_mut();
-        let Shuffled { state, ready } = shuffled.as_mut()?;
-        ready.extend(std::iter::from_fn(|| self.queue.pop()));
-        if ready.is_empty() {
-            return None;
-        }
-        // SplitMix64 (Steele, Lea and Flood, 2014).
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut random = *state;
-        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let index = (random ^ (random >> 31)) % ready.len() as u64;
-        Some(ready.swap_remove(index as usize))
-        let Some(shuffled) = &mut *shuffled else { return self.queue.pop() };
+        let shuffled = shuffled.as_mut()?;
         shuffled.ready.extend(std::iter::from_fn(|| self.queue.pop()));
         let index = shuffled.random().checked_rem(shuffled.ready.len() as u64)?;
         Some(shuffled.ready.swap_remove(index as usize))

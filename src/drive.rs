@@ -294,20 +294,6 @@ impl<T: 'static> Future for Isolate<T> {
                 let _ = std::mem::replace(&mut self.state, State::Ended);
                 return answer.map(Err);
             }
-            if let State::New(_) = self.state {
-                let State::New(main) = std::mem::replace(&mut self.state, State::Ended) else {
-                    unreachable!("just seen")
-                };
-                let mut looped = Loop::new().group(Group::Auto);
-                let main = if main.header().is_scheduled() {
-                    // A coroutine of another loop: awaited from in here.
-                    Coro::new::<_, _, crate::coro::Shown>(main, at, 0)
-                } else {
-                    main
-                };
-                self.state = State::Running(Box::new(Driver::new(&mut looped, main, LoopMode::Isolate)));
-            }
-            let State::Running(driver) = &mut self.state else {
             match std::mem::replace(&mut self.state, State::Ended) {
                 State::Running(driver) if gently => {
                     driver.cancel();

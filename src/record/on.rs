@@ -368,7 +368,7 @@ impl Rec {
     pub(crate) fn crash(&self, failures: &[Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
-        let failures: Vec<event::Failure> = failures.iter_mut().map(told).collect();
+        let failures: Vec<event::Failure> = failures.iter().map(told).collect();
         let crash = Kind::Crash { id: self.id.get(), failures };
         recording.emit(crash.clone());
         let Some(header) = recording.recorder.borrow().reader().ok().map(|reader| reader.header().clone()) else {
@@ -383,9 +383,6 @@ impl Rec {
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
         let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
         Report(Some(Box::new(Told { header, events, file })))
-        let failures: Vec<event::Failure> = failures.iter().map(told).collect();
-        recording.emit(Kind::Crash { id: self.id.get(), failures });
-        Report::default()
     }
 
     /// tinyio has something to say about itself or the program.
