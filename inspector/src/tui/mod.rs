@@ -13,6 +13,7 @@ mod engine;
 mod filter;
 mod keys;
 mod pane;
+mod picture;
 mod say;
 mod terminal;
 mod text;
@@ -29,6 +30,7 @@ use std::thread::JoinHandle;
 
 use app::App;
 pub use engine::Exit;
+pub use picture::picture;
 use engine::{Host, Input};
 pub use keys::{Binding, Context, Keys, TABLE};
 pub use theme::{DARK, LIGHT, MONO, Theme};
