@@ -149,6 +149,30 @@ fn compressed_debug_info_reads_like_any() {
 }
 
 #[test]
+fn split_debug_info_is_found_or_missed_in_a_sentence() {
+    let read = |binary: &Path| {
+        let program = Program::start_binary(binary, &[]);
+        let mut frames = program.frames();
+        let mut stacks = program.cases.iter().map(|case| frames.stack(&case.ty, case.address));
+        let first = stacks.next().unwrap();
+        let missing = first.missing.clone();
+        let shapes = std::iter::once(first).chain(stacks).map(|stack| program::shape(&stack.frames));
+        // The name of an implementation is found in the other units of a crate, which are files of their own here.
+        let named = |line: &&str| !line.contains("{impl ") && !line.contains("Shop");
+        (missing, shapes.collect::<String>().lines().filter(named).map(String::from).collect::<Vec<_>>())
+    };
+    let (_, whole) = read(&program::build("dev"));
+    let (packed, unpacked) = (program::build("packed"), program::build("unpacked"));
+    assert_eq!(read(&unpacked), (None, whole.clone()));
+    assert_eq!(read(&packed), (None, whole));
+    // A copy elsewhere has no package beside it.
+    let copy = tempfile(module_path!()).join("packed");
+    program::write_executable(&copy, &std::fs::read(packed).unwrap());
+    let missing = missing(&copy);
+    assert!(missing.contains("split-debuginfo = \"off\""), "{missing}");
+}
+
+#[test]
 fn values_are_left_out_when_asked_to_and_secrets_always() {
     let program = Program::start("dev", &[]);
     let case = program.cases.iter().find(|case| case.name == "secrets").unwrap();
