@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use object::{Object, ObjectSection, ObjectSegment};
 use program::Program;
-use tinyio_inspector::event;
 use tinyio_inspector::frames::{Frames, FutureType, Limits};
 
 /// Compares every local a program speaks of with what is read from outside.
