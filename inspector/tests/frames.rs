@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use object::{Object, ObjectSection, ObjectSegment};
 use program::Program;
-use tinyio_inspector::event;
 use tinyio_inspector::frames::{Frames, FutureType, Limits};
 
 /// Compares every local a program speaks of with what is read from outside.
@@ -146,6 +145,30 @@ fn compressed_debug_info_reads_like_any() {
     let case = program.cases.iter().find(|case| case.name == "three deep").unwrap();
     let stack = program.frames().stack(&case.ty, case.address);
     assert_eq!(stack.frames.len(), 4, "{stack:?}");
+}
+
+#[test]
+fn split_debug_info_is_found_or_missed_in_a_sentence() {
+    let read = |binary: &Path| {
+        let program = Program::start_binary(binary, &[]);
+        let mut frames = program.frames();
+        let mut stacks = program.cases.iter().map(|case| frames.stack(&case.ty, case.address));
+        let first = stacks.next().unwrap();
+        let missing = first.missing.clone();
+        let shapes = std::iter::once(first).chain(stacks).map(|stack| program::shape(&stack.frames));
+        // The name of an implementation is found in the other units of a crate, which are files of their own here.
+        let named = |line: &&str| !line.contains("{impl ") && !line.contains("Shop");
+        (missing, shapes.collect::<String>().lines().filter(named).map(String::from).collect::<Vec<_>>())
+    };
+    let (_, whole) = read(&program::build("dev"));
+    let (packed, unpacked) = (program::build("packed"), program::build("unpacked"));
+    assert_eq!(read(&unpacked), (None, whole.clone()));
+    assert_eq!(read(&packed), (None, whole));
+    // A copy elsewhere has no package beside it.
+    let copy = tempfile(module_path!()).join("packed");
+    program::write_executable(&copy, &std::fs::read(packed).unwrap());
+    let missing = missing(&copy);
+    assert!(missing.contains("split-debuginfo = \"off\""), "{missing}");
 }
 
 #[test]

@@ -103,7 +103,6 @@ impl Alive {
         nameless
     }
 
-    #[cfg(target_arch = "x86_64")]
     fn interpret(&mut self, look: &mut Look<'_>, function: u64, address: u64) -> bool {
         if let Some(known) = self.asked.get(&(function, address)) {
             return *known;
@@ -127,11 +126,6 @@ impl Alive {
             }
         }
         true
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn interpret(&mut self, _look: &mut Look<'_>, _function: u64, _address: u64) -> bool {
-        false
     }
 
     fn touches(&self, body: &Range<u64>) -> bool {

@@ -18,7 +18,7 @@ mod limits;
 mod mark;
 mod memory;
 mod names;
-#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
 mod oracle;
 mod settle;
 mod source;

@@ -302,7 +302,8 @@ impl Look<'_> {
         }
         let path = known.path();
         if last(path) == "Coro" && path.starts_with("tinyio::") {
-            let coro = place.word(0).and_then(|block| Some((self.coro_at?)(block))).unwrap_or(0);
+            let block = self.first_pointer(ty, 0).and_then(|offset| place.word(offset));
+            let coro = block.and_then(|block| Some((self.coro_at?)(block))).unwrap_or(0);
             let text = if coro == 0 { known.shown.clone() } else { format!("Coro(#{coro})") };
             return Some(Ok(Value { text, coro, ..Value::default() }));
         }
@@ -367,6 +368,21 @@ impl Look<'_> {
             found = (member.ty, found.1.checked_add(member.offset)?);
         }
         Some(found)
+    }
+
+    /// The offset of the first pointer in a structure.
+    fn first_pointer(&mut self, ty: TypeRef, depth: usize) -> Option<u64> {
+        let known = self.types.get(ty);
+        let mut members: Vec<&Member> = match &known.shape {
+            Shape::Pointer(_) => return Some(0),
+            Shape::Struct(members) => members.iter().collect(),
+            // An option of a pointer is laid out as the pointer.
+            Shape::Enum { variants, .. } => variants.iter().map(|variant| &variant.member).collect(),
+            _ => return None,
+        };
+        members.sort_by_key(|member| member.offset);
+        let mut found = members.into_iter().filter(|_| depth < 6);
+        found.find_map(|member| Some(member.offset + self.first_pointer(member.ty, depth + 1)?))
     }
 
     fn word(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Result<u64, String> {
