@@ -3,6 +3,7 @@
 mod attach;
 mod list;
 mod replay;
+mod run;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ enum Command {
     Attach(attach::Args),
     /// Programs being recorded, and dead ones whose ring is still there
     List(list::Args),
+    /// Start a command under the live view, which stays when the command is killed
+    Run(run::Args),
     /// A recording in the same screens, with time travel
     Replay(replay::Args),
     /// The newest dead program's ring
@@ -40,6 +43,10 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Attach(args) => attach::attach(&args),
         Command::List(args) => list::list(&args),
+        Command::Run(args) => match run::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Replay(args) => replay::replay(&args),
         Command::Last => replay::last(),
     };
