@@ -461,12 +461,13 @@ impl App {
                 contexts.push(Context::Page);
             }
         } else {
-            contexts.push(match self.screen {
-                Screen::Graph => Context::Graph,
-                Screen::Coroutines | Screen::Threads | Screen::Resources => Context::Table,
-                Screen::Timeline => Context::Timeline,
-                Screen::Log => Context::Log,
-                Screen::Crash => Context::Crash,
+            contexts.extend(match self.screen {
+                Screen::Graph => Some(Context::Graph),
+                Screen::Coroutines => Some(Context::Table),
+                Screen::Threads | Screen::Resources => None,
+                Screen::Timeline => Some(Context::Timeline),
+                Screen::Log => Some(Context::Log),
+                Screen::Crash => Some(Context::Crash),
             });
         }
         contexts.push(Context::Everywhere);

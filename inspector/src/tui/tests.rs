@@ -138,7 +138,7 @@ fn no_key_anywhere_at_any_size_does_harm() {
     for script in [crawl(), verify(), Script::new("nothing")] {
         for (wide, high) in [(1, 1), (20, 5), (33, 9), (80, 24), (150, 50)] {
             let mut app = ended(&script);
-            for _ in 0..100 {
+            for _ in 0..40 {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let pick = (seed >> 33) as usize;
                 let key = keys.iter().chain(&others).nth(pick % (keys.len() + others.len())).unwrap();
@@ -393,4 +393,59 @@ fn peek() {
     draw(&mut app, size[0], size[1]);
     press(&mut app, &std::env::var("KEYS").unwrap_or_default());
     println!("{}", text(&mut app, size[0], size[1]));
+}
+
+/// What a frame costs with very many coroutines: `MEASURE=100000 cargo test --release --lib measure -- --nocapture`.
+#[test]
+fn measure() {
+    let Some(many) = std::env::var("MEASURE").ok().and_then(|text| text.parse::<u64>().ok()) else { return };
+    let mut script = Script::new("many");
+    script.start().spawn(1, 0, "main", "a.rs:1:1").begin(1);
+    for id in 2..many + 2 {
+        let name = ["a::fetch", "a::parse", "a::store"][id as usize % 3];
+        let parent = if id % 5 == 0 { id / 2 } else { 1 };
+        script.at(id).spawn(id, parent.max(1), name, "a.rs:2:1").wait(1, Target::Coro(id), "a.rs:3:1");
+    }
+    script.pause(1);
+    for id in 2..many + 2 {
+        script.step(id, Target::Timer(id * 1000), "a.rs:4:1");
+    }
+    let mut app = live(&script);
+    let mut backend = Terminal::new(TestBackend::new(200, 60)).unwrap();
+    for (what, keys) in [
+        ("graph", "1"),
+        ("graph, unfolded, in the middle", "j l j pgdn pgdn pgdn"),
+        ("graph, at the end", "G"),
+        ("drawn", "g"),
+        ("coroutines", "g 2"),
+        ("coroutines, at the end", "G"),
+        ("coroutines, sorted by age", "s s s"),
+        ("timeline", "5"),
+        ("log", "6"),
+    ] {
+        let begin = std::time::Instant::now();
+        keys.split(' ').for_each(|key| drop(app.key(key)));
+        let pressed = begin.elapsed();
+        let mut times: Vec<_> = (0..30)
+            .map(|turn| {
+                // Something happens between two frames.
+                script.at(many + 10 + turn).wake(2 + turn, Waker::Timer);
+                let event = script.events.pop().unwrap();
+                app.push(&crate::event::Event { seq: app.tape.len(), ..event });
+                let begin = std::time::Instant::now();
+                backend.draw(|frame| pane::draw(frame, &mut app)).unwrap();
+                begin.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        println!("{what:32} keys {pressed:9.1?}  frame: median {:9.1?}  worst {:9.1?}", times[15], times[29]);
+    }
+    let begin = std::time::Instant::now();
+    app.lint();
+    println!("lint {:.1?}", begin.elapsed());
+    for position in [app.tape.len() / 3, app.tape.len() / 2, app.tape.len() - 5] {
+        let begin = std::time::Instant::now();
+        app.go_to(position);
+        println!("jump to {position} of {}: {:.1?}", app.tape.len(), begin.elapsed());
+    }
 }

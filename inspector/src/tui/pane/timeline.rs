@@ -18,8 +18,8 @@ use crate::tui::theme::Theme;
 
 /// The shortest and the longest time across the screen.
 const SPANS: (u64, u64) = (10_000, 86_400_000_000_000);
-/// So many events are looked at for one picture, at most.
-const EVENTS: u64 = 2_000_000;
+/// So many events are looked at for one picture, at most: some 30 ms. Of very many coroutines each takes longer.
+const EVENTS: (u64, u64) = (600_000, 20_000);
 /// So much of a column has to be spent running to be drawn full; any less is drawn brief.
 const HALF: u64 = 2;
 
@@ -338,7 +338,8 @@ fn scan(
 ) -> u64 {
     let last = tape.position_of(end);
     let first = tape.position_of(start);
-    let begin = first.max(last.saturating_sub(EVENTS));
+    let most = EVENTS.0 / (1 + tape.latest().live_count() as u64 / EVENTS.1);
+    let begin = first.max(last.saturating_sub(most));
     let mut model = tape.model_at(begin);
     let from = if begin > first { model.now() } else { start };
     let index: HashMap<CoroId, usize> = lanes.iter().enumerate().map(|(index, id)| (*id, index)).collect();
