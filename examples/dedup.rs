@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use clap::Parser;
 use color_eyre::eyre::Result;
-use common::pool::ThreadPool;
+use tinyio::ThreadPool;
 use common::progress::Progress;
 use common::queue::Queue;
 use common::sum::{self, Sum};

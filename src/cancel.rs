@@ -3,9 +3,9 @@
 //! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::panic::Location;
-use std::collections::BTreeSet;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -310,7 +310,11 @@ impl Cancelling {
         let kind = failure.kind;
         if kind == FailureKind::Improper && core.group.get() != Group::Always {
             let place = failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
-            warn(&format!("{}{place} did not respond properly to its cancellation: {}", failure.name, failure.message()));
+            warn(&format!(
+                "{}{place} did not respond properly to its cancellation: {}",
+                failure.name,
+                failure.message()
+            ));
         }
         self.failures.push(failure);
         if let Err(payload) = task.discard() {
@@ -430,8 +434,13 @@ impl Snapshot {
             if stood.len() <= slot {
                 stood.resize_with(slot + 1, || None);
             }
-            stood[slot] =
-                Some(Stood { word: task.word(), id: task.id(), waiter: core.only_waiter(task), name: task.type_name(), place: task.place() });
+            stood[slot] = Some(Stood {
+                word: task.word(),
+                id: task.id(),
+                waiter: core.only_waiter(task),
+                name: task.type_name(),
+                place: task.place(),
+            });
         });
         Snapshot { stood, sites: Cell::new(SITES) }
     }

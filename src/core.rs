@@ -13,8 +13,10 @@ use crate::crash::{Failure, Group};
 use crate::error::{CancelledError, Reason};
 use crate::record::{By, Rec, Target};
 use crate::slab::Slab;
-use crate::task::{self, Header, Inbox, Kind, MAX_SLOTS, Mail, Queue, Queued, Running, Slotted, Spot, Step, Word, flag};
 use crate::stuck::Queuing;
+use crate::task::{
+    self, Header, Inbox, Kind, MAX_SLOTS, Mail, Queue, Queued, Running, Slotted, Spot, Step, Word, flag,
+};
 use crate::wheel::{Key, TICK, Wheel};
 
 /// Steps between two looks at inbox and timers.
@@ -23,6 +25,8 @@ const STEPS_PER_TURN: u32 = 64;
 /// A loop, as its coroutines see it.
 pub(crate) struct Core {
     inbox: Arc<Inbox>,
+    /// The inbox's, close at hand: every wake compares it.
+    tag: u32,
     /// Ready, in order.
     queue: Queue,
     /// Everyone who is scheduled and has not ended: this *is* the set of live coroutines.
@@ -151,8 +155,10 @@ thread_local! {
 
 impl Core {
     pub(crate) fn new() -> Rc<Core> {
+        let inbox = Inbox::new();
         Rc::new(Core {
-            inbox: Inbox::new(),
+            tag: inbox.tag(),
+            inbox,
             queue: Queue::default(),
             slots: RefCell::default(),
             timers: RefCell::new(Wheel::new()),
@@ -182,7 +188,7 @@ impl Core {
 
     #[inline]
     pub(crate) fn tag(&self) -> u32 {
-        self.inbox.tag()
+        self.tag
     }
 
     /// Nanoseconds since the loop was made.
@@ -275,7 +281,7 @@ impl Core {
     }
 
     /// Polls whoever's turn it is. `None`: nobody is ready.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_next(&self) -> Option<(Running, Step)> {
         loop {
             let Some(mut task) = self.next_ready()?.run() else { continue };
@@ -290,8 +296,13 @@ impl Core {
     /// Takes the next one from the queue; with a seed, any one of those who are ready.
     #[inline]
     fn next_ready(&self) -> Option<Queued> {
+        if self.shuffled.borrow().is_none() { self.queue.pop() } else { self.any_ready() }
+    }
+
+    #[cold]
+    fn any_ready(&self) -> Option<Queued> {
         let mut shuffled = self.shuffled.borrow_mut();
-        let Some(shuffled) = &mut *shuffled else { return self.queue.pop() };
+        let shuffled = shuffled.as_mut()?;
         shuffled.ready.extend(std::iter::from_fn(|| self.queue.pop()));
         let index = shuffled.random().checked_rem(shuffled.ready.len() as u64)?;
         Some(shuffled.ready.swap_remove(index as usize))
@@ -302,7 +313,7 @@ impl Core {
     pub(crate) fn poll(&self, task: &mut Running) -> Step {
         self.rec.step_begin(task);
         let waker = task::lend(task.word());
-        let step = self.spot.occupy(task, |task| task.poll(&mut Context::from_waker(&waker)));
+        let step = task.poll(&self.spot, &mut Context::from_waker(&waker));
         self.rec.step_end(task);
         step
     }
@@ -328,9 +339,7 @@ impl Core {
     pub(crate) fn leave(&self, task: &Header) {
         let slotted = self.slots.borrow_mut().remove(task.word().slot());
         let by = self.by.replace(By::Coro(task.id()));
-        for word in task.take_waiters() {
-            task::wake(word);
-        }
+        task.take_waiters(task::wake);
         self.by.set(by);
         drop(slotted);
     }
@@ -424,6 +433,7 @@ impl Core {
 
     /// Calls a foreign waker, which stays where it is until the await point that left it is done. The waker's code runs while
     /// nothing is borrowed.
+    #[cold]
     fn wake_behind(&self, slot: u32) {
         let exchange = |waker| {
             let mut foreign = self.foreign.borrow_mut();
@@ -438,7 +448,11 @@ impl Core {
     /// The numbers of the live coroutines by the address of their blocks, which is what handles hold.
     #[cfg(feature = "record")]
     pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
-        self.slots.borrow().iter().map(|(_, task)| (std::ptr::from_ref::<Header>(task).addr() as u64, task.id())).collect()
+        self.slots
+            .borrow()
+            .iter()
+            .map(|(_, task)| (std::ptr::from_ref::<Header>(task).addr() as u64, task.id()))
+            .collect()
     }
 
     /// Empties the ready queue.

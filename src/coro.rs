@@ -107,7 +107,7 @@ impl<F, T: 'static> Profile<F, T> for Shown {
 }
 
 impl<T> Coro<T> {
-    pub(crate) fn new<F, E, P>(future: F, place: &'static Location<'static>, flags: u32) -> Coro<T>
+    pub(crate) fn new<F, E, P>(future: F, place: &'static Location<'static>, flags: u16) -> Coro<T>
     where
         F: Future<Output = Result<T, E>>,
         E: Into<Box<dyn StdError + Send + Sync>>,
@@ -115,7 +115,12 @@ impl<T> Coro<T> {
     {
         // Folded to a constant.
         let ours = if std::any::type_name::<F>().starts_with("tinyio::") { flag::OURS } else { 0 };
-        Coro { handle: Handle::new::<F, T, E, P>(future, place, flags | ours), position: 0, waiter: Waiter::default(), output: PhantomData }
+        Coro {
+            handle: Handle::new::<F, T, E, P>(future, place, flags | ours),
+            position: 0,
+            waiter: Waiter::default(),
+            output: PhantomData,
+        }
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -167,7 +172,12 @@ impl<T> Coro<T> {
         }
         if self.handle.is_gone() {
             if self.handle.is_taken() {
-                cancel::misused(at, &format!("a `Coro` was awaited again at {at}, after it had given its output: await a clone of it instead"));
+                cancel::misused(
+                    at,
+                    &format!(
+                        "a `Coro` was awaited again at {at}, after it had given its output: await a clone of it instead"
+                    ),
+                );
             }
             // It belonged to a loop that has crashed, or was dropped.
             return Poll::Ready(Err(CancelledError::new(Reason::Crash)));

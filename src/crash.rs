@@ -227,7 +227,7 @@ fn one_line(text: &str) -> String {
 impl fmt::Debug for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(text) = self.report.text() {
-            return f.write_str(text);
+            return f.write_str(&text);
         }
         let (first, others) = self.failures.split_first().expect("a crash has its original failure");
         writeln!(f, "✖ {} crashed: {}", first.name, first.message())?;
@@ -239,7 +239,12 @@ impl fmt::Debug for Crash {
         // Failures that read the same are told once.
         let mut told: Vec<(String, &Failure, usize)> = Vec::new();
         for failure in others {
-            let key = format!("{:?} {} {}", failure.kind, failure.message(), failure.trace.iter().map(Site::to_string).collect::<String>());
+            let key = format!(
+                "{:?} {} {}",
+                failure.kind,
+                failure.message(),
+                failure.trace.iter().map(Site::to_string).collect::<String>()
+            );
             match told.iter_mut().find(|(seen, ..)| *seen == key) {
                 Some((_, _, count)) => *count += 1,
                 None => told.push((key, failure, 1)),

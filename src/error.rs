@@ -136,7 +136,9 @@ impl StdError for Located {
 }
 
 /// What is inside: looks through [`Error`], and through the box of `io::Error::other` and the like where it holds one.
-pub(crate) fn original<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> &'a (dyn StdError + Send + Sync + 'static) {
+pub(crate) fn original<'a>(
+    error: &'a (dyn StdError + Send + Sync + 'static),
+) -> &'a (dyn StdError + Send + Sync + 'static) {
     match error.downcast_ref::<Located>() {
         Some(located) => original(&*located.error),
         None => error,

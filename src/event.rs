@@ -146,11 +146,24 @@ impl fmt::Debug for Waiting {
 
 impl Waiting {
     fn new(event: Event, timeout: Option<Duration>) -> Waiting {
-        Waiting { event, timeout, registered: None, timer: Timer::default(), deadline: 0, expired: false, waiter: Waiter::default() }
+        Waiting {
+            event,
+            timeout,
+            registered: None,
+            timer: Timer::default(),
+            deadline: 0,
+            expired: false,
+            waiter: Waiter::default(),
+        }
     }
 
     /// `true`: by the event.
-    fn poll(&mut self, core: &Core, cx: &Context<'_>, at: &'static Location<'static>) -> Poll<Result<bool, CancelledError>> {
+    fn poll(
+        &mut self,
+        core: &Core,
+        cx: &Context<'_>,
+        at: &'static Location<'static>,
+    ) -> Poll<Result<bool, CancelledError>> {
         if let Some(answer) = core.cancelled(self.registered.is_none(), at) {
             return answer.map(Err);
         }

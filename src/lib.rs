@@ -41,6 +41,8 @@ mod timeout;
 mod tokio;
 mod wheel;
 
+#[cfg(feature = "tokio")]
+pub use self::tokio::from_tokio;
 pub use completed::{AsCompleted, Next, as_completed};
 pub use coro::{Coro, coro, spawn};
 pub use crash::{Crash, Deadlock, Failure, FailureKind, Group, Interrupted, Panic, Site};
@@ -52,6 +54,4 @@ pub use looped::{Handle, Loop};
 pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, YieldNow, sleep, yield_now};
-#[cfg(feature = "tokio")]
-pub use self::tokio::from_tokio;
 pub use timeout::{Timeout, TimeoutError, timeout};

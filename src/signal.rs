@@ -28,7 +28,8 @@ impl Loop {
     pub fn cancel_on_ctrl_c(self) -> Loop {
         static WATCH: Once = Once::new();
         WATCH.call_once(|| {
-            let signals = Signals::new([SIGINT]).unwrap_or_else(|error| panic!("tinyio: cannot watch for Ctrl-C: {error}"));
+            let signals =
+                Signals::new([SIGINT]).unwrap_or_else(|error| panic!("tinyio: cannot watch for Ctrl-C: {error}"));
             let thread = std::thread::Builder::new().name("tinyio signals".to_owned());
             thread.spawn(|| watch(signals)).unwrap_or_else(|error| panic!("tinyio: cannot watch for Ctrl-C: {error}"));
         });

@@ -96,7 +96,8 @@ impl Core {
         let mut nodes = self.nodes();
         let spread = |nodes: &mut Vec<Option<Node>>, mut hopeful: Vec<u32>| {
             while let Some(slot) = hopeful.pop() {
-                let waiters = nodes[slot as usize].as_mut().map(|node| std::mem::take(&mut node.waiters)).unwrap_or_default();
+                let waiters =
+                    nodes[slot as usize].as_mut().map(|node| std::mem::take(&mut node.waiters)).unwrap_or_default();
                 for waiter in waiters {
                     if let Some(node) = nodes[waiter as usize].as_mut().filter(|node| node.hope != Hope::Yes) {
                         node.hope = Hope::Yes;
@@ -145,7 +146,11 @@ impl Core {
             return None;
         }
         waiting.sort_by_key(|node| node.id);
-        let text = format!("nothing can go on: {} coroutines wait, and nobody is left to wake them:{}", waiting.len(), list(&waiting));
+        let text = format!(
+            "nothing can go on: {} coroutines wait, and nobody is left to wake them:{}",
+            waiting.len(),
+            list(&waiting)
+        );
         Some(Failure::of_loop(Deadlock(text).into(), waiting.iter().map(|node| node.site.clone()).collect()))
     }
 
@@ -160,7 +165,8 @@ impl Core {
                 nodes.resize_with(slot + 1, || None);
             }
             let at = task.place();
-            let outside = !task.has(flag::STARTED) || task.has(flag::OUTSIDE | flag::EVENT) || (task.has(flag::CLONED) && wakers);
+            let outside =
+                !task.has(flag::STARTED) || task.has(flag::OUTSIDE | flag::EVENT) || (task.has(flag::CLONED) && wakers);
             nodes[slot] = Some(Node {
                 word: task.word(),
                 id: task.id(),

@@ -61,7 +61,10 @@ impl Semaphore {
     /// If there are none.
     #[track_caller]
     pub fn new(permits: usize) -> Semaphore {
-        assert!(permits > 0, "tinyio::Semaphore::new({permits}): there must be at least one permit, or nobody ever acquires one");
+        assert!(
+            permits > 0,
+            "tinyio::Semaphore::new({permits}): there must be at least one permit, or nobody ever acquires one"
+        );
         Semaphore(Permits::new(permits, ResKind::Semaphore))
     }
 
@@ -203,46 +206,56 @@ impl Future for Acquire {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let at = Location::caller();
-        let this = self.get_mut();
-        core::with("Semaphore::acquire", |core| {
-            if let Some(answer) = core.cancelled(this.ticket.is_none(), at) {
-                return answer.map(Err);
+        core::with("Semaphore::acquire", |core| self.get_mut().poll_at(core, cx, at))
+    }
+}
+
+impl Acquire {
+    /// One poll, awaited at `at`.
+    pub(crate) fn poll_at(
+        &mut self,
+        core: &Core,
+        cx: &Context<'_>,
+        at: &'static Location<'static>,
+    ) -> Poll<Result<Guard, CancelledError>> {
+        let this = self;
+        if let Some(answer) = core.cancelled(this.ticket.is_none(), at) {
+            return answer.map(Err);
+        }
+        let word = this.waiter.word(core, cx);
+        let mut state = this.permits.state();
+        let free = match this.ticket {
+            None if state.free > 0 => {
+                state.free -= 1;
+                true
             }
-            let word = this.waiter.word(core, cx);
-            let mut state = this.permits.state();
-            let free = match this.ticket {
-                None if state.free > 0 => {
-                    state.free -= 1;
+            None => false,
+            Some(ticket) => match state.granted.iter().position(|granted| *granted == ticket) {
+                Some(index) => {
+                    state.granted.swap_remove(index);
+                    this.ticket = None;
                     true
                 }
                 None => false,
-                Some(ticket) => match state.granted.iter().position(|granted| *granted == ticket) {
-                    Some(index) => {
-                        state.granted.swap_remove(index);
-                        this.ticket = None;
-                        true
-                    }
-                    None => false,
-                },
-            };
-            if free {
-                let holder = core.spot.with(|coro| coro.map_or(Word::NONE, Header::word));
-                state.holders.push(holder);
-                drop(state);
-                this.queuing.leave();
-                let hold = this.permits.res.hold(core, at);
-                return Poll::Ready(Ok(Guard { permits: this.permits.clone(), holder, hold }));
-            }
-            let ticket = *this.ticket.get_or_insert_with(|| {
-                state.tickets += 1;
-                state.tickets
-            });
-            state.queue.insert(ticket, word);
+            },
+        };
+        if free {
+            let holder = core.spot.with(|coro| coro.map_or(Word::NONE, Header::word));
+            state.holders.push(holder);
             drop(state);
-            this.queuing.enter(core, |word| Queuing { word, permits: Some(this.permits.clone()) });
-            core.waits(Target::Res(this.permits.res.id(core)), at);
-            Poll::Pending
-        })
+            this.queuing.leave();
+            let hold = this.permits.res.hold(core, at);
+            return Poll::Ready(Ok(Guard { permits: this.permits.clone(), holder, hold }));
+        }
+        let ticket = *this.ticket.get_or_insert_with(|| {
+            state.tickets += 1;
+            state.tickets
+        });
+        state.queue.insert(ticket, word);
+        drop(state);
+        this.queuing.enter(core, |word| Queuing { word, permits: Some(this.permits.clone()) });
+        core.waits(Target::Res(this.permits.res.id(core)), at);
+        Poll::Pending
     }
 }
 

@@ -36,7 +36,7 @@ use crate::coro::Coro;
 use crate::crash::FailureKind;
 use crate::error::{CancelledError, Reason, cancellation};
 use crate::record::{self, Target};
-use crate::sync::Semaphore;
+use crate::sync::{Acquire, Guard, Semaphore};
 use crate::task::{BoxError, Inbox, Payload, Profile, Word, flag};
 
 /// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking calls.
@@ -64,17 +64,16 @@ where
     T: Send + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
 {
-    threaded(f, Location::caller())
+    threaded(f, Location::caller(), None)
 }
 
-fn threaded<F, T, E>(f: F, at: &'static Location<'static>) -> Coro<T>
+fn threaded<F, T, E>(f: F, at: &'static Location<'static>, pool: Option<&ThreadPool>) -> Coro<T>
 where
     F: FnOnce() -> Result<T, E> + Send + 'static,
     T: Send + 'static,
     E: Into<BoxError> + Send + 'static,
 {
-    let future = Threaded { work: Some(f), job: None, waiter: Waiter::default(), at };
-    Coro::new::<_, _, ThreadProfile<F>>(future, at, flag::THREAD)
+    Coro::new::<_, _, ThreadProfile<F>>(Threaded::new(f, at, pool), at, flag::THREAD)
 }
 
 /// A thread is shown under the name of its function.
@@ -92,6 +91,9 @@ impl<W, F, T: 'static> Profile<W, T> for ThreadProfile<F> {
 
 /// The coroutine that stands for a thread.
 struct Threaded<F, T> {
+    /// The wait for a thread of the pool, if there is one; then the permission to have it.
+    turn: Option<Acquire>,
+    permit: Option<Guard>,
     /// The function, until it is handed over.
     work: Option<F>,
     job: Option<Arc<Job<T>>>,
@@ -156,6 +158,13 @@ thread_local! {
 
 impl<F, T> Unpin for Threaded<F, T> {}
 
+impl<F, T> Threaded<F, T> {
+    fn new(work: F, at: &'static Location<'static>, pool: Option<&ThreadPool>) -> Threaded<F, T> {
+        let turn = pool.map(|pool| pool.0.acquire());
+        Threaded { turn, permit: None, work: Some(work), job: None, waiter: Waiter::default(), at }
+    }
+}
+
 impl<F, T, E> Future for Threaded<F, T>
 where
     F: FnOnce() -> Result<T, E> + Send + 'static,
@@ -167,6 +176,13 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         core::with("run_in_thread", |core| {
+            if let Some(turn) = &mut this.turn {
+                match turn.poll_at(core, cx, this.at) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(cancelled)) => return Poll::Ready(Err(cancelled.into())),
+                    Poll::Ready(Ok(permit)) => (this.turn, this.permit) = (None, Some(permit)),
+                }
+            }
             let cancelled = core.cancel.get().reason;
             if let Some(work) = this.work.take() {
                 if let Some(reason) = cancelled {
@@ -180,6 +196,7 @@ where
             let ended = job.result.lock().unwrap_or_else(PoisonError::into_inner).take();
             if ended.is_some() {
                 core.jobs.set(core.jobs.get() - 1);
+                this.permit = None;
             }
             match ended {
                 None => {
@@ -268,7 +285,10 @@ impl ThreadPool {
     /// If it is none.
     #[track_caller]
     pub fn new(threads: usize) -> ThreadPool {
-        assert!(threads > 0, "tinyio::ThreadPool::new({threads}): there must be at least one thread, or nothing ever runs");
+        assert!(
+            threads > 0,
+            "tinyio::ThreadPool::new({threads}): there must be at least one thread, or nothing ever runs"
+        );
         ThreadPool(Semaphore::new(threads))
     }
 
@@ -280,18 +300,7 @@ impl ThreadPool {
         T: Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
     {
-        let at = Location::caller();
-        Coro::new::<_, _, ThreadProfile<F>>(self.clone().one(f, at), at, 0)
-    }
-
-    async fn one<F, T, E>(self, f: F, at: &'static Location<'static>) -> Result<T, CancelledError>
-    where
-        F: FnOnce() -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
-    {
-        let _permit = self.0.acquire().await?;
-        threaded(f, at).await
+        threaded(f, Location::caller(), Some(self))
     }
 
     /// Runs `f` on each of these and gives what it returned, in order.
@@ -310,7 +319,8 @@ impl ThreadPool {
             .into_iter()
             .map(|item| {
                 let f = f.clone();
-                Coro::new::<_, _, ThreadProfile<F>>(self.clone().one(move || f(item), at), at, 0)
+                let work = move || f(item);
+                Coro::new::<_, _, ThreadProfile<F>>(Threaded::new(work, at, Some(self)), at, flag::THREAD)
             })
             .collect();
         crate::coro::coro(crate::gather::gather(coros))

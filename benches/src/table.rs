@@ -9,6 +9,8 @@ const RUNS: usize = 5;
 pub struct Table {
     filters: Vec<String>,
     quick: bool,
+    /// For a profiler: nobody else runs.
+    ours: bool,
     missed: Vec<String>,
     met: usize,
 }
@@ -35,15 +37,18 @@ const TENTH: &str = "tinyio at a tenth";
 const FLOORS: [&str; 3] = ["limit", TENTH, OURS];
 
 impl Table {
-    /// From the command line: filters (`W3`, or a word of a title) and `--quick`.
+    /// From the command line: filters (`W3`, or a part of a title), `--quick` and `--ours`.
     pub fn from_args() -> Table {
-        let mut table = Table { filters: Vec::new(), quick: false, missed: Vec::new(), met: 0 };
+        let mut table = Table { filters: Vec::new(), quick: false, ours: false, missed: Vec::new(), met: 0 };
         for arg in std::env::args().skip(1) {
             match arg.as_str() {
                 "--quick" => table.quick = true,
+                "--ours" => table.ours = true,
                 "--bench" => {} // From cargo.
                 arg if arg.starts_with('-') => {
-                    eprintln!("tinyio-benches: unknown option {arg}; there is --quick, and filters like W3 or gather");
+                    eprintln!(
+                        "tinyio-benches: unknown option {arg}; there are --quick, --ours, and filters like W3 or gather"
+                    );
                     std::process::exit(2);
                 }
                 arg => table.filters.push(arg.to_lowercase()),
@@ -63,6 +68,9 @@ impl Table {
         let lower = title.to_lowercase();
         if !self.filters.is_empty() && !self.filters.iter().any(|filter| lower.contains(filter)) {
             return;
+        }
+        if self.ours {
+            line.entries.retain(|entry| entry.name == OURS);
         }
         let runs = if self.quick { 1 } else { line.runs };
         let mut figures = vec![Vec::new(); line.entries.len()];

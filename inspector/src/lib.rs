@@ -3,21 +3,28 @@
 pub mod clock;
 pub mod discover;
 pub mod event;
-pub mod lint;
-pub mod model;
+pub mod export;
 mod fit;
+pub mod lint;
 mod live;
 mod map;
+pub mod model;
+pub mod moment;
 mod names;
 mod record;
 pub mod recorder;
+pub mod report;
 pub mod ring;
 pub mod frames;
+mod say;
 pub mod source;
 pub mod time;
+pub mod trace;
+pub mod tree;
 #[cfg(feature = "tui")]
 pub mod tui;
+pub mod why;
+mod words;
 
 #[cfg(test)]
 mod script;
-pub mod trace;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::event::{Event, Header};
+use crate::event::{CoroId, Event, Header};
 
 /// A stream of events that can be read without blocking.
 pub trait Source: Send {
@@ -16,6 +16,12 @@ pub trait Source: Send {
     /// When the stream cannot be read, or is not what it should be; the message names the file, the line or the position,
     /// and what was expected there.
     fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> io::Result<Progress>;
+
+    /// Asks for the await stack of a coroutine: it comes as [`Kind::Frames`](crate::event::Kind::Frames) when the program gets
+    /// round to it. A recording that is over has no one to ask.
+    fn ask_frames(&mut self, coro: CoroId) {
+        let _ = coro;
+    }
 }
 
 /// What there is after a [`Source::read`].

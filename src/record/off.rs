@@ -118,7 +118,7 @@ pub(crate) fn moment() -> Moment {
 pub(crate) struct Report;
 
 impl Report {
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<String> {
         None
     }
 }

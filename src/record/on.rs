@@ -2,17 +2,21 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::io::IsTerminal;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tinyio_inspector::event::{self, Kind, LoopOutcome, Outcome, Stack, TraceSite};
+use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Outcome, Stack, TraceSite};
 pub(crate) use tinyio_inspector::event::{LoopMode, ResKind, Target, Waker as By};
-pub(crate) use tinyio_inspector::frames::FutureType;
 use tinyio_inspector::frames::Frames;
+pub(crate) use tinyio_inspector::frames::FutureType;
+use tinyio_inspector::model::Model;
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
+use tinyio_inspector::report;
 use tinyio_inspector::ring::Options;
+use tinyio_inspector::source::Source;
 
 use super::switch::Switch;
 use crate::core::Core;
@@ -24,6 +28,8 @@ use crate::task::{self, Header, Mail};
 /// Coroutines whose frames are read when a loop crashes, and how long that may take.
 const FRAMES: usize = 10_000;
 const FRAMES_TIME: Duration = Duration::from_secs(2);
+/// Stacks that the report of a crash can draw on.
+const TOLD: usize = 1_000;
 /// Errors are made in good times too. Reading frames for them may take this part of the time.
 const MOMENT_SHARE: u32 = 20;
 const MOMENT_START: Duration = Duration::from_millis(500);
@@ -51,6 +57,8 @@ struct Recording {
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::view::View>>,
     trace: RefCell<Option<super::trace::Trace>>,
+    /// The frames read for the crash that is going on, for its report.
+    told: RefCell<Vec<Kind>>,
 }
 
 /// A loop's part in the recording.
@@ -59,6 +67,7 @@ pub(crate) struct Rec {
     /// Empty as long as the loop is not recorded: one branch.
     recording: OnceCell<Rc<Recording>>,
     id: Cell<u32>,
+    started: Cell<u64>,
     /// The recorder's slot of each of the loop's.
     slots: RefCell<Vec<u32>>,
 }
@@ -92,6 +101,7 @@ impl Recording {
             #[cfg(feature = "inspect")]
             view,
             trace: RefCell::new(trace),
+            told: RefCell::default(),
         });
         RECORDING.set(Some(recording.clone()));
         Some(recording)
@@ -141,11 +151,18 @@ impl Recording {
             }
         });
         stacks.sort_unstable_by_key(|(id, _)| *id);
+        let mut told = Vec::new();
         for (coro, stack) in stacks {
-            self.emit(Kind::Frames { coro, stack });
+            let kind = Kind::Frames { coro, stack };
+            if told.len() < TOLD {
+                told.push(kind.clone());
+            }
+            self.emit(kind);
         }
+        self.told.replace(told);
         if left_out > 0 {
-            let text = format!("the frames of {left_out} coroutines were left out: {read} were read, which took long enough");
+            let text =
+                format!("the frames of {left_out} coroutines were left out: {read} were read, which took long enough");
             self.emit(Kind::Diag { coro: 0, text });
         }
     }
@@ -183,7 +200,7 @@ impl Rec {
         LOOPS.set(LOOPS.get() + 1);
         self.id.set(LOOPS.get());
         recording.depth.set(recording.depth.get() + 1);
-        recording.tick();
+        self.started.set(recording.tick());
         let parent = task::current(|outer| outer.map_or(0, |outer| outer.spot.with(|coro| coro.map_or(0, Header::id))));
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
     }
@@ -352,8 +369,20 @@ impl Rec {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
         let failures: Vec<event::Failure> = failures.iter().map(told).collect();
-        recording.emit(Kind::Crash { id: self.id.get(), failures });
-        Report::default()
+        let crash = Kind::Crash { id: self.id.get(), failures };
+        recording.emit(crash.clone());
+        let Some(header) = recording.recorder.borrow().reader().ok().map(|reader| reader.header().clone()) else {
+            return Report::default();
+        };
+        let start = Kind::LoopStart { id: self.id.get(), parent: 0, mode: LoopMode::Run };
+        let end = Kind::LoopEnd { id: self.id.get(), outcome: LoopOutcome::Crashed };
+        let began = (self.started.get(), start);
+        let frames = recording.told.take().into_iter().map(|kind| (recording.at.get(), kind));
+        let ended = [crash, end].map(|kind| (recording.at.get(), kind));
+        let events = std::iter::once(began).chain(frames).chain(ended);
+        let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
+        let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
+        Report(Some(Box::new(Told { header, events, file })))
     }
 
     /// tinyio has something to say about itself or the program.
@@ -427,20 +456,37 @@ pub(crate) fn moment() -> Moment {
         {
             return Moment::default();
         }
-        let stack = core.spot.with(|coro| coro.and_then(|coro| recording.stack(coro, true, &core.addresses())));
+        let mut stack = core.spot.with(|coro| coro.and_then(|coro| recording.stack(coro, true, &core.addresses())));
         let backtrace = tinyio_inspector::frames::backtrace();
+        if let Some(stack) = &mut stack {
+            recording.frames.borrow_mut().settle(stack, &backtrace);
+        }
         recording.moments.set(spent + begin.elapsed());
         Moment { stack, backtrace }
     })
 }
 
-/// The report of a crash with what was recorded of it.
+/// What was recorded of a crash, to be told by its report.
 #[derive(Default)]
-pub(crate) struct Report(Option<String>);
+pub(crate) struct Report(Option<Box<Told>>);
+
+struct Told {
+    header: event::Header,
+    /// The loop, what everyone was at, the crash.
+    events: Vec<Event>,
+    file: Option<String>,
+}
 
 impl Report {
-    pub(crate) fn text(&self) -> Option<&str> {
-        self.0.as_deref()
+    /// The text; `None` if nothing was recorded.
+    pub(crate) fn text(&self) -> Option<String> {
+        let told = self.0.as_ref()?;
+        let mut model = Model::new(&told.header);
+        told.events.iter().for_each(|event| model.apply(event));
+        // The report of `main`'s error goes to stderr.
+        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let options = report::Options { color, file: told.file.clone(), ..report::Options::default() };
+        Some(report::text(&model, &options))
     }
 }
 

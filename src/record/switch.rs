@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn the_environment_is_understood() {
-        let read = |inspect: Option<&str>, trace: Option<&str>| Switch::from(inspect.map(Into::into), trace.map(Into::into));
+        let read =
+            |inspect: Option<&str>, trace: Option<&str>| Switch::from(inspect.map(Into::into), trace.map(Into::into));
         let file = || Some(PathBuf::from("t.jsonl"));
         assert_eq!(read(None, None), Ok(Switch::default()));
         assert_eq!(read(Some("0"), Some("")), Ok(Switch::default()));

@@ -1,6 +1,6 @@
 //! `TINYIO_TRACE`: the JSON trace, written beside the program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tinyio_inspector::recorder::Recorder;
 use tinyio_inspector::trace::TraceWriter;
@@ -18,6 +18,11 @@ impl Trace {
                 None
             }
         }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     /// Waits until all that was recorded so far is in the file.
@@ -40,7 +45,8 @@ fn numbered(path: PathBuf) -> PathBuf {
     match RECORDINGS.fetch_add(1, Ordering::Relaxed) {
         1 => path,
         n => {
-            let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
+            let extension =
+                path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
             path.with_extension(format!("{n}.{extension}"))
         }
     }

@@ -52,7 +52,12 @@ pub(crate) struct Header {
     waiters: Waiters,
     /// Handles alive.
     handles: Cell<u32>,
-    flags: Cell<u32>,
+    flags: Cell<u16>,
+    /// A [`Queued`] exists. Not a flag among others: these two change in every step, and a byte that is only overwritten need not
+    /// wait for what the step before has written.
+    queued: Cell<bool>,
+    /// A [`Running`] exists.
+    running: Cell<bool>,
     /// How it is woken; none until it is scheduled.
     word: Cell<Word>,
     /// Its number; 0 until it is scheduled.
@@ -66,39 +71,36 @@ const _: () = assert!(size_of::<Header>() == 56);
 /// Flags of a header. Two bits of body, the others independent.
 pub(crate) mod flag {
     /// Body: the two bits; 0 is FUTURE.
-    pub(super) const BODY: u32 = 0b11;
+    pub(super) const BODY: u16 = 0b11;
     /// The output is there, to be taken.
-    pub(super) const OUTPUT: u32 = 0b01;
+    pub(super) const OUTPUT: u16 = 0b01;
     /// There is neither: the output was taken, or there never was one.
-    pub(super) const GONE: u32 = 0b10;
+    pub(super) const GONE: u16 = 0b10;
     /// A [`super::Slotted`] exists.
-    pub(super) const SLOTTED: u32 = 1 << 2;
-    /// A [`super::Queued`] exists.
-    pub(super) const QUEUED: u32 = 1 << 3;
-    /// A [`super::Running`] exists.
-    pub(super) const RUNNING: u32 = 1 << 4;
+    pub(super) const SLOTTED: u16 = 1 << 2;
     /// It has been polled.
-    pub(crate) const STARTED: u32 = 1 << 5;
+    pub(crate) const STARTED: u16 = 1 << 3;
     /// The output was taken by the last handle.
-    pub(super) const TAKEN: u32 = 1 << 6;
+    pub(super) const TAKEN: u16 = 1 << 4;
     /// In its last step it came to wait on a timer, a thread, another loop: it will be woken.
-    pub(crate) const OUTSIDE: u32 = 1 << 7;
+    pub(crate) const OUTSIDE: u16 = 1 << 5;
     /// In its last step it came to wait on an event: whoever has it may set it.
-    pub(crate) const EVENT: u32 = 1 << 11;
+    pub(crate) const EVENT: u16 = 1 << 6;
     /// Its waker was cloned, at whatever time: others may wake it.
-    pub(crate) const CLONED: u32 = 1 << 10;
+    pub(crate) const CLONED: u16 = 1 << 7;
     /// It stands for a function on a thread.
-    pub(crate) const THREAD: u32 = 1 << 8;
+    pub(crate) const THREAD: u16 = 1 << 8;
     /// Its future is one of tinyio's own, awaited by no line of the program: it keeps the place where it was made.
-    pub(crate) const OURS: u32 = 1 << 12;
+    pub(crate) const OURS: u16 = 1 << 10;
     /// Told of the cancellation.
-    pub(crate) const TOLD: u32 = 1 << 9;
+    pub(crate) const TOLD: u16 = 1 << 9;
 }
 
 struct Vtable {
-    poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<Result<(), BoxError>>,
+    /// An error is put aside, so that what is returned in nearly every step fits a register.
+    poll: unsafe fn(NonNull<Header>, &mut Context<'_>, &mut Option<BoxError>) -> Poll<()>,
     /// Drops what the body bits say there is.
-    drop_body: unsafe fn(NonNull<Header>, body: u32),
+    drop_body: unsafe fn(NonNull<Header>, body: u16),
     layout: Layout,
     /// Of the body.
     offset: usize,
@@ -155,7 +157,7 @@ where
         unsafe { UnsafeCell::raw_get(&raw const (*block).body) }
     }
 
-    unsafe fn poll(header: NonNull<Header>, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    unsafe fn poll(header: NonNull<Header>, cx: &mut Context<'_>, failed: &mut Option<BoxError>) -> Poll<()> {
         let body = Self::body(header);
         // SAFETY: the caller has seen the state FUTURE and set RUNNING (3); the block never moves.
         let future = unsafe { Pin::new_unchecked(&mut *(*body).future) };
@@ -170,13 +172,13 @@ where
                 // SAFETY: the body is empty.
                 unsafe { (&raw mut (*body).output).write(ManuallyDrop::new(output)) };
                 this.set_body(flag::OUTPUT);
-                Poll::Ready(Ok(()))
             }
-            Err(error) => Poll::Ready(Err(error.into())),
+            Err(error) => *failed = Some(error.into()),
         }
+        Poll::Ready(())
     }
 
-    unsafe fn drop_body(header: NonNull<Header>, body: u32) {
+    unsafe fn drop_body(header: NonNull<Header>, body: u16) {
         let place = Self::body(header);
         match body {
             // SAFETY: the caller read the state and has set GONE since (2).
@@ -198,23 +200,23 @@ where
 }
 
 impl Header {
-    fn body(&self) -> u32 {
+    fn body(&self) -> u16 {
         self.flags.get() & flag::BODY
     }
 
-    fn set_body(&self, body: u32) {
+    fn set_body(&self, body: u16) {
         self.flags.set((self.flags.get() & !flag::BODY) | body);
     }
 
-    pub(crate) fn has(&self, flag: u32) -> bool {
+    pub(crate) fn has(&self, flag: u16) -> bool {
         self.flags.get() & flag != 0
     }
 
-    pub(crate) fn set(&self, flag: u32) {
+    pub(crate) fn set(&self, flag: u16) {
         self.flags.set(self.flags.get() | flag);
     }
 
-    pub(crate) fn unset(&self, flag: u32) {
+    pub(crate) fn unset(&self, flag: u16) {
         self.flags.set(self.flags.get() & !flag);
     }
 
@@ -282,8 +284,9 @@ impl Header {
         self.waiters.remove(at);
     }
 
-    pub(crate) fn take_waiters(&self) -> impl Iterator<Item = Word> + use<> {
-        self.waiters.take()
+    #[inline]
+    pub(crate) fn take_waiters(&self, each: impl FnMut(Word)) {
+        self.waiters.take(each);
     }
 
     pub(crate) fn waiters(&self) -> Vec<Word> {
@@ -303,10 +306,11 @@ impl Header {
         Slotted(NonNull::from(self))
     }
 
-    /// Nobody owns it: frees it, at once or, inside another such call, when that is done (a chain of coroutines that own each
-    /// other must not recurse).
+    /// One of its owners is gone. If nobody owns it, frees it, at once or, inside another such call, when that is done (a chain of
+    /// coroutines that own each other must not recurse).
+    #[inline]
     fn release(&self) {
-        if self.handles.get() == 0 && !self.has(flag::SLOTTED | flag::QUEUED | flag::RUNNING) {
+        if self.handles.get() == 0 && !self.has(flag::SLOTTED) && !self.queued.get() && !self.running.get() {
             local::free(NonNull::from(self));
         }
     }
@@ -344,6 +348,9 @@ impl Header {
     /// Drops future or output in place, whichever there is; catches the destructor's panic.
     pub(super) fn drop_body(&self) -> Result<(), Payload> {
         let body = self.body();
+        if body == flag::GONE {
+            return Ok(());
+        }
         self.set_body(flag::GONE);
         // SAFETY: the state was read, and says GONE by now (2). A future that is being polled is not dropped: see the callers.
         panic::catch_unwind(AssertUnwindSafe(|| unsafe { (self.vtable.drop_body)(NonNull::from(self), body) }))
@@ -357,7 +364,7 @@ impl Handle {
     /// Moves a future into a block of its own. The output's type is the caller's to remember.
     ///
     /// The future may borrow: see invariant 7 for who calls this with one that does.
-    pub(crate) fn new<F, T, E, P>(future: F, place: &'static Location<'static>, flags: u32) -> Handle
+    pub(crate) fn new<F, T, E, P>(future: F, place: &'static Location<'static>, flags: u16) -> Handle
     where
         F: Future<Output = Result<T, E>>,
         E: Into<BoxError>,
@@ -373,6 +380,8 @@ impl Handle {
             waiters: Waiters::new(),
             handles: Cell::new(1),
             flags: Cell::new(flags),
+            queued: Cell::new(false),
+            running: Cell::new(false),
             word: Cell::new(Word::NONE),
             id: Cell::new(0),
             place: Cell::new(place),
@@ -455,10 +464,9 @@ impl Slotted {
     /// To be put into the ready queue; `None` if it is there already.
     #[inline]
     pub(crate) fn queue(&self) -> Option<Queued> {
-        if self.has(flag::QUEUED) {
+        if self.queued.replace(true) {
             return None;
         }
-        self.set(flag::QUEUED);
         Some(Queued(self.0))
     }
 
@@ -491,7 +499,12 @@ impl Queued {
     /// Its turn has come; `None` if it is being run already.
     #[inline]
     pub(crate) fn run(self) -> Option<Running> {
-        Running::new(self.0)
+        let running = Running::new(self.0);
+        if running.is_some() {
+            // It is owned, so that `self` need not look whether it is the last owner.
+            ManuallyDrop::new(self).queued.set(false);
+        }
+        running
     }
 }
 
@@ -506,7 +519,7 @@ impl Deref for Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        self.unset(flag::QUEUED);
+        self.queued.set(false);
         self.release();
     }
 }
@@ -528,10 +541,9 @@ impl Running {
     fn new(header: NonNull<Header>) -> Option<Running> {
         // SAFETY: called with the block of a guard, which owns.
         let this = unsafe { header.as_ref() };
-        if this.has(flag::RUNNING) {
+        if this.running.replace(true) {
             return None;
         }
-        this.set(flag::RUNNING);
         Some(Running(header))
     }
 
@@ -540,23 +552,30 @@ impl Running {
         self.body() == 0
     }
 
-    /// Polls it once, and catches its panic. The future is gone unless it is pending.
+    /// Polls it once, as the coroutine that is running, and catches its panic. The future is gone unless it is pending.
     ///
     /// # Panics
     ///
     /// If there is no future.
-    #[inline]
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Step {
+    #[inline(always)]
+    pub(crate) fn poll(&mut self, spot: &Spot, cx: &mut Context<'_>) -> Step {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
-        self.flags.set((self.flags.get() & !(flag::OUTSIDE | flag::EVENT)) | flag::STARTED);
+        let flags = self.flags.get();
+        if flags & (flag::OUTSIDE | flag::EVENT | flag::STARTED) != flag::STARTED {
+            self.flags.set((flags & !(flag::OUTSIDE | flag::EVENT)) | flag::STARTED);
+        }
         let header = self.0;
+        let outer = spot.0.replace(Some(header));
+        let mut failed = None;
         // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that nobody else polls it (3).
-        let result = panic::catch_unwind(AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx) }));
-        match result {
-            Ok(Poll::Pending) => Step::Pending,
-            Ok(Poll::Ready(Ok(()))) => Step::Done,
-            Ok(Poll::Ready(Err(error))) => Step::Failed(error),
-            Err(payload) => {
+        let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut failed) });
+        let result = panic::catch_unwind(poll);
+        spot.0.set(outer);
+        match (result, failed) {
+            (Ok(Poll::Pending), _) => Step::Pending,
+            (Ok(Poll::Ready(())), None) => Step::Done,
+            (Ok(Poll::Ready(())), Some(error)) => Step::Failed(error),
+            (Err(payload), _) => {
                 // A destructor that panics as well has nothing to add.
                 let _ = self.drop_body();
                 Step::Panicked(payload)
@@ -585,7 +604,7 @@ impl Deref for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.unset(flag::RUNNING);
+        self.running.set(false);
         self.release();
     }
 }
@@ -639,23 +658,10 @@ impl Drop for Queue {
 pub(crate) struct Spot(Cell<Option<NonNull<Header>>>);
 
 impl Spot {
-    /// Runs `f` as this coroutine.
-    #[inline]
-    pub(crate) fn occupy<R>(&self, task: &mut Running, f: impl FnOnce(&mut Running) -> R) -> R {
-        struct Restore<'a>(&'a Spot, Option<NonNull<Header>>);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.0.set(self.1);
-            }
-        }
-        let _restore = Restore(self, self.0.replace(Some(task.0)));
-        f(task)
-    }
-
     /// Shows `f` the coroutine that is running, if one is.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&Header>) -> R) -> R {
-        // SAFETY: `occupy` is on the stack with a guard of it.
+        // SAFETY: `Running::poll` is on the stack with its guard, and takes it out before it returns: it catches every panic.
         f(self.0.get().map(|header| unsafe { header.as_ref() }))
     }
 }

@@ -71,6 +71,7 @@ pub(crate) fn find<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
 /// # Panics
 ///
 /// Goes on with the first panic of a destructor when all are freed, unless the thread is panicking already.
+#[inline(never)]
 pub(super) fn free(header: NonNull<Header>) {
     LOCAL.with(|local| {
         if local.freeing.get() {

@@ -100,16 +100,14 @@ impl Waiters {
 
     /// Takes all out, in order of registration.
     #[inline]
-    pub(super) fn take(&self) -> impl Iterator<Item = Word> + use<> {
-        let (one, many) = match (self.inline(), self.boxed()) {
-            (Some(word), _) => {
-                self.0.set(std::ptr::null_mut());
-                (Some(word), Vec::new())
-            }
-            (None, Some(shared)) => (None, std::mem::take(&mut *shared.list.borrow_mut()).words),
-            (None, None) => (None, Vec::new()),
-        };
-        one.into_iter().chain(many.into_iter().filter(|bits| bits & 1 == 1).map(Word::from_bits))
+    pub(super) fn take(&self, mut each: impl FnMut(Word)) {
+        if let Some(word) = self.inline() {
+            self.0.set(std::ptr::null_mut());
+            each(word);
+        } else if let Some(shared) = self.boxed() {
+            let words = std::mem::take(&mut *shared.list.borrow_mut()).words;
+            words.into_iter().filter(|bits| bits & 1 == 1).map(Word::from_bits).for_each(each);
+        }
     }
 
     /// A copy of all.
@@ -142,6 +140,12 @@ mod tests {
         Word::task(3, 7, slot)
     }
 
+    fn taken(waiters: &Waiters) -> Vec<Word> {
+        let mut words = Vec::new();
+        waiters.take(|word| words.push(word));
+        words
+    }
+
     #[test]
     fn a_removed_place_is_used_again() {
         let waiters = Waiters::new();
@@ -153,7 +157,7 @@ mod tests {
         assert_eq!(waiters.add(word(8)), 2);
         assert_eq!(waiters.add(word(7)), 5);
         assert_eq!(waiters.list(), [0, 8, 2, 9, 7].map(word));
-        assert_eq!(waiters.take().collect::<Vec<_>>(), [0, 8, 2, 9, 7].map(word));
+        assert_eq!(taken(&waiters), [0, 8, 2, 9, 7].map(word));
         assert!(waiters.list().is_empty());
     }
 
@@ -163,7 +167,7 @@ mod tests {
         waiters.add(word(1));
         waiters.replace(1, word(2).edge());
         assert!(waiters.boxed().is_none());
-        assert_eq!(waiters.take().collect::<Vec<_>>(), [word(2).edge()]);
+        assert_eq!(taken(&waiters), [word(2).edge()]);
         waiters.add(word(3));
         waiters.remove(1);
         assert!(waiters.list().is_empty());

@@ -142,6 +142,7 @@ impl Inbox {
 }
 
 /// Wakes whomever the word names, from wherever.
+#[inline]
 pub(crate) fn wake(word: Word) {
     let here = local::current(|core| match core {
         Some(core) if core.tag() == word.tag() => {
@@ -150,7 +151,14 @@ pub(crate) fn wake(word: Word) {
         }
         _ => false,
     });
-    if !here && let Some(inbox) = inbox(word.tag()) {
+    if !here {
+        wake_elsewhere(word);
+    }
+}
+
+#[cold]
+fn wake_elsewhere(word: Word) {
+    if let Some(inbox) = inbox(word.tag()) {
         inbox.post(|mail| mail.words.push(word));
     }
 }

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::panic::{self, Location};
 use std::path::Path;
-use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -64,9 +63,6 @@ pub fn panic_message<R>(f: impl FnOnce() -> R) -> String {
         Err(payload) => payload.downcast_ref::<&str>().expect("a message").to_string(),
     }
 }
-
-/// A future that recurses.
-pub type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
 
 /// The line of the caller's file that ends with the comment `// mark`.
 #[track_caller]

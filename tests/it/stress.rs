@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tinyio::{Coro, Event, Group, Loop, Result, coro, gather, sleep, spawn, yield_now};
+use tinyio::{Coro, Event, Group, Loop, coro, gather, sleep, spawn, yield_now};
 
 use crate::check::{OnDrop, turns};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tinyio::FailureKind::{Cancelled, Error, Improper};
 use tinyio::{CancelledError, Event, Group, Loop, Result, coro, gather, run_in_thread, spawn, thread};
 
-use crate::check::{Child, GROUPS, OnDrop, assert_failures, assert_trace, is_child, line, stderr_of, turns};
+use crate::check::{Child, GROUPS, OnDrop, assert_failures, assert_trace, is_child, stderr_of, turns};
 
 const LONG: Duration = Duration::from_secs(3600);
 

@@ -30,7 +30,7 @@ pub fn attach(args: &Args) -> io::Result<()> {
         ([only], _) => only,
         (several, _) => choose(several)?,
     };
-    super::show(Box::new(RingReader::open(&ring.path)?))
+    super::show(Box::new(RingReader::open(&ring.path)?), Some(&ring.path))
 }
 
 fn choose(rings: &[Ring]) -> io::Result<&Ring> {

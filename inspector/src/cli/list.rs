@@ -22,7 +22,10 @@ pub fn list(args: &Args) -> io::Result<()> {
         return writeln!(out);
     }
     if rings.is_empty() {
-        return writeln!(out, "nothing is recorded; TINYIO_INSPECT=record does, of a program built with the feature `record`");
+        return writeln!(
+            out,
+            "nothing is recorded; TINYIO_INSPECT=record does, of a program built with the feature `record`"
+        );
     }
     writeln!(out, "    PID  STATE   SINCE   EVENTS      PROGRAM")?;
     rings.iter().try_for_each(|ring| writeln!(out, "{}", line(ring)))

@@ -13,13 +13,13 @@ pub struct Args {
 
 /// Shows a recording.
 pub fn replay(args: &Args) -> io::Result<()> {
-    super::show(trace::open(&args.input.file)?)
+    super::show(trace::open(&args.input.file)?, Some(&args.input.file))
 }
 
 /// Shows the ring of the program that ended or died last.
 pub fn last() -> io::Result<()> {
     match discover::last()? {
-        Some(ring) => super::show(trace::open(&ring.path)?),
+        Some(ring) => super::show(trace::open(&ring.path)?, Some(&ring.path)),
         None => Err(io::Error::other(
             "no recording of a program that ended is there; TINYIO_INSPECT=record makes one, `list` shows those that live",
         )),

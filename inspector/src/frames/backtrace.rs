@@ -52,11 +52,32 @@ fn parse(text: &str) -> Vec<TraceSite> {
 fn function(name: &str) -> String {
     let hashed =
         name.rsplit_once("::h").filter(|(_, hash)| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
-    let mut name = hashed.map_or(name, |(name, _)| name);
-    while let Some((outer, "{{closure}}" | "{closure#0}")) = name.rsplit_once("::") {
+    let name = without_hashes(hashed.map_or(name, |(name, _)| name));
+    let mut name = name.as_str();
+    while let Some((outer, inner)) = name.rsplit_once("::")
+        && (inner == "{{closure}}" || inner.starts_with("{closure#"))
+    {
         name = outer;
     }
     name.to_owned()
+}
+
+/// `std[e28293b1aa0f68bd]::rt` is `std::rt`: the crate's hash in names of the v0 kind.
+fn without_hashes(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once('[') {
+        let hash = after.bytes().take_while(u8::is_ascii_hexdigit).count();
+        short.push_str(before);
+        match after[hash..].strip_prefix(']') {
+            Some(behind) if hash >= 8 => rest = behind,
+            _ => {
+                short.push('[');
+                rest = after;
+            }
+        }
+    }
+    short + rest
 }
 
 /// Frames nobody asked for.
@@ -84,11 +105,13 @@ mod tests {
                                at /rustc/abc/library/std/src/backtrace.rs:331:13
    1:     0x55ab - tinyio::Error::new
                                at /home/me/tinyio/src/error.rs:20:9
-   2:     0x55ac - crawl::fetch::{{closure}}::h0123456789abcdef
+   2:     0x55ac - crawl[e28293b1aa0f68bd]::fetch::{closure#1}
                                at /home/me/crawl/src/main.rs:12:5
                    crawl::run::{closure#0}
                                at /home/me/crawl/src/main.rs:20:30
-   3:     0x55ad - main
+   3:     0x55ad - <std[e28293b1aa0f68bd]::thread::Thread as core[c1f1a4ba060b9bfa]::ops::function::FnOnce<()>>::call_once
+                               at library/std/src/panic.rs:359:2
+   4:     0x55ad - main
    4:     0x55ae - <unknown>";
         let sites = parse(text);
         let short: Vec<_> =

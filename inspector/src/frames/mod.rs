@@ -19,6 +19,7 @@ mod memory;
 mod names;
 #[cfg(target_arch = "x86_64")]
 mod oracle;
+mod settle;
 mod source;
 mod types;
 mod units;

@@ -180,7 +180,7 @@ impl Counts {
         self.0[activity as usize] += 1;
     }
 
-    pub(super) fn sub(&mut self, activity: Activity) {
+    pub(crate) fn sub(&mut self, activity: Activity) {
         let count = &mut self.0[activity as usize];
         *count = count.saturating_sub(1);
     }

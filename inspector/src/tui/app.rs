@@ -18,12 +18,16 @@ use super::theme::Theme;
 use super::tree_view::{Folds, Node, TreeView};
 use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
 use crate::model::{Coro, Model};
+use crate::report::{self, Ending};
 use crate::time::Tape;
 
 pub use typing::{Purpose, Typing};
 
 /// Bytes of events kept in memory: some fifty million events.
 const TAPE: usize = 400 << 20;
+
+/// A step that takes so long is said to block the loop.
+const BLOCKED: u64 = 100_000_000;
 
 /// Everything the screens show.
 pub struct App {
@@ -83,6 +87,8 @@ pub struct App {
     pub rows: u16,
     /// Something changed since it was last drawn.
     pub dirty: bool,
+    /// The file it comes from, if it is one.
+    pub file: Option<String>,
     /// The program waits for the user to leave.
     pub finished: bool,
     crashes_seen: usize,
@@ -281,6 +287,7 @@ impl App {
             hits: Vec::new(),
             rows: 10,
             dirty: true,
+            file: None,
             finished: false,
             crashes_seen: 0,
         }
@@ -305,6 +312,45 @@ impl App {
     pub fn finished(&mut self) {
         self.finished = true;
         self.dirty = true;
+    }
+
+    /// The coroutine whose frames the program is to be asked for: the selected one, unless they are as new as its last step.
+    pub fn wants_frames(&self) -> Option<CoroId> {
+        if !self.is_live() || self.status != Status::Live {
+            return None;
+        }
+        let coro = self.selected_coro().filter(|coro| coro.is_live() && coro.activity.is_waiting())?;
+        let known = coro.stack.as_ref().is_some_and(|(at, _)| *at >= coro.since);
+        (!known).then_some(coro.id)
+    }
+
+    /// What is printed once the screens are left.
+    pub fn farewell(&self, color: bool, width: usize) -> String {
+        let latest = self.tape.latest();
+        let ending = match self.status {
+            Status::Live if latest.is_complete() => Ending::Ended,
+            Status::Live | Status::Broken(_) => Ending::Living,
+            Status::Ended => Ending::Ended,
+            Status::Died => Ending::Died,
+        };
+        let over = latest.loops().any(|one| one.ended.is_some() && one.parent == 0);
+        if latest.crash().is_none() && ending == Ending::Living && !over {
+            return String::new();
+        }
+        report::text(latest, &report::Options { color, width, file: self.file.clone(), ending })
+    }
+
+    /// The coroutine that keeps a loop from going on, and for how long it has.
+    pub fn blocked(&self) -> Option<(CoroId, u64)> {
+        if !self.is_live() || self.status != Status::Live {
+            return None;
+        }
+        let (model, now) = (self.model(), self.now());
+        let running = model.loops().filter(|one| one.ended.is_none()).filter_map(|one| one.running);
+        // A coroutine with a loop inside it is as busy as that loop.
+        let inner = running.filter(|(coro, _)| model.loops_in(*coro).next().is_none());
+        let longest = inner.map(|(coro, since)| (coro, now.saturating_sub(since))).max_by_key(|(_, long)| *long);
+        longest.filter(|(_, long)| *long >= BLOCKED)
     }
 
     /// Takes notice of how the stream is after some events: a crash of the program opens the post-mortem.
@@ -459,6 +505,10 @@ impl App {
                 Some(id) => self.toggle(PageKind::Why(id)),
                 None => self.notice = Some("select a coroutine first".to_owned()),
             },
+            Action::Lints => self.toggle(PageKind::Lints),
+            Action::Print if matches!(self.pages.last().map(|page| &page.what), Some(PageKind::Printed(_))) => {
+                self.start_typing(Purpose::Print, "");
+            }
             Action::Search => self.start_typing(Purpose::Search, ""),
             Action::NextMatch => self.find(true),
             Action::PreviousMatch => self.find(false),

@@ -172,11 +172,8 @@ fn frames(model: &Model, failure: &Failure) -> Vec<Located> {
     let last = failure.trace.len().saturating_sub(1);
     for (index, site) in failure.trace.iter().enumerate() {
         let own = index == last && (failure.coro == site.coro || site.coro == 0);
-        let stack: Option<&Stack> = if own {
-            failure.stack.as_ref()
-        } else {
-            model.coro(site.coro).and_then(|coro| coro.stack.as_ref()).map(|(_, stack)| &**stack)
-        };
+        let recorded = || model.coro(site.coro).and_then(|coro| coro.stack.as_ref()).map(|(_, stack)| &**stack);
+        let stack: Option<&Stack> = failure.stack.as_ref().filter(|_| own).or_else(recorded);
         match stack {
             Some(stack) if !stack.frames.is_empty() => push_stack(&mut frames, site.coro, stack),
             stack => {

@@ -19,6 +19,8 @@ const READ: Duration = Duration::from_millis(12);
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(80));
 /// How often times on the screen are brought up to date while nothing else happens.
 const TICK: Duration = Duration::from_millis(500);
+/// How often the program is asked for the frames of the selected coroutine.
+const ASK: Duration = Duration::from_millis(200);
 /// Events read between two looks at the clock.
 const BATCH: usize = 4096;
 
@@ -62,6 +64,10 @@ pub trait Host {
     fn suspend(&mut self) -> std::io::Result<()>;
     /// Opens the editor.
     fn edit(&mut self, file: &std::path::Path, line: u32) -> std::io::Result<()>;
+    /// Interrupts the program if the screens can stay while it ends; tells whether they can.
+    fn interrupt(&mut self) -> bool {
+        false
+    }
     /// Lines that the program wrote since it was last asked.
     fn output(&mut self) -> Vec<String> {
         Vec::new()
@@ -83,6 +89,7 @@ pub fn drive(
     let mut pulse = Pulse::new();
     let mut quiet = 0_u32;
     let mut linted = Instant::now();
+    let mut asked = Instant::now();
     loop {
         // Every key that is waiting, before anything is drawn.
         loop {
@@ -100,6 +107,12 @@ pub fn drive(
         let lines = host.output();
         if !lines.is_empty() {
             app.take_output(lines);
+        }
+        if asked.elapsed() >= ASK
+            && let Some(coro) = app.wants_frames()
+        {
+            source.ask_frames(coro);
+            asked = Instant::now();
         }
         quiet = if more { 0 } else { quiet.saturating_add(1) };
         app.clock = wall(app);
@@ -170,6 +183,7 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
     match effect {
         Effect::None => {}
         Effect::Quit => return Ok(Some(Exit::Quit)),
+        Effect::Interrupt if host.interrupt() => app.notice = Some("the program was interrupted".to_owned()),
         Effect::Interrupt => return Ok(Some(Exit::Interrupt)),
         Effect::Redraw => {
             host.redraw(app)?;

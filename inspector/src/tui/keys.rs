@@ -67,6 +67,7 @@ pub enum Action {
     NextScreen,
     PreviousScreen,
     Why,
+    Lints,
     Drawn,
     Search,
     NextMatch,
@@ -153,6 +154,7 @@ pub const TABLE: &[Binding] = &[
     bind(Everywhere, &["end", "G"], Action::Bottom, "bottom", "", "to the end"),
     bind(Everywhere, &["enter"], Action::Open, "open", "detail", "all about the selected one"),
     bind(Everywhere, &["w"], Action::Why, "why", "why", "why it is still waiting: the chain down to what it hangs on"),
+    bind(Everywhere, &["!"], Action::Lints, "lints", "", "the lints: what is probably wrong"),
     bind(Everywhere, &["/"], Action::Search, "search", "search", "search names"),
     bind(Everywhere, &["n"], Action::NextMatch, "next-match", "", "next one found"),
     bind(Everywhere, &["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),
@@ -207,6 +209,7 @@ pub const TABLE: &[Binding] = &[
     bind(Crash, &["e"], Action::Edit, "edit", "edit", "open the editor at the line ($TINYIO_EDITOR, $EDITOR)"),
     bind(Crash, &["v"], Action::Hidden, "hidden", "hidden", "show or pass over hidden frames"),
 
+    bind(Source, &["esc", "q"], Action::Back, "source-back", "back", "back to the post-mortem"),
     bind(Source, &["e"], Action::Edit, "source-edit", "edit", "open the editor at the line"),
 
     bind(Stacks, &["j", "down"], Action::FrameDown, "stacks-frame-down", "frame", "one frame down"),
@@ -217,8 +220,11 @@ pub const TABLE: &[Binding] = &[
     bind(Stacks, &["O"], Action::CollapseAll, "collapse-all", "fold all", "fold or unfold all callstacks"),
     bind(Stacks, &["v"], Action::Hidden, "stacks-hidden", "hidden", "show or pass over hidden frames"),
     bind(Stacks, &["c", "enter"], Action::GoThere, "go-there", "go there", "go to this frame"),
+    bind(Stacks, &["esc", "q"], Action::Back, "stacks-back", "back", "back to the post-mortem"),
 
+    bind(Page, &["esc", "q"], Action::Back, "page-back", "back", "back to the screen"),
     bind(Page, &["home", "g"], Action::Top, "page-top", "", "to the beginning of the page"),
+    bind(Page, &["p"], Action::Print, "page-print", "", "in the post-mortem: print another variable"),
 
     bind(Typing, &["enter"], Action::Accept, "accept", "accept", "accept"),
     bind(Typing, &["esc", "ctrl-c"], Action::Back, "cancel", "cancel", "back, without"),

@@ -1,10 +1,12 @@
 //! The terminal screens.
 //!
 //! [`run`] shows a stream of events until the user leaves; [`spawn`] does so on a thread of its own, over the program that is
-//! being looked at. State and drawing are apart: `app` holds the state and knows what keys do, `pane` draws it, `engine` is the
+//! being looked at, whose output it keeps out of the way meanwhile. State and drawing are apart: `app` holds the state and knows what keys do, `pane` draws it, `engine` is the
 //! loop between them, and `terminal` is the one file that touches the terminal.
 
+mod ansi;
 mod app;
+mod capture;
 mod code;
 mod crash;
 mod engine;
@@ -20,13 +22,14 @@ mod tree_view;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 
 use app::App;
 pub use engine::Exit;
-use engine::Host;
+use engine::{Host, Input};
 pub use keys::{Binding, Context, Keys, TABLE};
 pub use theme::{DARK, LIGHT, MONO, Theme};
 
@@ -39,12 +42,14 @@ pub struct Options {
     pub theme: Theme,
     /// The keys.
     pub keys: Keys,
+    /// The recording, if it is a file: the report that leaving prints says how to open it again.
+    pub file: Option<String>,
 }
 
 impl Options {
     /// As the environment says.
     pub fn from_env() -> Options {
-        Options { theme: Theme::from_env(|name| std::env::var(name).ok()), keys: Keys::default() }
+        Options { theme: Theme::from_env(|name| std::env::var(name).ok()), keys: Keys::default(), file: None }
     }
 }
 
@@ -61,12 +66,103 @@ impl Default for Options {
 /// Without a terminal, or when it fails.
 pub fn run(mut source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
     let mut app = App::new(source.header(), options.theme, options.keys);
+    app.file = options.file;
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
     let reader = terminal::Reader::start(send)?;
-    let mut host = Live { screen, reader };
-    engine::drive(&mut app, &mut *source, &inputs, &mut host)
+    let mut host = Live { screen, reader, capture: None };
+    let exit = engine::drive(&mut app, &mut *source, &inputs, &mut host)?;
+    drop(host);
+    print_farewell(&app);
+    Ok(exit)
+}
+
+/// Shows the stream of this very program in its own terminal, on a thread of its own.
+///
+/// The program's output goes to the log screen meanwhile, and is printed when the screens are left; what does not go to the terminal
+/// is left alone. The thread takes no lock that the program could hold.
+///
+/// # Errors
+///
+/// Without a terminal, or when it cannot be taken over; then nothing has changed.
+pub fn spawn(mut source: Box<dyn Source>, options: Options) -> io::Result<Handle> {
+    terminal::check()?;
+    let capture = capture::Capture::start()?;
+    let screen = terminal::Screen::take(Some(capture.path()))?;
+    let (send, inputs) = channel();
+    let reader = terminal::Reader::start(send.clone())?;
+    let restore = screen.restorer();
+    let thread = std::thread::Builder::new().name("tinyio-inspector".to_owned()).spawn(move || {
+        let mut app = App::new(source.header(), options.theme, options.keys);
+        app.in_process = true;
+        app.file = options.file;
+        let mut host = Live { screen, reader, capture: Some(capture) };
+        let drive = || engine::drive(&mut app, &mut *source, &inputs, &mut host);
+        // A mistake in here must not take the program's output with it.
+        let exit = std::panic::catch_unwind(std::panic::AssertUnwindSafe(drive));
+        restore();
+        let Live { screen, reader, capture } = host;
+        drop((reader, screen));
+        let printed = capture.map_or(Ok(()), capture::Capture::finish);
+        let exit = match exit {
+            Ok(exit) => exit?,
+            Err(_) => return Err(io::Error::other("the live view panicked; the program runs on")),
+        };
+        print_farewell(&app);
+        if exit == Exit::Interrupt {
+            terminal::interrupt();
+        }
+        printed.map(|()| exit)
+    })?;
+    Ok(Handle { send, thread: Some(thread) })
+}
+
+/// The live view of this program, as [`spawn`] began it. Dropping it leaves the screens at once.
+#[derive(Debug)]
+pub struct Handle {
+    send: Sender<Input>,
+    thread: Option<JoinHandle<io::Result<Exit>>>,
+}
+
+impl Handle {
+    /// The program's outermost loop has ended: the screens stay until the user leaves, and say how it ended.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal failed meanwhile.
+    pub fn finish(mut self) -> io::Result<Exit> {
+        let _ = self.send.send(Input::Finished);
+        self.join()
+    }
+
+    /// Whether the user has left already.
+    pub fn is_left(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn join(&mut self) -> io::Result<Exit> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(exit)) => exit,
+            Some(Err(_)) => Err(io::Error::other("the live view panicked")),
+            None => Ok(Exit::Stopped),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _ = self.send.send(Input::Stop);
+        let _ = self.join();
+    }
+}
+
+/// How it ended, on the normal screen, so that the scrollback keeps it.
+fn print_farewell(app: &App) {
+    let mut out = io::stderr().lock();
+    let color = app.theme.colours && out.is_terminal();
+    let width = crossterm::terminal::size().map_or(100, |(columns, _)| usize::from(columns).clamp(40, 200));
+    let _ = out.write_all(app.farewell(color, width).as_bytes());
 }
 
 /// The terminal comes back before a panic's message is printed.
@@ -82,6 +178,7 @@ fn restore_on_panic(restore: impl Fn() + Send + Sync + 'static) {
 struct Live {
     screen: terminal::Screen,
     reader: terminal::Reader,
+    capture: Option<capture::Capture>,
 }
 
 impl Live {
@@ -102,7 +199,7 @@ impl Host for Live {
     }
 
     fn redraw(&mut self, app: &mut App) -> io::Result<()> {
-        self.screen.terminal.clear()?;
+        self.screen.clear()?;
         self.draw(app)
     }
 
@@ -115,5 +212,18 @@ impl Host for Live {
 
     fn edit(&mut self, file: &Path, line: u32) -> io::Result<()> {
         self.lend(|| terminal::edit(file, line))
+    }
+
+    fn output(&mut self) -> Vec<String> {
+        self.capture.as_mut().map_or_else(Vec::new, capture::Capture::lines)
+    }
+
+    fn interrupt(&mut self) -> bool {
+        // Who catches the signal cleans up, and that is worth watching. Anyone else dies of it: the terminal comes back first.
+        let stays = self.capture.is_some() && terminal::catches_interrupt();
+        if stays {
+            terminal::interrupt();
+        }
+        stays
     }
 }

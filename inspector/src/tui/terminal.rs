@@ -63,7 +63,14 @@ impl Screen {
         enable_raw_mode()?;
         self.entered.store(true, Ordering::SeqCst);
         execute!(self.terminal.backend_mut(), EnterAlternateScreen, EnableMouseCapture, cursor::Hide)?;
-        self.terminal.clear()
+        self.clear()
+    }
+
+    /// Empties the screen, so that the next frame draws all of it. (`Terminal::clear` would ask the terminal where its cursor is,
+    /// by way of stdout, which need not be a terminal.)
+    pub fn clear(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Gives it back for a while.
@@ -307,6 +314,13 @@ pub fn suspend() {
 /// Sends this process what the terminal sends for Ctrl-C.
 pub fn interrupt() {
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::INT);
+}
+
+/// Whether this process has a handler of its own for Ctrl-C.
+pub fn catches_interrupt() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 0b10 != 0)
 }
 
 /// Runs the editor and waits for it.

@@ -51,7 +51,8 @@ fn text(app: &mut App, wide: u16, high: u16) -> String {
 #[test]
 fn peek() {
     let Ok(what) = std::env::var("PEEK") else { return };
-    let size: Vec<u16> = std::env::var("SIZE").unwrap_or("120x40".into()).split('x').map(|n| n.parse().unwrap()).collect();
+    let size: Vec<u16> =
+        std::env::var("SIZE").unwrap_or("120x40".into()).split('x').map(|n| n.parse().unwrap()).collect();
     let mut app = if what == "verify" { ended(&verify()) } else { live(&crawl()) };
     text(&mut app, size[0], size[1]);
     press(&mut app, &std::env::var("KEYS").unwrap_or_default());

@@ -54,6 +54,8 @@ pub struct Theme {
     pub number: Style,
     /// Types in source text.
     pub types: Style,
+    /// Colours of the program's own output are shown.
+    pub colours: bool,
     /// The signs.
     pub glyphs: Glyphs,
 }
@@ -85,6 +87,7 @@ pub const DARK: Theme = Theme {
     comment: PLAIN.fg(Color::DarkGray),
     number: PLAIN.fg(Color::Yellow),
     types: PLAIN.fg(Color::Cyan),
+    colours: true,
     glyphs: UNICODE,
 };
 
@@ -123,6 +126,7 @@ pub const MONO: Theme = Theme {
     comment: PLAIN.add_modifier(Modifier::DIM),
     number: PLAIN,
     types: PLAIN,
+    colours: false,
     ..DARK
 };
 
@@ -167,6 +171,8 @@ pub struct Glyphs {
     pub paused: &'static str,
     /// Timeline: running, ready, waiting on a coroutine, a thread, a lock, a timer, an event, unknown.
     pub lanes: [&'static str; 8],
+    /// Timeline: ran, but for less than half the column.
+    pub brief: &'static str,
     /// Boxes: corners (top left, top right, bottom left, bottom right), of the selected one after them.
     pub corners: [&'static str; 8],
     /// Lines of the selected box: horizontal, vertical.
@@ -196,6 +202,7 @@ pub const UNICODE: Glyphs = Glyphs {
     cycle: "↻",
     paused: "‖",
     lanes: ["█", "▒", "░", "▓", "╳", "┄", "·", "?"],
+    brief: "▂",
     corners: ["┌", "┐", "└", "┘", "┏", "┓", "┗", "┛"],
     heavy: ["━", "┃"],
     arrows: ["▶", "▼"],
@@ -222,6 +229,7 @@ pub const ASCII: Glyphs = Glyphs {
     cycle: "@",
     paused: "=",
     lanes: ["#", "r", "w", "T", "L", "z", "e", "?"],
+    brief: "'",
     corners: ["+", "+", "+", "+", "#", "#", "#", "#"],
     heavy: ["=", "#"],
     arrows: [">", "v"],

@@ -201,7 +201,8 @@ pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Li
         0 => frame.note.clone(),
         some => plural(some as u64, "local"),
     };
-    let tail = 10;
+    // In a narrow pane the name of the function counts for more.
+    let tail = if wide < 44 { 0 } else { 10 };
     let place_width = width(&place).max(14).min(wide / 2);
     let name_width = wide.saturating_sub(2 + place_width + 1 + tail);
     Line::from(vec![
@@ -222,7 +223,12 @@ fn source_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) 
     let Some(located) = crash.current() else { return };
     let (lines, warning) = super::source::of(app, &located.frame);
     let theme = app.theme;
-    let name = fit(&located.frame.file, usize::from(area.width).saturating_sub(2));
+    let place = if located.frame.line == 0 {
+        located.frame.file.clone()
+    } else {
+        format!("{}:{}", located.frame.file, located.frame.line)
+    };
+    let name = fit(&place, usize::from(area.width).saturating_sub(2));
     buf.set_stringn(area.x + 1, area.y, &name, usize::from(area.width), theme.place);
     let mut rows = usize::from(area.height - 1);
     if let Some(warning) = warning {

@@ -127,7 +127,10 @@ fn nothing(buf: &mut Buffer, app: &App, area: Rect) {
             buf,
             app,
             area,
-            &["nothing lives any more", "7 shows what crashed, [ goes back to just before it"],
+            &[
+                "nothing lives any more",
+                "7 shows what crashed; [ goes back to the moment before anything was cancelled",
+            ],
         );
     } else {
         super::empty(buf, app, area, &["nothing lives any more", ", goes back in time, event by event; q leaves"]);

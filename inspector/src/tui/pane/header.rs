@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::App;
 use crate::model::Activity;
 use crate::tui::app::{Hit, Screen, Status};
-use crate::tui::text::{clock, count, plural, rate, width};
+use crate::tui::text::{clock, count, plural, rate, span, width};
 
 /// The program on the left, its state on the right.
 pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
@@ -100,11 +100,14 @@ pub fn render_tabs(buf: &mut Buffer, app: &mut App, area: Rect) {
         app.hits.push((Rect { x, y: area.y, width: wide, height: 1 }, Hit::Tab(screen)));
         x += wide + 2;
     }
-    if !app.lints.is_empty() {
-        let text = format!("{} {} ", theme.glyphs.warning, plural(app.lints.len() as u64, "lint"));
-        let wide = width(&text) as u16;
-        if x + wide <= area.right() {
-            super::right(buf, area.x, area.y, area.width, &text, theme.warning);
+    let text = match app.blocked() {
+        Some((coro, long)) => {
+            format!("{} {} blocks the loop for {} ", theme.glyphs.warning, app.model().label(coro), span(long))
         }
-    }
+        None if app.finished => "it has ended: q leaves ".to_owned(),
+        None if app.lints.is_empty() => return,
+        None => format!("{} {}, ! shows ", theme.glyphs.warning, plural(app.lints.len() as u64, "lint")),
+    };
+    let room = area.right().saturating_sub(x);
+    super::right(buf, x, area.y, room, &text, theme.warning);
 }

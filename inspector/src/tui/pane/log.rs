@@ -1,36 +1,60 @@
 //! What the program said: its output, its log events, and tinyio's own remarks.
 
+use std::collections::VecDeque;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::App;
-use crate::model::LogLine;
+use crate::model::{LOG, Level, LogLine};
 use crate::tui::keys::Action;
-use crate::tui::text::{clock, fit, pad, printable};
+use crate::tui::text::{clock, fit, pad};
+
+/// What orders lines: time, then position in the stream.
+type Key = (u64, u64);
+
+fn key(line: &LogLine) -> Key {
+    (line.at, line.seq)
+}
 
 /// The log's state.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     /// Only lines with this in them.
     pub filter: String,
-    /// The stream position of the last line shown; none: follow.
-    pub until: Option<u64>,
+    /// The last line shown; none: follow.
+    pub until: Option<Key>,
     /// The line last found.
-    pub found: Option<u64>,
+    pub found: Option<Key>,
+    /// What the program wrote, where its terminal is ours.
+    output: VecDeque<LogLine>,
+    written: u64,
 }
 
+/// Positions of lines that are no events begin here.
+const OUTPUT: u64 = 1 << 62;
+
 impl State {
-    /// Takes in a line that the program wrote.
-    pub fn push_output(&mut self, _at: u64, _text: String) {}
+    /// Takes in a line that the program wrote. Its position is that of the latest event.
+    pub fn push_output(&mut self, at: u64, text: String) {
+        // After all events of the same moment, in the order written.
+        self.written += 1;
+        let seq = OUTPUT + self.written;
+        if self.output.len() == LOG {
+            self.output.pop_front();
+        }
+        let line = LogLine { seq, at, coro: 0, level: Level::Stdout, target: String::new(), text, fields: Vec::new() };
+        self.output.push_back(line);
+    }
 }
 
 /// Scrolls. Any way but down to the end stops following.
 pub fn update(app: &mut App, action: Action) {
     let rows = usize::from(app.rows.max(1));
-    let lines: Vec<u64> = matching(app).map(|line| line.seq).collect();
+    let lines: Vec<Key> = matching(app).into_iter().map(key).collect();
     let last = lines.len().saturating_sub(1);
-    let here = app.log.until.and_then(|seq| lines.iter().position(|one| *one >= seq)).unwrap_or(last);
+    let here = app.log.until.and_then(|until| lines.iter().position(|one| *one >= until)).unwrap_or(last);
     let there = match action {
         Action::Up => here.saturating_sub(1),
         Action::Down => here + 1,
@@ -49,18 +73,18 @@ pub fn update(app: &mut App, action: Action) {
 /// Goes to the next line with what was searched for.
 pub fn find(app: &mut App, forward: bool) {
     let needle = app.search.to_lowercase();
-    let found: Vec<u64> =
-        matching(app).filter(|line| text(line).to_lowercase().contains(&needle)).map(|line| line.seq).collect();
-    let here = app.log.found.unwrap_or(if forward { 0 } else { u64::MAX });
+    let has = |line: &&LogLine| text(line).to_lowercase().contains(&needle);
+    let found: Vec<Key> = matching(app).into_iter().filter(has).map(key).collect();
+    let here = app.log.found.unwrap_or(if forward { (0, 0) } else { (u64::MAX, 0) });
     let next = if forward {
-        found.iter().position(|seq| *seq > here).unwrap_or(0)
+        found.iter().position(|key| *key > here).unwrap_or(0)
     } else {
-        found.iter().rposition(|seq| *seq < here).unwrap_or(found.len().saturating_sub(1))
+        found.iter().rposition(|key| *key < here).unwrap_or(found.len().saturating_sub(1))
     };
     match found.get(next) {
-        Some(seq) => {
-            app.log.found = Some(*seq);
-            app.log.until = Some(*seq);
+        Some(key) => {
+            app.log.found = Some(*key);
+            app.log.until = Some(*key);
             app.found = Some((next + 1, found.len()));
         }
         None => {
@@ -70,10 +94,18 @@ pub fn find(app: &mut App, forward: bool) {
     }
 }
 
-fn matching(app: &App) -> impl DoubleEndedIterator<Item = &LogLine> + '_ {
+/// The lines that the filter lets through, in order: events of the stream and captured output, merged.
+fn matching(app: &App) -> Vec<&LogLine> {
     let needle = app.log.filter.to_lowercase();
-    let fits = move |line: &&LogLine| needle.is_empty() || text(line).to_lowercase().contains(&needle);
-    app.model().log().iter().map(|line| &**line).filter(fits)
+    let now = app.now();
+    let mut lines: Vec<&LogLine> = app.model().log().iter().map(|line| &**line).collect();
+    lines.extend(app.log.output.iter().filter(|line| app.is_live() || line.at <= now));
+    // Two sorted runs: a stable sort merges them in one pass.
+    lines.sort_by_key(|line| key(line));
+    if !needle.is_empty() {
+        lines.retain(|line| text(line).to_lowercase().contains(&needle));
+    }
+    lines
 }
 
 fn text(line: &LogLine) -> String {
@@ -87,10 +119,10 @@ fn text(line: &LogLine) -> String {
 /// The lines, the latest at the bottom.
 pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
     let theme = app.theme;
-    let until = app.log.until.unwrap_or(u64::MAX);
     let rows = usize::from(area.height);
-    let mut shown: Vec<&LogLine> = matching(app).rev().filter(|line| line.seq <= until).take(rows).collect();
-    shown.reverse();
+    let all = matching(app);
+    let end = app.log.until.map_or(all.len(), |until| all.partition_point(|line| key(line) <= until));
+    let shown = &all[end.saturating_sub(rows)..end];
     if shown.is_empty() {
         let sentence = if app.log.filter.is_empty() {
             "nothing was said yet: output of the program and tracing events come here"
@@ -115,8 +147,8 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         if !line.target.is_empty() {
             spans.push(Span::styled(format!("{}: ", fit(&line.target, 24)), theme.dim));
         }
-        let found = app.log.found == Some(line.seq);
-        spans.push(Span::styled(printable(&text(line)), if found { theme.found } else { theme.text }));
+        let style = if app.log.found == Some(key(line)) { theme.found } else { theme.text };
+        spans.extend(crate::tui::ansi::spans(&text(line), style, theme.colours));
         buf.set_line(area.x, area.y + row as u16, &Line::from(spans), area.width);
     }
     if app.log.until.is_some() {

@@ -1,0 +1,332 @@
+//! The text of a crash.
+
+use super::group::{Group, Section};
+use super::paint::{Ink, Page};
+use super::stack::{Shown, Step, excerpt, stack_of, step, steps};
+use crate::event::{Failure, Frame, Local, Outcome};
+use crate::model::{Crash, Model, short_name};
+use crate::words::{self, counted, fine_span, fit, one_line, short_path, width};
+
+/// At most this many groups are listed in each section.
+const GROUPS: usize = 12;
+/// At most this many variables of a frame are listed: of one that failed, of another.
+const LOCALS: (usize, usize) = (24, 6);
+/// At most this many native frames are listed.
+const BACKTRACE: usize = 12;
+/// At most this many sources of an error are listed, and lines of a message.
+const SOURCES: usize = 16;
+
+pub(super) fn write(page: &mut Page, model: &Model, crash: &Crash) {
+    headline(page, model, crash);
+    let Some(origin) = crash.failures.first() else { return };
+    more_of_the_error(page, origin, 2);
+    page.blank();
+    trace(page, model, origin);
+    backtrace(page, model, origin);
+    let groups = Group::of(model, crash);
+    for section in Section::ALL {
+        let of_it: Vec<_> = groups.iter().filter(|group| group.section == section).collect();
+        if !of_it.is_empty() {
+            page.blank();
+            write_section(page, model, section, &of_it);
+        }
+    }
+}
+
+fn headline(page: &mut Page, model: &Model, crash: &Crash) {
+    let program = match model.header().program.as_str() {
+        "" => "the program",
+        program => program,
+    };
+    let after = model.get_loop(crash.in_loop).map(|one| crash.at.saturating_sub(one.since));
+    let after = after.map_or(String::new(), |span| format!(" after {}", fine_span(span)));
+    page.begin(0).put("✖", Ink::Bad).put(&format!(" {} crashed{after}: ", one_line(program)), Ink::Plain);
+    let Some(origin) = crash.failures.first() else {
+        return page.plain("nothing is known of the error").end();
+    };
+    page.put(&first_line(origin), Ink::Bad);
+    let kind = one_line(&origin.error_type);
+    if !kind.is_empty() && width(&kind) + 4 < page.left() {
+        page.dim(&format!("  {kind}"));
+    }
+    page.end();
+}
+
+/// The first line of what went wrong.
+pub(super) fn first_line(failure: &Failure) -> String {
+    let line = one_line(failure.message.lines().next().unwrap_or(""));
+    match failure.kind {
+        Outcome::Panic if !line.starts_with("panicked") => format!("panicked: {line}"),
+        _ if line.is_empty() => "an error without a message".to_owned(),
+        _ => line,
+    }
+}
+
+/// The other lines of the message, and what caused it.
+fn more_of_the_error(page: &mut Page, failure: &Failure, indent: usize) {
+    let rest: Vec<_> = words::lines(&failure.message).skip(1).collect();
+    for line in rest.iter().take(SOURCES) {
+        page.begin(indent + 2).plain(line).end();
+    }
+    for source in failure.sources.iter().take(SOURCES) {
+        let mut lines = words::lines(source);
+        page.begin(indent).dim("caused by: ").plain(&lines.next().unwrap_or_default()).end();
+        lines.take(SOURCES).for_each(|line| page.begin(indent + 13).plain(&line).end());
+    }
+    let left_out = rest.len().saturating_sub(SOURCES) + failure.sources.len().saturating_sub(SOURCES);
+    if left_out > 0 {
+        page.begin(indent).dim(&format!("… {left_out} more")).end();
+    }
+}
+
+/// The trace of the origin: a line for each frame, the variables beside it or beneath it, and the source of the last.
+fn trace(page: &mut Page, model: &Model, origin: &Failure) {
+    let steps = steps(model, origin);
+    let columns = Columns::of(model, &steps);
+    for (index, step) in steps.iter().enumerate() {
+        let is_last = index + 1 == steps.len();
+        write_step(page, model, step, &columns, 2, if is_last { LOCALS.0 } else { LOCALS.1 }, is_last);
+    }
+    if let Some(shown) = steps.last().and_then(|step| step.frames.get(step.at)) {
+        source(page, model, shown);
+    }
+}
+
+/// Where the columns of a list of frames begin.
+struct Columns {
+    place: usize,
+    locals: usize,
+}
+
+impl Columns {
+    fn of(model: &Model, steps: &[Step<'_>]) -> Columns {
+        let rows = || steps.iter().flat_map(|step| (0..step.frames.len()).map(move |index| (step, index)));
+        let names = rows().map(|(step, index)| width(&name(step, index))).max().unwrap_or(0).min(36);
+        let places = rows().map(|(step, index)| width(&place(model, &step.frames[index]))).max().unwrap_or(0).min(48);
+        Columns { place: 2 + names + 2, locals: 2 + names + 2 + places + 2 }
+    }
+}
+
+/// What stands in the first column: the coroutine at its first frame, the function beneath it at the others.
+fn name(step: &Step<'_>, index: usize) -> String {
+    let shown = &step.frames[index];
+    let function = one_line(short_name(shown.function));
+    match (index, shown.branch) {
+        (0, _) => one_line(&step.label),
+        (_, Some(branch)) => format!("  {}: {function}", one_line(branch)),
+        _ => format!("  {function}"),
+    }
+}
+
+fn place(model: &Model, shown: &Shown<'_>) -> String {
+    place_of(model, shown.file, shown.line, shown.column)
+}
+
+fn place_of(model: &Model, file: &str, line: u32, column: u32) -> String {
+    let file = one_line(short_path(file, &model.header().directory));
+    match (line, column) {
+        (0, _) => file,
+        (line, 0) => format!("{file}:{line}"),
+        (line, column) => format!("{file}:{line}:{column}"),
+    }
+}
+
+fn write_step(
+    page: &mut Page,
+    model: &Model,
+    step: &Step<'_>,
+    columns: &Columns,
+    indent: usize,
+    limit: usize,
+    in_full: bool,
+) {
+    if step.frames.is_empty() {
+        page.begin(indent).name(&one_line(&step.label)).end();
+    }
+    for (index, shown) in step.frames.iter().enumerate() {
+        page.begin(indent).name(&name(step, index));
+        let place = place(model, shown);
+        if !place.is_empty() {
+            page.to(columns.place + indent - 2).plain(&place);
+        }
+        let note = shown.frame.map_or("", |frame| &frame.note);
+        if !note.is_empty() {
+            page.dim(&format!("  ({})", one_line(note)));
+        }
+        let Some(frame) = shown.frame.filter(|frame| !frame.locals.is_empty()) else {
+            page.end();
+            continue;
+        };
+        let one_row = inline(&frame.locals, step.mid_step);
+        let start = columns.locals + indent - 2;
+        if !(in_full && index == step.at) && page.left_from(start) >= width(&one_row) {
+            page.to(start).dim(&one_row).end();
+        } else {
+            page.end();
+            block(page, frame, step.mid_step, indent + 4, limit);
+        }
+    }
+    if step.more > 0 {
+        page.begin(indent + 2).dim(&format!("… {}", counted(step.more as u64, "more frame"))).end();
+    }
+}
+
+/// All variables in one row.
+fn inline(locals: &[Local], mid_step: bool) -> String {
+    let one = |local: &Local| format!("{} = {}", one_line(&local.name), value(local, mid_step));
+    let row = locals.iter().map(one).collect::<Vec<_>>().join(", ");
+    if mid_step { format!("{row} (as of its last await)") } else { row }
+}
+
+fn value(local: &Local, mid_step: bool) -> String {
+    let mark = mark(local, mid_step);
+    let text = one_line(&local.value.text);
+    if mark.is_empty() { text } else { format!("{text} ({mark})") }
+}
+
+/// What is to be known of a variable, apart from what is said of the whole frame.
+fn mark(local: &Local, mid_step: bool) -> String {
+    let parts = local.mark.split(", ").filter(|part| !(mid_step && *part == "mid-step"));
+    one_line(&parts.collect::<Vec<_>>().join(", "))
+}
+
+/// The variables beneath their frame, one a line.
+fn block(page: &mut Page, frame: &Frame, mid_step: bool, indent: usize, limit: usize) {
+    if mid_step {
+        page.begin(indent).dim("as of its last await:").end();
+    }
+    let locals = &frame.locals[..frame.locals.len().min(limit)];
+    let names = locals.iter().map(|local| width(&one_line(&local.name))).max().unwrap_or(0).min(24);
+    for local in locals {
+        page.begin(indent).put(&one_line(&local.name), Ink::Variable);
+        let fill = (indent + names).saturating_sub(page.column());
+        page.space(fill).plain(" = ");
+        let mark = mark(local, mid_step);
+        let room = page.left().saturating_sub(if mark.is_empty() { 0 } else { width(&mark) + 3 }).max(24);
+        page.plain(&fit(&one_line(&local.value.text), room));
+        if !mark.is_empty() {
+            page.dim(&format!(" ({mark})"));
+        }
+        page.end();
+    }
+    if frame.locals.len() > limit {
+        page.begin(indent).dim(&format!("… {}", counted((frame.locals.len() - limit) as u64, "more variable"))).end();
+    }
+}
+
+fn source(page: &mut Page, model: &Model, shown: &Shown<'_>) {
+    let lines = excerpt(shown, model.header(), 2, 1);
+    if lines.is_empty() {
+        return;
+    }
+    page.blank();
+    let digits = lines.last().map_or(0, |(line, _)| width(&line.to_string()));
+    for (line, text) in lines {
+        let (arrow, ink) = if line == shown.line { ("> ", Ink::Strong) } else { ("  ", Ink::Dim) };
+        page.begin(4).put(arrow, Ink::Bad).dim(&format!("{line:>digits$} | "));
+        let room = page.left().max(24);
+        page.put(&fit(&one_line(&text), room), ink).end();
+    }
+}
+
+fn backtrace(page: &mut Page, model: &Model, failure: &Failure) {
+    if failure.backtrace.is_empty() {
+        return;
+    }
+    page.blank();
+    page.begin(2).dim("native stack, innermost first").end();
+    let sites = &failure.backtrace[..failure.backtrace.len().min(BACKTRACE)];
+    let names = sites.iter().map(|site| width(&one_line(&site.name))).max().unwrap_or(0).min(48);
+    for site in sites {
+        page.begin(6).plain(&one_line(&site.name));
+        if site.line > 0 {
+            let file = one_line(short_path(&site.file, &model.header().directory));
+            page.to(6 + names + 2).plain(&format!("{file}:{}", site.line));
+        }
+        page.end();
+    }
+    if failure.backtrace.len() > BACKTRACE {
+        page.begin(6).dim(&format!("… {} more", failure.backtrace.len() - BACKTRACE)).end();
+    }
+}
+
+fn write_section(page: &mut Page, model: &Model, section: Section, groups: &[&Group<'_>]) {
+    let number: usize = groups.iter().map(|group| group.members.len()).sum();
+    let more = if number == 1 { "more was" } else { "more were" };
+    let number_text = words::count(number as u64);
+    let (title, ink) = match section {
+        Section::Failed => (format!("{number_text} more failed"), Ink::Bad),
+        Section::Improper => (format!("{number_text} did not stop properly"), Ink::Bad),
+        Section::Cancelled => (format!("{number_text} {more} cancelled"), Ink::Strong),
+        Section::NeverStarted => (format!("{number_text} never started"), Ink::Strong),
+    };
+    page.begin(2).put(&title, ink).end();
+    let labels: Vec<_> = groups.iter().map(|group| label(model, group)).collect();
+    let names = labels.iter().take(GROUPS).map(|label| width(label)).max().unwrap_or(0).min(36);
+    // A word on each with its variables while they are few; then only who and where.
+    let in_full = groups.len() <= GROUPS / 2;
+    for (group, label) in groups.iter().zip(&labels).take(GROUPS) {
+        write_group(page, model, group, label, names, in_full);
+    }
+    if groups.len() > GROUPS {
+        let left: usize = groups[GROUPS..].iter().map(|group| group.members.len()).sum();
+        let rest = groups.len() - GROUPS;
+        page.begin(6)
+            .dim(&format!("… and {} at {}", words::count(left as u64), counted(rest as u64, "other place")))
+            .end();
+    }
+}
+
+fn label(model: &Model, group: &Group<'_>) -> String {
+    let name = one_line(&group.label(model));
+    match group.members.len() {
+        1 => name,
+        many => format!("{} × {name}", words::count(many as u64)),
+    }
+}
+
+fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, names: usize, in_full: bool) {
+    let first = group.first();
+    page.begin(6).name(label).to(6 + names + 3);
+    let said = match group.section {
+        Section::Failed => first_line(first),
+        Section::Improper => one_line(first.message.lines().next().unwrap_or("")),
+        Section::Cancelled | Section::NeverStarted => group.was_at.clone(),
+    };
+    let own = group.members.len() == 1;
+    let site = first.trace.last();
+    let alone = step(model, first.coro, &first.name, site, stack_of(model, first));
+    let place = match site.filter(|site| site.line > 0) {
+        Some(site) => place_of(model, &site.file, site.line, site.column),
+        None => alone.frames.last().map_or(String::new(), |shown| place(model, shown)),
+    };
+    let said = [said, place].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+    page.plain(&said);
+    if let ([only], true) = (&alone.frames[..], own && in_full)
+        && let Some(frame) = only.frame.filter(|frame| !frame.locals.is_empty())
+    {
+        let row = format!("   {}", inline(&frame.locals, alone.mid_step));
+        if width(&row) <= page.left() {
+            page.dim(&row).end();
+        } else {
+            page.end();
+            let start = 10;
+            let row = fit(row.trim_start(), page.left_from(start));
+            page.begin(start).dim(&row).end();
+        }
+    } else {
+        page.end();
+    }
+    if group.section == Section::Failed {
+        more_of_the_error(page, first, 10);
+    }
+    if alone.frames.len() > 1 && in_full {
+        let columns = Columns::of(model, std::slice::from_ref(&alone));
+        let mut alone = alone;
+        if !own {
+            // Of many, the variables differ: where they are is what they share.
+            alone.frames.iter_mut().for_each(|shown| shown.frame = None);
+        }
+        write_step(page, model, &alone, &columns, 10, LOCALS.1, false);
+    }
+}

@@ -1,0 +1,202 @@
+//! The trace of a failure with the await stacks of those on it.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::event::{CoroId, Failure, Frame, Header, Stack, TraceSite};
+use crate::model::{Model, short_name};
+use crate::words::same_file;
+
+/// At most this many frames of one coroutine are shown.
+const FRAMES: usize = 40;
+/// Larger files are not read: they are hardly source.
+const LARGEST: u64 = 8 << 20;
+
+/// One coroutine of a trace.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    /// How it is called.
+    pub(crate) label: String,
+    /// Its frames, root first.
+    pub(crate) frames: Vec<Shown<'a>>,
+    /// Which of them stands at the coroutine's place in the trace.
+    pub(crate) at: usize,
+    /// Number of frames that were left out.
+    pub(crate) more: usize,
+    /// Its values are those of its last suspension.
+    pub(crate) mid_step: bool,
+}
+
+/// One frame of it.
+#[derive(Debug)]
+pub(crate) struct Shown<'a> {
+    /// The frame, if it is known.
+    pub(crate) frame: Option<&'a Frame>,
+    /// The function.
+    pub(crate) function: &'a str,
+    /// Where it stands.
+    pub(crate) file: &'a str,
+    /// The line; 0 where unknown.
+    pub(crate) line: u32,
+    /// The column; 0 where unknown.
+    pub(crate) column: u32,
+    /// The variable of the future, where several are awaited side by side.
+    pub(crate) branch: Option<&'a str>,
+}
+
+/// The coroutines of a failure's trace, root first.
+pub(crate) fn steps<'a>(model: &'a Model, failure: &'a Failure) -> Vec<Step<'a>> {
+    let last = failure.trace.len().saturating_sub(1);
+    let mut steps: Vec<Step<'a>> = Vec::new();
+    for (index, site) in failure.trace.iter().enumerate() {
+        let own = index == last && (site.coro == failure.coro || site.coro == 0);
+        let stack = if own { stack_of(model, failure) } else { recorded(model, site.coro) };
+        steps.push(step(model, site.coro, &site.name, Some(site), stack));
+    }
+    if steps.is_empty() {
+        steps.push(step(model, failure.coro, &failure.name, None, stack_of(model, failure)));
+    }
+    steps
+}
+
+/// A coroutine with its await stack, by itself.
+pub(crate) fn step_of<'a>(model: &'a Model, coro: CoroId, stack: &'a Stack) -> Step<'a> {
+    step(model, coro, model.full_name(coro), None, Some(stack))
+}
+
+/// The await stack of whoever failed: as recorded with the failure, else the latest that was recorded of the coroutine.
+pub(crate) fn stack_of<'a>(model: &'a Model, failure: &'a Failure) -> Option<&'a Stack> {
+    failure.stack.as_ref().or_else(|| recorded(model, failure.coro))
+}
+
+fn recorded(model: &Model, coro: CoroId) -> Option<&Stack> {
+    model.coro(coro)?.stack.as_ref().map(|(_, stack)| &**stack)
+}
+
+/// A coroutine's name for a reader; what the failure says where the model has forgotten it.
+pub(crate) fn label(model: &Model, coro: CoroId, name: &str) -> String {
+    match coro {
+        0 => short_name(name).to_owned(),
+        _ if model.coro(coro).is_some() => model.label(coro),
+        1 => short_name(name).to_owned(),
+        _ => format!("{} #{coro}", short_name(name)),
+    }
+}
+
+pub(crate) fn step<'a>(
+    model: &Model,
+    coro: CoroId,
+    name: &'a str,
+    site: Option<&'a TraceSite>,
+    stack: Option<&'a Stack>,
+) -> Step<'a> {
+    let mut frames = Vec::new();
+    let mut more = 0;
+    if let Some(stack) = stack {
+        flatten(&stack.frames, None, &mut frames, &mut more);
+    }
+    let mid_step = stack.is_some_and(|stack| stack.mid_step);
+    let at = match site {
+        Some(site) if frames.is_empty() => {
+            frames.push(Shown {
+                frame: None,
+                function: &site.name,
+                file: &site.file,
+                line: site.line,
+                column: site.column,
+                branch: None,
+            });
+            None
+        }
+        Some(site) if site.line > 0 => stand_at(&mut frames, site),
+        _ => None,
+    };
+    let at = at.unwrap_or(frames.len().saturating_sub(1));
+    Step { label: label(model, coro, name), frames, at, more, mid_step }
+}
+
+/// The trace knows the place exactly, with its column. The frame it belongs to gets it.
+fn stand_at<'a>(frames: &mut [Shown<'a>], site: &'a TraceSite) -> Option<usize> {
+    let here = |shown: &Shown<'_>| shown.line == site.line && same_file(shown.file, &site.file);
+    let at = frames.iter().rposition(here).or_else(|| {
+        // In the middle of a step the frames stand where they were last suspended, and an `.await` may be lines after the
+        // expression it belongs to: the place is in one of the same file.
+        let near = frames.iter().rposition(|shown| same_file(shown.file, &site.file));
+        near.or_else(|| frames.iter().rposition(|shown| shown.line == 0))
+    })?;
+    let shown = &mut frames[at];
+    (shown.file, shown.line, shown.column) = (&site.file, site.line, site.column);
+    Some(at)
+}
+
+fn flatten<'a>(frames: &'a [Frame], branch: Option<&'a str>, out: &mut Vec<Shown<'a>>, more: &mut usize) {
+    // By hand and not by recursion: a damaged file may nest as deep as it likes.
+    let mut todo: Vec<(std::slice::Iter<'a, Frame>, Option<&'a str>)> = vec![(frames.iter(), branch)];
+    while let Some((rest, branch)) = todo.last_mut() {
+        let Some(frame) = rest.next() else {
+            todo.pop();
+            continue;
+        };
+        let branch = branch.take();
+        if !frame.hidden {
+            if out.len() == FRAMES {
+                *more += 1;
+            } else {
+                out.push(Shown {
+                    frame: Some(frame),
+                    function: &frame.function,
+                    file: &frame.file,
+                    line: frame.line,
+                    column: frame.column,
+                    branch,
+                });
+            }
+        }
+        todo.extend(frame.branches.iter().rev().map(|branch| (branch.frames.iter(), Some(branch.name.as_str()))));
+    }
+}
+
+/// Source lines around a frame's place: those that came with it, else those of the file, if it is here and has not changed
+/// since the program ran.
+pub(crate) fn excerpt(shown: &Shown<'_>, header: &Header, before: u32, after: u32) -> Vec<(u32, String)> {
+    if shown.line == 0 {
+        return Vec::new();
+    }
+    let wanted = shown.line.saturating_sub(before)..=shown.line.saturating_add(after);
+    let carried = shown.frame.map_or(&[][..], |frame| &frame.source);
+    let mut lines: Vec<(u32, String)> = if carried.iter().any(|(line, _)| *line == shown.line) {
+        carried.iter().filter(|(line, _)| wanted.contains(line)).cloned().collect()
+    } else {
+        let Some(text) = read(shown.file, header) else { return Vec::new() };
+        (1..)
+            .zip(text.lines())
+            .filter(|(line, _)| wanted.contains(line))
+            .map(|(line, text)| (line, text.into()))
+            .collect()
+    };
+    if !lines.iter().any(|(line, _)| *line == shown.line) {
+        return Vec::new();
+    }
+    let blank = |(_, text): &(u32, String)| text.trim().is_empty();
+    while lines.last().is_some_and(blank) {
+        lines.pop();
+    }
+    let first = lines.iter().position(|line| !blank(line)).unwrap_or(0);
+    lines.drain(..first);
+    lines
+}
+
+fn read(file: &str, header: &Header) -> Option<String> {
+    if file.is_empty() || file.starts_with("/rustc/") {
+        return None;
+    }
+    // Relative names are relative to where the crate was built: the program's directory, or one above it.
+    let bases = Path::new(&header.directory).ancestors().take(4);
+    let path = bases.map(|base| base.join(file)).find(|path| path.is_file())?;
+    let meta = std::fs::metadata(&path).ok()?;
+    let started = SystemTime::UNIX_EPOCH + Duration::from_nanos(header.started);
+    if meta.len() > LARGEST || meta.modified().is_ok_and(|changed| changed > started) {
+        return None;
+    }
+    Some(String::from_utf8_lossy(&std::fs::read(&path).ok()?).into_owned())
+}

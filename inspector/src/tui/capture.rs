@@ -1,0 +1,181 @@
+//! The program's output while the screens have its terminal.
+//!
+//! What would go to the terminal goes to a file, which the log screen reads and which is printed when the screens are left. A file,
+//! because nothing is lost in one when the process is killed (the guard prints it then), nobody waits for a reader, and stdout and
+//! stderr keep their order. What goes elsewhere (a pipe, a file) is left alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Bytes read for the log at once.
+const CHUNK: usize = 256 << 10;
+/// So far behind, the log skips: nobody could read it, and leaving prints it all.
+const BEHIND: u64 = 4 << 20;
+/// A line is cut for the log after so many bytes.
+const LINE: usize = 16 << 10;
+
+/// Output, captured until [`Capture::finish`].
+#[derive(Debug)]
+pub struct Capture {
+    path: PathBuf,
+    file: File,
+    read: u64,
+    partial: Vec<u8>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+}
+
+impl Capture {
+    /// Begins.
+    ///
+    /// # Errors
+    ///
+    /// When no file can be made.
+    pub fn start() -> io::Result<Capture> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tinyio-output-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        let failed = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: cannot keep the program's output here: {error}", path.display()))
+        };
+        let mut options = OpenOptions::new();
+        options.create_new(true).read(true).append(true).mode(0o600);
+        let file = options.open(&path).map_err(failed)?;
+        let mut capture = Capture { path, file, read: 0, partial: Vec::new(), stdout: None, stderr: None };
+        capture.redirect()?;
+        Ok(capture)
+    }
+
+    fn redirect(&mut self) -> io::Result<()> {
+        let file = self.file.try_clone()?;
+        if rustix::termios::isatty(rustix::stdio::stdout()) {
+            self.stdout = Some(rustix::stdio::stdout().try_clone_to_owned()?);
+            rustix::stdio::dup2_stdout(file.as_fd())?;
+        }
+        if rustix::termios::isatty(rustix::stdio::stderr()) {
+            self.stderr = Some(rustix::stdio::stderr().try_clone_to_owned()?);
+            rustix::stdio::dup2_stderr(file.as_fd())?;
+        }
+        Ok(())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lines written since the last call, at most some hundred kilobytes of them.
+    pub fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let written = self.file.metadata().map_or(0, |meta| meta.len());
+        if written.saturating_sub(self.read) > BEHIND {
+            let skipped = written - self.read - CHUNK as u64;
+            self.read += skipped;
+            self.partial.clear();
+            lines.push(format!("… {skipped} bytes are not shown here; they are printed on leaving …"));
+        }
+        if written <= self.read || self.file.seek(SeekFrom::Start(self.read)).is_err() {
+            return lines;
+        }
+        let mut bytes = vec![0; CHUNK.min((written - self.read) as usize)];
+        let Ok(count) = self.file.read(&mut bytes) else { return lines };
+        self.read += count as u64;
+        for byte in &bytes[..count] {
+            if *byte == b'\n' || self.partial.len() >= LINE {
+                lines.push(line(&self.partial));
+                self.partial.clear();
+            }
+            if *byte != b'\n' {
+                self.partial.push(*byte);
+            }
+        }
+        lines
+    }
+
+    /// Gives output back to the terminal, and prints there what was captured.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be printed.
+    pub fn finish(mut self) -> io::Result<()> {
+        // First the way out, so that what is written from now on comes after what was captured, or at worst among it.
+        let mut out: Box<dyn Write> = match (&self.stdout, &self.stderr) {
+            (Some(stdout), _) => Box::new(File::from(stdout.try_clone()?)),
+            (None, Some(stderr)) => Box::new(File::from(stderr.try_clone()?)),
+            (None, None) => return Ok(()),
+        };
+        self.give_back();
+        self.file.seek(SeekFrom::Start(0))?;
+        io::copy(&mut self.file, &mut out)?;
+        out.flush()
+    }
+
+    fn give_back(&mut self) {
+        if let Some(stdout) = self.stdout.take() {
+            let _ = rustix::stdio::dup2_stdout(stdout);
+        }
+        if let Some(stderr) = self.stderr.take() {
+            let _ = rustix::stdio::dup2_stderr(stderr);
+        }
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.give_back();
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A line as one would see it: what a carriage return went back over is gone.
+fn line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_end_matches('\r');
+    text.rsplit('\r').next().unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without a terminal nothing is redirected, so the file can be written by hand.
+    fn capture() -> (Capture, File) {
+        let capture = Capture::start().unwrap();
+        let file = OpenOptions::new().append(true).open(capture.path()).unwrap();
+        (capture, file)
+    }
+
+    #[test]
+    fn lines_come_whole_and_progress_bars_as_they_end() {
+        let (mut capture, mut file) = capture();
+        file.write_all(b"one\ntwo").unwrap();
+        assert_eq!(capture.lines(), ["one"]);
+        file.write_all(b" and a half\n10%\r20%\r30%\r\nx\xff\n").unwrap();
+        assert_eq!(capture.lines(), ["two and a half", "30%", "x\u{fffd}"]);
+        assert_eq!(capture.lines(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_nobody_could_read_is_skipped_and_counted() {
+        let (mut capture, mut file) = capture();
+        for _ in 0..600 {
+            file.write_all(&[b'x'; 10_000]).unwrap();
+            file.write_all(b"\n").unwrap();
+        }
+        let lines = capture.lines();
+        assert!(lines[0].contains("bytes are not shown"), "{}", lines[0]);
+        assert!(lines.len() < 50);
+    }
+
+    #[test]
+    fn the_file_is_removed() {
+        let (capture, _) = capture();
+        let path = capture.path().to_owned();
+        drop(capture);
+        assert!(!path.exists());
+    }
+}

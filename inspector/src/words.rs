@@ -1,0 +1,166 @@
+//! Times, numbers and foreign text, as reports and exports write them.
+
+const MICRO: u64 = 1_000;
+const MILLI: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// A span of time in at most eight columns: `0.3 ms`, `88 ms`, `1.2 s`, `3 min 04`.
+pub(crate) fn span(nanos: u64) -> String {
+    match nanos {
+        0..MICRO => format!("{nanos} ns"),
+        MICRO..100_000 => format!("{} µs", nanos / MICRO),
+        100_000..10_000_000 => format!("{:.1} ms", nanos as f64 / MILLI as f64),
+        10_000_000..SECOND => format!("{} ms", nanos / MILLI),
+        SECOND..60_000_000_000 => format!("{:.1} s", (nanos / (SECOND / 10)) as f64 / 10.0),
+        _ => {
+            let seconds = nanos / SECOND;
+            match seconds / 60 {
+                minutes @ 0..60 => format!("{minutes} min {:02}", seconds % 60),
+                minutes @ 60..6000 => format!("{} h {:02}", minutes / 60, minutes % 60),
+                minutes => format!("{} d {:02} h", minutes / 1440, minutes / 60 % 24),
+            }
+        }
+    }
+}
+
+/// A span of time with three significant digits where there are seconds: `3.27 s`.
+pub(crate) fn fine_span(nanos: u64) -> String {
+    match nanos {
+        SECOND..60_000_000_000 => format!("{:.2} s", (nanos / (SECOND / 100)) as f64 / 100.0),
+        _ => span(nanos),
+    }
+}
+
+/// A moment since the start: `00:12.400`.
+pub(crate) fn clock(nanos: u64) -> String {
+    let seconds = nanos / SECOND;
+    let (hours, minutes, seconds, millis) = (seconds / 3600, seconds / 60 % 60, seconds % 60, nanos % SECOND / MILLI);
+    match hours {
+        0 => format!("{minutes:02}:{seconds:02}.{millis:03}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}.{millis:03}"),
+    }
+}
+
+/// A count with its thousands marked: `12,345`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun: `1 coroutine`, `1,204 coroutines`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// Text of the program on one line, with nothing in it that would move the cursor, colour what follows, or turn the direction
+/// of reading.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(one) = rest.next() {
+        match one {
+            // Errors that bring their own colours: these are for a terminal that is not this text.
+            '\u{1b}' if rest.peek() == Some(&'[') => {
+                while rest.next().is_some_and(|next| !('@'..='~').contains(&next) || next == '[') {}
+            }
+            '\n' => out.push('⏎'),
+            '\t' => out.push_str("    "),
+            '\r' => {}
+            '\0'..' ' => {
+                out.push('^');
+                out.push((one as u8 + b'@') as char);
+            }
+            '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                out.push_str(&format!("\\u{{{:x}}}", one as u32));
+            }
+            _ => out.push(one),
+        }
+    }
+    out
+}
+
+/// Text of the program, line by line, each as [`one_line`].
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.lines().map(one_line)
+}
+
+/// Number of characters.
+pub(crate) fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The text in at most `columns` characters, its end replaced by `…` where it does not fit.
+pub(crate) fn fit(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut out: String = text.chars().take(columns.saturating_sub(1)).collect();
+    out.push('…');
+    out
+}
+
+/// A file's name as short as it can be without losing what it is: relative to the program's directory, or from its package.
+pub(crate) fn short_path<'a>(path: &'a str, directory: &str) -> &'a str {
+    if !directory.is_empty()
+        && let Some(rest) = path.strip_prefix(directory).and_then(|rest| rest.strip_prefix(['/', '\\']))
+    {
+        return rest;
+    }
+    // A dependency: `…/registry/src/index.crates.io-…/futures-util-0.3.31/src/lib.rs`.
+    if let Some((_, rest)) = path.split_once("/registry/src/") {
+        return rest.split_once('/').map_or(rest, |(_, rest)| rest);
+    }
+    // The standard library: `/rustc/…/library/core/src/future.rs`.
+    if let Some((_, rest)) = path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
+        return rest;
+    }
+    path
+}
+
+/// Whether two names of files can be the same file: one may be relative.
+pub(crate) fn same_file(left: &str, right: &str) -> bool {
+    let ends = |long: &str, short: &str| {
+        long.strip_suffix(short.trim_start_matches("./"))
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with(['/', '\\']))
+    };
+    !left.is_empty() && !right.is_empty() && (ends(left, right) || ends(right, left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_counts_are_short() {
+        let spans = [0, 999, 1_500, 250_000, 88_000_000, 1_250_000_000, 184_000_000_000, 3_600_000_000_000];
+        assert_eq!(spans.map(span), ["0 ns", "999 ns", "1 µs", "0.2 ms", "88 ms", "1.2 s", "3 min 04", "1 h 00"]);
+        assert_eq!(fine_span(3_271_000_000), "3.27 s");
+        assert_eq!(clock(3_723_004_000_000), "1:02:03.004");
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!((counted(1, "event"), counted(2, "event")), ("1 event".into(), "2 events".into()));
+    }
+
+    #[test]
+    fn text_of_the_program_cannot_drive_the_terminal() {
+        assert_eq!(one_line("\u{1b}[31mred\u{1b}[0m\r\n\tx\u{7}\u{1b}]0;t"), "red⏎    x^G^[]0;t");
+        assert_eq!(one_line("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(one_line("\u{1b}[1"), "");
+    }
+
+    #[test]
+    fn paths_are_shortened_and_compared() {
+        assert_eq!(short_path("/src/demo/src/main.rs", "/src/demo"), "src/main.rs");
+        assert_eq!(short_path("/src/demolition/main.rs", "/src/demo"), "/src/demolition/main.rs");
+        assert_eq!(short_path("/h/.cargo/registry/src/index-1/hyper-1.0/src/lib.rs", ""), "hyper-1.0/src/lib.rs");
+        assert_eq!(short_path("/rustc/abc/library/core/src/lib.rs", "x"), "library/core/src/lib.rs");
+        assert!(same_file("/src/demo/src/main.rs", "src/main.rs") && same_file("main.rs", "./main.rs"));
+        assert!(!same_file("/src/xmain.rs", "main.rs") && !same_file("", ""));
+    }
+}
