@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::event::{CoroId, LoopId, LoopMode};
 use crate::model::{Activity, Coro, Counts, Model, Parent, short_name};
 use crate::say;
-use crate::words::{count, span};
+use crate::words::{brief, count, span};
 
 /// Siblings of one name are one row beyond this many; those that run, that have
 /// something beneath them or whose stack is known stay, up to this many.
@@ -174,8 +174,10 @@ fn long(nanos: u64) -> String {
 
 fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
     let empty = String::new;
-    let row =
-        |what, label, doing, place, long| Row { depth, is_last, has_children: false, what, label, doing, place, long };
+    let row = |what, label: String, doing: String, place, long| {
+        let (label, doing) = (brief(&label), brief(&doing));
+        Row { depth, is_last, has_children: false, what, label, doing, place, long }
+    };
     match item {
         Item::Coro(coro) => {
             let place = say::place(model, coro);
