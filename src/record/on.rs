@@ -58,7 +58,7 @@ struct Recording {
     view: RefCell<Option<super::view::View>>,
     trace: RefCell<Option<super::trace::Trace>>,
     /// The frames read for the crash that is going on, for its report.
-    told: RefCell<Vec<Kind>>,
+    told: RefCell<HashMap<u64, Stack>>,
 }
 
 /// A loop's part in the recording.
@@ -151,13 +151,12 @@ impl Recording {
             }
         });
         stacks.sort_unstable_by_key(|(id, _)| *id);
-        let mut told = Vec::new();
+        let mut told = HashMap::new();
         for (coro, stack) in stacks {
-            let kind = Kind::Frames { coro, stack };
             if told.len() < TOLD {
-                told.push(kind.clone());
+                told.insert(coro, stack.clone());
             }
-            self.emit(kind);
+            self.emit(Kind::Frames { coro, stack });
         }
         self.told.replace(told);
         if left_out > 0 {
@@ -368,18 +367,22 @@ impl Rec {
     pub(crate) fn crash(&self, failures: &[Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
-        let failures: Vec<event::Failure> = failures.iter().map(told).collect();
+        let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
+        recording.emit(Kind::Crash { id: self.id.get(), failures: failures.clone() });
+        // In the stream the stacks are events of their own.
+        let mut stacks = recording.told.take();
+        for failure in failures.iter_mut().filter(|failure| failure.stack.is_none()) {
+            failure.stack = stacks.remove(&failure.coro);
+        }
         let crash = Kind::Crash { id: self.id.get(), failures };
-        recording.emit(crash.clone());
         let Some(header) = recording.recorder.borrow().reader().ok().map(|reader| reader.header().clone()) else {
             return Report::default();
         };
         let start = Kind::LoopStart { id: self.id.get(), parent: 0, mode: LoopMode::Run };
         let end = Kind::LoopEnd { id: self.id.get(), outcome: LoopOutcome::Crashed };
         let began = (self.started.get(), start);
-        let frames = recording.told.take().into_iter().map(|kind| (recording.at.get(), kind));
         let ended = [crash, end].map(|kind| (recording.at.get(), kind));
-        let events = std::iter::once(began).chain(frames).chain(ended);
+        let events = std::iter::once(began).chain(ended);
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
         let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
         Report(Some(Box::new(Told { header, events, file })))
