@@ -10,6 +10,8 @@ use tinyio_inspector::clock::Clock;
 use tinyio_inspector::event::{Kind, LoopMode, Outcome, Target, Waker};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
 use tinyio_inspector::ring::{DEFAULT_SIZE, Options};
+use tinyio_inspector::source::{Progress, Source};
+use tinyio_inspector::trace::{parse, write_event};
 
 /// Nanoseconds an operation: the median of many rounds of `count`.
 fn measure(count: u64, mut round: impl FnMut()) -> f64 {
@@ -28,6 +30,10 @@ fn recorder(folder: &tempfile::TempDir, size: u64) -> Recorder {
     let options = Options { size, folder: Some(folder.path().join("rings")), program: Some("bench".into()) };
     let mut recorder = Recorder::start(&options).expect("a ring in the temporary folder");
     recorder.emit(0, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+    // Once round: the first time the system hands out the memory.
+    for at in 0..size / 32 {
+        recorder.unpark(at, 2);
+    }
     recorder
 }
 
@@ -141,6 +147,32 @@ fn main() {
         });
         row(&format!("a coroutine of a gather of {count}, ring of {} MiB", size >> 20), gather, 3.0);
     }
-    let start = measure(1, || drop(recorder(&folder, DEFAULT_SIZE)));
+    let options = Options { folder: Some(folder.path().join("rings")), ..Options::default() };
+    let start = measure(1, || drop(Recorder::start(&options)));
     row("start and end of a recording", start, 0.0);
+
+    let mut events = vec![];
+    let mut reader = chain.reader().expect("a reader");
+    let ring = measure(chain.seq().min(DEFAULT_SIZE / 32), || {
+        reader = chain.reader().expect("a reader");
+        events.clear();
+        while reader.read(4096, &mut |event| events.push(event)).expect("events") == Progress::More {}
+    });
+    row("an event, read from the ring", ring, 0.0);
+    let mut text = vec![];
+    let written = measure(events.len() as u64, || {
+        text.clear();
+        for event in &events {
+            write_event(event, &mut text);
+            text.push(b'\n');
+        }
+    });
+    row(&format!("a line of {} bytes, written (goal 150 ns)", text.len() / events.len()), written, 0.0);
+    let parsed = measure(events.len() as u64, || {
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            black_box(parse(line).expect("an event"));
+        }
+    });
+    let speed = text.len() as f64 / events.len() as f64 / parsed * 1000.0;
+    row(&format!("a line parsed: {speed:.0} MB/s (goal 300)"), parsed, 0.0);
 }

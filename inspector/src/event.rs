@@ -12,7 +12,8 @@
 //! # Time
 //!
 //! [`Event::at`] is in nanoseconds since the recording started, on the monotonic clock. `seq` orders, `at` informs: the
-//! clock is read once at the end of each step, so the events inside one step share the time it began at.
+//! clock is read once at the end of each step, so the events inside one step share the time it began at. Inside a checkpoint `at`
+//! is when the edge, the hold or whatever it is began: the one place where it goes back.
 //!
 //! # A life
 //!
@@ -124,7 +125,7 @@ pub enum Kind {
         site: SiteId,
     },
     /// A coroutine has begun to wait on something: an edge of the graph. It may wait on several things at once, and goes on
-    /// running until its step ends.
+    /// running until its step ends. Told again while the edge stands, it changes nothing.
     Wait {
         /// Who waits.
         coro: CoroId,
@@ -141,7 +142,7 @@ pub enum Kind {
         on: Target,
     },
     /// A coroutine became ready. Its edges go when its next step begins, all but those it has on coroutines that have not
-    /// ended (`gather`).
+    /// ended (`gather`). One that is running becomes ready when its step ends.
     Wake {
         /// Who was woken.
         coro: CoroId,
@@ -186,7 +187,7 @@ pub enum Kind {
         /// Where it was acquired.
         site: SiteId,
     },
-    /// A holder gave back.
+    /// A holder gave back what it acquired last.
     Release {
         /// The resource.
         res: ResId,
@@ -304,9 +305,10 @@ pub enum Kind {
 
     /// Events are missing here.
     Lost {
-        /// How many.
+        /// How many, 0 if that is not known.
         events: u64,
-        /// Why: `lapped` (this reader was too slow), `dropped` (the recorder could not keep up), `cut` (the file ends early).
+        /// Why: `lapped` (this reader was too slow), `dropped` (the recorder could not keep up), `cut` (the file ends early), `missing`
+        /// (`seq` has a gap), `damaged` (what is there does not read).
         why: String,
     },
     /// A key frame begins: the state of everything follows up to the matching [`Kind::CheckpointEnd`]. A reader that knows
@@ -314,7 +316,8 @@ pub enum Kind {
     Checkpoint {
         /// How many coroutines follow.
         coros: u64,
-        /// How many were left out, because the ring is too small for all.
+        /// How many coroutines, edges, resources, holders and threads were left out, because the ring is too small for all. Edges
+        /// on coroutines that were left out go with those, uncounted.
         left_out: u64,
     },
     /// One live loop, in a checkpoint.
@@ -330,7 +333,7 @@ pub enum Kind {
         since: u64,
     },
     /// One live coroutine, in a checkpoint. Its edges follow as [`Kind::Wait`], resources and holders as [`Kind::ResNew`] and
-    /// [`Kind::Hold`], threads as [`Kind::ThreadQueue`] and [`Kind::ThreadStart`].
+    /// [`Kind::Hold`], threads as [`Kind::ThreadQueue`] and [`Kind::ThreadStart`], and so on: see `TRACE.md`.
     CoroState {
         /// The coroutine.
         coro: CoroId,

@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod discover;
 pub mod event;
+pub mod export;
 mod fit;
+pub mod frames;
 pub mod lint;
 mod live;
 mod map;

@@ -4,6 +4,7 @@
 //! have lists of their own. Nothing here takes longer than a few stores, counted over a run: edges on a coroutine that ended are
 //! not looked for when it ends (a million may wait on it) but left behind, and swept out when enough has ended to pay for it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -125,6 +126,8 @@ struct Edges {
     sweep: usize,
     /// How many coroutines had ended by the last sweep.
     swept: u64,
+    /// No edge before this stands: what is awaited in order mostly ends in order, too.
+    front: Cell<usize>,
 }
 
 impl Edges {
@@ -152,6 +155,7 @@ impl Edges {
     fn remove(&mut self, tag: u8, value: u64, slots: &[Slot], ended: u64) {
         if self.list.len() <= 8 {
             self.list.retain(|edge| (edge.tag, edge.value) != (tag, value));
+            self.front.set(0);
             return;
         }
         self.gone.insert((tag, value), self.next);
@@ -175,6 +179,7 @@ impl Edges {
         self.list = list;
         self.gone = HashMap::default();
         self.repeated = false;
+        self.front.set(0);
         self.swept = ended;
     }
 }
@@ -425,6 +430,7 @@ impl Live {
         let many = &mut self.many[index];
         self.many_edges -= many.rest.list.len() as u64;
         many.rest.list.clear();
+        many.rest.front.set(0);
         many.rest.gone.clear();
         if many.near.list.is_empty() {
             self.slots[slot as usize].set_tag(0);
@@ -677,9 +683,15 @@ impl Live {
                 MANY => {
                     let many = &self.many[slot.edge as usize];
                     for edges in [&many.near, &many.rest] {
-                        for (at, edge) in edges.list.iter().enumerate() {
-                            if out.room() == 0 {
-                                left_out += (edges.list.len() - at) as u64;
+                        let first = (edges.front.get()..edges.list.len())
+                            .find(|at| edges.stands(&edges.list[*at], &self.slots));
+                        let first = first.unwrap_or(edges.list.len());
+                        edges.front.set(first);
+                        // Where not all fits anyway, a look at some is enough: there may be millions.
+                        let look = if whole { usize::MAX } else { 4 * out.room() as usize };
+                        for (at, edge) in edges.list[first..].iter().enumerate() {
+                            if out.room() == 0 || at >= look {
+                                left_out += (edges.list.len() - first - at) as u64;
                                 break;
                             }
                             if known(edge.tag, edge.slot) && edges.stands(edge, &self.slots) {

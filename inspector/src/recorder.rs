@@ -612,6 +612,7 @@ impl Recorder {
         let at = self.clock.now();
         self.put(at, record::plain(at, code::TRACE_END, 0, 0, 0));
         self.ring.word(ring::W_STATE).store(ring::STATE_ENDED, Ordering::Release);
+        ring::give_back(&self.file, &self.ring, self.head);
         self.state = State::Silent;
         self.due.set(0);
         if let Some(follower) = self.follower.take() {

@@ -31,7 +31,7 @@ use crate::model::Model;
 
 pub use group::{Group, Section};
 pub(crate) use notes::notes;
-pub(crate) use stack::{Shown, Step, excerpt, steps};
+pub(crate) use stack::{Shown, Step, excerpt, step_of, steps};
 
 /// How a report is written.
 #[derive(Clone, Debug)]

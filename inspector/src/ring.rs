@@ -18,7 +18,7 @@ mod read;
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
 
-pub(crate) use create::{Created, create, open_folder};
+pub(crate) use create::{Created, create, give_back, open_folder};
 pub(crate) use read::is_ring;
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};

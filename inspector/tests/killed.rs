@@ -67,8 +67,7 @@ fn check(path: &Path, seed: u64) -> u64 {
     let mut reader = RingReader::open(path).unwrap();
     let (events, progress) = drain(&mut reader);
     assert_eq!(progress, Progress::Died);
-    let mut fold =
-        if events.first().is_some_and(|event| event.seq == 0) { Fold::from_start() } else { Fold::default() };
+    let mut fold = if events.first().is_none_or(|event| event.seq == 0) { Fold::from_start() } else { Fold::default() };
     events.iter().for_each(|event| fold.event(event));
     assert_eq!(fold.lost, 0);
     let mut program = Program::new(seed, crowd(seed));
@@ -124,6 +123,9 @@ fn a_stopped_process_is_alive_and_idle() {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, path) = child(folder.path(), "run", 9);
     let pid = Pid::from_child(&child);
+    while RingReader::open(&path).unwrap().recorded() < 100 {
+        std::thread::yield_now();
+    }
     kill_process(pid, Signal::STOP).unwrap();
     // It has stopped when its state says so.
     let stat = format!("/proc/{}/stat", child.id());
@@ -133,8 +135,7 @@ fn a_stopped_process_is_alive_and_idle() {
     let mut reader = RingReader::open(&path).unwrap();
     let (events, progress) = drain(&mut reader);
     assert_eq!(progress, Progress::Idle);
-    let mut fold =
-        if events.first().is_some_and(|event| event.seq == 0) { Fold::from_start() } else { Fold::default() };
+    let mut fold = if events.first().is_none_or(|event| event.seq == 0) { Fold::from_start() } else { Fold::default() };
     events.iter().for_each(|event| fold.event(event));
     assert!(fold.graph.is_some());
     assert_eq!(drain(&mut reader), (vec![], Progress::Idle));

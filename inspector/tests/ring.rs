@@ -71,7 +71,7 @@ fn check_program(seed: u64, crowd: usize, size: u64, events: u64) {
             let mut late = Fold::default();
             let mut reader = recorder.reader().unwrap();
             let (events, _) = drain(&mut reader);
-            if events.first().is_some_and(|event| event.seq == 0) {
+            if events.first().is_none_or(|event| event.seq == 0) {
                 late = Fold::from_start();
             }
             events.iter().for_each(|event| late.event(event));

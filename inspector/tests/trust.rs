@@ -155,6 +155,27 @@ fn the_blocks_of_a_ring_are_all_there_from_the_start() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_recording_that_ended_early_gives_its_blocks_back_and_reads_the_same() {
+    use std::os::unix::fs::MetadataExt;
+    let (_folder, mut recorder) = start(4 << 20);
+    let path = recorder.path().to_path_buf();
+    let mut program = common::Program::new(1, 20);
+    for _ in 0..5000 {
+        program.act(Some(&mut recorder));
+    }
+    let (before, _) = drain(&mut recorder.reader().unwrap());
+    let length = fs::metadata(&path).unwrap().len();
+    recorder.finish();
+    let meta = fs::metadata(&path).unwrap();
+    assert_eq!(meta.len(), length);
+    assert!(meta.blocks() * 512 < length / 4, "{} blocks", meta.blocks());
+    let (after, progress) = drain(&mut RingReader::open(&path).unwrap());
+    assert_eq!(progress, Progress::Ended);
+    assert_eq!(after[..after.len() - 1], before);
+}
+
+#[test]
 fn sizes_are_read_and_nonsense_is_refused() {
     for (text, size) in [
         ("64K", 64 << 10),

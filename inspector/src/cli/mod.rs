@@ -1,15 +1,20 @@
 //! The commands, one file each.
 
 mod attach;
+mod export;
 mod list;
 mod replay;
+mod report;
 mod run;
+mod tree;
+mod why;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tinyio_inspector::moment::{self, At, Moment};
 use tinyio_inspector::source::Source;
 use tinyio_inspector::tui::{self, Options};
 
@@ -33,25 +38,34 @@ enum Command {
     Replay(replay::Args),
     /// The newest dead program's ring
     Last,
+    /// The crash of a recording, or its end state, as text
+    Report(report::Args),
+    /// Who waited on whom at a moment
+    Tree(tree::Args),
+    /// Why a coroutine is still waiting: the chain down to what it hangs on
+    Why(why::Args),
+    /// A recording in the format of another tool
+    Export(export::Args),
 }
 
-/// Reads the command line and does what it says. 0: fine; 2: wrong usage, or something could not be read or written.
+/// Reads the command line and does what it says. 0: fine; 1: `--check` found an error; 2: wrong usage, or something could not be read or written.
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         eprintln!("tinyio-inspector: {error}");
     }
     let done = match Cli::parse().command {
-        Command::Attach(args) => attach::attach(&args),
-        Command::List(args) => list::list(&args),
-        Command::Run(args) => match run::run(&args) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Command::Replay(args) => replay::replay(&args),
-        Command::Last => replay::last(),
+        Command::Attach(args) => attach::attach(&args).map(|()| ExitCode::SUCCESS),
+        Command::List(args) => list::list(&args).map(|()| ExitCode::SUCCESS),
+        Command::Replay(args) => replay::replay(&args).map(|()| ExitCode::SUCCESS),
+        Command::Last => replay::last().map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Tree(args) => tree::run(&args),
+        Command::Why(args) => why::run(&args),
+        Command::Export(args) => export::run(&args),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Whoever reads us has had enough: no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -72,4 +86,29 @@ fn show(source: Box<dyn Source>, file: Option<&Path>) -> io::Result<()> {
 struct Input {
     /// A JSON trace, or a ring
     file: PathBuf,
+}
+
+impl Input {
+    /// The recording at a moment, or at its end.
+    fn load(&self, at: Option<At>) -> io::Result<Moment> {
+        let mut source = moment::open(&self.file)?;
+        moment::fold(&mut *source, at, &mut |_, _| Ok(())).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => io::Error::new(error.kind(), format!("{}: {error}", self.file.display())),
+            _ => error,
+        })
+    }
+}
+
+/// Whether to write in colour.
+fn color() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    io::stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Columns to fill.
+fn width() -> usize {
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => 120,
+    }
 }

@@ -266,6 +266,23 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives back the blocks that an ended recording has no use for: most programs are short, and the folder is memory where it can be.
+/// The file keeps its length, so whoever has it mapped finds zeros there. Best effort.
+pub(crate) fn give_back(file: &File, ring: &Ring, head: u64) {
+    #[cfg(target_os = "linux")]
+    if head < ring.records() {
+        use rustix::fs::FallocateFlags;
+        let from = (ring.index(head) as u64 * 8).next_multiple_of(4096);
+        let end = (ring.first() as u64 + ring.records() * 4) * 8;
+        if from < end {
+            let _ =
+                rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, end - from);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, ring, head);
+}
+
 fn program() -> String {
     let path = env::current_exe().ok();
     path.as_deref().and_then(Path::file_name).map_or("program".into(), |name| name.to_string_lossy().into_owned())

@@ -171,9 +171,11 @@ impl RingReader {
     fn lapped(&mut self) {
         let (seq, at) = (self.seq, self.at);
         let why = || "lapped".into();
-        match self.checkpoints().last() {
+        // There always is one; it may be overwritten, and the next be written, while it is looked for.
+        let newest = (0..100).find_map(|_| self.checkpoints().last().copied());
+        match newest {
             Some(checkpoint) => {
-                self.go(*checkpoint);
+                self.go(checkpoint);
                 let events = self.seq.saturating_sub(seq);
                 self.pending.push_front(Event { seq, at, kind: Kind::Lost { events, why: why() } });
             }
@@ -246,7 +248,11 @@ impl RingReader {
             },
         };
         match kind {
-            Kind::Checkpoint { .. } => self.checkpoint_at = at,
+            Kind::Checkpoint { .. } => {
+                self.checkpoint_at = at;
+                // It knows, whatever damage came before.
+                self.seq = self.seq.max(words[3]);
+            }
             Kind::CoroState { .. } => at = self.checkpoint_at,
             _ => {}
         }

@@ -75,6 +75,15 @@ impl TraceWriter {
         self.shared.written.load(Ordering::Acquire)
     }
 
+    /// Waits until all before `seq` is in the file (or in the system's hands), or the writer has given up.
+    pub fn flush(&self, seq: u64) {
+        let Some(thread) = &self.thread else { return };
+        while self.written() < seq && !thread.is_finished() {
+            thread.thread().unpark();
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
     /// Waits until all that was recorded so far is in the file, and ends it there, in good order.
     ///
     /// # Errors

@@ -1,0 +1,135 @@
+//! What the loop costs, beside its peers: `cargo bench`, or `cargo bench -p tinyio-benches -- W3 --quick`.
+//!
+//! All executors of a line alternate in one run; the figures are medians. Absolute figures move from machine to machine, so the
+//! goals are ratios. Everybody uses the system's allocator, fat LTO and one codegen unit.
+
+mod joined;
+mod limit;
+mod measure;
+mod peer;
+mod table;
+mod threads;
+mod work;
+
+use peer::{Compio, Limit, Peer, Smol, Tinyio, Tokio};
+#[cfg(target_os = "linux")]
+use peer::{Glommio, Nio};
+use table::{Line, Table};
+
+/// A line of the table: the same work by several executors, each of which is `P` in turn.
+macro_rules! line {
+    ($id:literal, $title:literal, $n:expr, $work:expr, $($peer:ident)*) => {{
+        let line = Line::new($id, $title, $n);
+        $(let line = {
+            type P = $peer;
+            line.by(P::NAME, move || $work)
+        };)*
+        line
+    }};
+}
+
+fn main() {
+    let mut table = Table::from_args();
+    let n = table.scale(1_000_000);
+    let few = n / 10;
+    let some = n / 100;
+
+    table.run(
+        line!("W1", "spawn + await, one after another", n, work::spawn_await::<P>(n), Tinyio Tokio Smol Compio Nio Glommio Limit)
+            .tenth(move || work::spawn_await::<Tinyio>(few))
+            .goal(0.7, "glommio")
+            .goal(0.08, "tokio"),
+    );
+    table.run(
+        line!("W2", "gather, all at once", n, work::gather::<P>(n), Tinyio Tokio Smol Compio Nio Glommio Limit)
+            .by("FuturesUnordered", move || joined::unordered(n))
+            .tenth(move || work::gather::<Tinyio>(few))
+            .goal(1.1, "glommio")
+            .goal(0.35, "tokio"),
+    );
+    table.run(
+        line!("W2", "gather, all at once", some, work::gather::<P>(some), Tinyio Tokio Smol Compio Nio Glommio Limit)
+            .by("FuturesUnordered", move || joined::unordered(some))
+            .by("futures-concurrency", move || joined::concurrency(some))
+            .below_all()
+            .goal(0.25, "tokio"),
+    );
+    table.run(
+        line!("W3", "yield, one task", n, work::yields::<P>(1, n), Tinyio Tokio Smol Compio Nio Glommio Limit)
+            .below_all()
+            .goal(0.25, "tokio"),
+    );
+    table.run(
+        line!("W3", "yield, 1,000 tasks", n, work::yields::<P>(1_000, n), Tinyio Tokio Smol Compio Nio Glommio Limit)
+            .below_all()
+            .goal(0.25, "tokio"),
+    );
+    table.run(
+        line!("W4", "chain, built, awaited", few, work::chained::<P>(few), Tinyio Tokio Smol Compio Nio Glommio Limit)
+            .tenth(move || work::chained::<Tinyio>(few / 10))
+            .goal(0.7, "glommio")
+            .goal(0.23, "tokio"),
+    );
+    table.run(
+        line!("W4", "chain, dropped while all wait", few, work::chain_dropped::<P>(few), Tinyio Tokio Smol Nio Limit)
+            .tenth(move || work::chain_dropped::<Tinyio>(few / 10))
+            .goal(0.4, "tokio"),
+    );
+    table.run(
+        line!("W5", "one awaited by many", few, work::shared::<P>(few), Tinyio Tokio Smol Compio Nio Glommio Limit)
+            .tenth(move || work::shared::<Tinyio>(few / 10))
+            .goal(0.5, "glommio")
+            .goal(0.2, "tokio"),
+    );
+    table.run(
+        line!("W6", "timers spread over a second, CPU each", n, work::timers::<P>(n), Tinyio Tokio Smol Limit)
+            .runs(3)
+            .goal(0.5, "tokio"),
+    );
+    table.run(
+        line!("W6", "timers set that do not fire", n, work::set_and_cancel::<P>(n).0, Tinyio Tokio Smol Limit)
+            .runs(3)
+            .goal(0.4, "tokio"),
+    );
+    table.run(
+        line!("W6", "timers cancelled", n, work::set_and_cancel::<P>(n).1, Tinyio Tokio Smol Limit)
+            .runs(3)
+            .goal(0.45, "tokio"),
+    );
+    let calls = n / 50;
+    table.run(
+        line!("W7", "functions on threads, one at a time", calls, work::thread::<P>(calls), Tinyio Tokio Smol)
+            .by("rayon", move || threads::rayon_one_at_a_time(calls))
+            .goal(1.0, "rayon"),
+    );
+    table.run(
+        line!("W7", "functions on threads, pipelined", few, work::threads::<P>(few), Tinyio Tokio Smol)
+            .by("rayon", move || threads::rayon_pipelined(few))
+            .goal(1.3, "rayon"),
+    );
+    let trips = n / 500;
+    table.run(
+        line!("W8", "to a thread and back, both parked", trips, threads::round_trip::<P>(trips), Tinyio Tokio Smol)
+            .by("bare park", move || threads::bare_park(trips))
+            .goal(1.1, "bare park"),
+    );
+    table.run(
+        line!("W9", "an idle task", n, work::idle_bytes::<P>(n), Tinyio Tokio Smol Glommio Limit)
+            .unit("bytes")
+            .runs(1)
+            .goal(0.27, "tokio"),
+    );
+    table.run(
+        line!("W9", "a task waiting on an event", n, work::waiting_bytes::<P>(n), Tinyio Tokio Smol Limit)
+            .unit("bytes")
+            .runs(1)
+            .goal(0.35, "tokio"),
+    );
+    table.run(
+        line!("W10", "cancel all of them, asleep", n, work::cancel::<P>(n), Tinyio Tokio Smol Limit)
+            .runs(3)
+            .tenth(move || work::cancel::<Tinyio>(few))
+            .goal(0.5, "tokio"),
+    );
+    table.end();
+}

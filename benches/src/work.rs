@@ -1,0 +1,225 @@
+//! The work, written once for all executors. Everything returns nanoseconds (or bytes) per operation.
+
+use std::cell::Cell;
+use std::future::{Future, pending, poll_fn};
+use std::hint::black_box;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::measure::{busy, count_bytes, cpu, live_bytes, wall};
+use crate::peer::{Peer, Threads, Timed};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The same yield for everyone: tokio's own costs it eight times as much.
+struct Yield(bool);
+
+fn turn() -> Yield {
+    Yield(false)
+}
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Waits until everyone who was spawned before has had a turn: the queues are first in, first out.
+async fn settle<P: Peer>() -> Result<(), P::Error> {
+    P::spawn(async { Ok(()) }).await
+}
+
+/// W1.
+pub fn spawn_await<P: Peer>(n: u64) -> f64 {
+    P::run(async {
+        let start = busy();
+        for i in 0..n {
+            black_box(P::spawn(async move { Ok(black_box(i)) }).await?);
+        }
+        Ok(start.per(n))
+    })
+}
+
+/// W2. Small ones are repeated, up to a million in all.
+pub fn gather<P: Peer>(n: u64) -> f64 {
+    let times = (1_000_000 / n).clamp(1, 20);
+    P::run(async {
+        let start = busy();
+        for _ in 0..times {
+            let outputs = P::gather((0..n as usize).map(|i| async move { Ok(black_box(i)) })).await?;
+            assert_eq!(black_box(outputs).len() as u64, n);
+        }
+        Ok(start.per(n * times))
+    })
+}
+
+/// W3.
+pub fn yields<P: Peer>(tasks: u64, n: u64) -> f64 {
+    P::run(async {
+        let start = busy();
+        let spin = move |_| async move {
+            for _ in 0..n / tasks {
+                turn().await;
+            }
+            Ok(())
+        };
+        P::gather((0..tasks as usize).map(spin)).await?;
+        Ok(start.per(n))
+    })
+}
+
+/// A chain of tasks, each of which awaits the one before; the first is `bottom`.
+fn chain<P: Peer>(n: u64, bottom: impl Future<Output = Result<u64, P::Error>> + 'static) -> P::Join<u64> {
+    let mut top = P::spawn(bottom);
+    for _ in 1..n {
+        let below = top;
+        top = P::spawn(async move { Ok(below.await? + 1) });
+    }
+    top
+}
+
+/// W4. The first yields, so that all the others wait.
+pub fn chained<P: Peer>(n: u64) -> f64 {
+    P::run(async {
+        let start = busy();
+        let top = chain::<P>(n, async {
+            turn().await;
+            Ok(1)
+        });
+        assert_eq!(top.await?, n);
+        Ok(start.per(n))
+    })
+}
+
+/// W4, dropped or cancelled while all wait.
+pub fn chain_dropped<P: Peer>(n: u64) -> f64 {
+    let start = P::quit(async {
+        P::detach(chain::<P>(n, pending()));
+        settle::<P>().await?;
+        Ok(busy())
+    });
+    start.per(n)
+}
+
+/// W5. The one yields, so that all wait.
+pub fn shared<P: Peer>(n: u64) -> f64 {
+    P::run(async {
+        let start = busy();
+        let one = P::share(P::spawn(async {
+            turn().await;
+            Ok(1_u64)
+        }));
+        let all = P::gather((0..n as usize).map(|_| {
+            let one = one.clone();
+            async move { one.await }
+        }));
+        assert_eq!(all.await?.iter().sum::<u64>(), n);
+        Ok(start.per(n))
+    })
+}
+
+/// W6: CPU time of timers spread over a second.
+pub fn timers<P: Timed>(n: u64) -> f64 {
+    let start = cpu();
+    P::run(async {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let sleeps = (0..n as usize).map(|_| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            P::sleep(Duration::from_nanos(random % 1_000_000_000))
+        });
+        P::gather(sleeps).await
+    });
+    start.per(n)
+}
+
+/// W6: setting timers that do not fire, and cancelling them, by one task. Where they lie in memory is not measured.
+pub fn set_and_cancel<P: Timed>(n: u64) -> (f64, f64) {
+    P::run(async {
+        let mut sleeps: Vec<_> = (0..n).map(|_| Box::pin(None)).collect();
+        let start = busy();
+        poll_fn(|cx| {
+            for (i, sleep) in sleeps.iter_mut().enumerate() {
+                sleep.set(Some(P::sleep(HOUR + Duration::from_micros(i as u64))));
+                assert!(sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_pending()));
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let set = start.per(n);
+        let start = busy();
+        for sleep in &mut sleeps {
+            sleep.set(None);
+        }
+        Ok((set, start.per(n)))
+    })
+}
+
+/// W7: one after the other.
+pub fn thread<P: Threads>(n: u64) -> f64 {
+    P::run(async {
+        let start = wall();
+        for i in 0..n {
+            P::thread(move || _ = black_box(i)).await?;
+        }
+        Ok(start.per(n))
+    })
+}
+
+/// W7: all at once.
+pub fn threads<P: Threads>(n: u64) -> f64 {
+    P::run(async {
+        let start = wall();
+        P::gather((0..n as usize).map(|i| P::thread(move || _ = black_box(i)))).await?;
+        Ok(start.per(n))
+    })
+}
+
+/// W9: bytes of tasks that do nothing.
+pub fn idle_bytes<P: Peer>(n: u64) -> f64 {
+    P::quit(async {
+        settle::<P>().await?;
+        count_bytes();
+        for _ in 0..n {
+            P::detach(P::spawn(pending::<Result<(), _>>()));
+        }
+        settle::<P>().await?;
+        Ok(live_bytes() / n as f64)
+    })
+}
+
+/// W9: bytes of tasks that wait on one event.
+pub fn waiting_bytes<P: Timed>(n: u64) -> f64 {
+    let event = P::event();
+    P::quit(async {
+        settle::<P>().await?;
+        count_bytes();
+        for _ in 0..n {
+            P::detach(P::spawn(P::wait(&event)));
+        }
+        settle::<P>().await?;
+        Ok(live_bytes() / n as f64)
+    })
+}
+
+/// W10: dropping, or cancelling, tasks that sleep.
+pub fn cancel<P: Timed>(n: u64) -> f64 {
+    let start = Cell::new(None);
+    P::quit(async {
+        for _ in 0..n {
+            P::detach(P::spawn(P::sleep(HOUR)));
+        }
+        settle::<P>().await?;
+        start.set(Some(busy()));
+        Ok(())
+    });
+    start.get().expect("main ended").per(n)
+}

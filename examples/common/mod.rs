@@ -1,0 +1,6 @@
+//! What the examples share.
+
+pub mod crash;
+pub mod progress;
+pub mod queue;
+pub mod sum;

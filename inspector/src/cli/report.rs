@@ -1,0 +1,39 @@
+//! `report FILE`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use tinyio_inspector::report::{self, Options};
+
+/// See [`run`].
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    input: super::Input,
+    /// One JSON object, for programs to read
+    #[arg(long)]
+    json: bool,
+    /// Exit with 1 if the program crashed or was killed
+    #[arg(long)]
+    check: bool,
+}
+
+/// Prints the crash of a recording, or without one who is alive and why.
+pub fn run(args: &Args) -> io::Result<ExitCode> {
+    let moment = args.input.load(None)?;
+    let options = Options {
+        color: super::color(),
+        width: super::width(),
+        file: Some(args.input.file.display().to_string()),
+        ending: moment.ending,
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    if args.json {
+        report::json(&moment.model, &options, &mut out)?;
+    } else {
+        out.write_all(report::text(&moment.model, &options).as_bytes())?;
+    }
+    out.flush()?;
+    let failed = args.check && report::has_errors(&moment.model, moment.ending);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,246 @@
+//! Which locals are still there: the answers of the [oracle](super::oracle), brought to types and fields.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use super::types::{Shape, TypeRef};
+use super::values::{Look, Place};
+
+/// Whether dropping a value of a type does anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Glue {
+    /// It does not, or nothing says that it does.
+    No,
+    /// A destructor of the program is called, which need not look at the value.
+    Own,
+    /// It does, and has to look at the value for it: when it is not touched, it was moved.
+    Yes,
+}
+
+/// What is known of a local.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Its value is true.
+    Alive,
+    /// It was moved away; what its memory holds is stale.
+    Moved,
+    /// Nobody could be asked.
+    Unknown,
+}
+
+/// What drop glue was found to touch, over one stack.
+#[derive(Default)]
+pub(super) struct Alive {
+    reads: Vec<Range<u64>>,
+    /// First arguments of calls: from there to the end of what the call drops, if its size is known.
+    calls: Vec<(u64, Option<u64>)>,
+    /// What may be drop glue, by the address of what it drops. A coroutine and the one it awaits may have one address.
+    glue: HashMap<u64, Vec<u64>>,
+    /// Drop glue that is certain.
+    certain: HashMap<(u64, TypeRef), u64>,
+    /// Calls that were not looked into: function and argument.
+    pending: Vec<(u64, u64)>,
+    /// The code that was interpreted last is not optimised.
+    plain: bool,
+    /// What was interpreted, and whether that went well.
+    asked: HashMap<(u64, u64), bool>,
+}
+
+impl Alive {
+    /// Notes the function that drops the value of a type at an address.
+    pub fn dropped_by(&mut self, ty: TypeRef, address: u64, function: u64) {
+        if function != 0 {
+            self.certain.insert((address, ty), function);
+        }
+    }
+
+    /// Notes that a function is called with an address.
+    fn called(&mut self, address: u64, function: u64) {
+        let known = self.glue.entry(address).or_default();
+        if !known.contains(&function) {
+            known.push(function);
+        }
+    }
+
+    /// Finds out what is alive in the coroutine at an address; false if that cannot be had.
+    pub fn ask(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64, size: u64) -> bool {
+        // The one who owns it may do so through others: `drop_in_place` of a box calls that of what is in it.
+        for _ in 0..32 {
+            if let Some(function) = self.glue_of(look, ty, address) {
+                return self.interpret(look, function, address);
+            }
+            let Some((function, argument)) = self.pending.pop() else { break };
+            if look.types.drops_type(function).is_some() {
+                self.interpret(look, function, argument);
+            }
+        }
+        if let Some(function) = look.types.drop_function(ty) {
+            return self.interpret(look, function, address);
+        }
+        // Its glue may have been inlined into that of its owner.
+        let body = address..address.saturating_add(size);
+        self.reads.iter().any(|read| read.start < body.end && body.start < read.end)
+    }
+
+    /// The function that drops the coroutine at an address: the one that is known, one of that name, or one called with that
+    /// address whose name says nothing else (optimised builds keep one of several equal functions).
+    fn glue_of(&self, look: &mut Look<'_>, ty: TypeRef, address: u64) -> Option<u64> {
+        if let Some(certain) = self.certain.get(&(address, ty)) {
+            return Some(*certain);
+        }
+        let size = look.types.size(ty);
+        let name = look.types.get(ty).name.clone();
+        let mut nameless = None;
+        for &function in self.glue.get(&address)? {
+            let dropped = look.types.drops_type(function);
+            match dropped {
+                Some(dropped) if look.types.get(dropped).name == name => return Some(function),
+                Some(dropped) if look.types.size(dropped) != size => {}
+                _ if !self.asked.contains_key(&(function, address)) => nameless = nameless.or(Some(function)),
+                _ => {}
+            }
+        }
+        nameless
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn interpret(&mut self, look: &mut Look<'_>, function: u64, address: u64) -> bool {
+        if let Some(known) = self.asked.get(&(function, address)) {
+            return *known;
+        }
+        let body = look.types.function_body(function);
+        let touched = body.and_then(|body| super::oracle::interpret(&look.types.memory, body, address));
+        self.asked.insert((function, address), touched.is_some());
+        let Some(touched) = touched else { return false };
+        self.plain = look.types.is_plain(function);
+        self.reads.extend(touched.reads);
+        for call in touched.calls {
+            let Some(argument) = call.argument else { continue };
+            let dropped = call.target.and_then(|target| look.types.drops_type(target));
+            let end = dropped.and_then(|ty| look.types.size(ty)).map(|size| argument.saturating_add(size));
+            self.calls.push((argument, end));
+            if let Some(target) = call.target {
+                self.called(argument, target);
+                self.pending.push((target, argument));
+            }
+        }
+        true
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn interpret(&mut self, _look: &mut Look<'_>, _function: u64, _address: u64) -> bool {
+        false
+    }
+
+    fn touches(&self, body: &Range<u64>) -> bool {
+        let overlaps = |start: u64, end: u64| start < body.end && body.start < end;
+        // An empty value is touched where it would be.
+        let empty = body.is_empty();
+        self.reads.iter().any(|read| overlaps(read.start, read.end))
+            || self.calls.iter().any(|&(argument, end)| match end {
+                Some(end) => overlaps(argument, end) || empty && argument == body.start,
+                None => body.contains(&argument) || empty && argument == body.start,
+            })
+    }
+
+    /// Whether a call whose extent is not known begins in front of a field, inside the same local.
+    fn reaches(&self, local: &Range<u64>, field: u64) -> bool {
+        self.calls.iter().any(|&(argument, end)| end.is_none() && local.contains(&argument) && argument <= field)
+    }
+
+    /// Whether a local is alive; of one moved in part, the fields that were go into `moved`.
+    pub fn local(&self, look: &mut Look<'_>, ty: TypeRef, address: u64, moved: &mut HashSet<(u64, TypeRef)>) -> Life {
+        if look.types.glue(ty) == Glue::No {
+            return Life::Alive;
+        }
+        let Some(size) = look.types.size(ty) else { return Life::Unknown };
+        let body = address..address.saturating_add(size);
+        if !self.touches(&body) {
+            // Optimisation may leave nothing of a destructor, or nothing that concerns the value.
+            return if look.types.glue(ty) == Glue::Yes || self.plain { Life::Moved } else { Life::Unknown };
+        }
+        if let Some(life) = self.payload(look, ty, &body) {
+            return life;
+        }
+        self.fields(look, ty, &body, address, moved, 0);
+        Life::Alive
+    }
+
+    /// Of an enum: looking at its tag alone does not say that what it holds was dropped, if it holds something to drop. One
+    /// that was moved out of by `if let Some(inner) = …` has its tag looked at, too.
+    fn payload(&self, look: &mut Look<'_>, ty: TypeRef, body: &Range<u64>) -> Option<Life> {
+        let known = look.types.get(ty);
+        let Shape::Enum { tag: Some(tag), .. } = &known.shape else { return None };
+        let bytes = look.types.memory.bytes(body.start, usize::try_from(body.end - body.start).ok()?)?;
+        let variant = look.variant(&known, Place { address: body.start, bytes: &bytes }).ok()?;
+        if look.types.glue(variant.ty) == Glue::No {
+            return Some(Life::Alive);
+        }
+        let tag_at = body.start.wrapping_add(tag.offset);
+        let tag_at = tag_at..tag_at.wrapping_add(look.types.size(tag.ty)?);
+        let beyond = |read: &Range<u64>| {
+            read.start < body.end && body.start < read.end && !(tag_at.start <= read.start && read.end <= tag_at.end)
+        };
+        let called = self.calls.iter().any(|&(argument, end)| match end {
+            Some(end) => argument < body.end && body.start < end,
+            None => body.contains(&argument),
+        });
+        Some(if called || self.reads.iter().any(beyond) { Life::Alive } else { Life::Unknown })
+    }
+
+    fn fields(
+        &self,
+        look: &mut Look<'_>,
+        ty: TypeRef,
+        local: &Range<u64>,
+        address: u64,
+        moved: &mut HashSet<(u64, TypeRef)>,
+        depth: usize,
+    ) {
+        let known = look.types.get(ty);
+        // What has a destructor of its own cannot be moved out of, and library types have.
+        if depth > 4 || names_of_std(known.path()) {
+            return;
+        }
+        match &known.shape {
+            Shape::Pointer(Some(target)) if known.name.starts_with("alloc::boxed::Box<") => {
+                let Some(inside) = look.types.memory.word(address) else { return };
+                if look.types.glue(*target) == Glue::No {
+                    return;
+                }
+                let Some(size) = look.types.size(*target) else { return };
+                let (whole, inside) = (address..address.saturating_add(8), inside..inside.saturating_add(size));
+                let dropped = |body: &Range<u64>| {
+                    self.calls.iter().any(|&(at, end)| at <= body.start && end.is_some_and(|end| end >= body.end))
+                };
+                // One call is to free the box, another before it to drop what is in it.
+                let handed = self.calls.iter().filter(|call| call.0 == inside.start).count();
+                let read = self.reads.iter().any(|read| read.start < inside.end && inside.start < read.end);
+                if !(dropped(&whole) || dropped(&inside) || handed > 1 || read) {
+                    moved.insert((address, ty));
+                }
+            }
+            Shape::Struct(members) => {
+                for member in members {
+                    let at = address.saturating_add(member.offset);
+                    if look.types.glue(member.ty) == Glue::No {
+                        continue;
+                    }
+                    let Some(size) = look.types.size(member.ty) else { continue };
+                    if self.touches(&(at..at.saturating_add(size))) || self.reaches(local, at) {
+                        self.fields(look, member.ty, local, at, moved, depth + 1);
+                    } else {
+                        moved.insert((at, member.ty));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn names_of_std(path: &str) -> bool {
+    // `Box` is of the library, too, but the language lets one move out of it.
+    ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root))
+        && path != "alloc::boxed::Box"
+}

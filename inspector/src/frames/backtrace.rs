@@ -1,0 +1,124 @@
+//! The native stack of this thread, where an error is made.
+
+use std::backtrace::Backtrace;
+
+use super::names;
+use crate::event::TraceSite;
+
+/// The native frames of the calling thread, innermost first; those of tinyio, of the standard library and of what starts a
+/// program are left out.
+///
+/// It costs some milliseconds, the first time as much as reading the debug info: call it for errors, not for events.
+/// Without debug info files and lines are unknown.
+pub fn backtrace() -> Vec<TraceSite> {
+    // The standard library tells its frames as text alone. The alternate form has whole paths.
+    parse(&format!("{:#}", Backtrace::force_capture()))
+}
+
+/// ```text
+///   12:     0x55d0c0a0 - crawl::fetch::{{closure}}::h0123456789abcdef
+///                                at /home/me/crawl/src/main.rs:12:5
+/// ```
+fn parse(text: &str) -> Vec<TraceSite> {
+    let mut sites: Vec<TraceSite> = Vec::new();
+    // Several functions inlined into one have one number.
+    for line in text.lines().map(str::trim) {
+        if let Some(place) = line.strip_prefix("at ") {
+            let mut parts = place.rsplitn(3, ':');
+            let (column, row, file) = (parts.next(), parts.next(), parts.next());
+            if let (Some(site), Some(column), Some(row), Some(file)) = (sites.last_mut(), column, row, file)
+                && let (Ok(column), Ok(row)) = (column.parse(), row.parse())
+            {
+                (site.file, site.line, site.column) = (file.to_owned(), row, column);
+            }
+            continue;
+        }
+        let numbered = line.split_once(": ").filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
+        let name = numbered.map_or(line, |(_, rest)| rest.trim());
+        let name = match name.split_once(" - ") {
+            Some((address, name)) if address.starts_with("0x") => name,
+            _ => name,
+        };
+        sites.push(TraceSite { coro: 0, name: function(name), file: String::new(), line: 0, column: 0 });
+    }
+    sites.retain(|site| !is_machinery(&site.name));
+    for site in &mut sites {
+        site.name = names::shorten(&site.name);
+    }
+    sites
+}
+
+/// The function without the hash of its linkage name, and without what async bodies add.
+fn function(name: &str) -> String {
+    let hashed =
+        name.rsplit_once("::h").filter(|(_, hash)| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
+    let name = without_hashes(hashed.map_or(name, |(name, _)| name));
+    let mut name = name.as_str();
+    while let Some((outer, inner)) = name.rsplit_once("::")
+        && (inner == "{{closure}}" || inner.starts_with("{closure#"))
+    {
+        name = outer;
+    }
+    name.to_owned()
+}
+
+/// `std[e28293b1aa0f68bd]::rt` is `std::rt`: the crate's hash in names of the v0 kind.
+fn without_hashes(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once('[') {
+        let hash = after.bytes().take_while(u8::is_ascii_hexdigit).count();
+        short.push_str(before);
+        match after[hash..].strip_prefix(']') {
+            Some(behind) if hash >= 8 => rest = behind,
+            _ => {
+                short.push('[');
+                rest = after;
+            }
+        }
+    }
+    short + rest
+}
+
+/// Frames nobody asked for.
+fn is_machinery(function: &str) -> bool {
+    let root = function.trim_start_matches(['<', '&']).split("::").next().unwrap_or_default();
+    names::is_plumbing(function)
+        || matches!(
+            root,
+            "tinyio_inspector" | "__rustc" | "backtrace" | "main" | "_start" | "clone" | "start_thread" | "rust_begin_unwind"
+        )
+        || ["<unknown>", "__libc_start", "rust_panic", "rust_begin", "__rust_", "__clone", "thread_start", "_Unwind"]
+            .iter()
+            .any(|start| function.starts_with(start))
+        // Calls through pointers to functions.
+        || function.contains(" as core::ops::function::Fn")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_native_stack_is_the_program_alone() {
+        let text = "   0:     0x55aa - std::backtrace::Backtrace::create::h0123456789abcdef
+                               at /rustc/abc/library/std/src/backtrace.rs:331:13
+   1:     0x55ab - tinyio::Error::new
+                               at /home/me/tinyio/src/error.rs:20:9
+   2:     0x55ac - crawl[e28293b1aa0f68bd]::fetch::{closure#1}
+                               at /home/me/crawl/src/main.rs:12:5
+                   crawl::run::{closure#0}
+                               at /home/me/crawl/src/main.rs:20:30
+   3:     0x55ad - <std[e28293b1aa0f68bd]::thread::Thread as core[c1f1a4ba060b9bfa]::ops::function::FnOnce<()>>::call_once
+                               at library/std/src/panic.rs:359:2
+   4:     0x55ad - main
+   4:     0x55ae - <unknown>";
+        let sites = parse(text);
+        let short: Vec<_> =
+            sites.iter().map(|site| format!("{} {}:{}:{}", site.name, site.file, site.line, site.column)).collect();
+        assert_eq!(
+            short,
+            ["crawl::fetch /home/me/crawl/src/main.rs:12:5", "crawl::run /home/me/crawl/src/main.rs:20:30"]
+        );
+    }
+}

@@ -1,0 +1,440 @@
+//! Await stacks: from a suspended future to the one it awaits, and so on down.
+//!
+//! A suspended async function is an enum whose tag `__state` says at which `.await` it stands. The variant holds the live
+//! locals and, as `__awaitee`, the future awaited. What is no coroutine (a combinator, a box, a pin) is looked through by
+//! its structure: every coroutine found inside is awaited by it.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::alive::{Alive, Glue, Life};
+use super::names;
+use super::source::Sources;
+use super::types::{Member, Shape, Type, TypeRef};
+use super::values::{Look, Place};
+use crate::event::{Branch, Frame, Local, Value};
+
+/// A future found inside another value.
+struct Found {
+    /// The field, variable or position it was found under.
+    name: String,
+    ty: TypeRef,
+    address: u64,
+}
+
+/// Who knows what is alive.
+#[derive(Clone, Copy)]
+enum Oracle {
+    NotNeeded,
+    Asked,
+    Silent,
+}
+
+/// Walks one stack.
+pub(super) struct Walk<'w, 'l> {
+    pub look: &'w mut Look<'l>,
+    pub sources: &'w mut Sources,
+    /// Frames that may still be added, those of branches counted.
+    pub frames: usize,
+    /// Which locals were moved.
+    pub alive: Alive,
+    /// The coroutine is running: what is read is of its last suspension.
+    pub mid_step: bool,
+}
+
+impl Walk<'_, '_> {
+    /// The frames from a future down.
+    pub fn walk(&mut self, mut ty: TypeRef, mut address: u64) -> Vec<Frame> {
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut seen = HashSet::new();
+        loop {
+            if self.frames == 0 || self.look.out_of_time() || !seen.insert((ty, address)) {
+                frames.push(Frame {
+                    function: "…".into(),
+                    note: "the stack goes on; what is deeper was left out".into(),
+                    ..Frame::default()
+                });
+                return frames;
+            }
+            self.frames -= 1;
+            let known = self.look.types.get(ty);
+            if known.is_coroutine() {
+                let (frame, next) = self.coroutine(ty, &known, address);
+                frames.push(frame);
+                match next {
+                    Some(next) => (ty, address) = next,
+                    None => return frames,
+                }
+                continue;
+            }
+            let mut found = Vec::new();
+            let all = self.search(ty, address, &mut found);
+            let mut frame = self.plumbing(ty, &known, address);
+            match found.len() {
+                0 => {
+                    frames.push(frame);
+                    return frames;
+                }
+                1 if all == 1 => {
+                    if !is_wrapper(&known) {
+                        frame.locals.clear();
+                        frames.push(frame);
+                    }
+                    let only = found.remove(0);
+                    (ty, address) = (only.ty, only.address);
+                }
+                _ => {
+                    frame.locals.clear();
+                    if all > found.len() {
+                        frame.note = format!("{} more futures are not shown", all - found.len());
+                    }
+                    for one in found {
+                        let inner = self.walk(one.ty, one.address);
+                        frame.branches.push(Branch { name: one.name, frames: inner });
+                    }
+                    frames.push(frame);
+                    return frames;
+                }
+            }
+        }
+    }
+
+    /// The frame of a coroutine, and what it awaits.
+    fn coroutine(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> (Frame, Option<(TypeRef, u64)>) {
+        let function = names::function(&known.name);
+        let mut frame = Frame { hidden: names::is_plumbing(&function), function, ..Frame::default() };
+        let bytes = known.size.and_then(|size| self.look.types.memory.bytes(address, usize::try_from(size).ok()?));
+        let Some(bytes) = bytes else {
+            frame.note = format!("its memory at {address:#x} cannot be read");
+            return (frame, None);
+        };
+        let place = Place { address, bytes: &bytes };
+        let state = match self.look.variant(known, place) {
+            Ok(state) => state,
+            Err(why) => {
+                frame.note = why;
+                return (frame, None);
+            }
+        };
+        if let Some(file) = &state.file {
+            frame.file = self.sources.shown(file);
+            frame.source = self.sources.around(file, state.line, self.look.limits.source);
+        }
+        frame.line = state.line;
+        let first = self.first_variant(known);
+        let variant = self.look.types.get(state.ty);
+        match state.name.as_str() {
+            "0" => frame.note = "not started".into(),
+            "1" | "2" => {
+                frame.note = if state.name == "1" { "finished" } else { "panicked" }.into();
+                return (frame, None);
+            }
+            _ => {
+                let home = first.as_ref().and_then(|first| first.file.clone());
+                if home.is_some() && state.file.is_some() && home != state.file {
+                    frame.note = "the await is inside a macro, whose file this is".into();
+                }
+            }
+        }
+        let arguments = first.map(|first| self.look.types.get(first.ty));
+        let arguments = arguments.as_deref().map(Type::members).unwrap_or_default();
+        if self.look.limits.values {
+            // Before the first step nothing was moved; in the middle of one, what was is not in the state.
+            let oracle = match state.name.as_str() {
+                "0" => Oracle::NotNeeded,
+                _ if self.mid_step => Oracle::Silent,
+                _ if self.alive.ask(self.look, ty, address, bytes.len() as u64) => Oracle::Asked,
+                _ => Oracle::Silent,
+            };
+            frame.locals = self.locals(oracle, variant.members(), arguments, place);
+        }
+        let awaited = variant.members().iter().find(|member| member.name == "__awaitee");
+        (frame, awaited.map(|awaited| (awaited.ty, address.wrapping_add(state.offset).wrapping_add(awaited.offset))))
+    }
+
+    /// The variant before the first step: it holds the arguments.
+    fn first_variant(&self, known: &Type) -> Option<Member> {
+        let Shape::Enum { variants, .. } = &known.shape else { return None };
+        variants.iter().find(|variant| variant.member.name == "0").map(|variant| variant.member.clone())
+    }
+
+    fn locals(&mut self, oracle: Oracle, members: &[Member], arguments: &[Member], place: Place<'_>) -> Vec<Local> {
+        let mut locals: Vec<Local> = Vec::new();
+        let mut shown = HashSet::new();
+        for member in members {
+            // Of members with one name the first is the local; the others are copies of it, or the argument it came from.
+            if member.name.starts_with("__") || !shown.insert(member.name.as_str()) {
+                continue;
+            }
+            let count = |list: &[Member]| list.iter().filter(|other| other.name == member.name).count();
+            let mut marks = Vec::new();
+            if count(members) >= count(arguments) + 2 {
+                marks.push("shadowed, oldest binding shown");
+            }
+            let name = readable(&member.name);
+            let size = self.look.types.size(member.ty).unwrap_or(0);
+            let address = place.address.wrapping_add(member.offset);
+            let mut gone = HashSet::new();
+            let life = match oracle {
+                Oracle::NotNeeded => Life::Alive,
+                Oracle::Asked => self.alive.local(self.look, member.ty, address, &mut gone),
+                Oracle::Silent if self.look.types.glue(member.ty) == Glue::No => Life::Alive,
+                Oracle::Silent => Life::Unknown,
+            };
+            // Moved as a whole, whatever the reason: one word for it.
+            let moved = life == Life::Moved || gone.contains(&(address, member.ty));
+            if moved {
+                marks.push("moved");
+            } else if !gone.is_empty() {
+                marks.push("moved in part");
+            } else if life == Life::Unknown && !self.mid_step {
+                marks.push("may be moved");
+            }
+            self.look.moved = gone;
+            let value = match place.part(member.offset, size) {
+                _ if moved => {
+                    Value { text: "<moved>".into(), type_name: self.look.name(member.ty), ..Value::default() }
+                }
+                Some(part) => self.look.named(&name, member.ty, part, 0),
+                None => Value { text: "<reaches beyond its frame>".into(), ..Value::default() },
+            };
+            self.look.moved.clear();
+            if self.mid_step {
+                marks.push("mid-step");
+            }
+            locals.push(Local { name, value, mark: marks.join(", ") });
+        }
+        locals
+    }
+
+    /// The frame of a future that is no coroutine: its type, and its fields.
+    fn plumbing(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> Frame {
+        let hidden = names::is_plumbing(&known.name);
+        // What a combinator is made of shows in the frames below it.
+        let function = if hidden { known.path().to_owned() } else { names::shorten(&known.name) };
+        let mut frame = Frame { hidden, function, ..Frame::default() };
+        if !self.look.limits.values {
+            return frame;
+        }
+        let value = self.look.at(ty, address, 0);
+        if value.coro != 0 {
+            frame.locals.push(Local { name: "coroutine".into(), value, mark: String::new() });
+        } else {
+            let mark = if self.mid_step { "mid-step" } else { "" };
+            let fields = value.children.into_iter();
+            frame.locals.extend(fields.map(|(name, value)| Local { name, value, mark: mark.into() }));
+        }
+        frame
+    }
+
+    /// All coroutines inside a value. How many there are; only as many as are shown are kept.
+    fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> usize {
+        let mut search = Search {
+            alive: &mut self.alive,
+            left: 10_000,
+            all: 0,
+            limit: self.look.limits.branches,
+            seen: HashSet::new(),
+            found,
+        };
+        search.visit(self.look, "", ty, address, 0);
+        search.all
+    }
+}
+
+/// `_ref__a` is what a block borrows as `a`, `self__x` what it takes of `self`.
+fn readable(name: &str) -> String {
+    let name = name.strip_prefix("_ref__").unwrap_or(name);
+    name.replacen("__", ".", usize::from(!name.starts_with("__")))
+}
+
+/// What only holds one future and is not worth a frame of its own.
+fn is_wrapper(known: &Type) -> bool {
+    let path = known.path();
+    matches!(known.shape, Shape::Pointer(_))
+        || known.members().iter().any(|member| member.name == "vtable")
+        || matches!(path, "core::pin::Pin" | "alloc::boxed::Box" | "core::mem::manually_drop::ManuallyDrop")
+}
+
+/// A search for coroutines through a value that is none.
+struct Search<'f> {
+    alive: &'f mut Alive,
+    /// Values that may still be looked at.
+    left: usize,
+    all: usize,
+    limit: usize,
+    seen: HashSet<(TypeRef, u64)>,
+    found: &'f mut Vec<Found>,
+}
+
+impl Search<'_> {
+    fn visit(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, address: u64, depth: usize) {
+        if self.left == 0 || depth > 24 || address == 0 || look.out_of_time() || !self.seen.insert((ty, address)) {
+            return;
+        }
+        self.left -= 1;
+        let known = look.types.get(ty);
+        match &known.shape {
+            _ if known.is_coroutine() => {
+                self.all += 1;
+                if self.found.len() < self.limit {
+                    self.found.push(Found { name: name.to_owned(), ty, address });
+                }
+            }
+            Shape::Pointer(Some(target)) if follows(&known.name) => {
+                if let Some(to) = look.types.memory.word(address) {
+                    self.visit(look, name, *target, to, depth + 1);
+                }
+            }
+            Shape::Struct(members) => self.members(look, name, &known, members, address, depth),
+            Shape::Enum { .. } => {
+                let Some(bytes) = known.size.filter(|size| *size < 1 << 20) else { return };
+                let Some(bytes) = look.types.memory.bytes(address, bytes as usize) else { return };
+                if let Ok(variant) = look.variant(&known, Place { address, bytes: &bytes }) {
+                    self.visit(look, name, variant.ty, address.wrapping_add(variant.offset), depth + 1);
+                }
+            }
+            Shape::Array { element, count } => {
+                self.elements(look, name, *element, address, count.unwrap_or(0), depth);
+            }
+            _ => {}
+        }
+    }
+
+    fn members(
+        &mut self,
+        look: &mut Look<'_>,
+        name: &str,
+        known: &Type,
+        members: &[Member],
+        address: u64,
+        depth: usize,
+    ) {
+        let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+        if names == ["pointer", "vtable"] && follows(&known.name) {
+            let at = |member: &Member| look.types.memory.word(address.wrapping_add(member.offset));
+            let (Some(to), Some(vtable)) = (at(&members[0]), at(&members[1])) else { return };
+            if let Some(concrete) = look.types.of_vtable(vtable) {
+                // The first entry of a vtable is the drop glue.
+                self.alive.dropped_by(concrete, to, look.types.memory.word(vtable).unwrap_or(0));
+                self.visit(look, name, concrete, to, depth + 1);
+            }
+            return;
+        }
+        if names == ["data_ptr", "length"] && follows(&known.name) {
+            let at = |member: &Member| look.types.memory.word(address.wrapping_add(member.offset));
+            let (Some(to), Some(length)) = (at(&members[0]), at(&members[1])) else { return };
+            if let Shape::Pointer(Some(element)) = look.types.get(members[0].ty).shape {
+                self.elements(look, name, element, to, length, depth);
+            }
+            return;
+        }
+        let path = known.path();
+        match path {
+            // Owned by others too, or holding no future that is awaited here.
+            "alloc::rc::Rc" | "alloc::sync::Arc" | "core::task::wake::Waker" | "alloc::string::String" => {}
+            "alloc::vec::Vec" => {
+                let Some(buffer) = known.member("buf").map(|buffer| (buffer.ty, buffer.offset)) else { return };
+                let pointer = look.find(buffer.0, "inner.ptr").and_then(|(_, offset)| {
+                    look.types.memory.word(address.wrapping_add(buffer.1).wrapping_add(offset))
+                });
+                let length = known.member("len").map(|len| len.offset);
+                let length = length.and_then(|offset| look.types.memory.word(address.wrapping_add(offset)));
+                if let (Some(pointer), Some(length), Some(element)) = (pointer, length, known.param("T")) {
+                    self.elements(look, name, element, pointer, length, depth);
+                }
+            }
+            "futures_util::stream::futures_unordered::FuturesUnordered" => {
+                self.unordered(look, name, known, address, depth)
+            }
+            _ if path.starts_with("tinyio::") && path.ends_with("::Coro") => {}
+            _ => {
+                for member in members {
+                    let inner = branch(name, path, &member.name);
+                    self.visit(look, &inner, member.ty, address.wrapping_add(member.offset), depth + 1);
+                }
+            }
+        }
+    }
+
+    fn elements(&mut self, look: &mut Look<'_>, name: &str, element: TypeRef, address: u64, count: u64, depth: usize) {
+        let Some(size) = look.types.size(element).filter(|size| *size > 0) else { return };
+        // Bytes and numbers hold no futures.
+        if matches!(look.types.get(element).shape, Shape::Base(_)) {
+            return;
+        }
+        for index in 0..count.min(10_000) {
+            if self.left == 0 || look.out_of_time() {
+                return;
+            }
+            let at = address.wrapping_add(index.wrapping_mul(size));
+            self.visit(look, &numbered(name, index as usize), element, at, depth + 1);
+        }
+    }
+
+    /// A linked list of tasks, each with its future.
+    fn unordered(&mut self, look: &mut Look<'_>, name: &str, known: &Type, address: u64, depth: usize) {
+        let Some(head) = known.member("head_all") else { return };
+        let Some((task, offset)) = thin_pointer(look, head.ty, 0) else { return };
+        let Some(mut at) = look.types.memory.word(address.wrapping_add(head.offset + offset)) else { return };
+        let (Some((future, future_at)), Some((next, next_at))) =
+            (look.find(task, "future"), look.find(task, "next_all"))
+        else {
+            return;
+        };
+        let Some((_, inner)) = thin_pointer(look, next, 0) else { return };
+        let mut index = 0_usize;
+        while at != 0 && self.left > 0 && !look.out_of_time() {
+            self.visit(look, &numbered(name, index), future, at.wrapping_add(future_at), depth + 1);
+            index += 1;
+            match look.types.memory.word(at.wrapping_add(next_at + inner)) {
+                Some(next) => at = next,
+                None => return,
+            }
+        }
+    }
+}
+
+fn numbered(outer: &str, index: usize) -> String {
+    if outer.is_empty() { index.to_string() } else { format!("{outer}[{index}]") }
+}
+
+/// What a future found in a member is called: by what the program calls it, not by what libraries call their fields.
+fn branch(outer: &str, path: &str, member: &str) -> String {
+    let plain = member.strip_prefix("__").unwrap_or(member);
+    if !outer.is_empty() && (names::is_plumbing(path) || plain.starts_with(|c: char| c.is_ascii_digit())) {
+        return outer.to_owned();
+    }
+    if outer.is_empty() && names::is_plumbing(path) && !path.contains("{closure_env#") {
+        return String::new();
+    }
+    readable(member)
+}
+
+/// The thin pointer a wrapper (an atomic, a cell) consists of: its target and its offset.
+fn thin_pointer(look: &mut Look<'_>, ty: TypeRef, offset: u64) -> Option<(TypeRef, u64)> {
+    let (mut ty, mut offset) = (ty, offset);
+    for _ in 0..8 {
+        let known = look.types.get(ty);
+        match &known.shape {
+            Shape::Pointer(target) => return Some(((*target)?, offset)),
+            Shape::Struct(members) => {
+                let mut inner = None;
+                for member in members {
+                    if look.types.size(member.ty) == Some(8) {
+                        inner = Some((member.ty, member.offset));
+                    }
+                }
+                let inner = inner?;
+                (ty, offset) = (inner.0, offset + inner.1);
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Whether a pointer of this name leads to a future that is polled through it.
+fn follows(name: &str) -> bool {
+    name.starts_with("&mut ") || name.starts_with("alloc::boxed::Box<")
+}

@@ -1,0 +1,276 @@
+//! The object files of a process: what is loaded where, and the debug info that belongs to it.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use gimli::{DwarfSections, EndianSlice, RunTimeEndian, SectionId};
+use object::{Object, ObjectSection, ObjectSegment};
+
+use super::memory::Memory;
+
+/// Bytes of debug info, as the parser sees them.
+pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
+/// Debug info, as the parser sees it.
+pub(super) type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
+
+/// One object file that is loaded in a process.
+pub(super) struct Image {
+    /// Its place on disk, as the system says.
+    pub path: PathBuf,
+    /// Address in memory minus address in the file.
+    pub bias: u64,
+    /// Its debug info; empty sections where it has none.
+    pub sections: Sections,
+    /// Where each function ends.
+    pub unwind: Unwind,
+    /// Why there is less than full debug info, and what brings it.
+    pub missing: Option<String>,
+}
+
+/// The debug sections of one file, decompressed.
+pub(super) struct Sections {
+    pub data: DwarfSections<Vec<u8>>,
+    pub endian: RunTimeEndian,
+}
+
+impl Sections {
+    pub fn dwarf(&self) -> Dwarf<'_> {
+        self.data.borrow(|bytes| EndianSlice::new(bytes, self.endian))
+    }
+
+    pub fn empty() -> Sections {
+        let none = |_: SectionId| Ok::<_, std::convert::Infallible>(Vec::new());
+        let Ok(data) = DwarfSections::load(none);
+        Sections { data, endian: RunTimeEndian::Little }
+    }
+}
+
+/// The tables for unwinding, which say where functions begin and end, those without debug info too.
+#[derive(Default)]
+pub(super) struct Unwind {
+    frames: Vec<u8>,
+    index: Vec<u8>,
+    bases: gimli::BaseAddresses,
+    endian: RunTimeEndian,
+}
+
+impl Unwind {
+    fn of<'a>(object: &impl Object<'a>, file: &File) -> Unwind {
+        let section = |name: &str| {
+            let section = object.section_by_name(name)?;
+            Some((read_section(&section, file).ok()?, section.address()))
+        };
+        let (Some((frames, frames_at)), Some((index, index_at))) = (section(".eh_frame"), section(".eh_frame_hdr"))
+        else {
+            return Unwind::default();
+        };
+        let bases = gimli::BaseAddresses::default().set_eh_frame(frames_at).set_eh_frame_hdr(index_at);
+        Unwind { frames, index, bases, endian: endian(object) }
+    }
+
+    /// The function around an address of the file.
+    pub fn function(&self, address: u64) -> Option<Range<u64>> {
+        use gimli::UnwindSection;
+        let header = gimli::EhFrameHdr::new(&self.index, self.endian).parse(&self.bases, 8).ok()?;
+        let frames = gimli::EhFrame::new(&self.frames, self.endian);
+        let entry =
+            header.table()?.fde_for_address(&frames, &self.bases, address, gimli::EhFrame::cie_from_offset).ok()?;
+        Some(entry.initial_address()..entry.end_address())
+    }
+}
+
+/// The loaded files of a process, each opened when an address inside it is asked for.
+pub(super) struct Images {
+    mapped: Vec<Mapping>,
+    images: Vec<Image>,
+}
+
+/// What `/proc/PID/maps` says of one file.
+struct Mapping {
+    range: Range<u64>,
+    path: PathBuf,
+    inode: u64,
+    /// Index of its image, once it was opened.
+    image: Option<usize>,
+}
+
+impl Images {
+    pub fn of(memory: &Memory) -> Images {
+        Images { mapped: mappings(memory.pid()).unwrap_or_default(), images: Vec::new() }
+    }
+
+    pub fn get(&self, index: usize) -> &Image {
+        &self.images[index]
+    }
+
+    /// The image around an address.
+    pub fn find(&mut self, memory: &Memory, address: u64) -> Result<usize, String> {
+        let found = self.mapped.iter().position(|mapping| mapping.range.contains(&address));
+        let found = match found {
+            Some(found) => found,
+            // A library may have been loaded since.
+            None => {
+                self.refresh(memory)?;
+                let found = self.mapped.iter().position(|mapping| mapping.range.contains(&address));
+                found.ok_or_else(|| format!("no file of process {} is loaded at {address:#x}", memory.pid()))?
+            }
+        };
+        if let Some(image) = self.mapped[found].image {
+            return Ok(image);
+        }
+        let image = open(memory, &self.mapped[found]);
+        self.mapped[found].image = Some(self.images.len());
+        self.images.push(image);
+        Ok(self.images.len() - 1)
+    }
+
+    fn refresh(&mut self, memory: &Memory) -> Result<(), String> {
+        if !cfg!(target_os = "linux") {
+            return Err(NOT_HERE.into());
+        }
+        let new = mappings(memory.pid()).map_err(|error| {
+            format!("/proc/{}/maps cannot be read: {error}; is the process alive and yours?", memory.pid())
+        })?;
+        for mapping in new {
+            if !self.mapped.iter().any(|known| known.range == mapping.range && known.path == mapping.path) {
+                self.mapped.push(mapping);
+            }
+        }
+        Ok(())
+    }
+}
+
+const NOT_HERE: &str =
+    "locals are read on Linux only so far; here the places from `#[track_caller]` and recorded fields remain";
+
+const NO_DEBUG: &str =
+    "has no debug info, so there are no frames and no locals; `debug = true` in the profile of Cargo.toml brings them";
+
+/// The files mapped by a process, each from its lowest to its highest address.
+fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
+    let mut found: Vec<Mapping> = Vec::new();
+    for line in std::fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
+        // 55d0c0000000-55d0c0010000 r-xp 00001000 08:01 1234   /usr/bin/program
+        let mut rest = line;
+        let mut next = || {
+            let (word, after) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
+            rest = after;
+            word
+        };
+        let (range, _access, _offset, _device, inode) = (next(), next(), next(), next(), next());
+        let path = rest.trim_start();
+        let (Some((start, end)), Ok(inode)) = (range.split_once('-'), inode.parse()) else { continue };
+        let (Ok(start), Ok(end)) = (u64::from_str_radix(start, 16), u64::from_str_radix(end, 16)) else { continue };
+        if inode == 0 || !path.starts_with('/') {
+            continue;
+        }
+        match found.last_mut() {
+            Some(last) if last.inode == inode && last.path.as_os_str() == path => last.range.end = end,
+            _ => found.push(Mapping { range: start..end, path: path.into(), inode, image: None }),
+        }
+    }
+    Ok(found)
+}
+
+/// Opens the file behind a mapping, if it is still the one that is loaded.
+fn open(memory: &Memory, mapping: &Mapping) -> Image {
+    let shown = mapping.path.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
+    let mut image = Image {
+        path: PathBuf::from(&shown),
+        bias: 0,
+        sections: Sections::empty(),
+        unwind: Unwind::default(),
+        missing: None,
+    };
+    match load(memory, mapping, &mut image) {
+        Ok(()) => {}
+        Err(problem) => image.missing = Some(format!("{shown} {problem}")),
+    }
+    image
+}
+
+fn load(memory: &Memory, mapping: &Mapping, image: &mut Image) -> Result<(), String> {
+    let file = running_file(memory.pid(), mapping, &image.path)?;
+    let cache = object::ReadCache::new(&file);
+    let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
+    let lowest = object.segments().map(|segment| segment.address()).min().unwrap_or(0);
+    // The first mapping begins at a page, the first segment maybe within one.
+    image.bias = mapping.range.start.wrapping_sub(lowest & !0xfff);
+    image.unwind = Unwind::of(&object, &file);
+    image.sections = sections(&object, &file)?;
+    if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
+        return Err(NO_DEBUG.into());
+    }
+    Ok(())
+}
+
+/// The very file that was loaded: never one that has taken its place since.
+fn running_file(pid: u32, mapping: &Mapping, path: &Path) -> Result<File, String> {
+    let inode = |file: &File| -> io::Result<u64> {
+        #[cfg(unix)]
+        return Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?));
+        #[cfg(not(unix))]
+        return file.metadata().map(|_| 0);
+    };
+    let mut problem = String::new();
+    for candidate in [Path::new(&format!("/proc/{pid}/exe")), path] {
+        match File::open(candidate).and_then(|file| Ok((inode(&file)?, file))) {
+            Ok((inode, file)) if inode == mapping.inode => return Ok(file),
+            Ok(_) => problem = "was replaced on disk since the program started; start the program again".into(),
+            Err(error) => problem = format!("cannot be opened: {error}"),
+        }
+    }
+    Err(problem)
+}
+
+/// The debug sections of a file, read and decompressed.
+pub(super) fn sections<'a>(object: &impl Object<'a>, file: &File) -> Result<Sections, String> {
+    let load = |id: SectionId| -> Result<Vec<u8>, String> {
+        // Large, and not needed for suspended coroutines.
+        if matches!(id, SectionId::DebugLoc | SectionId::DebugMacinfo | SectionId::DebugMacro) {
+            return Ok(Vec::new());
+        }
+        let Some(section) = object.section_by_name(id.name()) else { return Ok(Vec::new()) };
+        read_section(&section, file)
+            .map_err(|error| format!("has a section {} that cannot be read: {error}", id.name()))
+    };
+    Ok(Sections { data: DwarfSections::load(load)?, endian: endian(object) })
+}
+
+fn endian<'a>(object: &impl Object<'a>) -> RunTimeEndian {
+    if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big }
+}
+
+fn read_section<'a>(section: &impl ObjectSection<'a>, file: &File) -> Result<Vec<u8>, String> {
+    let range = section.compressed_file_range().map_err(|error| error.to_string())?;
+    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    if range.offset.checked_add(range.compressed_size).is_none_or(|end| end > length) {
+        return Err("it reaches beyond the end of the file".into());
+    }
+    // A damaged header may promise more than there is memory; debug info shrinks by far less than this when compressed.
+    if range.uncompressed_size > range.compressed_size.saturating_mul(1024) {
+        return Err("its size is not credible".into());
+    }
+    let mut data = vec![0; range.compressed_size as usize];
+    read_at(file, &mut data, range.offset).map_err(|error| error.to_string())?;
+    if range.format == object::CompressionFormat::None {
+        return Ok(data);
+    }
+    let compressed =
+        object::CompressedData { format: range.format, data: &data, uncompressed_size: range.uncompressed_size };
+    Ok(compressed.decompress().map_err(|error| error.to_string())?.into_owned())
+}
+
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
+    #[cfg(not(unix))]
+    {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(buffer)
+    }
+}

@@ -1,0 +1,155 @@
+//! Names: from what debug info calls things to what a Rust programmer calls them.
+
+/// `alloc::vec::Vec<u8>` → `alloc::vec::Vec`.
+pub(super) fn without_generics(name: &str) -> &str {
+    match name.find('<') {
+        Some(0) | None => name,
+        Some(at) => &name[..at],
+    }
+}
+
+/// Splits a path at its `::`, those inside brackets not counted.
+pub(super) fn segments(path: &str) -> Vec<&str> {
+    let (mut depth, mut start) = (0_i32, 0);
+    let mut found = Vec::new();
+    let bytes = path.as_bytes();
+    for (at, byte) in path.bytes().enumerate() {
+        match byte {
+            b'<' | b'(' | b'[' | b'{' => depth += 1,
+            // Not the arrow of a function type.
+            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+            b'>' | b')' | b']' | b'}' => depth -= 1,
+            b':' if depth == 0 && bytes.get(at + 1) == Some(&b':') && at >= start => {
+                found.push(&path[start..at]);
+                start = at + 2;
+            }
+            _ => {}
+        }
+    }
+    found.push(path.get(start..).unwrap_or_default());
+    found
+}
+
+/// The path of an implementation, from the linkage name of a function that is `below` levels inside it.
+pub(super) fn implementation(linkage: &str, below: usize) -> Option<String> {
+    let demangled = format!("{:#}", rustc_demangle::try_demangle(linkage).ok()?);
+    // `f::<u8>` is one level, not two.
+    let mut levels: Vec<String> = Vec::new();
+    for segment in segments(&demangled) {
+        match levels.last_mut() {
+            Some(last) if segment.starts_with('<') => {
+                last.push_str("::");
+                last.push_str(segment);
+            }
+            _ => levels.push(segment.to_owned()),
+        }
+    }
+    let kept = levels.len().checked_sub(below).filter(|kept| *kept > 0)?;
+    let path = levels[..kept].join("::");
+    // `<a::S<u8>>::f` is the method of a type, `<a::S as b::T>::f` that of a trait.
+    let inner = path.strip_prefix('<').and_then(|path| path.strip_suffix('>'));
+    Some(match inner {
+        Some(inner) if !inner.contains(" as ") => inner.to_owned(),
+        _ => path,
+    })
+}
+
+/// What a coroutine is to be called, from the path of its type.
+pub(super) fn function(path: &str) -> String {
+    let levels = segments(path);
+    let Some((last, above)) = levels.split_last() else { return path.to_owned() };
+    let above = above.join("::");
+    let (inner, generics) = match last.find('}') {
+        Some(end) => (&last[..end], &last[end + 1..]),
+        None => (*last, ""),
+    };
+    let generics = shorten(generics);
+    match inner.trim_start_matches('{').split_once("_env#") {
+        Some(("async_fn", _)) => format!("{}{generics}", readable(&above)),
+        Some(("async_block", number)) => format!("async block {number} in {}", readable(&above)),
+        Some(("async_closure", _)) => {
+            // Its path leads through the closure that makes it, which has the number.
+            let (outer, own) = above.rsplit_once("::").unwrap_or(("", &above));
+            let number = own.trim_start_matches("{closure#").trim_end_matches('}');
+            format!("async closure {number} in {}", readable(outer))
+        }
+        Some(("closure", number)) => format!("closure {number} in {}", readable(&above)),
+        _ => shorten(path),
+    }
+}
+
+/// `f::{async_fn#0}::{async_block#1}` → `f::{async block 1}`, and standard types shortened.
+fn readable(path: &str) -> String {
+    let levels = segments(path);
+    // The body of a function is a level of its own in paths that lead through it.
+    let kept = levels.iter().filter(|level| !level.starts_with("{async_fn#"));
+    let named = kept.map(|level| match level.strip_prefix('{').and_then(|level| level.split_once('#')) {
+        Some((kind, number)) => format!("{{{} {number}", kind.replace('_', " ")),
+        None => (*level).to_owned(),
+    });
+    shorten(&named.collect::<Vec<_>>().join("::"))
+}
+
+/// Types of the standard library by their last name alone, allocators left out.
+pub(super) fn shorten(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut word = String::new();
+    let name = name.replace(", alloc::alloc::Global>", ">").replace(", std::hash::random::RandomState>", ">");
+    for c in name.chars() {
+        if c.is_alphanumeric() || matches!(c, '_' | ':' | '#' | '{' | '}') {
+            word.push(c);
+        } else {
+            out.push_str(last_of_std(&word));
+            word.clear();
+            out.push(c);
+        }
+    }
+    out.push_str(last_of_std(&word));
+    out
+}
+
+fn last_of_std(word: &str) -> &str {
+    let standard = ["alloc::", "core::", "std::"].iter().any(|root| word.starts_with(root));
+    match word.rsplit_once("::") {
+        Some((_, last)) if standard && !last.is_empty() && !word.contains('{') => last,
+        _ => word,
+    }
+}
+
+/// Whether a function belongs to the plumbing that is hidden until asked for.
+pub(super) fn is_plumbing(function: &str) -> bool {
+    let path = function.rsplit_once(" in ").map_or(function, |(_, path)| path);
+    let path = path.trim_start_matches(['<', '&']).trim_start_matches("mut ").trim_start_matches("dyn ");
+    let root = path.split("::").next().unwrap_or_default();
+    matches!(root, "core" | "std" | "alloc" | "tinyio") || root.starts_with("futures")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_as_rust_paths() {
+        assert_eq!(function("crawl::fetch::{async_fn_env#0}"), "crawl::fetch");
+        assert_eq!(function("crawl::get::{async_fn_env#0}<alloc::string::String>"), "crawl::get<String>");
+        assert_eq!(function("crawl::main::{async_block_env#2}"), "async block 2 in crawl::main");
+        assert_eq!(segments("<a::B as c::D>::e::{f#0}"), ["<a::B as c::D>", "e", "{f#0}"]);
+        assert_eq!(shorten("alloc::vec::Vec<alloc::string::String, alloc::alloc::Global>"), "Vec<String>");
+        assert_eq!(shorten("my::core::Thing"), "my::core::Thing");
+    }
+
+    #[test]
+    fn an_implementation_is_named_by_a_function_inside_it() {
+        let legacy = "_ZN5probe1m10S$LT$T$GT$4meth28_$u7b$$u7b$closure$u7d$$u7d$17h8ba11301b0996ac8E";
+        assert_eq!(implementation(legacy, 2).as_deref(), Some("probe::m::S<T>"));
+    }
+
+    #[test]
+    fn plumbing_is_told_from_programs() {
+        assert!(is_plumbing("tinyio::gather"));
+        assert!(is_plumbing("async block 0 in futures_util::future::join"));
+        assert!(is_plumbing("<core::future::Ready as x::Y>::z"));
+        assert!(!is_plumbing("tinyio_example::main"));
+        assert!(!is_plumbing("crawl::core::fetch"));
+    }
+}

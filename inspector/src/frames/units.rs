@@ -1,0 +1,371 @@
+//! Compilation units: which one describes an address, and what is in it.
+//!
+//! Debug info is one long run of entries without an index. The units touched are scanned once each, and what the scan finds
+//! is kept: parents of types (for their paths), functions by address, vtables by address, types with drop glue.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, UnitOffset};
+
+use super::image::{Dwarf, Slice};
+
+/// A unit, opened.
+pub(super) type Unit<'a> = gimli::Unit<Slice<'a>>;
+
+/// The units of one file, in the order they have in it.
+pub(super) struct Units {
+    list: Vec<Entry>,
+    /// Implementations by their path in debug info, and a linkage name in each.
+    implementations: HashMap<String, Option<(usize, String)>>,
+    /// Time that may still be spent on finding better names.
+    patience: Duration,
+}
+
+struct Entry {
+    start: usize,
+    end: usize,
+    abbreviations: Option<Arc<Abbreviations>>,
+    index: Option<Index>,
+    crate_name: Option<Option<Box<str>>>,
+}
+
+/// What a scan of a unit finds. Offsets are from the start of the unit.
+#[derive(Default)]
+pub(super) struct Index {
+    /// Types, namespaces and functions, by offset.
+    nodes: Vec<Node>,
+    /// Functions by the address they begin at.
+    pub functions: HashMap<u64, usize>,
+    /// Vtables by address; the entry of the vtable's type.
+    pub vtables: HashMap<u64, usize>,
+    /// Types that `drop_in_place` was instantiated for, by name, and the address of the instance if it was not inlined.
+    pub dropped: HashMap<Box<[u8]>, Option<u64>>,
+    /// Calls that were inlined: hardly any without optimisation.
+    pub inlined: usize,
+}
+
+/// An entry that has a name and may contain others.
+#[derive(Clone, Copy)]
+struct Node {
+    offset: u32,
+    parent: u32,
+    /// Of an `{impl#N}` namespace: a function in it that has a linkage name.
+    sample: u32,
+    is_impl: bool,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Units {
+    pub fn of(dwarf: &Dwarf<'_>) -> Units {
+        let mut list = Vec::new();
+        let mut headers = dwarf.units();
+        while let Ok(Some(header)) = headers.next() {
+            let Some(start) = header.debug_info_offset() else { continue };
+            let end = start.0.saturating_add(header.length_including_self());
+            list.push(Entry { start: start.0, end, abbreviations: None, index: None, crate_name: None });
+        }
+        Units { list, implementations: HashMap::new(), patience: Duration::from_millis(200) }
+    }
+
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The unit around an offset into the section.
+    pub fn around(&self, offset: usize) -> Option<usize> {
+        let after = self.list.partition_point(|entry| entry.start <= offset);
+        let index = after.checked_sub(1)?;
+        (offset < self.list[index].end).then_some(index)
+    }
+
+    pub fn start(&self, unit: usize) -> usize {
+        self.list[unit].start
+    }
+
+    pub fn open<'a>(&mut self, dwarf: &Dwarf<'a>, unit: usize) -> gimli::Result<Unit<'a>> {
+        let entry = &mut self.list[unit];
+        let header = dwarf.unit_header(DebugInfoOffset(entry.start))?;
+        let abbreviations = match &entry.abbreviations {
+            Some(known) => known.clone(),
+            None => entry.abbreviations.insert(dwarf.abbreviations(&header)?).clone(),
+        };
+        gimli::Unit::new_with_abbreviations(dwarf, header, abbreviations)
+    }
+
+    pub fn index(&mut self, dwarf: &Dwarf<'_>, unit: usize) -> gimli::Result<&Index> {
+        if self.list[unit].index.is_none() {
+            let opened = self.open(dwarf, unit)?;
+            // A unit that is damaged in the middle still has a beginning.
+            let mut index = Index::default();
+            let _ = scan(dwarf, &opened, &mut index);
+            self.list[unit].index = Some(index);
+        }
+        Ok(self.list[unit].index.get_or_insert_default())
+    }
+
+    /// The instance of `drop_in_place` for a type, among the units scanned so far: its address in the file if it has code.
+    pub fn dropped(&self, name: &str) -> Option<Option<u64>> {
+        let mut found = None;
+        for index in self.list.iter().filter_map(|entry| entry.index.as_ref()) {
+            match index.dropped.get(name.as_bytes()) {
+                Some(Some(address)) => return Some(Some(*address)),
+                Some(None) => found = Some(None),
+                None => {}
+            }
+        }
+        found
+    }
+
+    /// A function inside the implementation of this path (`a::b::{impl#3}`), described in another unit of the same crate: how
+    /// many levels below it is, and its linkage name.
+    pub fn implementation(&mut self, dwarf: &Dwarf<'_>, unit: usize, path: &str) -> Option<(usize, String)> {
+        if let Some(known) = self.implementations.get(path) {
+            return known.clone();
+        }
+        let begin = Instant::now();
+        let name = self.crate_of(dwarf, unit);
+        let mut found = None;
+        for other in 0..self.len() {
+            if begin.elapsed() > self.patience {
+                break;
+            }
+            if name.is_none() || self.crate_of(dwarf, other) != name {
+                continue;
+            }
+            let Ok(opened) = self.open(dwarf, other) else { continue };
+            let Ok(index) = self.index(dwarf, other) else { continue };
+            if let Some(here) = index.implementation(dwarf, &opened, path) {
+                found = Some(here);
+                break;
+            }
+        }
+        self.patience = self.patience.saturating_sub(begin.elapsed());
+        self.implementations.insert(path.to_owned(), found.clone());
+        found
+    }
+
+    /// What units of one crate have in common: `src/main.rs/@/3f2a…` up to the number of the unit.
+    fn crate_of(&mut self, dwarf: &Dwarf<'_>, unit: usize) -> Option<Box<str>> {
+        if let Some(known) = &self.list[unit].crate_name {
+            return known.clone();
+        }
+        let name = self.open(dwarf, unit).ok().and_then(|opened| {
+            let name = opened.name?.to_string_lossy().into_owned();
+            let root = opened.comp_dir.map(|directory| directory.to_string_lossy().into_owned());
+            Some(format!("{} {}", name.split("/@/").next()?, root.unwrap_or_default()).into())
+        });
+        self.list[unit].crate_name = Some(name.clone());
+        name
+    }
+
+    /// The unit whose code is at an address (of the file, not of memory).
+    pub fn with_code(&mut self, dwarf: &Dwarf<'_>, address: u64) -> Option<usize> {
+        let mut headers = dwarf.debug_aranges.headers();
+        while let Ok(Some(header)) = headers.next() {
+            let mut entries = header.entries();
+            while let Ok(Some(entry)) = entries.next() {
+                if (entry.address()..entry.address().saturating_add(entry.length())).contains(&address) {
+                    return self.around(header.debug_info_offset().0);
+                }
+            }
+        }
+        // No table of ranges (another linker, another compiler): ask the units themselves.
+        (0..self.len()).find(|&unit| {
+            let Ok(opened) = self.open(dwarf, unit) else { return false };
+            let Ok(mut ranges) = dwarf.unit_ranges(&opened) else { return false };
+            std::iter::from_fn(|| ranges.next().ok().flatten()).any(|range| (range.begin..range.end).contains(&address))
+        })
+    }
+}
+
+impl Index {
+    /// The path of an entry, outermost first, as offsets; itself last.
+    pub fn path(&self, offset: usize) -> Vec<usize> {
+        let mut path = Vec::new();
+        let mut at = self.nodes.binary_search_by_key(&(offset as u32), |node| node.offset).ok();
+        while let Some(index) = at {
+            let node = self.nodes[index];
+            path.push(node.offset as usize);
+            at = (node.parent != NONE).then_some(node.parent as usize);
+        }
+        path.reverse();
+        path
+    }
+
+    /// A function inside the implementation of this path: how many levels below it is, and its linkage name.
+    fn implementation(&self, dwarf: &Dwarf<'_>, unit: &Unit<'_>, path: &str) -> Option<(usize, String)> {
+        for node in self.nodes.iter().filter(|node| node.sample != NONE) {
+            let above = self.path(node.offset as usize);
+            if joined(dwarf, unit, &above) == path {
+                let sample = node.sample as usize;
+                return Some((self.path(sample).len().checked_sub(above.len())?, linkage_name(dwarf, unit, sample)?));
+            }
+        }
+        None
+    }
+}
+
+/// Names along a path of entries, joined.
+pub(super) fn joined(dwarf: &Dwarf<'_>, unit: &Unit<'_>, path: &[usize]) -> String {
+    let names = path.iter().map(|&offset| {
+        let entry = unit.entry(within(offset)).ok();
+        entry.and_then(|entry| text(dwarf, unit, entry.attr_value(gimli::DW_AT_name))).unwrap_or_default()
+    });
+    names.collect::<Vec<_>>().join("::")
+}
+
+/// The name of a function for the linker.
+fn linkage_name(dwarf: &Dwarf<'_>, unit: &Unit<'_>, function: usize) -> Option<String> {
+    let entry = unit.entry(within(function)).ok()?;
+    let name = entry.attr_value(gimli::DW_AT_linkage_name).or_else(|| entry.attr_value(gimli::DW_AT_MIPS_linkage_name));
+    text(dwarf, unit, name)
+}
+
+fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<()> {
+    // The node each level of nesting is in.
+    let mut parents: Vec<u32> = Vec::new();
+    let mut entries = unit.entries_raw(None)?;
+    while !entries.is_empty() {
+        let offset = entries.next_offset();
+        let depth = entries.next_depth();
+        let Some(abbreviation) = entries.read_abbreviation()? else { continue };
+        let level = usize::try_from(depth).unwrap_or(0);
+        parents.truncate(level);
+        let parent = parents.last().copied().unwrap_or(NONE);
+        let mut node = NONE;
+        match abbreviation.tag() {
+            gimli::DW_TAG_namespace
+            | gimli::DW_TAG_structure_type
+            | gimli::DW_TAG_union_type
+            | gimli::DW_TAG_enumeration_type
+            | gimli::DW_TAG_subprogram => {
+                node = index.nodes.len() as u32;
+                let mut found =
+                    Node { offset: u32::try_from(offset.0).unwrap_or(NONE), parent, sample: NONE, is_impl: false };
+                let (mut low, mut linked, mut dropped) = (None, false, None);
+                for &spec in abbreviation.attributes() {
+                    let wanted = match spec.name() {
+                        gimli::DW_AT_low_pc => abbreviation.tag() == gimli::DW_TAG_subprogram,
+                        gimli::DW_AT_name => {
+                            matches!(abbreviation.tag(), gimli::DW_TAG_namespace | gimli::DW_TAG_subprogram)
+                        }
+                        gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => {
+                            linked = true;
+                            false
+                        }
+                        _ => false,
+                    };
+                    if !wanted {
+                        entries.skip_attributes(&[spec])?;
+                        continue;
+                    }
+                    let value = entries.read_attribute(spec)?.value();
+                    match spec.name() {
+                        gimli::DW_AT_low_pc => low = dwarf.attr_address(unit, value)?,
+                        _ => {
+                            let Ok(name) = dwarf.attr_string(unit, value) else { continue };
+                            found.is_impl = name.slice().starts_with(b"{impl#");
+                            let inner = name.slice().strip_prefix(b"drop_in_place<");
+                            dropped = inner.and_then(|inner| inner.strip_suffix(b">")).map(Box::from);
+                        }
+                    }
+                }
+                if let Some(low) = low {
+                    index.functions.insert(low, offset.0);
+                }
+                if let Some(name) = dropped {
+                    let instance = index.dropped.entry(name).or_default();
+                    *instance = instance.or(low);
+                }
+                index.nodes.push(found);
+                if linked {
+                    sample(&mut index.nodes, node);
+                }
+            }
+            gimli::DW_TAG_variable if depth == 1 => vtable(dwarf, unit, index, &mut entries, abbreviation)?,
+            tag => {
+                index.inlined += usize::from(tag == gimli::DW_TAG_inlined_subroutine);
+                entries.skip_attributes(abbreviation.attributes())?;
+            }
+        }
+        if abbreviation.has_children() {
+            parents.resize(level, NONE);
+            parents.push(if node == NONE { parent } else { node });
+        }
+    }
+    Ok(())
+}
+
+/// Notes a function as the example of the implementation it is in.
+fn sample(nodes: &mut [Node], function: u32) {
+    let offset = nodes[function as usize].offset;
+    let mut at = nodes[function as usize].parent;
+    while let Some(node) = nodes.get_mut(at as usize) {
+        if node.is_impl && node.sample == NONE {
+            node.sample = offset;
+        }
+        at = node.parent;
+    }
+}
+
+/// A variable at the top of a unit: a vtable if it has a fixed address and is called so.
+fn vtable(
+    dwarf: &Dwarf<'_>,
+    unit: &Unit<'_>,
+    index: &mut Index,
+    entries: &mut gimli::EntriesRaw<'_, Slice<'_>>,
+    abbreviation: &gimli::Abbreviation,
+) -> gimli::Result<()> {
+    let (mut named, mut address, mut kind) = (false, None, None);
+    for &spec in abbreviation.attributes() {
+        let value = entries.read_attribute(spec)?.value();
+        match (spec.name(), value) {
+            (gimli::DW_AT_name, value) => {
+                named = dwarf.attr_string(unit, value).is_ok_and(|name| name.slice().ends_with(b"::{vtable}"));
+            }
+            (gimli::DW_AT_location, AttributeValue::Exprloc(expression)) => {
+                address = fixed_address(dwarf, unit, expression);
+            }
+            (gimli::DW_AT_type, AttributeValue::UnitRef(target)) => kind = Some(target.0),
+            _ => {}
+        }
+    }
+    if let (true, Some(address), Some(kind)) = (named, address, kind) {
+        index.vtables.insert(address, kind);
+    }
+    Ok(())
+}
+
+/// The address, of a location that is nothing but one.
+fn fixed_address(dwarf: &Dwarf<'_>, unit: &Unit<'_>, expression: gimli::Expression<Slice<'_>>) -> Option<u64> {
+    let mut operations = expression.operations(unit.encoding());
+    let address = match operations.next().ok()?? {
+        gimli::Operation::Address { address } => address,
+        gimli::Operation::AddressIndex { index } => dwarf.address(unit, index).ok()?,
+        _ => return None,
+    };
+    operations.next().ok()?.is_none().then_some(address)
+}
+
+/// An attribute that refers to another entry: the offset in the section.
+pub(super) fn reference(unit: &Unit<'_>, value: AttributeValue<Slice<'_>>) -> Option<usize> {
+    match value {
+        AttributeValue::UnitRef(offset) => Some(offset.to_debug_info_offset(&unit.header)?.0),
+        AttributeValue::DebugInfoRef(offset) => Some(offset.0),
+        _ => None,
+    }
+}
+
+/// The attribute's text.
+pub(super) fn text(dwarf: &Dwarf<'_>, unit: &Unit<'_>, value: Option<AttributeValue<Slice<'_>>>) -> Option<String> {
+    let text = dwarf.attr_string(unit, value?).ok()?;
+    Some(text.to_string_lossy().into_owned())
+}
+
+/// An offset from the start of a unit.
+pub(super) fn within(offset: usize) -> UnitOffset {
+    UnitOffset(offset)
+}

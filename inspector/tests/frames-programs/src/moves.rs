@@ -1,0 +1,227 @@
+//! Locals that still look alive.
+
+use std::hint::black_box;
+
+use crate::{Cases, Never, holds, marked};
+
+fn text(n: u64) -> String {
+    format!("text {n}")
+}
+
+async fn take(taken: String) {
+    holds!(taken);
+    Never.await;
+    black_box(&taken);
+}
+
+#[derive(Debug)]
+struct Pair {
+    left: String,
+    right: String,
+}
+
+struct Loud(#[allow(dead_code, reason = "the debugger reads it")] u8);
+impl Drop for Loud {
+    fn drop(&mut self) {
+        black_box(self.0);
+    }
+}
+
+pub fn run(cases: &mut Cases) {
+    let n = cases.random() >> 1;
+    let yes = black_box(true);
+    let no = black_box(false);
+    cases.case("moved on one path, taken", async move {
+        let gone = text(n);
+        let kept = text(n + 1);
+        black_box(&gone);
+        if yes {
+            drop(gone);
+        }
+        marked!("moved": "gone");
+        holds!(kept);
+        Never.await;
+        black_box(&kept);
+    });
+    cases.case("moved on one path, not taken", async move {
+        let stays = text(n);
+        black_box(&stays);
+        if no {
+            drop(stays);
+        } else {
+            holds!(stays);
+        }
+        Never.await;
+    });
+    cases.case("moved into the callee", async move {
+        let argument = text(n);
+        black_box(&argument);
+        let after = text(n + 2);
+        holds!(after);
+        take(argument).await;
+        black_box(&after);
+    });
+    cases.case("moved into the callee, maybe", async move {
+        let argument = text(n);
+        black_box(&argument);
+        if yes {
+            marked!("moved": "argument");
+            take(argument).await;
+        }
+        Never.await;
+    });
+    cases.case("a pair moved in part", async move {
+        let pair = Pair { left: text(n), right: text(n + 1) };
+        black_box(&pair);
+        drop(pair.left);
+        marked!("moved in part": "pair");
+        Never.await;
+        black_box(&pair.right);
+    });
+    cases.case("a tuple moved in part", async move {
+        let tuple = (text(n), 7u8, vec![n]);
+        black_box(&tuple);
+        drop(tuple.2);
+        marked!("moved in part": "tuple");
+        Never.await;
+        black_box((&tuple.0, tuple.1));
+    });
+    cases.case("a box emptied", async move {
+        let emptied = Box::new(text(n));
+        black_box(&emptied);
+        drop(*emptied);
+        marked!("moved": "emptied");
+        Never.await;
+    });
+    cases.case("a full box", async move {
+        let full = Box::new(text(n));
+        holds!(full);
+        Never.await;
+        black_box(&full);
+    });
+    cases.case("an option emptied", async move {
+        let mut option = Some(text(n));
+        black_box(option.take());
+        holds!(option);
+        Never.await;
+        black_box(&option);
+    });
+    cases.case("an option matched away", async move {
+        let matched = Some(text(n));
+        black_box(&matched);
+        if let Some(inner) = matched {
+            drop(inner);
+        }
+        marked!("moved|may be moved": "matched");
+        Never.await;
+    });
+    cases.case("shadowed by another type", async move {
+        let shadow = text(n);
+        let keep = &shadow;
+        let shadow = shadow.len();
+        marked!("shadowed, oldest binding shown": "shadow");
+        Never.await;
+        black_box((keep, shadow));
+    });
+    cases.case("initialised later", async move {
+        let late;
+        if yes {
+            late = text(n);
+            holds!(late);
+        } else {
+            late = text(n + 1);
+        }
+        Never.await;
+        black_box(&late);
+    });
+    cases.case("never initialised on this path", async move {
+        let never;
+        let flag = no;
+        if flag {
+            never = text(n);
+            black_box(&never);
+        }
+        marked!("moved": "never");
+        Never.await;
+    });
+    cases.case("moved and filled again", async move {
+        let mut again = text(n);
+        black_box(&again);
+        drop(again);
+        again = text(n + 5);
+        holds!(again);
+        Never.await;
+        black_box(&again);
+    });
+    cases.case("moved in a loop", async move {
+        let mut slot = Some(text(n));
+        for round in 0..3u8 {
+            let item = text(u64::from(round));
+            holds!(item, round);
+            if round == 0 {
+                Never.await;
+            }
+            slot = Some(item);
+        }
+        black_box(&slot);
+    });
+    cases.case("moved into a vector", async move {
+        let mut list = Vec::new();
+        let element = text(n);
+        black_box(&element);
+        if yes {
+            list.push(element);
+        }
+        marked!("moved": "element");
+        holds!(list);
+        Never.await;
+        black_box(&list);
+    });
+    cases.case("a destructor of its own", async move {
+        let loud = Loud(3);
+        let gone_loud = Loud(4);
+        black_box((&loud, &gone_loud));
+        if yes {
+            drop(gone_loud);
+        }
+        marked!("moved|may be moved": "gone_loud");
+        marked!("": "loud");
+        Never.await;
+        black_box(&loud);
+    });
+    cases.case("moved into a closure", async move {
+        let captured = text(n);
+        black_box(&captured);
+        let closure = if yes { Some(move || captured.len()) } else { None };
+        marked!("moved": "captured");
+        Never.await;
+        black_box(closure.map(|closure| closure()));
+    });
+    cases.case("moved into a spawned box", async move {
+        let argument = text(n);
+        black_box(&argument);
+        let task: std::pin::Pin<Box<dyn Future<Output = ()>>> =
+            if yes { Box::pin(take(argument)) } else { Box::pin(take(text(0))) };
+        marked!("moved": "argument");
+        task.await;
+    });
+    cases.case("an array element by element", async move {
+        let array = [text(n), text(n + 1)];
+        holds!(array);
+        Never.await;
+        black_box(&array);
+    });
+    cases.case("equal blocks of different types", async move {
+        same(n as u32).await;
+    });
+    cases.case("equal blocks of different types, the other", async move {
+        same(n as i32).await;
+    });
+}
+
+async fn same<T: Copy + std::fmt::Debug>(value: T) {
+    let copy = value;
+    holds!(value, copy);
+    Never.await;
+    black_box((&value, &copy));
+}

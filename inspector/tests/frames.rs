@@ -1,0 +1,187 @@
+//! Await stacks and locals of programs that know nothing of being looked at, built in several profiles.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+#[path = "frames/program.rs"]
+mod program;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use object::{Object, ObjectSection, ObjectSegment};
+use program::Program;
+use tinyio_inspector::event;
+use tinyio_inspector::frames::{Frames, FutureType, Limits};
+
+/// Compares every local a program speaks of with what is read from outside.
+#[track_caller]
+fn check(profile: &str, seeds: &[u64]) {
+    let mut wrong = Vec::new();
+    let (mut all, mut unsure) = (0, 0);
+    for &seed in seeds {
+        let program = Program::start(profile, &[&seed.to_string()]);
+        let mut frames = program.frames();
+        for case in &program.cases {
+            let stack = frames.stack(&case.ty, case.address);
+            if let Some(missing) = &stack.missing {
+                wrong.push(format!("{}: {missing}", case.name));
+            }
+            let locals = program::locals(&stack.frames);
+            for (name, text, mark) in &case.expected {
+                all += 1;
+                let read = locals.iter().filter(|local| &local.name == name);
+                let true_ones = read.clone().filter(|local| text.is_empty() || &local.value.text == text);
+                if true_ones.clone().any(|local| mark.split('|').any(|mark| mark == local.mark)) {
+                    continue;
+                }
+                // To be unsure is no mistake, but has to be rare: an empty text in an enum of which nothing is read but the
+                // tag, drop glue that is reached through a queue.
+                if profile != "dev" && true_ones.clone().any(|local| local.mark == "may be moved") {
+                    unsure += 1;
+                    continue;
+                }
+                let read: Vec<_> = read.map(|local| (&local.value.text, &local.mark)).collect();
+                wrong.push(format!("{} (seed {seed}): {name} is {text} {mark:?}, read as {read:?}", case.name));
+            }
+        }
+    }
+    assert!(unsure * 25 <= all, "{profile}: unsure of {unsure} in {all}");
+    assert!(wrong.is_empty(), "{profile}: {} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn locals_read_as_they_print_in_debug_builds() {
+    check("dev", &[1, 2, 3]);
+}
+
+#[test]
+fn locals_read_as_they_print_in_release_builds() {
+    check("release", &[1, 2, 3]);
+}
+
+#[test]
+fn locals_read_as_they_print_with_fat_lto() {
+    check("fat", &[1, 2, 3]);
+}
+
+#[test]
+fn locals_read_as_they_print_when_panics_abort() {
+    check("abort", &[1, 2, 3]);
+}
+
+#[test]
+fn stacks_show_functions_places_and_branches() {
+    let program = Program::start("dev", &[]);
+    let mut frames = program.frames();
+    let mut shapes = String::new();
+    for case in program.cases.iter().skip_while(|case| case.name != "three deep") {
+        let stack = frames.stack(&case.ty, case.address);
+        shapes.push_str(&format!("== {}\n{}\n", case.name, program::shape(&stack.frames)));
+    }
+    let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frames/shapes.txt");
+    // `FRAMES_SHAPES=new` accepts what is read now.
+    if std::env::var_os("FRAMES_SHAPES").is_some() {
+        std::fs::write(&expected, &shapes).unwrap();
+    }
+    assert_eq!(shapes, std::fs::read_to_string(expected).unwrap(), "now:\n{shapes}");
+}
+
+#[test]
+fn optimised_builds_show_the_same_stacks() {
+    let mut seen: Vec<Vec<String>> = Vec::new();
+    for profile in ["dev", "release", "fat", "abort"] {
+        let program = Program::start(profile, &[]);
+        let mut frames = program.frames();
+        let stacks = program.cases.iter().map(|case| frames.stack(&case.ty, case.address).frames);
+        seen.push(stacks.map(|frames| program::shape(&frames)).collect());
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0], seen[2]);
+    assert_eq!(seen[0], seen[3]);
+}
+
+/// Reads everything there is in a program; whatever comes out, it has to come out.
+fn survive(binary: &Path) {
+    let program = Program::start_binary(binary, &[]);
+    let mut frames = program.frames().with_limits(Limits { time: Duration::from_millis(50), ..Limits::default() });
+    for case in &program.cases {
+        frames.stack(&case.ty, case.address);
+    }
+}
+
+#[test]
+fn damaged_debug_info_does_no_harm() {
+    let binary = std::fs::read(program::build("release", "")).unwrap();
+    let folder = tempfile(module_path!());
+    let object = object::File::parse(&*binary).unwrap();
+    let mut random = 1_u64;
+    let mut next = |limit: u64| {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (random >> 33) % limit.max(1)
+    };
+    let sections: Vec<(u64, u64)> = object
+        .sections()
+        .filter(|section| section.name().is_ok_and(|name| name.starts_with(".debug_")))
+        .filter_map(|section| section.file_range())
+        .collect();
+    for round in 0..24 {
+        let mut damaged = binary.clone();
+        for _ in 0..1 << next(14) {
+            let (start, length) = sections[next(sections.len() as u64) as usize];
+            let at = (start + next(length)) as usize;
+            damaged[at] = if next(2) == 0 { next(256) as u8 } else { damaged[at] ^ 1 << next(8) };
+        }
+        let path = folder.join(format!("damaged-{round}"));
+        program::write_executable(&path, &damaged);
+        survive(&path);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn truncated_binaries_do_no_harm() {
+    let binary = std::fs::read(program::build("release", "")).unwrap();
+    let folder = tempfile(module_path!());
+    let object = object::File::parse(&*binary).unwrap();
+    // What is loaded has to be there, or the program would not start.
+    let loaded = object.segments().map(|segment| segment.file_range().0 + segment.file_range().1).max().unwrap();
+    for part in 0..10 {
+        let length = loaded + (binary.len() as u64 - loaded) * part / 10;
+        let path = folder.join(format!("truncated-{part}"));
+        program::write_executable(&path, &binary[..length as usize]);
+        survive(&path);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn programs_of_other_kinds_are_refused_in_a_sentence() {
+    for program in ["/usr/bin/cat", "/bin/sh", "/usr/bin/tail", "/usr/bin/python3", "/usr/bin/perl", "/usr/bin/env"] {
+        if !Path::new(program).exists() {
+            continue;
+        }
+        let arguments: &[&str] = if program.ends_with("env") { &["cat"] } else { &[] };
+        let mut child = std::process::Command::new(program)
+            .args(arguments)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap();
+        for line in maps.lines().take(12) {
+            let start = usize::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
+            let ty = FutureType { function: start + 0x1040, drop: start + 0x1040, size: 8, align: 8, name: "future" };
+            let stack = Frames::of_process(child.id()).stack(&ty, start);
+            assert!(stack.missing.is_some() && stack.frames.is_empty(), "{program}: {stack:?}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+fn tempfile(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}

@@ -1,0 +1,128 @@
+//! Builds and runs the programs of `frames-programs`.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tinyio_inspector::event::{Frame, Local};
+use tinyio_inspector::frames::{Frames, FutureType, Limits};
+
+/// A program that has suspended its futures and waits.
+pub struct Program {
+    child: Child,
+    pub cases: Vec<Case>,
+}
+
+/// One suspended future.
+pub struct Case {
+    pub name: String,
+    pub ty: FutureType,
+    pub address: usize,
+    /// Name, text and mark of locals.
+    pub expected: Vec<(String, String, String)>,
+}
+
+/// Builds the programs in a profile: the path of the binary.
+pub fn build(profile: &str, rustflags: &str) -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frames-programs/Cargo.toml");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("frames-programs");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
+    cargo.arg("--target-dir").arg(&target).env("RUSTFLAGS", rustflags).env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let folder = if profile == "dev" { "debug" } else { profile };
+    target.join(folder).join("frames-programs")
+}
+
+/// Writes a program that can be started.
+pub fn write_executable(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).expect("a file can be written");
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path, permissions).expect("it can be made executable");
+}
+
+impl Program {
+    pub fn start(profile: &str, arguments: &[&str]) -> Program {
+        Program::start_binary(&build(profile, ""), arguments)
+    }
+
+    pub fn start_binary(binary: &Path, arguments: &[&str]) -> Program {
+        let mut command = Command::new(binary);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let lines = lines.map(|line| line.expect("text")).take_while(|line| line != "ready");
+        let cases = lines.map(|line| parse(&line)).collect();
+        Program { child, cases }
+    }
+
+    /// A reader without bounds that could cut what is compared.
+    pub fn frames(&self) -> Frames {
+        let limits = Limits {
+            elements: 1000,
+            text: 100_000,
+            total: 1_000_000,
+            time: Duration::from_secs(60),
+            depth: 16,
+            ..Limits::default()
+        };
+        Frames::of_process(self.child.id()).with_limits(limits)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn parse(line: &str) -> Case {
+    let mut fields = line.split('\t');
+    let mut next = || fields.next().expect("a complete line").to_owned();
+    let name = next();
+    let mut number = || next().parse().expect("a number");
+    let (function, drop, size, align) = (number(), number(), number(), number());
+    let ty = FutureType { function, drop, size, align, name: next().leak() };
+    let address = next().parse().expect("a number");
+    let rest: Vec<&str> = fields.collect();
+    let expected = rest.chunks_exact(3).map(|one| (one[0].into(), one[1].into(), one[2].into())).collect();
+    Case { name, ty, address, expected }
+}
+
+/// The locals of all frames, those of branches too.
+pub fn locals(frames: &[Frame]) -> Vec<&Local> {
+    let mut found = Vec::new();
+    for frame in frames {
+        found.extend(&frame.locals);
+        for branch in &frame.branches {
+            found.extend(locals(&branch.frames));
+        }
+    }
+    found
+}
+
+/// The stack as an outline: function and place, file by its name alone, plumbing in brackets.
+pub fn shape(frames: &[Frame]) -> String {
+    let mut out = String::new();
+    outline(frames, 0, &mut out);
+    out
+}
+
+fn outline(frames: &[Frame], depth: usize, out: &mut String) {
+    for frame in frames {
+        let indent = "  ".repeat(depth);
+        let file = frame.file.rsplit('/').next().unwrap_or_default();
+        let source = frame.source.iter().find(|(line, _)| *line == frame.line).map_or("", |(_, text)| text.trim());
+        let function = if frame.hidden { format!("[{}]", frame.function) } else { frame.function.clone() };
+        let note = if frame.note.is_empty() { String::new() } else { format!(" ({})", frame.note) };
+        let place = if frame.line == 0 { String::new() } else { format!(" {file}: {source}") };
+        out.push_str(&format!("{indent}{function}{place}{note}\n"));
+        for branch in &frame.branches {
+            out.push_str(&format!("{indent} |{}\n", branch.name));
+            outline(&branch.frames, depth + 1, out);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Wakes driven loops when their timers are due: their hosts know nothing of tinyio's timers, and tinyio knows nothing of theirs.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::task::Inbox;
+
+struct Alarms {
+    heap: Mutex<Heap>,
+    change: Condvar,
+}
+
+struct Heap {
+    alarms: BinaryHeap<Reverse<Alarm>>,
+    /// The thread runs. It ends when it has nothing left to wait for.
+    running: bool,
+}
+
+struct Alarm {
+    at: Instant,
+    inbox: Weak<Inbox>,
+}
+
+impl PartialEq for Alarm {
+    fn eq(&self, other: &Alarm) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Alarm {}
+
+impl PartialOrd for Alarm {
+    fn partial_cmp(&self, other: &Alarm) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Alarm {
+    fn cmp(&self, other: &Alarm) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+static ALARMS: Alarms =
+    Alarms { heap: Mutex::new(Heap { alarms: BinaryHeap::new(), running: false }), change: Condvar::new() };
+
+/// Wakes the loop of this inbox after so many nanoseconds. A loop that is gone by then is not missed.
+pub(crate) fn ring(after: u64, inbox: Weak<Inbox>) {
+    let Some(at) = Instant::now().checked_add(Duration::from_nanos(after)) else { return };
+    let mut heap = ALARMS.heap.lock().unwrap_or_else(PoisonError::into_inner);
+    heap.alarms.push(Reverse(Alarm { at, inbox }));
+    if heap.running {
+        ALARMS.change.notify_one();
+        return;
+    }
+    let thread = std::thread::Builder::new().name("tinyio timer".to_owned()).spawn(watch);
+    match thread {
+        Ok(_) => heap.running = true,
+        Err(error) => panic!("tinyio: cannot start the thread that wakes driven loops: {error}"),
+    }
+}
+
+fn watch() {
+    let mut heap = ALARMS.heap.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let now = Instant::now();
+        match heap.alarms.peek() {
+            None => {
+                heap.running = false;
+                return;
+            }
+            Some(Reverse(alarm)) if alarm.at <= now => {
+                let due = heap.alarms.pop().and_then(|Reverse(alarm)| alarm.inbox.upgrade());
+                drop(heap);
+                if let Some(inbox) = due {
+                    inbox.post(|_| {});
+                }
+                heap = ALARMS.heap.lock().unwrap_or_else(PoisonError::into_inner);
+            }
+            Some(Reverse(alarm)) => {
+                let left = alarm.at - now;
+                heap = ALARMS.change.wait_timeout(heap, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Outputs in the order in which they come.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::coro::Coro;
+use crate::error::CancelledError;
+use crate::event::{Event, Wait};
+use crate::gather::sealed::Awaitable;
+use crate::task::Profile;
+
+/// Schedules these in the background and gives their outputs in the order in which they end. Also a `Stream`.
+///
+/// ```
+/// # use std::time::Duration;
+/// async fn nap(ms: u64) -> tinyio::Result<u64> {
+///     tinyio::sleep(Duration::from_millis(ms)).await?;
+///     Ok(ms)
+/// }
+///
+/// # tinyio::Loop::new().run(async {
+/// let mut naps = tinyio::as_completed([30, 1, 15].map(nap));
+/// let mut order = vec![];
+/// while let Some(ms) = naps.next().await? {
+///     order.push(ms);
+/// }
+/// assert_eq!(order, [1, 15, 30]);
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
+///
+/// # Panics
+///
+/// Outside of a loop.
+#[track_caller]
+pub fn as_completed<I>(coros: I) -> AsCompleted<<I::Item as Awaitable>::Value>
+where
+    I: IntoIterator,
+    I::Item: Completing,
+{
+    let at = Location::caller();
+    let shared = Rc::new(Shared { outputs: RefCell::default(), places: RefCell::default() });
+    for coro in coros {
+        shared.places.borrow_mut().push_back(Event::new());
+        let complete = complete(coro, shared.clone());
+        let coro = Coro::<()>::new::<_, _, Inner<I::Item>>(complete, at, 0);
+        crate::core::with("as_completed", |core| coro.schedule(core));
+    }
+    let events = shared.places.borrow().iter().cloned().enumerate().collect();
+    AsCompleted { events, shared, waiting: None }
+}
+
+/// What [`as_completed`] takes: a future, or a [`Coro`].
+pub trait Completing: Awaitable<Value: 'static> + Future<Output = Result<Self::Value, Self::Error>> + 'static {
+    #[doc(hidden)]
+    type Error: Into<Box<dyn std::error::Error + Send + Sync>> + 'static;
+}
+
+impl<F, T, E> Completing for F
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    T: 'static,
+{
+    type Error = E;
+}
+
+async fn complete<C: Completing>(coro: C, shared: Rc<Shared<C::Value>>) -> Result<(), C::Error> {
+    let output = coro.await?;
+    let place = shared.places.borrow_mut().pop_front().expect("as many places as coroutines");
+    shared.outputs.borrow_mut().push(Some(output));
+    place.set();
+    Ok(())
+}
+
+/// Shown under the name of what it runs.
+struct Inner<C>(PhantomData<C>);
+
+impl<F, C> Profile<F, ()> for Inner<C> {
+    fn type_name() -> &'static str {
+        std::any::type_name::<C>()
+    }
+
+    fn describe((): &()) -> String {
+        "()".to_owned()
+    }
+}
+
+struct Shared<T> {
+    /// In order of completion.
+    outputs: RefCell<Vec<Option<T>>>,
+    /// Set when the output of that place is there; the first is the next to be filled.
+    places: RefCell<VecDeque<Event>>,
+}
+
+/// The outputs of [`as_completed`].
+#[must_use = "it gives outputs through `next`"]
+pub struct AsCompleted<T> {
+    shared: Rc<Shared<T>>,
+    /// The places that have not been taken.
+    events: VecDeque<(usize, Event)>,
+    /// For use as a stream.
+    waiting: Option<Next<T>>,
+}
+
+impl<T> AsCompleted<T> {
+    /// The next output, `None` after the last. Each call stands for the next place in the order, so that several can be taken up front and
+    /// awaited in any order.
+    pub fn next(&mut self) -> Next<T> {
+        let (index, wait) = match self.events.pop_front() {
+            Some((index, event)) => (index, Some(event.wait())),
+            None => (0, None),
+        };
+        Next { shared: self.shared.clone(), wait, index }
+    }
+}
+
+impl<T> fmt::Debug for AsCompleted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AsCompleted({} to be taken)", self.events.len())
+    }
+}
+
+/// The future of [`AsCompleted::next`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Next<T> {
+    shared: Rc<Shared<T>>,
+    wait: Option<Wait>,
+    index: usize,
+}
+
+impl<T> Unpin for Next<T> {}
+
+impl<T> fmt::Debug for Next<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Next(#{})", self.index)
+    }
+}
+
+impl<T> Future for Next<T> {
+    type Output = Result<Option<T>, CancelledError>;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(wait) = &mut self.wait else { return Poll::Ready(Ok(None)) };
+        match Pin::new(wait).poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(cancelled)) => Poll::Ready(Err(cancelled)),
+            Poll::Ready(Ok(())) => {
+                self.wait = None;
+                let output = self.shared.outputs.borrow_mut()[self.index].take();
+                Poll::Ready(Ok(output))
+            }
+        }
+    }
+}
+
+impl<T> Stream for AsCompleted<T> {
+    type Item = Result<T, CancelledError>;
+
+    #[track_caller]
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut next = match self.waiting.take() {
+            Some(next) => next,
+            None => self.next(),
+        };
+        match Pin::new(&mut next).poll(cx) {
+            Poll::Pending => {
+                self.waiting = Some(next);
+                Poll::Pending
+            }
+            Poll::Ready(output) => Poll::Ready(output.transpose()),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.events.len() + usize::from(self.waiting.is_some());
+        (left, Some(left))
+    }
+}

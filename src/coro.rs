@@ -1,0 +1,241 @@
+//! Coroutines and their handles.
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::cancel;
+use crate::core::{self, Core, Waiter};
+use crate::error::{CancelledError, Reason};
+use crate::record::Target;
+use crate::task::{self, Handle, Header, Position, Profile, Word, flag};
+
+/// A coroutine: what a loop schedules, and one node of its dependency graph.
+///
+/// Made by [`coro`], it is lazy: it is scheduled when it is first awaited, [gathered](crate::gather) or [spawned](spawn), on the loop that
+/// this happens in. Awaiting it gives its output, or `CancelledError` if it will never have one: an error of the coroutine is not
+/// seen by those who await it, but cancels everybody on the loop and comes out of [`Loop::run`](crate::Loop::run).
+///
+/// Where `T` is `Clone`, so is the handle. All clones share one run and one output; the last one moves the output out.
+///
+/// ```
+/// # let sum = tinyio::Loop::new().run(async {
+/// let six = tinyio::coro(async { tinyio::Ok(2 * 3) });
+/// let (a, b) = tinyio::gather((six.clone(), six)).await?;
+/// # tinyio::Ok(a + b)
+/// # }).unwrap();
+/// # assert_eq!(sum, 12);
+/// ```
+pub struct Coro<T> {
+    handle: Handle,
+    /// Where it is registered among the coroutine's waiters, 0 if it is not.
+    position: Position,
+    waiter: Waiter,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> Unpin for Coro<T> {}
+
+/// A coroutine that runs this future.
+///
+/// A plain `f().await` runs inside the coroutine that awaits it; `coro(f()).await` is a coroutine of its own, which others can await too and
+/// which shows as a node of the graph. `coro(coro(f))` is the same coroutine as `coro(f)`.
+///
+/// ```
+/// async fn double(x: u32) -> tinyio::Result<u32> {
+///     tinyio::yield_now().await?;
+///     Ok(2 * x)
+/// }
+/// let eight = tinyio::Loop::new().run(async { tinyio::Ok(tinyio::coro(double(4)).await?) })?;
+/// assert_eq!(eight, 8);
+/// # Ok::<_, tinyio::Crash>(())
+/// ```
+#[must_use = "a coroutine does nothing until it is awaited, gathered or spawned"]
+#[track_caller]
+pub fn coro<F, T, E>(future: F) -> Coro<T>
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+    T: 'static,
+{
+    let mut future = Some(future);
+    if let Some(same) = (&mut future as &mut dyn Any).downcast_mut::<Option<Coro<T>>>() {
+        return same.take().expect("just put there");
+    }
+    Coro::new::<_, _, Shown>(future.expect("it was no `Coro`"), Location::caller(), 0)
+}
+
+/// A coroutine that is scheduled now, and runs whether or not anybody awaits it: [`Loop::run`](crate::Loop::run) returns only when all coroutines
+/// have ended.
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// tinyio::spawn(async {
+///     println!("in the background");
+///     tinyio::Ok(())
+/// });
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
+///
+/// # Panics
+///
+/// Outside of a loop.
+#[track_caller]
+pub fn spawn<F, T, E>(future: F) -> Coro<T>
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+    T: 'static,
+{
+    let coro = coro(future);
+    core::with("spawn", |core| coro.schedule(core));
+    coro
+}
+
+/// The profile of a coroutine whose output may be looked at.
+pub(crate) struct Shown;
+
+impl<F, T: 'static> Profile<F, T> for Shown {
+    fn describe(output: &T) -> String {
+        crate::name::value(output)
+    }
+}
+
+impl<T> Coro<T> {
+    pub(crate) fn new<F, E, P>(future: F, place: &'static Location<'static>, flags: u16) -> Coro<T>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        P: Profile<F, T>,
+    {
+        // Folded to a constant.
+        let ours = if std::any::type_name::<F>().starts_with("tinyio::") { flag::OURS } else { 0 };
+        Coro {
+            handle: Handle::new::<F, T, E, P>(future, place, flags | ours),
+            position: 0,
+            waiter: Waiter::default(),
+            output: PhantomData,
+        }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.handle
+    }
+
+    /// Schedules it, unless it has been.
+    #[inline]
+    pub(crate) fn schedule(&self, core: &Core) {
+        if !self.handle.is_scheduled() {
+            core.schedule(&self.handle);
+        } else if !self.handle.is_done() {
+            core.suspicious.set(true);
+        }
+    }
+
+    /// The output, if it is there.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<T> {
+        // SAFETY: `T` is the output's type: `new` made the handle for it, `clone` shared it, and nothing else makes a `Coro`.
+        let output = unsafe { self.handle.take::<T>() };
+        if output.is_some() {
+            self.position = 0; // Its waiters were taken when it ended.
+            self.waiter.release();
+        }
+        output
+    }
+
+    /// Registers `word` to be told when it ends, in place of what was registered before.
+    #[inline]
+    pub(crate) fn register(&mut self, word: Word) {
+        if self.position == 0 {
+            self.position = self.handle.add_waiter(word);
+        } else {
+            self.handle.replace_waiter(self.position, word);
+        }
+    }
+
+    /// One poll inside `core`, which has scheduled it already.
+    #[inline]
+    pub(crate) fn poll_in(
+        &mut self,
+        core: &Core,
+        cx: &Context<'_>,
+        at: &'static Location<'static>,
+    ) -> Poll<Result<T, CancelledError>> {
+        if let Some(output) = self.take() {
+            return Poll::Ready(Ok(output));
+        }
+        if self.handle.is_gone() {
+            if self.handle.is_taken() {
+                cancel::misused(
+                    at,
+                    &format!(
+                        "a `Coro` was awaited again at {at}, after it had given its output: await a clone of it instead"
+                    ),
+                );
+            }
+            // It belonged to a loop that has crashed, or was dropped.
+            return Poll::Ready(Err(CancelledError::new(Reason::Crash)));
+        }
+        let word = self.waiter.word(core, cx);
+        self.register(word);
+        if self.handle.word().tag() != core.tag() {
+            core.spot.with(|coro| coro.map(|coro| coro.set(flag::OUTSIDE)));
+        }
+        core.waits(Target::Coro(self.handle.id()), at);
+        Poll::Pending
+    }
+}
+
+impl<T> Future for Coro<T> {
+    type Output = Result<T, CancelledError>;
+
+    #[track_caller]
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let at = Location::caller();
+        core::with("coro", |core| {
+            if let Some(answer) = core.cancelled(self.position == 0, at) {
+                return answer.map(Err);
+            }
+            if self.position == 0 {
+                self.schedule(core);
+            }
+            self.poll_in(core, cx, at)
+        })
+    }
+}
+
+impl<T: Clone> Clone for Coro<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: `T` is the output's type, see `take`.
+        let handle = unsafe { self.handle.share::<T>() };
+        Coro { handle, position: 0, waiter: Waiter::default(), output: PhantomData }
+    }
+}
+
+impl<T> Drop for Coro<T> {
+    fn drop(&mut self) {
+        if self.position != 0 && !self.handle.is_done() && !self.handle.is_gone() {
+            self.handle.remove_waiter(self.position);
+            task::current(|core| core.map(|core| core.stops_waiting(Target::Coro(self.handle.id()))));
+        }
+    }
+}
+
+impl<T> fmt::Debug for Coro<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &*self.handle {
+            coro if coro.is_done() => "done",
+            coro if coro.is_gone() => "ended",
+            coro if coro.is_scheduled() => "scheduled",
+            _ => "not scheduled",
+        };
+        write!(f, "Coro({} #{}, {state})", crate::name::path(self.handle.type_name()), self.handle.id())
+    }
+}

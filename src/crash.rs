@@ -1,0 +1,268 @@
+//! How a loop ends when something goes wrong.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::error::{original, sources};
+use crate::task::BoxError;
+
+/// What a [`Loop`](crate::Loop) puts into its [`Crash`] beside the original error. Python tinyio's `exception_group`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Group {
+    /// The original error alone, unless another coroutine or thread failed while it was being cancelled (`None` in Python).
+    #[default]
+    Auto,
+    /// The original error alone, whatever else happens (`False` in Python).
+    Never,
+    /// All coroutines and threads that did not finish, also those that were cancelled properly (`True` in Python).
+    Always,
+}
+
+/// The error of [`Loop::run`](crate::Loop::run): what failed first, and who was cancelled for it.
+///
+/// `Display` is one line. `Debug`, which is what `fn main() -> Result<(), tinyio::Crash>` prints, is the full report: the error and its
+/// sources, its trace, the group.
+pub struct Crash {
+    failures: Vec<Failure>,
+    report: crate::record::Report,
+}
+
+/// One coroutine or thread of a [`Crash`].
+pub struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) name: String,
+    /// What it answered, where that is no error.
+    pub(crate) answer: String,
+    pub(crate) error: Option<BoxError>,
+    pub(crate) trace: Vec<Site>,
+    /// The coroutine's number, 0 for none; the numbers of those on the trace; and for the record what it was at.
+    pub(crate) id: u64,
+    pub(crate) ids: Vec<u64>,
+    pub(crate) error_type: &'static str,
+    pub(crate) moment: crate::record::Moment,
+}
+
+/// How a coroutine or thread failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// It returned an error.
+    Error,
+    /// It panicked.
+    Panic,
+    /// It was cancelled, and answered properly: with the [`CancelledError`](crate::CancelledError), or by being dropped inside a future that
+    /// tinyio does not know.
+    Cancelled,
+    /// It was cancelled, and answered in another way: it returned a value, awaited again, or hid the cancellation in an error of
+    /// its own (a thread).
+    Improper,
+    /// It had been scheduled, and never began.
+    NeverStarted,
+}
+
+/// One line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The coroutine: its path, such as `crawl::fetch`.
+    pub name: String,
+    /// The file, as the compiler was given it.
+    pub file: &'static str,
+    /// From 1.
+    pub line: u32,
+    /// From 1.
+    pub column: u32,
+}
+
+/// The error of a [`Crash`] that comes from [`Handle::cancel`](crate::Handle::cancel) or Ctrl-C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl StdError for Interrupted {}
+
+/// The error of a [`Crash`] whose coroutines can never go on: they wait for one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deadlock(pub(crate) String);
+
+impl fmt::Display for Deadlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Deadlock {}
+
+/// The error of a [`Failure`] that panicked: the message, and the payload to be resumed with.
+#[derive(Debug)]
+pub struct Panic {
+    pub(crate) message: String,
+    pub(crate) payload: std::sync::Mutex<Option<Box<dyn std::any::Any + Send>>>,
+}
+
+impl Panic {
+    /// What `panic!` was given, for [`std::panic::resume_unwind`]. `None` the second time.
+    pub fn take_payload(&self) -> Option<Box<dyn std::any::Any + Send>> {
+        self.payload.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {}", self.message)
+    }
+}
+
+impl StdError for Panic {}
+
+impl Crash {
+    /// The original failure first.
+    pub(crate) fn new(failures: Vec<Failure>, report: crate::record::Report) -> Crash {
+        Crash { failures, report }
+    }
+
+    /// The original error.
+    pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        self.failures[0].error().expect("what crashes a loop is an error")
+    }
+
+    /// The original error, to go on with.
+    pub fn into_error(mut self) -> Box<dyn StdError + Send + Sync> {
+        self.failures.swap_remove(0).error.expect("what crashes a loop is an error")
+    }
+
+    /// The original error as `E`, if it is one. Looks through [`Error`](crate::Error).
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        self.error().downcast_ref()
+    }
+
+    /// There is more than the original error in it, by the loop's [`Group`].
+    pub fn is_group(&self) -> bool {
+        self.failures.len() > 1
+    }
+
+    /// The original failure, and in a group the others after it: coroutines in the order in which they were scheduled.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+}
+
+impl Failure {
+    /// How it failed.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// The path of the coroutine or of the thread's function, such as `crawl::fetch`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The error, the panic, or what it answered instead.
+    pub fn message(&self) -> String {
+        match self.error() {
+            Some(error) if self.answer.is_empty() => error.to_string(),
+            _ => self.answer.clone(),
+        }
+    }
+
+    /// The error it returned; a [`Panic`] if it panicked. `None` if it returned a value, was dropped or never started.
+    pub fn error(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.error.as_deref().map(original)
+    }
+
+    /// Root first: who awaited whom, down to where it happened.
+    pub fn trace(&self) -> &[Site] {
+        &self.trace
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}:{}:{}", self.name, self.file, self.line, self.column)
+    }
+}
+
+impl fmt::Display for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = &self.failures[0];
+        write!(f, "{}: {}", first.name, one_line(&first.message()))?;
+        match self.failures.len() - 1 {
+            0 => Result::Ok(()),
+            more => write!(f, " (and {more} more)"),
+        }
+    }
+}
+
+impl StdError for Crash {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self.error())
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl fmt::Debug for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.report.text() {
+            return f.write_str(&text);
+        }
+        let (first, others) = self.failures.split_first().expect("a crash has its original failure");
+        writeln!(f, "✖ {} crashed: {}", first.name, first.message())?;
+        for source in first.error().into_iter().flat_map(|error| sources(error)) {
+            writeln!(f, "  caused by: {source}")?;
+        }
+        writeln!(f)?;
+        trace(f, &first.trace)?;
+        // Failures that read the same are told once.
+        let mut told: Vec<(String, &Failure, usize)> = Vec::new();
+        for failure in others {
+            let key = format!(
+                "{:?} {} {}",
+                failure.kind,
+                failure.message(),
+                failure.trace.iter().map(Site::to_string).collect::<String>()
+            );
+            match told.iter_mut().find(|(seen, ..)| *seen == key) {
+                Some((_, _, count)) => *count += 1,
+                None => told.push((key, failure, 1)),
+            }
+        }
+        for (_, failure, count) in told {
+            write!(f, "\n{} {}", failure.kind.glyph(), failure.name)?;
+            if count > 1 {
+                write!(f, " ×{count}")?;
+            }
+            writeln!(f, ": {}", failure.message())?;
+            for source in failure.error().into_iter().flat_map(|error| sources(error)) {
+                writeln!(f, "  caused by: {source}")?;
+            }
+            trace(f, &failure.trace)?;
+        }
+        Result::Ok(())
+    }
+}
+
+fn trace(f: &mut fmt::Formatter<'_>, trace: &[Site]) -> fmt::Result {
+    let width = trace.iter().map(|site| site.name.chars().count()).max().unwrap_or(0);
+    for Site { name, file, line, column } in trace {
+        writeln!(f, "  {name:width$}  {file}:{line}:{column}")?;
+    }
+    Result::Ok(())
+}
+
+impl FailureKind {
+    fn glyph(self) -> char {
+        match self {
+            FailureKind::Error | FailureKind::Panic => '✖',
+            FailureKind::Cancelled | FailureKind::NeverStarted => '⊘',
+            FailureKind::Improper => '!',
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Loops inside of others: as a future of any executor, and isolated inside a coroutine.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::alarm;
+use crate::cancel::{self, Cancelling};
+use crate::core::{self, Core, Stop, Timer, Turn, Waiter};
+use crate::coro::Coro;
+use crate::crash::{Crash, Group};
+use crate::error::CancelledError;
+use crate::looped::{Loop, Opaque, Session};
+use crate::record::{LoopMode, Target};
+use crate::stuck::Idle;
+use crate::task;
+
+/// Turns of a driven loop before its host has one.
+const TURNS: u32 = 8;
+
+impl Loop {
+    /// The loop as a future: runs `main` and everything that it schedules inside whatever polls it, tokio, smol or another, without
+    /// blocking its thread.
+    ///
+    /// Dropped before it has finished, it cancels every coroutine, lets them clean up, and waits for its threads.
+    ///
+    /// ```
+    /// let mut looped = tinyio::Loop::new();
+    /// let three = pollster::block_on(looped.drive(async {
+    ///     tinyio::sleep(std::time::Duration::from_millis(5)).await?;
+    ///     tinyio::Ok(3)
+    /// }))?;
+    /// assert_eq!(three, 3);
+    /// # Ok::<_, tinyio::Crash>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Loop::run`].
+    #[track_caller]
+    pub fn drive<'a, F, T, E>(&'a mut self, main: F) -> impl Future<Output = Result<T, Crash>> + use<'a, F, T, E>
+    where
+        F: Future<Output = Result<T, E>> + 'a,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        T: 'a,
+    {
+        let main = Coro::new::<_, _, Opaque>(main, Location::caller(), 0);
+        let driver = Driver::new(self, main, LoopMode::Drive);
+        Drive { driver, looped: PhantomData::<&'a mut Loop> }
+    }
+}
+
+/// The future of `Loop::drive`, which has the loop for itself.
+struct Drive<'a, T> {
+    driver: Driver<T>,
+    looped: PhantomData<&'a mut Loop>,
+}
+
+impl<T> Unpin for Drive<'_, T> {}
+
+impl<T> Future for Drive<'_, T> {
+    type Output = Result<T, Crash>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.driver.poll(cx)
+    }
+}
+
+/// How far a driven loop has come.
+enum Progress {
+    /// The host has its turn.
+    More,
+    /// Nothing to do before this time, or mail.
+    Idle(Option<u64>),
+    Ended(Option<Crash>),
+}
+
+/// Runs a loop bit by bit.
+struct Driver<T> {
+    core: Rc<Core>,
+    mode: LoopMode,
+    main: Option<Coro<T>>,
+    /// Once it has begun.
+    session: Option<Session>,
+    cancelling: Option<Cancelling>,
+    /// Wakes the host when a timer is due, if the host is a tinyio loop of this thread.
+    timer: Timer,
+    waiter: Waiter,
+    /// For which time the host has asked to be woken otherwise.
+    alarm: Option<u64>,
+}
+
+impl<T> Driver<T> {
+    fn new(looped: &mut Loop, main: Coro<T>, mode: LoopMode) -> Driver<T> {
+        Driver {
+            core: looped.fresh_core(),
+            mode,
+            main: Some(main),
+            session: None,
+            cancelling: None,
+            timer: Timer::default(),
+            waiter: Waiter::default(),
+            alarm: None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Crash>> {
+        let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
+        let core = self.core.clone();
+        core.inbox().set_host(Some(cx.waker()));
+        if self.session.is_none() {
+            cancel::watch_panics();
+            self.session = Some(Session::begin(&core, self.mode));
+            task::enter(&core, || main.schedule(&core));
+        }
+        let cancelling = &mut self.cancelling;
+        let progress = task::enter(&core, || {
+            for _ in 0..TURNS {
+                if let Some(running) = cancelling {
+                    return match running.advance(&core) {
+                        Some(until) => Progress::Idle(Some(until)),
+                        None => Progress::Ended(cancelling.take().map(|done| done.finish(&core))),
+                    };
+                }
+                match core.turn() {
+                    Turn::Ready => {}
+                    Turn::Idle(until) => match core.before_idling(until) {
+                        Idle::Until(until) if !core.inbox().has_mail() => return Progress::Idle(until),
+                        Idle::Until(_) | Idle::Again => {}
+                    },
+                    Turn::Done => return Progress::Ended(None),
+                    Turn::Failed => *cancelling = Some(Cancelling::begin(&core)),
+                }
+            }
+            Progress::More
+        });
+        match progress {
+            Progress::More => cx.waker().wake_by_ref(),
+            Progress::Idle(until) => self.wake_at(until, cx),
+            Progress::Ended(crash) => {
+                let session = self.session.take().expect("begun above");
+                let main = self.main.take().expect("it is ready once");
+                core.inbox().set_host(None);
+                return Poll::Ready(session.output(main, crash));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Has the host woken at this time of the loop's clock. Mail wakes it by itself.
+    fn wake_at(&mut self, until: Option<u64>, cx: &Context<'_>) {
+        let Some(until) = until.filter(|until| *until < u64::MAX) else { return self.timer.clear() };
+        let left = until.saturating_sub(self.core.now());
+        let nested = task::current(|host| {
+            let Some(host) = host else { return false };
+            let word = self.waiter.word(host, cx);
+            self.timer.clear();
+            self.timer.set(host, host.now().saturating_add(left), word);
+            true
+        });
+        if !nested && self.alarm != Some(until) {
+            self.alarm = Some(until);
+            alarm::ring(left, Arc::downgrade(self.core.inbox()));
+        }
+    }
+
+    /// Cancels everything, and blocks until all have ended.
+    fn stop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let core = &self.core;
+        core.inbox().set_host(None);
+        let crash = task::enter(core, || match self.cancelling.take() {
+            None => {
+                core.fail(crate::crash::Failure::of_stop(Stop::Dropped));
+                core.cancel_all()
+            }
+            Some(mut cancelling) => {
+                while let Some(until) = cancelling.advance(core) {
+                    core.park(Some(until));
+                }
+                cancelling.finish(core)
+            }
+        });
+        if let Some(main) = self.main.take() {
+            drop(session.output(main, Some(crash)));
+        }
+    }
+}
+
+impl<T> Drop for Driver<T> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Runs a future, and all that it schedules, in a loop of its own inside this coroutine: a crash in there is a value here, and nobody
+/// out here is cancelled for it.
+///
+/// Coroutines of the outer loop can be awaited from inside through their handles. If the outer loop crashes, what is isolated is
+/// cancelled, and cleans up, like everyone else.
+///
+/// ```
+/// let answer = tinyio::Loop::new().run(async {
+///     let tried = tinyio::isolate(async { Err::<u32, _>(tinyio::Error::msg("broken")) }).await?;
+///     assert_eq!(tried.unwrap_err().error().to_string(), "broken");
+///     tinyio::Ok("still here")
+/// })?;
+/// assert_eq!(answer, "still here");
+/// # Ok::<_, tinyio::Crash>(())
+/// ```
+#[track_caller]
+pub fn isolate<F, T, E>(future: F) -> Isolate<T>
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+    T: 'static,
+{
+    Isolate { state: State::New(crate::coro::coro(future)) }
+}
+
+/// The future of [`isolate`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Isolate<T> {
+    state: State<T>,
+}
+
+enum State<T> {
+    New(Coro<T>),
+    Running(Box<Driver<T>>),
+    Ended,
+}
+
+impl<T> Unpin for Isolate<T> {}
+
+impl<T> fmt::Debug for Isolate<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Isolate")
+    }
+}
+
+impl<T: 'static> Future for Isolate<T> {
+    type Output = Result<Result<T, Crash>, CancelledError>;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let at = Location::caller();
+        core::with("isolate", |outer| {
+            if let Some(answer) = outer.cancelled(matches!(self.state, State::New(_)), at) {
+                // What is inside goes with it, and has ended when the answer is given.
+                let _ = std::mem::replace(&mut self.state, State::Ended);
+                return answer.map(Err);
+            }
+            if let State::New(_) = self.state {
+                let State::New(main) = std::mem::replace(&mut self.state, State::Ended) else {
+                    unreachable!("just seen")
+                };
+                let mut looped = Loop::new().group(Group::Auto);
+                let main = if main.header().is_scheduled() {
+                    // A coroutine of another loop: awaited from in here.
+                    Coro::new::<_, _, crate::coro::Shown>(main, at, 0)
+                } else {
+                    main
+                };
+                self.state = State::Running(Box::new(Driver::new(&mut looped, main, LoopMode::Isolate)));
+            }
+            let State::Running(driver) = &mut self.state else {
+                panic!("tinyio: `isolate` was polled at {at} after it had ended")
+            };
+            let poll = driver.poll(cx);
+            if poll.is_ready() {
+                self.state = State::Ended;
+            } else if let State::Running(driver) = &self.state {
+                outer.waits(Target::Loop(driver.core.rec.loop_id()), at);
+            }
+            poll.map(Ok)
+        })
+    }
+}

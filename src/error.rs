@@ -1,0 +1,294 @@
+//! Errors: what a coroutine returns, and what it gets when it is cancelled.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::panic::Location;
+
+use crate::task::BoxError;
+
+/// `Result` with tinyio's [`Error`], for coroutines that do not need their own.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// `Ok` for async blocks, where the compiler cannot tell the error's type.
+///
+/// ```
+/// let answer = tinyio::Loop::new().run(async {
+///     tinyio::yield_now().await?;
+///     tinyio::Ok(42)
+/// })?;
+/// assert_eq!(answer, 42);
+/// # Ok::<_, tinyio::Crash>(())
+/// ```
+#[allow(non_snake_case, reason = "it stands for the variant")]
+pub fn Ok<T>(value: T) -> Result<T> {
+    Result::Ok(value)
+}
+
+/// Any error, and the place where `?` made it one of these.
+///
+/// Like `anyhow::Error`: made from every `std::error::Error` by `?`, and itself no `std::error::Error`. It works best as
+/// the error of a coroutine, because it remembers where it arose: a [`Crash`](crate::Crash) shows that line.
+///
+/// ```
+/// async fn size(path: &str) -> tinyio::Result<u64> {
+///     Ok(std::fs::metadata(path)?.len()) // a crash points here
+/// }
+/// # let crash = tinyio::Loop::new().run(size("/no/such/file")).unwrap_err();
+/// # assert_eq!(crash.failures()[0].trace().last().unwrap().line, 3 + 1);
+/// ```
+pub struct Error(Box<Located>);
+
+/// The error of an [`Error`], with its place. This is what a loop finds in a `Box<dyn Error>`.
+pub(crate) struct Located {
+    pub(crate) error: BoxError,
+    pub(crate) site: &'static Location<'static>,
+    /// The type of `error`, if it was known; empty otherwise.
+    pub(crate) type_name: &'static str,
+    pub(crate) moment: crate::record::Moment,
+}
+
+impl Error {
+    /// An error that is only a message.
+    ///
+    /// ```
+    /// async fn check(free: u64) -> tinyio::Result<()> {
+    ///     if free < 1024 {
+    ///         return Err(tinyio::Error::msg(format!("only {free} bytes left")));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # assert_eq!(tinyio::Loop::new().run(check(3)).unwrap_err().error().to_string(), "only 3 bytes left");
+    /// ```
+    #[track_caller]
+    pub fn msg(message: impl fmt::Display) -> Error {
+        Error::at(message.to_string().into(), "", Location::caller())
+    }
+
+    fn at(error: BoxError, type_name: &'static str, site: &'static Location<'static>) -> Error {
+        // A cancellation passes through every `?` of a crash: its place is known, and nobody asks for its moment.
+        let moment = if error.is::<CancelledError>() { Default::default() } else { crate::record::moment() };
+        Error(Box::new(Located { error, site, type_name, moment }))
+    }
+
+    /// The error itself.
+    pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0.error
+    }
+
+    /// The error as `E`, if it is one.
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        self.error().downcast_ref()
+    }
+
+    /// Where it was made.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.0.site
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    #[track_caller]
+    fn from(error: E) -> Error {
+        Error::at(Box::new(error), std::any::type_name::<E>(), Location::caller())
+    }
+}
+
+impl From<Error> for BoxError {
+    fn from(error: Error) -> BoxError {
+        error.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.error.fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.error)?;
+        for source in sources(&*self.0.error) {
+            write!(f, "\n  caused by: {source}")?;
+        }
+        write!(f, "\n  at {}", self.0.site)
+    }
+}
+
+// Transparent: it is its error, and has its sources.
+impl fmt::Display for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl fmt::Debug for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl StdError for Located {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.source()
+    }
+}
+
+/// What is inside: looks through [`Error`], and through the box of `io::Error::other` and the like where it holds one.
+pub(crate) fn original<'a>(
+    error: &'a (dyn StdError + Send + Sync + 'static),
+) -> &'a (dyn StdError + Send + Sync + 'static) {
+    match error.downcast_ref::<Located>() {
+        Some(located) => original(&*located.error),
+        None => error,
+    }
+}
+
+/// The errors behind an error, outermost first.
+pub(crate) fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    // A bound, for an error may name itself as its source.
+    std::iter::successors(error.source(), |error| (*error).source()).filter(|error| !error.is::<Reason>()).take(64)
+}
+
+/// What every await point of tinyio returns once its coroutine is cancelled, because another one failed, its time is up, or
+/// the loop is being stopped.
+///
+/// Clean up and return it (`?` does): any error that has it among its sources counts as a proper answer.
+///
+/// ```
+/// # use std::time::Duration;
+/// async fn worker() -> tinyio::Result<()> {
+///     if let Err(cancelled) = tinyio::sleep(Duration::from_secs(3600)).await {
+///         println!("cleaning up");
+///         return Err(cancelled.into());
+///     }
+///     Ok(())
+/// }
+/// # let crash = tinyio::Loop::new().group(tinyio::Group::Always).run(async {
+/// #     tinyio::spawn(worker());
+/// #     tinyio::sleep(Duration::ZERO).await?;
+/// #     Err::<(), _>(tinyio::Error::msg("stop"))
+/// # }).unwrap_err();
+/// # assert_eq!(crash.failures()[1].kind(), tinyio::FailureKind::Cancelled);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CancelledError(Reason);
+
+/// Why: the source of every [`CancelledError`]. Report types of other crates hide the type of the outermost error when they are
+/// turned into a `Box<dyn Error>`, but not its sources: it is by this one that a cancellation is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Crash,
+    Timeout,
+}
+
+impl CancelledError {
+    pub(crate) fn new(reason: Reason) -> CancelledError {
+        CancelledError(reason)
+    }
+
+    /// It was [`timeout`](crate::timeout) that cancelled this coroutine, and nothing else has failed.
+    pub fn is_timeout(&self) -> bool {
+        self.0 == Reason::Timeout
+    }
+}
+
+impl fmt::Display for CancelledError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cancelled")
+    }
+}
+
+impl fmt::Debug for CancelledError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CancelledError({})", self.0)
+    }
+}
+
+impl StdError for CancelledError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Crash => "the loop is stopping",
+            Reason::Timeout => "its time is up",
+        })
+    }
+}
+
+impl StdError for Reason {}
+
+impl From<CancelledError> for io::Error {
+    fn from(error: CancelledError) -> io::Error {
+        io::Error::other(error)
+    }
+}
+
+/// Where in an error a cancellation sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancellation {
+    /// It is one, perhaps in the box of another error type.
+    Itself,
+    /// It is among the sources of an error of the coroutine's own.
+    Source,
+}
+
+/// Looks for a cancellation in an error and its sources.
+pub(crate) fn cancellation(error: &(dyn StdError + Send + Sync + 'static)) -> Option<Cancellation> {
+    let error = original(error);
+    if error.is::<CancelledError>() || error.source().is_some_and(|source| source.is::<Reason>()) {
+        return Some(Cancellation::Itself);
+    }
+    let deeper = std::iter::successors(error.source(), |error| (*error).source())
+        .take(64)
+        .any(|error| error.is::<CancelledError>() || error.is::<Reason>());
+    deeper.then_some(Cancellation::Source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Own(CancelledError);
+
+    impl fmt::Display for Own {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("own")
+        }
+    }
+
+    impl StdError for Own {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_cancellation_is_found_wherever_it_sits() {
+        let cancelled = CancelledError::new(Reason::Crash);
+        let find = |error: BoxError| cancellation(&*error);
+        assert_eq!(find(cancelled.into()), Some(Cancellation::Itself));
+        assert_eq!(find(io::Error::from(cancelled).into()), Some(Cancellation::Itself));
+        assert_eq!(find(Error::from(io::Error::from(cancelled)).into()), Some(Cancellation::Itself));
+        assert_eq!(find(Own(cancelled).into()), Some(Cancellation::Source));
+        assert_eq!(find(Error::from(io::Error::other(Own(cancelled))).into()), Some(Cancellation::Source));
+        assert_eq!(find("else".into()), None);
+    }
+
+    #[test]
+    fn an_error_knows_its_place() {
+        fn fails() -> Result<()> {
+            Err(io::Error::other("no"))?;
+            Ok(())
+        }
+        let error = fails().unwrap_err();
+        assert_eq!((error.location().file(), error.location().line()), (file!(), line!() - 4));
+        assert!(format!("{error:?}").starts_with("no\n  at "));
+    }
+}

@@ -1,0 +1,291 @@
+//! `Loop`: running everything.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::cancel;
+use crate::core::{Core, Shuffled, Stop, Turn};
+use crate::coro::Coro;
+use crate::crash::{Crash, Group};
+use crate::record::LoopMode;
+use crate::stuck::Idle;
+use crate::task::{self, Inbox, Profile};
+
+/// An event loop.
+///
+/// It runs coroutines on the thread that calls it, one at a time, first in, first out. As soon as one of them fails, all the others
+/// are cancelled, threads too, and the error comes out.
+///
+/// ```
+/// let mut looped = tinyio::Loop::new();
+/// let seven = looped.run(async { tinyio::Ok(7) })?;
+/// assert_eq!(seven, 7);
+/// # Ok::<_, tinyio::Crash>(())
+/// ```
+pub struct Loop {
+    core: Rc<Core>,
+    group: Group,
+    grace: Option<Duration>,
+    shuffle: Option<u64>,
+}
+
+impl Loop {
+    /// A loop with nothing in it.
+    pub fn new() -> Loop {
+        Loop { core: Core::new(), group: Group::default(), grace: None, shuffle: None }
+    }
+
+    /// What its crashes consist of.
+    ///
+    /// ```
+    /// use tinyio::{Group, Loop};
+    /// let crash = Loop::new().group(Group::Always).run(async {
+    ///     tinyio::spawn(tinyio::sleep(std::time::Duration::from_secs(60)));
+    ///     tinyio::yield_now().await?;
+    ///     Err::<(), _>(tinyio::Error::msg("enough"))
+    /// });
+    /// assert_eq!(crash.unwrap_err().failures().len(), 2); // and who was cancelled
+    /// ```
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Loop {
+        self.group = group;
+        self
+    }
+
+    /// Runs `main` and everything that it schedules; returns what it returned when all have ended. `main` may borrow from the caller.
+    ///
+    /// A coroutine may run another loop:
+    ///
+    /// ```
+    /// let (mut outer, mut inner) = (tinyio::Loop::new(), tinyio::Loop::new());
+    /// let main = async { tinyio::Ok(inner.run(async { tinyio::Ok(7) })?) };
+    /// assert_eq!(outer.run(main).unwrap(), 7);
+    /// ```
+    ///
+    /// but not its own, which it would have to borrow twice:
+    ///
+    /// ```compile_fail,E0499
+    /// let mut outer = tinyio::Loop::new();
+    /// let main = async { tinyio::Ok(outer.run(async { tinyio::Ok(7) })?) };
+    /// assert_eq!(outer.run(main).unwrap(), 7);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first error or panic of a coroutine or thread, after all others have been cancelled and have ended.
+    ///
+    /// # Panics
+    ///
+    /// Never because of what coroutines do: their panics are errors here.
+    #[track_caller]
+    pub fn run<F, T, E>(&mut self, main: F) -> Result<T, Crash>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        cancel::watch_panics();
+        let main = Coro::new::<_, _, Opaque>(main, Location::caller(), 0);
+        let core = self.fresh_core();
+        let session = Session::begin(&core, LoopMode::Run);
+        let crash = task::enter(&core, || {
+            main.schedule(&core);
+            loop {
+                match core.turn() {
+                    Turn::Ready => {}
+                    Turn::Idle(until) => match core.before_idling(until) {
+                        Idle::Again => {}
+                        Idle::Until(until) => core.park(until),
+                    },
+                    Turn::Done => return None,
+                    Turn::Failed => return Some(core.cancel_all()),
+                }
+            }
+        });
+        session.output(main, crash)
+    }
+
+    /// The core, with nothing in it.
+    pub(crate) fn fresh_core(&mut self) -> Rc<Core> {
+        if self.core.live() > 0 {
+            // A `drive` was forgotten (`mem::forget`): what its coroutines borrow may be gone, so they are left alone for ever.
+            self.core = Core::new();
+        }
+        self.core.group.set(self.group);
+        self.core.grace.set(self.grace);
+        *self.core.shuffled.borrow_mut() = self.shuffle.map(Shuffled::new);
+        self.core.clone()
+    }
+
+    /// Gives coroutines this long for a cleanup that awaits: after the answer of the await point at which each was cancelled, others
+    /// work as usual. Who is not done by then is cut off.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// async fn connection() -> tinyio::Result<()> {
+    ///     let work = tinyio::sleep(Duration::from_secs(60)).await;
+    ///     if work.is_err() {
+    ///         tinyio::sleep(Duration::from_millis(5)).await?; // says good-bye
+    ///     }
+    ///     Ok(work?)
+    /// }
+    ///
+    /// let crash = tinyio::Loop::new().grace(Duration::from_secs(1)).run(async {
+    ///     tinyio::spawn(connection());
+    ///     tinyio::yield_now().await?;
+    ///     Err::<(), _>(tinyio::Error::msg("enough"))
+    /// });
+    /// assert!(!crash.unwrap_err().is_group());
+    /// ```
+    #[must_use]
+    pub fn grace(mut self, period: Duration) -> Loop {
+        self.grace = Some(period);
+        self
+    }
+
+    /// Runs whoever is ready in an order that the seed decides, the same for the same seed: to find what depends on the order.
+    ///
+    /// ```
+    /// let order = |seed| {
+    ///     let order = std::cell::RefCell::new(Vec::new());
+    ///     tinyio::Loop::new().shuffle(seed).run(async {
+    ///         let order = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    ///         for n in 0..8 {
+    ///             let order = order.clone();
+    ///             tinyio::spawn(async move { tinyio::Ok(order.borrow_mut().push(n)) });
+    ///         }
+    ///         tinyio::sleep(std::time::Duration::from_millis(2)).await?;
+    ///         tinyio::Ok(order.take())
+    ///     })
+    ///     .map(|seen| order.borrow_mut().extend(seen))
+    ///     .unwrap();
+    ///     order.into_inner()
+    /// };
+    /// assert_eq!(order(7), order(7));
+    /// assert_ne!(order(7), order(8));
+    /// ```
+    #[must_use]
+    pub fn shuffle(mut self, seed: u64) -> Loop {
+        self.shuffle = Some(seed);
+        self
+    }
+
+    /// Sleeps take no time: whenever nobody is ready and no thread is at work, the loop's clock goes on to the next timer.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let start = Instant::now();
+    /// tinyio::Loop::new().virtual_time().run(tinyio::sleep(Duration::from_secs(864_000)))?;
+    /// assert!(start.elapsed() < Duration::from_secs(10));
+    /// # Ok::<_, tinyio::Crash>(())
+    /// ```
+    #[must_use]
+    pub fn virtual_time(self) -> Loop {
+        self.core.use_virtual_time();
+        self
+    }
+
+    /// How long a loop in which everybody waits, some of them for an [`Event`](crate::Event) that nobody on the loop can set, goes on without a word; then it
+    /// warns, once, and lists them. Five seconds, unless this says otherwise.
+    #[must_use]
+    pub fn warn_quiescent(self, after: Duration) -> Loop {
+        self.core.quiescent_warning.set(after);
+        self
+    }
+
+    /// Something to stop the loop with, from anywhere.
+    pub fn handle(&self) -> crate::Handle {
+        crate::Handle::new(self.core.inbox().clone())
+    }
+}
+
+impl Default for Loop {
+    fn default() -> Self {
+        Loop::new()
+    }
+}
+
+impl fmt::Debug for Loop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Loop({} coroutines)", self.core.live())
+    }
+}
+
+/// Stops a loop from anywhere: another thread, a signal handler's thread, another loop.
+///
+/// ```
+/// let mut looped = tinyio::Loop::new();
+/// let handle = looped.handle();
+/// std::thread::spawn(move || handle.cancel());
+/// let crash = looped.run(tinyio::sleep(std::time::Duration::from_secs(60))).unwrap_err();
+/// assert!(crash.downcast_ref::<tinyio::Interrupted>().is_some());
+/// ```
+#[derive(Clone)]
+pub struct Handle(std::sync::Arc<Inbox>);
+
+impl Handle {
+    pub(crate) fn new(inbox: std::sync::Arc<Inbox>) -> Handle {
+        Handle(inbox)
+    }
+
+    /// The loop still exists.
+    #[cfg(feature = "signal")]
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_open()
+    }
+
+    /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted). If it is not running, its next run
+    /// ends at once.
+    pub fn cancel(&self) {
+        self.0.post(|mail| mail.cancel = Some(Stop::Interrupted));
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+/// The profile of a main coroutine, whose output may borrow.
+pub(crate) struct Opaque;
+
+impl<F, T> Profile<F, T> for Opaque {
+    fn describe(_: &T) -> String {
+        format!("_: {}", std::any::type_name::<T>())
+    }
+}
+
+/// One run of a loop. However it ends, nothing of it is left in the loop: that is what allows `main` to borrow.
+pub(crate) struct Session {
+    core: Rc<Core>,
+    crashed: bool,
+}
+
+impl Session {
+    pub(crate) fn begin(core: &Rc<Core>, mode: LoopMode) -> Session {
+        core.rec.loop_start(core, mode);
+        Session { core: core.clone(), crashed: false }
+    }
+
+    /// The run is over.
+    pub(crate) fn output<T>(mut self, mut main: Coro<T>, crash: Option<Crash>) -> Result<T, Crash> {
+        self.crashed = crash.is_some();
+        match crash {
+            Some(crash) => Err(crash),
+            None => Ok(main.take().expect("it has ended, and nobody else has its handle")),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        task::enter(&self.core, || self.core.abandon());
+        self.core.rec.loop_end(&self.core, self.crashed);
+    }
+}

@@ -1,0 +1,18 @@
+//! What the loop says about itself while it runs. Each function stands at one moment of the loop; without the feature `record`
+//! all of them are empty, and with it they are a branch each until a recording is switched on.
+
+#[cfg(feature = "record")]
+mod on;
+#[cfg(feature = "record")]
+pub(crate) use on::*;
+
+#[cfg(not(feature = "record"))]
+mod off;
+#[cfg(not(feature = "record"))]
+pub(crate) use off::*;
+
+mod switch;
+#[cfg(feature = "record")]
+mod trace;
+#[cfg(feature = "inspect")]
+mod view;

@@ -1,0 +1,180 @@
+//! Nothing is recorded: every function is empty, every type has no size.
+
+use std::panic::Location;
+
+use crate::core::Core;
+use crate::crash::{Failure, FailureKind};
+use crate::task::{Header, Mail};
+
+/// What a coroutine waits on.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "only the record reads what is in them")]
+pub(crate) enum Target {
+    Coro(u64),
+    Res(u64),
+    Thread(u64),
+    Timer(u64),
+    Loop(u32),
+    Turn,
+}
+
+/// Who woke a coroutine.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "only the record reads what is in them")]
+pub(crate) enum By {
+    Coro(u64),
+    Timer,
+    External,
+}
+
+/// What a resource is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResKind {
+    Event,
+    Lock,
+    Semaphore,
+    Barrier,
+}
+
+/// A resource in the record.
+pub(crate) struct Res;
+
+impl Res {
+    #[inline]
+    pub(crate) fn new(_what: ResKind, _size: u64) -> Res {
+        Res
+    }
+    #[inline]
+    pub(crate) fn id(&self, _core: &Core) -> u64 {
+        0
+    }
+    #[inline]
+    pub(crate) fn set(&self, _set: bool) {}
+    #[inline]
+    pub(crate) fn hold(&self, _core: &Core, _at: &'static Location<'static>) -> Hold {
+        Hold
+    }
+    #[inline]
+    pub(crate) fn release(&self, _hold: &Hold) {}
+}
+
+/// A permit that is out, in the record.
+pub(crate) struct Hold;
+
+/// A function on a thread, in the record.
+pub(crate) struct Thread;
+
+impl Thread {
+    #[inline]
+    pub(crate) fn queue(_core: &Core, _coro: &Header, _at: &'static Location<'static>) -> Thread {
+        Thread
+    }
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        0
+    }
+    #[inline]
+    pub(crate) fn started(&self, _mail: &mut Mail) {}
+    #[inline]
+    pub(crate) fn ended(&self, _mail: &mut Mail, _how: Option<FailureKind>) {}
+    #[inline]
+    pub(crate) fn noticed(&self, _mail: &mut Mail) {}
+    #[inline]
+    pub(crate) fn cancelled(&self, _core: &Core) {}
+    #[inline]
+    pub(crate) fn is_recorded(&self) -> bool {
+        false
+    }
+}
+
+/// How a loop is run.
+#[derive(Clone, Copy)]
+pub(crate) enum LoopMode {
+    Run,
+    Drive,
+    Isolate,
+}
+
+/// The type of a future, for whoever reads frames.
+pub(crate) struct FutureType;
+
+impl FutureType {
+    pub(crate) fn of<F>() -> FutureType {
+        FutureType
+    }
+}
+
+/// What a failing coroutine was at.
+#[derive(Default)]
+pub(crate) struct Moment;
+
+#[inline]
+pub(crate) fn moment() -> Moment {
+    Moment
+}
+
+/// The report of a crash with what was recorded of it.
+#[derive(Default)]
+pub(crate) struct Report;
+
+impl Report {
+    pub(crate) fn text(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a thread says about the function it runs.
+pub(crate) enum ThreadNote {}
+
+/// A loop's recorder.
+#[derive(Default)]
+pub(crate) struct Rec;
+
+#[allow(clippy::unused_self, reason = "the same signatures as with a recorder")]
+impl Rec {
+    #[inline]
+    pub(crate) fn loop_start(&self, _core: &Core, _mode: LoopMode) {
+        if let Some(missing) = super::switch::Switch::read().missing() {
+            static ONCE: std::sync::Once = std::sync::Once::new();
+            ONCE.call_once(|| eprintln!("{missing}"));
+        }
+    }
+    #[inline]
+    pub(crate) fn loop_id(&self) -> u32 {
+        0
+    }
+    #[inline]
+    pub(crate) fn loop_end(&self, _core: &Core, _crashed: bool) {}
+    #[inline]
+    pub(crate) fn park(&self, _core: &Core, _until: Option<u64>) {}
+    #[inline]
+    pub(crate) fn unpark(&self, _core: &Core) {}
+    #[inline]
+    pub(crate) fn spawn(&self, _core: &Core, _coro: &Header) {}
+    #[inline]
+    pub(crate) fn wait(&self, _core: &Core, _coro: &Header, _on: Target, _at: &'static Location<'static>) {}
+    #[inline]
+    pub(crate) fn clear(&self, _coro: &Header, _on: Target) {}
+    #[inline]
+    pub(crate) fn wake(&self, _core: &Core, _coro: &Header) {}
+    #[inline]
+    pub(crate) fn step_begin(&self, _coro: &Header) {}
+    #[inline]
+    pub(crate) fn step_end(&self, _coro: &Header) {}
+    #[inline]
+    pub(crate) fn end(&self, _coro: &Header, _how: Option<FailureKind>) {}
+    #[inline]
+    pub(crate) fn cancel_begin(&self, _core: &Core, _failure: &Failure) {}
+    #[inline]
+    pub(crate) fn cancel_deliver(&self, _coro: &Header) {}
+    #[inline]
+    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Report {
+        Report
+    }
+    #[inline]
+    pub(crate) fn diag(&self, _text: &str) {}
+    #[inline]
+    pub(crate) fn note(&self, note: ThreadNote) {
+        match note {}
+    }
+}

@@ -1,0 +1,634 @@
+//! Events into the ring of this thread, when the environment asks for it.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Outcome, Stack, TraceSite};
+pub(crate) use tinyio_inspector::event::{LoopMode, ResKind, Target, Waker as By};
+use tinyio_inspector::frames::Frames;
+pub(crate) use tinyio_inspector::frames::FutureType;
+use tinyio_inspector::model::Model;
+use tinyio_inspector::recorder::{NO_SLOT, Recorder};
+use tinyio_inspector::report;
+use tinyio_inspector::ring::Options;
+use tinyio_inspector::source::Source;
+
+use super::switch::Switch;
+use crate::core::Core;
+use crate::crash::{Failure, FailureKind, Site};
+use crate::error::sources;
+use crate::name;
+use crate::task::{self, Header, Mail};
+
+/// Coroutines whose frames are read when a loop crashes, and how long that may take.
+const FRAMES: usize = 10_000;
+const FRAMES_TIME: Duration = Duration::from_secs(2);
+/// Stacks that the report of a crash can draw on.
+const TOLD: usize = 1_000;
+/// Errors are made in good times too. Reading frames for them may take this part of the time.
+const MOMENT_SHARE: u32 = 20;
+const MOMENT_START: Duration = Duration::from_millis(500);
+
+thread_local! {
+    /// The recording of this thread's loops, once one was asked for.
+    static RECORDING: RefCell<Option<Rc<Recording>>> = const { RefCell::new(None) };
+    static LOOPS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// One recording: of all loops that run on one thread.
+struct Recording {
+    recorder: RefCell<Recorder>,
+    /// The time of the running step, or of the last look at the clock.
+    at: Cell<u64>,
+    /// Slots of the recorder that are free: loops nest, and each numbers its coroutines by itself.
+    slots: RefCell<(Vec<u32>, u32)>,
+    frames: RefCell<Frames>,
+    /// Loops that are running, one inside the other.
+    depth: Cell<u32>,
+    threads: Cell<u64>,
+    started: Instant,
+    /// Time spent reading frames for errors.
+    moments: Cell<Duration>,
+    #[cfg(feature = "inspect")]
+    view: RefCell<Option<super::view::View>>,
+    trace: RefCell<Option<super::trace::Trace>>,
+    /// The frames read for the crash that is going on, for its report.
+    told: RefCell<Vec<Kind>>,
+}
+
+/// A loop's part in the recording.
+#[derive(Default)]
+pub(crate) struct Rec {
+    /// Empty as long as the loop is not recorded: one branch.
+    recording: OnceCell<Rc<Recording>>,
+    id: Cell<u32>,
+    started: Cell<u64>,
+    /// The recorder's slot of each of the loop's.
+    slots: RefCell<Vec<u32>>,
+}
+
+impl Recording {
+    /// The recording of this thread, started if need be. `None` if it cannot be, which is said once.
+    fn of_this_thread(switch: Switch) -> Option<Rc<Recording>> {
+        if let Some(recording) = RECORDING.with_borrow(Clone::clone) {
+            return Some(recording);
+        }
+        let mut recorder = match Options::from_env().and_then(|options| Recorder::start(&options)) {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                eprintln!("tinyio: nothing is recorded: {error}");
+                return None;
+            }
+        };
+        let at = Cell::new(recorder.now());
+        let trace = switch.trace.and_then(|path| super::trace::Trace::start(&mut recorder, path));
+        #[cfg(feature = "inspect")]
+        let view = RefCell::new(switch.view.then(|| super::view::View::open(&recorder)).flatten());
+        let recording = Rc::new(Recording {
+            recorder: RefCell::new(recorder),
+            at,
+            slots: RefCell::default(),
+            frames: RefCell::new(Frames::of_this_process()),
+            depth: Cell::new(0),
+            threads: Cell::new(0),
+            started: Instant::now(),
+            moments: Cell::default(),
+            #[cfg(feature = "inspect")]
+            view,
+            trace: RefCell::new(trace),
+            told: RefCell::default(),
+        });
+        RECORDING.set(Some(recording.clone()));
+        Some(recording)
+    }
+
+    fn emit(&self, kind: Kind) {
+        self.recorder.borrow_mut().emit(self.at.get(), kind);
+    }
+
+    fn tick(&self) -> u64 {
+        let at = self.recorder.borrow_mut().now();
+        self.at.set(at);
+        at
+    }
+
+    fn new_slot(&self) -> u32 {
+        let (free, next) = &mut *self.slots.borrow_mut();
+        free.pop().unwrap_or_else(|| {
+            *next += 1;
+            *next - 1
+        })
+    }
+
+    /// Reads the frames of a coroutine.
+    fn stack(&self, coro: &Header, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
+        let (future, address) = coro.future()?;
+        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+        let mut frames = self.frames.borrow_mut();
+        Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
+    }
+
+    /// Of all that have begun, as far as bounds allow.
+    fn frames_of_all(&self, core: &Core, failed: u64) {
+        let (mut read, mut left_out) = (0, 0);
+        let end = Instant::now() + FRAMES_TIME;
+        let mut stacks = Vec::new();
+        let addresses = core.addresses();
+        core.each_task(|coro| {
+            if coro.id() == failed || !coro.has(task::flag::STARTED) || coro.has(task::flag::THREAD) {
+                return;
+            }
+            if read == FRAMES || Instant::now() > end {
+                left_out += 1;
+            } else if let Some(stack) = self.stack(coro, false, &addresses) {
+                read += 1;
+                stacks.push((coro.id(), stack));
+            }
+        });
+        stacks.sort_unstable_by_key(|(id, _)| *id);
+        let mut told = Vec::new();
+        for (coro, stack) in stacks {
+            let kind = Kind::Frames { coro, stack };
+            if told.len() < TOLD {
+                told.push(kind.clone());
+            }
+            self.emit(kind);
+        }
+        self.told.replace(told);
+        if left_out > 0 {
+            let text =
+                format!("the frames of {left_out} coroutines were left out: {read} were read, which took long enough");
+            self.emit(Kind::Diag { coro: 0, text });
+        }
+    }
+}
+
+impl Rec {
+    #[inline]
+    fn on(&self) -> Option<&Recording> {
+        self.recording.get().map(|recording| &**recording)
+    }
+
+    #[inline]
+    fn slot(&self, coro: &Header) -> u32 {
+        self.slots.borrow()[coro.word().slot() as usize]
+    }
+
+    /// A loop begins to run. Pairs with `loop_end`.
+    pub(crate) fn loop_start(&self, core: &Core, mode: LoopMode) {
+        if self.recording.get().is_none() {
+            let switch = Switch::read();
+            if let Some(missing) = switch.missing() {
+                static ONCE: std::sync::Once = std::sync::Once::new();
+                ONCE.call_once(|| eprintln!("{missing}"));
+            }
+            if !switch.record {
+                return;
+            }
+            let Some(recording) = Recording::of_this_thread(switch) else { return };
+            // Coroutines that were scheduled before have no slots.
+            if core.live() > 0 || self.recording.set(recording).is_err() {
+                return;
+            }
+        }
+        let Some(recording) = self.on() else { return };
+        LOOPS.set(LOOPS.get() + 1);
+        self.id.set(LOOPS.get());
+        recording.depth.set(recording.depth.get() + 1);
+        self.started.set(recording.tick());
+        let parent = task::current(|outer| outer.map_or(0, |outer| outer.spot.with(|coro| coro.map_or(0, Header::id))));
+        recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
+    }
+
+    /// Its number, 0 if it is not recorded.
+    pub(crate) fn loop_id(&self) -> u32 {
+        self.id.get()
+    }
+
+    /// The loop is empty again.
+    pub(crate) fn loop_end(&self, core: &Core, crashed: bool) {
+        let Some(recording) = self.on() else { return };
+        recording.tick();
+        self.ask_frames(core);
+        let outcome = if crashed { LoopOutcome::Crashed } else { LoopOutcome::Ok };
+        recording.emit(Kind::LoopEnd { id: self.id.get(), outcome });
+        recording.depth.set(recording.depth.get() - 1);
+        if recording.depth.get() > 0 {
+            return;
+        }
+        if let Some(trace) = &*recording.trace.borrow() {
+            trace.flush(&recording.recorder.borrow());
+        }
+        #[cfg(feature = "inspect")]
+        if crashed && let Some(view) = recording.view.take() {
+            view.close();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn park(&self, core: &Core, until: Option<u64>) {
+        let Some(recording) = self.on() else { return };
+        self.ask_frames(core);
+        let until = until.map(|until| self.time(core, until));
+        recording.recorder.borrow_mut().park(recording.at.get(), self.id.get(), until);
+    }
+
+    #[inline]
+    pub(crate) fn unpark(&self, core: &Core) {
+        let Some(recording) = self.on() else { return };
+        let at = recording.tick();
+        recording.recorder.borrow_mut().unpark(at, self.id.get());
+        self.ask_frames(core);
+    }
+
+    /// A time of the loop's clock as one of the stream's.
+    fn time(&self, core: &Core, at: u64) -> u64 {
+        let Some(recording) = self.on() else { return 0 };
+        let (own, stream) = (core.now(), recording.recorder.borrow_mut().now());
+        if at >= own { stream.saturating_add(at - own) } else { stream.saturating_sub(own - at) }
+    }
+
+    /// Answers a reader that has asked for the frames of a coroutine. Called between two steps.
+    #[inline]
+    pub(crate) fn ask_frames(&self, core: &Core) {
+        let Some(recording) = self.on() else { return };
+        let asked = recording.recorder.borrow().requested();
+        if let Some(id) = asked {
+            let mut stack = None;
+            let addresses = core.addresses();
+            core.each_task(|coro| {
+                if coro.id() == id {
+                    stack = recording.stack(coro, false, &addresses);
+                }
+            });
+            match stack {
+                Some(stack) => recording.emit(Kind::Frames { coro: id, stack }),
+                None => recording.recorder.borrow().answered(id),
+            }
+        }
+    }
+
+    /// A coroutine was scheduled.
+    #[inline]
+    pub(crate) fn spawn(&self, core: &Core, coro: &Header) {
+        let Some(recording) = self.on() else { return };
+        let slot = recording.new_slot();
+        let index = coro.word().slot() as usize;
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() <= index {
+            slots.resize(index + 1, NO_SLOT);
+        }
+        slots[index] = slot;
+        let parent = core.spot.with(|coro| coro.map_or(0, Header::id));
+        let mut recorder = recording.recorder.borrow_mut();
+        let name = recorder.name(name::path(coro.type_name()));
+        let site = recorder.site(coro.place());
+        recorder.spawn(recording.at.get(), slot, coro.id(), self.id.get(), parent, name, site);
+    }
+
+    /// The running coroutine has come to an await point that is not ready.
+    #[inline]
+    pub(crate) fn wait(&self, core: &Core, coro: &Header, on: Target, at: &'static Location<'static>) {
+        let Some(recording) = self.on() else { return };
+        let on = match on {
+            Target::Timer(deadline) => Target::Timer(self.time(core, deadline)),
+            on => on,
+        };
+        let mut recorder = recording.recorder.borrow_mut();
+        let site = recorder.site(at);
+        recorder.wait(recording.at.get(), self.slot(coro), coro.id(), on, NO_SLOT, site);
+    }
+
+    /// The running coroutine gave up waiting for this.
+    #[inline]
+    pub(crate) fn clear(&self, coro: &Header, on: Target) {
+        let Some(recording) = self.on() else { return };
+        recording.recorder.borrow_mut().clear(recording.at.get(), self.slot(coro), coro.id(), on);
+    }
+
+    /// A coroutine was put into the ready queue.
+    #[inline]
+    pub(crate) fn wake(&self, core: &Core, coro: &Header) {
+        let Some(recording) = self.on() else { return };
+        let running = core.spot.with(|running| running.map_or(0, Header::id));
+        let by = match running {
+            0 => core.by.get(),
+            own if own == coro.id() => By::Own,
+            other => By::Coro(other),
+        };
+        recording.recorder.borrow_mut().wake(recording.at.get(), self.slot(coro), coro.id(), by);
+    }
+
+    /// A coroutine is about to be polled. Pairs with `step_end`.
+    #[inline]
+    pub(crate) fn step_begin(&self, coro: &Header) {
+        let Some(recording) = self.on() else { return };
+        recording.recorder.borrow_mut().step_begin(recording.at.get(), self.slot(coro), coro.id());
+    }
+
+    /// It was polled. The clock is read here, and the next step begins at this time.
+    #[inline]
+    pub(crate) fn step_end(&self, coro: &Header) {
+        let Some(recording) = self.on() else { return };
+        let at = recording.tick();
+        let slot = self.slot(coro);
+        recording.recorder.borrow_mut().step_end(at, slot, coro.id());
+    }
+
+    /// A coroutine has ended; this comes before the `step_end` of its last step.
+    #[inline]
+    pub(crate) fn end(&self, coro: &Header, how: Option<FailureKind>) {
+        let Some(recording) = self.on() else { return };
+        let slot = self.slot(coro);
+        recording.recorder.borrow_mut().end(recording.at.get(), slot, coro.id(), outcome(how));
+        recording.slots.borrow_mut().0.push(slot);
+    }
+
+    /// Everybody is about to be cancelled; nobody has been told.
+    pub(crate) fn cancel_begin(&self, core: &Core, failure: &Failure) {
+        let Some(recording) = self.on() else { return };
+        let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
+        recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
+        recording.frames_of_all(core, failure.id);
+        recording.tick();
+    }
+
+    /// A coroutine is about to be polled to be told.
+    pub(crate) fn cancel_deliver(&self, coro: &Header) {
+        let Some(recording) = self.on() else { return };
+        recording.recorder.borrow_mut().cancel_deliver(recording.at.get(), self.slot(coro), coro.id());
+    }
+
+    /// Everybody has ended.
+    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Report {
+        let Some(recording) = self.on() else { return Report::default() };
+        recording.tick();
+        let failures: Vec<event::Failure> = failures.iter_mut().map(told).collect();
+        let crash = Kind::Crash { id: self.id.get(), failures };
+        recording.emit(crash.clone());
+        let Some(header) = recording.recorder.borrow().reader().ok().map(|reader| reader.header().clone()) else {
+            return Report::default();
+        };
+        let start = Kind::LoopStart { id: self.id.get(), parent: 0, mode: LoopMode::Run };
+        let end = Kind::LoopEnd { id: self.id.get(), outcome: LoopOutcome::Crashed };
+        let began = (self.started.get(), start);
+        let frames = recording.told.take().into_iter().map(|kind| (recording.at.get(), kind));
+        let ended = [crash, end].map(|kind| (recording.at.get(), kind));
+        let events = std::iter::once(began).chain(frames).chain(ended);
+        let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
+        let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
+        Report(Some(Box::new(Told { header, events, file })))
+    }
+
+    /// tinyio has something to say about itself or the program.
+    pub(crate) fn diag(&self, text: &str) {
+        let Some(recording) = self.on() else { return };
+        recording.emit(Kind::Diag { coro: 0, text: text.to_owned() });
+    }
+
+    /// What a thread has left in the inbox.
+    pub(crate) fn note(&self, ThreadNote(kind): ThreadNote) {
+        let Some(recording) = self.on() else { return };
+        recording.emit(kind);
+    }
+}
+
+fn outcome(how: Option<FailureKind>) -> Outcome {
+    match how {
+        None => Outcome::Ok,
+        Some(FailureKind::Error) => Outcome::Error,
+        Some(FailureKind::Panic) => Outcome::Panic,
+        Some(FailureKind::Cancelled) => Outcome::Cancelled,
+        Some(FailureKind::Improper) => Outcome::Improper,
+        Some(FailureKind::NeverStarted) => Outcome::NeverStarted,
+    }
+}
+
+/// A failure in the words of the record.
+fn told(failure: &mut Failure) -> event::Failure {
+    let Moment { stack, backtrace } = std::mem::take(&mut failure.moment);
+    let site = |(n, Site { name, file, line, column }): (usize, &Site)| TraceSite {
+        coro: failure.ids.get(n).copied().unwrap_or(0),
+        name: name.clone(),
+        file: (*file).to_owned(),
+        line: *line,
+        column: *column,
+    };
+    event::Failure {
+        kind: outcome(Some(failure.kind)),
+        coro: failure.id,
+        thread: 0,
+        name: failure.name.clone(),
+        message: failure.message(),
+        error_type: failure.error_type.to_owned(),
+        sources: failure.error().map(|error| sources(error).map(ToString::to_string).collect()).unwrap_or_default(),
+        trace: failure.trace.iter().enumerate().map(site).collect(),
+        stack,
+        backtrace,
+    }
+}
+
+/// What a failing coroutine was at when its error was made.
+#[derive(Default)]
+pub(crate) struct Moment {
+    stack: Option<Stack>,
+    backtrace: Vec<TraceSite>,
+}
+
+/// Looks at the running coroutine, if it is recorded. Errors are made in good times too, so this takes no more than a small part
+/// of the time.
+pub(crate) fn moment() -> Moment {
+    task::current(|core| {
+        let Some((core, recording)) = core.and_then(|core| core.rec.on().map(|recording| (core, recording))) else {
+            return Moment::default();
+        };
+        let begin = Instant::now();
+        let spent = recording.moments.get();
+        // Not while everybody is being cancelled, nor inside the reading of frames.
+        if core.cancel.get().reason.is_some()
+            || recording.frames.try_borrow_mut().is_err()
+            || spent > MOMENT_START + begin.duration_since(recording.started) / MOMENT_SHARE
+        {
+            return Moment::default();
+        }
+        let mut stack = core.spot.with(|coro| coro.and_then(|coro| recording.stack(coro, true, &core.addresses())));
+        let backtrace = tinyio_inspector::frames::backtrace();
+        if let Some(stack) = &mut stack {
+            recording.frames.borrow_mut().settle(stack, &backtrace);
+        }
+        recording.moments.set(spent + begin.elapsed());
+        Moment { stack, backtrace }
+    })
+}
+
+/// What was recorded of a crash, to be told by its report.
+#[derive(Default)]
+pub(crate) struct Report(Option<Box<Told>>);
+
+struct Told {
+    header: event::Header,
+    /// The loop, what everyone was at, the crash.
+    events: Vec<Event>,
+    file: Option<String>,
+}
+
+impl Report {
+    /// The text; `None` if nothing was recorded.
+    pub(crate) fn text(&self) -> Option<String> {
+        let told = self.0.as_ref()?;
+        let mut model = Model::new(&told.header);
+        told.events.iter().for_each(|event| model.apply(event));
+        // The report of `main`'s error goes to stderr.
+        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let options = report::Options { color, file: told.file.clone(), ..report::Options::default() };
+        Some(report::text(&model, &options))
+    }
+}
+
+/// What a thread says about the function it runs.
+pub(crate) struct ThreadNote(Kind);
+
+/// A function on a thread, in the record.
+pub(crate) struct Thread {
+    /// 0 if it is not recorded.
+    id: u64,
+}
+
+impl Thread {
+    /// The coroutine hands its function over.
+    pub(crate) fn queue(core: &Core, coro: &Header, at: &'static Location<'static>) -> Thread {
+        let Some(recording) = core.rec.on() else { return Thread { id: 0 } };
+        recording.threads.set(recording.threads.get() + 1);
+        let thread = recording.threads.get();
+        let (name, site) = {
+            let mut recorder = recording.recorder.borrow_mut();
+            (recorder.name(name::path(coro.type_name())), recorder.site(at))
+        };
+        recording.emit(Kind::ThreadQueue { thread, coro: coro.id(), name, site });
+        Thread { id: thread }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn note(&self, mail: &mut Mail, kind: Kind) {
+        if self.id != 0 {
+            mail.notes.push(ThreadNote(kind));
+        }
+    }
+
+    /// A thread begins.
+    pub(crate) fn started(&self, mail: &mut Mail) {
+        self.note(mail, Kind::ThreadStart { thread: self.id });
+    }
+
+    /// The function has returned.
+    pub(crate) fn ended(&self, mail: &mut Mail, how: Option<FailureKind>) {
+        self.note(mail, Kind::ThreadEnd { thread: self.id, outcome: outcome(how) });
+    }
+
+    /// The function has asked, and was told that it is cancelled.
+    pub(crate) fn noticed(&self, mail: &mut Mail) {
+        self.note(mail, Kind::ThreadNotice { thread: self.id });
+    }
+
+    /// The loop asks it to stop.
+    pub(crate) fn cancelled(&self, core: &Core) {
+        if let Some(recording) = core.rec.on().filter(|_| self.id != 0) {
+            recording.emit(Kind::ThreadCancel { thread: self.id });
+        }
+    }
+
+    /// It is recorded: its start is worth a word.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.id != 0
+    }
+}
+
+/// A permit that is out, in the record: who acquired it.
+pub(crate) struct Hold(u64);
+
+/// A resource in the record. It may be used by several loops; it has the same number in all of them.
+pub(crate) struct Res {
+    id: AtomicU64,
+    what: ResKind,
+    size: u64,
+    at: &'static Location<'static>,
+}
+
+impl Res {
+    #[track_caller]
+    pub(crate) fn new(what: ResKind, size: u64) -> Res {
+        Res { id: AtomicU64::new(0), what, size, at: Location::caller() }
+    }
+
+    /// Its number, given and recorded when a recorded loop first has to do with it.
+    pub(crate) fn id(&self, core: &Core) -> u64 {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let Some(recording) = core.rec.on() else { return 0 };
+        let mut id = self.id.load(Ordering::Relaxed);
+        if id == 0 {
+            id = IDS.fetch_add(1, Ordering::Relaxed);
+            self.id.store(id, Ordering::Relaxed);
+            let site = recording.recorder.borrow_mut().site(self.at);
+            recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site });
+        }
+        id
+    }
+
+    fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
+        let id = self.id.load(Ordering::Relaxed);
+        if id != 0 {
+            task::current(|core| {
+                if let Some(recording) = core.and_then(|core| core.rec.on()) {
+                    recording.emit(kind(id));
+                }
+            });
+        }
+    }
+
+    /// The running coroutine has acquired it.
+    pub(crate) fn hold(&self, core: &Core, at: &'static Location<'static>) -> Hold {
+        let res = self.id(core);
+        let Some(recording) = core.rec.on() else { return Hold(0) };
+        let coro = core.spot.with(|coro| coro.map_or(0, Header::id));
+        let mut recorder = recording.recorder.borrow_mut();
+        let site = recorder.site(at);
+        recorder.hold(recording.at.get(), res, coro, site);
+        Hold(coro)
+    }
+
+    /// What it acquired is given back.
+    pub(crate) fn release(&self, hold: &Hold) {
+        self.emit(|res| Kind::Release { res, coro: hold.0 });
+    }
+
+    /// Its flag was set or cleared. Seen only if that happens on the loop's thread.
+    pub(crate) fn set(&self, set: bool) {
+        self.emit(|res| Kind::Set { res, set });
+    }
+}
+
+impl Drop for Res {
+    fn drop(&mut self) {
+        self.emit(|res| Kind::ResDrop { res });
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Some(trace) = self.trace.take() {
+            trace.finish();
+        }
+        #[cfg(feature = "inspect")]
+        if let Some(view) = self.view.take() {
+            view.close();
+        }
+    }
+}

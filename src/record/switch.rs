@@ -1,0 +1,77 @@
+//! The environment variables that switch a recording on.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What is asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Switch {
+    /// `TINYIO_INSPECT=1`: the live view.
+    pub(super) view: bool,
+    /// `TINYIO_INSPECT=record`, or anything below.
+    pub(super) record: bool,
+    /// `TINYIO_TRACE=FILE`.
+    pub(super) trace: Option<PathBuf>,
+}
+
+impl Switch {
+    /// Reads the environment. Nonsense is said on stderr, once, and ignored.
+    pub(super) fn read() -> Switch {
+        Switch::from(std::env::var_os("TINYIO_INSPECT"), std::env::var_os("TINYIO_TRACE")).unwrap_or_else(|error| {
+            static ONCE: std::sync::Once = std::sync::Once::new();
+            ONCE.call_once(|| eprintln!("tinyio: {error}"));
+            Switch::default()
+        })
+    }
+
+    fn from(inspect: Option<OsString>, trace: Option<OsString>) -> Result<Switch, String> {
+        let trace = trace.filter(|file| !file.is_empty()).map(PathBuf::from);
+        let view = match inspect.as_ref().map(|value| value.to_string_lossy()).as_deref() {
+            None | Some("" | "0") => false,
+            Some("1") => true,
+            Some("record") => return Ok(Switch { view: false, record: true, trace }),
+            Some(other) => {
+                return Err(format!(
+                    "TINYIO_INSPECT={other} is not understood, so nothing is recorded: 1 shows the live view, `record` only records"
+                ));
+            }
+        };
+        Ok(Switch { view, record: view || trace.is_some(), trace })
+    }
+
+    /// One line for programs that were built without what is asked for.
+    #[cfg_attr(feature = "inspect", allow(dead_code, reason = "everything is built in"))]
+    pub(super) fn missing(&self) -> Option<&'static str> {
+        if self.view && !cfg!(feature = "inspect") {
+            Some(
+                "tinyio: TINYIO_INSPECT=1 has no effect: this program was built without the feature `inspect` of tinyio \
+                 (Cargo.toml: tinyio = { …, features = [\"inspect\"] })",
+            )
+        } else if self.record && !cfg!(feature = "record") {
+            Some(
+                "tinyio: TINYIO_INSPECT and TINYIO_TRACE have no effect: this program was built without the feature `record` of \
+                 tinyio (Cargo.toml: tinyio = { …, features = [\"record\"] })",
+            )
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_understood() {
+        let read =
+            |inspect: Option<&str>, trace: Option<&str>| Switch::from(inspect.map(Into::into), trace.map(Into::into));
+        let file = || Some(PathBuf::from("t.jsonl"));
+        assert_eq!(read(None, None), Ok(Switch::default()));
+        assert_eq!(read(Some("0"), Some("")), Ok(Switch::default()));
+        assert_eq!(read(Some("1"), None), Ok(Switch { view: true, record: true, trace: None }));
+        assert_eq!(read(Some("record"), None), Ok(Switch { view: false, record: true, trace: None }));
+        assert_eq!(read(None, Some("t.jsonl")), Ok(Switch { view: false, record: true, trace: file() }));
+        assert!(read(Some("yes"), None).unwrap_err().contains("TINYIO_INSPECT=yes"));
+    }
+}

@@ -1,0 +1,104 @@
+//! What a thread knows: which loop it is in, and which blocks are to be freed.
+
+use std::cell::Cell;
+use std::panic;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+
+use super::block::{self, Header};
+use crate::core::Core;
+
+struct Local {
+    /// The innermost call of [`enter`].
+    frame: Cell<*const Frame>,
+    /// Blocks to free, linked; there are some only while `freeing`.
+    garbage: Cell<Option<NonNull<Header>>>,
+    freeing: Cell<bool>,
+}
+
+struct Frame {
+    core: Rc<Core>,
+    outer: *const Frame,
+}
+
+thread_local! {
+    // Without a destructor, so that it can be used for as long as the thread runs code.
+    static LOCAL: Local = const {
+        Local { frame: Cell::new(ptr::null()), garbage: Cell::new(None), freeing: Cell::new(false) }
+    };
+}
+
+/// Runs `inside` with `core` as the loop of this thread.
+pub(crate) fn enter<R>(core: &Rc<Core>, inside: impl FnOnce() -> R) -> R {
+    struct Restore(*const Frame);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            LOCAL.with(|local| local.frame.set(self.0));
+        }
+    }
+    let outer = LOCAL.with(|local| local.frame.get());
+    let frame = Frame { core: core.clone(), outer };
+    LOCAL.with(|local| local.frame.set(&raw const frame));
+    // Declared after the frame, so dropped before it, by unwinding too.
+    let _restore = Restore(outer);
+    inside()
+}
+
+/// Calls `f` with the innermost loop of this thread.
+#[inline]
+pub(crate) fn current<R>(f: impl FnOnce(Option<&Core>) -> R) -> R {
+    let frame = LOCAL.with(|local| local.frame.get());
+    // SAFETY: null, or the frame of a call of `enter` that is still on the stack of this thread: `Restore` takes it out.
+    f(unsafe { frame.as_ref() }.map(|frame| &*frame.core))
+}
+
+/// Calls `f` with the loop of this tag, if this thread is inside it, however deep.
+#[inline]
+pub(crate) fn find<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
+    let mut frame = LOCAL.with(|local| local.frame.get());
+    // SAFETY: as in `current`; `outer` frames are further down the stack.
+    while let Some(this) = unsafe { frame.as_ref() } {
+        if this.core.tag() == tag {
+            return f(Some(&this.core));
+        }
+        frame = this.outer;
+    }
+    f(None)
+}
+
+/// Frees a block, and all that this sets free, one after the other.
+///
+/// # Panics
+///
+/// Goes on with the first panic of a destructor when all are freed, unless the thread is panicking already.
+#[inline(never)]
+pub(super) fn free(header: NonNull<Header>) {
+    LOCAL.with(|local| {
+        if local.freeing.get() {
+            // SAFETY: nobody owns the block, and it has not been freed.
+            unsafe { block::link(header) }.set(local.garbage.get());
+            local.garbage.set(Some(header));
+            return;
+        }
+        local.freeing.set(true);
+        let mut panicked = None;
+        let mut next = Some(header);
+        while let Some(header) = next {
+            // SAFETY: a block comes here once, from `Header::release`, when nobody owns it.
+            if let Err(payload) = unsafe { block::free(header) } {
+                panicked.get_or_insert(payload);
+            }
+            next = local.garbage.get();
+            if let Some(header) = next {
+                // SAFETY: in the list, so not freed yet.
+                local.garbage.set(unsafe { block::link(header) }.take());
+            }
+        }
+        local.freeing.set(false);
+        if let Some(payload) = panicked
+            && !std::thread::panicking()
+        {
+            panic::resume_unwind(payload);
+        }
+    });
+}

@@ -1,0 +1,231 @@
+//! Wakers, and the inboxes through which other threads reach a loop.
+
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::task::{RawWaker, RawWakerVTable, Waker};
+use std::thread::Thread;
+
+use super::local;
+use super::word::{MAX_TAGS, Word};
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("tinyio keeps 64-bit words in wakers: it needs a 64-bit target");
+
+/// What other threads have for a loop.
+pub(crate) struct Inbox {
+    tag: u32,
+    mail: Mutex<Mail>,
+    /// `mail` holds something.
+    flag: AtomicBool,
+    /// Wakers cloned and not yet dropped: while there are none, nothing outside can wake a coroutine.
+    wakers: AtomicUsize,
+    /// The loop is gone.
+    closed: AtomicBool,
+    /// Who runs the loop: it is unparked.
+    thread: Thread,
+    /// Who drives the loop, if it is driven: woken instead.
+    host: Mutex<Option<Waker>>,
+}
+
+/// The content of an inbox.
+#[derive(Default)]
+pub(crate) struct Mail {
+    /// To be woken.
+    pub(crate) words: Vec<Word>,
+    /// Why everything is to be cancelled, if it is.
+    pub(crate) cancel: Option<crate::core::Stop>,
+    /// What threads say about themselves, for the record.
+    pub(crate) notes: Vec<crate::record::ThreadNote>,
+}
+
+/// The inboxes by tag.
+#[derive(Default)]
+struct Table {
+    inboxes: Vec<Option<Arc<Inbox>>>,
+    free: Vec<u32>,
+}
+
+static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+
+impl Inbox {
+    /// A new inbox, with a tag of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the process has 2^20 loops already.
+    pub(crate) fn new() -> Arc<Inbox> {
+        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+        let tag = table.free.pop().unwrap_or_else(|| {
+            table.inboxes.push(None);
+            table.inboxes.len() as u32 - 1
+        });
+        assert!((tag as usize) < MAX_TAGS, "tinyio: more than {MAX_TAGS} loops at once in this process");
+        let inbox = Arc::new(Inbox {
+            tag,
+            mail: Mutex::default(),
+            flag: AtomicBool::new(false),
+            wakers: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            thread: std::thread::current(),
+            host: Mutex::new(None),
+        });
+        table.inboxes[tag as usize] = Some(inbox.clone());
+        inbox
+    }
+
+    /// The loop is gone. Its tag is given out again once no waker bears it.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.retire();
+    }
+
+    /// The loop still exists.
+    #[cfg(feature = "signal")]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::SeqCst)
+    }
+
+    fn retire(&self) {
+        if self.closed.load(Ordering::SeqCst) && self.wakers.load(Ordering::SeqCst) == 0 {
+            let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+            let entry = &mut table.inboxes[self.tag as usize];
+            if entry.as_ref().is_some_and(|inbox| ptr::eq(&**inbox, self)) {
+                *entry = None;
+                table.free.push(self.tag);
+            }
+        }
+    }
+
+    pub(crate) fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// Wakers that somebody outside the loop still holds.
+    pub(crate) fn wakers(&self) -> usize {
+        self.wakers.load(Ordering::Acquire)
+    }
+
+    /// Puts something in and wakes the loop, unless it has been woken and has not looked yet.
+    pub(crate) fn post(&self, put: impl FnOnce(&mut Mail)) {
+        put(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner));
+        if !self.flag.swap(true, Ordering::AcqRel) {
+            let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match host {
+                Some(waker) => waker.wake(),
+                None => self.thread.unpark(),
+            }
+        }
+    }
+
+    /// Something is in it.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+
+    /// Takes out what there is.
+    pub(crate) fn take(&self) -> Mail {
+        // Cleared first: whoever posts after this flags, and wakes, again.
+        self.flag.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Names the task that drives the loop.
+    pub(crate) fn set_host(&self, waker: Option<&Waker>) {
+        let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&mut *host, waker) {
+            (Some(old), Some(new)) => old.clone_from(new),
+            (old, new) => *old = new.cloned(),
+        }
+    }
+}
+
+/// Wakes whomever the word names, from wherever.
+#[inline]
+pub(crate) fn wake(word: Word) {
+    let here = local::current(|core| match core {
+        Some(core) if core.tag() == word.tag() => {
+            core.wake(word);
+            true
+        }
+        _ => false,
+    });
+    if !here {
+        wake_elsewhere(word);
+    }
+}
+
+#[cold]
+fn wake_elsewhere(word: Word) {
+    if let Some(inbox) = inbox(word.tag()) {
+        inbox.post(|mail| mail.words.push(word));
+    }
+}
+
+fn inbox(tag: u32) -> Option<Arc<Inbox>> {
+    TABLE.read().unwrap_or_else(PoisonError::into_inner).inboxes.get(tag as usize)?.clone()
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_owned, wake_by_ref, drop_waker);
+
+fn word_of(data: *const ()) -> Word {
+    Word::from_bits(data.addr() as u64)
+}
+
+fn data_of(word: Word) -> *const () {
+    ptr::without_provenance(word.bits() as usize)
+}
+
+/// A waker of this coroutine, to be lent to its poll: it is not counted, so it must not be dropped.
+#[inline]
+pub(crate) fn lend(word: Word) -> std::mem::ManuallyDrop<Waker> {
+    // SAFETY: the functions treat the data as a word, and uphold the contract of `RawWaker`: they may be called from any
+    // thread, and `data` owns nothing.
+    std::mem::ManuallyDrop::new(unsafe { Waker::new(data_of(word), &VTABLE) })
+}
+
+/// The word of a waker, if it is one of ours.
+#[inline]
+pub(crate) fn word(waker: &Waker) -> Option<Word> {
+    ptr::eq(waker.vtable(), &VTABLE).then(|| word_of(waker.data()))
+}
+
+fn with_inbox(word: Word, act: impl Fn(&Inbox)) {
+    let here = local::current(|core| match core {
+        Some(core) if core.tag() == word.tag() => {
+            act(core.inbox());
+            true
+        }
+        _ => false,
+    });
+    if !here && let Some(inbox) = inbox(word.tag()) {
+        act(&inbox);
+    }
+}
+
+fn clone(data: *const ()) -> RawWaker {
+    let word = word_of(data);
+    local::current(|core| core.map(|core| core.waker_cloned(word)));
+    with_inbox(word, |inbox| {
+        inbox.wakers.fetch_add(1, Ordering::SeqCst);
+    });
+    RawWaker::new(data, &VTABLE)
+}
+
+fn wake_owned(data: *const ()) {
+    wake(word_of(data));
+    drop_waker(data);
+}
+
+fn wake_by_ref(data: *const ()) {
+    wake(word_of(data));
+}
+
+fn drop_waker(data: *const ()) {
+    with_inbox(word_of(data), |inbox| {
+        if inbox.wakers.fetch_sub(1, Ordering::SeqCst) == 1 {
+            inbox.retire();
+        }
+    });
+}

@@ -1,0 +1,97 @@
+//! A bound on how long a coroutine may take.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::core::{self, Timer, Waiter};
+use crate::coro::{Coro, coro};
+use crate::error::CancelledError;
+use crate::record::Target;
+
+/// Runs a future as a coroutine for at most this long. If it is not done by then, it is cancelled at its await point, with a
+/// [`CancelledError`] whose [`is_timeout`](CancelledError::is_timeout) is true; nobody else is.
+///
+/// A coroutine that answers with another error crashes the loop with it. Coroutines that it has scheduled itself, threads too, go on: what is to end
+/// with it, it awaits without [`coro`] and the like.
+///
+/// ```
+/// # use std::time::Duration;
+/// # tinyio::Loop::new().run(async {
+/// let slow = tinyio::timeout(Duration::from_millis(5), tinyio::sleep(Duration::from_secs(60))).await?;
+/// assert!(slow.is_err());
+/// let quick = tinyio::timeout(Duration::from_secs(60), async { tinyio::Ok(3) }).await?;
+/// assert_eq!(quick, Ok(3));
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
+#[track_caller]
+pub fn timeout<F, T, E>(limit: Duration, future: F) -> Timeout<T>
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+    T: 'static,
+{
+    Timeout { coro: coro(future), limit, deadline: None, timer: Timer::default(), waiter: Waiter::default() }
+}
+
+/// The time was up: the error of [`timeout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeoutError;
+
+impl fmt::Display for TimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time is up")
+    }
+}
+
+impl StdError for TimeoutError {}
+
+/// The future of [`timeout`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Timeout<T> {
+    coro: Coro<T>,
+    limit: Duration,
+    deadline: Option<u64>,
+    timer: Timer,
+    waiter: Waiter,
+}
+
+impl<T> fmt::Debug for Timeout<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timeout({:?}, {:?})", self.limit, self.coro)
+    }
+}
+
+impl<T: 'static> Future for Timeout<T> {
+    type Output = Result<Result<T, TimeoutError>, CancelledError>;
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let at = Location::caller();
+        let this = self.get_mut();
+        core::with("timeout", |core| {
+            if let Some(answer) = core.cancelled(this.deadline.is_none(), at) {
+                return answer.map(Err);
+            }
+            if this.deadline.is_none() {
+                this.coro.schedule(core);
+            }
+            if let Poll::Ready(output) = this.coro.poll_in(core, cx, at) {
+                return Poll::Ready(output.map(Ok));
+            }
+            let deadline = *this.deadline.get_or_insert_with(|| core.deadline(this.limit));
+            if this.timer.has_fired(core) {
+                core.time_is_up(this.coro.header());
+                return Poll::Ready(Ok(Err(TimeoutError)));
+            }
+            let word = this.waiter.word(core, cx);
+            this.timer.set(core, deadline, word);
+            core.waits(Target::Timer(deadline), at);
+            Poll::Pending
+        })
+    }
+}

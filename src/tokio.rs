@@ -1,0 +1,120 @@
+//! Futures that need a tokio reactor.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::core;
+use crate::coro::Coro;
+use crate::error::{CancelledError, Reason};
+use crate::task::{BoxError, Profile, flag};
+
+/// One thread, for all such futures of the process.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("tinyio tokio").enable_all().build();
+    runtime.unwrap_or_else(|error| panic!("tinyio: cannot start a tokio runtime for `from_tokio`: {error}"))
+});
+
+/// A coroutine that runs a future of the tokio world, one that needs tokio's sockets, timers or tasks, on a tokio runtime that tinyio keeps on a
+/// thread of its own. Futures that need none of these are simply awaited. Needs the feature `tokio`.
+///
+/// If the coroutine is cancelled, so is the future: tokio drops it at its next await point, which is waited for.
+///
+/// ```
+/// # #[cfg(feature = "tokio")]
+/// # tinyio::Loop::new().run(async {
+/// let slept = tinyio::from_tokio(async {
+///     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+///     tinyio::Ok("slept")
+/// });
+/// assert_eq!(slept.await?, "slept");
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
+#[track_caller]
+pub fn from_tokio<F, T, E>(future: F) -> Coro<T>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
+{
+    let at = Location::caller();
+    let state = State::New(Some(future));
+    Coro::new::<_, _, TokioProfile<F>>(Guest { state }, at, flag::THREAD)
+}
+
+/// Shown under the name of the future.
+struct TokioProfile<F>(PhantomData<F>);
+
+impl<W, F, T: 'static> Profile<W, T> for TokioProfile<F> {
+    fn type_name() -> &'static str {
+        std::any::type_name::<F>()
+    }
+
+    fn describe(output: &T) -> String {
+        crate::name::value(output)
+    }
+}
+
+/// The coroutine that stands for it.
+struct Guest<F, T> {
+    state: State<F, T>,
+}
+
+enum State<F, T> {
+    New(Option<F>),
+    Running(JoinHandle<Result<T, BoxError>>),
+}
+
+impl<F, T> Unpin for Guest<F, T> {}
+
+impl<F, T, E> Future for Guest<F, T>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: Into<BoxError> + Send + 'static,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let cancelled = core::with("from_tokio", |core| core.cancel.get().reason);
+        if let State::New(future) = &mut self.state {
+            if let Some(reason) = cancelled {
+                return Poll::Ready(Err(CancelledError::new(reason).into()));
+            }
+            let future = future.take().expect("handed over once");
+            self.state = State::Running(RUNTIME.spawn(async move { future.await.map_err(Into::into) }));
+        }
+        let State::Running(handle) = &mut self.state else { unreachable!("just started") };
+        if cancelled.is_some() {
+            handle.abort();
+        }
+        match Pin::new(handle).poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(result)) => Poll::Ready(result),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(ended(error))),
+        }
+    }
+}
+
+/// The future was aborted, or goes on panicking here.
+fn ended(error: JoinError) -> BoxError {
+    match error.try_into_panic() {
+        Ok(payload) => std::panic::resume_unwind(payload),
+        Err(_) => CancelledError::new(Reason::Crash).into(),
+    }
+}
+
+impl<F, T> Drop for Guest<F, T> {
+    fn drop(&mut self) {
+        if let State::Running(handle) = &self.state {
+            handle.abort();
+        }
+    }
+}
