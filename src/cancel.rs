@@ -116,8 +116,9 @@ impl Core {
         cancelling.finish(self)
     }
 
-    fn hardly(&self) {
-        self.cancel.set(Cancel { reason: Some(Reason::Crash), ..Cancel::default() });
+    /// From now on, between the polls of those who are told, too, nobody has a turn of his own, unless it is done `gently`.
+    fn tells(&self, gently: bool) {
+        self.cancel.set(Cancel { reason: Some(Reason::Crash), gently, ..Cancel::default() });
     }
 }
 
@@ -158,7 +159,7 @@ impl Cancelling {
             (self.grace_until, self.grace_over) = (None, true);
             core.clear_queue();
         }
-        core.hardly();
+        core.tells(false);
         core.read_inbox();
         loop {
             if self.tell_all(core, false) {
@@ -194,6 +195,11 @@ impl Cancelling {
         }
     }
 
+    /// Whoever awaits in his cleanup is cut off.
+    pub(crate) fn hurry(&mut self) {
+        self.grace_until = self.grace_until.map(|_| 0);
+    }
+
     /// Lets cleanup code run as usual; returns when to look again, and `None` when all have ended or the period is over.
     fn clean_up(&mut self, core: &Core, until: u64) -> Option<u64> {
         core.cancel.set(Cancel::default());
@@ -225,7 +231,7 @@ impl Cancelling {
 
     /// Tells all that have not been told, or, when it is not done `gently`, all but the threads that have. `true`: there were some.
     fn tell_all(&mut self, core: &Core, gently: bool) -> bool {
-        core.hardly();
+        core.tells(gently);
         core.wake_foreign(None);
         let mut tasks = Vec::new();
         core.each_task(|task| {
@@ -237,9 +243,8 @@ impl Cancelling {
         for (_, word) in &tasks {
             self.tell(core, *word, gently);
         }
-        core.cancel.set(Cancel::default());
-        if !gently {
-            core.hardly();
+        if gently {
+            core.cancel.set(Cancel::default());
         }
         !tasks.is_empty()
     }
@@ -258,10 +263,10 @@ impl Cancelling {
             task.set(flag::TOLD);
             core.rec.cancel_deliver(&task);
         }
-        core.cancel.set(Cancel { reason: Some(Reason::Crash), gently, ..Cancel::default() });
+        core.tells(gently);
         let step = core.poll(&mut task);
         let cancel = core.cancel.take();
-        core.hardly();
+        core.tells(gently);
         if gently && matches!(step, Step::Pending) {
             return; // It cleans up.
         }

@@ -74,6 +74,15 @@ impl Shuffled {
     pub(crate) fn new(seed: u64) -> Shuffled {
         Shuffled { state: seed, ready: Vec::new() }
     }
+
+    /// The next random number. SplitMix64 (Steele, Lea and Flood, 2014).
+    pub(crate) fn random(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut random = self.state;
+        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        random ^ (random >> 31)
+    }
 }
 
 /// A waker of somebody else, and the coroutine that left it.
@@ -105,6 +114,13 @@ pub(crate) struct Cancel {
     pub(crate) again_at: Option<&'static Location<'static>>,
 }
 
+impl Cancel {
+    /// Everyone is polled in order; nobody has a turn of his own.
+    fn is_hard(&self) -> bool {
+        self.reason == Some(Reason::Crash) && !self.gently
+    }
+}
+
 /// Await points that answer a coroutine which goes on awaiting; after these it is cut off.
 const PATIENCE: u32 = 1_000;
 
@@ -125,7 +141,12 @@ struct Clock {
     start: Instant,
     /// With virtual time: what it shows.
     shown: Cell<Option<u64>>,
+    /// It is set by the loop around this one.
+    guest: Cell<bool>,
 }
+
+/// No timer is set for later than 73 years, half of what the wheel can hold.
+const FAR: Duration = Duration::from_nanos(1 << 61);
 
 thread_local! {
     /// Coroutines are numbered by thread, as they are recorded by thread.
@@ -143,7 +164,7 @@ impl Core {
             timers: RefCell::new(Wheel::new()),
             foreign: RefCell::default(),
             spot: Spot::default(),
-            clock: Clock { start: Instant::now(), shown: Cell::new(None) },
+            clock: Clock { start: Instant::now(), shown: Cell::new(None), guest: Cell::new(false) },
             failure: RefCell::new(None),
             cancel: Cell::default(),
             suspicious: Cell::new(false),
@@ -183,21 +204,31 @@ impl Core {
         self.clock.shown.set(Some(self.now()));
     }
 
-    /// With virtual time: goes on to the next timer, unless threads or wakers in other hands may come first.
-    pub(crate) fn skip_time(&self) -> bool {
-        let Some(now) = self.clock.shown.get() else { return false };
-        if self.jobs.get() > 0 || self.inbox.wakers() > 0 {
-            return false;
+    /// Takes over the virtual time of the loop around this one, which alone goes on with it.
+    pub(crate) fn follow_clock(&self, host: &Core) {
+        if host.clock.shown.get().is_some() {
+            self.clock.shown.set(host.clock.shown.get());
+            self.clock.guest.set(true);
         }
-        let Some(next) = self.timers.borrow().earliest() else { return false };
+    }
+
+    /// With virtual time of its own: goes on to the next timer, unless a thread may come first.
+    pub(crate) fn skip_time(&self) -> bool {
+        let next = self.timers.borrow().earliest();
+        !self.clock.guest.get() && next.is_some_and(|next| self.skip_to(next))
+    }
+
+    /// With virtual time: goes on to this moment, unless a thread may come first. For a loop that nobody polls meanwhile.
+    pub(crate) fn skip_to(&self, until: u64) -> bool {
+        let Some(now) = self.clock.shown.get().filter(|_| self.jobs.get() == 0 && until < u64::MAX) else { return false };
         // Timers fire at the end of a tick.
-        self.clock.shown.set(Some(next.next_multiple_of(TICK).max(now)));
+        self.clock.shown.set(Some(until.checked_next_multiple_of(TICK).unwrap_or(until).max(now)));
         true
     }
 
     /// When it will be `after` from now.
     pub(crate) fn deadline(&self, after: Duration) -> u64 {
-        self.now().saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX))
+        self.now().saturating_add(after.min(FAR).as_nanos() as u64)
     }
 
     /// Live coroutines.
@@ -271,18 +302,10 @@ impl Core {
     #[cold]
     fn any_ready(&self) -> Option<Queued> {
         let mut shuffled = self.shuffled.borrow_mut();
-        let Shuffled { state, ready } = shuffled.as_mut()?;
-        ready.extend(std::iter::from_fn(|| self.queue.pop()));
-        if ready.is_empty() {
-            return None;
-        }
-        // SplitMix64 (Steele, Lea and Flood, 2014).
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut random = *state;
-        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let index = (random ^ (random >> 31)) % ready.len() as u64;
-        Some(ready.swap_remove(index as usize))
+        let shuffled = shuffled.as_mut()?;
+        shuffled.ready.extend(std::iter::from_fn(|| self.queue.pop()));
+        let index = shuffled.random().checked_rem(shuffled.ready.len() as u64)?;
+        Some(shuffled.ready.swap_remove(index as usize))
     }
 
     /// Polls one coroutine.
@@ -295,7 +318,7 @@ impl Core {
         step
     }
 
-    fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.failure.borrow().is_some()
     }
 
@@ -354,6 +377,9 @@ impl Core {
 
     /// Sleeps until `until` or until there is mail.
     pub(crate) fn park(&self, until: Option<u64>) {
+        if until.is_some_and(|until| self.skip_to(until)) {
+            return;
+        }
         self.rec.park(self, until);
         while !self.inbox.has_mail() {
             match until.map(|until| until.saturating_sub(self.now())) {
@@ -377,7 +403,7 @@ impl Core {
         let slotted = coro.schedule(id, Word::task(self.tag(), id, slot));
         self.rec.spawn(self, coro);
         // While everything is being cancelled nobody starts any more.
-        if self.cancel.get().reason != Some(Reason::Crash)
+        if !self.cancel.get().is_hard()
             && let Some(task) = slotted.queue()
         {
             self.queue.push(task);
@@ -393,7 +419,7 @@ impl Core {
             Kind::Task => {
                 let slots = self.slots.borrow();
                 let Some(task) = slots.get(word.slot()).filter(|task| task.word() == word) else { return };
-                if self.cancel.get().reason == Some(Reason::Crash) {
+                if self.cancel.get().is_hard() {
                     return; // Everyone is polled in order; nobody has a turn of his own.
                 }
                 if let Some(queued) = task.queue() {

@@ -38,7 +38,9 @@ pub struct Failure {
     /// The coroutine's number, 0 for none; the numbers of those on the trace; and for the record what it was at.
     pub(crate) id: u64,
     pub(crate) ids: Vec<u64>,
+    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) error_type: &'static str,
+    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) moment: crate::record::Moment,
 }
 
@@ -148,6 +150,22 @@ impl Crash {
     /// The original failure, and in a group the others after it: coroutines in the order in which they were scheduled.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
+    }
+
+    /// All of it as JSON: members, messages, sources, traces, and what the one that failed was at. `tinyio_inspector::event::crash_from_json`
+    /// reads it back. Needs the feature `record`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "record")] {
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(tinyio::Error::msg("broken")) }).unwrap_err();
+    /// let members = tinyio_inspector::event::crash_from_json(&crash.to_json()).unwrap();
+    /// assert_eq!(members[0].message, "broken");
+    /// # }
+    /// ```
+    #[cfg(feature = "record")]
+    pub fn to_json(&self) -> String {
+        let failures: Vec<_> = self.failures.iter().map(crate::record::told).collect();
+        tinyio_inspector::event::crash_to_json(&failures)
     }
 }
 

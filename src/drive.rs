@@ -12,10 +12,10 @@ use std::task::{Context, Poll};
 
 use crate::alarm;
 use crate::cancel::{self, Cancelling};
-use crate::core::{self, Core, Stop, Timer, Turn, Waiter};
+use crate::core::{self, Cancel, Core, Stop, Timer, Turn, Waiter};
 use crate::coro::Coro;
-use crate::crash::{Crash, Group};
-use crate::error::CancelledError;
+use crate::crash::Crash;
+use crate::error::{CancelledError, Reason};
 use crate::looped::{Loop, Opaque, Session};
 use crate::record::{LoopMode, Target};
 use crate::stuck::Idle;
@@ -94,6 +94,8 @@ struct Driver<T> {
     waiter: Waiter,
     /// For which time the host has asked to be woken otherwise.
     alarm: Option<u64>,
+    /// How many threads of this loop count as those of the loop around it.
+    jobs: usize,
 }
 
 impl<T> Driver<T> {
@@ -107,6 +109,7 @@ impl<T> Driver<T> {
             timer: Timer::default(),
             waiter: Waiter::default(),
             alarm: None,
+            jobs: 0,
         }
     }
 
@@ -114,16 +117,21 @@ impl<T> Driver<T> {
         let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
         let core = self.core.clone();
         core.inbox().set_host(Some(cx.waker()));
+        if self.mode == LoopMode::Isolate {
+            task::current(|host| host.map(|host| core.follow_clock(host)));
+        }
         if self.session.is_none() {
             cancel::watch_panics();
             self.session = Some(Session::begin(&core, self.mode));
             task::enter(&core, || main.schedule(&core));
         }
         let cancelling = &mut self.cancelling;
+        let skip_to = |until| self.mode == LoopMode::Drive && core.skip_to(until);
         let progress = task::enter(&core, || {
             for _ in 0..TURNS {
                 if let Some(running) = cancelling {
                     return match running.advance(&core) {
+                        Some(until) if skip_to(until) => continue,
                         Some(until) => Progress::Idle(Some(until)),
                         None => Progress::Ended(cancelling.take().map(|done| done.finish(&core))),
                     };
@@ -131,7 +139,11 @@ impl<T> Driver<T> {
                 match core.turn() {
                     Turn::Ready => {}
                     Turn::Idle(until) => match core.before_idling(until) {
-                        Idle::Until(until) if !core.inbox().has_mail() => return Progress::Idle(until),
+                        Idle::Until(until) if !core.inbox().has_mail() => {
+                            if !until.is_some_and(skip_to) {
+                                return Progress::Idle(until);
+                            }
+                        }
                         Idle::Until(_) | Idle::Again => {}
                     },
                     Turn::Done => return Progress::Ended(None),
@@ -140,6 +152,7 @@ impl<T> Driver<T> {
             }
             Progress::More
         });
+        self.count_jobs(core.jobs.get());
         match progress {
             Progress::More => cx.waker().wake_by_ref(),
             Progress::Idle(until) => self.wake_at(until, cx),
@@ -151,6 +164,14 @@ impl<T> Driver<T> {
             }
         }
         Poll::Pending
+    }
+
+    /// Work on threads in here is work of the loop around it.
+    fn count_jobs(&mut self, jobs: usize) {
+        if self.mode == LoopMode::Isolate {
+            let before = std::mem::replace(&mut self.jobs, jobs);
+            task::current(|host| host.map(|host| host.jobs.set((host.jobs.get() + jobs).saturating_sub(before))));
+        }
     }
 
     /// Has the host woken at this time of the loop's clock. Mail wakes it by itself.
@@ -170,11 +191,22 @@ impl<T> Driver<T> {
         }
     }
 
+    /// Cancels everything. It is to be polled until that is done.
+    fn cancel(&self) {
+        self.core.fail(crate::crash::Failure::of_stop(Stop::Dropped));
+    }
+
     /// Cancels everything, and blocks until all have ended.
     fn stop(&mut self) {
         let Some(session) = self.session.take() else { return };
+        self.count_jobs(0);
         let core = &self.core;
         core.inbox().set_host(None);
+        if self.mode == LoopMode::Isolate {
+            // The loop around it waits: nobody is given time.
+            core.grace.set(None);
+            self.cancelling.iter_mut().for_each(Cancelling::hurry);
+        }
         let crash = task::enter(core, || match self.cancelling.take() {
             None => {
                 core.fail(crate::crash::Failure::of_stop(Stop::Dropped));
@@ -233,6 +265,8 @@ pub struct Isolate<T> {
 enum State<T> {
     New(Coro<T>),
     Running(Box<Driver<T>>),
+    /// The loop around it has crashed, and gives it the same time for its cleanup as others.
+    Stopping(Box<Driver<T>>),
     Ended,
 }
 
@@ -251,34 +285,44 @@ impl<T: 'static> Future for Isolate<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let at = Location::caller();
         core::with("isolate", |outer| {
-            if let Some(answer) = outer.cancelled(matches!(self.state, State::New(_)), at) {
+            let cancel = outer.cancel.get();
+            let gently = cancel.reason.is_some() && cancel.gently && matches!(self.state, State::Running(_) | State::Stopping(_));
+            if gently {
+                outer.cancel.set(Cancel { answered: true, ..cancel });
+            } else if let Some(answer) = outer.cancelled(matches!(self.state, State::New(_)), at) {
                 // What is inside goes with it, and has ended when the answer is given.
                 let _ = std::mem::replace(&mut self.state, State::Ended);
                 return answer.map(Err);
             }
-            if let State::New(_) = self.state {
-                let State::New(main) = std::mem::replace(&mut self.state, State::Ended) else {
-                    unreachable!("just seen")
-                };
-                let mut looped = Loop::new().group(Group::Auto);
-                let main = if main.header().is_scheduled() {
-                    // A coroutine of another loop: awaited from in here.
-                    Coro::new::<_, _, crate::coro::Shown>(main, at, 0)
-                } else {
-                    main
-                };
-                self.state = State::Running(Box::new(Driver::new(&mut looped, main, LoopMode::Isolate)));
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Running(driver) if gently => {
+                    driver.cancel();
+                    self.state = State::Stopping(driver);
+                }
+                State::New(main) => self.state = State::Running(Box::new(begin(outer, main, at))),
+                state => self.state = state,
             }
-            let State::Running(driver) = &mut self.state else {
+            let (State::Running(driver) | State::Stopping(driver)) = &mut self.state else {
                 panic!("tinyio: `isolate` was polled at {at} after it had ended")
             };
             let poll = driver.poll(cx);
+            let stopping = matches!(self.state, State::Stopping(_));
             if poll.is_ready() {
                 self.state = State::Ended;
-            } else if let State::Running(driver) = &self.state {
+            } else if let State::Running(driver) | State::Stopping(driver) = &self.state {
                 outer.waits(Target::Loop(driver.core.rec.loop_id()), at);
             }
-            poll.map(Ok)
+            match poll {
+                Poll::Ready(_) if stopping => Poll::Ready(Err(CancelledError::new(Reason::Crash))),
+                poll => poll.map(Ok),
+            }
         })
     }
+}
+
+/// A loop inside of `outer`.
+fn begin<T: 'static>(outer: &Core, main: Coro<T>, at: &'static Location<'static>) -> Driver<T> {
+    // A coroutine of another loop is awaited from in here.
+    let main = if main.header().is_scheduled() { Coro::new::<_, _, crate::coro::Shown>(main, at, 0) } else { main };
+    Driver::new(&mut Loop::inside(outer), main, LoopMode::Isolate)
 }

@@ -108,6 +108,12 @@ impl Loop {
         session.output(main, crash)
     }
 
+    /// One for coroutines inside `core`, which handles them as that one would.
+    pub(crate) fn inside(core: &Core) -> Loop {
+        let shuffle = core.shuffled.borrow_mut().as_mut().map(Shuffled::random);
+        Loop { grace: core.grace.get(), shuffle, ..Loop::new() }
+    }
+
     /// The core, with nothing in it.
     pub(crate) fn fresh_core(&mut self) -> Rc<Core> {
         if self.core.live() > 0 {

@@ -86,6 +86,9 @@ impl<T: 'static> Future for Timeout<T> {
             let deadline = *this.deadline.get_or_insert_with(|| core.deadline(this.limit));
             if this.timer.has_fired(core) {
                 core.time_is_up(this.coro.header());
+                if core.failed() {
+                    return Poll::Pending; // It answered with an error, for which everybody is cancelled, this one too.
+                }
                 return Poll::Ready(Ok(Err(TimeoutError)));
             }
             let word = this.waiter.word(core, cx);

@@ -498,6 +498,20 @@ pub struct Failure {
     pub backtrace: Vec<TraceSite>,
 }
 
+/// The members of a crash as JSON, to be kept or sent without a trace around them.
+pub fn crash_to_json(failures: &[Failure]) -> String {
+    serde_json::to_string(failures).expect("every key is text, and nothing else in it can fail")
+}
+
+/// Reads what [`crash_to_json`] wrote.
+///
+/// # Errors
+///
+/// If the text is something else; says at which line and column.
+pub fn crash_from_json(text: &str) -> Result<Vec<Failure>, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
 /// One line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceSite {

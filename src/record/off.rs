@@ -88,7 +88,7 @@ impl Thread {
 }
 
 /// How a loop is run.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoopMode {
     Run,
     Drive,
@@ -168,7 +168,7 @@ impl Rec {
     #[inline]
     pub(crate) fn cancel_deliver(&self, _coro: &Header) {}
     #[inline]
-    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Report {
+    pub(crate) fn crash(&self, _failures: &[Failure]) -> Report {
         Report
     }
     #[inline]

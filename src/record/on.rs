@@ -365,10 +365,10 @@ impl Rec {
     }
 
     /// Everybody has ended.
-    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Report {
+    pub(crate) fn crash(&self, failures: &[Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
-        let failures: Vec<event::Failure> = failures.iter_mut().map(told).collect();
+        let failures: Vec<event::Failure> = failures.iter().map(told).collect();
         let crash = Kind::Crash { id: self.id.get(), failures };
         recording.emit(crash.clone());
         let Some(header) = recording.recorder.borrow().reader().ok().map(|reader| reader.header().clone()) else {
@@ -410,8 +410,8 @@ fn outcome(how: Option<FailureKind>) -> Outcome {
 }
 
 /// A failure in the words of the record.
-fn told(failure: &mut Failure) -> event::Failure {
-    let Moment { stack, backtrace } = std::mem::take(&mut failure.moment);
+pub(crate) fn told(failure: &Failure) -> event::Failure {
+    let Moment { stack, backtrace } = failure.moment.clone();
     let site = |(n, Site { name, file, line, column }): (usize, &Site)| TraceSite {
         coro: failure.ids.get(n).copied().unwrap_or(0),
         name: name.clone(),
@@ -434,7 +434,7 @@ fn told(failure: &mut Failure) -> event::Failure {
 }
 
 /// What a failing coroutine was at when its error was made.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Moment {
     stack: Option<Stack>,
     backtrace: Vec<TraceSite>,

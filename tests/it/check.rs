@@ -149,6 +149,19 @@ impl Child {
         writeln!(self.0.stdin.as_mut().expect("piped"), "{line}").expect("it reads");
     }
 
+    /// Ctrl-C.
+    #[cfg(unix)]
+    pub fn interrupt(&self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        kill_process(Pid::from_child(&self.0), Signal::INT).expect("it runs");
+    }
+
+    /// The signal that ended it.
+    #[cfg(unix)]
+    pub fn ended_by(mut self) -> Option<i32> {
+        std::os::unix::process::ExitStatusExt::signal(&self.0.wait().expect("it ends"))
+    }
+
     /// Its stderr until it ends, and it has to end well.
     pub fn finish(mut self) -> String {
         let mut stderr = String::new();

@@ -4,5 +4,8 @@ mod check;
 mod coroutines;
 mod errors;
 mod fairness;
+mod nesting;
+mod ours;
 mod stress;
+mod sync;
 mod threads;

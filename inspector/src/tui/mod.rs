@@ -13,6 +13,7 @@ mod engine;
 mod filter;
 mod keys;
 mod pane;
+mod picture;
 mod say;
 mod terminal;
 mod text;
@@ -33,6 +34,7 @@ pub use capture::Spool;
 pub use engine::Exit;
 use engine::{Host, Input};
 pub use keys::{Binding, Context, Keys, TABLE};
+pub use picture::picture;
 pub use theme::{DARK, LIGHT, MONO, Theme};
 
 use crate::source::Source;

@@ -1,0 +1,1 @@
+//! tinyio among others.

@@ -1,0 +1,357 @@
+//! What no other loop has: deadlocks by name, quiescence, virtual time, shuffling, cleanup that awaits.
+
+use std::cell::RefCell;
+use std::io::BufRead;
+use std::path::Path;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tinyio::FailureKind::{Cancelled, Error, Improper};
+use tinyio::{
+    Barrier, Coro, Crash, Deadlock, Event, Group, Lock, Loop, Result, Semaphore, coro, gather, isolate, run_in_thread,
+    sleep, spawn, timeout, yield_now,
+};
+
+use crate::check::{Child, Log, is_child, line, turns};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The message of the deadlock.
+#[track_caller]
+fn deadlock(crash: &Crash) -> String {
+    crash.downcast_ref::<Deadlock>().unwrap_or_else(|| panic!("no deadlock: {crash:?}")).to_string()
+}
+
+#[test]
+fn deadlock_locks() {
+    async fn both(name: &'static str, first: Lock, second: Lock) -> Result<&'static str> {
+        let _first = first.acquire().await?;
+        yield_now().await?;
+        let _second = second.acquire().await?; // the second lock
+        Ok(name)
+    }
+    let left = Lock::new(); // left
+    let right = Lock::new(); // right
+    let main = async {
+        spawn(async { tinyio::Ok(sleep(DAY).await?) });
+        let one = both("one", left.clone(), right.clone());
+        let other = both("other", right.clone(), left.clone());
+        tinyio::Ok(gather((one, other)).await?)
+    };
+    let crash = Loop::new().run(main).unwrap_err();
+    let message = deadlock(&crash);
+    let (head, edges) = message.split_once('\n').expect("edges");
+    assert_eq!(head, "deadlock: 2 coroutines wait for each other:");
+    let [one, other] = crash.failures()[0].trace() else { panic!("two are on it: {crash:?}") };
+    let place = format!("at {}:{}:", file!(), line("the second lock"));
+    let mut locks = vec![line("left"), line("right")];
+    for (edge, (waiter, holder)) in edges.lines().zip([(one, other), (other, one)]) {
+        let lock = locks.iter().position(|lock| {
+            edge.starts_with(&format!("  {} waits for the lock made at {}:{lock}, held by {}, {place}", waiter.name, file!(), holder.name))
+        });
+        locks.remove(lock.unwrap_or_else(|| panic!("{message}")));
+        assert!(waiter.name.starts_with("it::ours::deadlock_locks::both #"), "{message}");
+    }
+    assert_eq!((edges.lines().count(), locks.len()), (2, 0), "{message}");
+    // The locks are free again.
+    assert_eq!(format!("{left:?} {right:?}"), "Lock(free, 0 waiting) Lock(free, 0 waiting)");
+
+    // Through a lock and an await; and one coroutine alone.
+    let lock = Lock::new();
+    let (held, wanted) = (lock.clone(), lock.clone());
+    let main = async move {
+        let _held = held.acquire().await?;
+        coro(async move { tinyio::Ok(drop(wanted.acquire().await?)) }).await?;
+        tinyio::Ok(())
+    };
+    let message = deadlock(&Loop::new().run(main).unwrap_err());
+    assert!(message.starts_with("deadlock: 2 coroutines wait for each other:\n"), "{message}");
+    assert!(message.contains(" waits for the lock made at "), "{message}");
+    let two = Semaphore::new(2);
+    let main = async move {
+        let _first = two.acquire().await?;
+        let _second = two.acquire().await?;
+        tinyio::Ok(drop(two.acquire().await?))
+    };
+    let message = deadlock(&Loop::new().run(main).unwrap_err());
+    assert!(message.starts_with("deadlock: a coroutine waits for itself:\n"), "{message}");
+    assert!(message.contains(" waits for the semaphore made at "), "{message}");
+
+    // Whoever holds one of the two permits goes on, so this is none.
+    let two = Semaphore::new(2);
+    let busy = two.clone();
+    let main = async move {
+        spawn(async move {
+            let _busy = busy.acquire().await?;
+            tinyio::Ok(sleep(DAY).await?)
+        });
+        yield_now().await?;
+        let _first = two.acquire().await?;
+        tinyio::Ok(drop(two.acquire().await?))
+    };
+    Loop::new().virtual_time().run(main).unwrap();
+}
+
+#[test]
+fn quiescent() {
+    /// Waits for one who does not come.
+    async fn meets(barrier: Barrier) -> Result<()> {
+        barrier.wait().await?; // meets
+        Ok(())
+    }
+    async fn wants(lock: Lock) -> Result<()> {
+        drop(lock.acquire().await?); // wants
+        Ok(())
+    }
+    async fn awaits(other: Coro<()>) -> Result<()> {
+        other.await?; // awaits
+        Ok(())
+    }
+    if is_child() {
+        let event = Event::new();
+        let set = event.clone();
+        std::thread::spawn(move || {
+            // Whoever has read the warning says when.
+            std::io::stdin().lock().read_line(&mut String::new()).expect("text");
+            set.set();
+        });
+        let main = async move {
+            let waits = spawn(async move { tinyio::Ok(event.wait().await?) }); // the event
+            tinyio::Ok(awaits(waits).await?)
+        };
+        Loop::new().warn_quiescent(Duration::from_millis(20)).run(main).unwrap();
+        eprintln!("it went on");
+        return;
+    }
+    // Nobody will ever come.
+    let lock = Lock::new();
+    let kept = Rc::new(RefCell::new(None));
+    let keeps = kept.clone();
+    let main = async move {
+        let held = lock.clone();
+        coro(async move {
+            *keeps.borrow_mut() = Some(held.acquire().await?);
+            tinyio::Ok(())
+        })
+        .await?;
+        let meets = spawn(meets(Barrier::new(2)));
+        gather((awaits(meets), wants(lock))).await?; // gathers
+        tinyio::Ok(())
+    };
+    let crash = Loop::new().run(main).unwrap_err();
+    drop(kept);
+    let message = deadlock(&crash);
+    let (head, list) = message.split_once('\n').expect("a list");
+    assert_eq!(head, "nothing can go on: 4 coroutines wait, and nobody is left to wake them:");
+    let expected = [("", "gathers"), ("::meets", "meets"), ("::awaits", "awaits"), ("::wants", "wants")];
+    let got: Vec<_> = list.lines().collect();
+    assert_eq!(got.len(), expected.len(), "{message}");
+    for (got, (name, mark)) in got.iter().zip(expected) {
+        assert!(got.starts_with(&format!("  it::ours::quiescent{name} #")), "{message}");
+        assert!(got.contains(&format!(" at {}:{}:", file!(), line(mark))), "{message}");
+    }
+    assert_eq!(crash.failures()[0].trace().len(), 4);
+
+    // With an event among it: a warning with the same list, and the wait goes on.
+    let mut child = Child::start("ours::quiescent");
+    let warning = child.wait_for("warning");
+    assert!(warning.contains("all 2 coroutines wait, and only an event that is set from outside can wake them:"), "{warning}");
+    for mark in ["awaits", "the event"] {
+        let listed = child.wait_for(" at ");
+        assert!(listed.contains(&format!(" at {}:{}:", file!(), line(mark))), "{listed}");
+    }
+    child.tell("go on");
+    assert_eq!(child.finish(), "it went on\n");
+}
+
+#[test]
+fn virtual_time() {
+    async fn nap(log: Log<u32>, days: u32) -> Result<u32> {
+        sleep(DAY * days).await?;
+        log.push(days);
+        Ok(days)
+    }
+    let log = Log::new();
+    let noted = log.clone();
+    let main = async move {
+        let naps = [3, 10, 1].map(|days| spawn(nap(noted.clone(), days)));
+        let event = Event::new();
+        assert!(!event.wait_timeout(DAY * 2).await?);
+        noted.push(2);
+        assert!(timeout(DAY * 2, nap(noted.clone(), 1000)).await?.is_err());
+        noted.push(4);
+        // A loop inside has the same clock,
+        let deep = noted.clone();
+        let five = isolate(async move { tinyio::Ok(isolate(nap(deep, 1)).await??) }).await?.unwrap();
+        noted.push(5 * five);
+        // and a thread at work has the time it takes.
+        let thread = gather((run_in_thread(|| tinyio::Ok(noted_by_a_thread())), sleep(DAY * 2)));
+        noted.push(thread.await?.0);
+        gather(naps).await?;
+        tinyio::Ok(())
+    };
+    Loop::new().virtual_time().run(main).unwrap();
+    assert_eq!(log.entries(), [1, 2, 3, 4, 1, 5, 7, 10]);
+
+    // Wakers in other hands hold nothing up: here in those of a future that never calls them.
+    let main = async {
+        let mut kept = None;
+        let mut nap = std::pin::pin!(sleep(DAY));
+        std::future::poll_fn(|cx| {
+            kept = Some(cx.waker().clone());
+            nap.as_mut().poll(cx)
+        })
+        .await
+    };
+    Loop::new().virtual_time().run(main).unwrap();
+
+    // For ever is no busy loop: the end of the time that timers can be set for is seen by the virtual clock alone.
+    Loop::new().virtual_time().run(async { timeout(DAY, sleep(Duration::MAX)).await }).unwrap().unwrap_err();
+    Loop::new().virtual_time().run(sleep(Duration::MAX)).unwrap();
+}
+
+fn noted_by_a_thread() -> u32 {
+    7
+}
+
+/// A bit of everything whose order is the loop's to decide.
+async fn busy() -> Result<Vec<u32>> {
+    let order = Log::new();
+    let (lock, two, event) = (Lock::new(), Semaphore::new(2), Event::new());
+    let shared = coro(async {
+        turns(3).await?;
+        tinyio::Ok(1)
+    });
+    let works = (0..20).map(|n| {
+        let (order, lock, two, event, shared) = (order.clone(), lock.clone(), two.clone(), event.clone(), shared.clone());
+        async move {
+            turns(n % 3).await?;
+            let _permit = two.acquire().await?;
+            shared.await?;
+            let _guard = lock.acquire().await?;
+            if n == 7 {
+                event.set();
+            }
+            sleep(Duration::from_millis(u64::from(n % 4))).await?;
+            order.push(n);
+            tinyio::Ok(())
+        }
+    });
+    gather(works.collect::<Vec<_>>()).await?;
+    event.wait().await?;
+    Ok(order.entries())
+}
+
+/// The trace of [`busy`] without its times.
+fn trace(seed: u64, folder: &Path, run: u32) -> Vec<Value> {
+    fn timeless(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    if ["at", "since", "until", "timer"].contains(&key.as_str()) {
+                        *value = Value::Null;
+                    } else {
+                        timeless(value);
+                    }
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(timeless),
+            _ => {}
+        }
+    }
+    let file = folder.join(format!("{seed}-{run}.jsonl"));
+    let status = Command::new(std::env::current_exe().expect("this program"))
+        .args(["ours::shuffle", "--exact", "--test-threads=1"])
+        .env("TINYIO_TEST_CHILD", seed.to_string())
+        .env("TINYIO_TRACE", &file)
+        .env("XDG_RUNTIME_DIR", folder)
+        .output()
+        .expect("this program starts again");
+    assert!(status.status.success(), "{status:?}");
+    let text = std::fs::read_to_string(&file).expect("a trace");
+    let mut events = text.lines().skip(1).map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>();
+    events.iter_mut().for_each(timeless);
+    events
+}
+
+#[test]
+fn shuffle() {
+    let run = |seed| Loop::new().virtual_time().shuffle(seed).run(busy()).unwrap();
+    if let Ok(seed) = std::env::var("TINYIO_TEST_CHILD") {
+        run(seed.parse().expect("a seed"));
+        return;
+    }
+    assert_eq!(run(1), run(1));
+    assert!((2..10).any(|seed| run(seed) != run(1)));
+    // Nobody is left out.
+    let mut order = run(1);
+    order.sort_unstable();
+    assert_eq!(order, (0..20).collect::<Vec<_>>());
+
+    let folder = tempfile::tempdir().unwrap();
+    let (one, again, two) = (trace(1, folder.path(), 1), trace(1, folder.path(), 2), trace(2, folder.path(), 1));
+    assert!(one.len() > 500, "{}", one.len());
+    for (n, (one, again)) in one.iter().zip(&again).enumerate() {
+        assert_eq!(one, again, "event {n}");
+    }
+    assert_eq!(one.len(), again.len());
+    assert_ne!(one, two);
+}
+
+#[test]
+fn async_cleanup() {
+    /// Says good-bye for so long.
+    async fn connection(log: Log<&'static str>, goodbye: Duration) -> Result<()> {
+        let work = sleep(100 * DAY).await;
+        if work.is_err() {
+            log.push("begins");
+            turns(3).await?;
+            if goodbye == Duration::MAX {
+                std::future::pending::<()>().await;
+            }
+            sleep(goodbye).await.inspect_err(|_| log.push("is cut short"))?;
+            coro(async { tinyio::Ok(yield_now().await?) }).await?;
+            log.push("said");
+        }
+        Ok(work?)
+    }
+    let run = |looped: Loop, goodbye: Duration, nested: bool| {
+        let log = Log::new();
+        let noted = log.clone();
+        let main = async move {
+            let connection = connection(noted, goodbye);
+            match nested {
+                true => drop(spawn(async { tinyio::Ok(isolate(connection).await??) })),
+                false => drop(spawn(connection)),
+            }
+            turns(5).await?;
+            Err::<(), _>(tinyio::Error::msg("enough"))
+        };
+        let crash = looped.group(Group::Always).run(main).unwrap_err();
+        let members: Vec<_> = crash.failures().iter().map(|failure| (failure.kind(), failure.message())).collect();
+        assert_eq!(members[0], (Error, "enough".to_owned()));
+        (log.entries(), members[1..].to_vec())
+    };
+    let cancelled = vec![(Cancelled, "cancelled".to_owned())];
+    let cut_off = vec![(Improper, "was cut off when the grace period was over".to_owned())];
+    let cut_short = vec!["begins", "is cut short"];
+    let grace = || Loop::new().grace(Duration::from_secs(3600));
+    for nested in [false, true] {
+        // Within the period.
+        assert_eq!(run(grace(), Duration::from_millis(5), nested), (vec!["begins", "said"], cancelled.clone()));
+        assert_eq!(run(grace().virtual_time(), DAY / 48, nested), (vec!["begins", "said"], cancelled.clone()));
+    }
+    // Past it they are told once more, and whoever is in a future that tinyio does not know is cut off.
+    for nested in [false, true] {
+        assert_eq!(run(grace().virtual_time(), DAY, nested), (cut_short.clone(), cancelled.clone()));
+        let short = Loop::new().grace(Duration::from_millis(5));
+        assert_eq!(run(short, DAY, nested), (cut_short.clone(), cancelled.clone()));
+    }
+    assert_eq!(run(grace().virtual_time(), Duration::MAX, false), (vec!["begins"], cut_off));
+    // Without one, nobody awaits.
+    let (entries, members) = run(Loop::new(), Duration::ZERO, false);
+    assert_eq!((entries, members.len(), members[0].0), (vec!["begins"], 1, Improper));
+    assert!(members[0].1.starts_with("awaited again at "), "{members:?}");
+}
