@@ -38,7 +38,9 @@ pub struct Failure {
     /// The coroutine's number, 0 for none; the numbers of those on the trace; and for the record what it was at.
     pub(crate) id: u64,
     pub(crate) ids: Vec<u64>,
+    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) error_type: &'static str,
+    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) moment: crate::record::Moment,
 }
 

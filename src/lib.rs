@@ -1,4 +1,4 @@
-//! A tiny event loop one can see into.
+//! A tiny event loop one can see into, after Patrick Kidger's Python `tinyio`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -14,6 +14,175 @@
 //! assert_eq!((four, five), (4, 5));
 //! # Ok::<_, tinyio::Crash>(())
 //! ```
+//!
+//! An error in one coroutine cancels *all* of them; each gets [`CancelledError`] at its await point to clean up, threads too, and the
+//! original error comes out of [`Loop::run`], its trace chained through everyone who waited for it. With the feature `inspect`, and
+//! `TINYIO_INSPECT=1` in the environment, the program shows who waits on whom while it runs.
+//!
+//! # Guide
+//!
+//! ## Coroutines
+//!
+//! A *coroutine* is what the loop schedules: one node of the dependency graph. An async function is not one by itself: a plain
+//! `f().await` runs inside the coroutine that awaits it. [`coro`]`(f())` makes it one, [`gather`] does so for several, and [`spawn`]
+//! schedules one without waiting for it. A [`Coro`] is lazy, and its clones share one run and one output:
+//!
+//! ```
+//! use tinyio::{coro, gather};
+//!
+//! async fn load() -> tinyio::Result<String> {
+//!     println!("loading, once");
+//!     Ok("text".to_owned())
+//! }
+//!
+//! async fn length(text: tinyio::Coro<String>) -> tinyio::Result<usize> {
+//!     Ok(text.await?.len())
+//! }
+//!
+//! let (a, b) = tinyio::Loop::new().run(async {
+//!     let text = coro(load());
+//!     gather((length(text.clone()), length(text))).await
+//! })?;
+//! assert_eq!((a, b), (4, 4));
+//! # Ok::<_, tinyio::Crash>(())
+//! ```
+//!
+//! The loop is fair: one turn each, first in, first out. It runs on one thread, so coroutines need not be `Send`, and share data by
+//! `Rc<RefCell<_>>`. It takes the futures of the ecosystem as they are: `async-channel`, `async-io`, `futures` and the like.
+//!
+//! ## Errors and cleaning up
+//!
+//! A coroutine returns `Result<T, E>` with any error: `io::Error`, `anyhow::Error`, an enum of yours. [`Error`] works best, because it
+//! remembers where it arose. As soon as one returns an error, or panics, everybody else is polled once more, and the await point that he
+//! is at answers `Err(CancelledError)`. `?` hands that up; whoever has something to clean up does so on the way:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tinyio::{gather, sleep};
+//!
+//! async fn writer() -> tinyio::Result<()> {
+//!     let result = async {
+//!         loop {
+//!             sleep(Duration::from_secs(1)).await?;
+//!         }
+//!     }
+//!     .await;
+//!     println!("removing the unfinished file");
+//!     result
+//! }
+//!
+//! async fn reader() -> tinyio::Result<()> {
+//!     std::fs::read("/no/such/file")?;
+//!     Ok(())
+//! }
+//!
+//! let crash = tinyio::Loop::new().run(async { gather((writer(), reader())).await }).unwrap_err();
+//! assert!(crash.downcast_ref::<std::io::Error>().is_some());
+//! println!("{crash:?}"); // the error, its trace, and who else failed
+//! ```
+//!
+//! Cleanup may not await, unless the loop is given a [grace](Loop::grace) period. Who swallows his cancellation is reported as not
+//! responding properly, and dropped. [`Group`] says what else the [`Crash`] holds. To keep a failure inside, [`isolate`] it; to bound a wait,
+//! [`timeout`].
+//!
+//! ## Threads
+//!
+//! What blocks goes to a thread: [`run_in_thread`], or a [`ThreadPool`] to bound how many. An error in a thread cancels the loop; an error
+//! in the loop asks the thread to stop, which it sees by [`thread::check_cancelled`] and [`thread::sleep`]. Threads that are not tinyio's wake
+//! coroutines through an [`Event`], or through any waker.
+//!
+//! ## Waiting for one another
+//!
+//! [`Event`], [`Semaphore`], [`Lock`], [`Barrier`] and [`as_completed`] are the usual ones. Coroutines that can never go on, because they wait for each other or
+//! for a lock that one of them holds, end the run with a [`Deadlock`] that names them.
+//!
+//! ## Loops in loops, and in other runtimes
+//!
+//! A loop can be run inside a coroutine of another (it blocks that thread), [driven](Loop::drive) as a future of tokio, smol or any executor, or
+//! [isolated](isolate). A `Coro` that one loop has scheduled can be awaited from another of the same thread. Futures that need a tokio reactor run through
+//! `from_tokio` (feature `tokio`).
+//!
+//! ```
+//! # fn main() -> Result<(), tinyio::Crash> {
+//! let answer = pollster::block_on(async {
+//!     tinyio::Loop::new().drive(async { tinyio::Ok(tinyio::isolate(async { tinyio::Ok(42) }).await?) }).await
+//! })?;
+//! assert_eq!(answer.unwrap(), 42);
+//! # Ok(()) }
+//! ```
+//!
+//! # What it is not for
+//!
+//! A loop is one core. Servers that need all cores take `tokio`, or drive a loop per core from it. There are no sockets and no files
+//! in here: `async-io` and `async-net` bring them, or threads. On microcontrollers take `embassy`; for one future and nothing else,
+//! `pollster`.
+//!
+//! # Coming from Python tinyio, tokio, smol
+//!
+//! | Python `tinyio` | here | tokio | smol |
+//! |---|---|---|---|
+//! | `Loop().run(main())` | `Loop::new().run(main())` | `Runtime::block_on` | `block_on(ex.run(..))` |
+//! | `yield f()` | `coro(f()).await?` | `spawn(f()).await` | `ex.spawn(f()).await` |
+//! | `yield from f()` | `f().await?` | `f().await` | `f().await` |
+//! | `yield [f(), g()]` | `gather((f(), g())).await?` | `try_join!(f(), g())` | `try_zip(f(), g()).await` |
+//! | `yield {f()}` | `spawn(f())` | `spawn(f())` | `ex.spawn(f()).detach()` |
+//! | `yield` | `yield_now().await?` | `yield_now().await` | `yield_now().await` |
+//! | `yield sleep(1)` | `sleep(secs).await?` | `sleep(secs).await` | `Timer::after(secs).await` |
+//! | `yield run_in_thread(f)` | `run_in_thread(f).await?` | `spawn_blocking(f).await` | `unblock(f).await` |
+//! | `yield timeout(f(), 1)` | `timeout(secs, f()).await?` | `timeout(secs, f()).await` | `f().or(timer).await` |
+//! | an error cancels all | an error cancels all | the task's `JoinHandle` gives it | the task panics or gives it |
+//!
+//! The same program in all of them: two jobs, of which one fails.
+//!
+//! ```python
+//! def work(n):                                   # Python tinyio
+//!     yield tinyio.sleep(0.1)
+//!     if n == 2: raise ValueError("two")
+//! def main():
+//!     yield [work(1), work(2)]
+//! tinyio.Loop().run(main())                      # ValueError, work(1) cancelled
+//! ```
+//!
+//! ```
+//! # use std::time::Duration;
+//! async fn work(n: u32) -> tinyio::Result<()> {  // tinyio
+//!     tinyio::sleep(Duration::from_millis(1)).await?;
+//!     if n == 2 {
+//!         return Err(tinyio::Error::msg("two"));
+//!     }
+//!     Ok(())
+//! }
+//! let crash = tinyio::Loop::new().run(async { tinyio::gather([work(1), work(2)]).await });
+//! assert_eq!(crash.unwrap_err().error().to_string(), "two"); // the other has been cancelled, if it was not done
+//! ```
+//!
+//! ```ignore
+//! async fn work(n: u32) -> anyhow::Result<()> {  // tokio; smol alike, with `ex.spawn` and `Timer::after`
+//!     tokio::time::sleep(Duration::from_millis(1)).await;
+//!     if n == 2 {
+//!         anyhow::bail!("two");
+//!     }
+//!     Ok(())
+//! }
+//! let jobs = [tokio::spawn(work(1)), tokio::spawn(work(2))];
+//! for job in jobs {
+//!     job.await??;                               // the others run on, detached, unless aborted by hand
+//! }
+//! ```
+//!
+//! # Features
+//!
+//! None by default: the crate then depends on the traits of `futures-core` alone, records nothing and pays nothing.
+//!
+//! | feature | brings | without it |
+//! |---|---|---|
+//! | `record` | events into a ring that outlives the process, JSON traces, await stacks and locals in the report of a crash | a crash has traces, and no locals |
+//! | `inspect` | `record`, and the live view in this terminal (`TINYIO_INSPECT=1`) | recordings are looked at with the program `tinyio-inspector` |
+//! | `signal` | `Loop::cancel_on_ctrl_c` | Ctrl-C ends the process |
+//! | `tokio` | `from_tokio` | |
+//!
+//! `TINYIO_INSPECT=record` records only, `TINYIO_TRACE=FILE.jsonl` writes the trace, `TINYIO_RING=64M` sets the ring's size, `TINYIO_LOCALS=0` never
+//! reads local variables.
 
 mod alarm;
 mod cancel;
@@ -55,3 +224,7 @@ pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, YieldNow, sleep, yield_now};
 pub use timeout::{Timeout, TimeoutError, timeout};
+
+/// Whether the feature `record` is built in: benches say so.
+#[doc(hidden)]
+pub const RECORDS: bool = cfg!(feature = "record");

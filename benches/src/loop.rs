@@ -30,6 +30,7 @@ macro_rules! line {
 
 fn main() {
     let mut table = Table::from_args();
+    table.heading();
     let n = table.scale(1_000_000);
     let few = n / 10;
     let some = n / 100;

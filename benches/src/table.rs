@@ -57,6 +57,16 @@ impl Table {
         table
     }
 
+    /// Says what is compared.
+    pub fn heading(&self) {
+        let built = if tinyio::RECORDS {
+            "recording is built in, but off; `cargo bench -p tinyio-benches` builds without it"
+        } else {
+            "recording is not built in"
+        };
+        println!("tinyio beside its peers, medians per operation ({built})\n");
+    }
+
     /// So many, or a tenth of it if it is to be quick.
     pub fn scale(&self, n: u64) -> u64 {
         if self.quick { n / 10 } else { n }

@@ -1,5 +1,5 @@
 //! A program that pretends to run coroutines, under the live view of its own terminal: for trying the screens, and for the tests
-//! that do so in a pseudo-terminal.
+//! that do so in a pseudo-terminal. With `TINYIO_INSPECT=record` it only records.
 //!
 //! `pretend WORD…`: what to do, one after the other. `work` (half a second of it), `crash`, `block` (a step of two seconds), `print`, `flood`
 //! (ten thousand lines), `panic`, `exit`, `abort`, `wait` (for ever).
@@ -12,10 +12,13 @@ use tinyio_inspector::event::{
 };
 use tinyio_inspector::recorder::Recorder;
 use tinyio_inspector::ring;
-use tinyio_inspector::tui::{self, Options};
+use tinyio_inspector::tui::{self, Handle, Options};
 
 fn main() {
-    let mut program = Pretend::start();
+    let program = Pretend::start();
+    if std::env::var("TINYIO_INSPECT").is_ok_and(|value| value == "record") {
+        return program.play(None);
+    }
     let handle = match tui::spawn(Box::new(program.recorder.reader().expect("a reader")), Options::from_env()) {
         Ok(handle) => Some(handle),
         Err(error) => {
@@ -23,15 +26,7 @@ fn main() {
             None
         }
     };
-    for word in std::env::args().skip(1) {
-        program.act(&word);
-    }
-    program.end();
-    if let Some(handle) = handle {
-        let exit = handle.finish();
-        println!("left: {exit:?}");
-    }
-    println!("done");
+    program.play(handle);
 }
 
 struct Pretend {
@@ -41,6 +36,15 @@ struct Pretend {
 }
 
 impl Pretend {
+    fn play(mut self, handle: Option<Handle>) {
+        std::env::args().skip(1).for_each(|word| self.act(&word));
+        self.end();
+        if let Some(handle) = handle {
+            println!("left: {:?}", handle.finish());
+        }
+        println!("done");
+    }
+
     fn start() -> Pretend {
         let recorder = Recorder::start(&ring::Options::default()).expect("a ring");
         let mut program = Pretend { recorder, turn: 0, crashed: false };

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::event::{Event, Header, Kind, LoopId};
+use crate::event::{CoroId, Event, Header, Kind, LoopId, Outcome};
 use crate::model::Model;
 use crate::report::Ending;
 use crate::ring::{RingReader, is_ring};
@@ -135,6 +135,7 @@ pub fn fold(
 ) -> io::Result<Moment> {
     let mut model = Model::new(source.header());
     let mut before: Option<(LoopId, Model)> = None;
+    let mut failing: Option<(CoroId, Model)> = None;
     let mut result = Ok(());
     let mut passed = None;
     let ending = loop {
@@ -151,10 +152,19 @@ pub fn fold(
                 passed = Some(event);
                 return;
             }
-            if let Kind::CancelBegin { id, .. } = event.kind
-                && model.get_loop(id).is_some_and(|one| one.parent == 0)
-            {
-                before = Some((id, model.clone()));
+            let is_outermost = |id| model.get_loop(id).is_some_and(|one| one.parent == 0);
+            match event.kind {
+                // The one that failed ends, and its edges with it, before the cancellation begins.
+                Kind::End { coro, outcome: Outcome::Error | Outcome::Panic }
+                    if model.coro(coro).is_some_and(|coro| is_outermost(coro.in_loop)) =>
+                {
+                    failing = Some((coro, model.clone()));
+                }
+                Kind::CancelBegin { id, origin, .. } if is_outermost(id) => {
+                    let at_its_end = failing.take().filter(|(coro, _)| *coro == origin);
+                    before = Some((id, at_its_end.map_or_else(|| model.clone(), |(_, model)| model)));
+                }
+                _ => {}
             }
             model.apply(&event);
             result = each(&model, &event);
@@ -235,6 +245,17 @@ mod tests {
         let early = fold(&mut verify().source(), Some(At::Time(20_000)), &mut |_, _| Ok(())).unwrap();
         assert_eq!(early.graph().live_count(), 7);
         assert!(early.before_crash.is_none());
+    }
+
+    #[test]
+    fn the_one_that_failed_is_in_the_graph_even_if_its_end_is_told_first() {
+        let mut script = verify();
+        let cancel = script.events.iter().position(|event| matches!(event.kind, Kind::CancelBegin { .. })).unwrap();
+        let kind = script.events[cancel].kind.clone();
+        script.events[cancel].kind = std::mem::replace(&mut script.events[cancel + 1].kind, kind);
+        let end = fold(&mut script.source(), None, &mut |_, _| Ok(())).unwrap();
+        assert!(end.graph().coro(780).is_some_and(|coro| coro.is_live()));
+        assert_eq!(end.graph().live_count(), 7);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::event::CoroId;
 use crate::model::{Leaf, Link, Model};
 use crate::say;
-use crate::words::{counted, one_line, short_path, span, width};
+use crate::words::{brief, counted, one_line, short_path, span, width};
 
 /// Of a longer chain only the beginning and the end are shown: that many links each.
 const ENDS: usize = 24;
@@ -59,7 +59,7 @@ pub fn text(model: &Model, id: CoroId) -> Option<String> {
         text.push('\n');
     }
     let branch = if rows.is_empty() { "" } else { "└ " };
-    let _ = writeln!(text, "{branch}{}", one_line(&say::leaf(model, &why.leaf, now).0));
+    let _ = writeln!(text, "{branch}{}", brief(&one_line(&say::leaf(model, &why.leaf, now).0)));
     if let Leaf::Cycle(_) = why.leaf {
         let around: Vec<_> = why.cycle().iter().map(|link| model.label(link.coro)).take(ENDS).collect();
         let more = if why.cycle().len() > ENDS { " → …" } else { "" };
@@ -76,7 +76,7 @@ fn row(model: &Model, link: &Link) -> [String; 4] {
     });
     let long = model.now().saturating_sub(link.since);
     let long = if long > 0 { span(long) } else { String::new() };
-    [one_line(&who), one_line(&what), one_line(&place), long]
+    [brief(&one_line(&who)), brief(&one_line(&what)), one_line(&place), long]
 }
 
 #[cfg(test)]

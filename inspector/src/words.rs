@@ -86,6 +86,28 @@ pub(crate) fn one_line(text: &str) -> String {
     out
 }
 
+/// A name without the types it is made for, where these are long: `hash<…>`.
+pub(crate) fn brief(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(start) = rest.find('<') {
+        let mut depth = 0_i32;
+        let close = rest[start..].char_indices().find(|(at, one)| {
+            // The arrow of a function type closes nothing.
+            let is_arrow = *one == '>' && rest[..start + at].ends_with('-');
+            depth += i32::from(*one == '<') - i32::from(*one == '>' && !is_arrow);
+            depth == 0
+        });
+        let Some((length, _)) = close else { break };
+        out.push_str(&rest[..start]);
+        let types = &rest[start..=start + length];
+        out.push_str(if width(types) > 12 { "<…>" } else { types });
+        rest = &rest[start + length + 1..];
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Text of the program, line by line, each as [`one_line`].
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
     text.lines().map(one_line)
@@ -152,6 +174,13 @@ mod tests {
         assert_eq!(one_line("\u{1b}[31mred\u{1b}[0m\r\n\tx\u{7}\u{1b}]0;t"), "red⏎    x^G^[]0;t");
         assert_eq!(one_line("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(one_line("\u{1b}[1"), "");
+    }
+
+    #[test]
+    fn long_types_are_left_out_of_names() {
+        assert_eq!(brief("hash<verify::check::{{closure}}::{{closure}}> #30"), "hash<…> #30");
+        assert_eq!(brief("get<String>, Vec<Vec<fn(u8) -> u64>>"), "get<String>, Vec<…>");
+        assert_eq!(brief("a < b"), "a < b");
     }
 
     #[test]

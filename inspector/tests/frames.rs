@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use object::{Object, ObjectSection, ObjectSegment};
 use program::Program;
-use tinyio_inspector::event;
 use tinyio_inspector::frames::{Frames, FutureType, Limits};
 
 /// Compares every local a program speaks of with what is read from outside.
@@ -109,9 +108,142 @@ fn survive(binary: &Path) {
     }
 }
 
+/// What is said to be missing, which must be the same for all and come without frames.
+fn missing(binary: &Path) -> String {
+    let program = Program::start_binary(binary, &[]);
+    let mut frames = program.frames();
+    let case = &program.cases[0];
+    let stack = frames.stack(&case.ty, case.address);
+    assert!(stack.frames.is_empty(), "{stack:?}");
+    stack.missing.expect("something is missing")
+}
+
+#[test]
+fn without_debug_info_one_sentence_says_what_brings_it() {
+    let lines = program::build("lines");
+    let stripped = changed("stripped", "--strip-all");
+    for binary in [lines, stripped] {
+        let missing = missing(&binary);
+        assert!(missing.contains("`debug = true` in the profile of Cargo.toml"), "{}: {missing}", binary.display());
+    }
+}
+
+/// The debug build, as `objcopy` changes it.
+fn changed(name: &str, how: &str) -> PathBuf {
+    let path = tempfile(module_path!()).join(name);
+    let done = std::process::Command::new("objcopy").arg(how).arg(program::build("dev")).arg(&path).status();
+    assert!(done.expect("objcopy comes with the linker").success());
+    path
+}
+
+#[test]
+fn compressed_debug_info_reads_like_any() {
+    let binary = changed("compressed", "--compress-debug-sections=zlib");
+    let compressed = std::fs::metadata(&binary).unwrap().len();
+    assert!(compressed < std::fs::metadata(program::build("dev")).unwrap().len());
+    let program = Program::start_binary(&binary, &[]);
+    let case = program.cases.iter().find(|case| case.name == "three deep").unwrap();
+    let stack = program.frames().stack(&case.ty, case.address);
+    assert_eq!(stack.frames.len(), 4, "{stack:?}");
+}
+
+#[test]
+fn split_debug_info_is_found_or_missed_in_a_sentence() {
+    let read = |binary: &Path| {
+        let program = Program::start_binary(binary, &[]);
+        let mut frames = program.frames();
+        let mut stacks = program.cases.iter().map(|case| frames.stack(&case.ty, case.address));
+        let first = stacks.next().unwrap();
+        let missing = first.missing.clone();
+        let shapes = std::iter::once(first).chain(stacks).map(|stack| program::shape(&stack.frames));
+        // The name of an implementation is found in the other units of a crate, which are files of their own here.
+        let named = |line: &&str| !line.contains("{impl ") && !line.contains("Shop");
+        (missing, shapes.collect::<String>().lines().filter(named).map(String::from).collect::<Vec<_>>())
+    };
+    let (_, whole) = read(&program::build("dev"));
+    let (packed, unpacked) = (program::build("packed"), program::build("unpacked"));
+    assert_eq!(read(&unpacked), (None, whole.clone()));
+    assert_eq!(read(&packed), (None, whole));
+    // A copy elsewhere has no package beside it.
+    let copy = tempfile(module_path!()).join("packed");
+    program::write_executable(&copy, &std::fs::read(packed).unwrap());
+    let missing = missing(&copy);
+    assert!(missing.contains("split-debuginfo = \"off\""), "{missing}");
+}
+
+#[test]
+fn values_are_left_out_when_asked_to_and_secrets_always() {
+    let program = Program::start("dev", &[]);
+    let case = program.cases.iter().find(|case| case.name == "secrets").unwrap();
+    let texts = |limits: Limits| {
+        let stack = Frames::of_process(program.pid()).with_limits(limits).stack(&case.ty, case.address);
+        assert!(!stack.frames.is_empty());
+        serde_json::to_string(&stack).unwrap()
+    };
+    let shown = texts(Limits { source: 0, ..Limits::default() });
+    assert!(shown.contains("visible") && shown.contains("<masked>"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let hidden = texts(Limits { values: false, source: 0, ..Limits::default() });
+    assert!(!hidden.contains("visible"), "{hidden}");
+}
+
+#[test]
+fn long_deep_and_circular_values_are_cut_and_say_so() {
+    let program = Program::start("dev", &[]);
+    let case = program.cases.iter().find(|case| case.name == "endless").unwrap();
+    let limits = Limits { elements: 5, text: 100, depth: 6, ..Limits::default() };
+    let stack = Frames::of_process(program.pid()).with_limits(limits).stack(&case.ty, case.address);
+    let text = |name: &str| {
+        let locals = program::locals(&stack.frames);
+        locals.iter().find(|local| local.name == name).unwrap().value.text.clone()
+    };
+    assert_eq!(text("long"), "[0, 1, 2, 3, 4, …]");
+    assert!(text("words").starts_with("\"aaaa") && text("words").ends_with("…\"") && text("words").len() < 110);
+    assert!(text("deep").contains('…'), "{}", text("deep"));
+    assert!(text("ring").contains("<cycle to 0x"), "{}", text("ring"));
+}
+
+#[test]
+fn a_future_that_was_not_started_shows_its_arguments() {
+    let program = Program::start("dev", &[]);
+    let case = program.cases.iter().find(|case| case.name == "not started").unwrap();
+    let stack = program.frames().stack(&case.ty, case.address);
+    let inner = stack.frames[0].locals.iter().find(|local| local.name == "later").unwrap();
+    assert_eq!(inner.value.text, "<future of frames_programs::stacks::middle, not started>");
+}
+
+#[test]
+fn a_stack_in_the_middle_of_a_step_is_marked() {
+    let program = Program::start("dev", &[]);
+    let case = program.cases.iter().find(|case| case.name == "three deep").unwrap();
+    let stack = program.frames().stack_mid_step(&case.ty, case.address);
+    assert!(stack.mid_step);
+    let locals = program::locals(&stack.frames);
+    assert!(!locals.is_empty() && locals.iter().all(|local| local.mark.contains("mid-step")), "{stack:?}");
+}
+
+#[test]
+fn a_wrong_function_is_refused() {
+    let program = Program::start("dev", &[]);
+    let case = &program.cases[0];
+    let mut frames = program.frames();
+    let wrong = [
+        FutureType { size: case.ty.size + 8, ..case.ty },
+        FutureType { function: case.ty.function + 1, ..case.ty },
+        FutureType { function: 8, ..case.ty },
+    ];
+    for ty in wrong {
+        let stack = frames.stack(&ty, case.address);
+        assert!(stack.frames.is_empty() && stack.missing.is_some(), "{stack:?}");
+    }
+    // A wild address is no fault either.
+    let stack = frames.stack(&case.ty, 0x1000);
+    assert!(stack.frames[0].note.contains("cannot be read"), "{stack:?}");
+}
+
 #[test]
 fn damaged_debug_info_does_no_harm() {
-    let binary = std::fs::read(program::build("release", "")).unwrap();
+    let binary = std::fs::read(program::build("release")).unwrap();
     let folder = tempfile(module_path!());
     let object = object::File::parse(&*binary).unwrap();
     let mut random = 1_u64;
@@ -140,7 +272,7 @@ fn damaged_debug_info_does_no_harm() {
 
 #[test]
 fn truncated_binaries_do_no_harm() {
-    let binary = std::fs::read(program::build("release", "")).unwrap();
+    let binary = std::fs::read(program::build("release")).unwrap();
     let folder = tempfile(module_path!());
     let object = object::File::parse(&*binary).unwrap();
     // What is loaded has to be there, or the program would not start.

@@ -105,6 +105,7 @@ struct Vtable {
     /// Of the body.
     offset: usize,
     name: fn() -> &'static str,
+    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record reads frames"))]
     future: fn(NonNull<Header>) -> (FutureType, usize),
     describe: unsafe fn(NonNull<Header>) -> String,
 }
@@ -242,6 +243,7 @@ impl Header {
     }
 
     /// The future's type and address, for whoever reads frames. `None` once it is gone.
+    #[cfg(feature = "record")]
     pub(crate) fn future(&self) -> Option<(FutureType, usize)> {
         (self.body() == 0).then(|| (self.vtable.future)(NonNull::from(self)))
     }

@@ -159,6 +159,8 @@ impl Child {
     /// The signal that ended it.
     #[cfg(unix)]
     pub fn ended_by(mut self) -> Option<i32> {
+        // `wait` closes it, which the child would take for an answer.
+        let _stdin = self.0.stdin.take();
         std::os::unix::process::ExitStatusExt::signal(&self.0.wait().expect("it ends"))
     }
 

@@ -7,6 +7,7 @@ mod replay;
 mod report;
 mod tree;
 mod why;
+mod run;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ enum Command {
     Attach(attach::Args),
     /// Programs being recorded, and dead ones whose ring is still there
     List(list::Args),
+    /// Start a command under the live view, which stays when the command is killed
+    Run(run::Args),
     /// A recording in the same screens, with time travel
     Replay(replay::Args),
     /// The newest dead program's ring
@@ -59,6 +62,14 @@ pub fn main() -> ExitCode {
         Command::Tree(args) => tree::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Attach(args) => attach::attach(&args),
+        Command::List(args) => list::list(&args),
+        Command::Run(args) => match run::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Replay(args) => replay::replay(&args),
+        Command::Last => replay::last(),
     };
     match done {
         Ok(code) => code,

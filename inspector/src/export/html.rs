@@ -181,7 +181,7 @@ impl Page<'_> {
     fn locals(&mut self, frame: &Frame, mid_step: bool) -> io::Result<()> {
         writeln!(self.out, "<dl>")?;
         for local in &frame.locals {
-            let marks = local.mark.split(", ").filter(|mark| !mark.is_empty() && !(mid_step && *mark == "mid-step"));
+            let marks = local.mark.split(", ").filter(|mark| !(mark.is_empty() || mid_step && *mark == "mid-step"));
             let marks: String = marks.map(|mark| format!(" <span class=\"mark\">{}</span>", escaped(mark))).collect();
             write!(self.out, "<dt>{}</dt><dd>", escaped(&local.name))?;
             self.value(&local.value, &marks)?;

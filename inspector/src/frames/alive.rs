@@ -1,8 +1,8 @@
 //! Which locals are still there: the answers of the [oracle](super::oracle), brought to types and fields.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use super::hash::{FastMap, FastSet};
 use super::types::{Shape, TypeRef};
 use super::values::{Look, Place};
 
@@ -35,15 +35,15 @@ pub(super) struct Alive {
     /// First arguments of calls: from there to the end of what the call drops, if its size is known.
     calls: Vec<(u64, Option<u64>)>,
     /// What may be drop glue, by the address of what it drops. A coroutine and the one it awaits may have one address.
-    glue: HashMap<u64, Vec<u64>>,
+    glue: FastMap<u64, Vec<u64>>,
     /// Drop glue that is certain.
-    certain: HashMap<(u64, TypeRef), u64>,
+    certain: FastMap<(u64, TypeRef), u64>,
     /// Calls that were not looked into: function and argument.
     pending: Vec<(u64, u64)>,
     /// The code that was interpreted last is not optimised.
     plain: bool,
     /// What was interpreted, and whether that went well.
-    asked: HashMap<(u64, u64), bool>,
+    asked: FastMap<(u64, u64), bool>,
 }
 
 impl Alive {
@@ -103,16 +103,17 @@ impl Alive {
         nameless
     }
 
-    #[cfg(target_arch = "x86_64")]
     fn interpret(&mut self, look: &mut Look<'_>, function: u64, address: u64) -> bool {
         if let Some(known) = self.asked.get(&(function, address)) {
             return *known;
         }
         let body = look.types.function_body(function);
-        let touched = body.and_then(|body| super::oracle::interpret(&look.types.memory, body, address));
+        let touched = body.and_then(|(code, plain)| {
+            self.plain = plain;
+            super::oracle::interpret(&look.types.memory, function, &code, address)
+        });
         self.asked.insert((function, address), touched.is_some());
         let Some(touched) = touched else { return false };
-        self.plain = look.types.is_plain(function);
         self.reads.extend(touched.reads);
         for call in touched.calls {
             let Some(argument) = call.argument else { continue };
@@ -125,11 +126,6 @@ impl Alive {
             }
         }
         true
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn interpret(&mut self, _look: &mut Look<'_>, _function: u64, _address: u64) -> bool {
-        false
     }
 
     fn touches(&self, body: &Range<u64>) -> bool {
@@ -149,7 +145,7 @@ impl Alive {
     }
 
     /// Whether a local is alive; of one moved in part, the fields that were go into `moved`.
-    pub fn local(&self, look: &mut Look<'_>, ty: TypeRef, address: u64, moved: &mut HashSet<(u64, TypeRef)>) -> Life {
+    pub fn local(&self, look: &mut Look<'_>, ty: TypeRef, address: u64, moved: &mut FastSet<(u64, TypeRef)>) -> Life {
         if look.types.glue(ty) == Glue::No {
             return Life::Alive;
         }
@@ -194,7 +190,7 @@ impl Alive {
         ty: TypeRef,
         local: &Range<u64>,
         address: u64,
-        moved: &mut HashSet<(u64, TypeRef)>,
+        moved: &mut FastSet<(u64, TypeRef)>,
         depth: usize,
     ) {
         let known = look.types.get(ty);

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::alive::{Alive, Glue, Life};
+use super::hash::FastSet;
 use super::names;
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
@@ -46,7 +47,7 @@ impl Walk<'_, '_> {
     /// The frames from a future down.
     pub fn walk(&mut self, mut ty: TypeRef, mut address: u64) -> Vec<Frame> {
         let mut frames: Vec<Frame> = Vec::new();
-        let mut seen = HashSet::new();
+        let mut seen = FastSet::default();
         loop {
             if self.frames == 0 || self.look.out_of_time() || !seen.insert((ty, address)) {
                 frames.push(Frame {
@@ -174,7 +175,7 @@ impl Walk<'_, '_> {
             let name = readable(&member.name);
             let size = self.look.types.size(member.ty).unwrap_or(0);
             let address = place.address.wrapping_add(member.offset);
-            let mut gone = HashSet::new();
+            let mut gone = FastSet::default();
             let life = match oracle {
                 Oracle::NotNeeded => Life::Alive,
                 Oracle::Asked => self.alive.local(self.look, member.ty, address, &mut gone),
@@ -211,7 +212,7 @@ impl Walk<'_, '_> {
     fn plumbing(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> Frame {
         let hidden = names::is_plumbing(&known.name);
         // What a combinator is made of shows in the frames below it.
-        let function = if hidden { known.path().to_owned() } else { names::shorten(&known.name) };
+        let function = if hidden { known.path().to_owned() } else { known.shown.clone() };
         let mut frame = Frame { hidden, function, ..Frame::default() };
         if !self.look.limits.values {
             return frame;
@@ -234,7 +235,7 @@ impl Walk<'_, '_> {
             left: 10_000,
             all: 0,
             limit: self.look.limits.branches,
-            seen: HashSet::new(),
+            seen: FastSet::default(),
             found,
         };
         search.visit(self.look, "", ty, address, 0);
@@ -263,7 +264,7 @@ struct Search<'f> {
     left: usize,
     all: usize,
     limit: usize,
-    seen: HashSet<(TypeRef, u64)>,
+    seen: FastSet<(TypeRef, u64)>,
     found: &'f mut Vec<Found>,
 }
 

@@ -1,11 +1,13 @@
 //! The object files of a process: what is loaded where, and the debug info that belongs to it.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use gimli::{DwarfSections, EndianSlice, RunTimeEndian, SectionId};
+use gimli::{DwarfPackageSections, DwarfSections, EndianSlice, RunTimeEndian, SectionId};
 use object::{Object, ObjectSection, ObjectSegment};
 
 use super::memory::Memory;
@@ -25,6 +27,8 @@ pub(super) struct Image {
     pub sections: Sections,
     /// Where each function ends.
     pub unwind: Unwind,
+    /// It is no file of its own but the part of one unit that was split off.
+    pub split: Option<Split>,
     /// Why there is less than full debug info, and what brings it.
     pub missing: Option<String>,
 }
@@ -44,6 +48,58 @@ impl Sections {
         let none = |_: SectionId| Ok::<_, std::convert::Infallible>(Vec::new());
         let Ok(data) = DwarfSections::load(none);
         Sections { data, endian: RunTimeEndian::Little }
+    }
+}
+
+/// Debug info that was split off: all but a skeleton of a unit is in a file of its own, or with others in a package.
+pub(super) struct Split {
+    /// The image with the skeleton.
+    pub parent: usize,
+    pub skeleton: Skeleton,
+    /// None if the sections are those of this image.
+    package: Option<Rc<Package>>,
+}
+
+/// All split off debug info of a program.
+struct Package {
+    data: DwarfPackageSections<Vec<u8>>,
+    endian: RunTimeEndian,
+}
+
+/// What is left in the program of a unit that was split off.
+#[derive(Clone)]
+pub(super) struct Skeleton {
+    /// Where it is in its section.
+    pub offset: usize,
+    id: gimli::DwoId,
+    /// The file with the rest.
+    file: PathBuf,
+    low_pc: u64,
+    addresses: gimli::DebugAddrBase<usize>,
+    ranges: gimli::DebugRngListsBase<usize>,
+}
+
+impl Skeleton {
+    pub fn of(dwarf: &Dwarf<'_>, unit: &gimli::Unit<Slice<'_>>) -> Option<Skeleton> {
+        let (id, name) = (unit.dwo_id?, dwarf.attr_string(unit, unit.dwo_name().ok()??).ok()?);
+        let directory = unit.comp_dir.map(|directory| directory.to_string_lossy().into_owned()).unwrap_or_default();
+        Some(Skeleton {
+            offset: unit.header.debug_info_offset()?.0,
+            id,
+            file: Path::new(&directory).join(name.to_string_lossy().as_ref()),
+            low_pc: unit.low_pc,
+            addresses: unit.addr_base,
+            ranges: unit.rnglists_base,
+        })
+    }
+
+    /// Gives a unit what stayed behind of it.
+    pub fn complete(&self, unit: &mut gimli::Unit<Slice<'_>>) {
+        unit.low_pc = self.low_pc;
+        unit.addr_base = self.addresses;
+        if unit.header.version() < 5 {
+            unit.rnglists_base = self.ranges;
+        }
     }
 }
 
@@ -85,6 +141,9 @@ impl Unwind {
 pub(super) struct Images {
     mapped: Vec<Mapping>,
     images: Vec<Image>,
+    /// Images of what was split off, by that of the skeleton and the offset in it.
+    splits: HashMap<(usize, usize), Option<usize>>,
+    packages: HashMap<usize, Option<Rc<Package>>>,
 }
 
 /// What `/proc/PID/maps` says of one file.
@@ -98,11 +157,80 @@ struct Mapping {
 
 impl Images {
     pub fn of(memory: &Memory) -> Images {
-        Images { mapped: mappings(memory.pid()).unwrap_or_default(), images: Vec::new() }
+        Images {
+            mapped: mappings(memory.pid()).unwrap_or_default(),
+            images: Vec::new(),
+            splits: HashMap::new(),
+            packages: HashMap::new(),
+        }
     }
 
     pub fn get(&self, index: usize) -> &Image {
         &self.images[index]
+    }
+
+    /// The debug info of an image.
+    pub fn dwarf(&self, index: usize) -> Dwarf<'_> {
+        let image = &self.images[index];
+        let Some(split) = &image.split else { return image.sections.dwarf() };
+        let parent = self.images[split.parent].sections.dwarf();
+        let mut own = image.sections.dwarf();
+        let Some(package) = &split.package else {
+            own.make_dwo(&parent);
+            return own;
+        };
+        let slice = |bytes| EndianSlice::new(bytes, package.endian);
+        let found = package.data.borrow(|bytes: &Vec<u8>| slice(bytes), slice(&[]));
+        found.and_then(|found| found.find_cu(split.skeleton.id, &parent)).ok().flatten().unwrap_or(own)
+    }
+
+    /// The image with what was split off a unit, if that can be found.
+    pub fn split(&mut self, parent: usize, skeleton: Skeleton) -> Option<usize> {
+        let key = (parent, skeleton.offset);
+        if let Some(known) = self.splits.get(&key) {
+            return *known;
+        }
+        let package = self.package(parent);
+        let (sections, missing) = match &package {
+            Some(_) => (Sections::empty(), None),
+            None => match split_sections(&skeleton.file) {
+                Ok(sections) => (sections, None),
+                Err(why) => (Sections::empty(), Some(format!("{} {why}", skeleton.file.display()))),
+            },
+        };
+        let split = Split { parent, skeleton, package };
+        let unwind = Unwind::default();
+        let (path, bias) = (split.skeleton.file.clone(), self.images[parent].bias);
+        let id = split.skeleton.id;
+        self.images.push(Image { path, bias, sections, unwind, split: Some(split), missing });
+        let index = self.images.len() - 1;
+        // One of the same name may come from another build.
+        let dwarf = self.dwarf(index);
+        let header = dwarf.units().next().ok().flatten();
+        let found = header.and_then(|header| dwarf.unit(header).ok()).is_some_and(|unit| unit.dwo_id == Some(id));
+        if !found {
+            let lost = format!(
+                "{}: its debug info was split off into {}, which is not there or of another build; build again, or set \
+                 `split-debuginfo = \"off\"` in the profile of Cargo.toml",
+                self.images[parent].path.display(),
+                self.images[index].path.display()
+            );
+            self.images[parent].missing.get_or_insert(lost);
+        }
+        self.splits.insert(key, found.then_some(index));
+        found.then_some(index)
+    }
+
+    /// The package beside a program.
+    fn package(&mut self, parent: usize) -> Option<Rc<Package>> {
+        if let Some(known) = self.packages.get(&parent) {
+            return known.clone();
+        }
+        let mut path = self.images[parent].path.clone().into_os_string();
+        path.push(".dwp");
+        let found = package(Path::new(&path)).map(Rc::new);
+        self.packages.insert(parent, found.clone());
+        found
     }
 
     /// The image around an address.
@@ -182,6 +310,7 @@ fn open(memory: &Memory, mapping: &Mapping) -> Image {
         bias: 0,
         sections: Sections::empty(),
         unwind: Unwind::default(),
+        split: None,
         missing: None,
     };
     match load(memory, mapping, &mut image) {
@@ -237,6 +366,28 @@ pub(super) fn sections<'a>(object: &impl Object<'a>, file: &File) -> Result<Sect
             .map_err(|error| format!("has a section {} that cannot be read: {error}", id.name()))
     };
     Ok(Sections { data: DwarfSections::load(load)?, endian: endian(object) })
+}
+
+/// The sections of a file with the debug info of one unit.
+fn split_sections(path: &Path) -> Result<Sections, String> {
+    let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    let cache = object::ReadCache::new(&file);
+    let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
+    let data = DwarfSections::load(|id| split_section(&object, &file, id))?;
+    Ok(Sections { data, endian: endian(&object) })
+}
+
+fn package(path: &Path) -> Option<Package> {
+    let file = File::open(path).ok()?;
+    let cache = object::ReadCache::new(&file);
+    let object = object::File::parse(&cache).ok()?;
+    let data = DwarfPackageSections::load(|id| split_section(&object, &file, id).map_err(|_| gimli::Error::Io)).ok()?;
+    Some(Package { data, endian: endian(&object) })
+}
+
+fn split_section<'a>(object: &impl Object<'a>, file: &File, id: SectionId) -> Result<Vec<u8>, String> {
+    let section = id.dwo_name().and_then(|name| object.section_by_name(name));
+    section.map_or(Ok(Vec::new()), |section| read_section(&section, file))
 }
 
 fn endian<'a>(object: &impl Object<'a>) -> RunTimeEndian {

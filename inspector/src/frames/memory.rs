@@ -1,7 +1,10 @@
 //! Reading the memory of a process through the system, this one's too: a wild pointer is an error here, never a fault.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::sync::OnceLock;
+
+use super::hash::FastMap;
 
 /// The memory of one process.
 pub(super) struct Memory {
@@ -9,24 +12,57 @@ pub(super) struct Memory {
     /// `/proc/PID/mem`, for systems whose `process_vm_readv` is forbidden (seccomp). It is the second choice: it reads
     /// pages that are protected against reading, and cannot be opened by a process that is not dumpable.
     file: OnceLock<Option<File>>,
+    /// Pages read since [`forget`](Memory::forget): a stack is a hundred small reads of a few pages. None cannot be read.
+    pages: RefCell<FastMap<u64, Option<Box<Page>>>>,
 }
+
+const PAGE: u64 = 4096;
+type Page = [u8; PAGE as usize];
 
 const LARGEST: usize = 16 << 20;
 
 impl Memory {
     pub fn of(pid: u32) -> Memory {
-        Memory { pid, file: OnceLock::new() }
+        Memory { pid, file: OnceLock::new(), pages: RefCell::default() }
     }
 
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
+    /// Forgets what was read: the process may have run since.
+    pub fn forget(&self) {
+        self.pages.borrow_mut().clear();
+    }
+
     /// Fills `buffer` from `address`; false unless all of it could be read.
     pub fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
-        buffer.is_empty()
-            || address.checked_add(buffer.len() as u64).is_some()
-                && (self.read_direct(address, buffer) || self.read_file(address, buffer))
+        let Some(end) = address.checked_add(buffer.len() as u64) else { return false };
+        if buffer.len() as u64 > 4 * PAGE {
+            return self.read_system(address, buffer);
+        }
+        let mut pages = self.pages.borrow_mut();
+        let mut at = address;
+        while at < end {
+            let start = at & !(PAGE - 1);
+            let page = pages.entry(start).or_insert_with(|| {
+                let mut page = Box::new([0; PAGE as usize]);
+                self.read_system(start, &mut *page).then_some(page)
+            });
+            let Some(page) = page else { return false };
+            let part = (start + (PAGE - 1)).min(end - 1) - at + 1;
+            let (from, to) = ((at - start) as usize, (at - address) as usize);
+            buffer[to..to + part as usize].copy_from_slice(&page[from..from + part as usize]);
+            at = match at.checked_add(part) {
+                Some(next) => next,
+                None => break,
+            };
+        }
+        true
+    }
+
+    fn read_system(&self, address: u64, buffer: &mut [u8]) -> bool {
+        self.read_direct(address, buffer) || self.read_file(address, buffer)
     }
 
     /// `length` bytes at `address`; None if they cannot be read, or are more than anything sensible.

@@ -12,12 +12,13 @@
 mod alive;
 mod backtrace;
 mod coroutine;
+mod hash;
 mod image;
 mod limits;
 mod mark;
 mod memory;
 mod names;
-#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
 mod oracle;
 mod settle;
 mod source;
@@ -93,11 +94,11 @@ impl Frames {
         if self.types.size(root) != Some(ty.size as u64) || known.align.is_some_and(|align| align != ty.align as u64) {
             let why = format!(
                 "debug info says {}, which is not what runs ({}); optimisation has merged functions of different types",
-                names::shorten(&known.name),
-                ty.name
+                known.shown, ty.name
             );
             return Stack { missing: Some(why), mid_step, ..Stack::default() };
         }
+        self.types.memory.forget();
         let deadline = Instant::now() + self.limits.time;
         let mut look = Look {
             types: &mut self.types,
@@ -106,7 +107,7 @@ impl Frames {
             left: self.limits.total,
             coro_at,
             trail: Vec::new(),
-            moved: HashSet::new(),
+            moved: HashSet::default(),
         };
         let frames = self.limits.frames;
         let mut alive = Alive::default();

@@ -7,7 +7,7 @@
 //!
 //! Anything unknown, such as an instruction not met before, ends the attempt, and the locals are marked as maybe moved.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 
 use iced_x86::{ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
@@ -38,15 +38,14 @@ const STEPS: usize = 20_000;
 /// A stack that cannot be one of the process: the upper half of addresses is the kernel's.
 const STACK: u64 = 0xffff_f000_0010_0000;
 
-/// Interprets the drop glue at `code` for the value at `value`.
+/// Interprets the drop glue at `function`, whose code is `code`, for the value at `value`.
 ///
-/// `body` are the addresses of that function: a jump out of them is a call. None if it cannot be followed to its end.
-pub(super) fn interpret(memory: &Memory, body: Range<u64>, value: u64) -> Option<Touched> {
-    let mut machine =
-        Machine { memory, registers: [None; 16], vectors: [None; 16], shadow: HashMap::new(), flags: None };
+/// A jump out of the code is a call. None if it cannot be followed to its end.
+pub(super) fn interpret(memory: &Memory, function: u64, code: &[u8], value: u64) -> Option<Touched> {
+    let body = function..function.checked_add(code.len() as u64)?;
+    let mut machine = Machine { memory, registers: [None; 16], vectors: [None; 16], shadow: Vec::new(), flags: None };
     machine.registers[RSP] = Some(STACK);
     machine.registers[RDI] = Some(value);
-    let code = memory.bytes(body.start, usize::try_from(body.end.checked_sub(body.start)?).ok()?.min(1 << 20))?;
     let mut touched = Touched::default();
     // Where a branch depends on what a call returned (how many elements a map still has), both ways are followed, each
     // once: what either touches is alive.
@@ -107,8 +106,8 @@ struct Machine<'m> {
     memory: &'m Memory,
     registers: [Option<u64>; 16],
     vectors: [Option<u128>; 16],
-    /// Bytes written.
-    shadow: HashMap<u64, Option<u8>>,
+    /// What was written, in order: address, size, value. Drop glue writes little.
+    shadow: Vec<(u64, usize, Option<u128>)>,
     flags: Option<Flags>,
 }
 
@@ -431,7 +430,7 @@ impl Machine<'_> {
 
     fn load(&self, address: Option<u64>, size: usize, touched: &mut Touched) -> Option<u128> {
         let address = address?;
-        if size == 0 || size > 16 {
+        if size == 0 || size > 16 || address > u64::MAX - 16 {
             return None;
         }
         let mut wide = [0; 16];
@@ -439,9 +438,18 @@ impl Machine<'_> {
         if known {
             touched.reads.push(address..address.wrapping_add(size as u64));
         }
+        let overlaps =
+            |&&(at, length, _): &&(u64, usize, _)| at < address + size as u64 && address < at + length as u64;
+        match self.shadow.iter().rev().find(overlaps) {
+            None => return known.then_some(u128::from_le_bytes(wide)),
+            Some(&(at, length, value)) if (at, length) == (address, size) => return value,
+            Some(_) => {}
+        }
         for (at, byte) in (address..).zip(&mut wide[..size]) {
-            match self.shadow.get(&at) {
-                Some(written) => *byte = (*written)?,
+            let written =
+                self.shadow.iter().rev().find(|&&(from, length, _)| (from..from + length as u64).contains(&at));
+            match written {
+                Some(&(from, _, value)) => *byte = (value? >> ((at - from) * 8)) as u8,
                 None if !known => return None,
                 None => {}
             }
@@ -452,12 +460,10 @@ impl Machine<'_> {
     fn store(&mut self, address: Option<u64>, size: usize, value: Option<u128>) -> Option<()> {
         // An unknown place comes from a call; it is none of the frame's.
         let Some(address) = address else { return Some(()) };
-        if size == 0 || size > 16 {
+        if size == 0 || size > 16 || address > u64::MAX - 16 {
             return None;
         }
-        for (index, at) in (0..size).zip(address..) {
-            self.shadow.insert(at, value.map(|value| (value >> (index * 8)) as u8));
-        }
+        self.shadow.push((address, size, value.map(|value| truncate(value, size))));
         Some(())
     }
 }

@@ -1,14 +1,14 @@
 //! Types, as debug info describes them, each parsed once.
 
-use std::collections::HashMap;
-use std::ops::Range;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode};
 
 use super::alive::Glue;
-use super::image::{Dwarf, Images, Slice};
+use super::hash::FastMap;
+use super::image::{Dwarf, Images, Skeleton, Slice};
 use super::memory::Memory;
 use super::names;
 use super::units::{self, Unit, Units};
@@ -25,6 +25,8 @@ pub(super) struct TypeRef {
 pub(super) struct Type {
     /// Its path with generics, such as `alloc::vec::Vec<u8, alloc::alloc::Global>`.
     pub name: String,
+    /// The name as it is shown: see [`names::shorten`].
+    pub shown: String,
     /// Size in bytes, where the type has one of its own.
     pub size: Option<u64>,
     /// Alignment, where it is given.
@@ -116,20 +118,25 @@ impl Type {
     }
 }
 
+/// Code of a function, and whether it was compiled without optimisation.
+pub(super) type Code = (Rc<[u8]>, bool);
+
 /// All types that were looked at, and the images they come from.
 pub(super) struct Types {
     pub memory: Memory,
     pub images: Images,
     units: HashMap<usize, Units>,
-    known: HashMap<TypeRef, Rc<Type>>,
+    known: FastMap<TypeRef, Rc<Type>>,
     files: HashMap<(usize, usize, u64), Option<Rc<PathBuf>>>,
     /// Types of vtables, by address in memory.
-    vtables: HashMap<u64, Option<TypeRef>>,
+    vtables: FastMap<u64, Option<TypeRef>>,
     /// Types named by type parameters of functions, by address in memory.
-    functions: HashMap<u64, Option<TypeRef>>,
+    functions: FastMap<u64, Option<TypeRef>>,
     /// Types dropped by instances of `drop_in_place`, by address in memory.
-    drops: HashMap<u64, Option<TypeRef>>,
-    glue: HashMap<TypeRef, Glue>,
+    drops: FastMap<u64, Option<TypeRef>>,
+    glue: FastMap<TypeRef, Glue>,
+    /// Code of drop glue by its address, and whether it was compiled without optimisation.
+    bodies: FastMap<u64, Option<Code>>,
 }
 
 impl Types {
@@ -139,12 +146,13 @@ impl Types {
             memory,
             images,
             units: HashMap::new(),
-            known: HashMap::new(),
+            known: FastMap::default(),
             files: HashMap::new(),
-            vtables: HashMap::new(),
-            functions: HashMap::new(),
-            drops: HashMap::new(),
-            glue: HashMap::new(),
+            vtables: FastMap::default(),
+            functions: FastMap::default(),
+            drops: FastMap::default(),
+            glue: FastMap::default(),
+            bodies: FastMap::default(),
         }
     }
 
@@ -170,21 +178,33 @@ impl Types {
 
     fn function(&mut self, image: usize, address: u64) -> Option<TypeRef> {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
+        let (image, unit) = self.with_code(image, file_address)?;
         let (dwarf, units) = self.units(image);
-        let unit = units.with_code(&dwarf, file_address)?;
         let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
         let opened = units.open(&dwarf, unit).ok()?;
         let target = type_parameter(&opened, function)?;
         Some(TypeRef { image, offset: target })
     }
 
-    /// The code of the function that begins at an address.
-    pub fn function_body(&mut self, address: u64) -> Option<Range<u64>> {
+    /// The code of the function that begins at an address, and whether it was compiled without optimisation.
+    pub fn function_body(&mut self, address: u64) -> Option<Code> {
+        if let Some(known) = self.bodies.get(&address) {
+            return known.clone();
+        }
+        let found = self.find_body(address);
+        self.bodies.insert(address, found.clone());
+        found
+    }
+
+    fn find_body(&mut self, address: u64) -> Option<Code> {
         let image = self.images.find(&self.memory, address).ok()?;
         let image = self.images.get(image);
         let found = image.unwind.function(address.wrapping_sub(image.bias))?;
-        let end = found.end.wrapping_add(image.bias);
-        (found.start.wrapping_add(image.bias) == address && end > address).then_some(address..end)
+        if found.start.wrapping_add(image.bias) != address {
+            return None;
+        }
+        let code = self.memory.bytes(address, usize::try_from(found.end.checked_sub(found.start)?).ok()?)?;
+        Some((code.into(), self.is_plain(address)))
     }
 
     /// The type dropped by the function at an address, if it is an instance of `drop_in_place`.
@@ -200,8 +220,8 @@ impl Types {
     fn find_dropped(&mut self, address: u64) -> Option<TypeRef> {
         let image = self.images.find(&self.memory, address).ok()?;
         let file_address = address.wrapping_sub(self.images.get(image).bias);
+        let (image, unit) = self.with_code(image, file_address)?;
         let (dwarf, units) = self.units(image);
-        let unit = units.with_code(&dwarf, file_address)?;
         let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
         let opened = units.open(&dwarf, unit).ok()?;
         let entry = opened.entry(units::within(function)).ok()?;
@@ -279,19 +299,36 @@ impl Types {
     }
 
     /// Whether the function at an address was compiled without optimisation.
-    pub fn is_plain(&mut self, address: u64) -> bool {
+    fn is_plain(&mut self, address: u64) -> bool {
         let Ok(image) = self.images.find(&self.memory, address) else { return false };
         let file_address = address.wrapping_sub(self.images.get(image).bias);
+        let Some((image, unit)) = self.with_code(image, file_address) else { return false };
         let (dwarf, units) = self.units(image);
-        let unit = units.with_code(&dwarf, file_address);
-        unit.and_then(|unit| units.index(&dwarf, unit).ok())
-            .is_some_and(|index| index.inlined * 10 <= index.functions.len())
+        units.index(&dwarf, unit).is_ok_and(|index| index.inlined * 10 <= index.functions.len())
     }
 
     fn units(&mut self, image: usize) -> (Dwarf<'_>, &mut Units) {
-        let dwarf = self.images.get(image).sections.dwarf();
-        let units = self.units.entry(image).or_insert_with(|| Units::of(&dwarf));
+        let dwarf = self.images.dwarf(image);
+        let skeleton = self.images.get(image).split.as_ref().map(|split| &split.skeleton);
+        let units = self.units.entry(image).or_insert_with(|| Units::of(&dwarf, skeleton.cloned()));
         (dwarf, units)
+    }
+
+    /// The unit that describes the code at an address of the file; it may have been split off into an image of its own.
+    fn with_code(&mut self, image: usize, address: u64) -> Option<(usize, usize)> {
+        let (dwarf, units) = self.units(image);
+        let unit = units.with_code(&dwarf, address)?;
+        self.whole(image, unit)
+    }
+
+    /// The unit itself, or what was split off it.
+    fn whole(&mut self, image: usize, unit: usize) -> Option<(usize, usize)> {
+        let (dwarf, units) = self.units(image);
+        let opened = units.open(&dwarf, unit).ok()?;
+        match Skeleton::of(&dwarf, &opened) {
+            Some(skeleton) if self.images.get(image).split.is_none() => Some((self.images.split(image, skeleton)?, 0)),
+            _ => Some((image, unit)),
+        }
     }
 
     /// What is known of a type. A type that cannot be parsed is [`Shape::Unknown`].
@@ -301,6 +338,7 @@ impl Types {
         }
         let parsed = self.parse(ty).unwrap_or_else(|| Type {
             name: "?".into(),
+            shown: "?".into(),
             size: None,
             align: None,
             shape: Shape::Unknown,
@@ -333,13 +371,25 @@ impl Types {
     }
 
     fn parse(&mut self, ty: TypeRef) -> Option<Type> {
-        let dwarf = self.images.get(ty.image).sections.dwarf();
-        let units = self.units.entry(ty.image).or_insert_with(|| Units::of(&dwarf));
+        self.units(ty.image);
+        let dwarf = self.images.dwarf(ty.image);
+        let units = self.units.get_mut(&ty.image)?;
         let unit = units.around(ty.offset)?;
         let within = ty.offset - units.start(unit);
         let opened = units.open(&dwarf, unit).ok()?;
         let name = path(&dwarf, units, &opened, unit, within);
-        let mut parser = Parser { dwarf: &dwarf, unit: &opened, image: ty.image, number: unit, files: &mut self.files };
+        // The table of files stays behind when a unit is split off.
+        let lines = match &self.images.get(ty.image).split {
+            None => None,
+            Some(split) => {
+                let dwarf = self.images.dwarf(split.parent);
+                let header = dwarf.unit_header(gimli::DebugInfoOffset(split.skeleton.offset));
+                header.and_then(|header| dwarf.unit(header)).ok().map(|unit| (dwarf, unit))
+            }
+        };
+        let lines = lines.as_ref().map_or((&dwarf, &opened), |lines| (&lines.0, &lines.1));
+        let mut parser =
+            Parser { dwarf: &dwarf, unit: &opened, lines, image: ty.image, number: unit, files: &mut self.files };
         let mut tree = opened.entries_tree(Some(units::within(within))).ok()?;
         parser.parse(tree.root().ok()?, name)
     }
@@ -360,19 +410,21 @@ impl Types {
         // The unit that made the vtable is most often the one of a function in it: look there before looking everywhere.
         let likely: Vec<u64> =
             [24, 0].iter().filter_map(|slot| self.memory.word(address.wrapping_add(*slot))).collect();
-        let dwarf = self.images.get(image).sections.dwarf();
-        let units = self.units.entry(image).or_insert_with(|| Units::of(&dwarf));
+        let (dwarf, units) = self.units(image);
         let mut order: Vec<usize> =
             likely.iter().filter_map(|code| units.with_code(&dwarf, code.wrapping_sub(bias))).collect();
         order.extend(0..units.len());
-        let mut looked = std::collections::HashSet::new();
-        let described = order.into_iter().filter(|unit| looked.insert(*unit)).find_map(|unit| {
+        let mut looked = HashSet::new();
+        order.retain(|unit| looked.insert(*unit));
+        let found = order.into_iter().find_map(|unit| {
+            let (image, unit) = self.whole(image, unit)?;
+            let (dwarf, units) = self.units(image);
             let vtable = *units.index(&dwarf, unit).ok()?.vtables.get(&address.wrapping_sub(bias))?;
             let opened = units.open(&dwarf, unit).ok()?;
             let entry = opened.entry(units::within(vtable)).ok()?;
-            units::reference(&opened, entry.attr_value(gimli::DW_AT_containing_type)?)
+            let offset = units::reference(&opened, entry.attr_value(gimli::DW_AT_containing_type)?)?;
+            Some(TypeRef { image, offset })
         })?;
-        let found = TypeRef { image, offset: described };
         // A vtable says size and alignment itself: what disagrees is not its type.
         let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
         let agrees = self.size(found) == Some(size) && self.get(found).align.is_none_or(|known| known == align);
@@ -421,6 +473,8 @@ fn path(dwarf: &Dwarf<'_>, units: &mut Units, opened: &Unit<'_>, unit: usize, of
 struct Parser<'p, 'a> {
     dwarf: &'p Dwarf<'a>,
     unit: &'p Unit<'a>,
+    /// What describes its files.
+    lines: (&'p Dwarf<'a>, &'p Unit<'a>),
     image: usize,
     number: usize,
     files: &'p mut HashMap<(usize, usize, u64), Option<Rc<PathBuf>>>,
@@ -488,7 +542,7 @@ impl<'a> Parser<'_, 'a> {
             }
             _ => Shape::Unknown,
         };
-        Some(Type { name, size, align, shape, params })
+        Some(Type { shown: names::shorten(&name), name, size, align, shape, params })
     }
 
     fn variants(&mut self, node: EntriesTreeNode<'_, '_, Slice<'a>>) -> (Option<Member>, Vec<Variant>) {
@@ -546,7 +600,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn file(&mut self, index: u64) -> Option<Rc<PathBuf>> {
-        let (unit, dwarf) = (self.unit, self.dwarf);
+        let (dwarf, unit) = self.lines;
         self.files
             .entry((self.image, self.number, index))
             .or_insert_with(|| file_path(dwarf, unit, index).map(Rc::new))

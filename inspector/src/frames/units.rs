@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, UnitOffset};
 
-use super::image::{Dwarf, Slice};
+use super::image::{Dwarf, Skeleton, Slice};
 
 /// A unit, opened.
 pub(super) type Unit<'a> = gimli::Unit<Slice<'a>>;
@@ -19,6 +19,8 @@ pub(super) struct Units {
     list: Vec<Entry>,
     /// Implementations by their path in debug info, and a linkage name in each.
     implementations: HashMap<String, Option<(usize, String)>>,
+    /// What these units left behind when they were split off.
+    skeleton: Option<Skeleton>,
     /// Time that may still be spent on finding better names.
     patience: Duration,
 }
@@ -59,7 +61,7 @@ struct Node {
 const NONE: u32 = u32::MAX;
 
 impl Units {
-    pub fn of(dwarf: &Dwarf<'_>) -> Units {
+    pub fn of(dwarf: &Dwarf<'_>, skeleton: Option<Skeleton>) -> Units {
         let mut list = Vec::new();
         let mut headers = dwarf.units();
         while let Ok(Some(header)) = headers.next() {
@@ -67,7 +69,7 @@ impl Units {
             let end = start.0.saturating_add(header.length_including_self());
             list.push(Entry { start: start.0, end, abbreviations: None, index: None, crate_name: None });
         }
-        Units { list, implementations: HashMap::new(), patience: Duration::from_millis(200) }
+        Units { list, implementations: HashMap::new(), skeleton, patience: Duration::from_millis(200) }
     }
 
     pub fn len(&self) -> usize {
@@ -92,7 +94,11 @@ impl Units {
             Some(known) => known.clone(),
             None => entry.abbreviations.insert(dwarf.abbreviations(&header)?).clone(),
         };
-        gimli::Unit::new_with_abbreviations(dwarf, header, abbreviations)
+        let mut unit = gimli::Unit::new_with_abbreviations(dwarf, header, abbreviations)?;
+        if let Some(skeleton) = &self.skeleton {
+            skeleton.complete(&mut unit);
+        }
+        Ok(unit)
     }
 
     pub fn index(&mut self, dwarf: &Dwarf<'_>, unit: usize) -> gimli::Result<&Index> {

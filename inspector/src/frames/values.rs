@@ -3,10 +3,10 @@
 //! Nothing is believed: field names must be the expected ones, lengths and discriminants are checked, and what does not
 //! fit is printed as its type and the reason.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::hash::FastSet;
 use super::limits::Limits;
 use super::names;
 use super::types::{Base, Member, Shape, Type, TypeRef, Types};
@@ -26,7 +26,7 @@ pub(super) struct Look<'a> {
     /// Pointers being followed, so that a cycle ends.
     pub trail: Vec<u64>,
     /// Parts of the local being read that were moved away.
-    pub moved: HashSet<(u64, TypeRef)>,
+    pub moved: FastSet<(u64, TypeRef)>,
 }
 
 /// Bytes and where they were read.
@@ -83,13 +83,13 @@ impl Look<'_> {
         }
         let known = self.types.get(ty);
         if depth >= self.limits.depth || self.out_of_time() {
-            return Value { text: "…".into(), type_name: names::shorten(&known.name), ..Value::default() };
+            return Value { text: "…".into(), type_name: known.shown.clone(), ..Value::default() };
         }
         self.left -= 1;
         match self.print(ty, &known, place, depth) {
             Ok(mut value) => {
                 if value.type_name.is_empty() {
-                    value.type_name = names::shorten(&known.name);
+                    value.type_name = known.shown.clone();
                 }
                 value.text = cut(value.text, self.limits.text);
                 value
@@ -100,18 +100,18 @@ impl Look<'_> {
 
     /// The name of a type, as it is shown.
     pub fn name(&mut self, ty: TypeRef) -> String {
-        names::shorten(&self.types.get(ty).name)
+        self.types.get(ty).shown.clone()
     }
 
     fn unknown(&mut self, ty: TypeRef, why: &str) -> Value {
-        let name = names::shorten(&self.types.get(ty).name);
+        let name = self.types.get(ty).shown.clone();
         Value { text: cut(format!("<{name}: {why}>"), self.limits.text), type_name: name, ..Value::default() }
     }
 
     /// A field or local, masked if its name says so.
     pub fn named(&mut self, name: &str, ty: TypeRef, place: Place<'_>, depth: usize) -> Value {
         if self.limits.is_secret(name) {
-            let type_name = names::shorten(&self.types.get(ty).name);
+            let type_name = self.types.get(ty).shown.clone();
             return Value { text: "<masked>".into(), type_name, ..Value::default() };
         }
         self.value(ty, place, depth)
@@ -302,8 +302,9 @@ impl Look<'_> {
         }
         let path = known.path();
         if last(path) == "Coro" && path.starts_with("tinyio::") {
-            let coro = place.word(0).and_then(|block| Some((self.coro_at?)(block))).unwrap_or(0);
-            let text = if coro == 0 { names::shorten(&known.name) } else { format!("Coro(#{coro})") };
+            let block = self.first_pointer(ty, 0).and_then(|offset| place.word(offset));
+            let coro = block.and_then(|block| Some((self.coro_at?)(block))).unwrap_or(0);
+            let text = if coro == 0 { known.shown.clone() } else { format!("Coro(#{coro})") };
             return Some(Ok(Value { text, coro, ..Value::default() }));
         }
         if !["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root)) {
@@ -336,7 +337,7 @@ impl Look<'_> {
             }
             "core::pin::Pin" => self.within(ty, "pointer", place, depth),
             "core::mem::maybe_uninit::MaybeUninit" => Ok(plain("<uninit?>".into())),
-            "core::marker::PhantomData" => Ok(plain(names::shorten(&known.name))),
+            "core::marker::PhantomData" => Ok(plain(known.shown.clone())),
             "core::ptr::non_null::NonNull" | "core::ptr::unique::Unique" => {
                 place.word(0).map(|address| plain(format!("{address:#x}"))).ok_or_else(|| "it is no pointer".into())
             }
@@ -367,6 +368,21 @@ impl Look<'_> {
             found = (member.ty, found.1.checked_add(member.offset)?);
         }
         Some(found)
+    }
+
+    /// The offset of the first pointer in a structure.
+    fn first_pointer(&mut self, ty: TypeRef, depth: usize) -> Option<u64> {
+        let known = self.types.get(ty);
+        let mut members: Vec<&Member> = match &known.shape {
+            Shape::Pointer(_) => return Some(0),
+            Shape::Struct(members) => members.iter().collect(),
+            // An option of a pointer is laid out as the pointer.
+            Shape::Enum { variants, .. } => variants.iter().map(|variant| &variant.member).collect(),
+            _ => return None,
+        };
+        members.sort_by_key(|member| member.offset);
+        let mut found = members.into_iter().filter(|_| depth < 6);
+        found.find_map(|member| Some(member.offset + self.first_pointer(member.ty, depth + 1)?))
     }
 
     fn word(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Result<u64, String> {
@@ -417,8 +433,8 @@ impl Look<'_> {
     }
 
     fn read_text(&mut self, pointer: u64, length: u64) -> Result<(Vec<u8>, bool), String> {
-        // Up to three more bytes, so that the last character is not cut in the middle.
-        let shown = length.min(self.limits.text as u64 + 3);
+        // With room for the quotes and the dots.
+        let shown = length.min(self.limits.text.saturating_sub(3) as u64);
         let bytes = self.types.memory.bytes(pointer, shown as usize);
         Ok((bytes.ok_or_else(|| format!("memory at {pointer:#x} cannot be read"))?, shown < length))
     }
@@ -682,7 +698,7 @@ impl Look<'_> {
         let (data, _) = self.find(pointer, "data_ptr").ok_or("unknown layout")?;
         let Shape::Pointer(Some(inner)) = self.types.get(data).shape else { return Err("unknown layout".into()) };
         let (value, at) = self.find(inner, "value").or_else(|| self.find(inner, "data")).ok_or("unknown layout")?;
-        let name = names::shorten(&known.name);
+        let name = known.shown.clone();
         if name.contains("<str>") {
             let text = self.read_text(block.wrapping_add(at), second)?;
             return self.string(text);
@@ -800,8 +816,8 @@ impl Look<'_> {
             return Ok(plain(format!("{pointer:#x}")));
         }
         let mut value = self.follow(concrete, pointer, depth)?;
-        let behind = names::shorten(&self.types.get(concrete).name);
-        value.type_name = format!("{} ({behind})", names::shorten(&known.name));
+        let behind = self.types.get(concrete).shown.clone();
+        value.type_name = format!("{} ({behind})", known.shown.clone());
         Ok(value)
     }
 }

@@ -216,6 +216,13 @@ pub enum Moment {
         /// Where.
         site: SiteId,
     },
+    /// It began to wait on several coroutines at one place (`gather`).
+    WaitsOnMany {
+        /// On how many.
+        count: u32,
+        /// Where.
+        site: SiteId,
+    },
     /// It waits on this no longer.
     Cleared(Target),
     /// It was woken.
@@ -303,6 +310,21 @@ impl Coro {
             *steps = steps.saturating_add(1);
             *before = before.saturating_add(took);
             return;
+        }
+        if let (Moment::Waits { on: Target::Coro(_), site }, Some(last)) = (what, self.history.back_mut())
+            && last.at == at
+        {
+            match &mut last.what {
+                Moment::Waits { on: Target::Coro(_), site: before } if *before == site => {
+                    last.what = Moment::WaitsOnMany { count: 2, site };
+                    return;
+                }
+                Moment::WaitsOnMany { count, site: before } if *before == site => {
+                    *count = count.saturating_add(1);
+                    return;
+                }
+                _ => {}
+            }
         }
         if self.history.len() == HISTORY {
             self.history.pop_front();

@@ -143,7 +143,8 @@ impl Model {
             Kind::Lost { events, why } => {
                 match why.as_str() {
                     "lapped" => self.lost.lapped += events,
-                    "cut" => self.lost.cut = true,
+                    // Nothing comes after it that could contradict what is known.
+                    "cut" => return self.lost.cut = true,
                     _ => self.lost.dropped += events,
                 }
                 self.sync = Sync::Unsure;

@@ -2,10 +2,10 @@
 
 use super::group::{Group, Section};
 use super::paint::{Ink, Page};
-use super::stack::{Shown, Step, excerpt, stack_of, step, steps};
+use super::stack::{Shown, Step, excerpt, relative, stack_of, step, steps};
 use crate::event::{Failure, Frame, Local, Outcome};
 use crate::model::{Crash, Model, short_name};
-use crate::words::{self, counted, fine_span, fit, one_line, short_path, width};
+use crate::words::{self, brief, counted, fine_span, fit, one_line, short_path, width};
 
 /// At most this many groups are listed in each section.
 const GROUPS: usize = 12;
@@ -110,9 +110,9 @@ impl Columns {
 /// What stands in the first column: the coroutine at its first frame, the function beneath it at the others.
 fn name(step: &Step<'_>, index: usize) -> String {
     let shown = &step.frames[index];
-    let function = one_line(short_name(shown.function));
+    let function = brief(&one_line(short_name(shown.function)));
     match (index, shown.branch) {
-        (0, _) => one_line(&step.label),
+        (0, _) => brief(&one_line(&step.label)),
         (_, Some(branch)) => format!("  {}: {function}", one_line(branch)),
         _ => format!("  {function}"),
     }
@@ -141,7 +141,7 @@ fn write_step(
     in_full: bool,
 ) {
     if step.frames.is_empty() {
-        page.begin(indent).name(&one_line(&step.label)).end();
+        page.begin(indent).name(&brief(&one_line(&step.label))).end();
     }
     for (index, shown) in step.frames.iter().enumerate() {
         page.begin(indent).name(&name(step, index));
@@ -186,7 +186,9 @@ fn value(local: &Local, mid_step: bool) -> String {
 
 /// What is to be known of a variable, apart from what is said of the whole frame.
 fn mark(local: &Local, mid_step: bool) -> String {
-    let parts = local.mark.split(", ").filter(|part| !(mid_step && *part == "mid-step"));
+    // What the value says itself is not said twice.
+    let is_said = |part: &str| mid_step && part == "mid-step" || local.value.text == format!("<{part}>");
+    let parts = local.mark.split(", ").filter(|part| !is_said(part));
     one_line(&parts.collect::<Vec<_>>().join(", "))
 }
 
@@ -278,7 +280,7 @@ fn write_section(page: &mut Page, model: &Model, section: Section, groups: &[&Gr
 }
 
 fn label(model: &Model, group: &Group<'_>) -> String {
-    let name = one_line(&group.label(model));
+    let name = brief(&one_line(&group.label(model)));
     match group.members.len() {
         1 => name,
         many => format!("{} × {name}", words::count(many as u64)),
@@ -291,11 +293,12 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
     let said = match group.section {
         Section::Failed => first_line(first),
         Section::Improper => one_line(first.message.lines().next().unwrap_or("")),
-        Section::Cancelled | Section::NeverStarted => group.was_at.clone(),
+        Section::Cancelled | Section::NeverStarted => brief(&group.was_at),
     };
     let own = group.members.len() == 1;
     let site = first.trace.last();
-    let alone = step(model, first.coro, &first.name, site, stack_of(model, first));
+    let mut alone = step(model, first.coro, &first.name, site, stack_of(model, first));
+    relative(std::slice::from_mut(&mut alone), first);
     let place = match site.filter(|site| site.line > 0) {
         Some(site) => place_of(model, &site.file, site.line, site.column),
         None => alone.frames.last().map_or(String::new(), |shown| place(model, shown)),
@@ -322,7 +325,6 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
     }
     if alone.frames.len() > 1 && in_full {
         let columns = Columns::of(model, std::slice::from_ref(&alone));
-        let mut alone = alone;
         if !own {
             // Of many, the variables differ: where they are is what they share.
             alone.frames.iter_mut().for_each(|shown| shown.frame = None);

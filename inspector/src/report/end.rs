@@ -8,7 +8,7 @@ use super::paint::{Ink, Page};
 use crate::event::State;
 use crate::model::{Activity, Coro, Model, Site, Why, short_name};
 use crate::say;
-use crate::words::{self, clock, counted, fine_span, one_line, short_path, span, width};
+use crate::words::{self, brief, clock, counted, fine_span, one_line, short_path, span, width};
 
 /// At most this many groups of those alive are listed.
 const GROUPS: usize = 24;
@@ -75,8 +75,8 @@ struct Alive<'a> {
 impl Alive<'_> {
     fn label(&self, model: &Model) -> String {
         match self.many {
-            1 => model.label(self.first.id),
-            many => format!("{} × {}", words::count(many as u64), short_name(model.full_name(self.first.id))),
+            1 => brief(&model.label(self.first.id)),
+            many => format!("{} × {}", words::count(many as u64), brief(short_name(model.full_name(self.first.id)))),
         }
     }
 }
@@ -105,7 +105,7 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
         groups[index].longest = groups[index].longest.max(long);
     }
     for group in groups.iter_mut().filter(|group| group.many == 1) {
-        group.doing = say::doing(model, group.first, model.now());
+        group.doing = brief(&say::doing(model, group.first, model.now()));
     }
     groups
 }

@@ -56,7 +56,22 @@ pub(crate) fn steps<'a>(model: &'a Model, failure: &'a Failure) -> Vec<Step<'a>>
     if steps.is_empty() {
         steps.push(step(model, failure.coro, &failure.name, None, stack_of(model, failure)));
     }
+    relative(&mut steps, failure);
     steps
+}
+
+/// Makes places relative where that can be known: debug info has whole paths where the compiler's are relative, and one place
+/// named both ways tells the folder between.
+pub(crate) fn relative(steps: &mut [Step<'_>], failure: &Failure) {
+    let sites = || failure.trace.iter().map(|site| site.file.as_str()).filter(|file| !file.starts_with('/'));
+    let frames = steps.iter().flat_map(|step| &step.frames).filter_map(|shown| Some(shown.frame?.file.as_str()));
+    let base =
+        frames.filter_map(|file| sites().find_map(|site| file.strip_suffix(site))).find(|base| base.ends_with('/'));
+    if let Some(base) = base {
+        for shown in steps.iter_mut().flat_map(|step| &mut step.frames) {
+            shown.file = shown.file.strip_prefix(base).unwrap_or(shown.file);
+        }
+    }
 }
 
 /// A coroutine with its await stack, by itself.
@@ -77,7 +92,7 @@ fn recorded(model: &Model, coro: CoroId) -> Option<&Stack> {
 pub(crate) fn label(model: &Model, coro: CoroId, name: &str) -> String {
     match coro {
         0 => short_name(name).to_owned(),
-        _ if model.coro(coro).is_some() => model.label(coro),
+        _ if model.full_name(coro) != "?" => model.label(coro),
         1 => short_name(name).to_owned(),
         _ => format!("{} #{coro}", short_name(name)),
     }
@@ -167,7 +182,9 @@ pub(crate) fn excerpt(shown: &Shown<'_>, header: &Header, before: u32, after: u3
     let mut lines: Vec<(u32, String)> = if carried.iter().any(|(line, _)| *line == shown.line) {
         carried.iter().filter(|(line, _)| wanted.contains(line)).cloned().collect()
     } else {
-        let Some(text) = read(shown.file, header) else { return Vec::new() };
+        let whole = shown.frame.map(|frame| frame.file.as_str()).filter(|whole| same_file(whole, shown.file));
+        let text = read(shown.file, header).or_else(|| read(whole?, header));
+        let Some(text) = text else { return Vec::new() };
         (1..)
             .zip(text.lines())
             .filter(|(line, _)| wanted.contains(line))

@@ -223,3 +223,17 @@ fn json_holds_the_failures_with_their_stacks() {
     assert_eq!((&value["state"], value["alive"].as_array().unwrap().len()), (&"running".into(), 13));
     assert_eq!(parse(&isolated())["handled"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn whole_paths_of_debug_info_are_made_relative_by_the_compilers() {
+    let mut origin = failure(Outcome::Error, 1, "main", "no", "src/main.rs:5:1");
+    let frames = vec![
+        frame("main", "/home/of/someone/src/main.rs:5:0", &[]),
+        frame("inner", "/home/of/someone/src/net.rs:9:0", &[]),
+    ];
+    origin.stack = Some(Stack { frames, ..Stack::default() });
+    let mut s = Script::new("paths");
+    s.start().push(Kind::Crash { id: 1, failures: vec![origin] });
+    let report = text(&s.model(), &plain());
+    assert!(report.contains("  main     src/main.rs:5:1\n    inner  src/net.rs:9\n"), "{report}");
+}

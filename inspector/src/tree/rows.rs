@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use crate::event::{CoroId, LoopId, LoopMode};
 use crate::model::{Activity, Coro, Counts, Model, Parent, short_name};
 use crate::say;
-use crate::words::{count, span};
+use crate::words::{brief, count, span};
 
-/// Siblings of one name are one row beyond this many; those that run or have something beneath them stay, up to this many.
+/// Siblings of one name are one row beyond this many; those that run, that have
+/// something beneath them or whose stack is known stay, up to this many.
 const SIBLINGS: usize = 5;
 /// References beyond this many are counted.
 const REFERENCES: usize = 5;
@@ -138,8 +139,10 @@ fn beneath(model: &Model, parent: Parent) -> Vec<Item<'_>> {
             items.extend(members().map(Item::Coro));
             continue;
         }
-        let stands_out =
-            |coro: &&Coro| coro.activity == Activity::Running || model.groups(Parent::Coro(coro.id)).next().is_some();
+        let stands_out = |coro: &&Coro| {
+            let is_known = coro.activity == Activity::Running || coro.stack.is_some();
+            is_known || model.groups(Parent::Coro(coro.id)).next().is_some()
+        };
         let shown: Vec<_> = members().filter(stands_out).take(SIBLINGS).collect();
         let mut counts = group.counts;
         shown.iter().for_each(|coro| counts.sub(coro.activity));
@@ -171,8 +174,10 @@ fn long(nanos: u64) -> String {
 
 fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
     let empty = String::new;
-    let row =
-        |what, label, doing, place, long| Row { depth, is_last, has_children: false, what, label, doing, place, long };
+    let row = |what, label: String, doing: String, place, long| {
+        let (label, doing) = (brief(&label), brief(&doing));
+        Row { depth, is_last, has_children: false, what, label, doing, place, long }
+    };
     match item {
         Item::Coro(coro) => {
             let place = say::place(model, coro);

@@ -26,8 +26,8 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     let mut open = [false; DEEPEST + 2];
     for row in &rows {
         let mut line = String::new();
-        for depth in 1..row.depth {
-            line.push_str(if open[depth] { "│   " } else { "    " });
+        for is_open in open.iter().take(row.depth).skip(1) {
+            line.push_str(if *is_open { "│   " } else { "    " });
         }
         if row.depth > 0 {
             line.push_str(if row.is_last { "└── " } else { "├── " });

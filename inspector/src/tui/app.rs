@@ -97,6 +97,8 @@ pub struct App {
 /// A moment that is not now.
 struct Past {
     position: u64,
+    /// The time asked for; that of the latest event before it is earlier or the same.
+    time: Option<u64>,
     model: Model,
 }
 
@@ -383,7 +385,8 @@ impl App {
     pub fn now(&self) -> u64 {
         match (&self.past, &self.status) {
             (None, Status::Live) => self.clock.max(self.tape.latest().now()),
-            _ => self.model().now(),
+            (Some(past), _) => past.time.unwrap_or(0).max(past.model.now()),
+            (None, _) => self.model().now(),
         }
     }
 
@@ -416,10 +419,19 @@ impl App {
                     past.model.apply(&event);
                 }
                 past.position = position;
+                past.time = None;
             }
-            _ => self.past = Some(Past { position, model: self.tape.model_at(position) }),
+            _ => self.past = Some(Past { position, time: None, model: self.tape.model_at(position) }),
         }
         self.dirty = true;
+    }
+
+    /// Goes to a time.
+    pub fn go_to_time(&mut self, time: u64) {
+        self.go_to(self.tape.position_of(time));
+        if let Some(past) = &mut self.past {
+            past.time = Some(time);
+        }
     }
 
     /// Back to now.
@@ -449,12 +461,13 @@ impl App {
                 contexts.push(Context::Page);
             }
         } else {
-            contexts.push(match self.screen {
-                Screen::Graph => Context::Graph,
-                Screen::Coroutines | Screen::Threads | Screen::Resources => Context::Table,
-                Screen::Timeline => Context::Timeline,
-                Screen::Log => Context::Log,
-                Screen::Crash => Context::Crash,
+            contexts.extend(match self.screen {
+                Screen::Graph => Some(Context::Graph),
+                Screen::Coroutines => Some(Context::Table),
+                Screen::Threads | Screen::Resources => None,
+                Screen::Timeline => Some(Context::Timeline),
+                Screen::Log => Some(Context::Log),
+                Screen::Crash => Some(Context::Crash),
             });
         }
         contexts.push(Context::Everywhere);
@@ -569,8 +582,7 @@ impl App {
                 }
             }
             Hit::Moment(time) => {
-                let position = self.tape.position_of(time);
-                self.go_to(position);
+                self.go_to_time(time);
             }
         }
     }
@@ -734,6 +746,10 @@ impl App {
             (_, Some((time, LoopOutcome::Dropped))) => (format!("DROPPED at {}", at(time)), theme.warning),
             (_, Some((time, LoopOutcome::Ok))) => (format!("ENDED at {}", at(time)), theme.done),
             (Status::Ended, None) => (format!("STOPPED at {}", at(latest.now())), theme.warning),
+            (Status::Live, None) if self.blocked().is_some() => {
+                let (coro, long) = self.blocked().unwrap_or_default();
+                (format!("BLOCKED {} by {}", super::text::span(long), latest.label(coro)), theme.failed)
+            }
             (Status::Live, None) => (format!("LIVE {}", super::text::clock(self.now(), 1)), theme.running),
         }
     }

@@ -18,24 +18,22 @@ const BEHIND: u64 = 4 << 20;
 /// A line is cut for the log after so many bytes.
 const LINE: usize = 16 << 10;
 
-/// Output, captured until [`Capture::finish`].
+/// A file that output goes to, read as it grows. Dropping it removes the file.
 #[derive(Debug)]
-pub struct Capture {
+pub struct Spool {
     path: PathBuf,
     file: File,
     read: u64,
     partial: Vec<u8>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
 }
 
-impl Capture {
-    /// Begins.
+impl Spool {
+    /// An empty one.
     ///
     /// # Errors
     ///
     /// When no file can be made.
-    pub fn start() -> io::Result<Capture> {
+    pub fn new() -> io::Result<Spool> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("tinyio-output-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -45,27 +43,47 @@ impl Capture {
         let mut options = OpenOptions::new();
         options.create_new(true).read(true).append(true).mode(0o600);
         let file = options.open(&path).map_err(failed)?;
-        let mut capture = Capture { path, file, read: 0, partial: Vec::new(), stdout: None, stderr: None };
-        capture.redirect()?;
-        Ok(capture)
+        Ok(Spool { path, file, read: 0, partial: Vec::new() })
     }
 
-    fn redirect(&mut self) -> io::Result<()> {
-        let file = self.file.try_clone()?;
-        if rustix::termios::isatty(rustix::stdio::stdout()) {
-            self.stdout = Some(rustix::stdio::stdout().try_clone_to_owned()?);
-            rustix::stdio::dup2_stdout(file.as_fd())?;
-        }
-        if rustix::termios::isatty(rustix::stdio::stderr()) {
-            self.stderr = Some(rustix::stdio::stderr().try_clone_to_owned()?);
-            rustix::stdio::dup2_stderr(file.as_fd())?;
-        }
-        Ok(())
-    }
-
-    /// The file.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Something to write to: what is written by whomever keeps its order.
+    pub fn writer(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Copies what was written since the last call, or [`Spool::lines`], to `out`, as it is.
+    pub fn copy(&mut self, out: &mut dyn Write) -> io::Result<u64> {
+        self.file.seek(SeekFrom::Start(self.read))?;
+        let mut out = out;
+        let copied = io::copy(&mut self.file, &mut out)?;
+        self.read += copied;
+        out.flush()?;
+        Ok(copied)
+    }
+
+    /// Copies all of it from that byte on to `out`, and ends the last line if that was not ended.
+    pub fn copy_from(&mut self, from: u64, out: &mut dyn Write) -> io::Result<()> {
+        self.read = from;
+        // What is printed next begins a line of its own.
+        let mut last = [b'\n'];
+        if self.copy(out)? > 0 {
+            self.file.seek(SeekFrom::End(-1))?;
+            self.file.read_exact(&mut last)?;
+        }
+        if last != [b'\n'] {
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    }
+
+    /// How much of it has been read.
+    pub fn position(&self) -> u64 {
+        self.read
     }
 
     /// The lines written since the last call, at most some hundred kilobytes of them.
@@ -95,6 +113,42 @@ impl Capture {
         }
         lines
     }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// This program's own output, redirected until [`Capture::finish`].
+#[derive(Debug)]
+pub struct Capture {
+    /// Where it goes.
+    pub spool: Spool,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+}
+
+impl Capture {
+    /// Begins.
+    ///
+    /// # Errors
+    ///
+    /// When no file can be made.
+    pub fn start() -> io::Result<Capture> {
+        let mut capture = Capture { spool: Spool::new()?, stdout: None, stderr: None };
+        let file = capture.spool.writer()?;
+        if rustix::termios::isatty(rustix::stdio::stdout()) {
+            capture.stdout = Some(rustix::stdio::stdout().try_clone_to_owned()?);
+            rustix::stdio::dup2_stdout(file.as_fd())?;
+        }
+        if rustix::termios::isatty(rustix::stdio::stderr()) {
+            capture.stderr = Some(rustix::stdio::stderr().try_clone_to_owned()?);
+            rustix::stdio::dup2_stderr(file.as_fd())?;
+        }
+        Ok(capture)
+    }
 
     /// Gives output back to the terminal, and prints there what was captured.
     ///
@@ -102,16 +156,13 @@ impl Capture {
     ///
     /// When it cannot be printed.
     pub fn finish(mut self) -> io::Result<()> {
-        // First the way out, so that what is written from now on comes after what was captured, or at worst among it.
-        let mut out: Box<dyn Write> = match (&self.stdout, &self.stderr) {
-            (Some(stdout), _) => Box::new(File::from(stdout.try_clone()?)),
-            (None, Some(stderr)) => Box::new(File::from(stderr.try_clone()?)),
+        let mut out = match (&self.stdout, &self.stderr) {
+            (Some(fd), _) | (None, Some(fd)) => File::from(fd.try_clone()?),
             (None, None) => return Ok(()),
         };
+        // First the way out, so that what is written from now on comes after what was captured, or at worst among it.
         self.give_back();
-        self.file.seek(SeekFrom::Start(0))?;
-        io::copy(&mut self.file, &mut out)?;
-        out.flush()
+        self.spool.copy_from(0, &mut out)
     }
 
     fn give_back(&mut self) {
@@ -127,7 +178,6 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         self.give_back();
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -142,40 +192,39 @@ fn line(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// Without a terminal nothing is redirected, so the file can be written by hand.
-    fn capture() -> (Capture, File) {
-        let capture = Capture::start().unwrap();
-        let file = OpenOptions::new().append(true).open(capture.path()).unwrap();
-        (capture, file)
+    fn spool() -> (Spool, File) {
+        let spool = Spool::new().unwrap();
+        let file = spool.writer().unwrap();
+        (spool, file)
     }
 
     #[test]
     fn lines_come_whole_and_progress_bars_as_they_end() {
-        let (mut capture, mut file) = capture();
+        let (mut spool, mut file) = spool();
         file.write_all(b"one\ntwo").unwrap();
-        assert_eq!(capture.lines(), ["one"]);
+        assert_eq!(spool.lines(), ["one"]);
         file.write_all(b" and a half\n10%\r20%\r30%\r\nx\xff\n").unwrap();
-        assert_eq!(capture.lines(), ["two and a half", "30%", "x\u{fffd}"]);
-        assert_eq!(capture.lines(), Vec::<String>::new());
+        assert_eq!(spool.lines(), ["two and a half", "30%", "x\u{fffd}"]);
+        assert_eq!(spool.lines(), Vec::<String>::new());
     }
 
     #[test]
     fn what_nobody_could_read_is_skipped_and_counted() {
-        let (mut capture, mut file) = capture();
+        let (mut spool, mut file) = spool();
         for _ in 0..600 {
             file.write_all(&[b'x'; 10_000]).unwrap();
             file.write_all(b"\n").unwrap();
         }
-        let lines = capture.lines();
+        let lines = spool.lines();
         assert!(lines[0].contains("bytes are not shown"), "{}", lines[0]);
         assert!(lines.len() < 50);
     }
 
     #[test]
     fn the_file_is_removed() {
-        let (capture, _) = capture();
-        let path = capture.path().to_owned();
-        drop(capture);
+        let (spool, _) = spool();
+        let path = spool.path().to_owned();
+        drop(spool);
         assert!(!path.exists());
     }
 }

@@ -7,7 +7,7 @@ pub enum Context {
     Everywhere,
     /// The graph.
     Graph,
-    /// Coroutines, threads, resources.
+    /// The table of coroutines.
     Table,
     /// The timeline.
     Timeline,
@@ -31,7 +31,7 @@ impl Context {
         match self {
             Context::Everywhere => "Everywhere",
             Context::Graph => "Graph",
-            Context::Table => "Coroutines, threads, resources",
+            Context::Table => "Coroutines",
             Context::Timeline => "Timeline",
             Context::Log => "Log",
             Context::Crash => "Post-mortem",

@@ -13,6 +13,7 @@ mod engine;
 mod filter;
 mod keys;
 mod pane;
+mod picture;
 mod say;
 mod terminal;
 mod text;
@@ -28,7 +29,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use app::App;
+use capture::Capture;
+pub use capture::Spool;
 pub use engine::Exit;
+pub use picture::picture;
 use engine::{Host, Input};
 pub use keys::{Binding, Context, Keys, TABLE};
 pub use theme::{DARK, LIGHT, MONO, Theme};
@@ -64,18 +68,46 @@ impl Default for Options {
 /// # Errors
 ///
 /// Without a terminal, or when it fails.
-pub fn run(mut source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
+pub fn run(source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
+    run_over(source, options, None).map(|(exit, _)| exit)
+}
+
+/// Shows the stream of a program that was started for it, with its output in the log. What of the output was not copied to the
+/// terminal before is printed on leaving; the spool comes back, for what is still to come.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_child(source: Box<dyn Source>, options: Options, child: u32, spool: Spool) -> io::Result<(Exit, Spool)> {
+    let (exit, program) =
+        run_over(source, options, Some(Program::Child { pid: child, from: spool.position(), spool }))?;
+    match program {
+        Some(Program::Child { mut spool, from, .. }) => {
+            spool.copy_from(from, &mut io::stdout().lock())?;
+            Ok((exit, spool))
+        }
+        _ => Err(io::Error::other("the program's output was lost on the way")),
+    }
+}
+
+fn run_over(
+    mut source: Box<dyn Source>,
+    options: Options,
+    program: Option<Program>,
+) -> io::Result<(Exit, Option<Program>)> {
     let mut app = App::new(source.header(), options.theme, options.keys);
     app.file = options.file;
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
+    let signals = terminal::SignalNet::spread(screen.restorer())?;
     let reader = terminal::Reader::start(send)?;
-    let mut host = Live { screen, reader, capture: None };
+    let mut host = Live { screen, reader, program };
     let exit = engine::drive(&mut app, &mut *source, &inputs, &mut host)?;
-    drop(host);
+    let Live { screen, reader, program } = host;
+    drop((reader, screen, signals));
     print_farewell(&app);
-    Ok(exit)
+    Ok((exit, program))
 }
 
 /// Shows the stream of this very program in its own terminal, on a thread of its own.
@@ -88,8 +120,8 @@ pub fn run(mut source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
 /// Without a terminal, or when it cannot be taken over; then nothing has changed.
 pub fn spawn(mut source: Box<dyn Source>, options: Options) -> io::Result<Handle> {
     terminal::check()?;
-    let capture = capture::Capture::start()?;
-    let screen = terminal::Screen::take(Some(capture.path()))?;
+    let capture = Capture::start()?;
+    let screen = terminal::Screen::take(Some(capture.spool.path()))?;
     let (send, inputs) = channel();
     let reader = terminal::Reader::start(send.clone())?;
     let restore = screen.restorer();
@@ -97,14 +129,17 @@ pub fn spawn(mut source: Box<dyn Source>, options: Options) -> io::Result<Handle
         let mut app = App::new(source.header(), options.theme, options.keys);
         app.in_process = true;
         app.file = options.file;
-        let mut host = Live { screen, reader, capture: Some(capture) };
+        let mut host = Live { screen, reader, program: Some(Program::This(capture)) };
         let drive = || engine::drive(&mut app, &mut *source, &inputs, &mut host);
         // A mistake in here must not take the program's output with it.
         let exit = std::panic::catch_unwind(std::panic::AssertUnwindSafe(drive));
         restore();
-        let Live { screen, reader, capture } = host;
+        let Live { screen, reader, program } = host;
         drop((reader, screen));
-        let printed = capture.map_or(Ok(()), capture::Capture::finish);
+        let printed = match program {
+            Some(Program::This(capture)) => capture.finish(),
+            _ => Ok(()),
+        };
         let exit = match exit {
             Ok(exit) => exit?,
             Err(_) => return Err(io::Error::other("the live view panicked; the program runs on")),
@@ -178,7 +213,22 @@ fn restore_on_panic(restore: impl Fn() + Send + Sync + 'static) {
 struct Live {
     screen: terminal::Screen,
     reader: terminal::Reader,
-    capture: Option<capture::Capture>,
+    program: Option<Program>,
+}
+
+/// Whose output goes to the log.
+enum Program {
+    /// This very program's.
+    This(capture::Capture),
+    /// That of a program that was started to be watched.
+    Child {
+        /// Its process.
+        pid: u32,
+        /// Where its output goes.
+        spool: Spool,
+        /// What is before this byte has been on the terminal.
+        from: u64,
+    },
 }
 
 impl Live {
@@ -215,15 +265,19 @@ impl Host for Live {
     }
 
     fn output(&mut self) -> Vec<String> {
-        self.capture.as_mut().map_or_else(Vec::new, capture::Capture::lines)
+        match &mut self.program {
+            Some(Program::This(Capture { spool, .. }) | Program::Child { spool, .. }) => spool.lines(),
+            None => Vec::new(),
+        }
     }
 
     fn interrupt(&mut self) -> bool {
-        // Who catches the signal cleans up, and that is worth watching. Anyone else dies of it: the terminal comes back first.
-        let stays = self.capture.is_some() && terminal::catches_interrupt();
-        if stays {
-            terminal::interrupt();
+        match &self.program {
+            // Who catches the signal cleans up, and that is worth watching. Anyone else dies of it: the terminal comes back first.
+            Some(Program::This(_)) if terminal::catches_interrupt() => terminal::interrupt(),
+            Some(Program::This(_)) | None => return false,
+            Some(Program::Child { pid, .. }) => terminal::interrupt_other(*pid),
         }
-        stays
+        true
     }
 }

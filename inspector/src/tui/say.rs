@@ -156,6 +156,7 @@ pub fn moment(model: &Model, moment: &Moment) -> String {
         Moment::Waits { on: Target::Timer(_), .. } => "sleeps".to_owned(),
         Moment::Waits { on: Target::Turn, .. } => "yields".to_owned(),
         Moment::Waits { on, .. } => format!("waits on {}", model.target_label(on)),
+        Moment::WaitsOnMany { count: many, .. } => format!("waits on {} coroutines", count(u64::from(many))),
         Moment::Cleared(on) => format!("no longer waits on {}", model.target_label(on)),
         Moment::Woken(by) => format!("woken by {}", model.waker_label(by)),
         Moment::Ran { steps: 1, took } => format!("ran {}", span(took)),

@@ -306,6 +306,34 @@ pub fn key_name(key: &KeyEvent) -> Option<String> {
     })
 }
 
+/// Restores the terminal when a signal ends this process, while this lives. For a program of our own: another's signals are
+/// not ours to handle.
+pub struct SignalNet {
+    handle: signal_hook::iterator::Handle,
+}
+
+impl SignalNet {
+    /// Begins to listen.
+    pub fn spread(restore: impl Fn() + Send + 'static) -> io::Result<SignalNet> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+        let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+        let handle = signals.handle();
+        std::thread::Builder::new().name("tinyio-signals".to_owned()).spawn(move || {
+            for signal in signals.forever() {
+                restore();
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        })?;
+        Ok(SignalNet { handle })
+    }
+}
+
+impl Drop for SignalNet {
+    fn drop(&mut self) {
+        self.handle.close();
+    }
+}
+
 /// Sends the whole job to the background, as the terminal does for Ctrl-Z; returns once it is continued.
 pub fn suspend() {
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
@@ -314,6 +342,13 @@ pub fn suspend() {
 /// Sends this process what the terminal sends for Ctrl-C.
 pub fn interrupt() {
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::INT);
+}
+
+/// Sends another process the same.
+pub fn interrupt_other(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+    }
 }
 
 /// Whether this process has a handler of its own for Ctrl-C.

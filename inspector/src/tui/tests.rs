@@ -1,13 +1,17 @@
-//! The screens, as a whole.
+//! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use super::app::{App, Effect, Status};
-use super::keys::Keys;
+use super::app::{App, Effect, PageKind, Screen, Status};
+use super::keys::{Keys, TABLE};
 use super::pane;
-use super::theme::{DARK, Theme};
+use super::theme::{ASCII, DARK, MONO, Theme};
+use crate::event::{Kind, Outcome, ResKind, Target, Waker};
 use crate::script::{Script, crawl, verify};
+
+/// Sizes at which every pane is looked at.
+const SIZES: [(u16, u16); 5] = [(1, 1), (20, 5), (80, 24), (120, 40), (200, 60)];
 
 /// The screens over a whole stream.
 fn app_with(script: &Script, theme: Theme) -> App {
@@ -19,7 +23,7 @@ fn app_with(script: &Script, theme: Theme) -> App {
 fn live(script: &Script) -> App {
     let mut app = app_with(script, DARK);
     app.settle(Status::Live);
-    app.clock = app.tape.latest().now();
+    app.clock = app.tape.latest().now() + 300_000;
     app
 }
 
@@ -40,21 +44,408 @@ fn press(app: &mut App, keys: &str) -> Effect {
     let mut effect = Effect::None;
     for key in keys.split_whitespace() {
         effect = app.key(key);
+        // As on a real screen: keys act on what was drawn.
+        draw(app, 100, 30);
     }
     effect
 }
 
 fn text(app: &mut App, wide: u16, high: u16) -> String {
-    draw(app, wide, high).backend().to_string().replace('"', "")
+    let backend = draw(app, wide, high).backend().to_string();
+    backend.lines().map(|line| line.trim_matches('"').trim_end().to_owned() + "\n").collect()
+}
+
+/// Draws at all sizes; what is kept are the buffers, styles and all.
+fn check(name: &str, app: &mut App) {
+    for (wide, high) in SIZES {
+        let terminal = draw(app, wide, high);
+        insta::assert_snapshot!(format!("{name}_{wide}x{high}"), format!("{:?}", terminal.backend().buffer()));
+    }
+}
+
+macro_rules! pane {
+    ($name:ident, $app:expr, $keys:expr) => {
+        #[test]
+        fn $name() {
+            let mut app = $app;
+            draw(&mut app, 100, 30);
+            press(&mut app, $keys);
+            check(stringify!($name), &mut app);
+        }
+    };
+}
+
+pane!(graph, live(&crawl()), "j j");
+pane!(graph_unfolded, live(&crawl()), "j j j l j j");
+pane!(graph_drawn, live(&crawl()), "j j j j j g");
+pane!(coroutines, live(&crawl()), "2 j j");
+pane!(coroutines_filtered, live(&crawl()), "2 f f e t c h enter");
+pane!(threads, live(&crawl()), "3");
+pane!(resources, live(&crawl()), "4");
+pane!(timeline, live(&crawl()), "5 j");
+pane!(timeline_at_a_moment, live(&crawl()), "5 h h h");
+pane!(log, live(&crawl()), "6");
+pane!(detail, live(&crawl()), "j j j l j j j j j j j j enter");
+pane!(why, live(&crawl()), "j j j j j w");
+pane!(help, live(&crawl()), "?");
+pane!(paused, live(&crawl()), "space , , ,");
+pane!(searched, live(&crawl()), "/ f e t c h enter n");
+pane!(empty, live(&Script::new("nothing")), "");
+pane!(crash, ended(&verify()), "");
+pane!(crash_improper, ended(&verify()), "J");
+pane!(crash_stacks, ended(&verify()), "t j");
+pane!(crash_printed, ended(&verify()), "p e n t r y enter");
+pane!(crash_source, ended(&verify()), "s");
+pane!(after_the_end, ended(&verify()), "1");
+pane!(before_the_crash, ended(&verify()), "[ 1");
+
+#[test]
+fn lints_are_announced_and_listed() {
+    let mut script = crawl();
+    script.at(3_000_000).begin(5).at(3_035_000).pause(5);
+    let mut app = live(&script);
+    app.lint();
+    draw(&mut app, 100, 30);
+    press(&mut app, "!");
+    check("lints", &mut app);
 }
 
 #[test]
+fn without_colours_and_beyond_ascii_everything_is_still_told_apart() {
+    let mut theme = MONO;
+    theme.glyphs = ASCII;
+    for script in [crawl(), verify()] {
+        let mut app = app_with(&script, theme);
+        app.settle(Status::Ended);
+        for keys in ["", "1", "2", "3", "4", "5", "6", "?", "q [ 1 g"] {
+            press(&mut app, keys);
+            let terminal = draw(&mut app, 100, 30);
+            for cell in terminal.backend().buffer().content() {
+                assert!(cell.fg == ratatui::style::Color::Reset && cell.bg == ratatui::style::Color::Reset, "{keys}");
+                // What the program itself says may be anything; the frame around it is ASCII.
+                let own = cell.symbol().is_ascii() || ["·", "×", "…", "µ"].contains(&cell.symbol());
+                assert!(own, "{keys:?}: {:?}", cell.symbol());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_key_anywhere_at_any_size_does_harm() {
+    let keys: Vec<&str> = TABLE.iter().flat_map(|binding| binding.keys).copied().collect();
+    let others = ["x", "ß", "日", "f12", "alt-x", "ctrl-x", "delete"];
+    let mut seed = 7_u64;
+    for script in [crawl(), verify(), Script::new("nothing")] {
+        for (wide, high) in [(1, 1), (20, 5), (33, 9), (80, 24), (150, 50)] {
+            let mut app = ended(&script);
+            for _ in 0..40 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let pick = (seed >> 33) as usize;
+                let key = keys.iter().chain(&others).nth(pick % (keys.len() + others.len())).unwrap();
+                app.key(key);
+                draw(&mut app, wide, high);
+                app.click((pick % usize::from(wide)) as u16, (pick / 7 % usize::from(high)) as u16);
+            }
+        }
+    }
+}
+
+/// What the cursor is at, after keys.
+fn selected_after(keys: &str) -> Option<u64> {
+    let mut app = live(&crawl());
+    draw(&mut app, 100, 30);
+    press(&mut app, keys);
+    app.selected
+}
+
+#[test]
+fn the_graph_is_walked() {
+    for (keys, selected) in [
+        ("j", Some(2)),
+        ("j j", Some(9)),
+        ("j j j", None),
+        ("j j j l", None),
+        ("j j j l l", Some(10)),
+        ("j j j l j j j j j j j j", Some(17)),
+        ("G", Some(5)),
+        ("G home", Some(1)),
+        ("G k", Some(4)),
+        ("j h", Some(2)),
+        ("j h j", Some(4)),
+        ("j h l j", Some(9)),
+        ("j j h", Some(2)),
+        ("/ w r i t e r enter", Some(5)),
+        ("/ f e t c h enter", Some(10)),
+        ("/ f e t c h enter n n", Some(12)),
+        ("/ f e t c h enter N", Some(17)),
+        ("/ f e t c h esc", None),
+    ] {
+        let expected = if keys.ends_with("esc") { selected_after("") } else { selected };
+        assert_eq!(selected_after(keys), expected, "after {keys:?}");
+    }
+}
+
+#[test]
+fn time_is_walked_event_by_event_and_from_mark_to_mark() {
+    let script = verify();
+    let end = script.events.len() as u64;
+    for (keys, position) in [
+        ("", end),
+        (",", end - 1),
+        (", , ,", end - 3),
+        (", , .", end - 1),
+        (", 0", end),
+        ("space", end),
+        ("[", 1 + script.events.iter().position(|e| matches!(e.kind, Kind::CancelBegin { .. })).unwrap() as u64),
+        ("[ ]", 1 + script.events.iter().position(|e| matches!(e.kind, Kind::CancelBegin { .. })).unwrap() as u64),
+    ] {
+        let mut app = ended(&script);
+        draw(&mut app, 100, 30);
+        press(&mut app, keys);
+        assert_eq!(app.position(), position, "after {keys:?}");
+    }
+}
+
+#[test]
+fn the_events_of_the_selected_one_are_gone_through() {
+    let script = crawl();
+    let mut app = ended(&script);
+    draw(&mut app, 100, 30);
+    press(&mut app, "/ w r i t e r enter < <");
+    let event = app.tape.event_at(app.position() - 1).unwrap();
+    assert!(crate::time::concerns(&event.kind, 5), "{event:?}");
+    let here = app.position();
+    press(&mut app, "< >");
+    assert_eq!(app.position(), here);
+}
+
+#[test]
+fn recording_goes_on_while_a_moment_is_held() {
+    let mut script = crawl();
+    let mut app = live(&script);
+    press(&mut app, "space");
+    let held = (app.position(), app.now());
+    let before = script.events.len();
+    script.at(9_000_000).wake(4, Waker::Timer).begin(4).end(4, Outcome::Ok);
+    script.events[before..].iter().for_each(|event| app.push(event));
+    assert_eq!((app.position(), app.now()), held);
+    assert!(app.model().coro(4).unwrap().is_live());
+    press(&mut app, "0");
+    assert!(!app.model().coro(4).unwrap().is_live());
+}
+
+#[test]
+fn a_selected_row_that_goes_leaves_the_cursor_beside_it_and_its_detail_in_sight() {
+    let mut script = crawl();
+    let mut app = live(&script);
+    draw(&mut app, 100, 30);
+    press(&mut app, "G k");
+    let row = app.graph.row;
+    let before = script.events.len();
+    script.at(2_000_000).end(4, Outcome::Ok);
+    script.events[before..].iter().for_each(|event| app.push(event));
+    draw(&mut app, 100, 30);
+    assert_eq!(app.graph.cursor.and_then(|node| node.coro()), Some(5));
+    assert_eq!(app.graph.row, row);
+    assert_eq!(app.selected, Some(4));
+    assert!(text(&mut app, 120, 30).contains("ticker #4"));
+}
+
+#[test]
+fn a_crash_opens_the_post_mortem_and_leaves_a_held_moment_alone() {
+    let app = ended(&verify());
+    assert_eq!(app.screen, Screen::Crash);
+    let script = verify();
+    let mut app = App::new(&script.header, DARK, Keys::default());
+    let (first, rest) = script.events.split_at(10);
+    first.iter().for_each(|event| app.push(event));
+    app.settle(Status::Live);
+    press(&mut app, "space");
+    rest.iter().for_each(|event| app.push(event));
+    app.settle(Status::Ended);
+    assert_eq!(app.screen, Screen::Graph);
+    assert!(text(&mut app, 100, 20).contains("7 Crash"));
+}
+
+#[test]
+fn the_post_mortem_is_walked() {
+    // Callstack and frame after the keys; frame 3 of the origin is hidden.
+    for (keys, place) in [
+        ("", (0, 2)),
+        ("k", (0, 1)),
+        ("k k k", (0, 0)),
+        ("j", (1, 0)),
+        ("v j", (0, 3)),
+        ("v j v", (0, 2)),
+        ("J", (1, 0)),
+        ("J J", (2, 2)),
+        ("J K", (0, 2)),
+        ("G", (3, 2)),
+        ("t j c", (1, 0)),
+        ("t j j c", (2, 2)),
+        ("t k k c", (0, 0)),
+        ("t O j c", (1, 0)),
+        ("t O j j c", (2, 2)),
+    ] {
+        let mut app = ended(&verify());
+        draw(&mut app, 100, 30);
+        press(&mut app, keys);
+        let crash = app.crash.as_ref().unwrap();
+        assert_eq!((crash.stack, crash.frame), place, "after {keys:?}");
+        assert!(app.pages.is_empty());
+    }
+}
+
+#[test]
+fn values_are_printed_by_path_with_completion_and_history() {
+    let mut app = ended(&verify());
+    press(&mut app, "p e tab");
+    assert_eq!(app.typing.as_ref().unwrap().text, "entry");
+    press(&mut app, ". tab");
+    assert_eq!(app.typing.as_ref().unwrap().choices, ["entry.line", "entry.sum"]);
+    press(&mut app, "s enter");
+    let Some(PageKind::Printed(list)) = app.pages.last().map(|page| &page.what) else { panic!("no page") };
+    assert!(list[0].1.as_ref().unwrap_err().contains("line, sum"));
+    press(&mut app, "p up backspace s u m enter");
+    let Some(PageKind::Printed(list)) = app.pages.last().map(|page| &page.what) else { panic!("no page") };
+    assert_eq!(list[1].1.as_ref().unwrap().text, "a31f…9e");
+    press(&mut app, "q");
+    assert!(app.pages.is_empty());
+}
+
+#[test]
+fn esc_never_leaves_and_q_closes_what_is_on_top_first() {
+    let mut app = live(&crawl());
+    draw(&mut app, 100, 30);
+    assert_eq!(press(&mut app, "? esc esc esc"), Effect::None);
+    assert_eq!(press(&mut app, "? q"), Effect::None);
+    assert_eq!(press(&mut app, "w w"), Effect::None);
+    assert!(app.pages.is_empty());
+    assert_eq!(press(&mut app, "q"), Effect::Quit);
+    assert_eq!(press(&mut app, "ctrl-c"), Effect::Interrupt);
+    assert_eq!(press(&mut app, "ctrl-z"), Effect::Suspend);
+    assert_eq!(press(&mut app, "/ q"), Effect::None);
+    assert_eq!(app.typing.as_ref().unwrap().text, "q");
+}
+
+#[test]
+fn the_mouse_chooses_screens_and_rows() {
+    let mut app = live(&crawl());
+    draw(&mut app, 100, 30);
+    app.click(12, 1);
+    assert_eq!(app.screen, Screen::Coroutines);
+    app.click(3, 1);
+    draw(&mut app, 100, 30);
+    app.click(10, 4);
+    assert_eq!(app.selected, Some(2));
+    // The selected row folds.
+    app.click(10, 4);
+    draw(&mut app, 100, 30);
+    app.click(10, 5);
+    assert_eq!(app.selected, Some(4));
+}
+
+#[test]
+fn a_cycle_is_drawn_as_one() {
+    let mut script = Script::new("cycle");
+    script.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:1:1").spawn(3, 1, "right", "a.rs:1:1");
+    script.resource(1, ResKind::Lock, 1, "a.rs:1:5").hold(1, 3, "a.rs:1:1").step(1, Target::Coro(2), "a.rs:1:1");
+    script.step(2, Target::Res(1), "a.rs:2:1").step(3, Target::Coro(2), "a.rs:3:1");
+    let mut app = live(&script);
+    let text = text(&mut app, 80, 24);
+    assert_eq!(text.matches("a cycle").count(), 2, "{text}");
+}
+
+#[test]
+fn a_coroutine_that_blocks_the_loop_is_named_while_it_does() {
+    let mut app = live(&crawl());
+    assert_eq!(app.blocked(), None);
+    app.clock += 2_000_000_000;
+    assert!(text(&mut app, 100, 30).contains("BLOCKED 2.0 s by parse #9"));
+}
+
+#[test]
+fn what_the_program_wrote_is_in_the_log_at_its_time() {
+    let mut app = live(&crawl());
+    app.take_output(vec!["\u{1b}[31mred\u{1b}[0m".into()]);
+    press(&mut app, "6");
+    assert!(text(&mut app, 100, 30).contains("out                     red\n"));
+    press(&mut app, "space , , ,");
+    assert!(!text(&mut app, 100, 30).contains(" red\n"), "not written yet at that moment");
+}
+
+#[test]
+fn hidden_frames_and_lost_events_are_counted_on_the_screen() {
+    let mut app = ended(&verify());
+    assert!(text(&mut app, 100, 30).contains("1 hidden"));
+    let mut script = crawl();
+    script.push(Kind::Lost { events: 1234, why: "lapped".into() });
+    assert!(text(&mut live(&script), 120, 30).contains("1,234 events lost"));
+}
+
+/// For looking at a screen while working on it: `PEEK=verify KEYS="t j" SIZE=100x30 cargo test peek -- --nocapture`.
+#[test]
 fn peek() {
     let Ok(what) = std::env::var("PEEK") else { return };
-    let size: Vec<u16> =
-        std::env::var("SIZE").unwrap_or("120x40".into()).split('x').map(|n| n.parse().unwrap()).collect();
+    let size = std::env::var("SIZE").unwrap_or("120x40".into());
+    let size: Vec<u16> = size.split('x').map(|number| number.parse().unwrap()).collect();
     let mut app = if what == "verify" { ended(&verify()) } else { live(&crawl()) };
-    text(&mut app, size[0], size[1]);
+    draw(&mut app, size[0], size[1]);
     press(&mut app, &std::env::var("KEYS").unwrap_or_default());
     println!("{}", text(&mut app, size[0], size[1]));
+}
+
+/// What a frame costs with very many coroutines: `MEASURE=100000 cargo test --release --lib measure -- --nocapture`.
+#[test]
+fn measure() {
+    let Some(many) = std::env::var("MEASURE").ok().and_then(|text| text.parse::<u64>().ok()) else { return };
+    let mut script = Script::new("many");
+    script.start().spawn(1, 0, "main", "a.rs:1:1").begin(1);
+    for id in 2..many + 2 {
+        let name = ["a::fetch", "a::parse", "a::store"][id as usize % 3];
+        let parent = if id % 5 == 0 { id / 2 } else { 1 };
+        script.at(id).spawn(id, parent.max(1), name, "a.rs:2:1").wait(1, Target::Coro(id), "a.rs:3:1");
+    }
+    script.pause(1);
+    for id in 2..many + 2 {
+        script.step(id, Target::Timer(id * 1000), "a.rs:4:1");
+    }
+    let mut app = live(&script);
+    let mut backend = Terminal::new(TestBackend::new(200, 60)).unwrap();
+    for (what, keys) in [
+        ("graph", "1"),
+        ("graph, unfolded, in the middle", "j l j pgdn pgdn pgdn"),
+        ("graph, at the end", "G"),
+        ("drawn", "g"),
+        ("coroutines", "g 2"),
+        ("coroutines, at the end", "G"),
+        ("coroutines, sorted by age", "s s s"),
+        ("timeline", "5"),
+        ("log", "6"),
+    ] {
+        let begin = std::time::Instant::now();
+        keys.split(' ').for_each(|key| drop(app.key(key)));
+        let pressed = begin.elapsed();
+        let mut times: Vec<_> = (0..30)
+            .map(|turn| {
+                // Something happens between two frames.
+                script.at(many + 10 + turn).wake(2 + turn, Waker::Timer);
+                let event = script.events.pop().unwrap();
+                app.push(&crate::event::Event { seq: app.tape.len(), ..event });
+                let begin = std::time::Instant::now();
+                backend.draw(|frame| pane::draw(frame, &mut app)).unwrap();
+                begin.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        println!("{what:32} keys {pressed:9.1?}  frame: median {:9.1?}  worst {:9.1?}", times[15], times[29]);
+    }
+    let begin = std::time::Instant::now();
+    app.lint();
+    println!("lint {:.1?}", begin.elapsed());
+    for position in [app.tape.len() / 3, app.tape.len() / 2, app.tape.len() - 5] {
+        let begin = std::time::Instant::now();
+        app.go_to(position);
+        println!("jump to {position} of {}: {:.1?}", app.tape.len(), begin.elapsed());
+    }
 }

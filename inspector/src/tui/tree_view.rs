@@ -426,7 +426,7 @@ mod tests {
         let group = Node::Group(Parent::Coro(2), model.coro(10).unwrap().name);
         assert_eq!(
             rows(&model, &mut folds),
-            [Node::Coro(1), Node::Coro(2), group, Node::Coro(9), Node::Coro(4), Node::Coro(5)]
+            [Node::Coro(1), Node::Coro(2), Node::Coro(9), group, Node::Coro(4), Node::Coro(5)]
                 .map(|node| node)
                 .to_vec()
         );

@@ -24,12 +24,12 @@ pub struct Case {
 }
 
 /// Builds the programs in a profile: the path of the binary.
-pub fn build(profile: &str, rustflags: &str) -> PathBuf {
+pub fn build(profile: &str) -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frames-programs/Cargo.toml");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("frames-programs");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
-    cargo.arg("--target-dir").arg(&target).env("RUSTFLAGS", rustflags).env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let folder = if profile == "dev" { "debug" } else { profile };
@@ -45,17 +45,27 @@ pub fn write_executable(path: &Path, bytes: &[u8]) {
 
 impl Program {
     pub fn start(profile: &str, arguments: &[&str]) -> Program {
-        Program::start_binary(&build(profile, ""), arguments)
+        Program::start_binary(&build(profile), arguments)
     }
 
     pub fn start_binary(binary: &Path, arguments: &[&str]) -> Program {
         let mut command = Command::new(binary);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
+        // A binary just written is busy while another thread's child still has it open, until that one has started.
+        let mut child = loop {
+            match command.spawn() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                other => break other.expect("the program starts"),
+            }
+        };
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let lines = lines.map(|line| line.expect("text")).take_while(|line| line != "ready");
         let cases = lines.map(|line| parse(&line)).collect();
         Program { child, cases }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A reader without bounds that could cut what is compared.

@@ -76,11 +76,13 @@ impl App {
                 if crash.data.stacks[here].collapsed {
                     next = if down { here.checked_add(1) } else { here.checked_sub(1) }
                         .filter(|stack| *stack < crash.data.stacks.len())
-                        .map(|stack| (stack, if down { 0 } else { crash.data.deepest(stack) }));
+                        .map(|stack| (stack, crash.data.deepest(stack)));
                 }
                 if let Some((stack, frame)) = next {
                     (crash.stack, crash.frame) = (stack, frame);
-                    if !crash.is_shown(stack, frame)
+                    if crash.data.stacks[stack].collapsed {
+                        crash.frame = crash.data.deepest(stack);
+                    } else if !crash.is_shown(stack, frame)
                         && let Some((stack, frame)) = crash.step(down)
                     {
                         (crash.stack, crash.frame) = (stack, frame);

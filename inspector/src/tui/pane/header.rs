@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::App;
 use crate::model::Activity;
 use crate::tui::app::{Hit, Screen, Status};
-use crate::tui::text::{clock, count, plural, rate, span, width};
+use crate::tui::text::{clock, count, plural, rate, width};
 
 /// The program on the left, its state on the right.
 pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
@@ -42,14 +42,14 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
     }
     let (text, style) = app.headline();
     let sign = match text.split(' ').next() {
-        Some("LIVE") => theme.sign(Activity::Running),
+        Some("LIVE" | "BLOCKED") => theme.sign(Activity::Running),
         Some("ENDED") => theme.sign(Activity::Done),
         _ => theme.sign(Activity::Failed),
     };
     right.push(Span::styled(format!("{sign} {text}"), style));
     right.push(Span::raw("   "));
     right.push(Span::styled(format!("{} live", count(model.live_count() as u64)), theme.text));
-    if app.status == Status::Live {
+    if app.status == Status::Live && text.starts_with("LIVE") {
         right.push(Span::styled(format!("   {} ev/s", rate(app.rate)), theme.dim));
     }
     right.push(Span::raw(" "));
@@ -100,13 +100,10 @@ pub fn render_tabs(buf: &mut Buffer, app: &mut App, area: Rect) {
         app.hits.push((Rect { x, y: area.y, width: wide, height: 1 }, Hit::Tab(screen)));
         x += wide + 2;
     }
-    let text = match app.blocked() {
-        Some((coro, long)) => {
-            format!("{} {} blocks the loop for {} ", theme.glyphs.warning, app.model().label(coro), span(long))
-        }
-        None if app.finished => "it has ended: q leaves ".to_owned(),
-        None if app.lints.is_empty() => return,
-        None => format!("{} {}, ! shows ", theme.glyphs.warning, plural(app.lints.len() as u64, "lint")),
+    let text = match app.lints.len() as u64 {
+        _ if app.finished => "it has ended: q leaves ".to_owned(),
+        0 => return,
+        many => format!("{} {}, ! shows ", theme.glyphs.warning, plural(many, "lint")),
     };
     let room = area.right().saturating_sub(x);
     super::right(buf, x, area.y, room, &text, theme.warning);

@@ -12,13 +12,14 @@ use crate::tui::text::{pad, width, wrap};
 pub fn lines(app: &App, wide: u16) -> Vec<Line<'static>> {
     let theme = &app.theme;
     let here = match app.screen {
-        Screen::Graph => Context::Graph,
-        Screen::Coroutines | Screen::Threads | Screen::Resources => Context::Table,
-        Screen::Timeline => Context::Timeline,
-        Screen::Log => Context::Log,
-        Screen::Crash => Context::Crash,
+        Screen::Graph => Some(Context::Graph),
+        Screen::Coroutines => Some(Context::Table),
+        Screen::Threads | Screen::Resources => None,
+        Screen::Timeline => Some(Context::Timeline),
+        Screen::Log => Some(Context::Log),
+        Screen::Crash => Some(Context::Crash),
     };
-    let mut contexts = vec![here, Context::Everywhere];
+    let mut contexts: Vec<Context> = here.into_iter().chain([Context::Everywhere]).collect();
     let rest = [
         Context::Graph,
         Context::Table,
@@ -30,7 +31,7 @@ pub fn lines(app: &App, wide: u16) -> Vec<Line<'static>> {
         Context::Page,
         Context::Typing,
     ];
-    contexts.extend(rest.into_iter().filter(|context| *context != here));
+    contexts.extend(rest.into_iter().filter(|context| Some(*context) != here));
     let mut lines = vec![heading(app, "States")];
     let mut signs = vec![Span::raw("  ")];
     let states = [

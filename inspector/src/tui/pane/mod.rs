@@ -30,8 +30,8 @@ use super::text::{fit, width};
 
 /// Below this there is room for one sentence only.
 const SMALLEST: (u16, u16) = (20, 5);
-/// From this width on the detail stands beside the list.
-const WIDE: u16 = 100;
+/// From this width on the detail stands beside the graph; tables need more for themselves.
+const WIDE: (u16, u16) = (96, 136);
 
 /// Draws everything.
 pub fn draw(frame: &mut Frame, app: &mut App) {
@@ -71,8 +71,12 @@ fn screen(buf: &mut Buffer, app: &mut App, body: Rect, upper: Rect, lower: Rect)
         crash::render(buf, app, body, upper, lower);
         return;
     }
-    let beside = matches!(app.screen, Screen::Graph | Screen::Coroutines | Screen::Threads | Screen::Resources);
-    let list = if beside && body.width >= WIDE {
+    let beside = match app.screen {
+        Screen::Graph => body.width >= WIDE.0,
+        Screen::Coroutines | Screen::Threads | Screen::Resources => body.width >= WIDE.1,
+        Screen::Timeline | Screen::Log | Screen::Crash => false,
+    };
+    let list = if beside {
         let right = (body.width * 2 / 5).clamp(38, 72);
         let [list, gap, side] =
             Layout::horizontal([Constraint::Fill(1), Constraint::Length(1), Constraint::Length(right)]).areas(body);

@@ -11,15 +11,15 @@ use super::{App, List};
 use crate::event::{CoroId, Kind};
 use crate::model::{Activity, Model};
 use crate::time::Tape;
-use crate::tui::app::Hit;
+use crate::tui::app::{Hit, Status};
 use crate::tui::keys::Action;
 use crate::tui::text::{clock, fit, pad, span};
 use crate::tui::theme::Theme;
 
 /// The shortest and the longest time across the screen.
 const SPANS: (u64, u64) = (10_000, 86_400_000_000_000);
-/// So many events are looked at for one picture, at most.
-const EVENTS: u64 = 2_000_000;
+/// So many events are looked at for one picture, at most: some 30 ms. Of very many coroutines each takes longer.
+const EVENTS: (u64, u64) = (600_000, 20_000);
 /// So much of a column has to be spent running to be drawn full; any less is drawn brief.
 const HALF: u64 = 2;
 
@@ -104,18 +104,10 @@ pub fn update(app: &mut App, action: Action) {
         Action::Left | Action::Right => {
             let now = app.now();
             let goal = if action == Action::Left { now.saturating_sub(column) } else { now.saturating_add(column) };
-            let position = app.tape.position_of(goal);
-            // A quiet stretch has no event to stop at: then the next one in that direction it is.
-            let here = app.position();
-            let position = match action {
-                Action::Left if position >= here => here.saturating_sub(1),
-                Action::Right if position <= here => here + 1,
-                _ => position,
-            };
-            if position >= app.tape.len() && action == Action::Right {
+            if action == Action::Right && goal >= app.tape.latest().now() {
                 app.go_live();
             } else {
-                app.go_to(position);
+                app.go_to_time(goal);
             }
         }
         action => {
@@ -175,7 +167,9 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
     let visible = state.list.window(&picture.lanes, rows);
     for (row, (id, index)) in picture.lanes[visible.clone()].iter().zip(visible).enumerate() {
         let y = area.y + 2 + row as u16;
-        let label = app.model().coro(*id).map_or_else(|| format!("#{id}"), |_| app.model().label(*id));
+        // At an earlier moment it may not yet be known.
+        let known = if app.model().coro(*id).is_some() { app.model() } else { app.tape.latest() };
+        let label = known.label(*id);
         let selected = state.list.selected == Some(*id);
         let name_style = if selected { theme.title.patch(theme.selected) } else { theme.text };
         buf.set_stringn(area.x + 1, y, pad(&label, usize::from(name_width)), usize::from(name_width), name_style);
@@ -296,7 +290,8 @@ fn refresh(state: &mut State, app: &App, window: (u64, u64), columns: usize, row
     let lanes = lanes(app, window);
     let top = state.list.window(&lanes, rows);
     let mut cells = vec![[0; CLASSES]; top.len() * columns];
-    let from = scan(&app.tape, window, columns, &lanes[top.clone()], &mut cells);
+    let until = if app.status == Status::Live { window.1 } else { window.1.min(app.tape.latest().now()) };
+    let from = scan(&app.tape, window, until, columns, &lanes[top.clone()], &mut cells);
     state.picture = Some(Picture {
         window,
         columns,
@@ -332,11 +327,19 @@ fn lanes(app: &App, (start, end): (u64, u64)) -> Vec<CoroId> {
     lanes
 }
 
-/// Adds up, for each lane and column, how long it was at what. Returns from when on it is known.
-fn scan(tape: &Tape, (start, end): (u64, u64), columns: usize, lanes: &[CoroId], cells: &mut [[u64; CLASSES]]) -> u64 {
+/// Adds up, for each lane and column, how long it was at what, as far as it is known. Returns from when on it is.
+fn scan(
+    tape: &Tape,
+    (start, end): (u64, u64),
+    known: u64,
+    columns: usize,
+    lanes: &[CoroId],
+    cells: &mut [[u64; CLASSES]],
+) -> u64 {
     let last = tape.position_of(end);
     let first = tape.position_of(start);
-    let begin = first.max(last.saturating_sub(EVENTS));
+    let most = EVENTS.0 / (1 + tape.latest().live_count() as u64 / EVENTS.1);
+    let begin = first.max(last.saturating_sub(most));
     let mut model = tape.model_at(begin);
     let from = if begin > first { model.now() } else { start };
     let index: HashMap<CoroId, usize> = lanes.iter().enumerate().map(|(index, id)| (*id, index)).collect();
@@ -373,7 +376,7 @@ fn scan(tape: &Tape, (start, end): (u64, u64), columns: usize, lanes: &[CoroId],
         }
     }
     for (lane, (activity, since)) in state.into_iter().enumerate() {
-        add(lane, activity, since, end);
+        add(lane, activity, since, known);
     }
     from
 }

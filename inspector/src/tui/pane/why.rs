@@ -3,7 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::{App, heading};
-use crate::event::CoroId;
+use crate::event::{CoroId, Target};
 use crate::model::{Leaf, Model};
 use crate::tui::say;
 use crate::tui::text::{fit, span, width, wrap};
@@ -27,18 +27,19 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
         let step = depth.min(most / 2 + total.min(most).saturating_sub(total - depth));
         let indent = " ".repeat(2 + step.min(12));
         let arrow = if depth == 0 { "" } else { theme.glyphs.last };
-        let (who, what) = say::link(model, link, now);
+        let (who, mut what) = say::link(model, link, now);
+        // The last one hangs on the leaf, which says it better.
+        if depth + 1 == total && link.others == 0 && !matches!(link.on, Target::Res(_)) {
+            what.clear();
+        }
         let place = model.site(link.site).map(|site| site.short()).unwrap_or_default();
         let long = span(now.saturating_sub(link.since));
-        let mut text = format!("{indent}{arrow} {who}");
-        if arrow.is_empty() {
-            text = format!("{indent}{who}");
-        }
-        if !what.is_empty() {
-            text += &format!("  {what}");
-        }
-        let tail = format!("  {place} {long}");
-        let text = fit(&text, wide.saturating_sub(width(&tail)));
+        let lead = format!("{indent}{arrow}{}{who}", if arrow.is_empty() { "" } else { " " });
+        let text = if what.is_empty() { lead } else { format!("{lead}  {what}") };
+        // In a narrow pane what it waits on counts for more than where.
+        let full = format!("  {place}  {long}");
+        let tail = if width(&text) + width(&full) <= wide { full } else { format!("  {long}") };
+        let text = crate::tui::text::pad(&text, wide.saturating_sub(width(&tail)));
         lines.push(Line::from(vec![
             Span::styled(text, if on_cycle { theme.warning } else { theme.text }),
             Span::styled(fit(&tail, wide / 2), theme.dim),

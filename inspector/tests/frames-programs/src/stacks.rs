@@ -1,7 +1,9 @@
 //! Shapes of await stacks.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 
 use futures::FutureExt;
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -145,4 +147,36 @@ pub fn run(cases: &mut Cases) {
     cases.case("finished branch", async {
         futures::join!(async { 1 }, middle(2));
     });
+    cases.case("secrets", async {
+        let password = "hunter2".to_owned();
+        let login = Login { user: "visible".into(), api_token: "hunter2".into() };
+        let headers = std::collections::HashMap::from([("authorization", "hunter2")]);
+        Never.await;
+        black_box((&password, &login, &headers));
+    });
+    cases.case("endless", async {
+        let long: Vec<u32> = (0..10_000).collect();
+        let words = "a".repeat(5_000);
+        let deep = Some(Some(Some(Some(Some(Some(Some(5u8)))))));
+        let ring = Rc::new(Ring { next: RefCell::new(None) });
+        *ring.next.borrow_mut() = Some(ring.clone());
+        Never.await;
+        black_box((&long, &words, &deep, &ring));
+    });
+    cases.case("not started", async {
+        let later = middle(3);
+        Never.await;
+        later.await;
+    });
+}
+
+struct Login {
+    #[allow(dead_code, reason = "the debugger reads it")]
+    user: String,
+    #[allow(dead_code, reason = "the debugger reads it")]
+    api_token: String,
+}
+
+struct Ring {
+    next: RefCell<Option<Rc<Ring>>>,
 }

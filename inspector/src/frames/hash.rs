@@ -1,0 +1,31 @@
+//! A hash for addresses and offsets, which nobody chooses to collide: the standard one costs more than what it finds.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+pub(super) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<Multiply>>;
+pub(super) type FastSet<K> = HashSet<K, BuildHasherDefault<Multiply>>;
+
+/// Multiplies each word in, and folds the high half down at the end.
+#[derive(Default)]
+pub(super) struct Multiply(u64);
+
+impl Hasher for Multiply {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}

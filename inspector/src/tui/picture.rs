@@ -1,0 +1,126 @@
+//! The screens as pictures: what would be drawn on a terminal, as SVG.
+
+use std::fmt::Write as _;
+use std::io;
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::style::{Color, Modifier};
+
+use super::app::{App, Status};
+use super::keys::Keys;
+use super::pane;
+use super::theme::DARK;
+use crate::source::{Progress, Source};
+
+/// Width and height of a character, in pixels.
+const CELL: (f64, f64) = (8.4, 17.0);
+
+/// Draws the screens over a recording as SVG: `wide` × `high` characters, after these keys (by their names, with spaces between
+/// them) were pressed, at the moment `at` in nanoseconds, or at its end.
+///
+/// # Errors
+///
+/// When the recording cannot be read.
+pub fn picture(source: &mut dyn Source, at: Option<u64>, keys: &str, wide: u16, high: u16) -> io::Result<String> {
+    let mut app = App::new(source.header(), DARK, Keys::default());
+    while source.read(4096, &mut |event| app.push(&event))? == Progress::More {}
+    app.settle(Status::Ended);
+    if let Some(at) = at {
+        app.go_to_time(at);
+    }
+    let mut terminal = Terminal::new(TestBackend::new(wide, high)).map_err(io::Error::other)?;
+    terminal.draw(|frame| pane::draw(frame, &mut app)).map_err(io::Error::other)?;
+    for key in keys.split_whitespace() {
+        app.key(key);
+        terminal.draw(|frame| pane::draw(frame, &mut app)).map_err(io::Error::other)?;
+    }
+    Ok(svg(terminal.backend().buffer()))
+}
+
+fn svg(buffer: &Buffer) -> String {
+    let (wide, high) = (f64::from(buffer.area.width) * CELL.0, f64::from(buffer.area.height) * CELL.1);
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {:.0} {:.0}" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14"><rect width="100%" height="100%" rx="8" fill="#16181d"/><g transform="translate(10 10)">"##,
+        wide + 20.0,
+        high + 20.0
+    );
+    for row in 0..buffer.area.height {
+        let mut column = 0;
+        while column < buffer.area.width {
+            let first = &buffer[(column, row)];
+            let mut text = String::new();
+            let begin = column;
+            while column < buffer.area.width && same(first, &buffer[(column, row)]) {
+                text.push_str(buffer[(column, row)].symbol());
+                column += 1;
+            }
+            run(&mut out, first, &text, begin, row, column - begin);
+        }
+    }
+    out.push_str("</g></svg>\n");
+    out
+}
+
+fn same(one: &Cell, other: &Cell) -> bool {
+    (one.fg, one.bg, one.modifier) == (other.fg, other.bg, other.modifier)
+}
+
+/// Characters of one style.
+fn run(out: &mut String, style: &Cell, text: &str, column: u16, row: u16, cells: u16) {
+    let (x, y) = (f64::from(column) * CELL.0, f64::from(row) * CELL.1);
+    let width = f64::from(cells) * CELL.0;
+    let reversed = style.modifier.contains(Modifier::REVERSED);
+    let (mut ink, mut paper) = (colour(style.fg), background(style.bg));
+    if reversed {
+        (ink, paper) = (paper.unwrap_or("#16181d"), Some(ink));
+    }
+    if let Some(paper) = paper {
+        let _ = write!(out, r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{:.1}" fill="{paper}"/>"#, CELL.1);
+    }
+    if text.trim().is_empty() {
+        return;
+    }
+    let bold = if style.modifier.contains(Modifier::BOLD) { r#" font-weight="bold""# } else { "" };
+    let dim = if style.modifier.contains(Modifier::DIM) { r#" opacity="0.6""# } else { "" };
+    // The leading spaces are left out, so that readers that fold white space draw the same.
+    let indent = text.chars().take_while(|one| *one == ' ').count();
+    let text = text.trim_end().trim_start();
+    let x = x + indent as f64 * CELL.0;
+    let length = text.chars().count() as f64 * CELL.0;
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let _ = writeln!(
+        out,
+        r#"<text x="{x:.1}" y="{:.1}" fill="{ink}"{bold}{dim} textLength="{length:.1}" lengthAdjust="spacingAndGlyphs" xml:space="preserve">{text}</text>"#,
+        y + 13.0
+    );
+}
+
+fn background(colour_of: Color) -> Option<&'static str> {
+    (colour_of != Color::Reset).then(|| colour(colour_of))
+}
+
+/// The sixteen colours of a terminal.
+fn colour(colour: Color) -> &'static str {
+    match colour {
+        Color::Black => "#16181d",
+        Color::Red => "#e06c75",
+        Color::Green => "#98c379",
+        Color::Yellow => "#d19a66",
+        Color::Blue => "#61afef",
+        Color::Magenta => "#c678dd",
+        Color::Cyan => "#56b6c2",
+        Color::DarkGray => "#6b7280",
+        Color::LightRed => "#ff8a93",
+        Color::LightGreen => "#b5e890",
+        Color::LightYellow => "#f0c674",
+        Color::LightBlue => "#8cc8ff",
+        Color::LightMagenta => "#e0a3f0",
+        Color::LightCyan => "#7fdbe6",
+        Color::White => "#ffffff",
+        _ => "#d0d4dc",
+    }
+}

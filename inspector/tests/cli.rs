@@ -1,0 +1,280 @@
+//! The commands that write text, as a shell sees them: output, errors, exit codes.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+use tinyio_inspector::event::{
+    CoroId, Event, Failure, Header, Kind, LoopMode, LoopOutcome, Outcome, Target, TraceSite, VERSION, Waker,
+};
+use tinyio_inspector::trace::write_event;
+
+fn header() -> Header {
+    Header {
+        trace: "tinyio".into(),
+        version: VERSION,
+        program: "crawl".into(),
+        pid: 4242,
+        started: 1_790_000_000_000_000_000,
+        directory: "/src/demo".into(),
+        thread: "main".into(),
+    }
+}
+
+/// Two coroutines: `main` waits on `fetch #2`, which sleeps.
+fn sleeping() -> Vec<Kind> {
+    vec![
+        Kind::Name { id: 1, text: "crawl::main".into() },
+        Kind::Name { id: 2, text: "crawl::fetch".into() },
+        Kind::Site { id: 1, file: "src/main.rs".into(), line: 7, column: 9 },
+        Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run },
+        Kind::Spawn { coro: 1, in_loop: 1, parent: 0, name: 1, site: 1 },
+        Kind::StepBegin { coro: 1 },
+        Kind::Spawn { coro: 2, in_loop: 1, parent: 1, name: 2, site: 1 },
+        Kind::Wait { coro: 1, on: Target::Coro(2), site: 1 },
+        Kind::StepEnd { coro: 1 },
+        Kind::StepBegin { coro: 2 },
+        Kind::Wait { coro: 2, on: Target::Timer(5_000_000_000), site: 1 },
+        Kind::StepEnd { coro: 2 },
+    ]
+}
+
+/// The same, and then `fetch #2` fails.
+fn crashed() -> Vec<Kind> {
+    let site = |coro: CoroId, name: &str| TraceSite {
+        coro,
+        name: name.into(),
+        file: "src/main.rs".into(),
+        line: 7,
+        column: 9,
+    };
+    let origin = Failure {
+        kind: Outcome::Error,
+        coro: 2,
+        thread: 0,
+        name: "crawl::fetch".into(),
+        message: "no route to host".into(),
+        error_type: String::new(),
+        sources: vec![],
+        trace: vec![site(1, "crawl::main"), site(2, "crawl::fetch")],
+        stack: None,
+        backtrace: vec![],
+    };
+    let mut kinds = sleeping();
+    kinds.extend([
+        Kind::Wake { coro: 2, by: Waker::Timer },
+        Kind::StepBegin { coro: 2 },
+        Kind::CancelBegin { id: 1, origin: 2, reason: "no route to host".into() },
+        Kind::End { coro: 2, outcome: Outcome::Error },
+        Kind::StepEnd { coro: 2 },
+        Kind::CancelDeliver { coro: 1 },
+        Kind::End { coro: 1, outcome: Outcome::Cancelled },
+        Kind::Crash { id: 1, failures: vec![origin] },
+        Kind::LoopEnd { id: 1, outcome: LoopOutcome::Crashed },
+        Kind::TraceEnd {},
+    ]);
+    kinds
+}
+
+/// A trace in a folder of its own, an event each millisecond.
+fn trace(kinds: Vec<Kind>) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.jsonl");
+    let mut bytes = serde_json::to_vec(&header()).unwrap();
+    bytes.push(b'\n');
+    for (seq, kind) in kinds.into_iter().enumerate() {
+        write_event(&Event { seq: seq as u64, at: seq as u64 * 1_000_000, kind }, &mut bytes);
+        if bytes.last() != Some(&b'\n') {
+            bytes.push(b'\n');
+        }
+    }
+    fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &TempDir, args: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command(folder.path(), args).output().unwrap();
+    (status.code(), String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn report_prints_the_crash_plain_into_a_pipe_and_check_makes_it_an_error() {
+    let (folder, _) = trace(crashed());
+    let (code, out, err) = run(&folder, &["report", "t.jsonl"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_eq!(
+        out,
+        "✖ crawl crashed after 16 ms: no route to host
+
+  main      src/main.rs:7:9
+  fetch #2  src/main.rs:7:9
+
+  the whole run: tinyio-inspector replay t.jsonl
+"
+    );
+    assert_eq!(run(&folder, &["report", "t.jsonl", "--check"]).0, Some(1));
+    let (code, out, _) = run(&folder, &["report", "--json", "--check", "t.jsonl"]);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, value["crash"]["failures"][0]["message"].as_str()), (Some(1), Some("no route to host")));
+}
+
+#[test]
+fn report_of_a_run_that_was_killed_tells_who_was_alive() {
+    let (folder, _) = trace(sleeping());
+    let (code, out, _) = run(&folder, &["report", "t.jsonl", "--check"]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains("breaks off after 11 ms: 2 coroutines are alive"), "{out}");
+    assert!(out.contains("fetch #2   fires in 4.9 s, src/main.rs:7:9"), "{out}");
+}
+
+#[test]
+fn tree_shows_a_moment_in_each_format() {
+    let (folder, _) = trace(crashed());
+    let (code, out, _) = run(&folder, &["tree", "t.jsonl"]);
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with("crawl · pid 4242 · 00:00.013 · 2 coroutines\n"), "right before the crash: {out}");
+    assert!(run(&folder, &["tree", "t.jsonl", "--at", "#4"]).1.contains("1 coroutine\n◐ main  ready to start"));
+    assert!(run(&folder, &["tree", "t.jsonl", "--at", "11ms"]).1.contains("└── ◌ fetch #2  fires in 4.9 s"));
+    assert!(run(&folder, &["tree", "t.jsonl", "--at", "00:00.0115"]).1.contains("00:00.011"));
+    assert!(run(&folder, &["tree", "t.jsonl", "--format", "dot"]).1.starts_with("digraph tinyio {"));
+    assert!(run(&folder, &["tree", "t.jsonl", "--format", "mermaid"]).1.starts_with("flowchart TB"));
+    let json = run(&folder, &["tree", "t.jsonl", "--format", "json"]).1;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["coroutines"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn why_follows_the_chain() {
+    let (folder, _) = trace(crashed());
+    for id in ["1", "#1", "main #1"] {
+        let (code, out, _) = run(&folder, &["why", "t.jsonl", id, "--at", "11ms"]);
+        assert_eq!(code, Some(0));
+        assert!(out.starts_with("main") && out.ends_with("└ a timer, due in 4.9 s\n"), "{out}");
+    }
+    let (code, _, err) = run(&folder, &["why", "t.jsonl", "9"]);
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        err,
+        "tinyio-inspector: t.jsonl: no coroutine #9 is known then; `tinyio-inspector tree t.jsonl` lists those alive\n"
+    );
+}
+
+#[test]
+fn export_writes_every_format_to_a_file_or_a_pipe() {
+    let (folder, _) = trace(crashed());
+    for format in ["chrome", "perfetto", "folded", "dot", "mermaid", "html", "jsonl"] {
+        let (code, out, err) = run(&folder, &["export", "t.jsonl", "--to", format]);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{format}");
+        assert!(!out.is_empty(), "{format}");
+        let (code, out, _) = run(&folder, &["export", "t.jsonl", "--to", format, "-o", "out"]);
+        assert_eq!((code, out.as_str()), (Some(0), ""));
+        assert!(fs::metadata(folder.path().join("out")).unwrap().len() > 0);
+    }
+    let same = run(&folder, &["export", "t.jsonl", "--to", "jsonl"]).1;
+    assert_eq!(same, fs::read_to_string(folder.path().join("t.jsonl")).unwrap());
+    let folded = run(&folder, &["export", "t.jsonl", "--to", "folded", "--by", "blocked"]).1;
+    assert!(folded.contains("main;fetch;asleep src/main.rs:7:9 1000000\n"), "{folded}");
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_what_was_expected() {
+    let (folder, path) = trace(crashed());
+    for (args, expected) in [
+        (
+            &["tree", "t.jsonl", "--at", "noon"][..],
+            "expected a time such as 12.3s, 300ms or 00:12.4, or an event such as #1234",
+        ),
+        (&["tree", "t.jsonl", "--format", "png"], "expected text, json, dot or mermaid"),
+        (&["export", "t.jsonl", "--to", "png"], "expected one of chrome, perfetto, folded, dot, mermaid, html, jsonl"),
+        (&["export", "t.jsonl", "--to", "folded", "--by", "luck"], "expected busy or blocked"),
+        (&["why", "t.jsonl", "main"], "expected its number, such as 17 or #17"),
+        (
+            &["export", "t.jsonl", "--to", "jsonl", "-o", "./t.jsonl"],
+            "./t.jsonl: is what is being read; give -o another name",
+        ),
+        (&["export", "t.jsonl", "--to", "jsonl", "-o", "no/such/out"], "no/such/out: cannot write: No such file"),
+        (&["report", "none.jsonl"], "none.jsonl: cannot open the recording: No such file"),
+        (&["report"], "<FILE>"),
+    ] {
+        let (code, out, err) = run(&folder, args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {err}");
+        assert!(err.contains(expected), "{args:?}: {err}");
+    }
+    assert!(fs::metadata(path).unwrap().len() > 1000, "the trace is untouched");
+}
+
+#[test]
+fn a_damaged_file_is_2_with_its_line() {
+    let (folder, path) = trace(sleeping());
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("{\"seq\":3", "{seq:3", 1)).unwrap();
+    for command in [&["report"][..], &["tree"], &["export", "--to", "chrome"], &["why", "--at", "#9"]] {
+        let mut args = vec![command[0], "t.jsonl"];
+        args.extend(if command[0] == "why" { &["1"][..] } else { &[] });
+        args.extend(&command[1..]);
+        let (code, _, err) = run(&folder, &args);
+        assert_eq!(code, Some(2), "{args:?}");
+        assert!(err.contains("t.jsonl:5: ") && err.contains("expected an event"), "{err}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut kinds = sleeping();
+    for turn in 0..50_000 {
+        kinds.push(Kind::Wake { coro: 2, by: Waker::Timer });
+        kinds.push(Kind::StepBegin { coro: 2 });
+        kinds.push(Kind::Wait { coro: 2, on: Target::Timer(turn * 1_000_000_000), site: 1 });
+        kinds.push(Kind::StepEnd { coro: 2 });
+    }
+    let (folder, _) = trace(kinds);
+    for format in ["chrome", "perfetto", "jsonl"] {
+        let mut child = command(folder.path(), &["export", "t.jsonl", "--to", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = [0; 64];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{format}");
+    }
+}
+
+#[test]
+fn a_ring_is_read_like_a_trace() {
+    use tinyio_inspector::recorder::Recorder;
+    use tinyio_inspector::ring::Options;
+
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { folder: Some(folder.path().join("rings")), ..Options::default() };
+    let mut recorder = Recorder::start(&options).unwrap();
+    for (at, kind) in crashed().into_iter().enumerate() {
+        match kind {
+            Kind::Name { text, .. } => {
+                recorder.intern(&text);
+            }
+            Kind::Site { file, line, column, .. } => {
+                recorder.intern_site(&file, line, column);
+            }
+            kind => recorder.emit(at as u64 * 1_000_000, kind),
+        }
+    }
+    let ring = recorder.path().to_owned();
+    let ring = ring.to_str().unwrap();
+    let living = run(&folder, &["report", ring, "--check"]);
+    assert_eq!(living.0, Some(1));
+    assert!(living.1.contains("crashed after 16 ms: no route to host\n"), "{}", living.1);
+    assert!(living.1.contains("\n  fetch #2  src/main.rs:7:9\n"), "{}", living.1);
+    let trace = run(&folder, &["export", ring, "--to", "jsonl"]).1;
+    fs::write(folder.path().join("t.jsonl"), trace).unwrap();
+    assert_eq!(run(&folder, &["tree", "t.jsonl"]).0, Some(0));
+    assert!(run(&folder, &["report", "t.jsonl"]).1.contains("no route to host"));
+}
