@@ -506,6 +506,7 @@ impl Core {
     pub(crate) fn owner(&self, word: Word) -> Word {
         match word.kind() {
             Kind::Foreign => self.foreign.borrow().get(word.slot()).map_or(Word::NONE, |foreign| foreign.owner),
+            Kind::Task | Kind::Edge if word.is_none() => Word::NONE,
             Kind::Task | Kind::Edge => word.woken(),
         }
     }

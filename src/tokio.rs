@@ -89,17 +89,16 @@ where
                 return Poll::Ready(Err(CancelledError::new(reason).into()));
             }
             let future = future.take().expect("handed over once");
+            core::with("from_tokio", |core| core.jobs.set(core.jobs.get() + 1));
             self.state = State::Running(RUNTIME.spawn(async move { future.await.map_err(Into::into) }));
         }
         let State::Running(handle) = &mut self.state else { unreachable!("just started") };
         if cancelled.is_some() {
             handle.abort();
         }
-        match Pin::new(handle).poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(result)) => Poll::Ready(result),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(ended(error))),
-        }
+        let result = std::task::ready!(Pin::new(handle).poll(cx));
+        core::with("from_tokio", |core| core.jobs.set(core.jobs.get() - 1));
+        Poll::Ready(result.unwrap_or_else(|error| Err(ended(error))))
     }
 }
 

@@ -66,8 +66,9 @@ impl Word {
     pub(crate) fn kind(self) -> Kind {
         match self.0 & KIND {
             TASK => Kind::Task,
-            EDGE => Kind::Edge,
-            _ => Kind::Foreign,
+            FOREIGN => Kind::Foreign,
+            // And no word at all, which wakes nobody.
+            _ => Kind::Edge,
         }
     }
 

@@ -1,1 +1,8 @@
-//! tinyio among others.
+//! tinyio among others: futures, executors, sockets and servers of the ecosystem, one test per row of the table of behaviours.
+
+mod common;
+mod errors_cross;
+mod hyper;
+mod inside;
+mod std_wakers;
+mod tokio_inside;
