@@ -309,7 +309,7 @@ impl Core {
     }
 
     /// Polls one coroutine.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&self, task: &mut Running) -> Step {
         self.rec.step_begin(task);
         let waker = task::lend(task.word());
