@@ -359,6 +359,17 @@ fn async_cleanup() {
         assert_eq!(run(short, DAY, nested), (cut_short.clone(), cancelled.clone()));
     }
     assert_eq!(run(grace().virtual_time(), Duration::MAX, false), (vec!["begins"], cut_off));
+    // Whoever is in such a future when it begins cannot be told: he is dropped at once, which is a proper answer.
+    let main = async {
+        spawn(async {
+            std::future::pending::<()>().await;
+            tinyio::Ok(())
+        });
+        turns(5).await?;
+        Err::<(), _>(tinyio::Error::msg("enough"))
+    };
+    let crash = grace().group(Group::Always).run(main).unwrap_err();
+    assert_eq!((crash.failures().len(), crash.failures()[1].kind()), (2, Cancelled));
     // Without one, nobody awaits.
     let (entries, members) = run(Loop::new(), Duration::ZERO, false);
     assert_eq!((entries, members.len(), members[0].0), (vec!["begins"], 1, Improper));
