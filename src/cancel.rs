@@ -267,7 +267,7 @@ impl Cancelling {
         let step = core.poll(&mut task);
         let cancel = core.cancel.take();
         core.tells(gently);
-        if gently && matches!(step, Step::Pending) {
+        if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
         }
         self.judge(core, task, step, cancel);

@@ -6,6 +6,7 @@
 mod joined;
 mod limit;
 mod measure;
+#[allow(dead_code, unused_imports, reason = "each bench uses its own part")]
 mod peer;
 mod table;
 mod threads;
