@@ -6,6 +6,7 @@ mod errors;
 mod fairness;
 mod nesting;
 mod ours;
+mod random;
 mod stress;
 mod sync;
 mod threads;
