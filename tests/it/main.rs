@@ -12,6 +12,7 @@ mod errors;
 mod fairness;
 mod nesting;
 mod ours;
+mod random;
 mod stress;
 mod sync;
 mod threads;

@@ -1,0 +1,616 @@
+//! Random programs, against a naive model of what they must do.
+//!
+//! A program is a graph of coroutines, made from a seed: each awaits, gathers or spawns some of those behind it, shared ones among
+//! them, sleeps, yields, takes locks and permits, sets and waits for events, runs functions on threads, catches timeouts and nested loops; some fail,
+//! panic, or answer their cancellation in wrong ways, and now and then somebody stops the loop from another thread. The model knows which coroutines can be
+//! reached and what each returns; the rest are laws that hold for every program: see [`check`].
+//!
+//! `TINYIO_RANDOM=SECONDS` goes on for so long, with seeds that nobody has seen before; `TINYIO_RANDOM_SEED=N` runs one again.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tinyio::{
+    Coro, Crash, Event, FailureKind, Group, Interrupted, Lock, Loop, Result, Semaphore, TimeoutError, as_completed, coro, gather,
+    isolate, run_in_thread, sleep, spawn, thread, timeout, yield_now,
+};
+
+/// Programs of a plain `cargo test`.
+const PROGRAMS: u64 = 1_500;
+/// A program that has not ended by then hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut random = self.0;
+        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        random ^ (random >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// What a coroutine does, one after the other. Numbers are of coroutines behind it, or of resources.
+#[derive(Clone, Debug)]
+enum Act {
+    Yield,
+    Sleep(u64),
+    Await(usize),
+    Gather(Vec<usize>),
+    Spawn(usize),
+    Completed(Vec<usize>),
+    /// Waits for all of these side by side in one coroutine, behind wakers of its own.
+    Beside(Vec<u64>),
+    Locked(usize, u64),
+    Permitted(usize, u64),
+    Set(usize),
+    /// Waits for an event that somebody has to set, or not for long.
+    Wait(usize, u64),
+    Thread(u64),
+    /// A thread that fails.
+    ThreadFails,
+    Timeout(u64, u64),
+    /// A loop inside, whose coroutines sleep so long; it fails or does not.
+    Isolate(Vec<u64>, bool),
+    Fail,
+    Panic,
+}
+
+/// How a coroutine takes its cancellation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Manners {
+    Proper,
+    AnswersOk,
+    AnswersError,
+    Panics,
+    AwaitsAgain,
+}
+
+#[derive(Clone, Debug)]
+struct Plan {
+    acts: Vec<Act>,
+    manners: Manners,
+}
+
+#[derive(Debug)]
+struct Program {
+    plans: Vec<Plan>,
+    group: Group,
+    shuffle: Option<u64>,
+    virtual_time: bool,
+    grace: bool,
+    /// After so many steps of coroutines somebody stops the loop, from another thread.
+    stop: Option<u64>,
+}
+
+const RESOURCES: usize = 3;
+
+impl Program {
+    fn new(seed: u64) -> Program {
+        let random = &mut Random(seed);
+        let most = if random.one_in(10) { 60 } else { 12 };
+        let count = 1 + random.below(most);
+        let (failing, rude) = (random.below(3) == 0, random.one_in(3));
+        let plans = (0..count)
+            .map(|own| {
+                let behind = |random: &mut Random| own + 1 + random.below(count - own - 1);
+                let some = |random: &mut Random| (0..random.below(5)).map(|_| behind(random)).collect::<Vec<_>>();
+                let acts = (0..random.below(6)).map(|_| {
+                    let naps = |random: &mut Random| (0..random.below(4)).map(|_| random.next() % 4).collect::<Vec<_>>();
+                    match random.below(if own + 1 < count { 22 } else { 13 }) {
+                        0 => Act::Yield,
+                        1 | 2 => Act::Sleep(random.next() % 4),
+                        3 => Act::Beside(naps(random)),
+                        4 => Act::Locked(random.below(RESOURCES), random.next() % 3),
+                        5 => Act::Permitted(random.below(RESOURCES), random.next() % 3),
+                        6 => Act::Set(random.below(RESOURCES)),
+                        7 => Act::Wait(random.below(RESOURCES), random.next() % 4),
+                        8 => Act::Thread(random.next() % 3),
+                        9 => Act::Timeout(random.next() % 4, random.next() % 4),
+                        10 => Act::Isolate(naps(random), random.one_in(2)),
+                        11 if failing && random.one_in(3) => Act::Fail,
+                        12 if failing && random.one_in(4) => [Act::Panic, Act::ThreadFails][random.below(2)].clone(),
+                        11 | 12 => Act::Yield,
+                        13..=15 => Act::Await(behind(random)),
+                        16..=18 => Act::Gather(some(random)),
+                        19 | 20 => Act::Spawn(behind(random)),
+                        _ => Act::Completed(some(random)),
+                    }
+                });
+                let acts = acts.collect();
+                let manners = match random.below(12) {
+                    1 if rude => Manners::AnswersOk,
+                    2 if rude => Manners::AnswersError,
+                    3 if rude => Manners::Panics,
+                    4 if rude => Manners::AwaitsAgain,
+                    _ => Manners::Proper,
+                };
+                Plan { acts, manners }
+            })
+            .collect();
+        Program {
+            plans,
+            group: [Group::Auto, Group::Never, Group::Always][random.below(3)],
+            shuffle: random.one_in(2).then(|| random.next()),
+            virtual_time: random.one_in(2),
+            grace: random.one_in(4),
+            stop: random.one_in(6).then(|| random.next() % 50),
+        }
+    }
+
+    /// What coroutine `n` returns: a number that depends on all that it awaits.
+    fn value(&self, n: usize, known: &mut Vec<Option<u64>>) -> u64 {
+        if let Some(value) = known[n] {
+            return value;
+        }
+        let mut value = n as u64;
+        for act in &self.plans[n].acts {
+            let mut add = |n: &usize| value = value.wrapping_mul(31).wrapping_add(self.value(*n, known));
+            match act {
+                Act::Await(other) => add(other),
+                Act::Gather(others) => others.iter().for_each(add),
+                // In whatever order.
+                Act::Completed(others) => {
+                    let sum = others.iter().fold(0_u64, |sum, n| sum.wrapping_add(self.value(*n, known)));
+                    value = value.wrapping_mul(31).wrapping_add(sum);
+                }
+                _ => {}
+            }
+        }
+        known[n] = Some(value);
+        value
+    }
+
+    /// Those that coroutine 0 reaches: in a run without failures all of them run.
+    fn reached(&self) -> Vec<bool> {
+        let mut reached = vec![false; self.plans.len()];
+        reached[0] = true;
+        // Everyone reaches only those behind him.
+        for n in 0..self.plans.len() {
+            if !reached[n] {
+                continue;
+            }
+            for act in &self.plans[n].acts {
+                match act {
+                    Act::Await(other) | Act::Spawn(other) => reached[*other] = true,
+                    Act::Gather(others) | Act::Completed(others) => others.iter().for_each(|other| reached[*other] = true),
+                    _ => {}
+                }
+            }
+        }
+        reached
+    }
+
+    fn fails(&self, reached: &[bool]) -> bool {
+        let fatal = |act: &Act| matches!(act, Act::Fail | Act::Panic | Act::ThreadFails);
+        self.plans.iter().zip(reached).any(|(plan, reached)| *reached && plan.acts.iter().any(fatal))
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Broken(usize);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "coroutine {} is broken", self.0)
+    }
+}
+
+impl StdError for Broken {}
+
+/// What came of one coroutine.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Fate {
+    begun: u32,
+    dropped: u32,
+    returned: Option<u64>,
+}
+
+/// What all coroutines of a program share.
+struct World {
+    program: Program,
+    /// The handles: everyone may await anyone behind him.
+    coros: RefCell<Vec<Option<Coro<u64>>>>,
+    fates: RefCell<Vec<Fate>>,
+    /// Who failed first, of those that nobody had cancelled.
+    first: Cell<Option<usize>>,
+    cancelled: Cell<bool>,
+    locks: Vec<(Lock, Cell<usize>)>,
+    permits: Vec<(Semaphore, Cell<usize>)>,
+    events: Vec<Event>,
+    threads: Arc<AtomicUsize>,
+    steps: Cell<u64>,
+    handle: RefCell<Option<tinyio::Handle>>,
+}
+
+/// Notes that a coroutine has ended, however it did.
+struct Life {
+    world: Rc<World>,
+    own: usize,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.world.fates.borrow_mut()[self.own].dropped += 1;
+    }
+}
+
+/// Counts while it is there, and checks that there are never more.
+struct Held<'a>(&'a Cell<usize>);
+
+impl<'a> Held<'a> {
+    fn new(count: &'a Cell<usize>, most: usize) -> Held<'a> {
+        count.set(count.get() + 1);
+        assert!(count.get() <= most, "{} hold what only {most} may", count.get());
+        Held(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// A function on a thread is counted while it exists.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Counted {
+        count.fetch_add(1, Ordering::SeqCst);
+        Counted(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn work(n: u64, counted: Counted) -> impl FnOnce() -> Result<u64> + Send {
+    move || {
+        let _counted = counted;
+        thread::sleep(Duration::from_micros(n * 200))?;
+        Ok(n)
+    }
+}
+
+impl World {
+    fn other(&self, n: usize) -> Coro<u64> {
+        self.coros.borrow()[n].clone().expect("handles are there until the run is over")
+    }
+
+    /// Counts steps, and stops the loop when it is time.
+    fn step(&self) {
+        self.steps.set(self.steps.get() + 1);
+        if self.program.stop == Some(self.steps.get())
+            && let Some(handle) = self.handle.borrow().clone()
+        {
+            std::thread::spawn(move || handle.cancel()).join().expect("it only cancels");
+        }
+    }
+
+    async fn act(&self, own: usize, act: &Act, value: &mut u64) -> Result<()> {
+        let mut add = |other: u64| *value = value.wrapping_mul(31).wrapping_add(other);
+        match act {
+            Act::Yield => yield_now().await?,
+            Act::Sleep(n) => sleep(ms(*n)).await?,
+            Act::Await(n) => add(self.other(*n).await?),
+            Act::Gather(all) => {
+                let all: Vec<_> = all.iter().map(|n| self.other(*n)).collect();
+                gather(all).await?.into_iter().for_each(add);
+            }
+            Act::Spawn(n) => drop(spawn(self.other(*n))),
+            Act::Completed(all) => {
+                let mut completed = as_completed(all.iter().map(|n| self.other(*n)).collect::<Vec<_>>());
+                let mut sum = 0_u64;
+                while let Some(one) = completed.next().await? {
+                    sum = sum.wrapping_add(one);
+                }
+                add(sum);
+            }
+            Act::Beside(naps) => {
+                let mut naps: Vec<_> = naps.iter().map(|n| Box::pin(sleep(ms(*n)))).collect();
+                beside(&mut naps).await?;
+            }
+            Act::Locked(n, nap) => {
+                let (lock, held) = &self.locks[*n];
+                let _guard = lock.acquire().await?;
+                let _held = Held::new(held, 1);
+                sleep(ms(*nap)).await?;
+            }
+            Act::Permitted(n, nap) => {
+                let (semaphore, held) = &self.permits[*n];
+                let _guard = semaphore.acquire().await?;
+                let _held = Held::new(held, 2);
+                sleep(ms(*nap)).await?;
+            }
+            Act::Set(n) => {
+                self.events[*n].set();
+                yield_now().await?;
+                self.events[*n].clear();
+            }
+            Act::Wait(n, limit) => drop(self.events[*n].wait_timeout(ms(*limit)).await?),
+            Act::Thread(n) => assert_eq!(run_in_thread(work(*n, Counted::new(&self.threads))).await?, *n),
+            Act::ThreadFails => {
+                let counted = Counted::new(&self.threads);
+                run_in_thread(move || {
+                    let _counted = counted;
+                    Err::<(), _>(Broken(own))
+                })
+                .await?;
+            }
+            Act::Timeout(limit, nap) => {
+                let nap = *nap;
+                match timeout(ms(*limit), async move { sleep(ms(nap)).await.map(|()| nap) }).await? {
+                    Ok(slept) => assert_eq!(slept, nap),
+                    Err(TimeoutError) => {}
+                }
+            }
+            Act::Isolate(naps, fails) => {
+                let (naps, fails) = (naps.clone(), *fails);
+                let ended = isolate(async move {
+                    let naps = naps.into_iter().map(|n| spawn(async move { sleep(ms(n)).await }));
+                    gather(naps.collect::<Vec<_>>()).await?;
+                    if fails { Err(Broken(usize::MAX))? } else { Ok::<_, tinyio::Error>(7) }
+                });
+                match ended.await? {
+                    Ok(seven) => assert!(seven == 7 && !fails),
+                    Err(crash) => assert!(fails && crash.downcast_ref() == Some(&Broken(usize::MAX)), "{crash:?}"),
+                }
+            }
+            Act::Fail => Err(Broken(own))?,
+            Act::Panic => panic!("coroutine {own} panics"),
+        }
+        Ok(())
+    }
+
+    /// The body of coroutine `own`.
+    fn body(self: Rc<World>, own: usize) -> impl Future<Output = Result<u64>> {
+        async move {
+            self.fates.borrow_mut()[own].begun += 1;
+            let _life = Life { world: self.clone(), own };
+            let plan = self.program.plans[own].clone();
+            let mut value = own as u64;
+            for act in &plan.acts {
+                self.step();
+                if matches!(act, Act::Fail | Act::Panic) && !self.cancelled.get() && self.first.get().is_none() {
+                    self.first.set(Some(own));
+                }
+                let Err(error) = self.act(own, act, &mut value).await else { continue };
+                if error.downcast_ref::<Broken>().is_some() {
+                    return Err(error);
+                }
+                assert!(error.downcast_ref::<tinyio::CancelledError>().is_some(), "{error:?}");
+                self.cancelled.set(true);
+                match plan.manners {
+                    Manners::Proper => return Err(error),
+                    Manners::AnswersOk => return Ok(u64::MAX),
+                    Manners::AnswersError => Err(Broken(own))?,
+                    Manners::Panics => panic!("coroutine {own} panics while it is cancelled"),
+                    Manners::AwaitsAgain => {
+                        let _ = yield_now().await;
+                        let _ = sleep(ms(1)).await;
+                        return Err(error);
+                    }
+                }
+            }
+            self.fates.borrow_mut()[own].returned = Some(value);
+            Ok(value)
+        }
+    }
+}
+
+/// Waits for all of these, each behind a waker of its own.
+async fn beside(naps: &mut Vec<std::pin::Pin<Box<tinyio::Sleep>>>) -> Result<()> {
+    use std::sync::Mutex;
+    use std::task::{Poll, Wake, Waker};
+    /// Passes on, and remembers whom to poll.
+    struct Behind(Mutex<Option<Waker>>, AtomicUsize);
+    impl Wake for Behind {
+        fn wake(self: Arc<Self>) {
+            self.1.store(1, Ordering::SeqCst);
+            let waker = self.0.lock().expect("no panic while it is locked").clone();
+            waker.expect("set before it is given away").wake();
+        }
+    }
+    let behind: Vec<Arc<Behind>> = naps.iter().map(|_| Arc::new(Behind(Mutex::new(None), AtomicUsize::new(1)))).collect();
+    let mut left: Vec<usize> = (0..naps.len()).collect();
+    std::future::poll_fn(|cx| {
+        let mut failed = None;
+        left.retain(|n| {
+            *behind[*n].0.lock().expect("no panic while it is locked") = Some(cx.waker().clone());
+            if behind[*n].1.swap(0, Ordering::SeqCst) == 0 {
+                return true; // Not woken, so not polled: whoever loses a wake hangs.
+            }
+            let waker = Waker::from(behind[*n].clone());
+            match naps[*n].as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+                Poll::Pending => true,
+                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Err(cancelled)) => {
+                    failed = Some(cancelled);
+                    false
+                }
+            }
+        });
+        match failed {
+            Some(cancelled) => Poll::Ready(Err(cancelled.into())),
+            None if left.is_empty() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Runs the program of a seed and checks what must hold. Says how it ended.
+fn check(seed: u64) -> &'static str {
+    let program = Program::new(seed);
+    let count = program.plans.len();
+    let reached = program.reached();
+    let (group, shuffle) = (program.group, program.shuffle);
+    let mut looped = Loop::new().group(group);
+    if let Some(shuffle) = shuffle {
+        looped = looped.shuffle(shuffle);
+    }
+    if program.virtual_time {
+        looped = looped.virtual_time();
+    }
+    if program.grace {
+        looped = looped.grace(ms(20));
+    }
+    let fails = program.fails(&reached);
+    let value = program.value(0, &mut vec![None; count]);
+    let stops = program.stop.is_some();
+    let world = Rc::new(World {
+        coros: RefCell::new(Vec::new()),
+        fates: RefCell::new(vec![Fate::default(); count]),
+        first: Cell::new(None),
+        cancelled: Cell::new(false),
+        locks: (0..RESOURCES).map(|_| (Lock::new(), Cell::new(0))).collect(),
+        permits: (0..RESOURCES).map(|_| (Semaphore::new(2), Cell::new(0))).collect(),
+        events: (0..RESOURCES).map(|_| Event::new()).collect(),
+        threads: Arc::new(AtomicUsize::new(0)),
+        steps: Cell::new(0),
+        handle: RefCell::new(Some(looped.handle())),
+        program,
+    });
+    *world.coros.borrow_mut() = (0..count).map(|own| Some(coro(world.clone().body(own)))).collect();
+    let main = world.other(0);
+    let ended: std::result::Result<u64, Crash> = looped.run(main);
+    world.coros.borrow_mut().clear();
+    let fates = world.fates.borrow().clone();
+
+    // Everyone who began has ended, once, whatever happened; nobody began twice.
+    for (n, fate) in fates.iter().enumerate() {
+        assert!(fate.begun <= 1 && fate.dropped == fate.begun, "coroutine {n}: {fate:?}");
+        assert!(reached[n] || fate.begun == 0, "coroutine {n} began, and nobody reaches it: {fate:?}");
+    }
+    // Everything was given back, every function on a thread has ended, nothing is left of any coroutine.
+    let held = world.locks.iter().map(|(_, held)| held).chain(world.permits.iter().map(|(_, held)| held));
+    assert!(held.into_iter().all(|held| held.get() == 0));
+    for (lock, _) in &world.locks {
+        assert_eq!(format!("{lock:?}"), "Lock(free, 0 waiting)");
+    }
+    for (semaphore, _) in &world.permits {
+        assert_eq!(format!("{semaphore:?}"), "Semaphore(2 free, 0 waiting)");
+    }
+    assert_eq!(Rc::strong_count(&world), 1, "somebody is left");
+    assert_eq!(Arc::strong_count(&world.threads), 1, "a function on a thread is left");
+    let how = match ended {
+        Ok(returned) => {
+            assert!(!fails, "it ended well, but somebody fails");
+            assert_eq!(returned, value);
+            for (n, fate) in fates.iter().enumerate() {
+                assert!(!reached[n] || fate.returned.is_some(), "coroutine {n} has not returned: {fate:?}");
+            }
+            "well"
+        }
+        Err(crash) => {
+            let first = &crash.failures()[0];
+            if crash.downcast_ref::<Interrupted>().is_some() {
+                assert!(stops, "nobody interrupts it");
+            } else {
+                assert!(fails, "nobody fails: {crash:?}");
+                // The first error wins.
+                let of = |own: usize| [format!("coroutine {own} is broken"), format!("panicked: coroutine {own} panics")];
+                if let Some(own) = world.first.get() {
+                    let thread = world.program.plans.iter().any(|plan| plan.acts.iter().any(|act| matches!(act, Act::ThreadFails)));
+                    assert!(thread || of(own).contains(&first.message()), "{own} failed first, but: {crash:?}");
+                }
+                assert!(matches!(first.kind(), FailureKind::Error | FailureKind::Panic));
+            }
+            let others = &crash.failures()[1..];
+            match group {
+                Group::Never => assert!(others.is_empty()),
+                Group::Auto => assert!(others.iter().all(|other| other.error().is_some()), "{crash:?}"),
+                Group::Always => {}
+            }
+            match first.kind() {
+                FailureKind::Panic => "by a panic",
+                _ if crash.downcast_ref::<Interrupted>().is_some() => "interrupted",
+                _ if crash.is_group() => "by an error, with others",
+                _ => "by an error",
+            }
+        }
+    };
+    // The loop can be used again.
+    assert_eq!(looped.run(async { tinyio::Ok(yield_now().await.map(|()| 3)?) }).unwrap(), 3);
+    how
+}
+
+#[test]
+fn random_programs() {
+    static SEED: AtomicU64 = AtomicU64::new(0);
+    static ROUNDS: AtomicU64 = AtomicU64::new(0);
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    // Whoever hangs is named.
+    std::thread::spawn(|| {
+        let mut last = u64::MAX;
+        loop {
+            std::thread::sleep(PATIENCE);
+            let rounds = ROUNDS.load(Ordering::SeqCst);
+            if rounds == last {
+                let seed = SEED.load(Ordering::SeqCst);
+                eprintln!("the program of seed {seed} hangs (TINYIO_RANDOM_SEED={seed}): {:#?}", Program::new(seed));
+                std::process::abort();
+            }
+            last = rounds;
+        }
+    });
+    // Panics that are part of the programs are no news.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if !(text.starts_with("coroutine ") && text.contains(" panics")) {
+            eprintln!("seed {}:", SEED.load(Ordering::SeqCst));
+            hook(info);
+        }
+    }));
+    let mut ends = BTreeMap::<&str, u64>::new();
+    let mut one = |seed: u64| {
+        SEED.store(seed, Ordering::SeqCst);
+        *ends.entry(check(seed)).or_default() += 1;
+        ROUNDS.fetch_add(1, Ordering::SeqCst);
+    };
+    if let Some(seed) = number("TINYIO_RANDOM_SEED") {
+        eprintln!("{:#?}", Program::new(seed));
+        return one(seed);
+    }
+    match number("TINYIO_RANDOM") {
+        None => {
+            (0..PROGRAMS).for_each(one);
+            // They are of all kinds.
+            assert!(ends.len() == 5 && ends.values().all(|count| *count > 20), "{ends:?}");
+        }
+        Some(seconds) => {
+            let start = Instant::now();
+            let mut seeds = Random(std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64);
+            while start.elapsed() < Duration::from_secs(seconds) {
+                one(seeds.next());
+            }
+            eprintln!("{} programs: {ends:?}", ROUNDS.load(Ordering::SeqCst));
+        }
+    }
+}
