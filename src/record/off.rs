@@ -99,6 +99,7 @@ pub(crate) enum LoopMode {
 pub(crate) struct FutureType;
 
 impl FutureType {
+    #[allow(clippy::extra_unused_type_parameters, reason = "the same signature as with a recorder")]
     pub(crate) fn of<F>() -> FutureType {
         FutureType
     }
@@ -106,16 +107,16 @@ impl FutureType {
 
 /// What a failing coroutine was at.
 #[derive(Default)]
-pub(crate) struct Moment;
+pub(crate) struct Moment {}
 
 #[inline]
 pub(crate) fn moment() -> Moment {
-    Moment
+    Moment {}
 }
 
 /// The report of a crash with what was recorded of it.
 #[derive(Default)]
-pub(crate) struct Report;
+pub(crate) struct Report {}
 
 impl Report {
     pub(crate) fn text(&self) -> Option<String> {
@@ -128,7 +129,7 @@ pub(crate) enum ThreadNote {}
 
 /// A loop's recorder.
 #[derive(Default)]
-pub(crate) struct Rec;
+pub(crate) struct Rec {}
 
 #[allow(clippy::unused_self, reason = "the same signatures as with a recorder")]
 impl Rec {
@@ -173,7 +174,7 @@ impl Rec {
     pub(crate) fn cancel_deliver(&self, _coro: &Header) {}
     #[inline]
     pub(crate) fn crash(&self, _failures: &[Failure]) -> Report {
-        Report
+        Report {}
     }
     #[inline]
     pub(crate) fn diag(&self, _text: &str) {}

@@ -53,8 +53,7 @@ pub(crate) struct Header {
     /// Handles alive.
     handles: Cell<u32>,
     flags: Cell<u16>,
-    /// A [`Queued`] exists. Not a flag among others: these two change in every step, and a byte that is only overwritten need not
-    /// wait for what the step before has written.
+    /// A [`Queued`] exists. Not a flag among others: these two change in every step, and setting a byte takes fewer instructions.
     queued: Cell<bool>,
     /// A [`Running`] exists.
     running: Cell<bool>,

@@ -57,7 +57,11 @@ pub fn short_name(path: &str) -> &str {
     match (tail, path.split_once(" in ")) {
         (_, Some((what, _))) if !what.contains(':') => path,
         ("", _) => path,
-        (tail, _) => tail,
+        // The types a function is made for say more than there is room for: `hash<verify::check::{{closure}}>`.
+        (tail, _) => match tail.find('<') {
+            Some(types) if types > 0 && tail.ends_with('>') && tail.len() - types > 14 => &tail[..types],
+            _ => tail,
+        },
     }
 }
 
