@@ -115,7 +115,8 @@ pub fn drive(
             asked = Instant::now();
         }
         quiet = if more { 0 } else { quiet.saturating_add(1) };
-        app.clock = wall(app);
+        // While there is more to read, the screens show the past: nobody has blocked for as long as they lag behind.
+        app.clock = if more { app.tape.latest().now() } else { wall(app) };
 
         if app.status == Status::Live && drawn.is_some_and(|at| at.elapsed() >= TICK) && is_ticking(app) {
             app.dirty = true;
