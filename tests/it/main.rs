@@ -6,6 +6,7 @@
     reason = "a block is another coroutine than the future in it, and the shortest way to return nothing is `Ok(f())`"
 )]
 
+mod api;
 mod check;
 mod coroutines;
 mod errors;

@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tinyio::{
-    Coro, Crash, Event, FailureKind, Group, Interrupted, Lock, Loop, Result, Semaphore, TimeoutError, as_completed, coro, gather,
-    isolate, run_in_thread, sleep, spawn, thread, timeout, yield_now,
+    Coro, Crash, Event, FailureKind, Group, Interrupted, Lock, Loop, Result, Semaphore, TimeoutError, as_completed,
+    coro, gather, isolate, run_in_thread, sleep, spawn, thread, timeout, yield_now,
 };
 
 /// Programs of a plain `cargo test`.
@@ -113,7 +113,8 @@ impl Program {
                 let behind = |random: &mut Random| own + 1 + random.below(count - own - 1);
                 let some = |random: &mut Random| (0..random.below(5)).map(|_| behind(random)).collect::<Vec<_>>();
                 let acts = (0..random.below(6)).map(|_| {
-                    let naps = |random: &mut Random| (0..random.below(4)).map(|_| random.next() % 4).collect::<Vec<_>>();
+                    let naps =
+                        |random: &mut Random| (0..random.below(4)).map(|_| random.next() % 4).collect::<Vec<_>>();
                     match random.below(if own + 1 < count { 22 } else { 13 }) {
                         0 => Act::Yield,
                         1 | 2 => Act::Sleep(random.next() % 4),
@@ -190,7 +191,9 @@ impl Program {
             for act in &self.plans[n].acts {
                 match act {
                     Act::Await(other) | Act::Spawn(other) => reached[*other] = true,
-                    Act::Gather(others) | Act::Completed(others) => others.iter().for_each(|other| reached[*other] = true),
+                    Act::Gather(others) | Act::Completed(others) => {
+                        others.iter().for_each(|other| reached[*other] = true)
+                    }
                     _ => {}
                 }
             }
@@ -436,7 +439,8 @@ async fn beside(naps: &mut Vec<std::pin::Pin<Box<tinyio::Sleep>>>) -> Result<()>
             waker.expect("set before it is given away").wake();
         }
     }
-    let behind: Vec<Arc<Behind>> = naps.iter().map(|_| Arc::new(Behind(Mutex::new(None), AtomicUsize::new(1)))).collect();
+    let behind: Vec<Arc<Behind>> =
+        naps.iter().map(|_| Arc::new(Behind(Mutex::new(None), AtomicUsize::new(1)))).collect();
     let mut left: Vec<usize> = (0..naps.len()).collect();
     std::future::poll_fn(|cx| {
         let mut failed = None;
@@ -534,9 +538,14 @@ fn check(seed: u64) -> &'static str {
             } else {
                 assert!(fails, "nobody fails: {crash:?}");
                 // The first error wins.
-                let of = |own: usize| [format!("coroutine {own} is broken"), format!("panicked: coroutine {own} panics")];
+                let of =
+                    |own: usize| [format!("coroutine {own} is broken"), format!("panicked: coroutine {own} panics")];
                 if let Some(own) = world.first.get() {
-                    let thread = world.program.plans.iter().any(|plan| plan.acts.iter().any(|act| matches!(act, Act::ThreadFails)));
+                    let thread = world
+                        .program
+                        .plans
+                        .iter()
+                        .any(|plan| plan.acts.iter().any(|act| matches!(act, Act::ThreadFails)));
                     assert!(thread || of(own).contains(&first.message()), "{own} failed first, but: {crash:?}");
                 }
                 assert!(matches!(first.kind(), FailureKind::Error | FailureKind::Panic));
