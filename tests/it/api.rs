@@ -37,7 +37,7 @@ fn everything_is_called_as_it_is_written_down() {
         assert_eq!((one.await?, same.await?), (1, 1));
         let _: Coro<()> = spawn(async { Ok::<_, std::io::Error>(sleep(Duration::ZERO).await?) });
         let (a, b): (u8, &str) = gather((async { tinyio::Ok(1_u8) }, coro(async { tinyio::Ok("b") }))).await?;
-        let many: Vec<u8> = gather(vec![async { tinyio::Ok(a) }]).await?;
+        let many: Vec<u8> = gather(vec![async move { tinyio::Ok(a) }]).await?;
         let [c]: [u8; 1] = gather([async { tinyio::Ok(2_u8) }]).await?;
         yield_now().await?;
         let squares: Vec<u32> = ThreadPool::new(2).map(|n: u32| tinyio::Ok(n * n), 0..3).await?;
