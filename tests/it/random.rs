@@ -107,14 +107,14 @@ impl Program {
         let random = &mut Random(seed);
         let most = if random.one_in(10) { 60 } else { 12 };
         let count = 1 + random.below(most);
-        let (failing, rude) = (random.below(3) == 0, random.one_in(3));
+        let (failing, rude) = (!random.one_in(3), random.one_in(2));
         let plans = (0..count)
             .map(|own| {
                 let behind = |random: &mut Random| own + 1 + random.below(count - own - 1);
-                let some = |random: &mut Random| (0..random.below(5)).map(|_| behind(random)).collect::<Vec<_>>();
-                let acts = (0..random.below(6)).map(|_| {
+                let some = |random: &mut Random| (0..1 + random.below(4)).map(|_| behind(random)).collect::<Vec<_>>();
+                let acts = (0..1 + random.below(7)).map(|_| {
                     let naps = |random: &mut Random| (0..random.below(4)).map(|_| random.next() % 4).collect::<Vec<_>>();
-                    match random.below(if own + 1 < count { 22 } else { 13 }) {
+                    match random.below(if own + 1 < count { 28 } else { 13 }) {
                         0 => Act::Yield,
                         1 | 2 => Act::Sleep(random.next() % 4),
                         3 => Act::Beside(naps(random)),
@@ -125,12 +125,12 @@ impl Program {
                         8 => Act::Thread(random.next() % 3),
                         9 => Act::Timeout(random.next() % 4, random.next() % 4),
                         10 => Act::Isolate(naps(random), random.one_in(2)),
-                        11 if failing && random.one_in(3) => Act::Fail,
-                        12 if failing && random.one_in(4) => [Act::Panic, Act::ThreadFails][random.below(2)].clone(),
+                        11 if failing && random.one_in(2) => Act::Fail,
+                        12 if failing && random.one_in(2) => [Act::Panic, Act::ThreadFails][random.below(2)].clone(),
                         11 | 12 => Act::Yield,
-                        13..=15 => Act::Await(behind(random)),
-                        16..=18 => Act::Gather(some(random)),
-                        19 | 20 => Act::Spawn(behind(random)),
+                        13..=16 => Act::Await(behind(random)),
+                        17..=21 => Act::Gather(some(random)),
+                        22..=25 => Act::Spawn(behind(random)),
                         _ => Act::Completed(some(random)),
                     }
                 });
