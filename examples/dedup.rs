@@ -22,11 +22,11 @@ use std::rc::Rc;
 
 use clap::Parser;
 use color_eyre::eyre::Result;
-use tinyio::ThreadPool;
 use common::progress::Progress;
 use common::queue::Queue;
 use common::sum::{self, Sum};
 use folder::{File, Start};
+use tinyio::ThreadPool;
 use tinyio::{Coro, Loop, coro, gather};
 
 /// Files that agree so far are hashed as a whole.

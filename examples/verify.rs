@@ -17,12 +17,12 @@ use std::rc::Rc;
 
 use clap::Parser;
 use color_eyre::eyre::Result;
-use tinyio::ThreadPool;
 use common::progress::Progress;
 use common::queue::Queue;
 use common::sum::{self, Sum};
 use indicatif::{BinaryBytes, HumanCount};
 use manifest::Entry;
+use tinyio::ThreadPool;
 use tinyio::{Group, Loop, coro, gather, run_in_thread};
 
 /// Threads at once, and so open files.

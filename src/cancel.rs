@@ -256,8 +256,8 @@ impl Cancelling {
             return core.leave(&task); // The one that failed.
         }
         if !task.has(flag::STARTED) {
-            let failure = self.snapshot.failure(&task, FailureKind::NeverStarted, "had not started", None);
-            return self.dismiss(core, task, failure);
+            let failure = self.failure(core, &task, FailureKind::NeverStarted, "had not started", None);
+            return self.dismiss(core, task, FailureKind::NeverStarted, failure);
         }
         if !task.has(flag::TOLD) {
             task.set(flag::TOLD);
@@ -277,7 +277,7 @@ impl Cancelling {
     fn judge(&mut self, core: &Core, task: Running, step: Step, cancel: Cancel) {
         let told = task.has(flag::TOLD);
         let again = || went_on(cancel.again_at, task.place());
-        let fail = |kind, answer: &str, error| Some(self.snapshot.failure(&task, kind, answer, error));
+        let fail = |kind, answer: &str, error| Some((kind, self.failure(core, &task, kind, answer, error)));
         let failure = match step {
             Step::Pending if task.has(flag::THREAD) || core.cancel.get().reason.is_none() => return,
             Step::Pending if self.grace_over && told => {
@@ -297,26 +297,42 @@ impl Cancelling {
                 Some(_) => fail(FailureKind::Cancelled, "", Some(error)),
                 None => fail(FailureKind::Error, "", Some(error)),
             },
-            Step::Panicked(payload) => Some(self.snapshot.panic(&task, payload)),
+            Step::Panicked(payload) => Some((FailureKind::Panic, Some(self.snapshot.panic(&task, payload)))),
         };
         match failure {
-            Some(failure) => self.dismiss(core, task, failure),
+            Some((kind, failure)) => self.dismiss(core, task, kind, failure),
             None => core.end(&task, None),
         }
     }
 
+    /// What the crash is to say of a coroutine. `None`: nobody would see it, and there may be a million.
+    fn failure(
+        &self,
+        core: &Core,
+        task: &Header,
+        kind: FailureKind,
+        answer: &str,
+        error: Option<BoxError>,
+    ) -> Option<Failure> {
+        let expected = matches!(kind, FailureKind::Cancelled | FailureKind::NeverStarted);
+        let wanted = !expected || core.group.get() == Group::Always || core.rec.is_on();
+        wanted.then(|| self.snapshot.failure(task, kind, answer, error))
+    }
+
     /// Notes how a coroutine ended and drops what is left of it.
-    fn dismiss(&mut self, core: &Core, mut task: Running, failure: Failure) {
-        let kind = failure.kind;
-        if kind == FailureKind::Improper && core.group.get() != Group::Always {
-            let place = failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
-            warn(&format!(
-                "{}{place} did not respond properly to its cancellation: {}",
-                failure.name,
-                failure.message()
-            ));
+    fn dismiss(&mut self, core: &Core, mut task: Running, kind: FailureKind, failure: Option<Failure>) {
+        if let Some(failure) = failure {
+            if kind == FailureKind::Improper && core.group.get() != Group::Always {
+                let place =
+                    failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
+                warn(&format!(
+                    "{}{place} did not respond properly to its cancellation: {}",
+                    failure.name,
+                    failure.message()
+                ));
+            }
+            self.failures.push(failure);
         }
-        self.failures.push(failure);
         if let Err(payload) = task.discard() {
             self.failures.push(self.snapshot.panic(&task, payload));
         }

@@ -114,6 +114,7 @@ pub struct AsCompleted<T> {
 impl<T> AsCompleted<T> {
     /// The next output, `None` after the last. Each call stands for the next place in the order, so that several can be taken up front and
     /// awaited in any order.
+    #[expect(clippy::should_implement_trait, reason = "like the `next` of streams: the name is theirs")]
     pub fn next(&mut self) -> Next<T> {
         let (index, wait) = match self.events.pop_front() {
             Some((index, event)) => (index, Some(event.wait())),

@@ -220,7 +220,9 @@ impl Core {
 
     /// With virtual time: goes on to this moment, unless a thread may come first. For a loop that nobody polls meanwhile.
     pub(crate) fn skip_to(&self, until: u64) -> bool {
-        let Some(now) = self.clock.shown.get().filter(|_| self.jobs.get() == 0 && until < u64::MAX) else { return false };
+        let Some(now) = self.clock.shown.get().filter(|_| self.jobs.get() == 0 && until < u64::MAX) else {
+            return false;
+        };
         // Timers fire at the end of a tick.
         self.clock.shown.set(Some(until.checked_next_multiple_of(TICK).unwrap_or(until).max(now)));
         true
@@ -309,7 +311,7 @@ impl Core {
     }
 
     /// Polls one coroutine.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&self, task: &mut Running) -> Step {
         self.rec.step_begin(task);
         let waker = task::lend(task.word());

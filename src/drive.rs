@@ -286,7 +286,9 @@ impl<T: 'static> Future for Isolate<T> {
         let at = Location::caller();
         core::with("isolate", |outer| {
             let cancel = outer.cancel.get();
-            let gently = cancel.reason.is_some() && cancel.gently && matches!(self.state, State::Running(_) | State::Stopping(_));
+            let gently = cancel.reason.is_some()
+                && cancel.gently
+                && matches!(self.state, State::Running(_) | State::Stopping(_));
             if gently {
                 outer.cancel.set(Cancel { answered: true, ..cancel });
             } else if let Some(answer) = outer.cancelled(matches!(self.state, State::New(_)), at) {

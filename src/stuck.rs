@@ -260,9 +260,9 @@ fn cycle(nodes: &[Option<Node>], first: u32) -> Failure {
     let mut sites = Vec::new();
     let mut text = String::new();
     let mut at = first;
-    loop {
-        let Some(node) = &nodes[at as usize] else { break };
-        let Some((next, permits)) = &node.target else { break };
+    while let Some(node) = &nodes[at as usize]
+        && let Some((next, permits)) = &node.target
+    {
         let Site { name, file, line, column } = &node.site;
         let _ = match (permits, &nodes[*next as usize]) {
             (Some(permits), Some(holder)) => {

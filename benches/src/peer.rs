@@ -28,6 +28,11 @@ pub trait Peer: 'static {
     /// Awaits a task that others await too.
     type Shared<T: Clone + 'static>: Future<Output = Result<T, Self::Error>> + Clone + 'static;
 
+    /// It can run on this machine.
+    fn works() -> bool {
+        true
+    }
+
     /// Runs `main` on a new executor, and ends the executor.
     fn run<T>(main: impl Future<Output = Result<T, Self::Error>>) -> T;
 
@@ -402,74 +407,64 @@ impl Peer for Compio {
     }
 }
 
-#[cfg(target_os = "linux")]
-pub use linux::{Glommio, Nio};
+/// glommio's executor.
+pub struct Glommio;
 
-#[cfg(target_os = "linux")]
-mod linux {
-    use super::*;
+impl Peer for Glommio {
+    const NAME: &'static str = "glommio";
+    type Error = Infallible;
+    type Join<T: 'static> = glommio::Task<Safe<T>>;
+    type Shared<T: Clone + 'static> = Shared<Self::Join<T>>;
 
-    /// glommio's executor.
-    pub struct Glommio;
-
-    impl Glommio {
-        /// It needs io_uring and locked memory.
-        pub fn works() -> bool {
-            glommio::LocalExecutorBuilder::default().make().is_ok()
-        }
+    /// It needs io_uring and locked memory.
+    fn works() -> bool {
+        glommio::LocalExecutorBuilder::default().make().is_ok()
     }
 
-    impl Peer for Glommio {
-        const NAME: &'static str = "glommio";
-        type Error = Infallible;
-        type Join<T: 'static> = glommio::Task<Safe<T>>;
-        type Shared<T: Clone + 'static> = Shared<Self::Join<T>>;
-
-        fn run<T>(main: impl Future<Output = Safe<T>>) -> T {
-            safe(glommio::LocalExecutorBuilder::default().make().expect("io_uring").run(main))
-        }
-
-        fn spawn<F, T>(future: F) -> Self::Join<T>
-        where
-            F: Future<Output = Safe<T>> + 'static,
-            T: 'static,
-        {
-            glommio::spawn_local(future)
-        }
-
-        fn detach<T: 'static>(join: Self::Join<T>) {
-            drop(join.detach());
-        }
-
-        fn share<T: Clone + 'static>(join: Self::Join<T>) -> Self::Shared<T> {
-            join.shared()
-        }
+    fn run<T>(main: impl Future<Output = Safe<T>>) -> T {
+        safe(glommio::LocalExecutorBuilder::default().make().expect("io_uring").run(main))
     }
 
-    /// nio's local runtime.
-    pub struct Nio;
+    fn spawn<F, T>(future: F) -> Self::Join<T>
+    where
+        F: Future<Output = Safe<T>> + 'static,
+        T: 'static,
+    {
+        glommio::spawn_local(future)
+    }
 
-    impl Peer for Nio {
-        const NAME: &'static str = "nio";
-        type Error = Infallible;
-        type Join<T: 'static> = Joined<nio::JoinHandle<Safe<T>>>;
-        type Shared<T: Clone + 'static> = Shared<Self::Join<T>>;
+    fn detach<T: 'static>(join: Self::Join<T>) {
+        drop(join.detach());
+    }
 
-        fn run<T>(main: impl Future<Output = Safe<T>>) -> T {
-            let mut runtime = nio::RuntimeBuilder::new().worker_threads(1).build().expect("a runtime");
-            safe(runtime.block_on(main))
-        }
+    fn share<T: Clone + 'static>(join: Self::Join<T>) -> Self::Shared<T> {
+        join.shared()
+    }
+}
 
-        fn spawn<F, T>(future: F) -> Self::Join<T>
-        where
-            F: Future<Output = Safe<T>> + 'static,
-            T: 'static,
-        {
-            joined(nio::spawn_local(future))
-        }
+/// nio's local runtime.
+pub struct Nio;
 
-        fn share<T: Clone + 'static>(join: Self::Join<T>) -> Self::Shared<T> {
-            join.shared()
-        }
+impl Peer for Nio {
+    const NAME: &'static str = "nio";
+    type Error = Infallible;
+    type Join<T: 'static> = Joined<nio::JoinHandle<Safe<T>>>;
+    type Shared<T: Clone + 'static> = Shared<Self::Join<T>>;
+
+    fn run<T>(main: impl Future<Output = Safe<T>>) -> T {
+        let mut runtime = nio::RuntimeBuilder::new().worker_threads(1).build().expect("a runtime");
+        safe(runtime.block_on(main))
+    }
+
+    fn spawn<F, T>(future: F) -> Self::Join<T>
+    where
+        F: Future<Output = Safe<T>> + 'static,
+        T: 'static,
+    {
+        joined(nio::spawn_local(future))
+    }
+
+    fn share<T: Clone + 'static>(join: Self::Join<T>) -> Self::Shared<T> {
+        join.shared()
     }
 }

@@ -8,7 +8,7 @@
 mod limit;
 #[allow(dead_code, reason = "shared with the other table")]
 mod measure;
-#[allow(dead_code, reason = "shared with the other table")]
+#[allow(dead_code, unused_imports, reason = "shared with the other table")]
 mod peer;
 #[allow(dead_code, reason = "shared with the other table")]
 mod work;

@@ -23,6 +23,8 @@ pub struct Line {
     runs: usize,
     entries: Vec<Entry>,
     goals: Vec<(f64, &'static str)>,
+    /// Who cannot run here.
+    missing: Vec<&'static str>,
 }
 
 struct Entry {
@@ -96,6 +98,9 @@ impl Table {
         println!("{title} ({})", line.unit);
         let cells = medians.iter().map(|(name, figure)| format!("{name} {}", number(*figure)));
         println!("    {}", cells.collect::<Vec<_>>().join("   "));
+        for name in line.missing {
+            println!("    {name} does not run here");
+        }
         let ours = of(OURS).expect("we are in every line");
         for (factor, peer) in line.goals {
             let Some(theirs) = of(peer) else { continue };
@@ -123,7 +128,7 @@ impl Line {
     /// In nanoseconds per operation, of which there are `n`.
     pub fn new(id: &'static str, title: &str, n: u64) -> Line {
         let title = format!("{title}, {}", count(n));
-        Line { id, title, unit: "ns", runs: RUNS, entries: Vec::new(), goals: Vec::new() }
+        Line { id, title, unit: "ns", runs: RUNS, entries: Vec::new(), goals: Vec::new(), missing: Vec::new() }
     }
 
     /// Something else than nanoseconds.
@@ -141,6 +146,12 @@ impl Line {
     /// Who does it, and how.
     pub fn by(mut self, name: &'static str, run: impl FnMut() -> f64 + 'static) -> Line {
         self.entries.push(Entry { name, run: Box::new(run) });
+        self
+    }
+
+    /// Somebody cannot run here: goals that name it are left out.
+    pub fn without(mut self, name: &'static str) -> Line {
+        self.missing.push(name);
         self
     }
 

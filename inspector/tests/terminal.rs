@@ -213,7 +213,8 @@ fn signals_that_end_the_inspector_leave_the_terminal_as_it_was() {
 
 #[test]
 fn the_ring_of_a_killed_program_is_shown_by_last() {
-    let script = format!("$PRETEND work wait; $INSPECTOR last{COOKED}");
+    let cooked = "until stty -a | grep -q ' icanon'; do :; done";
+    let script = format!("$PRETEND work wait; {cooked}; $INSPECTOR last{COOKED}");
     let mut session = Session::start(&script, (100, 30));
     session.wait_for("LIVE");
     session.wait_for("fetch ×34");

@@ -58,7 +58,7 @@ struct Recording {
     view: RefCell<Option<super::view::View>>,
     trace: RefCell<Option<super::trace::Trace>>,
     /// The frames read for the crash that is going on, for its report.
-    told: RefCell<Vec<Kind>>,
+    told: RefCell<HashMap<u64, Stack>>,
 }
 
 /// A loop's part in the recording.
@@ -151,13 +151,12 @@ impl Recording {
             }
         });
         stacks.sort_unstable_by_key(|(id, _)| *id);
-        let mut told = Vec::new();
+        let mut told = HashMap::new();
         for (coro, stack) in stacks {
-            let kind = Kind::Frames { coro, stack };
             if told.len() < TOLD {
-                told.push(kind.clone());
+                told.insert(coro, stack.clone());
             }
-            self.emit(kind);
+            self.emit(Kind::Frames { coro, stack });
         }
         self.told.replace(told);
         if left_out > 0 {
@@ -174,9 +173,28 @@ impl Rec {
         self.recording.get().map(|recording| &**recording)
     }
 
+    /// Calls `record` if the loop is recorded, as a function of its own: inside a step, which is small, it would cost those who do not
+    /// record as much again.
+    #[inline]
+    fn apart(&self, record: impl FnOnce(&Recording)) {
+        #[cold]
+        #[inline(never)]
+        fn call(recording: &Recording, record: impl FnOnce(&Recording)) {
+            record(recording);
+        }
+        if let Some(recording) = self.on() {
+            call(recording, record);
+        }
+    }
+
     #[inline]
     fn slot(&self, coro: &Header) -> u32 {
         self.slots.borrow()[coro.word().slot() as usize]
+    }
+
+    /// The loop is recorded.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on().is_some()
     }
 
     /// A loop begins to run. Pairs with `loop_end`.
@@ -276,77 +294,84 @@ impl Rec {
     /// A coroutine was scheduled.
     #[inline]
     pub(crate) fn spawn(&self, core: &Core, coro: &Header) {
-        let Some(recording) = self.on() else { return };
-        let slot = recording.new_slot();
-        let index = coro.word().slot() as usize;
-        let mut slots = self.slots.borrow_mut();
-        if slots.len() <= index {
-            slots.resize(index + 1, NO_SLOT);
-        }
-        slots[index] = slot;
-        let parent = core.spot.with(|coro| coro.map_or(0, Header::id));
-        let mut recorder = recording.recorder.borrow_mut();
-        let name = recorder.name(name::path(coro.type_name()));
-        let site = recorder.site(coro.place());
-        recorder.spawn(recording.at.get(), slot, coro.id(), self.id.get(), parent, name, site);
+        self.apart(move |recording| {
+            let slot = recording.new_slot();
+            let index = coro.word().slot() as usize;
+            let mut slots = self.slots.borrow_mut();
+            if slots.len() <= index {
+                slots.resize(index + 1, NO_SLOT);
+            }
+            slots[index] = slot;
+            let parent = core.spot.with(|coro| coro.map_or(0, Header::id));
+            let mut recorder = recording.recorder.borrow_mut();
+            let name = recorder.name(name::path(coro.type_name()));
+            let site = recorder.site(coro.place());
+            recorder.spawn(recording.at.get(), slot, coro.id(), self.id.get(), parent, name, site);
+        });
     }
 
     /// The running coroutine has come to an await point that is not ready.
     #[inline]
     pub(crate) fn wait(&self, core: &Core, coro: &Header, on: Target, at: &'static Location<'static>) {
-        let Some(recording) = self.on() else { return };
-        let on = match on {
-            Target::Timer(deadline) => Target::Timer(self.time(core, deadline)),
-            on => on,
-        };
-        let mut recorder = recording.recorder.borrow_mut();
-        let site = recorder.site(at);
-        recorder.wait(recording.at.get(), self.slot(coro), coro.id(), on, NO_SLOT, site);
+        self.apart(move |recording| {
+            let on = match on {
+                Target::Timer(deadline) => Target::Timer(self.time(core, deadline)),
+                on => on,
+            };
+            let mut recorder = recording.recorder.borrow_mut();
+            let site = recorder.site(at);
+            recorder.wait(recording.at.get(), self.slot(coro), coro.id(), on, NO_SLOT, site);
+        });
     }
 
     /// The running coroutine gave up waiting for this.
     #[inline]
     pub(crate) fn clear(&self, coro: &Header, on: Target) {
-        let Some(recording) = self.on() else { return };
-        recording.recorder.borrow_mut().clear(recording.at.get(), self.slot(coro), coro.id(), on);
+        self.apart(move |recording| {
+            recording.recorder.borrow_mut().clear(recording.at.get(), self.slot(coro), coro.id(), on);
+        });
     }
 
     /// A coroutine was put into the ready queue.
     #[inline]
     pub(crate) fn wake(&self, core: &Core, coro: &Header) {
-        let Some(recording) = self.on() else { return };
-        let running = core.spot.with(|running| running.map_or(0, Header::id));
-        let by = match running {
-            0 => core.by.get(),
-            own if own == coro.id() => By::Own,
-            other => By::Coro(other),
-        };
-        recording.recorder.borrow_mut().wake(recording.at.get(), self.slot(coro), coro.id(), by);
+        self.apart(move |recording| {
+            let running = core.spot.with(|running| running.map_or(0, Header::id));
+            let by = match running {
+                0 => core.by.get(),
+                own if own == coro.id() => By::Own,
+                other => By::Coro(other),
+            };
+            recording.recorder.borrow_mut().wake(recording.at.get(), self.slot(coro), coro.id(), by);
+        });
     }
 
     /// A coroutine is about to be polled. Pairs with `step_end`.
     #[inline]
     pub(crate) fn step_begin(&self, coro: &Header) {
-        let Some(recording) = self.on() else { return };
-        recording.recorder.borrow_mut().step_begin(recording.at.get(), self.slot(coro), coro.id());
+        self.apart(move |recording| {
+            recording.recorder.borrow_mut().step_begin(recording.at.get(), self.slot(coro), coro.id());
+        });
     }
 
     /// It was polled. The clock is read here, and the next step begins at this time.
     #[inline]
     pub(crate) fn step_end(&self, coro: &Header) {
-        let Some(recording) = self.on() else { return };
-        let at = recording.tick();
-        let slot = self.slot(coro);
-        recording.recorder.borrow_mut().step_end(at, slot, coro.id());
+        self.apart(move |recording| {
+            let at = recording.tick();
+            let slot = self.slot(coro);
+            recording.recorder.borrow_mut().step_end(at, slot, coro.id());
+        });
     }
 
     /// A coroutine has ended; this comes before the `step_end` of its last step.
     #[inline]
     pub(crate) fn end(&self, coro: &Header, how: Option<FailureKind>) {
-        let Some(recording) = self.on() else { return };
-        let slot = self.slot(coro);
-        recording.recorder.borrow_mut().end(recording.at.get(), slot, coro.id(), outcome(how));
-        recording.slots.borrow_mut().0.push(slot);
+        self.apart(move |recording| {
+            let slot = self.slot(coro);
+            recording.recorder.borrow_mut().end(recording.at.get(), slot, coro.id(), outcome(how));
+            recording.slots.borrow_mut().0.push(slot);
+        });
     }
 
     /// Everybody is about to be cancelled; nobody has been told.
@@ -368,18 +393,22 @@ impl Rec {
     pub(crate) fn crash(&self, failures: &[Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
-        let failures: Vec<event::Failure> = failures.iter().map(told).collect();
+        let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
+        recording.emit(Kind::Crash { id: self.id.get(), failures: failures.clone() });
+        // In the stream the stacks are events of their own.
+        let mut stacks = recording.told.take();
+        for failure in failures.iter_mut().filter(|failure| failure.stack.is_none()) {
+            failure.stack = stacks.remove(&failure.coro);
+        }
         let crash = Kind::Crash { id: self.id.get(), failures };
-        recording.emit(crash.clone());
         let Some(header) = recording.recorder.borrow().reader().ok().map(|reader| reader.header().clone()) else {
             return Report::default();
         };
         let start = Kind::LoopStart { id: self.id.get(), parent: 0, mode: LoopMode::Run };
         let end = Kind::LoopEnd { id: self.id.get(), outcome: LoopOutcome::Crashed };
         let began = (self.started.get(), start);
-        let frames = recording.told.take().into_iter().map(|kind| (recording.at.get(), kind));
         let ended = [crash, end].map(|kind| (recording.at.get(), kind));
-        let events = std::iter::once(began).chain(frames).chain(ended);
+        let events = std::iter::once(began).chain(ended);
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
         let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
         Report(Some(Box::new(Told { header, events, file })))

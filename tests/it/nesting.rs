@@ -314,7 +314,11 @@ fn serialise() {
     assert_eq!(read[0].kind, Outcome::Error);
     assert_eq!(read[0].message, "broken \"in\" two\nlines");
     assert_eq!(read[0].sources, ["broken \"in\" two\nlines", "interrupted"]);
-    assert!(read[0].error_type.ends_with("Broken<it::nesting::Broken<tinyio::crash::Interrupted>>"), "{}", read[0].error_type);
+    assert!(
+        read[0].error_type.ends_with("Broken<it::nesting::Broken<tinyio::crash::Interrupted>>"),
+        "{}",
+        read[0].error_type
+    );
     // Text that is no crash is an error that says where.
     let wrong = event::crash_from_json("[{\"kind\":\"error\"}]").unwrap_err();
     assert!(wrong.to_string().contains("line 1"), "{wrong}");

@@ -49,7 +49,12 @@ fn deadlock_locks() {
     let mut locks = vec![line("left"), line("right")];
     for (edge, (waiter, holder)) in edges.lines().zip([(one, other), (other, one)]) {
         let lock = locks.iter().position(|lock| {
-            edge.starts_with(&format!("  {} waits for the lock made at {}:{lock}, held by {}, {place}", waiter.name, file!(), holder.name))
+            edge.starts_with(&format!(
+                "  {} waits for the lock made at {}:{lock}, held by {}, {place}",
+                waiter.name,
+                file!(),
+                holder.name
+            ))
         });
         locks.remove(lock.unwrap_or_else(|| panic!("{message}")));
         assert!(waiter.name.starts_with("it::ours::deadlock_locks::both #"), "{message}");
@@ -157,7 +162,10 @@ fn quiescent() {
     // With an event among it: a warning with the same list, and the wait goes on.
     let mut child = Child::start("ours::quiescent");
     let warning = child.wait_for("warning");
-    assert!(warning.contains("all 2 coroutines wait, and only an event that is set from outside can wake them:"), "{warning}");
+    assert!(
+        warning.contains("all 2 coroutines wait, and only an event that is set from outside can wake them:"),
+        "{warning}"
+    );
     for mark in ["awaits", "the event"] {
         let listed = child.wait_for(" at ");
         assert!(listed.contains(&format!(" at {}:{}:", file!(), line(mark))), "{listed}");
@@ -225,7 +233,8 @@ async fn busy() -> Result<Vec<u32>> {
         tinyio::Ok(1)
     });
     let works = (0..20).map(|n| {
-        let (order, lock, two, event, shared) = (order.clone(), lock.clone(), two.clone(), event.clone(), shared.clone());
+        let (order, lock, two, event, shared) =
+            (order.clone(), lock.clone(), two.clone(), event.clone(), shared.clone());
         async move {
             turns(n % 3).await?;
             let _permit = two.acquire().await?;

@@ -466,7 +466,7 @@ fn usage_semaphore() {
     let usages: [(&str, &str, fn()); 3] = [
         ("tinyio::Semaphore::new(0)", "no permits", || drop(Semaphore::new(0))), // no permits
         ("tinyio::ThreadPool::new(0)", "no threads", || drop(ThreadPool::new(0))), // no threads
-        ("tinyio::Barrier::new(0)", "no parties", || drop(Barrier::new(0))), // no parties
+        ("tinyio::Barrier::new(0)", "no parties", || drop(Barrier::new(0))),     // no parties
     ];
     for (call, mark, usage) in usages {
         let crash = Loop::new().run(async { tinyio::Ok(usage()) }).unwrap_err();

@@ -49,7 +49,9 @@ impl Files {
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 Ok(response)
             }
-            Err(ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) => Ok(text(StatusCode::NOT_FOUND)),
+            Err(ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) => {
+                Ok(text(StatusCode::NOT_FOUND))
+            }
             Err(ErrorKind::PermissionDenied) => Ok(text(StatusCode::FORBIDDEN)),
             Err(other) => Err(io::Error::from(other))?,
         }

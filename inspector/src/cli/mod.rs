@@ -5,9 +5,9 @@ mod export;
 mod list;
 mod replay;
 mod report;
+mod run;
 mod tree;
 mod why;
-mod run;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -58,18 +58,11 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::list(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::replay(&args).map(|()| ExitCode::SUCCESS),
         Command::Last => replay::last().map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Tree(args) => tree::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Export(args) => export::run(&args),
-        Command::Attach(args) => attach::attach(&args),
-        Command::List(args) => list::list(&args),
-        Command::Run(args) => match run::run(&args) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Command::Replay(args) => replay::replay(&args),
-        Command::Last => replay::last(),
     };
     match done {
         Ok(code) => code,

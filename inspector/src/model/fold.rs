@@ -33,7 +33,7 @@ impl Model {
 
             Kind::Spawn { coro, in_loop, parent, name, site } => {
                 self.spawn(*coro, *in_loop, *parent, *name, *site, at);
-                if let Some(coro) = self.coros.get_mut(coro) {
+                if let Some(coro) = self.coros.get_mut(*coro) {
                     Arc::make_mut(coro).remember(at, Moment::Spawned);
                 }
             }
@@ -80,7 +80,7 @@ impl Model {
                     noticed: None,
                 };
                 self.threads.insert(*thread, fresh);
-                if let Some(coro) = self.coros.get_mut(coro) {
+                if let Some(coro) = self.coros.get_mut(*coro) {
                     Arc::make_mut(coro).thread = *thread;
                 }
             }
@@ -114,7 +114,7 @@ impl Model {
                 self.odd_unless(told);
             }
             Kind::Frames { coro, stack } => {
-                let known = self.coros.get_mut(coro).or_else(|| self.finished.get_mut(coro));
+                let known = self.coros.get_mut(*coro).or_else(|| self.finished.get_mut(coro));
                 match known {
                     Some(coro) => Arc::make_mut(coro).stack = Some((at, Arc::new(stack.clone()))),
                     None => self.odd(),
@@ -201,8 +201,7 @@ impl Model {
                 self.counts.sub(activity);
             }
         }
-        self.coros.clear();
-        self.live.clear();
+        self.coros = Default::default();
         self.tree = Default::default();
         self.loops.retain(|_, one| one.ended.is_some());
         self.threads.clear();
@@ -260,7 +259,7 @@ impl Model {
 
     /// Changes a live coroutine and brings every count up to date. Tells whether there is one.
     fn shift(&mut self, id: CoroId, at: u64, change: impl FnOnce(&mut Coro)) -> bool {
-        let Some(coro) = self.coros.get_mut(&id) else { return false };
+        let Some(coro) = self.coros.get_mut(id) else { return false };
         let coro = Arc::make_mut(coro);
         change(coro);
         let resources = &self.resources;
@@ -277,7 +276,7 @@ impl Model {
     }
 
     fn spawn(&mut self, id: CoroId, in_loop: LoopId, parent: CoroId, name: NameId, site: SiteId, at: u64) {
-        if self.coros.contains_key(&id) {
+        if self.coros.contains(id) {
             self.odd();
             return;
         }
@@ -288,14 +287,13 @@ impl Model {
         }
         let mut coro = Coro::new(id, in_loop, parent, name, site, at);
         // Only beneath what was there before it: a file that says otherwise must not draw us into a circle.
-        coro.under = match self.coros.get(&parent) {
+        coro.under = match self.coros.get(parent) {
             Some(above) if above.in_loop == in_loop && parent < id => parent,
             _ => 0,
         };
         let above = if coro.under == 0 { Parent::Loop(in_loop) } else { Parent::Coro(coro.under) };
         self.tree.insert(above, &coro);
         self.counts.add(coro.activity);
-        self.live.insert(id);
         self.coros.insert(id, Arc::new(coro));
         if let Some(one) = self.loops.get_mut(&in_loop) {
             one.live += 1;
@@ -303,12 +301,12 @@ impl Model {
     }
 
     fn wait(&mut self, id: CoroId, on: Target, site: SiteId, at: u64) {
-        if !self.coros.contains_key(&id) {
+        if !self.coros.contains(id) {
             return self.odd();
         }
         let edge = Edge { site, since: at };
         let live_target = match on {
-            Target::Coro(target) => match self.coros.get_mut(&target) {
+            Target::Coro(target) => match self.coros.get_mut(target) {
                 Some(target) if !target.waiters.contains(id) => {
                     Arc::make_mut(target).waiters.insert(id, ());
                     true
@@ -342,7 +340,7 @@ impl Model {
     fn clear(&mut self, id: CoroId, on: Target, at: u64) {
         match on {
             Target::Coro(target) => {
-                if let Some(target) = self.coros.get_mut(&target) {
+                if let Some(target) = self.coros.get_mut(target) {
                     Arc::make_mut(target).waiters.remove(id);
                 }
             }
@@ -378,7 +376,7 @@ impl Model {
     fn step_begin(&mut self, id: CoroId, at: u64) {
         let mut in_loop = 0;
         let resources = &mut self.resources;
-        if let Some(coro) = self.coros.get_mut(&id) {
+        if let Some(coro) = self.coros.get_mut(id) {
             for (target, _) in Arc::make_mut(coro).on_others.drain(..) {
                 if let Target::Res(res) = target
                     && let Some(resource) = resources.get_mut(&res)
@@ -402,7 +400,7 @@ impl Model {
     }
 
     fn step_end(&mut self, id: CoroId, at: u64) {
-        let live = self.coros.get(&id).or_else(|| self.finished.get(&id));
+        let live = self.coros.get(id).or_else(|| self.finished.get(&id));
         let Some(in_loop) = live.map(|coro| coro.in_loop) else { return self.odd() };
         let mut took = 0;
         if let Some(one) = self.loops.get_mut(&in_loop)
@@ -431,8 +429,7 @@ impl Model {
     }
 
     fn end(&mut self, id: CoroId, outcome: Outcome, at: u64) {
-        let Some(mut coro) = self.coros.remove(&id) else { return self.odd() };
-        self.live.remove(&id);
+        let Some(mut coro) = self.coros.remove(id) else { return self.odd() };
         let above = if coro.under == 0 { Parent::Loop(coro.in_loop) } else { Parent::Coro(coro.under) };
         self.tree.remove(above, &coro);
         self.counts.sub(coro.activity);
@@ -448,7 +445,7 @@ impl Model {
             });
         }
         for target in std::mem::take(&mut ended.on_coros).ids() {
-            if let Some(target) = self.coros.get_mut(&target) {
+            if let Some(target) = self.coros.get_mut(target) {
                 Arc::make_mut(target).waiters.remove(id);
             }
         }
@@ -472,7 +469,7 @@ impl Model {
 
     fn move_children_up(&mut self, coro: &Coro, above: Parent) {
         for child in self.tree.members(Parent::Coro(coro.id)) {
-            let Some(child) = self.coros.get_mut(&child) else { continue };
+            let Some(child) = self.coros.get_mut(child) else { continue };
             let child = Arc::make_mut(child);
             self.tree.remove(Parent::Coro(coro.id), child);
             child.under = coro.under;
@@ -509,7 +506,7 @@ impl Model {
             Some(resource) => resource.holders.push(Holder { coro, site, since: at }),
             None => self.odd(),
         }
-        if let Some(coro) = self.coros.get_mut(&coro) {
+        if let Some(coro) = self.coros.get_mut(coro) {
             let coro = Arc::make_mut(coro);
             coro.holds.push(res);
             coro.remember(at, Moment::Took(res));
@@ -523,7 +520,7 @@ impl Model {
             Some(holders.remove(index))
         });
         self.odd_unless(held.is_some());
-        if let Some(coro) = self.coros.get_mut(&coro) {
+        if let Some(coro) = self.coros.get_mut(coro) {
             let coro = Arc::make_mut(coro);
             if let Some(index) = coro.holds.iter().position(|held| *held == res) {
                 coro.holds.remove(index);
@@ -560,7 +557,7 @@ impl Model {
     }
 
     fn fields(&mut self, id: CoroId, name: &str, value: &str, more: &[(String, String)]) {
-        let Some(coro) = self.coros.get_mut(&id).or_else(|| self.finished.get_mut(&id)) else { return self.odd() };
+        let Some(coro) = self.coros.get_mut(id).or_else(|| self.finished.get_mut(&id)) else { return self.odd() };
         let coro = Arc::make_mut(coro);
         let one = [(name.to_owned(), value.to_owned())];
         for (name, value) in if more.is_empty() { &one[..] } else { more } {

@@ -3,7 +3,7 @@
 //! Nearly every coroutine waits on one other and is waited on by one; a few gather a hundred thousand. Both must be cheap:
 //! no allocation for one, no linear search for many.
 
-use std::collections::{BTreeMap, btree_map};
+use super::paged::Paged;
 
 /// An ordered map from ids to `V`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,7 +14,7 @@ pub enum Links<V> {
     /// One entry.
     One(u64, V),
     /// Two or more (or fewer, once there were two).
-    Many(Box<BTreeMap<u64, V>>),
+    Many(Box<Paged<V>>),
 }
 
 impl<V> Links<V> {
@@ -36,7 +36,7 @@ impl<V> Links<V> {
     pub fn get(&self, id: u64) -> Option<&V> {
         match self {
             Links::One(key, value) if *key == id => Some(value),
-            Links::Many(map) => map.get(&id),
+            Links::Many(map) => map.get(id),
             _ => None,
         }
     }
@@ -47,12 +47,13 @@ impl<V> Links<V> {
     }
 
     /// The entries, by id.
-    pub fn iter(&self) -> Iter<'_, V> {
-        match self {
-            Links::None => Iter::One(None),
-            Links::One(id, value) => Iter::One(Some((*id, value))),
-            Links::Many(map) => Iter::Many(map.iter()),
-        }
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &V)> + '_ {
+        let (one, many) = match self {
+            Links::None => (None, None),
+            Links::One(id, value) => (Some((*id, value)), None),
+            Links::Many(map) => (None, Some(map)),
+        };
+        one.into_iter().chain(many.into_iter().flat_map(|map| map.iter()))
     }
 
     /// The ids, in order.
@@ -68,7 +69,7 @@ impl<V> Links<V> {
     /// The largest id.
     pub fn last(&self) -> Option<u64> {
         match self {
-            Links::Many(map) => map.last_key_value().map(|(id, _)| *id),
+            Links::Many(map) => map.iter().next_back().map(|(id, _)| id),
             _ => self.first(),
         }
     }
@@ -76,7 +77,7 @@ impl<V> Links<V> {
     /// The smallest id above `id`.
     pub fn after(&self, id: u64) -> Option<u64> {
         match self {
-            Links::Many(map) => map.range(id.checked_add(1)?..).next().map(|(id, _)| *id),
+            Links::Many(map) => map.from(id.checked_add(1)?).next().map(|(id, _)| id),
             _ => self.first().filter(|only| *only > id),
         }
     }
@@ -84,59 +85,36 @@ impl<V> Links<V> {
     /// The largest id below `id`.
     pub fn before(&self, id: u64) -> Option<u64> {
         match self {
-            Links::Many(map) => map.range(..id).next_back().map(|(id, _)| *id),
+            Links::Many(map) => map.until(id).next_back().map(|(id, _)| id),
             _ => self.first().filter(|only| *only < id),
         }
     }
+}
 
+impl<V: Clone> Links<V> {
     pub(super) fn insert(&mut self, id: u64, value: V) {
         match self {
-            Links::Many(map) => {
-                map.insert(id, value);
-            }
+            Links::Many(map) => map.insert(id, value),
             Links::One(key, old) if *key == id => *old = value,
             Links::None => *self = Links::One(id, value),
             Links::One(..) => {
                 let Links::One(key, old) = std::mem::take(self) else { return };
-                *self = Links::Many(Box::new(BTreeMap::from([(key, old), (id, value)])));
+                let mut map = Paged::default();
+                map.insert(key, old);
+                map.insert(id, value);
+                *self = Links::Many(Box::new(map));
             }
         }
     }
 
     pub(super) fn remove(&mut self, id: u64) -> Option<V> {
         match self {
-            Links::Many(map) => map.remove(&id),
+            Links::Many(map) => map.remove(id),
             Links::One(key, _) if *key == id => match std::mem::take(self) {
                 Links::One(_, value) => Some(value),
                 _ => None,
             },
             _ => None,
-        }
-    }
-}
-
-impl<V> Default for Iter<'_, V> {
-    fn default() -> Self {
-        Iter::One(None)
-    }
-}
-
-/// Iterator over [`Links`].
-#[derive(Debug)]
-pub enum Iter<'a, V> {
-    /// Of none or one.
-    One(Option<(u64, &'a V)>),
-    /// Of many.
-    Many(btree_map::Iter<'a, u64, V>),
-}
-
-impl<'a, V> Iterator for Iter<'a, V> {
-    type Item = (u64, &'a V);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Iter::One(entry) => entry.take(),
-            Iter::Many(entries) => entries.next().map(|(id, value)| (*id, value)),
         }
     }
 }

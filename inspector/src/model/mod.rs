@@ -24,6 +24,7 @@ mod coro;
 mod fold;
 mod links;
 mod names;
+mod paged;
 mod parts;
 mod tree;
 mod why;
@@ -31,12 +32,12 @@ mod why;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 pub use coro::{Activity, Coro, Counts, Edge, HISTORY, Moment, Past};
-pub use links::{Iter, Links};
+pub use links::Links;
 pub use names::{Site, file_name, short_name};
 pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, Resource, Thread};
 pub use tree::{Group, Parent};
@@ -63,8 +64,7 @@ pub struct Model {
     events: u64,
     complete: bool,
     sync: Sync,
-    coros: IdMap<CoroId, Arc<Coro>>,
-    live: BTreeSet<CoroId>,
+    coros: paged::Paged<Arc<Coro>>,
     finished: IdMap<CoroId, Arc<Coro>>,
     finished_order: VecDeque<CoroId>,
     pinned: HashSet<CoroId>,
@@ -104,8 +104,7 @@ impl Model {
             events: 0,
             complete: false,
             sync: Sync::Unsure,
-            coros: IdMap::default(),
-            live: BTreeSet::new(),
+            coros: paged::Paged::default(),
             finished: IdMap::default(),
             finished_order: VecDeque::new(),
             pinned: HashSet::new(),
@@ -154,22 +153,22 @@ impl Model {
 
     /// A coroutine: one that lives, or ended not long ago.
     pub fn coro(&self, id: CoroId) -> Option<&Coro> {
-        self.coros.get(&id).or_else(|| self.finished.get(&id)).map(|coro| &**coro)
+        self.coros.get(id).or_else(|| self.finished.get(&id)).map(|coro| &**coro)
     }
 
     /// The coroutines that live, by number.
     pub fn live(&self) -> impl DoubleEndedIterator<Item = &Coro> + '_ {
-        self.live.iter().filter_map(|id| self.coros.get(id)).map(|coro| &**coro)
+        self.coros.iter().map(|(_, coro)| &**coro)
     }
 
     /// The live coroutines from `id` on, by number.
     pub fn live_from(&self, id: CoroId) -> impl DoubleEndedIterator<Item = &Coro> + '_ {
-        self.live.range(id..).filter_map(|id| self.coros.get(id)).map(|coro| &**coro)
+        self.coros.from(id).map(|(_, coro)| &**coro)
     }
 
     /// The live coroutines below `id`, by number.
     pub fn live_until(&self, id: CoroId) -> impl DoubleEndedIterator<Item = &Coro> + '_ {
-        self.live.range(..id).filter_map(|id| self.coros.get(id)).map(|coro| &**coro)
+        self.coros.until(id).map(|(_, coro)| &**coro)
     }
 
     /// How many coroutines live.

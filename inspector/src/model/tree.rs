@@ -103,7 +103,7 @@ impl Tree {
 impl Model {
     /// The groups of live coroutines beneath `parent`, in an order that does not change while they live.
     pub fn groups(&self, parent: Parent) -> impl Iterator<Item = &Group> + '_ {
-        let names = self.tree.under.get(&parent.key()).map(|under| under.iter()).unwrap_or_default();
+        let names = self.tree.under.get(&parent.key()).into_iter().flat_map(|under| under.iter());
         names.filter_map(move |(_, name)| self.group(parent, *name))
     }
 
@@ -144,7 +144,7 @@ impl Model {
     pub fn loops_in(&self, coro: CoroId) -> impl DoubleEndedIterator<Item = &Loop> + '_ {
         let inside = move |of: &&Loop| match of.parent {
             parent if parent == coro => true,
-            parent => coro == 0 && !self.coros.contains_key(&parent),
+            parent => coro == 0 && !self.coros.contains(parent),
         };
         self.loops.values().filter(|one| one.ended.is_none()).filter(inside)
     }
@@ -156,6 +156,6 @@ impl Model {
 
     /// What `coro` waits on that is not beneath it in the tree: the references to draw.
     pub fn references<'a>(&'a self, coro: &'a Coro) -> impl Iterator<Item = CoroId> + 'a {
-        coro.on_coros.ids().filter(move |id| self.coros.get(id).is_none_or(|target| target.under != coro.id))
+        coro.on_coros.ids().filter(move |id| self.coros.get(*id).is_none_or(|target| target.under != coro.id))
     }
 }

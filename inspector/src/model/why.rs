@@ -118,7 +118,7 @@ impl Model {
                 Target::Res(res) => match self.resource(res).map(|resource| &resource.holders[..]) {
                     None | Some([]) => Err(Leaf::Resource(res)),
                     Some(holders) => {
-                        let known = holders.iter().find(|holder| self.coros.contains_key(&holder.coro));
+                        let known = holders.iter().find(|holder| self.coros.contains(holder.coro));
                         known.map(|holder| holder.coro).ok_or(Leaf::HeldOutside(res))
                     }
                 },

@@ -84,8 +84,11 @@ pub(crate) fn stack_of<'a>(model: &'a Model, failure: &'a Failure) -> Option<&'a
     failure.stack.as_ref().or_else(|| recorded(model, failure.coro))
 }
 
+/// The latest that was recorded of a coroutine, by itself or as a member of the crash.
 fn recorded(model: &Model, coro: CoroId) -> Option<&Stack> {
-    model.coro(coro)?.stack.as_ref().map(|(_, stack)| &**stack)
+    let by_itself = model.coro(coro).and_then(|coro| coro.stack.as_ref()).map(|(_, stack)| &**stack);
+    let member = || model.crash()?.failures.iter().find(|failure| failure.coro == coro)?.stack.as_ref();
+    by_itself.or_else(member)
 }
 
 /// A coroutine's name for a reader; what the failure says where the model has forgotten it.

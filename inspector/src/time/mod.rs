@@ -253,7 +253,7 @@ impl Iterator for Events<'_> {
 fn is_mark(kind: &Kind, model: &Model) -> bool {
     match kind {
         Kind::CancelBegin { .. } | Kind::Lost { .. } => true,
-        Kind::End { coro, outcome } if matches!(outcome, Outcome::Error | Outcome::Panic) => {
+        Kind::End { coro, outcome: Outcome::Error | Outcome::Panic } => {
             let in_loop = model.coro(*coro).and_then(|coro| model.get_loop(coro.in_loop));
             in_loop.is_none_or(|one| one.cancel.is_none())
         }
@@ -347,7 +347,7 @@ mod tests {
         let script = long(5 * CHUNK);
         let mut tape = Tape::new(&script.header, 2 * CHUNK as usize * 6);
         script.events.iter().for_each(|event| tape.push(event));
-        assert!(tape.first() > 0 && tape.first() % CHUNK == 0);
+        assert!(tape.first() > 0 && tape.first().is_multiple_of(CHUNK));
         assert!(tape.bytes() < 4 * CHUNK as usize * 8);
         let mut model = Model::new(&script.header);
         script.events[..tape.first() as usize].iter().for_each(|event| model.apply(event));

@@ -81,9 +81,9 @@ impl Spool {
         out.flush()
     }
 
-    /// How much of it has been read.
-    pub fn position(&self) -> u64 {
-        self.read
+    /// Begins to read it from the beginning again. Returns how much had been read.
+    pub fn rewind(&mut self) -> u64 {
+        std::mem::take(&mut self.read)
     }
 
     /// The lines written since the last call, at most some hundred kilobytes of them.

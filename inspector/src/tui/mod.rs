@@ -32,9 +32,9 @@ use app::App;
 use capture::Capture;
 pub use capture::Spool;
 pub use engine::Exit;
-pub use picture::picture;
 use engine::{Host, Input};
 pub use keys::{Binding, Context, Keys, TABLE};
+pub use picture::picture;
 pub use theme::{DARK, LIGHT, MONO, Theme};
 
 use crate::source::Source;
@@ -78,9 +78,10 @@ pub fn run(source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
 /// # Errors
 ///
 /// As [`run`].
-pub fn run_child(source: Box<dyn Source>, options: Options, child: u32, spool: Spool) -> io::Result<(Exit, Spool)> {
-    let (exit, program) =
-        run_over(source, options, Some(Program::Child { pid: child, from: spool.position(), spool }))?;
+pub fn run_child(source: Box<dyn Source>, options: Options, child: u32, mut spool: Spool) -> io::Result<(Exit, Spool)> {
+    // The log has it all from the beginning.
+    let from = spool.rewind();
+    let (exit, program) = run_over(source, options, Some(Program::Child { pid: child, from, spool }))?;
     match program {
         Some(Program::Child { mut spool, from, .. }) => {
             spool.copy_from(from, &mut io::stdout().lock())?;

@@ -79,7 +79,8 @@ fn run(out: &mut String, style: &Cell, text: &str, column: u16, row: u16, cells:
         (ink, paper) = (paper.unwrap_or("#16181d"), Some(ink));
     }
     if let Some(paper) = paper {
-        let _ = write!(out, r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{:.1}" fill="{paper}"/>"#, CELL.1);
+        let _ =
+            write!(out, r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{:.1}" fill="{paper}"/>"#, CELL.1);
     }
     if text.trim().is_empty() {
         return;

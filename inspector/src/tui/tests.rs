@@ -440,6 +440,10 @@ fn measure() {
         times.sort_unstable();
         println!("{what:32} keys {pressed:9.1?}  frame: median {:9.1?}  worst {:9.1?}", times[15], times[29]);
     }
+    for _ in 0..std::env::var("JUMPS").map_or(0, |text| text.parse().unwrap()) {
+        app.go_to(app.tape.len() / 2);
+        app.go_to(app.tape.len() - 70_000);
+    }
     let begin = std::time::Instant::now();
     app.lint();
     println!("lint {:.1?}", begin.elapsed());

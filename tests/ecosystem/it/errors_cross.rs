@@ -37,7 +37,10 @@ fn errors_cross_from_tokio_inside() {
         .await
     };
     let crash = Loop::new().run(main).unwrap_err();
-    assert_eq!((crash.failures()[0].kind(), &*crash.failures()[0].message()), (FailureKind::Panic, "panicked: in tokio"));
+    assert_eq!(
+        (crash.failures()[0].kind(), &*crash.failures()[0].message()),
+        (FailureKind::Panic, "panicked: in tokio")
+    );
 }
 
 /// tokio in tinyio, and tinyio fails.

@@ -79,7 +79,9 @@ impl State {
             return HashMap::new();
         }
         let mut names: HashMap<NameId, &str> = HashMap::new();
-        model.live().for_each(|coro| drop(names.entry(coro.name).or_insert_with(|| short_name(model.name(coro.name)))));
+        for coro in model.live() {
+            names.entry(coro.name).or_insert_with(|| short_name(model.name(coro.name)));
+        }
         let mut sorted: Vec<_> = names.into_iter().collect();
         sorted.sort_unstable_by_key(|(id, name)| (*name, *id));
         sorted.into_iter().zip(0..).map(|((id, _), rank)| (id, rank)).collect()

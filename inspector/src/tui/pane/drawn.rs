@@ -44,6 +44,9 @@ struct Place {
     wide: u16,
 }
 
+/// Who waits, and on what.
+type Pair = (Thing, Thing);
+
 /// A line from a box of one layer to a box of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Link {
@@ -53,11 +56,10 @@ struct Link {
 
 #[derive(Clone, Debug, Default)]
 struct Drawing {
-    /// Layers from the top; the selected one is in `layers[centre]`.
+    /// Layers from the top.
     layers: Vec<Vec<Place>>,
     /// Lines between each layer and the next.
     links: Vec<Vec<Link>>,
-    centre: usize,
 }
 
 /// Moves to the box in that direction.
@@ -148,7 +150,7 @@ fn below(model: &Model, coro: &Coro) -> Vec<Thing> {
 }
 
 fn build(model: &Model, id: CoroId, steps: usize, now: u64, theme: &Theme) -> Drawing {
-    let mut above: Vec<(Vec<Thing>, Vec<(Thing, Thing)>)> = Vec::new();
+    let mut above: Vec<(Vec<Thing>, Vec<Pair>)> = Vec::new();
     let mut seen = vec![Thing::Coro(id)];
     let mut layer = vec![Thing::Coro(id)];
     for _ in 0..steps {
@@ -182,9 +184,8 @@ fn build(model: &Model, id: CoroId, steps: usize, now: u64, theme: &Theme) -> Dr
         above.push((next.clone(), links));
         layer = next;
     }
-    let centre = above.len();
     let mut things: Vec<Vec<Thing>> = above.iter().rev().map(|(layer, _)| layer.clone()).collect();
-    let mut pairs: Vec<Vec<(Thing, Thing)>> = above.into_iter().rev().map(|(_, links)| links).collect();
+    let mut pairs: Vec<Vec<Pair>> = above.into_iter().rev().map(|(_, links)| links).collect();
     things.push(vec![Thing::Coro(id)]);
     layer = vec![Thing::Coro(id)];
     for _ in 0..steps {
@@ -238,7 +239,7 @@ fn build(model: &Model, id: CoroId, steps: usize, now: u64, theme: &Theme) -> Dr
             pairs.iter().filter_map(link).collect()
         })
         .collect();
-    Drawing { layers, links, centre }
+    Drawing { layers, links }
 }
 
 fn thing_id(thing: Thing) -> CoroId {
@@ -510,7 +511,6 @@ mod tests {
             things,
             [vec![Thing::Coro(1)], vec![Thing::Coro(5)], vec![Thing::Leaf(5, Target::Res(1))], vec![Thing::Coro(9)],]
         );
-        assert_eq!(drawing.centre, 1);
     }
 
     #[test]

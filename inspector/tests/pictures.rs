@@ -1,0 +1,35 @@
+//! The README's pictures are what the screens draw today, of the recording beside them.
+
+#![cfg(feature = "tui")]
+
+use std::path::Path;
+
+use tinyio_inspector::{trace, tui};
+
+/// The lines of `docs/draw`, so that there is one place that says what is drawn.
+fn drawings() -> Vec<Vec<String>> {
+    let script = std::fs::read_to_string(docs().join("draw")).expect("docs/draw");
+    let lines = script.lines().filter_map(|line| line.strip_prefix("draw "));
+    lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+fn docs() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs"))
+}
+
+#[test]
+fn the_pictures_are_up_to_date() {
+    let drawings = drawings();
+    assert!(drawings.len() >= 3);
+    for line in drawings {
+        let [name, file, at, size, keys @ ..] = &line[..] else { panic!("docs/draw: {line:?}") };
+        let at = at.parse::<f64>().ok().map(|seconds| (seconds * 1e9) as u64);
+        let (wide, high) = size.split_once('x').expect("WIDTHxHEIGHT");
+        let (wide, high) = (wide.parse().expect("a number"), high.parse().expect("a number"));
+        let recording = docs().join("..").join(file);
+        let mut source = trace::open(&recording).expect("the recording is there");
+        let drawn = tui::picture(&mut *source, at, &keys.join(" "), wide, high).expect("a picture");
+        let kept = std::fs::read_to_string(docs().join(format!("{name}.svg"))).expect("the picture is there");
+        assert!(drawn == kept, "docs/{name}.svg is not what the screens draw: run docs/draw");
+    }
+}
