@@ -11,7 +11,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tinyio::FailureKind::{Cancelled, Error};
-use tinyio::{Event, Group, Interrupted, Lock, Loop, Result, ThreadPool, coro, gather, run_in_thread, sleep, spawn, thread};
+use tinyio::{
+    Event, Group, Interrupted, Lock, Loop, Result, ThreadPool, coro, gather, run_in_thread, sleep, spawn, thread,
+};
 use tinyio_inspector::event::{self, Outcome};
 
 use crate::check::{Child, GROUPS, Log, OnDrop, assert_failures, is_child, turns};
