@@ -343,6 +343,8 @@ impl Cancelling {
     pub(crate) fn finish(mut self, core: &Core) -> Crash {
         core.cancel.set(Cancel::default());
         core.abandon();
+        // Somebody may have stopped a loop that was stopping already: that is not for its next run.
+        core.failure.take();
         let failures = &mut self.failures;
         failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
         let report = core.rec.crash(failures);

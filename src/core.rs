@@ -488,10 +488,8 @@ impl Core {
             }
         }
         self.clear_queue();
-        let foreign: Vec<_> = self.foreign.borrow_mut().drain().collect();
-        drop(foreign);
-        *self.timers.borrow_mut() = Wheel::new();
-        self.queued.borrow_mut().drain().for_each(drop);
+        // Timers, wakers and places in queues have gone with their futures; those that are left are of futures that the caller has
+        // kept, and may poll in the next run.
         self.quiet_since.set(None);
     }
 

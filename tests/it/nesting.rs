@@ -4,14 +4,16 @@ use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::BufRead;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tinyio::FailureKind::{Cancelled, Error};
-use tinyio::{Event, Group, Interrupted, Loop, Result, ThreadPool, coro, gather, run_in_thread, sleep, spawn, thread};
+use tinyio::{
+    Event, Group, Interrupted, Lock, Loop, Result, ThreadPool, coro, gather, run_in_thread, sleep, spawn, thread,
+};
 use tinyio_inspector::event::{self, Outcome};
 
 use crate::check::{Child, GROUPS, Log, OnDrop, assert_failures, is_child, turns};
@@ -175,6 +177,40 @@ fn partly_driven() {
     let mut cx = Context::from_waker(Waker::noop());
     let ended = pin!(looped.drive(async { tinyio::Ok(4) })).poll(&mut cx);
     assert!(matches!(ended, Poll::Ready(Ok(4))));
+}
+
+/// Futures that are kept from one run to the next keep their places, and take nobody else's.
+#[test]
+fn kept_over_runs() {
+    async fn begin<F: Future>(mut future: Pin<&mut F>) -> Result<()> {
+        std::future::poll_fn(|cx| {
+            assert!(future.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        Ok(())
+    }
+    let mut looped = Loop::new();
+    let (lock, start) = (Lock::new(), Instant::now());
+    let (mut long, mut short) = (Box::pin(sleep(LONG)), Box::pin(sleep(Duration::from_millis(30))));
+    looped.run(begin(long.as_mut())).unwrap();
+    looped.run(begin(short.as_mut())).unwrap();
+    let main = async {
+        let others = [2, 4, 6].map(|ms| spawn(sleep(Duration::from_millis(ms))));
+        tinyio::yield_now().await?;
+        drop(long);
+        gather(others).await?;
+        short.await?;
+        assert!(start.elapsed() >= Duration::from_millis(30), "it woke early");
+        let guard = lock.acquire().await?;
+        let mut wants = Box::pin(lock.acquire());
+        begin(wants.as_mut()).await?;
+        drop(guard);
+        tinyio::Ok(wants)
+    };
+    let wants = looped.run(main).unwrap();
+    looped.run(async { tinyio::Ok(drop(wants.await?)) }).unwrap();
+    assert_eq!(format!("{lock:?}"), "Lock(free, 0 waiting)");
 }
 
 /// What the parent says.
