@@ -8,9 +8,9 @@
 //! └───────┴────────┴───────────────┴─────────────────────────────────────────┘
 //! ```
 //!
-//! One writer, the thread that runs the loops. A record counts once [`HEAD`] has been stored behind it, so that a reader never
+//! One writer, the thread that runs the loops. A record counts once `HEAD` has been stored behind it, so that a reader never
 //! meets half an event, and a process can be killed at any instruction. Whoever writes more than one record at once announces
-//! how far in [`CLAIM`] first: what is older than a whole ring before that is no longer to be trusted.
+//! how far in `CLAIM` first: what is older than a whole ring before that is no longer to be trusted.
 
 mod create;
 mod read;

@@ -111,11 +111,6 @@ impl Program {
         let plans = (0..count)
             .map(|own| {
                 let behind = |random: &mut Random| own + 1 + random.below(count - own - 1);
-                let some = |random: &mut Random| (0..random.below(5)).map(|_| behind(random)).collect::<Vec<_>>();
-                let acts = (0..random.below(6)).map(|_| {
-                    let naps =
-                        |random: &mut Random| (0..random.below(4)).map(|_| random.next() % 4).collect::<Vec<_>>();
-                    match random.below(if own + 1 < count { 22 } else { 13 }) {
                 let some = |random: &mut Random| (0..1 + random.below(4)).map(|_| behind(random)).collect::<Vec<_>>();
                 let acts = (0..1 + random.below(7)).map(|_| {
                     let naps =
