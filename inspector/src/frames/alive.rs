@@ -35,10 +35,8 @@ struct Handed {
     argument: u64,
     /// The end of what it drops, if its size is known.
     end: Option<u64>,
-    /// The function, if it is known.
-    target: Option<u64>,
-    /// Address of what the caller drops.
-    by: u64,
+    /// The caller, and the address of what that drops.
+    by: (u64, u64),
 }
 
 /// What drop glue was found to touch, over one stack.
@@ -48,8 +46,8 @@ pub(super) struct Alive {
     calls: Vec<Handed>,
     /// The coroutine whose locals are asked for.
     frame: Range<u64>,
-    /// Its drop glue, unless that was inlined.
-    own: Option<u64>,
+    /// Its drop glue and its address, unless the glue was inlined.
+    own: Option<(u64, u64)>,
     /// What may be drop glue, by the address of what it drops. A coroutine and the one it awaits may have one address.
     glue: FastMap<u64, Vec<u64>>,
     /// Drop glue that is certain.
@@ -85,7 +83,7 @@ impl Alive {
         // The one who owns it may do so through others: `drop_in_place` of a box calls that of what is in it.
         for _ in 0..32 {
             if let Some(function) = self.glue_of(look, ty, address) {
-                self.own = Some(function);
+                self.own = Some((function, address));
                 return self.interpret(look, function, address);
             }
             let Some((function, argument)) = self.pending.pop() else { break };
@@ -94,7 +92,7 @@ impl Alive {
             }
         }
         if let Some(function) = look.types.drop_function(ty) {
-            self.own = Some(function);
+            self.own = Some((function, address));
             return self.interpret(look, function, address);
         }
         // Its glue may have been inlined into that of its owner.
@@ -109,12 +107,17 @@ impl Alive {
             call.argument > self.frame.start
                 || match call.end {
                     Some(end) => end < self.frame.end,
-                    None => {
-                        call.argument < self.frame.start
-                            || call.by == self.frame.start && (call.target.is_none() || call.target != self.own)
-                    }
+                    None => call.argument < self.frame.start || self.own == Some(call.by),
                 }
         })
+    }
+
+    /// Whether a local at the start of a coroutine whose glue was inlined cannot be told from the coroutine: what is handed
+    /// to a function of unknown extent may be either.
+    fn is_ambiguous(&self, body: &Range<u64>) -> bool {
+        let start = self.frame.start;
+        let starts_there = |call: &Handed| call.argument == start && call.end.is_none();
+        self.own.is_none() && body.start == start && self.calls.iter().any(starts_there)
     }
 
     /// The function that drops the coroutine at an address: the one that is known, one of that name, or one called with that
@@ -154,7 +157,7 @@ impl Alive {
             let Some(argument) = call.argument else { continue };
             let dropped = call.target.and_then(|target| look.types.drops_type(target));
             let end = dropped.and_then(|ty| look.types.size(ty)).map(|size| argument.saturating_add(size));
-            self.calls.push(Handed { argument, end, target: call.target, by: address });
+            self.calls.push(Handed { argument, end, by: (function, address) });
             if let Some(target) = call.target {
                 self.called(argument, target);
                 self.pending.push((target, argument));
@@ -188,6 +191,9 @@ impl Alive {
         let Some(size) = look.types.size(ty) else { return Life::Unknown };
         let body = address..address.saturating_add(size);
         if !self.touches(&body) {
+            if self.is_ambiguous(&body) {
+                return Life::Unknown;
+            }
             // Optimisation may leave nothing of a destructor, or nothing that concerns the value.
             return if look.types.glue(ty) == Glue::Yes || self.plain { Life::Moved } else { Life::Unknown };
         }
