@@ -28,12 +28,26 @@ pub(super) enum Life {
     Unknown,
 }
 
+/// A call that drop glue would make.
+#[derive(Clone, Copy)]
+struct Handed {
+    /// Its first argument.
+    argument: u64,
+    /// The end of what it drops, if its size is known.
+    end: Option<u64>,
+    /// The caller, and the address of what that drops.
+    by: (u64, u64),
+}
+
 /// What drop glue was found to touch, over one stack.
 #[derive(Default)]
 pub(super) struct Alive {
     reads: Vec<Range<u64>>,
-    /// First arguments of calls: from there to the end of what the call drops, if its size is known.
-    calls: Vec<(u64, Option<u64>)>,
+    calls: Vec<Handed>,
+    /// The coroutine whose locals are asked for.
+    frame: Range<u64>,
+    /// Its drop glue and its address, unless the glue was inlined.
+    own: Option<(u64, u64)>,
     /// What may be drop glue, by the address of what it drops. A coroutine and the one it awaits may have one address.
     glue: FastMap<u64, Vec<u64>>,
     /// Drop glue that is certain.
@@ -64,9 +78,12 @@ impl Alive {
 
     /// Finds out what is alive in the coroutine at an address; false if that cannot be had.
     pub fn ask(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64, size: u64) -> bool {
+        self.frame = address..address.saturating_add(size);
+        self.own = None;
         // The one who owns it may do so through others: `drop_in_place` of a box calls that of what is in it.
         for _ in 0..32 {
             if let Some(function) = self.glue_of(look, ty, address) {
+                self.own = Some((function, address));
                 return self.interpret(look, function, address);
             }
             let Some((function, argument)) = self.pending.pop() else { break };
@@ -75,11 +92,32 @@ impl Alive {
             }
         }
         if let Some(function) = look.types.drop_function(ty) {
+            self.own = Some((function, address));
             return self.interpret(look, function, address);
         }
         // Its glue may have been inlined into that of its owner.
-        let body = address..address.saturating_add(size);
+        let body = &self.frame;
         self.reads.iter().any(|read| read.start < body.end && body.start < read.end)
+    }
+
+    /// The calls that say something of the locals. Those that drop the whole coroutine, made by who awaits or holds it, say
+    /// nothing of what is in it.
+    fn calls(&self) -> impl Iterator<Item = &Handed> {
+        self.calls.iter().filter(|call| {
+            call.argument > self.frame.start
+                || match call.end {
+                    Some(end) => end < self.frame.end,
+                    None => call.argument < self.frame.start || self.own == Some(call.by),
+                }
+        })
+    }
+
+    /// Whether a local at the start of a coroutine whose glue was inlined cannot be told from the coroutine: what is handed
+    /// to a function of unknown extent may be either.
+    fn is_ambiguous(&self, body: &Range<u64>) -> bool {
+        let start = self.frame.start;
+        let starts_there = |call: &Handed| call.argument == start && call.end.is_none();
+        self.own.is_none() && body.start == start && self.calls.iter().any(starts_there)
     }
 
     /// The function that drops the coroutine at an address: the one that is known, one of that name, or one called with that
@@ -119,7 +157,7 @@ impl Alive {
             let Some(argument) = call.argument else { continue };
             let dropped = call.target.and_then(|target| look.types.drops_type(target));
             let end = dropped.and_then(|ty| look.types.size(ty)).map(|size| argument.saturating_add(size));
-            self.calls.push((argument, end));
+            self.calls.push(Handed { argument, end, by: (function, address) });
             if let Some(target) = call.target {
                 self.called(argument, target);
                 self.pending.push((target, argument));
@@ -133,7 +171,7 @@ impl Alive {
         // An empty value is touched where it would be.
         let empty = body.is_empty();
         self.reads.iter().any(|read| overlaps(read.start, read.end))
-            || self.calls.iter().any(|&(argument, end)| match end {
+            || self.calls().any(|&Handed { argument, end, .. }| match end {
                 Some(end) => overlaps(argument, end) || empty && argument == body.start,
                 None => body.contains(&argument) || empty && argument == body.start,
             })
@@ -141,7 +179,8 @@ impl Alive {
 
     /// Whether a call whose extent is not known begins in front of a field, inside the same local.
     fn reaches(&self, local: &Range<u64>, field: u64) -> bool {
-        self.calls.iter().any(|&(argument, end)| end.is_none() && local.contains(&argument) && argument <= field)
+        self.calls()
+            .any(|&Handed { argument, end, .. }| end.is_none() && local.contains(&argument) && argument <= field)
     }
 
     /// Whether a local is alive; of one moved in part, the fields that were go into `moved`.
@@ -152,6 +191,9 @@ impl Alive {
         let Some(size) = look.types.size(ty) else { return Life::Unknown };
         let body = address..address.saturating_add(size);
         if !self.touches(&body) {
+            if self.is_ambiguous(&body) {
+                return Life::Unknown;
+            }
             // Optimisation may leave nothing of a destructor, or nothing that concerns the value.
             return if look.types.glue(ty) == Glue::Yes || self.plain { Life::Moved } else { Life::Unknown };
         }
@@ -177,7 +219,7 @@ impl Alive {
         let beyond = |read: &Range<u64>| {
             read.start < body.end && body.start < read.end && !(tag_at.start <= read.start && read.end <= tag_at.end)
         };
-        let called = self.calls.iter().any(|&(argument, end)| match end {
+        let called = self.calls().any(|&Handed { argument, end, .. }| match end {
             Some(end) => argument < body.end && body.start < end,
             None => body.contains(&argument),
         });
@@ -207,10 +249,10 @@ impl Alive {
                 let Some(size) = look.types.size(*target) else { return };
                 let (whole, inside) = (address..address.saturating_add(8), inside..inside.saturating_add(size));
                 let dropped = |body: &Range<u64>| {
-                    self.calls.iter().any(|&(at, end)| at <= body.start && end.is_some_and(|end| end >= body.end))
+                    self.calls().any(|call| call.argument <= body.start && call.end.is_some_and(|end| end >= body.end))
                 };
                 // One call is to free the box, another before it to drop what is in it.
-                let handed = self.calls.iter().filter(|call| call.0 == inside.start).count();
+                let handed = self.calls().filter(|call| call.argument == inside.start).count();
                 let read = self.reads.iter().any(|read| read.start < inside.end && inside.start < read.end);
                 if !(dropped(&whole) || dropped(&inside) || handed > 1 || read) {
                     moved.insert((address, ty));

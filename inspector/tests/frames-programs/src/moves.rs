@@ -1,6 +1,9 @@
 //! Locals that still look alive.
 
+use std::cell::RefCell;
 use std::hint::black_box;
+use std::pin::Pin;
+use std::rc::Rc;
 
 use crate::{Cases, Never, holds, marked};
 
@@ -12,6 +15,18 @@ async fn take(taken: String) {
     holds!(taken);
     Never.await;
     black_box(&taken);
+}
+
+/// Parameters that are moved on, in a coroutine that another one awaits: its owner drops the whole of it.
+async fn pass_on<T>(handed: Vec<T>, first: String, ended: impl Fn() -> T) {
+    let count = handed.len();
+    let shared = Rc::new(RefCell::new(handed.into_iter()));
+    black_box(&first);
+    let held = Some(first);
+    marked!("moved": "handed", "first");
+    holds!(count, held);
+    Never.await;
+    black_box((&shared, count, &held, ended()));
 }
 
 #[derive(Debug)]
@@ -60,6 +75,13 @@ pub fn run(cases: &mut Cases) {
         holds!(after);
         take(argument).await;
         black_box(&after);
+    });
+    cases.case("moved on in the callee", async move {
+        pass_on(vec![text(n), text(n + 1)], text(n + 2), || text(n)).await;
+    });
+    cases.case("moved on in a boxed callee", async move {
+        let boxed: Pin<Box<dyn Future<Output = ()>>> = Box::pin(pass_on(vec![text(n)], text(n + 2), || text(n)));
+        boxed.await;
     });
     cases.case("moved into the callee, maybe", async move {
         let argument = text(n);
