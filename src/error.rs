@@ -35,7 +35,7 @@ pub fn Ok<T>(value: T) -> Result<T> {
 ///     Ok(std::fs::metadata(path)?.len()) // a crash points here
 /// }
 /// # let crash = tinyio::Loop::new().run(size("/no/such/file")).unwrap_err();
-/// # assert_eq!(crash.failures()[0].trace().last().unwrap().line, 3 + 1);
+/// # assert_eq!(crash.failures()[0].trace().last().unwrap().column, 8);
 /// ```
 pub struct Error(Box<Located>);
 
