@@ -109,7 +109,6 @@ pub fn chain_dropped<P: Peer>(n: u64) -> f64 {
 }
 
 /// W5. The one yields, so that all wait.
-#[expect(clippy::redundant_async_block, reason = "the block is a coroutine of its own, which is what waits")]
 pub fn shared<P: Peer>(n: u64) -> f64 {
     P::run(async {
         let start = busy();

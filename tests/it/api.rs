@@ -35,7 +35,8 @@ fn everything_is_called_as_it_is_written_down() {
         let one: Coro<u8> = coro(async { tinyio::Ok(1_u8) });
         let same: Coro<u8> = coro(one.clone());
         assert_eq!((one.await?, same.await?), (1, 1));
-        let _: Coro<()> = spawn(async { Ok::<_, std::io::Error>(sleep(Duration::ZERO).await?) });
+        let background: Coro<()> = spawn(async { Ok::<_, std::io::Error>(sleep(Duration::ZERO).await?) });
+        drop(background);
         let (a, b): (u8, &str) = gather((async { tinyio::Ok(1_u8) }, coro(async { tinyio::Ok("b") }))).await?;
         let many: Vec<u8> = gather(vec![async move { tinyio::Ok(a) }]).await?;
         let [c]: [u8; 1] = gather([async { tinyio::Ok(2_u8) }]).await?;
