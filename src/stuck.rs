@@ -78,6 +78,11 @@ impl Core {
         self.suspicious.set(false);
         self.unsearched.set(0);
         match self.search(quiet) {
+            // Somebody outside woke a coroutine and dropped its waker meanwhile, in this order: what was found may not be true.
+            Some(_) if self.inbox().has_mail() => {
+                self.suspicious.set(true);
+                Idle::Again
+            }
             Some(failure) => {
                 self.fail(failure);
                 Idle::Again

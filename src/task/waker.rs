@@ -118,10 +118,10 @@ impl Inbox {
         }
     }
 
-    /// Something is in it.
+    /// Something is in it. Whoever sees a waker gone sees its wake here.
     #[inline]
     pub(crate) fn has_mail(&self) -> bool {
-        self.flag.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Acquire)
     }
 
     /// Takes out what there is.

@@ -291,3 +291,38 @@ fn wait_timeout_value() {
         })
         .unwrap();
 }
+
+/// A thread that takes a waker, wakes it and drops it, again and again: the loop, which sees no waker left, must not take that for the
+/// end of all hope.
+#[test]
+fn a_wake_that_drops_the_last_waker_is_no_deadlock() {
+    use std::sync::{Arc, Mutex};
+    use std::task::{Poll, Waker};
+
+    const ROUNDS: u32 = 20_000;
+    let slot: Arc<Mutex<(u32, Option<Waker>)>> = Arc::default();
+    let other = slot.clone();
+    let thread = std::thread::spawn(move || {
+        loop {
+            let mut slot = other.lock().unwrap();
+            if slot.0 == ROUNDS {
+                return;
+            }
+            if let Some(waker) = slot.1.take() {
+                slot.0 += 1;
+                drop(slot);
+                waker.wake();
+            }
+        }
+    });
+    let rounds = tinyio::Loop::new().run(std::future::poll_fn(|cx| {
+        let mut slot = slot.lock().unwrap();
+        if slot.0 == ROUNDS {
+            return Poll::Ready(tinyio::Ok(slot.0));
+        }
+        slot.1 = Some(cx.waker().clone());
+        Poll::Pending
+    }));
+    assert_eq!(rounds.unwrap(), ROUNDS);
+    thread.join().unwrap();
+}
