@@ -174,7 +174,7 @@ fn spawn_runs() {
     let answer = Loop::new()
         .run(async move {
             spawn(async move {
-                turns(5).await?;
+                turns(200).await?;
                 other.push("spawned");
                 tinyio::Ok(())
             });
