@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) search_at: Cell<Option<u64>>,
     /// Functions at work on threads.
     pub(crate) jobs: Cell<usize>,
+    /// One of them was handed over, or ended, since the loop last slept: another may end any moment.
+    pub(crate) expects_mail: Cell<bool>,
     /// Who waits for a lock, a semaphore or a barrier.
     pub(crate) queued: RefCell<Slab<Queuing>>,
     /// Since when nothing in the loop can change anything; and whether that was said.
@@ -171,6 +173,7 @@ impl Core {
             unsearched: Cell::new(0),
             search_at: Cell::default(),
             jobs: Cell::default(),
+            expects_mail: Cell::default(),
             queued: RefCell::default(),
             quiet_since: Cell::default(),
             quiescent_warning: Cell::new(Duration::from_secs(5)),
@@ -381,6 +384,9 @@ impl Core {
     pub(crate) fn park(&self, until: Option<u64>) {
         if until.is_some_and(|until| self.skip_to(until)) {
             return;
+        }
+        if self.expects_mail.take() && self.jobs.get() > 0 {
+            crate::pool::search(|| self.inbox.has_mail());
         }
         self.rec.park(self, until);
         while !self.inbox.has_mail() {

@@ -196,6 +196,7 @@ mod event;
 mod gather;
 mod looped;
 mod name;
+mod pool;
 mod record;
 #[cfg(feature = "signal")]
 mod signal;

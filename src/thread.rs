@@ -19,14 +19,13 @@
 //! ```
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -35,14 +34,10 @@ use crate::core::{self, Core, Waiter};
 use crate::coro::Coro;
 use crate::crash::FailureKind;
 use crate::error::{CancelledError, Reason, cancellation};
+use crate::pool;
 use crate::record::{self, Target};
 use crate::sync::{Acquire, Guard, Semaphore};
 use crate::task::{BoxError, Inbox, Payload, Profile, Word, flag};
-
-/// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking calls.
-const MAX_THREADS: usize = 512;
-/// A thread that finds nothing to do for so long ends.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Runs a blocking function on a thread of its own. Awaiting the coroutine gives what it returned.
 ///
@@ -96,24 +91,73 @@ struct Threaded<F, T> {
     permit: Option<Guard>,
     /// The function, until it is handed over.
     work: Option<F>,
-    job: Option<Arc<Job<T>>>,
+    job: Option<Arc<Job<F, T>>>,
     waiter: Waiter,
     /// Where `run_in_thread` was called.
     at: &'static Location<'static>,
 }
 
 /// What the coroutine and the thread share.
-struct Job<T> {
-    result: Mutex<Option<Ended<T>>>,
+struct Job<F, T> {
+    stage: Mutex<Stage<F, T>>,
     token: Token,
     inbox: Arc<Inbox>,
     word: Word,
     record: record::Thread,
 }
 
-enum Ended<T> {
+enum Stage<F, T> {
+    /// No thread has begun with it.
+    Queued(F),
+    /// The thread has the function, or the coroutine what came of it.
+    Taken,
     Returned(Result<T, BoxError>),
     Panicked(Payload, Option<Place>),
+}
+
+impl<F, T> Job<F, T> {
+    fn stage(&self) -> MutexGuard<'_, Stage<F, T>> {
+        // No code of the user runs while it is held.
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the function out, if no thread has begun with it.
+    fn take_work(&self) -> Option<F> {
+        let mut stage = self.stage();
+        match std::mem::replace(&mut *stage, Stage::Taken) {
+            Stage::Queued(work) => Some(work),
+            other => {
+                *stage = other;
+                None
+            }
+        }
+    }
+
+    /// Asks it to stop. `true`: it was not begun, and never will be.
+    fn cancel(&self) -> bool {
+        self.token.cancel();
+        let unused = self.take_work();
+        if unused.is_some() && self.record.is_recorded() {
+            self.inbox.post(|mail| self.record.ended(mail, Some(FailureKind::Cancelled)));
+        }
+        unused.is_some()
+    }
+
+    /// What came of it. `None`: a thread is at it, or will be.
+    fn take_end(&self) -> Option<std::thread::Result<Result<T, BoxError>>> {
+        let mut stage = self.stage();
+        match std::mem::replace(&mut *stage, Stage::Taken) {
+            Stage::Returned(result) => Some(Ok(result)),
+            Stage::Panicked(payload, place) => {
+                cancel::set_panic_place(place);
+                Some(Err(payload))
+            }
+            other => {
+                *stage = other;
+                None
+            }
+        }
+    }
 }
 
 /// Asks a thread to stop.
@@ -139,7 +183,7 @@ trait Worker: Send + Sync {
     fn notice(&self);
 }
 
-impl<T: Send> Worker for Job<T> {
+impl<F: Send, T: Send> Worker for Job<F, T> {
     fn token(&self) -> &Token {
         &self.token
     }
@@ -148,6 +192,38 @@ impl<T: Send> Worker for Job<T> {
         if !self.token.noticed.swap(true, Ordering::Relaxed) {
             self.inbox.post(|mail| self.record.noticed(mail));
         }
+    }
+}
+
+impl<F, T, E> pool::Job for Job<F, T>
+where
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: Into<BoxError> + Send + 'static,
+{
+    fn run(self: Arc<Self>) {
+        // Cancelled before it was begun: it never is.
+        let Some(work) = self.take_work() else { return };
+        if self.record.is_recorded() {
+            self.inbox.post(|mail| self.record.started(mail));
+        }
+        WORKER.set(Some(self.clone()));
+        let result = panic::catch_unwind(AssertUnwindSafe(|| work().map_err(Into::into)));
+        WORKER.set(None);
+        let how = match &result {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) if cancellation(&**error).is_some() => Some(FailureKind::Cancelled),
+            Ok(Err(_)) => Some(FailureKind::Error),
+            Err(_) => Some(FailureKind::Panic),
+        };
+        *self.stage() = match result {
+            Ok(result) => Stage::Returned(result),
+            Err(payload) => Stage::Panicked(payload, cancel::take_panic_place()),
+        };
+        self.inbox.post(|mail| {
+            self.record.ended(mail, how);
+            mail.words.push(self.word);
+        });
     }
 }
 
@@ -191,31 +267,31 @@ where
                 let word = this.waiter.word(core, cx);
                 this.job = Some(start(core, word, this.at, work));
                 core.jobs.set(core.jobs.get() + 1);
+                core.expects_mail.set(true);
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
-            let ended = job.result.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if ended.is_some() {
-                core.jobs.set(core.jobs.get() - 1);
-                this.permit = None;
-            }
-            match ended {
-                None => {
-                    if cancelled.is_some() && !job.token.cancelled.load(Ordering::Relaxed) {
-                        job.record.cancelled(core);
-                        job.token.cancel();
-                    }
+            let ended = job.take_end();
+            let asked = job.token.cancelled.load(Ordering::Relaxed);
+            if ended.is_none() {
+                let mut never_begins = false;
+                if cancelled.is_some() && !asked {
+                    job.record.cancelled(core);
+                    never_begins = job.cancel();
+                }
+                if !never_begins {
                     core.waits(Target::Thread(job.record.id()), this.at);
-                    Poll::Pending
+                    return Poll::Pending;
                 }
-                Some(Ended::Panicked(payload, place)) => {
-                    cancel::set_panic_place(place);
-                    panic::resume_unwind(payload)
-                }
-                // It ended before it could notice: nobody needs its output any more.
-                Some(Ended::Returned(Ok(_))) if job.token.cancelled.load(Ordering::Relaxed) => {
-                    Poll::Ready(Err(CancelledError::new(Reason::Crash).into()))
-                }
-                Some(Ended::Returned(result)) => Poll::Ready(result),
+            }
+            core.jobs.set(core.jobs.get() - 1);
+            core.expects_mail.set(true);
+            (this.job, this.permit) = (None, None);
+            match ended {
+                Some(Err(payload)) => panic::resume_unwind(payload),
+                Some(Ok(Err(error))) => Poll::Ready(Err(error)),
+                Some(Ok(Ok(output))) if !asked => Poll::Ready(Ok(output)),
+                // It ended before it could notice, or was never begun: nobody needs its output any more.
+                _ => Poll::Ready(Err(CancelledError::new(Reason::Crash).into())),
             }
         })
     }
@@ -224,12 +300,12 @@ where
 impl<F, T> Drop for Threaded<F, T> {
     fn drop(&mut self) {
         if let Some(job) = &self.job {
-            job.token.cancel();
+            job.cancel();
         }
     }
 }
 
-fn start<F, T, E>(core: &Core, word: Word, at: &'static Location<'static>, work: F) -> Arc<Job<T>>
+fn start<F, T, E>(core: &Core, word: Word, at: &'static Location<'static>, work: F) -> Arc<Job<F, T>>
 where
     F: FnOnce() -> Result<T, E> + Send + 'static,
     T: Send + 'static,
@@ -237,31 +313,8 @@ where
 {
     let record = core.spot.with(|coro| record::Thread::queue(core, coro.expect("polled by its loop"), at));
     let inbox = core.inbox().clone();
-    let job = Arc::new(Job { result: Mutex::new(None), token: Token::default(), inbox, word, record });
-    let own = job.clone();
-    POOL.run(Box::new(move || {
-        if own.record.is_recorded() {
-            own.inbox.post(|mail| own.record.started(mail));
-        }
-        WORKER.set(Some(own.clone()));
-        let result = panic::catch_unwind(AssertUnwindSafe(|| work().map_err(Into::into)));
-        WORKER.set(None);
-        let how = match &result {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) if cancellation(&**error).is_some() => Some(FailureKind::Cancelled),
-            Ok(Err(_)) => Some(FailureKind::Error),
-            Err(_) => Some(FailureKind::Panic),
-        };
-        let ended = match result {
-            Ok(result) => Ended::Returned(result),
-            Err(payload) => Ended::Panicked(payload, cancel::take_panic_place()),
-        };
-        *own.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
-        own.inbox.post(|mail| {
-            own.record.ended(mail, how);
-            mail.words.push(own.word);
-        });
-    }));
+    let job = Arc::new(Job { stage: Mutex::new(Stage::Queued(work)), token: Token::default(), inbox, word, record });
+    pool::run(job.clone());
     job
 }
 
@@ -371,60 +424,27 @@ pub fn sleep(duration: Duration) -> Result<(), CancelledError> {
     check_cancelled()
 }
 
-type Work = Box<dyn FnOnce() + Send>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::Job as _;
 
-/// The threads of the process.
-struct Pool {
-    state: Mutex<PoolState>,
-    work: Condvar,
-}
-
-struct PoolState {
-    queue: VecDeque<Work>,
-    threads: usize,
-    idle: usize,
-}
-
-static POOL: Pool =
-    Pool { state: Mutex::new(PoolState { queue: VecDeque::new(), threads: 0, idle: 0 }), work: Condvar::new() };
-
-impl Pool {
-    fn run(&'static self, work: Work) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.queue.push_back(work);
-        if state.idle >= state.queue.len() {
-            drop(state);
-            self.work.notify_one();
-        } else if state.threads < MAX_THREADS {
-            state.threads += 1;
-            drop(state);
-            let spawned = std::thread::Builder::new().name("tinyio worker".to_owned()).spawn(|| self.work());
-            if let Err(error) = spawned {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.threads -= 1;
-                // With one thread at least the work is done, later.
-                assert!(state.threads > 0, "tinyio: cannot start a thread for `run_in_thread`: {error}");
-            }
+    #[test]
+    fn what_is_cancelled_before_it_is_begun_never_is() {
+        fn job(ran: Arc<AtomicBool>) -> Arc<Job<impl FnOnce() -> crate::Result<()> + Send, ()>> {
+            let record = record::Thread::default();
+            let stage = Stage::Queued(move || crate::Ok(ran.store(true, Ordering::SeqCst)));
+            let (token, inbox, word) = (Token::default(), Inbox::new(), Word::NONE);
+            Arc::new(Job { stage: Mutex::new(stage), token, inbox, word, record })
         }
-    }
-
-    fn work(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(work) = state.queue.pop_front() {
-                drop(state);
-                work();
-                state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            state.idle += 1;
-            let (guard, timeout) = self.work.wait_timeout(state, KEEP_ALIVE).unwrap_or_else(PoisonError::into_inner);
-            state = guard;
-            state.idle -= 1;
-            if timeout.timed_out() && state.queue.is_empty() {
-                state.threads -= 1;
-                return;
-            }
-        }
+        let ran = Arc::new(AtomicBool::new(false));
+        let cancelled = job(ran.clone());
+        assert!(cancelled.cancel());
+        cancelled.clone().run();
+        assert!(!ran.load(Ordering::SeqCst) && cancelled.take_end().is_none());
+        let begun = job(ran.clone());
+        begun.clone().run();
+        assert!(!begun.cancel());
+        assert!(ran.load(Ordering::SeqCst) && begun.take_end().is_some());
     }
 }

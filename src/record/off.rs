@@ -62,6 +62,7 @@ impl Res {
 pub(crate) struct Hold;
 
 /// A function on a thread, in the record.
+#[derive(Default)]
 pub(crate) struct Thread;
 
 impl Thread {

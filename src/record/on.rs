@@ -523,6 +523,7 @@ impl Report {
 pub(crate) struct ThreadNote(Kind);
 
 /// A function on a thread, in the record.
+#[derive(Default)]
 pub(crate) struct Thread {
     /// 0 if it is not recorded.
     id: u64,
