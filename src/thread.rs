@@ -433,7 +433,10 @@ mod tests {
     fn what_is_cancelled_before_it_is_begun_never_is() {
         fn job(ran: Arc<AtomicBool>) -> Arc<Job<impl FnOnce() -> crate::Result<()> + Send, ()>> {
             let record = record::Thread::default();
-            let stage = Stage::Queued(move || crate::Ok(ran.store(true, Ordering::SeqCst)));
+            let stage = Stage::Queued(move || {
+                ran.store(true, Ordering::SeqCst);
+                crate::Ok(())
+            });
             let (token, inbox, word) = (Token::default(), Inbox::new(), Word::NONE);
             Arc::new(Job { stage: Mutex::new(stage), token, inbox, word, record })
         }

@@ -9,12 +9,15 @@ use tinyio::{
     timeout, yield_now,
 };
 
+use crate::check::watched;
+
 fn send_and_sync<T: Send + Sync>() {}
 fn unpin<T: Unpin>() {}
 fn an_error<T: StdError + Send + Sync + 'static>() {}
 
 #[test]
 fn promises_hold() {
+    let _watched = watched();
     send_and_sync::<Event>();
     send_and_sync::<Handle>();
     send_and_sync::<CancelledError>();
@@ -28,6 +31,7 @@ fn promises_hold() {
 
 #[test]
 fn everything_is_called_as_it_is_written_down() {
+    let _watched = watched();
     let text = String::from("borrowed");
     let mut looped: Loop = Loop::new().group(Group::Auto).virtual_time().shuffle(1).grace(Duration::from_secs(1));
     let _: Handle = looped.handle();

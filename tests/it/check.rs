@@ -7,12 +7,36 @@ use std::panic::{self, Location};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tinyio::{Crash, Failure, FailureKind, Group, Result, Site, yield_now};
 
 /// All policies: what has to hold for each of them is tested with each.
 pub const GROUPS: [Group; 3] = [Group::Auto, Group::Never, Group::Always];
+
+/// How long a test may take: long enough for a busy machine. `TINYIO_TEST_SECONDS` says otherwise.
+const PATIENCE: u64 = 120;
+
+/// Ends the process if the test does not: without that, one that hangs would hold up all others and never fail. For the first line of each test.
+#[must_use]
+#[track_caller]
+pub fn watched() -> Watched {
+    let test = Location::caller();
+    let seconds = std::env::var("TINYIO_TEST_SECONDS").map_or(PATIENCE, |text| text.parse().expect("seconds"));
+    let (watched, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("the test at {test} has not ended after {seconds} s");
+            std::process::abort();
+        }
+    });
+    Watched(watched)
+}
+
+/// Lives as long as a test that is watched.
+pub struct Watched(#[expect(dead_code, reason = "its end is the message")] mpsc::Sender<()>);
 
 /// What coroutines of a test note, in order.
 #[derive(Clone, Debug)]

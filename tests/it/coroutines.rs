@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tinyio::{Coro, Event, Group, Loop, Panic, Result, coro, sleep, spawn, yield_now};
 
-use crate::check::{Log, line, panic_message, poll_once, turns};
+use crate::check::{Log, line, panic_message, poll_once, turns, watched};
 
 async fn one(x: u32) -> Result<u32> {
     yield_now().await?;
@@ -31,11 +31,13 @@ fn counted(x: u32) -> (Coro<u32>, Rc<Cell<u32>>) {
 
 #[test]
 fn basic() {
+    let _watched = watched();
     assert_eq!(Loop::new().run(two(4)).unwrap(), 6);
 }
 
 #[test]
 fn gather() {
+    let _watched = watched();
     let pair = Loop::new().run(async { tinyio::gather((coro(one(3)), coro(two(3)))).await }).unwrap();
     assert_eq!(pair, (4, 5));
     let array: [u32; 3] = Loop::new().run(async { tinyio::gather([one(3), one(5), one(4)]).await }).unwrap();
@@ -58,6 +60,7 @@ fn gather() {
 
 #[test]
 fn gather_empty() {
+    let _watched = watched();
     let log = Log::new();
     let (main, other) = (log.clone(), log.clone());
     let nothing: Vec<u32> = Loop::new()
@@ -77,6 +80,7 @@ fn gather_empty() {
 
 #[test]
 fn await_twice() {
+    let _watched = watched();
     let (four, runs) = counted(3);
     let both = Loop::new().run(async move { tinyio::Ok((four.clone().await?, four.await?)) }).unwrap();
     assert_eq!(both, (4, 4));
@@ -85,6 +89,7 @@ fn await_twice() {
 
 #[test]
 fn gather_same_twice() {
+    let _watched = watched();
     let (four, runs) = counted(3);
     let both = Loop::new().run(async move { tinyio::gather([four.clone(), four]).await }).unwrap();
     assert_eq!(both, [4, 4]);
@@ -93,6 +98,7 @@ fn gather_same_twice() {
 
 #[test]
 fn diamond() {
+    let _watched = watched();
     async fn side(shared: Coro<u32>, factor: u32) -> Result<u32> {
         Ok(shared.await? * factor)
     }
@@ -109,6 +115,7 @@ fn diamond() {
 
 #[test]
 fn sleep_many() {
+    let _watched = watched();
     let log = Log::new();
     let noted = log.clone();
     let start = Instant::now();
@@ -131,6 +138,7 @@ fn sleep_many() {
 
 #[test]
 fn multi_run() {
+    let _watched = watched();
     let (shared, runs) = counted(24);
     let mut looped = Loop::new();
     for _ in 0..3 {
@@ -143,6 +151,7 @@ fn multi_run() {
 
 #[test]
 fn await_finished() {
+    let _watched = watched();
     let log = Log::new();
     let (other, main) = (log.clone(), log.clone());
     Loop::new()
@@ -169,6 +178,7 @@ fn await_finished() {
 
 #[test]
 fn spawn_runs() {
+    let _watched = watched();
     let log = Log::new();
     let (other, main) = (log.clone(), log.clone());
     let answer = Loop::new()
@@ -188,6 +198,7 @@ fn spawn_runs() {
 
 #[test]
 fn spawn_then_await() {
+    let _watched = watched();
     let (four, runs) = counted(3);
     let seen = runs.clone();
     let answers = Loop::new()
@@ -205,6 +216,7 @@ fn spawn_then_await() {
 
 #[test]
 fn no_yield() {
+    let _watched = watched();
     assert_eq!(Loop::new().run(async { tinyio::Ok(3) }).unwrap(), 3);
     let awaited = Loop::new().run(async { tinyio::Ok(coro(async { tinyio::Ok(3) }).await? + 1) }).unwrap();
     assert_eq!(awaited, 4);
@@ -214,6 +226,7 @@ fn no_yield() {
 
 #[test]
 fn freed() {
+    let _watched = watched();
     type Out = Rc<RefCell<Weak<()>>>;
     fn output(weak: &Out) -> Rc<()> {
         let output = Rc::new(());
@@ -275,6 +288,7 @@ fn freed() {
 
 #[test]
 fn run_finished() {
+    let _watched = watched();
     let (four, runs) = counted(3);
     let mut looped = Loop::new();
     assert_eq!(looped.run(four.clone()).unwrap(), 4);
@@ -287,6 +301,7 @@ fn run_finished() {
 /// that tries.
 #[test]
 fn reentrant() {
+    let _watched = watched();
     let looped = RefCell::new(Loop::new());
     let crash = looped
         .borrow_mut()
@@ -303,6 +318,7 @@ fn reentrant() {
 
 #[test]
 fn wrong_context() {
+    let _watched = watched();
     let event = Event::new();
     let check = |message: String, call: &str, line: u32| {
         assert!(message.starts_with(&format!("tinyio::{call} ")), "{message}");

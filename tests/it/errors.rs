@@ -14,7 +14,7 @@ use tinyio::{
 };
 
 use crate::check::{
-    GROUPS, Log, OnDrop, assert_failures, assert_trace, is_child, line, panic_message, stderr_of, turns,
+    GROUPS, Log, OnDrop, assert_failures, assert_trace, is_child, line, panic_message, stderr_of, turns, watched,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -69,6 +69,7 @@ where
 
 #[test]
 fn chain() {
+    let _watched = watched();
     async fn f() -> Result<()> {
         coro(g()).await? // f awaits g
     }
@@ -104,6 +105,7 @@ fn chain() {
 
 #[test]
 fn siblings() {
+    let _watched = watched();
     thread_local!(static CLEANED: Cell<u32> = const { Cell::new(0) });
     async fn f() -> Result<()> {
         gather((g(), h())).await?; // f gathers
@@ -153,6 +155,7 @@ fn siblings() {
 
 #[test]
 fn recancelled() {
+    let _watched = watched();
     async fn cancelled() -> CancelledError {
         sleep(LONG).await.unwrap_err()
     }
@@ -183,6 +186,7 @@ fn recancelled() {
 
 #[test]
 fn answers_ok() {
+    let _watched = watched();
     async fn stubborn() -> Result<u32> {
         let _ = sleep(LONG).await; // it is told here
         Ok(5)
@@ -206,6 +210,7 @@ fn answers_ok() {
 
 #[test]
 fn answers_await() {
+    let _watched = watched();
     async fn again() -> Result<u32> {
         let _ = sleep(LONG).await;
         sleep(LONG).await?; // it awaits again
@@ -242,6 +247,7 @@ fn answers_await() {
 
 #[test]
 fn answers_error() {
+    let _watched = watched();
     async fn other() -> Result<u32> {
         let _ = sleep(LONG).await;
         Err(Broken("another"))? // another
@@ -274,6 +280,7 @@ fn answers_error() {
 
 #[test]
 fn foreign_await() {
+    let _watched = watched();
     for group in GROUPS {
         let log = Log::new();
         let cleaned = log.clone();
@@ -316,6 +323,7 @@ async fn ring(length: usize) -> Result<()> {
 
 #[test]
 fn cycle() {
+    let _watched = watched();
     for group in GROUPS {
         for length in [2, 7] {
             let crash = Loop::new().group(group).run(ring(length)).unwrap_err();
@@ -341,6 +349,7 @@ fn cycle() {
 
 #[test]
 fn self_await() {
+    let _watched = watched();
     async fn ego(own: Rc<RefCell<Option<Coro<()>>>>) -> Result<()> {
         let own = own.take().expect("itself");
         Ok(own.await?) // for itself
@@ -363,6 +372,7 @@ fn self_await() {
 
 #[test]
 fn panic() {
+    let _watched = watched();
     async fn boom() -> Result<()> {
         turns(5).await?;
         panic!("boom {}", std::hint::black_box(1)) // boom in a coroutine
@@ -411,6 +421,7 @@ fn panic() {
 
 #[test]
 fn panic_in_cleanup() {
+    let _watched = watched();
     async fn nap(log: Log<&'static str>, panics: bool) -> Result<()> {
         let nap = sleep(LONG).await; // nap
         assert!(!panics, "in cleanup"); // in cleanup
@@ -444,6 +455,7 @@ fn panic_in_cleanup() {
 
 #[test]
 fn panic_in_drop() {
+    let _watched = watched();
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -499,6 +511,7 @@ fn panic_in_drop() {
 
 #[test]
 fn not_started() {
+    let _watched = watched();
     for group in GROUPS {
         let log = Log::new();
         let (ran, dropped) = (log.clone(), log.clone());
@@ -526,6 +539,7 @@ fn not_started() {
 
 #[test]
 fn error_is_error() {
+    let _watched = watched();
     async fn plain() -> Result<(), Because<Broken>> {
         Err(Because(Broken("at the bottom")))
     }
@@ -570,6 +584,7 @@ fn error_is_error() {
 
 #[test]
 fn usage_in_group() {
+    let _watched = watched();
     async fn uses() -> Result<u32> {
         let mut once = coro(async { tinyio::Ok(5) });
         (&mut once).await?;

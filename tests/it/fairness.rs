@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tinyio::{Event, Loop, Result, gather, spawn};
 
-use crate::check::{Log, turns};
+use crate::check::{Log, turns, watched};
 
 const LONG: Duration = Duration::from_secs(3600);
 
 #[test]
 fn event_wait_set() {
+    let _watched = watched();
     let event = Event::new();
     assert!(!event.is_set());
     let log = Log::new();
@@ -57,6 +58,7 @@ fn event_wait_set() {
 
 #[test]
 fn event_already_set() {
+    let _watched = watched();
     let event = Event::new();
     event.set();
     let log = Log::new();
@@ -79,6 +81,7 @@ fn event_already_set() {
 
 #[test]
 fn event_fairness() {
+    let _watched = watched();
     let log = Log::new();
     let noted = log.clone();
     Loop::new()
@@ -99,6 +102,7 @@ fn event_fairness() {
 
 #[test]
 fn event_fairness_spawn() {
+    let _watched = watched();
     let log = Log::new();
     let (waiter, main) = (log.clone(), log.clone());
     Loop::new()
@@ -118,6 +122,7 @@ fn event_fairness_spawn() {
 
 #[test]
 fn event_many_setters() {
+    let _watched = watched();
     let event = Event::new();
     let polls = Rc::new(Cell::new(0));
     let (waited, counted) = (event.clone(), polls.clone());
@@ -153,6 +158,7 @@ fn event_many_setters() {
 
 #[test]
 fn event_clear_not_strict() {
+    let _watched = watched();
     for turns_before_clear in [20, 0] {
         let log = Log::new();
         let noted = log.clone();
@@ -188,6 +194,7 @@ fn event_clear_not_strict() {
 /// ever, once its event was set or its time is up, and the gathering is once both are.
 #[test]
 fn event_timeout_mix() {
+    let _watched = watched();
     #[derive(Clone, Copy)]
     enum Op {
         SetA,
@@ -254,6 +261,7 @@ fn event_timeout_mix() {
 
 #[test]
 fn event_timeout_sole() {
+    let _watched = watched();
     for timeout in [Duration::ZERO, Duration::from_millis(1)] {
         let (never, second) = (Event::new(), Event::new());
         let set = second.clone();
@@ -266,6 +274,7 @@ fn event_timeout_sole() {
 
 #[test]
 fn wait_timeout_value() {
+    let _watched = watched();
     let (never, set, both) = (Event::new(), Event::new(), Event::new());
     let later = set.clone();
     Loop::new()
@@ -296,6 +305,7 @@ fn wait_timeout_value() {
 /// end of all hope.
 #[test]
 fn a_wake_that_drops_the_last_waker_is_no_deadlock() {
+    let _watched = watched();
     use std::sync::{Arc, Mutex};
     use std::task::{Poll, Waker};
 

@@ -16,7 +16,7 @@ use tinyio::{
 };
 use tinyio_inspector::event::{self, Outcome};
 
-use crate::check::{Child, GROUPS, Log, OnDrop, assert_failures, is_child, turns};
+use crate::check::{Child, GROUPS, Log, OnDrop, assert_failures, is_child, turns, watched};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -37,6 +37,7 @@ impl<E: StdError + 'static> StdError for Broken<E> {
 
 #[test]
 fn thread_pool() {
+    let _watched = watched();
     // Three do run at once: each of them waits for the others.
     let all = Arc::new(Barrier::new(3));
     let main = async move {
@@ -75,6 +76,7 @@ fn thread_pool() {
 
 #[test]
 fn nested() {
+    let _watched = watched();
     let log = Log::new();
     let (inner, outer) = (log.clone(), log.clone());
     let main = async move {
@@ -130,6 +132,7 @@ fn nested() {
 
 #[test]
 fn partly_driven() {
+    let _watched = watched();
     let log = Log::new();
     let (asleep, foreign) = (log.clone(), log.clone());
     let stopped = Arc::new(Mutex::new(false));
@@ -182,6 +185,7 @@ fn partly_driven() {
 /// Futures that are kept from one run to the next keep their places, and take nobody else's.
 #[test]
 fn kept_over_runs() {
+    let _watched = watched();
     async fn begin<F: Future>(mut future: Pin<&mut F>) -> Result<()> {
         std::future::poll_fn(|cx| {
             assert!(future.as_mut().poll(cx).is_pending());
@@ -223,6 +227,7 @@ fn told() -> String {
 #[cfg(all(unix, feature = "signal"))]
 #[test]
 fn interrupt() {
+    let _watched = watched();
     if is_child() {
         let group = GROUPS[told().parse::<usize>().expect("a number")];
         let deaf = told() == "deaf";
@@ -280,6 +285,7 @@ fn interrupt() {
 
 #[test]
 fn serialise() {
+    let _watched = watched();
     async fn f() -> Result<()> {
         gather((coro(g()), coro(async { tinyio::Ok(sleep(LONG).await?) }))).await?;
         Ok(())

@@ -14,7 +14,7 @@ use tinyio::{
     sleep, spawn, timeout, yield_now,
 };
 
-use crate::check::{Child, Log, is_child, line, turns};
+use crate::check::{Child, Log, is_child, line, turns, watched};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -26,6 +26,7 @@ fn deadlock(crash: &Crash) -> String {
 
 #[test]
 fn deadlock_locks() {
+    let _watched = watched();
     async fn both(name: &'static str, first: Lock, second: Lock) -> Result<&'static str> {
         let _first = first.acquire().await?;
         yield_now().await?;
@@ -101,6 +102,7 @@ fn deadlock_locks() {
 
 #[test]
 fn quiescent() {
+    let _watched = watched();
     /// Waits for one who does not come.
     async fn meets(barrier: Barrier) -> Result<()> {
         barrier.wait().await?; // meets
@@ -176,6 +178,7 @@ fn quiescent() {
 
 #[test]
 fn virtual_time() {
+    let _watched = watched();
     async fn nap(log: Log<u32>, days: u32) -> Result<u32> {
         sleep(DAY * days).await?;
         log.push(days);
@@ -287,6 +290,7 @@ fn trace(seed: u64, folder: &Path, run: u32) -> Vec<Value> {
 
 #[test]
 fn shuffle() {
+    let _watched = watched();
     let run = |seed| Loop::new().virtual_time().shuffle(seed).run(busy()).unwrap();
     if let Ok(seed) = std::env::var("TINYIO_TEST_CHILD") {
         run(seed.parse().expect("a seed"));
@@ -311,6 +315,7 @@ fn shuffle() {
 
 #[test]
 fn async_cleanup() {
+    let _watched = watched();
     /// Says good-bye for so long.
     async fn connection(log: Log<&'static str>, goodbye: Duration) -> Result<()> {
         let work = sleep(100 * DAY).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tinyio::{Coro, Event, Group, Loop, coro, gather, sleep, spawn, yield_now};
 
-use crate::check::{OnDrop, turns};
+use crate::check::{OnDrop, turns, watched};
 
 /// In debug builds, and under valgrind, a tenth does.
 const DEEP: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
@@ -30,6 +30,7 @@ fn chain(depth: usize, end: Coro<usize>, dropped: &Rc<Cell<usize>>) -> Coro<usiz
 
 #[test]
 fn a_deep_chain_runs() {
+    let _watched = watched();
     on_a_small_stack(|| {
         let dropped = Rc::default();
         let main = chain(DEEP, coro(async { turns(3).await.map(|()| 0) }), &dropped);
@@ -40,6 +41,7 @@ fn a_deep_chain_runs() {
 
 #[test]
 fn a_deep_chain_fails_at_its_end() {
+    let _watched = watched();
     on_a_small_stack(|| {
         for group in [Group::Auto, Group::Always] {
             let dropped = Rc::default();
@@ -54,6 +56,7 @@ fn a_deep_chain_fails_at_its_end() {
 
 #[test]
 fn a_deep_chain_is_cancelled() {
+    let _watched = watched();
     on_a_small_stack(|| {
         for group in [Group::Auto, Group::Always] {
             let dropped = Rc::default();
@@ -71,6 +74,7 @@ fn a_deep_chain_is_cancelled() {
 
 #[test]
 fn a_deep_chain_is_dropped_before_it_has_begun() {
+    let _watched = watched();
     on_a_small_stack(|| {
         let dropped = Rc::new(());
         let mut next: Coro<()> = coro(async { tinyio::Ok(()) });
@@ -89,6 +93,7 @@ fn a_deep_chain_is_dropped_before_it_has_begun() {
 
 #[test]
 fn outputs_that_hold_handles_are_dropped() {
+    let _watched = watched();
     struct Link {
         _next: Option<Coro<Link>>,
         _held: Rc<()>,
@@ -117,6 +122,7 @@ fn outputs_that_hold_handles_are_dropped() {
 
 #[test]
 fn many_are_gathered() {
+    let _watched = watched();
     on_a_small_stack(|| {
         let sum = Loop::new()
             .run(async {
@@ -135,6 +141,7 @@ fn many_are_gathered() {
 
 #[test]
 fn many_are_cancelled() {
+    let _watched = watched();
     on_a_small_stack(|| {
         let main = async {
             let naps = (0..MANY).map(|n| async move {
@@ -156,6 +163,7 @@ fn many_are_cancelled() {
 
 #[test]
 fn many_wait_for_one() {
+    let _watched = watched();
     on_a_small_stack(|| {
         let sum = Loop::new()
             .run(async {
@@ -180,6 +188,7 @@ fn many_wait_for_one() {
 /// Registrations are taken back: a thousand losers of a race leave nothing behind.
 #[test]
 fn dropped_waits_leave_nothing() {
+    let _watched = watched();
     Loop::new()
         .run(async {
             let event = Event::new();

@@ -18,7 +18,7 @@ use tinyio::{
     coro, gather, run_in_thread, sleep, spawn, thread, yield_now,
 };
 
-use crate::check::{Log, OnDrop, assert_failures, assert_trace, is_child, line, stderr_of, turns};
+use crate::check::{Log, OnDrop, assert_failures, assert_trace, is_child, line, stderr_of, turns, watched};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -65,6 +65,7 @@ fn fifty(acquire: impl Fn() -> Acquire) -> (Vec<u32>, usize) {
 
 #[test]
 fn semaphore() {
+    let _watched = watched();
     for permits in [2, 3] {
         let semaphore = Semaphore::new(permits);
         let (numbers, most) = fifty(|| semaphore.acquire());
@@ -75,6 +76,7 @@ fn semaphore() {
 
 #[test]
 fn lock() {
+    let _watched = watched();
     let lock = Lock::new();
     let (numbers, most) = fifty(|| lock.acquire());
     assert_eq!((numbers, most), ((0..50).collect(), 1));
@@ -92,6 +94,7 @@ async fn waits<F: Future>(mut future: Pin<&mut F>) {
 
 #[test]
 fn semaphore_released() {
+    let _watched = watched();
     let one = Semaphore::new(1);
     let main = async {
         // By an error.
@@ -156,6 +159,7 @@ fn semaphore_released() {
 
 #[test]
 fn barrier() {
+    let _watched = watched();
     async fn meet(barrier: Barrier, arrived: Rc<Cell<usize>>, delay: u32) -> Result<usize> {
         turns(delay).await?;
         arrived.set(arrived.get() + 1);
@@ -194,6 +198,7 @@ async fn nap(ms: u64) -> Result<u64> {
 
 #[test]
 fn as_completed() {
+    let _watched = watched();
     let main = async {
         let mut order = Vec::new();
         let mut naps = tinyio::as_completed([300, 100, 200].map(nap));
@@ -232,6 +237,7 @@ fn as_completed() {
 
 #[test]
 fn timeout() {
+    let _watched = watched();
     let log = Log::new();
     let (told, other) = (log.clone(), log.clone());
     let main = async move {
@@ -281,6 +287,7 @@ fn timeout() {
 
 #[test]
 fn timeout_answers_error() {
+    let _watched = watched();
     async fn slow() -> Result<()> {
         let _ = sleep(LONG).await;
         Err(Broken("another"))? // answers
@@ -313,6 +320,7 @@ async fn in_turns(own: Event, other: Event, gives: u32) -> Result<u32> {
 
 #[test]
 fn isolate() {
+    let _watched = watched();
     for (first_isolated, second_isolated) in [(false, false), (false, true), (true, false), (true, true)] {
         async fn perhaps(isolated: bool, turns: impl Future<Output = Result<u32>> + 'static) -> Result<u32> {
             match isolated {
@@ -331,6 +339,7 @@ fn isolate() {
 
 #[test]
 fn isolate_error() {
+    let _watched = watched();
     async fn fails() -> Result<()> {
         turns(5).await?;
         Err(Broken("inside"))? // fails inside
@@ -367,6 +376,7 @@ fn isolate_error() {
 
 #[test]
 fn isolate_args() {
+    let _watched = watched();
     // A coroutine of the outer loop, awaited from inside and outside.
     let runs = Rc::new(Cell::new(0));
     let counted = runs.clone();
@@ -419,6 +429,7 @@ fn isolate_args() {
 
 #[test]
 fn isolate_cancelled() {
+    let _watched = watched();
     let log = Log::new();
     let ended = Arc::new(Mutex::new(false));
     let (asleep, dropped, ends) = (log.clone(), log.clone(), ended.clone());
@@ -463,6 +474,7 @@ fn isolate_cancelled() {
 
 #[test]
 fn usage_semaphore() {
+    let _watched = watched();
     let usages: [(&str, &str, fn()); 3] = [
         ("tinyio::Semaphore::new(0)", "no permits", || drop(Semaphore::new(0))), // no permits
         ("tinyio::ThreadPool::new(0)", "no threads", || drop(ThreadPool::new(0))), // no threads
@@ -479,6 +491,7 @@ fn usage_semaphore() {
 
 #[test]
 fn dataload() {
+    let _watched = watched();
     // The first item is squared when the last has been.
     let last = Arc::new((Mutex::new(false), Condvar::new()));
     let pool = ThreadPool::new(16);

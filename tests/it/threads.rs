@@ -10,7 +10,7 @@ use std::time::Duration;
 use tinyio::FailureKind::{Cancelled, Error, Improper};
 use tinyio::{CancelledError, Event, Group, Loop, Result, coro, gather, run_in_thread, spawn, thread};
 
-use crate::check::{Child, GROUPS, OnDrop, assert_failures, assert_trace, is_child, stderr_of, turns};
+use crate::check::{Child, GROUPS, OnDrop, assert_failures, assert_trace, is_child, stderr_of, turns, watched};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -49,6 +49,7 @@ async fn fails(begun: Event) -> Result<()> {
 
 #[test]
 fn thread_many() {
+    let _watched = watched();
     let all = Arc::new(Barrier::new(100));
     let numbers = Loop::new()
         .run(async move {
@@ -68,6 +69,7 @@ fn thread_many() {
 
 #[test]
 fn error_to_thread() {
+    let _watched = watched();
     /// A function that works until it is cancelled, in one of two ways.
     fn works(begun: Event, ended: Arc<AtomicBool>, sleeps: bool) -> impl FnOnce() -> Result<()> + Send {
         move || {
@@ -117,6 +119,7 @@ fn error_to_thread() {
 
 #[test]
 fn error_to_thread_context() {
+    let _watched = watched();
     for group in GROUPS {
         let begun = Event::new();
         let set = begun.clone();
@@ -150,6 +153,7 @@ fn error_to_thread_context() {
 
 #[test]
 fn error_from_thread() {
+    let _watched = watched();
     fn work() -> Result<u32> {
         Err(Broken)? // in the thread
     }
@@ -182,6 +186,7 @@ fn error_from_thread() {
 
 #[test]
 fn thread_context() {
+    let _watched = watched();
     let crash = Loop::new().run(async { tinyio::Ok(run_in_thread(|| Err::<(), _>(Own(Own(Broken)))).await?) });
     let crash = crash.unwrap_err();
     assert!(crash.downcast_ref::<Own<Own<Broken>>>().is_some());
@@ -192,6 +197,7 @@ fn thread_context() {
 
 #[test]
 fn thread_errors_together() {
+    let _watched = watched();
     let all = Arc::new(Barrier::new(10));
     let main = async move {
         let calls = (0..10).map(|_| {
@@ -212,6 +218,7 @@ fn thread_errors_together() {
 
 #[test]
 fn thread_never_checks() {
+    let _watched = watched();
     if is_child() {
         let begun = Event::new();
         let set = begun.clone();
