@@ -396,7 +396,7 @@ impl Core {
                 None => std::thread::park(),
             }
         }
-        self.rec.unpark(self);
+        self.rec.unpark();
     }
 
     // ---- Scheduling and waking ----

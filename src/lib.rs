@@ -180,6 +180,7 @@
 //! | `inspect` | `record`, and the live view in this terminal (`TINYIO_INSPECT=1`) | recordings are looked at with the program `tinyio-inspector` |
 //! | `signal` | `Loop::cancel_on_ctrl_c` | Ctrl-C ends the process |
 //! | `tokio` | `from_tokio` | |
+//! | `tracing` | each coroutine is a span of `tracing`; `trace_layer` puts log events and fields of spans into the record | log events are in nobody's name |
 //!
 //! `TINYIO_INSPECT=record` records only, `TINYIO_TRACE=FILE.jsonl` writes the trace, `TINYIO_RING=64M` sets the ring's size, `TINYIO_LOCALS=0` never
 //! reads local variables.
@@ -201,6 +202,7 @@ mod record;
 #[cfg(feature = "signal")]
 mod signal;
 mod slab;
+mod spans;
 mod stuck;
 mod sync;
 mod task;
@@ -221,6 +223,8 @@ pub use error::{CancelledError, Error, Ok, Result};
 pub use event::{Event, Wait, WaitTimeout};
 pub use gather::{Gather, Gathering, gather};
 pub use looped::{Handle, Loop};
+#[cfg(feature = "tracing")]
+pub use spans::{TraceLayer, trace_layer};
 pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
 pub use thread::{ThreadPool, run_in_thread};
 pub use time::{Sleep, YieldNow, sleep, yield_now};

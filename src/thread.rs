@@ -208,7 +208,10 @@ where
             self.inbox.post(|mail| self.record.started(mail));
         }
         WORKER.set(Some(self.clone()));
-        let result = panic::catch_unwind(AssertUnwindSafe(|| work().map_err(Into::into)));
+        let result = {
+            let _entered = self.record.enter();
+            panic::catch_unwind(AssertUnwindSafe(|| work().map_err(Into::into)))
+        };
         WORKER.set(None);
         let how = match &result {
             Ok(Ok(_)) => None,

@@ -90,7 +90,8 @@ where
             }
             let future = future.take().expect("handed over once");
             core::with("from_tokio", |core| core.jobs.set(core.jobs.get() + 1));
-            self.state = State::Running(RUNTIME.spawn(async move { future.await.map_err(Into::into) }));
+            let work = crate::spans::inside(async move { future.await.map_err(Into::into) });
+            self.state = State::Running(RUNTIME.spawn(work));
         }
         let State::Running(handle) = &mut self.state else { unreachable!("just started") };
         if cancelled.is_some() {

@@ -148,6 +148,7 @@ impl Pretend {
             sources: vec![],
             trace: vec![main.clone(), place(coro, "pretend::fetch", 60)],
             stack: None,
+            fields: vec![],
             backtrace: vec![],
         };
         let mut failures = vec![failure(7, Outcome::Error, "no more luck")];

@@ -278,9 +278,9 @@ pub enum Kind {
     Log {
         /// The coroutine it happened in, 0 for none.
         coro: CoroId,
-        /// `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE`; `FIELD` for a field of the coroutine itself.
+        /// `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE`; [`FIELD`] for a field of the coroutine itself.
         level: String,
-        /// Where it comes from: a module path, or the field's span.
+        /// Where it comes from: a module path, or the name of the field's span.
         target: String,
         /// The text.
         message: String,
@@ -359,6 +359,21 @@ pub enum Kind {
     /// A kind this version does not know; skipped, never an error.
     #[serde(other)]
     Unknown,
+}
+
+/// The level of a [`Kind::Log`] that is a field of the coroutine itself. The newest of each name counts.
+pub const FIELD: &str = "FIELD";
+
+impl Kind {
+    /// If this is a field of a coroutine: what it is called, `span.name`, and its value.
+    pub fn recorded_fields(&self) -> impl Iterator<Item = (String, String)> {
+        let (target, fields) = match self {
+            Kind::Log { level, target, fields, .. } if level == FIELD => (target.as_str(), &fields[..]),
+            _ => ("", &[][..]),
+        };
+        let name = move |name: &str| if target.is_empty() { name.to_owned() } else { format!("{target}.{name}") };
+        fields.iter().map(move |(field, value)| (name(field), value.clone()))
+    }
 }
 
 /// What a coroutine waits on.
@@ -493,6 +508,9 @@ pub struct Failure {
     /// What it was at: as of the moment before anything was cancelled; of the failing one, as of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<Stack>,
+    /// Its recorded fields (`tracing`), as `span.field` and the newest value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<(String, String)>,
     /// Native frames of the failing step, innermost first, the runtime's own left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backtrace: Vec<TraceSite>,

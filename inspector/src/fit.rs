@@ -64,6 +64,7 @@ pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
         if let Kind::Crash { failures, .. } = &mut kind {
             for failure in failures {
                 failure.sources.truncate(keep);
+                failure.fields.truncate(keep);
                 failure.backtrace.truncate(keep);
                 let trace = &mut failure.trace;
                 if trace.len() > 2 * keep {
@@ -190,8 +191,9 @@ fn texts(kind: &mut Kind, limit: usize) {
             one(text);
         }
         Kind::Crash { failures, .. } => {
-            for Failure { name, message, error_type, sources, trace, backtrace, .. } in failures {
+            for Failure { name, message, error_type, sources, trace, fields, backtrace, .. } in failures {
                 [name, message, error_type].into_iter().chain(sources).for_each(one);
+                fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(one));
                 trace
                     .iter_mut()
                     .chain(backtrace)

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::event::{CoroId, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, Target, ThreadId};
+use crate::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, Target, ThreadId};
 use crate::record::{self, Small, Words, code};
 use crate::ring::records_for;
 
@@ -548,12 +548,24 @@ impl Live {
             Kind::ThreadEnd { thread, .. } => {
                 self.threads.remove(&thread);
             }
-            Kind::Log { coro, ref level, ref target, ref fields, .. } if level == "FIELD" && coro != 0 => {
+            Kind::Log { coro, ref level, ref target, ref fields, .. } if level == FIELD && coro != 0 => {
                 let names = fields.iter().map(|(name, _)| name.clone()).collect();
                 self.field(coro, Field { at, target: target.clone(), names, json: json.to_vec() }, room);
             }
             _ => {}
         }
+    }
+
+    /// The recorded fields of all that live, `span.name` and value.
+    pub(crate) fn recorded_fields(&self) -> impl Iterator<Item = (CoroId, Vec<(String, String)>)> {
+        self.fields.keys().map(|coro| (*coro, self.recorded_fields_of(*coro)))
+    }
+
+    /// The recorded fields of one.
+    pub(crate) fn recorded_fields_of(&self, coro: CoroId) -> Vec<(String, String)> {
+        let fields = self.fields.get(&coro).into_iter().flatten();
+        let kinds = fields.filter_map(|field| serde_json::from_slice::<Kind>(&field.json).ok());
+        kinds.flat_map(|kind| kind.recorded_fields().collect::<Vec<_>>()).collect()
     }
 
     fn thread(&mut self, thread: ThreadId, change: impl FnOnce(&mut Thread)) {

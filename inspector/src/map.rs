@@ -34,6 +34,15 @@ impl Map {
 }
 
 impl Map {
+    /// The lower half of a word, for the system alone, which waits on 32 bits: nobody loads it or stores to it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lower_half(&self, word: usize) -> &std::sync::atomic::AtomicU32 {
+        let half = usize::from(cfg!(target_endian = "big"));
+        let word: *const AtomicU64 = &raw const self.words()[word];
+        // SAFETY: half of a word of the mapping, which lives as long as `self`; 32 bits of any value are a u32.
+        unsafe { &*word.cast::<std::sync::atomic::AtomicU32>().add(half) }
+    }
+
     /// Makes the pages of these words present, so that storing to them costs no page fault each. Best effort.
     #[cfg(target_os = "linux")]
     pub(crate) fn populate(&self, words: std::ops::Range<usize>) {

@@ -187,13 +187,21 @@ impl Recorder {
     /// [`Recorder::answered`] says that there are none.
     #[inline]
     pub fn requested(&self) -> Option<CoroId> {
-        let coro = self.ring.word(ring::W_REQUEST).load(Ordering::Relaxed);
-        (coro != 0).then_some(coro)
+        self.ring.requested()
     }
 
     /// Withdraws the request for the frames of `coro`: it has ended, or has none.
     pub fn answered(&self, coro: CoroId) {
-        let _ = self.ring.word(ring::W_REQUEST).compare_exchange(coro, 0, Ordering::Relaxed, Ordering::Relaxed);
+        self.ring.answered(coro);
+    }
+
+    /// What readers ask for, to be waited for on another thread.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be mapped again.
+    pub fn requests(&self) -> io::Result<ring::Requests> {
+        Ok(ring::Requests::of(ring::open_ring(&self.file)?))
     }
 
     /// Unparks `thread` when an eighth of the ring has been written since the last time, and when the recording ends.
@@ -448,6 +456,16 @@ impl Recorder {
         self.ring.word(ring::CLAIM).store(head, Ordering::Relaxed);
     }
 
+    /// The recorded fields of a living coroutine: what it is called, `span.name`, and the newest value.
+    pub fn fields_of(&self, coro: CoroId) -> Vec<(String, String)> {
+        self.live.recorded_fields_of(coro)
+    }
+
+    /// Those of all that have some.
+    pub fn fields(&self) -> impl Iterator<Item = (CoroId, Vec<(String, String)>)> {
+        self.live.recorded_fields()
+    }
+
     // ---- names ---------------------------------------------------------------------------------------------------------------
 
     /// The number of a name; the first time, it is recorded. 0 when the table of names is full.
@@ -510,7 +528,11 @@ impl Recorder {
     /// Appends to the table, and records that.
     #[cold]
     fn add(&mut self, kind: &Kind) -> bool {
-        let at = self.clock.now();
+        // That of the event before: the one that needs the name has a time that was read before now.
+        let at = match self.head {
+            0 => self.clock.now(),
+            head => record::time(self.ring.get(head - 1)),
+        };
         if !self.check_pid() {
             return false;
         }
@@ -612,6 +634,7 @@ impl Recorder {
         let at = self.clock.now();
         self.put(at, record::plain(at, code::TRACE_END, 0, 0, 0));
         self.ring.word(ring::W_STATE).store(ring::STATE_ENDED, Ordering::Release);
+        self.ring.answers_no_more();
         ring::give_back(&self.file, &self.ring, self.head);
         self.state = State::Silent;
         self.due.set(0);

@@ -31,6 +31,8 @@ use crate::model::Model;
 
 pub use group::{Group, Section};
 pub(crate) use notes::notes;
+#[cfg(feature = "tui")]
+pub(crate) use stack::fields_of;
 pub(crate) use stack::{Shown, Step, excerpt, step_of, steps};
 
 /// How a report is written.

@@ -12,14 +12,16 @@
 //! meets half an event, and a process can be killed at any instruction. Whoever writes more than one record at once announces
 //! how far in `CLAIM` first: what is older than a whole ring before that is no longer to be trusted.
 
+mod ask;
 mod create;
 mod read;
 
+pub use ask::Requests;
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
 
 pub(crate) use create::{Created, create, give_back, open_folder};
-pub(crate) use read::is_ring;
+pub(crate) use read::{is_ring, open_ring};
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 

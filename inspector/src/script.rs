@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 
 use crate::event::{
-    CoroId, Event, Failure, Frame, Header, Kind, Local, LoopMode, LoopOutcome, NameId, Outcome, ResId, ResKind, SiteId,
-    Stack, Target, ThreadId, TraceSite, Value, Waker,
+    CoroId, Event, FIELD, Failure, Frame, Header, Kind, Local, LoopMode, LoopOutcome, NameId, Outcome, ResId, ResKind,
+    SiteId, Stack, Target, ThreadId, TraceSite, Value, Waker,
 };
 use crate::model::Model;
 use crate::source::{Progress, Source};
@@ -129,6 +129,12 @@ impl Script {
     pub(crate) fn log(&mut self, coro: CoroId, level: &str, target: &str, message: &str) -> &mut Self {
         let (level, target, message) = (level.into(), target.into(), message.into());
         self.push(Kind::Log { coro, level, target, message, fields: vec![] })
+    }
+
+    /// A field of the coroutine itself.
+    pub(crate) fn field(&mut self, coro: CoroId, span: &str, name: &str, value: &str) -> &mut Self {
+        let fields = vec![(name.into(), value.into())];
+        self.push(Kind::Log { coro, level: FIELD.into(), target: span.into(), message: String::new(), fields })
     }
 
     pub(crate) fn frames(&mut self, coro: CoroId, frames: Vec<Frame>) -> &mut Self {
@@ -307,6 +313,7 @@ pub(crate) fn verify() -> Script {
             frames: vec![frame("verify::check", place, &[("path", "\"other.txt\"")])],
             ..Stack::default()
         }),
+        fields: vec![],
         backtrace: vec![],
     };
     let origin = Failure {

@@ -60,6 +60,7 @@ fn crashed() -> Vec<Kind> {
         sources: vec![],
         trace: vec![site(1, "crawl::main"), site(2, "crawl::fetch")],
         stack: None,
+        fields: vec![],
         backtrace: vec![],
     };
     let mut kinds = sleeping();

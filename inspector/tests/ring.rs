@@ -230,6 +230,7 @@ fn a_crash_too_big_for_the_ring_keeps_the_original_error_and_counts_the_rest() {
         sources: vec![],
         trace: vec![],
         stack: Some(big_stack(3)),
+        fields: vec![],
         backtrace: vec![],
     };
     recorder.emit(1, Kind::Crash { id: 1, failures: (0..1000).map(failure).collect() });

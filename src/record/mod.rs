@@ -2,6 +2,8 @@
 //! all of them are empty, and with it they are a branch each until a recording is switched on.
 
 #[cfg(feature = "record")]
+mod asked;
+#[cfg(feature = "record")]
 mod on;
 #[cfg(feature = "record")]
 pub(crate) use on::*;
@@ -10,6 +12,16 @@ pub(crate) use on::*;
 mod off;
 #[cfg(not(feature = "record"))]
 pub(crate) use off::*;
+
+#[cfg(all(feature = "record", feature = "tracing"))]
+mod said;
+#[cfg(all(feature = "record", feature = "tracing"))]
+pub(crate) use said::{Author, FIELD, may_record};
+
+#[cfg(all(not(feature = "record"), feature = "tracing"))]
+mod unsaid;
+#[cfg(all(not(feature = "record"), feature = "tracing"))]
+pub(crate) use unsaid::{Author, FIELD, may_record};
 
 mod switch;
 #[cfg(feature = "record")]

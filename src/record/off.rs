@@ -4,6 +4,7 @@ use std::panic::Location;
 
 use crate::core::Core;
 use crate::crash::{Failure, FailureKind};
+use crate::spans::{Around, Entered, Spans};
 use crate::task::{Header, Mail};
 
 /// What a coroutine waits on.
@@ -63,12 +64,16 @@ pub(crate) struct Hold;
 
 /// A function on a thread, in the record.
 #[derive(Default)]
-pub(crate) struct Thread;
+pub(crate) struct Thread(Around);
 
 impl Thread {
     #[inline]
     pub(crate) fn queue(_core: &Core, _coro: &Header, _at: &'static Location<'static>) -> Thread {
-        Thread
+        Thread(Around::here())
+    }
+    #[inline]
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.0.enter()
     }
     #[inline]
     pub(crate) fn id(&self) -> u64 {
@@ -130,7 +135,9 @@ pub(crate) enum ThreadNote {}
 
 /// A loop's recorder.
 #[derive(Default)]
-pub(crate) struct Rec {}
+pub(crate) struct Rec {
+    spans: Spans,
+}
 
 #[allow(clippy::unused_self, reason = "the same signatures as with a recorder")]
 impl Rec {
@@ -154,9 +161,11 @@ impl Rec {
     #[inline]
     pub(crate) fn park(&self, _core: &Core, _until: Option<u64>) {}
     #[inline]
-    pub(crate) fn unpark(&self, _core: &Core) {}
+    pub(crate) fn unpark(&self) {}
     #[inline]
-    pub(crate) fn spawn(&self, _core: &Core, _coro: &Header) {}
+    pub(crate) fn spawn(&self, _core: &Core, coro: &Header) {
+        self.spans.spawn(coro);
+    }
     #[inline]
     pub(crate) fn wait(&self, _core: &Core, _coro: &Header, _on: Target, _at: &'static Location<'static>) {}
     #[inline]
@@ -164,11 +173,17 @@ impl Rec {
     #[inline]
     pub(crate) fn wake(&self, _core: &Core, _coro: &Header) {}
     #[inline]
-    pub(crate) fn step_begin(&self, _coro: &Header) {}
+    pub(crate) fn step_begin(&self, coro: &Header) {
+        self.spans.step_begin(coro);
+    }
     #[inline]
-    pub(crate) fn step_end(&self, _coro: &Header) {}
+    pub(crate) fn step_end(&self, coro: &Header) {
+        self.spans.step_end(coro);
+    }
     #[inline]
-    pub(crate) fn end(&self, _coro: &Header, _how: Option<FailureKind>) {}
+    pub(crate) fn end(&self, coro: &Header, _how: Option<FailureKind>) {
+        self.spans.end(coro);
+    }
     #[inline]
     pub(crate) fn cancel_begin(&self, _core: &Core, _failure: &Failure) {}
     #[inline]

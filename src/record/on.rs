@@ -18,11 +18,13 @@ use tinyio_inspector::report;
 use tinyio_inspector::ring::Options;
 use tinyio_inspector::source::Source;
 
+use super::asked::Asked;
 use super::switch::Switch;
 use crate::core::Core;
 use crate::crash::{Failure, FailureKind, Site};
 use crate::error::sources;
 use crate::name;
+use crate::spans::{Around, Entered, Spans};
 use crate::task::{self, Header, Mail};
 
 /// Coroutines whose frames are read when a loop crashes, and how long that may take.
@@ -36,12 +38,12 @@ const MOMENT_START: Duration = Duration::from_millis(500);
 
 thread_local! {
     /// The recording of this thread's loops, once one was asked for.
-    static RECORDING: RefCell<Option<Rc<Recording>>> = const { RefCell::new(None) };
+    pub(super) static RECORDING: RefCell<Option<Rc<Recording>>> = const { RefCell::new(None) };
     static LOOPS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// One recording: of all loops that run on one thread.
-struct Recording {
+pub(super) struct Recording {
     recorder: RefCell<Recorder>,
     /// The time of the running step, or of the last look at the clock.
     at: Cell<u64>,
@@ -57,8 +59,11 @@ struct Recording {
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::view::View>>,
     trace: RefCell<Option<super::trace::Trace>>,
+    asked: Asked,
     /// The frames read for the crash that is going on, for its report.
     told: RefCell<HashMap<u64, Stack>>,
+    /// The recorded fields of those who are in that crash.
+    fields: RefCell<HashMap<u64, Vec<(String, String)>>>,
 }
 
 /// A loop's part in the recording.
@@ -70,6 +75,7 @@ pub(crate) struct Rec {
     started: Cell<u64>,
     /// The recorder's slot of each of the loop's.
     slots: RefCell<Vec<u32>>,
+    spans: Spans,
 }
 
 impl Recording {
@@ -87,6 +93,7 @@ impl Recording {
         };
         let at = Cell::new(recorder.now());
         let trace = switch.trace.and_then(|path| super::trace::Trace::start(&mut recorder, path));
+        let asked = Asked::watch(&recorder);
         #[cfg(feature = "inspect")]
         let view = RefCell::new(switch.view.then(|| super::view::View::open(&recorder)).flatten());
         let recording = Rc::new(Recording {
@@ -101,17 +108,19 @@ impl Recording {
             #[cfg(feature = "inspect")]
             view,
             trace: RefCell::new(trace),
+            asked,
             told: RefCell::default(),
+            fields: RefCell::default(),
         });
         RECORDING.set(Some(recording.clone()));
         Some(recording)
     }
 
-    fn emit(&self, kind: Kind) {
+    pub(super) fn emit(&self, kind: Kind) {
         self.recorder.borrow_mut().emit(self.at.get(), kind);
     }
 
-    fn tick(&self) -> u64 {
+    pub(super) fn tick(&self) -> u64 {
         let at = self.recorder.borrow_mut().now();
         self.at.set(at);
         at
@@ -131,6 +140,25 @@ impl Recording {
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
         let mut frames = self.frames.borrow_mut();
         Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
+    }
+
+    #[cold]
+    fn answer(&self, id: u64) {
+        let mut stack = None;
+        task::each(|core| {
+            let addresses = core.addresses();
+            // One that runs another loop is in the middle of a step.
+            let running = core.spot.with(|coro| coro.map_or(0, Header::id));
+            core.each_task(|coro| {
+                if coro.id() == id {
+                    stack = self.stack(coro, running == id, &addresses);
+                }
+            });
+        });
+        match stack {
+            Some(stack) => self.emit(Kind::Frames { coro: id, stack }),
+            None => self.recorder.borrow().answered(id),
+        }
     }
 
     /// Of all that have begun, as far as bounds allow.
@@ -169,7 +197,7 @@ impl Recording {
 
 impl Rec {
     #[inline]
-    fn on(&self) -> Option<&Recording> {
+    pub(super) fn on(&self) -> Option<&Recording> {
         self.recording.get().map(|recording| &**recording)
     }
 
@@ -218,6 +246,7 @@ impl Rec {
         LOOPS.set(LOOPS.get() + 1);
         self.id.set(LOOPS.get());
         recording.depth.set(recording.depth.get() + 1);
+        recording.asked.loop_start(core.inbox());
         self.started.set(recording.tick());
         let parent = task::current(|outer| outer.map_or(0, |outer| outer.spot.with(|coro| coro.map_or(0, Header::id))));
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
@@ -232,9 +261,10 @@ impl Rec {
     pub(crate) fn loop_end(&self, core: &Core, crashed: bool) {
         let Some(recording) = self.on() else { return };
         recording.tick();
-        self.ask_frames(core);
+        self.ask_frames();
         let outcome = if crashed { LoopOutcome::Crashed } else { LoopOutcome::Ok };
         recording.emit(Kind::LoopEnd { id: self.id.get(), outcome });
+        recording.asked.loop_end(core.inbox());
         recording.depth.set(recording.depth.get() - 1);
         if recording.depth.get() > 0 {
             return;
@@ -251,17 +281,17 @@ impl Rec {
     #[inline]
     pub(crate) fn park(&self, core: &Core, until: Option<u64>) {
         let Some(recording) = self.on() else { return };
-        self.ask_frames(core);
+        self.ask_frames();
         let until = until.map(|until| self.time(core, until));
         recording.recorder.borrow_mut().park(recording.at.get(), self.id.get(), until);
     }
 
     #[inline]
-    pub(crate) fn unpark(&self, core: &Core) {
+    pub(crate) fn unpark(&self) {
         let Some(recording) = self.on() else { return };
         let at = recording.tick();
         recording.recorder.borrow_mut().unpark(at, self.id.get());
-        self.ask_frames(core);
+        self.ask_frames();
     }
 
     /// A time of the loop's clock as one of the stream's.
@@ -271,29 +301,20 @@ impl Rec {
         if at >= own { stream.saturating_add(at - own) } else { stream.saturating_sub(own - at) }
     }
 
-    /// Answers a reader that has asked for the frames of a coroutine. Called between two steps.
+    /// Answers a reader that has asked for the frames of a coroutine, of this loop or one around it. Called between two steps.
     #[inline]
-    pub(crate) fn ask_frames(&self, core: &Core) {
+    pub(crate) fn ask_frames(&self) {
         let Some(recording) = self.on() else { return };
         let asked = recording.recorder.borrow().requested();
         if let Some(id) = asked {
-            let mut stack = None;
-            let addresses = core.addresses();
-            core.each_task(|coro| {
-                if coro.id() == id {
-                    stack = recording.stack(coro, false, &addresses);
-                }
-            });
-            match stack {
-                Some(stack) => recording.emit(Kind::Frames { coro: id, stack }),
-                None => recording.recorder.borrow().answered(id),
-            }
+            recording.answer(id);
         }
     }
 
     /// A coroutine was scheduled.
     #[inline]
     pub(crate) fn spawn(&self, core: &Core, coro: &Header) {
+        self.spans.spawn(coro);
         self.apart(move |recording| {
             let slot = recording.new_slot();
             let index = coro.word().slot() as usize;
@@ -352,11 +373,13 @@ impl Rec {
         self.apart(move |recording| {
             recording.recorder.borrow_mut().step_begin(recording.at.get(), self.slot(coro), coro.id());
         });
+        self.spans.step_begin(coro);
     }
 
     /// It was polled. The clock is read here, and the next step begins at this time.
     #[inline]
     pub(crate) fn step_end(&self, coro: &Header) {
+        self.spans.step_end(coro);
         self.apart(move |recording| {
             let at = recording.tick();
             let slot = self.slot(coro);
@@ -367,9 +390,14 @@ impl Rec {
     /// A coroutine has ended; this comes before the `step_end` of its last step.
     #[inline]
     pub(crate) fn end(&self, coro: &Header, how: Option<FailureKind>) {
+        self.spans.end(coro);
         self.apart(move |recording| {
             let slot = self.slot(coro);
-            recording.recorder.borrow_mut().end(recording.at.get(), slot, coro.id(), outcome(how));
+            let mut recorder = recording.recorder.borrow_mut();
+            if let Some(FailureKind::Error | FailureKind::Panic) = how {
+                recording.fields.borrow_mut().insert(coro.id(), recorder.fields_of(coro.id()));
+            }
+            recorder.end(recording.at.get(), slot, coro.id(), outcome(how));
             recording.slots.borrow_mut().0.push(slot);
         });
     }
@@ -380,6 +408,7 @@ impl Rec {
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
         recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
         recording.frames_of_all(core, failure.id);
+        recording.fields.borrow_mut().extend(recording.recorder.borrow().fields().take(TOLD));
         recording.tick();
     }
 
@@ -394,6 +423,10 @@ impl Rec {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
         let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
+        let mut fields = recording.fields.take();
+        for failure in &mut failures {
+            failure.fields = fields.remove(&failure.coro).unwrap_or_default();
+        }
         recording.emit(Kind::Crash { id: self.id.get(), failures: failures.clone() });
         // In the stream the stacks are events of their own.
         let mut stacks = recording.told.take();
@@ -421,9 +454,12 @@ impl Rec {
     }
 
     /// What a thread has left in the inbox.
-    pub(crate) fn note(&self, ThreadNote(kind): ThreadNote) {
+    pub(crate) fn note(&self, note: ThreadNote) {
         let Some(recording) = self.on() else { return };
-        recording.emit(kind);
+        match note {
+            ThreadNote::Happened(kind) => recording.emit(kind),
+            ThreadNote::FramesAsked => self.ask_frames(),
+        }
     }
 }
 
@@ -458,6 +494,7 @@ pub(crate) fn told(failure: &Failure) -> event::Failure {
         sources: failure.error().map(|error| sources(error).map(ToString::to_string).collect()).unwrap_or_default(),
         trace: failure.trace.iter().enumerate().map(site).collect(),
         stack,
+        fields: Vec::new(),
         backtrace,
     }
 }
@@ -519,20 +556,27 @@ impl Report {
     }
 }
 
-/// What a thread says about the function it runs.
-pub(crate) struct ThreadNote(Kind);
+/// What other threads have to say.
+pub(crate) enum ThreadNote {
+    /// To be recorded: a function begins or ends, or has logged something.
+    Happened(Kind),
+    /// A reader asks for the frames of a coroutine.
+    FramesAsked,
+}
 
 /// A function on a thread, in the record.
 #[derive(Default)]
 pub(crate) struct Thread {
     /// 0 if it is not recorded.
     id: u64,
+    around: Around,
 }
 
 impl Thread {
     /// The coroutine hands its function over.
     pub(crate) fn queue(core: &Core, coro: &Header, at: &'static Location<'static>) -> Thread {
-        let Some(recording) = core.rec.on() else { return Thread { id: 0 } };
+        let around = Around::here();
+        let Some(recording) = core.rec.on() else { return Thread { id: 0, around } };
         recording.threads.set(recording.threads.get() + 1);
         let thread = recording.threads.get();
         let (name, site) = {
@@ -540,7 +584,12 @@ impl Thread {
             (recorder.name(name::path(coro.type_name())), recorder.site(at))
         };
         recording.emit(Kind::ThreadQueue { thread, coro: coro.id(), name, site });
-        Thread { id: thread }
+        Thread { id: thread, around }
+    }
+
+    /// The thread is at work for the coroutine, until this is dropped.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.around.enter()
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -549,7 +598,7 @@ impl Thread {
 
     fn note(&self, mail: &mut Mail, kind: Kind) {
         if self.id != 0 {
-            mail.notes.push(ThreadNote(kind));
+            mail.notes.push(ThreadNote::Happened(kind));
         }
     }
 

@@ -52,6 +52,17 @@ pub(crate) fn current<R>(f: impl FnOnce(Option<&Core>) -> R) -> R {
     f(unsafe { frame.as_ref() }.map(|frame| &*frame.core))
 }
 
+/// Calls `f` with each loop of this thread, the innermost first.
+#[cfg(feature = "record")]
+pub(crate) fn each(mut f: impl FnMut(&Core)) {
+    let mut frame = LOCAL.with(|local| local.frame.get());
+    // SAFETY: as in `current`; `outer` frames are further down the stack.
+    while let Some(this) = unsafe { frame.as_ref() } {
+        f(&this.core);
+        frame = this.outer;
+    }
+}
+
 /// Calls `f` with the loop of this tag, if this thread is inside it, however deep.
 #[inline]
 pub(crate) fn find<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {

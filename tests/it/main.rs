@@ -14,6 +14,7 @@ mod fairness;
 mod nesting;
 mod ours;
 mod random;
+mod record;
 mod stress;
 mod sync;
 mod threads;

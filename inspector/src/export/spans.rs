@@ -7,7 +7,7 @@
 
 use std::io;
 
-use crate::event::{CoroId, Event, Header, Kind, Outcome, SiteId, State, Target, ThreadId, Waker};
+use crate::event::{CoroId, Event, FIELD, Header, Kind, Outcome, SiteId, State, Target, ThreadId, Waker};
 use crate::model::{IdMap, Model, short_name};
 use crate::words::one_line;
 
@@ -231,7 +231,7 @@ impl<S: Sink> Spans<S> {
                 let what = failures.first().map_or("", |failure| failure.message.lines().next().unwrap_or(""));
                 self.mark(model, Track::Program, at, "crash", &format!("crashed: {what}"))?;
             }
-            Kind::Log { level, .. } if level == "FIELD" => {}
+            Kind::Log { level, .. } if level == FIELD => {}
             Kind::Log { coro, level, message, .. } => {
                 let track = if self.lanes.contains_key(coro) { Track::Coro(*coro) } else { Track::Program };
                 self.mark(model, track, at, "log", &format!("{level} {message}"))?;

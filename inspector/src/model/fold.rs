@@ -7,7 +7,8 @@ use super::links::Links;
 use super::parts::{Cancel, Crash, Level, LogLine, Loop, Resource, Thread};
 use super::{CRASHES, ENDED, FINISHED, Holder, LOG, Model, Parent, Site, Sync};
 use crate::event::{
-    CoroId, Event, Failure, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, State, Target, Waker,
+    CoroId, Event, FIELD, Failure, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, State, Target,
+    Waker,
 };
 
 impl Model {
@@ -122,9 +123,7 @@ impl Model {
             }
             Kind::Crash { id, failures } => self.crash_of(*id, failures, event),
 
-            Kind::Log { coro, level, target, message, fields } if level == "FIELD" => {
-                self.fields(*coro, target, message, fields);
-            }
+            Kind::Log { coro, level, .. } if level == FIELD => self.fields(*coro, &event.kind),
             Kind::Log { coro, level, target, message, fields } => self.line(LogLine {
                 seq: event.seq,
                 at,
@@ -143,6 +142,8 @@ impl Model {
             Kind::Lost { events, why } => {
                 match why.as_str() {
                     "lapped" => self.lost.lapped += events,
+                    // They are not part of the graph.
+                    "log" => return self.lost.dropped += events,
                     // Nothing comes after it that could contradict what is known.
                     "cut" => return self.lost.cut = true,
                     _ => self.lost.dropped += events,
@@ -556,14 +557,13 @@ impl Model {
         }
     }
 
-    fn fields(&mut self, id: CoroId, name: &str, value: &str, more: &[(String, String)]) {
+    fn fields(&mut self, id: CoroId, kind: &Kind) {
         let Some(coro) = self.coros.get_mut(id).or_else(|| self.finished.get_mut(&id)) else { return self.odd() };
         let coro = Arc::make_mut(coro);
-        let one = [(name.to_owned(), value.to_owned())];
-        for (name, value) in if more.is_empty() { &one[..] } else { more } {
-            match coro.fields.iter_mut().find(|(known, _)| known == name) {
-                Some((_, old)) => old.clone_from(value),
-                None => coro.fields.push((name.clone(), value.clone())),
+        for (name, value) in kind.recorded_fields() {
+            match coro.fields.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, old)) => *old = value,
+                None => coro.fields.push((name, value)),
             }
         }
     }

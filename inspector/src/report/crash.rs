@@ -2,7 +2,7 @@
 
 use super::group::{Group, Section};
 use super::paint::{Ink, Page};
-use super::stack::{Shown, Step, excerpt, relative, stack_of, step, steps};
+use super::stack::{Shown, Step, excerpt, fields_of, relative, stack_of, step, steps};
 use crate::event::{Failure, Frame, Local, Outcome};
 use crate::model::{Crash, Model, short_name};
 use crate::words::{self, brief, counted, fine_span, fit, one_line, short_path, width};
@@ -86,6 +86,7 @@ fn trace(page: &mut Page, model: &Model, origin: &Failure) {
     for (index, step) in steps.iter().enumerate() {
         let is_last = index + 1 == steps.len();
         write_step(page, model, step, &columns, 2, if is_last { LOCALS.0 } else { LOCALS.1 }, is_last);
+        recorded(page, if is_last { &origin.fields } else { fields_of(model, step.coro) }, 4);
     }
     if let Some(shown) = steps.last().and_then(|step| step.frames.get(step.at)) {
         source(page, model, shown);
@@ -168,6 +169,30 @@ fn write_step(
     }
     if step.more > 0 {
         page.begin(indent + 2).dim(&format!("… {}", counted(step.more as u64, "more frame"))).end();
+    }
+}
+
+/// The recorded fields of a coroutine, in a row if they fit.
+fn recorded(page: &mut Page, fields: &[(String, String)], indent: usize) {
+    if fields.is_empty() {
+        return;
+    }
+    let one = |(name, value): &(String, String)| format!("{} = {}", one_line(name), one_line(value));
+    let all: Vec<_> = fields.iter().take(LOCALS.0).map(one).collect();
+    page.begin(indent).dim("recorded: ");
+    let row = all.join(", ");
+    if width(&row) <= page.left() {
+        page.plain(&row).end();
+    } else {
+        page.end();
+        for field in &all {
+            page.begin(indent + 2);
+            let room = page.left().max(24);
+            page.plain(&fit(field, room)).end();
+        }
+    }
+    if fields.len() > all.len() {
+        page.begin(indent + 2).dim(&format!("… {}", counted((fields.len() - all.len()) as u64, "more field"))).end();
     }
 }
 
@@ -330,5 +355,8 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
             alone.frames.iter_mut().for_each(|shown| shown.frame = None);
         }
         write_step(page, model, &alone, &columns, 10, LOCALS.1, false);
+    }
+    if own && in_full {
+        recorded(page, &first.fields, 10);
     }
 }

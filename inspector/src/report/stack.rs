@@ -15,6 +15,8 @@ const LARGEST: u64 = 8 << 20;
 /// One coroutine of a trace.
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
+    /// Its number, 0 if it is none.
+    pub(crate) coro: CoroId,
     /// How it is called.
     pub(crate) label: String,
     /// Its frames, root first.
@@ -91,6 +93,13 @@ fn recorded(model: &Model, coro: CoroId) -> Option<&Stack> {
     by_itself.or_else(member)
 }
 
+/// The recorded fields of a coroutine: as a member of the crash, else by itself.
+pub(crate) fn fields_of(model: &Model, coro: CoroId) -> &[(String, String)] {
+    let member = model.crash().and_then(|crash| crash.failures.iter().find(|failure| failure.coro == coro));
+    let by_itself = || model.coro(coro).map_or(&[][..], |coro| &coro.fields);
+    member.map(|failure| &failure.fields[..]).filter(|fields| !fields.is_empty()).unwrap_or_else(by_itself)
+}
+
 /// A coroutine's name for a reader; what the failure says where the model has forgotten it.
 pub(crate) fn label(model: &Model, coro: CoroId, name: &str) -> String {
     match coro {
@@ -130,7 +139,7 @@ pub(crate) fn step<'a>(
         _ => None,
     };
     let at = at.unwrap_or(frames.len().saturating_sub(1));
-    Step { label: label(model, coro, name), frames, at, more, mid_step }
+    Step { coro, label: label(model, coro, name), frames, at, more, mid_step }
 }
 
 /// The trace knows the place exactly, with its column. The frame it belongs to gets it.

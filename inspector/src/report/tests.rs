@@ -19,6 +19,7 @@ fn failure(kind: Outcome, coro: u64, name: &str, message: &str, place: &str) -> 
         sources: vec![],
         trace: vec![trace(coro, name, place)],
         stack: None,
+        fields: vec![],
         backtrace: vec![],
     }
 }
@@ -203,6 +204,20 @@ fn a_stack_nested_as_deep_as_it_likes_is_cut() {
     s.start().push(Kind::Crash { id: 1, failures: vec![origin] });
     let report = text(&s.model(), &plain());
     assert!(report.contains("… 161 more frames") && report.lines().count() < 60, "{report}");
+}
+
+#[test]
+fn recorded_fields_stand_beneath_whoever_they_are_of() {
+    let mut origin = failure(Outcome::Error, 2, "fetch", "no", "a.rs:1:1");
+    origin.trace.insert(0, trace(1, "main", "a.rs:9:1"));
+    origin.fields = vec![("request.url".into(), "\"b\"".into()), ("request.n".into(), "x".repeat(300))];
+    let mut s = Script::new("fields");
+    s.start().spawn(1, 0, "main", "a.rs:9:1").begin(1).field(1, "job", "n", "1").field(1, "job", "n", "2");
+    s.push(Kind::Crash { id: 1, failures: vec![origin] });
+    let report = text(&s.model(), &plain());
+    assert!(report.contains("main      a.rs:9:1\n    recorded: job.n = 2\n"), "{report}");
+    assert!(report.contains("    recorded:\n      request.url = \"b\"\n      request.n = xxxx"), "{report}");
+    assert!(report.lines().all(|line| line.chars().count() <= 100), "{report}");
 }
 
 #[test]

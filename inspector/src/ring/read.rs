@@ -97,15 +97,19 @@ impl RingReader {
         &self.path
     }
 
-    /// Asks the program for the await stack of a coroutine. It comes as [`Kind::Frames`], between two of its steps.
+    /// Asks the program for the await stack of a coroutine. It comes as [`Kind::Frames`], between two steps; a loop that sleeps is
+    /// woken for it.
     ///
     /// # Errors
     ///
     /// When the file may only be read.
     pub fn ask_frames(&self, coro: CoroId) -> io::Result<()> {
         let asked = self.file.write_all_at(&coro.to_ne_bytes(), W_REQUEST as u64 * 8);
-        asked
-            .map_err(|error| explain(error, |error| format!("{}: cannot ask for frames: {error}", self.path.display())))
+        asked.map_err(|error| {
+            explain(error, |error| format!("{}: cannot ask for frames: {error}", self.path.display()))
+        })?;
+        self.ring.wake();
+        Ok(())
     }
 
     /// Whether the program that writes this is alive, and the recording has not ended.

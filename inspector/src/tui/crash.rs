@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{CoroId, Failure, Frame, Outcome, Stack};
 use crate::model::{Crash, Model, short_name};
+use crate::report::fields_of;
 
 /// The callstacks of a crash, the origin first, alike ones as one.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct Located {
     pub native: bool,
     /// One sentence about what is missing, after the last frame of a coroutine.
     pub missing: Option<String>,
+    /// The recorded fields of the coroutine, at its last frame.
+    pub fields: Vec<(String, String)>,
 }
 
 impl PostMortem {
@@ -185,8 +188,12 @@ fn frames(model: &Model, failure: &Failure) -> Vec<Located> {
                     ..Frame::default()
                 };
                 let missing = stack.and_then(|stack| stack.missing.clone());
-                frames.push(Located { coro: site.coro, frame, native: false, missing });
+                frames.push(Located { coro: site.coro, frame, native: false, missing, fields: Vec::new() });
             }
+        }
+        if let Some(deepest) = frames.last_mut() {
+            let fields = if own { &failure.fields[..] } else { fields_of(model, site.coro) };
+            deepest.fields = fields.to_vec();
         }
     }
     if failure.trace.is_empty()
@@ -202,19 +209,19 @@ fn frames(model: &Model, failure: &Failure) -> Vec<Located> {
             column: site.column,
             ..Frame::default()
         };
-        frames.push(Located { coro: failure.coro, frame, native: true, missing: None });
+        frames.push(Located { coro: failure.coro, frame, native: true, missing: None, fields: Vec::new() });
     }
     frames
 }
 
 fn push_stack(frames: &mut Vec<Located>, coro: CoroId, stack: &Stack) {
     for frame in &stack.frames {
-        frames.push(Located { coro, frame: frame.clone(), native: false, missing: None });
+        frames.push(Located { coro, frame: frame.clone(), native: false, missing: None, fields: Vec::new() });
         for branch in &frame.branches {
             for inner in &branch.frames {
                 let mut inner = inner.clone();
                 inner.function = format!("{}: {}", branch.name, inner.function);
-                frames.push(Located { coro, frame: inner, native: false, missing: None });
+                frames.push(Located { coro, frame: inner, native: false, missing: None, fields: Vec::new() });
             }
         }
     }

@@ -176,7 +176,9 @@ impl Term {
                 frames.into_iter().any(fits)
             }
             Term::Field(name, part) => {
-                coro.fields.iter().any(|(field, value)| field == name && value.to_lowercase().contains(part))
+                // By its full name, `span.field`, or without the span.
+                let named = |field: &str| field == name || field.rsplit_once('.').is_some_and(|(_, last)| last == name);
+                coro.fields.iter().any(|(field, value)| named(field) && value.to_lowercase().contains(part))
             }
         }
     }
@@ -266,6 +268,22 @@ mod tests {
         assert_eq!(shown("local.url~a.b/c"), [17]);
         assert_eq!(shown("local.url~nowhere"), Vec::<u64>::new());
         assert_eq!(shown("").len(), 13);
+    }
+
+    #[test]
+    fn recorded_fields_are_found_with_their_span_and_without() {
+        let mut script = crawl();
+        script.field(17, "request", "url", "\"http://A.b\"").field(17, "part", "n", "1").field(5, "part", "n", "2");
+        let model = script.model();
+        let shown = |filter: &str| -> Vec<u64> {
+            let filter = Filter::parse(filter).unwrap();
+            model.live().filter(|coro| filter.accepts(&model, coro, 0)).map(|coro| coro.id).collect()
+        };
+        assert_eq!(shown("field.url~a.b"), [17]);
+        assert_eq!(shown("field.request.url~a.b"), [17]);
+        assert_eq!(shown("field.part.url~a.b"), Vec::<u64>::new());
+        assert_eq!(shown("field.n~2"), [5]);
+        assert_eq!(shown("field.rl~a.b"), Vec::<u64>::new());
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Graph {
                 self.coros.values_mut().for_each(|one| _ = one.edges.remove(&Target::Coro(coro)));
             }
             Kind::CancelDeliver { coro } => self.of(coro).told = true,
-            Kind::Log { coro, ref level, ref target, ref message, ref fields } if level == "FIELD" => {
+            Kind::Log { coro, ref level, ref target, ref message, ref fields } if level == FIELD => {
                 let key = format!("{target} {:?}", fields.iter().map(|(name, _)| name).collect::<Vec<_>>());
                 self.of(coro).fields.insert(key, format!("{message} {fields:?}"));
             }
@@ -406,7 +406,7 @@ impl Program {
             (19, _, _) if dice.roll(4) == 0 => {
                 let fields = vec![(format!("f{}", dice.roll(3)), "v".repeat(dice.roll(40) as usize))];
                 let message = String::new();
-                Kind::Log { coro, level: "FIELD".into(), target: "t".into(), message, fields }
+                Kind::Log { coro, level: FIELD.into(), target: "t".into(), message, fields }
             }
             _ => Kind::Wake { coro, by: Waker::External },
         }
@@ -589,20 +589,11 @@ fn failure() -> BoxedStrategy<Failure> {
         (
             (outcome(), id(), id(), text(), text(), text()),
             proptest::collection::vec(text(), 0..3),
-            (sites(), proptest::option::of(stack()), sites()),
+            (sites(), proptest::option::of(stack()), sites(), proptest::collection::vec((text(), text()), 0..3)),
         )
             .prop_map(
-                |((kind, coro, thread, name, message, error_type), sources, (trace, stack, backtrace))| Failure {
-                    kind,
-                    coro,
-                    thread,
-                    name,
-                    message,
-                    error_type,
-                    sources,
-                    trace,
-                    stack,
-                    backtrace,
+                |((kind, coro, thread, name, message, error_type), sources, (trace, stack, backtrace, fields))| {
+                    Failure { kind, coro, thread, name, message, error_type, sources, trace, stack, fields, backtrace }
                 },
             )
     };

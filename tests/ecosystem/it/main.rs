@@ -6,3 +6,4 @@ mod hyper;
 mod inside;
 mod std_wakers;
 mod tokio_inside;
+mod tracing;

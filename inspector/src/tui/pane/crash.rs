@@ -258,6 +258,13 @@ fn locals_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> 
     for local in &located.frame.locals {
         lines.push(local_line(theme, local, names, wide));
     }
+    for (name, value) in &located.fields {
+        lines.push(Line::from(vec![
+            Span::styled(format!("{name} = "), theme.name),
+            Span::styled(fit(value, wide.saturating_sub(width(name) + 15)), theme.text),
+            Span::styled("  (recorded)", theme.dim),
+        ]));
+    }
     if !located.frame.note.is_empty() {
         lines.push(Line::styled(fit(&located.frame.note, wide), theme.dim));
     }

@@ -1,0 +1,87 @@
+//! How a reader asks the program for something: by a word of the mapped file, on which both sides can sleep.
+
+use std::sync::atomic::Ordering;
+
+use super::{Ring, W_REQUEST};
+use crate::event::CoroId;
+
+/// The recording has ended: whoever sleeps on the word is to go.
+const ENDED: u64 = u64::MAX;
+
+impl Ring {
+    /// The coroutine whose frames are asked for.
+    #[inline]
+    pub(crate) fn requested(&self) -> Option<CoroId> {
+        let coro = self.word(W_REQUEST).load(Ordering::Relaxed);
+        (coro != 0 && coro != ENDED).then_some(coro)
+    }
+
+    /// Takes the request for `coro` back.
+    pub(crate) fn answered(&self, coro: CoroId) {
+        if self.word(W_REQUEST).compare_exchange(coro, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.wake();
+        }
+    }
+
+    /// Nothing is answered any more.
+    pub(crate) fn answers_no_more(&self) {
+        self.word(W_REQUEST).store(ENDED, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Wakes whoever sleeps on the word, in whichever process.
+    pub(crate) fn wake(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::thread::futex::wake(
+            self.map.lower_half(W_REQUEST),
+            rustix::thread::futex::Flags::empty(),
+            i32::MAX as u32,
+        );
+    }
+
+    /// Sleeps as long as the word is `seen`. `false`: there is no sleeping here.
+    fn sleep(&self, seen: u64) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::io::Errno;
+            use rustix::thread::futex::{Flags, wait};
+            let slept = wait(self.map.lower_half(W_REQUEST), Flags::empty(), seen as u32, None);
+            matches!(slept, Ok(()) | Err(Errno::AGAIN | Errno::INTR))
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = seen;
+            false
+        }
+    }
+}
+
+/// What readers ask for, for a thread that waits for it: a loop that sleeps does not look.
+#[derive(Debug)]
+pub struct Requests {
+    ring: Ring,
+    seen: u64,
+}
+
+impl Requests {
+    pub(crate) fn of(ring: Ring) -> Requests {
+        Requests { ring, seen: 0 }
+    }
+
+    /// Sleeps until the frames of a coroutine are asked for, and this was not told yet. `false`: the recording has ended, or
+    /// this system has no means to sleep on a word of a file; then a loop that sleeps answers when it wakes up.
+    pub fn wait(&mut self) -> bool {
+        loop {
+            let asked = self.ring.word(W_REQUEST).load(Ordering::Acquire);
+            if asked == ENDED {
+                return false;
+            }
+            if std::mem::replace(&mut self.seen, asked) != asked && asked != 0 {
+                return true;
+            }
+            if !self.ring.sleep(asked) {
+                return false;
+            }
+        }
+    }
+}

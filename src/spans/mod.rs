@@ -1,0 +1,16 @@
+//! Coroutines as spans of `tracing`, and what is logged in them on its way into the record. Without the feature `tracing` every
+//! function is empty, every type has no size.
+
+#[cfg(feature = "tracing")]
+mod layer;
+#[cfg(feature = "tracing")]
+mod on;
+#[cfg(feature = "tracing")]
+pub use layer::{TraceLayer, trace_layer};
+#[cfg(feature = "tracing")]
+pub(crate) use on::*;
+
+#[cfg(not(feature = "tracing"))]
+mod off;
+#[cfg(not(feature = "tracing"))]
+pub(crate) use off::*;
