@@ -245,6 +245,13 @@ impl Handle {
         self.0.is_open()
     }
 
+    /// Like `cancel`, for Ctrl-C. `true`: that has been done, and the run has not ended yet.
+    #[cfg(feature = "signal")]
+    pub(crate) fn interrupt(&self) -> bool {
+        self.cancel();
+        self.0.interrupt()
+    }
+
     /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted). If it is not running, its next run
     /// ends at once.
     pub fn cancel(&self) {
@@ -292,6 +299,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         task::enter(&self.core, || self.core.abandon());
+        self.core.inbox().run_ended();
         self.core.rec.loop_end(&self.core, self.crashed);
     }
 }

@@ -12,7 +12,7 @@ static LOOPS: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
 impl Loop {
     /// Cancels everything on the loop at the first Ctrl-C (SIGINT): its `run` then gives a [`Crash`](crate::Crash) whose error is
-    /// [`Interrupted`](crate::Interrupted). A second one ends the process at once, as if nobody had asked. Needs the feature `signal`.
+    /// [`Interrupted`](crate::Interrupted). A second one during the same run ends the process at once, as if nobody had asked. Needs the feature `signal`.
     ///
     /// ```no_run
     /// let crash = tinyio::Loop::new().cancel_on_ctrl_c().run(tinyio::sleep(std::time::Duration::from_secs(60)));
@@ -39,15 +39,13 @@ impl Loop {
 }
 
 fn watch(mut signals: Signals) {
-    let mut asked = false;
     for signal in signals.forever() {
         let mut loops = LOOPS.lock().unwrap_or_else(PoisonError::into_inner);
         loops.retain(Handle::is_open);
-        if asked || loops.is_empty() {
+        let again = loops.iter().filter(|looped| looped.interrupt()).count() > 0;
+        if again || loops.is_empty() {
             // It does what would have been done without us: the process ends.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
-        asked = true;
-        loops.iter().for_each(Handle::cancel);
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Inbox {
     wakers: AtomicUsize,
     /// The loop is gone.
     closed: AtomicBool,
+    /// Ctrl-C was pressed for the run that is on, or for the next one.
+    interrupted: AtomicBool,
     /// Who runs the loop: it is unparked.
     thread: Thread,
     /// Who drives the loop, if it is driven: woken instead.
@@ -67,6 +69,7 @@ impl Inbox {
             flag: AtomicBool::new(false),
             wakers: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
             thread: std::thread::current(),
             host: Mutex::new(None),
         });
@@ -84,6 +87,16 @@ impl Inbox {
     #[cfg(feature = "signal")]
     pub(crate) fn is_open(&self) -> bool {
         !self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Ctrl-C. `true`: not the first one for this run.
+    #[cfg(feature = "signal")]
+    pub(crate) fn interrupt(&self) -> bool {
+        self.interrupted.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn run_ended(&self) {
+        self.interrupted.store(false, Ordering::Relaxed);
     }
 
     fn retire(&self) {

@@ -230,7 +230,20 @@ fn interrupt() {
     let _watched = watched();
     if is_child() {
         let group = GROUPS[told().parse::<usize>().expect("a number")];
-        let deaf = told() == "deaf";
+        let how = told();
+        let deaf = how == "deaf";
+        let mut looped = Loop::new().group(group).cancel_on_ctrl_c();
+        if how == "again" {
+            // Each run has a first Ctrl-C of its own.
+            for run in ["the first run", "the second run"] {
+                let nap = async {
+                    eprintln!("{run}");
+                    tinyio::Ok(sleep(LONG).await?)
+                };
+                let crash = looped.run(nap).unwrap_err();
+                assert_eq!(crash.downcast_ref(), Some(&Interrupted));
+            }
+        }
         let main = async move {
             let work = run_in_thread(move || {
                 eprintln!("the thread works");
@@ -248,7 +261,7 @@ fn interrupt() {
             };
             gather((work, nap)).await
         };
-        let crash = Loop::new().group(group).cancel_on_ctrl_c().run(main).unwrap_err();
+        let crash = looped.run(main).unwrap_err();
         assert_eq!(crash.downcast_ref(), Some(&Interrupted));
         let mut members = vec![(Error, "the loop", "interrupted")];
         if group == Group::Always {
@@ -263,11 +276,17 @@ fn interrupt() {
         let mut child = Child::start("nesting::interrupt");
         child.tell(&group.to_string());
         child.tell(how);
+        if how == "again" {
+            for run in ["the first run", "the second run"] {
+                child.wait_for(run);
+                child.interrupt();
+            }
+        }
         child.wait_for("the thread works");
         child
     };
-    for group in 0..GROUPS.len() {
-        let child = start(group, "hears");
+    for (group, how) in [(0, "hears"), (1, "hears"), (2, "hears"), (0, "again")] {
+        let child = start(group, how);
         child.interrupt();
         let mut lines: Vec<_> = child.finish().lines().map(str::to_owned).collect();
         assert_eq!(lines.pop().as_deref(), Some("the loop has ended"));
