@@ -182,6 +182,10 @@ impl Loop {
 
     /// Sleeps take no time: whenever nobody is ready and no thread is at work, the loop's clock goes on to the next timer.
     ///
+    /// A thread is one of [`run_in_thread`](crate::run_in_thread) or `from_tokio`. Nothing else from outside holds the clock: not a socket, not a thread of one's
+    /// own, not a waker in whoever's hands. Whether they will ever wake anybody is not known, and a coroutine that waits for another one
+    /// through a foreign channel looks the same. A program that needs such in virtual time waits for it in `run_in_thread`.
+    ///
     /// ```
     /// use std::time::{Duration, Instant};
     ///
