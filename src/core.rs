@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -47,6 +47,10 @@ pub(crate) struct Core {
     pub(crate) unsearched: Cell<u64>,
     /// When the search that was put off is due.
     pub(crate) search_at: Cell<Option<u64>>,
+    /// The loops that coroutines of this one drive, by the coroutine.
+    pub(crate) guests: RefCell<Slab<(Word, Weak<Core>)>>,
+    /// A coroutine of another loop drives this one.
+    pub(crate) is_guest: Cell<bool>,
     /// Functions at work on threads.
     pub(crate) jobs: Cell<usize>,
     /// One of them was handed over, or ended, since the loop last slept: another may end any moment.
@@ -172,6 +176,8 @@ impl Core {
             suspicious: Cell::new(false),
             unsearched: Cell::new(0),
             search_at: Cell::default(),
+            guests: RefCell::default(),
+            is_guest: Cell::default(),
             jobs: Cell::default(),
             expects_mail: Cell::default(),
             queued: RefCell::default(),
@@ -553,12 +559,22 @@ impl Core {
                 let at = if coro.has(flag::OURS) { coro.place() } else { at };
                 coro.set_place(at);
                 match on {
-                    Target::Timer(_) | Target::Thread(_) | Target::Loop(_) => coro.set(flag::OUTSIDE),
+                    Target::Timer(_) | Target::Thread(_) => coro.set(flag::OUTSIDE),
                     _ => {}
                 }
                 self.rec.wait(self, coro, on, at);
             }
         });
+    }
+
+    /// The running coroutine waits on one of the loop of this tag.
+    #[cold]
+    pub(crate) fn waits_for_loop(&self, tag: u32) {
+        let above = task::find(tag, |core| core.is_some());
+        if above {
+            self.suspect();
+        }
+        self.spot.with(|coro| coro.map(|coro| coro.set(if above { flag::ABOVE } else { flag::OUTSIDE })));
     }
 
     /// The running coroutine no longer waits on this, and was not woken by it.

@@ -185,7 +185,7 @@ impl<T> Coro<T> {
         let word = self.waiter.word(core, cx);
         self.register(word);
         if self.handle.word().tag() != core.tag() {
-            core.spot.with(|coro| coro.map(|coro| coro.set(flag::OUTSIDE)));
+            core.waits_for_loop(self.handle.word().tag());
         }
         core.waits(Target::Coro(self.handle.id()), at);
         Poll::Pending

@@ -19,7 +19,7 @@ use crate::error::{CancelledError, Reason};
 use crate::looped::{Loop, Opaque, Session};
 use crate::record::{LoopMode, Target};
 use crate::stuck::Idle;
-use crate::task;
+use crate::task::{self, Header, Word};
 
 /// Turns of a driven loop before its host has one.
 const TURNS: u32 = 8;
@@ -96,6 +96,8 @@ struct Driver<T> {
     alarm: Option<u64>,
     /// How many threads of this loop count as those of the loop around it.
     jobs: usize,
+    /// Its place among the guests of the loop around it, whose tag this is.
+    guest: Option<(u32, u32)>,
 }
 
 impl<T> Driver<T> {
@@ -110,16 +112,15 @@ impl<T> Driver<T> {
             waiter: Waiter::default(),
             alarm: None,
             jobs: 0,
+            guest: None,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Crash>> {
-        let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
         let core = self.core.clone();
         core.inbox().set_host(Some(cx.waker()));
-        if self.mode == LoopMode::Isolate {
-            task::current(|host| host.map(|host| core.follow_clock(host)));
-        }
+        task::current(|host| self.visit(host));
+        let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
         if self.session.is_none() {
             cancel::watch_panics();
             self.session = Some(Session::begin(&core, self.mode));
@@ -160,10 +161,38 @@ impl<T> Driver<T> {
                 let session = self.session.take().expect("begun above");
                 let main = self.main.take().expect("it is ready once");
                 core.inbox().set_host(None);
+                self.take_leave();
                 return Poll::Ready(session.output(main, crash));
             }
         }
         Poll::Pending
+    }
+
+    /// Has this loop known to the one around it, if it is polled inside of one: so that nobody there is taken for one who is never woken, and
+    /// everybody here for one who is.
+    fn visit(&mut self, host: Option<&Core>) {
+        if let Some(host) = host.filter(|_| self.mode == LoopMode::Isolate) {
+            self.core.follow_clock(host);
+        }
+        self.core.is_guest.set(host.is_some());
+        let here = host.map_or(Word::NONE, |host| host.spot.with(|coro| coro.map_or(Word::NONE, Header::word)));
+        if self.guest.is_some_and(|(tag, _)| host.is_none_or(|host| host.tag() != tag)) {
+            self.take_leave();
+        }
+        let Some(host) = host else { return };
+        match self.guest.and_then(|(_, key)| host.guests.borrow_mut().get_mut(key).map(|(word, _)| *word = here)) {
+            Some(()) => {}
+            None => {
+                let guest = (here, Rc::downgrade(&self.core));
+                self.guest = Some((host.tag(), host.guests.borrow_mut().insert(guest)));
+            }
+        }
+    }
+
+    fn take_leave(&mut self) {
+        if let Some((tag, key)) = self.guest.take() {
+            task::find(tag, |host| host.map(|host| host.guests.borrow_mut().remove(key)));
+        }
     }
 
     /// Work on threads in here is work of the loop around it.
@@ -227,6 +256,7 @@ impl<T> Driver<T> {
 
 impl<T> Drop for Driver<T> {
     fn drop(&mut self) {
+        self.take_leave();
         self.stop();
     }
 }

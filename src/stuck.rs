@@ -3,7 +3,9 @@
 //! Only run when nothing is ready, and only when it may find something: after somebody came to wait on a coroutine that had been scheduled
 //! before, or for a lock (nothing else closes a cycle), or when nothing outside can wake anybody.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::core::{Core, warn};
 use crate::crash::{Deadlock, Failure, Site};
 use crate::name;
 use crate::sync::Permits;
-use crate::task::{Kind, Word, flag};
+use crate::task::{self, Kind, Word, flag};
 
 /// How long a loop that is mostly idle puts off a search, so that one that idles often does not search each time.
 const PUT_OFF: Duration = Duration::from_millis(20);
@@ -32,15 +34,31 @@ pub(crate) enum Idle {
     Until(Option<u64>),
 }
 
+/// The coroutines of a loop, and of the loops inside of it.
+#[derive(Default)]
+struct Nodes {
+    /// By loop, and then by slot.
+    all: Vec<Option<Node>>,
+    /// Where the coroutines of each loop begin, by its tag.
+    starts: HashMap<u32, usize>,
+}
+
+impl Nodes {
+    fn find(&self, word: Word) -> Option<usize> {
+        let index = self.starts.get(&word.tag())? + word.slot() as usize;
+        self.all.get(index)?.as_ref().filter(|node| node.word == word.woken()).map(|_| index)
+    }
+}
+
 struct Node {
     word: Word,
     id: u64,
     site: Site,
     hope: Hope,
     /// Who waits for it and is woken by it.
-    waiters: Vec<u32>,
+    waiters: Vec<usize>,
     /// Whom it waits for, and for which lock of his.
-    target: Option<(u32, Option<Arc<Permits>>)>,
+    target: Option<(usize, Option<Arc<Permits>>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,7 +77,10 @@ impl Core {
         if self.inbox().has_mail() || self.skip_time() {
             return Idle::Again;
         }
-        let quiet = until.is_none() && self.jobs.get() == 0 && self.inbox().wakers() == 0;
+        let quiet = until.is_none()
+            && self.jobs.get() == 0
+            && self.inbox().wakers() == 0
+            && self.inside().iter().all(|(_, guest)| guest.inbox().wakers() == 0);
         if !quiet {
             self.quiet_since.set(None);
         }
@@ -79,7 +100,7 @@ impl Core {
         self.unsearched.set(0);
         match self.search(quiet) {
             // Somebody outside woke a coroutine and dropped its waker meanwhile, in this order: what was found may not be true.
-            Some(_) if self.inbox().has_mail() => {
+            Some(_) if self.inbox().has_mail() || self.inside().iter().any(|(_, guest)| guest.inbox().has_mail()) => {
                 self.suspicious.set(true);
                 Idle::Again
             }
@@ -87,7 +108,8 @@ impl Core {
                 self.fail(failure);
                 Idle::Again
             }
-            None if quiet => Idle::Until(self.warn_of_quiet(now)),
+            // The loop around it knows more.
+            None if quiet && !self.is_guest.get() => Idle::Until(self.warn_of_quiet(now)),
             None => Idle::Until(until),
         }
     }
@@ -98,47 +120,45 @@ impl Core {
     /// hopes for no more than the child it is at. Those without hope wait for others without hope: following them leads to a cycle, or to one
     /// whom nobody is going to wake.
     fn search(&self, quiet: bool) -> Option<Failure> {
-        let mut nodes = self.nodes();
-        let spread = |nodes: &mut Vec<Option<Node>>, mut hopeful: Vec<u32>| {
-            while let Some(slot) = hopeful.pop() {
-                let waiters =
-                    nodes[slot as usize].as_mut().map(|node| std::mem::take(&mut node.waiters)).unwrap_or_default();
+        let mut nodes = self.nodes().all;
+        let spread = |nodes: &mut Vec<Option<Node>>, mut hopeful: Vec<usize>| {
+            while let Some(index) = hopeful.pop() {
+                let waiters = nodes[index].as_mut().map(|node| std::mem::take(&mut node.waiters)).unwrap_or_default();
                 for waiter in waiters {
-                    if let Some(node) = nodes[waiter as usize].as_mut().filter(|node| node.hope != Hope::Yes) {
+                    if let Some(node) = nodes[waiter].as_mut().filter(|node| node.hope != Hope::Yes) {
                         node.hope = Hope::Yes;
                         hopeful.push(waiter);
                     }
                 }
             }
         };
-        let with = |nodes: &[Option<Node>], hope: Hope| -> Vec<u32> {
-            let slots = 0..nodes.len() as u32;
-            slots.filter(|slot| nodes[*slot as usize].as_ref().is_some_and(|node| node.hope == hope)).collect()
+        let with = |nodes: &[Option<Node>], hope: Hope| -> Vec<usize> {
+            (0..nodes.len()).filter(|index| nodes[*index].as_ref().is_some_and(|node| node.hope == hope)).collect()
         };
         let hopeful = with(&nodes, Hope::Yes);
         let any_hope = !hopeful.is_empty();
         spread(&mut nodes, hopeful);
         if any_hope {
             let shared = with(&nodes, Hope::Shared);
-            for slot in &shared {
-                if let Some(node) = &mut nodes[*slot as usize] {
+            for index in &shared {
+                if let Some(node) = &mut nodes[*index] {
                     node.hope = Hope::Yes;
                 }
             }
             spread(&mut nodes, shared);
         }
-        let stuck = |slot: u32| nodes[slot as usize].as_ref().filter(|node| node.hope != Hope::Yes);
+        let stuck = |index: usize| nodes[index].as_ref().filter(|node| node.hope != Hope::Yes);
         // Follow each who is stuck; a place seen in the same walk closes a cycle.
-        let mut seen = vec![0_u32; nodes.len()];
-        for first in 0..nodes.len() as u32 {
+        let mut seen = vec![0_usize; nodes.len()];
+        for first in 0..nodes.len() {
             let mut at = first;
             while let Some(node) = stuck(at)
-                && seen[at as usize] == 0
+                && seen[at] == 0
             {
-                seen[at as usize] = first + 1;
+                seen[at] = first + 1;
                 let Some((next, _)) = &node.target else { break };
                 at = *next;
-                if seen[at as usize] == first + 1 && stuck(at).is_some() {
+                if seen[at] == first + 1 && stuck(at).is_some() {
                     return Some(cycle(&nodes, at));
                 }
             }
@@ -159,55 +179,108 @@ impl Core {
         Some(Failure::of_loop(Deadlock(text).into(), waiting.iter().map(|node| node.site.clone()).collect()))
     }
 
-    /// Everybody, and who waits for whom.
-    fn nodes(&self) -> Vec<Option<Node>> {
-        let wakers = self.inbox().wakers() > 0;
-        let mut nodes: Vec<Option<Node>> = Vec::new();
-        let mut edges: Vec<(Word, Word, Option<Arc<Permits>>)> = Vec::new();
-        self.each_task(|task| {
-            let slot = task.word().slot() as usize;
-            if nodes.len() <= slot {
-                nodes.resize_with(slot + 1, || None);
-            }
-            let at = task.place();
-            let outside =
-                !task.has(flag::STARTED) || task.has(flag::OUTSIDE | flag::EVENT) || (task.has(flag::CLONED) && wakers);
-            nodes[slot] = Some(Node {
-                word: task.word(),
-                id: task.id(),
-                hope: if outside { Hope::Yes } else { Hope::No },
-                site: Site {
-                    name: format!("{} #{}", name::path(task.type_name()), task.id()),
-                    file: at.file(),
-                    line: at.line(),
-                    column: at.column(),
-                },
-                waiters: Vec::new(),
-                target: None,
-            });
-            edges.extend(task.waiters().into_iter().map(|waiter| (waiter, task.word(), None)));
-        });
-        let find = |nodes: &[Option<Node>], word: Word| {
-            let slot = word.slot();
-            nodes.get(slot as usize)?.as_ref().filter(|node| node.word == word.woken()).map(|_| slot)
+    /// Something happened that may have closed a cycle, also one through the loops around this one.
+    pub(crate) fn suspect(&self) {
+        self.suspicious.set(true);
+        if self.is_guest.get() {
+            task::each(|core| core.suspicious.set(true));
+        }
+    }
+
+    /// The loops that coroutines of this one drive, and the loops inside of those, with the coroutine that drives each.
+    fn inside(&self) -> Vec<(Word, Rc<Core>)> {
+        let guests = |core: &Core| -> Vec<(Word, Rc<Core>)> {
+            let guests = core.guests.borrow();
+            guests.iter().filter_map(|(_, (host, guest))| Some((*host, guest.upgrade()?))).collect()
         };
-        for (_, Queuing { word, permits }) in self.queued.borrow().iter() {
-            let holders = permits.as_ref().map(|permits| permits.holders()).unwrap_or_default();
-            let known = !holders.is_empty() && holders.iter().all(|holder| find(&nodes, *holder).is_some());
-            if known {
-                edges.extend(holders.into_iter().map(|holder| (*word, holder, permits.clone())));
-            } else if let Some(slot) = find(&nodes, *word)
-                && let Some(node) = nodes[slot as usize].as_mut().filter(|node| node.hope == Hope::No)
-            {
-                node.hope = Hope::Shared;
+        let mut all = guests(self);
+        let mut at = 0;
+        while let Some((_, guest)) = all.get(at) {
+            let deeper = guests(guest);
+            all.extend(deeper);
+            at += 1;
+        }
+        all
+    }
+
+    /// The loop of this tag is none of those inside of here, and goes on meanwhile: it is not blocked by this one.
+    fn runs_elsewhere(&self, nodes: &Nodes, tag: u32) -> bool {
+        let blocked = || !self.is_guest.get() && task::find(tag, |core| core.is_some());
+        !nodes.starts.contains_key(&tag) && !blocked()
+    }
+
+    /// Everybody, also inside of the loops in here, and who waits for whom.
+    fn nodes(&self) -> Nodes {
+        let inside = self.inside();
+        let mut nodes = Nodes::default();
+        let mut edges: Vec<(Word, Word, Option<Arc<Permits>>)> = Vec::new();
+        let cores = || std::iter::once(self).chain(inside.iter().map(|(_, guest)| &**guest));
+        for core in cores() {
+            let start = nodes.all.len();
+            nodes.starts.insert(core.tag(), start);
+            let wakers = core.inbox().wakers() > 0;
+            core.each_task(|task| {
+                let index = start + task.word().slot() as usize;
+                if nodes.all.len() <= index {
+                    nodes.all.resize_with(index + 1, || None);
+                }
+                let at = task.place();
+                let outside = !task.has(flag::STARTED)
+                    || task.has(flag::OUTSIDE | flag::EVENT)
+                    || (task.has(flag::CLONED) && wakers)
+                    // Who is around this loop runs on while it waits, unless nobody is who drives it: then it blocks the thread.
+                    || (task.has(flag::ABOVE) && self.is_guest.get());
+                nodes.all[index] = Some(Node {
+                    word: task.word(),
+                    id: task.id(),
+                    hope: if outside { Hope::Yes } else { Hope::No },
+                    site: Site {
+                        name: format!("{} #{}", name::path(task.type_name()), task.id()),
+                        file: at.file(),
+                        line: at.line(),
+                        column: at.column(),
+                    },
+                    waiters: Vec::new(),
+                    target: None,
+                });
+                edges.extend(task.waiters().into_iter().map(|waiter| (waiter, task.word(), None)));
+            });
+        }
+        for core in cores() {
+            for (_, Queuing { word, permits }) in core.queued.borrow().iter() {
+                let holders = permits.as_ref().map(|permits| permits.holders()).unwrap_or_default();
+                let known = !holders.is_empty() && holders.iter().all(|holder| nodes.find(*holder).is_some());
+                let elsewhere = match permits {
+                    Some(_) => holders.iter().any(|holder| self.runs_elsewhere(&nodes, holder.tag())),
+                    None => self.is_guest.get(),
+                };
+                if known {
+                    edges.extend(holders.into_iter().map(|holder| (*word, holder, permits.clone())));
+                } else if let Some(node) = nodes.find(*word).and_then(|index| nodes.all[index].as_mut())
+                    && node.hope == Hope::No
+                {
+                    node.hope = if elsewhere { Hope::Yes } else { Hope::Shared };
+                }
             }
         }
-        for (waiter, target, permits) in edges {
-            if waiter.tag() != self.tag() {
-                continue;
+        for (host, guest) in &inside {
+            // One that is being cancelled ends, one in which nobody is has ended.
+            if (guest.failed() || guest.live() == 0)
+                && let Some(node) = nodes.find(*host).and_then(|index| nodes.all[index].as_mut())
+            {
+                node.hope = Hope::Yes;
             }
-            let (Some(from), Some(to)) = (find(&nodes, self.owner(waiter)), find(&nodes, target)) else { continue };
-            if let Some(node) = &mut nodes[from as usize] {
+            // It waits until all have ended, or one of them fails.
+            guest.each_task(|task| edges.push((*host, task.word(), None)));
+        }
+        for (waiter, target, permits) in edges {
+            let owner = match waiter.kind() {
+                Kind::Foreign => cores().find(|core| core.tag() == waiter.tag()).map(|core| core.owner(waiter)),
+                Kind::Task | Kind::Edge => Some(waiter),
+            };
+            let Some(owner) = owner.filter(|owner| !owner.is_none()) else { continue };
+            let (Some(from), Some(to)) = (nodes.find(owner), nodes.find(target)) else { continue };
+            if let Some(node) = &mut nodes.all[from] {
                 node.target.get_or_insert((to, permits));
                 // Behind a foreign waker there may be anything.
                 if waiter.kind() == Kind::Foreign {
@@ -215,7 +288,7 @@ impl Core {
                 }
             }
             if waiter.kind() == Kind::Task
-                && let Some(node) = &mut nodes[to as usize]
+                && let Some(node) = &mut nodes.all[to]
             {
                 node.waiters.push(from);
             }
@@ -237,7 +310,7 @@ impl Core {
             self.unsearched.set(u64::MAX / 2);
             return Some(at);
         }
-        let nodes = self.nodes();
+        let nodes = self.nodes().all;
         let mut waiting: Vec<&Node> = nodes.iter().flatten().collect();
         waiting.sort_by_key(|node| node.id);
         warn(&format!(
@@ -261,15 +334,15 @@ fn list(nodes: &[&Node]) -> String {
 }
 
 /// Walks once around.
-fn cycle(nodes: &[Option<Node>], first: u32) -> Failure {
+fn cycle(nodes: &[Option<Node>], first: usize) -> Failure {
     let mut sites = Vec::new();
     let mut text = String::new();
     let mut at = first;
-    while let Some(node) = &nodes[at as usize]
+    while let Some(node) = &nodes[at]
         && let Some((next, permits)) = &node.target
     {
         let Site { name, file, line, column } = &node.site;
-        let _ = match (permits, &nodes[*next as usize]) {
+        let _ = match (permits, &nodes[*next]) {
             (Some(permits), Some(holder)) => {
                 let lock = permits.describe();
                 write!(text, "\n  {name} waits for {lock}, held by {}, at {file}:{line}:{column}", holder.site.name)

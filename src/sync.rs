@@ -165,7 +165,7 @@ impl Queued {
     fn enter(&mut self, core: &Core, queuing: impl FnOnce(Word) -> Queuing) {
         if self.0.is_none_or(|(tag, _)| tag != core.tag()) {
             self.leave();
-            core.suspicious.set(true);
+            core.suspect();
             let here = core.spot.with(|coro| coro.map_or(Word::NONE, Header::word));
             self.0 = Some((core.tag(), core.queued.borrow_mut().insert(queuing(here))));
         }

@@ -81,12 +81,14 @@ pub(crate) mod flag {
     pub(crate) const STARTED: u16 = 1 << 3;
     /// The output was taken by the last handle.
     pub(super) const TAKEN: u16 = 1 << 4;
-    /// In its last step it came to wait on a timer, a thread, another loop: it will be woken.
+    /// In its last step it came to wait on a timer, a thread, a loop that is not around its own: it will be woken.
     pub(crate) const OUTSIDE: u16 = 1 << 5;
     /// In its last step it came to wait on an event: whoever has it may set it.
     pub(crate) const EVENT: u16 = 1 << 6;
     /// Its waker was cloned, at whatever time: others may wake it.
     pub(crate) const CLONED: u16 = 1 << 7;
+    /// In its last step it came to wait on a coroutine of a loop around its own.
+    pub(crate) const ABOVE: u16 = 1 << 11;
     /// It stands for a function on a thread.
     pub(crate) const THREAD: u16 = 1 << 8;
     /// Its future is one of tinyio's own, awaited by no line of the program: it keeps the place where it was made.
@@ -562,8 +564,8 @@ impl Running {
     pub(crate) fn poll(&mut self, spot: &Spot, cx: &mut Context<'_>) -> Step {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
         let flags = self.flags.get();
-        if flags & (flag::OUTSIDE | flag::EVENT | flag::STARTED) != flag::STARTED {
-            self.flags.set((flags & !(flag::OUTSIDE | flag::EVENT)) | flag::STARTED);
+        if flags & (flag::OUTSIDE | flag::EVENT | flag::ABOVE | flag::STARTED) != flag::STARTED {
+            self.flags.set((flags & !(flag::OUTSIDE | flag::EVENT | flag::ABOVE)) | flag::STARTED);
         }
         let header = self.0;
         let outer = spot.0.replace(Some(header));

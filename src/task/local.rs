@@ -53,7 +53,6 @@ pub(crate) fn current<R>(f: impl FnOnce(Option<&Core>) -> R) -> R {
 }
 
 /// Calls `f` with each loop of this thread, the innermost first.
-#[cfg(feature = "record")]
 pub(crate) fn each(mut f: impl FnMut(&Core)) {
     let mut frame = LOCAL.with(|local| local.frame.get());
     // SAFETY: as in `current`; `outer` frames are further down the stack.

@@ -7,9 +7,7 @@ mod waker;
 mod word;
 
 pub(crate) use block::{BoxError, Handle, Header, Payload, Profile, Queue, Queued, Running, Slotted, Spot, Step, flag};
-#[cfg(feature = "record")]
-pub(crate) use local::each;
-pub(crate) use local::{current, enter, find};
+pub(crate) use local::{current, each, enter, find};
 pub(crate) use waiters::Position;
 pub(crate) use waker::{Inbox, Mail, lend, wake, word};
 pub(crate) use word::{Kind, MAX_SLOTS, Word};

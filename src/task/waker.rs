@@ -27,7 +27,15 @@ pub(crate) struct Inbox {
     /// Who runs the loop: it is unparked.
     thread: Thread,
     /// Who drives the loop, if it is driven: woken instead.
-    host: Mutex<Option<Waker>>,
+    host: Mutex<Option<Host>>,
+}
+
+/// Who drives a loop.
+#[derive(Clone)]
+enum Host {
+    /// A coroutine. Not a clone of its waker, which would count as one that somebody unknown holds.
+    Coro(Word),
+    Task(Waker),
 }
 
 /// The content of an inbox.
@@ -125,7 +133,8 @@ impl Inbox {
         if !self.flag.swap(true, Ordering::AcqRel) {
             let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
             match host {
-                Some(waker) => waker.wake(),
+                Some(Host::Task(waker)) => waker.wake(),
+                Some(Host::Coro(word)) => wake(word),
                 None => self.thread.unpark(),
             }
         }
@@ -147,9 +156,10 @@ impl Inbox {
     /// Names the task that drives the loop.
     pub(crate) fn set_host(&self, waker: Option<&Waker>) {
         let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&mut *host, waker) {
-            (Some(old), Some(new)) => old.clone_from(new),
-            (old, new) => *old = new.cloned(),
+        match (&mut *host, waker.map(|waker| (waker, word(waker)))) {
+            (old, Some((_, Some(word)))) => *old = Some(Host::Coro(word)),
+            (Some(Host::Task(old)), Some((new, None))) => old.clone_from(new),
+            (old, new) => *old = new.map(|(new, _)| Host::Task(new.clone())),
         }
     }
 }

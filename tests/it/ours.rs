@@ -100,6 +100,93 @@ fn deadlock_locks() {
     Loop::new().virtual_time().run(main).unwrap();
 }
 
+/// A handle that can be asked for before it is there.
+type Later<T> = Rc<RefCell<Option<Coro<T>>>>;
+
+async fn awaits_later(other: Later<()>) -> Result<()> {
+    // The search that follows what happens before this has been made by then.
+    sleep(Duration::from_millis(60)).await?;
+    let other = other.borrow().clone().expect("by now it is there");
+    Ok(other.await?)
+}
+
+#[test]
+fn deadlocks_through_loops_inside_are_found() {
+    let _watched = watched();
+    // Whoever is isolated waits for one outside, who waits for the isolating one; however deep; and so it is with a driven loop.
+    for how in ["isolated", "deeper", "driven"] {
+        let main = async move {
+            spawn(async { tinyio::Ok(sleep(DAY).await?) });
+            let other: Later<()> = Rc::default();
+            let wanted = other.clone();
+            let holds = spawn(async move {
+                match how {
+                    "isolated" => isolate(awaits_later(wanted)).await?.map_err(tinyio::Error::from),
+                    "deeper" => {
+                        let inner = async { tinyio::Ok(isolate(awaits_later(wanted)).await??) };
+                        isolate(inner).await?.map_err(tinyio::Error::from)
+                    }
+                    _ => Ok(Loop::new().drive(awaits_later(wanted)).await?),
+                }
+            });
+            *other.borrow_mut() = Some(spawn(async move { tinyio::Ok(holds.await?) }));
+            tinyio::Ok(())
+        };
+        let crash = Loop::new().run(main).unwrap_err();
+        let message = deadlock(&crash);
+        let coroutines = if how == "deeper" { 4 } else { 3 };
+        assert!(message.starts_with(&format!("deadlock: {coroutines} coroutines wait for each other:")), "{message}");
+        assert!(message.contains("ours::awaits_later #"), "{message}");
+        let all_here = message.lines().skip(1).all(|line| line.contains("ours::") && line.contains(file!()));
+        assert!(all_here, "{how}: {message}");
+    }
+
+    // Through a lock.
+    let main = async {
+        let lock = Lock::new();
+        let wanted = lock.clone();
+        let _held = lock.acquire().await?;
+        isolate(async move { tinyio::Ok(drop(wanted.acquire().await?)) }).await??;
+        tinyio::Ok(())
+    };
+    let message = deadlock(&Loop::new().run(main).unwrap_err());
+    assert!(message.starts_with("deadlock: 2 coroutines wait for each other:"), "{message}");
+    assert!(message.contains(" waits for the lock made at "), "{message}");
+
+    // One outside may yet give it back, or come to the barrier, or be done: that is none.
+    let main = async {
+        let (lock, two) = (Lock::new(), Barrier::new(2));
+        let (held, here) = (lock.clone(), two.clone());
+        let sleeps = spawn(async move {
+            let held = held.acquire().await?;
+            sleep(DAY).await?;
+            drop(held);
+            here.wait().await?;
+            sleep(DAY).await?;
+            tinyio::Ok(7)
+        });
+        yield_now().await?;
+        let inside = async move {
+            drop(lock.acquire().await?);
+            two.wait().await?;
+            tinyio::Ok(sleeps.await?)
+        };
+        let outer = isolate(async { tinyio::Ok(isolate(inside).await??) }).await?;
+        tinyio::Ok(outer?)
+    };
+    assert_eq!(Loop::new().virtual_time().run(main).unwrap(), 7);
+
+    // A loop that is run inside of a coroutine blocks whoever it waits for.
+    let main = async {
+        let other = spawn(async { tinyio::Ok(turns(3).await?) });
+        yield_now().await?;
+        tinyio::Ok(Loop::new().run(async { tinyio::Ok(other.await?) })?)
+    };
+    let crash = Loop::new().run(main).unwrap_err();
+    let inner = crash.downcast_ref::<Crash>().expect("the inner loop's");
+    assert!(deadlock(inner).starts_with("nothing can go on: 1 coroutines wait"), "{inner:?}");
+}
+
 #[test]
 fn quiescent() {
     let _watched = watched();
