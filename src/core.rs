@@ -17,6 +17,7 @@ use crate::stuck::Queuing;
 use crate::task::{
     self, Header, Inbox, Kind, MAX_SLOTS, Mail, Queue, Queued, Running, Slotted, Spot, Step, Word, flag,
 };
+use crate::threading;
 use crate::wheel::{Key, TICK, Wheel};
 
 /// Steps between two looks at inbox and timers.
@@ -398,8 +399,8 @@ impl Core {
         while !self.inbox.has_mail() {
             match until.map(|until| until.saturating_sub(self.now())) {
                 Some(0) => break,
-                Some(left) => std::thread::park_timeout(Duration::from_nanos(left)),
-                None => std::thread::park(),
+                Some(left) => threading::park_timeout(Duration::from_nanos(left)),
+                None => threading::park(),
             }
         }
         self.rec.unpark();

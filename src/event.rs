@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::error::CancelledError;
 use crate::record::{Res, ResKind, Target};
 use crate::slab::Slab;
 use crate::task::{self, Word, flag};
+use crate::threading::{Mutex, MutexGuard};
 
 /// A flag that coroutines can wait for. Clones are the same event; it can be set from any thread.
 ///

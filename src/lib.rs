@@ -207,6 +207,7 @@ mod stuck;
 mod sync;
 mod task;
 pub mod thread;
+mod threading;
 mod time;
 mod timeout;
 #[cfg(feature = "tokio")]
@@ -233,3 +234,10 @@ pub use timeout::{Timeout, TimeoutError, timeout};
 /// Whether the feature `record` is built in: benches say so.
 #[doc(hidden)]
 pub const RECORDS: bool = cfg!(feature = "record");
+
+/// Waits until the threads of [`run_in_thread`] are gone, as a model has to.
+#[cfg(loom)]
+#[doc(hidden)]
+pub fn end_threads() {
+    pool::end();
+}

@@ -16,9 +16,11 @@
 //! watches how fast the queue moves, and lets in more as long as it moves slowly.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::threading::{self, AtomicBool, Condvar, Mutex, MutexGuard, global};
 
 /// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking calls.
 const MAX_THREADS: usize = 512;
@@ -40,6 +42,7 @@ struct Pool {
     work: Filled,
     cores: usize,
     /// A thread that finds nothing to do for so long ends.
+    #[cfg_attr(loom, expect(dead_code, reason = "there is no time"))]
     keep_alive: Duration,
 }
 
@@ -68,7 +71,15 @@ struct State {
     begun: u64,
 }
 
-static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::new(Duration::from_secs(10)));
+global!(POOL: Pool = Pool::new(Duration::from_secs(10)));
+
+/// Returns when all threads have ended: loom's statics live no longer than the thread that begins.
+#[cfg(loom)]
+pub(crate) fn end() {
+    while POOL.lock().threads > 0 {
+        threading::yield_now();
+    }
+}
 
 /// Runs a job on some thread.
 ///
@@ -82,7 +93,8 @@ pub(crate) fn run(job: Arc<dyn Job>) {
 /// Looks for something for a short while, if another core can bring it about meanwhile. Waiting this way for somebody who is about to be
 /// done is quicker than sleeping.
 pub(crate) fn search(found: impl Fn() -> bool) {
-    if POOL.cores < 2 {
+    // Where every order is tried, looking for long is of no use.
+    if POOL.cores < 2 || cfg!(loom) {
         return;
     }
     let start = Instant::now();
@@ -97,13 +109,13 @@ pub(crate) fn search(found: impl Fn() -> bool) {
             return;
         }
         // Whoever is to bring it may be waiting for this core.
-        std::thread::yield_now();
+        threading::yield_now();
     }
 }
 
 impl Pool {
     fn new(keep_alive: Duration) -> Pool {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = threading::cores();
         let state = State { limit: cores, ..State::default() };
         Pool { state: Mutex::new(state), wake: Condvar::new(), work: Filled(AtomicBool::new(false)), cores, keep_alive }
     }
@@ -141,7 +153,7 @@ impl Pool {
             state.threads += 1;
             state.searching += 1;
             drop(state);
-            let spawned = std::thread::Builder::new().name("tinyio worker".to_owned()).spawn(|| self.work());
+            let spawned = threading::Builder::new().name("tinyio worker".to_owned()).spawn(|| self.work());
             if let Err(error) = spawned {
                 let mut state = self.lock();
                 state.threads -= 1;
@@ -192,24 +204,38 @@ impl Pool {
     }
 
     /// Sleeps until it is called. `None`: nobody did so for a long time.
-    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>) -> Option<MutexGuard<'a, State>> {
+    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<MutexGuard<'a, State>> {
         state.asleep += 1;
         loop {
-            let (guard, timeout) =
-                self.wake.wait_timeout(state, self.keep_alive).unwrap_or_else(PoisonError::into_inner);
+            let (guard, in_vain) = self.wait(state);
             state = guard;
             if state.called > 0 {
                 state.called -= 1;
                 state.searching -= 1;
                 return Some(state);
             }
-            if timeout.timed_out() {
+            if in_vain {
                 state.asleep -= 1;
                 state.threads -= 1;
                 state.limit = state.limit.min(state.threads).max(self.cores);
                 return None;
             }
         }
+    }
+
+    /// Waits to be called. `true`: the time was up.
+    #[cfg(not(loom))]
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+        let (state, timeout) = self.wake.wait_timeout(state, self.keep_alive).unwrap_or_else(PoisonError::into_inner);
+        (state, timeout.timed_out())
+    }
+
+    /// Its time is up at once: a thread that slept on would be one that never ends.
+    #[cfg(loom)]
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+        drop(state);
+        threading::yield_now();
+        (self.lock(), true)
     }
 
     /// Looks how fast the queue moves, until it is empty or one more may run.

@@ -24,8 +24,8 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,7 @@ use crate::pool;
 use crate::record::{self, Target};
 use crate::sync::{Acquire, Guard, Semaphore};
 use crate::task::{BoxError, Inbox, Payload, Profile, Word, flag};
+use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
 
 /// Runs a blocking function on a thread of its own. Awaiting the coroutine gives what it returned.
 ///
@@ -207,12 +208,12 @@ where
         if self.record.is_recorded() {
             self.inbox.post(|mail| self.record.started(mail));
         }
-        WORKER.set(Some(self.clone()));
+        WORKER.with(|worker| worker.replace(Some(self.clone())));
         let result = {
             let _entered = self.record.enter();
             panic::catch_unwind(AssertUnwindSafe(|| work().map_err(Into::into)))
         };
-        WORKER.set(None);
+        WORKER.with(RefCell::take);
         let how = match &result {
             Ok(Ok(_)) => None,
             Ok(Err(error)) if cancellation(&**error).is_some() => Some(FailureKind::Cancelled),
@@ -230,7 +231,7 @@ where
     }
 }
 
-thread_local! {
+crate::threading::per_thread! {
     /// The job that this thread runs.
     static WORKER: RefCell<Option<Arc<dyn Worker>>> = const { RefCell::new(None) };
 }
@@ -394,7 +395,7 @@ pub fn check_cancelled() -> Result<(), CancelledError> {
 
 /// The loop has asked this thread to stop.
 pub fn is_cancelled() -> bool {
-    WORKER.with_borrow(|worker| match worker {
+    WORKER.with(|worker| match &*worker.borrow() {
         Some(worker) if worker.token().cancelled.load(Ordering::Relaxed) => {
             worker.notice();
             true
@@ -409,7 +410,7 @@ pub fn is_cancelled() -> bool {
 ///
 /// The [`CancelledError`] to be returned, after cleaning up.
 pub fn sleep(duration: Duration) -> Result<(), CancelledError> {
-    let Some(worker) = WORKER.with_borrow(Clone::clone) else {
+    let Some(worker) = WORKER.with(|worker| worker.borrow().clone()) else {
         std::thread::sleep(duration);
         return Ok(());
     };

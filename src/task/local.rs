@@ -16,16 +16,20 @@ struct Local {
     freeing: Cell<bool>,
 }
 
+impl Local {
+    const fn new() -> Local {
+        Local { frame: Cell::new(ptr::null()), garbage: Cell::new(None), freeing: Cell::new(false) }
+    }
+}
+
 struct Frame {
     core: Rc<Core>,
     outer: *const Frame,
 }
 
-thread_local! {
+crate::threading::per_thread! {
     // Without a destructor, so that it can be used for as long as the thread runs code.
-    static LOCAL: Local = const {
-        Local { frame: Cell::new(ptr::null()), garbage: Cell::new(None), freeing: Cell::new(false) }
-    };
+    static LOCAL: Local = const { Local::new() };
 }
 
 /// Runs `inside` with `core` as the loop of this thread.

@@ -1,13 +1,13 @@
 //! Wakers, and the inboxes through which other threads reach a loop.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
-use std::thread::Thread;
 
 use super::local;
 use super::word::{MAX_TAGS, Word};
+use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, RwLock, Thread, global};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("tinyio keeps 64-bit words in wakers: it needs a 64-bit target");
@@ -56,7 +56,7 @@ struct Table {
     free: Vec<u32>,
 }
 
-static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+global!(TABLE: RwLock<Table> = RwLock::default());
 
 impl Inbox {
     /// A new inbox, with a tag of its own.
@@ -78,7 +78,7 @@ impl Inbox {
             wakers: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
-            thread: std::thread::current(),
+            thread: threading::current(),
             host: Mutex::new(None),
         });
         table.inboxes[tag as usize] = Some(inbox.clone());
@@ -249,6 +249,8 @@ fn drop_waker(data: *const ()) {
     with_inbox(word_of(data), |inbox| {
         if inbox.wakers.fetch_sub(1, Ordering::SeqCst) == 1 {
             inbox.retire();
+            // It may be the end of all hope: if the loop sleeps, it is to look who is left that could wake anybody.
+            inbox.post(|_| {});
         }
     });
 }

@@ -11,7 +11,7 @@ use tinyio_inspector::model::Model;
 use tinyio_inspector::ring::RingReader;
 use tinyio_inspector::source::Source;
 
-use crate::check::is_child;
+use crate::check::{is_child, watched};
 
 const LONG: Duration = Duration::from_secs(3600);
 /// When it is clear that nothing will come.
@@ -107,6 +107,7 @@ fn parked(model: &Model) -> bool {
 
 #[test]
 fn a_loop_that_sleeps_answers_who_asks_for_frames() {
+    let _watched = watched();
     if is_child() {
         Loop::new().run(sleeper(1)).unwrap();
         return;
@@ -119,6 +120,7 @@ fn a_loop_that_sleeps_answers_who_asks_for_frames() {
 
 #[test]
 fn a_loop_that_its_host_drives_answers_who_asks_for_frames() {
+    let _watched = watched();
     if is_child() {
         pollster::block_on(async { Loop::new().drive(sleeper(2)).await.map(drop) }).unwrap();
         return;
@@ -134,6 +136,7 @@ fn a_loop_that_its_host_drives_answers_who_asks_for_frames() {
 
 #[test]
 fn the_frames_of_an_outer_loop_are_answered_while_an_inner_one_sleeps() {
+    let _watched = watched();
     if is_child() {
         let main = async {
             spawn(sleeper(3));

@@ -1,0 +1,79 @@
+//! Locks, atomics and threads where loops and threads meet: the standard library's, or `loom`'s, which tries every order in which threads
+//! can run (see the script `tests/loom`).
+
+#[cfg(not(loom))]
+mod real {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock};
+    pub(crate) use std::thread::{Builder, Thread, current, park, park_timeout, yield_now};
+    pub(crate) use std::thread_local as per_thread;
+
+    /// What can run at the same time.
+    pub(crate) fn cores() -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// A static that is made when it is first used.
+    macro_rules! global {
+        ($name:ident: $type:ty = $init:expr) => {
+            static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $init);
+        };
+    }
+    pub(crate) use global;
+}
+
+#[cfg(loom)]
+mod real {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock};
+    pub(crate) use loom::thread::{Builder, yield_now};
+
+    /// A thread that can be unparked. Loom's own forgets that it was when it waits for a lock before it parks.
+    #[derive(Clone, Default)]
+    pub(crate) struct Thread(std::sync::Arc<(Mutex<bool>, Condvar)>);
+
+    impl Thread {
+        pub(crate) fn unpark(&self) {
+            *self.0.0.lock().expect("nothing panics") = true;
+            self.0.1.notify_one();
+        }
+    }
+
+    loom::thread_local! { static CURRENT: Thread = Thread::default(); }
+
+    pub(crate) fn current() -> Thread {
+        CURRENT.with(Thread::clone)
+    }
+
+    pub(crate) fn park() {
+        let Thread(this) = current();
+        let mut unparked = this.0.lock().expect("nothing panics");
+        while !std::mem::take(&mut *unparked) {
+            unparked = this.1.wait(unparked).expect("nothing panics");
+        }
+    }
+    /// There is no time in there: it never comes, so nobody may rely on it to be woken.
+    pub(crate) fn park_timeout(_: std::time::Duration) {
+        park();
+    }
+
+    pub(crate) fn cores() -> usize {
+        2
+    }
+
+    macro_rules! per_thread {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = const $init:block;) => {
+            loom::thread_local! { $(#[$meta])* static $name: $type = $init; }
+        };
+    }
+    pub(crate) use per_thread;
+
+    macro_rules! global {
+        ($name:ident: $type:ty = $init:expr) => {
+            loom::lazy_static! { static ref $name: $type = $init; }
+        };
+    }
+    pub(crate) use global;
+}
+
+pub(crate) use real::*;
