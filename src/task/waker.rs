@@ -149,7 +149,7 @@ impl Inbox {
     /// Takes out what there is.
     pub(crate) fn take(&self) -> Mail {
         // Cleared first: whoever posts after this flags, and wakes, again.
-        self.flag.store(false, Ordering::SeqCst);
+        self.flag.swap(false, Ordering::AcqRel);
         std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
