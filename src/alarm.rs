@@ -1,10 +1,12 @@
-//! Wakes driven loops when their timers are due: their hosts know nothing of tinyio's timers, and tinyio knows nothing of theirs.
+//! Wakes driven loops when their timers are due: their hosts know nothing of tinyio's timers, and tinyio knows nothing of theirs. And looks
+//! whether a coroutine blocks its loop.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::blocked;
 use crate::task::Inbox;
 
 struct Alarms {
@@ -21,6 +23,15 @@ struct Heap {
 struct Alarm {
     at: Instant,
     inbox: Weak<Inbox>,
+    what: What,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The loop has a timer.
+    Wake,
+    /// See whether somebody blocks the loop.
+    Look,
 }
 
 impl PartialEq for Alarm {
@@ -48,9 +59,18 @@ static ALARMS: Alarms =
 
 /// Wakes the loop of this inbox after so many nanoseconds. A loop that is gone by then is not missed.
 pub(crate) fn ring(after: u64, inbox: Weak<Inbox>) {
-    let Some(at) = Instant::now().checked_add(Duration::from_nanos(after)) else { return };
+    set(Duration::from_nanos(after), inbox, What::Wake);
+}
+
+/// Looks at the turn of the loop of this inbox: see [`blocked`].
+pub(crate) fn look(inbox: Weak<Inbox>) {
+    set(blocked::INTERVAL, inbox, What::Look);
+}
+
+fn set(after: Duration, inbox: Weak<Inbox>, what: What) {
+    let Some(at) = Instant::now().checked_add(after) else { return };
     let mut heap = ALARMS.heap.lock().unwrap_or_else(PoisonError::into_inner);
-    heap.alarms.push(Reverse(Alarm { at, inbox }));
+    heap.alarms.push(Reverse(Alarm { at, inbox, what }));
     if heap.running {
         ALARMS.change.notify_one();
         return;
@@ -72,10 +92,12 @@ fn watch() {
                 return;
             }
             Some(Reverse(alarm)) if alarm.at <= now => {
-                let due = heap.alarms.pop().and_then(|Reverse(alarm)| alarm.inbox.upgrade());
+                let due = heap.alarms.pop().and_then(|Reverse(alarm)| Some((alarm.inbox.upgrade()?, alarm.what)));
                 drop(heap);
-                if let Some(inbox) = due {
-                    inbox.post(|_| {});
+                match due {
+                    Some((inbox, What::Wake)) => inbox.post(|_| {}),
+                    Some((inbox, What::Look)) if blocked::look(&inbox) => look(Arc::downgrade(&inbox)),
+                    _ => {}
                 }
                 heap = ALARMS.heap.lock().unwrap_or_else(PoisonError::into_inner);
             }

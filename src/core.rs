@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::blocked;
 use crate::crash::{Failure, Group};
 use crate::error::{CancelledError, Reason};
 use crate::record::{By, Rec, Target};
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) guests: RefCell<Slab<(Word, Weak<Core>)>>,
     /// A coroutine of another loop drives this one.
     pub(crate) is_guest: Cell<bool>,
+    /// Wakers of others were left at await points in this turn.
+    pub(crate) watched: Cell<bool>,
     /// Functions at work on threads.
     pub(crate) jobs: Cell<usize>,
     /// One of them was handed over, or ended, since the loop last slept: another may end any moment.
@@ -179,6 +182,7 @@ impl Core {
             search_at: Cell::default(),
             guests: RefCell::default(),
             is_guest: Cell::default(),
+            watched: Cell::default(),
             jobs: Cell::default(),
             expects_mail: Cell::default(),
             queued: RefCell::default(),
@@ -288,6 +292,7 @@ impl Core {
 
     /// Reads the inbox and fires what timers are due.
     pub(crate) fn look_around(&self) {
+        self.end_watch();
         self.read_inbox();
         self.fire_timers();
     }
@@ -554,10 +559,16 @@ impl Core {
 
     /// The running coroutine waits here, on this.
     #[inline]
-    pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
+    pub(crate) fn waits(&self, on: Target, mut at: &'static Location<'static>) {
         self.spot.with(|coro| {
             if let Some(coro) = coro {
-                let at = if coro.has(flag::OURS) { coro.place() } else { at };
+                if coro.has(flag::OURS | flag::BLOCKED) {
+                    // Its own place says more.
+                    at = coro.place();
+                    if coro.has(flag::BLOCKED) {
+                        blocked::panic(coro, on, at);
+                    }
+                }
                 coro.set_place(at);
                 match on {
                     Target::Timer(_) | Target::Thread(_) => coro.set(flag::OUTSIDE),
@@ -608,6 +619,7 @@ impl Waiter {
             return here;
         }
         let waker = cx.waker().clone();
+        core.watch_turn(&waker);
         let mut foreign = core.foreign.borrow_mut();
         if self.0.kind() == Kind::Foreign
             && self.0.tag() == core.tag()

@@ -186,6 +186,7 @@
 //! reads local variables.
 
 mod alarm;
+mod blocked;
 mod cancel;
 mod completed;
 mod core;

@@ -89,12 +89,18 @@ pub(crate) mod flag {
     pub(crate) const CLONED: u16 = 1 << 7;
     /// In its last step it came to wait on a coroutine of a loop around its own.
     pub(crate) const ABOVE: u16 = 1 << 11;
+    /// In its last step it came to leave the waker of somebody else at an await point.
+    pub(crate) const LEFT: u16 = 1 << 13;
+    /// In this step an executor inside of it blocks the thread.
+    pub(crate) const BLOCKED: u16 = 1 << 12;
     /// It stands for a function on a thread.
     pub(crate) const THREAD: u16 = 1 << 8;
     /// Its future is one of tinyio's own, awaited by no line of the program: it keeps the place where it was made.
     pub(crate) const OURS: u16 = 1 << 10;
     /// Told of the cancellation.
     pub(crate) const TOLD: u16 = 1 << 9;
+    /// All that is known of the last step alone.
+    pub(super) const LAST_STEP: u16 = OUTSIDE | EVENT | ABOVE | LEFT | BLOCKED;
 }
 
 struct Vtable {
@@ -253,6 +259,11 @@ impl Header {
     pub(crate) fn describe_output(&self) -> Option<String> {
         // SAFETY: the state is OUTPUT.
         (self.body() == flag::OUTPUT).then(|| unsafe { (self.vtable.describe)(NonNull::from(self)) })
+    }
+
+    /// It has been woken, and has not had its turn yet.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued.get()
     }
 
     /// It has been given a place in a loop, at whatever time.
@@ -564,8 +575,8 @@ impl Running {
     pub(crate) fn poll(&mut self, spot: &Spot, cx: &mut Context<'_>) -> Step {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
         let flags = self.flags.get();
-        if flags & (flag::OUTSIDE | flag::EVENT | flag::ABOVE | flag::STARTED) != flag::STARTED {
-            self.flags.set((flags & !(flag::OUTSIDE | flag::EVENT | flag::ABOVE)) | flag::STARTED);
+        if flags & (flag::LAST_STEP | flag::STARTED) != flag::STARTED {
+            self.flags.set((flags & !flag::LAST_STEP) | flag::STARTED);
         }
         let header = self.0;
         let outer = spot.0.replace(Some(header));

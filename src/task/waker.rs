@@ -7,6 +7,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::local;
 use super::word::{MAX_TAGS, Word};
+use crate::blocked::{self, Watch};
 use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, RwLock, Thread, global};
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -22,6 +23,8 @@ pub(crate) struct Inbox {
     wakers: AtomicUsize,
     /// The loop is gone.
     closed: AtomicBool,
+    /// What was left at await points in the turn that is on.
+    watch: Watch,
     /// Ctrl-C was pressed for the run that is on, or for the next one.
     interrupted: AtomicBool,
     /// Who runs the loop: it is unparked.
@@ -77,6 +80,7 @@ impl Inbox {
             flag: AtomicBool::new(false),
             wakers: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            watch: Watch::default(),
             interrupted: AtomicBool::new(false),
             thread: threading::current(),
             host: Mutex::new(None),
@@ -120,6 +124,10 @@ impl Inbox {
 
     pub(crate) fn tag(&self) -> u32 {
         self.tag
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Wakers that somebody outside the loop still holds.
@@ -181,6 +189,7 @@ pub(crate) fn wake(word: Word) {
 
 #[cold]
 fn wake_elsewhere(word: Word) {
+    blocked::reached();
     if let Some(inbox) = inbox(word.tag()) {
         inbox.post(|mail| mail.words.push(word));
     }

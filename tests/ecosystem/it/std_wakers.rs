@@ -105,6 +105,25 @@ fn std_wakers_in_the_first_loop() {
     assert_eq!(Loop::new().run(main).unwrap(), (1..=20).collect::<Vec<_>>());
 }
 
+/// A coroutine that holds its loop up for long is slow, not blocked: whoever waits inside of it is woken in the end.
+#[test]
+fn std_wakers_in_a_slow_step() {
+    let main = async {
+        let slow = async {
+            for ms in [600, 100, 100, 100, 100] {
+                std::thread::sleep(Duration::from_millis(ms));
+                futures::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().wake_by_ref())).await;
+                futures::pending!();
+            }
+            tinyio::Ok(0)
+        };
+        let children: FuturesUnordered<_> =
+            [nap(1).boxed_local(), nap(2).boxed_local(), slow.boxed_local()].into_iter().collect();
+        children.try_collect::<Vec<_>>().await
+    };
+    assert_eq!(Loop::new().run(main).unwrap().len(), 3);
+}
+
 #[test]
 fn std_wakers_combinators() {
     let main = async {
