@@ -126,7 +126,7 @@ impl Cancelling {
     /// Notes what everybody is at.
     pub(crate) fn begin(core: &Core) -> Cancelling {
         let original = core.failure.take().expect("only a failure cancels");
-        core.each_task(|task| {
+        core.slots.each(|task| {
             if task.id() == original.id {
                 core.rec.end(task, Some(original.kind));
             }
@@ -220,7 +220,7 @@ impl Cancelling {
 
     fn told_threads(&self, core: &Core) -> Vec<(u64, Word, &'static str, &'static Location<'static>)> {
         let mut threads = Vec::new();
-        core.each_task(|task| {
+        core.slots.each(|task| {
             if task.has(flag::THREAD) && task.has(flag::TOLD) {
                 threads.push((task.id(), task.word(), name::path(task.type_name()), task.place()));
             }
@@ -234,7 +234,7 @@ impl Cancelling {
         core.tells(gently);
         core.wake_foreign(None);
         let mut tasks = Vec::new();
-        core.each_task(|task| {
+        core.slots.each(|task| {
             if !(task.has(flag::TOLD) && (gently || task.has(flag::THREAD))) {
                 tasks.push((task.id(), task.word()));
             }
@@ -251,7 +251,7 @@ impl Cancelling {
 
     /// Tells one coroutine, once, and judges its answer. `gently`: await points that it comes to afterwards work as usual.
     fn tell(&mut self, core: &Core, word: Word, gently: bool) {
-        let Some(mut task) = core.with_task(word, |task| task.run()).flatten() else { return };
+        let Some(mut task) = core.slots.run(word) else { return };
         if !task.is_alive() {
             return core.leave(&task); // The one that failed.
         }
@@ -372,7 +372,7 @@ impl Cancelling {
 impl Core {
     /// Cancels one coroutine, because its time is up. It may be left in the table as a thread that has to end yet.
     pub(crate) fn time_is_up(&self, coro: &Header) {
-        let Some(mut task) = self.with_task(coro.word(), |task| task.run()).flatten() else { return };
+        let Some(mut task) = self.slots.run(coro.word()) else { return };
         if !task.is_alive() {
             return;
         }
@@ -413,7 +413,7 @@ impl Core {
         let mut next = self.only_waiter(task);
         // A cycle has no root; no chain is longer than there are coroutines.
         for _ in 0..self.live() {
-            let waiter = self.with_task(next, |waiter| {
+            let waiter = self.slots.with(next, |waiter| {
                 trace.up(waiter.id(), waiter.type_name(), waiter.place());
                 self.only_waiter(waiter)
             });
@@ -425,15 +425,12 @@ impl Core {
 
     /// The coroutine that waits for `task`, if exactly one does.
     pub(crate) fn only_waiter(&self, task: &Header) -> Word {
-        let mut only = Word::NONE;
-        for word in task.waiters() {
+        let mut only = None;
+        task.each_waiter(|word| {
             let owner = if word.tag() == self.tag() { self.owner(word) } else { Word::NONE };
-            if owner.is_none() || (!only.is_none() && only != owner) {
-                return Word::NONE;
-            }
-            only = owner;
-        }
-        only
+            only = Some(if only.is_none_or(|only| only == owner) { owner } else { Word::NONE });
+        });
+        only.unwrap_or(Word::NONE)
     }
 }
 
@@ -447,7 +444,7 @@ fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
 impl Snapshot {
     fn take(core: &Core) -> Snapshot {
         let mut stood = Vec::with_capacity(core.live());
-        core.each_task(|task| {
+        core.slots.each(|task| {
             let slot = task.word().slot() as usize;
             if stood.len() <= slot {
                 stood.resize_with(slot + 1, || None);

@@ -1,25 +1,26 @@
 //! The loop itself: who is alive, who is ready, and one step after the other.
 //!
-//! Read [`Core::turn`] first, then [`Core::step`]. Cancelling is in [`crate::cancel`].
+//! Read [`Core::turn`] first, then [`Core::poll`], [`Core::end`] and [`Core::wake`]. Cancelling is in [`crate::cancel`].
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::blocked;
+use crate::clock::Clock;
 use crate::crash::{Failure, Group};
 use crate::error::{CancelledError, Reason};
 use crate::record::{By, Rec, Target};
+use crate::shuffle::Shuffled;
 use crate::slab::Slab;
 use crate::stuck::Queuing;
-use crate::task::{
-    self, Header, Inbox, Kind, MAX_SLOTS, Mail, Queue, Queued, Running, Slotted, Spot, Step, Word, flag,
-};
+use crate::task::{self, Handle, Inbox, Kind, Mail, Queue, Queued, Running, Slots, Spot, Step, Word, flag};
 use crate::threading;
-use crate::wheel::{Key, TICK, Wheel};
+use crate::waiter::Foreign;
+use crate::wheel::Wheel;
 
 /// Steps between two looks at inbox and timers.
 const STEPS_PER_TURN: u32 = 64;
@@ -31,14 +32,14 @@ pub(crate) struct Core {
     tag: u32,
     /// Ready, in order.
     queue: Queue,
-    /// Everyone who is scheduled and has not ended: this *is* the set of live coroutines.
-    slots: RefCell<Slab<Slotted>>,
+    /// Everyone who is scheduled and has not ended.
+    pub(crate) slots: Slots,
     pub(crate) timers: RefCell<Wheel>,
     /// Wakers of others (`FuturesUnordered`, `select!`) that coroutines of this loop have left at tinyio's await points.
-    foreign: RefCell<Slab<Foreign>>,
+    pub(crate) foreign: RefCell<Slab<Foreign>>,
     /// The coroutine that is running.
     pub(crate) spot: Spot,
-    clock: Clock,
+    pub(crate) clock: Clock,
     /// What went wrong first.
     pub(crate) failure: RefCell<Option<Failure>>,
     /// What await points answer in a coroutine that is being cancelled.
@@ -64,41 +65,12 @@ pub(crate) struct Core {
     /// Since when nothing in the loop can change anything; and whether that was said.
     pub(crate) quiet_since: Cell<Option<(u64, bool)>>,
     pub(crate) quiescent_warning: Cell<Duration>,
-    /// Who is waking others, when it is not the running coroutine.
-    pub(crate) by: Cell<By>,
     pub(crate) group: Cell<Group>,
     /// How long cleanup code may await.
     pub(crate) grace: Cell<Option<Duration>>,
     /// With a seed: who is ready, to be taken at random.
     pub(crate) shuffled: RefCell<Option<Shuffled>>,
     pub(crate) rec: Rec,
-}
-
-/// Takes whoever is ready in an order that a seed decides.
-pub(crate) struct Shuffled {
-    state: u64,
-    ready: Vec<Queued>,
-}
-
-impl Shuffled {
-    pub(crate) fn new(seed: u64) -> Shuffled {
-        Shuffled { state: seed, ready: Vec::new() }
-    }
-
-    /// The next random number. SplitMix64 (Steele, Lea and Flood, 2014).
-    pub(crate) fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut random = self.state;
-        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        random ^ (random >> 31)
-    }
-}
-
-/// A waker of somebody else, and the coroutine that left it.
-struct Foreign {
-    waker: Waker,
-    owner: Word,
 }
 
 /// Why a loop is stopped from outside.
@@ -146,18 +118,6 @@ pub(crate) enum Turn {
     Failed,
 }
 
-/// The loop's clock.
-struct Clock {
-    start: Instant,
-    /// With virtual time: what it shows.
-    shown: Cell<Option<u64>>,
-    /// It is set by the loop around this one.
-    guest: Cell<bool>,
-}
-
-/// No timer is set for later than 73 years, half of what the wheel can hold.
-const FAR: Duration = Duration::from_nanos(1 << 61);
-
 thread_local! {
     /// Coroutines are numbered by thread, as they are recorded by thread.
     static IDS: Cell<u64> = const { Cell::new(0) };
@@ -170,11 +130,11 @@ impl Core {
             tag: inbox.tag(),
             inbox,
             queue: Queue::default(),
-            slots: RefCell::default(),
+            slots: Slots::default(),
             timers: RefCell::new(Wheel::new()),
             foreign: RefCell::default(),
             spot: Spot::default(),
-            clock: Clock { start: Instant::now(), shown: Cell::new(None), guest: Cell::new(false) },
+            clock: Clock::default(),
             failure: RefCell::new(None),
             cancel: Cell::default(),
             suspicious: Cell::new(false),
@@ -188,7 +148,6 @@ impl Core {
             queued: RefCell::default(),
             quiet_since: Cell::default(),
             quiescent_warning: Cell::new(Duration::from_secs(5)),
-            by: Cell::new(By::External),
             group: Cell::default(),
             grace: Cell::default(),
             shuffled: RefCell::default(),
@@ -205,51 +164,9 @@ impl Core {
         self.tag
     }
 
-    /// Nanoseconds since the loop was made.
-    pub(crate) fn now(&self) -> u64 {
-        match self.clock.shown.get() {
-            Some(shown) => shown,
-            None => u64::try_from(self.clock.start.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        }
-    }
-
-    /// From now on the clock stands still while anybody is ready, and then goes on to the next timer.
-    pub(crate) fn use_virtual_time(&self) {
-        self.clock.shown.set(Some(self.now()));
-    }
-
-    /// Takes over the virtual time of the loop around this one, which alone goes on with it.
-    pub(crate) fn follow_clock(&self, host: &Core) {
-        if host.clock.shown.get().is_some() {
-            self.clock.shown.set(host.clock.shown.get());
-            self.clock.guest.set(true);
-        }
-    }
-
-    /// With virtual time of its own: goes on to the next timer, unless a thread may come first.
-    pub(crate) fn skip_time(&self) -> bool {
-        let next = self.timers.borrow().earliest();
-        !self.clock.guest.get() && next.is_some_and(|next| self.skip_to(next))
-    }
-
-    /// With virtual time: goes on to this moment, unless a thread may come first. For a loop that nobody polls meanwhile.
-    pub(crate) fn skip_to(&self, until: u64) -> bool {
-        let Some(now) = self.clock.shown.get().filter(|_| self.jobs.get() == 0 && until < u64::MAX) else {
-            return false;
-        };
-        // Timers fire at the end of a tick.
-        self.clock.shown.set(Some(until.checked_next_multiple_of(TICK).unwrap_or(until).max(now)));
-        true
-    }
-
-    /// When it will be `after` from now.
-    pub(crate) fn deadline(&self, after: Duration) -> u64 {
-        self.now().saturating_add(after.min(FAR).as_nanos() as u64)
-    }
-
     /// Live coroutines.
     pub(crate) fn live(&self) -> usize {
-        self.slots.borrow().len()
+        self.slots.len()
     }
 
     // ---- One turn ----
@@ -259,17 +176,20 @@ impl Core {
         for _ in 0..STEPS_PER_TURN {
             let Some((task, step)) = self.poll_next() else { break };
             match step {
-                Step::Pending => continue,
+                Step::Pending => {}
                 Step::Done => self.end(&task, None),
                 Step::Failed(error) if task.has(flag::TOLD) && crate::error::cancellation(&*error).is_some() => {
                     self.end(&task, Some(crate::FailureKind::Cancelled)); // A thread whose time was up.
                 }
                 // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
-                Step::Failed(error) => self.fail(Failure::of_error(self, &task, error)),
-                Step::Panicked(payload) => self.fail(Failure::of_panic(self, &task, payload)),
-            }
-            if self.failed() {
-                return Turn::Failed;
+                Step::Failed(error) => {
+                    self.fail(Failure::of_error(self, &task, error));
+                    return Turn::Failed;
+                }
+                Step::Panicked(payload) => {
+                    self.fail(Failure::of_panic(self, &task, payload));
+                    return Turn::Failed;
+                }
             }
         }
         self.unsearched.set(self.unsearched.get() + u64::from(STEPS_PER_TURN));
@@ -287,7 +207,7 @@ impl Core {
 
     /// Nobody is ready.
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.shuffled.borrow().as_ref().is_none_or(|shuffled| shuffled.ready.is_empty())
+        self.queue.is_empty() && self.shuffled.borrow().as_ref().is_none_or(Shuffled::is_empty)
     }
 
     /// Reads the inbox and fires what timers are due.
@@ -313,16 +233,10 @@ impl Core {
     /// Takes the next one from the queue; with a seed, any one of those who are ready.
     #[inline]
     fn next_ready(&self) -> Option<Queued> {
-        if self.shuffled.borrow().is_none() { self.queue.pop() } else { self.any_ready() }
-    }
-
-    #[cold]
-    fn any_ready(&self) -> Option<Queued> {
-        let mut shuffled = self.shuffled.borrow_mut();
-        let shuffled = shuffled.as_mut()?;
-        shuffled.ready.extend(std::iter::from_fn(|| self.queue.pop()));
-        let index = shuffled.random().checked_rem(shuffled.ready.len() as u64)?;
-        Some(shuffled.ready.swap_remove(index as usize))
+        match &mut *self.shuffled.borrow_mut() {
+            None => self.queue.pop(),
+            Some(shuffled) => shuffled.next(&self.queue),
+        }
     }
 
     /// Polls one coroutine.
@@ -346,19 +260,18 @@ impl Core {
 
     /// Takes a coroutine that has ended out of the table and wakes whoever waits for its output.
     #[inline]
-    pub(crate) fn end(&self, task: &Header, how: Option<crate::FailureKind>) {
+    pub(crate) fn end(&self, task: &Running, how: Option<crate::FailureKind>) {
         self.rec.end(task, how);
         self.leave(task);
     }
 
     /// Takes it out without a word.
     #[inline]
-    pub(crate) fn leave(&self, task: &Header) {
-        let slotted = self.slots.borrow_mut().remove(task.word().slot());
-        let by = self.by.replace(By::Coro(task.id()));
-        task.take_waiters(task::wake);
-        self.by.set(by);
-        drop(slotted);
+    pub(crate) fn leave(&self, task: &Running) {
+        self.slots.remove(task);
+        let by = self.rec.wakes(By::Coro(task.id()));
+        task.take_waiters(|word| if word.tag() == self.tag { self.wake(word) } else { task::wake(word) });
+        self.rec.wakes(by);
     }
 
     pub(crate) fn read_inbox(&self) {
@@ -369,27 +282,13 @@ impl Core {
         for note in notes {
             self.rec.note(note);
         }
-        self.by.set(By::External);
+        self.rec.wakes(By::External);
         for word in words {
             self.wake(word);
         }
         if let Some(stop) = cancel {
             self.fail(Failure::of_stop(stop));
         }
-    }
-
-    fn fire_timers(&self) {
-        if self.timers.borrow().is_empty() {
-            return;
-        }
-        let now = self.now();
-        let mut due = Vec::new();
-        self.timers.borrow_mut().expire(now, |word| due.push(word));
-        self.by.set(By::Timer);
-        for word in due {
-            self.wake(word);
-        }
-        self.by.set(By::External);
     }
 
     /// Sleeps until `until` or until there is mail.
@@ -414,21 +313,18 @@ impl Core {
     // ---- Scheduling and waking ----
 
     /// Gives a coroutine its place in this loop, and its first turn.
-    pub(crate) fn schedule(&self, coro: &Header) {
-        IDS.set(IDS.get() + 1);
-        let id = IDS.get();
-        let mut slots = self.slots.borrow_mut();
-        let slot = slots.next_key();
-        assert!((slot as usize) < MAX_SLOTS, "tinyio: more than {MAX_SLOTS} coroutines at once in this loop");
-        let slotted = coro.schedule(id, Word::task(self.tag(), id, slot));
+    #[inline]
+    pub(crate) fn schedule(&self, coro: &Handle) {
+        let id = IDS.get() + 1;
+        IDS.set(id);
+        self.slots.schedule(coro, id, self.tag);
         self.rec.spawn(self, coro);
         // While everything is being cancelled nobody starts any more.
         if !self.cancel.get().is_hard()
-            && let Some(task) = slotted.queue()
+            && let Some(queued) = coro.queue()
         {
-            self.queue.push(task);
+            self.queue.push(queued);
         }
-        slots.insert(slotted);
     }
 
     /// Wakes whomever a word of this loop names.
@@ -436,13 +332,10 @@ impl Core {
     pub(crate) fn wake(&self, word: Word) {
         match word.kind() {
             Kind::Edge => {}
+            // Everyone is polled in order; nobody has a turn of his own.
+            Kind::Task if self.cancel.get().is_hard() => {}
             Kind::Task => {
-                let slots = self.slots.borrow();
-                let Some(task) = slots.get(word.slot()).filter(|task| task.word() == word) else { return };
-                if self.cancel.get().is_hard() {
-                    return; // Everyone is polled in order; nobody has a turn of his own.
-                }
-                if let Some(queued) = task.queue() {
+                if let Some(queued) = self.slots.queue(word) {
                     self.rec.wake(self, &queued);
                     self.queue.push(queued);
                 }
@@ -451,28 +344,12 @@ impl Core {
         }
     }
 
-    /// Calls a foreign waker, which stays where it is until the await point that left it is done. The waker's code runs while
-    /// nothing is borrowed.
-    #[cold]
-    fn wake_behind(&self, slot: u32) {
-        let exchange = |waker| {
-            let mut foreign = self.foreign.borrow_mut();
-            foreign.get_mut(slot).map(|foreign| std::mem::replace(&mut foreign.waker, waker))
-        };
-        if let Some(waker) = exchange(Waker::noop().clone()) {
-            waker.wake_by_ref();
-            drop(exchange(waker));
-        }
-    }
-
     /// The numbers of the live coroutines by the address of their blocks, which is what handles hold.
     #[cfg(feature = "record")]
     pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
-        self.slots
-            .borrow()
-            .iter()
-            .map(|(_, task)| (std::ptr::from_ref::<Header>(task).addr() as u64, task.id()))
-            .collect()
+        let mut addresses = std::collections::HashMap::with_capacity(self.live());
+        self.slots.each(|task| _ = addresses.insert(std::ptr::from_ref(task).addr() as u64, task.id()));
+        addresses
     }
 
     /// Empties the ready queue.
@@ -480,29 +357,17 @@ impl Core {
         while self.next_ready().is_some() {}
     }
 
-    /// Calls `f` with the live coroutine of this word, if there is one.
-    pub(crate) fn with_task<R>(&self, word: Word, f: impl FnOnce(&Slotted) -> R) -> Option<R> {
-        let slots = self.slots.borrow();
-        slots.get(word.slot()).filter(|task| task.word() == word.woken()).map(f)
-    }
-
-    /// Calls `f` with each live coroutine. `f` must run no code of the user.
-    pub(crate) fn each_task(&self, mut f: impl FnMut(&Slotted)) {
-        self.slots.borrow().iter().for_each(|(_, task)| f(task));
-    }
-
     /// Removes everyone, whatever they are at.
     pub(crate) fn abandon(&self) {
         self.clear_queue();
-        loop {
-            let tasks: Vec<Slotted> = self.slots.borrow_mut().drain().collect();
-            if tasks.is_empty() {
-                break;
-            }
-            for task in tasks {
-                if let Some(mut running) = task.run() {
-                    let _ = running.discard();
-                }
+        // Their destructors may schedule others.
+        while self.live() > 0 {
+            let mut words = Vec::with_capacity(self.live());
+            self.slots.each(|task| words.push(task.word()));
+            for task in words.into_iter().filter_map(|word| self.slots.run(word)) {
+                let mut task = task;
+                self.slots.remove(&task);
+                let _ = task.discard();
             }
         }
         self.clear_queue();
@@ -518,23 +383,6 @@ impl Core {
                 coro.set(flag::CLONED);
             }
         });
-    }
-
-    /// The coroutine that stands behind a word: itself, or the one that left the foreign waker.
-    pub(crate) fn owner(&self, word: Word) -> Word {
-        match word.kind() {
-            Kind::Foreign => self.foreign.borrow().get(word.slot()).map_or(Word::NONE, |foreign| foreign.owner),
-            Kind::Task | Kind::Edge if word.is_none() => Word::NONE,
-            Kind::Task | Kind::Edge => word.woken(),
-        }
-    }
-
-    /// Wakes the foreign wakers that this coroutine has left, or all: whoever waits behind one is polled again.
-    pub(crate) fn wake_foreign(&self, owner: Option<Word>) {
-        let left_by = |foreign: &Foreign| owner.is_none_or(|owner| foreign.owner == owner);
-        let slots: Vec<u32> =
-            self.foreign.borrow().iter().filter(|(_, foreign)| left_by(foreign)).map(|(slot, _)| slot).collect();
-        slots.into_iter().for_each(|slot| self.wake_behind(slot));
     }
 
     // ---- What await points do ----
@@ -598,59 +446,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        // Coroutines that are still here belong to a `drive` that was forgotten: what they borrow may be gone.
-        self.slots.get_mut().drain().for_each(std::mem::forget);
         self.inbox.close();
-    }
-}
-
-/// What wakes an await point: the running coroutine, or whoever's waker it was polled with.
-#[derive(Default)]
-pub(crate) struct Waiter(Word);
-
-impl Waiter {
-    /// The word to be woken; the same as before if it still fits.
-    #[inline]
-    pub(crate) fn word(&mut self, core: &Core, cx: &Context<'_>) -> Word {
-        let here = core.spot.with(|coro| coro.map_or(Word::NONE, Header::word));
-        if task::word(cx.waker()) == Some(here) {
-            self.release();
-            self.0 = here;
-            return here;
-        }
-        let waker = cx.waker().clone();
-        core.watch_turn(&waker);
-        let mut foreign = core.foreign.borrow_mut();
-        if self.0.kind() == Kind::Foreign
-            && self.0.tag() == core.tag()
-            && let Some(entry) = foreign.get_mut(self.0.slot())
-        {
-            let old = std::mem::replace(entry, Foreign { waker, owner: here });
-            drop(foreign);
-            drop(old);
-            return self.0;
-        }
-        let word = Word::foreign(core.tag(), foreign.insert(Foreign { waker, owner: here }));
-        drop(foreign);
-        self.release();
-        self.0 = word;
-        word
-    }
-
-    /// Nobody is to be woken through it any more.
-    #[inline]
-    pub(crate) fn release(&mut self) {
-        let word = std::mem::replace(&mut self.0, Word::NONE);
-        if !word.is_none() && word.kind() == Kind::Foreign {
-            let foreign = task::find(word.tag(), |core| core.map(|core| core.foreign.borrow_mut().remove(word.slot())));
-            drop(foreign);
-        }
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        self.release();
     }
 }
 
@@ -675,40 +471,6 @@ fn no_loop(what: &str, at: &'static Location<'static>) -> ! {
         "tinyio::{what} was awaited at {at}, where no tinyio loop is running. Run the future with `tinyio::Loop::run`, or drive a loop inside \
          another runtime with `tinyio::Loop::drive`"
     )
-}
-
-/// A timer that has been set, and is taken out when it is dropped.
-#[derive(Default)]
-pub(crate) struct Timer(Option<(u32, Key)>);
-
-impl Timer {
-    /// Sets it, unless it is set in this loop already; wakes `word` at `deadline`.
-    pub(crate) fn set(&mut self, core: &Core, deadline: u64, word: Word) {
-        match self.0 {
-            Some((tag, key)) if tag == core.tag() => core.timers.borrow_mut().set_word(key, word),
-            _ => {
-                self.clear();
-                self.0 = Some((core.tag(), core.timers.borrow_mut().insert(deadline, word)));
-            }
-        }
-    }
-
-    /// It was set in this loop, and has fired.
-    pub(crate) fn has_fired(&self, core: &Core) -> bool {
-        self.0.is_some_and(|(tag, key)| tag == core.tag() && !core.timers.borrow().contains(key))
-    }
-
-    pub(crate) fn clear(&mut self) {
-        if let Some((tag, key)) = self.0.take() {
-            task::find(tag, |core| core.map(|core| core.timers.borrow_mut().remove(key)));
-        }
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.clear();
-    }
 }
 
 /// Says something to whoever reads stderr, and to the record.

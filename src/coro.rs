@@ -10,10 +10,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::cancel;
-use crate::core::{self, Core, Waiter};
+use crate::core::{self, Core};
 use crate::error::{CancelledError, Reason};
 use crate::record::Target;
 use crate::task::{self, Handle, Header, Position, Profile, Word, flag};
+use crate::waiter;
 
 /// A coroutine: what a loop schedules, and one node of its dependency graph.
 ///
@@ -35,7 +36,6 @@ pub struct Coro<T> {
     handle: Handle,
     /// Where it is registered among the coroutine's waiters, 0 if it is not.
     position: Position,
-    waiter: Waiter,
     output: PhantomData<fn() -> T>,
 }
 
@@ -115,12 +115,7 @@ impl<T> Coro<T> {
     {
         // Folded to a constant.
         let ours = if std::any::type_name::<F>().starts_with("tinyio::") { flag::OURS } else { 0 };
-        Coro {
-            handle: Handle::new::<F, T, E, P>(future, place, flags | ours),
-            position: 0,
-            waiter: Waiter::default(),
-            output: PhantomData,
-        }
+        Coro { handle: Handle::new::<F, T, E, P>(future, place, flags | ours), position: 0, output: PhantomData }
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -144,7 +139,6 @@ impl<T> Coro<T> {
         let output = unsafe { self.handle.take::<T>() };
         if output.is_some() {
             self.position = 0; // Its waiters were taken when it ended.
-            self.waiter.release();
         }
         output
     }
@@ -157,6 +151,12 @@ impl<T> Coro<T> {
         } else {
             self.handle.replace_waiter(self.position, word);
         }
+    }
+
+    /// What is registered.
+    #[inline]
+    pub(crate) fn registered(&self) -> Word {
+        if self.position == 0 { Word::NONE } else { self.handle.waiter(self.position) }
     }
 
     /// One poll inside `core`, which has scheduled it already.
@@ -182,7 +182,7 @@ impl<T> Coro<T> {
             // It belonged to a loop that has crashed, or was dropped.
             return Poll::Ready(Err(CancelledError::new(Reason::Crash)));
         }
-        let word = self.waiter.word(core, cx);
+        let word = core.word_for(cx, self.registered(), true);
         self.register(word);
         if self.handle.word().tag() != core.tag() {
             core.waits_for_loop(self.handle.word().tag());
@@ -215,15 +215,19 @@ impl<T: Clone> Clone for Coro<T> {
     fn clone(&self) -> Self {
         // SAFETY: `T` is the output's type, see `take`.
         let handle = unsafe { self.handle.share::<T>() };
-        Coro { handle, position: 0, waiter: Waiter::default(), output: PhantomData }
+        Coro { handle, position: 0, output: PhantomData }
     }
 }
 
 impl<T> Drop for Coro<T> {
+    #[inline]
     fn drop(&mut self) {
-        if self.position != 0 && !self.handle.is_done() && !self.handle.is_gone() {
-            self.handle.remove_waiter(self.position);
-            task::current(|core| core.map(|core| core.stops_waiting(Target::Coro(self.handle.id()))));
+        if self.position != 0 {
+            let word = self.handle.remove_waiter(self.position);
+            if !word.is_none() {
+                waiter::release(word);
+                task::current(|core| core.map(|core| core.stops_waiting(Target::Coro(self.handle.id()))));
+            }
         }
     }
 }

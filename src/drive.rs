@@ -12,14 +12,16 @@ use std::task::{Context, Poll};
 
 use crate::alarm;
 use crate::cancel::{self, Cancelling};
-use crate::core::{self, Cancel, Core, Stop, Timer, Turn, Waiter};
+use crate::core::{self, Cancel, Core, Stop, Turn};
 use crate::coro::Coro;
 use crate::crash::Crash;
 use crate::error::{CancelledError, Reason};
 use crate::looped::{Loop, Opaque, Session};
 use crate::record::{LoopMode, Target};
 use crate::stuck::Idle;
-use crate::task::{self, Header, Word};
+use crate::task::{self, Word};
+use crate::timer::Timer;
+use crate::waiter::Waiter;
 
 /// Turns of a driven loop before its host has one.
 const TURNS: u32 = 8;
@@ -175,7 +177,7 @@ impl<T> Driver<T> {
             self.core.follow_clock(host);
         }
         self.core.is_guest.set(host.is_some());
-        let here = host.map_or(Word::NONE, |host| host.spot.with(|coro| coro.map_or(Word::NONE, Header::word)));
+        let here = host.map_or(Word::NONE, Core::here);
         if self.guest.is_some_and(|(tag, _)| host.is_none_or(|host| host.tag() != tag)) {
             self.take_leave();
         }

@@ -8,12 +8,14 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::core::{self, Core, Timer, Waiter};
+use crate::core::{self, Core};
 use crate::error::CancelledError;
 use crate::record::{Res, ResKind, Target};
 use crate::slab::Slab;
 use crate::task::{self, Word, flag};
 use crate::threading::{Mutex, MutexGuard};
+use crate::timer::Timer;
+use crate::waiter::Waiter;
 
 /// A flag that coroutines can wait for. Clones are the same event; it can be set from any thread.
 ///

@@ -11,7 +11,8 @@ use crate::core::{self, Core};
 use crate::coro::{Coro, coro};
 use crate::error::CancelledError;
 use crate::record::Target;
-use crate::task::{Header, Word};
+use crate::task::Word;
+use crate::waiter;
 
 /// Runs these side by side and waits for all: `Vec`s give `Vec`s, arrays arrays, tuples of up to twelve tuples, in order.
 ///
@@ -125,6 +126,7 @@ impl<T> Child for Coro<T> {
     fn start(&mut self, start: &Start<'_>) {
         self.schedule(start.core);
         if !self.header().is_done() && !self.header().is_gone() {
+            waiter::release(self.registered());
             self.register(start.edge);
             start.core.waits(Target::Coro(self.header().id()), start.at);
         }
@@ -167,7 +169,7 @@ impl<G: Gather> Future for Gathering<G> {
             }
             if this.phase == Phase::New {
                 this.phase = Phase::Started;
-                let edge = core.spot.with(|coro| coro.map_or(Word::NONE, Header::word)).edge();
+                let edge = core.here().edge();
                 let start = Start { core, edge, at };
                 let mut children = 0;
                 this.children.each(&mut |child| {

@@ -188,6 +188,7 @@
 mod alarm;
 mod blocked;
 mod cancel;
+mod clock;
 mod completed;
 mod core;
 mod coro;
@@ -200,6 +201,7 @@ mod looped;
 mod name;
 mod pool;
 mod record;
+mod shuffle;
 #[cfg(feature = "signal")]
 mod signal;
 mod slab;
@@ -211,8 +213,10 @@ pub mod thread;
 mod threading;
 mod time;
 mod timeout;
+mod timer;
 #[cfg(feature = "tokio")]
 mod tokio;
+mod waiter;
 mod wheel;
 
 #[cfg(feature = "tokio")]

@@ -8,10 +8,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::cancel;
-use crate::core::{Core, Shuffled, Stop, Turn};
+use crate::core::{Core, Stop, Turn};
 use crate::coro::Coro;
 use crate::crash::{Crash, Group};
 use crate::record::LoopMode;
+use crate::shuffle::Shuffled;
 use crate::stuck::Idle;
 use crate::task::{self, Inbox, Profile};
 
@@ -252,8 +253,10 @@ impl Handle {
     /// Like `cancel`, for Ctrl-C. `true`: that has been done, and the run has not ended yet.
     #[cfg(feature = "signal")]
     pub(crate) fn interrupt(&self) -> bool {
+        // Noted first: once it is cancelled, the run may end, which takes the note back.
+        let again = self.0.interrupt();
         self.cancel();
-        self.0.interrupt()
+        again
     }
 
     /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted). If it is not running, its next run

@@ -219,7 +219,7 @@ impl Core {
             let start = nodes.all.len();
             nodes.starts.insert(core.tag(), start);
             let wakers = core.inbox().wakers() > 0;
-            core.each_task(|task| {
+            core.slots.each(|task| {
                 let index = start + task.word().slot() as usize;
                 if nodes.all.len() <= index {
                     nodes.all.resize_with(index + 1, || None);
@@ -243,7 +243,7 @@ impl Core {
                     waiters: Vec::new(),
                     target: None,
                 });
-                edges.extend(task.waiters().into_iter().map(|waiter| (waiter, task.word(), None)));
+                task.each_waiter(|waiter| edges.push((waiter, task.word(), None)));
             });
         }
         for core in cores() {
@@ -271,7 +271,7 @@ impl Core {
                 node.hope = Hope::Yes;
             }
             // It waits until all have ended, or one of them fails.
-            guest.each_task(|task| edges.push((*host, task.word(), None)));
+            guest.slots.each(|task| edges.push((*host, task.word(), None)));
         }
         for (waiter, target, permits) in edges {
             let owner = match waiter.kind() {

@@ -8,11 +8,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::core::{self, Core, Waiter};
+use crate::core::{self, Core};
 use crate::error::CancelledError;
 use crate::record::{Res, ResKind, Target};
 use crate::stuck::Queuing;
-use crate::task::{self, Header, Word};
+use crate::task::{self, Word};
+use crate::waiter::Waiter;
 
 /// At most so many coroutines at once. First come, first served; clones are the same semaphore.
 ///
@@ -166,7 +167,7 @@ impl Queued {
         if self.0.is_none_or(|(tag, _)| tag != core.tag()) {
             self.leave();
             core.suspect();
-            let here = core.spot.with(|coro| coro.map_or(Word::NONE, Header::word));
+            let here = core.here();
             self.0 = Some((core.tag(), core.queued.borrow_mut().insert(queuing(here))));
         }
     }
@@ -240,7 +241,7 @@ impl Acquire {
             },
         };
         if free {
-            let holder = core.spot.with(|coro| coro.map_or(Word::NONE, Header::word));
+            let holder = core.here();
             state.holders.push(holder);
             drop(state);
             this.queuing.leave();

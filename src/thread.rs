@@ -30,7 +30,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::cancel::{self, Place};
-use crate::core::{self, Core, Waiter};
+use crate::core::{self, Core};
 use crate::coro::Coro;
 use crate::crash::FailureKind;
 use crate::error::{CancelledError, Reason, cancellation};
@@ -39,6 +39,7 @@ use crate::record::{self, Target};
 use crate::sync::{Acquire, Guard, Semaphore};
 use crate::task::{BoxError, Inbox, Payload, Profile, Word, flag};
 use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
+use crate::waiter::Waiter;
 
 /// Runs a blocking function on a thread of its own. Awaiting the coroutine gives what it returned.
 ///

@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::core::{self, Timer, Waiter};
+use crate::core;
 use crate::error::CancelledError;
 use crate::record::Target;
+use crate::timer::Timer;
+use crate::waiter::Waiter;
 
 /// Lets every other coroutine that is ready have its turn first. Python's bare `yield`.
 ///

@@ -8,10 +8,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::core::{self, Timer, Waiter};
+use crate::core;
 use crate::coro::{Coro, coro};
 use crate::error::CancelledError;
 use crate::record::Target;
+use crate::timer::Timer;
+use crate::waiter::Waiter;
 
 /// Runs a future as a coroutine for at most this long. If it is not done by then, it is cancelled at its await point, with a
 /// [`CancelledError`] whose [`is_timeout`](CancelledError::is_timeout) is true; nobody else is.

@@ -171,6 +171,10 @@ impl Rec {
     #[inline]
     pub(crate) fn clear(&self, _coro: &Header, _on: Target) {}
     #[inline]
+    pub(crate) fn wakes(&self, _by: By) -> By {
+        By::External
+    }
+    #[inline]
     pub(crate) fn wake(&self, _core: &Core, _coro: &Header) {}
     #[inline]
     pub(crate) fn step_begin(&self, coro: &Header) {

@@ -76,6 +76,8 @@ pub(crate) struct Rec {
     /// The recorder's slot of each of the loop's.
     slots: RefCell<Vec<u32>>,
     spans: Spans,
+    /// What wakes others, when it is not the running coroutine. At first something outside.
+    by: Cell<Option<By>>,
 }
 
 impl Recording {
@@ -149,7 +151,7 @@ impl Recording {
             let addresses = core.addresses();
             // One that runs another loop is in the middle of a step.
             let running = core.spot.with(|coro| coro.map_or(0, Header::id));
-            core.each_task(|coro| {
+            core.slots.each(|coro| {
                 if coro.id() == id {
                     stack = self.stack(coro, running == id, &addresses);
                 }
@@ -167,7 +169,7 @@ impl Recording {
         let end = Instant::now() + FRAMES_TIME;
         let mut stacks = Vec::new();
         let addresses = core.addresses();
-        core.each_task(|coro| {
+        core.slots.each(|coro| {
             if coro.id() == failed || !coro.has(task::flag::STARTED) || coro.has(task::flag::THREAD) {
                 return;
             }
@@ -353,13 +355,19 @@ impl Rec {
         });
     }
 
+    /// From now on it is this that wakes, where no coroutine is running; returns what it was before.
+    #[inline]
+    pub(crate) fn wakes(&self, by: By) -> By {
+        self.by.replace(Some(by)).unwrap_or(By::External)
+    }
+
     /// A coroutine was put into the ready queue.
     #[inline]
     pub(crate) fn wake(&self, core: &Core, coro: &Header) {
         self.apart(move |recording| {
             let running = core.spot.with(|running| running.map_or(0, Header::id));
             let by = match running {
-                0 => core.by.get(),
+                0 => self.by.get().unwrap_or(By::External),
                 own if own == coro.id() => By::Own,
                 other => By::Coro(other),
             };

@@ -85,12 +85,12 @@ pub(crate) fn find<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
 /// # Panics
 ///
 /// Goes on with the first panic of a destructor when all are freed, unless the thread is panicking already.
-#[inline(never)]
+#[cold]
 pub(super) fn free(header: NonNull<Header>) {
     LOCAL.with(|local| {
         if local.freeing.get() {
-            // SAFETY: nobody owns the block, and it has not been freed.
-            unsafe { block::link(header) }.set(local.garbage.get());
+            // SAFETY: nobody owns the block, and it has not been freed. The link is not in use: a block in the queue is owned.
+            unsafe { header.as_ref() }.link.set(local.garbage.get());
             local.garbage.set(Some(header));
             return;
         }
@@ -105,7 +105,7 @@ pub(super) fn free(header: NonNull<Header>) {
             next = local.garbage.get();
             if let Some(header) = next {
                 // SAFETY: in the list, so not freed yet.
-                local.garbage.set(unsafe { block::link(header) }.take());
+                local.garbage.set(unsafe { header.as_ref() }.link.get());
             }
         }
         local.freeing.set(false);

@@ -1,0 +1,134 @@
+//! Handles: what a `Coro` is made of.
+
+use std::alloc::{self, Layout};
+use std::cell::{Cell, UnsafeCell};
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use super::block::{self, Block, Body, BoxError, Header, Profile, Typed, flag};
+use super::ready::Queued;
+use super::waiters::{CloneFn, Waiters};
+use super::word::Word;
+
+/// One of the handles of a coroutine.
+pub(crate) struct Handle(pub(super) NonNull<Header>);
+
+impl Handle {
+    /// Moves a future into a block of its own. The output's type is the caller's to remember.
+    ///
+    /// The future may borrow: see invariant 7 for who calls this with one that does.
+    pub(crate) fn new<F, T, E, P>(future: F, place: &'static Location<'static>, flags: u16) -> Handle
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<BoxError>,
+        P: Profile<F, T>,
+    {
+        let layout = Layout::new::<Block<F, T>>();
+        // SAFETY: the layout has the size of a header at least.
+        let block = unsafe { alloc::alloc(layout) }.cast::<Block<F, T>>();
+        let Some(block) = NonNull::new(block) else { alloc::handle_alloc_error(layout) };
+        let header = Header {
+            vtable: const { &Typed::<F, T, E, P>::VTABLE },
+            link: Cell::new(None),
+            waiters: Waiters::new(),
+            handles: Cell::new(1),
+            flags: Cell::new(flags),
+            queued: Cell::new(false),
+            running: Cell::new(false),
+            word: Cell::new(Word::NONE),
+            id: Cell::new(0),
+            place: Cell::new(place),
+        };
+        // SAFETY: freshly allocated, with this type's layout; the two fields are written in place so that a large future is
+        // copied once.
+        unsafe {
+            (&raw mut (*block.as_ptr()).header).write(header);
+            UnsafeCell::raw_get(&raw const (*block.as_ptr()).body).write(Body { future: ManuallyDrop::new(future) });
+        }
+        Handle(block.cast())
+    }
+
+    /// Another handle of the same coroutine, whose output has the type `T`.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the type of the output.
+    pub(crate) unsafe fn share<T: Clone>(&self) -> Handle {
+        unsafe fn clone_into<T: Clone>(source: NonNull<()>, target: NonNull<()>) {
+            // SAFETY: the caller's word that the source holds a `T` and the target has room for one.
+            unsafe { target.cast::<T>().write(source.cast::<T>().as_ref().clone()) }
+        }
+        let clone: CloneFn = clone_into::<T>;
+        self.waiters.make_shared().clone.set(Some(clone));
+        // SAFETY: `self` owns it.
+        unsafe { Handle::of(self.0) }
+    }
+
+    /// To be put into the ready queue; `None` if it is there already.
+    #[inline]
+    pub(crate) fn queue(&self) -> Option<Queued> {
+        Queued::new(self.0)
+    }
+
+    /// One more handle.
+    ///
+    /// # Safety
+    ///
+    /// The block is alive.
+    pub(super) unsafe fn of(header: NonNull<Header>) -> Handle {
+        // SAFETY: the caller's word.
+        let this = unsafe { header.as_ref() };
+        let handles = this.handles.get().checked_add(1).expect("fewer than 2^32 handles of one coroutine");
+        this.handles.set(handles);
+        Handle(header)
+    }
+
+    /// The output: moved out by the last handle, a clone otherwise. `None` if it is not there.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the type of the output.
+    pub(crate) unsafe fn take<T>(&self) -> Option<T> {
+        if !self.is_done() {
+            return None;
+        }
+        // SAFETY: the vtable is that of this block's type, so the field is in bounds.
+        let place = unsafe { self.0.cast::<u8>().add(self.vtable.offset).cast::<T>() };
+        if self.handles.get() == 1 {
+            self.set_body(flag::GONE);
+            self.set(flag::TAKEN);
+            // SAFETY: the state was OUTPUT and is GONE by now (2); the output has type `T`, by the caller's word.
+            return Some(unsafe { place.read() });
+        }
+        let clone = self.waiters.boxed().and_then(|shared| shared.clone.get()).expect("`share` made the other handle");
+        let mut copy = std::mem::MaybeUninit::<T>::uninit();
+        // SAFETY: the output is there, and stays while its `clone` runs, for it is moved out by a handle that is alone, and
+        // `self` is borrowed; so `copy` is written when `clone` returns.
+        unsafe {
+            clone(place.cast(), NonNull::from(&mut copy).cast());
+            Some(copy.assume_init())
+        }
+    }
+}
+
+impl Deref for Handle {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: a handle owns (1).
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Handle {
+    #[inline]
+    fn drop(&mut self) {
+        self.handles.set(self.handles.get() - 1);
+        // SAFETY: `self` owned it until now.
+        unsafe { block::release(self.0) };
+    }
+}

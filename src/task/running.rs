@@ -1,0 +1,112 @@
+//! The coroutine that has its turn.
+
+use std::cell::Cell;
+use std::ops::Deref;
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use super::block::{self, BoxError, Header, Payload, flag};
+
+/// Being polled, or dropped by its loop. Not queued, so that it can be woken meanwhile.
+pub(crate) struct Running(NonNull<Header>);
+
+/// What came of a poll.
+pub(crate) enum Step {
+    Pending,
+    /// The output is there.
+    Done,
+    Failed(BoxError),
+    Panicked(Payload),
+}
+
+impl Running {
+    /// `None` if there is one already. The block must be alive.
+    #[inline]
+    pub(super) fn new(header: NonNull<Header>) -> Option<Running> {
+        // SAFETY: the caller's word.
+        let this = unsafe { header.as_ref() };
+        if this.running.replace(true) {
+            return None;
+        }
+        Some(Running(header))
+    }
+
+    /// There is a future to be polled.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.body() == 0
+    }
+
+    /// Polls it once, as the coroutine that is running, and catches its panic. The future is gone unless it is pending.
+    ///
+    /// # Panics
+    ///
+    /// If there is no future.
+    #[inline(always)]
+    pub(crate) fn poll(&mut self, spot: &Spot, cx: &mut Context<'_>) -> Step {
+        assert!(self.is_alive(), "a coroutine is polled until it ends");
+        let flags = self.flags.get();
+        if flags & (flag::LAST_STEP | flag::STARTED) != flag::STARTED {
+            self.flags.set((flags & !flag::LAST_STEP) | flag::STARTED);
+        }
+        let header = self.0;
+        let outer = spot.0.replace(Some(header));
+        let mut failed = None;
+        // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that nobody else polls it (3).
+        let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut failed) });
+        let result = panic::catch_unwind(poll);
+        spot.0.set(outer);
+        match (result, failed) {
+            (Ok(Poll::Pending), _) => Step::Pending,
+            (Ok(Poll::Ready(())), None) => Step::Done,
+            (Ok(Poll::Ready(())), Some(error)) => Step::Failed(error),
+            (Err(payload), _) => {
+                // A destructor that panics as well has nothing to add.
+                let _ = self.discard();
+                Step::Panicked(payload)
+            }
+        }
+    }
+
+    /// Drops the future, or the output, in place.
+    ///
+    /// # Errors
+    ///
+    /// The payload, if a destructor panicked.
+    pub(crate) fn discard(&mut self) -> Result<(), Payload> {
+        // SAFETY: `&mut self` on the only guard of its kind: nobody polls it.
+        unsafe { block::drop_body(self.0) }
+    }
+}
+
+impl Deref for Running {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: `Running` owns (1).
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Running {
+    #[inline]
+    fn drop(&mut self) {
+        self.running.set(false);
+        // SAFETY: `self` owned it until now.
+        unsafe { block::release(self.0) };
+    }
+}
+
+/// The coroutine that its loop is running.
+#[derive(Default)]
+pub(crate) struct Spot(Cell<Option<NonNull<Header>>>);
+
+impl Spot {
+    /// Shows `f` the coroutine that is running, if one is.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&Header>) -> R) -> R {
+        // SAFETY: `Running::poll` is on the stack with its guard, and takes it out before it returns: it catches every panic.
+        f(self.0.get().map(|header| unsafe { header.as_ref() }))
+    }
+}

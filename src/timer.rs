@@ -1,0 +1,57 @@
+//! Timers as await points hold them.
+
+use crate::core::Core;
+use crate::record::By;
+use crate::task::{self, Word};
+use crate::wheel::Key;
+
+impl Core {
+    /// Wakes whoever's time has come.
+    pub(crate) fn fire_timers(&self) {
+        if self.timers.borrow().is_empty() {
+            return;
+        }
+        let now = self.now();
+        let mut due = Vec::new();
+        self.timers.borrow_mut().expire(now, |word| due.push(word));
+        self.rec.wakes(By::Timer);
+        for word in due {
+            self.wake(word);
+        }
+        self.rec.wakes(By::External);
+    }
+}
+
+/// A timer that has been set, and is taken out when it is dropped.
+#[derive(Default)]
+pub(crate) struct Timer(Option<(u32, Key)>);
+
+impl Timer {
+    /// Sets it, unless it is set in this loop already; wakes `word` at `deadline`.
+    pub(crate) fn set(&mut self, core: &Core, deadline: u64, word: Word) {
+        match self.0 {
+            Some((tag, key)) if tag == core.tag() => core.timers.borrow_mut().set_word(key, word),
+            _ => {
+                self.clear();
+                self.0 = Some((core.tag(), core.timers.borrow_mut().insert(deadline, word)));
+            }
+        }
+    }
+
+    /// It was set in this loop, and has fired.
+    pub(crate) fn has_fired(&self, core: &Core) -> bool {
+        self.0.is_some_and(|(tag, key)| tag == core.tag() && !core.timers.borrow().contains(key))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if let Some((tag, key)) = self.0.take() {
+            task::find(tag, |core| core.map(|core| core.timers.borrow_mut().remove(key)));
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

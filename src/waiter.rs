@@ -1,0 +1,133 @@
+//! What wakes an await point: the coroutine that came to it, or, inside of `FuturesUnordered`, `select!` and the like, a waker of theirs.
+
+use std::task::{Context, Waker};
+
+use crate::core::Core;
+use crate::task::{self, Header, Kind, Word};
+
+/// A waker of somebody else.
+pub(crate) struct Foreign {
+    waker: Waker,
+    /// The coroutine that left it.
+    owner: Word,
+    /// It is woken once, by the end of a coroutine, and then done with.
+    once: bool,
+}
+
+impl Core {
+    /// The word of the coroutine that is running.
+    #[inline]
+    pub(crate) fn here(&self) -> Word {
+        self.spot.with(|coro| coro.map_or(Word::NONE, Header::word))
+    }
+
+    /// The word by which an await point is woken: of the running coroutine if that is whom the waker wakes, or of the waker, which is
+    /// kept here until [`release`]. In place of `old`, which is the same word again if it still fits.
+    #[inline]
+    pub(crate) fn word_for(&self, cx: &Context<'_>, old: Word, once: bool) -> Word {
+        let here = self.here();
+        if task::word(cx.waker()) == Some(here) {
+            release(old);
+            return here;
+        }
+        self.watch_turn(cx.waker());
+        self.keep(Foreign { waker: cx.waker().clone(), owner: here, once }, old)
+    }
+
+    #[cold]
+    fn keep(&self, new: Foreign, old: Word) -> Word {
+        let mut foreign = self.foreign.borrow_mut();
+        if old.kind() == Kind::Foreign
+            && old.tag() == self.tag()
+            && let Some(entry) = foreign.get_mut(old.slot())
+        {
+            let before = std::mem::replace(entry, new);
+            drop(foreign);
+            drop(before);
+            return old;
+        }
+        let word = Word::foreign(self.tag(), foreign.insert(new));
+        drop(foreign);
+        release(old);
+        word
+    }
+
+    /// Calls a foreign waker because of what it waits for.
+    #[cold]
+    pub(crate) fn wake_behind(&self, slot: u32) {
+        let once = |foreign: &Foreign| foreign.once;
+        if !self.foreign.borrow().get(slot).is_some_and(once) {
+            return self.poke(slot);
+        }
+        let foreign = self.foreign.borrow_mut().remove(slot);
+        if let Some(foreign) = foreign {
+            foreign.waker.wake();
+        }
+    }
+
+    /// Calls a foreign waker, which stays where it is until the await point that left it is done. The waker's code runs while
+    /// nothing is borrowed.
+    fn poke(&self, slot: u32) {
+        let take = |foreign: &mut Foreign| std::mem::replace(&mut foreign.waker, Waker::noop().clone());
+        let waker = self.foreign.borrow_mut().get_mut(slot).map(take);
+        if let Some(mut waker) = waker {
+            waker.wake_by_ref();
+            // Unless the place was given to another meanwhile.
+            if let Some(foreign) = self.foreign.borrow_mut().get_mut(slot)
+                && foreign.waker.will_wake(Waker::noop())
+            {
+                std::mem::swap(&mut foreign.waker, &mut waker);
+            }
+        }
+    }
+
+    /// The coroutine that stands behind a word: itself, or the one that left the foreign waker.
+    pub(crate) fn owner(&self, word: Word) -> Word {
+        match word.kind() {
+            Kind::Foreign => self.foreign.borrow().get(word.slot()).map_or(Word::NONE, |foreign| foreign.owner),
+            Kind::Task | Kind::Edge if word.is_none() => Word::NONE,
+            Kind::Task | Kind::Edge => word.woken(),
+        }
+    }
+
+    /// Wakes the foreign wakers that this coroutine has left, or all: whoever waits behind one is polled again.
+    pub(crate) fn wake_foreign(&self, owner: Option<Word>) {
+        let left_by = |foreign: &Foreign| owner.is_none_or(|owner| foreign.owner == owner);
+        let slots: Vec<u32> =
+            self.foreign.borrow().iter().filter(|(_, foreign)| left_by(foreign)).map(|(slot, _)| slot).collect();
+        slots.into_iter().for_each(|slot| self.poke(slot));
+    }
+}
+
+/// Nobody is to be woken by this word any more.
+#[inline]
+pub(crate) fn release(word: Word) {
+    #[cold]
+    fn foreign(word: Word) {
+        let foreign = task::find(word.tag(), |core| core.map(|core| core.foreign.borrow_mut().remove(word.slot())));
+        drop(foreign);
+    }
+    if word.kind() == Kind::Foreign {
+        foreign(word);
+    }
+}
+
+/// What wakes an await point: the running coroutine, or whoever's waker it was polled with.
+#[derive(Default)]
+pub(crate) struct Waiter(Word);
+
+impl Waiter {
+    /// The word to be woken; the same as before if it still fits.
+    #[inline]
+    pub(crate) fn word(&mut self, core: &Core, cx: &Context<'_>) -> Word {
+        self.0 = core.word_for(cx, self.0, false);
+        self.0
+    }
+}
+
+impl Drop for Waiter {
+    #[inline]
+    fn drop(&mut self) {
+        release(self.0);
+    }
+}
