@@ -20,6 +20,8 @@ pub use ask::Requests;
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
 
+#[cfg(feature = "tui")]
+pub(crate) use create::bytes;
 pub(crate) use create::{Created, create, give_back, open_folder};
 pub(crate) use read::{is_ring, open_ring};
 

@@ -33,11 +33,18 @@ pub(crate) fn fine_span(nanos: u64) -> String {
 
 /// A moment since the start: `00:12.400`.
 pub(crate) fn clock(nanos: u64) -> String {
+    clock_to(nanos, 3)
+}
+
+/// A moment since the start with that many decimals: `00:12.4`.
+pub(crate) fn clock_to(nanos: u64, decimals: usize) -> String {
     let seconds = nanos / SECOND;
-    let (hours, minutes, seconds, millis) = (seconds / 3600, seconds / 60 % 60, seconds % 60, nanos % SECOND / MILLI);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let fraction = format!("{:09}", nanos % SECOND);
+    let tail = if decimals == 0 { String::new() } else { format!(".{}", &fraction[..decimals.min(9)]) };
     match hours {
-        0 => format!("{minutes:02}:{seconds:02}.{millis:03}"),
-        _ => format!("{hours}:{minutes:02}:{seconds:02}.{millis:03}"),
+        0 => format!("{minutes:02}:{seconds:02}{tail}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}{tail}"),
     }
 }
 
@@ -62,6 +69,9 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
 /// Text of the program on one line, with nothing in it that would move the cursor, colour what follows, or turn the direction
 /// of reading.
 pub(crate) fn one_line(text: &str) -> String {
+    if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(one) = rest.next() {
@@ -164,7 +174,9 @@ mod tests {
         let spans = [0, 999, 1_500, 250_000, 88_000_000, 1_250_000_000, 184_000_000_000, 3_600_000_000_000];
         assert_eq!(spans.map(span), ["0 ns", "999 ns", "1 µs", "0.2 ms", "88 ms", "1.2 s", "3 min 04", "1 h 00"]);
         assert_eq!(fine_span(3_271_000_000), "3.27 s");
+        assert!(width(&span(u64::MAX)) <= 14);
         assert_eq!(clock(3_723_004_000_000), "1:02:03.004");
+        assert_eq!((clock_to(12_417_000_000, 1), clock_to(3_725_000_000_000, 0)), ("00:12.4".into(), "1:02:05".into()));
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!((counted(1, "event"), counted(2, "event")), ("1 event".into(), "2 events".into()));
     }

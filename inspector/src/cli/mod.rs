@@ -2,6 +2,7 @@
 
 mod attach;
 mod export;
+mod generate;
 mod list;
 mod replay;
 mod report;
@@ -20,11 +21,37 @@ use tinyio_inspector::tui::{self, Options};
 
 /// See who waits on whom in a tinyio program: live, in a recording, after a crash.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_long_help = AFTER, after_help = "`--help` says more: examples, settings, environment.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What `--help` says beyond the commands and options.
+const AFTER: &str = "\
+Examples:
+  tinyio-inspector run -- target/debug/crawl      live, and stays when the program is killed
+  tinyio-inspector attach                         to a program started with TINYIO_INSPECT=record
+  tinyio-inspector last                           what the newest dead one was at
+  tinyio-inspector replay run.jsonl               a trace written with TINYIO_TRACE=run.jsonl
+  tinyio-inspector why run.jsonl 17 --at 12.3s    why coroutine 17 was waiting then
+
+In the screens `?` lists the keys, and `q` leaves.
+
+Settings:
+  ~/.config/tinyio/inspector.conf (or in $XDG_CONFIG_HOME, or $TINYIO_SETTINGS_FILE) sets the theme, styles and keys;
+  `tinyio-inspector settings` prints one to begin with. Wrong lines are said with their number, and left out.
+
+Environment:
+  TINYIO_SETTINGS   settings that win over the file, with semicolons between them: theme = light; key.pause = x
+  TINYIO_THEME      dark, light or mono
+  TINYIO_ASCII      1: no signs beyond ASCII; 0: all signs, whatever the locale
+  NO_COLOR          no colours
+  TINYIO_EDITOR     the editor that `e` opens, else EDITOR
+  TINYIO_RING_DIR   where rings are looked for, else $XDG_RUNTIME_DIR/tinyio or /tmp/tinyio-UID
+
+Exit codes: 0 fine; 1 `report --check` found a crash; 2 wrong usage, or something could not be read or written;
+`run` exits as its command did.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -46,6 +73,12 @@ enum Command {
     Why(why::Args),
     /// A recording in the format of another tool
     Export(export::Args),
+    /// A file of settings to begin with: theme, styles, keys
+    Settings,
+    /// What a shell needs to complete these commands
+    Completions(generate::Completions),
+    /// The man page, or a page for every command into a folder
+    Man(generate::Man),
 }
 
 /// Reads the command line and does what it says. 0: fine; 1: `--check` found an error; 2: wrong usage, or something could not be read or written.
@@ -63,6 +96,9 @@ pub fn main() -> ExitCode {
         Command::Tree(args) => tree::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Settings => generate::settings().map(|()| ExitCode::SUCCESS),
+        Command::Completions(args) => generate::completions(&args).map(|()| ExitCode::SUCCESS),
+        Command::Man(args) => generate::man(&args).map(|()| ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,

@@ -267,7 +267,7 @@ impl Model {
             Some(coro) if coro.parent == 0 && id == 1 => short_name(self.full_name(id)).to_owned(),
             Some(_) => format!("{} #{id}", short_name(self.full_name(id))),
             None if id == 0 => "outside the loop".to_owned(),
-            None => format!("? #{id}"),
+            None => format!("#{id}"),
         }
     }
 

@@ -71,6 +71,14 @@ impl Options {
 /// assert!(tinyio_inspector::ring::parse_size("big").is_err());
 /// ```
 pub fn parse_size(text: &str) -> io::Result<u64> {
+    bytes(text).filter(|size| (MIN_SIZE..=MAX_SIZE).contains(size)).ok_or_else(|| {
+        let message = format!("TINYIO_RING={text:?} is not a size: write a number of bytes, K, M or G from 64K to 64G, as in TINYIO_RING=64M");
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })
+}
+
+/// A number of bytes, or of K, M or G.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
     let trimmed = text.trim();
     let (digits, unit) = match trimmed.char_indices().last() {
         Some((at, 'k' | 'K')) => (&trimmed[..at], 1 << 10),
@@ -79,11 +87,7 @@ pub fn parse_size(text: &str) -> io::Result<u64> {
         _ => (trimmed, 1),
     };
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let size = plain.then(|| digits.parse::<u64>().ok()?.checked_mul(unit)).flatten();
-    size.filter(|size| (MIN_SIZE..=MAX_SIZE).contains(size)).ok_or_else(|| {
-        let message = format!("TINYIO_RING={text:?} is not a size: write a number of bytes, K, M or G from 64K to 64G, as in TINYIO_RING=64M");
-        io::Error::new(io::ErrorKind::InvalidInput, message)
-    })
+    plain.then(|| digits.parse::<u64>().ok()?.checked_mul(unit)).flatten()
 }
 
 /// The folder rings are in: `TINYIO_RING_DIR`, or `tinyio` in `XDG_RUNTIME_DIR`, or `tinyio-UID` in the temporary directory.

@@ -210,9 +210,9 @@ impl Tape {
         None
     }
 
-    /// Bytes of events kept.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// Bytes of events kept, and how many may be.
+    pub fn bytes(&self) -> (usize, usize) {
+        (self.bytes, self.budget)
     }
 }
 
@@ -348,7 +348,7 @@ mod tests {
         let mut tape = Tape::new(&script.header, 2 * CHUNK as usize * 6);
         script.events.iter().for_each(|event| tape.push(event));
         assert!(tape.first() > 0 && tape.first().is_multiple_of(CHUNK));
-        assert!(tape.bytes() < 4 * CHUNK as usize * 8);
+        assert!(tape.bytes().0 < 4 * CHUNK as usize * 8);
         let mut model = Model::new(&script.header);
         script.events[..tape.first() as usize].iter().for_each(|event| model.apply(event));
         same(&tape.model_at(0), &model);

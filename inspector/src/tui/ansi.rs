@@ -3,7 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Span;
 
-use super::text::printable;
+use super::text::one_line;
 
 /// A line as spans: colours and emphasis as the program set them, all other control sequences left out.
 pub fn spans(line: &str, base: Style, colours: bool) -> Vec<Span<'static>> {
@@ -12,7 +12,7 @@ pub fn spans(line: &str, base: Style, colours: bool) -> Vec<Span<'static>> {
     let mut rest = line;
     while let Some(at) = rest.find('\x1b') {
         if at > 0 {
-            spans.push(Span::styled(printable(&rest[..at]), style));
+            spans.push(Span::styled(one_line(&rest[..at]), style));
         }
         let (sequence, after) = sequence(&rest[at + 1..]);
         if let Some(numbers) = sequence.strip_prefix('[').and_then(|inner| inner.strip_suffix('m'))
@@ -23,7 +23,7 @@ pub fn spans(line: &str, base: Style, colours: bool) -> Vec<Span<'static>> {
         rest = after;
     }
     if !rest.is_empty() {
-        spans.push(Span::styled(printable(rest), style));
+        spans.push(Span::styled(one_line(rest), style));
     }
     spans
 }

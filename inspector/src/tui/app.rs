@@ -4,6 +4,8 @@
 //! outside comes back as an [`Effect`].
 
 mod crash_keys;
+mod moves;
+mod state;
 mod time_keys;
 mod typing;
 
@@ -11,20 +13,20 @@ use std::collections::HashMap;
 
 use ratatui::layout::Rect;
 
+use super::Options;
 use super::code::Sources;
 use super::crash::PostMortem;
 use super::keys::{Action, Context, Keys};
 use super::theme::Theme;
-use super::tree_view::{Folds, Node, TreeView};
+use super::tree_view::{Node, TreeView};
 use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
 use crate::model::{Coro, Model};
 use crate::report::{self, Ending};
 use crate::time::Tape;
 
+use state::Past;
+pub use state::{CrashState, Effect, GraphState, Hit, Page, PageKind, Screen, Status};
 pub use typing::{Purpose, Typing};
-
-/// Bytes of events kept in memory: some fifty million events.
-const TAPE: usize = 400 << 20;
 
 /// A step that takes so long is said to block the loop.
 const BLOCKED: u64 = 100_000_000;
@@ -94,186 +96,23 @@ pub struct App {
     crashes_seen: usize,
 }
 
-/// A moment that is not now.
-struct Past {
-    position: u64,
-    /// The time asked for; that of the latest event before it is earlier or the same.
-    time: Option<u64>,
-    model: Model,
-}
-
-/// How the stream is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// The program lives.
-    Live,
-    /// The last event has been read.
-    Ended,
-    /// The program is gone, or the file was cut.
-    Died,
-    /// It cannot be read on.
-    Broken(String),
-}
-
-/// A screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Screen {
-    Graph,
-    Coroutines,
-    Threads,
-    Resources,
-    Timeline,
-    Log,
-    Crash,
-}
-
-impl Screen {
-    /// All of them, in the order of their digits.
-    pub const ALL: [Screen; 7] = [
-        Screen::Graph,
-        Screen::Coroutines,
-        Screen::Threads,
-        Screen::Resources,
-        Screen::Timeline,
-        Screen::Log,
-        Screen::Crash,
-    ];
-
-    /// Its name.
-    pub fn title(self) -> &'static str {
-        match self {
-            Screen::Graph => "Graph",
-            Screen::Coroutines => "Coroutines",
-            Screen::Threads => "Threads",
-            Screen::Resources => "Resources",
-            Screen::Timeline => "Timeline",
-            Screen::Log => "Log",
-            Screen::Crash => "Crash",
-        }
-    }
-}
-
-/// The graph's state.
-#[derive(Clone, Debug, Default)]
-pub struct GraphState {
-    /// The selected row.
-    pub cursor: Option<Node>,
-    /// How many rows below the top it is drawn.
-    pub row: u16,
-    /// What is folded.
-    pub folds: Folds,
-    /// The neighbourhood is drawn in place of the tree.
-    pub drawn: bool,
-    /// The rows last drawn: if the selected one goes, its neighbour is taken.
-    pub shown: Vec<Node>,
-    /// Width of the column of names: it only grows, so that nothing jumps.
-    pub name_width: u16,
-}
-
-/// The post-mortem's state.
-#[derive(Clone, Debug)]
-pub struct CrashState {
-    /// The callstacks.
-    pub data: PostMortem,
-    /// The selected callstack.
-    pub stack: usize,
-    /// The selected frame in it.
-    pub frame: usize,
-    /// Hidden frames are shown.
-    pub hidden: bool,
-}
-
-/// What lies over the screen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Page {
-    /// What it shows.
-    pub what: PageKind,
-    /// The first line shown.
-    pub scroll: usize,
-}
-
-/// What a page shows.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PageKind {
-    /// The keys.
-    Help,
-    /// All about a coroutine.
-    Detail(CoroId),
-    /// Why it is waiting.
-    Why(CoroId),
-    /// The lints.
-    Lints,
-    /// The stack tree of the post-mortem.
-    Stacks,
-    /// Source: of a whole file, or of the function.
-    Source {
-        /// The whole file.
-        whole: bool,
-    },
-    /// Values that were printed, the latest last.
-    Printed(Vec<(String, Result<crate::event::Value, String>, bool)>),
-}
-
-/// What the mouse can hit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hit {
-    /// A tab.
-    Tab(Screen),
-    /// A row of the graph.
-    Node(Node),
-    /// A coroutine.
-    Coro(CoroId),
-    /// A thread.
-    Thread(ThreadId),
-    /// A resource.
-    Resource(ResId),
-    /// A callstack.
-    Stack(usize),
-    /// A frame of the selected callstack.
-    Frame(usize),
-    /// A moment on the timeline.
-    Moment(u64),
-}
-
-/// What has to happen outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
-    None,
-    /// Leave.
-    Quit,
-    /// Leave, and interrupt the program.
-    Interrupt,
-    /// To the background.
-    Suspend,
-    /// Draw everything anew.
-    Redraw,
-    /// Open the editor.
-    Edit {
-        /// The file.
-        file: std::path::PathBuf,
-        /// The line.
-        line: u32,
-    },
-}
-
 impl App {
     /// Of a program that has done nothing yet.
-    pub fn new(header: &Header, theme: Theme, keys: Keys) -> App {
+    pub fn new(header: &Header, options: Options) -> App {
         App {
-            tape: Tape::new(header, TAPE),
+            tape: Tape::new(header, options.tape),
             past: None,
             status: Status::Live,
             clock: 0,
             rate: 0.0,
             in_process: false,
-            theme,
-            keys,
+            theme: options.theme,
+            keys: options.keys,
             screen: Screen::Graph,
             pages: Vec::new(),
             typing: None,
             typed: HashMap::new(),
-            notice: None,
+            notice: options.notice,
             selected: None,
             graph: GraphState::default(),
             coros: Default::default(),
@@ -289,7 +128,7 @@ impl App {
             hits: Vec::new(),
             rows: 10,
             dirty: true,
-            file: None,
+            file: options.file,
             finished: false,
             crashes_seen: 0,
         }
@@ -384,6 +223,8 @@ impl App {
     /// The time of that moment; of a living program, the time on the wall.
     pub fn now(&self) -> u64 {
         match (&self.past, &self.status) {
+            // The program only waits to be left: time has stopped.
+            (None, Status::Live) if self.finished => self.tape.latest().now(),
             (None, Status::Live) => self.clock.max(self.tape.latest().now()),
             (Some(past), _) => past.time.unwrap_or(0).max(past.model.now()),
             (None, _) => self.model().now(),
@@ -557,36 +398,6 @@ impl App {
         Effect::None
     }
 
-    /// The mouse was pressed.
-    pub fn click(&mut self, column: u16, row: u16) {
-        self.dirty = true;
-        let at = ratatui::layout::Position::new(column, row);
-        let Some((_, hit)) = self.hits.iter().rev().find(|(area, _)| area.contains(at)).copied() else { return };
-        match hit {
-            Hit::Tab(screen) => self.go_to_screen(screen),
-            Hit::Node(node) if self.graph.cursor == Some(node) => {
-                let fold = self.is_open(node);
-                self.move_in_screen(if fold { Action::Left } else { Action::Right });
-            }
-            Hit::Node(node) => self.select_node(node),
-            Hit::Coro(id) => self.select(id),
-            Hit::Thread(id) => {
-                self.threads.selected = Some(id);
-                self.selected = self.model().thread(id).map(|thread| thread.coro);
-            }
-            Hit::Resource(id) => self.resources.selected = Some(id),
-            Hit::Stack(stack) => self.select_stack(stack),
-            Hit::Frame(frame) => {
-                if let Some(crash) = &mut self.crash {
-                    crash.frame = frame;
-                }
-            }
-            Hit::Moment(time) => {
-                self.go_to_time(time);
-            }
-        }
-    }
-
     /// Shows a page, or closes it if it is on top.
     pub fn toggle(&mut self, what: PageKind) {
         if self.pages.last().is_some_and(|page| page.what == what) {
@@ -640,94 +451,6 @@ impl App {
         let at = Screen::ALL.iter().position(|screen| *screen == self.screen).unwrap_or(0);
         let by = if by == 1 { 1 } else { count - 1 };
         self.go_to_screen(Screen::ALL[(at + by) % count]);
-    }
-
-    fn move_in_screen(&mut self, action: Action) {
-        match self.screen {
-            Screen::Graph if self.graph.drawn => super::pane::drawn::update(self, action),
-            Screen::Graph => self.move_in_graph(action),
-            Screen::Coroutines => super::pane::coros::update(self, action),
-            Screen::Threads => super::pane::threads::update(self, action),
-            Screen::Resources => super::pane::resources::update(self, action),
-            Screen::Timeline => super::pane::timeline::update(self, action),
-            Screen::Log => super::pane::log::update(self, action),
-            Screen::Crash => {}
-        }
-    }
-
-    fn move_in_graph(&mut self, action: Action) {
-        let page = i32::from(self.rows.max(2)) - 1;
-        let by = match action {
-            Action::Up => -1,
-            Action::Down => 1,
-            Action::PageUp => -page,
-            Action::PageDown => page,
-            Action::HalfUp => -page / 2,
-            Action::HalfDown => page / 2,
-            _ => 0,
-        };
-        let cursor = self.graph.cursor;
-        let mut row = i32::from(self.graph.row);
-        let node = self.tree(|view| match (action, cursor) {
-            (Action::Top, _) => {
-                row = 0;
-                view.first()
-            }
-            (Action::Bottom, _) => {
-                row = i32::MAX;
-                view.last()
-            }
-            (_, None) => view.first(),
-            (Action::Left, Some(node)) if view.is_open(node) && view.has_children(node) => {
-                view.set_open(node, false);
-                Some(node)
-            }
-            (Action::Left, Some(node)) => view.parent(node),
-            (Action::Right, Some(Node::Reference { to, .. })) => view.reveal(to),
-            (Action::Right, Some(node)) if !view.is_open(node) => {
-                view.set_open(node, true);
-                Some(node)
-            }
-            (Action::Right, Some(node)) if view.has_children(node) => view.next(node),
-            (_, Some(mut node)) => {
-                for _ in 0..by.abs() {
-                    let Some(next) = (if by > 0 { view.next(node) } else { view.previous(node) }) else { break };
-                    node = next;
-                    row += by.signum();
-                }
-                Some(node)
-            }
-        });
-        self.graph.row = row.clamp(0, i32::from(self.rows.saturating_sub(1))) as u16;
-        if let Some(node) = node {
-            self.select_node(node);
-        }
-    }
-
-    fn update_page(&mut self, action: Action) -> Effect {
-        let rows = usize::from(self.rows.max(1));
-        let Some(page) = self.pages.last_mut() else { return Effect::None };
-        if page.what == PageKind::Stacks {
-            return self.update_stacks(action);
-        }
-        // Drawing brings what is too far down back to the last line.
-        page.scroll = match action {
-            Action::Up => page.scroll.saturating_sub(1),
-            Action::Down => page.scroll.saturating_add(1),
-            Action::PageUp => page.scroll.saturating_sub(rows),
-            Action::PageDown => page.scroll.saturating_add(rows),
-            Action::HalfUp => page.scroll.saturating_sub(rows / 2),
-            Action::HalfDown => page.scroll.saturating_add(rows / 2),
-            Action::Top => 0,
-            Action::Bottom => usize::MAX,
-            Action::Edit => return self.edit(),
-            Action::Open => {
-                self.pages.pop();
-                return Effect::None;
-            }
-            _ => page.scroll,
-        };
-        Effect::None
     }
 
     /// How the program is, in a word, with its style: for the header.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::text::printable;
+use super::text::one_line;
 use super::theme::Theme;
 use crate::event::{Frame, Header};
 
@@ -94,7 +94,7 @@ fn read(name: &str, header: &Header) -> Source {
 
 /// A line of Rust, coloured.
 pub fn highlight(line: &str, theme: &Theme) -> Vec<Span<'static>> {
-    let line = printable(line);
+    let line = one_line(line);
     let mut spans: Vec<Span<'static>> = Vec::new();
     let mut push = |text: &str, style: Style| spans.push(Span::styled(text.to_owned(), style));
     let mut rest = line.as_str();

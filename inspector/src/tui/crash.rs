@@ -112,6 +112,12 @@ impl PostMortem {
         PostMortem { crash: crash.clone(), stacks }
     }
 
+    /// How many coroutines and threads it is about.
+    pub fn taking_part(&self) -> (u64, u64) {
+        let threads = self.crash.failures.iter().filter(|failure| failure.thread != 0).count();
+        ((self.crash.failures.len() - threads) as u64, threads as u64)
+    }
+
     /// The first failure of a callstack.
     pub fn failure(&self, stack: usize) -> Option<&Failure> {
         self.crash.failures.get(*self.stacks.get(stack)?.failures.first()?)

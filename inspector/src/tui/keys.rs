@@ -237,9 +237,20 @@ pub const TABLE: &[Binding] = &[
 ];
 
 /// The keys in force: the table, with what the user bound otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     bindings: Vec<(Binding, Vec<String>)>,
+}
+
+/// That an action have these keys and no others.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Where it was said.
+    pub place: String,
+    /// The action, by its name in the table.
+    pub name: String,
+    /// The keys.
+    pub keys: Vec<String>,
 }
 
 impl Default for Keys {
@@ -250,32 +261,61 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// Binds other keys to an action, by its name in the table.
-    ///
-    /// # Errors
-    ///
-    /// When there is no action of that name, a key is none, or a key already does something else in the same place.
-    pub fn rebind(&mut self, name: &str, keys: &[&str]) -> Result<(), String> {
-        let Some(index) = self.bindings.iter().position(|(binding, _)| binding.name == name) else {
-            return Err(format!("there is no action named {name:?}; the ? page lists them"));
-        };
-        if let Some(bad) = keys.iter().find(|key| !is_key(key)) {
-            return Err(format!(
-                "{bad:?} is no key: write one character, or enter, esc, tab, space, f1, ctrl-x and the like"
-            ));
-        }
-        let context = self.bindings[index].0.context;
-        for (other, (binding, bound)) in self.bindings.iter().enumerate() {
-            let taken = |key: &&&str| bound.iter().any(|one| one == **key);
-            if other != index
-                && binding.context == context
-                && let Some(key) = keys.iter().find(taken)
-            {
-                return Err(format!("{key:?} cannot be {name:?}: it is {:?} there", binding.name));
+    /// Gives actions other keys, all at once, so that two may change places. Returns what cannot be, a sentence each; the rest is done.
+    pub fn rebind(&mut self, wishes: Vec<Wish>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut wanted: Vec<(usize, Wish)> = Vec::new();
+        for wish in wishes {
+            let place = &wish.place;
+            let Some(index) = self.bindings.iter().position(|(binding, _)| binding.name == wish.name) else {
+                problems.push(format!(
+                    "{place}: there is no action {:?}: `tinyio-inspector settings` lists them",
+                    wish.name
+                ));
+                continue;
+            };
+            match wish.keys.iter().find(|key| !is_key(key)) {
+                Some(bad) => problems.push(format!(
+                    "{place}: {bad:?} is no key: expected one character, or enter, esc, tab, space, f1, ctrl-x and the like"
+                )),
+                None => {
+                    // The same action once more: the latter counts.
+                    wanted.retain(|(other, _)| *other != index);
+                    wanted.push((index, wish));
+                }
             }
         }
-        self.bindings[index].1 = keys.iter().map(|key| (*key).to_owned()).collect();
-        Ok(())
+        let mut clashes = Vec::new();
+        loop {
+            let mut bindings = self.bindings.clone();
+            for (index, wish) in &wanted {
+                bindings[*index].1.clone_from(&wish.keys);
+            }
+            let clash = wanted.iter().enumerate().rev().find_map(|(at, (index, wish))| {
+                let context = bindings[*index].0.context;
+                let others = bindings
+                    .iter()
+                    .enumerate()
+                    .filter(|(other, (binding, _))| other != index && binding.context == context);
+                let mut taken =
+                    others.flat_map(|(other, (binding, keys))| keys.iter().map(move |key| (other, binding.name, key)));
+                let (other, name, key) = taken.find(|(_, _, key)| wish.keys.contains(key))?;
+                Some((at, other, name, key.clone()))
+            });
+            let Some((at, other, name, key)) = clash else {
+                self.bindings = bindings;
+                problems.extend(clashes.into_iter().rev());
+                return problems;
+            };
+            let by = wanted.iter().find(|(index, _)| *index == other).map(|(_, wish)| format!(" ({})", wish.place));
+            let (_, wish) = wanted.remove(at);
+            clashes.push(format!(
+                "{}: key.{}: {key:?} is the key of {name}{} there: expected one that is free, or other keys for {name} as well",
+                wish.place,
+                wish.name,
+                by.unwrap_or_default()
+            ));
+        }
     }
 
     /// What a key does, given what is on the screen, the topmost first.
@@ -376,14 +416,21 @@ mod tests {
         }
     }
 
+    fn wish(name: &str, keys: &[&str]) -> Wish {
+        Wish { place: "here".into(), name: name.into(), keys: keys.iter().map(|key| (*key).into()).collect() }
+    }
+
     #[test]
-    fn keys_are_rebound_and_clashes_are_refused() {
+    fn keys_are_rebound_change_places_and_clashes_are_refused() {
         let mut keys = Keys::default();
-        keys.rebind("pause", &["x", "ctrl-s"]).unwrap();
+        assert_eq!(keys.rebind(vec![wish("pause", &["x", "ctrl-s"])]), [""; 0]);
         assert_eq!(keys.action(&[Everywhere], "x"), Some(Action::Pause));
         assert_eq!(keys.action(&[Everywhere], "space"), None);
-        assert!(keys.rebind("live", &["x"]).unwrap_err().contains("\"pause\""));
-        assert!(keys.rebind("nonsense", &["y"]).unwrap_err().contains("nonsense"));
-        assert!(keys.rebind("live", &["hyper-y"]).unwrap_err().contains("no key"));
+        assert!(keys.rebind(vec![wish("live", &["x"])])[0].contains("the key of pause"));
+        assert_eq!(keys.action(&[Everywhere], "0"), Some(Action::Live), "as it was");
+        assert_eq!(keys.rebind(vec![wish("next-match", &["N"]), wish("previous-match", &["n"])]), [""; 0]);
+        assert_eq!(keys.action(&[Everywhere], "n"), Some(Action::PreviousMatch));
+        assert_eq!(keys.rebind(vec![wish("lints", &["y"]), wish("lints", &["z"])]), [""; 0]);
+        assert_eq!((keys.action(&[Everywhere], "y"), keys.action(&[Everywhere], "z")), (None, Some(Action::Lints)));
     }
 }

@@ -14,7 +14,7 @@ mod filter;
 mod keys;
 mod pane;
 mod picture;
-mod say;
+mod settings;
 mod terminal;
 mod text;
 mod theme;
@@ -35,6 +35,7 @@ pub use engine::Exit;
 use engine::{Host, Input};
 pub use keys::{Binding, Context, Keys, TABLE};
 pub use picture::picture;
+pub use settings::{path as settings_path, sample as sample_settings};
 pub use theme::{DARK, LIGHT, MONO, Theme};
 
 use crate::source::Source;
@@ -46,14 +47,28 @@ pub struct Options {
     pub theme: Theme,
     /// The keys.
     pub keys: Keys,
+    /// Bytes of events kept in memory, to go back to; beyond, the oldest go.
+    pub tape: usize,
     /// The recording, if it is a file: the report that leaving prints says how to open it again.
     pub file: Option<String>,
+    /// One sentence for the footer, until the first key: what is wrong with the settings.
+    pub notice: Option<String>,
 }
 
 impl Options {
-    /// As the environment says.
+    /// The default ones in this theme, whatever the user set.
+    fn of(theme: Theme) -> Options {
+        Options { theme, keys: Keys::default(), tape: settings::TAPE, file: None, notice: None }
+    }
+
+    /// As the environment and the file of settings say. What is wrong with them goes to stderr, too.
     pub fn from_env() -> Options {
-        Options { theme: Theme::from_env(|name| std::env::var(name).ok()), keys: Keys::default(), file: None }
+        let settings = settings::Settings::load();
+        for problem in &settings.problems {
+            let _ = writeln!(io::stderr(), "tinyio: {problem}");
+        }
+        let notice = settings.notice();
+        Options { theme: settings.theme, keys: settings.keys, tape: settings.tape, file: None, notice }
     }
 }
 
@@ -96,8 +111,7 @@ fn run_over(
     options: Options,
     program: Option<Program>,
 ) -> io::Result<(Exit, Option<Program>)> {
-    let mut app = App::new(source.header(), options.theme, options.keys);
-    app.file = options.file;
+    let mut app = App::new(source.header(), options);
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
@@ -127,9 +141,8 @@ pub fn spawn(mut source: Box<dyn Source>, options: Options) -> io::Result<Handle
     let reader = terminal::Reader::start(send.clone())?;
     let restore = screen.restorer();
     let thread = std::thread::Builder::new().name("tinyio-inspector".to_owned()).spawn(move || {
-        let mut app = App::new(source.header(), options.theme, options.keys);
+        let mut app = App::new(source.header(), options);
         app.in_process = true;
-        app.file = options.file;
         let mut host = Live { screen, reader, program: Some(Program::This(capture)) };
         let drive = || engine::drive(&mut app, &mut *source, &inputs, &mut host);
         // A mistake in here must not take the program's output with it.

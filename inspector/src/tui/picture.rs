@@ -8,8 +8,8 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
+use super::Options;
 use super::app::{App, Status};
-use super::keys::Keys;
 use super::pane;
 use super::theme::DARK;
 use crate::source::{Progress, Source};
@@ -24,7 +24,7 @@ const CELL: (f64, f64) = (8.4, 17.0);
 ///
 /// When the recording cannot be read.
 pub fn picture(source: &mut dyn Source, at: Option<u64>, keys: &str, wide: u16, high: u16) -> io::Result<String> {
-    let mut app = App::new(source.header(), DARK, Keys::default());
+    let mut app = App::new(source.header(), Options::of(DARK));
     while source.read(4096, &mut |event| app.push(&event))? == Progress::More {}
     app.settle(Status::Ended);
     if let Some(at) = at {

@@ -60,6 +60,33 @@ pub struct Theme {
     pub glyphs: Glyphs,
 }
 
+/// The names of the styles, for the settings.
+pub const STYLES: [&str; 23] = [
+    "text",
+    "dim",
+    "title",
+    "line",
+    "selected",
+    "marked",
+    "key",
+    "found",
+    "running",
+    "ready",
+    "waiting",
+    "sleeping",
+    "done",
+    "failed",
+    "cancelled",
+    "warning",
+    "name",
+    "place",
+    "keyword",
+    "string",
+    "comment",
+    "number",
+    "types",
+];
+
 const PLAIN: Style = Style::new();
 
 /// For dark terminals.
@@ -236,6 +263,36 @@ pub const ASCII: Glyphs = Glyphs {
 };
 
 impl Theme {
+    /// A style by its name in [`STYLES`].
+    pub fn style_mut(&mut self, name: &str) -> Option<&mut Style> {
+        Some(match name {
+            "text" => &mut self.text,
+            "dim" => &mut self.dim,
+            "title" => &mut self.title,
+            "line" => &mut self.line,
+            "selected" => &mut self.selected,
+            "marked" => &mut self.marked,
+            "key" => &mut self.key,
+            "found" => &mut self.found,
+            "running" => &mut self.running,
+            "ready" => &mut self.ready,
+            "waiting" => &mut self.waiting,
+            "sleeping" => &mut self.sleeping,
+            "done" => &mut self.done,
+            "failed" => &mut self.failed,
+            "cancelled" => &mut self.cancelled,
+            "warning" => &mut self.warning,
+            "name" => &mut self.name,
+            "place" => &mut self.place,
+            "keyword" => &mut self.keyword,
+            "string" => &mut self.string,
+            "comment" => &mut self.comment,
+            "number" => &mut self.number,
+            "types" => &mut self.types,
+            _ => return None,
+        })
+    }
+
     /// The theme for an environment: `TINYIO_THEME` (`dark`, `light`, `mono`), `NO_COLOR`, `TERM`, `COLORFGBG`,
     /// `TINYIO_ASCII`, and the locale.
     pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Theme {

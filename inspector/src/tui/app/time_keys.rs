@@ -19,7 +19,12 @@ impl App {
                 self.notice = Some("paused: , and . step, 0 or space goes on; recording goes on meanwhile".to_owned());
                 return;
             }
-            Action::StepBack => at.checked_sub(1).filter(|at| *at >= self.tape.first()).ok_or("the beginning"),
+            Action::StepBack => {
+                at.checked_sub(1).filter(|at| *at >= self.tape.first()).ok_or(match self.tape.first() {
+                    0 => "the beginning",
+                    _ => "nothing earlier is kept in memory: `tape = 1G` in the settings keeps more",
+                })
+            }
             Action::StepOn if self.is_live() && self.status == Status::Live => Err("now: space holds this moment"),
             Action::StepOn => Some(at + 1).filter(|at| *at <= self.tape.len()).ok_or("the end"),
             Action::PreviousMark => {

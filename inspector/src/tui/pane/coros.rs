@@ -10,10 +10,10 @@ use ratatui::style::Modifier;
 use super::{App, List};
 use crate::event::{CoroId, NameId};
 use crate::model::{Coro, Model, Site, short_name};
+use crate::say;
 use crate::tui::app::Hit;
 use crate::tui::filter::Filter;
 use crate::tui::keys::Action;
-use crate::tui::say;
 use crate::tui::text::{count, fit, pad, pad_left, span};
 
 /// What the rows are sorted by.
@@ -139,14 +139,19 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
     let theme = app.theme;
     let wide = usize::from(area.width);
     let name_width = (wide / 4).clamp(8, 28);
-    let columns = [
+    // What a narrow screen has no room for: first where it was spawned, then the number of steps.
+    let place_width = if wide < 100 { 0 } else { 20 };
+    let with_steps = wide >= 90 || state.sort == Sort::Steps;
+    let what_width = wide.saturating_sub(name_width + 34 + place_width + if with_steps { 9 } else { 0 }).clamp(14, 60);
+    let mut columns = vec![
         (Sort::Id, pad_left("id", 7)),
         (Sort::Name, pad("name", name_width)),
         (Sort::Age, pad_left("for", 10)),
-        (Sort::State, pad("what it is at", wide.saturating_sub(name_width + 62).clamp(14, 60))),
+        (Sort::State, pad("what it is at", what_width)),
         (Sort::Steps, pad_left("steps", 8)),
         (Sort::Busy, pad_left("busy", 9)),
     ];
+    columns.retain(|(sort, _)| *sort != Sort::Steps || with_steps);
     let mut x = area.x + 2;
     for (sort, text) in &columns {
         let sorted = *sort == state.sort;
@@ -154,7 +159,6 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         let room = usize::from(area.right().saturating_sub(x));
         x = buf.set_stringn(x, area.y, text, room, style).0 + 1;
     }
-    let what_width = columns[3].1.chars().count();
     let footer = u16::from(!state.filter.text.is_empty());
     let rows = usize::from(area.height.saturating_sub(1 + footer));
     let window = state.list.window(&state.order, rows);
@@ -163,14 +167,14 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         let line = Rect { y, height: 1, ..area };
         let model = app.model();
         let Some(coro) = model.coro(*id) else { continue };
-        let place = model.site(coro.site).map(Site::short).unwrap_or_default();
+        let place = model.site(coro.site).filter(|_| place_width > 0).map(Site::short).unwrap_or_default();
+        let steps = if with_steps { format!(" {}", pad_left(&count(coro.steps), 8)) } else { String::new() };
         let text = format!(
-            "{} {} {} {} {} {} {place}",
+            "{} {} {} {}{steps} {}  {place}",
             pad_left(&id.to_string(), 6),
             pad(short_name(model.name(coro.name)), name_width),
             pad_left(&span(coro.for_how_long(now)), 10),
             pad(&say::doing(model, coro, now), what_width),
-            pad_left(&count(coro.steps), 8),
             pad_left(&span(coro.busy), 9),
         );
         let room = usize::from(area.width.saturating_sub(3));
@@ -182,8 +186,11 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         app.hits.push((line, Hit::Coro(*id)));
     }
     if state.order.is_empty() {
-        let none = if footer > 0 { "none is as the filter asks: f changes it" } else { "nothing lives at this moment" };
-        super::empty(buf, app, area, &[none]);
+        let none: &[&str] = match footer {
+            0 => &["nothing lives at this moment", ", goes back in time, event by event"],
+            _ => &["none is as the filter asks: f changes it"],
+        };
+        super::empty(buf, app, area, none);
     }
     if footer > 0 {
         let text = format!(

@@ -10,7 +10,7 @@ use crate::event::{Local, Outcome};
 use crate::model::{file_name, short_name};
 use crate::tui::app::{CrashState, Hit};
 use crate::tui::crash::{Located, Role};
-use crate::tui::text::{fit, pad, pad_left, plural, width, wrap};
+use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
 use crate::tui::theme::Theme;
 
 /// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have them one
@@ -199,7 +199,7 @@ pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Li
     let locals = match frame.locals.len() {
         _ if located.native => "native".to_owned(),
         0 => frame.note.clone(),
-        some => plural(some as u64, "local"),
+        some => counted(some as u64, "local"),
     };
     // In a narrow pane the name of the function counts for more.
     let tail = if wide < 44 { 0 } else { 10 };
@@ -279,7 +279,7 @@ fn locals_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> 
 }
 
 fn local_line(theme: &Theme, local: &Local, names: usize, wide: usize) -> Line<'static> {
-    let mark = if local.mark.is_empty() { String::new() } else { format!("  ({})", local.mark) };
+    let mark = super::mark_of(local).map(|mark| format!("  ({mark})")).unwrap_or_default();
     let room = wide.saturating_sub(names + 3 + width(&mark));
     Line::from(vec![
         Span::styled(pad(&local.name, names), theme.name),

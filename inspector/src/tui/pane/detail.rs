@@ -5,10 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{App, heading, labelled};
-use crate::event::{CoroId, Frame, Stack};
-use crate::model::{Coro, Model, Site};
+use crate::event::{CoroId, Frame, Stack, Target};
+use crate::model::{Activity, Coro, Model, Moment, Site};
+use crate::say;
 use crate::tui::app::Screen;
-use crate::tui::say;
 use crate::tui::text::{count, fit, span, wrap};
 use crate::tui::tree_view::Node;
 
@@ -44,7 +44,7 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         Span::styled(model.label(id), theme.title),
         Span::styled(format!("  {}", model.name(coro.name)), theme.dim),
     ])];
-    for line in wrap(&say::state(model, coro, now), wide) {
+    for line in wrap(&state(model, coro, now), wide) {
         lines.push(Line::styled(line, theme.activity(coro.activity)));
     }
     if let Some(cancel) = model.get_loop(coro.in_loop).and_then(|one| one.cancel.as_ref()).filter(|_| coro.is_live()) {
@@ -110,31 +110,31 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     lines.push(labelled(
         app,
         "Spawned",
-        fit(&format!("{place}{spawned}, {} ago", span(now.saturating_sub(coro.spawned))), wide),
+        fit(&format!("{place}{spawned}, {} ago", span(now.saturating_sub(coro.spawned))), wide.saturating_sub(9)),
     ));
     if !coro.waiters.is_empty() {
         let first: Vec<_> = coro.waiters.ids().take(3).map(|id| model.label(id)).collect();
         let more = coro.waiters.len().saturating_sub(3);
         let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
-        lines.push(labelled(app, "Awaited", fit(&format!("by {}{more}", first.join(", ")), wide)));
+        lines.push(labelled(app, "Awaited", fit(&format!("by {}{more}", first.join(", ")), wide.saturating_sub(9))));
     } else if coro.is_live() && coro.parent != 0 {
         lines.push(labelled(app, "Awaited", "by nobody".to_owned()));
     }
     if !coro.holds.is_empty() {
         let held: Vec<_> = coro.holds.iter().map(|res| model.resource_label(*res)).collect();
-        lines.push(labelled(app, "Holds", fit(&held.join(", "), wide)));
+        lines.push(labelled(app, "Holds", fit(&held.join(", "), wide.saturating_sub(9))));
     }
     if let Some(thread) = Some(coro.thread).filter(|id| *id != 0).and_then(|id| model.thread(id)) {
         let label = model.target_label(crate::event::Target::Thread(thread.id));
-        lines.push(labelled(app, "Thread", fit(&label, wide)));
+        lines.push(labelled(app, "Thread", fit(&label, wide.saturating_sub(9))));
     }
     let steps = format!(
-        "{}, {} in all, longest {}",
-        crate::tui::text::plural(coro.steps, "step"),
+        "{} in {}, longest {}",
+        crate::tui::text::counted(coro.steps, "step"),
         span(coro.busy),
         span(coro.longest)
     );
-    lines.push(labelled(app, "Ran", fit(&steps, wide)));
+    lines.push(labelled(app, "Ran", fit(&steps, wide.saturating_sub(9))));
 
     lines.push(Line::default());
     lines.push(heading(app, "History"));
@@ -147,7 +147,7 @@ fn history(app: &App, model: &Model, coro: &Coro, now: u64, wide: usize) -> Vec<
         let ago = if coro.is_live() || coro.ended.is_some() { now.saturating_sub(past.at) } else { 0 };
         Line::from(vec![
             Span::styled(format!("  {} ", crate::tui::text::pad_left(&format!("-{}", span(ago)), 10)), app.theme.dim),
-            Span::raw(fit(&say::moment(model, &past.what), wide.saturating_sub(14))),
+            Span::raw(fit(&moment(model, &past.what), wide.saturating_sub(14))),
         ])
     };
     coro.history.iter().rev().map(line).collect()
@@ -184,7 +184,7 @@ pub fn stack_lines(app: &App, stack: &Stack, wide: usize) -> Vec<Line<'static>> 
     }
     if hidden > 0 {
         lines.push(Line::styled(
-            format!("  {} hidden", crate::tui::text::plural(hidden as u64, "frame")),
+            format!("  {} hidden", crate::tui::text::counted(hidden as u64, "frame")),
             app.theme.dim,
         ));
     }
@@ -207,7 +207,7 @@ fn frame_lines(app: &App, frame: &Frame, wide: usize, lines: &mut Vec<Line<'stat
     };
     lines.push(frame_line(app, crate::model::short_name(&frame.function), &place, wide));
     for local in &frame.locals {
-        let mark = if local.mark.is_empty() { String::new() } else { format!(" ({})", local.mark) };
+        let mark = super::mark_of(local).map(|mark| format!(" ({mark})")).unwrap_or_default();
         let room = wide.saturating_sub(crate::tui::text::width(&local.name) + 7 + mark.len());
         lines.push(Line::from(vec![
             Span::styled(format!("    {} = ", local.name), theme.name),
@@ -251,4 +251,35 @@ fn group_lines(app: &App, parent: crate::model::Parent, name: u32, wide: u16) ->
     lines.push(Line::default());
     lines.push(Line::styled("l unfolds", app.theme.dim));
     lines
+}
+
+/// The first line of a detail: `waiting 1.21 s on thread 3`.
+fn state(model: &Model, coro: &Coro, now: u64) -> String {
+    let long = span(coro.for_how_long(now));
+    match coro.activity {
+        Activity::Running => format!("running for {long}"),
+        Activity::Ready => format!("ready for {long}, {}", say::doing(model, coro, now).trim_start_matches("ready, ")),
+        Activity::Sleeping => format!("sleeping {long}, {}", say::doing(model, coro, now)),
+        activity if activity.is_live() => format!("waiting {long} on {}", say::doing(model, coro, now)),
+        _ => format!("{} {long} ago", say::doing(model, coro, now)),
+    }
+}
+
+/// A moment of the past, in a few words.
+fn moment(model: &Model, moment: &Moment) -> String {
+    match *moment {
+        Moment::Spawned => "scheduled".to_owned(),
+        Moment::Waits { on: Target::Timer(_), .. } => "sleeps".to_owned(),
+        Moment::Waits { on: Target::Turn, .. } => "yields".to_owned(),
+        Moment::Waits { on, .. } => format!("waits on {}", model.target_label(on)),
+        Moment::WaitsOnMany { count: many, .. } => format!("waits on {} coroutines", count(u64::from(many))),
+        Moment::Cleared(on) => format!("no longer waits on {}", model.target_label(on)),
+        Moment::Woken(by) => format!("woken by {}", model.waker_label(by)),
+        Moment::Ran { steps: 1, took } => format!("ran {}", span(took)),
+        Moment::Ran { steps, took } => format!("ran {steps} steps, {}", span(took)),
+        Moment::Took(res) => format!("took {}", model.resource_label(res)),
+        Moment::Gave(res) => format!("gave back {}", model.resource_label(res)),
+        Moment::Told => "was told to stop".to_owned(),
+        Moment::Ended(outcome) => say::ended(outcome).to_owned(),
+    }
 }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::App;
 use crate::model::Activity;
 use crate::tui::app::{Hit, Screen, Status};
-use crate::tui::text::{clock, count, plural, rate, width};
+use crate::tui::text::{clock, count, counted, rate, width};
 
 /// The program on the left, its state on the right.
 pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
@@ -37,7 +37,7 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
         right.push(Span::raw("   "));
     }
     if lost.left_out > 0 {
-        right.push(Span::styled(format!("{} not shown", plural(lost.left_out, "coroutine")), theme.warning));
+        right.push(Span::styled(format!("{} not shown", counted(lost.left_out, "coroutine")), theme.warning));
         right.push(Span::raw("   "));
     }
     let (text, style) = app.headline();
@@ -48,9 +48,18 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
     };
     right.push(Span::styled(format!("{sign} {text}"), style));
     right.push(Span::raw("   "));
-    right.push(Span::styled(format!("{} live", count(model.live_count() as u64)), theme.text));
+    let live = count(model.live_count() as u64);
     if app.status == Status::Live && text.starts_with("LIVE") {
-        right.push(Span::styled(format!("   {} ev/s", rate(app.rate)), theme.dim));
+        // Room for what may come, so that nothing jumps.
+        right.push(Span::styled(format!("{live:>6} live"), theme.text));
+        right.push(Span::styled(format!("  {:>5} ev/s", rate(app.rate)), theme.dim));
+    } else if let Some((coros, threads)) =
+        app.crash.as_ref().filter(|_| app.is_live()).map(|one| one.data.taking_part())
+    {
+        let threads = if threads > 0 { format!(", {}", counted(threads, "thread")) } else { String::new() };
+        right.push(Span::styled(format!("{}{threads}", counted(coros, "coroutine")), theme.text));
+    } else {
+        right.push(Span::styled(format!("{live} live"), theme.text));
     }
     right.push(Span::raw(" "));
     // Where both do not fit, the state is what counts.
@@ -100,11 +109,17 @@ pub fn render_tabs(buf: &mut Buffer, app: &mut App, area: Rect) {
         app.hits.push((Rect { x, y: area.y, width: wide, height: 1 }, Hit::Tab(screen)));
         x += wide + 2;
     }
-    let text = match app.lints.len() as u64 {
-        _ if app.finished => "it has ended: q leaves ".to_owned(),
-        0 => return,
-        many => format!("{} {}, ! shows ", theme.glyphs.warning, plural(many, "lint")),
-    };
     let room = area.right().saturating_sub(x);
-    super::right(buf, x, area.y, room, &text, theme.warning);
+    let sign = theme.glyphs.warning;
+    let texts = match app.lints.len() as u64 {
+        _ if app.finished => ["it has ended: q leaves ".to_owned(), "ended: q leaves ".to_owned(), String::new()],
+        0 => return,
+        many => {
+            let lints = counted(many, "lint");
+            [format!("{sign} {lints}, ! shows "), format!("{sign} {lints}: ! "), format!("{sign} {many} ")]
+        }
+    };
+    if let Some(text) = texts.iter().find(|text| width(text) <= usize::from(room)) {
+        super::right(buf, x, area.y, room, text, theme.warning);
+    }
 }

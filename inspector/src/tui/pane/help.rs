@@ -6,7 +6,18 @@ use super::{App, heading};
 use crate::model::Activity;
 use crate::tui::app::Screen;
 use crate::tui::keys::Context;
-use crate::tui::text::{pad, width, wrap};
+use crate::tui::text::{count, counted, pad, width, wrap};
+
+/// Where the settings are, as one would write it in a shell; not in tests, whose screens are to be the same everywhere.
+fn settings_path() -> Option<String> {
+    if cfg!(test) {
+        return Some("~/.config/tinyio/inspector.conf".to_owned());
+    }
+    let path = crate::tui::settings_path(|name| std::env::var(name).ok())?;
+    let home = std::env::var_os("HOME").map(std::path::PathBuf::from).filter(|home| home.is_absolute());
+    let short = home.and_then(|home| path.strip_prefix(home).ok().map(|rest| format!("~/{}", rest.display())));
+    Some(short.unwrap_or_else(|| path.display().to_string()))
+}
 
 /// The keys of the screen one came from, those valid everywhere, and what the signs mean.
 pub fn lines(app: &App, wide: u16) -> Vec<Line<'static>> {
@@ -32,8 +43,27 @@ pub fn lines(app: &App, wide: u16) -> Vec<Line<'static>> {
         Context::Typing,
     ];
     contexts.extend(rest.into_iter().filter(|context| Some(*context) != here));
-    let mut lines = vec![heading(app, "States")];
+    let (bytes, budget) = app.tape.bytes();
+    let mb = |bytes: usize| count(bytes.div_ceil(1 << 20) as u64);
+    let kept = format!(
+        "{} in memory to go back to, {} MB of at most {}{}",
+        counted(app.tape.len() - app.tape.first(), "event"),
+        mb(bytes),
+        mb(budget),
+        match app.tape.first() {
+            0 => String::new(),
+            gone => format!("; {} older ones are gone: `tape` in the settings keeps more", count(gone)),
+        }
+    );
+    let mut lines = vec![heading(app, "Help")];
+    lines.extend(
+        wrap(&kept, usize::from(wide).saturating_sub(2)).into_iter().map(|text| Line::raw(format!("  {text}"))),
+    );
+    lines.extend(settings_path().map(|path| Line::raw(format!("  settings: {path}"))));
+    lines.push(Line::default());
+    lines.push(heading(app, "States"));
     let mut signs = vec![Span::raw("  ")];
+    let mut used = 2;
     let states = [
         (Activity::Running, "running"),
         (Activity::Ready, "ready"),
@@ -45,6 +75,11 @@ pub fn lines(app: &App, wide: u16) -> Vec<Line<'static>> {
         (Activity::Improper, "improper"),
     ];
     for (activity, word) in states {
+        if used + word.len() + 4 > usize::from(wide) {
+            lines.push(Line::from(std::mem::replace(&mut signs, vec![Span::raw("  ")])));
+            used = 2;
+        }
+        used += word.len() + 4;
         signs.push(Span::styled(theme.sign(activity), theme.activity(activity)));
         signs.push(Span::raw(format!(" {word}  ")));
     }
@@ -55,7 +90,8 @@ pub fn lines(app: &App, wide: u16) -> Vec<Line<'static>> {
         (theme.glyphs.cycle, "a cycle"),
     ];
     let marks: Vec<_> = marks.iter().map(|(sign, word)| format!("{sign} {word}")).collect();
-    lines.push(Line::styled(format!("  {}", marks.join("   ")), theme.dim));
+    let marks = wrap(&marks.join("   "), usize::from(wide).saturating_sub(2)).into_iter();
+    lines.extend(marks.map(|text| Line::styled(format!("  {text}"), theme.dim)));
     for context in contexts {
         lines.push(Line::default());
         lines.push(heading(app, context.title()));

@@ -24,6 +24,8 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use crate::event::Local;
+
 use super::app::{App, PageKind, Screen};
 use super::keys::Action;
 use super::text::{fit, width};
@@ -174,6 +176,12 @@ fn empty(buf: &mut Buffer, app: &App, area: Rect, sentences: &[&str]) {
         let x = area.x + area.width.saturating_sub(width(line) as u16) / 2;
         buf.set_stringn(x, top + row as u16, line, usize::from(area.width), app.theme.dim);
     }
+}
+
+/// What is to be said of a variable besides its value, unless that says it already: `<moved>`.
+fn mark_of(local: &Local) -> Option<&str> {
+    let said = local.value.text.trim_matches(['<', '>']) == local.mark;
+    Some(local.mark.as_str()).filter(|mark| !mark.is_empty() && !said)
 }
 
 /// A line of label and value.

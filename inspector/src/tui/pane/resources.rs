@@ -29,7 +29,8 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         return;
     }
     let theme = app.theme;
-    let head = format!("   {} {} {} made", pad("what", 16), pad("state", 34), pad_left("waiting", 8));
+    let state_width = usize::from(area.width).saturating_sub(16 + 8 + 6 + 20).clamp(20, 60);
+    let head = format!("   {} {} {} made", pad("what", 16), pad("state", state_width), pad_left("waiting", 8));
     buf.set_stringn(area.x, area.y, head, usize::from(area.width), theme.dim);
     let window = app.resources.window(&keys, usize::from(area.height.saturating_sub(1)));
     for (row, id) in keys[window].iter().enumerate() {
@@ -46,7 +47,7 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         let text = format!(
             "{} {} {} {place}",
             pad(&model.resource_label(*id), 16),
-            pad(&state(model, resource), 34),
+            pad(&state(model, resource), state_width),
             pad_left(&resource.waiters.len().to_string(), 8)
         );
         buf.set_stringn(area.x + 1, y, theme.sign(activity), 1, theme.activity(activity));

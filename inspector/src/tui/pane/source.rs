@@ -8,13 +8,23 @@ use crate::tui::code::{function_of, highlight, lines_of};
 use crate::tui::text::pad_left;
 use crate::tui::theme::Theme;
 
-/// The lines of a frame's source, and what is wrong with them.
+/// So many lines before and after the one in question are enough for any screen.
+const NEAR: usize = 200;
+
+/// The lines around a frame's place, and what is wrong with them.
 pub fn of(app: &mut App, frame: &Frame) -> (Vec<(u32, String)>, Option<String>) {
     let header = app.tape.latest().header().clone();
     let file = app.sources.file(&frame.file, &header);
-    // Lines that came with the frame are those the program was built from.
-    let warning = if frame.source.is_empty() { file.warning.clone() } else { None };
-    (lines_of(frame, file), warning)
+    // Lines that came with the frame are those the program was built from. The file has more of them, as long as it says the same.
+    let line = |number: u32| file.lines.get((number as usize).wrapping_sub(1));
+    let same = |(number, text): &(u32, String)| line(*number).is_some_and(|line| line.trim_end() == text.trim_end());
+    if !frame.source.iter().all(same) {
+        return (frame.source.clone(), None);
+    }
+    let warning = file.warning.clone().filter(|_| frame.source.is_empty());
+    let from = (frame.line as usize).saturating_sub(NEAR);
+    let near = file.lines.iter().cloned().skip(from).take(2 * NEAR);
+    ((from as u32 + 1..).zip(near).collect(), warning)
 }
 
 /// One line.

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::App;
 use crate::tui::app::Hit;
-use crate::tui::text::plural;
+use crate::tui::text::counted;
 
 /// The tree, with the selected frame in the middle.
 pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
@@ -20,7 +20,7 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         if selected {
             here = rows.len();
         }
-        let frames = plural(stack.frames.len() as u64, "frame");
+        let frames = counted(stack.frames.len() as u64, "frame");
         rows.push((
             Line::from(vec![
                 Span::styled(format!("{fold} "), theme.key),

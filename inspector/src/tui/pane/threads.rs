@@ -6,9 +6,9 @@ use ratatui::layout::Rect;
 use super::App;
 use crate::event::ThreadId;
 use crate::model::{Activity, Model, Site, Thread, short_name};
+use crate::say;
 use crate::tui::app::Hit;
 use crate::tui::keys::Action;
-use crate::tui::say;
 use crate::tui::text::{pad, pad_left, span};
 
 fn keys(model: &Model) -> Vec<ThreadId> {
@@ -66,8 +66,10 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
 fn state(thread: &Thread, now: u64) -> (Activity, String, u64) {
     match (thread.ended, thread.started, thread.asked, thread.noticed) {
         (Some((at, outcome)), ..) => {
-            let took = span(at.saturating_sub(thread.started.unwrap_or(thread.queued)));
-            (crate::tui::theme::Theme::outcome(outcome), format!("{} after {took}", say::ended(outcome)), at)
+            let took = at.saturating_sub(thread.started.unwrap_or(thread.queued));
+            // Quicker than the clock is read.
+            let after = if took == 0 { String::new() } else { format!(" after {}", span(took)) };
+            (crate::tui::theme::Theme::outcome(outcome), format!("{}{after}", say::ended(outcome)), at)
         }
         (None, None, ..) => (Activity::Ready, "queued".to_owned(), thread.queued),
         (None, Some(since), None, _) => (Activity::Running, "running".to_owned(), since),

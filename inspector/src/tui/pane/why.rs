@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use super::{App, heading};
 use crate::event::{CoroId, Target};
 use crate::model::{Leaf, Model};
-use crate::tui::say;
+use crate::say;
 use crate::tui::text::{fit, span, width, wrap};
 
 /// The chain, at most `most` links of it, ending in the leaf.

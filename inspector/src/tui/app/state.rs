@@ -1,0 +1,171 @@
+//! What the screens are in: which screen, which page, which row.
+
+use crate::event::{CoroId, ResId, ThreadId};
+use crate::model::Model;
+use crate::tui::crash::PostMortem;
+use crate::tui::tree_view::{Folds, Node};
+
+/// A moment that is not now.
+pub(super) struct Past {
+    /// Where on the tape.
+    pub position: u64,
+    /// The time asked for; that of the latest event before it is earlier or the same.
+    pub time: Option<u64>,
+    /// What was then.
+    pub model: Model,
+}
+
+/// How the stream is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The program lives.
+    Live,
+    /// The last event has been read.
+    Ended,
+    /// The program is gone, or the file was cut.
+    Died,
+    /// It cannot be read on.
+    Broken(String),
+}
+
+/// A screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Screen {
+    Graph,
+    Coroutines,
+    Threads,
+    Resources,
+    Timeline,
+    Log,
+    Crash,
+}
+
+impl Screen {
+    /// All of them, in the order of their digits.
+    pub const ALL: [Screen; 7] = [
+        Screen::Graph,
+        Screen::Coroutines,
+        Screen::Threads,
+        Screen::Resources,
+        Screen::Timeline,
+        Screen::Log,
+        Screen::Crash,
+    ];
+
+    /// Its name.
+    pub fn title(self) -> &'static str {
+        match self {
+            Screen::Graph => "Graph",
+            Screen::Coroutines => "Coroutines",
+            Screen::Threads => "Threads",
+            Screen::Resources => "Resources",
+            Screen::Timeline => "Timeline",
+            Screen::Log => "Log",
+            Screen::Crash => "Crash",
+        }
+    }
+}
+
+/// The graph's state.
+#[derive(Clone, Debug, Default)]
+pub struct GraphState {
+    /// The selected row.
+    pub cursor: Option<Node>,
+    /// How many rows below the top it is drawn.
+    pub row: u16,
+    /// What is folded.
+    pub folds: Folds,
+    /// The neighbourhood is drawn in place of the tree.
+    pub drawn: bool,
+    /// The rows last drawn: if the selected one goes, its neighbour is taken.
+    pub shown: Vec<Node>,
+    /// Width of the column of names: it only grows, so that nothing jumps.
+    pub name_width: u16,
+}
+
+/// The post-mortem's state.
+#[derive(Clone, Debug)]
+pub struct CrashState {
+    /// The callstacks.
+    pub data: PostMortem,
+    /// The selected callstack.
+    pub stack: usize,
+    /// The selected frame in it.
+    pub frame: usize,
+    /// Hidden frames are shown.
+    pub hidden: bool,
+}
+
+/// What lies over the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// What it shows.
+    pub what: PageKind,
+    /// The first line shown.
+    pub scroll: usize,
+}
+
+/// What a page shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PageKind {
+    /// The keys.
+    Help,
+    /// All about a coroutine.
+    Detail(CoroId),
+    /// Why it is waiting.
+    Why(CoroId),
+    /// The lints.
+    Lints,
+    /// The stack tree of the post-mortem.
+    Stacks,
+    /// Source: of a whole file, or of the function.
+    Source {
+        /// The whole file.
+        whole: bool,
+    },
+    /// Values that were printed, the latest last.
+    Printed(Vec<(String, Result<crate::event::Value, String>, bool)>),
+}
+
+/// What the mouse can hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// A tab.
+    Tab(Screen),
+    /// A row of the graph.
+    Node(Node),
+    /// A coroutine.
+    Coro(CoroId),
+    /// A thread.
+    Thread(ThreadId),
+    /// A resource.
+    Resource(ResId),
+    /// A callstack.
+    Stack(usize),
+    /// A frame of the selected callstack.
+    Frame(usize),
+    /// A moment on the timeline.
+    Moment(u64),
+}
+
+/// What has to happen outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// Leave.
+    Quit,
+    /// Leave, and interrupt the program.
+    Interrupt,
+    /// To the background.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Open the editor.
+    Edit {
+        /// The file.
+        file: std::path::PathBuf,
+        /// The line.
+        line: u32,
+    },
+}
