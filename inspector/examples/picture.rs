@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use tinyio_inspector::{trace, tui};
+use tinyio_inspector::trace;
+use tinyio_inspector::tui::Screens;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -17,7 +18,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let keys = args.collect::<Vec<_>>().join(" ");
-    let drawn = trace::open(file.as_ref()).and_then(|mut source| tui::picture(&mut *source, at, &keys, wide, high));
+    let drawn = trace::open(file.as_ref()).and_then(|mut source| {
+        let mut screens = Screens::of(&mut *source, wide, high)?;
+        at.into_iter().for_each(|at| screens.go_to(at));
+        screens.press(&keys);
+        Ok(screens.svg())
+    });
     match drawn {
         Ok(svg) => {
             print!("{svg}");

@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use tinyio_inspector::{trace, tui};
+use tinyio_inspector::trace;
+use tinyio_inspector::tui::Screens;
 
 /// The lines of `docs/draw`, so that there is one place that says what is drawn.
 fn drawings() -> Vec<Vec<String>> {
@@ -28,7 +29,10 @@ fn the_pictures_are_up_to_date() {
         let (wide, high) = (wide.parse().expect("a number"), high.parse().expect("a number"));
         let recording = docs().join("..").join(file);
         let mut source = trace::open(&recording).expect("the recording is there");
-        let drawn = tui::picture(&mut *source, at, &keys.join(" "), wide, high).expect("a picture");
+        let mut screens = Screens::of(&mut *source, wide, high).expect("a recording that can be read");
+        at.into_iter().for_each(|at| screens.go_to(at));
+        screens.press(&keys.join(" "));
+        let drawn = screens.svg();
         let kept = std::fs::read_to_string(docs().join(format!("{name}.svg"))).expect("the picture is there");
         assert!(drawn == kept, "docs/{name}.svg is not what the screens draw: run docs/draw");
     }

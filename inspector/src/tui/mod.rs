@@ -13,7 +13,7 @@ mod engine;
 mod filter;
 mod keys;
 mod pane;
-mod picture;
+mod screens;
 mod settings;
 mod terminal;
 mod text;
@@ -34,7 +34,7 @@ pub use capture::Spool;
 pub use engine::Exit;
 use engine::{Host, Input};
 pub use keys::{Binding, Context, Keys, TABLE};
-pub use picture::picture;
+pub use screens::Screens;
 pub use settings::{path as settings_path, sample as sample_settings};
 pub use theme::{DARK, LIGHT, MONO, Theme};
 

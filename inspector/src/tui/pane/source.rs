@@ -23,7 +23,7 @@ pub fn of(app: &mut App, frame: &Frame) -> (Vec<(u32, String)>, Option<String>) 
     }
     let warning = file.warning.clone().filter(|_| frame.source.is_empty());
     let from = (frame.line as usize).saturating_sub(NEAR);
-    let near = file.lines.iter().cloned().skip(from).take(2 * NEAR);
+    let near = file.lines.iter().skip(from).take(2 * NEAR).cloned();
     ((from as u32 + 1..).zip(near).collect(), warning)
 }
 

@@ -1,4 +1,4 @@
-//! The screens as pictures: what would be drawn on a terminal, as SVG.
+//! The screens without a terminal: pressed by a program, read as text, drawn as SVG.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,26 +17,72 @@ use crate::source::{Progress, Source};
 /// Width and height of a character, in pixels.
 const CELL: (f64, f64) = (8.4, 17.0);
 
-/// Draws the screens over a recording as SVG: `wide` × `high` characters, after these keys (by their names, with spaces between
-/// them) were pressed, at the moment `at` in nanoseconds, or at its end.
-///
-/// # Errors
-///
-/// When the recording cannot be read.
-pub fn picture(source: &mut dyn Source, at: Option<u64>, keys: &str, wide: u16, high: u16) -> io::Result<String> {
-    let mut app = App::new(source.header(), Options::of(DARK));
-    while source.read(4096, &mut |event| app.push(&event))? == Progress::More {}
-    app.settle(Status::Ended);
-    if let Some(at) = at {
-        app.go_to_time(at);
+/// The screens over a recording, as they would be on a terminal: for pictures, tests and measurements. Dark, with the keys of the table, whatever the
+/// user set.
+pub struct Screens {
+    app: App,
+    terminal: Terminal<TestBackend>,
+}
+
+impl std::fmt::Debug for Screens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text())
     }
-    let mut terminal = Terminal::new(TestBackend::new(wide, high)).map_err(io::Error::other)?;
-    terminal.draw(|frame| pane::draw(frame, &mut app)).map_err(io::Error::other)?;
-    for key in keys.split_whitespace() {
-        app.key(key);
-        terminal.draw(|frame| pane::draw(frame, &mut app)).map_err(io::Error::other)?;
+}
+
+impl Screens {
+    /// At the end of what there is to read, with that many columns and rows.
+    ///
+    /// # Errors
+    ///
+    /// When the recording cannot be read.
+    pub fn of(source: &mut dyn Source, wide: u16, high: u16) -> io::Result<Screens> {
+        let mut app = App::new(source.header(), Options::of(DARK));
+        let status = loop {
+            match source.read(4096, &mut |event| app.push(&event))? {
+                Progress::More => {}
+                Progress::Idle => break Status::Live,
+                Progress::Ended => break Status::Ended,
+                Progress::Died => break Status::Died,
+            }
+        };
+        app.settle(status);
+        let terminal = Terminal::new(TestBackend::new(wide, high)).map_err(io::Error::other)?;
+        let mut screens = Screens { app, terminal };
+        screens.draw();
+        Ok(screens)
     }
-    Ok(svg(terminal.backend().buffer()))
+
+    /// Shows the moment of that time, in nanoseconds since the beginning.
+    pub fn go_to(&mut self, time: u64) {
+        self.app.go_to_time(time);
+        self.draw();
+    }
+
+    /// Presses keys, by their names in the table with blanks between them, and draws after each.
+    pub fn press(&mut self, keys: &str) {
+        for key in keys.split_whitespace() {
+            self.app.key(key);
+            self.draw();
+        }
+    }
+
+    /// Draws, as after an event.
+    pub fn draw(&mut self) {
+        let Ok(_) = self.terminal.draw(|frame| pane::draw(frame, &mut self.app));
+    }
+
+    /// What is on the screen.
+    pub fn text(&self) -> String {
+        let buffer = self.terminal.backend().buffer();
+        let row = |row: u16| (0..buffer.area.width).map(move |column| buffer[(column, row)].symbol());
+        (0..buffer.area.height).map(|y| row(y).collect::<String>().trim_end().to_owned() + "\n").collect()
+    }
+
+    /// The screen as SVG.
+    pub fn svg(&self) -> String {
+        svg(self.terminal.backend().buffer())
+    }
 }
 
 fn svg(buffer: &Buffer) -> String {

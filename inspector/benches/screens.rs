@@ -1,0 +1,134 @@
+//! What the screens cost with very many coroutines, against what one feels: 5 ms a frame, 50 ms from a key to the picture, 100 ms for a jump in time.
+//!
+//! `cargo bench -p tinyio-inspector --bench screens`
+
+use std::time::Instant;
+
+use tinyio_inspector::event::{Event, Header, Kind, LoopMode, Target, Waker};
+use tinyio_inspector::model::Model;
+use tinyio_inspector::source::{Progress, Source};
+use tinyio_inspector::time::Tape;
+use tinyio_inspector::tui::Screens;
+
+/// Events of each run.
+const EVENTS: u64 = 1_000_000;
+
+/// A program of `live` coroutines that sleep and wake, half of them held up by a lock.
+struct Program {
+    header: Header,
+    events: Vec<Event>,
+    read: usize,
+}
+
+impl Program {
+    fn new(live: u64) -> Program {
+        let header = Header { program: "bench".into(), pid: 1, ..Header::default() };
+        let mut program = Program { header, events: Vec::new(), read: 0 };
+        program.push(0, Kind::Name { id: 1, text: "bench::main".into() });
+        program.push(0, Kind::Name { id: 2, text: "bench::work".into() });
+        program.push(0, Kind::Site { id: 1, file: "src/main.rs".into(), line: 7, column: 9 });
+        program.push(0, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+        program.push(0, Kind::Spawn { coro: 1, in_loop: 1, parent: 0, name: 1, site: 1 });
+        program.push(0, Kind::StepBegin { coro: 1 });
+        for coro in 2..live + 2 {
+            program.push(coro, Kind::Spawn { coro, in_loop: 1, parent: 1, name: 2, site: 1 });
+            program.push(coro, Kind::Wait { coro: 1, on: Target::Coro(coro), site: 1 });
+        }
+        program.push(live, Kind::StepEnd { coro: 1 });
+        let mut at = live;
+        while (program.events.len() as u64) < EVENTS {
+            let coro = 2 + at.wrapping_mul(2_654_435_761) % live;
+            at += 1_000;
+            program.push(at, Kind::Wake { coro, by: Waker::Timer });
+            program.push(at, Kind::StepBegin { coro });
+            program.push(at, Kind::Wait { coro, on: Target::Timer(at + 50_000), site: 1 });
+            program.push(at, Kind::StepEnd { coro });
+        }
+        program
+    }
+
+    fn push(&mut self, at: u64, kind: Kind) {
+        self.events.push(Event { seq: self.events.len() as u64, at, kind });
+    }
+}
+
+impl Source for Program {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> std::io::Result<Progress> {
+        let until = self.events.len().min(self.read + limit);
+        self.events[self.read..until].iter().cloned().for_each(sink);
+        self.read = until;
+        Ok(if until < self.events.len() { Progress::More } else { Progress::Idle })
+    }
+}
+
+/// Milliseconds: how long the slowest of a few takes, as that is what one feels.
+fn slowest(times: u32, mut one: impl FnMut()) -> f64 {
+    let took = (0..times).map(|_| {
+        let begin = Instant::now();
+        one();
+        begin.elapsed().as_secs_f64() * 1e3
+    });
+    took.fold(0.0, f64::max)
+}
+
+fn row(what: &str, ms: f64, goal: f64) {
+    println!("  {what:<44} {ms:>8.2} ms   goal {goal:>5.0}   {}", if ms <= goal { "met" } else { "MISSED" });
+}
+
+fn main() {
+    for live in [1_000, 100_000] {
+        let mut program = Program::new(live);
+        println!("{EVENTS} events, {live} coroutines alive, 200×60");
+        let mut model = Model::new(&program.header);
+        let fold = slowest(1, || program.events.iter().for_each(|event| model.apply(event)));
+        row("folding a million events", fold, 1000.0);
+        row("a copy of the model", slowest(5, || drop(model.clone())), 5.0);
+        drop(model);
+
+        let mut tape = Tape::new(&program.header, usize::MAX);
+        program.events.iter().for_each(|event| tape.push(event));
+        println!("  {:<44} {:>8} bytes", "an event on the tape", tape.bytes().0 as u64 / EVENTS);
+        let mut seed = 7_u64;
+        let jump = slowest(20, || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            drop(tape.model_at((seed >> 33) % EVENTS));
+        });
+        row("a jump to anywhere", jump, 100.0);
+        drop(tape);
+
+        let mut screens = Screens::of(&mut program, 200, 60).expect("events");
+        for (what, keys) in [
+            ("graph", "1"),
+            ("graph, unfolded", "j l l j"),
+            ("graph, drawn", "g"),
+            ("coroutines", "g 2"),
+            ("coroutines, by age", "s s s"),
+            ("threads", "3"),
+            ("resources", "4"),
+            ("timeline", "5"),
+            ("log", "6"),
+        ] {
+            row(
+                &format!("{what}: first picture"),
+                slowest(1, || screens.press(keys)),
+                50.0 * keys.split(' ').count() as f64,
+            );
+            row(&format!("{what}: a frame"), slowest(20, || screens.draw()), 5.0);
+        }
+        row("timeline: zoom", slowest(5, || screens.press("+")), 50.0);
+        row("timeline: earlier", slowest(5, || screens.press("h")), 100.0);
+        row("an event back", slowest(5, || screens.press(",")), 50.0);
+        row("an event on", slowest(5, || screens.press(".")), 50.0);
+        row("graph at an earlier moment", slowest(1, || screens.press("1")), 50.0);
+        row("its previous event", slowest(5, || screens.press("<")), 100.0);
+        row("back to now", slowest(1, || screens.press("0")), 50.0);
+        row("search", slowest(1, || screens.press("/ w o r k")), 250.0);
+        row("the one found", slowest(1, || screens.press("enter")), 50.0);
+        row("the next one found", slowest(5, || screens.press("n")), 50.0);
+        row("why", slowest(1, || screens.press("w")), 50.0);
+    }
+}
