@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use crate::cancel;
 use crate::core::{self, Core};
 use crate::error::{CancelledError, Reason};
-use crate::record::Target;
+use crate::record::{self, Target};
 use crate::task::{self, Handle, Header, Position, Profile, Word, flag};
 use crate::waiter;
 
@@ -229,6 +229,7 @@ impl<T> Drop for Coro<T> {
                 task::current(|core| core.map(|core| core.stops_waiting(Target::Coro(self.handle.id()))));
             }
         }
+        record::dropped(&self.handle);
     }
 }
 

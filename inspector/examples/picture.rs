@@ -19,8 +19,7 @@ fn main() -> ExitCode {
     };
     let keys = args.collect::<Vec<_>>().join(" ");
     let drawn = trace::open(file.as_ref()).and_then(|mut source| {
-        let mut screens = Screens::of(&mut *source, wide, high)?;
-        at.into_iter().for_each(|at| screens.go_to(at));
+        let mut screens = Screens::of(&mut *source, at, wide, high)?;
         screens.press(&keys);
         Ok(screens.svg())
     });

@@ -653,6 +653,10 @@ pub struct Header {
     pub thread: String,
 }
 
+/// How a [`Kind::Diag`] begins that tells of a coroutine that was made and dropped without ever having been scheduled. Its name follows, then `, made
+/// at` and the place.
+pub const NEVER_AWAITED: &str = "never awaited: ";
+
 /// Version of the trace format. It changes when a reader of an older version would misunderstand a newer file; new kinds and
 /// new fields do not change it.
 pub const VERSION: u32 = 1;

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{CoroId, NameId, ResKind, Target};
-use crate::model::{Activity, Coro, Leaf, Model, short_name};
+use crate::event::{CoroId, NEVER_AWAITED, NameId, ResKind, Target};
+use crate::model::{Activity, Coro, Leaf, Level, Model, short_name};
 
 /// Something that is probably wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +32,16 @@ const MANY: usize = 20_000;
 type Check = fn(&Model, u64, &mut Vec<Lint>);
 
 /// All checks, the most serious first.
-const CHECKS: [Check; 7] =
-    [deadlock, waits_for_ever, blocks_loop, ignores_cancellation, answers_improperly, holds_lock, woken_in_vain];
+const CHECKS: [Check; 8] = [
+    deadlock,
+    waits_for_ever,
+    blocks_loop,
+    ignores_cancellation,
+    answers_improperly,
+    holds_lock,
+    never_awaited,
+    woken_in_vain,
+];
 
 /// All lints of a moment, the most serious first.
 pub fn check(model: &Model, now: u64) -> Vec<Lint> {
@@ -143,6 +151,23 @@ fn answers_improperly(model: &Model, _now: u64, found: &mut Vec<Lint>) {
             model.label(coro.id)
         );
         found.push(Lint { check: "answers-improperly", coro: coro.id, text });
+    }
+}
+
+/// A coroutine that was made and dropped without having run, by someone who did not fail: of an error on the way nobody has to make use.
+fn never_awaited(model: &Model, _now: u64, found: &mut Vec<Lint>) {
+    for line in model.log().iter().filter(|line| line.level == Level::Tinyio) {
+        let Some(rest) = line.text.strip_prefix(NEVER_AWAITED) else { continue };
+        if model.coro(line.coro).is_some_and(|coro| matches!(coro.activity, Activity::Failed | Activity::Cancelled)) {
+            continue;
+        }
+        let (name, place) = rest.split_once(", made at ").unwrap_or((rest, "an unknown place"));
+        let text = format!(
+            "{} made a coroutine of {} at {place} and dropped it, so it never ran: await it, gather it or spawn it",
+            model.label(line.coro),
+            short_name(name),
+        );
+        found.push(Lint { check: "never-awaited", coro: line.coro, text });
     }
 }
 
@@ -341,6 +366,19 @@ mod tests {
     #[test]
     fn an_improper_answer() {
         assert_eq!(found(&verify(), 9_000_000_000), [("answers-improperly", 3)]);
+    }
+
+    #[test]
+    fn a_coroutine_that_was_made_and_forgotten() {
+        let mut s = two();
+        let text = format!("{NEVER_AWAITED}crawl::fetch, made at a.rs:7:5");
+        s.begin(2).push(Kind::Diag { coro: 2, text });
+        assert_eq!(found(&s, 0), [("never-awaited", 2)]);
+        assert!(
+            check(&s.model(), 0)[0].text.starts_with("left #2 made a coroutine of fetch at a.rs:7:5 and dropped it")
+        );
+        s.end(2, Outcome::Error);
+        assert_eq!(found(&s, 0), [], "an error came in between");
     }
 
     #[test]

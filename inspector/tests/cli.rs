@@ -279,3 +279,36 @@ fn a_ring_is_read_like_a_trace() {
     assert_eq!(run(&folder, &["tree", "t.jsonl"]).0, Some(0));
     assert!(run(&folder, &["report", "t.jsonl"]).1.contains("no route to host"));
 }
+
+#[test]
+fn help_man_pages_and_completions_name_every_command() {
+    let print = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector")).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = print(&["--help"]);
+    let listed = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    let commands: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for part in ["inspector.conf", "TINYIO_SETTINGS", "NO_COLOR", "Exit codes"] {
+        assert!(help.contains(part), "{part} in {help}");
+    }
+    let man = print(&["man"]);
+    let folder = TempDir::new().unwrap();
+    print(&["man", folder.path().to_str().unwrap()]);
+    let completions: Vec<_> = ["bash", "zsh", "fish"].map(|shell| (shell, print(&["completions", shell]))).to_vec();
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        assert!(man.contains(command), "{command} in the man page");
+        assert!(folder.path().join(format!("tinyio-inspector-{command}.1")).exists(), "{command}");
+        for (shell, text) in &completions {
+            assert!(text.contains(command), "{command} in the completions for {shell}");
+        }
+    }
+    // What a shell says of it is what counts.
+    let file = folder.path().join("completions");
+    fs::write(&file, &completions[0].1).unwrap();
+    let checked = Command::new("bash").arg("-n").arg(&file).status().unwrap();
+    assert!(checked.success());
+    assert!(print(&["settings"]).contains("#key.pause = space"));
+}

@@ -29,8 +29,7 @@ fn the_pictures_are_up_to_date() {
         let (wide, high) = (wide.parse().expect("a number"), high.parse().expect("a number"));
         let recording = docs().join("..").join(file);
         let mut source = trace::open(&recording).expect("the recording is there");
-        let mut screens = Screens::of(&mut *source, wide, high).expect("a recording that can be read");
-        at.into_iter().for_each(|at| screens.go_to(at));
+        let mut screens = Screens::of(&mut *source, at, wide, high).expect("a recording that can be read");
         screens.press(&keys.join(" "));
         let drawn = screens.svg();
         let kept = std::fs::read_to_string(docs().join(format!("{name}.svg"))).expect("the picture is there");

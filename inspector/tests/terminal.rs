@@ -1,128 +1,15 @@
 //! The screens in a real terminal: a pseudo-terminal, with a shell in it as a user has one.
 
-use std::io::{Read, Write};
+mod session;
+
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-
-/// Far more than anything here takes; a test waits for what is to be seen, not for time to pass.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Session {
-    screen: vt100::Parser,
-    output: Receiver<Vec<u8>>,
-    keys: Box<dyn Write + Send>,
-    shell: Box<dyn Child + Send + Sync>,
-    master: Box<dyn MasterPty + Send>,
-    folder: tempfile::TempDir,
-}
-
-impl Session {
-    /// A shell that runs `script` in a terminal of that size; `$PRETEND` and `$INSPECTOR` are the programs, `$TRACES` the traces.
-    fn start(script: &str, (columns, rows): (u16, u16)) -> Session {
-        let folder = tempfile::tempdir().unwrap();
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new("/bin/sh");
-        command.args(["-c", script]);
-        command.cwd(env!("CARGO_MANIFEST_DIR"));
-        for (name, value) in [
-            ("PRETEND", example("pretend")),
-            ("INSPECTOR", env!("CARGO_BIN_EXE_tinyio-inspector").into()),
-            ("TRACES", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces").into()),
-            ("XDG_RUNTIME_DIR", folder.path().into()),
-            ("TMPDIR", folder.path().into()),
-            ("LANG", "C.UTF-8".into()),
-            ("TERM", "xterm-256color".into()),
-            ("RUST_BACKTRACE", "0".into()),
-        ] {
-            command.env(name, value);
-        }
-        for name in ["NO_COLOR", "LC_ALL", "LC_CTYPE", "TINYIO_ASCII", "TINYIO_THEME", "TINYIO_EDITOR", "EDITOR"] {
-            command.env_remove(name);
-        }
-        let shell = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let (send, output) = channel();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut bytes) {
-                if send.send(bytes[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        let keys = pair.master.take_writer().unwrap();
-        let screen = vt100::Parser::new(rows, columns, 200);
-        Session { screen, output, keys, shell, master: pair.master, folder }
-    }
-
-    fn text(&self) -> String {
-        self.screen.screen().contents()
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    /// Takes output in until the screen is as wanted.
-    #[track_caller]
-    fn wait(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
-        let begin = Instant::now();
-        while !wanted(self.screen.screen()) {
-            match self.output.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
-                Ok(bytes) => self.screen.process(&bytes),
-                Err(error) => {
-                    let ended = error == RecvTimeoutError::Disconnected;
-                    panic!("no {what:?} (the shell ended: {ended}) in:\n{}", self.text());
-                }
-            }
-        }
-    }
-
-    #[track_caller]
-    fn wait_for(&mut self, text: &str) {
-        self.wait(text, |screen| screen.contents().contains(text));
-    }
-
-    /// Waits until the terminal is as it was: normal screen, cursor, no mouse, and the line editing that the shell reports.
-    #[track_caller]
-    fn wait_for_restored(&mut self) {
-        self.wait("normal screen", |screen| {
-            !screen.alternate_screen()
-                && !screen.hide_cursor()
-                && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
-        });
-        self.wait_for("COOKED");
-    }
-
-    /// The process id that the header of the screen shows.
-    fn pid(&self) -> String {
-        let text = self.text();
-        let rest = text.split_once("pid ").unwrap().1;
-        rest.chars().take_while(char::is_ascii_digit).collect()
-    }
-
-    fn end(mut self) {
-        let _ = self.shell.kill();
-        let _ = self.shell.wait();
-    }
-}
+use portable_pty::PtySize;
+use session::{Session, example};
 
 /// Says COOKED once the terminal edits lines again; a guard that puts it right may be a moment behind.
 const COOKED: &str = "; status=$?; until stty -a | grep -q ' icanon'; do :; done; echo status $status COOKED; sleep 60";
-
-fn example(name: &str) -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.join("examples").join(name)
-}
 
 fn kill(signal: &str, pid: &str) {
     assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
@@ -309,4 +196,72 @@ fn without_a_terminal_it_says_so_and_the_program_runs_all_the_same() {
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no live view"));
     assert!(String::from_utf8_lossy(&output.stdout).contains("a line on stdout"));
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
+    let stop = "set -m; $INSPECTOR replay $TRACES/crawl.jsonl; echo IN THE BACKGROUND; read line; fg > /dev/null";
+    let mut session = Session::start(&format!("{stop}{COOKED}"), (100, 30));
+    session.wait_for("fetch ×8");
+    session.press("\u{1a}");
+    session.wait("shell", |screen| !screen.alternate_screen() && screen.contents().contains("IN THE BACKGROUND"));
+    session.press("\r");
+    session.wait("screens again", |screen| screen.alternate_screen() && screen.contents().contains("fetch ×8"));
+    session.press("2");
+    session.wait_for("what it is at");
+    session.press("q");
+    session.wait_for_restored();
+    session.end();
+}
+
+#[test]
+fn the_mouse_turns_screens_selects_and_scrolls() {
+    let mut session = Session::start(&format!("$INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (120, 30));
+    session.wait_for("fetch ×8");
+    // Columns and rows count from one.
+    let click = |session: &mut Session, text: &str| {
+        let rows: Vec<_> = session.screen.screen().rows(0, 120).collect();
+        let (row, line) = rows.iter().enumerate().find(|(_, line)| line.contains(text)).unwrap();
+        let column = line.chars().count() - line.split_once(text).unwrap().1.chars().count();
+        session.press(&format!("\u{1b}[<0;{column};{0}M\u{1b}[<0;{column};{0}m", row + 1));
+    };
+    click(&mut session, "writer #5");
+    session.wait_for("waiting 1.1 s on lock #1");
+    click(&mut session, "2 Coroutines");
+    session.wait_for("what it is at");
+    let selected = |screen: &vt100::Screen| {
+        (0..30).find(|row| screen.cell(*row, 10).is_some_and(vt100::Cell::inverse)).unwrap_or(0)
+    };
+    let before = selected(session.screen.screen());
+    session.press("\u{1b}[<65;50;10M");
+    session.wait("selection further down", |screen| selected(screen) > before);
+    session.press("q");
+    session.wait_for_restored();
+    session.end();
+}
+
+#[test]
+fn settings_are_in_force_and_what_is_wrong_with_them_is_said_with_its_line() {
+    let set = "printf 'theme = blue\\nkey.pause = x\\nkey.live = .\\n' > $TMPDIR/conf; export TINYIO_SETTINGS_FILE=$TMPDIR/conf";
+    let mut session = Session::start(&format!("{set}; $INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (120, 30));
+    session.wait_for("/conf:1: there is no theme \"blue\": expected dark, light, mono (and 1 more)");
+    session.press("x");
+    session.wait_for("‖");
+    session.press("q");
+    session.wait_for_restored();
+    session.wait_for("/conf:3: key.live: \".\" is the key of step-on there");
+    session.end();
+}
+
+#[test]
+fn without_colour_the_selection_is_still_seen() {
+    let mut session = Session::start(&format!("NO_COLOR=1 $INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (100, 30));
+    session.wait_for("fetch ×8");
+    session.press("j");
+    session.wait("selection", |screen| screen.cell(4, 10).is_some_and(vt100::Cell::inverse));
+    for (row, column) in (0..30).flat_map(|row| (0..100).map(move |column| (row, column))) {
+        let cell = session.screen.screen().cell(row, column).unwrap();
+        assert_eq!((cell.fgcolor(), cell.bgcolor()), (vt100::Color::Default, vt100::Color::Default));
+    }
+    session.end();
 }

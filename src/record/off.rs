@@ -37,6 +37,10 @@ pub(crate) enum ResKind {
     Barrier,
 }
 
+/// A handle of a coroutine is dropped.
+#[inline]
+pub(crate) fn dropped(_coro: &Header) {}
+
 /// A resource in the record.
 pub(crate) struct Res;
 

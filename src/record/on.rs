@@ -1,7 +1,7 @@
 //! Events into the ring of this thread, when the environment asks for it.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
 use std::panic::Location;
 use std::rc::Rc;
@@ -62,8 +62,18 @@ pub(super) struct Recording {
     asked: Asked,
     /// The frames read for the crash that is going on, for its report.
     told: RefCell<HashMap<u64, Stack>>,
+    /// Where coroutines were made that nobody awaited.
+    never_awaited: RefCell<HashSet<&'static Location<'static>>>,
     /// The recorded fields of those who are in that crash.
     fields: RefCell<HashMap<u64, Vec<(String, String)>>>,
+}
+
+/// A handle of a coroutine is dropped. If it is the last and the coroutine never had a place in a loop, it never ran: mostly a mistake.
+#[inline]
+pub(crate) fn dropped(coro: &Header) {
+    if !coro.is_scheduled() && coro.is_last_handle() {
+        task::current(|core| core.map(|core| core.rec.never_awaited(core, coro)));
+    }
 }
 
 /// A loop's part in the recording.
@@ -112,6 +122,7 @@ impl Recording {
             trace: RefCell::new(trace),
             asked,
             told: RefCell::default(),
+            never_awaited: RefCell::default(),
             fields: RefCell::default(),
         });
         RECORDING.set(Some(recording.clone()));
@@ -161,6 +172,8 @@ impl Recording {
             Some(stack) => self.emit(Kind::Frames { coro: id, stack }),
             None => self.recorder.borrow().answered(id),
         }
+        // What this took is nobody's step.
+        self.tick();
     }
 
     /// Of all that have begun, as far as bounds allow.
@@ -453,6 +466,18 @@ impl Rec {
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
         let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
         Report(Some(Box::new(Told { header, events, file })))
+    }
+
+    /// Once for each place that makes such a coroutine. Those that are dropped by a cancellation or a panic are nobody's mistake.
+    fn never_awaited(&self, core: &Core, coro: &Header) {
+        let Some(recording) = self.on() else { return };
+        let place = coro.place();
+        let stopped = core.cancel.get().reason.is_some() || std::thread::panicking();
+        if stopped || !recording.never_awaited.borrow_mut().insert(place) {
+            return;
+        }
+        let text = format!("{}{}, made at {place}", event::NEVER_AWAITED, name::path(coro.type_name()));
+        recording.emit(Kind::Diag { coro: core.spot.with(|running| running.map_or(0, Header::id)), text });
     }
 
     /// tinyio has something to say about itself or the program.

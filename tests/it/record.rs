@@ -151,3 +151,33 @@ fn the_frames_of_an_outer_loop_are_answered_while_an_inner_one_sleeps() {
         program.ask("sleeper", |model| model.loops().count() == 2 && model.loops().any(|one| one.parked.is_some()));
     assert_eq!(frames(&stack), ["sleeper"], "{stack:?}");
 }
+
+#[test]
+fn a_coroutine_that_nobody_awaits_is_told_of_but_not_one_that_a_cancellation_drops() {
+    if is_child() {
+        let _ = Loop::new().run(async {
+            let cut_short = tinyio::isolate(async {
+                spawn(async {
+                    let for_later = tinyio::coro(sleeper(1));
+                    sleep(LONG).await?;
+                    for_later.await.map_err(tinyio::Error::from)
+                });
+                tinyio::yield_now().await?;
+                Err::<(), _>(tinyio::Error::from(std::io::Error::other("enough")))
+            });
+            assert!(cut_short.await?.is_err());
+            drop(tinyio::coro(sleeper(2)));
+            sleep(LONG).await?;
+            tinyio::Ok(())
+        });
+        return;
+    }
+    let recorded =
+        Recorded::start("record::a_coroutine_that_nobody_awaits_is_told_of_but_not_one_that_a_cancellation_drops");
+    let found = recorded.read_until(None, |model, _| {
+        let sleeps = parked(model) && model.loops().any(|one| one.id == 1);
+        sleeps.then(|| tinyio_inspector::lint::check(model, model.now())).filter(|found| !found.is_empty())
+    });
+    let found: Vec<_> = found.iter().filter(|lint| lint.check == "never-awaited").map(|lint| &lint.text).collect();
+    assert!(matches!(found[..], [text] if text.contains("sleeper at tests/it/record.rs:")), "{found:?}");
+}

@@ -324,7 +324,9 @@ impl Model {
         };
         self.shift(id, at, |coro| {
             match on {
-                Target::Coro(target) if live_target => match coro.on_coros.get(target) {
+                Target::Coro(target) if live_target => match coro.on_coros.get(target).copied() {
+                    // `gather` says within one step once more whom it waits for first.
+                    Some(before) if before == edge => return,
                     Some(before) => coro.on_coros.insert(target, Edge { since: before.since, ..edge }),
                     None => coro.on_coros.insert(target, edge),
                 },

@@ -31,32 +31,36 @@ impl std::fmt::Debug for Screens {
 }
 
 impl Screens {
-    /// At the end of what there is to read, with that many columns and rows.
+    /// With that many columns and rows, when that time had come, in nanoseconds since the beginning: as if the program lived. Without a time, at the end
+    /// of what there is to read.
     ///
     /// # Errors
     ///
     /// When the recording cannot be read.
-    pub fn of(source: &mut dyn Source, wide: u16, high: u16) -> io::Result<Screens> {
+    pub fn of(source: &mut dyn Source, until: Option<u64>, wide: u16, high: u16) -> io::Result<Screens> {
         let mut app = App::new(source.header(), Options::of(DARK));
-        let status = loop {
-            match source.read(4096, &mut |event| app.push(&event))? {
+        let mut status = loop {
+            let progress = source.read(4096, &mut |event| {
+                if until.is_none_or(|until| event.at <= until) {
+                    app.push(&event);
+                }
+            });
+            match progress? {
                 Progress::More => {}
                 Progress::Idle => break Status::Live,
                 Progress::Ended => break Status::Ended,
                 Progress::Died => break Status::Died,
             }
         };
+        if let Some(until) = until {
+            let second = app.tape.position_of(until.saturating_sub(1_000_000_000));
+            (status, app.clock, app.rate) = (Status::Live, until, (app.tape.len() - second) as f64);
+        }
         app.settle(status);
         let terminal = Terminal::new(TestBackend::new(wide, high)).map_err(io::Error::other)?;
         let mut screens = Screens { app, terminal };
         screens.draw();
         Ok(screens)
-    }
-
-    /// Shows the moment of that time, in nanoseconds since the beginning.
-    pub fn go_to(&mut self, time: u64) {
-        self.app.go_to_time(time);
-        self.draw();
     }
 
     /// Presses keys, by their names in the table with blanks between them, and draws after each.

@@ -95,7 +95,8 @@ pub const DARK: Theme = Theme {
     dim: PLAIN.fg(Color::DarkGray),
     title: PLAIN.add_modifier(Modifier::BOLD),
     line: PLAIN.fg(Color::DarkGray),
-    selected: PLAIN.add_modifier(Modifier::REVERSED),
+    // All of a row alike: reversed, the colours of its parts would be patches.
+    selected: PLAIN.fg(Color::Reset).bg(Color::Reset).add_modifier(Modifier::REVERSED),
     marked: PLAIN.add_modifier(Modifier::BOLD).add_modifier(Modifier::UNDERLINED),
     key: PLAIN.fg(Color::Cyan),
     found: PLAIN.fg(Color::Black).bg(Color::Yellow),
@@ -136,6 +137,7 @@ pub const LIGHT: Theme = Theme {
 pub const MONO: Theme = Theme {
     dim: PLAIN.add_modifier(Modifier::DIM),
     line: PLAIN.add_modifier(Modifier::DIM),
+    selected: PLAIN.add_modifier(Modifier::REVERSED),
     key: PLAIN.add_modifier(Modifier::BOLD),
     found: PLAIN.add_modifier(Modifier::REVERSED).add_modifier(Modifier::UNDERLINED),
     running: PLAIN.add_modifier(Modifier::BOLD),

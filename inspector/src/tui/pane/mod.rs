@@ -78,16 +78,10 @@ fn screen(buf: &mut Buffer, app: &mut App, body: Rect, upper: Rect, lower: Rect)
         Screen::Coroutines | Screen::Threads | Screen::Resources => body.width >= WIDE.1,
         Screen::Timeline | Screen::Log | Screen::Crash => false,
     };
-    let list = if beside {
-        let right = (body.width * 2 / 5).clamp(38, 72);
-        let [list, gap, side] =
-            Layout::horizontal([Constraint::Fill(1), Constraint::Length(1), Constraint::Length(right)]).areas(body);
-        vertical(buf, app, gap, upper, lower);
-        detail::render_side(buf, app, inset(side));
-        list
-    } else {
-        body
-    };
+    let right = if beside { (body.width * 2 / 5).clamp(38, 72) } else { 0 };
+    let [list, gap, side] =
+        Layout::horizontal([Constraint::Fill(1), Constraint::Length(u16::from(beside)), Constraint::Length(right)])
+            .areas(body);
     match app.screen {
         Screen::Graph if app.graph.drawn => drawn::render(buf, app, list),
         Screen::Graph => graph::render(buf, app, list),
@@ -97,6 +91,11 @@ fn screen(buf: &mut Buffer, app: &mut App, body: Rect, upper: Rect, lower: Rect)
         Screen::Timeline => timeline::render(buf, app, list),
         Screen::Log => log::render(buf, app, list),
         Screen::Crash => {}
+    }
+    if beside {
+        // After the list, which selects something where nothing is.
+        vertical(buf, app, gap, upper, lower);
+        detail::render_side(buf, app, inset(side));
     }
 }
 

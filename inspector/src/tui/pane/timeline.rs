@@ -1,15 +1,14 @@
 //! The timeline: a lane per coroutine, a column per stretch of time. The cursor is the moment that all screens show.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 use super::{App, List};
 use crate::event::{CoroId, Kind};
-use crate::model::{Activity, Model};
+use crate::model::{Activity, IdMap, Model};
 use crate::time::Tape;
 use crate::tui::app::{Hit, Status};
 use crate::tui::keys::Action;
@@ -183,7 +182,7 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         }
         if let Some(column) = cursor {
             let cell = Rect { x: lane_x + column as u16, y, width: 1, height: 1 };
-            buf.set_style(cell, theme.selected);
+            buf.set_style(cell, Style::new().add_modifier(Modifier::REVERSED));
         }
     }
     for column in 0..columns {
@@ -342,7 +341,7 @@ fn scan(
     let begin = first.max(last.saturating_sub(most));
     let mut model = tape.model_at(begin);
     let from = if begin > first { model.now() } else { start };
-    let index: HashMap<CoroId, usize> = lanes.iter().enumerate().map(|(index, id)| (*id, index)).collect();
+    let index: IdMap<CoroId, usize> = lanes.iter().enumerate().map(|(index, id)| (*id, index)).collect();
     let at = |model: &Model, id| model.coro(id).map_or(Activity::Done, |coro| coro.activity);
     let mut state: Vec<(Activity, u64)> = lanes.iter().map(|id| (at(&model, *id), from)).collect();
     let width = ((end - start) as f64 / columns as f64).max(1.0);
@@ -365,9 +364,13 @@ fn scan(
         if position >= last {
             break;
         }
-        model.apply(&event);
-        let Some(id) = subject(&event.kind) else { continue };
-        let Some(lane) = index.get(&id) else { continue };
+        let subject = subject(&event.kind);
+        let lane = subject.and_then(|id| Some((id, index.get(&id)?)));
+        // What the many others are at changes nothing in the lanes that are drawn.
+        if subject.is_none() || lane.is_some() {
+            model.apply(&event);
+        }
+        let Some((id, lane)) = lane else { continue };
         let now = at(&model, id);
         let (before, since) = state[*lane];
         if now != before {
@@ -393,5 +396,32 @@ fn subject(kind: &Kind) -> Option<CoroId> {
         | Kind::Wait { coro, .. }
         | Kind::Clear { coro, .. } => Some(*coro),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{crawl, verify};
+
+    #[test]
+    fn a_lane_is_the_same_whoever_else_is_drawn() {
+        for script in [crawl(), verify()] {
+            let mut tape = Tape::new(&script.header, usize::MAX);
+            script.events.iter().for_each(|event| tape.push(event));
+            let model = tape.latest();
+            let lanes: Vec<CoroId> = model.live().chain(model.finished()).map(|coro| coro.id).collect();
+            let window = (0, model.now());
+            let scan = |lanes: &[CoroId]| {
+                let mut cells = vec![[0; CLASSES]; lanes.len() * 40];
+                scan(&tape, window, window.1, 40, lanes, &mut cells);
+                cells
+            };
+            let all = scan(&lanes);
+            assert!(all.iter().any(|cell| cell.iter().sum::<u64>() > 0));
+            for (lane, id) in lanes.iter().enumerate() {
+                assert_eq!(scan(&[*id]), all[lane * 40..][..40], "{}", model.label(*id));
+            }
+        }
     }
 }

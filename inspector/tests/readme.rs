@@ -1,0 +1,39 @@
+//! The README's key table is the table in `tui/keys.rs`. `UPDATE=1 cargo test -p tinyio-inspector --test readme` writes it anew.
+
+#![cfg(feature = "tui")]
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tinyio_inspector::tui::TABLE;
+
+const BEGIN: &str = "<!-- keys: from the table in inspector/src/tui/keys.rs -->\n";
+const END: &str = "<!-- keys end -->";
+
+fn table() -> String {
+    let mut text = String::new();
+    let mut context = None;
+    for binding in TABLE {
+        if context != Some(binding.context) {
+            context = Some(binding.context);
+            let _ = write!(text, "\n| {} | |\n|---|---|\n", binding.context.title());
+        }
+        let keys: Vec<_> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
+        let _ = writeln!(text, "| {} | {} |", keys.join(" "), binding.help.replace('|', "\\|"));
+    }
+    text
+}
+
+#[test]
+fn the_key_table_of_the_readme_is_the_one_the_screens_use() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+    let readme = std::fs::read_to_string(path).expect("README.md");
+    let (before, rest) = readme.split_once(BEGIN).expect("the mark where the keys begin");
+    let (kept, after) = rest.split_once(END).expect("the mark where the keys end");
+    let table = format!("{}\n", table());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).expect("README.md can be written");
+    } else {
+        assert!(kept == table, "README.md has other keys: UPDATE=1 cargo test -p tinyio-inspector --test readme");
+    }
+}

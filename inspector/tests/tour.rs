@@ -1,0 +1,142 @@
+//! docs/TOUR.md, typed along: what it says is what happens.
+
+mod session;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use portable_pty::CommandBuilder;
+use session::Session;
+use tinyio_inspector::discover::{self, State};
+
+const PROMPT: &str = "tour> ";
+
+/// A block of the page.
+#[derive(Debug, PartialEq)]
+enum Block {
+    /// Lines for the shell.
+    Sh(Vec<String>),
+    /// Keys.
+    Keys(Vec<String>),
+    /// What is to be seen, in any order.
+    Shows(Vec<String>),
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn blocks() -> Vec<Block> {
+    let page = std::fs::read_to_string(root().join("docs/TOUR.md")).expect("docs/TOUR.md");
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(kind) = line.strip_prefix("```") else { continue };
+        let inside: Vec<String> = lines.by_ref().take_while(|line| *line != "```").map(str::to_owned).collect();
+        blocks.push(match kind {
+            "sh" => Block::Sh(inside),
+            "keys" => Block::Keys(inside.iter().flat_map(|line| line.split(' ')).map(str::to_owned).collect()),
+            "shows" => Block::Shows(inside),
+            other => panic!("docs/TOUR.md: a block of {other:?}: expected sh, keys or shows"),
+        });
+    }
+    blocks
+}
+
+/// The folders that `PATH=$PWD/target/debug:…` of the page means, wherever the target is. What is missing there is built.
+fn programs() -> [PathBuf; 2] {
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_tinyio-inspector"));
+    let debug = own.parent().expect("a folder").to_owned();
+    let examples = debug.join("examples");
+    if !examples.join("tour").exists() {
+        let built = Command::new(env!("CARGO")).args(["build", "--example", "tour"]).current_dir(root()).status();
+        assert!(built.expect("cargo").success());
+    }
+    [debug, examples]
+}
+
+fn bytes(key: &str) -> String {
+    match key {
+        "enter" => "\r".into(),
+        "esc" => "\u{1b}".into(),
+        "space" => " ".into(),
+        "tab" => "\t".into(),
+        "ctrl-c" => "\u{3}".into(),
+        one if one.chars().count() == 1 => one.to_owned(),
+        other => panic!("docs/TOUR.md: the key {other:?} is unknown here"),
+    }
+}
+
+/// Waits until a program that was started without a screen has done something.
+fn wait_for_recording(folder: &Path) {
+    let end = Instant::now() + Duration::from_secs(60);
+    let recorded = || {
+        let rings = discover::rings_in(folder).unwrap_or_default();
+        rings.iter().any(|ring| ring.state == State::Living && ring.events > 100)
+    };
+    while !recorded() {
+        assert!(Instant::now() < end, "nothing is recorded in {}", folder.display());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_tour_does_what_it_says() {
+    let mut blocks = blocks().into_iter();
+    let build =
+        ["cargo build --workspace --examples --bins", "PATH=$PWD/target/debug:$PWD/target/debug/examples:$PATH"];
+    assert_eq!(blocks.next(), Some(Block::Sh(build.map(str::to_owned).to_vec())), "the test does this in its own way");
+    let [debug, examples] = programs();
+
+    let folder = tempfile::tempdir().unwrap();
+    // As in the clone, but what is written goes elsewhere.
+    std::os::unix::fs::symlink(root().join("examples").canonicalize().unwrap(), folder.path().join("examples"))
+        .unwrap();
+    let mut shell = CommandBuilder::new("bash");
+    shell.args(["--norc", "--noprofile", "-i"]);
+    shell.cwd(folder.path());
+    shell.env("PS1", PROMPT);
+    let path = std::env::var("PATH").unwrap_or_default();
+    shell.env("PATH", format!("{}:{}:{path}", debug.display(), examples.display()));
+    let mut session = Session::of(shell, folder, (120, 40));
+
+    let mut shown = 0;
+    for block in blocks {
+        match block {
+            Block::Sh(lines) => {
+                for line in lines {
+                    session.wait("prompt", |screen| {
+                        let row = screen.cursor_position().0;
+                        let text = screen.rows(0, screen.size().1).nth(usize::from(row)).unwrap_or_default();
+                        !screen.alternate_screen() && text.trim_end() == PROMPT.trim_end()
+                    });
+                    session.press(&format!("clear; {line}\r"));
+                    if line.ends_with('&') {
+                        wait_for_recording(&session.folder.path().join("tinyio"));
+                    }
+                }
+            }
+            Block::Keys(keys) => {
+                for key in keys {
+                    if key == "esc" {
+                        session.wait_for("esc back");
+                    }
+                    session.press(&bytes(&key));
+                    if key == "esc" {
+                        // With another right behind it, it would be Alt and that.
+                        session.wait("closed page", |screen| !screen.contents().contains("esc back"));
+                    }
+                }
+            }
+            Block::Shows(parts) => {
+                for part in parts {
+                    session.wait_for(&part);
+                    shown += 1;
+                }
+            }
+        }
+    }
+    assert!(shown > 30, "hardly anything was compared");
+    session.end();
+}
