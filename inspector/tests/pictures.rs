@@ -20,6 +20,8 @@ fn docs() -> &'static Path {
 
 #[test]
 fn the_pictures_are_up_to_date() {
+    // Sources are looked for from where the program was started.
+    std::env::set_current_dir(docs().join("..")).expect("the root of the repository");
     let drawings = drawings();
     assert!(drawings.len() >= 3);
     for line in drawings {
