@@ -230,7 +230,7 @@ fn the_mouse_turns_screens_selects_and_scrolls() {
     click(&mut session, "2 Coroutines");
     session.wait_for("what it is at");
     let selected = |screen: &vt100::Screen| {
-        (0..30).find(|row| screen.cell(*row, 10).is_some_and(vt100::Cell::inverse)).unwrap_or(0)
+        (0..30).find(|row| screen.cell(*row, 40).is_some_and(vt100::Cell::inverse)).unwrap_or(0)
     };
     let before = selected(session.screen.screen());
     session.press("\u{1b}[<65;50;10M");
