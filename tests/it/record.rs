@@ -175,7 +175,7 @@ fn a_coroutine_that_nobody_awaits_is_told_of_but_not_one_that_a_cancellation_dro
     let recorded =
         Recorded::start("record::a_coroutine_that_nobody_awaits_is_told_of_but_not_one_that_a_cancellation_drops");
     let found = recorded.read_until(None, |model, _| {
-        let sleeps = parked(model) && model.loops().any(|one| one.id == 1);
+        let sleeps = model.loops().any(|one| one.parent == 0 && one.parked.is_some());
         sleeps.then(|| tinyio_inspector::lint::check(model, model.now())).filter(|found| !found.is_empty())
     });
     let found: Vec<_> = found.iter().filter(|lint| lint.check == "never-awaited").map(|lint| &lint.text).collect();
