@@ -158,7 +158,7 @@ fn answers_improperly(model: &Model, _now: u64, found: &mut Vec<Lint>) {
 fn never_awaited(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     for line in model.log().iter().filter(|line| line.level == Level::Tinyio) {
         let Some(rest) = line.text.strip_prefix(NEVER_AWAITED) else { continue };
-        if model.coro(line.coro).is_some_and(|coro| matches!(coro.activity, Activity::Failed | Activity::Cancelled)) {
+        if model.coro(line.coro).is_some_and(|coro| coro.activity == Activity::Failed) {
             continue;
         }
         let (name, place) = rest.split_once(", made at ").unwrap_or((rest, "an unknown place"));
