@@ -266,7 +266,7 @@ pub const ASCII: Glyphs = Glyphs {
 
 impl Theme {
     /// A style by its name in [`STYLES`].
-    pub fn style_mut(&mut self, name: &str) -> Option<&mut Style> {
+    pub(super) fn style_mut(&mut self, name: &str) -> Option<&mut Style> {
         Some(match name {
             "text" => &mut self.text,
             "dim" => &mut self.dim,
