@@ -208,6 +208,7 @@ impl Cancelling {
             while let Some((task, step)) = core.poll_next() {
                 self.judge(core, task, step, Cancel { answered: true, ..Cancel::default() });
             }
+            core.rec.turn_end();
             if core.live() == 0 || core.now() >= until {
                 return None;
             }

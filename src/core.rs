@@ -17,7 +17,7 @@ use crate::record::{By, Rec, Target};
 use crate::shuffle::Shuffled;
 use crate::slab::Slab;
 use crate::stuck::Queuing;
-use crate::task::{self, Handle, Inbox, Kind, Mail, Queue, Queued, Running, Slots, Spot, Step, Word, flag};
+use crate::task::{self, Handle, Header, Inbox, Kind, Mail, Queue, Queued, Running, Slots, Spot, Step, Word, flag};
 use crate::threading;
 use crate::waiter::Foreign;
 use crate::wheel::Wheel;
@@ -192,6 +192,7 @@ impl Core {
                 }
             }
         }
+        self.rec.turn_end();
         self.unsearched.set(self.unsearched.get() + u64::from(STEPS_PER_TURN));
         self.look_around();
         if self.failed() {
@@ -407,7 +408,18 @@ impl Core {
 
     /// The running coroutine waits here, on this.
     #[inline]
-    pub(crate) fn waits(&self, on: Target, mut at: &'static Location<'static>) {
+    pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
+        self.waits_on(on, None, at);
+    }
+
+    /// The running coroutine waits here, for this one.
+    #[inline]
+    pub(crate) fn waits_for(&self, other: &Header, at: &'static Location<'static>) {
+        self.waits_on(Target::Coro(other.id()), Some(other), at);
+    }
+
+    #[inline]
+    fn waits_on(&self, on: Target, other: Option<&Header>, mut at: &'static Location<'static>) {
         self.spot.with(|coro| {
             if let Some(coro) = coro {
                 if coro.has(flag::OURS | flag::BLOCKED) {
@@ -422,7 +434,7 @@ impl Core {
                     Target::Timer(_) | Target::Thread(_) => coro.set(flag::OUTSIDE),
                     _ => {}
                 }
-                self.rec.wait(self, coro, on, at);
+                self.rec.wait(self, coro, on, other, at);
             }
         });
     }

@@ -187,7 +187,7 @@ impl<T> Coro<T> {
         if self.handle.word().tag() != core.tag() {
             core.waits_for_loop(self.handle.word().tag());
         }
-        core.waits(Target::Coro(self.handle.id()), at);
+        core.waits_for(&self.handle, at);
         Poll::Pending
     }
 }

@@ -128,7 +128,7 @@ impl<T> Child for Coro<T> {
         if !self.header().is_done() && !self.header().is_gone() {
             waiter::release(self.registered());
             self.register(start.edge);
-            start.core.waits(Target::Coro(self.header().id()), start.at);
+            start.core.waits_for(self.header(), start.at);
         }
     }
 }

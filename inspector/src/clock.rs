@@ -74,12 +74,15 @@ impl Clock {
         match &mut self.counter {
             None => self.last = self.last.max(elapsed(self.start)),
             Some(counter) => {
-                let (ticks, now) = pair(self.start);
-                self.last = self.last.max(now);
                 let (ticks_before, before) = counter.read;
-                if now < before + SPAN / 4 && ticks >= ticks_before {
+                // As long as nothing can be learnt, one look is enough.
+                let now = elapsed(self.start);
+                if now < before + SPAN / 4 && tsc::read() >= ticks_before {
+                    self.last = self.last.max(now);
                     return self.last;
                 }
+                let (ticks, now) = pair(self.start);
+                self.last = self.last.max(now);
                 let passed = ticks.wrapping_sub(ticks_before);
                 let promised = before + ((passed as u128 * counter.scale as u128) >> 32) as u64;
                 let scale = (((now - before) as u128) << 32).checked_div(passed as u128).unwrap_or(0);

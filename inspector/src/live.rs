@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, Target, ThreadId};
-use crate::record::{self, Small, Words, code};
+use crate::record::{self, Small, Step, Words, code};
 use crate::ring::records_for;
 
 /// No slot: the coroutine awaited is none of this recorder's.
@@ -475,6 +475,26 @@ impl Live {
         }
     }
 
+    /// All that [`Step`] stands for.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, at: u64, step: &Step) {
+        if step.has & Step::TURN != 0 {
+            self.wait(at, step.slot, step.coro, Target::Turn, NO_SLOT, step.site);
+        }
+        if step.has & Step::END != 0 {
+            self.end(step.slot, step.coro);
+        } else if let Some(one) = self.slot(step.slot, step.coro) {
+            let woken = one.bits & STATE == WOKEN || step.has & Step::OWN != 0;
+            one.set_state(if woken { READY } else { WAITING }, at);
+        }
+        if step.has & Step::WAKES != 0 {
+            self.wake(at, step.next_slot, step.next);
+        }
+        if step.has & Step::BEGINS != 0 {
+            self.step_begin(at, step.next_slot, step.next);
+        }
+    }
+
     pub(crate) fn told(&mut self, slot: u32, coro: CoroId) {
         let Some(one) = self.slot(slot, coro) else { return };
         if one.bits & TOLD == 0 {
@@ -719,10 +739,13 @@ impl Live {
                 }
             }
         }
-        for (&(res, coro), holds) in &self.holds {
-            for &(site, at) in holds {
-                left_out += !out.record(record::hold(at, res, coro, site)) as u64;
-            }
+        // In the order taken.
+        let mut holds: Vec<_> = (self.holds.iter())
+            .flat_map(|(&(res, coro), holds)| holds.iter().map(move |&(site, at)| (at, res, coro, site)))
+            .collect();
+        holds.sort_unstable();
+        for (at, res, coro, site) in holds {
+            left_out += !out.record(record::hold(at, res, coro, site)) as u64;
         }
         for field in self.fields.values().flatten() {
             left_out += !out.json(field.at, &field.json) as u64;

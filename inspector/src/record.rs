@@ -10,7 +10,7 @@
 //! Four whole words are four stores; a struct of mixed small fields costs four times as much. Ids that do not fit go the way of
 //! the cold kinds: as JSON.
 
-use crate::event::{Kind, LoopMode, LoopOutcome, NameId, Outcome, ResKind, SiteId, State, Target, Waker};
+use crate::event::{CoroId, Kind, LoopMode, LoopOutcome, NameId, Outcome, ResKind, SiteId, State, Target, Waker};
 
 /// One record.
 pub(crate) type Words = [u64; 4];
@@ -29,7 +29,7 @@ macro_rules! codes {
         pub(crate) mod code {
             $(pub(crate) const $name: u8 = $value;)*
             /// The highest known.
-            pub(crate) const LAST: u8 = TRACE_END;
+            pub(crate) const LAST: u8 = STEP;
         }
     };
 }
@@ -68,6 +68,84 @@ codes! {
     CORO_WAITING = 30,
     CHECKPOINT_END = 31,
     TRACE_END = 32,
+    STEP = 33, // the end of a step and what follows at once: several events, see `Step`
+}
+
+/// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists of, in one record
+/// instead of four. In this order, what there is of it:
+///
+/// `Wait` for its turn, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end, `StepBegin` of that one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// The coroutine.
+    pub coro: CoroId,
+    /// Its slot.
+    pub slot: u32,
+    /// Slot of the other one.
+    pub next_slot: u32,
+    /// Another one, 0 for none.
+    pub next: CoroId,
+    /// Where it waits for its turn.
+    pub site: SiteId,
+    /// How it ended.
+    pub outcome: u8,
+    /// What there is: of the constants below.
+    pub has: u8,
+}
+
+impl Step {
+    /// It waits for its turn, at `site`.
+    pub const TURN: u8 = 1;
+    /// It has woken itself.
+    pub const OWN: u8 = 2;
+    /// It has ended, with `outcome`.
+    pub const END: u8 = 4;
+    /// Its end wakes `next`.
+    pub const WAKES: u8 = 8;
+    /// `next` is the next to run.
+    pub const BEGINS: u8 = 16;
+
+    /// How a coroutine ended, as it lies in a record.
+    #[inline(always)]
+    pub fn outcome_of(outcome: Outcome) -> u8 {
+        outcome.byte()
+    }
+
+    #[inline(always)]
+    pub(crate) fn words(&self, at: u64) -> Words {
+        [head(at, code::STEP), pair(self.coro, self.has), pair(self.next, self.outcome), self.site as u64]
+    }
+
+    /// How many events it stands for.
+    #[inline(always)]
+    pub(crate) fn events(&self) -> u64 {
+        1 + self.has.count_ones() as u64
+    }
+
+    /// What a record says; `None` if it is damaged.
+    pub(crate) fn of([_, a, b, c]: Words) -> Option<Step> {
+        let all = Step::TURN | Step::OWN | Step::END | Step::WAKES | Step::BEGINS;
+        let (has, outcome) = (a as u8, b as u8);
+        Outcome::of(outcome).filter(|_| has & !all == 0)?;
+        let site = u32::try_from(c).ok()?;
+        Some(Step { coro: a >> 8, next: b >> 8, site, outcome, has, ..Step::default() })
+    }
+
+    /// The events, in order.
+    pub(crate) fn kinds(self) -> impl Iterator<Item = Kind> {
+        let Step { coro, next, site, outcome, has, .. } = self;
+        let has = move |part: u8, kind: Kind| (has & part != 0).then_some(kind);
+        let outcome = Outcome::of(outcome).unwrap_or(Outcome::Ok);
+        let kinds = [
+            has(Step::TURN, Kind::Wait { coro, on: Target::Turn, site }),
+            has(Step::OWN, Kind::Wake { coro, by: Waker::Own }),
+            Some(Kind::StepEnd { coro }),
+            has(Step::END, Kind::End { coro, outcome }),
+            has(Step::WAKES, Kind::Wake { coro: next, by: Waker::Coro(coro) }),
+            has(Step::BEGINS, Kind::StepBegin { coro: next }),
+        ];
+        kinds.into_iter().flatten()
+    }
 }
 
 #[inline(always)]

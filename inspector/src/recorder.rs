@@ -17,6 +17,7 @@ use crate::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target,
 pub use crate::live::NO_SLOT;
 use crate::live::{Ids, Live, Out};
 use crate::map::ForkWord;
+pub use crate::record::Step;
 use crate::record::{self, MAX_NAME, Small, Words, code};
 use crate::ring::{self, Options, PAYLOAD, Ring, records_for};
 use crate::{fit, names};
@@ -54,7 +55,8 @@ pub struct Recorder {
     /// From which `head` on something is to be done before the next record: a checkpoint, waking the follower; 0 in a
     /// forked child.
     due: ForkWord,
-    /// Records that are no event of their own: continuations. `head - extra` is the next `seq`.
+    /// Records that are no event of their own, continuations, less the events that share a record with others. `head - extra`, which wraps,
+    /// is the next `seq`.
     extra: u64,
     /// Where the newest checkpoint is.
     checkpoint: u64,
@@ -180,7 +182,7 @@ impl Recorder {
 
     /// The `seq` the next event will have: how many there have been.
     pub fn seq(&self) -> u64 {
-        self.head - self.extra
+        self.head.wrapping_sub(self.extra)
     }
 
     /// The coroutine whose frames a reader asks for. It is asked for until [`Kind::Frames`] of it is emitted or
@@ -288,6 +290,14 @@ impl Recorder {
     pub fn step_end(&mut self, at: u64, slot: u32, coro: CoroId) {
         self.put(at, record::plain(at, code::STEP_END, coro, 0, 0));
         self.live.step_end(at, slot, coro);
+    }
+
+    /// A coroutine gave control back, and what else there is to say at this moment, in one record.
+    #[inline]
+    pub fn step(&mut self, at: u64, step: &Step) {
+        self.put(at, step.words(at));
+        self.extra = self.extra.wrapping_sub(step.events() - 1);
+        self.live.step(at, step);
     }
 
     /// A coroutine ended: [`Kind::End`]. Its slot is free from here on.
@@ -445,7 +455,7 @@ impl Recorder {
         }
         let mut out = Writer::claim(&self.ring, self.head, need);
         out.json(at, json);
-        self.extra += need - 1;
+        self.extra = self.extra.wrapping_add(need - 1);
         self.commit(self.head + need);
     }
 
@@ -610,9 +620,11 @@ impl Recorder {
             out.record(record::plain(at, code::CHECKPOINT_END, 0, 0, 0));
             (coros, left_out, out.position, out.extra)
         };
-        self.ring
-            .put(self.ring.index(start), [record::head(at, code::CHECKPOINT), coros, left_out, start - self.extra]);
-        self.extra += extra;
+        self.ring.put(
+            self.ring.index(start),
+            [record::head(at, code::CHECKPOINT), coros, left_out, start.wrapping_sub(self.extra)],
+        );
+        self.extra = self.extra.wrapping_add(extra);
         self.checkpoint = start;
         self.commit(end);
         let count = self.ring.word(ring::W_CHECKPOINTS).load(Ordering::Relaxed);

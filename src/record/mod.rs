@@ -23,6 +23,8 @@ mod unsaid;
 #[cfg(all(not(feature = "record"), feature = "tracing"))]
 pub(crate) use unsaid::{Author, FIELD, may_record};
 
+#[cfg(feature = "record")]
+mod steps;
 mod switch;
 #[cfg(feature = "record")]
 mod trace;

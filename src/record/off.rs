@@ -167,11 +167,21 @@ impl Rec {
     #[inline]
     pub(crate) fn unpark(&self) {}
     #[inline]
+    pub(crate) fn turn_end(&self) {}
+    #[inline]
     pub(crate) fn spawn(&self, _core: &Core, coro: &Header) {
         self.spans.spawn(coro);
     }
     #[inline]
-    pub(crate) fn wait(&self, _core: &Core, _coro: &Header, _on: Target, _at: &'static Location<'static>) {}
+    pub(crate) fn wait(
+        &self,
+        _core: &Core,
+        _coro: &Header,
+        _on: Target,
+        _other: Option<&Header>,
+        _at: &'static Location<'static>,
+    ) {
+    }
     #[inline]
     pub(crate) fn clear(&self, _coro: &Header, _on: Target) {}
     #[inline]

@@ -19,6 +19,7 @@ use tinyio_inspector::ring::Options;
 use tinyio_inspector::source::Source;
 
 use super::asked::Asked;
+use super::steps::Steps;
 use super::switch::Switch;
 use crate::core::Core;
 use crate::crash::{Failure, FailureKind, Site};
@@ -44,7 +45,7 @@ thread_local! {
 
 /// One recording: of all loops that run on one thread.
 pub(super) struct Recording {
-    recorder: RefCell<Recorder>,
+    recorder: RefCell<Steps>,
     /// The time of the running step, or of the last look at the clock.
     at: Cell<u64>,
     /// Slots of the recorder that are free: loops nest, and each numbers its coroutines by itself.
@@ -109,7 +110,7 @@ impl Recording {
         #[cfg(feature = "inspect")]
         let view = RefCell::new(switch.view.then(|| super::view::View::open(&recorder)).flatten());
         let recording = Rc::new(Recording {
-            recorder: RefCell::new(recorder),
+            recorder: RefCell::new(Steps::new(recorder)),
             at,
             slots: RefCell::default(),
             frames: RefCell::new(Frames::of_this_process()),
@@ -130,7 +131,7 @@ impl Recording {
     }
 
     pub(super) fn emit(&self, kind: Kind) {
-        self.recorder.borrow_mut().emit(self.at.get(), kind);
+        self.recorder.borrow_mut().recorder().emit(self.at.get(), kind);
     }
 
     pub(super) fn tick(&self) -> u64 {
@@ -170,7 +171,7 @@ impl Recording {
         });
         match stack {
             Some(stack) => self.emit(Kind::Frames { coro: id, stack }),
-            None => self.recorder.borrow().answered(id),
+            None => self.recorder.borrow().look().answered(id),
         }
         // What this took is nobody's step.
         self.tick();
@@ -210,29 +211,102 @@ impl Recording {
     }
 }
 
+/// What a step consists of. Functions of their own: inside a step, which is small, they would cost those who do not record as much
+/// again.
+impl Recording {
+    #[inline(never)]
+    fn spawn(&self, rec: &Rec, core: &Core, coro: &Header) {
+        let slot = self.new_slot();
+        let index = coro.word().slot() as usize;
+        let mut slots = rec.slots.borrow_mut();
+        if slots.len() <= index {
+            slots.resize(index + 1, NO_SLOT);
+        }
+        slots[index] = slot;
+        let parent = core.spot.with(|coro| coro.map_or(0, Header::id));
+        let mut recorder = self.recorder.borrow_mut();
+        let recorder = recorder.recorder();
+        let name = recorder.name(name::path(coro.type_name()));
+        let site = recorder.site(coro.place());
+        recorder.spawn(self.at.get(), slot, coro.id(), rec.id.get(), parent, name, site);
+    }
+
+    #[inline(never)]
+    fn wait(&self, core: &Core, coro: &Header, on: Target, other: Option<&Header>, at: &'static Location<'static>) {
+        let rec = &core.rec;
+        let on = match on {
+            Target::Timer(deadline) => Target::Timer(rec.time(core, deadline)),
+            on => on,
+        };
+        let on_slot = other.map_or(NO_SLOT, |other| rec.slot_anywhere(core, other));
+        let mut steps = self.recorder.borrow_mut();
+        let recorder = steps.recorder();
+        let site = recorder.site(at);
+        recorder.wait(self.at.get(), rec.slot(coro), coro.id(), on, on_slot, site);
+    }
+
+    #[inline(never)]
+    fn wait_turn(&self, rec: &Rec, coro: &Header, at: &'static Location<'static>) {
+        let mut steps = self.recorder.borrow_mut();
+        let site = steps.recorder().site(at);
+        steps.wait_turn(self.at.get(), || rec.slot(coro), coro.id(), site);
+    }
+
+    #[inline(never)]
+    fn wake(&self, rec: &Rec, core: &Core, coro: &Header) {
+        let running = core.spot.with(|running| running.map_or(0, Header::id));
+        let by = match running {
+            0 => rec.by.get().unwrap_or(By::External),
+            own if own == coro.id() => By::Own,
+            other => By::Coro(other),
+        };
+        self.recorder.borrow_mut().wake(self.at.get(), || rec.slot(coro), coro.id(), by);
+    }
+
+    #[inline(never)]
+    fn step_begin(&self, rec: &Rec, coro: &Header) {
+        self.recorder.borrow_mut().step_begin(self.at.get(), rec.slot(coro), coro.id());
+    }
+
+    #[inline(never)]
+    fn step_end(&self, rec: &Rec, coro: &Header) {
+        let mut steps = self.recorder.borrow_mut();
+        let at = steps.now();
+        self.at.set(at);
+        steps.step_end(at, || rec.slot(coro), coro.id());
+    }
+
+    #[inline(never)]
+    fn end(&self, rec: &Rec, coro: &Header, how: Option<FailureKind>) {
+        let slot = rec.slot(coro);
+        let mut recorder = self.recorder.borrow_mut();
+        if let Some(FailureKind::Error | FailureKind::Panic) = how {
+            self.fields.borrow_mut().insert(coro.id(), recorder.look().fields_of(coro.id()));
+        }
+        recorder.end(self.at.get(), slot, coro.id(), outcome(how));
+        self.slots.borrow_mut().0.push(slot);
+    }
+}
+
 impl Rec {
     #[inline]
     pub(super) fn on(&self) -> Option<&Recording> {
         self.recording.get().map(|recording| &**recording)
     }
 
-    /// Calls `record` if the loop is recorded, as a function of its own: inside a step, which is small, it would cost those who do not
-    /// record as much again.
-    #[inline]
-    fn apart(&self, record: impl FnOnce(&Recording)) {
-        #[cold]
-        #[inline(never)]
-        fn call(recording: &Recording, record: impl FnOnce(&Recording)) {
-            record(recording);
-        }
-        if let Some(recording) = self.on() {
-            call(recording, record);
-        }
-    }
-
     #[inline]
     fn slot(&self, coro: &Header) -> u32 {
         self.slots.borrow()[coro.word().slot() as usize]
+    }
+
+    /// The slot of a coroutine that may be of another loop of this thread.
+    #[inline]
+    fn slot_anywhere(&self, core: &Core, coro: &Header) -> u32 {
+        let of = |rec: &Rec| rec.slots.borrow().get(coro.word().slot() as usize).copied().unwrap_or(NO_SLOT);
+        match coro.word().tag() {
+            tag if tag == core.tag() => of(self),
+            tag => task::find(tag, |other| other.map_or(NO_SLOT, |other| of(&other.rec))),
+        }
     }
 
     /// The loop is recorded.
@@ -285,7 +359,7 @@ impl Rec {
             return;
         }
         if let Some(trace) = &*recording.trace.borrow() {
-            trace.flush(&recording.recorder.borrow());
+            trace.flush(recording.recorder.borrow().look());
         }
         #[cfg(feature = "inspect")]
         if crashed && let Some(view) = recording.view.take() {
@@ -298,15 +372,23 @@ impl Rec {
         let Some(recording) = self.on() else { return };
         self.ask_frames();
         let until = until.map(|until| self.time(core, until));
-        recording.recorder.borrow_mut().park(recording.at.get(), self.id.get(), until);
+        recording.recorder.borrow_mut().recorder().park(recording.at.get(), self.id.get(), until);
     }
 
     #[inline]
     pub(crate) fn unpark(&self) {
         let Some(recording) = self.on() else { return };
         let at = recording.tick();
-        recording.recorder.borrow_mut().unpark(at, self.id.get());
+        recording.recorder.borrow_mut().recorder().unpark(at, self.id.get());
         self.ask_frames();
+    }
+
+    /// The loop is about to do something else than to run coroutines.
+    #[inline]
+    pub(crate) fn turn_end(&self) {
+        if let Some(recording) = self.on() {
+            recording.recorder.borrow_mut().recorder();
+        }
     }
 
     /// A time of the loop's clock as one of the stream's.
@@ -320,7 +402,7 @@ impl Rec {
     #[inline]
     pub(crate) fn ask_frames(&self) {
         let Some(recording) = self.on() else { return };
-        let asked = recording.recorder.borrow().requested();
+        let asked = recording.recorder.borrow().look().requested();
         if let Some(id) = asked {
             recording.answer(id);
         }
@@ -330,42 +412,35 @@ impl Rec {
     #[inline]
     pub(crate) fn spawn(&self, core: &Core, coro: &Header) {
         self.spans.spawn(coro);
-        self.apart(move |recording| {
-            let slot = recording.new_slot();
-            let index = coro.word().slot() as usize;
-            let mut slots = self.slots.borrow_mut();
-            if slots.len() <= index {
-                slots.resize(index + 1, NO_SLOT);
-            }
-            slots[index] = slot;
-            let parent = core.spot.with(|coro| coro.map_or(0, Header::id));
-            let mut recorder = recording.recorder.borrow_mut();
-            let name = recorder.name(name::path(coro.type_name()));
-            let site = recorder.site(coro.place());
-            recorder.spawn(recording.at.get(), slot, coro.id(), self.id.get(), parent, name, site);
-        });
+        if let Some(recording) = self.on() {
+            recording.spawn(self, core, coro);
+        }
     }
 
-    /// The running coroutine has come to an await point that is not ready.
+    /// The running coroutine has come to an await point that is not ready. `other` is whom it waits for, if that is a coroutine.
     #[inline]
-    pub(crate) fn wait(&self, core: &Core, coro: &Header, on: Target, at: &'static Location<'static>) {
-        self.apart(move |recording| {
-            let on = match on {
-                Target::Timer(deadline) => Target::Timer(self.time(core, deadline)),
-                on => on,
-            };
-            let mut recorder = recording.recorder.borrow_mut();
-            let site = recorder.site(at);
-            recorder.wait(recording.at.get(), self.slot(coro), coro.id(), on, NO_SLOT, site);
-        });
+    pub(crate) fn wait(
+        &self,
+        core: &Core,
+        coro: &Header,
+        on: Target,
+        other: Option<&Header>,
+        at: &'static Location<'static>,
+    ) {
+        if let Some(recording) = self.on() {
+            match on {
+                Target::Turn => recording.wait_turn(self, coro, at),
+                on => recording.wait(core, coro, on, other, at),
+            }
+        }
     }
 
     /// The running coroutine gave up waiting for this.
     #[inline]
     pub(crate) fn clear(&self, coro: &Header, on: Target) {
-        self.apart(move |recording| {
-            recording.recorder.borrow_mut().clear(recording.at.get(), self.slot(coro), coro.id(), on);
-        });
+        if let Some(recording) = self.on() {
+            recording.recorder.borrow_mut().recorder().clear(recording.at.get(), self.slot(coro), coro.id(), on);
+        }
     }
 
     /// From now on it is this that wakes, where no coroutine is running; returns what it was before.
@@ -377,23 +452,17 @@ impl Rec {
     /// A coroutine was put into the ready queue.
     #[inline]
     pub(crate) fn wake(&self, core: &Core, coro: &Header) {
-        self.apart(move |recording| {
-            let running = core.spot.with(|running| running.map_or(0, Header::id));
-            let by = match running {
-                0 => self.by.get().unwrap_or(By::External),
-                own if own == coro.id() => By::Own,
-                other => By::Coro(other),
-            };
-            recording.recorder.borrow_mut().wake(recording.at.get(), self.slot(coro), coro.id(), by);
-        });
+        if let Some(recording) = self.on() {
+            recording.wake(self, core, coro);
+        }
     }
 
     /// A coroutine is about to be polled. Pairs with `step_end`.
     #[inline]
     pub(crate) fn step_begin(&self, coro: &Header) {
-        self.apart(move |recording| {
-            recording.recorder.borrow_mut().step_begin(recording.at.get(), self.slot(coro), coro.id());
-        });
+        if let Some(recording) = self.on() {
+            recording.step_begin(self, coro);
+        }
         self.spans.step_begin(coro);
     }
 
@@ -401,26 +470,18 @@ impl Rec {
     #[inline]
     pub(crate) fn step_end(&self, coro: &Header) {
         self.spans.step_end(coro);
-        self.apart(move |recording| {
-            let at = recording.tick();
-            let slot = self.slot(coro);
-            recording.recorder.borrow_mut().step_end(at, slot, coro.id());
-        });
+        if let Some(recording) = self.on() {
+            recording.step_end(self, coro);
+        }
     }
 
-    /// A coroutine has ended; this comes before the `step_end` of its last step.
+    /// A coroutine has ended.
     #[inline]
     pub(crate) fn end(&self, coro: &Header, how: Option<FailureKind>) {
         self.spans.end(coro);
-        self.apart(move |recording| {
-            let slot = self.slot(coro);
-            let mut recorder = recording.recorder.borrow_mut();
-            if let Some(FailureKind::Error | FailureKind::Panic) = how {
-                recording.fields.borrow_mut().insert(coro.id(), recorder.fields_of(coro.id()));
-            }
-            recorder.end(recording.at.get(), slot, coro.id(), outcome(how));
-            recording.slots.borrow_mut().0.push(slot);
-        });
+        if let Some(recording) = self.on() {
+            recording.end(self, coro, how);
+        }
     }
 
     /// Everybody is about to be cancelled; nobody has been told.
@@ -429,14 +490,14 @@ impl Rec {
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
         recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
         recording.frames_of_all(core, failure.id);
-        recording.fields.borrow_mut().extend(recording.recorder.borrow().fields().take(TOLD));
+        recording.fields.borrow_mut().extend(recording.recorder.borrow().look().fields().take(TOLD));
         recording.tick();
     }
 
     /// A coroutine is about to be polled to be told.
     pub(crate) fn cancel_deliver(&self, coro: &Header) {
         let Some(recording) = self.on() else { return };
-        recording.recorder.borrow_mut().cancel_deliver(recording.at.get(), self.slot(coro), coro.id());
+        recording.recorder.borrow_mut().recorder().cancel_deliver(recording.at.get(), self.slot(coro), coro.id());
     }
 
     /// Everybody has ended.
@@ -455,7 +516,8 @@ impl Rec {
             failure.stack = stacks.remove(&failure.coro);
         }
         let crash = Kind::Crash { id: self.id.get(), failures };
-        let Some(header) = recording.recorder.borrow().reader().ok().map(|reader| reader.header().clone()) else {
+        let Some(header) = recording.recorder.borrow().look().reader().ok().map(|reader| reader.header().clone())
+        else {
             return Report::default();
         };
         let start = Kind::LoopStart { id: self.id.get(), parent: 0, mode: LoopMode::Run };
@@ -614,6 +676,7 @@ impl Thread {
         let thread = recording.threads.get();
         let (name, site) = {
             let mut recorder = recording.recorder.borrow_mut();
+            let recorder = recorder.recorder();
             (recorder.name(name::path(coro.type_name())), recorder.site(at))
         };
         recording.emit(Kind::ThreadQueue { thread, coro: coro.id(), name, site });
@@ -688,7 +751,7 @@ impl Res {
         if id == 0 {
             id = IDS.fetch_add(1, Ordering::Relaxed);
             self.id.store(id, Ordering::Relaxed);
-            let site = recording.recorder.borrow_mut().site(self.at);
+            let site = recording.recorder.borrow_mut().recorder().site(self.at);
             recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site });
         }
         id
@@ -711,6 +774,7 @@ impl Res {
         let Some(recording) = core.rec.on() else { return Hold(0) };
         let coro = core.spot.with(|coro| coro.map_or(0, Header::id));
         let mut recorder = recording.recorder.borrow_mut();
+        let recorder = recorder.recorder();
         let site = recorder.site(at);
         recorder.hold(recording.at.get(), res, coro, site);
         Hold(coro)

@@ -267,7 +267,10 @@ impl Model {
         let activity = coro.classify(|res| resources.get(&res).is_some_and(|res| res.what == ResKind::Event));
         let from = std::mem::replace(&mut coro.activity, activity);
         if from != activity {
-            coro.since = at;
+            // It waits on something else by now, or a checkpoint has only just told on what.
+            if !(from.is_waiting() && activity.is_waiting()) {
+                coro.since = at;
+            }
             self.counts.sub(from);
             self.counts.add(activity);
             let parent = if coro.under == 0 { Parent::Loop(coro.in_loop) } else { Parent::Coro(coro.under) };

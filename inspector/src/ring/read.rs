@@ -13,7 +13,7 @@ use super::create::explain;
 use super::*;
 use crate::event::{CoroId, Event, Header, Kind, VERSION};
 use crate::names;
-use crate::record::{self, code};
+use crate::record::{self, Step, code};
 use crate::source::{Progress, Source};
 
 /// Reads the events of a ring, of this process or another, living or dead.
@@ -220,7 +220,7 @@ impl RingReader {
                     break;
                 }
                 self.next += 1;
-                self.one(*words, handed, sink);
+                self.one(*words, limit, handed, sink);
             }
         }
         self.chunk = chunk;
@@ -228,7 +228,7 @@ impl RingReader {
     }
 
     #[inline]
-    fn one(&mut self, words: Words, handed: &mut usize, sink: &mut dyn FnMut(Event)) {
+    fn one(&mut self, words: Words, limit: usize, handed: &mut usize, sink: &mut dyn FnMut(Event)) {
         let mut at = record::time(words);
         let kind = match words[0] as u8 {
             code::NAME => match names::read(self.ring.names(), usize::try_from(words[1]).unwrap_or(usize::MAX)) {
@@ -241,6 +241,23 @@ impl RingReader {
                 None => return self.damaged(),
             },
             code::MORE => return self.damaged(),
+            code::STEP => {
+                let Some(step) = Step::of(words) else { return self.damaged() };
+                self.at = at;
+                self.ended = false;
+                for kind in step.kinds() {
+                    let event = Event { seq: self.seq, at, kind };
+                    self.seq = self.seq.wrapping_add(1);
+                    // Not more than was asked for, and nothing before what waits already.
+                    if *handed < limit && self.pending.is_empty() {
+                        *handed += 1;
+                        sink(event);
+                    } else {
+                        self.pending.push_back(event);
+                    }
+                }
+                return;
+            }
             // A kind of a later version is skipped.
             code if code > code::LAST => {
                 self.seq = self.seq.wrapping_add(1);
@@ -273,12 +290,12 @@ impl RingReader {
         let bytes = usize::try_from(words[1]).unwrap_or(usize::MAX);
         let start = self.next;
         self.next += 1;
-        if bytes > json_limit(self.ring.records()) || start.saturating_add(records_for(bytes)) > head {
-            return self.damaged();
-        }
+        // A damaged head can be anything.
+        let end = start.checked_add(records_for(bytes)).filter(|end| *end <= head);
+        let Some(end) = end.filter(|_| bytes <= json_limit(self.ring.records())) else { return self.damaged() };
         let mut json = Vec::with_capacity(bytes + PAYLOAD);
         let mut whole = true;
-        for position in start + 1..start + records_for(bytes) {
+        for position in start + 1..end {
             let words = self.ring.get(position);
             whole &= words[0] as u8 == code::MORE;
             json.extend(words[1..].iter().flat_map(|word| word.to_ne_bytes()));
@@ -290,7 +307,7 @@ impl RingReader {
         }
         match serde_json::from_slice(&json) {
             Ok(kind) if whole => {
-                self.next = start + records_for(bytes);
+                self.next = end;
                 self.at = record::time(words);
                 if !matches!(kind, Kind::Unknown) {
                     self.pending.push_back(Event { seq: self.seq, at: self.at, kind });

@@ -1,0 +1,101 @@
+//! `tinyio-cost W1|W2|W2M|W3|W4|clock`: nanoseconds of CPU time per operation. The work is that of the table of the loop; it
+//! is run by `cargo bench --bench recording`, which builds this program twice and tells what recording costs.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+use tinyio::{CancelledError, Coro, Loop, spawn, yield_now};
+
+/// Nanoseconds per operation. What it costs to start is not in it.
+fn work(id: &str) -> Option<f64> {
+    match id {
+        "W1" => Some(spawn_await(1_000_000)),
+        "W2" => Some(gather(10_000, 100)),
+        "W2M" => Some(gather(1_000_000, 1)),
+        "W3" => Some(yields(1_000_000)),
+        "W4" => Some(chain(100_000)),
+        "clock" => Some(clock(1_000_000)),
+        _ => None,
+    }
+}
+
+/// Runs `main`, which gives the number of operations.
+fn run(main: impl Future<Output = Result<u64, CancelledError>>) -> f64 {
+    let timed = async {
+        let start = cpu();
+        let operations = main.await?;
+        Ok::<_, CancelledError>((cpu() - start).as_nanos() as f64 / operations as f64)
+    };
+    Loop::new().run(timed).expect("nothing fails")
+}
+
+/// One after another.
+fn spawn_await(n: u64) -> f64 {
+    run(async {
+        for i in 0..n {
+            black_box(spawn(async move { Ok::<_, CancelledError>(black_box(i)) }).await?);
+        }
+        Ok(n)
+    })
+}
+
+/// All at once.
+fn gather(n: u64, times: u64) -> f64 {
+    run(async {
+        for _ in 0..times {
+            let all = (0..n).map(|i| async move { Ok::<_, CancelledError>(black_box(i)) });
+            black_box(tinyio::gather(all.collect::<Vec<_>>()).await?);
+        }
+        Ok(n * times)
+    })
+}
+
+/// One that does nothing but give way.
+fn yields(n: u64) -> f64 {
+    run(async {
+        for _ in 0..n {
+            yield_now().await?;
+        }
+        Ok(n)
+    })
+}
+
+/// Each awaits the one before.
+fn chain(n: u64) -> f64 {
+    run(async {
+        let mut top: Coro<u64> = spawn(async {
+            yield_now().await?;
+            Ok::<_, CancelledError>(1)
+        });
+        for _ in 1..n {
+            let below = top;
+            top = spawn(async move { Ok::<_, CancelledError>(below.await? + 1) });
+        }
+        top.await
+    })
+}
+
+/// What is most of an event.
+fn clock(n: u64) -> f64 {
+    let start = cpu();
+    for _ in 0..n {
+        black_box(Instant::now());
+    }
+    (cpu() - start).as_nanos() as f64 / n as f64
+}
+
+fn cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every thread has one").into()
+}
+
+fn main() -> ExitCode {
+    let id = std::env::args().nth(1).unwrap_or_default();
+    let Some(ns) = work(&id) else {
+        eprintln!("usage: tinyio-cost W1|W2|W2M|W3|W4|clock");
+        return ExitCode::from(2);
+    };
+    println!("{ns}");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,36 @@
+//! What the fuzz targets have found worth keeping, replayed: nothing panics, hangs or takes memory without bound.
+#![cfg(target_os = "linux")]
+
+#[path = "corpus/check.rs"]
+mod check;
+
+/// The files of a target's corpus.
+fn corpus(target: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(target);
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > 10, "{}: hardly a file", folder.display());
+    files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+fn replay(target: &str, check: fn(&[u8])) {
+    for (path, bytes) in corpus(target) {
+        eprintln!("{}", path.display()); // shown if it fails
+        check(&bytes);
+    }
+}
+
+#[test]
+fn lines_of_a_trace() {
+    replay("line", check::line);
+}
+
+#[test]
+fn traces() {
+    replay("trace", check::trace);
+}
+
+#[test]
+fn rings() {
+    replay("ring", check::ring);
+}
