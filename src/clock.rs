@@ -35,7 +35,8 @@ impl Core {
 
     /// From now on the clock stands still while anybody is ready, and then goes on to the next timer.
     pub(crate) fn use_virtual_time(&self) {
-        self.clock.shown.set(Some(self.now()));
+        // Always the same, so that what is rounded to ticks is, too.
+        self.clock.shown.set(Some(0));
     }
 
     /// Takes over the virtual time of the loop around this one, which alone goes on with it.

@@ -12,11 +12,14 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
+use crate::core;
 use crate::coro::Coro;
 use crate::error::CancelledError;
 use crate::event::{Event, Wait};
 use crate::gather::sealed::Awaitable;
-use crate::task::Profile;
+use crate::stuck::{On, Queuing};
+use crate::sync::Queued;
+use crate::task::{Profile, Word};
 
 /// Schedules these in the background and gives their outputs in the order in which they end. Also a `Stream`.
 ///
@@ -47,12 +50,13 @@ where
     I::Item: Completing,
 {
     let at = Location::caller();
-    let shared = Rc::new(Shared { outputs: RefCell::default(), places: RefCell::default() });
+    let shared = Rc::new(Shared { outputs: RefCell::default(), places: RefCell::default(), words: Rc::default() });
     for coro in coros {
-        shared.places.borrow_mut().push_back(Event::new());
+        shared.places.borrow_mut().push_back(Event::internal());
         let complete = complete(coro, shared.clone());
         let coro = Coro::<()>::new::<_, _, Inner<I::Item>>(complete, at, 0);
-        crate::core::with("as_completed", |core| coro.schedule(core));
+        core::with("as_completed", |core| coro.schedule(core));
+        shared.words.borrow_mut().push(coro.header().word());
     }
     let events = shared.places.borrow().iter().cloned().enumerate().collect();
     AsCompleted { events, shared, waiting: None }
@@ -99,6 +103,8 @@ struct Shared<T> {
     outputs: RefCell<Vec<Option<T>>>,
     /// Set when the output of that place is there; the first is the next to be filled.
     places: RefCell<VecDeque<Event>>,
+    /// The coroutines.
+    words: Rc<RefCell<Vec<Word>>>,
 }
 
 /// The outputs of [`as_completed`].
@@ -120,7 +126,7 @@ impl<T> AsCompleted<T> {
             Some((index, event)) => (index, Some(event.wait())),
             None => (0, None),
         };
-        Next { shared: self.shared.clone(), wait, index }
+        Next { shared: self.shared.clone(), wait, index, queuing: Queued::default() }
     }
 }
 
@@ -136,6 +142,7 @@ pub struct Next<T> {
     shared: Rc<Shared<T>>,
     wait: Option<Wait>,
     index: usize,
+    queuing: Queued,
 }
 
 impl<T> Unpin for Next<T> {}
@@ -153,10 +160,14 @@ impl<T> Future for Next<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(wait) = &mut self.wait else { return Poll::Ready(Ok(None)) };
         match Pin::new(wait).poll(cx) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                let on = On::Any(self.shared.words.clone());
+                core::with("as_completed", |core| self.queuing.enter(core, |word| Queuing { word, on }));
+                Poll::Pending
+            }
             Poll::Ready(Err(cancelled)) => Poll::Ready(Err(cancelled)),
             Poll::Ready(Ok(())) => {
-                self.wait = None;
+                (self.wait, self.queuing) = (None, Queued::default());
                 let output = self.shared.outputs.borrow_mut()[self.index].take();
                 Poll::Ready(Ok(output))
             }

@@ -33,6 +33,8 @@ pub struct Event(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
+    /// Nobody has it but tinyio: no other thread will set it.
+    internal: bool,
     res: Res,
 }
 
@@ -50,7 +52,13 @@ impl Event {
     /// An event that is not set.
     #[track_caller]
     pub fn new() -> Event {
-        Event(Arc::new(Shared { state: Mutex::default(), res: Res::new(ResKind::Event, 0) }))
+        Event(Arc::new(Shared { state: Mutex::default(), internal: false, res: Res::new(ResKind::Event, 0) }))
+    }
+
+    /// One that nobody gets hold of.
+    #[track_caller]
+    pub(crate) fn internal() -> Event {
+        Event(Arc::new(Shared { state: Mutex::default(), internal: true, res: Res::new(ResKind::Event, 0) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -195,7 +203,9 @@ impl Waiting {
             return Poll::Ready(Ok(false));
         }
         core.waits(Target::Res(self.event.0.res.id(core)), at);
-        core.spot.with(|coro| coro.map(|coro| coro.set(flag::EVENT)));
+        if !self.event.0.internal {
+            core.spot.with(|coro| coro.map(|coro| coro.set(flag::EVENT)));
+        }
         match self.timeout {
             Some(Duration::ZERO) => {
                 self.expired = true;

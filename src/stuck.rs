@@ -3,6 +3,7 @@
 //! Only run when nothing is ready, and only when it may find something: after somebody came to wait on a coroutine that had been scheduled
 //! before, or for a lock (nothing else closes a cycle), or when nothing outside can wake anybody.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -20,10 +21,20 @@ const PUT_OFF: Duration = Duration::from_millis(20);
 /// Names in a list before the rest is counted.
 const LISTED: usize = 20;
 
-/// Somebody who waits for a lock, a semaphore or (without permits) a barrier.
+/// Somebody who waits for something that is neither a coroutine nor a timer.
 pub(crate) struct Queuing {
     pub(crate) word: Word,
-    pub(crate) permits: Option<Arc<Permits>>,
+    pub(crate) on: On,
+}
+
+/// What for.
+pub(crate) enum On {
+    /// A lock or a semaphore.
+    Permits(Arc<Permits>),
+    /// A barrier.
+    Meeting,
+    /// Whichever of these ends next: [`as_completed`](crate::as_completed).
+    Any(Rc<RefCell<Vec<Word>>>),
 }
 
 /// What to do when nobody is ready.
@@ -47,6 +58,12 @@ impl Nodes {
     fn find(&self, word: Word) -> Option<usize> {
         let index = self.starts.get(&word.tag())? + word.slot() as usize;
         self.all.get(index)?.as_ref().filter(|node| node.word == word.woken()).map(|_| index)
+    }
+
+    fn give_hope(&mut self, word: Word) {
+        if let Some(node) = self.find(word).and_then(|index| self.all[index].as_mut()) {
+            node.hope = Hope::Yes;
+        }
     }
 }
 
@@ -247,7 +264,19 @@ impl Core {
             });
         }
         for core in cores() {
-            for (_, Queuing { word, permits }) in core.queued.borrow().iter() {
+            for (_, Queuing { word, on }) in core.queued.borrow().iter() {
+                let permits = match on {
+                    On::Permits(permits) => Some(permits.clone()),
+                    On::Meeting => None,
+                    On::Any(others) => {
+                        let others = others.borrow();
+                        edges.extend(others.iter().map(|other| (*word, *other, None)));
+                        if others.iter().any(|other| self.runs_elsewhere(&nodes, other.tag())) {
+                            nodes.give_hope(*word);
+                        }
+                        continue;
+                    }
+                };
                 let holders = permits.as_ref().map(|permits| permits.holders()).unwrap_or_default();
                 let known = !holders.is_empty() && holders.iter().all(|holder| nodes.find(*holder).is_some());
                 let elsewhere = match permits {
@@ -265,10 +294,8 @@ impl Core {
         }
         for (host, guest) in &inside {
             // One that is being cancelled ends, one in which nobody is has ended.
-            if (guest.failed() || guest.live() == 0)
-                && let Some(node) = nodes.find(*host).and_then(|index| nodes.all[index].as_mut())
-            {
-                node.hope = Hope::Yes;
+            if guest.failed() || guest.live() == 0 {
+                nodes.give_hope(*host);
             }
             // It waits until all have ended, or one of them fails.
             guest.slots.each(|task| edges.push((*host, task.word(), None)));

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use crate::core::{self, Core};
 use crate::error::CancelledError;
 use crate::record::{Res, ResKind, Target};
-use crate::stuck::Queuing;
+use crate::stuck::{On, Queuing};
 use crate::task::{self, Word};
 use crate::waiter::Waiter;
 
@@ -158,12 +158,12 @@ impl Permits {
     }
 }
 
-/// A place in the loop's list of those who wait for locks, semaphores and barriers.
+/// A place in the loop's list of those who wait for locks, semaphores, barriers and the like.
 #[derive(Default)]
 pub(crate) struct Queued(Option<(u32, u32)>);
 
 impl Queued {
-    fn enter(&mut self, core: &Core, queuing: impl FnOnce(Word) -> Queuing) {
+    pub(crate) fn enter(&mut self, core: &Core, queuing: impl FnOnce(Word) -> Queuing) {
         if self.0.is_none_or(|(tag, _)| tag != core.tag()) {
             self.leave();
             core.suspect();
@@ -254,7 +254,7 @@ impl Acquire {
         });
         state.queue.insert(ticket, word);
         drop(state);
-        this.queuing.enter(core, |word| Queuing { word, permits: Some(this.permits.clone()) });
+        this.queuing.enter(core, |word| Queuing { word, on: On::Permits(this.permits.clone()) });
         core.waits(Target::Res(this.permits.res.id(core)), at);
         Poll::Pending
     }
@@ -407,7 +407,7 @@ impl Future for BarrierWait {
             });
             state.here.insert(ticket, word);
             drop(state);
-            this.queuing.enter(core, |word| Queuing { word, permits: None });
+            this.queuing.enter(core, |word| Queuing { word, on: On::Meeting });
             core.waits(Target::Res(this.meeting.res.id(core)), at);
             Poll::Pending
         })

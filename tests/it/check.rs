@@ -28,7 +28,8 @@ pub fn watched() -> Watched {
     let (watched, ended) = mpsc::channel();
     std::thread::spawn(move || {
         if ended.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("the test at {test} has not ended after {seconds} s");
+            // Not by `eprintln`: what that says in a test is lost with the process.
+            let _ = writeln!(std::io::stderr(), "the test at {test} has not ended after {seconds} s");
             std::process::abort();
         }
     });

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -128,13 +127,17 @@ fn event_many_setters() {
     let (waited, counted) = (event.clone(), polls.clone());
     Loop::new()
         .run(async move {
+            let after = Event::new();
+            let end = after.clone();
             let waiter = spawn(async move {
-                let mut wait = pin!(waited.wait());
-                poll_fn(|cx| {
-                    counted.set(counted.get() + 1);
-                    wait.as_mut().poll(cx)
-                })
-                .await
+                for mut wait in [Box::pin(waited.wait()), Box::pin(after.wait())] {
+                    poll_fn(|cx| {
+                        counted.set(counted.get() + 1);
+                        wait.as_mut().poll(cx)
+                    })
+                    .await?;
+                }
+                tinyio::Ok(())
             });
             turns(3).await?;
             let start = Arc::new(Barrier::new(100));
@@ -147,13 +150,15 @@ fn event_many_setters() {
                 })
             });
             gather(setters.collect::<Vec<_>>()).await?;
-            waiter.await?;
             assert!(event.is_set());
-            // A wake too many would come now.
-            turns(20).await
+            // A wake too many would come now, and find him waiting for something else.
+            event.set();
+            turns(20).await?;
+            end.set();
+            tinyio::Ok(waiter.await?)
         })
         .unwrap();
-    assert_eq!(polls.get(), 2);
+    assert_eq!(polls.get(), 2 + 2);
 }
 
 #[test]
@@ -265,8 +270,18 @@ fn event_timeout_sole() {
     for timeout in [Duration::ZERO, Duration::from_millis(1)] {
         let (never, second) = (Event::new(), Event::new());
         let set = second.clone();
-        let setter = std::thread::spawn(move || set.set());
-        let main = gather((never.wait_timeout(timeout), async move { second.wait().await }));
+        let (tell, told) = std::sync::mpsc::channel();
+        let setter = std::thread::spawn(move || {
+            // The first wait is over, and the loop has nothing to do but wait.
+            told.recv().unwrap();
+            set.set();
+        });
+        let first = async move {
+            let by_event = never.wait_timeout(timeout).await?;
+            tell.send(()).unwrap();
+            tinyio::Ok(by_event)
+        };
+        let main = gather((first, async move { second.wait().await }));
         assert_eq!(Loop::new().run(main).unwrap(), (false, ()));
         setter.join().unwrap();
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tinyio::FailureKind::{Cancelled, Error, Improper};
 use tinyio::{
-    Barrier, Coro, Crash, Deadlock, Event, Group, Lock, Loop, Result, Semaphore, coro, gather, isolate, run_in_thread,
-    sleep, spawn, timeout, yield_now,
+    Barrier, Coro, Crash, Deadlock, Event, Group, Lock, Loop, Result, Semaphore, as_completed, coro, gather, isolate,
+    run_in_thread, sleep, spawn, timeout, yield_now,
 };
 
 use crate::check::{Child, Log, is_child, line, turns, watched};
@@ -152,6 +152,21 @@ fn deadlocks_through_loops_inside_are_found() {
     let message = deadlock(&Loop::new().run(main).unwrap_err());
     assert!(message.starts_with("deadlock: 2 coroutines wait for each other:"), "{message}");
     assert!(message.contains(" waits for the lock made at "), "{message}");
+
+    // Through whoever is to end next.
+    let main = async {
+        spawn(async { tinyio::Ok(sleep(DAY).await?) });
+        let own: Later<()> = Rc::default();
+        let wanted = own.clone();
+        *own.borrow_mut() = Some(spawn(async move {
+            let mut all = as_completed([coro(awaits_later(wanted)), coro(async { tinyio::Ok(()) })]);
+            while all.next().await?.is_some() {}
+            tinyio::Ok(())
+        }));
+        tinyio::Ok(())
+    };
+    let message = deadlock(&Loop::new().run(main).unwrap_err());
+    assert!(message.starts_with("deadlock: 3 coroutines wait for each other:"), "{message}");
 
     // One outside may yet give it back, or come to the barrier, or be done: that is none.
     let main = async {
@@ -308,6 +323,30 @@ fn virtual_time() {
         .await
     };
     Loop::new().virtual_time().run(main).unwrap();
+
+    // It begins at the same time whenever the loop was made, or the order would depend on that.
+    let order = |age: Duration| {
+        let (looped, made) = (Loop::new(), std::time::Instant::now());
+        while made.elapsed() < age {
+            std::hint::spin_loop();
+        }
+        let log = Log::new();
+        let noted = log.clone();
+        let naps = (1..9_u64).map(|n| {
+            let noted = noted.clone();
+            async move {
+                for round in 0..5 {
+                    sleep(Duration::from_micros(n * 137 + round * 61)).await?;
+                    noted.push(n);
+                }
+                tinyio::Ok(())
+            }
+        });
+        looped.virtual_time().run(gather(naps.collect::<Vec<_>>())).unwrap();
+        log.entries()
+    };
+    let first = order(Duration::ZERO);
+    assert!((1..6).all(|n| order(Duration::from_micros(n * 170)) == first));
 
     // For ever is no busy loop: the end of the time that timers can be set for is seen by the virtual clock alone.
     Loop::new().virtual_time().run(async { timeout(DAY, sleep(Duration::MAX)).await }).unwrap().unwrap_err();
