@@ -108,6 +108,14 @@ struct Shared<T> {
 }
 
 /// The outputs of [`as_completed`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let mut outputs: tinyio::AsCompleted<u32> = tinyio::as_completed([async { tinyio::Ok(7) }]);
+/// assert_eq!(outputs.next().await?, Some(7));
+/// assert_eq!(outputs.next().await?, None);
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[must_use = "it gives outputs through `next`"]
 pub struct AsCompleted<T> {
     shared: Rc<Shared<T>>,
@@ -120,6 +128,14 @@ pub struct AsCompleted<T> {
 impl<T> AsCompleted<T> {
     /// The next output, `None` after the last. Each call stands for the next place in the order, so that several can be taken up front and
     /// awaited in any order.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let mut outputs = tinyio::as_completed([1, 2].map(|n| async move { tinyio::Ok(n) }));
+    /// let (first, second) = (outputs.next(), outputs.next());
+    /// assert_eq!((second.await?, first.await?), (Some(2), Some(1)));
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
     #[expect(clippy::should_implement_trait, reason = "like the `next` of streams: the name is theirs")]
     pub fn next(&mut self) -> Next<T> {
         let (index, wait) = match self.events.pop_front() {
@@ -137,6 +153,14 @@ impl<T> fmt::Debug for AsCompleted<T> {
 }
 
 /// The future of [`AsCompleted::next`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let mut outputs = tinyio::as_completed([async { tinyio::Ok(7) }]);
+/// let next: tinyio::Next<u32> = outputs.next();
+/// assert_eq!(next.await?, Some(7));
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Next<T> {
     shared: Rc<Shared<T>>,

@@ -7,6 +7,17 @@ use crate::error::{original, sources};
 use crate::task::BoxError;
 
 /// What a [`Loop`](crate::Loop) puts into its [`Crash`] beside the original error. Python tinyio's `exception_group`.
+///
+/// ```
+/// use tinyio::{Group, Loop};
+/// async fn fails() -> tinyio::Result<()> {
+///     tinyio::spawn(tinyio::sleep(std::time::Duration::from_secs(60)));
+///     tinyio::yield_now().await?;
+///     Err(tinyio::Error::msg("enough"))
+/// }
+/// let members = |group| Loop::new().group(group).run(fails()).unwrap_err().failures().len();
+/// assert_eq!([Group::Auto, Group::Never, Group::Always].map(members), [1, 1, 2]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Group {
     /// The original error alone, unless another coroutine or thread failed while it was being cancelled (`None` in Python).
@@ -22,12 +33,25 @@ pub enum Group {
 ///
 /// `Display` is one line. `Debug`, which is what `fn main() -> Result<(), tinyio::Crash>` prints, is the full report: the error and its
 /// sources, its trace, the group.
+///
+/// ```
+/// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+/// assert_eq!(crash.error().to_string(), "broken");
+/// println!("{crash}"); // one line
+/// println!("{crash:?}"); // the full report
+/// ```
 pub struct Crash {
     failures: Vec<Failure>,
     report: crate::record::Report,
 }
 
 /// One coroutine or thread of a [`Crash`].
+///
+/// ```
+/// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+/// let failure: &tinyio::Failure = &crash.failures()[0];
+/// println!("{:?} of {}: {}", failure.kind(), failure.name(), failure.message());
+/// ```
 pub struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) name: String,
@@ -45,6 +69,11 @@ pub struct Failure {
 }
 
 /// How a coroutine or thread failed.
+///
+/// ```
+/// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+/// assert_eq!(crash.failures()[0].kind(), tinyio::FailureKind::Error);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -63,6 +92,13 @@ pub enum FailureKind {
 }
 
 /// One line of a trace.
+///
+/// ```
+/// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+/// for tinyio::Site { name, file, line, .. } in crash.failures()[0].trace() {
+///     println!("{name} at {file}:{line}");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// The coroutine: its path, such as `crawl::fetch`.
@@ -76,6 +112,13 @@ pub struct Site {
 }
 
 /// The error of a [`Crash`] that comes from [`Handle::cancel`](crate::Handle::cancel) or Ctrl-C.
+///
+/// ```
+/// let mut looped = tinyio::Loop::new();
+/// looped.handle().cancel();
+/// let crash = looped.run(tinyio::sleep(std::time::Duration::from_secs(60))).unwrap_err();
+/// assert_eq!(crash.downcast_ref(), Some(&tinyio::Interrupted));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted;
 
@@ -88,6 +131,16 @@ impl fmt::Display for Interrupted {
 impl StdError for Interrupted {}
 
 /// The error of a [`Crash`] whose coroutines can never go on: they wait for one another.
+///
+/// ```
+/// let crash = tinyio::Loop::new().run(async {
+///     let lock = tinyio::Lock::new();
+///     let _held = lock.acquire().await?;
+///     tinyio::Ok(drop(lock.acquire().await?)) // for ever
+/// });
+/// let crash = crash.unwrap_err();
+/// println!("{}", crash.downcast_ref::<tinyio::Deadlock>().expect("a deadlock"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deadlock(pub(crate) String);
 
@@ -100,6 +153,12 @@ impl fmt::Display for Deadlock {
 impl StdError for Deadlock {}
 
 /// The error of a [`Failure`] that panicked: the message, and the payload to be resumed with.
+///
+/// ```
+/// # std::panic::set_hook(Box::new(|_| ()));
+/// let crash = tinyio::Loop::new().run(async { if true { panic!("no") } else { tinyio::Ok(()) } }).unwrap_err();
+/// assert_eq!(crash.downcast_ref::<tinyio::Panic>().expect("a panic").to_string(), "panicked: no");
+/// ```
 #[derive(Debug)]
 pub struct Panic {
     pub(crate) message: String,
@@ -108,6 +167,13 @@ pub struct Panic {
 
 impl Panic {
     /// What `panic!` was given, for [`std::panic::resume_unwind`]. `None` the second time.
+    ///
+    /// ```
+    /// # std::panic::set_hook(Box::new(|_| ()));
+    /// let crash = tinyio::Loop::new().run(async { if true { std::panic::panic_any(7) } else { tinyio::Ok(()) } }).unwrap_err();
+    /// let payload = crash.downcast_ref::<tinyio::Panic>().and_then(tinyio::Panic::take_payload);
+    /// assert_eq!(payload.expect("not taken yet").downcast_ref(), Some(&7));
+    /// ```
     pub fn take_payload(&self) -> Option<Box<dyn std::any::Any + Send>> {
         self.payload.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
@@ -128,26 +194,55 @@ impl Crash {
     }
 
     /// The original error.
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// assert!(crash.error().is::<std::io::Error>());
+    /// ```
     pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
         self.failures[0].error().expect("what crashes a loop is an error")
     }
 
     /// The original error, to go on with.
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// let error: Box<std::io::Error> = crash.into_error().downcast().unwrap();
+    /// assert_eq!(error.to_string(), "broken");
+    /// ```
     pub fn into_error(mut self) -> Box<dyn StdError + Send + Sync> {
         self.failures.swap_remove(0).error.expect("what crashes a loop is an error")
     }
 
     /// The original error as `E`, if it is one. Looks through [`Error`](crate::Error).
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// assert!(crash.downcast_ref::<std::io::Error>().is_some());
+    /// assert!(crash.downcast_ref::<tinyio::Interrupted>().is_none());
+    /// ```
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.error().downcast_ref()
     }
 
     /// There is more than the original error in it, by the loop's [`Group`].
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// assert!(!crash.is_group());
+    /// ```
     pub fn is_group(&self) -> bool {
         self.failures.len() > 1
     }
 
     /// The original failure, and in a group the others after it: coroutines in the order in which they were scheduled.
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// for failure in crash.failures() {
+    ///     println!("{}: {}", failure.name(), failure.message());
+    /// }
+    /// ```
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }
@@ -171,16 +266,34 @@ impl Crash {
 
 impl Failure {
     /// How it failed.
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// assert_eq!(crash.failures()[0].kind(), tinyio::FailureKind::Error);
+    /// ```
     pub fn kind(&self) -> FailureKind {
         self.kind
     }
 
     /// The path of the coroutine or of the thread's function, such as `crawl::fetch`.
+    ///
+    /// ```
+    /// async fn fetch() -> tinyio::Result<()> {
+    ///     Err(tinyio::Error::msg("offline"))
+    /// }
+    /// let crash = tinyio::Loop::new().run(fetch()).unwrap_err();
+    /// assert!(crash.failures()[0].name().ends_with("::fetch"));
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The error, the panic, or what it answered instead.
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// assert_eq!(crash.failures()[0].message(), "broken");
+    /// ```
     pub fn message(&self) -> String {
         match self.error() {
             Some(error) if self.answer.is_empty() => error.to_string(),
@@ -189,11 +302,22 @@ impl Failure {
     }
 
     /// The error it returned; a [`Panic`] if it panicked. `None` if it returned a value, was dropped or never started.
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// assert!(crash.failures()[0].error().is_some_and(|error| error.is::<std::io::Error>()));
+    /// ```
     pub fn error(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         self.error.as_deref().map(original)
     }
 
     /// Root first: who awaited whom, down to where it happened.
+    ///
+    /// ```
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
+    /// let root = &crash.failures()[0].trace()[0];
+    /// println!("{} at {}:{}", root.name, root.file, root.line);
+    /// ```
     pub fn trace(&self) -> &[Site] {
         &self.trace
     }

@@ -289,6 +289,13 @@ where
 }
 
 /// The future of [`isolate`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let isolated: tinyio::Isolate<u32> = tinyio::isolate(async { tinyio::Ok(7) });
+/// assert_eq!(isolated.await?.unwrap(), 7);
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Isolate<T> {
     state: State<T>,

@@ -8,6 +8,13 @@ use std::panic::Location;
 use crate::task::BoxError;
 
 /// `Result` with tinyio's [`Error`], for coroutines that do not need their own.
+///
+/// ```
+/// async fn answer() -> tinyio::Result<u32> {
+///     Ok("42".parse()?)
+/// }
+/// assert_eq!(tinyio::Loop::new().run(answer()).unwrap(), 42);
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// `Ok` for async blocks, where the compiler cannot tell the error's type.
@@ -72,16 +79,31 @@ impl Error {
     }
 
     /// The error itself.
+    ///
+    /// ```
+    /// let error = tinyio::Error::from(std::io::Error::other("broken"));
+    /// assert!(error.error().is::<std::io::Error>());
+    /// ```
     pub fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.0.error
     }
 
     /// The error as `E`, if it is one.
+    ///
+    /// ```
+    /// let error = tinyio::Error::from(std::io::Error::other("broken"));
+    /// assert!(error.downcast_ref::<std::io::Error>().is_some());
+    /// ```
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         self.error().downcast_ref()
     }
 
     /// Where it was made.
+    ///
+    /// ```
+    /// let error = tinyio::Error::msg("broken");
+    /// assert_eq!(error.location().file(), file!());
+    /// ```
     pub fn location(&self) -> &'static Location<'static> {
         self.0.site
     }
@@ -189,6 +211,18 @@ impl CancelledError {
     }
 
     /// It was [`timeout`](crate::timeout) that cancelled this coroutine, and nothing else has failed.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # tinyio::Loop::new().run(async {
+    /// let slow = async {
+    ///     let cancelled = tinyio::sleep(Duration::from_secs(60)).await.unwrap_err();
+    ///     assert!(cancelled.is_timeout());
+    ///     Err::<(), _>(cancelled)
+    /// };
+    /// assert!(tinyio::timeout(Duration::from_millis(1), slow).await?.is_err());
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
     pub fn is_timeout(&self) -> bool {
         self.0 == Reason::Timeout
     }

@@ -50,6 +50,10 @@ struct State {
 
 impl Event {
     /// An event that is not set.
+    ///
+    /// ```
+    /// assert!(!tinyio::Event::new().is_set());
+    /// ```
     #[track_caller]
     pub fn new() -> Event {
         Event(Arc::new(Shared { state: Mutex::default(), internal: false, res: Res::new(ResKind::Event, 0) }))
@@ -67,6 +71,12 @@ impl Event {
     }
 
     /// Sets the flag and releases everyone who waits, in the order in which they came.
+    ///
+    /// ```
+    /// let event = tinyio::Event::new();
+    /// event.set();
+    /// assert!(event.is_set());
+    /// ```
     pub fn set(&self) {
         let mut waiters: Vec<_> = {
             let mut state = self.state();
@@ -84,17 +94,39 @@ impl Event {
     }
 
     /// Clears the flag. Those who have been released stay released.
+    ///
+    /// ```
+    /// let event = tinyio::Event::new();
+    /// event.set();
+    /// event.clear();
+    /// assert!(!event.is_set());
+    /// ```
     pub fn clear(&self) {
         self.state().set = false;
         self.0.res.set(false);
     }
 
     /// The flag.
+    ///
+    /// ```
+    /// let event = tinyio::Event::new();
+    /// event.clone().set();
+    /// assert!(event.is_set());
+    /// ```
     pub fn is_set(&self) -> bool {
         self.state().set
     }
 
     /// Waits until the event is set; at once if it is.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let event = tinyio::Event::new();
+    /// let waiter = tinyio::spawn(event.wait());
+    /// event.set();
+    /// waiter.await?;
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
     pub fn wait(&self) -> Wait {
         Wait(Waiting::new(self.clone(), None))
     }
@@ -127,11 +159,27 @@ impl fmt::Debug for Event {
 }
 
 /// The future of [`Event::wait`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let event = tinyio::Event::new();
+/// let wait: tinyio::Wait = event.wait();
+/// event.set();
+/// wait.await?;
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Wait(Waiting);
 
 /// The future of [`Event::wait_timeout`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let wait: tinyio::WaitTimeout = tinyio::Event::new().wait_timeout(std::time::Duration::ZERO);
+/// assert!(!wait.await?);
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct WaitTimeout(Waiting);

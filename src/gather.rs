@@ -41,6 +41,16 @@ pub fn gather<G: Gather>(coros: G) -> Gathering<G> {
 }
 
 /// What can be [gathered](gather): a `Vec`, an array or a tuple of futures or [`Coro`]s.
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// async fn all<G: tinyio::Gather>(coros: G) -> tinyio::Result<()> {
+///     tinyio::gather(coros).await?;
+///     Ok(())
+/// }
+/// all((tinyio::yield_now(), tinyio::sleep(std::time::Duration::ZERO))).await?;
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 pub trait Gather: sealed::Gather {}
 
 impl<G: sealed::Gather> Gather for G {}
@@ -134,6 +144,13 @@ impl<T> Child for Coro<T> {
 }
 
 /// The future of [`gather`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let gathering = tinyio::gather([1, 2].map(|n| async move { tinyio::Ok(n) }));
+/// assert_eq!(gathering.await?, [1, 2]);
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Gathering<G: Gather> {
     children: <G as sealed::Gather>::Children,

@@ -36,6 +36,10 @@ pub struct Loop {
 
 impl Loop {
     /// A loop with nothing in it.
+    ///
+    /// ```
+    /// assert_eq!(tinyio::Loop::new().run(async { tinyio::Ok(7) }).unwrap(), 7);
+    /// ```
     pub fn new() -> Loop {
         Loop { core: Core::new(), group: Group::default(), grace: None, shuffle: None }
     }
@@ -203,6 +207,17 @@ impl Loop {
 
     /// How long a loop in which everybody waits, some of them for an [`Event`](crate::Event) that nobody on the loop can set, goes on without a word; then it
     /// warns, once, and lists them. Five seconds, unless this says otherwise.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let event = tinyio::Event::new();
+    /// let forgotten = event.clone();
+    /// std::thread::spawn(move || {
+    ///     std::thread::sleep(Duration::from_millis(50));
+    ///     forgotten.set(); // late, so there is a warning
+    /// });
+    /// tinyio::Loop::new().warn_quiescent(Duration::from_millis(5)).run(event.wait()).unwrap();
+    /// ```
     #[must_use]
     pub fn warn_quiescent(self, after: Duration) -> Loop {
         self.core.quiescent_warning.set(after);
@@ -210,6 +225,13 @@ impl Loop {
     }
 
     /// Something to stop the loop with, from anywhere.
+    ///
+    /// ```
+    /// let mut looped = tinyio::Loop::new();
+    /// let handle = looped.handle();
+    /// handle.cancel();
+    /// assert!(looped.run(async { tinyio::Ok(()) }).is_err());
+    /// ```
     pub fn handle(&self) -> crate::Handle {
         crate::Handle::new(self.core.inbox().clone())
     }
@@ -261,6 +283,13 @@ impl Handle {
 
     /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted). If it is not running, its next run
     /// ends at once.
+    ///
+    /// ```
+    /// let mut looped = tinyio::Loop::new();
+    /// let handle = looped.handle();
+    /// std::thread::spawn(move || handle.cancel());
+    /// assert!(looped.run(tinyio::sleep(std::time::Duration::from_secs(60))).is_err());
+    /// ```
     pub fn cancel(&self) {
         self.0.post(|mail| mail.cancel = Some(Stop::Interrupted));
     }

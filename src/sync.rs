@@ -57,6 +57,10 @@ struct PermitState {
 impl Semaphore {
     /// A semaphore with this many permits.
     ///
+    /// ```
+    /// let two = tinyio::Semaphore::new(2);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there are none.
@@ -70,6 +74,14 @@ impl Semaphore {
     }
 
     /// Waits for a permit.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let semaphore = tinyio::Semaphore::new(1);
+    /// let permit = semaphore.acquire().await?;
+    /// drop(permit); // given back
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
     pub fn acquire(&self) -> Acquire {
         Acquire { permits: self.0.clone(), ticket: None, waiter: Waiter::default(), queuing: Queued::default() }
     }
@@ -97,12 +109,24 @@ pub struct Lock(Arc<Permits>);
 
 impl Lock {
     /// A lock that nobody holds.
+    ///
+    /// ```
+    /// let lock = tinyio::Lock::new();
+    /// ```
     #[track_caller]
     pub fn new() -> Lock {
         Lock(Permits::new(1, ResKind::Lock))
     }
 
     /// Waits for the lock.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let lock = tinyio::Lock::new();
+    /// let guard = lock.acquire().await?;
+    /// drop(guard); // free again
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
     pub fn acquire(&self) -> Acquire {
         Acquire { permits: self.0.clone(), ticket: None, waiter: Waiter::default(), queuing: Queued::default() }
     }
@@ -187,6 +211,13 @@ impl Drop for Queued {
 }
 
 /// The future of [`Semaphore::acquire`] and [`Lock::acquire`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let acquire: tinyio::Acquire = tinyio::Lock::new().acquire();
+/// let guard = acquire.await?;
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Acquire {
     permits: Arc<Permits>,
@@ -276,6 +307,17 @@ impl Drop for Acquire {
 }
 
 /// A permit of a [`Semaphore`], or the [`Lock`]: given back when it is dropped.
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let lock = tinyio::Lock::new();
+/// {
+///     let _guard: tinyio::Guard = lock.acquire().await?;
+///     tinyio::yield_now().await?; // nobody else has it
+/// }
+/// let again = lock.acquire().await?;
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[must_use = "it is given back at once otherwise"]
 pub struct Guard {
     permits: Arc<Permits>,
@@ -332,6 +374,10 @@ struct MeetingState {
 impl Barrier {
     /// A barrier for this many coroutines.
     ///
+    /// ```
+    /// let three = tinyio::Barrier::new(3);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If it is none.
@@ -342,6 +388,13 @@ impl Barrier {
     }
 
     /// Waits until as many coroutines wait as the barrier is for. Each gets a different index from 0 on.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let alone = tinyio::Barrier::new(1);
+    /// assert_eq!(alone.wait().await?, 0);
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
     pub fn wait(&self) -> BarrierWait {
         BarrierWait { meeting: self.0.clone(), ticket: None, waiter: Waiter::default(), queuing: Queued::default() }
     }
@@ -360,6 +413,13 @@ impl Meeting {
 }
 
 /// The future of [`Barrier::wait`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let wait: tinyio::BarrierWait = tinyio::Barrier::new(1).wait();
+/// assert_eq!(wait.await?, 0);
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct BarrierWait {
     meeting: Arc<Meeting>,

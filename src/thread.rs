@@ -338,6 +338,10 @@ pub struct ThreadPool(Semaphore);
 impl ThreadPool {
     /// A pool for this many functions at once.
     ///
+    /// ```
+    /// let pool = tinyio::ThreadPool::new(4);
+    /// ```
+    ///
     /// # Panics
     ///
     /// If it is none.
@@ -351,6 +355,14 @@ impl ThreadPool {
     }
 
     /// Like [`run_in_thread`], when a thread of the pool is free.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let pool = tinyio::ThreadPool::new(4);
+    /// let seven = pool.run_in_thread(|| tinyio::Ok(7)).await?;
+    /// assert_eq!(seven, 7);
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn run_in_thread<F, T, E>(&self, f: F) -> Coro<T>
     where
@@ -362,6 +374,14 @@ impl ThreadPool {
     }
 
     /// Runs `f` on each of these and gives what it returned, in order.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let pool = tinyio::ThreadPool::new(2);
+    /// let lengths = pool.map(|text: &str| tinyio::Ok(text.len()), ["a", "bc"]).await?;
+    /// assert_eq!(lengths, [1, 2]);
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn map<F, I, T, E>(&self, f: F, items: I) -> Coro<Vec<T>>
     where
@@ -387,6 +407,20 @@ impl ThreadPool {
 
 /// `Err` once the loop has asked this thread to stop. Always `Ok` on threads that tinyio did not start.
 ///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let sum = tinyio::run_in_thread(|| {
+///     let mut sum = 0;
+///     for n in 0..1_000_u64 {
+///         tinyio::thread::check_cancelled()?;
+///         sum += n;
+///     }
+///     tinyio::Ok(sum)
+/// });
+/// assert_eq!(sum.await?, 499_500);
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
+///
 /// # Errors
 ///
 /// The [`CancelledError`] to be returned, after cleaning up.
@@ -395,6 +429,22 @@ pub fn check_cancelled() -> Result<(), CancelledError> {
 }
 
 /// The loop has asked this thread to stop.
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let crash = tinyio::isolate(async {
+///     tinyio::spawn(tinyio::run_in_thread(|| {
+///         while !tinyio::thread::is_cancelled() {
+///             std::thread::yield_now();
+///         }
+///         Err::<(), _>(tinyio::thread::check_cancelled().unwrap_err()) // a proper answer
+///     }));
+///     tinyio::yield_now().await?;
+///     Err::<(), _>(tinyio::Error::msg("enough"))
+/// });
+/// assert!(!crash.await?.unwrap_err().is_group());
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 pub fn is_cancelled() -> bool {
     WORKER.with(|worker| match &*worker.borrow() {
         Some(worker) if worker.token().cancelled.load(Ordering::Relaxed) => {
@@ -406,6 +456,12 @@ pub fn is_cancelled() -> bool {
 }
 
 /// Blocks this thread for so long, or until it is asked to stop.
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// tinyio::run_in_thread(|| tinyio::thread::sleep(std::time::Duration::from_millis(1))).await?;
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 ///
 /// # Errors
 ///

@@ -28,6 +28,13 @@ pub fn yield_now() -> YieldNow {
 }
 
 /// The future of [`yield_now`].
+///
+/// ```
+/// # tinyio::Loop::new().run(async {
+/// let turn: tinyio::YieldNow = tinyio::yield_now();
+/// turn.await?;
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct YieldNow {
@@ -70,6 +77,11 @@ pub fn sleep(duration: Duration) -> Sleep {
 }
 
 /// The future of [`sleep`].
+///
+/// ```
+/// let nap: tinyio::Sleep = tinyio::sleep(std::time::Duration::from_millis(1));
+/// tinyio::Loop::new().run(nap).unwrap();
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     duration: Duration,

@@ -41,6 +41,14 @@ where
 }
 
 /// The time was up: the error of [`timeout`].
+///
+/// ```
+/// # use std::time::Duration;
+/// # tinyio::Loop::new().run(async {
+/// let late = tinyio::timeout(Duration::from_millis(1), tinyio::sleep(Duration::from_secs(60))).await?;
+/// assert_eq!(late, Err(tinyio::TimeoutError));
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeoutError;
 
@@ -53,6 +61,14 @@ impl fmt::Display for TimeoutError {
 impl StdError for TimeoutError {}
 
 /// The future of [`timeout`].
+///
+/// ```
+/// # use std::time::Duration;
+/// # tinyio::Loop::new().run(async {
+/// let in_time: tinyio::Timeout<u32> = tinyio::timeout(Duration::from_secs(60), async { tinyio::Ok(7) });
+/// assert_eq!(in_time.await?, Ok(7));
+/// # tinyio::Ok(()) }).unwrap();
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Timeout<T> {
     coro: Coro<T>,
