@@ -270,6 +270,40 @@ fn more_coroutines_than_a_checkpoint_can_hold_are_counted() {
     assert_eq!(told, checkpoints.iter().map(|(_, coros, _)| coros).sum::<u64>());
 }
 
+/// As `TRACE.md` says: 64 bytes for a coroutine that waits on one thing, in seven sixteenths of the ring.
+#[test]
+fn a_checkpoint_is_whole_up_to_the_number_of_coroutines_that_is_documented() {
+    let page = include_str!("../TRACE.md");
+    assert!(
+        page.contains("one of 16 MiB holds 114,000 coroutines, one of 256 MiB 1,830,000"),
+        "the figures are elsewhere"
+    );
+    let bound = |size: u64| size / 16 * 7 / 64;
+    assert_eq!((bound(16 << 20) / 1_000, bound(256 << 20) / 10_000), (114, 183));
+    // By the environment with all that is said there: `TINYIO_TEST_RING=256M cargo test -p tinyio-inspector --test ring bound`.
+    let size =
+        std::env::var("TINYIO_TEST_RING").map_or(1 << 20, |size| tinyio_inspector::ring::parse_size(&size).unwrap());
+    for (coros, is_whole) in [(bound(size) * 98 / 100, true), (bound(size) * 102 / 100, false)] {
+        let (_folder, mut recorder) = start(size);
+        recorder.emit(0, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+        for coro in 1..=coros {
+            recorder.spawn(coro, coro as u32, coro, 1, 0, 0, 0);
+            recorder.wait(coro, coro as u32, coro, Target::Timer(coro), NO_SLOT, 0);
+            recorder.step_end(coro, coro as u32, coro);
+        }
+        // Round and round: each checkpoint says them all again.
+        (0..size / 16).for_each(|at| recorder.unpark(coros + at, 1));
+        let mut reader = RingReader::open(recorder.path()).unwrap();
+        let (events, _) = drain(&mut reader);
+        let checkpoint = events.iter().find_map(|event| match event.kind {
+            Kind::Checkpoint { coros, left_out } => Some((coros, left_out)),
+            _ => None,
+        });
+        let (told, left_out) = checkpoint.unwrap();
+        assert_eq!(told == coros && left_out == 0, is_whole, "{told} of {coros}, {left_out} left out");
+    }
+}
+
 #[test]
 fn a_million_edges_on_one_coroutine_stay_linear() {
     let steps = |edges: u64| {

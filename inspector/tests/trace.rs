@@ -346,3 +346,81 @@ fn the_page_about_the_format_has_every_kind_and_its_examples_are_true() {
         }
     }
 }
+
+/// A trace of so many bytes, written as it is read: more than there is memory, if need be.
+fn stream(mut to: impl std::io::Write, bytes: u64) {
+    let header = Header { trace: "tinyio".into(), version: VERSION, ..Header::default() };
+    let mut text = serde_json::to_vec(&header).unwrap();
+    let (mut seq, mut written) = (0, 0);
+    let mut say = |text: &mut Vec<u8>, kind: Kind| {
+        text.push(b'\n');
+        write_event(&Event { seq, at: seq * 100, kind }, text);
+        seq += 1;
+    };
+    say(&mut text, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+    let mut coro = 0;
+    while written < bytes {
+        coro += 1;
+        say(&mut text, Kind::Spawn { coro, in_loop: 1, parent: 0, name: 1, site: 1 });
+        say(&mut text, Kind::StepBegin { coro });
+        let message = format!("{coro} of a great many");
+        let (level, target) = ("INFO".into(), "stream".into());
+        say(&mut text, Kind::Log { coro, level, target, message, fields: vec![("n".into(), coro.to_string())] });
+        say(&mut text, Kind::StepEnd { coro });
+        say(&mut text, Kind::End { coro, outcome: Outcome::Ok });
+        if text.len() > 1 << 16 {
+            to.write_all(&text).unwrap();
+            written += text.len() as u64;
+            text.clear();
+        }
+    }
+    say(&mut text, Kind::LoopEnd { id: 1, outcome: LoopOutcome::Ok });
+    say(&mut text, Kind::TraceEnd {});
+    text.push(b'\n');
+    to.write_all(&text).unwrap();
+}
+
+/// The most memory this process has had, in KiB.
+#[cfg(target_os = "linux")]
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// `TINYIO_TEST_STREAM=5G cargo test --release -p tinyio-inspector --test trace memory` reads as much.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_memory_of_a_reader_does_not_grow_with_the_file() {
+    const CHILD: &str = "TINYIO_TEST_CHILD";
+    if let Some(path) = std::env::var_os(CHILD) {
+        let mut reader = TraceReader::open(std::path::Path::new(&path)).unwrap();
+        let mut model = tinyio_inspector::model::Model::new(reader.header());
+        let mut warm = None;
+        while reader.read(10_000, &mut |event| model.apply(&event)).unwrap() == Progress::More {
+            // What is kept of the past is full by then.
+            if model.events() > 100_000 {
+                warm.get_or_insert_with(peak);
+            }
+        }
+        assert!(model.lost().is_none() && model.live_count() == 0);
+        let (warm, end) = (warm.unwrap(), peak());
+        println!(
+            "{} events, {} MiB: {warm} KiB after the first hundred thousand, {end} KiB at the end",
+            model.events(),
+            reader.position() >> 20
+        );
+        assert!(end < warm + 8 * 1024, "{warm} KiB grew to {end} KiB");
+        return;
+    }
+    let size =
+        std::env::var("TINYIO_TEST_STREAM").map_or(48 << 20, |size| tinyio_inspector::ring::parse_size(&size).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("trace.jsonl");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["the_memory_of_a_reader_does_not_grow_with_the_file", "--exact", "--nocapture"]).env(CHILD, &pipe);
+    let mut child = child.spawn().unwrap();
+    stream(std::fs::File::create(&pipe).unwrap(), size);
+    assert!(child.wait().unwrap().success());
+}

@@ -291,7 +291,10 @@ impl Recording {
 impl Rec {
     #[inline]
     pub(super) fn on(&self) -> Option<&Recording> {
-        self.recording.get().map(|recording| &**recording)
+        let recording = self.recording.get()?;
+        // Those who do not record are to have the straight way.
+        std::hint::cold_path();
+        Some(recording)
     }
 
     #[inline]

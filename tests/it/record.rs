@@ -189,6 +189,30 @@ fn a_coroutine_that_nobody_awaits_is_told_of_but_not_one_that_a_cancellation_dro
     assert!(matches!(found[..], [text] if text.contains("sleeper at tests/it/record.rs:")), "{found:?}");
 }
 
+#[test]
+fn a_coroutine_that_blocks_is_seen_running_and_the_others_as_they_are() {
+    let _watched = watched();
+    if is_child() {
+        let main = async {
+            spawn(sleeper(1));
+            yield_now().await?;
+            // Nothing is recorded from here on.
+            loop {
+                std::thread::park();
+            }
+            #[allow(unreachable_code, reason = "its type")]
+            tinyio::Ok(())
+        };
+        Loop::new().run(main).unwrap();
+    }
+    let program = Recorded::start("record::a_coroutine_that_blocks_is_seen_running_and_the_others_as_they_are");
+    program.read_until(None, |model, _| {
+        let state = |id| model.coro(id).map(|coro| (coro.state(), coro.steps));
+        let main = (1..=2).find(|id| !model.full_name(*id).ends_with("sleeper"))?;
+        (state(main) == Some((State::Running, 2)) && state(3 - main) == Some((State::Waiting, 1))).then_some(())
+    });
+}
+
 /// What a graph says, to be compared.
 fn said(model: &Model) -> BTreeMap<String, String> {
     let coros = model.live().map(|coro| {

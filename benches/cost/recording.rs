@@ -1,0 +1,105 @@
+//! What recording costs: `cargo bench --bench recording`.
+//!
+//! The program `tinyio-cost` is built twice, with the recorder and without, and run by turns: without it, with it but not switched on,
+//! and recorded. The figures are medians of the CPU time of the loop's thread; the goals for what is recorded are in units of one
+//! `Instant::now()` of the same run, for the clock is most of an event.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// How often each is run.
+const RUNS: usize = 9;
+
+/// The work, its name, what one operation is, and how many clock readings recording it may cost.
+const WORK: [(&str, &str, &str, f64); 5] = [
+    ("W1", "spawn + await, one after another, 1M", "a coroutine", 3.0),
+    ("W2", "gather, 10k", "a coroutine", 3.0),
+    ("W2M", "gather, 1M", "a coroutine", 3.0),
+    ("W3", "yield, one task, 1M", "a step", 1.0),
+    ("W4", "chain of 100k", "a coroutine", 3.0),
+];
+/// What the recorder may cost where it is built in and not switched on: a part, or for a step that does nothing else, ns.
+const OFF_PART: f64 = 0.03;
+const OFF_STEP: f64 = 2.0;
+
+fn main() -> ExitCode {
+    match table() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tinyio-benches: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn table() -> Result<(), String> {
+    let (without, with) = (build(&[])?, build(&["--features", "record"])?);
+    // Rings of other programs are left alone, and ours are cleared away.
+    let rings = std::env::temp_dir().join(format!("tinyio-bench-{}", std::process::id()));
+    let clock = middle(|| run(&without, "clock", None))?;
+    println!("Recording, medians of {RUNS}; one Instant::now() is {clock:.1} ns\n");
+    for (id, title, what, goal) in WORK {
+        let (mut plain, mut off, mut on) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            plain.push(run(&without, id, None)?);
+            off.push(run(&with, id, None)?);
+            on.push(run(&with, id, Some(&rings))?);
+        }
+        let (plain, off, on) = (median(plain), median(off), median(on));
+        let (costs_off, added) = (off - plain, (on - off) / clock);
+        println!("{id} {title} (ns)\n    not built in {plain:.1}   off {off:.1}   recorded {on:.1}");
+        let (fits, goal_off) = if id == "W3" {
+            (costs_off <= OFF_STEP, format!("{OFF_STEP} ns"))
+        } else {
+            (costs_off <= plain * OFF_PART, format!("{} %", OFF_PART * 100.0))
+        };
+        println!("    {} off: {:+.1} %, {costs_off:+.1} ns; goal ≤ {goal_off}", mark(fits), costs_off / plain * 100.0);
+        println!("    {} recorded: adds {added:.2} clock readings to {what}; goal ≤ {goal}", mark(added <= goal));
+    }
+    std::fs::remove_dir_all(&rings).map_err(|error| format!("{}: cannot remove it: {error}", rings.display()))
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn mark(fits: bool) -> char {
+    if fits { '✔' } else { '✘' }
+}
+
+/// Builds `tinyio-cost` and gives the program.
+fn build(features: &[&str]) -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // A folder each, or every run would build both again.
+    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => PathBuf::from(target),
+        None => root.join("target"),
+    };
+    let target = target.join(if features.is_empty() { "cost-off" } else { "cost-on" });
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(&root).args(["build", "--quiet", "--profile", "bench", "-p", "tinyio-cost", "--target-dir"]);
+    let status = command.arg(&target).args(features).status();
+    match status.map_err(|error| format!("cannot start cargo: {error}"))? {
+        status if status.success() => Ok(target.join("release/tinyio-cost")),
+        status => Err(format!("building tinyio-cost failed: {status}")),
+    }
+}
+
+/// One figure, from a process of its own: the switch is read when a loop starts.
+fn run(program: &Path, id: &str, rings: Option<&Path>) -> Result<f64, String> {
+    let mut command = Command::new(program);
+    command.arg(id).env_remove("TINYIO_TRACE").env_remove("TINYIO_INSPECT").env_remove("TINYIO_RING");
+    if let Some(rings) = rings {
+        command.env("TINYIO_INSPECT", "record").env("TINYIO_RING_DIR", rings);
+    }
+    let output = command.output().map_err(|error| format!("{}: cannot start it: {error}", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    text.trim().parse().map_err(|_| format!("{} {id}: no figure: {text}{stderr}", program.display()))
+}
+
+fn middle(mut figure: impl FnMut() -> Result<f64, String>) -> Result<f64, String> {
+    Ok(median((0..RUNS).map(|_| figure()).collect::<Result<_, _>>()?))
+}
