@@ -1,4 +1,4 @@
-//! What recording costs: `cargo bench --bench recording`.
+//! What recording costs: `cargo bench --bench recording`. With `-- console` also beside console-subscriber, which takes minutes to build.
 //!
 //! The program `tinyio-cost` is built twice, with the recorder and without, and run by turns: without it, with it but not switched on,
 //! and recorded. The figures are medians of the CPU time of the loop's thread; the goals for what is recorded are in units of one
@@ -18,6 +18,8 @@ const WORK: [(&str, &str, &str, f64); 5] = [
     ("W3", "yield, one task, 1M", "a step", 1.0),
     ("W4", "chain of 100k", "a coroutine", 3.0),
 ];
+/// How much less than console-subscriber's.
+const CONSOLE: f64 = 30.0;
 /// What the recorder may cost where it is built in and not switched on: a part, or for a step that does nothing else, ns.
 const OFF_PART: f64 = 0.03;
 const OFF_STEP: f64 = 2.0;
@@ -33,17 +35,27 @@ fn main() -> ExitCode {
 }
 
 fn table() -> Result<(), String> {
-    let (without, with) = (build(&[])?, build(&["--features", "record"])?);
+    let cost = ["build", "--quiet", "--profile", "bench", "-p", "tinyio-cost"];
+    let without = build(&cost, "", "cost-off", "")?.join("tinyio-cost");
+    let with = build(&[&cost[..], &["--features", "record"]].concat(), "", "cost-on", "")?.join("tinyio-cost");
+    let console = match std::env::args().any(|arg| arg == "console") {
+        true => {
+            let build =
+                build(&["build", "--quiet", "--release"], "benches/console", "console", "--cfg tokio_unstable")?;
+            Some(build.join("tinyio-bench-console"))
+        }
+        false => None,
+    };
     // Rings of other programs are left alone, and ours are cleared away.
     let rings = std::env::temp_dir().join(format!("tinyio-bench-{}", std::process::id()));
-    let clock = middle(|| run(&without, "clock", None))?;
+    let clock = middle(|| run(&without, &["clock"], None))?;
     println!("Recording, medians of {RUNS}; one Instant::now() is {clock:.1} ns\n");
     for (id, title, what, goal) in WORK {
         let (mut plain, mut off, mut on) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..RUNS {
-            plain.push(run(&without, id, None)?);
-            off.push(run(&with, id, None)?);
-            on.push(run(&with, id, Some(&rings))?);
+            plain.push(run(&without, &[id], None)?);
+            off.push(run(&with, &[id], None)?);
+            on.push(run(&with, &[id], Some(&rings))?);
         }
         let (plain, off, on) = (median(plain), median(off), median(on));
         let (costs_off, added) = (off - plain, (on - off) / clock);
@@ -55,6 +67,15 @@ fn table() -> Result<(), String> {
         };
         println!("    {} off: {:+.1} %, {costs_off:+.1} ns; goal ≤ {goal_off}", mark(fits), costs_off / plain * 100.0);
         println!("    {} recorded: adds {added:.2} clock readings to {what}; goal ≤ {goal}", mark(added <= goal));
+        if let Some(console) = console.as_ref().filter(|_| ["W1", "W2", "W3"].contains(&id)) {
+            let plain = middle(|| run(console, &[id], None))?;
+            let watched = middle(|| run(console, &[id, "console"], None))?;
+            let ratio = (watched - plain) / (on - off);
+            println!(
+                "    {} tokio {plain:.1}, under console-subscriber {watched:.1}: it adds {ratio:.0} × as much; goal ≥ {CONSOLE}",
+                mark(ratio >= CONSOLE)
+            );
+        }
     }
     std::fs::remove_dir_all(&rings).map_err(|error| format!("{}: cannot remove it: {error}", rings.display()))
 }
@@ -68,36 +89,35 @@ fn mark(fits: bool) -> char {
     if fits { '✔' } else { '✘' }
 }
 
-/// Builds `tinyio-cost` and gives the program.
-fn build(features: &[&str]) -> Result<PathBuf, String> {
+/// Builds something in a folder of the repository and gives the folder of the program.
+fn build(args: &[&str], folder: &str, target: &str, flags: &str) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    // A folder each, or every run would build both again.
-    let target = match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => PathBuf::from(target),
-        None => root.join("target"),
-    };
-    let target = target.join(if features.is_empty() { "cost-off" } else { "cost-on" });
+    // A target folder each, or every run would build all again.
+    let targets = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = targets.join(target);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(&root).args(["build", "--quiet", "--profile", "bench", "-p", "tinyio-cost", "--target-dir"]);
-    let status = command.arg(&target).args(features).status();
-    match status.map_err(|error| format!("cannot start cargo: {error}"))? {
-        status if status.success() => Ok(target.join("release/tinyio-cost")),
-        status => Err(format!("building tinyio-cost failed: {status}")),
+    command.current_dir(root.join(folder)).args(args).arg("--target-dir").arg(&target);
+    if !flags.is_empty() {
+        command.env("RUSTFLAGS", flags);
+    }
+    match command.status().map_err(|error| format!("cannot start cargo: {error}"))? {
+        status if status.success() => Ok(target.join("release")),
+        status => Err(format!("cargo {} failed: {status}", args.join(" "))),
     }
 }
 
 /// One figure, from a process of its own: the switch is read when a loop starts.
-fn run(program: &Path, id: &str, rings: Option<&Path>) -> Result<f64, String> {
+fn run(program: &Path, args: &[&str], rings: Option<&Path>) -> Result<f64, String> {
     let mut command = Command::new(program);
-    command.arg(id).env_remove("TINYIO_TRACE").env_remove("TINYIO_INSPECT").env_remove("TINYIO_RING");
+    command.args(args).env_remove("TINYIO_TRACE").env_remove("TINYIO_INSPECT").env_remove("TINYIO_RING");
     if let Some(rings) = rings {
         command.env("TINYIO_INSPECT", "record").env("TINYIO_RING_DIR", rings);
     }
     let output = command.output().map_err(|error| format!("{}: cannot start it: {error}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    text.trim().parse().map_err(|_| format!("{} {id}: no figure: {text}{stderr}", program.display()))
+    text.trim().parse().map_err(|_| format!("{} {args:?}: no figure: {text}{stderr}", program.display()))
 }
 
 fn middle(mut figure: impl FnMut() -> Result<f64, String>) -> Result<f64, String> {
