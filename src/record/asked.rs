@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tinyio_inspector::recorder::Recorder;
 
-use super::on::ThreadNote;
+use super::things::ThreadNote;
 use crate::task::Inbox;
 
 /// The loops of a recording that run, the innermost last.

@@ -4,9 +4,13 @@
 #[cfg(feature = "record")]
 mod asked;
 #[cfg(feature = "record")]
+mod crash;
+#[cfg(feature = "record")]
 mod on;
 #[cfg(feature = "record")]
-pub(crate) use on::*;
+mod things;
+#[cfg(feature = "record")]
+pub(crate) use {crash::*, on::*, things::*};
 
 #[cfg(not(feature = "record"))]
 mod off;

@@ -2,41 +2,34 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::io::IsTerminal;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Outcome, Stack, TraceSite};
-pub(crate) use tinyio_inspector::event::{LoopMode, ResKind, Target, Waker as By};
+use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack};
+pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as By};
 use tinyio_inspector::frames::Frames;
 pub(crate) use tinyio_inspector::frames::FutureType;
-use tinyio_inspector::model::Model;
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
-use tinyio_inspector::report;
 use tinyio_inspector::ring::Options;
 use tinyio_inspector::source::Source;
 
 use super::asked::Asked;
+use super::crash::{Report, Told, outcome, told};
 use super::steps::Steps;
 use super::switch::Switch;
+use super::things::ThreadNote;
 use crate::core::Core;
-use crate::crash::{Failure, FailureKind, Site};
-use crate::error::sources;
+use crate::crash::{Failure, FailureKind};
 use crate::name;
-use crate::spans::{Around, Entered, Spans};
-use crate::task::{self, Header, Mail};
+use crate::spans::Spans;
+use crate::task::{self, Header};
 
 /// Coroutines whose frames are read when a loop crashes, and how long that may take.
 const FRAMES: usize = 10_000;
 const FRAMES_TIME: Duration = Duration::from_secs(2);
 /// Stacks that the report of a crash can draw on.
 const TOLD: usize = 1_000;
-/// Errors are made in good times too. Reading frames for them may take this part of the time.
-const MOMENT_SHARE: u32 = 20;
-const MOMENT_START: Duration = Duration::from_millis(500);
-
 thread_local! {
     /// The recording of this thread's loops, once one was asked for.
     pub(super) static RECORDING: RefCell<Option<Rc<Recording>>> = const { RefCell::new(None) };
@@ -45,18 +38,18 @@ thread_local! {
 
 /// One recording: of all loops that run on one thread.
 pub(super) struct Recording {
-    recorder: RefCell<Steps>,
+    pub(super) recorder: RefCell<Steps>,
     /// The time of the running step, or of the last look at the clock.
-    at: Cell<u64>,
+    pub(super) at: Cell<u64>,
     /// Slots of the recorder that are free: loops nest, and each numbers its coroutines by itself.
     slots: RefCell<(Vec<u32>, u32)>,
-    frames: RefCell<Frames>,
+    pub(super) frames: RefCell<Frames>,
     /// Loops that are running, one inside the other.
     depth: Cell<u32>,
-    threads: Cell<u64>,
-    started: Instant,
+    pub(super) threads: Cell<u64>,
+    pub(super) started: Instant,
     /// Time spent reading frames for errors.
-    moments: Cell<Duration>,
+    pub(super) moments: Cell<Duration>,
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::view::View>>,
     trace: RefCell<Option<super::trace::Trace>>,
@@ -149,7 +142,7 @@ impl Recording {
     }
 
     /// Reads the frames of a coroutine.
-    fn stack(&self, coro: &Header, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
+    pub(super) fn stack(&self, coro: &Header, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
         let (future, address) = coro.future()?;
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
         let mut frames = self.frames.borrow_mut();
@@ -530,7 +523,7 @@ impl Rec {
         let events = std::iter::once(began).chain(ended);
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
         let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
-        Report(Some(Box::new(Told { header, events, file })))
+        Report::of(Told { header, events, file })
     }
 
     /// Once for each place that makes such a coroutine. Those that are dropped by a cancellation or a panic are nobody's mistake.
@@ -558,245 +551,6 @@ impl Rec {
             ThreadNote::Happened(kind) => recording.emit(kind),
             ThreadNote::FramesAsked => self.ask_frames(),
         }
-    }
-}
-
-fn outcome(how: Option<FailureKind>) -> Outcome {
-    match how {
-        None => Outcome::Ok,
-        Some(FailureKind::Error) => Outcome::Error,
-        Some(FailureKind::Panic) => Outcome::Panic,
-        Some(FailureKind::Cancelled) => Outcome::Cancelled,
-        Some(FailureKind::Improper) => Outcome::Improper,
-        Some(FailureKind::NeverStarted) => Outcome::NeverStarted,
-    }
-}
-
-/// A failure in the words of the record.
-pub(crate) fn told(failure: &Failure) -> event::Failure {
-    let Moment { stack, backtrace } = failure.moment.clone();
-    let site = |(n, Site { name, file, line, column }): (usize, &Site)| TraceSite {
-        coro: failure.ids.get(n).copied().unwrap_or(0),
-        name: name.clone(),
-        file: (*file).to_owned(),
-        line: *line,
-        column: *column,
-    };
-    event::Failure {
-        kind: outcome(Some(failure.kind)),
-        coro: failure.id,
-        thread: 0,
-        name: failure.name.clone(),
-        message: failure.message(),
-        error_type: failure.error_type.to_owned(),
-        sources: failure.error().map(|error| sources(error).map(ToString::to_string).collect()).unwrap_or_default(),
-        trace: failure.trace.iter().enumerate().map(site).collect(),
-        stack,
-        fields: Vec::new(),
-        backtrace,
-    }
-}
-
-/// What a failing coroutine was at when its error was made.
-#[derive(Clone, Default)]
-pub(crate) struct Moment {
-    stack: Option<Stack>,
-    backtrace: Vec<TraceSite>,
-}
-
-/// Looks at the running coroutine, if it is recorded. Errors are made in good times too, so this takes no more than a small part
-/// of the time.
-pub(crate) fn moment() -> Moment {
-    task::current(|core| {
-        let Some((core, recording)) = core.and_then(|core| core.rec.on().map(|recording| (core, recording))) else {
-            return Moment::default();
-        };
-        let begin = Instant::now();
-        let spent = recording.moments.get();
-        // Not while everybody is being cancelled, nor inside the reading of frames.
-        if core.cancel.get().reason.is_some()
-            || recording.frames.try_borrow_mut().is_err()
-            || spent > MOMENT_START + begin.duration_since(recording.started) / MOMENT_SHARE
-        {
-            return Moment::default();
-        }
-        let mut stack = core.spot.with(|coro| coro.and_then(|coro| recording.stack(coro, true, &core.addresses())));
-        let backtrace = tinyio_inspector::frames::backtrace();
-        if let Some(stack) = &mut stack {
-            recording.frames.borrow_mut().settle(stack, &backtrace);
-        }
-        recording.moments.set(spent + begin.elapsed());
-        Moment { stack, backtrace }
-    })
-}
-
-/// What was recorded of a crash, to be told by its report.
-#[derive(Default)]
-pub(crate) struct Report(Option<Box<Told>>);
-
-struct Told {
-    header: event::Header,
-    /// The loop, what everyone was at, the crash.
-    events: Vec<Event>,
-    file: Option<String>,
-}
-
-impl Report {
-    /// The text; `None` if nothing was recorded.
-    pub(crate) fn text(&self) -> Option<String> {
-        let told = self.0.as_ref()?;
-        let mut model = Model::new(&told.header);
-        told.events.iter().for_each(|event| model.apply(event));
-        // The report of `main`'s error goes to stderr.
-        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let options = report::Options { color, file: told.file.clone(), ..report::Options::default() };
-        Some(report::text(&model, &options))
-    }
-}
-
-/// What other threads have to say.
-pub(crate) enum ThreadNote {
-    /// To be recorded: a function begins or ends, or has logged something.
-    Happened(Kind),
-    /// A reader asks for the frames of a coroutine.
-    FramesAsked,
-}
-
-/// A function on a thread, in the record.
-#[derive(Default)]
-pub(crate) struct Thread {
-    /// 0 if it is not recorded.
-    id: u64,
-    around: Around,
-}
-
-impl Thread {
-    /// The coroutine hands its function over.
-    pub(crate) fn queue(core: &Core, coro: &Header, at: &'static Location<'static>) -> Thread {
-        let around = Around::here();
-        let Some(recording) = core.rec.on() else { return Thread { id: 0, around } };
-        recording.threads.set(recording.threads.get() + 1);
-        let thread = recording.threads.get();
-        let (name, site) = {
-            let mut recorder = recording.recorder.borrow_mut();
-            let recorder = recorder.recorder();
-            (recorder.name(name::path(coro.type_name())), recorder.site(at))
-        };
-        recording.emit(Kind::ThreadQueue { thread, coro: coro.id(), name, site });
-        Thread { id: thread, around }
-    }
-
-    /// The thread is at work for the coroutine, until this is dropped.
-    pub(crate) fn enter(&self) -> Entered<'_> {
-        self.around.enter()
-    }
-
-    pub(crate) fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn note(&self, mail: &mut Mail, kind: Kind) {
-        if self.id != 0 {
-            mail.notes.push(ThreadNote::Happened(kind));
-        }
-    }
-
-    /// A thread begins.
-    pub(crate) fn started(&self, mail: &mut Mail) {
-        self.note(mail, Kind::ThreadStart { thread: self.id });
-    }
-
-    /// The function has returned.
-    pub(crate) fn ended(&self, mail: &mut Mail, how: Option<FailureKind>) {
-        self.note(mail, Kind::ThreadEnd { thread: self.id, outcome: outcome(how) });
-    }
-
-    /// The function has asked, and was told that it is cancelled.
-    pub(crate) fn noticed(&self, mail: &mut Mail) {
-        self.note(mail, Kind::ThreadNotice { thread: self.id });
-    }
-
-    /// The loop asks it to stop.
-    pub(crate) fn cancelled(&self, core: &Core) {
-        if let Some(recording) = core.rec.on().filter(|_| self.id != 0) {
-            recording.emit(Kind::ThreadCancel { thread: self.id });
-        }
-    }
-
-    /// It is recorded: its start is worth a word.
-    pub(crate) fn is_recorded(&self) -> bool {
-        self.id != 0
-    }
-}
-
-/// A permit that is out, in the record: who acquired it.
-pub(crate) struct Hold(u64);
-
-/// A resource in the record. It may be used by several loops; it has the same number in all of them.
-pub(crate) struct Res {
-    id: AtomicU64,
-    what: ResKind,
-    size: u64,
-    at: &'static Location<'static>,
-}
-
-impl Res {
-    #[track_caller]
-    pub(crate) fn new(what: ResKind, size: u64) -> Res {
-        Res { id: AtomicU64::new(0), what, size, at: Location::caller() }
-    }
-
-    /// Its number, given and recorded when a recorded loop first has to do with it.
-    pub(crate) fn id(&self, core: &Core) -> u64 {
-        static IDS: AtomicU64 = AtomicU64::new(1);
-        let Some(recording) = core.rec.on() else { return 0 };
-        let mut id = self.id.load(Ordering::Relaxed);
-        if id == 0 {
-            id = IDS.fetch_add(1, Ordering::Relaxed);
-            self.id.store(id, Ordering::Relaxed);
-            let site = recording.recorder.borrow_mut().recorder().site(self.at);
-            recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site });
-        }
-        id
-    }
-
-    fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
-        let id = self.id.load(Ordering::Relaxed);
-        if id != 0 {
-            task::current(|core| {
-                if let Some(recording) = core.and_then(|core| core.rec.on()) {
-                    recording.emit(kind(id));
-                }
-            });
-        }
-    }
-
-    /// The running coroutine has acquired it.
-    pub(crate) fn hold(&self, core: &Core, at: &'static Location<'static>) -> Hold {
-        let res = self.id(core);
-        let Some(recording) = core.rec.on() else { return Hold(0) };
-        let coro = core.spot.with(|coro| coro.map_or(0, Header::id));
-        let mut recorder = recording.recorder.borrow_mut();
-        let recorder = recorder.recorder();
-        let site = recorder.site(at);
-        recorder.hold(recording.at.get(), res, coro, site);
-        Hold(coro)
-    }
-
-    /// What it acquired is given back.
-    pub(crate) fn release(&self, hold: &Hold) {
-        self.emit(|res| Kind::Release { res, coro: hold.0 });
-    }
-
-    /// Its flag was set or cleared. Seen only if that happens on the loop's thread.
-    pub(crate) fn set(&self, set: bool) {
-        self.emit(|res| Kind::Set { res, set });
-    }
-}
-
-impl Drop for Res {
-    fn drop(&mut self) {
-        self.emit(|res| Kind::ResDrop { res });
     }
 }
 

@@ -6,8 +6,9 @@ pub(crate) use tinyio_inspector::event::FIELD;
 use tinyio_inspector::event::Kind;
 use tinyio_inspector::frames::Limits;
 
-use super::on::{RECORDING, Recording, ThreadNote};
+use super::on::{RECORDING, Recording};
 use super::switch::Switch;
+use super::things::ThreadNote;
 use crate::task::{self, Header, Inbox, Mail};
 
 /// What threads have said and the loop has not taken in, at most. It is left out when a coroutine blocks the loop for so long that

@@ -1,0 +1,114 @@
+//! What is recorded of a crash, and its report.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use tinyio_inspector::event::{self, Event, Outcome, Stack, TraceSite};
+use tinyio_inspector::model::Model;
+use tinyio_inspector::report;
+
+use crate::crash::{Failure, FailureKind, Site};
+use crate::error::sources;
+use crate::task;
+
+/// Errors are made in good times too. Reading frames for them may take this part of the time.
+const MOMENT_SHARE: u32 = 20;
+const MOMENT_START: Duration = Duration::from_millis(500);
+
+/// How a coroutine or thread ended, in the words of the record.
+pub(super) fn outcome(how: Option<FailureKind>) -> Outcome {
+    match how {
+        None => Outcome::Ok,
+        Some(FailureKind::Error) => Outcome::Error,
+        Some(FailureKind::Panic) => Outcome::Panic,
+        Some(FailureKind::Cancelled) => Outcome::Cancelled,
+        Some(FailureKind::Improper) => Outcome::Improper,
+        Some(FailureKind::NeverStarted) => Outcome::NeverStarted,
+    }
+}
+
+/// A failure in the words of the record.
+pub(crate) fn told(failure: &Failure) -> event::Failure {
+    let Moment { stack, backtrace } = failure.moment.clone();
+    let site = |(n, Site { name, file, line, column }): (usize, &Site)| TraceSite {
+        coro: failure.ids.get(n).copied().unwrap_or(0),
+        name: name.clone(),
+        file: (*file).to_owned(),
+        line: *line,
+        column: *column,
+    };
+    event::Failure {
+        kind: outcome(Some(failure.kind)),
+        coro: failure.id,
+        thread: 0,
+        name: failure.name.clone(),
+        message: failure.message(),
+        error_type: failure.error_type.to_owned(),
+        sources: failure.error().map(|error| sources(error).map(ToString::to_string).collect()).unwrap_or_default(),
+        trace: failure.trace.iter().enumerate().map(site).collect(),
+        stack,
+        fields: Vec::new(),
+        backtrace,
+    }
+}
+
+/// What a failing coroutine was at when its error was made.
+#[derive(Clone, Default)]
+pub(crate) struct Moment {
+    stack: Option<Stack>,
+    backtrace: Vec<TraceSite>,
+}
+
+/// Looks at the running coroutine, if it is recorded. Errors are made in good times too, so this takes no more than a small part
+/// of the time.
+pub(crate) fn moment() -> Moment {
+    task::current(|core| {
+        let Some((core, recording)) = core.and_then(|core| core.rec.on().map(|recording| (core, recording))) else {
+            return Moment::default();
+        };
+        let begin = Instant::now();
+        let spent = recording.moments.get();
+        // Not while everybody is being cancelled, nor inside the reading of frames.
+        if core.cancel.get().reason.is_some()
+            || recording.frames.try_borrow_mut().is_err()
+            || spent > MOMENT_START + begin.duration_since(recording.started) / MOMENT_SHARE
+        {
+            return Moment::default();
+        }
+        let mut stack = core.spot.with(|coro| coro.and_then(|coro| recording.stack(coro, true, &core.addresses())));
+        let backtrace = tinyio_inspector::frames::backtrace();
+        if let Some(stack) = &mut stack {
+            recording.frames.borrow_mut().settle(stack, &backtrace);
+        }
+        recording.moments.set(spent + begin.elapsed());
+        Moment { stack, backtrace }
+    })
+}
+
+/// What was recorded of a crash, to be told by its report.
+#[derive(Default)]
+pub(crate) struct Report(Option<Box<Told>>);
+
+pub(super) struct Told {
+    pub(super) header: event::Header,
+    /// The loop, what everyone was at, the crash.
+    pub(super) events: Vec<Event>,
+    pub(super) file: Option<String>,
+}
+
+impl Report {
+    pub(super) fn of(told: Told) -> Report {
+        Report(Some(Box::new(told)))
+    }
+
+    /// The text; `None` if nothing was recorded.
+    pub(crate) fn text(&self) -> Option<String> {
+        let told = self.0.as_ref()?;
+        let mut model = Model::new(&told.header);
+        told.events.iter().for_each(|event| model.apply(event));
+        // The report of `main`'s error goes to stderr.
+        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let options = report::Options { color, file: told.file.clone(), ..report::Options::default() };
+        Some(report::text(&model, &options))
+    }
+}

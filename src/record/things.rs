@@ -1,0 +1,160 @@
+//! Threads and resources in the record.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tinyio_inspector::event::Kind;
+pub(crate) use tinyio_inspector::event::ResKind;
+
+use super::crash::outcome;
+use crate::core::Core;
+use crate::crash::FailureKind;
+use crate::name;
+use crate::spans::{Around, Entered};
+use crate::task::{self, Header, Mail};
+
+/// What other threads have to say.
+pub(crate) enum ThreadNote {
+    /// To be recorded: a function begins or ends, or has logged something.
+    Happened(Kind),
+    /// A reader asks for the frames of a coroutine.
+    FramesAsked,
+}
+
+/// A function on a thread, in the record.
+#[derive(Default)]
+pub(crate) struct Thread {
+    /// 0 if it is not recorded.
+    id: u64,
+    around: Around,
+}
+
+impl Thread {
+    /// The coroutine hands its function over.
+    pub(crate) fn queue(core: &Core, coro: &Header, at: &'static Location<'static>) -> Thread {
+        let around = Around::here();
+        let Some(recording) = core.rec.on() else { return Thread { id: 0, around } };
+        recording.threads.set(recording.threads.get() + 1);
+        let thread = recording.threads.get();
+        let (name, site) = {
+            let mut recorder = recording.recorder.borrow_mut();
+            let recorder = recorder.recorder();
+            (recorder.name(name::path(coro.type_name())), recorder.site(at))
+        };
+        recording.emit(Kind::ThreadQueue { thread, coro: coro.id(), name, site });
+        Thread { id: thread, around }
+    }
+
+    /// The thread is at work for the coroutine, until this is dropped.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.around.enter()
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn note(&self, mail: &mut Mail, kind: Kind) {
+        if self.id != 0 {
+            mail.notes.push(ThreadNote::Happened(kind));
+        }
+    }
+
+    /// A thread begins.
+    pub(crate) fn started(&self, mail: &mut Mail) {
+        self.note(mail, Kind::ThreadStart { thread: self.id });
+    }
+
+    /// The function has returned.
+    pub(crate) fn ended(&self, mail: &mut Mail, how: Option<FailureKind>) {
+        self.note(mail, Kind::ThreadEnd { thread: self.id, outcome: outcome(how) });
+    }
+
+    /// The function has asked, and was told that it is cancelled.
+    pub(crate) fn noticed(&self, mail: &mut Mail) {
+        self.note(mail, Kind::ThreadNotice { thread: self.id });
+    }
+
+    /// The loop asks it to stop.
+    pub(crate) fn cancelled(&self, core: &Core) {
+        if let Some(recording) = core.rec.on().filter(|_| self.id != 0) {
+            recording.emit(Kind::ThreadCancel { thread: self.id });
+        }
+    }
+
+    /// It is recorded: its start is worth a word.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.id != 0
+    }
+}
+
+/// A permit that is out, in the record: who acquired it.
+pub(crate) struct Hold(u64);
+
+/// A resource in the record. It may be used by several loops; it has the same number in all of them.
+pub(crate) struct Res {
+    id: AtomicU64,
+    what: ResKind,
+    size: u64,
+    at: &'static Location<'static>,
+}
+
+impl Res {
+    #[track_caller]
+    pub(crate) fn new(what: ResKind, size: u64) -> Res {
+        Res { id: AtomicU64::new(0), what, size, at: Location::caller() }
+    }
+
+    /// Its number, given and recorded when a recorded loop first has to do with it.
+    pub(crate) fn id(&self, core: &Core) -> u64 {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let Some(recording) = core.rec.on() else { return 0 };
+        let mut id = self.id.load(Ordering::Relaxed);
+        if id == 0 {
+            id = IDS.fetch_add(1, Ordering::Relaxed);
+            self.id.store(id, Ordering::Relaxed);
+            let site = recording.recorder.borrow_mut().recorder().site(self.at);
+            recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site });
+        }
+        id
+    }
+
+    fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
+        let id = self.id.load(Ordering::Relaxed);
+        if id != 0 {
+            task::current(|core| {
+                if let Some(recording) = core.and_then(|core| core.rec.on()) {
+                    recording.emit(kind(id));
+                }
+            });
+        }
+    }
+
+    /// The running coroutine has acquired it.
+    pub(crate) fn hold(&self, core: &Core, at: &'static Location<'static>) -> Hold {
+        let res = self.id(core);
+        let Some(recording) = core.rec.on() else { return Hold(0) };
+        let coro = core.spot.with(|coro| coro.map_or(0, Header::id));
+        let mut recorder = recording.recorder.borrow_mut();
+        let recorder = recorder.recorder();
+        let site = recorder.site(at);
+        recorder.hold(recording.at.get(), res, coro, site);
+        Hold(coro)
+    }
+
+    /// What it acquired is given back.
+    pub(crate) fn release(&self, hold: &Hold) {
+        self.emit(|res| Kind::Release { res, coro: hold.0 });
+    }
+
+    /// Its flag was set or cleared. Seen only if that happens on the loop's thread.
+    pub(crate) fn set(&self, set: bool) {
+        self.emit(|res| Kind::Set { res, set });
+    }
+}
+
+impl Drop for Res {
+    fn drop(&mut self) {
+        self.emit(|res| Kind::ResDrop { res });
+    }
+}
