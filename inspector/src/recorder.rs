@@ -6,21 +6,24 @@
 //!
 //! A recorder never fails once it has started, and never blocks.
 
-use std::collections::HashMap;
 use std::io;
-use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
 
 use crate::clock::Clock;
 use crate::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target, Waker};
+mod checkpoint;
+mod interned;
+
+use self::checkpoint::Writer;
+use self::interned::Names;
+use crate::fit;
 pub use crate::live::NO_SLOT;
 use crate::live::{Ids, Live, Out};
 use crate::map::ForkWord;
 pub use crate::record::Step;
 use crate::record::{self, MAX_NAME, Small, Words, code};
 use crate::ring::{self, Options, PAYLOAD, Ring, records_for};
-use crate::{fit, names};
 
 /// Writes the events of one thread's loops into a ring.
 ///
@@ -94,27 +97,6 @@ struct Follower {
 /// Records whose memory is made present at once: 256 KiB.
 const AHEAD: u64 = 8192;
 
-/// Slots of the caches by address. A program has hundreds of places at most, of which few are hot.
-const CACHE: usize = 256;
-
-#[derive(Debug)]
-struct Names {
-    /// Words of the table in use.
-    used: usize,
-    names: u32,
-    sites: u32,
-    by_text: HashMap<String, NameId>,
-    by_place: HashMap<(String, u32, u32), SiteId>,
-    name_cache: Box<[(usize, usize, NameId); CACHE]>,
-    site_cache: Box<[(usize, SiteId); CACHE]>,
-    full: bool,
-}
-
-#[inline(always)]
-fn cache_slot(address: usize) -> usize {
-    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize) >> 40) & (CACHE - 1)
-}
-
 impl Recorder {
     /// Makes a ring and begins to record. Old rings of dead programs are cleared away.
     ///
@@ -139,16 +121,7 @@ impl Recorder {
             checkpoint_due,
             live: Box::default(),
             clock: Clock::new(),
-            names: Names {
-                used: 0,
-                names: 0,
-                sites: 0,
-                by_text: HashMap::new(),
-                by_place: HashMap::new(),
-                name_cache: Box::new([(0, 0, 0); CACHE]),
-                site_cache: Box::new([(0, 0); CACHE]),
-                full: false,
-            },
+            names: Names::default(),
             follower: None,
             slots: Ids::default(),
             free: vec![],
@@ -476,162 +449,6 @@ impl Recorder {
         self.live.recorded_fields()
     }
 
-    // ---- names ---------------------------------------------------------------------------------------------------------------
-
-    /// The number of a name; the first time, it is recorded. 0 when the table of names is full.
-    #[inline]
-    pub fn name(&mut self, text: &'static str) -> NameId {
-        let address = text.as_ptr() as usize;
-        let (cached, len, id) = self.names.name_cache[cache_slot(address)];
-        if cached == address && len == text.len() {
-            return id;
-        }
-        let id = self.intern(text);
-        self.names.name_cache[cache_slot(address)] = (address, text.len(), id);
-        id
-    }
-
-    /// The number of a name made at run time.
-    pub fn intern(&mut self, text: &str) -> NameId {
-        let text = names::cut(text, names::LIMIT);
-        if let Some(id) = self.names.by_text.get(&*text) {
-            return *id;
-        }
-        let id = self.names.names + 1;
-        if !self.add(&Kind::Name { id, text: text.clone().into_owned() }) {
-            return 0;
-        }
-        self.names.names = id;
-        self.names.by_text.insert(text.into_owned(), id);
-        id
-    }
-
-    /// The number of a source place.
-    #[inline]
-    pub fn site(&mut self, place: &'static Location<'static>) -> SiteId {
-        let address = std::ptr::from_ref(place) as usize;
-        let (cached, id) = self.names.site_cache[cache_slot(address)];
-        if cached == address {
-            return id;
-        }
-        let id = self.intern_site(place.file(), place.line(), place.column());
-        self.names.site_cache[cache_slot(address)] = (address, id);
-        id
-    }
-
-    /// The number of a source place from elsewhere.
-    pub fn intern_site(&mut self, file: &str, line: u32, column: u32) -> SiteId {
-        let file = names::cut(file, names::LIMIT);
-        let key = (file.into_owned(), line, column);
-        if let Some(id) = self.names.by_place.get(&key) {
-            return *id;
-        }
-        let id = self.names.sites + 1;
-        if !self.add(&Kind::Site { id, file: key.0.clone(), line, column }) {
-            return 0;
-        }
-        self.names.sites = id;
-        self.names.by_place.insert(key, id);
-        id
-    }
-
-    /// Appends to the table, and records that.
-    #[cold]
-    fn add(&mut self, kind: &Kind) -> bool {
-        // That of the event before: the one that needs the name has a time that was read before now.
-        let at = match self.head {
-            0 => self.clock.now(),
-            head => record::time(self.ring.get(head - 1)),
-        };
-        if !self.check_pid() {
-            return false;
-        }
-        if let Some(words) = names::write(self.ring.names(), self.names.used, kind) {
-            let place = self.names.used as u64;
-            self.names.used += words;
-            self.ring.word(ring::W_NAMED).store(self.names.used as u64, Ordering::Release);
-            self.put(at, [record::head(at, code::NAME), place, 0, 0]);
-            return true;
-        }
-        self.ring.word(ring::W_UNNAMED).fetch_add(1, Ordering::Relaxed);
-        if !self.names.full {
-            self.names.full = true;
-            let text =
-                "the table of names is full: later names are unknown; set TINYIO_RING to more, or use fewer names";
-            self.emit(at, Kind::Diag { coro: 0, text: text.into() });
-        }
-        false
-    }
-
-    // ---- checkpoints ---------------------------------------------------------------------------------------------------------
-
-    /// What is due before `records` more records: nothing in a forked child, which this finds out; the follower; a checkpoint.
-    #[cold]
-    #[inline(never)]
-    fn make_room(&mut self, at: u64, records: u64) -> bool {
-        if self.state == State::Silent || !self.check_pid() {
-            return false;
-        }
-        let head = self.head + records;
-        if let Some(follower) = &mut self.follower
-            && head >= follower.due
-        {
-            follower.due = head + follower.every;
-            follower.thread.unpark();
-        }
-        if head >= self.present && self.present < self.ring.records() {
-            // A page fault for every 128 records would cost more than they do; a few pages at a time cost little.
-            self.ring.populate(self.present, head + AHEAD);
-            self.present = head + AHEAD;
-        }
-        if head >= self.checkpoint_due {
-            self.live.sweep();
-            let (need, all) = (self.live.records(), self.ring.records());
-            // A big one comes late and a small one at half a ring: at any time the last whole one must be in the ring still,
-            // while the next is written. One event adds itself and at most four records to that.
-            let latest = if need <= all / 4 || need > all / 16 * 7 {
-                self.checkpoint + all / 2
-            } else {
-                self.checkpoint + all - need - ring::records_for(ring::json_limit(all)) - 8
-            };
-            if head < latest && latest - head > 64 {
-                self.checkpoint_due = head + (latest - head) / 6;
-            } else {
-                self.write_checkpoint(at, need);
-                self.checkpoint_due = self.checkpoint + all / 2;
-            }
-        }
-        self.set_due();
-        true
-    }
-
-    fn write_checkpoint(&mut self, at: u64, need: u64) {
-        let all = self.ring.records();
-        let whole = need <= all / 16 * 7;
-        let budget = if whole { need } else { all / 8 };
-        let start = self.head;
-        let (coros, left_out, end, extra) = {
-            let mut out = Writer::claim(&self.ring, start, budget);
-            // Its head is known when all is written, and its end must fit.
-            out.skip();
-            out.end -= 1;
-            let (coros, left_out) = self.live.write(at, whole, &mut out);
-            out.end += 1;
-            out.record(record::plain(at, code::CHECKPOINT_END, 0, 0, 0));
-            (coros, left_out, out.position, out.extra)
-        };
-        self.ring.put(
-            self.ring.index(start),
-            [record::head(at, code::CHECKPOINT), coros, left_out, start.wrapping_sub(self.extra)],
-        );
-        self.extra = self.extra.wrapping_add(extra);
-        self.checkpoint = start;
-        self.commit(end);
-        let count = self.ring.word(ring::W_CHECKPOINTS).load(Ordering::Relaxed);
-        self.ring.word(ring::W_CHECKPOINTS + 1 + count as usize % ring::CHECKPOINTS).store(start, Ordering::Relaxed);
-        self.ring.word(ring::W_CHECKPOINTS).store(count.wrapping_add(1), Ordering::Release);
-    }
-
     // ---- the end ---------------------------------------------------------------------------------------------------------------
 
     /// Ends the recording in good order: [`Kind::TraceEnd`]. Dropping does the same.
@@ -671,69 +488,5 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Writes several records that count only once all are there.
-struct Writer<'a> {
-    ring: &'a Ring,
-    position: u64,
-    /// Word at which that lies; a division each would be most of the work.
-    index: usize,
-    last: usize,
-    end: u64,
-    extra: u64,
-}
-
-impl<'a> Writer<'a> {
-    fn claim(ring: &'a Ring, position: u64, records: u64) -> Self {
-        ring.word(ring::CLAIM).store(position + records, Ordering::Relaxed);
-        // Whoever sees a word of what is written now sees the claim, too.
-        fence(Ordering::Release);
-        let last = ring.first() + ring.records() as usize * 4;
-        Writer { ring, position, index: ring.index(position), last, end: position + records, extra: 0 }
-    }
-}
-
-impl Writer<'_> {
-    #[inline(always)]
-    fn skip(&mut self) {
-        self.position += 1;
-        self.index += 4;
-        if self.index == self.last {
-            self.index = self.ring.first();
-        }
-    }
-}
-
-impl Out for Writer<'_> {
-    #[inline]
-    fn record(&mut self, words: Words) -> bool {
-        if self.position >= self.end {
-            return false;
-        }
-        self.ring.put(self.index, words);
-        self.skip();
-        true
-    }
-
-    fn json(&mut self, at: u64, json: &[u8]) -> bool {
-        let need = records_for(json.len());
-        if self.room() < need {
-            return false;
-        }
-        self.record([record::head(at, code::JSON), json.len() as u64, 0, 0]);
-        for part in json.chunks(PAYLOAD) {
-            let mut bytes = [0; PAYLOAD];
-            bytes[..part.len()].copy_from_slice(part);
-            let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at * 8 + byte]));
-            self.record([record::head(at, code::MORE), word(0), word(1), word(2)]);
-        }
-        self.extra += need - 1;
-        true
-    }
-
-    fn room(&self) -> u64 {
-        self.end - self.position
     }
 }
