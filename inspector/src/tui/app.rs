@@ -10,6 +10,7 @@ mod time_keys;
 mod typing;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ratatui::layout::Rect;
 
@@ -20,13 +21,16 @@ use super::keys::{Action, Context, Keys};
 use super::theme::Theme;
 use super::tree_view::{Node, TreeView};
 use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
-use crate::model::{Coro, Model};
+use crate::model::{Coro, Crash, Model};
 use crate::report::{self, Ending};
 use crate::time::Tape;
 
 use state::Past;
 pub use state::{CrashState, Effect, GraphState, Hit, Page, PageKind, Screen, Status};
 pub use typing::{Purpose, Typing};
+
+/// So many crashes of isolated loops can be looked at, the latest ones.
+const ISOLATED: usize = 8;
 
 /// A step that takes so long is said to block the loop.
 const BLOCKED: u64 = 100_000_000;
@@ -203,14 +207,21 @@ impl App {
         let latest = self.tape.latest();
         if self.crashes_seen != latest.crashes().len() {
             self.crashes_seen = latest.crashes().len();
-            let ended = |id| latest.get_loop(id).is_none_or(|one| one.parent == 0);
-            if let Some(crash) = latest.crash().filter(|crash| ended(crash.in_loop)) {
-                let data = PostMortem::new(latest, crash);
-                let frame = data.deepest(0);
-                self.crash = Some(CrashState { data, stack: 0, frame, hidden: false });
-                if self.past.is_none() {
-                    self.go_to_screen(Screen::Crash);
+            let ended = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
+            let isolated: Vec<_> =
+                latest.crashes().iter().rev().filter(|crash| !ended(crash)).take(ISOLATED).cloned().collect();
+            match (latest.crash().filter(ended), &isolated[..]) {
+                (Some(crash), isolated) => {
+                    self.crash = Some(CrashState::of(PostMortem::new(latest, crash, isolated)));
+                    if self.past.is_none() {
+                        self.go_to_screen(Screen::Crash);
+                    }
                 }
+                // The program goes on: it is there for who asks, and is not taken away from who looks at it.
+                (None, [latest_one, rest @ ..]) if self.screen != Screen::Crash => {
+                    self.crash = Some(CrashState::of(PostMortem::new(latest, latest_one, rest)));
+                }
+                _ => {}
             }
         }
     }

@@ -10,16 +10,18 @@ use crate::report::fields_of;
 #[derive(Clone, Debug)]
 pub struct PostMortem {
     /// The crash.
-    pub crash: Arc<Crash>,
-    /// The callstacks, in the order of going through them.
+    crash: Arc<Crash>,
+    /// The callstacks, in the order of going through them; after its own those of isolated loops that crashed before.
     pub stacks: Vec<Callstack>,
 }
 
 /// One callstack: a failure, from the root to where it happened.
 #[derive(Clone, Debug)]
 pub struct Callstack {
+    /// The crash it belongs to.
+    of: Arc<Crash>,
     /// Which of the crash's failures, and those exactly alike after it.
-    pub failures: Vec<usize>,
+    failures: Vec<usize>,
     /// What it is to the crash.
     pub role: Role,
     /// How it is called in the list.
@@ -65,8 +67,20 @@ pub struct Located {
 }
 
 impl PostMortem {
-    /// Of a crash.
-    pub fn new(model: &Model, crash: &Arc<Crash>) -> PostMortem {
+    /// Of a crash, with those of isolated loops, which the program has dealt with.
+    pub fn new(model: &Model, crash: &Arc<Crash>, isolated: &[Arc<Crash>]) -> PostMortem {
+        let mut stacks = PostMortem::stacks_of(model, crash);
+        for crash in isolated {
+            stacks.extend(PostMortem::stacks_of(model, crash).into_iter().map(|mut stack| {
+                stack.note = format!("loop {}: {}", crash.in_loop, stack.note);
+                stack.collapsed = true;
+                stack
+            }));
+        }
+        PostMortem { crash: crash.clone(), stacks }
+    }
+
+    fn stacks_of(model: &Model, crash: &Arc<Crash>) -> Vec<Callstack> {
         let failures = &crash.failures;
         let above: Vec<CoroId> = match failures.first() {
             Some(origin) => {
@@ -84,6 +98,7 @@ impl PostMortem {
                 continue;
             }
             stacks.push(Callstack {
+                of: crash.clone(),
                 failures: vec![index],
                 role,
                 title: title(model, failure),
@@ -109,7 +124,7 @@ impl PostMortem {
                 stack.note += ", alike";
             }
         }
-        PostMortem { crash: crash.clone(), stacks }
+        stacks
     }
 
     /// How many coroutines and threads it is about.
@@ -120,7 +135,13 @@ impl PostMortem {
 
     /// The first failure of a callstack.
     pub fn failure(&self, stack: usize) -> Option<&Failure> {
-        self.crash.failures.get(*self.stacks.get(stack)?.failures.first()?)
+        let stack = self.stacks.get(stack)?;
+        stack.of.failures.get(*stack.failures.first()?)
+    }
+
+    /// The crash that a callstack belongs to.
+    pub fn crash_of(&self, stack: usize) -> &Crash {
+        self.stacks.get(stack).map_or(&self.crash, |stack| &stack.of)
     }
 
     /// The deepest frame of a callstack that is not hidden, else the deepest.
@@ -295,7 +316,7 @@ mod tests {
 
     fn post_mortem() -> PostMortem {
         let model = verify().model();
-        PostMortem::new(&model, model.crash().unwrap())
+        PostMortem::new(&model, model.crash().unwrap(), &[])
     }
 
     #[test]
@@ -319,6 +340,21 @@ mod tests {
         let functions: Vec<_> = all.stacks[0].frames.iter().map(|located| located.frame.function.as_str()).collect();
         assert_eq!(functions, ["verify::main", "verify::verify", "verify::check", "tinyio::error::Error::from"]);
         assert_eq!(all.deepest(0), 2);
+    }
+
+    #[test]
+    fn crashes_of_isolated_loops_come_after_it_with_their_own_errors() {
+        let model = verify().model();
+        let crash = model.crash().unwrap();
+        let mut inner = (**crash).clone();
+        inner.in_loop = 7;
+        inner.failures.truncate(1);
+        inner.failures[0].message = "handled".into();
+        let all = PostMortem::new(&model, crash, &[Arc::new(inner)]);
+        let last = all.stacks.len() - 1;
+        assert_eq!((all.stacks[last].note.as_str(), all.stacks[0].note.as_str()), ("loop 7: origin", "origin"));
+        assert_eq!(all.failure(last).unwrap().message, "handled");
+        assert_eq!((all.crash_of(last).in_loop, all.crash_of(0).in_loop), (7, crash.in_loop));
     }
 
     #[test]

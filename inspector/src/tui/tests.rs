@@ -251,6 +251,22 @@ fn a_selected_row_that_goes_leaves_the_cursor_beside_it_and_its_detail_in_sight(
 }
 
 #[test]
+fn a_crash_of_an_isolated_loop_is_there_for_who_asks_and_disturbs_nobody() {
+    let failures = verify().model().crash().unwrap().failures.clone();
+    let mut script = crawl();
+    script.push(Kind::LoopStart { id: 2, parent: 9, mode: crate::event::LoopMode::Isolate });
+    script.push(Kind::Crash { id: 2, failures });
+    script.push(Kind::LoopEnd { id: 2, outcome: crate::event::LoopOutcome::Crashed });
+    let mut app = live(&script);
+    assert_eq!(app.screen, Screen::Graph);
+    assert!(text(&mut app, 120, 30).contains("LIVE"));
+    press(&mut app, "7");
+    let seen = text(&mut app, 120, 30);
+    assert!(seen.contains("check #780") && seen.contains("sha256 mismatch: file 777.txt"), "{seen}");
+    assert!(text(&mut app, 120, 30).contains("LIVE"), "the program has dealt with it");
+}
+
+#[test]
 fn a_crash_opens_the_post_mortem_and_leaves_a_held_moment_alone() {
     let app = ended(&verify());
     assert_eq!(app.screen, Screen::Crash);

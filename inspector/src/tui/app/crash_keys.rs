@@ -1,9 +1,15 @@
 //! Keys of the post-mortem.
 
 use super::{Action, App, CrashState, Effect, Page, PageKind, Purpose};
-use crate::tui::crash::Located;
+use crate::tui::crash::{Located, PostMortem};
 
 impl CrashState {
+    /// At the deepest visible frame of the origin.
+    pub(super) fn of(data: PostMortem) -> CrashState {
+        let frame = data.deepest(0);
+        CrashState { data, stack: 0, frame, hidden: false }
+    }
+
     /// The selected frame.
     pub fn current(&self) -> Option<&Located> {
         self.data.stacks.get(self.stack)?.frames.get(self.frame)

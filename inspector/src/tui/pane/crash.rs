@@ -84,8 +84,9 @@ fn lines_into(buf: &mut Buffer, area: Rect, lines: Vec<Line>) {
 fn message_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> {
     let theme = &app.theme;
     let own = crash.data.failure(crash.stack).filter(|failure| failure.kind != Outcome::Cancelled);
-    let Some(failure) = own.or(crash.data.failure(0)) else {
-        let reason = app.model().get_loop(crash.data.crash.in_loop).and_then(|one| one.cancel.clone());
+    let of = crash.data.crash_of(crash.stack);
+    let Some(failure) = own.or(of.failures.first()) else {
+        let reason = app.model().get_loop(of.in_loop).and_then(|one| one.cancel.clone());
         let text = reason.map_or_else(|| "the loop was cancelled".to_owned(), |cancel| cancel.reason.clone());
         return vec![Line::styled(format!(" {text}"), theme.failed)];
     };

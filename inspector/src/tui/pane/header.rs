@@ -54,7 +54,7 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
         right.push(Span::styled(format!("{live:>6} live"), theme.text));
         right.push(Span::styled(format!("  {:>5} ev/s", rate(app.rate)), theme.dim));
     } else if let Some((coros, threads)) =
-        app.crash.as_ref().filter(|_| app.is_live()).map(|one| one.data.taking_part())
+        app.crash.as_ref().filter(|_| app.is_live() && text.starts_with("CRASHED")).map(|one| one.data.taking_part())
     {
         let threads = if threads > 0 { format!(", {}", counted(threads, "thread")) } else { String::new() };
         right.push(Span::styled(format!("{}{threads}", counted(coros, "coroutine")), theme.text));
