@@ -414,7 +414,7 @@ impl App {
         if self.pages.last().is_some_and(|page| page.what == what) {
             self.pages.pop();
         } else {
-            self.pages.push(Page { what, scroll: 0 });
+            self.pages.push(Page::new(what));
         }
     }
 

@@ -210,6 +210,8 @@ pub const TABLE: &[Binding] = &[
     bind(Crash, &["v"], Action::Hidden, "hidden", "hidden", "show or pass over hidden frames"),
 
     bind(Source, &["esc", "q"], Action::Back, "source-back", "back", "back to the post-mortem"),
+    bind(Source, &["left", "h"], Action::Left, "source-left", "", "to the beginning of long lines"),
+    bind(Source, &["right", "l"], Action::Right, "source-right", "sideways", "further along long lines"),
     bind(Source, &["e"], Action::Edit, "source-edit", "edit", "open the editor at the line"),
 
     bind(Stacks, &["j", "down"], Action::FrameDown, "stacks-frame-down", "frame", "one frame down"),

@@ -251,6 +251,18 @@ fn a_selected_row_that_goes_leaves_the_cursor_beside_it_and_its_detail_in_sight(
 }
 
 #[test]
+fn long_lines_of_source_are_gone_along() {
+    let mut app = ended(&verify());
+    let begin = "let found = run_in_thread";
+    press(&mut app, "s");
+    assert!(text(&mut app, 60, 20).contains(begin));
+    press(&mut app, "l l l");
+    assert!(!text(&mut app, 60, 20).contains(begin));
+    press(&mut app, "h h h h");
+    assert!(text(&mut app, 60, 20).contains(begin));
+}
+
+#[test]
 fn a_crash_of_an_isolated_loop_is_there_for_who_asks_and_disturbs_nobody() {
     let failures = verify().model().crash().unwrap().failures.clone();
     let mut script = crawl();

@@ -54,7 +54,7 @@ impl App {
             Action::Hidden => self.toggle_hidden(),
             Action::Stacks => self.toggle(PageKind::Stacks),
             Action::Function | Action::File => {
-                self.pages.push(Page { what: PageKind::Source { whole: action == Action::File }, scroll: 0 });
+                self.pages.push(Page::new(PageKind::Source { whole: action == Action::File }));
                 self.centre_source();
             }
             Action::Print => self.start_typing(Purpose::Print, ""),

@@ -3,6 +3,10 @@
 use super::{Action, App, Effect, Hit, PageKind, Screen};
 use crate::tui::tree_view::Node;
 
+/// Columns that a page moves sideways, and the most it does.
+const SIDEWAYS: u16 = 8;
+const FAR: u16 = 400;
+
 impl App {
     /// The mouse was pressed.
     pub fn click(&mut self, column: u16, row: u16) {
@@ -101,6 +105,13 @@ impl App {
         let Some(page) = self.pages.last_mut() else { return Effect::None };
         if page.what == PageKind::Stacks {
             return self.update_stacks(action);
+        }
+        // What is wrapped has nothing to the right.
+        let is_cut = matches!(page.what, PageKind::Source { .. } | PageKind::Printed(_));
+        match action {
+            Action::Left => page.left = page.left.saturating_sub(SIDEWAYS),
+            Action::Right if is_cut => page.left = page.left.saturating_add(SIDEWAYS).min(FAR),
+            _ => {}
         }
         // Drawing brings what is too far down back to the last line.
         page.scroll = match action {

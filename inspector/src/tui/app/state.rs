@@ -103,6 +103,15 @@ pub struct Page {
     pub what: PageKind,
     /// The first line shown.
     pub scroll: usize,
+    /// The first column shown.
+    pub left: u16,
+}
+
+impl Page {
+    /// From its beginning.
+    pub fn new(what: PageKind) -> Page {
+        Page { what, scroll: 0, left: 0 }
+    }
 }
 
 /// What a page shows.

@@ -156,11 +156,11 @@ impl App {
     fn print(&mut self, path: &str, all: bool) {
         let Some(located) = self.crash.as_ref().and_then(|crash| crash.current()) else { return };
         let printed = (path.to_owned(), look_up(&located.frame, path).cloned(), all);
-        if let Some(Page { what: PageKind::Printed(list), scroll }) = self.pages.last_mut() {
+        if let Some(Page { what: PageKind::Printed(list), scroll, .. }) = self.pages.last_mut() {
             list.push(printed);
             *scroll = usize::MAX;
         } else {
-            self.pages.push(Page { what: PageKind::Printed(vec![printed]), scroll: 0 });
+            self.pages.push(Page::new(PageKind::Printed(vec![printed])));
         }
     }
 

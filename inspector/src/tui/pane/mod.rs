@@ -23,6 +23,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Widget};
 
 use crate::event::Local;
 
@@ -113,9 +114,10 @@ fn page(buf: &mut Buffer, app: &mut App, area: Rect, what: &PageKind) {
     let rows = usize::from(inner.height);
     let Some(page) = app.pages.last_mut() else { return };
     page.scroll = page.scroll.min(lines.len().saturating_sub(rows));
-    let (scroll, more) = (page.scroll, lines.len().saturating_sub(page.scroll + rows));
+    let (scroll, left, more) = (page.scroll, page.left, lines.len().saturating_sub(page.scroll + rows));
     for (row, line) in lines.into_iter().skip(scroll).take(rows).enumerate() {
-        buf.set_line(inner.x, inner.y + row as u16, &line, inner.width);
+        let area = Rect { y: inner.y + row as u16, height: 1, ..inner };
+        Paragraph::new(line).scroll((0, left)).render(area, buf);
     }
     if more > 0 {
         let text = format!(" {more} more ");

@@ -5,8 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::App;
+use crate::model::Activity;
 use crate::tui::app::Hit;
-use crate::tui::text::counted;
+use crate::tui::crash::Role;
+use crate::tui::text::{counted, one_line};
 
 /// The tree, with the selected frame in the middle.
 pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
@@ -21,11 +23,18 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
             here = rows.len();
         }
         let frames = counted(stack.frames.len() as u64, "frame");
+        let error = match (stack.role, crash.data.failure(index)) {
+            (Role::Origin | Role::Error | Role::Improper, Some(failure)) => {
+                format!("  {} {}", theme.sign(Activity::Failed), failure.message)
+            }
+            _ => String::new(),
+        };
         rows.push((
             Line::from(vec![
                 Span::styled(format!("{fold} "), theme.key),
                 Span::styled(stack.title.clone(), if selected { theme.title } else { theme.text }),
                 Span::styled(format!("  {}  {frames}", stack.note), theme.dim),
+                Span::styled(one_line(&error), theme.failed),
             ]),
             stack.collapsed.then_some((index, crash.data.deepest(index))),
         ));
