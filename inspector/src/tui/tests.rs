@@ -175,6 +175,8 @@ fn the_graph_is_walked() {
         ("j j h", Some(2)),
         ("/ w r i t e r enter", Some(5)),
         ("/ f e t c h enter", Some(10)),
+        ("/ # 1 2 enter", Some(12)),
+        ("/ h space # 1 4 enter", Some(14)),
         ("/ f e t c h enter n n", Some(12)),
         ("/ f e t c h enter N", Some(17)),
         ("/ f e t c h esc", None),

@@ -1,6 +1,10 @@
 //! A line being typed: search, filter, print.
 
+use std::collections::HashMap;
+
 use super::{Action, App, Effect, Page, PageKind, Screen};
+use crate::event::NameId;
+use crate::model::{Coro, short_name};
 use crate::tui::crash::{completions, look_up};
 use crate::tui::filter;
 
@@ -203,8 +207,16 @@ impl App {
         }
         let needle = self.search.to_lowercase();
         let model = self.model();
-        let matches: Vec<u64> =
-            model.live().map(|coro| coro.id).filter(|id| model.label(*id).to_lowercase().contains(&needle)).collect();
+        // Names are few; only a number in what is searched for makes each coroutine's own label worth a look.
+        let numbered = needle.contains(|one: char| one == '#' || one.is_ascii_digit());
+        let mut names: HashMap<NameId, bool> = HashMap::new();
+        let mut is_named = |coro: &Coro| {
+            *names
+                .entry(coro.name)
+                .or_insert_with(|| short_name(model.name(coro.name)).to_lowercase().contains(&needle))
+        };
+        let fits = |coro: &&Coro| is_named(coro) || (numbered && model.label(coro.id).to_lowercase().contains(&needle));
+        let matches: Vec<u64> = model.live().filter(fits).map(|coro| coro.id).collect();
         let here = self.selected.unwrap_or(0);
         let next = if forward {
             matches.iter().position(|id| *id > here).unwrap_or(0)

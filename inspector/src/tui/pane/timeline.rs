@@ -17,8 +17,8 @@ use crate::tui::theme::Theme;
 
 /// The shortest and the longest time across the screen.
 const SPANS: (u64, u64) = (10_000, 86_400_000_000_000);
-/// So many events are looked at for one picture, at most: some 30 ms. Of very many coroutines each takes longer.
-const EVENTS: (u64, u64) = (600_000, 20_000);
+/// So many events are looked at for one picture, at most: some 30 ms.
+const EVENTS: u64 = 250_000;
 /// So much of a column has to be spent running to be drawn full; any less is drawn brief.
 const HALF: u64 = 2;
 
@@ -337,8 +337,7 @@ fn scan(
 ) -> u64 {
     let last = tape.position_of(end);
     let first = tape.position_of(start);
-    let most = EVENTS.0 / (1 + tape.latest().live_count() as u64 / EVENTS.1);
-    let begin = first.max(last.saturating_sub(most));
+    let begin = first.max(last.saturating_sub(EVENTS));
     let mut model = tape.model_at(begin);
     let from = if begin > first { model.now() } else { start };
     let index: IdMap<CoroId, usize> = lanes.iter().enumerate().map(|(index, id)| (*id, index)).collect();
