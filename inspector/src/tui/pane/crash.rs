@@ -256,8 +256,15 @@ fn locals_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> 
     let wide = usize::from(wide);
     let mut lines = Vec::new();
     let names = located.frame.locals.iter().map(|local| width(&local.name)).max().unwrap_or(0).min(wide / 3);
+    // Said once, where it is so of all.
+    let mid_step = |local: &Local| local.mark == "mid-step";
+    let all_mid_step = !located.frame.locals.is_empty() && located.frame.locals.iter().all(mid_step);
+    if all_mid_step {
+        lines.push(Line::styled("as of its last await:", theme.dim));
+    }
     for local in &located.frame.locals {
-        lines.push(local_line(theme, local, names, wide));
+        let mark = super::mark_of(local).filter(|_| !all_mid_step);
+        lines.push(local_line(theme, local, mark, names, wide));
     }
     for (name, value) in &located.fields {
         lines.push(Line::from(vec![
@@ -279,8 +286,8 @@ fn locals_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> 
     lines
 }
 
-fn local_line(theme: &Theme, local: &Local, names: usize, wide: usize) -> Line<'static> {
-    let mark = super::mark_of(local).map(|mark| format!("  ({mark})")).unwrap_or_default();
+fn local_line(theme: &Theme, local: &Local, mark: Option<&str>, names: usize, wide: usize) -> Line<'static> {
+    let mark = mark.map(|mark| format!("  ({mark})")).unwrap_or_default();
     let room = wide.saturating_sub(names + 3 + width(&mark));
     Line::from(vec![
         Span::styled(pad(&local.name, names), theme.name),
