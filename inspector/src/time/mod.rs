@@ -183,6 +183,10 @@ impl Tape {
     pub fn position_of(&self, time: u64) -> u64 {
         let index = self.chunks.partition_point(|chunk| chunk.from <= time).saturating_sub(1);
         let Some(chunk) = self.chunks.get(index) else { return 0 };
+        // As it mostly is of now: all of them.
+        if time >= chunk.to {
+            return chunk.first + chunk.events;
+        }
         let later = self.events(chunk.first).find(|(_, event)| event.at > time);
         later.map_or(self.len(), |(position, _)| position)
     }
