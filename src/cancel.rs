@@ -2,7 +2,7 @@
 //!
 //! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::panic::Location;
@@ -71,8 +71,10 @@ const SHORT: usize = 8;
 
 /// Who waited for whom before anything was cancelled: afterwards the edges are gone.
 struct Snapshot {
-    /// By slot.
-    stood: Vec<Option<Stood>>,
+    /// In the order in which they were scheduled.
+    stood: Vec<Stood>,
+    /// Where each is in there, by slot; made when it is first asked for, which it seldom is.
+    places: OnceCell<Vec<u32>>,
     /// What is left of [`SITES`].
     sites: Cell<usize>,
 }
@@ -82,7 +84,7 @@ struct Stood {
     id: u64,
     /// Who waits for it, if exactly one does.
     waiter: Word,
-    name: &'static str,
+    name: fn() -> &'static str,
     place: &'static Location<'static>,
 }
 
@@ -104,6 +106,10 @@ pub(crate) struct Cancelling {
     grace_until: Option<u64>,
     /// The period was granted, and is over.
     grace_over: bool,
+    /// Nobody has been told: everybody is in the snapshot, in order.
+    first_round: bool,
+    /// Somebody will see also those who were cancelled as they should be; otherwise nothing is kept of them, as there may be a million.
+    all_are_seen: bool,
 }
 
 impl Core {
@@ -136,7 +142,11 @@ impl Cancelling {
         core.clear_queue();
         let warn_at = Some(core.deadline(THREAD_PATIENCE));
         let grace_until = core.grace.get().map(|grace| core.deadline(grace));
-        let mut cancelling = Cancelling { snapshot, failures: vec![original], warn_at, grace_until, grace_over: false };
+        let all_are_seen = core.group.get() == Group::Always || core.rec.is_on();
+        let failures = vec![original];
+        let (grace_over, first_round) = (false, true);
+        let mut cancelling =
+            Cancelling { snapshot, failures, warn_at, grace_until, grace_over, first_round, all_are_seen };
         if grace_until.is_some() {
             cancelling.tell_all(core, true);
         }
@@ -234,20 +244,25 @@ impl Cancelling {
     fn tell_all(&mut self, core: &Core, gently: bool) -> bool {
         core.tells(gently);
         core.wake_foreign(None);
-        let mut tasks = Vec::new();
-        core.slots.each(|task| {
-            if !(task.has(flag::TOLD) && (gently || task.has(flag::THREAD))) {
-                tasks.push((task.id(), task.word()));
-            }
-        });
-        tasks.sort_unstable_by_key(|(id, _)| *id);
-        for (_, word) in &tasks {
-            self.tell(core, *word, gently);
-        }
+        let some = if std::mem::take(&mut self.first_round) {
+            let all = self.snapshot.stood.len();
+            (0..all).for_each(|index| self.tell(core, self.snapshot.stood[index].word, gently));
+            all > 0
+        } else {
+            let mut tasks = Vec::new();
+            core.slots.each(|task| {
+                if !(task.has(flag::TOLD) && (gently || task.has(flag::THREAD))) {
+                    tasks.push((task.id(), task.word()));
+                }
+            });
+            tasks.sort_unstable_by_key(|(id, _)| *id);
+            tasks.iter().for_each(|(_, word)| self.tell(core, *word, gently));
+            !tasks.is_empty()
+        };
         if gently {
             core.cancel.set(Cancel::default());
         }
-        !tasks.is_empty()
+        some
     }
 
     /// Tells one coroutine, once, and judges its answer. `gently`: await points that it comes to afterwards work as usual.
@@ -257,7 +272,7 @@ impl Cancelling {
             return core.leave(&task); // The one that failed.
         }
         if !task.has(flag::STARTED) {
-            let failure = self.failure(core, &task, FailureKind::NeverStarted, "had not started", None);
+            let failure = self.failure(&task, FailureKind::NeverStarted, "had not started", None);
             return self.dismiss(core, task, FailureKind::NeverStarted, failure);
         }
         if !task.has(flag::TOLD) {
@@ -266,7 +281,7 @@ impl Cancelling {
         }
         core.tells(gently);
         let step = core.poll(&mut task);
-        let cancel = core.cancel.take();
+        let cancel = core.cancel.get();
         core.tells(gently);
         if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
@@ -278,7 +293,7 @@ impl Cancelling {
     fn judge(&mut self, core: &Core, task: Running, step: Step, cancel: Cancel) {
         let told = task.has(flag::TOLD);
         let again = || went_on(cancel.again_at, task.place());
-        let fail = |kind, answer: &str, error| Some((kind, self.failure(core, &task, kind, answer, error)));
+        let fail = |kind, answer: &str, error| Some((kind, self.failure(&task, kind, answer, error)));
         let failure = match step {
             Step::Pending if task.has(flag::THREAD) || core.cancel.get().reason.is_none() => return,
             Step::Pending if self.grace_over && told => {
@@ -298,7 +313,7 @@ impl Cancelling {
                 Some(_) => fail(FailureKind::Cancelled, "", Some(error)),
                 None => fail(FailureKind::Error, "", Some(error)),
             },
-            Step::Panicked(payload) => Some((FailureKind::Panic, Some(self.snapshot.panic(&task, payload)))),
+            Step::Panicked(payload) => Some((FailureKind::Panic, Some(Box::new(self.snapshot.panic(&task, payload))))),
         };
         match failure {
             Some((kind, failure)) => self.dismiss(core, task, kind, failure),
@@ -306,22 +321,15 @@ impl Cancelling {
         }
     }
 
-    /// What the crash is to say of a coroutine. `None`: nobody would see it, and there may be a million.
-    fn failure(
-        &self,
-        core: &Core,
-        task: &Header,
-        kind: FailureKind,
-        answer: &str,
-        error: Option<BoxError>,
-    ) -> Option<Failure> {
+    /// What the crash is to say of a coroutine. `None`: nobody will see it.
+    #[inline]
+    fn failure(&self, task: &Header, kind: FailureKind, answer: &str, error: Option<BoxError>) -> Option<Box<Failure>> {
         let expected = matches!(kind, FailureKind::Cancelled | FailureKind::NeverStarted);
-        let wanted = !expected || core.group.get() == Group::Always || core.rec.is_on();
-        wanted.then(|| self.snapshot.failure(task, kind, answer, error))
+        (self.all_are_seen || !expected).then(|| Box::new(self.snapshot.failure(task, kind, answer, error)))
     }
 
     /// Notes how a coroutine ended and drops what is left of it.
-    fn dismiss(&mut self, core: &Core, mut task: Running, kind: FailureKind, failure: Option<Failure>) {
+    fn dismiss(&mut self, core: &Core, mut task: Running, kind: FailureKind, failure: Option<Box<Failure>>) {
         if let Some(failure) = failure {
             if kind == FailureKind::Improper && core.group.get() != Group::Always {
                 let place =
@@ -332,7 +340,7 @@ impl Cancelling {
                     failure.message()
                 ));
             }
-            self.failures.push(failure);
+            self.failures.push(*failure);
         }
         if let Err(payload) = task.discard() {
             self.failures.push(self.snapshot.panic(&task, payload));
@@ -446,23 +454,24 @@ impl Snapshot {
     fn take(core: &Core) -> Snapshot {
         let mut stood = Vec::with_capacity(core.live());
         core.slots.each(|task| {
-            let slot = task.word().slot() as usize;
-            if stood.len() <= slot {
-                stood.resize_with(slot + 1, || None);
-            }
-            stood[slot] = Some(Stood {
-                word: task.word(),
-                id: task.id(),
-                waiter: core.only_waiter(task),
-                name: task.type_name(),
-                place: task.place(),
-            });
+            let (word, id, waiter) = (task.word(), task.id(), core.only_waiter(task));
+            stood.push(Stood { word, id, waiter, name: task.name(), place: task.place() });
         });
-        Snapshot { stood, sites: Cell::new(SITES) }
+        stood.sort_unstable_by_key(|stood| stood.id);
+        Snapshot { stood, places: OnceCell::new(), sites: Cell::new(SITES) }
     }
 
     fn get(&self, word: Word) -> Option<&Stood> {
-        self.stood.get(word.slot() as usize)?.as_ref().filter(|stood| stood.word == word)
+        let places = self.places.get_or_init(|| {
+            let slots = self.stood.iter().map(|stood| stood.word.slot() as usize + 1).max().unwrap_or(0);
+            let mut places = vec![u32::MAX; slots];
+            for (place, stood) in self.stood.iter().enumerate() {
+                places[stood.word.slot() as usize] = place as u32; // There are fewer than 2^29.
+            }
+            places
+        });
+        let place = *places.get(word.slot() as usize)?;
+        self.stood.get(place as usize).filter(|stood| stood.word == word)
     }
 
     fn trace(&self, task: &Header, place: Option<Place>) -> Trace {
@@ -474,7 +483,7 @@ impl Snapshot {
         while let Some(waiter) = self.get(stood.waiter)
             && trace.0.len() < most
         {
-            trace.up(waiter.id, waiter.name, waiter.place);
+            trace.up(waiter.id, (waiter.name)(), waiter.place);
             stood = waiter;
         }
         self.sites.set(self.sites.get().saturating_sub(trace.0.len()));

@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) group: Cell<Group>,
     /// How long cleanup code may await.
     pub(crate) grace: Cell<Option<Duration>>,
+    /// There is a seed. Close at hand: every step looks at it.
+    shuffles: Cell<bool>,
     /// With a seed: who is ready, to be taken at random.
     pub(crate) shuffled: RefCell<Option<Shuffled>>,
     pub(crate) rec: Rec,
@@ -150,6 +152,7 @@ impl Core {
             quiescent_warning: Cell::new(Duration::from_secs(5)),
             group: Cell::default(),
             grace: Cell::default(),
+            shuffles: Cell::default(),
             shuffled: RefCell::default(),
             rec: Rec::default(),
         })
@@ -234,10 +237,13 @@ impl Core {
     /// Takes the next one from the queue; with a seed, any one of those who are ready.
     #[inline]
     fn next_ready(&self) -> Option<Queued> {
-        match &mut *self.shuffled.borrow_mut() {
-            None => self.queue.pop(),
-            Some(shuffled) => shuffled.next(&self.queue),
-        }
+        if self.shuffles.get() { self.shuffled.borrow_mut().as_mut()?.next(&self.queue) } else { self.queue.pop() }
+    }
+
+    /// From now on a seed decides whose turn it is.
+    pub(crate) fn shuffle(&self, seed: Option<u64>) {
+        self.shuffles.set(seed.is_some());
+        *self.shuffled.borrow_mut() = seed.map(Shuffled::new);
     }
 
     /// Polls one coroutine.

@@ -160,7 +160,7 @@ impl<T> Coro<T> {
     }
 
     /// One poll inside `core`, which has scheduled it already.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_in(
         &mut self,
         core: &Core,
@@ -171,16 +171,7 @@ impl<T> Coro<T> {
             return Poll::Ready(Ok(output));
         }
         if self.handle.is_gone() {
-            if self.handle.is_taken() {
-                cancel::misused(
-                    at,
-                    &format!(
-                        "a `Coro` was awaited again at {at}, after it had given its output: await a clone of it instead"
-                    ),
-                );
-            }
-            // It belonged to a loop that has crashed, or was dropped.
-            return Poll::Ready(Err(CancelledError::new(Reason::Crash)));
+            return Poll::Ready(Err(never(&self.handle, at)));
         }
         let word = core.word_for(cx, self.registered(), true);
         self.register(word);
@@ -190,6 +181,18 @@ impl<T> Coro<T> {
         core.waits_for(&self.handle, at);
         Poll::Pending
     }
+}
+
+/// What awaiting a coroutine gives that has no output and never will.
+#[cold]
+fn never(coro: &Header, at: &'static Location<'static>) -> CancelledError {
+    if coro.is_taken() {
+        let again =
+            format!("a `Coro` was awaited again at {at}, after it had given its output: await a clone of it instead");
+        cancel::misused(at, &again);
+    }
+    // It belonged to a loop that has crashed, or was dropped.
+    CancelledError::new(Reason::Crash)
 }
 
 impl<T> Future for Coro<T> {

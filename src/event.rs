@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::core::{self, Core};
 use crate::error::CancelledError;
+use crate::line::{Line, Place};
 use crate::record::{Res, ResKind, Target};
-use crate::slab::Slab;
 use crate::task::{self, Word, flag};
 use crate::threading::{Mutex, MutexGuard};
 use crate::timer::Timer;
@@ -43,9 +43,7 @@ struct State {
     set: bool,
     /// How often it was set: who began to wait in an earlier epoch has been released, whatever happened since.
     epoch: u64,
-    waiters: Slab<(u64, Word)>,
-    /// Waiters ever registered.
-    serial: u64,
+    waiters: Line,
 }
 
 impl Event {
@@ -78,19 +76,16 @@ impl Event {
     /// assert!(event.is_set());
     /// ```
     pub fn set(&self) {
-        let mut waiters: Vec<_> = {
+        let waiters = {
             let mut state = self.state();
             if !state.set {
                 state.epoch += 1;
             }
             state.set = true;
-            state.waiters.drain().collect()
+            std::mem::take(&mut state.waiters)
         };
         self.0.res.set(true);
-        waiters.sort_unstable_by_key(|(serial, _)| *serial);
-        for (_, word) in waiters {
-            task::wake(word);
-        }
+        waiters.for_each(task::wake);
     }
 
     /// Clears the flag. Those who have been released stay released.
@@ -128,7 +123,7 @@ impl Event {
     /// # tinyio::Ok(()) }).unwrap();
     /// ```
     pub fn wait(&self) -> Wait {
-        Wait(Waiting::new(self.clone(), None))
+        Wait { event: self.clone(), waiter: Waiter::default(), registered: None }
     }
 
     /// Waits until the event is set or the time is up. `true`: it was the event.
@@ -141,7 +136,7 @@ impl Event {
     /// # tinyio::Ok(()) }).unwrap();
     /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> WaitTimeout {
-        WaitTimeout(Waiting::new(self.clone(), Some(timeout)))
+        WaitTimeout { wait: self.wait(), timeout, timer: Timer::default(), deadline: 0, expired: false }
     }
 }
 
@@ -168,9 +163,13 @@ impl fmt::Debug for Event {
 /// wait.await?;
 /// # tinyio::Ok(()) }).unwrap();
 /// ```
-#[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct Wait(Waiting);
+pub struct Wait {
+    event: Event,
+    waiter: Waiter,
+    /// Its place in the line, and the epoch in which it came there.
+    registered: Option<(Place, u64)>,
+}
 
 /// The future of [`Event::wait_timeout`].
 ///
@@ -180,109 +179,74 @@ pub struct Wait(Waiting);
 /// assert!(!wait.await?);
 /// # tinyio::Ok(()) }).unwrap();
 /// ```
-#[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct WaitTimeout(Waiting);
-
-struct Waiting {
-    event: Event,
-    timeout: Option<Duration>,
-    /// Where it is registered with the event, and in which epoch.
-    registered: Option<(u32, u64)>,
+pub struct WaitTimeout {
+    wait: Wait,
+    timeout: Duration,
     timer: Timer,
     /// When the time is up, once it has begun.
     deadline: u64,
     /// The time was up when it began.
     expired: bool,
-    waiter: Waiter,
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.event)
+        write!(f, "Wait({:?})", self.event)
     }
 }
 
-impl Waiting {
-    fn new(event: Event, timeout: Option<Duration>) -> Waiting {
-        Waiting {
-            event,
-            timeout,
-            registered: None,
-            timer: Timer::default(),
-            deadline: 0,
-            expired: false,
-            waiter: Waiter::default(),
-        }
+impl fmt::Debug for WaitTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WaitTimeout({:?}, {:?})", self.wait.event, self.timeout)
     }
+}
 
-    /// `true`: by the event.
-    fn poll(
+impl Wait {
+    /// `Pending` with the word by which the event wakes it.
+    fn poll_in(
         &mut self,
         core: &Core,
         cx: &Context<'_>,
         at: &'static Location<'static>,
-    ) -> Poll<Result<bool, CancelledError>> {
+    ) -> Result<Poll<Result<(), CancelledError>>, Word> {
         if let Some(answer) = core.cancelled(self.registered.is_none(), at) {
-            return answer.map(Err);
+            return Ok(answer.map(Err));
         }
         let word = self.waiter.word(core, cx);
         let mut state = self.event.state();
         match self.registered {
             Some((_, epoch)) if epoch != state.epoch => {
                 self.registered = None;
-                return Poll::Ready(Ok(true));
+                return Ok(Poll::Ready(Ok(())));
             }
-            None if state.set => return Poll::Ready(Ok(true)),
-            Some((key, _)) => {
-                if let Some((_, old)) = state.waiters.get_mut(key) {
-                    *old = word;
-                }
-            }
-            None => {
-                let serial = state.serial;
-                state.serial += 1;
-                self.registered = Some((state.waiters.insert((serial, word)), state.epoch));
-            }
+            None if state.set => return Ok(Poll::Ready(Ok(()))),
+            Some((place, _)) => state.waiters.replace(place, word),
+            None => self.registered = Some((state.waiters.join(word), state.epoch)),
         }
-        drop(state);
-        if self.expired || self.timer.has_fired(core) {
-            self.leave();
-            return Poll::Ready(Ok(false));
-        }
+        Err(word)
+    }
+
+    /// The running coroutine waits for it.
+    fn waits(&self, core: &Core, at: &'static Location<'static>) {
         core.waits(Target::Res(self.event.0.res.id(core)), at);
         if !self.event.0.internal {
             core.spot.with(|coro| coro.map(|coro| coro.set(flag::EVENT)));
         }
-        match self.timeout {
-            Some(Duration::ZERO) => {
-                self.expired = true;
-                cx.waker().wake_by_ref();
-            }
-            Some(timeout) => {
-                if self.deadline == 0 {
-                    self.deadline = core.deadline(timeout);
-                }
-                self.timer.set(core, self.deadline, word);
-                core.waits(Target::Timer(self.deadline), at);
-            }
-            None => {}
-        }
-        Poll::Pending
     }
 
     /// Takes its registration back.
     fn leave(&mut self) {
-        if let Some((key, epoch)) = self.registered.take() {
+        if let Some((place, epoch)) = self.registered.take() {
             let mut state = self.event.state();
             if state.epoch == epoch {
-                state.waiters.remove(key);
+                state.waiters.leave(place);
             }
         }
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Wait {
     fn drop(&mut self) {
         self.leave();
     }
@@ -294,7 +258,12 @@ impl Future for Wait {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let at = Location::caller();
-        core::with("Event::wait", |core| self.0.poll(core, cx, at).map_ok(|_| ()))
+        core::with("Event::wait", |core| {
+            self.poll_in(core, cx, at).unwrap_or_else(|_| {
+                self.waits(core, at);
+                Poll::Pending
+            })
+        })
     }
 }
 
@@ -304,6 +273,28 @@ impl Future for WaitTimeout {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let at = Location::caller();
-        core::with("Event::wait_timeout", |core| self.0.poll(core, cx, at))
+        let this = &mut *self;
+        core::with("Event::wait_timeout", |core| {
+            let word = match this.wait.poll_in(core, cx, at) {
+                Ok(answer) => return answer.map_ok(|()| true),
+                Err(word) => word,
+            };
+            if this.expired || this.timer.has_fired(core) {
+                this.wait.leave();
+                return Poll::Ready(Ok(false));
+            }
+            this.wait.waits(core, at);
+            if this.timeout.is_zero() {
+                this.expired = true;
+                cx.waker().wake_by_ref();
+            } else {
+                if this.deadline == 0 {
+                    this.deadline = core.deadline(this.timeout);
+                }
+                this.timer.set(core, this.deadline, word);
+                core.waits(Target::Timer(this.deadline), at);
+            }
+            Poll::Pending
+        })
     }
 }

@@ -197,6 +197,7 @@ mod drive;
 mod error;
 mod event;
 mod gather;
+mod line;
 mod looped;
 mod name;
 mod pool;

@@ -127,7 +127,7 @@ impl Loop {
         }
         self.core.group.set(self.group);
         self.core.grace.set(self.grace);
-        *self.core.shuffled.borrow_mut() = self.shuffle.map(Shuffled::new);
+        self.core.shuffle(self.shuffle);
         self.core.clone()
     }
 

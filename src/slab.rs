@@ -81,13 +81,4 @@ impl<T> Slab<T> {
             Entry::Free(_) => None,
         })
     }
-
-    /// Takes everything out.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
-        let entries = std::mem::take(self).entries;
-        entries.into_iter().filter_map(|entry| match entry {
-            Entry::Full(value) => Some(value),
-            Entry::Free(_) => None,
-        })
-    }
 }

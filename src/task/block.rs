@@ -32,7 +32,7 @@
 //!    waiters need no `RefCell`: none of their methods calls anything while it holds a reference into them.
 //! 7. A future that is not `'static` has ended, or was dropped, before the call that lent it returns; the loop sees to it.
 
-use std::alloc::{self, Layout};
+use std::alloc::Layout;
 use std::cell::{Cell, UnsafeCell};
 use std::error::Error;
 use std::future::Future;
@@ -256,6 +256,11 @@ impl Header {
         (self.vtable.name)()
     }
 
+    /// What gives the type's name, also when the coroutine is gone.
+    pub(crate) fn name(&self) -> fn() -> &'static str {
+        self.vtable.name
+    }
+
     /// The future's type and address, for whoever reads frames. `None` once it is gone.
     #[cfg(feature = "record")]
     pub(crate) fn future(&self) -> Option<(FutureType, usize)> {
@@ -361,8 +366,8 @@ pub(super) unsafe fn release(header: NonNull<Header>) {
 ///
 /// Nothing owns the block, there is nothing left in it to be dropped, and nobody looks at it again.
 unsafe fn dealloc(header: NonNull<Header>) {
-    // SAFETY: it was allocated by `Handle::new`, with that layout.
-    unsafe { alloc::dealloc(header.as_ptr().cast(), header.as_ref().vtable.layout) };
+    // SAFETY: `Handle::new` took it, with that layout.
+    local::kept(|kept| unsafe { kept.give(header.cast(), header.as_ref().vtable.layout) });
 }
 
 /// Frees a block that nobody owns. Returns the panic of a destructor.

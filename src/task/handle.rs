@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::block::{self, Block, Body, BoxError, Header, Profile, Typed, flag};
+use super::local;
 use super::ready::Queued;
 use super::waiters::{CloneFn, Waiters};
 use super::word::Word;
@@ -27,8 +28,7 @@ impl Handle {
         P: Profile<F, T>,
     {
         let layout = Layout::new::<Block<F, T>>();
-        // SAFETY: the layout has the size of a header at least.
-        let block = unsafe { alloc::alloc(layout) }.cast::<Block<F, T>>();
+        let block = local::kept(|kept| kept.take(layout)).cast::<Block<F, T>>();
         let Some(block) = NonNull::new(block) else { alloc::handle_alloc_error(layout) };
         let header = Header {
             vtable: const { &Typed::<F, T, E, P>::VTABLE },

@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use super::block::{self, Header};
+use super::memory::Kept;
 use crate::core::Core;
 
 struct Local {
@@ -14,11 +15,12 @@ struct Local {
     /// Blocks to free, linked; there are some only while `freeing`.
     garbage: Cell<Option<NonNull<Header>>>,
     freeing: Cell<bool>,
+    kept: Kept,
 }
 
 impl Local {
     const fn new() -> Local {
-        Local { frame: Cell::new(ptr::null()), garbage: Cell::new(None), freeing: Cell::new(false) }
+        Local { frame: Cell::new(ptr::null()), garbage: Cell::new(None), freeing: Cell::new(false), kept: Kept::new() }
     }
 }
 
@@ -37,12 +39,20 @@ pub(crate) fn enter<R>(core: &Rc<Core>, inside: impl FnOnce() -> R) -> R {
     struct Restore(*const Frame);
     impl Drop for Restore {
         fn drop(&mut self) {
-            LOCAL.with(|local| local.frame.set(self.0));
+            LOCAL.with(|local| {
+                local.frame.set(self.0);
+                if self.0.is_null() {
+                    local.kept.close();
+                }
+            });
         }
     }
     let outer = LOCAL.with(|local| local.frame.get());
     let frame = Frame { core: core.clone(), outer };
-    LOCAL.with(|local| local.frame.set(&raw const frame));
+    LOCAL.with(|local| {
+        local.frame.set(&raw const frame);
+        local.kept.open();
+    });
     // Declared after the frame, so dropped before it, by unwinding too.
     let _restore = Restore(outer);
     inside()
@@ -78,6 +88,12 @@ pub(crate) fn find<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
         frame = this.outer;
     }
     f(None)
+}
+
+/// The memory of blocks that this thread keeps.
+#[inline]
+pub(super) fn kept<R>(f: impl FnOnce(&Kept) -> R) -> R {
+    LOCAL.with(|local| f(&local.kept))
 }
 
 /// Frees a block, and all that this sets free, one after the other.

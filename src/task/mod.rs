@@ -3,6 +3,7 @@
 mod block;
 mod handle;
 mod local;
+mod memory;
 mod ready;
 mod running;
 mod slots;

@@ -104,7 +104,7 @@ impl Slots {
     pub(crate) fn each(&self, mut f: impl FnMut(&Header)) {
         for slot in 0.. {
             // SAFETY: nobody changes the entries meanwhile (6).
-            let Some(entry) = unsafe { &*self.entries.get() }.get(slot) else { break };
+            let Some(entry) = unsafe { &*self.entries.get() }.get(slot).filter(|_| self.len() > 0) else { break };
             if let Ok(header) = entry.full() {
                 // SAFETY: the table owns it; the handle keeps it, whatever `f` does.
                 let task = unsafe { Handle::of(header) };

