@@ -442,7 +442,10 @@ impl Rec {
     /// From now on it is this that wakes, where no coroutine is running; returns what it was before.
     #[inline]
     pub(crate) fn wakes(&self, by: By) -> By {
-        self.by.replace(Some(by)).unwrap_or(By::External)
+        match self.on() {
+            Some(_) => self.by.replace(Some(by)).unwrap_or(By::External),
+            None => By::External,
+        }
     }
 
     /// A coroutine was put into the ready queue.
