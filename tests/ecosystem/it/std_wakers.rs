@@ -112,7 +112,11 @@ fn std_wakers_in_a_slow_step() {
         let slow = async {
             for ms in [600, 100, 100, 100, 100] {
                 std::thread::sleep(Duration::from_millis(ms));
-                futures::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().wake_by_ref())).await;
+                futures::future::poll_fn(|cx| {
+                    cx.waker().wake_by_ref();
+                    std::task::Poll::Ready(())
+                })
+                .await;
                 futures::pending!();
             }
             tinyio::Ok(0)
