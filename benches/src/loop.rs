@@ -27,7 +27,30 @@ macro_rules! line {
     }};
 }
 
+/// One measurement of W9: what, by whom, and how many.
+fn bytes(asked: &str) -> Option<f64> {
+    let mut words = asked.split(' ');
+    let (what, who, n) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+    macro_rules! by {
+        ($work:ident, $($peer:ident)*) => {
+            match who {
+                $(<$peer as Peer>::NAME => Some(work::$work::<$peer>(n)),)*
+                _ => None,
+            }
+        };
+    }
+    match what {
+        "idle" => by!(idle_bytes, Tinyio Tokio Smol Glommio Limit),
+        "waiting" => by!(waiting_bytes, Tinyio Tokio Smol Limit),
+        _ => None,
+    }
+}
+
 fn main() {
+    if let Some(asked) = measure::asked() {
+        println!("{}", bytes(&asked).expect("asked by this very program"));
+        return;
+    }
     let mut table = Table::from_args();
     table.heading();
     let n = table.scale(1_000_000);
@@ -115,13 +138,13 @@ fn main() {
             .goal(1.1, "bare park"),
     );
     table.run(
-        line!("W9", "an idle task", n, work::idle_bytes::<P>(n), Tinyio Tokio Smol Glommio Limit)
+        line!("W9", "an idle task", n, measure::in_child(&format!("idle {} {n}", P::NAME)), Tinyio Tokio Smol Glommio Limit)
             .unit("bytes")
             .runs(1)
             .goal(0.27, "tokio"),
     );
     table.run(
-        line!("W9", "a task waiting on an event", n, work::waiting_bytes::<P>(n), Tinyio Tokio Smol Limit)
+        line!("W9", "a task waiting on an event", n, measure::in_child(&format!("waiting {} {n}", P::NAME)), Tinyio Tokio Smol Limit)
             .unit("bytes")
             .runs(1)
             .goal(0.35, "tokio"),

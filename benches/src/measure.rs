@@ -1,7 +1,5 @@
 //! Clocks, memory and medians.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -43,58 +41,29 @@ pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The system's allocator, which counts the bytes asked for and not given back while [`live_bytes`] runs. Otherwise it costs
-/// one load that is predicted.
-struct Counting;
-
-static COUNTING: AtomicBool = AtomicBool::new(false);
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count(bytes: usize, sign: isize) {
-    if COUNTING.load(Ordering::Relaxed) {
-        LIVE.fetch_add(sign * bytes as isize, Ordering::Relaxed);
-    }
+/// Bytes of memory that the process has in use: what a task costs includes what the allocator adds to it. Linux only.
+pub fn resident() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok());
+    pages.expect("the second field is that number") * rustix::param::page_size() as f64
 }
 
-// SAFETY: everything is the system allocator's doing; counting does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
+/// Tells this program to make one measurement, of this name, and print it.
+const CHILD: &str = "TINYIO_BENCH_CHILD";
 
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 1);
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(layout.size(), -1);
-        count(size, 1);
-        // SAFETY: as above.
-        unsafe { System.realloc(block, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(layout.size(), -1);
-        // SAFETY: as above.
-        unsafe { System.dealloc(block, layout) }
-    }
+/// The measurement that this process is to make for another.
+pub fn asked() -> Option<String> {
+    std::env::var(CHILD).ok()
 }
 
-/// Starts counting from nothing.
-pub fn count_bytes() {
-    LIVE.store(0, Ordering::Relaxed);
-    COUNTING.store(true, Ordering::Relaxed);
-}
-
-/// Bytes allocated since [`count_bytes`] and still alive. Counting ends.
-pub fn live_bytes() -> f64 {
-    COUNTING.store(false, Ordering::Relaxed);
-    LIVE.load(Ordering::Relaxed) as f64
+/// A measurement in a process of its own, where nothing was freed before that could be used again.
+///
+/// # Panics
+///
+/// If that process cannot be started, or prints something else.
+pub fn in_child(name: &str) -> f64 {
+    let this = std::env::current_exe().expect("this program");
+    let output = std::process::Command::new(this).env(CHILD, name).output().expect("it starts again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().unwrap_or_else(|_| panic!("{name}: {text}{}", String::from_utf8_lossy(&output.stderr)))
 }

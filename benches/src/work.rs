@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::measure::{busy, count_bytes, cpu, live_bytes, wall};
+use crate::measure::{busy, cpu, resident, wall};
 use crate::peer::{Peer, Threads, Timed};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -189,12 +189,12 @@ pub fn threads<P: Threads>(n: u64) -> f64 {
 pub fn idle_bytes<P: Peer>(n: u64) -> f64 {
     P::quit(async {
         settle::<P>().await?;
-        count_bytes();
+        let before = resident();
         for _ in 0..n {
             P::detach(P::spawn(pending::<Result<(), _>>()));
         }
         settle::<P>().await?;
-        Ok(live_bytes() / n as f64)
+        Ok((resident() - before) / n as f64)
     })
 }
 
@@ -203,12 +203,12 @@ pub fn waiting_bytes<P: Timed>(n: u64) -> f64 {
     let event = P::event();
     P::quit(async {
         settle::<P>().await?;
-        count_bytes();
+        let before = resident();
         for _ in 0..n {
             P::detach(P::spawn(P::wait(&event)));
         }
         settle::<P>().await?;
-        Ok(live_bytes() / n as f64)
+        Ok((resident() - before) / n as f64)
     })
 }
 
