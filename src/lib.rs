@@ -132,7 +132,7 @@
 //! | `yield timeout(f(), 1)` | `timeout(secs, f()).await?` | `timeout(secs, f()).await` | `f().or(timer).await` |
 //! | an error cancels all | an error cancels all | the task's `JoinHandle` gives it | the task panics or gives it |
 //!
-//! The same program in all of them: two jobs, of which one fails.
+//! The same program in all of them: two jobs, of which one fails. (Those of tokio and smol are compiled and run by `tests/ecosystem`.)
 //!
 //! ```python
 //! def work(n):                                   # Python tinyio
@@ -157,17 +157,43 @@
 //! ```
 //!
 //! ```ignore
-//! async fn work(n: u32) -> anyhow::Result<()> {  // tokio; smol alike, with `ex.spawn` and `Timer::after`
+//! async fn work(n: u32) -> Result<(), String> {  // tokio
 //!     tokio::time::sleep(Duration::from_millis(1)).await;
 //!     if n == 2 {
-//!         anyhow::bail!("two");
+//!         return Err("two".to_owned());
 //!     }
 //!     Ok(())
 //! }
-//! let jobs = [tokio::spawn(work(1)), tokio::spawn(work(2))];
-//! for job in jobs {
-//!     job.await??;                               // the others run on, detached, unless aborted by hand
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+//! let ended = runtime.block_on(async {
+//!     let mut jobs = tokio::task::JoinSet::new();
+//!     jobs.spawn(work(1));
+//!     jobs.spawn(work(2));
+//!     while let Some(job) = jobs.join_next().await {
+//!         job.expect("no panic")?;               // dropping the set aborts the others: they are not told
+//!     }
+//!     Ok(())
+//! });
+//! assert_eq!(ended, Err("two".to_owned()));
+//! ```
+//!
+//! ```ignore
+//! async fn work(n: u32) -> Result<(), String> {  // smol
+//!     smol::Timer::after(Duration::from_millis(1)).await;
+//!     if n == 2 {
+//!         return Err("two".to_owned());
+//!     }
+//!     Ok(())
 //! }
+//! let executor = smol::LocalExecutor::new();
+//! let ended = smol::block_on(executor.run(async {
+//!     let jobs = [executor.spawn(work(1)), executor.spawn(work(2))];
+//!     for job in jobs {
+//!         job.await?;                            // dropping a task cancels it: it is not told
+//!     }
+//!     Ok(())
+//! }));
+//! assert_eq!(ended, Err("two".to_owned()));
 //! ```
 //!
 //! # Features

@@ -272,7 +272,10 @@ mod tests {
 
     /// A pool that has run some jobs, and the receiver of what the next ones say.
     fn used(keep_alive: Duration) -> &'static Pool {
+        // Within reach for good, as the process's own is.
+        static POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(Vec::new());
         let pool: &'static Pool = Box::leak(Box::new(Pool::new(keep_alive)));
+        POOLS.lock().unwrap().push(pool);
         let (say, said) = mpsc::channel();
         for _ in 0..100 {
             pool.push(Arc::new(Says(Mutex::new(say.clone()))));

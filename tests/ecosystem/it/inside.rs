@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tinyio::{Event, Loop, Result, coro, gather, run_in_thread, sleep};
+use tinyio::{Event, Loop, Result, coro, gather, run_in_thread, sleep, spawn};
 
 const NAP: Duration = Duration::from_millis(5);
 
@@ -138,4 +138,29 @@ fn inside_itself() {
     // A loop driven by a coroutine of another, blocking nobody.
     let main = async { Ok::<_, tinyio::Error>((in_host().await, coro(diamond()).await?)) };
     assert_eq!(Loop::new().run(main).unwrap(), (9, 9));
+}
+
+/// One poll to begin, one for each time that there is something to do, and none in between.
+#[test]
+fn inside_a_host_that_counts() {
+    let mut looped = Loop::new();
+    let event = Event::new();
+    let set = event.clone();
+    let mut polls = 0;
+    let main = async move {
+        for _ in 0..5 {
+            sleep(NAP).await?;
+        }
+        let thread = spawn(run_in_thread(move || tinyio::Ok(set.set())));
+        event.wait().await?;
+        tinyio::Ok(thread.await?)
+    };
+    let mut driven = pin!(looped.drive(main));
+    let counted = poll_fn(|cx| {
+        polls += 1;
+        driven.as_mut().poll(cx)
+    });
+    pollster::block_on(counted).unwrap();
+    // Five naps; the event and the end of the thread come together or one by one; a host's waker may be woken once more than it is polled.
+    assert!((6..=12).contains(&polls), "the loop was polled {polls} times");
 }
