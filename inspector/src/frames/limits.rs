@@ -21,7 +21,7 @@ pub struct Limits {
     pub branches: usize,
     /// Lines of source shown before and after an await.
     pub source: u32,
-    /// Time for one stack, the loading of debug info not counted.
+    /// Time the processor works on one stack, the reading of debug info not counted: that is done once.
     pub time: Duration,
     /// Names whose values are masked: any name that contains one of these, in any case, as a word or part of one.
     pub secrets: Vec<String>,

@@ -25,9 +25,7 @@ mod source;
 mod types;
 mod units;
 mod values;
-
-use std::collections::HashSet;
-use std::time::Instant;
+mod work;
 
 pub use backtrace::backtrace;
 pub use limits::Limits;
@@ -99,16 +97,7 @@ impl Frames {
             return Stack { missing: Some(why), mid_step, ..Stack::default() };
         }
         self.types.memory.forget();
-        let deadline = Instant::now() + self.limits.time;
-        let mut look = Look {
-            types: &mut self.types,
-            limits: &self.limits,
-            deadline,
-            left: self.limits.total,
-            coro_at,
-            trail: Vec::new(),
-            moved: HashSet::default(),
-        };
+        let mut look = Look::new(&mut self.types, &self.limits, coro_at);
         let frames = self.limits.frames;
         let mut alive = Alive::default();
         alive.dropped_by(root, address as u64, ty.drop as u64);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode};
 
@@ -12,6 +13,7 @@ use super::image::{Dwarf, Images, Skeleton, Slice};
 use super::memory::Memory;
 use super::names;
 use super::units::{self, Unit, Units};
+use super::work::worked;
 
 /// A type: the image it is described in, and where in its debug info.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,6 +127,9 @@ pub(super) type Code = (Rc<[u8]>, bool);
 pub(super) struct Types {
     pub memory: Memory,
     pub images: Images,
+    /// Time spent on reading debug info, and whether it is being read.
+    learnt: Duration,
+    learning: bool,
     units: HashMap<usize, Units>,
     known: FastMap<TypeRef, Rc<Type>>,
     files: HashMap<(usize, usize, u64), Option<Rc<PathBuf>>>,
@@ -145,6 +150,8 @@ impl Types {
         Types {
             memory,
             images,
+            learnt: Duration::ZERO,
+            learning: false,
             units: HashMap::new(),
             known: FastMap::default(),
             files: HashMap::new(),
@@ -156,13 +163,31 @@ impl Types {
         }
     }
 
+    /// Time spent on reading debug info so far.
+    pub fn learnt(&self) -> Duration {
+        self.learnt
+    }
+
+    /// Reads debug info: what that takes is not held against whoever wants to know.
+    fn learn<T>(&mut self, read: impl FnOnce(&mut Types) -> T) -> T {
+        if self.learning {
+            return read(self);
+        }
+        let start = worked();
+        self.learning = true;
+        let learnt = read(self);
+        self.learning = false;
+        self.learnt += worked().saturating_sub(start);
+        learnt
+    }
+
     /// The first type parameter of the function at an address.
     pub fn of_function(&mut self, address: u64) -> Result<TypeRef, String> {
         if let Some(Some(known)) = self.functions.get(&address) {
             return Ok(*known);
         }
         let image = self.images.find(&self.memory, address)?;
-        let found = self.function(image, address);
+        let found = self.learn(|types| types.function(image, address));
         self.functions.insert(address, found);
         found.ok_or_else(|| {
             let image = self.images.get(image);
@@ -191,7 +216,7 @@ impl Types {
         if let Some(known) = self.bodies.get(&address) {
             return known.clone();
         }
-        let found = self.find_body(address);
+        let found = self.learn(|types| types.find_body(address));
         self.bodies.insert(address, found.clone());
         found
     }
@@ -212,7 +237,7 @@ impl Types {
         if let Some(known) = self.drops.get(&address) {
             return *known;
         }
-        let found = self.find_dropped(address);
+        let found = self.learn(|types| types.find_dropped(address));
         self.drops.insert(address, found);
         found
     }
@@ -245,7 +270,7 @@ impl Types {
         }
         // A type that holds itself does so through a pointer, which answers for it.
         self.glue.insert(ty, Glue::No);
-        let found = self.find_glue(ty);
+        let found = self.learn(|types| types.find_glue(ty));
         self.glue.insert(ty, found);
         found
     }
@@ -336,7 +361,7 @@ impl Types {
         if let Some(known) = self.known.get(&ty) {
             return known.clone();
         }
-        let parsed = self.parse(ty).unwrap_or_else(|| Type {
+        let parsed = self.learn(|types| types.parse(ty)).unwrap_or_else(|| Type {
             name: "?".into(),
             shown: "?".into(),
             size: None,
@@ -399,7 +424,7 @@ impl Types {
         if let Some(known) = self.vtables.get(&address) {
             return *known;
         }
-        let found = self.find_vtable(address);
+        let found = self.learn(|types| types.find_vtable(address));
         self.vtables.insert(address, found);
         found
     }

@@ -8,3 +8,4 @@ mod side_by_side;
 mod std_wakers;
 mod tokio_inside;
 mod tracing;
+mod unprepared;

@@ -1,0 +1,190 @@
+//! Library types whose `{:?}` is not that of their fields.
+
+use std::rc::Rc;
+
+use super::{Look, Place, Printed, last, plain, scalar};
+use crate::event::Value;
+use crate::frames::types::{Base, Member, Shape, Type, TypeRef};
+
+impl Look<'_> {
+    pub(super) fn special(&mut self, ty: TypeRef, known: &Rc<Type>, place: Place<'_>, depth: usize) -> Option<Printed> {
+        let names: Vec<&str> = known.members().iter().map(|member| member.name.as_str()).collect();
+        if names == ["data_ptr", "length"] {
+            return Some(self.slice(known, place, depth));
+        }
+        if names == ["pointer", "vtable"] {
+            return Some(self.object(known, place, depth));
+        }
+        let path = known.path();
+        if last(path) == "Coro" && path.starts_with("tinyio::") {
+            let block = self.first_pointer(ty, 0).and_then(|offset| place.word(offset));
+            let coro = block.and_then(|block| Some((self.coro_at?)(block))).unwrap_or(0);
+            let text = if coro == 0 { known.shown.clone() } else { format!("Coro(#{coro})") };
+            return Some(Ok(Value { text, coro, ..Value::default() }));
+        }
+        if !["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root)) {
+            return None;
+        }
+        let printed = match path {
+            "alloc::string::String" => self.bytes(ty, place, "vec").and_then(|bytes| self.string(bytes)),
+            "alloc::vec::Vec" => self.vec(ty, known, place, depth),
+            "alloc::collections::vec_deque::VecDeque" => self.deque(ty, known, place, depth),
+            "std::collections::hash::map::HashMap" => self.hash(ty, "base.table", place, depth, true),
+            "std::collections::hash::set::HashSet" => self.hash(ty, "base.map.table", place, depth, false),
+            "hashbrown::map::HashMap" => self.hash(ty, "table", place, depth, true),
+            "hashbrown::set::HashSet" => self.hash(ty, "map.table", place, depth, false),
+            "alloc::collections::btree::map::BTreeMap" => self.btree(ty, "", place, depth, true),
+            "alloc::collections::btree::set::BTreeSet" => self.btree(ty, "map.", place, depth, false),
+            "alloc::rc::Rc" | "alloc::sync::Arc" => self.counted(ty, place, depth),
+            "alloc::rc::Weak" | "alloc::sync::Weak" => Ok(plain("(Weak)".into())),
+            "core::cell::Cell" => self.cell(ty, "value.value", "Cell { value: ", " }", place, depth),
+            "core::cell::UnsafeCell" => Ok(plain("UnsafeCell { .. }".into())),
+            "core::cell::RefCell" => self.ref_cell(ty, place, depth),
+            "core::cell::Ref" | "core::cell::RefMut" => self.within(ty, "value", place, depth),
+            "std::sync::poison::mutex::Mutex" => self.mutex(ty, place, depth),
+            "std::sync::poison::rwlock::RwLock" => {
+                self.cell(ty, "data.value", "RwLock { data: ", ", .. }", place, depth)
+            }
+            "core::num::nonzero::NonZero" => self.within(ty, "__0.__0", place, depth),
+            "core::sync::atomic::AtomicBool" => self.flag(ty, place),
+            "core::sync::atomic::AtomicPtr" => self.within(ty, "p.value", place, depth),
+            "core::num::wrapping::Wrapping" | "core::num::saturating::Saturating" => {
+                self.within(ty, "__0", place, depth)
+            }
+            "core::pin::Pin" => self.within(ty, "pointer", place, depth),
+            "core::mem::maybe_uninit::MaybeUninit" => Ok(plain("<uninit?>".into())),
+            "core::marker::PhantomData" => Ok(plain(known.shown.clone())),
+            "core::ptr::non_null::NonNull" | "core::ptr::unique::Unique" => {
+                place.word(0).map(|address| plain(format!("{address:#x}"))).ok_or_else(|| "it is no pointer".into())
+            }
+            "std::path::PathBuf" => self.bytes(ty, place, "inner.inner.inner").and_then(|bytes| self.lossy(bytes)),
+            "std::ffi::os_str::OsString" => self.bytes(ty, place, "inner.inner").and_then(|bytes| self.lossy(bytes)),
+            "core::time::Duration" => duration(place, self.find(ty, "secs"), self.find(ty, "nanos")),
+            "std::time::Instant" | "std::time::SystemTime" => self.clock(ty, last(path), place),
+            "core::net::ip_addr::Ipv4Addr" => {
+                octets::<4>(place).map(|octets| plain(std::net::Ipv4Addr::from(octets).to_string()))
+            }
+            "core::net::ip_addr::Ipv6Addr" => {
+                octets::<16>(place).map(|octets| plain(std::net::Ipv6Addr::from(octets).to_string()))
+            }
+            "core::net::socket_addr::SocketAddrV4" | "core::net::socket_addr::SocketAddrV6" => self.socket(ty, place),
+            _ if path.starts_with("core::sync::atomic::Atomic") => self.within(ty, "v.value", place, depth),
+            _ if path.starts_with("core::ops::range::Range") => return self.range(ty, path, place, depth),
+            _ => return None,
+        };
+        Some(printed)
+    }
+
+    /// The offset of the first pointer in a structure.
+    fn first_pointer(&mut self, ty: TypeRef, depth: usize) -> Option<u64> {
+        let known = self.types.get(ty);
+        let mut members: Vec<&Member> = match &known.shape {
+            Shape::Pointer(_) => return Some(0),
+            Shape::Struct(members) => members.iter().collect(),
+            // An option of a pointer is laid out as the pointer.
+            Shape::Enum { variants, .. } => variants.iter().map(|variant| &variant.member).collect(),
+            _ => return None,
+        };
+        members.sort_by_key(|member| member.offset);
+        let mut found = members.into_iter().filter(|_| depth < 6);
+        found.find_map(|member| Some(member.offset + self.first_pointer(member.ty, depth + 1)?))
+    }
+
+    fn cell(&mut self, ty: TypeRef, path: &str, open: &str, close: &str, place: Place<'_>, depth: usize) -> Printed {
+        let inner = self.within(ty, path, place, depth + 1)?;
+        Ok(Value {
+            text: format!("{open}{}{close}", inner.text),
+            children: vec![("value".into(), inner)],
+            ..Value::default()
+        })
+    }
+
+    fn ref_cell(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Printed {
+        let borrow = self.word(ty, "borrow.value.value", place)?;
+        let value = self.within(ty, "value.value", place, depth + 1)?;
+        let text = match (borrow as i64) < 0 {
+            true => "RefCell { value: <borrowed> }".into(),
+            false => format!("RefCell {{ value: {} }}", value.text),
+        };
+        Ok(Value { text, children: vec![("value".into(), value)], ..Value::default() })
+    }
+
+    fn mutex(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Printed {
+        let value = self.within(ty, "data.value", place, depth + 1)?;
+        let flag = |look: &mut Self, path: &str| {
+            let (inner, offset) = look.find(ty, path)?;
+            let size = look.types.size(inner)?;
+            place.part(offset, size)?.number()
+        };
+        let locked = flag(self, "inner.futex.v.value").ok_or("unknown layout")? != 0;
+        let poisoned = flag(self, "poison.failed.v.value").ok_or("unknown layout")? != 0;
+        let data = if locked { "<locked>" } else { &value.text };
+        let text = format!("Mutex {{ data: {data}, poisoned: {poisoned}, .. }}");
+        Ok(Value { text, children: vec![("data".into(), value)], ..Value::default() })
+    }
+
+    fn clock(&mut self, ty: TypeRef, name: &str, place: Place<'_>) -> Printed {
+        let seconds = self.word(ty, "__0.t.tv_sec", place)? as i64;
+        let (inner, offset) = self.find(ty, "__0.t.tv_nsec").ok_or("unknown layout")?;
+        let size = self.types.size(inner).ok_or("unknown layout")?;
+        let nanos = place.part(offset, size).and_then(Place::number).filter(|nanos| *nanos < 1_000_000_000);
+        let nanos = nanos.ok_or("not a valid time")?;
+        Ok(plain(format!("{name} {{ tv_sec: {seconds}, tv_nsec: {nanos} }}")))
+    }
+
+    fn flag(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {
+        let (inner, offset) = self.find(ty, "v.value").ok_or("unknown layout")?;
+        let size = self.types.size(inner).ok_or("unknown layout")?;
+        scalar(Base::Bool, place.part(offset, size).ok_or("unknown layout")?).map(plain)
+    }
+
+    fn socket(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {
+        let (ip, ip_at) = self.find(ty, "ip").ok_or("unknown layout")?;
+        let (_, port_at) = self.find(ty, "port").ok_or("unknown layout")?;
+        let size = self.types.size(ip).ok_or("unknown layout")?;
+        let port = place.part(port_at, 2).and_then(Place::number).ok_or("unknown layout")? as u16;
+        let ip = place.part(ip_at, size).ok_or("unknown layout")?;
+        Ok(plain(match size {
+            4 => format!("{}:{port}", std::net::Ipv4Addr::from(octets::<4>(ip)?)),
+            16 => {
+                let (_, scope_at) = self.find(ty, "scope_id").ok_or("unknown layout")?;
+                let scope = place.part(scope_at, 4).and_then(Place::number).ok_or("unknown layout")? as u32;
+                format!("{:?}", std::net::SocketAddrV6::new(octets::<16>(ip)?.into(), port, 0, scope))
+            }
+            _ => return Err("unknown layout".into()),
+        }))
+    }
+
+    fn range(&mut self, ty: TypeRef, path: &str, place: Place<'_>, depth: usize) -> Option<Printed> {
+        let (open, between) = match last(path) {
+            "Range" => (true, ".."),
+            "RangeFrom" => (true, ".."),
+            "RangeTo" => (false, ".."),
+            "RangeInclusive" => (true, "..="),
+            "RangeToInclusive" => (false, "..="),
+            "RangeFull" => return Some(Ok(plain("..".into()))),
+            _ => return None,
+        };
+        let mut side = |name| self.within(ty, name, place, depth + 1).ok();
+        let (start, end) = (side("start"), side("end"));
+        if open && start.is_none() {
+            return None;
+        }
+        let text = |side: &Option<Value>| side.as_ref().map(|side| side.text.clone()).unwrap_or_default();
+        Some(Ok(plain(format!("{}{between}{}", text(&start), text(&end)))))
+    }
+}
+
+fn octets<const N: usize>(place: Place<'_>) -> Result<[u8; N], String> {
+    place.bytes.try_into().map_err(|_| "unknown layout".into())
+}
+
+fn duration(place: Place<'_>, secs: Option<(TypeRef, u64)>, nanos: Option<(TypeRef, u64)>) -> Printed {
+    let (Some((_, secs)), Some((_, nanos))) = (secs, nanos) else { return Err("unknown layout".into()) };
+    let secs = place.word(secs).ok_or("unknown layout")?;
+    let nanos = place.part(nanos, 4).and_then(Place::number).ok_or("unknown layout")?;
+    if nanos >= 1_000_000_000 {
+        return Err("not a valid duration".into());
+    }
+    Ok(plain(format!("{:?}", std::time::Duration::new(secs, nanos as u32))))
+}
