@@ -11,6 +11,8 @@ use crate::words::{self, brief, counted, fine_span, fit, one_line, short_path, w
 const GROUPS: usize = 12;
 /// At most this many variables of a frame are listed: of one that failed, of another.
 const LOCALS: (usize, usize) = (24, 6);
+/// At most this many columns of a value, where those of several stand beside each other.
+const VALUE: usize = 28;
 /// At most this many native frames are listed.
 const BACKTRACE: usize = 12;
 /// At most this many sources of an error are listed, and lines of a message.
@@ -241,6 +243,49 @@ fn block(page: &mut Page, frame: &Frame, mid_step: bool, indent: usize, limit: u
     }
 }
 
+/// The variables that alike ones stood with: what tells them apart first, with as many of their values as a row has room for.
+fn block_of_all(page: &mut Page, model: &Model, group: &Group<'_>, indent: usize) {
+    let mut frames: Vec<(&Frame, bool)> = Vec::new();
+    for failure in &group.members {
+        let step = step(model, failure.coro, &failure.name, None, stack_of(model, failure));
+        frames.extend(step.frames.last().and_then(|shown| Some((shown.frame?, step.mid_step))));
+    }
+    let Some((first, mid_step)) = frames.first() else { return };
+    let mut rows: Vec<(&str, Vec<String>)> = Vec::new();
+    for local in &first.locals {
+        let of =
+            |frame: &Frame| frame.locals.iter().find(|other| other.name == local.name).map(|own| value(own, *mid_step));
+        let mut values: Vec<String> = frames.iter().filter_map(|(frame, _)| of(frame)).collect();
+        if values.iter().all(|value| *value == values[0]) {
+            values.truncate(1);
+        }
+        rows.push((&local.name, values));
+    }
+    rows.sort_by_key(|(_, values)| values.len() == 1);
+    let names = rows.iter().take(LOCALS.1).map(|(name, _)| width(&one_line(name))).max().unwrap_or(0).min(24);
+    for (name, values) in rows.iter().take(LOCALS.1) {
+        page.begin(indent).put(&one_line(name), Ink::Variable);
+        let fill = (indent + names).saturating_sub(page.column());
+        page.space(fill).plain(" = ");
+        let each = if values.len() == 1 { page.left() } else { VALUE };
+        for (index, value) in values.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            let text = fit(value, each);
+            let rest = values.len() - index;
+            let more = if rest > 1 { format!(", … {} more", words::count(rest as u64 - 1)) } else { String::new() };
+            if index > 0 && width(comma) + width(&text) + width(&more) > page.left() {
+                page.dim(&format!(", … {} more", words::count(rest as u64)));
+                break;
+            }
+            page.plain(comma).plain(&text);
+        }
+        page.end();
+    }
+    if rows.len() > LOCALS.1 {
+        page.begin(indent).dim(&format!("… {}", counted((rows.len() - LOCALS.1) as u64, "more variable"))).end();
+    }
+}
+
 fn source(page: &mut Page, model: &Model, shown: &Shown<'_>) {
     let lines = excerpt(shown, model.header(), 2, 1);
     if lines.is_empty() {
@@ -344,6 +389,9 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
         }
     } else {
         page.end();
+        if !own && in_full {
+            block_of_all(page, model, group, 10);
+        }
     }
     if group.section == Section::Failed {
         more_of_the_error(page, first, 10);

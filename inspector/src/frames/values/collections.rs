@@ -26,6 +26,19 @@ impl Look<'_> {
         self.elements(element, pointer, length, depth)
     }
 
+    /// What is left of a vector that is being consumed: `IntoIter([2, 3])`.
+    pub(super) fn into_iter(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {
+        let start = self.word(ty, "ptr.pointer", place)?;
+        let end = self.word(ty, "end", place)?;
+        let element = known.param("T").ok_or("unknown layout")?;
+        let size = self.types.size(element).ok_or("the size of its elements is not known")?;
+        // Of elements without a size the end is not an address but a count further.
+        let length =
+            end.checked_sub(start).filter(|length| size == 0 || length % size == 0).ok_or("not a valid iterator")?;
+        let list = self.elements(element, start, length / size.max(1), depth)?;
+        Ok(Value { text: format!("IntoIter({})", list.text), ..list })
+    }
+
     /// Elements one after another in memory.
     pub(super) fn elements(&mut self, element: TypeRef, pointer: u64, length: u64, depth: usize) -> Printed {
         let size = self.types.size(element).ok_or("the size of its elements is not known")?;
