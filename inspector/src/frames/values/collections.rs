@@ -27,7 +27,7 @@ impl Look<'_> {
     }
 
     /// What is left of a vector that is being consumed: `IntoIter([2, 3])`.
-    pub(super) fn into_iter(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {
+    pub(super) fn rest(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {
         let start = self.word(ty, "ptr.pointer", place)?;
         let end = self.word(ty, "end", place)?;
         let element = known.param("T").ok_or("unknown layout")?;
