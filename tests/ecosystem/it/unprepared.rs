@@ -70,9 +70,8 @@ fn outlines(frames: &[Frame], asked: &[&str]) -> Vec<String> {
             above.push_str(&format!("{} `{line}`", frame.function));
             for local in frame.locals.iter().filter(|local| asked.contains(&local.name.as_str())) {
                 // Where optimisation left too little of the code that drops a local, that it is there cannot be proved; its value is as true.
-                let doubt = if cfg!(debug_assertions) { "" } else { "may be moved" };
-                let mark = if local.mark == doubt { String::new() } else { format!(" ({})", local.mark) };
-                let mark = if local.mark.is_empty() { String::new() } else { mark };
+                let doubted = !cfg!(debug_assertions) && local.mark == "may be moved";
+                let mark = if local.mark.is_empty() || doubted { String::new() } else { format!(" ({})", local.mark) };
                 above.push_str(&format!(" {} = {}{mark}", local.name, local.value.text));
             }
             above.push('\n');
