@@ -99,7 +99,8 @@ fn the_tour_does_what_it_says() {
     shell.env("PS1", PROMPT);
     let path = std::env::var("PATH").unwrap_or_default();
     shell.env("PATH", format!("{}:{}:{path}", debug.display(), examples.display()));
-    let mut session = Session::of(shell, folder, (120, 40));
+    // As high as the report of a crash is long, for what has gone by is not compared.
+    let mut session = Session::of(shell, folder, (120, 80));
 
     let mut shown = 0;
     for block in blocks {
