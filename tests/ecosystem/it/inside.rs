@@ -151,7 +151,10 @@ fn inside_a_host_that_counts() {
         for _ in 0..5 {
             sleep(NAP).await?;
         }
-        let thread = spawn(run_in_thread(move || tinyio::Ok(set.set())));
+        let thread = spawn(run_in_thread(move || {
+            set.set();
+            tinyio::Ok(())
+        }));
         event.wait().await?;
         tinyio::Ok(thread.await?)
     };
