@@ -122,6 +122,7 @@ fn main() {
             );
             row(&format!("{what}: a frame"), median(20, || screens.draw()), 5.0);
         }
+        screens.press("5");
         row("timeline: zoom", median(5, || screens.press("+")), 50.0);
         row("timeline: earlier", median(5, || screens.press("h")), 100.0);
         row("an event back", median(5, || screens.press(",")), 50.0);

@@ -163,6 +163,13 @@ impl Tape {
         model
     }
 
+    /// The nearest key frame before a position: where it is, the time of the event that comes next there, and the model.
+    pub fn key_frame_before(&self, position: u64) -> (u64, u64, Model) {
+        let before = self.chunks.iter().rev().filter(|chunk| chunk.first < position);
+        let found = before.into_iter().find_map(|chunk| Some((chunk.first, chunk.from, chunk.key_frame.clone()?)));
+        found.unwrap_or_else(|| (self.first, 0, Model::new(self.latest.header())))
+    }
+
     /// The event at a position, the one that comes next there.
     pub fn event_at(&self, position: u64) -> Option<Event> {
         self.events(position).next().map(|(_, event)| event)
@@ -344,6 +351,20 @@ mod tests {
             same(&tape.model_at(position), &model);
             assert_eq!(tape.event_at(position).as_ref(), script.events.get(position as usize));
         }
+    }
+
+    #[test]
+    fn the_key_frame_before_a_position_is_the_model_that_was() {
+        let script = long(3 * CHUNK);
+        let tape = tape(&script.events, &script.header);
+        for position in [1, CHUNK, CHUNK + 1, 3 * CHUNK] {
+            let (at, from, model) = tape.key_frame_before(position);
+            assert!(at < position && position - at <= CHUNK);
+            assert_eq!(from, script.events[at as usize].at);
+            same(&model, &tape.model_at(at));
+        }
+        let (at, from, model) = Tape::new(&script.header, usize::MAX).key_frame_before(7);
+        assert_eq!((at, from, model.events()), (0, 0, 0));
     }
 
     #[test]

@@ -1,29 +1,31 @@
 //! The timeline: a lane per coroutine, a column per stretch of time. The cursor is the moment that all screens show.
 
+mod lanes;
+
 use std::time::{Duration, Instant};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
+use self::lanes::{Axis, CLASSES, Cell, Lanes};
 use super::{App, List};
-use crate::event::{CoroId, Kind};
-use crate::model::{Activity, IdMap, Model};
-use crate::time::Tape;
+use crate::event::CoroId;
+use crate::model::Model;
 use crate::tui::app::{Hit, Status};
 use crate::tui::keys::Action;
-use crate::tui::text::{clock, fit, pad, span};
+use crate::tui::text::{clock, pad, span};
 use crate::tui::theme::Theme;
 
 /// The shortest and the longest time across the screen.
 const SPANS: (u64, u64) = (10_000, 86_400_000_000_000);
-/// So many events are looked at for one picture, at most: some 30 ms.
-const EVENTS: u64 = 250_000;
-/// So much of a column has to be spent running to be drawn full; any less is drawn brief.
-const HALF: u64 = 2;
+/// So much of a column has to be spent running to be drawn full, and less than that to be drawn as what it was at meanwhile, if it ran again and again.
+const PARTS: (u64, u64) = (2, 8);
+/// Columns from one time on the axis to the next, at least.
+const APART: u64 = 14;
 
 /// The timeline's state.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct State {
     /// The selected lane and the scroll position.
     pub list: List<CoroId>,
@@ -31,7 +33,7 @@ pub struct State {
     pub across: u64,
     /// Time at its right edge; none: now.
     pub end: Option<u64>,
-    columns: u64,
+    columns: usize,
     picture: Option<Picture>,
 }
 
@@ -42,41 +44,18 @@ impl Default for State {
 }
 
 /// What was computed for a window.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Picture {
-    window: (u64, u64),
-    columns: usize,
+    lanes: Lanes,
+    /// All that could be drawn.
+    ids: Vec<CoroId>,
     rows: usize,
     list_top: usize,
-    lanes: Vec<CoroId>,
-    /// The first of the lanes that have cells.
-    top: usize,
-    /// Per lane and column: nanoseconds spent at what.
-    cells: Vec<[u64; CLASSES]>,
-    /// Time from which on it is known.
-    from: u64,
+    /// Events on the tape, and the time of the latest, when it was computed.
     position: u64,
-    /// Time of the latest event when it was computed.
     known_to: u64,
     at: Instant,
     took: Duration,
-}
-
-/// How many ways there are to draw a cell.
-const CLASSES: usize = 8;
-
-fn class(activity: Activity) -> Option<usize> {
-    Some(match activity {
-        Activity::Running => 0,
-        Activity::Ready => 1,
-        Activity::OnCoro | Activity::OnLoop => 2,
-        Activity::OnThread => 3,
-        Activity::OnLock => 4,
-        Activity::Sleeping => 5,
-        Activity::OnEvent => 6,
-        Activity::External => 7,
-        _ => return None,
-    })
 }
 
 fn style(theme: &Theme, class: usize) -> Style {
@@ -86,10 +65,13 @@ fn style(theme: &Theme, class: usize) -> Style {
 
 /// Moves: up and down through the lanes, left and right through time.
 pub fn update(app: &mut App, action: Action) {
-    let column = (app.timeline.across / app.timeline.columns.max(1)).max(1);
+    let column = (app.timeline.across / app.timeline.columns.max(1) as u64).max(1);
     match action {
+        Action::ZoomOut if app.timeline.across >= app.tape.latest().now() => {
+            app.notice = Some("all the time there was is on the screen".to_owned());
+        }
         Action::ZoomIn | Action::ZoomOut => {
-            let (_, end) = window(app);
+            let end = window_end(app);
             let old = app.timeline.across;
             let new = if action == Action::ZoomIn { old / 2 } else { old.saturating_mul(2) }.clamp(SPANS.0, SPANS.1);
             app.timeline.across = new;
@@ -110,32 +92,29 @@ pub fn update(app: &mut App, action: Action) {
             }
         }
         action => {
-            let lanes = app.timeline.picture.as_ref().map_or(&[][..], |picture| &picture.lanes).to_vec();
+            let lanes = app.timeline.picture.as_ref().map_or(&[][..], |picture| &picture.ids).to_vec();
             app.timeline.list.update(&lanes, action, app.rows.saturating_sub(3));
             app.selected = app.timeline.list.selected.or(app.selected);
         }
     }
 }
 
-/// The time shown: around the cursor, which stays inside.
-fn window(app: &mut App) -> (u64, u64) {
+/// The latest time shown: of now, or such that the cursor is inside.
+fn window_end(app: &mut App) -> u64 {
     let across = app.timeline.across;
     let now = app.now();
     let last = app.tape.latest().now().max(now);
-    let end = if app.is_live() {
+    if app.is_live() {
         app.timeline.end = None;
-        last
-    } else {
-        let end = app.timeline.end.unwrap_or(last);
-        // A tenth of the window is kept on either side of the cursor.
-        let margin = across / 10;
-        let end = if now.saturating_add(margin) > end { now.saturating_add(margin) } else { end };
-        let end = if now < end.saturating_sub(across - margin) { now.saturating_add(across - margin) } else { end };
-        app.timeline.end = Some(end);
-        end
-    };
-    let end = end.max(across);
-    (end - across, end)
+        return last;
+    }
+    let end = app.timeline.end.unwrap_or(last);
+    // A tenth of the window is kept on either side of the cursor.
+    let margin = across / 10;
+    let end = if now.saturating_add(margin) > end { now.saturating_add(margin) } else { end };
+    let end = if now < end.saturating_sub(across - margin) { now.saturating_add(across - margin) } else { end };
+    app.timeline.end = Some(end);
+    end
 }
 
 /// The lanes.
@@ -147,24 +126,32 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         super::empty(buf, app, area, &["the timeline needs a wider screen"]);
         return;
     }
-    app.timeline.columns = columns as u64;
-    let (start, end) = window(app);
+    app.timeline.columns = columns;
+    let axis = Axis::until(window_end(app), app.timeline.across, columns);
     let mut state = std::mem::take(&mut app.timeline);
     if app.selected.is_some() {
         state.list.selected = app.selected;
     }
     let rows = usize::from(area.height - 3);
-    refresh(&mut state, app, (start, end), columns, rows);
+    refresh(&mut state, app, axis, rows);
     let Some(picture) = state.picture.take() else { return };
+    // What is drawn may be a moment older than what there is.
+    let axis = picture.lanes.axis();
     let theme = app.theme;
-
-    head(buf, app, area, lane_x, (start, end), columns);
-    if picture.lanes.is_empty() {
+    let cursor = if app.is_live() { None } else { axis.column_of(app.now()) };
+    head(buf, app, area, lane_x, axis, cursor, state.across);
+    if let Some(time) = picture.lanes.missing() {
+        let text = format!(" looked back to {} so far ", clock(time, decimals(state.across / 8)));
+        super::right(buf, area.x, area.y, area.width, &text, theme.warning);
+        app.dirty = true;
+    }
+    if picture.ids.is_empty() {
         super::empty(buf, app, area, &["no coroutine lived in this stretch of time"]);
     }
-    let cursor = (!app.is_live()).then(|| column_of(app.now(), (start, end), columns)).flatten();
-    let visible = state.list.window(&picture.lanes, rows);
-    for (row, (id, index)) in picture.lanes[visible.clone()].iter().zip(visible).enumerate() {
+    let last = app.tape.latest().now();
+    let last = if app.status == Status::Live && !app.finished { last.max(app.clock) } else { last };
+    let visible = state.list.window(&picture.ids, rows);
+    for (row, id) in picture.ids[visible].iter().enumerate() {
         let y = area.y + 2 + row as u16;
         // At an earlier moment it may not yet be known.
         let known = if app.model().coro(*id).is_some() { app.model() } else { app.tape.latest() };
@@ -174,10 +161,8 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         buf.set_stringn(area.x + 1, y, pad(&label, usize::from(name_width)), usize::from(name_width), name_style);
         let line = Rect { x: area.x, y, width: name_width + 1, height: 1 };
         app.hits.push((line, Hit::Coro(*id)));
-        let first = picture.cells_of(index);
-        for column in 0..columns {
-            let Some(cell) = first.and_then(|first| picture.cells.get(first + column)) else { continue };
-            let (sign, style) = sign(&theme, cell, (end - start) / columns as u64);
+        for (column, cell) in picture.lanes.row(*id, last).iter().enumerate() {
+            let (sign, style) = sign(&theme, cell, axis.column);
             buf.set_stringn(lane_x + column as u16, y, sign, 1, style);
         }
         if let Some(column) = cursor {
@@ -186,76 +171,65 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         }
     }
     for column in 0..columns {
-        let time = start + (end - start) * column as u64 / columns as u64;
+        let time = (axis.first + column as u64) * axis.column;
         let strip = Rect { x: lane_x + column as u16, y: area.y, width: 1, height: area.height - 1 };
         app.hits.push((strip, Hit::Moment(time)));
-    }
-    if picture.from > start {
-        let text = " too many events to look at them all: + zooms in ";
-        buf.set_stringn(lane_x, area.y + 2, fit(text, columns), columns, theme.warning);
     }
     legend(buf, &theme, area);
     state.picture = Some(picture);
     app.timeline = state;
 }
 
-impl Picture {
-    /// Where the cells of a lane begin, if they were computed.
-    fn cells_of(&self, lane: usize) -> Option<usize> {
-        let first = lane.checked_sub(self.top)? * self.columns;
-        (first < self.cells.len()).then_some(first)
-    }
-}
-
-fn head(buf: &mut Buffer, app: &App, area: Rect, lane_x: u16, (start, end): (u64, u64), columns: usize) {
+/// The width of the window, the times, and the cursor.
+fn head(buf: &mut Buffer, app: &App, area: Rect, lane_x: u16, axis: Axis, cursor: Option<usize>, across: u64) {
     let theme = &app.theme;
-    let across = format!(" {} across", span(end - start));
+    let across = format!(" {} across", span(across));
     buf.set_stringn(area.x, area.y, &across, usize::from(area.width), theme.dim);
-    let cursor = if app.is_live() { String::new() } else { format!(" {} ", clock(app.now(), decimals(end - start))) };
-    // A time every sixteen columns or so.
-    let step = 16.min(columns);
-    for mark in (0..columns.saturating_sub(8)).step_by(step) {
-        let time = start + (end - start) * mark as u64 / columns as u64;
-        let text = clock(time, decimals(end - start));
-        buf.set_stringn(
-            lane_x + mark as u16,
-            area.y + 1,
-            format!("╵{text}").replace('╵', theme.glyphs.vertical),
-            step,
-            theme.dim,
-        );
+    let step = round_step(axis.column * APART);
+    let first = axis.start().div_ceil(step);
+    for time in (first..).map(|number| number * step).take_while(|time| *time < axis.end()) {
+        let Some(column) = axis.column_of(time) else { break };
+        let text = format!("{}{}", theme.glyphs.vertical, clock(time, decimals(step)));
+        let (room, wide) = (axis.count - column, crate::tui::text::width(&text));
+        // Neither cut, nor with the cursor in it.
+        let free = wide <= room && cursor.is_none_or(|cursor| !(column..=column + wide).contains(&cursor));
+        let text = if free { &text } else { theme.glyphs.vertical };
+        buf.set_stringn(lane_x + column as u16, area.y + 1, text, room, theme.dim);
     }
-    if let Some(column) = column_of(app.now(), (start, end), columns).filter(|_| !app.is_live()) {
-        let x = (lane_x + column as u16).min(area.right().saturating_sub(cursor.len() as u16 + 1));
-        buf.set_stringn(x, area.y, &cursor, cursor.len(), theme.found);
+    if let Some(column) = cursor {
+        let text = format!(" {} ", clock(app.now(), decimals(axis.column)));
+        let x = (lane_x + column as u16).min(area.right().saturating_sub(text.len() as u16 + 1));
+        buf.set_stringn(x, area.y, &text, text.len(), theme.found);
         buf.set_stringn(lane_x + column as u16, area.y + 1, theme.glyphs.arrows[1], 1, theme.key);
     }
 }
 
-fn decimals(across: u64) -> usize {
-    match across {
-        0..1_000_000 => 7,
-        1_000_000..100_000_000 => 5,
-        100_000_000..60_000_000_000 => 2,
-        _ => 0,
-    }
+/// The next stretch of time that is told easily.
+fn round_step(least: u64) -> u64 {
+    const SECOND: u64 = 1_000_000_000;
+    const LONG: [u64; 14] = [20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400];
+    let short = (0..=9).flat_map(|power| [1, 2, 5].map(|times| times * 10_u64.pow(power)));
+    let short = short.chain([10 * SECOND]);
+    short.chain(LONG.map(|seconds| seconds * SECOND)).find(|step| *step >= least).unwrap_or(86_400 * SECOND)
 }
 
-fn column_of(time: u64, (start, end): (u64, u64), columns: usize) -> Option<usize> {
-    let inside = (start..=end).contains(&time) && end > start;
-    let column = u128::from(time.saturating_sub(start)) * columns as u128 / u128::from((end - start).max(1));
-    inside.then(|| (column as usize).min(columns - 1))
+/// Digits after the second that tell such times apart.
+fn decimals(step: u64) -> usize {
+    (0..9).find(|digits| step >= 10_u64.pow(9 - *digits)).unwrap_or(9) as usize
 }
 
-fn sign(theme: &Theme, cell: &[u64; CLASSES], column: u64) -> (&'static str, Style) {
-    let ran = cell[0];
-    if ran > 0 {
-        let sign = if ran.saturating_mul(HALF) >= column { theme.glyphs.lanes[0] } else { theme.glyphs.brief };
-        return (sign, theme.running);
-    }
-    match cell.iter().enumerate().max_by_key(|(_, time)| **time) {
-        Some((class, time)) if *time > 0 => (theme.glyphs.lanes[class], style(theme, class)),
-        _ => (" ", theme.text),
+fn sign(theme: &Theme, cell: &Cell, column: u64) -> (&'static str, Style) {
+    let ran = cell.spent[0];
+    let other = (1..CLASSES).max_by_key(|class| cell.spent[*class]).filter(|class| cell.spent[*class] > 0);
+    match other {
+        _ if ran.saturating_mul(PARTS.0) >= column => (theme.glyphs.lanes[0], theme.running),
+        // What it is mostly at shows in what is drawn, that it goes on all the time in its colour.
+        Some(class) if cell.steps > 1 && ran.saturating_mul(PARTS.1) < column => {
+            (theme.glyphs.lanes[class], theme.running)
+        }
+        _ if ran > 0 => (theme.glyphs.brief, theme.running),
+        Some(class) => (theme.glyphs.lanes[class], style(theme, class)),
+        None => (" ", theme.text),
     }
 }
 
@@ -274,32 +248,32 @@ fn legend(buf: &mut Buffer, theme: &Theme, area: Rect) {
     }
 }
 
-/// Computes the picture anew if it is out of date; of very many events not with every frame.
-fn refresh(state: &mut State, app: &App, window: (u64, u64), columns: usize, rows: usize) {
+/// Brings the picture up to date; of very many lanes not with every frame.
+fn refresh(state: &mut State, app: &App, axis: Axis, rows: usize) {
     let position = app.tape.len();
-    let fresh = state.picture.as_ref().is_some_and(|picture| {
-        let same = picture.columns == columns && picture.rows == rows && picture.list_top == state.list.top;
-        let current = picture.window == window && (picture.position == position || window.1 < picture.known_to);
-        same && (current || (app.is_live() && picture.at.elapsed() < picture.took * 10))
-    });
-    if fresh {
-        return;
+    if let Some(picture) = &state.picture {
+        let before = picture.lanes.axis();
+        let same = (before.column, before.count) == (axis.column, axis.count);
+        let same = same && picture.rows == rows && picture.list_top == state.list.top;
+        let over = picture.position == position || axis.end() <= picture.known_to;
+        let fresh = before == axis && over && picture.lanes.missing().is_none();
+        if same && (fresh || app.is_live() && picture.at.elapsed() < picture.took * 10) {
+            return;
+        }
     }
     let begin = Instant::now();
-    let lanes = lanes(app, window);
-    let top = state.list.window(&lanes, rows);
-    let mut cells = vec![[0; CLASSES]; top.len() * columns];
-    let until = if app.status == Status::Live { window.1 } else { window.1.min(app.tape.latest().now()) };
-    let from = scan(&app.tape, window, until, columns, &lanes[top.clone()], &mut cells);
+    let ids = lanes(app, (axis.start(), axis.end()));
+    let drawn = &ids[state.list.window(&ids, rows)];
+    let newest = ids.last().copied().unwrap_or(0);
+    let until = if axis.end() > app.tape.latest().now() { position } else { app.tape.position_of(axis.end()) };
+    let kept = state.picture.take().map(|picture| picture.lanes);
+    let kept = kept.and_then(|mut lanes| lanes.update(&app.tape, axis, drawn, newest, until).then_some(lanes));
+    let lanes = kept.unwrap_or_else(|| Lanes::new(&app.tape, axis, drawn, newest, until));
     state.picture = Some(Picture {
-        window,
-        columns,
+        lanes,
         rows,
         list_top: state.list.top,
-        top: top.start,
-        lanes,
-        cells,
-        from,
+        ids,
         position,
         known_to: app.tape.latest().now(),
         at: begin,
@@ -325,118 +299,39 @@ fn lanes(app: &App, (start, end): (u64, u64)) -> Vec<CoroId> {
     lanes.dedup();
     lanes
 }
-
-/// Adds up, for each lane and column, how long it was at what, as far as it is known. Returns from when on it is.
-fn scan(
-    tape: &Tape,
-    (start, end): (u64, u64),
-    known: u64,
-    columns: usize,
-    lanes: &[CoroId],
-    cells: &mut [[u64; CLASSES]],
-) -> u64 {
-    let last = tape.position_of(end);
-    let first = tape.position_of(start);
-    let begin = first.max(last.saturating_sub(EVENTS));
-    let mut model = tape.model_at(begin);
-    let from = if begin > first { model.now() } else { start };
-    let index: IdMap<CoroId, usize> = lanes.iter().enumerate().map(|(index, id)| (*id, index)).collect();
-    let at = |model: &Model, id| model.coro(id).map_or(Activity::Done, |coro| coro.activity);
-    let mut state: Vec<(Activity, u64)> = lanes.iter().map(|id| (at(&model, *id), from)).collect();
-    let width = ((end - start) as f64 / columns as f64).max(1.0);
-    let mut add = |lane: usize, activity: Activity, since: u64, until: u64| {
-        let Some(class) = class(activity) else { return };
-        let (since, until) = (since.max(start), until.min(end));
-        let column = |time: u64| (((time - start) as f64 / width) as usize).min(columns - 1);
-        if since > until {
-            return;
-        }
-        for column in column(since)..=column(until) {
-            let left = start + (column as f64 * width) as u64;
-            let right = start + ((column + 1) as f64 * width) as u64;
-            let inside = until.min(right).saturating_sub(since.max(left));
-            // A step too short for the clock was a step all the same.
-            cells[lane * columns + column][class] += inside.max(u64::from(class == 0));
-        }
-    };
-    for (position, event) in tape.events(begin) {
-        if position >= last {
-            break;
-        }
-        let subject = subject(&event.kind);
-        let lane = subject.and_then(|id| Some((id, index.get(&id)?)));
-        // What the many others are at changes nothing in the lanes that are drawn.
-        if subject.is_none() || lane.is_some() {
-            model.apply(&event);
-        }
-        let Some((id, lane)) = lane else { continue };
-        let now = at(&model, id);
-        let (before, since) = state[*lane];
-        if now != before {
-            add(*lane, before, since, event.at);
-            state[*lane] = (now, event.at);
-        }
-    }
-    for (lane, (activity, since)) in state.into_iter().enumerate() {
-        add(lane, activity, since, known);
-    }
-    from
-}
-
-/// The coroutine whose state an event changes.
-fn subject(kind: &Kind) -> Option<CoroId> {
-    match kind {
-        Kind::Spawn { coro, .. }
-        | Kind::CoroState { coro, .. }
-        | Kind::Wake { coro, .. }
-        | Kind::StepBegin { coro }
-        | Kind::StepEnd { coro }
-        | Kind::End { coro, .. }
-        | Kind::Wait { coro, .. }
-        | Kind::Clear { coro, .. } => Some(*coro),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Outcome, ResKind, Target, Waker};
-    use crate::script::{Script, crawl, verify};
+    use crate::tui::theme::DARK;
 
     #[test]
-    fn a_lane_is_what_folding_every_event_says_whoever_else_is_drawn() {
-        let mut event = Script::new("event");
-        event.start().spawn(1, 0, "main", "a.rs:1:1").at(500).resource(1, ResKind::Event, 0, "a.rs:1:7");
-        event.at(1_000).step(1, Target::Res(1), "a.rs:2:1").at(5_000).wake(1, Waker::External);
-        event.begin(1).end(1, Outcome::Ok);
-        for script in [crawl(), verify(), event] {
-            let mut tape = Tape::new(&script.header, usize::MAX);
-            script.events.iter().for_each(|event| tape.push(event));
-            let end = tape.latest().now();
-            let lanes: Vec<CoroId> = tape.latest().live().chain(tape.latest().finished()).map(|coro| coro.id).collect();
-            let scan = |lanes: &[CoroId]| {
-                let mut cells = vec![[0; CLASSES]; lanes.len()];
-                scan(&tape, (0, end), end, 1, lanes, &mut cells);
-                cells
-            };
-            let all = scan(&lanes);
-            for (lane, id) in lanes.iter().enumerate() {
-                let mut expected = [0; CLASSES];
-                let mut model = Model::new(&script.header);
-                let next = script.events.iter().skip(1).map(|event| event.at).chain([end]);
-                for (event, until) in script.events.iter().zip(next) {
-                    model.apply(event);
-                    if let Some(class) = model.coro(*id).and_then(|coro| class(coro.activity)) {
-                        expected[class] += until - event.at;
-                    }
-                }
-                for cells in [all[lane], scan(&[*id])[0]] {
-                    // Steps too short for the clock are drawn all the same.
-                    assert_eq!(cells[1..], expected[1..], "{}", tape.latest().label(*id));
-                    assert!(cells[0] >= expected[0]);
-                }
-            }
+    fn times_on_the_axis_are_round_and_told_apart() {
+        for (least, step, digits) in [
+            (1, 1, 9),
+            (14_000, 20_000, 5),
+            (230_000_000, 500_000_000, 1),
+            (1_000_000_000, 1_000_000_000, 0),
+            (11_000_000_000, 20_000_000_000, 0),
+            (61_000_000_000, 120_000_000_000, 0),
+            (u64::MAX, 86_400_000_000_000, 0),
+        ] {
+            assert_eq!((round_step(least), decimals(step)), (step, digits), "{least}");
         }
+    }
+
+    #[test]
+    fn a_cell_tells_what_it_was_mostly_at_and_that_it_ran() {
+        let cell = |running: u64, lock: u64, steps: u32| {
+            let mut cell = Cell { steps, ..Cell::default() };
+            (cell.spent[0], cell.spent[4]) = (running, lock);
+            sign(&DARK, &cell, 100)
+        };
+        let lanes = DARK.glyphs.lanes;
+        assert_eq!(cell(0, 0, 0), (" ", DARK.text));
+        assert_eq!(cell(0, 100, 0), (lanes[4], DARK.failed));
+        assert_eq!(cell(60, 40, 1), (lanes[0], DARK.running));
+        assert_eq!(cell(1, 99, 1), (DARK.glyphs.brief, DARK.running), "once");
+        assert_eq!(cell(20, 80, 9), (DARK.glyphs.brief, DARK.running), "a good part");
+        assert_eq!(cell(5, 95, 9), (lanes[4], DARK.running), "again and again, mostly for the lock");
     }
 }
