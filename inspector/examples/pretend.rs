@@ -40,7 +40,7 @@ impl Pretend {
         std::env::args().skip(1).for_each(|word| self.act(&word));
         self.end();
         if let Some(handle) = handle {
-            println!("left: {:?}", handle.finish());
+            println!("left: {:?}", handle.finish().map(|left| left.exit));
         }
         println!("done");
     }

@@ -24,7 +24,7 @@ mod notes;
 mod paint;
 mod stack;
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use crate::event::{LoopOutcome, Outcome};
 use crate::model::Model;
@@ -51,6 +51,18 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options { color: false, width: 120, file: None, ending: Ending::Living }
+    }
+}
+
+impl Options {
+    /// For stderr: as wide as its terminal, in colours unless `NO_COLOR` is set.
+    pub fn for_stderr() -> Options {
+        let stderr = std::io::stderr();
+        let size = rustix::termios::tcgetwinsize(&stderr).ok().map(|size| usize::from(size.ws_col));
+        let color = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let default = Options::default();
+        let width = size.filter(|columns| *columns > 0).map_or(default.width, |columns| columns.clamp(40, 200));
+        Options { color, width, ..default }
     }
 }
 

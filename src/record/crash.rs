@@ -1,6 +1,7 @@
 //! What is recorded of a crash, and its report.
 
-use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Outcome, Stack, TraceSite};
@@ -94,6 +95,8 @@ pub(super) struct Told {
     /// The loop, what everyone was at, the crash.
     pub(super) events: Vec<Event>,
     pub(super) file: Option<String>,
+    /// The live view has printed the report when it was left.
+    pub(super) shown: Arc<AtomicBool>,
 }
 
 impl Report {
@@ -107,8 +110,12 @@ impl Report {
         let mut model = Model::new(&told.header);
         told.events.iter().for_each(|event| model.apply(event));
         // The report of `main`'s error goes to stderr.
-        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let options = report::Options { color, file: told.file.clone(), ..report::Options::default() };
-        Some(report::text(&model, &options))
+        let options = report::Options { file: told.file.clone(), ..report::Options::for_stderr() };
+        let text = report::text(&model, &options);
+        // Leaving the live view has printed it there already.
+        match told.shown.load(Ordering::Relaxed) {
+            true => text.lines().next().map(|line| format!("{line} (told above)\n")),
+            false => Some(text),
+        }
     }
 }

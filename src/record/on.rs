@@ -4,6 +4,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack};
@@ -52,6 +54,8 @@ pub(super) struct Recording {
     pub(super) moments: Cell<Duration>,
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::view::View>>,
+    /// The view was left after a crash, whose report it has printed.
+    shown: Arc<AtomicBool>,
     trace: RefCell<Option<super::trace::Trace>>,
     asked: Asked,
     /// The frames read for the crash that is going on, for its report.
@@ -101,7 +105,9 @@ impl Recording {
         let trace = switch.trace.and_then(|path| super::trace::Trace::start(&mut recorder, path));
         let asked = Asked::watch(&recorder);
         #[cfg(feature = "inspect")]
-        let view = RefCell::new(switch.view.then(|| super::view::View::open(&recorder)).flatten());
+        let view = RefCell::new(
+            switch.view.then(|| super::view::View::open(&recorder, trace.as_ref().map(|trace| trace.path()))).flatten(),
+        );
         let recording = Rc::new(Recording {
             recorder: RefCell::new(Steps::new(recorder)),
             at,
@@ -113,6 +119,7 @@ impl Recording {
             moments: Cell::default(),
             #[cfg(feature = "inspect")]
             view,
+            shown: Arc::default(),
             trace: RefCell::new(trace),
             asked,
             told: RefCell::default(),
@@ -359,7 +366,7 @@ impl Rec {
         }
         #[cfg(feature = "inspect")]
         if crashed && let Some(view) = recording.view.take() {
-            view.close();
+            recording.shown.store(view.close(), Ordering::Relaxed);
         }
     }
 
@@ -526,7 +533,7 @@ impl Rec {
         let events = std::iter::once(began).chain(ended);
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
         let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
-        Report::of(Told { header, events, file })
+        Report::of(Told { header, events, file, shown: recording.shown.clone() })
     }
 
     /// Once for each place that makes such a coroutine. Those that are dropped by a cancellation or a panic are nobody's mistake.

@@ -1,5 +1,7 @@
 //! `TINYIO_INSPECT=1`: the live view in this terminal.
 
+use std::path::Path;
+
 use tinyio_inspector::recorder::Recorder;
 use tinyio_inspector::tui;
 
@@ -7,9 +9,9 @@ use tinyio_inspector::tui;
 pub(super) struct View(tui::Handle);
 
 impl View {
-    /// Opens it, or says why not; the program runs on in either case.
-    pub(super) fn open(recorder: &Recorder) -> Option<View> {
-        let file = Some(recorder.path().display().to_string());
+    /// Opens it, or says why not; the program runs on in either case. `trace` is the file that keeps the run, if it is not only the ring.
+    pub(super) fn open(recorder: &Recorder, trace: Option<&Path>) -> Option<View> {
+        let file = Some(trace.unwrap_or(recorder.path()).display().to_string());
         let options = tui::Options { file, ..tui::Options::from_env() };
         let opened = recorder.reader().and_then(|reader| tui::spawn(Box::new(reader), options));
         match opened {
@@ -21,10 +23,14 @@ impl View {
         }
     }
 
-    /// The recording is over, or has crashed: returns when the user leaves.
-    pub(super) fn close(self) {
-        if let Err(error) = self.0.finish() {
-            eprintln!("tinyio: the live view ended: {error}");
+    /// The recording is over, or has crashed: returns when the user leaves. Tells whether leaving has printed the report of a crash.
+    pub(super) fn close(self) -> bool {
+        match self.0.finish() {
+            Ok(left) => left.crashed,
+            Err(error) => {
+                eprintln!("tinyio: the live view ended: {error}");
+                false
+            }
         }
     }
 }

@@ -217,11 +217,12 @@ impl App {
                         self.go_to_screen(Screen::Crash);
                     }
                 }
-                // The program goes on: it is there for who asks, and is not taken away from who looks at it.
-                (None, [latest_one, rest @ ..]) if self.screen != Screen::Crash => {
+                // The program goes on: it is there for who asks, and is not taken away from who looks at it, but new when they come back.
+                (None, [_, ..]) if self.screen == Screen::Crash => self.crashes_seen = usize::MAX,
+                (None, [latest_one, rest @ ..]) => {
                     self.crash = Some(CrashState::of(PostMortem::new(latest, latest_one, rest)));
                 }
-                _ => {}
+                (None, []) => {}
             }
         }
     }
@@ -484,7 +485,10 @@ impl App {
                 let (coro, long) = self.blocked().unwrap_or_default();
                 (format!("BLOCKED {} by {}", super::text::span(long), latest.label(coro)), theme.failed)
             }
-            (Status::Live, None) => (format!("LIVE {}", super::text::clock(self.now(), 1)), theme.running),
+            (Status::Live, None) => {
+                let now = if self.finished { latest.now() } else { self.clock.max(latest.now()) };
+                (format!("LIVE {}", super::text::clock(now, 1)), theme.running)
+            }
         }
     }
 }

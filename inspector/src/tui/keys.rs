@@ -307,6 +307,7 @@ impl Keys {
             let Some((at, other, name, key)) = clash else {
                 self.bindings = bindings;
                 problems.extend(clashes.into_iter().rev());
+                problems.extend(self.hidden(&wanted));
                 return problems;
             };
             let by = wanted.iter().find(|(index, _)| *index == other).map(|(_, wish)| format!(" ({})", wish.place));
@@ -318,6 +319,38 @@ impl Keys {
                 by.unwrap_or_default()
             ));
         }
+    }
+
+    /// Where a screen's key goes before one that is to be valid everywhere, but for those of which the table says so itself. Both are in force, the
+    /// latter on the other screens.
+    fn hidden(&self, wanted: &[(usize, Wish)]) -> Vec<String> {
+        let everywhere = |index: usize| self.bindings[index].0.context == Context::Everywhere;
+        let wished = |index: usize| wanted.iter().any(|(other, _)| *other == index);
+        let mut problems = Vec::new();
+        for (index, wish) in wanted {
+            let (own, keys) = &self.bindings[*index];
+            for (other, (binding, others)) in self.bindings.iter().enumerate() {
+                // Of two wishes one is enough to be told.
+                let apart = everywhere(*index) != everywhere(other) && (everywhere(*index) || !wished(other));
+                let typed = [own.context, binding.context].contains(&Context::Typing);
+                if !apart || typed || own.action == binding.action {
+                    continue;
+                }
+                let as_ever = |key: &&str| own.keys.contains(key) && binding.keys.contains(key);
+                let Some(key) = keys.iter().find(|key| others.contains(key) && !as_ever(&key.as_str())) else {
+                    continue;
+                };
+                let (place, name, other) = (&wish.place, own.name, binding.name);
+                problems.push(if everywhere(*index) {
+                    let screen = binding.context.title();
+                    format!("{place}: key.{name}: {key:?} is the key of {other} in {screen}, and does that there: expected one that is free there, or other keys for {other} as well")
+                } else {
+                    let screen = own.context.title();
+                    format!("{place}: key.{name}: {key:?} is the key of {other}, which is hidden by that in {screen}: expected one that is free, or other keys for {other} as well")
+                });
+            }
+        }
+        problems
     }
 
     /// What a key does, given what is on the screen, the topmost first.
@@ -434,5 +467,32 @@ mod tests {
         assert_eq!(keys.action(&[Everywhere], "n"), Some(Action::PreviousMatch));
         assert_eq!(keys.rebind(vec![wish("lints", &["y"]), wish("lints", &["z"])]), [""; 0]);
         assert_eq!((keys.action(&[Everywhere], "y"), keys.action(&[Everywhere], "z")), (None, Some(Action::Lints)));
+    }
+
+    #[test]
+    fn a_key_for_everywhere_that_a_screen_has_for_itself_is_told_and_the_other_way_round() {
+        let mut keys = Keys::default();
+        let told = keys.rebind(vec![wish("pause", &["d", "x"])]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("here: key.pause: \"d\" is the key of drawn in Graph, and does that there"),
+            "{told:?}"
+        );
+        assert_eq!(keys.action(&[Graph, Everywhere], "d"), Some(Action::Drawn));
+        assert_eq!(keys.action(&[Log, Everywhere], "d"), Some(Action::Pause), "in force elsewhere");
+
+        let told = Keys::default().rebind(vec![wish("sort", &["space"])]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("here: key.sort: \"space\" is the key of pause, which is hidden by that in Coroutines")
+        );
+
+        let told = Keys::default().rebind(vec![wish("sort", &["m"]), wish("pause", &["m"])]);
+        assert_eq!(told.len(), 1, "once: {told:?}");
+        let told =
+            Keys::default().rebind(vec![wish("drawn", &["g", "d"]), wish("older", &["n"]), wish("earlier", &["h"])]);
+        assert_eq!(told, [""; 0], "as in the table; what is typed; the same action");
+        let told = Keys::default().rebind(vec![wish("drawn", &["y"]), wish("lints", &["d"])]);
+        assert_eq!(told, [""; 0], "free by then");
     }
 }

@@ -23,7 +23,7 @@ mod tree_view;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -158,20 +158,29 @@ pub fn spawn(mut source: Box<dyn Source>, options: Options) -> io::Result<Handle
             Ok(exit) => exit?,
             Err(_) => return Err(io::Error::other("the live view panicked; the program runs on")),
         };
-        print_farewell(&app);
+        let crashed = print_farewell(&app);
         if exit == Exit::Interrupt {
             terminal::interrupt();
         }
-        printed.map(|()| exit)
+        printed.map(|()| Left { exit, crashed })
     })?;
     Ok(Handle { send, thread: Some(thread) })
+}
+
+/// How the live view was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// By what.
+    pub exit: Exit,
+    /// The program had crashed: the report is on stderr.
+    pub crashed: bool,
 }
 
 /// The live view of this program, as [`spawn`] began it. Dropping it leaves the screens at once.
 #[derive(Debug)]
 pub struct Handle {
     send: Sender<Input>,
-    thread: Option<JoinHandle<io::Result<Exit>>>,
+    thread: Option<JoinHandle<io::Result<Left>>>,
 }
 
 impl Handle {
@@ -180,7 +189,7 @@ impl Handle {
     /// # Errors
     ///
     /// When the terminal failed meanwhile.
-    pub fn finish(mut self) -> io::Result<Exit> {
+    pub fn finish(mut self) -> io::Result<Left> {
         let _ = self.send.send(Input::Finished);
         self.join()
     }
@@ -190,11 +199,11 @@ impl Handle {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    fn join(&mut self) -> io::Result<Exit> {
+    fn join(&mut self) -> io::Result<Left> {
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(exit)) => exit,
             Some(Err(_)) => Err(io::Error::other("the live view panicked")),
-            None => Ok(Exit::Stopped),
+            None => Ok(Left { exit: Exit::Stopped, crashed: false }),
         }
     }
 }
@@ -206,12 +215,12 @@ impl Drop for Handle {
     }
 }
 
-/// How it ended, on the normal screen, so that the scrollback keeps it.
-fn print_farewell(app: &App) {
-    let mut out = io::stderr().lock();
-    let color = app.theme.colours && out.is_terminal();
-    let width = crossterm::terminal::size().map_or(100, |(columns, _)| usize::from(columns).clamp(40, 200));
-    let _ = out.write_all(app.farewell(color, width).as_bytes());
+/// How it ended, on the normal screen, so that the scrollback keeps it. Tells whether that was the report of a crash.
+fn print_farewell(app: &App) -> bool {
+    let mut options = crate::report::Options::for_stderr();
+    options.color &= app.theme.colours;
+    let printed = io::stderr().lock().write_all(app.farewell(options.color, options.width).as_bytes());
+    printed.is_ok() && app.tape.latest().crash().is_some()
 }
 
 /// The terminal comes back before a panic's message is printed.

@@ -57,6 +57,11 @@ impl App {
                 self.pages.push(Page::new(PageKind::Source { whole: action == Action::File }));
                 self.centre_source();
             }
+            Action::Print | Action::PrintAll
+                if crash.current().is_none_or(|located| located.frame.locals.is_empty()) =>
+            {
+                self.notice = Some("this frame has no variables to print: j and k go to one that has".to_owned());
+            }
             Action::Print => self.start_typing(Purpose::Print, ""),
             Action::PrintAll => self.start_typing(Purpose::PrintAll, ""),
             Action::Coroutine => match crash.current().map(|located| located.coro).filter(|coro| *coro != 0) {

@@ -74,14 +74,17 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     }
 
     lines.push(Line::default());
-    lines.push(heading(app, "Await stack"));
-    match &coro.stack {
-        Some((at, stack)) => {
-            if now.saturating_sub(*at) > 1_000_000_000 && coro.is_live() {
-                lines.push(Line::styled(format!("  as of {} ago", span(now - at)), theme.dim));
-            }
-            lines.extend(stack_lines(app, stack, wide));
-        }
+    // Of who failed, what it was at when its error was made.
+    let failures = model.crashes().iter().rev().flat_map(|crash| &crash.failures);
+    let at_failure = failures.filter(|one| one.coro == id).find_map(|one| one.stack.as_ref());
+    let stack = coro.stack.as_ref().map(|(at, stack)| (*at, &**stack));
+    let mut title = Line::from(Span::styled("Await stack", theme.title));
+    if let Some((at, _)) = stack.filter(|(at, _)| coro.is_live() && now.saturating_sub(*at) > 1_000_000_000) {
+        title.push_span(Span::styled(format!("  as of {} ago", span(now - at)), theme.dim));
+    }
+    lines.push(title);
+    match stack.map(|(_, stack)| stack).or(at_failure) {
+        Some(stack) => lines.extend(stack_lines(app, stack, wide)),
         None => match coro.waits().next() {
             Some((_, edge)) if edge.site != 0 => {
                 lines.push(place_line(app, model.name(coro.name), model.site(edge.site), wide));
@@ -180,7 +183,7 @@ pub fn stack_lines(app: &App, stack: &Stack, wide: usize) -> Vec<Line<'static>> 
     }
     let hidden = stack.frames.iter().filter(|frame| frame.hidden).count();
     for frame in stack.frames.iter().filter(|frame| !frame.hidden) {
-        frame_lines(app, frame, wide, &mut lines);
+        frame_lines(app, frame, stack.mid_step, wide, &mut lines);
     }
     if hidden > 0 {
         lines.push(Line::styled(
@@ -198,7 +201,8 @@ pub fn stack_lines(app: &App, stack: &Stack, wide: usize) -> Vec<Line<'static>> 
     lines
 }
 
-fn frame_lines(app: &App, frame: &Frame, wide: usize, lines: &mut Vec<Line<'static>>) {
+/// With `told` it has been said of all of them that they are as it last suspended.
+fn frame_lines(app: &App, frame: &Frame, told: bool, wide: usize, lines: &mut Vec<Line<'static>>) {
     let theme = &app.theme;
     let place = if frame.line == 0 {
         frame.note.clone()
@@ -207,7 +211,8 @@ fn frame_lines(app: &App, frame: &Frame, wide: usize, lines: &mut Vec<Line<'stat
     };
     lines.push(frame_line(app, crate::model::short_name(&frame.function), &place, wide));
     for local in &frame.locals {
-        let mark = super::mark_of(local).map(|mark| format!(" ({mark})")).unwrap_or_default();
+        let mark = super::mark_of(local).filter(|mark| !(told && *mark == "mid-step"));
+        let mark = mark.map(|mark| format!(" ({mark})")).unwrap_or_default();
         let room = wide.saturating_sub(crate::tui::text::width(&local.name) + 7 + mark.len());
         lines.push(Line::from(vec![
             Span::styled(format!("    {} = ", local.name), theme.name),
@@ -218,7 +223,7 @@ fn frame_lines(app: &App, frame: &Frame, wide: usize, lines: &mut Vec<Line<'stat
     for branch in &frame.branches {
         lines.push(Line::styled(format!("  beside, {}:", branch.name), theme.dim));
         for frame in branch.frames.iter().filter(|frame| !frame.hidden) {
-            frame_lines(app, frame, wide, lines);
+            frame_lines(app, frame, told, wide, lines);
         }
     }
 }

@@ -173,10 +173,17 @@ fn draw_links(
     sources.sort_unstable();
     sources.dedup();
     let middle = |place: &Place| usize::from(place.x + place.wide / 2 - area.x).min(wide - 1);
+    // A line that can go straight down does, wherever it leaves its box.
+    let ends = |link: &Link| {
+        let (place, to) = (&upper[link.from], middle(&lower[link.to]));
+        let alone = links.iter().filter(|one| one.from == link.from).count() == 1;
+        let inside = usize::from(place.x - area.x) + 1..usize::from(place.x + place.wide - area.x).saturating_sub(1);
+        (if alone && inside.contains(&to) { to } else { middle(place) }, to)
+    };
     // Lines end above their box, the last row is for the arrow heads.
     let tracks = usize::from(gap.saturating_sub(1)).max(1);
     for link in links {
-        let (from, to) = (middle(&upper[link.from]), middle(&lower[link.to]));
+        let (from, to) = ends(link);
         let rank = sources.iter().position(|one| *one == link.from).unwrap_or(0);
         let track = rank % tracks;
         let mut mark = |row: usize, column: usize, ways: u8| cells[row * wide + column] |= ways;
@@ -211,9 +218,9 @@ fn draw_links(
             buf.set_stringn(area.x + column as u16, y + row, sign, 1, theme.line);
         }
     }
-    let mut ends: Vec<usize> = links.iter().map(|link| middle(&lower[link.to])).collect();
-    ends.dedup();
-    for column in ends {
+    let mut heads: Vec<usize> = links.iter().map(|link| middle(&lower[link.to])).collect();
+    heads.dedup();
+    for column in heads {
         // In a gap of one row a line that turns there has no room for its arrow.
         if gap > 1 || cells[column] == NORTH | SOUTH {
             buf.set_stringn(area.x + column as u16, y + gap - 1, theme.glyphs.arrows[1], 1, theme.key);
@@ -222,8 +229,7 @@ fn draw_links(
     if boxed {
         // Where a line leaves its box.
         for link in links {
-            let place = &upper[link.from];
-            let x = place.x + place.wide / 2;
+            let x = area.x + ends(link).0 as u16;
             if x < area.right() && !ascii {
                 let heavy = matches!(buf[(x, y - 1)].symbol(), "━" | "┷" | "┯");
                 buf.set_stringn(x, y - 1, if heavy { "┯" } else { "┬" }, 1, theme.line);

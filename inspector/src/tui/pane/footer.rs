@@ -44,7 +44,15 @@ fn hints(app: &App, wide: u16) -> Line<'static> {
     // Of the keys that are valid everywhere few make sense on a page.
     let on_page = !app.pages.is_empty();
     let own: Vec<_> = contexts[..1].iter().flat_map(|context| app.keys.hints(std::slice::from_ref(context))).collect();
-    let all: Vec<_> = all.into_iter().filter(|hint| !on_page || hint.1 == "help" || own.contains(hint)).collect();
+    let mut all: Vec<_> = all.into_iter().filter(|hint| !on_page || hint.1 == "help" || own.contains(hint)).collect();
+    // What is on top and what is beneath it may have the same key for the same thing.
+    let mut seen = Vec::new();
+    all.retain(|hint| {
+        !seen.contains(hint) && {
+            seen.push(*hint);
+            true
+        }
+    });
     let size = |(key, word): &(&str, &str)| width(key) + 1 + width(word) + 2;
     let (last, first): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, word)| ["help", "quit"].contains(word));
     let mut room = usize::from(wide).saturating_sub(1 + last.iter().map(size).sum::<usize>());

@@ -22,9 +22,10 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
         Span::styled(format!(" {} pid {}", theme.glyphs.dot, header.pid), theme.dim),
     ];
     if !app.is_live() {
-        let text = format!("{} {} of {}", theme.glyphs.paused, count(app.position()), count(app.tape.len()));
+        let event = format!("{} of {}", count(app.position()), count(app.tape.len()));
+        let (paused, dot) = (theme.glyphs.paused, theme.glyphs.dot);
         left.push(Span::raw("  "));
-        left.push(Span::styled(format!(" {text} {} {} ", theme.glyphs.dot, clock(model.now(), 4)), theme.found));
+        left.push(Span::styled(format!(" {paused} {} {dot} {event} ", clock(app.now(), 4)), theme.found));
     }
     let mut right = Vec::new();
     let lost = app.tape.latest().lost();
@@ -47,28 +48,30 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
         _ => theme.sign(Activity::Failed),
     };
     right.push(Span::styled(format!("{sign} {text}"), style));
-    right.push(Span::raw("   "));
+    // The less important it is, the sooner it goes where there is no room for all.
+    let mut rest = Vec::new();
     let live = count(model.live_count() as u64);
     if app.status == Status::Live && text.starts_with("LIVE") {
         // Room for what may come, so that nothing jumps.
-        right.push(Span::styled(format!("{live:>6} live"), theme.text));
-        right.push(Span::styled(format!("  {:>5} ev/s", rate(app.rate)), theme.dim));
+        rest.push(Span::styled(format!("   {live:>6} live"), theme.text));
+        rest.push(Span::styled(format!("  {:>5} ev/s", rate(app.rate)), theme.dim));
     } else if let Some((coros, threads)) =
         app.crash.as_ref().filter(|_| app.is_live() && text.starts_with("CRASHED")).map(|one| one.data.taking_part())
     {
         let threads = if threads > 0 { format!(", {}", counted(threads, "thread")) } else { String::new() };
-        right.push(Span::styled(format!("{}{threads}", counted(coros, "coroutine")), theme.text));
+        rest.push(Span::styled(format!("   {}{threads}", counted(coros, "coroutine")), theme.text));
     } else {
-        right.push(Span::styled(format!("{live} live"), theme.text));
+        rest.push(Span::styled(format!("   {live} live"), theme.text));
     }
-    right.push(Span::raw(" "));
-    // Where both do not fit, the state is what counts.
-    let right_width: usize = right.iter().map(|span| width(&span.content)).sum();
-    let left_width: usize = left.iter().map(|span| width(&span.content)).sum();
-    if left_width + right_width > usize::from(area.width) {
+    let size = |spans: &[Span]| spans.iter().map(|span| width(&span.content)).sum::<usize>();
+    let room = usize::from(area.width).saturating_sub(size(&right) + 1);
+    if size(&left) + size(&rest) > room {
         left.drain(1..3);
     }
-    while right.iter().map(|span| width(&span.content)).sum::<usize>() > usize::from(area.width) && right.len() > 1 {
+    while size(&left) + size(&rest) > room && rest.pop().is_some() {}
+    right.append(&mut rest);
+    right.push(Span::raw(" "));
+    while size(&right) > usize::from(area.width) && right.len() > 1 {
         right.pop();
     }
     let right_width: usize = right.iter().map(|span| width(&span.content)).sum();

@@ -65,7 +65,7 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
 pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let model = app.model();
     let wide = usize::from(wide);
-    let mut lines = vec![heading(app, &format!("Why is {} still waiting?", model.label(id))), Line::default()];
+    let mut lines = vec![heading(app, &question(model, id)), Line::default()];
     lines.extend(chain(app, id, wide, 200));
     let Some(coro) = model.coro(id) else { return lines };
     if coro.wait_count() > 1 {
@@ -84,6 +84,15 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     lines.push(heading(app, "Who waits on it"));
     lines.extend(dependants(app, model, id, wide));
     lines
+}
+
+fn question(model: &Model, id: CoroId) -> String {
+    let label = model.label(id);
+    match model.coro(id) {
+        Some(coro) if !coro.is_live() => format!("{label} waits no more"),
+        Some(coro) if !coro.activity.is_waiting() => format!("{label} does not wait"),
+        _ => format!("Why is {label} still waiting?"),
+    }
 }
 
 fn dependants(app: &App, model: &Model, id: CoroId, wide: usize) -> Vec<Line<'static>> {
