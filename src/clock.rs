@@ -65,6 +65,11 @@ impl Core {
 
     /// When it will be `after` from now.
     pub(crate) fn deadline(&self, after: Duration) -> u64 {
-        self.now().saturating_add(after.min(FAR).as_nanos() as u64)
+        self.now().saturating_add(nanoseconds(after))
     }
+}
+
+/// No longer than any timer is set for.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    duration.min(FAR).as_nanos() as u64
 }

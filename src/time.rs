@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::clock;
 use crate::core;
 use crate::error::CancelledError;
 use crate::record::Target;
@@ -73,7 +74,8 @@ impl Future for YieldNow {
 /// # Ok::<_, tinyio::Crash>(())
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { duration, deadline: None, timer: Timer::default(), waiter: Waiter::default() }
+    let time = clock::nanoseconds(duration);
+    Sleep { time, began: false, timer: Timer::default(), waiter: Waiter::default() }
 }
 
 /// The future of [`sleep`].
@@ -84,16 +86,20 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
-    duration: Duration,
-    /// Set when it is first polled.
-    deadline: Option<u64>,
+    /// Nanoseconds: how long, until it is first polled; then until when, by the loop's clock.
+    time: u64,
+    began: bool,
     timer: Timer,
     waiter: Waiter,
 }
 
+// A program may have a million of them.
+const _: () = assert!(size_of::<Sleep>() <= 32);
+
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sleep({:?})", self.duration)
+        let time = Duration::from_nanos(self.time);
+        if self.began { write!(f, "Sleep(until {time:?})") } else { write!(f, "Sleep({time:?})") }
     }
 }
 
@@ -106,26 +112,25 @@ impl Future for Sleep {
         let at = Location::caller();
         let this = self.get_mut();
         core::with("sleep", |core| {
-            if let Some(answer) = core.cancelled(this.deadline.is_none(), at) {
+            if let Some(answer) = core.cancelled(!this.began, at) {
                 return answer.map(Err);
             }
-            let deadline = match this.deadline {
+            if !this.began {
+                this.began = true;
                 // Not even a look at the clock: one turn.
-                None if this.duration.is_zero() => {
-                    this.deadline = Some(0);
+                if this.time == 0 {
                     core.waits(Target::Turn, at);
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                None => *this.deadline.insert(core.deadline(this.duration)),
-                Some(deadline) => deadline,
-            };
-            if deadline == 0 || this.timer.has_fired(core) {
+                this.time = core.now().saturating_add(this.time);
+            }
+            if this.time == 0 || this.timer.has_fired(core) {
                 return Poll::Ready(Ok(()));
             }
             let word = this.waiter.word(core, cx);
-            this.timer.set(core, deadline, word);
-            core.waits(Target::Timer(deadline), at);
+            this.timer.set(core, this.time, word);
+            core.waits(Target::Timer(this.time), at);
             Poll::Pending
         })
     }

@@ -12,13 +12,13 @@ impl Core {
             return;
         }
         let now = self.now();
-        let mut due = Vec::new();
-        self.timers.borrow_mut().expire(now, |word| due.push(word));
+        let due = self.timers.borrow_mut().expire(now);
         self.rec.wakes(By::Timer);
-        for word in due {
-            self.wake(word);
+        for due in &due {
+            self.wake(due.word);
         }
         self.rec.wakes(By::External);
+        self.timers.borrow_mut().take_back(due);
     }
 }
 
