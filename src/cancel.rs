@@ -2,91 +2,18 @@
 //!
 //! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeSet;
-use std::error::Error as StdError;
 use std::panic::Location;
-use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use crate::core::{Cancel, Core, Stop, warn};
-use crate::crash::{Crash, Failure, FailureKind, Group, Interrupted, Panic, Site};
-use crate::error::{Cancellation, Located, Reason, cancellation};
+use crate::core::{Cancel, Core, warn};
+use crate::crash::{Crash, Failure, FailureKind, Group};
+use crate::error::{Cancellation, Fault, Reason};
 use crate::name;
-use crate::record::Moment;
-use crate::task::{BoxError, Header, Payload, Running, Step, Word, flag};
+use crate::task::{BoxError, Header, Running, Step, Word, flag};
+use crate::trace::{self, Snapshot};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
-
-/// A place in the program text.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    file: &'static str,
-    line: u32,
-    column: u32,
-}
-
-impl From<&'static Location<'static>> for Place {
-    fn from(at: &'static Location<'static>) -> Place {
-        Place { file: at.file(), line: at.line(), column: at.column() }
-    }
-}
-
-/// Root first: sites, and the numbers of their coroutines.
-struct Trace(Vec<(Site, u64)>);
-
-impl Trace {
-    fn of(task: &Header, place: impl Into<Place>) -> Trace {
-        let mut trace = Trace(Vec::new());
-        trace.up(task.id(), task.type_name(), place);
-        trace
-    }
-
-    /// One who waits.
-    fn up(&mut self, id: u64, type_name: &'static str, place: impl Into<Place>) {
-        let Place { file, line, column } = place.into();
-        self.0.push((Site { name: name::path(type_name).to_owned(), file, line, column }, id));
-    }
-
-    /// Root first; without the coroutine that only stands for a handle given to `run`.
-    fn finish(mut self) -> (Vec<Site>, Vec<u64>) {
-        if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| stands_in(&site.name)) {
-            self.0.pop();
-        }
-        self.0.into_iter().rev().unzip()
-    }
-}
-
-/// The coroutine of this name only stands for a handle given to `run`.
-fn stands_in(name: &str) -> bool {
-    name.starts_with("tinyio::coro::Coro<")
-}
-
-/// Sites that the traces of all who are cancelled may have together, before each is cut short: in a chain of a hundred thousand they would
-/// be five billion.
-const SITES: usize = 1 << 17;
-/// Sites of a trace that is cut short: the nearest.
-const SHORT: usize = 8;
-
-/// Who waited for whom before anything was cancelled: afterwards the edges are gone.
-struct Snapshot {
-    /// In the order in which they were scheduled.
-    stood: Vec<Stood>,
-    /// Where each is in there, by slot; made when it is first asked for, which it seldom is.
-    places: OnceCell<Vec<u32>>,
-    /// What is left of [`SITES`].
-    sites: Cell<usize>,
-}
-
-struct Stood {
-    word: Word,
-    id: u64,
-    /// Who waits for it, if exactly one does.
-    waiter: Word,
-    name: fn() -> &'static str,
-    place: &'static Location<'static>,
-}
 
 /// Everybody is being cancelled.
 ///
@@ -132,11 +59,7 @@ impl Cancelling {
     /// Notes what everybody is at.
     pub(crate) fn begin(core: &Core) -> Cancelling {
         let original = core.failure.take().expect("only a failure cancels");
-        core.slots.each(|task| {
-            if task.id() == original.id {
-                core.rec.end(task, Some(original.kind));
-            }
-        });
+        core.slots.with(original.word, |task| core.rec.end(task, Some(original.kind)));
         core.rec.cancel_begin(core, &original);
         let snapshot = Snapshot::take(core);
         core.clear_queue();
@@ -245,8 +168,8 @@ impl Cancelling {
         core.tells(gently);
         core.wake_foreign(None);
         let some = if std::mem::take(&mut self.first_round) {
-            let all = self.snapshot.stood.len();
-            (0..all).for_each(|index| self.tell(core, self.snapshot.stood[index].word, gently));
+            let all = self.snapshot.len();
+            (0..all).for_each(|index| self.tell(core, self.snapshot.word(index), gently));
             all > 0
         } else {
             let mut tasks = Vec::new();
@@ -283,6 +206,9 @@ impl Cancelling {
         let step = core.poll(&mut task);
         let cancel = core.cancel.get();
         core.tells(gently);
+        if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
+            return core.end(&task, Some(FailureKind::Cancelled)); // As nearly all do, and nobody will see it.
+        }
         if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
         }
@@ -293,7 +219,7 @@ impl Cancelling {
     fn judge(&mut self, core: &Core, task: Running, step: Step, cancel: Cancel) {
         let told = task.has(flag::TOLD);
         let again = || went_on(cancel.again_at, task.place());
-        let fail = |kind, answer: &str, error| Some((kind, self.failure(&task, kind, answer, error)));
+        let fail = |kind, answer: &str, fault| Some((kind, self.failure(&task, kind, answer, fault)));
         let failure = match step {
             Step::Pending if task.has(flag::THREAD) || core.cancel.get().reason.is_none() => return,
             Step::Pending if self.grace_over && told => {
@@ -307,13 +233,15 @@ impl Cancelling {
                 let value = task.describe_output().unwrap_or_default();
                 fail(FailureKind::Improper, &format!("answered Ok({value})"), None)
             }
-            Step::Failed(error) => match cancellation(&*error) {
-                Some(_) if cancel.again > 0 => fail(FailureKind::Improper, &again(), Some(error)),
-                Some(Cancellation::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(error)),
-                Some(_) => fail(FailureKind::Cancelled, "", Some(error)),
-                None => fail(FailureKind::Error, "", Some(error)),
+            Step::Failed(fault) => match fault.cancellation() {
+                Some(_) if cancel.again > 0 => fail(FailureKind::Improper, &again(), Some(fault)),
+                Some(Cancellation::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(fault)),
+                Some(_) => fail(FailureKind::Cancelled, "", Some(fault)),
+                None => fail(FailureKind::Error, "", Some(fault)),
             },
-            Step::Panicked(payload) => Some((FailureKind::Panic, Some(Box::new(self.snapshot.panic(&task, payload))))),
+            Step::Panicked(payload) => {
+                Some((FailureKind::Panic, Some(Box::new(Failure::of_panicked_cleanup(&self.snapshot, &task, payload)))))
+            }
         };
         match failure {
             Some((kind, failure)) => self.dismiss(core, task, kind, failure),
@@ -323,9 +251,11 @@ impl Cancelling {
 
     /// What the crash is to say of a coroutine. `None`: nobody will see it.
     #[inline]
-    fn failure(&self, task: &Header, kind: FailureKind, answer: &str, error: Option<BoxError>) -> Option<Box<Failure>> {
+    fn failure(&self, task: &Header, kind: FailureKind, answer: &str, fault: Option<Fault>) -> Option<Box<Failure>> {
         let expected = matches!(kind, FailureKind::Cancelled | FailureKind::NeverStarted);
-        (self.all_are_seen || !expected).then(|| Box::new(self.snapshot.failure(task, kind, answer, error)))
+        let error = || fault.map(BoxError::from);
+        (self.all_are_seen || !expected)
+            .then(|| Box::new(Failure::of_cancelled(&self.snapshot, task, kind, answer, error())))
     }
 
     /// Notes how a coroutine ended and drops what is left of it.
@@ -343,7 +273,7 @@ impl Cancelling {
             self.failures.push(*failure);
         }
         if let Err(payload) = task.discard() {
-            self.failures.push(self.snapshot.panic(&task, payload));
+            self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, &task, payload));
         }
         core.end(&task, Some(kind));
     }
@@ -369,7 +299,7 @@ impl Cancelling {
                     _ if failure.is_error() => true,
                     (Group::Auto, _) => false,
                     (Group::Always, FailureKind::Cancelled) => {
-                        waited.binary_search(&failure.id).is_err() && !stands_in(&failure.name)
+                        waited.binary_search(&failure.id).is_err() && !trace::stands_in(&failure.name)
                     }
                     (Group::Always, _) => true,
                 }
@@ -406,40 +336,14 @@ impl Core {
             }
             Step::Done => FailureKind::Improper,
             Step::Pending => FailureKind::Cancelled,
-            Step::Failed(error) if cancellation(&*error).is_some() => FailureKind::Cancelled,
-            Step::Failed(error) => return self.fail(Failure::of_error(self, &task, error)),
+            Step::Failed(fault) if fault.cancellation().is_some() => FailureKind::Cancelled,
+            Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault.into())),
             Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
         };
         if let Err(payload) = task.discard() {
             return self.fail(Failure::of_panic(self, &task, payload));
         }
         self.end(&task, Some(kind));
-    }
-
-    /// Who waits for `task`, as long as exactly one does.
-    fn trace(&self, task: &Header, place: Place) -> Trace {
-        let mut trace = Trace::of(task, place);
-        let mut next = self.only_waiter(task);
-        // A cycle has no root; no chain is longer than there are coroutines.
-        for _ in 0..self.live() {
-            let waiter = self.slots.with(next, |waiter| {
-                trace.up(waiter.id(), waiter.type_name(), waiter.place());
-                self.only_waiter(waiter)
-            });
-            let Some(waiter) = waiter else { break };
-            next = waiter;
-        }
-        trace
-    }
-
-    /// The coroutine that waits for `task`, if exactly one does.
-    pub(crate) fn only_waiter(&self, task: &Header) -> Word {
-        let mut only = None;
-        task.each_waiter(|word| {
-            let owner = if word.tag() == self.tag() { self.owner(word) } else { Word::NONE };
-            only = Some(if only.is_none_or(|only| only == owner) { owner } else { Word::NONE });
-        });
-        only.unwrap_or(Word::NONE)
     }
 }
 
@@ -448,182 +352,4 @@ fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
         Some(at) => format!("awaited again at {at}"),
         None => format!("went on, in a future that tinyio does not know, after it was told at {told}"),
     }
-}
-
-impl Snapshot {
-    fn take(core: &Core) -> Snapshot {
-        let mut stood = Vec::with_capacity(core.live());
-        core.slots.each(|task| {
-            let (word, id, waiter) = (task.word(), task.id(), core.only_waiter(task));
-            stood.push(Stood { word, id, waiter, name: task.name(), place: task.place() });
-        });
-        stood.sort_unstable_by_key(|stood| stood.id);
-        Snapshot { stood, places: OnceCell::new(), sites: Cell::new(SITES) }
-    }
-
-    fn get(&self, word: Word) -> Option<&Stood> {
-        let places = self.places.get_or_init(|| {
-            let slots = self.stood.iter().map(|stood| stood.word.slot() as usize + 1).max().unwrap_or(0);
-            let mut places = vec![u32::MAX; slots];
-            for (place, stood) in self.stood.iter().enumerate() {
-                places[stood.word.slot() as usize] = place as u32; // There are fewer than 2^29.
-            }
-            places
-        });
-        let place = *places.get(word.slot() as usize)?;
-        self.stood.get(place as usize).filter(|stood| stood.word == word)
-    }
-
-    fn trace(&self, task: &Header, place: Option<Place>) -> Trace {
-        let Some(mut stood) = self.get(task.word()) else {
-            return Trace::of(task, place.unwrap_or(task.place().into()));
-        };
-        let mut trace = Trace::of(task, place.unwrap_or(stood.place.into()));
-        let most = self.sites.get().max(SHORT);
-        while let Some(waiter) = self.get(stood.waiter)
-            && trace.0.len() < most
-        {
-            trace.up(waiter.id, (waiter.name)(), waiter.place);
-            stood = waiter;
-        }
-        self.sites.set(self.sites.get().saturating_sub(trace.0.len()));
-        trace
-    }
-
-    fn failure(&self, task: &Header, kind: FailureKind, answer: &str, error: Option<BoxError>) -> Failure {
-        let place = match kind {
-            FailureKind::Error => error.as_deref().and_then(located).map(|located| located.site.into()),
-            _ => None,
-        };
-        Failure::new(task, kind, answer, error, self.trace(task, place))
-    }
-
-    fn panic(&self, task: &Header, payload: Payload) -> Failure {
-        let place = PANIC.take();
-        let panic = Panic::new(payload);
-        Failure::new(task, FailureKind::Panic, "", Some(panic.into()), self.trace(task, place))
-    }
-}
-
-fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a Located> {
-    error.downcast_ref::<Located>()
-}
-
-impl Failure {
-    fn new(task: &Header, kind: FailureKind, answer: &str, mut error: Option<BoxError>, trace: Trace) -> Failure {
-        let located = error.as_deref_mut().and_then(|error| error.downcast_mut::<Located>());
-        let error_type = located.as_ref().map_or("", |located| located.type_name);
-        let moment = match (kind, located) {
-            (FailureKind::Panic, _) => MOMENT.take(),
-            (_, Some(located)) => std::mem::take(&mut located.moment),
-            _ => Moment::default(),
-        };
-        let name = name::path(task.type_name()).to_owned();
-        let (trace, ids) = trace.finish();
-        Failure { kind, name, answer: answer.to_owned(), error, trace, id: task.id(), ids, error_type, moment }
-    }
-
-    /// It has an error of its own, be it one that hides the cancellation.
-    fn is_error(&self) -> bool {
-        match self.kind {
-            FailureKind::Error | FailureKind::Panic => true,
-            FailureKind::Improper => self.answer.is_empty(),
-            FailureKind::Cancelled | FailureKind::NeverStarted => false,
-        }
-    }
-
-    /// A coroutine returned this error.
-    pub(crate) fn of_error(core: &Core, task: &Header, error: BoxError) -> Failure {
-        let place = located(&*error).map_or(task.place(), |located| located.site).into();
-        let trace = core.trace(task, place);
-        Failure::new(task, FailureKind::Error, "", Some(error), trace)
-    }
-
-    /// A coroutine panicked.
-    pub(crate) fn of_panic(core: &Core, task: &Header, payload: Payload) -> Failure {
-        let trace = core.trace(task, PANIC.take().unwrap_or(task.place().into()));
-        Failure::new(task, FailureKind::Panic, "", Some(Panic::new(payload).into()), trace)
-    }
-
-    /// The loop is stopped from outside.
-    pub(crate) fn of_stop(stop: Stop) -> Failure {
-        match stop {
-            Stop::Interrupted => Failure::of_loop(Interrupted.into(), Vec::new()),
-            Stop::Dropped => Failure::of_loop("the loop was dropped before it had finished".into(), Vec::new()),
-        }
-    }
-
-    /// The loop itself cannot go on.
-    pub(crate) fn of_loop(error: BoxError, trace: Vec<Site>) -> Failure {
-        let (name, answer, moment) = ("the loop".to_owned(), String::new(), Moment::default());
-        let (kind, ids, error_type) = (FailureKind::Error, Vec::new(), "");
-        Failure { kind, name, answer, error: Some(error), trace, id: 0, ids, error_type, moment }
-    }
-}
-
-impl Panic {
-    fn new(payload: Payload) -> Panic {
-        let message = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
-            (Some(text), _) => (*text).to_owned(),
-            (_, Some(text)) => text.clone(),
-            _ => "(a payload that is no text)".to_owned(),
-        };
-        Panic { message, payload: std::sync::Mutex::new(Some(payload)) }
-    }
-}
-
-thread_local! {
-    /// Where this thread last panicked, and what its coroutine was at: a payload does not say.
-    static PANIC: Cell<Option<Place>> = const { Cell::new(None) };
-    static MOMENT: RefCell<Moment> = RefCell::default();
-    /// Whose fault the panic is that comes next.
-    static MISUSE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
-}
-
-/// Panics because of what stands at this place in the caller's program: a crash shows that line.
-#[cold]
-pub(crate) fn misused(at: &'static Location<'static>, message: &str) -> ! {
-    MISUSE.set(Some(at));
-    panic!("tinyio: {message}")
-}
-
-/// Has the process remember where threads panic. The hook that was there is called as before.
-pub(crate) fn watch_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            let place = MISUSE.try_with(Cell::take).ok().flatten().or(info.location());
-            let place = place.map(|at| Place { file: keep(at.file()), line: at.line(), column: at.column() });
-            let _ = PANIC.try_with(|last| last.set(place));
-            let moment = crate::record::moment();
-            let _ = MOMENT.try_with(|last| last.replace(moment));
-            hook(info);
-        }));
-    });
-}
-
-/// The hook is lent its place for the time of the call. There are only as many files as the program was built from, so each
-/// name is kept once.
-fn keep(file: &str) -> &'static str {
-    static FILES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
-    match files.get(file) {
-        Some(kept) => kept,
-        None => {
-            let kept: &'static str = Box::leak(file.into());
-            files.insert(kept);
-            kept
-        }
-    }
-}
-
-/// Where this thread last panicked, told once.
-pub(crate) fn take_panic_place() -> Option<Place> {
-    PANIC.take()
-}
-
-/// The panic that is about to be resumed on this thread happened there, on another.
-pub(crate) fn set_panic_place(place: Option<Place>) {
-    PANIC.set(place);
 }

@@ -19,7 +19,7 @@ use crate::event::{Event, Wait};
 use crate::gather::sealed::Awaitable;
 use crate::stuck::{On, Queuing};
 use crate::sync::Queued;
-use crate::task::{Profile, Word};
+use crate::task::{BoxError, Profile, Word};
 
 /// Schedules these in the background and gives their outputs in the order in which they end. Also a `Stream`.
 ///
@@ -88,7 +88,7 @@ async fn complete<C: Completing>(coro: C, shared: Rc<Shared<C::Value>>) -> Resul
 /// Shown under the name of what it runs.
 struct Inner<C>(PhantomData<C>);
 
-impl<F, C> Profile<F, ()> for Inner<C> {
+impl<F, C, E: Into<BoxError>> Profile<F, (), E> for Inner<C> {
     fn type_name() -> &'static str {
         std::any::type_name::<C>()
     }

@@ -181,12 +181,12 @@ impl Core {
             match step {
                 Step::Pending => {}
                 Step::Done => self.end(&task, None),
-                Step::Failed(error) if task.has(flag::TOLD) && crate::error::cancellation(&*error).is_some() => {
+                Step::Failed(fault) if task.has(flag::TOLD) && fault.cancellation().is_some() => {
                     self.end(&task, Some(crate::FailureKind::Cancelled)); // A thread whose time was up.
                 }
                 // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
-                Step::Failed(error) => {
-                    self.fail(Failure::of_error(self, &task, error));
+                Step::Failed(fault) => {
+                    self.fail(Failure::of_error(self, &task, fault.into()));
                     return Turn::Failed;
                 }
                 Step::Panicked(payload) => {

@@ -9,11 +9,11 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::cancel;
 use crate::core::{self, Core};
-use crate::error::{CancelledError, Reason};
+use crate::error::{CancelledError, Fault, Reason};
+use crate::panics;
 use crate::record::{self, Target};
-use crate::task::{self, Handle, Header, Position, Profile, Word, flag};
+use crate::task::{self, BoxError, Handle, Header, Position, Profile, Word, flag};
 use crate::waiter;
 
 /// A coroutine: what a loop schedules, and one node of its dependency graph.
@@ -100,9 +100,16 @@ where
 /// The profile of a coroutine whose output may be looked at.
 pub(crate) struct Shown;
 
-impl<F, T: 'static> Profile<F, T> for Shown {
+impl<F, T: 'static, E: Into<BoxError> + 'static> Profile<F, T, E> for Shown {
     fn describe(output: &T) -> String {
         crate::name::value(output)
+    }
+
+    fn fault(error: E) -> Fault {
+        match (&error as &dyn Any).downcast_ref() {
+            Some(cancelled) => Fault::Cancelled(*cancelled),
+            None => Fault::Error(error.into()),
+        }
     }
 }
 
@@ -111,7 +118,7 @@ impl<T> Coro<T> {
     where
         F: Future<Output = Result<T, E>>,
         E: Into<Box<dyn StdError + Send + Sync>>,
-        P: Profile<F, T>,
+        P: Profile<F, T, E>,
     {
         // Folded to a constant.
         let ours = if std::any::type_name::<F>().starts_with("tinyio::") { flag::OURS } else { 0 };
@@ -189,7 +196,7 @@ fn never(coro: &Header, at: &'static Location<'static>) -> CancelledError {
     if coro.is_taken() {
         let again =
             format!("a `Coro` was awaited again at {at}, after it had given its output: await a clone of it instead");
-        cancel::misused(at, &again);
+        panics::misused(at, &again);
     }
     // It belonged to a loop that has crashed, or was dropped.
     CancelledError::new(Reason::Crash)

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::error::{original, sources};
-use crate::task::BoxError;
+use crate::task::{BoxError, Word};
 
 /// What a [`Loop`](crate::Loop) puts into its [`Crash`] beside the original error. Python tinyio's `exception_group`.
 ///
@@ -59,8 +59,10 @@ pub struct Failure {
     pub(crate) answer: String,
     pub(crate) error: Option<BoxError>,
     pub(crate) trace: Vec<Site>,
-    /// The coroutine's number, 0 for none; the numbers of those on the trace; and for the record what it was at.
+    /// The coroutine, if there is one: its word, and its number, else 0.
+    pub(crate) word: Word,
     pub(crate) id: u64,
+    /// The numbers of those on the trace, and for the record what it was at.
     pub(crate) ids: Vec<u64>,
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) error_type: &'static str,

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::alarm;
-use crate::cancel::{self, Cancelling};
+use crate::cancel::Cancelling;
 use crate::core::{self, Cancel, Core, Stop, Turn};
 use crate::coro::Coro;
 use crate::crash::Crash;
 use crate::error::{CancelledError, Reason};
 use crate::looped::{Loop, Opaque, Session};
+use crate::panics;
 use crate::record::{LoopMode, Target};
 use crate::stuck::Idle;
 use crate::task::{self, Word};
@@ -124,7 +125,7 @@ impl<T> Driver<T> {
         task::current(|host| self.visit(host));
         let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
         if self.session.is_none() {
-            cancel::watch_panics();
+            panics::watch();
             self.session = Some(Session::begin(&core, self.mode));
             task::enter(&core, || main.schedule(&core));
         }

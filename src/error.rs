@@ -263,6 +263,32 @@ impl From<CancelledError> for io::Error {
     }
 }
 
+/// How a coroutine failed.
+pub(crate) enum Fault {
+    /// By its cancellation, as it is: without a box, since there may be a million at once.
+    Cancelled(CancelledError),
+    Error(BoxError),
+}
+
+impl Fault {
+    /// The cancellation in it.
+    pub(crate) fn cancellation(&self) -> Option<Cancellation> {
+        match self {
+            Fault::Cancelled(_) => Some(Cancellation::Itself),
+            Fault::Error(error) => cancellation(&**error),
+        }
+    }
+}
+
+impl From<Fault> for BoxError {
+    fn from(fault: Fault) -> BoxError {
+        match fault {
+            Fault::Cancelled(error) => error.into(),
+            Fault::Error(error) => error,
+        }
+    }
+}
+
 /// Where in an error a cancellation sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cancellation {

@@ -222,10 +222,12 @@ mod crash;
 mod drive;
 mod error;
 mod event;
+mod failure;
 mod gather;
 mod line;
 mod looped;
 mod name;
+mod panics;
 mod pool;
 mod record;
 mod shuffle;
@@ -243,6 +245,7 @@ mod timeout;
 mod timer;
 #[cfg(feature = "tokio")]
 mod tokio;
+mod trace;
 mod waiter;
 mod wheel;
 

@@ -7,14 +7,14 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::cancel;
 use crate::core::{Core, Stop, Turn};
 use crate::coro::Coro;
 use crate::crash::{Crash, Group};
+use crate::panics;
 use crate::record::LoopMode;
 use crate::shuffle::Shuffled;
 use crate::stuck::Idle;
-use crate::task::{self, Inbox, Profile};
+use crate::task::{self, BoxError, Inbox, Profile};
 
 /// An event loop.
 ///
@@ -92,7 +92,7 @@ impl Loop {
         F: Future<Output = Result<T, E>>,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        cancel::watch_panics();
+        panics::watch();
         let main = Coro::new::<_, _, Opaque>(main, Location::caller(), 0);
         let core = self.fresh_core();
         let session = Session::begin(&core, LoopMode::Run);
@@ -304,7 +304,7 @@ impl fmt::Debug for Handle {
 /// The profile of a main coroutine, whose output may borrow.
 pub(crate) struct Opaque;
 
-impl<F, T> Profile<F, T> for Opaque {
+impl<F, T, E: Into<BoxError>> Profile<F, T, E> for Opaque {
     fn describe(_: &T) -> String {
         format!("_: {}", std::any::type_name::<T>())
     }

@@ -29,16 +29,17 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::cancel::{self, Place};
 use crate::core::{self, Core};
 use crate::coro::Coro;
 use crate::crash::FailureKind;
 use crate::error::{CancelledError, Reason, cancellation};
+use crate::panics;
 use crate::pool;
 use crate::record::{self, Target};
 use crate::sync::{Acquire, Guard, Semaphore};
 use crate::task::{BoxError, Inbox, Payload, Profile, Word, flag};
 use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
+use crate::trace::Place;
 use crate::waiter::Waiter;
 
 /// Runs a blocking function on a thread of its own. Awaiting the coroutine gives what it returned.
@@ -76,7 +77,7 @@ where
 /// A thread is shown under the name of its function.
 struct ThreadProfile<F>(PhantomData<F>);
 
-impl<W, F, T: 'static> Profile<W, T> for ThreadProfile<F> {
+impl<W, F, T: 'static, E: Into<BoxError>> Profile<W, T, E> for ThreadProfile<F> {
     fn type_name() -> &'static str {
         std::any::type_name::<F>()
     }
@@ -151,7 +152,7 @@ impl<F, T> Job<F, T> {
         match std::mem::replace(&mut *stage, Stage::Taken) {
             Stage::Returned(result) => Some(Ok(result)),
             Stage::Panicked(payload, place) => {
-                cancel::set_panic_place(place);
+                panics::set_place(place);
                 Some(Err(payload))
             }
             other => {
@@ -223,7 +224,7 @@ where
         };
         *self.stage() = match result {
             Ok(result) => Stage::Returned(result),
-            Err(payload) => Stage::Panicked(payload, cancel::take_panic_place()),
+            Err(payload) => Stage::Panicked(payload, panics::take_place()),
         };
         self.inbox.post(|mail| {
             self.record.ended(mail, how);

@@ -52,7 +52,7 @@ where
 /// Shown under the name of the future.
 struct TokioProfile<F>(PhantomData<F>);
 
-impl<W, F, T: 'static> Profile<W, T> for TokioProfile<F> {
+impl<W, F, T: 'static, E: Into<BoxError>> Profile<W, T, E> for TokioProfile<F> {
     fn type_name() -> &'static str {
         std::any::type_name::<F>()
     }

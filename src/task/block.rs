@@ -46,6 +46,7 @@ use std::task::{Context, Poll};
 use super::local;
 use super::waiters::{Position, Waiters};
 use super::word::Word;
+use crate::error::Fault;
 use crate::record::FutureType;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -112,7 +113,7 @@ pub(crate) mod flag {
 
 pub(super) struct Vtable {
     /// An error is put aside, so that what is returned in nearly every step fits a register.
-    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>, &mut Option<BoxError>) -> Poll<()>,
+    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>, &mut Option<Fault>) -> Poll<()>,
     /// Drops what the body bits say there is.
     drop_body: unsafe fn(NonNull<Header>, body: u16),
     pub(super) layout: Layout,
@@ -138,7 +139,7 @@ pub(super) struct Block<F, T> {
 }
 
 /// What is told of a coroutine whose future is `F`.
-pub(crate) trait Profile<F, T> {
+pub(crate) trait Profile<F, T, E: Into<BoxError>> {
     /// Its name, as the compiler gives it.
     fn type_name() -> &'static str {
         std::any::type_name::<F>()
@@ -146,6 +147,11 @@ pub(crate) trait Profile<F, T> {
 
     /// What it returned.
     fn describe(output: &T) -> String;
+
+    /// How it failed.
+    fn fault(error: E) -> Fault {
+        Fault::Error(error.into())
+    }
 }
 
 pub(super) struct Typed<F, T, E, P>(PhantomData<(F, T, E, P)>);
@@ -154,7 +160,7 @@ impl<F, T, E, P> Typed<F, T, E, P>
 where
     F: Future<Output = Result<T, E>>,
     E: Into<BoxError>,
-    P: Profile<F, T>,
+    P: Profile<F, T, E>,
 {
     pub(in crate::task) const VTABLE: Vtable = Vtable {
         poll: Self::poll,
@@ -172,7 +178,7 @@ where
         unsafe { UnsafeCell::raw_get(&raw const (*block).body) }
     }
 
-    unsafe fn poll(header: NonNull<Header>, cx: &mut Context<'_>, failed: &mut Option<BoxError>) -> Poll<()> {
+    unsafe fn poll(header: NonNull<Header>, cx: &mut Context<'_>, fault: &mut Option<Fault>) -> Poll<()> {
         let body = Self::body(header);
         // SAFETY: the caller has seen the state FUTURE and set RUNNING (3); the block never moves.
         let future = unsafe { Pin::new_unchecked(&mut *(*body).future) };
@@ -188,7 +194,7 @@ where
                 unsafe { (&raw mut (*body).output).write(ManuallyDrop::new(output)) };
                 this.set_body(flag::OUTPUT);
             }
-            Err(error) => *failed = Some(error.into()),
+            Err(error) => *fault = Some(P::fault(error)),
         }
         Poll::Ready(())
     }

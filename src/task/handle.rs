@@ -25,7 +25,7 @@ impl Handle {
     where
         F: Future<Output = Result<T, E>>,
         E: Into<BoxError>,
-        P: Profile<F, T>,
+        P: Profile<F, T, E>,
     {
         let layout = Layout::new::<Block<F, T>>();
         let block = local::kept(|kept| kept.take(layout)).cast::<Block<F, T>>();

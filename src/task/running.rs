@@ -6,7 +6,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::block::{self, BoxError, Header, Payload, flag};
+use super::block::{self, Header, Payload, flag};
+use crate::error::Fault;
 
 /// Being polled, or dropped by its loop. Not queued, so that it can be woken meanwhile.
 pub(crate) struct Running(NonNull<Header>);
@@ -16,7 +17,7 @@ pub(crate) enum Step {
     Pending,
     /// The output is there.
     Done,
-    Failed(BoxError),
+    Failed(Fault),
     Panicked(Payload),
 }
 
@@ -51,15 +52,15 @@ impl Running {
         }
         let header = self.0;
         let outer = spot.0.replace(Some(header));
-        let mut failed = None;
+        let mut fault = None;
         // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that nobody else polls it (3).
-        let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut failed) });
+        let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut fault) });
         let result = panic::catch_unwind(poll);
         spot.0.set(outer);
-        match (result, failed) {
+        match (result, fault) {
             (Ok(Poll::Pending), _) => Step::Pending,
             (Ok(Poll::Ready(())), None) => Step::Done,
-            (Ok(Poll::Ready(())), Some(error)) => Step::Failed(error),
+            (Ok(Poll::Ready(())), Some(fault)) => Step::Failed(fault),
             (Err(payload), _) => {
                 // A destructor that panics as well has nothing to add.
                 let _ = self.discard();

@@ -1,0 +1,91 @@
+//! Failures as they come about: from errors, panics, and the loop itself.
+
+use std::error::Error as StdError;
+
+use crate::core::{Core, Stop};
+use crate::crash::{Failure, FailureKind, Interrupted, Panic, Site};
+use crate::error::Located;
+use crate::name;
+use crate::panics;
+use crate::record::Moment;
+use crate::task::{BoxError, Header, Payload, Word};
+use crate::trace::{Snapshot, Trace};
+
+fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a Located> {
+    error.downcast_ref::<Located>()
+}
+
+impl Failure {
+    fn new(task: &Header, kind: FailureKind, answer: &str, mut error: Option<BoxError>, trace: Trace) -> Failure {
+        let located = error.as_deref_mut().and_then(|error| error.downcast_mut::<Located>());
+        let error_type = located.as_ref().map_or("", |located| located.type_name);
+        let moment = match (kind, located) {
+            (FailureKind::Panic, _) => panics::take_moment(),
+            (_, Some(located)) => std::mem::take(&mut located.moment),
+            _ => Moment::default(),
+        };
+        let name = name::path(task.type_name()).to_owned();
+        let (trace, ids) = trace.finish();
+        let (word, id, answer) = (task.word(), task.id(), answer.to_owned());
+        Failure { kind, name, answer, error, trace, word, id, ids, error_type, moment }
+    }
+
+    /// It has an error of its own, be it one that hides the cancellation.
+    pub(crate) fn is_error(&self) -> bool {
+        match self.kind {
+            FailureKind::Error | FailureKind::Panic => true,
+            FailureKind::Improper => self.answer.is_empty(),
+            FailureKind::Cancelled | FailureKind::NeverStarted => false,
+        }
+    }
+
+    /// A coroutine returned this error.
+    pub(crate) fn of_error(core: &Core, task: &Header, error: BoxError) -> Failure {
+        let place = located(&*error).map_or(task.place(), |located| located.site).into();
+        let trace = core.trace(task, place);
+        Failure::new(task, FailureKind::Error, "", Some(error), trace)
+    }
+
+    /// A coroutine panicked.
+    pub(crate) fn of_panic(core: &Core, task: &Header, payload: Payload) -> Failure {
+        let trace = core.trace(task, panics::take_place().unwrap_or(task.place().into()));
+        Failure::new(task, FailureKind::Panic, "", Some(Panic::new(payload).into()), trace)
+    }
+
+    /// How a coroutine took its cancellation.
+    pub(crate) fn of_cancelled(
+        before: &Snapshot,
+        task: &Header,
+        kind: FailureKind,
+        answer: &str,
+        error: Option<BoxError>,
+    ) -> Failure {
+        let place = match kind {
+            FailureKind::Error => error.as_deref().and_then(located).map(|located| located.site.into()),
+            _ => None,
+        };
+        Failure::new(task, kind, answer, error, before.trace(task, place))
+    }
+
+    /// A coroutine panicked when it was cancelled.
+    pub(crate) fn of_panicked_cleanup(before: &Snapshot, task: &Header, payload: Payload) -> Failure {
+        let place = panics::take_place();
+        Failure::new(task, FailureKind::Panic, "", Some(Panic::new(payload).into()), before.trace(task, place))
+    }
+
+    /// The loop is stopped from outside.
+    pub(crate) fn of_stop(stop: Stop) -> Failure {
+        match stop {
+            Stop::Interrupted => Failure::of_loop(Interrupted.into(), Vec::new()),
+            Stop::Dropped => Failure::of_loop("the loop was dropped before it had finished".into(), Vec::new()),
+        }
+    }
+
+    /// The loop itself cannot go on.
+    pub(crate) fn of_loop(error: BoxError, trace: Vec<Site>) -> Failure {
+        let (name, answer, moment) = ("the loop".to_owned(), String::new(), Moment::default());
+        let (kind, ids, error_type) = (FailureKind::Error, Vec::new(), "");
+        let (error, word, id) = (Some(error), Word::NONE, 0);
+        Failure { kind, name, answer, error, trace, word, id, ids, error_type, moment }
+    }
+}

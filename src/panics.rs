@@ -1,0 +1,83 @@
+//! Where threads panic: a payload does not say.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::panic::Location;
+use std::sync::{Mutex, Once, PoisonError};
+
+use crate::crash::Panic;
+use crate::record::Moment;
+use crate::task::Payload;
+use crate::trace::Place;
+
+impl Panic {
+    pub(crate) fn new(payload: Payload) -> Panic {
+        let message = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => (*text).to_owned(),
+            (_, Some(text)) => text.clone(),
+            _ => "(a payload that is no text)".to_owned(),
+        };
+        Panic { message, payload: Mutex::new(Some(payload)) }
+    }
+}
+
+thread_local! {
+    /// Where this thread last panicked, and what its coroutine was at: a payload does not say.
+    static PANIC: Cell<Option<Place>> = const { Cell::new(None) };
+    static MOMENT: RefCell<Moment> = RefCell::default();
+    /// Whose fault the panic is that comes next.
+    static MISUSE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// Panics because of what stands at this place in the caller's program: a crash shows that line.
+#[cold]
+pub(crate) fn misused(at: &'static Location<'static>, message: &str) -> ! {
+    MISUSE.set(Some(at));
+    panic!("tinyio: {message}")
+}
+
+/// Has the process remember where threads panic. The hook that was there is called as before.
+pub(crate) fn watch() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let place = MISUSE.try_with(Cell::take).ok().flatten().or(info.location());
+            let place = place.map(|at| Place { file: keep(at.file()), line: at.line(), column: at.column() });
+            let _ = PANIC.try_with(|last| last.set(place));
+            let moment = crate::record::moment();
+            let _ = MOMENT.try_with(|last| last.replace(moment));
+            hook(info);
+        }));
+    });
+}
+
+/// The hook is lent its place for the time of the call. There are only as many files as the program was built from, so each
+/// name is kept once.
+fn keep(file: &str) -> &'static str {
+    static FILES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    match files.get(file) {
+        Some(kept) => kept,
+        None => {
+            let kept: &'static str = Box::leak(file.into());
+            files.insert(kept);
+            kept
+        }
+    }
+}
+
+/// Where this thread last panicked, told once.
+pub(crate) fn take_place() -> Option<Place> {
+    PANIC.take()
+}
+
+/// The panic that is about to be resumed on this thread happened there, on another.
+pub(crate) fn set_place(place: Option<Place>) {
+    PANIC.set(place);
+}
+
+/// What the coroutine was at that panicked last on this thread, told once.
+pub(crate) fn take_moment() -> Moment {
+    MOMENT.take()
+}
