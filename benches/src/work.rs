@@ -127,40 +127,45 @@ pub fn shared<P: Peer>(n: u64) -> f64 {
     })
 }
 
+/// Times up to `most`, the same ones every time: xorshift, after Marsaglia (2003).
+fn random_within(most: Duration) -> impl FnMut() -> Duration {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        Duration::from_nanos(state % most.as_nanos() as u64)
+    }
+}
+
 /// W6: CPU time of timers spread over a second.
 pub fn timers<P: Timed>(n: u64) -> f64 {
     let start = cpu();
     P::run(async {
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        let sleeps = (0..n as usize).map(|_| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            P::sleep(Duration::from_nanos(random % 1_000_000_000))
-        });
-        P::gather(sleeps).await
+        let mut random = random_within(Duration::from_secs(1));
+        P::gather((0..n as usize).map(|_| P::sleep(random()))).await
     });
     start.per(n)
 }
 
-/// W6: setting timers that do not fire, and cancelling them, by one task. Where they lie in memory is not measured.
+/// W6: setting timers that do not fire, within the hour after the next, and cancelling them, by one task. Each lies in a box of its
+/// own, as one that is kept must.
 pub fn set_and_cancel<P: Timed>(n: u64) -> (f64, f64) {
     P::run(async {
-        let mut sleeps: Vec<_> = (0..n).map(|_| Box::pin(None)).collect();
+        let mut random = random_within(HOUR);
         let start = busy();
-        poll_fn(|cx| {
-            for (i, sleep) in sleeps.iter_mut().enumerate() {
-                sleep.set(Some(P::sleep(HOUR + Duration::from_micros(i as u64))));
-                assert!(sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_pending()));
-            }
-            Poll::Ready(())
+        let sleeps = poll_fn(|cx| {
+            let set = |_| {
+                let mut sleep = Box::pin(P::sleep(HOUR + random()));
+                assert!(sleep.as_mut().poll(cx).is_pending());
+                sleep
+            };
+            Poll::Ready((0..n).map(set).collect::<Vec<_>>())
         })
         .await;
         let set = start.per(n);
         let start = busy();
-        for sleep in &mut sleeps {
-            sleep.set(None);
-        }
+        drop(sleeps);
         Ok((set, start.per(n)))
     })
 }
