@@ -3,56 +3,69 @@
 //! One box per task, slab slots, a queue of indices, wakers of generation and index without counts, join handles without
 //! atomics. No panic is caught, nothing is named, nobody is cancelled in order, a long chain may recurse when it is dropped,
 //! and a waker works on its own thread alone. It is the floor that the others are compared with.
+//!
+//! ```text
+//! handle ──┐
+//!          ├──▶ Task { poll, drop, waiter, owners, done, future or output }
+//! slot  ───┘
+//! ```
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::{Duration, Instant};
 
 /// Generation and index of a slot.
 type Word = u64;
 
+/// The index of the future that `run` was given.
 const MAIN: u32 = u32::MAX;
+/// Nobody.
+const NONE: Word = Word::MAX;
 
 #[derive(Default)]
 struct Limit {
-    slots: RefCell<Vec<Slot>>,
-    free: RefCell<Vec<u32>>,
-    queue: RefCell<VecDeque<u32>>,
-    timers: RefCell<Timers>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    queue: VecDeque<u32>,
+    timers: Timers,
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct Slot {
+    task: Option<NonNull<Header>>,
     generation: u32,
     queued: bool,
-    task: Option<Rc<dyn Run>>,
 }
 
 thread_local! {
     /// One for each thread, emptied after every run.
-    static LIMIT: Cell<Option<&'static Limit>> = const { Cell::new(None) };
+    static LIMIT: Cell<*mut Limit> = const { Cell::new(ptr::null_mut()) };
 }
 
-#[inline]
-fn limit() -> &'static Limit {
-    LIMIT.get().expect("inside `run`")
+/// The executor of this thread, for as long as `f` runs, which calls nobody who might come back here.
+#[inline(always)]
+fn with<R>(f: impl FnOnce(&mut Limit) -> R) -> R {
+    // SAFETY: `run` has made it, and lets it live for ever; nobody else has a reference, by what the comment demands.
+    f(unsafe { &mut *LIMIT.get() })
 }
 
 // ---- Wakers ----
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(|data| RawWaker::new(data, &VTABLE), wake, wake, |_| ());
+static VTABLE: RawWakerVTable = RawWakerVTable::new(|data| RawWaker::new(data, &VTABLE), wake_word, wake_word, |_| ());
 
-fn wake(data: *const ()) {
-    limit().wake(data.addr() as Word);
+fn wake_word(data: *const ()) {
+    with(|limit| limit.wake(data.addr() as Word));
 }
 
-fn waker(word: Word) -> Waker {
+fn waker(word: Word) -> ManuallyDrop<Waker> {
     // SAFETY: the data is a number that is looked up, never dereferenced, so that it needs neither counts nor a thread.
-    unsafe { Waker::new(std::ptr::without_provenance(word as usize), &VTABLE) }
+    ManuallyDrop::new(unsafe { Waker::new(ptr::without_provenance(word as usize), &VTABLE) })
 }
 
 /// The word of whoever is polled.
@@ -61,170 +74,244 @@ fn word(cx: &Context<'_>) -> Word {
 }
 
 impl Limit {
-    fn wake(&self, word: Word) {
+    #[inline]
+    fn wake(&mut self, word: Word) {
         let index = word as u32;
-        if index != MAIN {
-            let mut slots = self.slots.borrow_mut();
-            let slot = &mut slots[index as usize];
-            if slot.generation != (word >> 32) as u32 || slot.queued {
-                return;
-            }
-            slot.queued = true;
+        match self.slots.get_mut(index as usize) {
+            Some(slot) if slot.generation != (word >> 32) as u32 || slot.queued => return,
+            Some(slot) => slot.queued = true,
+            None => {} // Main.
         }
-        self.queue.borrow_mut().push_back(index);
+        self.queue.push_back(index);
     }
 }
 
 // ---- Tasks ----
 
-trait Run {
-    fn run(&self, cx: &mut Context<'_>) -> bool;
+/// What every task has.
+struct Header {
+    poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
+    /// Drops future or output, and frees the box.
+    free: unsafe fn(NonNull<Header>),
+    waiter: Cell<Word>,
+    /// Of the two, slot and handle.
+    owners: Cell<u8>,
+    state: Cell<State>,
 }
 
-trait Join<T> {
-    fn output(&self, cx: &Context<'_>) -> Poll<T>;
-}
-
-struct Task<F: Future> {
-    body: RefCell<Body<F>>,
-    waiter: Cell<Option<Word>>,
-}
-
-enum Body<F: Future> {
-    Future(F),
-    Output(F::Output),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Future,
+    Output,
     Gone,
 }
 
-impl<F: Future> Run for Task<F> {
-    fn run(&self, cx: &mut Context<'_>) -> bool {
-        let mut body = self.body.borrow_mut();
-        let Body::Future(future) = &mut *body else { return false };
-        // SAFETY: the future is in a box that does not move, and is dropped in place.
-        let Poll::Ready(output) = unsafe { Pin::new_unchecked(future) }.poll(cx) else { return false };
-        *body = Body::Output(output);
-        drop(body);
-        if let Some(word) = self.waiter.take() {
-            limit().wake(word);
+#[repr(C)]
+struct Task<F: Future> {
+    header: Header,
+    body: UnsafeCell<Body<F>>,
+}
+
+/// A handle knows the type of the output alone: see [`output`].
+#[repr(C, align(8))]
+union Body<F: Future> {
+    future: ManuallyDrop<F>,
+    output: ManuallyDrop<F::Output>,
+}
+
+/// Where the output of a task lies.
+fn output<T>(task: NonNull<Header>) -> *mut T {
+    const { assert!(align_of::<T>() <= 8, "as all that is measured here") };
+    // SAFETY: behind the header, in the same box.
+    unsafe { task.add(1).cast::<T>().as_ptr() }
+}
+
+impl<F: Future> Task<F> {
+    fn body(task: NonNull<Header>) -> *mut Body<F> {
+        const { assert!(align_of::<F>() <= 8, "as all that is measured here") };
+        // SAFETY: `spawn` has put both functions that call this into the header of a `Task<F>`.
+        UnsafeCell::raw_get(unsafe { &raw const (*task.cast::<Task<F>>().as_ptr()).body })
+    }
+
+    unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> bool {
+        let body = Self::body(task);
+        // SAFETY: the caller has seen that the future is there; the box does not move.
+        let Poll::Ready(output) = unsafe { Pin::new_unchecked(&mut *(*body).future) }.poll(cx) else { return false };
+        // SAFETY: the same future, dropped once; then the output is written over it.
+        unsafe {
+            ManuallyDrop::drop(&mut (*body).future);
+            (&raw mut (*body).output).write(ManuallyDrop::new(output));
+            task.as_ref().state.set(State::Output);
         }
         true
     }
+
+    unsafe fn free(task: NonNull<Header>) {
+        // SAFETY: the caller is the last owner, so that nobody sees the state or the box again.
+        unsafe {
+            match task.as_ref().state.get() {
+                State::Future => ManuallyDrop::drop(&mut (*Self::body(task)).future),
+                State::Output => ManuallyDrop::drop(&mut (*Self::body(task)).output),
+                State::Gone => {}
+            }
+            drop(Box::from_raw(task.cast::<Task<F>>().as_ptr()));
+        }
+    }
 }
 
-impl<F: Future> Join<F::Output> for Task<F> {
-    fn output(&self, cx: &Context<'_>) -> Poll<F::Output> {
-        let mut body = self.body.borrow_mut();
-        if !matches!(*body, Body::Output(_)) {
-            self.waiter.set(Some(word(cx)));
-            return Poll::Pending;
+/// One of the two owners is gone.
+#[inline]
+fn release(task: NonNull<Header>) {
+    // SAFETY: an owner keeps the box, and there was one until now.
+    unsafe {
+        let header = task.as_ref();
+        header.owners.set(header.owners.get() - 1);
+        if header.owners.get() == 0 {
+            (header.free)(task);
         }
-        let Body::Output(output) = std::mem::replace(&mut *body, Body::Gone) else { unreachable!("just seen") };
-        Poll::Ready(output)
     }
 }
 
 /// Awaits the output of a task.
-pub struct JoinHandle<T>(Rc<dyn Join<T>>);
+pub struct JoinHandle<T>(NonNull<Header>, PhantomData<T>);
+
+impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> Future for JoinHandle<T> {
     type Output = T;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        self.0.output(cx)
+        // SAFETY: `self` is an owner.
+        let header = unsafe { self.0.as_ref() };
+        if header.state.get() != State::Output {
+            header.waiter.set(word(cx));
+            return Poll::Pending;
+        }
+        header.state.set(State::Gone);
+        // SAFETY: the state said that it is there, and says from now on that it is not.
+        Poll::Ready(unsafe { output::<T>(self.0).read() })
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    #[inline]
+    fn drop(&mut self) {
+        release(self.0);
     }
 }
 
 /// Queues a task.
+#[inline]
 pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
-    let task = Rc::new(Task { body: RefCell::new(Body::Future(future)), waiter: Cell::new(None) });
-    let limit = limit();
-    let mut slots = limit.slots.borrow_mut();
-    let index = limit.free.borrow_mut().pop().unwrap_or_else(|| {
-        slots.push(Slot::default());
-        slots.len() as u32 - 1
+    let header = Header {
+        poll: Task::<F>::poll,
+        free: Task::<F>::free,
+        waiter: Cell::new(NONE),
+        owners: Cell::new(2),
+        state: Cell::new(State::Future),
+    };
+    let task = Box::new(Task { header, body: UnsafeCell::new(Body { future: ManuallyDrop::new(future) }) });
+    let task = NonNull::from(Box::leak(task)).cast::<Header>();
+    with(|limit| {
+        let index = limit.free.pop().unwrap_or_else(|| {
+            limit.slots.push(Slot { task: None, generation: 0, queued: false });
+            limit.slots.len() as u32 - 1
+        });
+        let slot = &mut limit.slots[index as usize];
+        (slot.task, slot.queued) = (Some(task), true);
+        limit.queue.push_back(index);
     });
-    let slot = &mut slots[index as usize];
-    slot.task = Some(task.clone());
-    slot.queued = true;
-    limit.queue.borrow_mut().push_back(index);
-    JoinHandle(task)
+    JoinHandle(task, PhantomData)
 }
 
 /// Runs `main` until it ends, and drops everyone else.
 pub fn run<F: Future>(main: F) -> F::Output {
-    let limit = LIMIT.get().unwrap_or_else(|| Box::leak(Box::default()));
-    LIMIT.set(Some(limit));
+    if LIMIT.get().is_null() {
+        LIMIT.set(Box::into_raw(Box::default()));
+    }
     let mut main = pin!(main);
-    limit.queue.borrow_mut().push_back(MAIN);
+    with(|limit| limit.queue.push_back(MAIN));
     let output = loop {
-        let Some(index) = limit.pop() else {
-            limit.park();
+        let Some((index, slot)) = with(Limit::next) else {
+            with(Limit::park);
             continue;
         };
+        let waker = waker((Word::from(slot.generation) << 32) | Word::from(index));
+        let mut cx = Context::from_waker(&waker);
         if index == MAIN {
-            match main.as_mut().poll(&mut Context::from_waker(&waker(Word::from(MAIN)))) {
+            match main.as_mut().poll(&mut cx) {
                 Poll::Ready(output) => break output,
                 Poll::Pending => continue,
             }
         }
-        limit.step(index);
+        let Some(task) = slot.task else { continue };
+        // SAFETY: its slot owns it, and is emptied by nobody but the next lines; so its future is there.
+        if unsafe { (task.as_ref().poll)(task, &mut cx) } {
+            // SAFETY: as above.
+            let waiter = unsafe { task.as_ref() }.waiter.get();
+            with(|limit| limit.end(index, waiter));
+            release(task);
+        }
     };
     // From the end: there are those who wait for the ones before them.
-    while let Some(slot) = { limit.slots.borrow_mut().pop() } {
-        drop(slot);
+    while let Some(slot) = with(|limit| limit.slots.pop()) {
+        slot.task.into_iter().for_each(release);
     }
-    limit.free.take();
-    limit.queue.take();
-    limit.timers.take();
+    with(std::mem::take);
     output
 }
 
 impl Limit {
-    fn pop(&self) -> Option<u32> {
-        self.queue.borrow_mut().pop_front()
+    /// Whose turn it is.
+    #[inline]
+    fn next(&mut self) -> Option<(u32, Slot)> {
+        let index = self.queue.pop_front()?;
+        let Some(slot) = self.slots.get_mut(index as usize) else {
+            return Some((index, Slot { task: None, generation: 0, queued: false }));
+        };
+        slot.queued = false;
+        Some((index, *slot))
     }
 
-    fn step(&self, index: u32) {
-        let (task, generation) = {
-            let mut slots = self.slots.borrow_mut();
-            let slot = &mut slots[index as usize];
-            slot.queued = false;
-            let Some(task) = slot.task.clone() else { return };
-            (task, slot.generation)
-        };
-        let waker = waker((Word::from(generation) << 32) | Word::from(index));
-        if task.run(&mut Context::from_waker(&waker)) {
-            let slot = &mut self.slots.borrow_mut()[index as usize];
-            slot.generation = slot.generation.wrapping_add(1);
-            slot.task = None;
-            self.free.borrow_mut().push(index);
+    /// A task is done.
+    #[inline]
+    fn end(&mut self, index: u32, waiter: Word) {
+        let slot = &mut self.slots[index as usize];
+        (slot.task, slot.generation) = (None, slot.generation.wrapping_add(1));
+        self.free.push(index);
+        if waiter != NONE {
+            self.wake(waiter);
         }
     }
 
-    fn park(&self) {
-        let due = self.timers.borrow_mut().due();
-        if due.is_empty() {
+    fn park(&mut self) {
+        let now = self.timers.now();
+        while let Some(due) = self.timers.due(now) {
+            due.iter().for_each(|timer| self.wake(timer.word));
+        }
+        if self.queue.is_empty() {
             std::thread::sleep(TICK);
         }
-        due.into_iter().for_each(|word| self.wake(word));
     }
 }
 
 // ---- Sharing ----
 
 /// A join handle for many.
-pub struct Shared<T>(Rc<Share<T>>);
+pub struct Shared<T>(std::rc::Rc<Share<T>>);
 
 struct Share<T> {
-    handle: RefCell<JoinHandle<T>>,
-    output: RefCell<Option<T>>,
-    waiters: RefCell<Vec<Word>>,
+    handle: UnsafeCell<JoinHandle<T>>,
+    output: UnsafeCell<Option<T>>,
+    waiters: UnsafeCell<Vec<Word>>,
 }
 
 impl<T> Shared<T> {
     /// Makes it one.
     pub fn new(handle: JoinHandle<T>) -> Shared<T> {
-        Shared(Rc::new(Share { handle: RefCell::new(handle), output: RefCell::default(), waiters: RefCell::default() }))
+        let (output, waiters) = (UnsafeCell::new(None), UnsafeCell::default());
+        Shared(std::rc::Rc::new(Share { handle: UnsafeCell::new(handle), output, waiters }))
     }
 }
 
@@ -237,18 +324,18 @@ impl<T> Clone for Shared<T> {
 impl<T: Clone> Future for Shared<T> {
     type Output = T;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let share = &*self.0;
-        let mut output = share.output.borrow_mut();
+        // SAFETY: on one thread; what is measured has outputs whose `clone` does not come back here.
+        let (output, waiters) = unsafe { (&mut *self.0.output.get(), &mut *self.0.waiters.get()) };
         if output.is_none() {
-            let Poll::Ready(value) = Pin::new(&mut *share.handle.borrow_mut()).poll(cx) else {
-                share.waiters.borrow_mut().push(word(cx));
+            // SAFETY: as above, and polling a handle calls nobody.
+            let Poll::Ready(value) = Pin::new(unsafe { &mut *self.0.handle.get() }).poll(cx) else {
+                waiters.push(word(cx));
                 return Poll::Pending;
             };
             *output = Some(value);
-            for word in share.waiters.take() {
-                limit().wake(word);
-            }
+            with(|limit| waiters.drain(..).for_each(|word| limit.wake(word)));
         }
         Poll::Ready(output.clone().expect("just put there"))
     }
@@ -258,12 +345,12 @@ impl<T: Clone> Future for Shared<T> {
 
 /// Can be waited for.
 #[derive(Clone, Default)]
-pub struct Event(Rc<EventState>);
+pub struct Event(std::rc::Rc<EventState>);
 
 #[derive(Default)]
 struct EventState {
     set: Cell<bool>,
-    waiters: RefCell<Vec<Word>>,
+    waiters: UnsafeCell<Vec<Word>>,
 }
 
 impl Event {
@@ -273,7 +360,8 @@ impl Event {
             if self.0.set.get() {
                 return Poll::Ready(());
             }
-            self.0.waiters.borrow_mut().push(word(cx));
+            // SAFETY: on one thread; pushing calls nobody.
+            unsafe { &mut *self.0.waiters.get() }.push(word(cx));
             Poll::Pending
         })
     }
@@ -283,79 +371,60 @@ impl Event {
 
 const TICK: Duration = Duration::from_millis(1);
 const WHEEL: u64 = 1024;
-const NONE: u32 = u32::MAX;
 
 struct Timers {
     start: Instant,
     /// All slots before it are done.
     tick: u64,
-    heads: Vec<u32>,
-    nodes: Vec<Node>,
-    free: u32,
+    slots: Vec<Vec<Timer>>,
 }
 
 #[derive(Clone, Copy)]
-struct Node {
+struct Timer {
     tick: u64,
-    /// `None`: cancelled.
-    word: Option<Word>,
-    next: u32,
+    /// Once it is cancelled it wakes somebody who is not there, or who is not waiting for it.
+    word: Word,
 }
 
 impl Default for Timers {
     fn default() -> Self {
-        Timers { start: Instant::now(), tick: 0, heads: vec![NONE; WHEEL as usize], nodes: Vec::new(), free: NONE }
+        Timers { start: Instant::now(), tick: 0, slots: vec![Vec::new(); WHEEL as usize] }
     }
 }
 
 impl Timers {
-    fn insert(&mut self, after: Duration, word: Word) -> u32 {
-        let tick = ((self.start.elapsed() + after).as_nanos() as u64).div_ceil(1_000_000);
-        let head = &mut self.heads[(tick % WHEEL) as usize];
-        let node = Node { tick, word: Some(word), next: *head };
-        let index = self.free;
-        if index == NONE {
-            self.nodes.push(node);
-            *head = self.nodes.len() as u32 - 1;
-        } else {
-            self.free = std::mem::replace(&mut self.nodes[index as usize], node).next;
-            *head = index;
-        }
-        *head
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
     }
 
-    fn due(&mut self) -> Vec<Word> {
-        let now = self.start.elapsed().as_millis() as u64;
-        let mut due = Vec::new();
-        while self.tick <= now {
-            let mut next = std::mem::replace(&mut self.heads[(self.tick % WHEEL) as usize], NONE);
-            while next != NONE {
-                let index = next;
-                let node = &mut self.nodes[index as usize];
-                next = node.next;
-                if node.word.is_some() && node.tick > self.tick {
-                    node.next = std::mem::replace(&mut self.heads[(self.tick % WHEEL) as usize], index);
-                } else {
-                    due.extend(node.word);
-                    node.next = std::mem::replace(&mut self.free, index);
-                }
+    fn insert(&mut self, after: Duration, word: Word) {
+        let tick = ((self.start.elapsed() + after).as_nanos() as u64).div_ceil(1_000_000);
+        self.slots[(tick % WHEEL) as usize].push(Timer { tick, word });
+    }
+
+    /// What is due in the next tick that has passed.
+    fn due(&mut self, now: u64) -> Option<Vec<Timer>> {
+        (self.tick <= now).then(|| {
+            let slot = &mut self.slots[(self.tick % WHEEL) as usize];
+            let mut due = std::mem::take(slot);
+            if due.iter().any(|timer| timer.tick > self.tick) {
+                *slot = due.extract_if(.., |timer| timer.tick > self.tick).collect();
             }
             self.tick += 1;
-        }
-        due
+            due
+        })
     }
 }
 
 /// Sleeps for so long.
 pub struct Sleep {
     after: Duration,
-    timer: u32,
-    polled: bool,
+    began: bool,
 }
 
 /// Sleeps for so long.
 pub fn sleep(after: Duration) -> Sleep {
-    Sleep { after, timer: NONE, polled: false }
+    Sleep { after, began: false }
 }
 
 impl Future for Sleep {
@@ -363,23 +432,10 @@ impl Future for Sleep {
 
     /// It is woken by the timer alone.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.polled {
-            self.timer = NONE;
+        if std::mem::replace(&mut self.began, true) {
             return Poll::Ready(());
         }
-        self.polled = true;
-        self.timer = limit().timers.borrow_mut().insert(self.after, word(cx));
+        with(|limit| limit.timers.insert(self.after, word(cx)));
         Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if self.timer != NONE
-            && let Ok(mut timers) = limit().timers.try_borrow_mut()
-            && let Some(node) = timers.nodes.get_mut(self.timer as usize)
-        {
-            node.word = None;
-        }
     }
 }

@@ -219,7 +219,7 @@ impl Threads for Tinyio {
 
 // ---- tokio ----
 
-/// tokio's current-thread runtime with a `LocalSet`.
+/// tokio's current-thread runtime with a `LocalSet`; with I/O and timers, as `#[tokio::main]` makes it.
 pub struct Tokio;
 
 impl Peer for Tokio {
@@ -229,7 +229,7 @@ impl Peer for Tokio {
     type Shared<T: Clone + 'static> = Shared<Self::Join<T>>;
 
     fn run<T>(main: impl Future<Output = Safe<T>>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let set = tokio::task::LocalSet::new();
         safe(set.block_on(&runtime, main))
     }
