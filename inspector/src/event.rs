@@ -159,6 +159,14 @@ pub enum Kind {
         /// The coroutine.
         coro: CoroId,
     },
+    /// So much of the step at hand was not the coroutine's: the system gave the processor to others, or tinyio read frames for an error. Told of
+    /// long steps only.
+    Away {
+        /// The coroutine.
+        coro: CoroId,
+        /// How much, in nanoseconds.
+        nanos: u64,
+    },
     /// A coroutine ended; every edge on it and from it is gone.
     End {
         /// The coroutine.

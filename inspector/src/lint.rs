@@ -19,8 +19,8 @@ pub struct Lint {
     pub text: String,
 }
 
-/// A step this long keeps everybody else waiting.
-const LONG_STEP: u64 = 10_000_000;
+/// A step this long keeps everybody else waiting, in nanoseconds.
+pub const LONG_STEP: u64 = 10_000_000;
 /// A wait this long is long, where others wait for its end.
 const LONG_WAIT: u64 = 1_000_000_000;
 /// So many wake-ups in a row without progress are no accident.
@@ -61,7 +61,7 @@ fn seconds(nanos: u64) -> String {
     }
 }
 
-/// A step over 10 ms. One lint per name: the longest step of them all.
+/// A step over 10 ms, without the time in which the coroutine did not have the processor. One lint per name: the longest step of them all.
 fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
     // With a loop inside it, a long step is that loop's life.
@@ -302,6 +302,18 @@ mod tests {
         s.at(90_000).push(Kind::LoopEnd { id: 2, outcome: LoopOutcome::Ok });
         s.wait(2, Target::Timer(9), "a.rs:5:1").pause(2);
         assert_eq!(found(&s, 0), []);
+    }
+
+    #[test]
+    fn what_was_not_the_coroutines_own_of_a_step_is_no_blocking() {
+        let step = |away: u64| {
+            let mut s = two();
+            s.at(100).begin(2).at(35_100).push(Kind::Away { coro: 2, nanos: away });
+            s.wait(2, Target::Timer(9), "a.rs:5:1").pause(2).at(36_000).begin(2).at(37_000).pause(2);
+            check(&s.model(), 0).iter().map(|lint| lint.text.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(step(30_000_000), [""; 0]);
+        assert!(step(5_000_000)[0].contains("for 30 ms"));
     }
 
     #[test]

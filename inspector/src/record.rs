@@ -29,7 +29,7 @@ macro_rules! codes {
         pub(crate) mod code {
             $(pub(crate) const $name: u8 = $value;)*
             /// The highest known.
-            pub(crate) const LAST: u8 = STEP;
+            pub(crate) const LAST: u8 = AWAY;
         }
     };
 }
@@ -69,6 +69,7 @@ codes! {
     CHECKPOINT_END = 31,
     TRACE_END = 32,
     STEP = 33, // the end of a step and what follows at once: several events, see `Step`
+    AWAY = 34,
 }
 
 /// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists of, in one record
@@ -309,6 +310,7 @@ pub(crate) fn encode(at: u64, kind: &Kind) -> Option<Words> {
         Kind::Wake { coro, by } => wake(at, fits(coro)?, by),
         Kind::StepBegin { coro } => plain(at, code::STEP_BEGIN, fits(coro)?, 0, 0),
         Kind::StepEnd { coro } => plain(at, code::STEP_END, fits(coro)?, 0, 0),
+        Kind::Away { coro, nanos } => plain(at, code::AWAY, fits(coro)?, 0, nanos),
         Kind::End { coro, outcome } => plain(at, code::END, fits(coro)?, outcome.byte(), 0),
         Kind::ResNew { res, what, size, site } => {
             [head(at, code::RES_NEW), pair(fits(res)?, what.byte()), size, site as u64]
@@ -366,6 +368,7 @@ pub(crate) fn decode(words: Words) -> Option<Kind> {
         code::WAKE => Kind::Wake { coro: id, by: to_waker(small, b)? },
         code::STEP_BEGIN => Kind::StepBegin { coro: id },
         code::STEP_END => Kind::StepEnd { coro: id },
+        code::AWAY => Kind::Away { coro: id, nanos: b },
         code::END => Kind::End { coro: id, outcome: Outcome::of(small)? },
         code::RES_NEW => Kind::ResNew { res: id, what: ResKind::of(small)?, size: b, site: u32::try_from(c).ok()? },
         code::HOLD => Kind::Hold { res: id, coro: b, site: u32::try_from(c).ok()? },

@@ -4,6 +4,8 @@
 #[cfg(feature = "record")]
 mod asked;
 #[cfg(feature = "record")]
+mod away;
+#[cfg(feature = "record")]
 mod crash;
 #[cfg(feature = "record")]
 mod on;

@@ -17,6 +17,7 @@ use tinyio_inspector::ring::Options;
 use tinyio_inspector::source::Source;
 
 use super::asked::Asked;
+use super::away::Away;
 use super::crash::{Report, Told, outcome, told};
 use super::steps::Steps;
 use super::switch::Switch;
@@ -52,6 +53,7 @@ pub(super) struct Recording {
     pub(super) started: Instant,
     /// Time spent reading frames for errors.
     pub(super) moments: Cell<Duration>,
+    away: Away,
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::view::View>>,
     /// The view was left after a crash, whose report it has printed.
@@ -117,6 +119,7 @@ impl Recording {
             threads: Cell::new(0),
             started: Instant::now(),
             moments: Cell::default(),
+            away: Away::new(),
             #[cfg(feature = "inspect")]
             view,
             shown: Arc::default(),
@@ -272,7 +275,8 @@ impl Recording {
     fn step_end(&self, rec: &Rec, coro: &Header) {
         let mut steps = self.recorder.borrow_mut();
         let at = steps.now();
-        self.at.set(at);
+        let began = self.at.replace(at);
+        self.away.step_end(&mut steps, coro.id(), began, at, self.moments.get());
         steps.step_end(at, || rec.slot(coro), coro.id());
     }
 

@@ -247,6 +247,36 @@ fn a_coroutine_that_nobody_awaits_is_told_of_but_not_one_that_a_cancellation_dro
     assert!(matches!(found[..], [text] if text.contains("sleeper at tests/it/record.rs:")), "{found:?}");
 }
 
+async fn fails() -> tinyio::Result<()> {
+    Err(std::io::Error::other("enough").into())
+}
+
+async fn naps() -> tinyio::Result<()> {
+    std::thread::sleep(Duration::from_millis(30));
+    Ok(())
+}
+
+/// Reading debug info for the first error takes longer than a step may.
+#[test]
+fn a_step_that_sleeps_is_blamed_for_it_but_not_one_in_which_frames_were_read() {
+    let _watched = watched();
+    if is_child() {
+        let _ = Loop::new().run(async {
+            assert!(isolate(fails()).await?.is_err());
+            coro(naps()).await?;
+            sleep(LONG).await
+        });
+        return;
+    }
+    let recorded = Recorded::start("record::a_step_that_sleeps_is_blamed_for_it_but_not_one_in_which_frames_were_read");
+    let blamed = recorded.read_until(None, |model, _| {
+        let sleeps = model.loops().any(|one| one.parent == 0 && one.parked.is_some_and(|(_, until)| until.is_some()));
+        let blamed = || tinyio_inspector::lint::check(model, model.now()).into_iter().map(|lint| lint.text);
+        sleeps.then(|| blamed().filter(|text| text.contains("kept the loop")).collect::<Vec<_>>())
+    });
+    assert!(matches!(&blamed[..], [text] if text.starts_with("naps")), "{blamed:?}");
+}
+
 #[test]
 fn a_coroutine_that_blocks_is_seen_running_and_the_others_as_they_are() {
     let _watched = watched();

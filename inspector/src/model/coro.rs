@@ -48,9 +48,9 @@ pub struct Coro {
     pub woken_by: Option<(u64, Waker)>,
     /// Steps begun.
     pub steps: u64,
-    /// Nanoseconds spent in steps that have ended.
+    /// Nanoseconds spent in steps that have ended, but for what was not its own ([`Kind::Away`](crate::event::Kind::Away)).
     pub busy: u64,
-    /// The longest step, in nanoseconds.
+    /// The longest step, in nanoseconds, again without what was not its own.
     pub longest: u64,
     /// Steps in a row after which it waited on exactly what it had waited on before.
     pub fruitless: u32,

@@ -53,6 +53,12 @@ impl Model {
             Kind::Wake { coro, by } => self.wake(*coro, *by, at),
             Kind::StepBegin { coro } => self.step_begin(*coro, at),
             Kind::StepEnd { coro } => self.step_end(*coro, at),
+            Kind::Away { coro, nanos } => {
+                let in_loop = self.coro(*coro).map(|coro| coro.in_loop);
+                if let Some(one) = in_loop.and_then(|id| self.loops.get_mut(&id)) {
+                    one.away = one.away.saturating_add(*nanos);
+                }
+            }
             Kind::End { coro, outcome } => self.end(*coro, *outcome, at),
 
             Kind::ResNew { res, what, size, site } => self.res_new(*res, *what, *size, *site, at),
@@ -227,6 +233,7 @@ impl Model {
             ended: None,
             parked: None,
             running: None,
+            away: 0,
             cancel: None,
             live: self.loops.get(&id).map_or(0, |known| known.live),
             busy: 0,
@@ -399,6 +406,7 @@ impl Model {
         });
         if let Some(one) = self.loops.get_mut(&in_loop) {
             one.running = Some((id, at));
+            one.away = 0;
             one.parked = None;
             one.steps += 1;
         }
@@ -412,7 +420,7 @@ impl Model {
         if let Some(one) = self.loops.get_mut(&in_loop)
             && let Some((_, since)) = one.running.take_if(|(running, _)| *running == id)
         {
-            took = at.saturating_sub(since);
+            took = at.saturating_sub(since).saturating_sub(std::mem::take(&mut one.away));
             one.busy = one.busy.saturating_add(took);
         }
         let ran = |coro: &mut Coro| {

@@ -650,6 +650,7 @@ pub fn emitted() -> BoxedStrategy<Kind> {
                 .prop_map(|(coro, level, target, message, fields)| Kind::Log { coro, level, target, message, fields }),
             (any::<u8>(), text()).prop_map(|(stream, text)| Kind::Output { stream, text }),
             (id(), text()).prop_map(|(coro, text)| Kind::Diag { coro, text }),
+            (id(), id()).prop_map(|(coro, nanos)| Kind::Away { coro, nanos }),
             (id(), text()).prop_map(|(events, why)| Kind::Lost { events, why }),
         ];
         prop_oneof![coro, loops, resources, threads, texts, Just(Kind::TraceEnd {})]
