@@ -25,9 +25,14 @@ use crate::wheel::Wheel;
 /// Steps between two looks at inbox and timers.
 const STEPS_PER_TURN: u32 = 64;
 
+/// Memory of an inbox is used again if it has room for no more words than these.
+const MAIL_KEPT: usize = 1_024;
+
 /// A loop, as its coroutines see it.
 pub(crate) struct Core {
     inbox: Arc<Inbox>,
+    /// The last of its content, empty by now.
+    read: Cell<Mail>,
     /// The inbox's, close at hand: every wake compares it.
     tag: u32,
     /// Ready, in order.
@@ -131,6 +136,7 @@ impl Core {
         Rc::new(Core {
             tag: inbox.tag(),
             inbox,
+            read: Cell::default(),
             queue: Queue::default(),
             slots: Slots::default(),
             timers: RefCell::new(Wheel::new()),
@@ -285,16 +291,19 @@ impl Core {
         if !self.inbox.has_mail() {
             return;
         }
-        let Mail { words, cancel, notes } = self.inbox.take();
-        for note in notes {
+        let mut mail = self.inbox.take(self.read.take());
+        for note in mail.notes.drain(..) {
             self.rec.note(note);
         }
         self.rec.wakes(By::External);
-        for word in words {
+        for word in mail.words.drain(..) {
             self.wake(word);
         }
-        if let Some(stop) = cancel {
+        if let Some(stop) = mail.cancel.take() {
             self.fail(Failure::of_stop(stop));
+        }
+        if mail.words.capacity() <= MAIL_KEPT {
+            self.read.set(mail);
         }
     }
 
@@ -355,7 +364,7 @@ impl Core {
     #[cfg(feature = "record")]
     pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
         let mut addresses = std::collections::HashMap::with_capacity(self.live());
-        self.slots.each(|task| _ = addresses.insert(std::ptr::from_ref(task).addr() as u64, task.id()));
+        self.slots.each(|task| _ = addresses.insert(std::ptr::from_ref::<Header>(task).addr() as u64, task.id()));
         addresses
     }
 

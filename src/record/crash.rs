@@ -76,7 +76,7 @@ pub(crate) fn moment() -> Moment {
         {
             return Moment::default();
         }
-        let mut stack = core.spot.with(|coro| coro.and_then(|coro| recording.stack(coro, true, &core.addresses())));
+        let mut stack = core.spot.handle().and_then(|coro| recording.stack(&coro, true, &core.addresses()));
         let backtrace = tinyio_inspector::frames::backtrace();
         if let Some(stack) = &mut stack {
             recording.frames.borrow_mut().settle(stack, &backtrace);

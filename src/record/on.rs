@@ -26,7 +26,7 @@ use crate::core::Core;
 use crate::crash::{Failure, FailureKind};
 use crate::name;
 use crate::spans::Spans;
-use crate::task::{self, Header};
+use crate::task::{self, Handle, Header};
 
 /// Coroutines whose frames are read when a loop crashes, and how long that may take.
 const FRAMES: usize = 10_000;
@@ -152,7 +152,7 @@ impl Recording {
     }
 
     /// Reads the frames of a coroutine.
-    pub(super) fn stack(&self, coro: &Header, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
+    pub(super) fn stack(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
         let (future, address) = coro.future()?;
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
         let mut frames = self.frames.borrow_mut();

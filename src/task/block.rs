@@ -121,8 +121,8 @@ pub(super) struct Vtable {
     pub(super) offset: usize,
     name: fn() -> &'static str,
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record reads frames"))]
-    future: fn(NonNull<Header>) -> (FutureType, usize),
-    describe: unsafe fn(NonNull<Header>) -> String,
+    pub(super) future: fn(NonNull<Header>) -> (FutureType, usize),
+    pub(super) describe: unsafe fn(NonNull<Header>) -> String,
 }
 
 /// Both fields begin where the body does.
@@ -265,18 +265,6 @@ impl Header {
     /// What gives the type's name, also when the coroutine is gone.
     pub(crate) fn name(&self) -> fn() -> &'static str {
         self.vtable.name
-    }
-
-    /// The future's type and address, for whoever reads frames. `None` once it is gone.
-    #[cfg(feature = "record")]
-    pub(crate) fn future(&self) -> Option<(FutureType, usize)> {
-        (self.body() == 0).then(|| (self.vtable.future)(NonNull::from(self)))
-    }
-
-    /// The output as text, if it is there.
-    pub(crate) fn describe_output(&self) -> Option<String> {
-        // SAFETY: the state is OUTPUT.
-        (self.body() == flag::OUTPUT).then(|| unsafe { (self.vtable.describe)(NonNull::from(self)) })
     }
 
     /// It has been woken, and has not had its turn yet.

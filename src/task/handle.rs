@@ -67,6 +67,12 @@ impl Handle {
         unsafe { Handle::of(self.0) }
     }
 
+    /// The future's type and address, for whoever reads frames. `None` once it is gone.
+    #[cfg(feature = "record")]
+    pub(crate) fn future(&self) -> Option<(crate::record::FutureType, usize)> {
+        (self.body() == 0).then(|| (self.vtable.future)(self.0))
+    }
+
     /// To be put into the ready queue; `None` if it is there already.
     #[inline]
     pub(crate) fn queue(&self) -> Option<Queued> {

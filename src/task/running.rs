@@ -7,6 +7,8 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use super::block::{self, Header, Payload, flag};
+#[cfg(feature = "record")]
+use super::handle::Handle;
 use crate::error::Fault;
 
 /// Being polled, or dropped by its loop. Not queued, so that it can be woken meanwhile.
@@ -69,6 +71,12 @@ impl Running {
         }
     }
 
+    /// The output as text, if it is there.
+    pub(crate) fn describe_output(&self) -> Option<String> {
+        // SAFETY: the state is OUTPUT.
+        self.is_done().then(|| unsafe { (self.vtable.describe)(self.0) })
+    }
+
     /// Drops the future, or the output, in place.
     ///
     /// # Errors
@@ -109,5 +117,12 @@ impl Spot {
     pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&Header>) -> R) -> R {
         // SAFETY: `Running::poll` is on the stack with its guard, and takes it out before it returns: it catches every panic.
         f(self.0.get().map(|header| unsafe { header.as_ref() }))
+    }
+
+    /// A handle of the coroutine that is running, if one is.
+    #[cfg(feature = "record")]
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        // SAFETY: as above.
+        self.0.get().map(|header| unsafe { Handle::of(header) })
     }
 }

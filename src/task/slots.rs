@@ -94,14 +94,14 @@ impl Slots {
     }
 
     /// Shows `f` the coroutine of this word.
-    pub(crate) fn with<R>(&self, word: Word, f: impl FnOnce(&Header) -> R) -> Option<R> {
+    pub(crate) fn with<R>(&self, word: Word, f: impl FnOnce(&Handle) -> R) -> Option<R> {
         // SAFETY: the table owns it; the handle keeps it, whatever `f` does.
         let task = unsafe { Handle::of(self.get(word)?) };
         Some(f(&task))
     }
 
     /// Shows `f` everyone, by slot.
-    pub(crate) fn each(&self, mut f: impl FnMut(&Header)) {
+    pub(crate) fn each(&self, mut f: impl FnMut(&Handle)) {
         for slot in 0.. {
             // SAFETY: nobody changes the entries meanwhile (6).
             let Some(entry) = unsafe { &*self.entries.get() }.get(slot).filter(|_| self.len() > 0) else { break };

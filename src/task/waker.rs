@@ -8,6 +8,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use super::local;
 use super::word::{MAX_TAGS, Word};
 use crate::blocked::{self, Watch};
+use crate::core::Core;
 use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, RwLock, Thread, global};
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -138,14 +139,44 @@ impl Inbox {
     /// Puts something in and wakes the loop, unless it has been woken and has not looked yet.
     pub(crate) fn post(&self, put: impl FnOnce(&mut Mail)) {
         put(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner));
-        if !self.flag.swap(true, Ordering::AcqRel) {
-            let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            match host {
-                Some(Host::Task(waker)) => waker.wake(),
-                Some(Host::Coro(word)) => wake(word),
-                None => self.thread.unpark(),
-            }
+        if self.raise() {
+            self.notify();
         }
+    }
+
+    /// Wakes a coroutine by a waker that is gone with it. The loop is woken once for both, after both.
+    fn post_last(&self, word: Word) {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner).words.push(word);
+        let raised = self.raise();
+        // Again, for the loop may have looked in between.
+        if (self.forget_waker() && self.raise()) || raised {
+            self.notify();
+        }
+    }
+
+    /// Raises the flag. `true`: it was down, so that the loop is to be woken.
+    fn raise(&self) -> bool {
+        !self.flag.swap(true, Ordering::AcqRel)
+    }
+
+    /// Has the loop look into its inbox.
+    fn notify(&self) {
+        let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match host {
+            Some(Host::Task(waker)) => waker.wake(),
+            Some(Host::Coro(word)) => wake(word),
+            None => self.thread.unpark(),
+        }
+    }
+
+    /// A waker is gone. `true`: it was the last one. It may be the end of all hope: if the loop sleeps, it is to look who is left that could
+    /// wake anybody.
+    fn forget_waker(&self) -> bool {
+        let last = self.wakers.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last {
+            self.retire();
+        }
+        last
     }
 
     /// Something is in it. Whoever sees a waker gone sees its wake here.
@@ -154,11 +185,11 @@ impl Inbox {
         self.flag.load(Ordering::Acquire)
     }
 
-    /// Takes out what there is.
-    pub(crate) fn take(&self) -> Mail {
+    /// Takes out what there is; what is put in next will use the memory of `empty`.
+    pub(crate) fn take(&self, empty: Mail) -> Mail {
         // Cleared first: whoever posts after this flags, and wakes, again.
         self.flag.swap(false, Ordering::AcqRel);
-        std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::replace(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner), empty)
     }
 
     /// Names the task that drives the loop.
@@ -175,23 +206,27 @@ impl Inbox {
 /// Wakes whomever the word names, from wherever.
 #[inline]
 pub(crate) fn wake(word: Word) {
-    let here = local::current(|core| match core {
-        Some(core) if core.tag() == word.tag() => {
-            core.wake(word);
-            true
-        }
-        _ => false,
-    });
-    if !here {
-        wake_elsewhere(word);
+    if !here(word, |core| core.wake(word)) {
+        wake_elsewhere(word, |inbox| inbox.post(|mail| mail.words.push(word)));
     }
 }
 
+/// Does it if the word is of the innermost loop of this thread.
+#[inline]
+fn here(word: Word, act: impl FnOnce(&Core)) -> bool {
+    local::current(|core| core.filter(|core| core.tag() == word.tag()).map(act)).is_some()
+}
+
 #[cold]
-fn wake_elsewhere(word: Word) {
+fn wake_elsewhere(word: Word, post: impl FnOnce(&Inbox)) {
     blocked::reached();
+    elsewhere(word, post);
+}
+
+/// Does it with the inbox of the word's loop, if there still is one.
+fn elsewhere(word: Word, act: impl FnOnce(&Inbox)) {
     if let Some(inbox) = inbox(word.tag()) {
-        inbox.post(|mail| mail.words.push(word));
+        act(&inbox);
     }
 }
 
@@ -223,31 +258,25 @@ pub(crate) fn word(waker: &Waker) -> Option<Word> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| word_of(waker.data()))
 }
 
-fn with_inbox(word: Word, act: impl Fn(&Inbox)) {
-    let here = local::current(|core| match core {
-        Some(core) if core.tag() == word.tag() => {
-            act(core.inbox());
-            true
-        }
-        _ => false,
-    });
-    if !here && let Some(inbox) = inbox(word.tag()) {
-        act(&inbox);
-    }
-}
-
 fn clone(data: *const ()) -> RawWaker {
     let word = word_of(data);
     local::current(|core| core.map(|core| core.waker_cloned(word)));
-    with_inbox(word, |inbox| {
-        inbox.wakers.fetch_add(1, Ordering::SeqCst);
-    });
+    let count = |inbox: &Inbox| _ = inbox.wakers.fetch_add(1, Ordering::SeqCst);
+    if !here(word, |core| count(core.inbox())) {
+        elsewhere(word, count);
+    }
     RawWaker::new(data, &VTABLE)
 }
 
 fn wake_owned(data: *const ()) {
-    wake(word_of(data));
-    drop_waker(data);
+    let word = word_of(data);
+    let woken = here(word, |core| {
+        core.wake(word);
+        core.inbox().forget_waker();
+    });
+    if !woken {
+        wake_elsewhere(word, |inbox| inbox.post_last(word));
+    }
 }
 
 fn wake_by_ref(data: *const ()) {
@@ -255,11 +284,13 @@ fn wake_by_ref(data: *const ()) {
 }
 
 fn drop_waker(data: *const ()) {
-    with_inbox(word_of(data), |inbox| {
-        if inbox.wakers.fetch_sub(1, Ordering::SeqCst) == 1 {
-            inbox.retire();
-            // It may be the end of all hope: if the loop sleeps, it is to look who is left that could wake anybody.
-            inbox.post(|_| {});
-        }
-    });
+    let word = word_of(data);
+    // A loop that is at work looks before it sleeps.
+    if !here(word, |core| _ = core.inbox().forget_waker()) {
+        elsewhere(word, |inbox| {
+            if inbox.forget_waker() {
+                inbox.post(|_| {});
+            }
+        });
+    }
 }

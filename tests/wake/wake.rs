@@ -82,6 +82,17 @@ fn the_last_waker_dropped_in_vain_is_a_deadlock() {
 }
 
 #[test]
+fn the_last_waker_called_in_vain_is_a_deadlock() {
+    model(|| {
+        let mut thread = None;
+        let main = flag(Arc::new(AtomicBool::new(false)), |waker| thread = Some(thread::spawn(move || waker.wake())));
+        let crash = Loop::new().run(main).unwrap_err();
+        assert!(crash.downcast_ref::<tinyio::Deadlock>().is_some());
+        thread.unwrap().join().unwrap();
+    });
+}
+
+#[test]
 fn wakers_may_outlive_their_loop_and_reach_no_other() {
     model(|| {
         let set = Arc::new(AtomicBool::new(true));
