@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack};
@@ -370,7 +370,7 @@ impl Rec {
         }
         #[cfg(feature = "inspect")]
         if crashed && let Some(view) = recording.view.take() {
-            recording.shown.store(view.close(), Ordering::Relaxed);
+            recording.shown.store(view.close(), std::sync::atomic::Ordering::Relaxed);
         }
     }
 
