@@ -17,18 +17,16 @@ pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     let mut kind = kind.clone();
     texts(&mut kind, TEXT.min(limit / 2));
     depth(&mut kind);
-    let json = encode(&kind);
-    if json.len() <= limit {
+    if let Some(json) = encode(&kind, limit) {
         return (json, None);
     }
-    let before = json.len();
     let left_out = |kind: &Kind, what: &str| {
-        let json = encode(kind);
-        (json.len() <= limit).then(|| {
-            let text =
-                format!("an event of {} KiB was too long for the ring: {what}; set TINYIO_RING to more", before >> 10);
-            (json, Some(text))
-        })
+        let json = encode(kind, limit)?;
+        let text = format!(
+            "an event of more than {} KiB was too long for the ring: {what}; set TINYIO_RING to more",
+            limit >> 10
+        );
+        Some((json, Some(text)))
     };
 
     stacks(&mut kind, &mut |stack| frames(stack, &mut |frame| frame.source.clear()));
@@ -85,8 +83,7 @@ pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
         if let Kind::Crash { failures, .. } = &mut kind {
             failures.truncate(keep);
         }
-        let json = encode(&kind);
-        if json.len() <= limit {
+        if let Some(json) = encode(&kind, limit) {
             let gone = others + 1 - keep;
             let text = format!(
                 "{gone} failures of a crash were left out: they are too long for the ring; set TINYIO_RING to more"
@@ -94,15 +91,35 @@ pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
             return (json, Some(text));
         }
     }
-    let text =
-        format!("an event of {} KiB was left out: it is too long for the ring; set TINYIO_RING to more", before >> 10);
-    let name = encode(&Kind::Diag { coro: 0, text });
+    let text = format!(
+        "an event of more than {} KiB was left out: it is too long for the ring; set TINYIO_RING to more",
+        limit >> 10
+    );
+    let name = encode(&Kind::Diag { coro: 0, text }, usize::MAX).unwrap_or_default();
     (name, None)
 }
 
-fn encode(kind: &Kind) -> Vec<u8> {
-    // Nothing in there can fail: no maps, no foreign implementations.
-    serde_json::to_vec(kind).unwrap_or_default()
+/// The JSON of an event, if it has no more than `limit` bytes. What is longer costs no more than that: a crash may have a hundred thousand
+/// failures.
+fn encode(kind: &Kind, limit: usize) -> Option<Vec<u8>> {
+    struct Bounded {
+        json: Vec<u8>,
+        left: usize,
+    }
+    impl std::io::Write for Bounded {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.left = self.left.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+            self.json.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut out = Bounded { json: Vec::with_capacity(128), left: limit };
+    // Nothing else can fail: no maps, no foreign implementations.
+    serde_json::to_writer(&mut out, kind).ok()?;
+    Some(out.json)
 }
 
 fn shorten_text(text: &mut String, limit: usize) {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tinyio_inspector::event::{self, Event, Outcome, Stack, TraceSite};
+use tinyio_inspector::frames::worked;
 use tinyio_inspector::model::Model;
 use tinyio_inspector::report;
 
@@ -67,12 +68,12 @@ pub(crate) fn moment() -> Moment {
         let Some((core, recording)) = core.and_then(|core| core.rec.on().map(|recording| (core, recording))) else {
             return Moment::default();
         };
-        let begin = Instant::now();
+        let begin = worked();
         let spent = recording.moments.get();
         // Not while everybody is being cancelled, nor inside the reading of frames.
         if core.cancel.get().reason.is_some()
             || recording.frames.try_borrow_mut().is_err()
-            || spent > MOMENT_START + begin.duration_since(recording.started) / MOMENT_SHARE
+            || spent > MOMENT_START + recording.started.elapsed() / MOMENT_SHARE
         {
             return Moment::default();
         }
@@ -81,7 +82,7 @@ pub(crate) fn moment() -> Moment {
         if let Some(stack) = &mut stack {
             recording.frames.borrow_mut().settle(stack, &backtrace);
         }
-        recording.moments.set(spent + begin.elapsed());
+        recording.moments.set(spent + worked().saturating_sub(begin));
         Moment { stack, backtrace }
     })
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack};
 pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as By};
-use tinyio_inspector::frames::Frames;
 pub(crate) use tinyio_inspector::frames::FutureType;
+use tinyio_inspector::frames::{Frames, worked};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
 use tinyio_inspector::ring::Options;
 use tinyio_inspector::source::Source;
@@ -28,7 +28,7 @@ use crate::name;
 use crate::spans::Spans;
 use crate::task::{self, Handle, Header};
 
-/// Coroutines whose frames are read when a loop crashes, and how long that may take.
+/// Coroutines whose frames are read when a loop crashes, and how long this thread may work on reading and recording them.
 const FRAMES: usize = 10_000;
 const FRAMES_TIME: Duration = Duration::from_secs(2);
 /// Stacks that the report of a crash can draw on.
@@ -51,7 +51,7 @@ pub(super) struct Recording {
     depth: Cell<u32>,
     pub(super) threads: Cell<u64>,
     pub(super) started: Instant,
-    /// Time spent reading frames for errors.
+    /// For how long this thread has worked on reading frames for errors.
     pub(super) moments: Cell<Duration>,
     away: Away,
     #[cfg(feature = "inspect")]
@@ -183,28 +183,23 @@ impl Recording {
     /// Of all that have begun, as far as bounds allow.
     fn frames_of_all(&self, core: &Core, failed: u64) {
         let (mut read, mut left_out) = (0, 0);
-        let end = Instant::now() + FRAMES_TIME;
-        let mut stacks = Vec::new();
+        let end = worked() + FRAMES_TIME;
+        let mut told = HashMap::new();
         let addresses = core.addresses();
         core.slots.each(|coro| {
             if coro.id() == failed || !coro.has(task::flag::STARTED) || coro.has(task::flag::THREAD) {
                 return;
             }
-            if read == FRAMES || Instant::now() > end {
+            if read == FRAMES || worked() > end {
                 left_out += 1;
             } else if let Some(stack) = self.stack(coro, false, &addresses) {
                 read += 1;
-                stacks.push((coro.id(), stack));
+                if told.len() < TOLD {
+                    told.insert(coro.id(), stack.clone());
+                }
+                self.emit(Kind::Frames { coro: coro.id(), stack });
             }
         });
-        stacks.sort_unstable_by_key(|(id, _)| *id);
-        let mut told = HashMap::new();
-        for (coro, stack) in stacks {
-            if told.len() < TOLD {
-                told.insert(coro, stack.clone());
-            }
-            self.emit(Kind::Frames { coro, stack });
-        }
         self.told.replace(told);
         if left_out > 0 {
             let text =

@@ -11,6 +11,7 @@
 
 mod alive;
 mod backtrace;
+mod code;
 mod coroutine;
 mod hash;
 mod image;
@@ -31,6 +32,7 @@ pub use backtrace::backtrace;
 pub use limits::Limits;
 pub use mark::{FutureType, mark};
 pub use values::CoroAt;
+pub use work::worked;
 
 use crate::event::Stack;
 use alive::Alive;

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, UnitOffset};
 
+use super::code::Code;
 use super::image::{Dwarf, Skeleton, Slice};
 
 /// A unit, opened.
@@ -19,10 +19,12 @@ pub(super) struct Units {
     list: Vec<Entry>,
     /// Implementations by their path in debug info, and a linkage name in each.
     implementations: HashMap<String, Option<(usize, String)>>,
+    /// Which unit describes the code at an address, once that was asked for.
+    code: Option<Code>,
     /// What these units left behind when they were split off.
     skeleton: Option<Skeleton>,
-    /// Time that may still be spent on finding better names.
-    patience: Duration,
+    /// Bytes of debug info that may still be scanned to find better names.
+    patience: usize,
 }
 
 struct Entry {
@@ -60,6 +62,9 @@ struct Node {
 
 const NONE: u32 = u32::MAX;
 
+/// The names of implementations are worth a tenth of a second; counted in bytes, they are the same on a busy machine.
+const PATIENCE: usize = 8 << 20;
+
 impl Units {
     pub fn of(dwarf: &Dwarf<'_>, skeleton: Option<Skeleton>) -> Units {
         let mut list = Vec::new();
@@ -69,7 +74,7 @@ impl Units {
             let end = start.0.saturating_add(header.length_including_self());
             list.push(Entry { start: start.0, end, abbreviations: None, index: None, crate_name: None });
         }
-        Units { list, implementations: HashMap::new(), skeleton, patience: Duration::from_millis(200) }
+        Units { list, implementations: HashMap::new(), code: None, skeleton, patience: PATIENCE }
     }
 
     pub fn len(&self) -> usize {
@@ -131,15 +136,16 @@ impl Units {
         if let Some(known) = self.implementations.get(path) {
             return known.clone();
         }
-        let begin = Instant::now();
         let name = self.crate_of(dwarf, unit);
         let mut found = None;
         for other in 0..self.len() {
-            if begin.elapsed() > self.patience {
-                break;
-            }
             if name.is_none() || self.crate_of(dwarf, other) != name {
                 continue;
+            }
+            if self.list[other].index.is_none() {
+                let size = self.list[other].end - self.list[other].start;
+                let Some(left) = self.patience.checked_sub(size) else { continue };
+                self.patience = left;
             }
             let Ok(opened) = self.open(dwarf, other) else { continue };
             let Ok(index) = self.index(dwarf, other) else { continue };
@@ -148,7 +154,6 @@ impl Units {
                 break;
             }
         }
-        self.patience = self.patience.saturating_sub(begin.elapsed());
         self.implementations.insert(path.to_owned(), found.clone());
         found
     }
@@ -169,21 +174,10 @@ impl Units {
 
     /// The unit whose code is at an address (of the file, not of memory).
     pub fn with_code(&mut self, dwarf: &Dwarf<'_>, address: u64) -> Option<usize> {
-        let mut headers = dwarf.debug_aranges.headers();
-        while let Ok(Some(header)) = headers.next() {
-            let mut entries = header.entries();
-            while let Ok(Some(entry)) = entries.next() {
-                if (entry.address()..entry.address().saturating_add(entry.length())).contains(&address) {
-                    return self.around(header.debug_info_offset().0);
-                }
-            }
+        if self.code.is_none() {
+            self.code = Some(Code::of(self, dwarf));
         }
-        // No table of ranges (another linker, another compiler): ask the units themselves.
-        (0..self.len()).find(|&unit| {
-            let Ok(opened) = self.open(dwarf, unit) else { return false };
-            let Ok(mut ranges) = dwarf.unit_ranges(&opened) else { return false };
-            std::iter::from_fn(|| ranges.next().ok().flatten()).any(|range| (range.begin..range.end).contains(&address))
-        })
+        self.code.as_ref()?.unit(address)
     }
 }
 
