@@ -614,8 +614,8 @@ pub struct Local {
     pub name: String,
     /// Its value.
     pub value: Value,
-    /// What has to be known before it is believed; empty when it is simply true: `moved`, `may be moved`, `shadowed, oldest
-    /// binding shown`, `mid-step`.
+    /// What has to be known before it is believed; empty when it is simply true: `moved`, `may be moved`, `mid-step`; `shadowed, older binding
+    /// shown` where a later binding of the name is not kept over the await, and `shadowed, not described` where nothing says which one it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mark: String,
 }

@@ -4,16 +4,17 @@
 //! locals and, as `__awaitee`, the future awaited. What is no coroutine (a combinator, a box, a pin) is looked through by
 //! its structure: every coroutine found inside is awaited by it.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::alive::{Alive, Glue, Life};
+use super::alive::Alive;
+use super::bindings::{AWAITEE, Await};
 use super::hash::FastSet;
+use super::locals::{Oracle, readable};
 use super::names;
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
-use crate::event::{Branch, Frame, Local, Value};
+use crate::event::{Branch, Frame, Local};
 
 /// A future found inside another value.
 struct Found {
@@ -21,14 +22,6 @@ struct Found {
     name: String,
     ty: TypeRef,
     address: u64,
-}
-
-/// Who knows what is alive.
-#[derive(Clone, Copy)]
-enum Oracle {
-    NotNeeded,
-    Asked,
-    Silent,
 }
 
 /// Walks one stack.
@@ -139,6 +132,8 @@ impl Walk<'_, '_> {
         }
         let arguments = first.map(|first| self.look.types.get(first.ty));
         let arguments = arguments.as_deref().map(Type::members).unwrap_or_default();
+        let awaited = variant.members().iter().find(|member| member.name == AWAITEE);
+        let awaited = awaited.map(|awaited| (awaited.ty, state.offset.saturating_add(awaited.offset)));
         if self.look.limits.values {
             // Before the first step nothing was moved; in the middle of one, what was is not in the state.
             let oracle = match state.name.as_str() {
@@ -147,65 +142,17 @@ impl Walk<'_, '_> {
                 _ if self.alive.ask(self.look, ty, address, bytes.len() as u64) => Oracle::Asked,
                 _ => Oracle::Silent,
             };
-            frame.locals = self.locals(oracle, variant.members(), arguments, place);
+            let point = awaited.map(|(ty, offset)| Await { file: state.file.as_deref(), line: state.line, offset, ty });
+            let members = self.bound(ty, variant.members(), arguments, point.as_ref());
+            frame.locals = self.locals(oracle, &members, place);
         }
-        let awaited = variant.members().iter().find(|member| member.name == "__awaitee");
-        (frame, awaited.map(|awaited| (awaited.ty, address.wrapping_add(state.offset).wrapping_add(awaited.offset))))
+        (frame, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
     }
 
     /// The variant before the first step: it holds the arguments.
     fn first_variant(&self, known: &Type) -> Option<Member> {
         let Shape::Enum { variants, .. } = &known.shape else { return None };
         variants.iter().find(|variant| variant.member.name == "0").map(|variant| variant.member.clone())
-    }
-
-    fn locals(&mut self, oracle: Oracle, members: &[Member], arguments: &[Member], place: Place<'_>) -> Vec<Local> {
-        let mut locals: Vec<Local> = Vec::new();
-        let mut shown = HashSet::new();
-        for member in members {
-            // Of members with one name the first is the local; the others are copies of it, or the argument it came from.
-            if member.name.starts_with("__") || !shown.insert(member.name.as_str()) {
-                continue;
-            }
-            let count = |list: &[Member]| list.iter().filter(|other| other.name == member.name).count();
-            let mut marks = Vec::new();
-            if count(members) >= count(arguments) + 2 {
-                marks.push("shadowed, oldest binding shown");
-            }
-            let name = readable(&member.name);
-            let size = self.look.types.size(member.ty).unwrap_or(0);
-            let address = place.address.wrapping_add(member.offset);
-            let mut gone = FastSet::default();
-            let life = match oracle {
-                Oracle::NotNeeded => Life::Alive,
-                Oracle::Asked => self.alive.local(self.look, member.ty, address, &mut gone),
-                Oracle::Silent if self.look.types.glue(member.ty) == Glue::No => Life::Alive,
-                Oracle::Silent => Life::Unknown,
-            };
-            // Moved as a whole, whatever the reason: one word for it.
-            let moved = life == Life::Moved || gone.contains(&(address, member.ty));
-            if moved {
-                marks.push("moved");
-            } else if !gone.is_empty() {
-                marks.push("moved in part");
-            } else if life == Life::Unknown && !self.mid_step {
-                marks.push("may be moved");
-            }
-            self.look.moved = gone;
-            let value = match place.part(member.offset, size) {
-                _ if moved => {
-                    Value { text: "<moved>".into(), type_name: self.look.name(member.ty), ..Value::default() }
-                }
-                Some(part) => self.look.named(&name, member.ty, part, 0),
-                None => Value { text: "<reaches beyond its frame>".into(), ..Value::default() },
-            };
-            self.look.moved.clear();
-            if self.mid_step {
-                marks.push("mid-step");
-            }
-            locals.push(Local { name, value, mark: marks.join(", ") });
-        }
-        locals
     }
 
     /// The frame of a future that is no coroutine: its type, and its fields.
@@ -241,12 +188,6 @@ impl Walk<'_, '_> {
         search.visit(self.look, "", ty, address, 0);
         search.all
     }
-}
-
-/// `_ref__a` is what a block borrows as `a`, `self__x` what it takes of `self`.
-fn readable(name: &str) -> String {
-    let name = name.strip_prefix("_ref__").unwrap_or(name);
-    name.replacen("__", ".", usize::from(!name.starts_with("__")))
 }
 
 /// What only holds one future and is not worth a frame of its own.

@@ -11,6 +11,7 @@ use gimli::{DwarfPackageSections, DwarfSections, EndianSlice, RunTimeEndian, Sec
 use object::{Object, ObjectSection, ObjectSegment};
 
 use super::memory::Memory;
+use super::symbols::Bodies;
 
 /// Bytes of debug info, as the parser sees them.
 pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
@@ -27,6 +28,8 @@ pub(super) struct Image {
     pub sections: Sections,
     /// Where each function ends.
     pub unwind: Unwind,
+    /// Where the bodies of closures and async functions begin.
+    pub bodies: Bodies,
     /// It is no file of its own but the part of one unit that was split off.
     pub split: Option<Split>,
     /// Why there is less than full debug info, and what brings it.
@@ -202,7 +205,8 @@ impl Images {
         let unwind = Unwind::default();
         let (path, bias) = (split.skeleton.file.clone(), self.images[parent].bias);
         let id = split.skeleton.id;
-        self.images.push(Image { path, bias, sections, unwind, split: Some(split), missing });
+        let bodies = Bodies::default();
+        self.images.push(Image { path, bias, sections, unwind, bodies, split: Some(split), missing });
         let index = self.images.len() - 1;
         // One of the same name may come from another build.
         let dwarf = self.dwarf(index);
@@ -310,6 +314,7 @@ fn open(memory: &Memory, mapping: &Mapping) -> Image {
         bias: 0,
         sections: Sections::empty(),
         unwind: Unwind::default(),
+        bodies: Bodies::default(),
         split: None,
         missing: None,
     };
@@ -332,6 +337,7 @@ fn load(memory: &Memory, mapping: &Mapping, image: &mut Image) -> Result<(), Str
     if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
         return Err(NO_DEBUG.into());
     }
+    image.bodies = bodies(&object, &file);
     Ok(())
 }
 
@@ -366,6 +372,16 @@ pub(super) fn sections<'a>(object: &impl Object<'a>, file: &File) -> Result<Sect
             .map_err(|error| format!("has a section {} that cannot be read: {error}", id.name()))
     };
     Ok(Sections { data: DwarfSections::load(load)?, endian: endian(object) })
+}
+
+/// The bodies of closures and async functions, from the symbols of a program; none where it was stripped of them.
+fn bodies<'a>(object: &impl Object<'a>, file: &File) -> Bodies {
+    if !object.is_64() || !object.is_little_endian() {
+        return Bodies::default();
+    }
+    let read = |name| object.section_by_name(name).and_then(|section| read_section(&section, file).ok());
+    let (Some(symbols), Some(names)) = (read(".symtab"), read(".strtab")) else { return Bodies::default() };
+    Bodies::of(&symbols, &names)
 }
 
 /// The sections of a file with the debug info of one unit.

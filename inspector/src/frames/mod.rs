@@ -11,18 +11,24 @@
 
 mod alive;
 mod backtrace;
+mod bindings;
 mod code;
 mod coroutine;
+mod functions;
+mod glue;
 mod hash;
 mod image;
 mod limits;
+mod locals;
 mod mark;
 mod memory;
 mod names;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
 mod oracle;
+mod parser;
 mod settle;
 mod source;
+mod symbols;
 mod types;
 mod units;
 mod values;

@@ -92,6 +92,11 @@ impl Units {
         self.list[unit].start
     }
 
+    /// Bytes of a unit.
+    pub fn size(&self, unit: usize) -> usize {
+        self.list[unit].end - self.list[unit].start
+    }
+
     pub fn open<'a>(&mut self, dwarf: &Dwarf<'a>, unit: usize) -> gimli::Result<Unit<'a>> {
         let entry = &mut self.list[unit];
         let header = dwarf.unit_header(DebugInfoOffset(entry.start))?;
@@ -143,8 +148,7 @@ impl Units {
                 continue;
             }
             if self.list[other].index.is_none() {
-                let size = self.list[other].end - self.list[other].start;
-                let Some(left) = self.patience.checked_sub(size) else { continue };
+                let Some(left) = self.patience.checked_sub(self.size(other)) else { continue };
                 self.patience = left;
             }
             let Ok(opened) = self.open(dwarf, other) else { continue };
@@ -182,6 +186,11 @@ impl Units {
 }
 
 impl Index {
+    /// The code was compiled without optimisation: hardly anything is inlined.
+    pub fn is_plain(&self) -> bool {
+        self.inlined * 10 <= self.functions.len()
+    }
+
     /// The path of an entry, outermost first, as offsets; itself last.
     pub fn path(&self, offset: usize) -> Vec<usize> {
         let mut path = Vec::new();

@@ -34,6 +34,19 @@ macro_rules! marked {
     ($mark:literal: $($name:literal),+) => {$( $crate::expect($name, String::new(), $mark); )+};
 }
 
+/// Says that a local is to be read as this value where the scopes of names are described, which they are in unoptimised builds alone.
+#[macro_export]
+macro_rules! shadowed {
+    ($name:ident) => {
+        match cfg!(debug_assertions) {
+            true => {
+                $crate::holds!($name);
+            }
+            false => $crate::expect(stringify!($name), String::new(), "shadowed, not described"),
+        }
+    };
+}
+
 /// Notes an expectation of the case that runs.
 pub fn expect(name: &str, text: String, mark: &str) {
     EXPECTED.with_borrow_mut(|expected| expected.push((name.into(), text, mark.into())));

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use crate::{Cases, Never, holds, marked};
+use crate::{Cases, Never, holds, marked, shadowed};
 
 fn text(n: u64) -> String {
     format!("text {n}")
@@ -137,14 +137,6 @@ pub fn run(cases: &mut Cases) {
         marked!("moved|may be moved": "matched");
         Never.await;
     });
-    cases.case("shadowed by another type", async move {
-        let shadow = text(n);
-        let keep = &shadow;
-        let shadow = shadow.len();
-        marked!("shadowed, oldest binding shown": "shadow");
-        Never.await;
-        black_box((keep, shadow));
-    });
     cases.case("initialised later", async move {
         let late;
         if yes {
@@ -233,12 +225,119 @@ pub fn run(cases: &mut Cases) {
         Never.await;
         black_box(&array);
     });
+    shadows(cases, n);
     cases.case("equal blocks of different types", async move {
         same(n as u32).await;
     });
     cases.case("equal blocks of different types, the other", async move {
         same(n as i32).await;
     });
+}
+
+/// Names that mean something else further down. Which binding is meant is told by the scopes of unoptimised code alone.
+fn shadows(cases: &mut Cases, n: u64) {
+    cases.case("shadowed by another type", async move {
+        let shadow = text(n);
+        let keep = &shadow;
+        let shadow = shadow.len();
+        shadowed!(shadow);
+        Never.await;
+        black_box((keep, shadow));
+    });
+    cases.case("shadowed three times", async move {
+        let shadow = text(n);
+        let first = &shadow;
+        let shadow = vec![n, n + 1];
+        let second = &shadow;
+        let shadow = (n as u8, true);
+        shadowed!(shadow);
+        holds!(first, second);
+        Never.await;
+        black_box((first, second, &shadow));
+    });
+    cases.case("shadowed by its own type", async move {
+        let shadow = text(n);
+        let keep = &shadow;
+        let shadow = text(n + 1);
+        shadowed!(shadow);
+        holds!(keep);
+        Never.await;
+        black_box((keep, &shadow));
+    });
+    cases.case("shadowed inside a block that ended", async move {
+        let shadow = text(n);
+        {
+            let shadow = shadow.len();
+            black_box(&shadow);
+        }
+        holds!(shadow);
+        Never.await;
+        black_box(&shadow);
+    });
+    cases.case("shadowed inside a block", async move {
+        let shadow = text(n);
+        {
+            let shadow = vec![shadow.as_str()];
+            shadowed!(shadow);
+            Never.await;
+            black_box(&shadow);
+        }
+        Never.await;
+        black_box(&shadow);
+    });
+    cases.case("shadowed in a loop and a pattern", async move {
+        let n = text(n);
+        for n in [Some(n.as_str())] {
+            if let Some(n) = n {
+                shadowed!(n);
+                Never.await;
+                black_box(n);
+            }
+            black_box(n);
+        }
+        black_box(&n);
+    });
+    cases.case("shadowed by what is not kept", async move {
+        let shadow = text(n);
+        let keep = &shadow;
+        let shadow = shadow.len();
+        black_box(shadow + 1);
+        // In optimised code there is no trace of the second one.
+        marked!("shadowed, older binding shown|": "shadow");
+        holds!(keep);
+        Never.await;
+        black_box(keep);
+    });
+    cases.case("an argument shadowed", argument(text(n)));
+    cases.case("an argument shadowed twice", twice(text(n)));
+    cases.case("two awaits on one line, the first", one_line(false, text(n)));
+    cases.case("two awaits on one line, the second", one_line(true, text(n)));
+}
+
+async fn argument(shadow: String) {
+    let shadow = shadow.len() as u64;
+    shadowed!(shadow);
+    Never.await;
+    black_box(shadow);
+}
+
+async fn twice(shadow: String) {
+    let keep = &shadow;
+    let shadow = keep.len() as u64;
+    let again = &shadow;
+    let shadow = Some(*again);
+    shadowed!(shadow);
+    holds!(keep, again);
+    Never.await;
+    black_box((keep, again, &shadow));
+}
+
+/// Both awaits are on one line and of one type; the names mean different things at them.
+#[rustfmt::skip]
+async fn one_line(second: bool, shadow: String) {
+    let keep = &shadow;
+    if second { let shadow = keep.len(); marked!("shadowed, not described": "shadow"); Never.await; black_box(shadow); } else { let shadow = keep.as_bytes(); marked!("shadowed, not described": "shadow"); Never.await; black_box(shadow); }
+    black_box(keep);
 }
 
 async fn same<T: Copy + std::fmt::Debug>(value: T) {

@@ -1,0 +1,272 @@
+//! Which of several bindings of one name is meant at an `.await`.
+//!
+//! The layout of a coroutine has the names of what it holds, but not their scopes: of bindings of one name it tells the first alone. The
+//! function that runs the coroutine has the scopes, as nested blocks with variables in them, and in unoptimised builds each variable's place
+//! in the coroutine. What is awaited is such a variable too, so the block around it says at which `.await` one is, and the blocks
+//! around that which bindings are in scope there.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode, Expression, Operation};
+
+use super::functions::first;
+use super::image::Slice;
+use super::names;
+use super::parser::Parser;
+use super::types::{Member, Shape, TypeRef, Types};
+use super::units::{self, Unit};
+
+/// What is awaited.
+pub(super) const AWAITEE: &str = "__awaitee";
+/// Bytes of debug info looked through for the function that runs a coroutine.
+const PATIENCE: usize = 4 << 20;
+
+/// Where the value of a binding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// In the coroutine.
+    Kept { offset: u64, ty: TypeRef },
+    /// On the stack while the coroutine runs: it is not used after the `.await`.
+    Gone,
+}
+
+/// The scopes of the function that runs a coroutine.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    /// The scope each scope is in; the first is the whole function.
+    parents: Vec<usize>,
+    variables: Vec<Variable>,
+}
+
+#[derive(Debug)]
+struct Variable {
+    scope: usize,
+    name: String,
+    ty: TypeRef,
+    /// None where it cannot be told.
+    binding: Option<Binding>,
+    file: Option<Rc<PathBuf>>,
+    line: u32,
+}
+
+/// An `.await`: its place, and what is awaited there.
+pub(super) struct Await<'a> {
+    pub file: Option<&'a PathBuf>,
+    pub line: u32,
+    pub offset: u64,
+    pub ty: TypeRef,
+}
+
+impl Bindings {
+    /// The binding that a name has at an `.await`; None if that is not certain.
+    pub fn at(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Option<Binding> {
+        let mut found = None;
+        for variable in &self.variables {
+            let Some(Binding::Kept { offset, ty }) = variable.binding else { continue };
+            if variable.name != AWAITEE
+                || (variable.line, offset, variable.file.as_deref()) != (point.line, point.offset, point.file)
+                || !same(types, ty, point.ty)
+            {
+                continue;
+            }
+            // Two on one line may be told apart by nothing: then both have to say the same.
+            let binding = self.around(variable.scope, name)?;
+            match found {
+                None => found = Some(binding),
+                Some(before) if agree(types, before, binding) => {}
+                Some(_) => return None,
+            }
+        }
+        found
+    }
+
+    /// The binding of a name in the innermost of the scopes around one.
+    fn around(&self, mut scope: usize, name: &str) -> Option<Binding> {
+        loop {
+            let mut here = self.variables.iter().filter(|variable| variable.scope == scope && variable.name == name);
+            if let Some(variable) = here.next() {
+                return variable.binding.filter(|_| here.next().is_none());
+            }
+            if scope == 0 {
+                return None;
+            }
+            scope = self.parents[scope];
+        }
+    }
+}
+
+/// One type may be described in several units.
+pub(super) fn same(types: &mut Types, one: TypeRef, other: TypeRef) -> bool {
+    one == other || types.get(one).name == types.get(other).name && types.size(one) == types.size(other)
+}
+
+fn agree(types: &mut Types, one: Binding, other: Binding) -> bool {
+    match (one, other) {
+        (Binding::Kept { offset, ty }, Binding::Kept { offset: there, ty: also }) => {
+            offset == there && same(types, ty, also)
+        }
+        _ => one == other,
+    }
+}
+
+impl Types {
+    /// The scopes of the function that runs a coroutine; None where they are not described, such as in optimised builds.
+    pub fn bindings(&mut self, ty: TypeRef) -> Option<Rc<Bindings>> {
+        if let Some(known) = self.bindings.get(&ty) {
+            return known.clone();
+        }
+        let found = self.learn(|types| types.find_bindings(ty)).map(Rc::new);
+        self.bindings.insert(ty, found.clone());
+        found
+    }
+
+    fn find_bindings(&mut self, ty: TypeRef) -> Option<Bindings> {
+        let (dwarf, units) = self.units(ty.image);
+        let own = units.around(ty.offset)?;
+        if !units.index(&dwarf, own).ok()?.is_plain() {
+            return None;
+        }
+        let known = self.get(ty);
+        let levels = names::segments(&known.name);
+        let body = levels.iter().position(|level| level.starts_with('{') && !level.starts_with("{impl#"))?;
+        let function = names::without_generics(levels.get(body.checked_sub(1)?)?);
+        // Symbols are those of the whole program.
+        let program = self.images.get(ty.image).split.as_ref().map_or(ty.image, |split| split.parent);
+        let candidates = self.images.get(program).bodies.inside(function).to_vec();
+        let mut left = PATIENCE;
+        let mut last = None;
+        for address in candidates {
+            let Some((image, unit)) = self.with_code(program, address) else { continue };
+            let (dwarf, units) = self.units(image);
+            if last != Some((image, unit)) && (image, unit) != (ty.image, own) {
+                let Some(rest) = left.checked_sub(units.size(unit)) else { continue };
+                left = rest;
+            }
+            last = Some((image, unit));
+            let Some(&function) = units.index(&dwarf, unit).ok()?.functions.get(&address) else { continue };
+            let opened = units.open(&dwarf, unit).ok()?;
+            let Some(offset) = first(&opened, function, gimli::DW_TAG_formal_parameter) else { continue };
+            if self.runs(TypeRef { image, offset }, ty) {
+                return self.scopes(image, unit, function);
+            }
+        }
+        None
+    }
+
+    /// Whether a parameter of this type is the coroutine that is run: `Pin<&mut F>`.
+    fn runs(&mut self, parameter: TypeRef, coroutine: TypeRef) -> bool {
+        let known = self.get(parameter);
+        if known.path() != "core::pin::Pin" {
+            return false;
+        }
+        let [pointer] = known.members() else { return false };
+        let Shape::Pointer(Some(target)) = self.get(pointer.ty).shape else { return false };
+        same(self, target, coroutine)
+    }
+
+    fn scopes(&mut self, image: usize, unit: usize, function: usize) -> Option<Bindings> {
+        self.parsing(image, unit, |parser| {
+            let mut scopes = Scopes::default();
+            let mut tree = parser.unit.entries_tree(Some(units::within(function))).ok()?;
+            scopes.read(parser, tree.root().ok()?, 0, 0);
+            Some(scopes.bindings())
+        })
+    }
+}
+
+/// Scopes inside each other, and in one function, as a person writes them; what promises more is damaged.
+const DEEPEST: usize = 200;
+const MOST: usize = 20_000;
+
+/// Scopes as they are read.
+#[derive(Default)]
+struct Scopes {
+    parents: Vec<usize>,
+    variables: Vec<(Variable, Place)>,
+}
+
+/// The location of a variable. A number is the place of the stack it leads through.
+#[derive(Clone, Copy)]
+enum Place {
+    Stack,
+    /// So many bytes behind what a pointer on the stack points to.
+    Behind {
+        pointer: i64,
+        offset: u64,
+    },
+    Unknown,
+}
+
+impl Scopes {
+    fn read<'a>(
+        &mut self,
+        parser: &mut Parser<'_, 'a>,
+        node: EntriesTreeNode<'_, '_, Slice<'a>>,
+        parent: usize,
+        depth: usize,
+    ) {
+        let number = self.parents.len();
+        self.parents.push(parent);
+        let mut children = node.children();
+        while let Ok(Some(child)) = children.next() {
+            let entry = child.entry();
+            match entry.tag() {
+                gimli::DW_TAG_variable => self.variables.extend(variable(parser, entry, number)),
+                gimli::DW_TAG_lexical_block if depth < DEEPEST && self.parents.len() < MOST => {
+                    self.read(parser, child, number, depth + 1);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// All of what a coroutine keeps is behind the one pointer to it.
+    fn bindings(self) -> Bindings {
+        let mut pointers = self.variables.iter().filter(|(variable, _)| variable.name == AWAITEE);
+        let coroutine = pointers.find_map(|(_, place)| match place {
+            Place::Behind { pointer, .. } => Some(*pointer),
+            _ => None,
+        });
+        let variables = self.variables.into_iter().map(|(variable, place)| {
+            let binding = match place {
+                Place::Stack => Some(Binding::Gone),
+                Place::Behind { pointer, offset } if Some(pointer) == coroutine => {
+                    Some(Binding::Kept { offset, ty: variable.ty })
+                }
+                _ => None,
+            };
+            Variable { binding, ..variable }
+        });
+        Bindings { parents: self.parents, variables: variables.collect() }
+    }
+}
+
+fn variable<'a>(
+    parser: &mut Parser<'_, 'a>,
+    entry: &DebuggingInformationEntry<Slice<'a>>,
+    scope: usize,
+) -> Option<(Variable, Place)> {
+    let Member { name, ty, file, line, .. } = parser.member(entry)?;
+    let place = match entry.attr_value(gimli::DW_AT_location) {
+        Some(AttributeValue::Exprloc(expression)) => place(parser.unit, expression),
+        _ => None,
+    };
+    Some((Variable { scope, name, ty, binding: None, file, line }, place.unwrap_or(Place::Unknown)))
+}
+
+fn place(unit: &Unit<'_>, expression: Expression<Slice<'_>>) -> Option<Place> {
+    let mut operations = expression.operations(unit.encoding());
+    let Operation::FrameOffset { offset: pointer } = operations.next().ok()?? else { return None };
+    match operations.next().ok()? {
+        None => return Some(Place::Stack),
+        Some(Operation::Deref { space: false, .. }) => {}
+        Some(_) => return None,
+    }
+    let offset = match operations.next().ok()? {
+        None => return Some(Place::Behind { pointer, offset: 0 }),
+        Some(Operation::PlusConstant { value }) => value,
+        Some(_) => return None,
+    };
+    operations.next().ok()?.is_none().then_some(Place::Behind { pointer, offset })
+}

@@ -1,0 +1,94 @@
+//! The symbols of closures and async bodies, by the name of the function they are in: the way from the type of a coroutine to the function
+//! that runs it, for which debug info has no index.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ffi::CStr;
+
+use super::names;
+
+/// Addresses (of the file) of the bodies inside functions of a name.
+#[derive(Default)]
+pub(super) struct Bodies(HashMap<Box<str>, Vec<u64>>);
+
+impl Bodies {
+    /// The bodies in a symbol table of 64-bit little-endian ELF, and the section with its names.
+    pub fn of(symbols: &[u8], names: &[u8]) -> Bodies {
+        const FUNCTION: u8 = 2;
+        let mut bodies = Bodies::default();
+        for symbol in symbols.chunks_exact(24) {
+            let number = |at: usize, size: usize| {
+                symbol[at..at + size].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+            };
+            let (name, kind, address) = (number(0, 4), symbol[4] & 0xf, number(8, 8));
+            let name = names.get(name as usize..).filter(|_| kind == FUNCTION && address != 0);
+            let Some(name) = name.and_then(|name| CStr::from_bytes_until_nul(name).ok()?.to_str().ok()) else {
+                continue;
+            };
+            if let Some(function) = function(name) {
+                bodies.0.entry(function.as_ref().into()).or_default().push(address);
+            }
+        }
+        bodies
+    }
+
+    /// Those inside functions of this name, whatever their path.
+    pub fn inside(&self, function: &str) -> &[u64] {
+        self.0.get(function).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// The function a body is in, by its last name: `f` for `_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h…E`, which is `a::f::{{closure}}`.
+fn function(symbol: &str) -> Option<Cow<'_, str>> {
+    match symbol.strip_prefix("_ZN") {
+        Some(rest) => legacy(rest).map(Cow::Borrowed),
+        None if symbol.starts_with("_RNC") => v0(symbol).map(Cow::Owned),
+        None => None,
+    }
+}
+
+fn legacy(mut rest: &str) -> Option<&str> {
+    let mut last = None;
+    loop {
+        let (part, after) = counted(rest)?;
+        if part.starts_with("_$u7b$$u7b$closure") {
+            return last;
+        }
+        (last, rest) = (Some(part), after);
+    }
+}
+
+/// `a::f::{closure#0}::{closure#0}`, `<a::S<u8>>::f::{closure#0}`, `a::f::<u8>::{closure#0}`, once demangled.
+fn v0(symbol: &str) -> Option<String> {
+    let demangled = format!("{:#}", rustc_demangle::try_demangle(symbol).ok()?);
+    let levels = names::segments(&demangled);
+    let above = levels.iter().take_while(|level| !level.starts_with("{closure"));
+    above.filter(|level| !level.starts_with('<')).last().map(|name| (*name).to_owned())
+}
+
+/// The next name of a linkage name, which its length precedes.
+fn counted(rest: &str) -> Option<(&str, &str)> {
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let length: usize = rest[..digits].parse().ok()?;
+    rest[digits..].split_at_checked(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_found_by_the_function_it_is_in() {
+        let method = "_ZN2v010S$LT$T$GT$1m28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E";
+        let nested = "_ZN2v01a1r28_$u7b$$u7b$closure$u7d$$u7d$28_$u7b$$u7b$closure$u7d$$u7d$17hafaaa105b2e0d6deE";
+        assert_eq!(function(method).as_deref(), Some("m"));
+        assert_eq!(function(nested).as_deref(), Some("r"));
+        assert_eq!(function("_RNCNCNvNtCsfq2Zq5gqAK1_2v01a1r00B7_").as_deref(), Some("r"));
+        assert_eq!(function("_RNCNvMCsfq2Zq5gqAK1_2v0INtB4_1SReE1m0B4_").as_deref(), Some("m"));
+        let generic = "_RNCINvCsfq2Zq5gqAK1_2v01gINtNtCslNYArtu3iFV_5alloc3vec3VechEE0B4_";
+        assert_eq!(function(generic).as_deref(), Some("g"));
+        for other in ["main", "_ZN2v04main17h9b5d978c9bcceff6E", "_ZN", "_ZN99x", "_RNC", "_ZN2v0"] {
+            assert_eq!(function(other), None, "{other}");
+        }
+    }
+}
