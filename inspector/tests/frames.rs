@@ -121,7 +121,8 @@ fn missing(binary: &Path) -> String {
 #[test]
 fn without_debug_info_one_sentence_says_what_brings_it() {
     let lines = program::build("lines");
-    let stripped = changed("stripped", "--strip-all");
+    let folder = folder();
+    let stripped = changed(&folder, "stripped", "--strip-all");
     for binary in [lines, stripped] {
         let missing = missing(&binary);
         assert!(missing.contains("`debug = true` in the profile of Cargo.toml"), "{}: {missing}", binary.display());
@@ -129,8 +130,8 @@ fn without_debug_info_one_sentence_says_what_brings_it() {
 }
 
 /// The debug build, as `objcopy` changes it.
-fn changed(name: &str, how: &str) -> PathBuf {
-    let path = tempfile(module_path!()).join(name);
+fn changed(folder: &tempfile::TempDir, name: &str, how: &str) -> PathBuf {
+    let path = folder.path().join(name);
     let done = std::process::Command::new("objcopy").arg(how).arg(program::build("dev")).arg(&path).status();
     assert!(done.expect("objcopy comes with the linker").success());
     path
@@ -138,13 +139,16 @@ fn changed(name: &str, how: &str) -> PathBuf {
 
 #[test]
 fn compressed_debug_info_reads_like_any() {
-    let binary = changed("compressed", "--compress-debug-sections=zlib");
-    let compressed = std::fs::metadata(&binary).unwrap().len();
-    assert!(compressed < std::fs::metadata(program::build("dev")).unwrap().len());
-    let program = Program::start_binary(&binary, &[]);
-    let case = program.cases.iter().find(|case| case.name == "three deep").unwrap();
-    let stack = program.frames().stack(&case.ty, case.address);
-    assert_eq!(stack.frames.len(), 4, "{stack:?}");
+    let folder = folder();
+    for how in ["zlib", "zstd"] {
+        let binary = changed(&folder, how, &format!("--compress-debug-sections={how}"));
+        let compressed = std::fs::metadata(&binary).unwrap().len();
+        assert!(compressed < std::fs::metadata(program::build("dev")).unwrap().len());
+        let program = Program::start_binary(&binary, &[]);
+        let case = program.cases.iter().find(|case| case.name == "three deep").unwrap();
+        let stack = program.frames().stack(&case.ty, case.address);
+        assert_eq!(stack.frames.len(), 4, "{how}: {stack:?}");
+    }
 }
 
 #[test]
@@ -165,10 +169,108 @@ fn split_debug_info_is_found_or_missed_in_a_sentence() {
     assert_eq!(read(&unpacked), (None, whole.clone()));
     assert_eq!(read(&packed), (None, whole));
     // A copy elsewhere has no package beside it.
-    let copy = tempfile(module_path!()).join("packed");
+    let folder = folder();
+    let copy = folder.path().join("packed");
     program::write_executable(&copy, &std::fs::read(packed).unwrap());
     let missing = missing(&copy);
     assert!(missing.contains("split-debuginfo = \"off\""), "{missing}");
+}
+
+#[test]
+fn split_debug_info_of_another_build_is_not_believed() {
+    // In a folder of its own, since its files are spoilt.
+    let folder = folder();
+    let binary = program::build_in("unpacked", folder.path());
+    let mut files: Vec<_> =
+        std::fs::read_dir(binary.parent().unwrap().join("deps")).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "dwo"));
+    files.sort();
+    // Each gets the name of the next.
+    let contents: Vec<_> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+    assert!(files.len() > 1);
+    for (at, file) in files.iter().enumerate() {
+        std::fs::write(file, &contents[(at + 1) % contents.len()]).unwrap();
+    }
+    assert!(missing(&binary).contains("is not there or of another build"));
+    // In a package the units are found by their ids.
+    let binary = program::build_in("packed", folder.path());
+    let package = PathBuf::from(format!("{}.dwp", binary.display()));
+    let mut bytes = std::fs::read(&package).unwrap();
+    let index = section(&bytes, ".debug_cu_index");
+    bytes[index][16..].fill(0x55);
+    std::fs::write(&package, bytes).unwrap();
+    assert!(missing(&binary).contains("is not there or of another build"));
+}
+
+/// Where a section is in a file.
+fn section(bytes: &[u8], name: &str) -> std::ops::Range<usize> {
+    let object = object::File::parse(bytes).unwrap();
+    let (start, length) = object.section_by_name(name).unwrap().file_range().unwrap();
+    start as usize..(start + length) as usize
+}
+
+#[test]
+fn a_program_replaced_on_disk_is_read_as_it_runs() {
+    let folder = folder();
+    let binary = folder.path().join("replaced");
+    program::write_executable(&binary, &std::fs::read(program::build("dev")).unwrap());
+    let program = Program::start_binary(&binary, &[]);
+    let case = program.cases.iter().find(|case| case.name == "three deep").unwrap();
+    let before = program.frames().stack(&case.ty, case.address);
+    assert_eq!(before.frames.len(), 4, "{before:?}");
+    // Another program of the same name, as the next build makes it.
+    std::fs::remove_file(&binary).unwrap();
+    program::write_executable(&binary, &std::fs::read(program::build("release")).unwrap());
+    assert_eq!(program.frames().stack(&case.ty, case.address), before);
+    std::fs::remove_file(&binary).unwrap();
+    assert_eq!(program.frames().stack(&case.ty, case.address), before);
+}
+
+#[test]
+fn a_library_replaced_on_disk_is_refused_in_a_sentence() {
+    let folder = folder();
+    let source = folder.path().join("library.c");
+    let library = folder.path().join("library.so");
+    let build = |id: &str, output: &Path| {
+        std::fs::write(&source, "int in_the_library(void) { return 1; }").unwrap();
+        let id = format!("-Wl,--build-id=0x{id}");
+        let compiler = std::process::Command::new("cc")
+            .args(["-g", "-shared", "-fPIC", &id, "-o"])
+            .arg(output)
+            .arg(&source)
+            .status();
+        assert!(compiler.unwrap().success());
+    };
+    build("0123456789abcdef", &library);
+    let mut child = std::process::Command::new("/bin/cat")
+        .env("LD_PRELOAD", &library)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It has started when it answers.
+    use std::io::{Read, Write};
+    child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap();
+    let line = maps.lines().find(|line| line.contains("library.so")).unwrap();
+    let function = usize::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
+    let asked = || {
+        let ty = FutureType { function, drop: 0, size: 8, align: 8, name: "future" };
+        Frames::of_process(child.id()).stack(&ty, 0x1000).missing.unwrap()
+    };
+    const REPLACED: &str = "was replaced on disk since the program started";
+    assert!(!asked().contains(REPLACED), "{}", asked());
+    // Of the same build, but another file.
+    let copy = std::fs::read(&library).unwrap();
+    std::fs::remove_file(&library).unwrap();
+    std::fs::write(&library, copy).unwrap();
+    assert!(!asked().contains(REPLACED), "{}", asked());
+    std::fs::remove_file(&library).unwrap();
+    build("fedcba9876543210", &library);
+    assert!(asked().contains(REPLACED), "{}", asked());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
@@ -244,7 +346,7 @@ fn a_wrong_function_is_refused() {
 #[test]
 fn damaged_debug_info_does_no_harm() {
     let binary = std::fs::read(program::build("release")).unwrap();
-    let folder = tempfile(module_path!());
+    let folder = folder();
     let object = object::File::parse(&*binary).unwrap();
     let mut random = 1_u64;
     let mut next = |limit: u64| {
@@ -263,7 +365,7 @@ fn damaged_debug_info_does_no_harm() {
             let at = (start + next(length)) as usize;
             damaged[at] = if next(2) == 0 { next(256) as u8 } else { damaged[at] ^ 1 << next(8) };
         }
-        let path = folder.join(format!("damaged-{round}"));
+        let path = folder.path().join(format!("damaged-{round}"));
         program::write_executable(&path, &damaged);
         survive(&path);
         std::fs::remove_file(&path).unwrap();
@@ -273,13 +375,13 @@ fn damaged_debug_info_does_no_harm() {
 #[test]
 fn truncated_binaries_do_no_harm() {
     let binary = std::fs::read(program::build("release")).unwrap();
-    let folder = tempfile(module_path!());
+    let folder = folder();
     let object = object::File::parse(&*binary).unwrap();
     // What is loaded has to be there, or the program would not start.
     let loaded = object.segments().map(|segment| segment.file_range().0 + segment.file_range().1).max().unwrap();
     for part in 0..10 {
         let length = loaded + (binary.len() as u64 - loaded) * part / 10;
-        let path = folder.join(format!("truncated-{part}"));
+        let path = folder.path().join(format!("truncated-{part}"));
         program::write_executable(&path, &binary[..length as usize]);
         survive(&path);
         std::fs::remove_file(&path).unwrap();
@@ -312,8 +414,7 @@ fn programs_of_other_kinds_are_refused_in_a_sentence() {
     }
 }
 
-fn tempfile(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
+/// A folder that goes with its test.
+fn folder() -> tempfile::TempDir {
+    tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }

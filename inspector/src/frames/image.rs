@@ -326,12 +326,10 @@ fn open(memory: &Memory, mapping: &Mapping) -> Image {
 }
 
 fn load(memory: &Memory, mapping: &Mapping, image: &mut Image) -> Result<(), String> {
-    let file = running_file(memory.pid(), mapping, &image.path)?;
+    let file = running_file(memory, mapping, &image.path)?;
     let cache = object::ReadCache::new(&file);
     let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
-    let lowest = object.segments().map(|segment| segment.address()).min().unwrap_or(0);
-    // The first mapping begins at a page, the first segment maybe within one.
-    image.bias = mapping.range.start.wrapping_sub(lowest & !0xfff);
+    image.bias = bias(&object, mapping);
     image.unwind = Unwind::of(&object, &file);
     image.sections = sections(&object, &file)?;
     if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
@@ -341,23 +339,43 @@ fn load(memory: &Memory, mapping: &Mapping, image: &mut Image) -> Result<(), Str
     Ok(())
 }
 
-/// The very file that was loaded: never one that has taken its place since.
-fn running_file(pid: u32, mapping: &Mapping, path: &Path) -> Result<File, String> {
-    let inode = |file: &File| -> io::Result<u64> {
-        #[cfg(unix)]
-        return Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?));
-        #[cfg(not(unix))]
-        return file.metadata().map(|_| 0);
-    };
+/// Address in memory minus address in the file.
+fn bias<'a>(object: &impl Object<'a>, mapping: &Mapping) -> u64 {
+    let lowest = object.segments().map(|segment| segment.address()).min().unwrap_or(0);
+    // The first mapping begins at a page, the first segment maybe within one.
+    mapping.range.start.wrapping_sub(lowest & !0xfff)
+}
+
+/// The very file that was loaded: never one that has taken its place since, nor one that was overwritten.
+fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<File, String> {
     let mut problem = String::new();
-    for candidate in [Path::new(&format!("/proc/{pid}/exe")), path] {
-        match File::open(candidate).and_then(|file| Ok((inode(&file)?, file))) {
-            Ok((inode, file)) if inode == mapping.inode => return Ok(file),
+    for candidate in [Path::new(&format!("/proc/{}/exe", memory.pid())), path] {
+        match File::open(candidate) {
+            Ok(file) if is_loaded(memory, mapping, &file) => return Ok(file),
             Ok(_) => problem = "was replaced on disk since the program started; start the program again".into(),
             Err(error) => problem = format!("cannot be opened: {error}"),
         }
     }
     Err(problem)
+}
+
+/// Whether this is the file that is mapped: the one with the build id that is in memory. Without such an id, the same file for the
+/// system; that alone would miss a file overwritten in place, and is not even so for every mapping of a layered file system.
+fn is_loaded(memory: &Memory, mapping: &Mapping, file: &File) -> bool {
+    let same_file = inode(file).is_ok_and(|inode| inode == mapping.inode);
+    let cache = object::ReadCache::new(file);
+    let Ok(object) = object::File::parse(&cache) else { return same_file };
+    let Some(note) = object.section_by_name(".note.gnu.build-id") else { return same_file };
+    let Ok(id) = note.data() else { return false };
+    let loaded = memory.bytes(note.address().wrapping_add(bias(&object, mapping)), id.len());
+    loaded.map_or(same_file, |loaded| !id.is_empty() && loaded == id)
+}
+
+fn inode(file: &File) -> io::Result<u64> {
+    #[cfg(unix)]
+    return Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?));
+    #[cfg(not(unix))]
+    return file.metadata().map(|_| 0);
 }
 
 /// The debug sections of a file, read and decompressed.

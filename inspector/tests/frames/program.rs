@@ -25,11 +25,15 @@ pub struct Case {
 
 /// Builds the programs in a profile: the path of the binary.
 pub fn build(profile: &str) -> PathBuf {
+    build_in(profile, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("frames-programs"))
+}
+
+/// The same, in this target folder.
+pub fn build_in(profile: &str, target: &Path) -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frames-programs/Cargo.toml");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("frames-programs");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
-    cargo.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.arg("--target-dir").arg(target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let folder = if profile == "dev" { "debug" } else { profile };
