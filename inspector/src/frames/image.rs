@@ -12,6 +12,7 @@ use object::{Object, ObjectSection, ObjectSegment};
 
 use super::memory::Memory;
 use super::symbols::Bodies;
+use super::unwind::Unwind;
 
 /// Bytes of debug info, as the parser sees them.
 pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
@@ -106,40 +107,6 @@ impl Skeleton {
     }
 }
 
-/// The tables for unwinding, which say where functions begin and end, those without debug info too.
-#[derive(Default)]
-pub(super) struct Unwind {
-    frames: Vec<u8>,
-    index: Vec<u8>,
-    bases: gimli::BaseAddresses,
-    endian: RunTimeEndian,
-}
-
-impl Unwind {
-    fn of<'a>(object: &impl Object<'a>, file: &File) -> Unwind {
-        let section = |name: &str| {
-            let section = object.section_by_name(name)?;
-            Some((read_section(&section, file).ok()?, section.address()))
-        };
-        let (Some((frames, frames_at)), Some((index, index_at))) = (section(".eh_frame"), section(".eh_frame_hdr"))
-        else {
-            return Unwind::default();
-        };
-        let bases = gimli::BaseAddresses::default().set_eh_frame(frames_at).set_eh_frame_hdr(index_at);
-        Unwind { frames, index, bases, endian: endian(object) }
-    }
-
-    /// The function around an address of the file.
-    pub fn function(&self, address: u64) -> Option<Range<u64>> {
-        use gimli::UnwindSection;
-        let header = gimli::EhFrameHdr::new(&self.index, self.endian).parse(&self.bases, 8).ok()?;
-        let frames = gimli::EhFrame::new(&self.frames, self.endian);
-        let entry =
-            header.table()?.fde_for_address(&frames, &self.bases, address, gimli::EhFrame::cie_from_offset).ok()?;
-        Some(entry.initial_address()..entry.end_address())
-    }
-}
-
 /// The loaded files of a process, each opened when an address inside it is asked for.
 pub(super) struct Images {
     mapped: Vec<Mapping>,
@@ -147,6 +114,8 @@ pub(super) struct Images {
     /// Images of what was split off, by that of the skeleton and the offset in it.
     splits: HashMap<(usize, usize), Option<usize>>,
     packages: HashMap<usize, Option<Rc<Package>>>,
+    /// A file to read in place of those that are loaded.
+    pub instead: Option<PathBuf>,
 }
 
 /// What `/proc/PID/maps` says of one file.
@@ -165,6 +134,7 @@ impl Images {
             images: Vec::new(),
             splits: HashMap::new(),
             packages: HashMap::new(),
+            instead: None,
         }
     }
 
@@ -252,7 +222,7 @@ impl Images {
         if let Some(image) = self.mapped[found].image {
             return Ok(image);
         }
-        let image = open(memory, &self.mapped[found]);
+        let image = open(memory, &self.mapped[found], self.instead.as_deref());
         self.mapped[found].image = Some(self.images.len());
         self.images.push(image);
         Ok(self.images.len() - 1)
@@ -307,7 +277,7 @@ fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
 }
 
 /// Opens the file behind a mapping, if it is still the one that is loaded.
-fn open(memory: &Memory, mapping: &Mapping) -> Image {
+fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> Image {
     let shown = mapping.path.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
     let mut image = Image {
         path: PathBuf::from(&shown),
@@ -318,24 +288,27 @@ fn open(memory: &Memory, mapping: &Mapping) -> Image {
         split: None,
         missing: None,
     };
-    match load(memory, mapping, &mut image) {
+    let file = match instead {
+        Some(path) => File::open(path).map_err(|error| error.to_string()),
+        None => running_file(memory, mapping, &image.path),
+    };
+    match file.and_then(|file| load(&file, mapping, &mut image)) {
         Ok(()) => {}
         Err(problem) => image.missing = Some(format!("{shown} {problem}")),
     }
     image
 }
 
-fn load(memory: &Memory, mapping: &Mapping, image: &mut Image) -> Result<(), String> {
-    let file = running_file(memory, mapping, &image.path)?;
-    let cache = object::ReadCache::new(&file);
+fn load(file: &File, mapping: &Mapping, image: &mut Image) -> Result<(), String> {
+    let cache = object::ReadCache::new(file);
     let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
     image.bias = bias(&object, mapping);
-    image.unwind = Unwind::of(&object, &file);
-    image.sections = sections(&object, &file)?;
+    image.unwind = Unwind::of(&object, file);
+    image.sections = sections(&object, file)?;
     if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
         return Err(NO_DEBUG.into());
     }
-    image.bodies = bodies(&object, &file);
+    image.bodies = bodies(&object, file);
     Ok(())
 }
 
@@ -424,11 +397,11 @@ fn split_section<'a>(object: &impl Object<'a>, file: &File, id: SectionId) -> Re
     section.map_or(Ok(Vec::new()), |section| read_section(&section, file))
 }
 
-fn endian<'a>(object: &impl Object<'a>) -> RunTimeEndian {
+pub(super) fn endian<'a>(object: &impl Object<'a>) -> RunTimeEndian {
     if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big }
 }
 
-fn read_section<'a>(section: &impl ObjectSection<'a>, file: &File) -> Result<Vec<u8>, String> {
+pub(super) fn read_section<'a>(section: &impl ObjectSection<'a>, file: &File) -> Result<Vec<u8>, String> {
     let range = section.compressed_file_range().map_err(|error| error.to_string())?;
     let length = file.metadata().map_err(|error| error.to_string())?.len();
     if range.offset.checked_add(range.compressed_size).is_none_or(|end| end > length) {

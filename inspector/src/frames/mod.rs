@@ -31,6 +31,7 @@ mod source;
 mod symbols;
 mod types;
 mod units;
+mod unwind;
 mod values;
 mod work;
 
@@ -69,6 +70,13 @@ impl Frames {
     /// With these bounds.
     pub fn with_limits(mut self, limits: Limits) -> Frames {
         self.limits = limits;
+        self
+    }
+
+    /// With the debug info of this file in place of the one that runs, whatever is in it: how the reader is tried on damaged files.
+    #[doc(hidden)]
+    pub fn with_debug_info_of(mut self, file: std::path::PathBuf) -> Frames {
+        self.types.images.instead = Some(file);
         self
     }
 

@@ -23,15 +23,24 @@ pub struct Case {
     pub expected: Vec<(String, String, String)>,
 }
 
+/// From the package of the tests, and from that of the fuzz targets.
+const MANIFEST: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() {
+    "tests/frames-programs/Cargo.toml"
+} else {
+    "../tests/frames-programs/Cargo.toml"
+};
+
 /// Builds the programs in a profile: the path of the binary.
 pub fn build(profile: &str) -> PathBuf {
-    build_in(profile, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("frames-programs"))
+    // Fuzz targets have no folder of their own.
+    let folder = option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    build_in(profile, &folder.join("frames-programs"))
 }
 
 /// The same, in this target folder.
 pub fn build_in(profile: &str, target: &Path) -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frames-programs/Cargo.toml");
-    let mut cargo = Command::new(env!("CARGO"));
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(MANIFEST);
+    let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
     cargo.arg("--target-dir").arg(target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     let output = cargo.output().expect("cargo runs");

@@ -1,0 +1,68 @@
+//! Where functions begin and end: the tables for unwinding say so of all functions, those without debug info too.
+
+use std::fs::File;
+use std::ops::Range;
+
+use gimli::{BaseAddresses, EhFrame, RunTimeEndian, UnwindSection};
+use object::{Object, ObjectSection};
+
+use super::image::{endian, read_section};
+
+/// The descriptions of functions, and an index of them.
+#[derive(Default)]
+pub(super) struct Unwind {
+    frames: Vec<u8>,
+    index: Vec<u8>,
+    bases: BaseAddresses,
+    /// The addresses of the two sections.
+    frames_at: u64,
+    index_at: u64,
+    endian: RunTimeEndian,
+}
+
+/// What precedes the rows of the index as every linker writes it: version, how the numbers are encoded, two numbers.
+const HEADER: usize = 12;
+/// A row: where a function begins, and where its description is, both from the begin of the index.
+const ROW: usize = 8;
+
+impl Unwind {
+    pub fn of<'a>(object: &impl Object<'a>, file: &File) -> Unwind {
+        let section = |name: &str| {
+            let section = object.section_by_name(name)?;
+            Some((read_section(&section, file).ok()?, section.address()))
+        };
+        let (Some((frames, frames_at)), Some((index, index_at))) = (section(".eh_frame"), section(".eh_frame_hdr"))
+        else {
+            return Unwind::default();
+        };
+        let bases = BaseAddresses::default().set_eh_frame(frames_at).set_eh_frame_hdr(index_at);
+        Unwind { frames, index, bases, frames_at, index_at, endian: endian(object) }
+    }
+
+    /// The function around an address of the file.
+    pub fn function(&self, address: u64) -> Option<Range<u64>> {
+        // The parser's own look-up counts on a sound index.
+        let offset = self.description(address)?.checked_sub(self.frames_at)?;
+        let frames = EhFrame::new(&self.frames, self.endian);
+        let offset = gimli::EhFrameOffset(usize::try_from(offset).ok()?);
+        let entry = frames.fde_from_offset(&self.bases, offset, EhFrame::cie_from_offset).ok()?;
+        let range = entry.initial_address()..entry.end_address();
+        range.contains(&address).then_some(range)
+    }
+
+    /// The address of the description of the function that begins last before an address.
+    fn description(&self, address: u64) -> Option<u64> {
+        if !self.index.starts_with(&[1, 0x1b, 0x03, 0x3b]) {
+            return None;
+        }
+        let rows = self.index.get(HEADER..)?.as_chunks::<ROW>().0;
+        let number = |bytes: [u8; 4]| match self.endian {
+            RunTimeEndian::Little => i32::from_le_bytes(bytes),
+            RunTimeEndian::Big => i32::from_be_bytes(bytes),
+        };
+        let absolute = |bytes: [u8; 4]| self.index_at.wrapping_add_signed(number(bytes).into());
+        let after = rows.partition_point(|&[a, b, c, d, ..]| absolute([a, b, c, d]) <= address);
+        let &[.., a, b, c, d] = rows.get(after.checked_sub(1)?)?;
+        Some(absolute([a, b, c, d]))
+    }
+}
