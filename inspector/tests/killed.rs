@@ -62,6 +62,19 @@ fn crowd(seed: u64) -> usize {
     10 + (seed % 200) as usize
 }
 
+/// What the inspector itself says of a dead ring: how many coroutines are alive in its tree. Its report says that they were killed.
+fn shown(path: &Path) -> usize {
+    let inspector = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector")).args(args).arg(path).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let report = inspector(&["report"]);
+    assert!(report.contains("was killed after"), "{report}");
+    let tree: serde_json::Value = serde_json::from_str(&inspector(&["tree", "--format", "json"])).unwrap();
+    tree["coroutines"].as_array().expect("a list").len()
+}
+
 /// Reads a dead ring and holds its graph against that of the same program run again here, to the very event.
 fn check(path: &Path, seed: u64) -> u64 {
     let mut reader = RingReader::open(path).unwrap();
@@ -78,6 +91,7 @@ fn check(path: &Path, seed: u64) -> u64 {
         program.act(None);
     }
     assert_same(fold.graph.as_ref().expect("a window has a checkpoint"), &program.graph);
+    assert_eq!(shown(path), program.graph.coros.len());
     last
 }
 
