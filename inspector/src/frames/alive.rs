@@ -31,6 +31,7 @@ pub(super) enum Life {
 /// A call that drop glue would make.
 #[derive(Clone, Copy)]
 struct Handed {
+    target: Option<u64>,
     /// Its first argument.
     argument: u64,
     /// The end of what it drops, if its size is known.
@@ -44,8 +45,9 @@ struct Handed {
 pub(super) struct Alive {
     reads: Vec<Range<u64>>,
     calls: Vec<Handed>,
-    /// The coroutine whose locals are asked for.
+    /// The coroutine whose locals are asked for, and its state in it.
     frame: Range<u64>,
+    state: Range<u64>,
     /// Its drop glue and its address, unless the glue was inlined.
     own: Option<(u64, u64)>,
     /// What may be drop glue, by the address of what it drops. A coroutine and the one it awaits may have one address.
@@ -77,14 +79,21 @@ impl Alive {
     }
 
     /// Finds out what is alive in the coroutine at an address; false if that cannot be had.
-    pub fn ask(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64, size: u64) -> bool {
+    ///
+    /// Whatever drops a suspended coroutine looks at its state first. Where that was not seen, nothing was: then nothing is said of what
+    /// was not touched, either.
+    pub fn ask(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64, size: u64, state: Range<u64>) -> bool {
         self.frame = address..address.saturating_add(size);
         self.own = None;
+        self.state = state;
+        self.ask_glue(look, ty, address) && self.has_seen_state()
+    }
+
+    fn ask_glue(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64) -> bool {
         // The one who owns it may do so through others: `drop_in_place` of a box calls that of what is in it.
         for _ in 0..32 {
             if let Some(function) = self.glue_of(look, ty, address) {
-                self.own = Some((function, address));
-                return self.interpret(look, function, address);
+                return self.follow(look, ty, function, address);
             }
             let Some((function, argument)) = self.pending.pop() else { break };
             if look.types.drops_type(function).is_some() {
@@ -92,12 +101,37 @@ impl Alive {
             }
         }
         if let Some(function) = look.types.drop_function(ty) {
-            self.own = Some((function, address));
-            return self.interpret(look, function, address);
+            return self.follow(look, ty, function, address);
         }
         // Its glue may have been inlined into that of its owner.
         let body = &self.frame;
         self.reads.iter().any(|read| read.start < body.end && body.start < read.end)
+    }
+
+    /// Interprets the glue of the coroutine, or what that leaves all of it to: `drop_in_place` is a call of `drop_glue` alone.
+    fn follow(&mut self, look: &mut Look<'_>, ty: TypeRef, mut function: u64, address: u64) -> bool {
+        for _ in 0..4 {
+            self.own = Some((function, address));
+            if !self.interpret(look, function, address) {
+                return false;
+            }
+            // What is not known as drop glue is of a compiler that calls it otherwise, and may do it otherwise. Optimised code has one
+            // name for several equal functions.
+            if look.types.drops_type(function).is_none() && (self.plain || !look.types.knows_glue(ty)) {
+                return false;
+            }
+            let whole = |call: &&Handed| call.by == (function, address) && call.argument == address;
+            let Some(target) = self.calls.iter().find(whole).and_then(|call| call.target) else { return true };
+            if self.has_seen_state() {
+                return true;
+            }
+            function = target;
+        }
+        true
+    }
+
+    fn has_seen_state(&self) -> bool {
+        self.reads.iter().any(|read| read.start <= self.state.start && self.state.end <= read.end)
     }
 
     /// The calls that say something of the locals. Those that drop the whole coroutine, made by who awaits or holds it, say
@@ -157,7 +191,7 @@ impl Alive {
             let Some(argument) = call.argument else { continue };
             let dropped = call.target.and_then(|target| look.types.drops_type(target));
             let end = dropped.and_then(|ty| look.types.size(ty)).map(|size| argument.saturating_add(size));
-            self.calls.push(Handed { argument, end, by: (function, address) });
+            self.calls.push(Handed { target: call.target, argument, end, by: (function, address) });
             if let Some(target) = call.target {
                 self.called(argument, target);
                 self.pending.push((target, argument));

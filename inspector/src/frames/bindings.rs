@@ -132,7 +132,7 @@ impl Types {
         let body = levels.iter().position(|level| level.starts_with('{') && !level.starts_with("{impl#"))?;
         let function = names::without_generics(levels.get(body.checked_sub(1)?)?);
         // Symbols are those of the whole program.
-        let program = self.images.get(ty.image).split.as_ref().map_or(ty.image, |split| split.parent);
+        let program = self.images.program(ty.image);
         let candidates = self.images.get(program).bodies.inside(function).to_vec();
         let mut left = PATIENCE;
         let mut last = None;

@@ -61,6 +61,11 @@ impl Walk<'_, '_> {
                 }
                 continue;
             }
+            if known.is_unknown_coroutine() {
+                let function = names::function(&known.name);
+                frames.push(Frame { function, note: "unknown layout".into(), ..Frame::default() });
+                return frames;
+            }
             let mut found = Vec::new();
             let all = self.search(ty, address, &mut found);
             let mut frame = self.plumbing(ty, &known, address);
@@ -139,7 +144,7 @@ impl Walk<'_, '_> {
             let oracle = match state.name.as_str() {
                 "0" => Oracle::NotNeeded,
                 _ if self.mid_step => Oracle::Silent,
-                _ if self.alive.ask(self.look, ty, address, bytes.len() as u64) => Oracle::Asked,
+                _ if self.ask(ty, known, address) => Oracle::Asked,
                 _ => Oracle::Silent,
             };
             let point = awaited.map(|(ty, offset)| Await { file: state.file.as_deref(), line: state.line, offset, ty });
@@ -147,6 +152,14 @@ impl Walk<'_, '_> {
             frame.locals = self.locals(oracle, &members, place);
         }
         (frame, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
+    }
+
+    /// Asks what is alive in a coroutine; false if nobody knows.
+    fn ask(&mut self, ty: TypeRef, known: &Type, address: u64) -> bool {
+        let Shape::Enum { tag: Some(tag), .. } = &known.shape else { return false };
+        let (Some(size), Some(length)) = (known.size, self.look.types.size(tag.ty)) else { return false };
+        let state = address.saturating_add(tag.offset);
+        self.alive.ask(self.look, ty, address, size, state..state.saturating_add(length))
     }
 
     /// The variant before the first step: it holds the arguments.
@@ -217,7 +230,7 @@ impl Search<'_> {
         self.left -= 1;
         let known = look.types.get(ty);
         match &known.shape {
-            _ if known.is_coroutine() => {
+            _ if known.is_coroutine() || known.is_unknown_coroutine() => {
                 self.all += 1;
                 if self.found.len() < self.limit {
                     self.found.push(Found { name: name.to_owned(), ty, address });

@@ -57,7 +57,7 @@ impl Types {
         Some((code.into(), self.is_plain(address)))
     }
 
-    /// The type dropped by the function at an address, if it is an instance of `drop_in_place`.
+    /// The type dropped by the function at an address, if it is drop glue.
     pub fn drops_type(&mut self, address: u64) -> Option<TypeRef> {
         if let Some(known) = self.drops.get(&address) {
             return *known;
@@ -76,11 +76,11 @@ impl Types {
         let opened = units.open(&dwarf, unit).ok()?;
         let entry = opened.entry(units::within(function)).ok()?;
         let name = units::text(&dwarf, &opened, entry.attr_value(gimli::DW_AT_name))?;
-        let target = type_parameter(&opened, function).filter(|_| name.starts_with("drop_in_place<"))?;
+        let target = type_parameter(&opened, function).filter(|_| units::dropped_by(name.as_bytes()).is_some())?;
         Some(TypeRef { image, offset: target })
     }
 
-    /// The instance of `drop_in_place` for a type, as far as it was met.
+    /// The drop glue of a type, as far as it was met.
     pub fn drop_function(&mut self, ty: TypeRef) -> Option<u64> {
         let known = self.get(ty);
         let bias = self.images.get(ty.image).bias;

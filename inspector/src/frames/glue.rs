@@ -2,6 +2,7 @@
 
 use super::alive::Glue;
 use super::types::{Shape, TypeRef, Types};
+use super::units::Units;
 
 impl Types {
     /// Whether dropping a value of a type does anything.
@@ -55,9 +56,22 @@ impl Types {
         if inner != Glue::No {
             return inner;
         }
-        // A destructor of its own shows only in the code that calls it.
-        let (_, units) = self.units(ty.image);
-        if units.dropped(&known.name).is_some() { Glue::Own } else { Glue::No }
+        // A destructor of its own shows only in the code that calls it: the glue has a symbol, or an entry where it was inlined.
+        let program = self.images.program(ty.image);
+        let bare = matches!(known.shape, Shape::Struct(_) | Shape::Enum { .. });
+        let has = self.images.get(program).bodies.is_dropped(&known.name)
+            || self.family(program).any(|units| units.dropped(&known.name).is_some());
+        if has || bare && !self.knows_glue(ty) { Glue::Own } else { Glue::No }
+    }
+
+    /// Whether drop glue is known by its name in what describes a type.
+    pub fn knows_glue(&self, ty: TypeRef) -> bool {
+        self.family(self.images.program(ty.image)).any(Units::knows_glue)
+    }
+
+    /// All units of a program that were opened, those split off too.
+    fn family(&self, program: usize) -> impl Iterator<Item = &Units> {
+        self.units.iter().filter(move |(image, _)| self.images.program(**image) == program).map(|(_, units)| units)
     }
 
     fn most(&mut self, types: impl Iterator<Item = TypeRef>) -> Glue {

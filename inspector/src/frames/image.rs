@@ -142,6 +142,11 @@ impl Images {
         &self.images[index]
     }
 
+    /// The image of the program itself, of one that was split off.
+    pub fn program(&self, index: usize) -> usize {
+        self.images[index].split.as_ref().map_or(index, |split| split.parent)
+    }
+
     /// The debug info of an image.
     pub fn dwarf(&self, index: usize) -> Dwarf<'_> {
         let image = &self.images[index];

@@ -2,14 +2,19 @@
 //! that runs it, for which debug info has no index.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 
 use super::names;
 
-/// Addresses (of the file) of the bodies inside functions of a name.
+/// What the symbols of a program say.
 #[derive(Default)]
-pub(super) struct Bodies(HashMap<Box<str>, Vec<u64>>);
+pub(super) struct Bodies {
+    /// Addresses (of the file) of the bodies inside functions of a name.
+    inside: HashMap<Box<str>, Vec<u64>>,
+    /// Types without parameters that there is drop glue for.
+    dropped: HashSet<Box<str>>,
+}
 
 impl Bodies {
     /// The bodies in a symbol table of 64-bit little-endian ELF, and the section with its names.
@@ -26,7 +31,9 @@ impl Bodies {
                 continue;
             };
             if let Some(function) = function(name) {
-                bodies.0.entry(function.as_ref().into()).or_default().push(address);
+                bodies.inside.entry(function.as_ref().into()).or_default().push(address);
+            } else if let Some(ty) = dropped(name) {
+                bodies.dropped.insert(ty.into());
             }
         }
         bodies
@@ -34,7 +41,12 @@ impl Bodies {
 
     /// Those inside functions of this name, whatever their path.
     pub fn inside(&self, function: &str) -> &[u64] {
-        self.0.get(function).map(Vec::as_slice).unwrap_or_default()
+        self.inside.get(function).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether there is drop glue for a type of this name, if that can be told from symbols: with parameters, they call it otherwise.
+    pub fn is_dropped(&self, ty: &str) -> bool {
+        self.dropped.contains(ty)
     }
 }
 
@@ -45,6 +57,20 @@ fn function(symbol: &str) -> Option<Cow<'_, str>> {
         None if symbol.starts_with("_RNC") => v0(symbol).map(Cow::Owned),
         None => None,
     }
+}
+
+/// The type that drop glue is for: `a::S` for `_ZN4core3ptr…drop_in_place$LT$a..S$GT$17h…E`.
+fn dropped(symbol: &str) -> Option<String> {
+    let ty = match symbol.starts_with("_RINvN") && symbol.contains("core3ptr") {
+        false => symbol.split_once("drop_in_place$LT$")?.1.split_once("$GT$17h")?.0.replace("..", "::"),
+        true => {
+            let demangled = format!("{:#}", rustc_demangle::try_demangle(symbol).ok()?);
+            let start = ["core::ptr::drop_glue::<", "core::ptr::drop_in_place::<"];
+            let rest = start.iter().find_map(|start| demangled.strip_prefix(start))?;
+            rest.strip_suffix('>')?.to_owned()
+        }
+    };
+    ty.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).then_some(ty)
 }
 
 fn legacy(mut rest: &str) -> Option<&str> {
@@ -87,6 +113,9 @@ mod tests {
         assert_eq!(function("_RNCNvMCsfq2Zq5gqAK1_2v0INtB4_1SReE1m0B4_").as_deref(), Some("m"));
         let generic = "_RNCINvCsfq2Zq5gqAK1_2v01gINtNtCslNYArtu3iFV_5alloc3vec3VechEE0B4_";
         assert_eq!(function(generic).as_deref(), Some("g"));
+        let glue = "_ZN4core3ptr46drop_in_place$LT$frames_programs..moves..Loud$GT$17h9b5d978c9bcceff6E";
+        assert_eq!(dropped(glue).as_deref(), Some("frames_programs::moves::Loud"));
+        assert_eq!(dropped("_ZN4core3ptr9drop_in_place$LT$alloc..vec..Vec$LT$u8$GT$$GT$17h9b5d978c9bcceff6E"), None);
         for other in ["main", "_ZN2v04main17h9b5d978c9bcceff6E", "_ZN", "_ZN99x", "_RNC", "_ZN2v0"] {
             assert_eq!(function(other), None, "{other}");
         }

@@ -113,6 +113,12 @@ impl Type {
         self.params.iter().find(|param| param.0 == name).map(|param| param.1)
     }
 
+    /// It is named like an async function, block or closure, but laid out otherwise.
+    pub fn is_unknown_coroutine(&self) -> bool {
+        let last = || names::segments(self.path()).last().is_some_and(|last| last.starts_with("{async_"));
+        matches!(self.shape, Shape::Struct(_) | Shape::Enum { .. }) && !self.is_coroutine() && last()
+    }
+
     /// A suspended async function, block or closure: nothing else calls its tag `__state`.
     pub fn is_coroutine(&self) -> bool {
         matches!(&self.shape, Shape::Enum { tag: Some(tag), .. } if tag.name == "__state")

@@ -44,7 +44,7 @@ pub(super) struct Index {
     pub functions: HashMap<u64, usize>,
     /// Vtables by address; the entry of the vtable's type.
     pub vtables: HashMap<u64, usize>,
-    /// Types that `drop_in_place` was instantiated for, by name, and the address of the instance if it was not inlined.
+    /// Types that drop glue was made for, by name, and the address of the glue if it was not inlined.
     pub dropped: HashMap<Box<[u8]>, Option<u64>>,
     /// Calls that were inlined: hardly any without optimisation.
     pub inlined: usize,
@@ -133,6 +133,11 @@ impl Units {
             }
         }
         found
+    }
+
+    /// Whether any drop glue was met: if not, it has names that are not known here.
+    pub fn knows_glue(&self) -> bool {
+        self.list.iter().any(|entry| entry.index.as_ref().is_some_and(|index| !index.dropped.is_empty()))
     }
 
     /// A function inside the implementation of this path (`a::b::{impl#3}`), described in another unit of the same crate: how
@@ -277,8 +282,7 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                         _ => {
                             let Ok(name) = dwarf.attr_string(unit, value) else { continue };
                             found.is_impl = name.slice().starts_with(b"{impl#");
-                            let inner = name.slice().strip_prefix(b"drop_in_place<");
-                            dropped = inner.and_then(|inner| inner.strip_suffix(b">")).map(Box::from);
+                            dropped = dropped_by(name.slice()).map(Box::from);
                         }
                     }
                 }
@@ -306,6 +310,12 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
         }
     }
     Ok(())
+}
+
+/// The type that a function of this name drops: `drop_glue<T>`, which older compilers have in `drop_in_place<T>`.
+pub(super) fn dropped_by(function: &[u8]) -> Option<&[u8]> {
+    let named = [b"drop_in_place<".as_slice(), b"drop_glue<"].iter().find_map(|start| function.strip_prefix(*start));
+    named.and_then(|rest| rest.strip_suffix(b">"))
 }
 
 /// Notes a function as the example of the implementation it is in.

@@ -23,6 +23,13 @@ pub struct Case {
     pub expected: Vec<(String, String, String)>,
 }
 
+/// Another compiler to build the programs with: `FRAMES_RUSTC=$(rustup which --toolchain nightly rustc)`.
+const COMPILER: &str = "FRAMES_RUSTC";
+
+pub fn is_of_another_compiler() -> bool {
+    std::env::var_os(COMPILER).is_some()
+}
+
 /// From the package of the tests, and from that of the fuzz targets.
 const MANIFEST: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() {
     "tests/frames-programs/Cargo.toml"
@@ -34,7 +41,10 @@ const MANIFEST: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() {
 pub fn build(profile: &str) -> PathBuf {
     // Fuzz targets have no folder of their own.
     let folder = option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    build_in(profile, &folder.join("frames-programs"))
+    let compiler = std::env::var_os(COMPILER).map(|compiler| {
+        PathBuf::from(compiler).components().rev().nth(2).map_or("other".into(), |name| name.as_os_str().to_owned())
+    });
+    build_in(profile, &folder.join("frames-programs").join(compiler.unwrap_or_default()))
 }
 
 /// The same, in this target folder.
@@ -43,6 +53,9 @@ pub fn build_in(profile: &str, target: &Path) -> PathBuf {
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
     cargo.arg("--target-dir").arg(target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if let Some(compiler) = std::env::var_os(COMPILER) {
+        cargo.env("RUSTC", compiler);
+    }
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let folder = if profile == "dev" { "debug" } else { profile };

@@ -15,6 +15,10 @@ impl Look<'_> {
         if names == ["pointer", "vtable"] {
             return Some(self.object(known, place, depth));
         }
+        // A pointer that says more than an address: what it says is not believed under other names.
+        if known.name.starts_with(['&', '*']) || known.name.starts_with("alloc::boxed::Box<") {
+            return Some(Err("unknown layout".into()));
+        }
         let path = known.path();
         if last(path) == "Coro" && path.starts_with("tinyio::") {
             let block = self.first_pointer(ty, 0).and_then(|offset| place.word(offset));
@@ -47,7 +51,6 @@ impl Look<'_> {
                 self.cell(ty, "data.value", "RwLock { data: ", ", .. }", place, depth)
             }
             "core::num::nonzero::NonZero" => self.within(ty, "__0.__0", place, depth),
-            "core::sync::atomic::AtomicBool" => self.flag(ty, place),
             "core::sync::atomic::AtomicPtr" => self.within(ty, "p.value", place, depth),
             "core::num::wrapping::Wrapping" | "core::num::saturating::Saturating" => {
                 self.within(ty, "__0", place, depth)
@@ -69,8 +72,8 @@ impl Look<'_> {
                 octets::<16>(place).map(|octets| plain(std::net::Ipv6Addr::from(octets).to_string()))
             }
             "core::net::socket_addr::SocketAddrV4" | "core::net::socket_addr::SocketAddrV6" => self.socket(ty, place),
-            _ if path.starts_with("core::sync::atomic::Atomic") => self.within(ty, "v.value", place, depth),
-            _ if path.starts_with("core::ops::range::Range") => return self.range(ty, path, place, depth),
+            _ if path.starts_with("core::sync::atomic::Atomic") => self.atomic(ty, known, place, depth),
+            _ if path.starts_with("core::ops::range::Range") => self.range(ty, path, place, depth),
             _ => return None,
         };
         Some(printed)
@@ -133,10 +136,23 @@ impl Look<'_> {
         Ok(plain(format!("{name} {{ tv_sec: {seconds}, tv_nsec: {nanos} }}")))
     }
 
-    fn flag(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {
-        let (inner, offset) = self.find(ty, "v.value").ok_or("unknown layout")?;
+    /// `AtomicU8`, or `Atomic<u8>` as newer compilers have it, where what is inside is wrapped for its alignment.
+    fn atomic(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {
+        let aligned = self.find(ty, "v.value.__0").or_else(|| self.find(ty, "v.value"));
+        let (inner, offset) = aligned.ok_or("unknown layout")?;
         let size = self.types.size(inner).ok_or("unknown layout")?;
-        scalar(Base::Bool, place.part(offset, size).ok_or("unknown layout")?).map(plain)
+        let part = place.part(offset, size).ok_or("unknown layout")?;
+        if known.path() == "core::sync::atomic::AtomicBool" || known.name.ends_with("<bool>") {
+            return scalar(Base::Bool, part).map(plain);
+        }
+        // A pointer is kept as a number.
+        let inner = known.param("T").filter(|param| self.types.size(*param) == Some(size)).unwrap_or(inner);
+        match self.types.get(inner).shape {
+            Shape::Base(_) | Shape::Pointer(_) => {}
+            _ => return Err("unknown layout".into()),
+        }
+        let value = self.value(inner, part, depth);
+        Ok(Value { type_name: String::new(), ..value })
     }
 
     fn socket(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {
@@ -156,23 +172,21 @@ impl Look<'_> {
         }))
     }
 
-    fn range(&mut self, ty: TypeRef, path: &str, place: Place<'_>, depth: usize) -> Option<Printed> {
-        let (open, between) = match last(path) {
-            "Range" => (true, ".."),
-            "RangeFrom" => (true, ".."),
-            "RangeTo" => (false, ".."),
-            "RangeInclusive" => (true, "..="),
-            "RangeToInclusive" => (false, "..="),
-            "RangeFull" => return Some(Ok(plain("..".into()))),
-            _ => return None,
+    fn range(&mut self, ty: TypeRef, path: &str, place: Place<'_>, depth: usize) -> Printed {
+        let (start, between, end) = match last(path) {
+            "Range" => (true, "..", true),
+            "RangeFrom" => (true, "..", false),
+            "RangeTo" => (false, "..", true),
+            "RangeInclusive" => (true, "..=", true),
+            "RangeToInclusive" => (false, "..=", true),
+            "RangeFull" => (false, "..", false),
+            _ => return Err("unknown layout".into()),
         };
-        let mut side = |name| self.within(ty, name, place, depth + 1).ok();
-        let (start, end) = (side("start"), side("end"));
-        if open && start.is_none() {
-            return None;
-        }
-        let text = |side: &Option<Value>| side.as_ref().map(|side| side.text.clone()).unwrap_or_default();
-        Some(Ok(plain(format!("{}{between}{}", text(&start), text(&end)))))
+        let mut side = |name, there: bool| match there {
+            true => self.within(ty, name, place, depth + 1).map(|value| value.text),
+            false => Ok(String::new()),
+        };
+        Ok(plain(format!("{}{between}{}", side("start", start)?, side("end", end)?)))
     }
 }
 

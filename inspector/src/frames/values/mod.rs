@@ -157,6 +157,7 @@ impl Look<'_> {
             }
             Shape::Union => Ok(plain("<uninit?>".into())),
             Shape::Unknown => Err("its layout is not described".into()),
+            _ if known.is_unknown_coroutine() => Err("unknown layout".into()),
             Shape::Enum { .. } if known.is_coroutine() => Ok(self.future(known, place)),
             Shape::Enum { .. } => {
                 let variant = self.variant(known, place)?;
