@@ -188,11 +188,10 @@ impl Core {
             return None;
         }
         waiting.sort_by_key(|node| node.id);
-        let text = format!(
-            "nothing can go on: {} coroutines wait, and nobody is left to wake them:{}",
-            waiting.len(),
-            list(&waiting)
-        );
+        let text = match waiting.len() {
+            1 => "nothing can go on: a coroutine waits, and nobody is left to wake it:".to_owned(),
+            n => format!("nothing can go on: {n} coroutines wait, and nobody is left to wake them:"),
+        } + &list(&waiting);
         Some(Failure::of_loop(Deadlock(text).into(), waiting.iter().map(|node| node.site.clone()).collect()))
     }
 

@@ -47,8 +47,8 @@ struct PermitState {
     free: usize,
     /// Who waits, by the number of his ticket.
     queue: BTreeMap<u64, Word>,
-    /// Tickets whose permit is there, to be fetched.
-    granted: Vec<u64>,
+    /// Tickets whose permit is there, to be fetched, and who was woken for that.
+    granted: Vec<(u64, Word)>,
     tickets: u64,
     /// The coroutines that acquired the permits which are out.
     holders: Vec<Word>,
@@ -157,9 +157,10 @@ impl Permits {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The coroutines that hold it.
+    /// The coroutines that hold it, or have been woken to do so.
     pub(crate) fn holders(&self) -> Vec<Word> {
-        self.state().holders.clone()
+        let state = self.state();
+        state.holders.iter().copied().chain(state.granted.iter().map(|(_, word)| *word)).collect()
     }
 
     /// A name for messages.
@@ -174,7 +175,7 @@ impl Permits {
         match state.queue.pop_first() {
             None => state.free += 1,
             Some((ticket, word)) => {
-                state.granted.push(ticket);
+                state.granted.push((ticket, word));
                 drop(state);
                 task::wake(word);
             }
@@ -262,7 +263,7 @@ impl Acquire {
                 true
             }
             None => false,
-            Some(ticket) => match state.granted.iter().position(|granted| *granted == ticket) {
+            Some(ticket) => match state.granted.iter().position(|(granted, _)| *granted == ticket) {
                 Some(index) => {
                     state.granted.swap_remove(index);
                     this.ticket = None;
@@ -296,7 +297,7 @@ impl Drop for Acquire {
         let Some(ticket) = self.ticket else { return };
         let mut state = self.permits.state();
         if state.queue.remove(&ticket).is_none()
-            && let Some(index) = state.granted.iter().position(|granted| *granted == ticket)
+            && let Some(index) = state.granted.iter().position(|(granted, _)| *granted == ticket)
         {
             // It was given a permit and will not fetch it.
             state.granted.swap_remove(index);

@@ -199,7 +199,38 @@ fn deadlocks_through_loops_inside_are_found() {
     };
     let crash = Loop::new().run(main).unwrap_err();
     let inner = crash.downcast_ref::<Crash>().expect("the inner loop's");
-    assert!(deadlock(inner).starts_with("nothing can go on: 1 coroutines wait"), "{inner:?}");
+    assert!(deadlock(inner).starts_with("nothing can go on: a coroutine waits"), "{inner:?}");
+}
+
+/// A permit that somebody of the loop around was woken for, and has not fetched yet, is as good as held: what waits for it in an isolated loop
+/// has hope.
+#[test]
+fn deadlock_locks_not_while_a_permit_is_on_its_way() {
+    let _watched = watched();
+    let main = async {
+        let (lock, event) = (Lock::new(), Event::new());
+        let held = lock.acquire().await?;
+        let next = lock.clone();
+        let next = spawn(async move { next.acquire().await.map(drop) });
+        yield_now().await?;
+        let (last, set) = (lock.clone(), event.clone());
+        let last = spawn(async move {
+            let inside = async move {
+                spawn(async move { set.wait().await });
+                last.acquire().await.map(drop)
+            };
+            isolate(inside).await?.map_err(tinyio::Error::from)
+        });
+        for _ in 0..10 {
+            yield_now().await?;
+        }
+        // The isolated loop has its turn first, with nobody left in it but who waits for the lock.
+        event.set();
+        drop(held);
+        next.await?;
+        tinyio::Ok(last.await?)
+    };
+    Loop::new().run(main).unwrap();
 }
 
 #[test]
