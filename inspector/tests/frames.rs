@@ -102,7 +102,6 @@ const NAMES: &[&str] = &[
     "weak",
     "value",
     "data",
-    "borrow",
     "failed",
     "futex",
     "secs",
@@ -425,6 +424,20 @@ fn long_deep_and_circular_values_are_cut_and_say_so() {
     assert!(text("words").starts_with("\"aaaa") && text("words").ends_with("…\"") && text("words").len() < 110);
     assert!(text("deep").contains('…'), "{}", text("deep"));
     assert!(text("ring").contains("<cycle to 0x"), "{}", text("ring"));
+}
+
+#[test]
+fn what_is_shared_says_by_how_many() {
+    for profile in ["dev", "release"] {
+        let program = Program::start(profile, &[]);
+        let case = program.cases.iter().find(|case| case.name == "counts").unwrap();
+        let stack = program.frames().stack(&case.ty, case.address);
+        for name in ["rc", "arc"] {
+            let local = stack.frames[0].locals.iter().find(|local| local.name == name).unwrap();
+            let count = |which: &str| &*local.value.children.iter().find(|(name, _)| name == which).unwrap().1.text;
+            assert_eq!((count("strong"), count("weak")), ("2", "1"), "{local:?}");
+        }
+    }
 }
 
 #[test]

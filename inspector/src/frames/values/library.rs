@@ -46,9 +46,14 @@ impl Look<'_> {
             "core::cell::UnsafeCell" => Ok(plain("UnsafeCell { .. }".into())),
             "core::cell::RefCell" => self.ref_cell(ty, place, depth),
             "core::cell::Ref" | "core::cell::RefMut" => self.within(ty, "value", place, depth),
-            "std::sync::poison::mutex::Mutex" => self.mutex(ty, place, depth),
+            "std::sync::poison::mutex::Mutex" => {
+                self.lock(ty, "Mutex", "inner.futex.v.value", |futex| futex != 0, place, depth)
+            }
             "std::sync::poison::rwlock::RwLock" => {
-                self.cell(ty, "data.value", "RwLock { data: ", ", .. }", place, depth)
+                // All of these bits are set while somebody writes; with less of them they count who reads.
+                const WRITING: u128 = (1 << 30) - 1;
+                let written = |state: u128| state & WRITING == WRITING;
+                self.lock(ty, "RwLock", "inner.state.v.value", written, place, depth)
             }
             "core::num::nonzero::NonZero" => self.within(ty, "__0.__0", place, depth),
             "core::sync::atomic::AtomicPtr" => self.within(ty, "p.value", place, depth),
@@ -113,17 +118,27 @@ impl Look<'_> {
         Ok(Value { text, children: vec![("value".into(), value)], ..Value::default() })
     }
 
-    fn mutex(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Printed {
+    /// What a lock guards, and whether somebody holds it for himself.
+    fn lock(
+        &mut self,
+        ty: TypeRef,
+        name: &str,
+        state: &str,
+        is_locked: impl Fn(u128) -> bool,
+        place: Place<'_>,
+        depth: usize,
+    ) -> Printed {
         let value = self.within(ty, "data.value", place, depth + 1)?;
-        let flag = |look: &mut Self, path: &str| {
-            let (inner, offset) = look.find(ty, path)?;
-            let size = look.types.size(inner)?;
-            place.part(offset, size)?.number()
+        let mut number = |path: &str| {
+            // Wrapped for its alignment by newer compilers.
+            let aligned = self.find(ty, &format!("{path}.__0")).or_else(|| self.find(ty, path));
+            let (inner, offset) = aligned.ok_or("unknown layout")?;
+            let size = self.types.size(inner).ok_or("unknown layout")?;
+            place.part(offset, size).and_then(Place::number).ok_or("unknown layout")
         };
-        let locked = flag(self, "inner.futex.v.value").ok_or("unknown layout")? != 0;
-        let poisoned = flag(self, "poison.failed.v.value").ok_or("unknown layout")? != 0;
-        let data = if locked { "<locked>" } else { &value.text };
-        let text = format!("Mutex {{ data: {data}, poisoned: {poisoned}, .. }}");
+        let poisoned = number("poison.failed.v.value")? != 0;
+        let data = if is_locked(number(state)?) { "<locked>" } else { &value.text };
+        let text = format!("{name} {{ data: {data}, poisoned: {poisoned}, .. }}");
         Ok(Value { text, children: vec![("data".into(), value)], ..Value::default() })
     }
 

@@ -165,7 +165,10 @@ impl Look<'_> {
                 let size = self.types.size(variant.ty).ok_or("the size of its variant is not known")?;
                 let part = place.part(variant.offset, size).ok_or("its variant reaches beyond it")?;
                 // These print as what they hold.
-                if matches!(known.path(), "core::net::ip_addr::IpAddr" | "core::net::socket_addr::SocketAddr") {
+                if matches!(
+                    known.path(),
+                    "core::net::ip_addr::IpAddr" | "core::net::socket_addr::SocketAddr" | "alloc::borrow::Cow"
+                ) {
                     return self.within(variant.ty, "__0", part, depth);
                 }
                 self.fields(&variant.name, inner.members(), part, depth)

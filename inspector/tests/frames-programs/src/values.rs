@@ -1,15 +1,16 @@
 //! One value of every kind, random.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::{NonZeroU32, Wrapping};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::{Cases, Never, holds};
@@ -69,7 +70,9 @@ pub fn run(cases: &mut Cases) {
         own(cases);
         shared(cases);
         system(cases);
+        held(cases);
     }
+    counts(cases);
 }
 
 fn numbers(cases: &mut Cases) {
@@ -95,7 +98,9 @@ fn numbers(cases: &mut Cases) {
         let nested = [[1u8, 2], [3, a]];
         let small = 0.1f32;
         let large = 1e300f64;
-        holds!(a, b, c, d, e, f, g, h, i, j, k, l, o, p, flag, letter, unit, pair, single, none_zero, no_zero, wrapping);
+        holds!(
+            a, b, c, d, e, f, g, h, i, j, k, l, o, p, flag, letter, unit, pair, single, none_zero, no_zero, wrapping
+        );
         holds!(range, inclusive, array, empty, nested, small, large);
         Never.await;
         black_box((&a, &b, &c, &d, &e, &f, &g, &h, &i, &j, &k, &l));
@@ -143,7 +148,8 @@ fn collections(cases: &mut Cases) {
                 deque.push_back(first.wrapping_add(1));
             }
         }
-        let map: HashMap<u64, String> = numbers.iter().zip(words.iter().cycle()).map(|(n, w)| (*n, w.clone())).collect();
+        let map: HashMap<u64, String> =
+            numbers.iter().zip(words.iter().cycle()).map(|(n, w)| (*n, w.clone())).collect();
         let set: HashSet<u64> = numbers.iter().copied().collect();
         let tree: BTreeMap<u64, String> = map.clone().into_iter().collect();
         let many: BTreeMap<u64, u8> = (0..300).map(|i| (i * 7, i as u8)).collect();
@@ -232,5 +238,85 @@ fn system(cases: &mut Cases) {
         Never.await;
         black_box((&short, &long, &now, &wall, &v4, &v6, &ip, &socket, &socket6, &any, &any6, &error));
         black_box(&function);
+    });
+}
+
+/// The same kinds inside each other, behind pointers of every kind, and in their other states.
+fn held(cases: &mut Cases) {
+    let n = cases.random();
+    let name = word(cases);
+    cases.case("held", async move {
+        let person = Person { name: name.clone(), age: n as u8, tags: vec!["x"] };
+        let rc_dyn: Rc<dyn Talk> = Rc::new(person.clone());
+        let arc_dyn: Arc<dyn Talk> = Arc::new(person.clone());
+        let arc_words: Arc<[String]> = vec![name.clone(), "b".into()].into();
+        let weak = Rc::downgrade(&rc_dyn);
+        let maybe_rc = if n % 2 == 0 { Some(Rc::new(name.clone())) } else { None };
+        let maybe_box: Option<Box<u64>> = if n % 2 == 0 { None } else { Some(Box::new(n)) };
+        let maybe_reference: Option<&Person> = Some(&person);
+        let failed: Result<u8, Box<dyn std::error::Error>> = "x".parse::<u8>().map_err(Into::into);
+        let fine: Result<(), Box<dyn std::error::Error>> = Ok(());
+        let mut number = n as u32;
+        let changed = &mut number;
+        *changed = changed.wrapping_add(1);
+        let bytes: &[u8] = b"bytes";
+        let os: &OsStr = OsStr::new("os");
+        let boxed_path: Box<Path> = Path::new("a/b").into();
+        let borrowed: Cow<'_, str> = Cow::Borrowed(&name);
+        let owned: Cow<'_, str> = Cow::Owned(name.clone());
+        let lock = RwLock::new(n as u8);
+        let locked = Mutex::new(n);
+        let guard = locked.lock().unwrap();
+        let written = RwLock::new(name.clone());
+        let writing = written.write().unwrap();
+        let cells = [Cell::new(Some(n)), Cell::new(None)];
+        let shared: RefCell<Vec<u8>> = RefCell::new(vec![1, 2]);
+        let reading = shared.borrow();
+        let maps: HashMap<String, BTreeMap<u8, Option<&str>>> =
+            [(name.clone(), [(1, None), (2, Some("z"))].into())].into();
+        let sets: VecDeque<HashSet<u8>> = [[n as u8].into(), HashSet::new()].into();
+        let deep = vec![Some((n as i8, [Colour::Green; 2])), None];
+        let nested: Option<Result<Option<bool>, ()>> =
+            [None, Some(Err(())), Some(Ok(None)), Some(Ok(Some(false)))][(n % 4) as usize];
+        let mutable: *mut u8 = std::ptr::dangling_mut();
+        let function: fn(Duration, Duration) -> Duration = std::ops::Add::add;
+        let epoch = SystemTime::UNIX_EPOCH;
+        let long = Duration::MAX;
+        let unspecified = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        holds!(
+            rc_dyn,
+            arc_dyn,
+            arc_words,
+            weak,
+            maybe_rc,
+            maybe_box,
+            maybe_reference,
+            failed,
+            fine,
+            changed,
+            bytes,
+            os
+        );
+        holds!(boxed_path, borrowed, owned, lock, cells, shared, maps, sets, deep, nested, mutable, function);
+        holds!(epoch, long, unspecified);
+        // The standard library puts it in quotes, as if it were the value.
+        crate::expect("locked", "Mutex { data: <locked>, poisoned: false, .. }".into(), "");
+        crate::expect("written", "RwLock { data: <locked>, poisoned: false, .. }".into(), "");
+        Never.await;
+        black_box((&rc_dyn, &arc_dyn, &arc_words, &weak, &maybe_rc, &maybe_box, &maybe_reference, &failed, &fine));
+        black_box((&changed, &bytes, &os, &boxed_path, &borrowed, &owned, &lock, &guard, &writing, &cells, &reading));
+        black_box((&maps, &sets, &deep, &nested, &mutable, &function, &epoch, &long, &unspecified));
+    });
+}
+
+/// Two owners and one observer of each.
+fn counts(cases: &mut Cases) {
+    cases.case("counts", async {
+        let (rc, arc) = (Rc::new(7u8), Arc::new("seven".to_owned()));
+        let others = (rc.clone(), arc.clone());
+        let observers = (Rc::downgrade(&rc), Arc::downgrade(&arc));
+        holds!(rc, arc);
+        Never.await;
+        black_box((&rc, &arc, &others, &observers));
     });
 }
