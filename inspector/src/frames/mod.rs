@@ -20,6 +20,8 @@ mod hash;
 mod image;
 mod limits;
 mod locals;
+#[cfg(target_arch = "x86_64")]
+mod machine;
 mod mark;
 mod memory;
 mod names;
