@@ -501,6 +501,29 @@ fn damaged_debug_info_does_no_harm() {
 }
 
 #[test]
+fn files_of_every_kind_do_no_harm() {
+    let mut files: Vec<PathBuf> =
+        ["/dev/null", "/", "/proc/self/maps", "/etc/passwd", env!("CARGO_MANIFEST_DIR")].map(PathBuf::from).into();
+    files.push(std::env::current_exe().unwrap());
+    // Libraries of Rust and its object files, what the system has of programs, libraries and scripts.
+    let built = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    for (folder, count) in
+        [(built, 60), ("/usr/bin".into(), 120), ("/usr/lib/x86_64-linux-gnu".into(), 60), ("/usr/lib/debug".into(), 20)]
+    {
+        let mut found: Vec<_> =
+            std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path()).collect();
+        found.retain(|path| path.is_file());
+        found.sort();
+        files.extend(found.into_iter().take(count));
+    }
+    for file in files {
+        // Said if it fails.
+        println!("{}", file.display());
+        damage::RELEASE.survive_file(file);
+    }
+}
+
+#[test]
 fn truncated_binaries_do_no_harm() {
     let binary = std::fs::read(program::build("release")).unwrap();
     let folder = folder();

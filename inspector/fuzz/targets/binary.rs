@@ -1,5 +1,6 @@
 #![no_main]
 
+#[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../../tests/frames/damage.rs"]
 mod damage;
 #[allow(dead_code, reason = "the tests use all of it")]

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::program::{self, Program};
 pub struct Whole {
     program: Program,
     bytes: Vec<u8>,
-    /// Place and length of the sections, and those of the table of sections last.
+    /// Place and length of the sections, of their table, and of the headers.
     parts: Vec<(u64, u64)>,
 }
 
@@ -38,6 +39,8 @@ impl Whole {
         let mut parts: Vec<_> = sections.filter_map(|section| section.file_range()).collect();
         let table = u64::from_le_bytes(bytes[0x28..0x30].try_into().expect("the header of ELF"));
         parts.push((table, bytes.len() as u64 - table));
+        // The headers of the file and of what is loaded.
+        parts.push((0, 0x400));
         Whole { program: Program::start_binary(&path, &[]), bytes, parts }
     }
 
@@ -82,9 +85,13 @@ impl Whole {
         let file = rustix::fs::memfd_create("damaged", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
         let mut file = File::from(file);
         file.write_all(&self.damaged(damages)).expect("memory");
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        self.survive_file(format!("/proc/self/fd/{}", file.as_raw_fd()).into())
+    }
+
+    /// The same with a file that has nothing to do with the program.
+    pub fn survive_file(&self, path: PathBuf) -> usize {
         let limits = Limits { time: Duration::from_millis(20), ..Limits::default() };
-        let mut frames = self.program.frames().with_limits(limits).with_debug_info_of(path.into());
+        let mut frames = self.program.frames().with_limits(limits).with_debug_info_of(path);
         let stacks = self.program.cases.iter().map(|case| frames.stack(&case.ty, case.address));
         stacks.filter(|stack| stack.missing.is_none()).count()
     }
