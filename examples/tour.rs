@@ -1,6 +1,7 @@
 //! A program to look at: docs/TOUR.md walks through it with the inspector.
 //!
-//! It reads the pages of a site that it makes up, and counts their words. `tour` does so until it is stopped; `tour crash` comes upon a page that is no text.
+//! It reads the pages of a site that it makes up, and counts their words. `tour` does so until it is stopped; `tour crash` comes upon a page that is no text,
+//! `tour stuck` makes a blocking call that never returns.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -36,12 +37,24 @@ struct Site {
     index: Lock,
     pages: Cell<usize>,
     words: Cell<usize>,
-    with_images: bool,
+    goes: Goes,
+}
+
+/// How it goes with the third page of a section.
+#[derive(Clone, Copy, PartialEq)]
+enum Goes {
+    Slowly,
+    Wrong,
+    Nowhere,
 }
 
 fn main() -> std::result::Result<(), Crash> {
-    let with_images = std::env::args().nth(1).is_some_and(|word| word == "crash");
-    let site = Site { index: Lock::new(), pages: Cell::new(0), words: Cell::new(0), with_images };
+    let goes = match std::env::args().nth(1).as_deref() {
+        Some("crash") => Goes::Wrong,
+        Some("stuck") => Goes::Nowhere,
+        _ => Goes::Slowly,
+    };
+    let site = Site { index: Lock::new(), pages: Cell::new(0), words: Cell::new(0), goes };
     Loop::new().run(crawl(Rc::new(site)))
 }
 
@@ -55,7 +68,7 @@ async fn crawl(site: Rc<Site>) -> Result<()> {
 async fn read(section: &'static str, site: Rc<Site>) -> Result<()> {
     let mut number = 1;
     loop {
-        let page = fetch(section, number, site.with_images).await?;
+        let page = fetch(section, number, site.goes).await?;
         let words = words(&page).await?;
         store(&site, &page, words).await?;
         number += 1;
@@ -63,14 +76,22 @@ async fn read(section: &'static str, site: Rc<Site>) -> Result<()> {
 }
 
 /// As if it came over the network.
-async fn fetch(section: &'static str, number: u32, with_images: bool) -> Result<Page> {
+async fn fetch(section: &'static str, number: u32, goes: Goes) -> Result<Page> {
     let distance = 50 + 10 * section.len() as u64;
     sleep(Duration::from_millis(distance)).await?;
     let mut text = format!("This is page {number} of the {section}.").into_bytes();
-    if with_images && section == "images" && number == 3 {
-        text[9] = 0xff;
+    match (goes, section, number) {
+        (Goes::Wrong, "images", 3) => text[9] = 0xff,
+        (Goes::Nowhere, "people", 3) => wait_for_word(),
+        _ => {}
     }
     Ok(Page { section, number, text })
+}
+
+/// Blocks the thread, and so everybody: what not to do, either. Besides, nobody ever sends that word.
+fn wait_for_word() {
+    let (_word, words) = std::sync::mpsc::channel::<String>();
+    let _ = words.recv();
 }
 
 /// Counts them on a thread, as one does with what takes long.
@@ -87,7 +108,7 @@ async fn words(page: &Page) -> Result<usize> {
 /// Adds a page to the index. The archive is slow, and keeps the lock meanwhile: what not to do.
 async fn store(site: &Site, page: &Page, words: usize) -> Result<()> {
     let _mine = site.index.acquire().await?;
-    if page.section == "archive" && !site.with_images {
+    if page.section == "archive" && site.goes == Goes::Slowly {
         sleep(SLOW).await?;
     }
     site.pages.set(site.pages.get() + 1);

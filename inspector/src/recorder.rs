@@ -18,6 +18,7 @@ mod interned;
 use self::checkpoint::Writer;
 use self::interned::Names;
 use crate::fit;
+use crate::frames::Blocks;
 pub use crate::live::NO_SLOT;
 use crate::live::{Ids, Live, Out};
 use crate::map::ForkWord;
@@ -168,6 +169,21 @@ impl Recorder {
     /// Withdraws the request for the frames of `coro`: it has ended, or has none.
     pub fn answered(&self, coro: CoroId) {
         self.ring.answered(coro);
+    }
+
+    /// Says where things are in the blocks of coroutines, for readers to look at when the loop cannot answer.
+    pub fn blocks(&self, blocks: &Blocks) {
+        self.ring.set_blocks(blocks);
+    }
+
+    /// A loop begins to run; its table of coroutines is at this address until [`Recorder::loop_gone`].
+    pub fn loop_at(&self, table: usize) {
+        self.ring.loop_at(table, true);
+    }
+
+    /// The loop with this table has ended.
+    pub fn loop_gone(&self, table: usize) {
+        self.ring.loop_at(table, false);
     }
 
     /// What readers ask for, to be waited for on another thread.

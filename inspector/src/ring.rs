@@ -14,6 +14,7 @@
 
 mod ask;
 mod create;
+mod outside;
 mod read;
 
 pub use ask::Requests;
@@ -64,6 +65,13 @@ pub(crate) const W_CHECKPOINTS: usize = 32;
 pub(crate) const CHECKPOINTS: usize = 8;
 /// The coroutine whose frames a reader asks for. Written by readers.
 pub(crate) const W_REQUEST: usize = 48;
+/// Where coroutines are in the memory of the program, for a look from outside: the words of [`Blocks`](crate::frames::Blocks), the
+/// first of them 0 if it does not say.
+pub(crate) const W_BLOCKS: usize = 56;
+/// The tables of the loops that run, the outermost first; 0 for none.
+pub(crate) const W_LOOPS: usize = 64;
+/// Loops inside of so many others are not seen from outside.
+pub(crate) const LOOPS: usize = 16;
 
 pub(crate) const STATE_ALIVE: u64 = 1;
 pub(crate) const STATE_ENDED: u64 = 2;

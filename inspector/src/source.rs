@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::event::{CoroId, Event, Header};
+use crate::event::{CoroId, Event, Header, Stack};
+use crate::frames::Frames;
 
 /// A stream of events that can be read without blocking.
 pub trait Source: Send {
@@ -21,6 +22,15 @@ pub trait Source: Send {
     /// round to it. A recording that is over has no one to ask.
     fn ask_frames(&mut self, coro: CoroId) {
         let _ = coro;
+    }
+
+    /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and answers nobody. `None` if it
+    /// cannot be had so, or if the program went on meanwhile.
+    ///
+    /// `frames` is for what was learnt of the program's types: the caller keeps it, because it stays on one thread.
+    fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: CoroId) -> Option<Result<Stack, String>> {
+        let _ = (frames, coro);
+        None
     }
 }
 

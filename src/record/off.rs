@@ -106,12 +106,12 @@ pub(crate) enum LoopMode {
 }
 
 /// The type of a future, for whoever reads frames.
-pub(crate) struct FutureType;
+pub(crate) struct FutureMark;
 
-impl FutureType {
+impl FutureMark {
     #[allow(clippy::extra_unused_type_parameters, reason = "the same signature as with a recorder")]
-    pub(crate) fn of<F>() -> FutureType {
-        FutureType
+    pub(crate) const fn of<F>() -> FutureMark {
+        FutureMark
     }
 }
 

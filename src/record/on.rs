@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack};
 pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as By};
-pub(crate) use tinyio_inspector::frames::FutureType;
+pub(crate) use tinyio_inspector::frames::{Blocks, FutureMark, FutureType};
 use tinyio_inspector::frames::{Frames, worked};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
 use tinyio_inspector::ring::Options;
@@ -106,6 +106,7 @@ impl Recording {
         let at = Cell::new(recorder.now());
         let trace = switch.trace.and_then(|path| super::trace::Trace::start(&mut recorder, path));
         let asked = Asked::watch(&recorder);
+        recorder.blocks(&Header::BLOCKS);
         #[cfg(feature = "inspect")]
         let view = RefCell::new(
             switch.view.then(|| super::view::View::open(&recorder, trace.as_ref().map(|trace| trace.path()))).flatten(),
@@ -338,6 +339,7 @@ impl Rec {
         self.id.set(LOOPS.get());
         recording.depth.set(recording.depth.get() + 1);
         recording.asked.loop_start(core.inbox());
+        recording.recorder.borrow().look().loop_at(core.slots.address());
         self.started.set(recording.tick());
         let parent = task::current(|outer| outer.map_or(0, |outer| outer.spot.with(|coro| coro.map_or(0, Header::id))));
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
@@ -356,6 +358,7 @@ impl Rec {
         let outcome = if crashed { LoopOutcome::Crashed } else { LoopOutcome::Ok };
         recording.emit(Kind::LoopEnd { id: self.id.get(), outcome });
         recording.asked.loop_end(core.inbox());
+        recording.recorder.borrow().look().loop_gone(core.slots.address());
         recording.depth.set(recording.depth.get() - 1);
         if recording.depth.get() > 0 {
             return;

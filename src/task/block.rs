@@ -47,7 +47,7 @@ use super::local;
 use super::waiters::{Position, Waiters};
 use super::word::Word;
 use crate::error::Fault;
-use crate::record::FutureType;
+use crate::record::FutureMark;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) type Payload = Box<dyn std::any::Any + Send>;
@@ -121,7 +121,7 @@ pub(super) struct Vtable {
     pub(super) offset: usize,
     name: fn() -> &'static str,
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record reads frames"))]
-    pub(super) future: fn(NonNull<Header>) -> (FutureType, usize),
+    pub(super) future: FutureMark,
     pub(super) describe: unsafe fn(NonNull<Header>) -> String,
 }
 
@@ -168,7 +168,7 @@ where
         layout: Layout::new::<Block<F, T>>(),
         offset: std::mem::offset_of!(Block<F, T>, body),
         name: P::type_name,
-        future: Self::future,
+        future: FutureMark::of::<F>(),
         describe: Self::describe,
     };
 
@@ -208,10 +208,6 @@ where
             flag::OUTPUT => unsafe { ManuallyDrop::drop(&mut (*place).output) },
             _ => {}
         }
-    }
-
-    fn future(header: NonNull<Header>) -> (FutureType, usize) {
-        (FutureType::of::<F>(), Self::body(header).addr())
     }
 
     unsafe fn describe(header: NonNull<Header>) -> String {
@@ -266,6 +262,18 @@ impl Header {
     pub(crate) fn name(&self) -> fn() -> &'static str {
         self.vtable.name
     }
+
+    /// Where things are in blocks and vtables, for whoever looks at them from outside.
+    #[cfg(feature = "record")]
+    pub(crate) const BLOCKS: crate::record::Blocks = crate::record::Blocks {
+        vtable: std::mem::offset_of!(Header, vtable),
+        id: std::mem::offset_of!(Header, id),
+        running: std::mem::offset_of!(Header, running),
+        flags: std::mem::offset_of!(Header, flags),
+        ended: flag::BODY,
+        body: std::mem::offset_of!(Vtable, offset),
+        future: std::mem::offset_of!(Vtable, future),
+    };
 
     /// It has been woken, and has not had its turn yet.
     pub(crate) fn is_queued(&self) -> bool {

@@ -44,6 +44,12 @@ impl Slots {
         self.len.get()
     }
 
+    /// Where the table is, for whoever looks at it from outside: see [`Header::BLOCKS`].
+    #[cfg(feature = "record")]
+    pub(crate) fn address(&self) -> usize {
+        self.entries.get().addr()
+    }
+
     /// Gives a coroutine its number and a slot in the loop of this tag.
     ///
     /// # Panics

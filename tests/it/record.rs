@@ -33,11 +33,29 @@ impl Recorded {
             .env("TINYIO_INSPECT", "record")
             .env("TINYIO_RING", "64K")
             .env("TINYIO_RING_DIR", rings(folder.path()))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         Recorded { child, folder }
+    }
+
+    /// The frames of the coroutines with these names, read from outside while one blocks the loop in its second step.
+    fn read<const N: usize>(&self, blocks: &str, names: [&str; N]) -> [Stack; N] {
+        let mut steps = 0;
+        let ids = self.read_until(None, |model, kind| {
+            let of = |name: &str| Some(model.live().find(|coro| model.full_name(coro.id).ends_with(name))?.id);
+            let blocking = of(blocks);
+            steps += matches!(kind, Kind::StepBegin { coro } if Some(*coro) == blocking) as u32;
+            (steps == 2).then(|| names.map(|name| of(name).expect("it lives")))
+        });
+        let rings = discover::rings_in(&rings(self.folder.path())).unwrap();
+        let mut reader = RingReader::open(&rings[0].path).unwrap();
+        let mut frames = None;
+        ids.map(|id| {
+            let stack = reader.stack_from_outside(&mut frames, id);
+            stack.expect("nothing happens meanwhile").expect("its memory can be read")
+        })
     }
 
     fn succeeds(mut self) {
@@ -180,6 +198,53 @@ fn a_loop_that_sleeps_answers_who_asks_for_frames() {
     let stack = program.ask("sleeper", parked);
     assert_eq!(frames(&stack), ["sleeper"], "{stack:?}");
     assert_eq!(stack.frames[0].locals[0].value.text, "1", "{stack:?}");
+}
+
+/// Stuck until somebody writes a line.
+async fn stuck(words: Vec<String>) -> tinyio::Result<usize> {
+    yield_now().await?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    sleep(Duration::ZERO).await?;
+    Ok(words.len() + line.len())
+}
+
+async fn waits(on: tinyio::Coro<u32>, password: &str) -> tinyio::Result<usize> {
+    Ok(on.await? as usize + password.len())
+}
+
+#[test]
+fn while_a_coroutine_blocks_its_loop_frames_are_read_from_outside() {
+    let _watched = watched();
+    if is_child() {
+        let inner = async {
+            let asleep = spawn(sleeper(7));
+            let words = ["a", "b"].map(String::from).to_vec();
+            gather((stuck(words), waits(asleep.clone(), "1234"))).await?;
+            tinyio::Ok(())
+        };
+        // One in a loop around the one that is stuck.
+        let outer = gather((sleeper(8), isolate(inner)));
+        Loop::new().run(async { outer.await.map(drop) }).unwrap();
+        return;
+    }
+    let program = Recorded::start("record::while_a_coroutine_blocks_its_loop_frames_are_read_from_outside");
+    let [asleep, waits, stuck] = program.read("::stuck", ["::sleeper", "::waits", "::stuck"]);
+    let values = |stack: &Stack| {
+        let locals = stack.frames[0].locals.iter();
+        locals.map(|local| (local.name.clone(), local.value.text.clone(), local.mark.clone())).collect::<Vec<_>>()
+    };
+    let value = |name: &str, text: &str, mark: &str| (name.to_owned(), text.to_owned(), mark.to_owned());
+    // Of the two, the one around: it came first.
+    assert_eq!((frames(&asleep), values(&asleep)), (vec!["sleeper"], vec![value("nights", "8", "")]));
+    assert_eq!(frames(&waits), ["waits"], "{waits:?}");
+    let password = waits.frames[0].locals.iter().find(|local| local.name == "password");
+    assert_eq!(password.unwrap().value.text, "<masked>");
+    let on = waits.frames[0].locals.iter().find(|local| local.name == "on").unwrap();
+    assert!(on.value.coro > 0, "a link to the other: {on:?}");
+    assert!(stuck.mid_step && !waits.mid_step, "{stuck:?}");
+    assert_eq!(values(&stuck), [value("words", r#"["a", "b"]"#, "mid-step")]);
+    assert!(stuck.frames[0].source.iter().any(|(_, line)| line.contains("yield_now().await?")), "{stuck:?}");
 }
 
 #[test]

@@ -19,15 +19,52 @@ pub struct FutureType {
 impl FutureType {
     /// What there is to know of the type `F`.
     ///
-    /// Costs nothing but the instance of a small function per type: call it when a stack is wanted, through a function
-    /// pointer `fn() -> FutureType` beside the other functions of the type.
+    /// Costs nothing but the instance of a small function per type.
     pub fn of<F>() -> FutureType {
-        FutureType {
-            function: mark::<F> as fn() as usize,
-            drop: if std::mem::needs_drop::<F>() { std::ptr::drop_in_place::<F> as *const () as usize } else { 0 },
+        FutureMark::of::<F>().read()
+    }
+}
+
+/// A [`FutureType`] as constant data, to be kept beside the functions of the type: whoever looks at the memory of a program from
+/// outside finds it there, and cannot call functions.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct FutureMark {
+    function: fn(),
+    /// Null if there is none.
+    drop: *const (),
+    size: usize,
+    align: usize,
+    name: fn() -> &'static str,
+}
+
+impl FutureMark {
+    /// Bytes of it that say something outside of the program, as words: function, drop glue, size, alignment.
+    pub const OUTSIDE: usize = 4 * size_of::<usize>();
+
+    /// What there is to know of the type `F`.
+    pub const fn of<F>() -> FutureMark {
+        FutureMark {
+            function: mark::<F>,
+            drop: if std::mem::needs_drop::<F>() {
+                std::ptr::drop_in_place::<F> as *const ()
+            } else {
+                std::ptr::null()
+            },
             size: size_of::<F>(),
             align: align_of::<F>(),
-            name: std::any::type_name::<F>(),
+            name: std::any::type_name::<F>,
+        }
+    }
+
+    /// The same, with the name.
+    pub fn read(&self) -> FutureType {
+        FutureType {
+            function: self.function as usize,
+            drop: self.drop.addr(),
+            size: self.size,
+            align: self.align,
+            name: (self.name)(),
         }
     }
 }

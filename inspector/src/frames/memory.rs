@@ -80,6 +80,51 @@ impl Memory {
         self.read(address, &mut buffer).then(|| u64::from_le_bytes(buffer))
     }
 
+    /// The words at these addresses. For many that lie far apart: a call of the system for a thousand, and no page is kept.
+    pub fn words(&self, addresses: &[u64]) -> Vec<Option<u64>> {
+        const AT_ONCE: usize = 512;
+        let mut words = Vec::with_capacity(addresses.len());
+        for some in addresses.chunks(AT_ONCE) {
+            let mut bytes = vec![0; some.len() * 8];
+            if self.read_scattered(some, &mut bytes) {
+                words.extend(bytes.as_chunks::<8>().0.iter().map(|word| Some(u64::from_le_bytes(*word))));
+            } else {
+                words.extend(some.iter().map(|address| self.word(*address)));
+            }
+        }
+        words
+    }
+
+    /// Whether the system lets this process read the other at all.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why not, and what to do.
+    pub fn reach(&self, address: u64) -> Result<(), String> {
+        let mut word = [0; 8];
+        if self.read_system(address, &mut word) {
+            return Ok(());
+        }
+        let error = std::io::Error::last_os_error();
+        let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+        Err(refused(self.pid, &error, scope.trim()))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_scattered(&self, addresses: &[u64], words: &mut [u8]) -> bool {
+        use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+        let Ok(pid) = i32::try_from(self.pid) else { return false };
+        let wanted = words.len();
+        let remote: Vec<_> = addresses.iter().map(|base| RemoteIoVec { base: *base as usize, len: 8 }).collect();
+        let local = &mut [std::io::IoSliceMut::new(words)];
+        process_vm_readv(nix::unistd::Pid::from_raw(pid), local, &remote) == Ok(wanted)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn read_scattered(&self, _addresses: &[u64], _words: &mut [u8]) -> bool {
+        false
+    }
+
     #[cfg(target_os = "linux")]
     fn read_direct(&self, address: u64, buffer: &mut [u8]) -> bool {
         use nix::sys::uio::{RemoteIoVec, process_vm_readv};
@@ -106,5 +151,57 @@ impl Memory {
     fn read_file(&self, _address: u64, _buffer: &mut [u8]) -> bool {
         let _ = &self.file;
         false
+    }
+}
+
+/// Why the memory of a process cannot be read.
+fn refused(pid: u32, error: &std::io::Error, scope: &str) -> String {
+    let what = format!("the memory of process {pid} cannot be read");
+    match (error.kind(), scope) {
+        (std::io::ErrorKind::PermissionDenied, "1") => format!(
+            "{what}: the system allows that to its parent only (kernel.yama.ptrace_scope = 1); start it with `tinyio-inspector run`, or \
+             allow it with `sudo sysctl kernel.yama.ptrace_scope=0`"
+        ),
+        (std::io::ErrorKind::PermissionDenied, "2" | "3") => {
+            format!(
+                "{what}: the system allows that to nobody but the administrator (kernel.yama.ptrace_scope = {scope})"
+            )
+        }
+        (std::io::ErrorKind::PermissionDenied, _) => {
+            format!("{what}: the system does not allow it; is it another user's, or does it run in a sandbox?")
+        }
+        _ if cfg!(not(target_os = "linux")) => format!("{what}: that is done on Linux only so far"),
+        _ => format!("{what}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_far_apart_are_read_at_once_and_those_that_cannot_be_are_none() {
+        let memory = Memory::of(std::process::id());
+        let numbers: Vec<Box<u64>> = (0..1300).map(Box::new).collect();
+        let mut addresses: Vec<u64> =
+            numbers.iter().map(|number| std::ptr::from_ref(&**number).addr() as u64).collect();
+        addresses.insert(700, 8);
+        let words = memory.words(&addresses);
+        assert_eq!(words[700], None, "nothing is there");
+        let read: Vec<u64> = words.into_iter().flatten().collect();
+        assert_eq!(read, (0..1300).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_may_not_look_is_told_what_to_do() {
+        let denied = std::io::Error::from_raw_os_error(1);
+        assert_eq!(denied.kind(), std::io::ErrorKind::PermissionDenied);
+        for (scope, part) in
+            [("1", "start it with `tinyio-inspector run`"), ("2", "the administrator"), ("", "another user's")]
+        {
+            assert!(refused(42, &denied, scope).contains(part), "{scope}");
+        }
+        let gone = std::io::Error::from_raw_os_error(3);
+        assert!(refused(42, &gone, "1").contains("process 42 cannot be read: "));
     }
 }

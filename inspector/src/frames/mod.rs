@@ -27,6 +27,7 @@ mod memory;
 mod names;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
 mod oracle;
+mod outside;
 mod parser;
 mod settle;
 mod source;
@@ -39,7 +40,8 @@ mod work;
 
 pub use backtrace::backtrace;
 pub use limits::Limits;
-pub use mark::{FutureType, mark};
+pub use mark::{FutureMark, FutureType, mark};
+pub use outside::Blocks;
 pub use values::CoroAt;
 pub use work::worked;
 

@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::create::explain;
 use super::*;
-use crate::event::{CoroId, Event, Header, Kind, VERSION};
+use crate::event::{CoroId, Event, Header, Kind, Stack, VERSION};
+use crate::frames::Frames;
 use crate::names;
 use crate::record::{self, Step, code};
 use crate::source::{Progress, Source};
@@ -21,10 +22,10 @@ use crate::source::{Progress, Source};
 /// It never holds up the program: a reader that is too slow is told so by [`Kind::Lost`] and goes on at the next checkpoint.
 #[derive(Debug)]
 pub struct RingReader {
-    ring: Ring,
+    pub(super) ring: Ring,
     file: File,
     path: PathBuf,
-    header: Header,
+    pub(super) header: Header,
     /// Record to read next, and the `seq` of the event there.
     next: u64,
     seq: u64,
@@ -330,6 +331,10 @@ impl Source for RingReader {
     fn ask_frames(&mut self, coro: CoroId) {
         // Of a ring that may only be read, the frames are not to be had.
         let _ = RingReader::ask_frames(self, coro);
+    }
+
+    fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: CoroId) -> Option<Result<Stack, String>> {
+        RingReader::stack_from_outside(self, frames, coro)
     }
 
     fn header(&self) -> &Header {

@@ -5,6 +5,7 @@
 
 mod crash_keys;
 mod moves;
+mod outside;
 mod state;
 mod time_keys;
 mod typing;
@@ -25,8 +26,8 @@ use crate::model::{Coro, Crash, Model};
 use crate::report::{self, Ending};
 use crate::time::Tape;
 
-use state::Past;
 pub use state::{CrashState, Effect, GraphState, Hit, Page, PageKind, Screen, Status};
+use state::{Outside, Past};
 pub use typing::{Purpose, Typing};
 
 /// So many crashes of isolated loops can be looked at, the latest ones.
@@ -97,6 +98,8 @@ pub struct App {
     pub file: Option<String>,
     /// The program waits for the user to leave.
     pub finished: bool,
+    /// What was read from outside of the program while its loop was stuck.
+    outside: Option<Outside>,
     crashes_seen: usize,
 }
 
@@ -134,6 +137,7 @@ impl App {
             dirty: true,
             file: options.file,
             finished: false,
+            outside: None,
             crashes_seen: 0,
         }
     }
@@ -157,16 +161,6 @@ impl App {
     pub fn finished(&mut self) {
         self.finished = true;
         self.dirty = true;
-    }
-
-    /// The coroutine whose frames the program is to be asked for: the selected one, unless they are as new as its last step.
-    pub fn wants_frames(&self) -> Option<CoroId> {
-        if !self.is_live() || self.status != Status::Live {
-            return None;
-        }
-        let coro = self.selected_coro().filter(|coro| coro.is_live() && coro.activity.is_waiting())?;
-        let known = coro.stack.as_ref().is_some_and(|(at, _)| *at >= coro.since);
-        (!known).then_some(coro.id)
     }
 
     /// What is printed once the screens are left.

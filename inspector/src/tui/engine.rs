@@ -21,6 +21,8 @@ const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_mi
 const TICK: Duration = Duration::from_millis(500);
 /// How often the program is asked for the frames of the selected coroutine.
 const ASK: Duration = Duration::from_millis(200);
+/// How often it is asked in vain before its memory is looked at from outside.
+const IN_VAIN: u32 = 2;
 /// Events read between two looks at the clock.
 const BATCH: usize = 4096;
 
@@ -90,6 +92,8 @@ pub fn drive(
     let mut quiet = 0_u32;
     let mut linted = Instant::now();
     let mut asked = Instant::now();
+    let mut in_vain = (0, 0);
+    let mut frames = None;
     loop {
         // Every key that is waiting, before anything is drawn.
         loop {
@@ -108,11 +112,19 @@ pub fn drive(
         if !lines.is_empty() {
             app.take_output(lines);
         }
-        if asked.elapsed() >= ASK
-            && let Some(coro) = app.wants_frames()
-        {
-            source.ask_frames(coro);
-            asked = Instant::now();
+        if asked.elapsed() >= ASK {
+            let wanted = app.wants_frames();
+            if let Some(coro) = wanted {
+                source.ask_frames(coro);
+                in_vain = (coro, if in_vain.0 == coro { in_vain.1 + 1 } else { 0 });
+                asked = Instant::now();
+            }
+            if let Some(coro) = app.wants_frames_from_outside(wanted.is_some() && in_vain.1 >= IN_VAIN) {
+                if let Some(stack) = source.stack_from_outside(&mut frames, coro) {
+                    app.take_frames_from_outside(coro, stack);
+                }
+                asked = Instant::now();
+            }
         }
         quiet = if more { 0 } else { quiet.saturating_add(1) };
         // While there is more to read, the screens show the past: nobody has blocked for as long as they lag behind.

@@ -1,5 +1,7 @@
 //! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
+mod frames;
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 

@@ -1,6 +1,6 @@
 //! What the screens are in: which screen, which page, which row.
 
-use crate::event::{CoroId, ResId, ThreadId};
+use crate::event::{CoroId, ResId, Stack, ThreadId};
 use crate::model::Model;
 use crate::tui::crash::PostMortem;
 use crate::tui::tree_view::{Folds, Node};
@@ -26,6 +26,17 @@ pub enum Status {
     Died,
     /// It cannot be read on.
     Broken(String),
+}
+
+/// An await stack that was read in the program's memory while its loop was stuck.
+pub(in crate::tui) struct Outside {
+    /// Whose.
+    pub coro: CoroId,
+    /// When, in the stream's time, and by how many events: it holds until the next.
+    pub at: u64,
+    pub events: u64,
+    /// It, or why it cannot be had.
+    pub stack: Result<Stack, String>,
 }
 
 /// A screen.

@@ -79,13 +79,17 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let at_failure = failures.filter(|one| one.coro == id).find_map(|one| one.stack.as_ref());
     let stack = coro.stack.as_ref().map(|(at, stack)| (*at, &**stack));
     let mut title = Line::from(Span::styled("Await stack", theme.title));
-    if let Some((at, _)) = stack.filter(|(at, _)| coro.is_live() && now.saturating_sub(*at) > 1_000_000_000) {
+    let outside = app.outside(id);
+    if let Some((at, _)) = stack.filter(|(at, _)| coro.is_live() && now.saturating_sub(*at) > 1_000_000_000)
+        && outside.is_none()
+    {
         title.push_span(Span::styled(format!("  as of {} ago", span(now - at)), theme.dim));
     }
     lines.push(title);
-    match stack.map(|(_, stack)| stack).or(at_failure) {
-        Some(stack) => lines.extend(stack_lines(app, stack, wide)),
-        None => match coro.waits().next() {
+    match (outside, stack.map(|(_, stack)| stack).or(at_failure)) {
+        (Some(outside), _) => lines.extend(outside_lines(app, id, &outside.stack, wide)),
+        (None, Some(stack)) => lines.extend(stack_lines(app, stack, wide)),
+        (None, None) => match coro.waits().next() {
             Some((_, edge)) if edge.site != 0 => {
                 lines.push(place_line(app, model.name(coro.name), model.site(edge.site), wide));
             }
@@ -145,6 +149,29 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     lines
 }
 
+/// An await stack that was read while the loop was stuck, and what that means.
+fn outside_lines(app: &App, id: CoroId, stack: &Result<Stack, String>, wide: usize) -> Vec<Line<'static>> {
+    let stuck = match app.blocked() {
+        Some((coro, _)) if coro == id => "it blocks the loop".to_owned(),
+        Some((coro, _)) => format!("{} blocks the loop", app.model().label(coro)),
+        None => "the loop does not answer".to_owned(),
+    };
+    let said = match stack {
+        Ok(_) => format!("read from outside: {stuck}"),
+        Err(why) => format!("not read: {stuck}, and {why}"),
+    };
+    let mut lines = warning_lines(app, &said, wide);
+    if let Ok(stack) = stack {
+        lines.extend(stack_lines(app, stack, wide));
+    }
+    lines
+}
+
+fn warning_lines(app: &App, text: &str, wide: usize) -> Vec<Line<'static>> {
+    let parts = wrap(text, wide.saturating_sub(2)).into_iter();
+    parts.map(|text| Line::styled(format!("  {text}"), app.theme.warning)).collect()
+}
+
 fn history(app: &App, model: &Model, coro: &Coro, now: u64, wide: usize) -> Vec<Line<'static>> {
     let line = |past: &crate::model::Past| {
         let ago = if coro.is_live() || coro.ended.is_some() { now.saturating_sub(past.at) } else { 0 };
@@ -179,7 +206,7 @@ fn frame_line(app: &App, function: &str, place: &str, wide: usize) -> Line<'stat
 pub fn stack_lines(app: &App, stack: &Stack, wide: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if stack.mid_step {
-        lines.push(Line::styled("  as it last suspended: it is in the middle of a step", app.theme.warning));
+        lines.extend(warning_lines(app, "as it last suspended: it is in the middle of a step", wide));
     }
     let hidden = stack.frames.iter().filter(|frame| frame.hidden).count();
     for frame in stack.frames.iter().filter(|frame| !frame.hidden) {

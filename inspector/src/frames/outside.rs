@@ -1,0 +1,122 @@
+//! Await stacks read from outside: by another thread or process, while the loop is stuck in a step and answers nobody.
+//!
+//! Nothing is called in the program. Its loops' tables lead to the blocks of coroutines, a block to the vtable of its type, and that to
+//! the address of the function that tells the type. Whoever is suspended stays as it is for as long as the loop is stuck; the
+//! caller sees to it that it was all the time.
+
+use super::hash::FastMap;
+use super::mark::FutureMark;
+use super::memory::Memory;
+use super::{Frames, FutureType};
+use crate::event::{CoroId, Stack};
+
+/// Where things are in the blocks of coroutines, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// In a block: the pointer to the vtable.
+    pub vtable: usize,
+    /// In a block: the coroutine's number.
+    pub id: usize,
+    /// In a block: a byte, not 0 while it is polled.
+    pub running: usize,
+    /// In a block: 16 bits of flags.
+    pub flags: usize,
+    /// The flags of which one is set when there is no future any more.
+    pub ended: u16,
+    /// In a vtable: where in a block the future begins.
+    pub body: usize,
+    /// In a vtable: the [`FutureMark`].
+    pub future: usize,
+}
+
+impl Blocks {
+    pub(crate) fn words(&self) -> [u64; 7] {
+        let Blocks { vtable, id, running, flags, ended, body, future } = *self;
+        [vtable, id, running, flags, usize::from(ended), body, future].map(|word| word as u64)
+    }
+
+    pub(crate) fn of(words: [u64; 7]) -> Blocks {
+        let [vtable, id, running, flags, ended, body, future] = words.map(|word| word as usize);
+        Blocks { vtable, id, running, flags, ended: ended as u16, body, future }
+    }
+}
+
+/// More coroutines than a loop can have.
+const MOST: u64 = 1 << 26;
+
+impl Frames {
+    /// The await stack of a coroutine of one of these loops, each told by the address of its table: a vector of pointers to blocks, some
+    /// of which, the odd ones, are none.
+    ///
+    /// # Errors
+    ///
+    /// When the memory may not be read, or the coroutine is in none of the loops.
+    pub(crate) fn stack_from_outside(
+        &mut self,
+        blocks: &Blocks,
+        tables: &[u64],
+        coro: CoroId,
+    ) -> Result<Stack, String> {
+        let memory = &self.types.memory;
+        memory.forget();
+        let mut numbers: FastMap<u64, CoroId> = FastMap::default();
+        for table in tables {
+            memory.reach(*table)?;
+            numbers.extend(numbered(memory, blocks, *table).into_iter().flatten());
+        }
+        let found = numbers.iter().find(|(_, id)| **id == coro).map(|(block, _)| *block);
+        let block = found.ok_or("it is not in its loop any more")?;
+        let (future, address, running) =
+            self.future(blocks, block).ok_or("its block in the memory of the program cannot be read")?;
+        let Some(future) = future else { return Err("its future has ended".into()) };
+        let coro_at = |address: u64| numbers.get(&address).copied().unwrap_or(0);
+        Ok(self.stack_with_links(&future, address, running, &coro_at))
+    }
+
+    /// The future in a block, where it is, and whether it is being polled. No future: it has ended.
+    fn future(&self, blocks: &Blocks, block: u64) -> Option<(Option<FutureType>, usize, bool)> {
+        let memory = &self.types.memory;
+        let at = |offset: usize| block.checked_add(offset as u64);
+        let flags = u16::from_le_bytes(memory.bytes(at(blocks.flags)?, 2)?.try_into().ok()?);
+        let running = memory.bytes(at(blocks.running)?, 1)? != [0];
+        let vtable = memory.word(at(blocks.vtable)?)?;
+        let body = at(memory.word(vtable.checked_add(blocks.body as u64)?)? as usize)?;
+        let mark = memory.bytes(vtable.checked_add(blocks.future as u64)?, FutureMark::OUTSIDE)?;
+        let mut words = mark.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word) as usize);
+        let [function, drop, size, align] = std::array::from_fn(|_| words.next().unwrap_or(0));
+        let future = FutureType { function, drop, size, align, name: "" };
+        Some(((flags & blocks.ended == 0).then_some(future), body as usize, running))
+    }
+}
+
+/// Those in a table, by the address of their block.
+fn numbered(memory: &Memory, blocks: &Blocks, table: u64) -> Option<impl Iterator<Item = (u64, CoroId)> + use<>> {
+    // Three words, in an order that is the compiler's business: there are no more elements than there is room for, and where there
+    // is room for that many, it is at no lower an address.
+    let mut vector = [0, 8, 16].map(|offset| memory.word(table.wrapping_add(offset)));
+    vector.sort_unstable();
+    let [length, _, pointer] = vector;
+    let (length, pointer) = (length?.min(MOST), pointer?);
+    let mut found = Vec::new();
+    const AT_ONCE: u64 = 1 << 16;
+    for first in (0..length).step_by(AT_ONCE as usize) {
+        let bytes = AT_ONCE.min(length - first) as usize * 8;
+        let bytes = memory.bytes(pointer.checked_add(first * 8)?, bytes)?;
+        let pointers = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        let here: Vec<u64> = pointers.filter(|block| block & 1 == 0 && *block != 0).collect();
+        let ids: Vec<u64> = here.iter().map(|block| block.wrapping_add(blocks.id as u64)).collect();
+        found.extend(here.into_iter().zip(memory.words(&ids)));
+    }
+    Some(found.into_iter().filter_map(|(block, id)| Some((block, id?))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_things_are_goes_through_words() {
+        let blocks = Blocks { vtable: 1, id: 2, running: 3, flags: 4, ended: 5, body: 6, future: 7 };
+        assert_eq!(Blocks::of(blocks.words()), blocks);
+    }
+}

@@ -1,0 +1,70 @@
+//! Where coroutines are in the memory of the program, for readers to look at when the loop cannot answer.
+
+use std::sync::atomic::Ordering;
+
+use super::read::RingReader;
+use super::{HEAD, LOOPS, Ring, W_BLOCKS, W_LOOPS};
+use crate::event::{CoroId, Stack};
+use crate::frames::{Blocks, Frames, Limits};
+
+/// First of the words: it says where things are, and whether values may be read.
+const TOLD: u64 = 1;
+const NO_VALUES: u64 = 2;
+
+impl Ring {
+    pub(crate) fn set_blocks(&self, blocks: &Blocks) {
+        for (word, value) in (W_BLOCKS + 1..).zip(blocks.words()) {
+            self.word(word).store(value, Ordering::Relaxed);
+        }
+        // What this program keeps to itself, no reader shall have.
+        let values = if Limits::from_env().values { 0 } else { NO_VALUES };
+        self.word(W_BLOCKS).store(TOLD | values, Ordering::Release);
+    }
+
+    /// A loop begins to run, or ends: its table is there, or no longer.
+    pub(crate) fn loop_at(&self, table: usize, runs: bool) {
+        let (old, new) = if runs { (0, table as u64) } else { (table as u64, 0) };
+        let mut words = (W_LOOPS..W_LOOPS + LOOPS).map(|word| self.word(word));
+        if let Some(word) = words.find(|word| word.load(Ordering::Relaxed) == old) {
+            word.store(new, Ordering::Relaxed);
+        }
+    }
+
+    fn blocks(&self) -> Option<(Blocks, bool)> {
+        let told = self.word(W_BLOCKS).load(Ordering::Acquire);
+        let words = std::array::from_fn(|word| self.word(W_BLOCKS + 1 + word).load(Ordering::Relaxed));
+        (told & TOLD != 0).then(|| (Blocks::of(words), told & NO_VALUES == 0))
+    }
+
+    fn loops(&self) -> Vec<u64> {
+        let words = (W_LOOPS..W_LOOPS + LOOPS).map(|word| self.word(word).load(Ordering::Relaxed));
+        words.filter(|table| *table != 0).collect()
+    }
+}
+
+impl RingReader {
+    /// Reads the await stack of a coroutine in the memory of the program. `None` if the program was not stuck: then it answers by
+    /// itself, and what was read may be a mixture.
+    pub(crate) fn stack_from_outside(
+        &self,
+        frames: &mut Option<Frames>,
+        coro: CoroId,
+    ) -> Option<Result<Stack, String>> {
+        if !self.alive() {
+            return None;
+        }
+        let Some((blocks, values)) = self.ring.blocks() else {
+            let why = "the program does not say where its coroutines are: it was built with another version of tinyio";
+            return Some(Err(why.into()));
+        };
+        // Between two steps something is recorded, always.
+        let head = self.ring.word(HEAD).load(Ordering::Acquire);
+        let frames = frames.get_or_insert_with(|| {
+            let limits = Limits::from_env();
+            let values = values && limits.values;
+            Frames::of_process(self.header.pid).with_limits(Limits { values, ..limits })
+        });
+        let stack = frames.stack_from_outside(&blocks, &self.ring.loops(), coro);
+        (self.ring.word(HEAD).load(Ordering::Acquire) == head).then_some(stack)
+    }
+}

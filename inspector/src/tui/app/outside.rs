@@ -1,0 +1,46 @@
+//! Where the frames of the selected coroutine come from: the program, or its memory while it is stuck.
+
+use super::state::Outside;
+use super::{App, Status};
+use crate::event::{CoroId, Stack};
+use crate::model::{Activity, Coro};
+
+/// How often that of a running coroutine is read anew: what it holds changes while it runs.
+const AGAIN: u64 = 1_000_000_000;
+
+impl App {
+    /// The coroutine whose frames the program is to be asked for: the selected one, unless they are as new as its last step.
+    pub fn wants_frames(&self) -> Option<CoroId> {
+        self.without_frames().filter(|coro| coro.activity.is_waiting()).map(|coro| coro.id)
+    }
+
+    /// The coroutine whose frames are to be read from outside: the selected one, while a step blocks the loop, or if the program was
+    /// asked in vain.
+    pub fn wants_frames_from_outside(&self, in_vain: bool) -> Option<CoroId> {
+        let coro = self.without_frames().filter(|_| in_vain || self.blocked().is_some())?;
+        let again = coro.activity == Activity::Running;
+        let known = self.outside(coro.id).is_some_and(|known| !again || self.now().saturating_sub(known.at) < AGAIN);
+        (!known).then_some(coro.id)
+    }
+
+    fn without_frames(&self) -> Option<&Coro> {
+        if !self.is_live() || self.status != Status::Live {
+            return None;
+        }
+        let coro = self.selected_coro().filter(|coro| coro.is_live())?;
+        let known = coro.stack.as_ref().is_some_and(|(at, _)| *at >= coro.since);
+        (!known).then_some(coro)
+    }
+
+    /// They were read, or cannot be.
+    pub fn take_frames_from_outside(&mut self, coro: CoroId, stack: Result<Stack, String>) {
+        self.outside = Some(Outside { coro, at: self.now(), events: self.tape.len(), stack });
+        self.dirty = true;
+    }
+
+    /// What was read of a coroutine from outside, as long as that is how it stands.
+    pub(in crate::tui) fn outside(&self, coro: CoroId) -> Option<&Outside> {
+        let read = self.outside.as_ref().filter(|read| read.coro == coro && read.events == self.tape.len());
+        read.filter(|_| self.is_live() && self.status == Status::Live)
+    }
+}

@@ -1,0 +1,73 @@
+//! Frames of a living program: who is asked for them, and what is said of where they come from.
+
+use super::*;
+use crate::event::{CoroId, Frame, Local, Stack, Value};
+
+const MOMENT: u64 = 1_000_000_000;
+
+/// One frame with one variable.
+fn stack(text: &str) -> Stack {
+    let local =
+        Local { name: "found".into(), value: Value { text: text.into(), ..Value::default() }, mark: String::new() };
+    let frame = Frame {
+        function: "crawl::fetch".into(),
+        file: "crawl.rs".into(),
+        line: 52,
+        locals: vec![local],
+        ..Frame::default()
+    };
+    Stack { frames: vec![frame], ..Stack::default() }
+}
+
+/// With `writer` selected, which waits; `parse` runs.
+fn selected() -> (App, CoroId) {
+    let mut app = live(&crawl());
+    let writer = app.model().live().find(|coro| app.model().label(coro.id) == "writer #5").map(|coro| coro.id);
+    app.select(writer.expect("it lives"));
+    (app, writer.expect("it lives"))
+}
+
+#[test]
+fn a_loop_that_answers_is_not_looked_at_from_outside() {
+    let (app, writer) = selected();
+    assert_eq!(app.wants_frames(), Some(writer));
+    assert_eq!(app.wants_frames_from_outside(false), None);
+    assert_eq!(app.wants_frames_from_outside(true), Some(writer), "asked in vain");
+}
+
+#[test]
+fn while_the_loop_is_blocked_frames_come_from_outside_and_say_so_until_it_goes_on() {
+    let (mut app, writer) = selected();
+    app.clock += 2 * MOMENT;
+    assert_eq!(app.wants_frames_from_outside(false), Some(writer));
+    app.take_frames_from_outside(writer, Ok(stack("seen from outside")));
+    assert_eq!(app.wants_frames_from_outside(false), None, "it cannot have changed");
+    let text = super::text(&mut app, 120, 30);
+    assert!(text.contains("read from outside: parse #9 blocks") && text.contains("seen from outside"), "{text}");
+    app.push(&crate::event::Event { seq: app.tape.len(), at: app.now(), kind: Kind::StepEnd { coro: 9 } });
+    let text = super::text(&mut app, 120, 30);
+    assert!(!text.contains("from outside"), "{text}");
+}
+
+#[test]
+fn what_the_running_one_has_is_read_now_and_then() {
+    let (mut app, _) = selected();
+    app.select(9);
+    assert_eq!(app.wants_frames_from_outside(true), Some(9));
+    app.take_frames_from_outside(9, Ok(Stack { mid_step: true, ..stack("a") }));
+    assert_eq!(app.wants_frames_from_outside(true), None);
+    app.clock += 2 * MOMENT;
+    assert_eq!(app.wants_frames_from_outside(true), Some(9));
+    let text = super::text(&mut app, 120, 30);
+    assert!(text.contains("read from outside: it blocks the loop"), "{text}");
+    assert!(text.contains("as it last suspended: it is in the middle of"), "{text}");
+}
+
+#[test]
+fn why_frames_cannot_be_read_from_outside_is_said() {
+    let (mut app, writer) = selected();
+    app.clock += 2 * MOMENT;
+    app.take_frames_from_outside(writer, Err("the memory of process 1 cannot be read: it is not yours".into()));
+    let text = super::text(&mut app, 200, 30);
+    assert!(text.contains("not read: parse #9 blocks the loop, and"), "{text}");
+}
