@@ -5,6 +5,10 @@ use std::sync::Arc;
 use crate::event::{CoroId, Failure, Frame, Outcome, Stack};
 use crate::model::{Crash, Model, short_name};
 use crate::report::fields_of;
+use crate::words::brief;
+
+/// Alike ones that are listed one by one at once; the rest stays folded.
+const UNFOLDED: usize = 100;
 
 /// The callstacks of a crash, the origin first, alike ones as one.
 #[derive(Clone, Debug)]
@@ -20,13 +24,15 @@ pub struct PostMortem {
 pub struct Callstack {
     /// The crash it belongs to.
     of: Arc<Crash>,
+    /// That is the crash of an isolated loop, not the program's own.
+    isolated: bool,
     /// Which of the crash's failures, and those exactly alike after it.
     failures: Vec<usize>,
     /// What it is to the crash.
     pub role: Role,
     /// How it is called in the list.
     pub title: String,
-    /// What is said about it in the list.
+    /// What is said about it in the list: of alike ones that they are.
     pub note: String,
     /// From the root down.
     pub frames: Vec<Located>,
@@ -72,8 +78,9 @@ impl PostMortem {
         let mut stacks = PostMortem::stacks_of(model, crash);
         for crash in isolated {
             stacks.extend(PostMortem::stacks_of(model, crash).into_iter().map(|mut stack| {
-                stack.note = format!("loop {}: {}", crash.in_loop, stack.note);
+                stack.isolated = true;
                 stack.collapsed = true;
+                stack.name_it(model);
                 stack
             }));
         }
@@ -97,15 +104,7 @@ impl PostMortem {
                 alike.failures.push(index);
                 continue;
             }
-            stacks.push(Callstack {
-                of: crash.clone(),
-                failures: vec![index],
-                role,
-                title: title(model, failure),
-                note: String::new(),
-                frames: frames(model, failure),
-                collapsed: role == Role::Cancelled || role == Role::NeverStarted,
-            });
+            stacks.push(Callstack::of(model, crash, vec![index], role));
         }
         // Those that waited for the origin come right after it: up from it is where one looks next.
         stacks.sort_by_key(|stack| match stack.role {
@@ -116,14 +115,7 @@ impl PostMortem {
             Role::Cancelled => 4,
             Role::NeverStarted => 5,
         });
-        for stack in &mut stacks {
-            let first = &failures[stack.failures[0]];
-            stack.note = note(stack.role, first);
-            if stack.failures.len() > 1 {
-                stack.title = format!("{} ×{}", short_name(&first.name), stack.failures.len());
-                stack.note += ", alike";
-            }
-        }
+        stacks.iter_mut().for_each(|stack| stack.name_it(model));
         stacks
     }
 
@@ -131,6 +123,45 @@ impl PostMortem {
     pub fn taking_part(&self) -> (u64, u64) {
         let threads = self.crash.failures.iter().filter(|failure| failure.thread != 0).count();
         ((self.crash.failures.len() - threads) as u64, threads as u64)
+    }
+
+    /// Lists those that are alike one by one, or the first of them if they are many. False if it is one only.
+    pub fn unfold(&mut self, model: &Model, stack: usize) -> bool {
+        let Some(group) = self.stacks.get(stack).filter(|group| group.failures.len() > 1) else { return false };
+        let (now, later) = group.failures.split_at(group.failures.len().min(UNFOLDED));
+        let each = now.iter().map(|failure| vec![*failure]);
+        let rest = Some(later.to_vec()).filter(|later| !later.is_empty());
+        let listed = each.chain(rest).map(|of_it| {
+            let mut one = Callstack::of(model, &group.of, of_it, group.role);
+            (one.isolated, one.collapsed) = (group.isolated, group.collapsed);
+            one.name_it(model);
+            one
+        });
+        let listed: Vec<Callstack> = listed.collect();
+        self.stacks.splice(stack..=stack, listed);
+        true
+    }
+
+    /// Lists one and those beside it that are alike as one again: where that is. `None` if there are no others.
+    pub fn fold(&mut self, model: &Model, stack: usize) -> Option<usize> {
+        let one = self.stacks.get(stack)?;
+        let failures = &one.of.failures;
+        let alike = |other: &Callstack| {
+            Arc::ptr_eq(&other.of, &one.of)
+                && other.role == one.role
+                && is_alike(&failures[other.failures[0]], &failures[one.failures[0]])
+        };
+        let start = stack - self.stacks[..stack].iter().rev().take_while(|other| alike(other)).count();
+        let end = stack + self.stacks[stack..].iter().take_while(|other| alike(other)).count();
+        if end - start < 2 || one.role == Role::Origin {
+            return None;
+        }
+        let all = self.stacks[start..end].iter().flat_map(|stack| stack.failures.iter().copied()).collect();
+        let mut group = Callstack::of(model, &one.of, all, one.role);
+        (group.isolated, group.collapsed) = (one.isolated, one.collapsed);
+        group.name_it(model);
+        self.stacks.splice(start..end, [group]);
+        Some(start)
     }
 
     /// The first failure of a callstack.
@@ -150,6 +181,35 @@ impl PostMortem {
         let visible = stack.frames.iter().rposition(|located| !located.frame.hidden && !located.native);
         let visible = visible.or_else(|| stack.frames.iter().rposition(|located| !located.frame.hidden));
         visible.unwrap_or(stack.frames.len().saturating_sub(1))
+    }
+}
+
+impl Callstack {
+    fn of(model: &Model, crash: &Arc<Crash>, of_it: Vec<usize>, role: Role) -> Callstack {
+        let first = &crash.failures[of_it[0]];
+        Callstack {
+            of: crash.clone(),
+            isolated: false,
+            role,
+            title: title(model, first),
+            note: String::new(),
+            frames: frames(model, first),
+            collapsed: role == Role::Cancelled || role == Role::NeverStarted,
+            failures: of_it,
+        }
+    }
+
+    fn name_it(&mut self, model: &Model) {
+        let first = &self.of.failures[self.failures[0]];
+        self.title = title(model, first);
+        self.note = note(self.role, first);
+        if self.failures.len() > 1 {
+            self.title = format!("{} ×{}", brief(short_name(&first.name)), self.failures.len());
+            self.note += ", alike";
+        }
+        if self.isolated {
+            self.note = format!("loop {}: {}", self.of.in_loop, self.note);
+        }
     }
 }
 
@@ -174,10 +234,10 @@ fn is_alike(left: &Failure, right: &Failure) -> bool {
 }
 
 fn title(model: &Model, failure: &Failure) -> String {
-    let name = short_name(&failure.name);
+    let name = brief(short_name(&failure.name));
     match (failure.thread, failure.coro) {
-        (0, 0) => name.to_owned(),
-        (0, coro) if model.coro(coro).is_some() => model.label(coro),
+        (0, 0) => name,
+        (0, coro) if model.coro(coro).is_some() => brief(&model.label(coro)),
         (0, coro) => format!("{name} #{coro}"),
         (thread, _) => format!("thread {thread} {name}"),
     }
@@ -332,6 +392,22 @@ mod tests {
                 ("thread 10 hash", "cancelled"),
             ]
         );
+    }
+
+    #[test]
+    fn alike_ones_can_be_looked_at_one_by_one() {
+        let model = verify().model();
+        let mut all = post_mortem();
+        let titles = |all: &PostMortem| all.stacks.iter().map(|stack| stack.title.clone()).collect::<Vec<_>>();
+        let before = titles(&all);
+        assert!(all.unfold(&model, 2));
+        let unfolded = titles(&all);
+        assert_eq!(unfolded.len(), before.len() + 2);
+        assert!(unfolded[2..5].iter().all(|title| title.starts_with("check #")), "{unfolded:?}");
+        assert!(!all.unfold(&model, 3), "it is one already");
+        assert_eq!(all.fold(&model, 4), Some(2));
+        assert_eq!(titles(&all), before);
+        assert_eq!(all.fold(&model, 0), None, "the origin is like nobody");
     }
 
     #[test]

@@ -200,6 +200,8 @@ pub const TABLE: &[Binding] = &[
     bind(Crash, &["k", "up"], Action::FrameUp, "frame-up", "", "one frame up"),
     bind(Crash, &["J", "right"], Action::StackDown, "stack-down", "callstack", "one callstack down, depth first"),
     bind(Crash, &["K", "left"], Action::StackUp, "stack-up", "", "one callstack up"),
+    bind(Crash, &["l"], Action::Right, "unfold", "", "alike callstacks one by one"),
+    bind(Crash, &["h"], Action::Left, "fold", "", "alike callstacks as one again"),
     bind(Crash, &["t"], Action::Stacks, "stacks", "stack tree", "all frames of all callstacks"),
     bind(Crash, &["s"], Action::Function, "function", "source", "source of the function"),
     bind(Crash, &["S"], Action::File, "file", "", "source of the file"),

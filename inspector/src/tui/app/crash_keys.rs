@@ -51,6 +51,17 @@ impl App {
                 let last = crash.data.stacks.len().saturating_sub(1);
                 self.select_stack(last);
             }
+            Action::Right => {
+                let stack = crash.stack;
+                match crash.data.unfold(self.tape.latest(), stack) {
+                    true => self.select_stack(stack),
+                    false => self.notice = Some("this is one callstack; l unfolds alike ones".to_owned()),
+                }
+            }
+            Action::Left => match crash.data.fold(self.tape.latest(), crash.stack) {
+                Some(stack) => self.select_stack(stack),
+                None => self.notice = Some("nobody beside it is alike".to_owned()),
+            },
             Action::Hidden => self.toggle_hidden(),
             Action::Stacks => self.toggle(PageKind::Stacks),
             Action::Function | Action::File => {

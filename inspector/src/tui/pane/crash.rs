@@ -12,6 +12,7 @@ use crate::tui::app::{CrashState, Hit};
 use crate::tui::crash::{Located, Role};
 use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
 use crate::tui::theme::Theme;
+use crate::words::brief;
 
 /// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have them one
 /// above the other.
@@ -209,7 +210,7 @@ pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Li
     Line::from(vec![
         Span::styled(if here { format!("{} ", theme.glyphs.here) } else { "  ".to_owned() }, theme.key),
         Span::styled(
-            pad(short_name(&frame.function), name_width),
+            pad(&brief(short_name(&frame.function)), name_width),
             if frame.hidden || located.native { theme.dim } else { theme.text },
         ),
         Span::styled(format!(" {}", pad(&place, place_width)), theme.place),
