@@ -241,10 +241,10 @@ fn missing(binary: &Path) -> String {
 
 #[test]
 fn without_debug_info_one_sentence_says_what_brings_it() {
-    let lines = program::build("lines");
+    let (lines, limited) = (program::build("lines"), program::build("limited"));
     let folder = folder();
     let stripped = changed(&folder, "stripped", "--strip-all");
-    for binary in [lines, stripped] {
+    for binary in [lines, limited, stripped] {
         let missing = missing(&binary);
         assert!(missing.contains("`debug = true` in the profile of Cargo.toml"), "{}: {missing}", binary.display());
     }
@@ -270,6 +270,17 @@ fn compressed_debug_info_reads_like_any() {
         let stack = program.frames().stack(&case.ty, case.address);
         assert_eq!(stack.frames.len(), 4, "{how}: {stack:?}");
     }
+}
+
+#[test]
+fn a_program_without_a_build_id_is_known_by_its_file() {
+    let folder = folder();
+    let binary = changed(&folder, "nameless", "--remove-section=.note.gnu.build-id");
+    let program = Program::start_binary(&binary, &[]);
+    std::fs::remove_file(binary).unwrap();
+    let case = program.cases.iter().find(|case| case.name == "three deep").unwrap();
+    let stack = program.frames().stack(&case.ty, case.address);
+    assert_eq!(stack.frames.len(), 4, "{stack:?}");
 }
 
 #[test]

@@ -7,8 +7,17 @@ mod damage;
 #[path = "../../tests/frames/program.rs"]
 mod program;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let Some((which, damages)) = bytes.split_first() else { return };
-    let whole = if which % 4 == 0 { &damage::DEBUG } else { &damage::RELEASE };
-    whole.survive(damages);
-});
+use std::sync::LazyLock;
+
+libfuzzer_sys::fuzz_target!(
+    init: {
+        // They are built, which takes longer than an input may.
+        LazyLock::force(&damage::DEBUG);
+        LazyLock::force(&damage::RELEASE);
+    },
+    |bytes: &[u8]| {
+        let Some((which, damages)) = bytes.split_first() else { return };
+        let whole = if which % 4 == 0 { &damage::DEBUG } else { &damage::RELEASE };
+        whole.survive(damages);
+    }
+);
