@@ -2,7 +2,8 @@
 //!
 //! The program `tinyio-cost` is built twice, with the recorder and without, and run by turns: without it, with it but not switched on,
 //! and recorded. The figures are medians of the CPU time of the loop's thread; the goals for what is recorded are in units of one
-//! `Instant::now()` of the same run, for the clock is most of an event.
+//! `Instant::now()` of the same run, for the clock is most of an event. What the recorder's other threads do, which make the ring's memory
+//! present and wait for readers, is not the loop's and not in them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

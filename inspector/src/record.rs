@@ -75,7 +75,14 @@ codes! {
 /// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists of, in one record
 /// instead of four. In this order, what there is of it:
 ///
-/// `Wait` for its turn, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end, `StepBegin` of that one.
+/// `Wait` for its turn or a coroutine, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end, `StepBegin` of that one.
+///
+/// ```text
+/// word 0   at (56 bits)   │ code (8)
+/// word 1   coro (56)      │ has (8)
+/// word 2   next (56)      │ outcome (8)
+/// word 3   on - coro (32) │ site (32)
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// The coroutine.
@@ -84,9 +91,13 @@ pub struct Step {
     pub slot: u32,
     /// Slot of the other one.
     pub next_slot: u32,
+    /// Slot of the one it waits on.
+    pub on_slot: u32,
     /// Another one, 0 for none.
     pub next: CoroId,
-    /// Where it waits for its turn.
+    /// Whom it waits on: see [`Step::reaches`].
+    pub on: CoroId,
+    /// Where it waits.
     pub site: SiteId,
     /// How it ended.
     pub outcome: u8,
@@ -105,6 +116,15 @@ impl Step {
     pub const WAKES: u8 = 8;
     /// `next` is the next to run.
     pub const BEGINS: u8 = 16;
+    /// It waits on `on`, at `site`; not together with `TURN`.
+    pub const ON: u8 = 32;
+
+    /// Whether a record has room for a coroutine that waits on this one: their numbers may be 2^31 apart.
+    #[inline(always)]
+    pub fn reaches(coro: CoroId, on: CoroId) -> bool {
+        let apart = on.wrapping_sub(coro) as i64;
+        apart == apart as i32 as i64
+    }
 
     /// How a coroutine ended, as it lies in a record.
     #[inline(always)]
@@ -114,31 +134,45 @@ impl Step {
 
     #[inline(always)]
     pub(crate) fn words(&self, at: u64) -> Words {
-        [head(at, code::STEP), pair(self.coro, self.has), pair(self.next, self.outcome), self.site as u64]
+        let apart = if self.has & Step::ON == 0 { 0 } else { self.on.wrapping_sub(self.coro) << 32 };
+        [head(at, code::STEP), pair(self.coro, self.has), pair(self.next, self.outcome), apart | self.site as u64]
     }
 
     /// How many events it stands for.
     #[inline(always)]
     pub(crate) fn events(&self) -> u64 {
-        1 + self.has.count_ones() as u64
+        /// Counting bits takes a dozen instructions where it is not known that the processor can.
+        const EVENTS: [u8; 64] = {
+            let mut events = [0; 64];
+            let mut has = 0;
+            while has < 64 {
+                events[has] = 1 + (has as u8).count_ones() as u8;
+                has += 1;
+            }
+            events
+        };
+        EVENTS[self.has as usize & 63] as u64
     }
 
     /// What a record says; `None` if it is damaged.
     pub(crate) fn of([_, a, b, c]: Words) -> Option<Step> {
-        let all = Step::TURN | Step::OWN | Step::END | Step::WAKES | Step::BEGINS;
-        let (has, outcome) = (a as u8, b as u8);
-        Outcome::of(outcome).filter(|_| has & !all == 0)?;
-        let site = u32::try_from(c).ok()?;
-        Some(Step { coro: a >> 8, next: b >> 8, site, outcome, has, ..Step::default() })
+        let all = Step::TURN | Step::OWN | Step::END | Step::WAKES | Step::BEGINS | Step::ON;
+        let both = Step::TURN | Step::ON;
+        let (coro, has, outcome) = (a >> 8, a as u8, b as u8);
+        Outcome::of(outcome).filter(|_| has & !all == 0 && has & both != both)?;
+        let apart = c as i64 >> 32;
+        let on = if has & Step::ON == 0 { (apart == 0).then_some(0)? } else { coro.checked_add_signed(apart)? };
+        Some(Step { coro, next: b >> 8, on, site: c as u32, outcome, has, ..Step::default() })
     }
 
     /// The events, in order.
     pub(crate) fn kinds(self) -> impl Iterator<Item = Kind> {
-        let Step { coro, next, site, outcome, has, .. } = self;
+        let Step { coro, next, on, site, outcome, has, .. } = self;
         let has = move |part: u8, kind: Kind| (has & part != 0).then_some(kind);
         let outcome = Outcome::of(outcome).unwrap_or(Outcome::Ok);
         let kinds = [
             has(Step::TURN, Kind::Wait { coro, on: Target::Turn, site }),
+            has(Step::ON, Kind::Wait { coro, on: Target::Coro(on), site }),
             has(Step::OWN, Kind::Wake { coro, by: Waker::Own }),
             Some(Kind::StepEnd { coro }),
             has(Step::END, Kind::End { coro, outcome }),

@@ -12,9 +12,11 @@ use std::sync::atomic::{Ordering, fence};
 
 use crate::clock::Clock;
 use crate::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target, Waker};
+mod ahead;
 mod checkpoint;
 mod interned;
 
+use self::ahead::Ahead;
 use self::checkpoint::Writer;
 use self::interned::Names;
 use crate::fit;
@@ -66,8 +68,8 @@ pub struct Recorder {
     checkpoint: u64,
     /// When to look whether a checkpoint is due.
     checkpoint_due: u64,
-    /// Records whose memory has been made present, in the first round.
-    present: u64,
+    /// Makes the ring's memory present, in the first round.
+    ahead: Option<Ahead>,
     live: Box<Live>,
     clock: Clock,
     names: Names,
@@ -95,9 +97,6 @@ struct Follower {
     due: u64,
 }
 
-/// Records whose memory is made present at once: 256 KiB.
-const AHEAD: u64 = 8192;
-
 impl Recorder {
     /// Makes a ring and begins to record. Old rings of dead programs are cleared away.
     ///
@@ -112,7 +111,7 @@ impl Recorder {
         let checkpoint_due = ring.records() / 2;
         due.set(1);
         Ok(Recorder {
-            present: 0,
+            ahead: Ahead::start(&ring),
             head: 0,
             index,
             last: index + ring.records() as usize * 4,
@@ -204,8 +203,8 @@ impl Recorder {
 
     fn set_due(&mut self) {
         let due = self.follower.as_ref().map_or(u64::MAX, |follower| follower.due);
-        let present = if self.present < self.ring.records() { self.present } else { u64::MAX };
-        self.due.set(due.min(self.checkpoint_due).min(present).max(1));
+        let ahead = self.ahead.as_ref().map_or(u64::MAX, Ahead::due);
+        self.due.set(due.min(self.checkpoint_due).min(ahead).max(1));
     }
 
     // ---- hot kinds -------------------------------------------------------------------------------------------------------
@@ -282,7 +281,7 @@ impl Recorder {
     }
 
     /// A coroutine gave control back, and what else there is to say at this moment, in one record.
-    #[inline]
+    #[inline(always)]
     pub fn step(&mut self, at: u64, step: &Step) {
         self.put(at, step.words(at));
         self.extra = self.extra.wrapping_sub(step.events() - 1);
@@ -309,28 +308,28 @@ impl Recorder {
         self.check_pid();
         let until = until.map_or(u64::MAX, |until| until.min(u64::MAX - 1));
         self.put(at, [record::head(at, code::PARK), 0, id as u64, until]);
-        self.live.parked(at, id, (until != u64::MAX).then_some(until));
+        self.live.things.parked(at, id, (until != u64::MAX).then_some(until));
     }
 
     /// The loop woke up: [`Kind::Unpark`].
     #[inline]
     pub fn unpark(&mut self, at: u64, id: LoopId) {
         self.put(at, record::plain(at, code::UNPARK, 0, 0, id as u64));
-        self.live.unparked(id);
+        self.live.things.unparked(id);
     }
 
     /// A coroutine holds a lock or a permit: [`Kind::Hold`].
     #[inline]
     pub fn hold(&mut self, at: u64, res: ResId, coro: CoroId, site: SiteId) {
         self.put(at, record::hold(at, res, coro, site));
-        self.live.hold(at, res, coro, site);
+        self.live.things.hold(at, res, coro, site);
     }
 
     /// A holder gave back: [`Kind::Release`].
     #[inline]
     pub fn release(&mut self, at: u64, res: ResId, coro: CoroId) {
         self.put(at, record::plain(at, code::RELEASE, res, 0, coro));
-        self.live.release(res, coro);
+        self.live.things.release(res, coro);
     }
 
     // ---- all other kinds ---------------------------------------------------------------------------------------------------
@@ -381,19 +380,19 @@ impl Recorder {
             }
             Kind::Park { id, until } => {
                 self.put_any(at, &kind);
-                self.live.parked(at, id, until);
+                self.live.things.parked(at, id, until);
             }
             Kind::Unpark { id } => {
                 self.put_any(at, &kind);
-                self.live.unparked(id);
+                self.live.things.unparked(id);
             }
             Kind::Hold { res, coro, site } => {
                 self.put_any(at, &kind);
-                self.live.hold(at, res, coro, site);
+                self.live.things.hold(at, res, coro, site);
             }
             Kind::Release { res, coro } => {
                 self.put_any(at, &kind);
-                self.live.release(res, coro);
+                self.live.things.release(res, coro);
             }
             // Names, places and checkpoints are made here and nowhere else.
             Kind::Name { .. }
@@ -405,7 +404,7 @@ impl Recorder {
             | Kind::Unknown => {}
             kind => {
                 let json = self.put_any(at, &kind);
-                self.live.apply(at, &kind, &json, self.ring.records() / 8);
+                self.live.things.apply(at, &kind, &json, self.ring.records() / 8);
                 if let Kind::Frames { coro, .. } = kind {
                     self.answered(coro);
                 }
@@ -457,12 +456,12 @@ impl Recorder {
 
     /// The recorded fields of a living coroutine: what it is called, `span.name`, and the newest value.
     pub fn fields_of(&self, coro: CoroId) -> Vec<(String, String)> {
-        self.live.recorded_fields_of(coro)
+        self.live.things.recorded_fields_of(coro)
     }
 
     /// Those of all that have some.
     pub fn fields(&self) -> impl Iterator<Item = (CoroId, Vec<(String, String)>)> {
-        self.live.recorded_fields()
+        self.live.things.recorded_fields()
     }
 
     // ---- the end ---------------------------------------------------------------------------------------------------------------
@@ -480,6 +479,8 @@ impl Recorder {
         self.put(at, record::plain(at, code::TRACE_END, 0, 0, 0));
         self.ring.word(ring::W_STATE).store(ring::STATE_ENDED, Ordering::Release);
         self.ring.answers_no_more();
+        // It must not touch what is given back.
+        drop(self.ahead.take());
         ring::give_back(&self.file, &self.ring, self.head);
         self.state = State::Silent;
         self.due.set(0);
@@ -496,6 +497,9 @@ impl Recorder {
         {
             self.state = State::Silent;
             self.due.set(0);
+            if let Some(ahead) = self.ahead.take() {
+                ahead.forget();
+            }
         }
         self.state == State::Recording
     }

@@ -26,6 +26,7 @@ pub(crate) use create::bytes;
 pub(crate) use create::{Created, create, give_back, open_folder};
 pub(crate) use read::{is_ring, open_ring};
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::map::Map;
@@ -97,10 +98,10 @@ pub(crate) fn json_limit(records: u64) -> usize {
     (records as usize * 32 / 16).min(4 << 20) * 3 / 4
 }
 
-/// The mapped file and its measures.
-#[derive(Debug)]
+/// The mapped file and its measures. Clones share the mapping.
+#[derive(Clone, Debug)]
 pub(crate) struct Ring {
-    map: Map,
+    map: Arc<Map>,
     records: u64,
     names: usize,
 }
@@ -108,7 +109,7 @@ pub(crate) struct Ring {
 impl Ring {
     pub(crate) fn new(map: Map, records: u64, names: usize) -> Self {
         debug_assert!(records > 0 && NAMES_AT + names + records as usize * 4 <= map.words().len());
-        Ring { map, records, names }
+        Ring { map: Arc::new(map), records, names }
     }
 
     /// How many records there is room for.

@@ -225,7 +225,7 @@ impl Recording {
         let parent = core.spot.with(|coro| coro.map_or(0, Header::id));
         let mut recorder = self.recorder.borrow_mut();
         let recorder = recorder.recorder();
-        let name = recorder.name(name::path(coro.type_name()));
+        let name = recorder.name_of(coro.type_name(), name::path);
         let site = recorder.site(coro.place());
         recorder.spawn(self.at.get(), slot, coro.id(), rec.id.get(), parent, name, site);
     }
@@ -239,16 +239,8 @@ impl Recording {
         };
         let on_slot = other.map_or(NO_SLOT, |other| rec.slot_anywhere(core, other));
         let mut steps = self.recorder.borrow_mut();
-        let recorder = steps.recorder();
-        let site = recorder.site(at);
-        recorder.wait(self.at.get(), rec.slot(coro), coro.id(), on, on_slot, site);
-    }
-
-    #[inline(never)]
-    fn wait_turn(&self, rec: &Rec, coro: &Header, at: &'static Location<'static>) {
-        let mut steps = self.recorder.borrow_mut();
-        let site = steps.recorder().site(at);
-        steps.wait_turn(self.at.get(), || rec.slot(coro), coro.id(), site);
+        let site = steps.site(at);
+        steps.wait(self.at.get(), || rec.slot(coro), coro.id(), on, on_slot, site);
     }
 
     #[inline(never)]
@@ -433,10 +425,7 @@ impl Rec {
         at: &'static Location<'static>,
     ) {
         if let Some(recording) = self.on() {
-            match on {
-                Target::Turn => recording.wait_turn(self, coro, at),
-                on => recording.wait(core, coro, on, other, at),
-            }
+            recording.wait(core, coro, on, other, at);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What nearly every step consists of, in one record: see [`Step`].
 
+use std::panic::Location;
+
 use tinyio_inspector::event::{Outcome, SiteId, Target, Waker};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder, Step};
 
@@ -51,12 +53,15 @@ impl Steps {
 
     #[inline(never)]
     fn flush(&mut self) {
-        let Step { coro, slot, site, has, .. } = self.step;
+        let Step { coro, slot, on, on_slot, site, has, .. } = self.step;
         if self.stage == Stage::Over {
             self.recorder.step(self.at, &self.step);
         } else {
             if has & Step::TURN != 0 {
                 self.recorder.wait(self.at, slot, coro, Target::Turn, NO_SLOT, site);
+            }
+            if has & Step::ON != 0 {
+                self.recorder.wait(self.at, slot, coro, Target::Coro(on), on_slot, site);
             }
             if has & Step::OWN != 0 {
                 self.recorder.wake(self.at, slot, coro, Waker::Own);
@@ -72,14 +77,28 @@ impl Steps {
         self.stage = Stage::Nothing;
     }
 
-    /// The running coroutine waits for its turn.
+    /// The number of a place. One that is new is recorded at once: before the step at hand, which may be the first to be there.
     #[inline(always)]
-    pub(super) fn wait_turn(&mut self, at: u64, slot: impl Fn() -> u32, coro: u64, site: SiteId) {
-        if self.stage == Stage::Nothing && self.step.coro == coro {
-            (self.step.has, self.step.site) = (Step::TURN, site);
+    pub(super) fn site(&mut self, place: &'static Location<'static>) -> SiteId {
+        self.recorder.site(place)
+    }
+
+    /// The running coroutine waits for its turn, or on another.
+    #[inline(always)]
+    pub(super) fn wait(&mut self, at: u64, slot: impl Fn() -> u32, coro: u64, on: Target, on_slot: u32, site: SiteId) {
+        let (has, other) = match on {
+            Target::Turn => (Step::TURN, 0),
+            Target::Coro(other) if Step::reaches(coro, other) => (Step::ON, other),
+            _ => (0, 0),
+        };
+        if has != 0 && self.step.coro == coro {
+            // It may wait on several.
+            self.recorder();
+            let step = &mut self.step;
+            (step.has, step.on, step.on_slot, step.site) = (has, other, on_slot, site);
             (self.at, self.stage) = (at, Stage::Within);
         } else {
-            self.recorder().wait(at, slot(), coro, Target::Turn, NO_SLOT, site);
+            self.recorder().wait(at, slot(), coro, on, on_slot, site);
         }
     }
 

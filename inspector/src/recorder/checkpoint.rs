@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{Ordering, fence};
 
-use super::{AHEAD, Recorder, State};
+use super::{Recorder, State};
 use crate::live::Out;
 use crate::record::{self, Words, code};
 use crate::ring::{self, PAYLOAD, Ring, records_for};
@@ -22,10 +22,10 @@ impl Recorder {
             follower.due = head + follower.every;
             follower.thread.unpark();
         }
-        if head >= self.present && self.present < self.ring.records() {
-            // A page fault for every 128 records would cost more than they do; a few pages at a time cost little.
-            self.ring.populate(self.present, head + AHEAD);
-            self.present = head + AHEAD;
+        if let Some(ahead) = &mut self.ahead
+            && head >= ahead.due()
+        {
+            ahead.go_on(head);
         }
         if head >= self.checkpoint_due {
             self.live.sweep();

@@ -50,12 +50,18 @@ impl Recorder {
     /// The number of a name; the first time, it is recorded. 0 when the table of names is full.
     #[inline]
     pub fn name(&mut self, text: &'static str) -> NameId {
+        self.name_of(text, |text| text)
+    }
+
+    /// The number of the name that `text` stands for, which `name` makes of it, always the same.
+    #[inline]
+    pub fn name_of(&mut self, text: &'static str, name: impl FnOnce(&'static str) -> &'static str) -> NameId {
         let address = text.as_ptr() as usize;
         let (cached, len, id) = self.names.name_cache[cache_slot(address)];
         if cached == address && len == text.len() {
             return id;
         }
-        let id = self.intern(text);
+        let id = self.intern(name(text));
         self.names.name_cache[cache_slot(address)] = (address, text.len(), id);
         id
     }

@@ -109,8 +109,11 @@ fn whole() -> Vec<u8> {
         recorder.step_begin(at, slot, id);
         let on = [Target::Turn, Target::Res(1), Target::Timer(id * 1000), Target::Coro(id.saturating_sub(3))];
         recorder.wait(at, slot, id, on[(id % 4) as usize], NO_SLOT, site);
-        let has = (id % 32) as u8 & !Step::END;
-        recorder.step(at + 1, &Step { coro: id, slot, next: id / 2, next_slot: 0, site, outcome: 0, has });
+        let has = (id % 64) as u8 & !Step::END;
+        let has = if has & Step::ON != 0 { has & !Step::TURN } else { has };
+        let (on, on_slot) = (id - 1, ((id - 1) % 16) as u32);
+        let step = Step { coro: id, slot, on, on_slot, next: id / 2, next_slot: 0, site, outcome: 0, has };
+        recorder.step(at + 1, &step);
         if id % 7 == 0 {
             recorder.hold(at, 1, id, site);
             recorder.release(at, 1, id);
