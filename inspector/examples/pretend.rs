@@ -11,7 +11,7 @@ use tinyio_inspector::event::{
     Failure, Frame, Kind, Local, LoopMode, LoopOutcome, Outcome, ResKind, Stack, Target, TraceSite, Value, Waker,
 };
 use tinyio_inspector::recorder::Recorder;
-use tinyio_inspector::ring;
+use tinyio_inspector::ring::{self, Request};
 use tinyio_inspector::tui::{self, Handle, Options};
 
 fn main() {
@@ -84,7 +84,7 @@ impl Pretend {
             let until = self.recorder.now() + 300_000_000;
             self.emit(Kind::Wait { coro, on: Target::Timer(until), site });
             self.emit(Kind::StepEnd { coro });
-            if let Some(asked) = self.recorder.requested() {
+            if let Some(Request { coro: asked, .. }) = self.recorder.requested() {
                 let value = Value { text: format!("\"http://example/{asked}\""), ..Value::default() };
                 let local = Local { name: "url".into(), value, mark: String::new() };
                 let function = "pretend::fetch".into();

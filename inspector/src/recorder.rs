@@ -161,7 +161,7 @@ impl Recorder {
     /// The coroutine whose frames a reader asks for. It is asked for until [`Kind::Frames`] of it is emitted or
     /// [`Recorder::answered`] says that there are none.
     #[inline]
-    pub fn requested(&self) -> Option<CoroId> {
+    pub fn requested(&self) -> Option<ring::Request> {
         self.ring.requested()
     }
 

@@ -17,7 +17,7 @@ mod create;
 mod outside;
 mod read;
 
-pub use ask::Requests;
+pub use ask::{Request, Requests};
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
 

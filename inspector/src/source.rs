@@ -4,6 +4,7 @@ use std::io;
 
 use crate::event::{CoroId, Event, Header, Stack};
 use crate::frames::Frames;
+use crate::ring::Request;
 
 /// A stream of events that can be read without blocking.
 pub trait Source: Send {
@@ -20,8 +21,8 @@ pub trait Source: Send {
 
     /// Asks for the await stack of a coroutine: it comes as [`Kind::Frames`](crate::event::Kind::Frames) when the program gets
     /// round to it. A recording that is over has no one to ask.
-    fn ask_frames(&mut self, coro: CoroId) {
-        let _ = coro;
+    fn ask_frames(&mut self, request: Request) {
+        let _ = request;
     }
 
     /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and answers nobody. `None` if it

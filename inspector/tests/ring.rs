@@ -6,7 +6,7 @@ use common::{Dice, Fold, Program, assert_same, drain, emitted, options, start};
 use proptest::prelude::*;
 use tinyio_inspector::event::*;
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
-use tinyio_inspector::ring::{MIN_SIZE, RingReader};
+use tinyio_inspector::ring::{MIN_SIZE, Request, RingReader};
 use tinyio_inspector::source::{Progress, Source};
 
 #[test]
@@ -346,12 +346,16 @@ fn a_reader_asks_for_frames_until_they_come() {
     let reader = recorder.reader().unwrap();
     assert_eq!(recorder.requested(), None);
     reader.ask_frames(42).unwrap();
-    assert_eq!(recorder.requested(), Some(42));
+    assert_eq!(recorder.requested(), Some(42.into()));
     recorder.emit(1, Kind::Frames { coro: 41, stack: Stack::default() });
-    assert_eq!(recorder.requested(), Some(42), "those of another are no answer");
+    assert_eq!(recorder.requested(), Some(42.into()), "those of another are no answer");
     recorder.emit(2, Kind::Frames { coro: 42, stack: Stack::default() });
     assert_eq!(recorder.requested(), None);
-    reader.ask_frames(43).unwrap();
+    let in_full = Request { coro: 43, in_full: true };
+    reader.ask_frames(in_full).unwrap();
+    assert_eq!(recorder.requested(), Some(in_full));
+    recorder.answered(42);
+    assert_eq!(recorder.requested(), Some(in_full), "another was answered");
     recorder.answered(43);
     assert_eq!(recorder.requested(), None);
 }

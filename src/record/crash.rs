@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Outcome, Stack, TraceSite};
 use tinyio_inspector::frames::worked;
@@ -68,7 +68,7 @@ pub(crate) fn moment() -> Moment {
         let Some((core, recording)) = core.and_then(|core| core.rec.on().map(|recording| (core, recording))) else {
             return Moment::default();
         };
-        let begin = worked();
+        let (begin, began) = (worked(), Instant::now());
         let spent = recording.moments.get();
         // Not while everybody is being cancelled, nor inside the reading of frames.
         if core.cancel.get().reason.is_some()
@@ -83,6 +83,7 @@ pub(crate) fn moment() -> Moment {
             recording.frames.borrow_mut().settle(stack, &backtrace);
         }
         recording.moments.set(spent + worked().saturating_sub(begin));
+        recording.reading.set(recording.reading.get() + began.elapsed());
         Moment { stack, backtrace }
     })
 }

@@ -13,7 +13,7 @@ pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as By};
 pub(crate) use tinyio_inspector::frames::{Blocks, FutureMark, FutureType};
 use tinyio_inspector::frames::{Frames, worked};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
-use tinyio_inspector::ring::Options;
+use tinyio_inspector::ring::{Options, Request};
 use tinyio_inspector::source::Source;
 
 use super::asked::Asked;
@@ -53,6 +53,8 @@ pub(super) struct Recording {
     pub(super) started: Instant,
     /// For how long this thread has worked on reading frames for errors.
     pub(super) moments: Cell<Duration>,
+    /// How long that took on the clock, disks and other programs included.
+    pub(super) reading: Cell<Duration>,
     away: Away,
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::view::View>>,
@@ -120,6 +122,7 @@ impl Recording {
             threads: Cell::new(0),
             started: Instant::now(),
             moments: Cell::default(),
+            reading: Cell::default(),
             away: Away::new(),
             #[cfg(feature = "inspect")]
             view,
@@ -160,8 +163,17 @@ impl Recording {
         Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
     }
 
+    /// The same, with more of each value.
+    fn stack_in_full(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
+        let (future, address) = coro.future()?;
+        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+        let mut frames = self.frames.borrow_mut();
+        let limits = frames.limits().in_full();
+        Some(frames.within(limits, |frames| frames.stack_with_links(&future, address, mid_step, &coro_at)))
+    }
+
     #[cold]
-    fn answer(&self, id: u64) {
+    fn answer(&self, Request { coro: id, in_full }: Request) {
         let mut stack = None;
         task::each(|core| {
             let addresses = core.addresses();
@@ -169,7 +181,8 @@ impl Recording {
             let running = core.spot.with(|coro| coro.map_or(0, Header::id));
             core.slots.each(|coro| {
                 if coro.id() == id {
-                    stack = self.stack(coro, running == id, &addresses);
+                    let read = if in_full { Recording::stack_in_full } else { Recording::stack };
+                    stack = read(self, coro, running == id, &addresses);
                 }
             });
         });
@@ -264,7 +277,7 @@ impl Recording {
         let mut steps = self.recorder.borrow_mut();
         let at = steps.now();
         let began = self.at.replace(at);
-        self.away.step_end(&mut steps, coro.id(), began, at, self.moments.get());
+        self.away.step_end(&mut steps, coro.id(), began, at, self.reading.get());
         steps.step_end(at, || rec.slot(coro), coro.id());
     }
 
@@ -400,8 +413,8 @@ impl Rec {
     pub(crate) fn ask_frames(&self) {
         let Some(recording) = self.on() else { return };
         let asked = recording.recorder.borrow().look().requested();
-        if let Some(id) = asked {
-            recording.answer(id);
+        if let Some(request) = asked {
+            recording.answer(request);
         }
     }
 

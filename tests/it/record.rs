@@ -9,7 +9,7 @@ use tinyio::{Lock, Loop, Semaphore, coro, gather, isolate, run_in_thread, sleep,
 use tinyio_inspector::discover;
 use tinyio_inspector::event::{Event, Kind, Stack, State, Target};
 use tinyio_inspector::model::Model;
-use tinyio_inspector::ring::RingReader;
+use tinyio_inspector::ring::{Request, RingReader};
 use tinyio_inspector::source::{Progress, Source};
 
 use crate::check::{is_child, watched};
@@ -26,12 +26,16 @@ struct Recorded {
 
 impl Recorded {
     fn start(test: &str) -> Recorded {
+        Recorded::in_ring(test, "64K")
+    }
+
+    fn in_ring(test: &str, size: &str) -> Recorded {
         let folder = tempfile::tempdir().unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
             .args([test, "--exact", "--test-threads=1"])
             .env("TINYIO_TEST_CHILD", "1")
             .env("TINYIO_INSPECT", "record")
-            .env("TINYIO_RING", "64K")
+            .env("TINYIO_RING", size)
             .env("TINYIO_RING_DIR", rings(folder.path()))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -94,11 +98,18 @@ impl Recorded {
             let coro = model.live().find(|coro| model.full_name(coro.id).ends_with(of))?.id;
             is_asleep(model).then_some(coro)
         });
+        self.ask_again(wanted.into())
+    }
+
+    /// The frames that are told from now on.
+    fn ask_again(&self, request: Request) -> Stack {
         let rings = discover::rings_in(&rings(self.folder.path())).unwrap();
-        let reader = RingReader::open(&rings[0].path).unwrap();
-        reader.ask_frames(wanted).unwrap();
+        let mut reader = RingReader::open(&rings[0].path).unwrap();
+        // What was told before is no answer.
+        while reader.read(1000, &mut |_| ()).unwrap() == Progress::More {}
+        reader.ask_frames(request).unwrap();
         self.read_until(Some(reader), |_, kind| match kind {
-            Kind::Frames { coro, stack } if *coro == wanted => Some(stack.clone()),
+            Kind::Frames { coro, stack } if *coro == request.coro => Some(stack.clone()),
             _ => None,
         })
     }
@@ -198,6 +209,28 @@ fn a_loop_that_sleeps_answers_who_asks_for_frames() {
     let stack = program.ask("sleeper", parked);
     assert_eq!(frames(&stack), ["sleeper"], "{stack:?}");
     assert_eq!(stack.frames[0].locals[0].value.text, "1", "{stack:?}");
+}
+
+async fn with_much(numbers: Vec<u64>) -> tinyio::Result<usize> {
+    sleep(LONG).await?;
+    Ok(numbers.len())
+}
+
+#[test]
+fn who_asks_for_frames_in_full_gets_more_of_each_value() {
+    let _watched = watched();
+    if is_child() {
+        Loop::new().run(with_much((0..500).collect())).unwrap();
+        return;
+    }
+    let program = Recorded::in_ring("record::who_asks_for_frames_in_full_gets_more_of_each_value", "4M");
+    let usual = program.ask("with_much", parked);
+    let numbers = |stack: &Stack| stack.frames[0].locals[0].value.children.len();
+    assert!((1..500).contains(&numbers(&usual)), "{usual:?}");
+    let in_full = program.ask_again(Request { coro: 1, in_full: true });
+    assert_eq!(numbers(&in_full), 500, "{in_full:?}");
+    assert_eq!(in_full.frames[0].locals[0].value.children[499].1.text, "499");
+    assert_eq!(program.ask_again(1.into()), usual, "only that once");
 }
 
 /// Stuck until somebody writes a line.

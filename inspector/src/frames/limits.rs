@@ -69,6 +69,12 @@ impl Limits {
         Limits { values, ..Limits::default() }
     }
 
+    /// The same bounds, but more of each value: for somebody who wants to see it all, and lets the program wait for it.
+    pub fn in_full(&self) -> Limits {
+        let time = Duration::from_millis(300);
+        Limits { depth: 16, elements: 1_000, text: 10_000, total: 20_000, time, ..self.clone() }
+    }
+
     /// Whether a variable or field of this name is to be masked.
     pub fn is_secret(&self, name: &str) -> bool {
         let name = name.to_lowercase();

@@ -77,6 +77,19 @@ impl Frames {
         self
     }
 
+    /// Reads with these bounds, this once.
+    pub fn within<R>(&mut self, limits: Limits, read: impl FnOnce(&mut Frames) -> R) -> R {
+        let usual = std::mem::replace(&mut self.limits, limits);
+        let result = read(self);
+        self.limits = usual;
+        result
+    }
+
+    /// The bounds it reads within.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// With the debug info of this file in place of the one that runs, whatever is in it: how the reader is tried on damaged files.
     #[doc(hidden)]
     pub fn with_debug_info_of(mut self, file: std::path::PathBuf) -> Frames {

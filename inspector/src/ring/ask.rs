@@ -7,18 +7,48 @@ use crate::event::CoroId;
 
 /// The recording has ended: whoever sleeps on the word is to go.
 const ENDED: u64 = u64::MAX;
+/// With the number of a coroutine: see [`Request::in_full`].
+const IN_FULL: u64 = 1 << 63;
+
+/// What a reader asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Whose frames.
+    pub coro: CoroId,
+    /// With more of each value than usual.
+    pub in_full: bool,
+}
+
+impl From<CoroId> for Request {
+    /// As much of each value as usual.
+    fn from(coro: CoroId) -> Request {
+        Request { coro, in_full: false }
+    }
+}
+
+impl Request {
+    pub(super) fn word(self) -> u64 {
+        self.coro | if self.in_full { IN_FULL } else { 0 }
+    }
+
+    fn of(word: u64) -> Option<Request> {
+        (word != 0 && word != ENDED).then(|| Request { coro: word & !IN_FULL, in_full: word & IN_FULL != 0 })
+    }
+}
 
 impl Ring {
-    /// The coroutine whose frames are asked for.
+    /// What is asked for.
     #[inline]
-    pub(crate) fn requested(&self) -> Option<CoroId> {
-        let coro = self.word(W_REQUEST).load(Ordering::Relaxed);
-        (coro != 0 && coro != ENDED).then_some(coro)
+    pub(crate) fn requested(&self) -> Option<Request> {
+        Request::of(self.word(W_REQUEST).load(Ordering::Relaxed))
     }
 
     /// Takes the request for `coro` back.
     pub(crate) fn answered(&self, coro: CoroId) {
-        if self.word(W_REQUEST).compare_exchange(coro, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        let asked = self.word(W_REQUEST).load(Ordering::Relaxed);
+        if Request::of(asked).is_some_and(|request| request.coro == coro)
+            && self.word(W_REQUEST).compare_exchange(asked, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
             self.wake();
         }
     }

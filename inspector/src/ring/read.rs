@@ -104,8 +104,8 @@ impl RingReader {
     /// # Errors
     ///
     /// When the file may only be read.
-    pub fn ask_frames(&self, coro: CoroId) -> io::Result<()> {
-        let asked = self.file.write_all_at(&coro.to_ne_bytes(), W_REQUEST as u64 * 8);
+    pub fn ask_frames(&self, request: impl Into<Request>) -> io::Result<()> {
+        let asked = self.file.write_all_at(&request.into().word().to_ne_bytes(), W_REQUEST as u64 * 8);
         asked.map_err(|error| {
             explain(error, |error| format!("{}: cannot ask for frames: {error}", self.path.display()))
         })?;
@@ -328,9 +328,9 @@ impl RingReader {
 }
 
 impl Source for RingReader {
-    fn ask_frames(&mut self, coro: CoroId) {
+    fn ask_frames(&mut self, request: Request) {
         // Of a ring that may only be read, the frames are not to be had.
-        let _ = RingReader::ask_frames(self, coro);
+        let _ = RingReader::ask_frames(self, request);
     }
 
     fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: CoroId) -> Option<Result<Stack, String>> {

@@ -100,6 +100,8 @@ pub struct App {
     pub finished: bool,
     /// What was read from outside of the program while its loop was stuck.
     outside: Option<Outside>,
+    /// Since when the values that are shown in full have been asked for.
+    values_since: u64,
     crashes_seen: usize,
 }
 
@@ -138,6 +140,7 @@ impl App {
             file: options.file,
             finished: false,
             outside: None,
+            values_since: 0,
             crashes_seen: 0,
         }
     }
@@ -363,6 +366,10 @@ impl App {
             Action::PreviousScreen => self.turn_screen(Screen::ALL.len() - 1),
             Action::Why => match self.selected {
                 Some(id) => self.toggle(PageKind::Why(id)),
+                None => self.notice = Some("select a coroutine first".to_owned()),
+            },
+            Action::Values => match self.selected {
+                Some(id) => self.show_values(id),
                 None => self.notice = Some("select a coroutine first".to_owned()),
             },
             Action::Lints => self.toggle(PageKind::Lints),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::app::{App, Effect, Status};
 use super::keys::Action;
 use crate::model::Activity;
+use crate::ring::Request;
 use crate::source::{Progress, Source};
 
 /// The shortest time between two frames.
@@ -115,7 +116,7 @@ pub fn drive(
         if asked.elapsed() >= ASK {
             let wanted = app.wants_frames();
             if let Some(coro) = wanted {
-                source.ask_frames(coro);
+                source.ask_frames(Request { coro, in_full: app.wants_values().is_some() });
                 in_vain = (coro, if in_vain.0 == coro { in_vain.1 + 1 } else { 0 });
                 asked = Instant::now();
             }

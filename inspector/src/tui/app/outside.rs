@@ -1,6 +1,6 @@
 //! Where the frames of the selected coroutine come from: the program, or its memory while it is stuck.
 
-use super::state::Outside;
+use super::state::{Outside, PageKind};
 use super::{App, Status};
 use crate::event::{CoroId, Stack};
 use crate::model::{Activity, Coro};
@@ -11,7 +11,24 @@ const AGAIN: u64 = 1_000_000_000;
 impl App {
     /// The coroutine whose frames the program is to be asked for: the selected one, unless they are as new as its last step.
     pub fn wants_frames(&self) -> Option<CoroId> {
+        if let Some(coro) = self.wants_values() {
+            return Some(coro);
+        }
         self.without_frames().filter(|coro| coro.activity.is_waiting()).map(|coro| coro.id)
+    }
+
+    /// The coroutine whose values are shown, until the program has told them in full.
+    pub fn wants_values(&self) -> Option<CoroId> {
+        let Some(PageKind::Values(id)) = self.pages.last().map(|page| &page.what) else { return None };
+        let coro = self.model().coro(*id).filter(|coro| coro.is_live() && coro.activity.is_waiting())?;
+        let told = coro.stack.as_ref().is_some_and(|(at, _)| *at >= coro.since && *at > self.values_since);
+        (self.is_live() && self.status == Status::Live && !told).then_some(*id)
+    }
+
+    /// Opens the page of a coroutine's variables, or closes it.
+    pub(super) fn show_values(&mut self, id: CoroId) {
+        self.values_since = self.tape.latest().now();
+        self.toggle(PageKind::Values(id));
     }
 
     /// The coroutine whose frames are to be read from outside: the selected one, while a step blocks the loop, or if the program was

@@ -134,6 +134,8 @@ pub enum PageKind {
     Detail(CoroId),
     /// Why it is waiting.
     Why(CoroId),
+    /// Its variables, in full.
+    Values(CoroId),
     /// The lints.
     Lints,
     /// The stack tree of the post-mortem.

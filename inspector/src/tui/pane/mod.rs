@@ -16,6 +16,7 @@ pub mod source;
 pub mod stacks;
 pub mod threads;
 pub mod timeline;
+pub mod values;
 pub mod why;
 
 use ratatui::Frame;
@@ -106,6 +107,7 @@ fn page(buf: &mut Buffer, app: &mut App, area: Rect, what: &PageKind) {
         PageKind::Help => help::lines(app, inner.width),
         PageKind::Detail(id) => detail::lines(app, *id, inner.width),
         PageKind::Why(id) => why::lines(app, *id, inner.width),
+        PageKind::Values(id) => values::lines(app, *id, inner.width),
         PageKind::Lints => lints::lines(app, inner.width),
         PageKind::Stacks => return stacks::render(buf, app, inner),
         PageKind::Source { whole } => source::lines(app, *whole, inner.width),

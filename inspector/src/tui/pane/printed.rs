@@ -9,7 +9,7 @@ use crate::tui::text::{fit, wrap};
 /// How deep and how long a value is unfolded, unless all of it is asked for.
 const SOME: (usize, usize) = (2, 12);
 /// The same, if it is.
-const ALL: (usize, usize) = (64, 100_000);
+pub(super) const ALL: (usize, usize) = (64, 100_000);
 
 /// What was printed so far, the latest last.
 pub fn lines(app: &App, printed: &[(String, Result<Value, String>, bool)], wide: u16) -> Vec<Line<'static>> {
@@ -38,7 +38,7 @@ pub fn lines(app: &App, printed: &[(String, Result<Value, String>, bool)], wide:
 }
 
 #[expect(clippy::too_many_arguments, reason = "a recursion over a tree, with its bounds")]
-fn unfold(
+pub(super) fn unfold(
     app: &App,
     name: &str,
     value: &Value,

@@ -71,3 +71,25 @@ fn why_frames_cannot_be_read_from_outside_is_said() {
     let text = super::text(&mut app, 200, 30);
     assert!(text.contains("not read: parse #9 blocks the loop, and"), "{text}");
 }
+
+#[test]
+fn all_variables_are_shown_in_full_once_the_program_has_told_them() {
+    let (mut app, writer) = selected();
+    let tell = |app: &mut App, text: &str| {
+        let kind = Kind::Frames { coro: writer, stack: stack(text) };
+        app.push(&crate::event::Event { seq: app.tape.len(), at: app.now() + 1, kind });
+    };
+    tell(&mut app, "[1, 2, …]");
+    assert_eq!((app.wants_frames(), app.wants_values()), (None, None));
+    app.key("P");
+    assert_eq!((app.wants_frames(), app.wants_values()), (Some(writer), Some(writer)));
+    let text = super::text(&mut app, 120, 30);
+    assert!(text.contains("found = [1, 2, …]") && text.contains("is asked for more"), "{text}");
+    let long = format!("[{}]", (1..60).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
+    tell(&mut app, &long);
+    assert_eq!((app.wants_frames(), app.wants_values()), (None, None));
+    let text = super::text(&mut app, 120, 30);
+    assert!(text.contains("58, 59]") && !text.contains("is asked for more"), "{text}");
+    app.key("P");
+    assert!(app.pages.is_empty());
+}
