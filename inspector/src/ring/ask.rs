@@ -32,7 +32,7 @@ impl Request {
     }
 
     fn of(word: u64) -> Option<Request> {
-        (word != 0 && word != ENDED).then(|| Request { coro: word & !IN_FULL, in_full: word & IN_FULL != 0 })
+        (word != 0 && word != ENDED).then_some(Request { coro: word & !IN_FULL, in_full: word & IN_FULL != 0 })
     }
 }
 
