@@ -615,7 +615,8 @@ pub struct Local {
     /// Its value.
     pub value: Value,
     /// What has to be known before it is believed; empty when it is simply true: `moved`, `may be moved`, `mid-step`; `shadowed, older binding
-    /// shown` where a later binding of the name is not kept over the await, and `shadowed, not described` where nothing says which one it is.
+    /// shown` where a later binding of the name is not kept over the await, `as passed` where all that is kept is the argument of that name, and
+    /// `shadowed, not described` where nothing says which one it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mark: String,
 }

@@ -30,6 +30,8 @@ enum Which {
     Later { offset: u64, ty: TypeRef },
     /// A later one, which is not kept over the `.await`.
     NotKept,
+    /// The same, where all that is left is the argument: its own binding in the function is such a later one.
+    Passed,
     /// Another one; nothing says which.
     NotDescribed,
 }
@@ -59,6 +61,11 @@ impl Walk<'_, '_> {
                     Which::Later { offset, ty }
                 }
                 Some(Binding::Kept { .. }) => Which::Only,
+                Some(Binding::Gone)
+                    if arguments.iter().any(|one| one.name == member.name && one.offset == member.offset) =>
+                {
+                    Which::Passed
+                }
                 Some(Binding::Gone) => Which::NotKept,
                 None if count(members) >= count(arguments) + 2 => Which::NotDescribed,
                 None => Which::Only,
@@ -80,6 +87,10 @@ impl Walk<'_, '_> {
             Which::Only => (bound.member.offset, bound.member.ty),
             Which::NotKept => {
                 marks.push("shadowed, older binding shown");
+                (bound.member.offset, bound.member.ty)
+            }
+            Which::Passed => {
+                marks.push("as passed");
                 (bound.member.offset, bound.member.ty)
             }
             Which::NotDescribed => {

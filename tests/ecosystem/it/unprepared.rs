@@ -150,7 +150,7 @@ fn a_pipeline_of_channels() {
     let expected = r#"
 it::unprepared::pipeline::measure `lengths.send(length).await?;` line = "4444"
 
-it::unprepared::pipeline::produce `lines.send(format!("{n}").repeat(n)).await?;` n = 6 count = 10
+it::unprepared::pipeline::produce `lines.send(format!("{n}").repeat(n)).await?;` n = 6 count = 10 (as passed)
 
 it::unprepared::pipeline::run `let sum = add(added).await?;`
 it::unprepared::pipeline::add `return Err(Error::msg("three are enough"));` seen = [0, 1, 2] (mid-step)
