@@ -59,11 +59,11 @@ impl Running {
         let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut fault) });
         let result = panic::catch_unwind(poll);
         spot.0.set(outer);
-        match (result, fault) {
-            (Ok(Poll::Pending), _) => Step::Pending,
-            (Ok(Poll::Ready(())), None) => Step::Done,
-            (Ok(Poll::Ready(())), Some(fault)) => Step::Failed(fault),
-            (Err(payload), _) => {
+        match result {
+            // Nobody looks at `fault`: it would be read as a whole a moment after a part of it was written, which a processor waits for.
+            Ok(Poll::Pending) => Step::Pending,
+            Ok(Poll::Ready(())) => fault.map_or(Step::Done, Step::Failed),
+            Err(payload) => {
                 // A destructor that panics as well has nothing to add.
                 let _ = self.discard();
                 Step::Panicked(payload)
