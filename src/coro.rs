@@ -63,11 +63,21 @@ where
     E: Into<Box<dyn StdError + Send + Sync>> + 'static,
     T: 'static,
 {
+    coro_at(future, Location::caller())
+}
+
+/// As [`coro`], made at this place.
+pub(crate) fn coro_at<F, T, E>(future: F, at: &'static Location<'static>) -> Coro<T>
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+    T: 'static,
+{
     let mut future = Some(future);
     if let Some(same) = (&mut future as &mut dyn Any).downcast_mut::<Option<Coro<T>>>() {
         return same.take().expect("just put there");
     }
-    Coro::new::<_, _, Shown>(future.expect("it was no `Coro`"), Location::caller(), 0)
+    Coro::new::<_, _, Shown>(future.expect("it was no `Coro`"), at, 0)
 }
 
 /// A coroutine that is scheduled now, and runs whether or not anybody awaits it: [`Loop::run`](crate::Loop::run) returns only when all coroutines

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::core::{self, Core};
-use crate::coro::{Coro, coro};
+use crate::coro::{Coro, coro_at};
 use crate::error::CancelledError;
 use crate::record::Target;
 use crate::task::Word;
@@ -56,6 +56,8 @@ pub trait Gather: sealed::Gather {}
 impl<G: sealed::Gather> Gather for G {}
 
 pub(crate) mod sealed {
+    use std::panic::Location;
+
     use super::{Children, Coro};
 
     pub trait Gather {
@@ -70,8 +72,8 @@ pub(crate) mod sealed {
     pub trait Awaitable {
         type Value;
 
-        #[track_caller]
-        fn into_coro(self) -> Coro<Self::Value>;
+        /// The coroutine, made at this place if there is none yet.
+        fn into_coro(self, at: &'static Location<'static>) -> Coro<Self::Value>;
     }
 }
 
@@ -83,9 +85,8 @@ where
 {
     type Value = T;
 
-    #[track_caller]
-    fn into_coro(self) -> Coro<T> {
-        coro(self)
+    fn into_coro(self, at: &'static Location<'static>) -> Coro<T> {
+        coro_at(self, at)
     }
 }
 
@@ -222,13 +223,12 @@ impl<T> Unpin for Many<T> {}
 
 impl<T: 'static> Many<T> {
     #[track_caller]
-    fn new<C: sealed::Awaitable<Value = T>>(coros: impl ExactSizeIterator<Item = C>) -> Many<T> {
-        let at = coros.len();
-        let mut children = Vec::with_capacity(at);
-        for coro in coros {
-            children.push(coro.into_coro());
-        }
-        Many { coros: children.into_iter(), outputs: Vec::with_capacity(at) }
+    fn new<C: sealed::Awaitable<Value = T>>(coros: impl IntoIterator<Item = C>) -> Many<T> {
+        let at = Location::caller();
+        // Out of a `Vec`, this uses its memory again.
+        let coros: Vec<_> = coros.into_iter().map(|coro| coro.into_coro(at)).collect();
+        let outputs = Vec::with_capacity(coros.len());
+        Many { coros: coros.into_iter(), outputs }
     }
 }
 
@@ -258,7 +258,7 @@ impl<C: sealed::Awaitable<Value: 'static>> sealed::Gather for Vec<C> {
 
     #[track_caller]
     fn into_children(self) -> Many<C::Value> {
-        Many::new(self.into_iter())
+        Many::new(self)
     }
 }
 
@@ -288,7 +288,7 @@ impl<C: sealed::Awaitable<Value: 'static>, const N: usize> sealed::Gather for [C
 
     #[track_caller]
     fn into_children(self) -> Array<C::Value, N> {
-        Array(Many::new(self.into_iter()))
+        Array(Many::new(self))
     }
 }
 
@@ -327,7 +327,8 @@ macro_rules! tuple {
 
                 #[track_caller]
                 fn into_children(self) -> Self::Children {
-                    Tuple($((self.$index.into_coro(), None),)+)
+                    let at = Location::caller();
+                    Tuple($((self.$index.into_coro(at), None),)+)
                 }
             }
         };
