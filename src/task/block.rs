@@ -368,8 +368,8 @@ pub(super) unsafe fn release(header: NonNull<Header>) {
 ///
 /// Nothing owns the block, there is nothing left in it to be dropped, and nobody looks at it again.
 unsafe fn dealloc(header: NonNull<Header>) {
-    // SAFETY: `Handle::new` took it, with that layout.
-    local::kept(|kept| unsafe { kept.give(header.cast(), header.as_ref().vtable.layout) });
+    // SAFETY: `Handle::new` took it, with that layout, on this thread (5).
+    local::memory(|memory| unsafe { memory.give(header.cast(), header.as_ref().vtable.layout) });
 }
 
 /// Frees a block that nobody owns. Returns the panic of a destructor.

@@ -28,7 +28,7 @@ impl Handle {
         P: Profile<F, T, E>,
     {
         let layout = Layout::new::<Block<F, T>>();
-        let block = local::kept(|kept| kept.take(layout)).cast::<Block<F, T>>();
+        let block = local::memory(|memory| memory.take(layout)).cast::<Block<F, T>>();
         let Some(block) = NonNull::new(block) else { alloc::handle_alloc_error(layout) };
         let header = Header {
             vtable: const { &Typed::<F, T, E, P>::VTABLE },

@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use super::block::{self, Header};
-use super::memory::Kept;
+use super::memory::Memory;
 use crate::core::Core;
 
 struct Local {
@@ -15,12 +15,17 @@ struct Local {
     /// Blocks to free, linked; there are some only while `freeing`.
     garbage: Cell<Option<NonNull<Header>>>,
     freeing: Cell<bool>,
-    kept: Kept,
+    memory: Memory,
 }
 
 impl Local {
     const fn new() -> Local {
-        Local { frame: Cell::new(ptr::null()), garbage: Cell::new(None), freeing: Cell::new(false), kept: Kept::new() }
+        Local {
+            frame: Cell::new(ptr::null()),
+            garbage: Cell::new(None),
+            freeing: Cell::new(false),
+            memory: Memory::new(),
+        }
     }
 }
 
@@ -42,7 +47,7 @@ pub(crate) fn enter<R>(core: &Rc<Core>, inside: impl FnOnce() -> R) -> R {
             LOCAL.with(|local| {
                 local.frame.set(self.0);
                 if self.0.is_null() {
-                    local.kept.close();
+                    local.memory.close();
                 }
             });
         }
@@ -51,7 +56,7 @@ pub(crate) fn enter<R>(core: &Rc<Core>, inside: impl FnOnce() -> R) -> R {
     let frame = Frame { core: core.clone(), outer };
     LOCAL.with(|local| {
         local.frame.set(&raw const frame);
-        local.kept.open();
+        local.memory.open();
     });
     // Declared after the frame, so dropped before it, by unwinding too.
     let _restore = Restore(outer);
@@ -90,10 +95,10 @@ pub(crate) fn find<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
     f(None)
 }
 
-/// The memory of blocks that this thread keeps.
+/// The memory of the blocks of this thread.
 #[inline]
-pub(super) fn kept<R>(f: impl FnOnce(&Kept) -> R) -> R {
-    LOCAL.with(|local| f(&local.kept))
+pub(super) fn memory<R>(f: impl FnOnce(&Memory) -> R) -> R {
+    LOCAL.with(|local| f(&local.memory))
 }
 
 /// Frees a block, and all that this sets free, one after the other.
