@@ -138,7 +138,7 @@ impl Cancelling {
         core.cancel.set(Cancel::default());
         loop {
             core.look_around();
-            while let Some((task, step)) = core.poll_next() {
+            while let Some((task, step)) = core.poll_next::<true>() {
                 self.judge(core, task, step, Cancel { answered: true, ..Cancel::default() });
             }
             core.rec.turn_end();
@@ -192,7 +192,7 @@ impl Cancelling {
     fn tell(&mut self, core: &Core, word: Word, gently: bool) {
         let Some(mut task) = core.slots.run(word) else { return };
         if !task.is_alive() {
-            return core.leave(&task); // The one that failed.
+            return core.leave::<true>(&task); // The one that failed.
         }
         if !task.has(flag::STARTED) {
             let failure = self.failure(&task, FailureKind::NeverStarted, "had not started", None);
@@ -203,11 +203,11 @@ impl Cancelling {
             core.rec.cancel_deliver(&task);
         }
         core.tells(gently);
-        let step = core.poll(&mut task);
+        let step = core.poll::<true>(&mut task);
         let cancel = core.cancel.get();
         core.tells(gently);
         if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
-            return core.end(&task, Some(FailureKind::Cancelled)); // As nearly all do, and nobody will see it.
+            return core.end::<true>(&task, Some(FailureKind::Cancelled)); // As nearly all do, and nobody will see it.
         }
         if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
@@ -245,7 +245,7 @@ impl Cancelling {
         };
         match failure {
             Some((kind, failure)) => self.dismiss(core, task, kind, failure),
-            None => core.end(&task, None),
+            None => core.end::<true>(&task, None),
         }
     }
 
@@ -275,7 +275,7 @@ impl Cancelling {
         if let Err(payload) = task.discard() {
             self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, &task, payload));
         }
-        core.end(&task, Some(kind));
+        core.end::<true>(&task, Some(kind));
     }
 
     /// Makes the crash of it.
@@ -319,12 +319,12 @@ impl Core {
             if let Err(payload) = task.discard() {
                 self.fail(Failure::of_panic(self, &task, payload));
             }
-            return self.end(&task, Some(FailureKind::NeverStarted));
+            return self.end::<true>(&task, Some(FailureKind::NeverStarted));
         }
         self.rec.cancel_deliver(&task);
         self.wake_foreign(Some(task.word()));
         let before = self.cancel.replace(Cancel { reason: Some(Reason::Timeout), ..Cancel::default() });
-        let step = self.poll(&mut task);
+        let step = self.poll::<true>(&mut task);
         let cancel = self.cancel.replace(before);
         let kind = match step {
             // It ends by itself, and nobody waits for it.
@@ -343,7 +343,7 @@ impl Core {
         if let Err(payload) = task.discard() {
             return self.fail(Failure::of_panic(self, &task, payload));
         }
-        self.end(&task, Some(kind));
+        self.end::<true>(&task, Some(kind));
     }
 }
 

@@ -182,24 +182,9 @@ impl Core {
 
     /// Runs what is ready, up to a number of steps, then looks at inbox and timers.
     pub(crate) fn turn(&self) -> Turn {
-        for _ in 0..STEPS_PER_TURN {
-            let Some((task, step)) = self.poll_next() else { break };
-            match step {
-                Step::Pending => {}
-                Step::Done => self.end(&task, None),
-                Step::Failed(fault) if task.has(flag::TOLD) && fault.cancellation().is_some() => {
-                    self.end(&task, Some(crate::FailureKind::Cancelled)); // A thread whose time was up.
-                }
-                // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
-                Step::Failed(fault) => {
-                    self.fail(Failure::of_error(self, &task, fault.into()));
-                    return Turn::Failed;
-                }
-                Step::Panicked(payload) => {
-                    self.fail(Failure::of_panic(self, &task, payload));
-                    return Turn::Failed;
-                }
-            }
+        let failed = if self.rec.is_observed() { self.steps::<true>() } else { self.steps::<false>() };
+        if failed {
+            return Turn::Failed;
         }
         self.rec.turn_end();
         self.unsearched.set(self.unsearched.get() + u64::from(STEPS_PER_TURN));
@@ -213,6 +198,34 @@ impl Core {
         } else {
             Turn::Idle(self.timers.borrow().next())
         }
+    }
+
+    /// Runs what is ready, up to a number of steps. `true`: somebody has failed.
+    ///
+    /// This and what it calls exist twice. With `OBSERVED` the loop's record is told of everything; it knows itself whether anybody
+    /// records. Without, nothing is told, so that those who do not record pay nothing for it: only after `rec.is_observed()` said no.
+    #[inline(always)]
+    fn steps<const OBSERVED: bool>(&self) -> bool {
+        for _ in 0..STEPS_PER_TURN {
+            let Some((task, step)) = self.poll_next::<OBSERVED>() else { break };
+            match step {
+                Step::Pending => {}
+                Step::Done => self.end::<OBSERVED>(&task, None),
+                Step::Failed(fault) if task.has(flag::TOLD) && fault.cancellation().is_some() => {
+                    self.end::<OBSERVED>(&task, Some(crate::FailureKind::Cancelled)); // A thread whose time was up.
+                }
+                // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
+                Step::Failed(fault) => {
+                    self.fail(Failure::of_error(self, &task, fault.into()));
+                    return true;
+                }
+                Step::Panicked(payload) => {
+                    self.fail(Failure::of_panic(self, &task, payload));
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Nobody is ready.
@@ -229,12 +242,12 @@ impl Core {
 
     /// Polls whoever's turn it is. `None`: nobody is ready.
     #[inline(always)]
-    pub(crate) fn poll_next(&self) -> Option<(Running, Step)> {
+    pub(crate) fn poll_next<const OBSERVED: bool>(&self) -> Option<(Running, Step)> {
         loop {
             let Some(mut task) = self.next_ready()?.run() else { continue };
             // It may have ended while it was queued.
             if task.is_alive() {
-                let step = self.poll(&mut task);
+                let step = self.poll::<OBSERVED>(&mut task);
                 return Some((task, step));
             }
         }
@@ -254,11 +267,15 @@ impl Core {
 
     /// Polls one coroutine.
     #[inline(always)]
-    pub(crate) fn poll(&self, task: &mut Running) -> Step {
-        self.rec.step_begin(task);
+    pub(crate) fn poll<const OBSERVED: bool>(&self, task: &mut Running) -> Step {
+        if OBSERVED {
+            self.rec.step_begin(task);
+        }
         let waker = task::lend(task.word());
         let step = task.poll(&self.spot, &mut Context::from_waker(&waker));
-        self.rec.step_end(task);
+        if OBSERVED {
+            self.rec.step_end(task);
+        }
         step
     }
 
@@ -273,18 +290,22 @@ impl Core {
 
     /// Takes a coroutine that has ended out of the table and wakes whoever waits for its output.
     #[inline]
-    pub(crate) fn end(&self, task: &Running, how: Option<crate::FailureKind>) {
-        self.rec.end(task, how);
-        self.leave(task);
+    pub(crate) fn end<const OBSERVED: bool>(&self, task: &Running, how: Option<crate::FailureKind>) {
+        if OBSERVED {
+            self.rec.end(task, how);
+        }
+        self.leave::<OBSERVED>(task);
     }
 
     /// Takes it out without a word.
     #[inline]
-    pub(crate) fn leave(&self, task: &Running) {
+    pub(crate) fn leave<const OBSERVED: bool>(&self, task: &Running) {
         self.slots.remove(task);
-        let by = self.rec.wakes(By::Coro(task.id()));
-        task.take_waiters(|word| if word.tag() == self.tag { self.wake(word) } else { task::wake(word) });
-        self.rec.wakes(by);
+        let by = OBSERVED.then(|| self.rec.wakes(By::Coro(task.id())));
+        task.take_waiters(|word| if word.tag() == self.tag { self.rouse::<OBSERVED>(word) } else { task::wake(word) });
+        if let Some(by) = by {
+            self.rec.wakes(by);
+        }
     }
 
     pub(crate) fn read_inbox(&self) {
@@ -331,10 +352,22 @@ impl Core {
     /// Gives a coroutine its place in this loop, and its first turn.
     #[inline]
     pub(crate) fn schedule(&self, coro: &Handle) {
+        if self.rec.is_observed() { self.schedule_observed(coro) } else { self.place::<false>(coro) }
+    }
+
+    #[inline(never)]
+    fn schedule_observed(&self, coro: &Handle) {
+        self.place::<true>(coro);
+    }
+
+    #[inline(always)]
+    fn place<const OBSERVED: bool>(&self, coro: &Handle) {
         let id = IDS.get() + 1;
         IDS.set(id);
         self.slots.schedule(coro, id, self.tag);
-        self.rec.spawn(self, coro);
+        if OBSERVED {
+            self.rec.spawn(self, coro);
+        }
         // While everything is being cancelled nobody starts any more.
         if !self.cancel.get().is_hard()
             && let Some(queued) = coro.queue()
@@ -346,13 +379,25 @@ impl Core {
     /// Wakes whomever a word of this loop names.
     #[inline]
     pub(crate) fn wake(&self, word: Word) {
+        if self.rec.is_observed() { self.wake_observed(word) } else { self.rouse::<false>(word) }
+    }
+
+    #[inline(never)]
+    fn wake_observed(&self, word: Word) {
+        self.rouse::<true>(word);
+    }
+
+    #[inline(always)]
+    fn rouse<const OBSERVED: bool>(&self, word: Word) {
         match word.kind() {
             Kind::Edge => {}
             // Everyone is polled in order; nobody has a turn of his own.
             Kind::Task if self.cancel.get().is_hard() => {}
             Kind::Task => {
                 if let Some(queued) = self.slots.queue(word) {
-                    self.rec.wake(self, &queued);
+                    if OBSERVED {
+                        self.rec.wake(self, &queued);
+                    }
                     self.queue.push(queued);
                 }
             }
@@ -427,6 +472,21 @@ impl Core {
         self.waits_on(on, None, at);
     }
 
+    /// The running coroutine waits here, for its next turn.
+    #[inline]
+    pub(crate) fn yields(&self, at: &'static Location<'static>) {
+        if self.rec.is_observed() {
+            self.yields_observed(at);
+        } else {
+            self.note_wait::<false>(Target::Turn, None, at);
+        }
+    }
+
+    #[inline(never)]
+    fn yields_observed(&self, at: &'static Location<'static>) {
+        self.note_wait::<true>(Target::Turn, None, at);
+    }
+
     /// The running coroutine waits here, for this one.
     #[inline]
     pub(crate) fn waits_for(&self, other: &Header, at: &'static Location<'static>) {
@@ -434,7 +494,17 @@ impl Core {
     }
 
     #[inline]
-    fn waits_on(&self, on: Target, other: Option<&Header>, mut at: &'static Location<'static>) {
+    fn waits_on(&self, on: Target, other: Option<&Header>, at: &'static Location<'static>) {
+        if self.rec.is_observed() { self.waits_observed(on, other, at) } else { self.note_wait::<false>(on, other, at) }
+    }
+
+    #[inline(never)]
+    fn waits_observed(&self, on: Target, other: Option<&Header>, at: &'static Location<'static>) {
+        self.note_wait::<true>(on, other, at);
+    }
+
+    #[inline(always)]
+    fn note_wait<const OBSERVED: bool>(&self, on: Target, other: Option<&Header>, mut at: &'static Location<'static>) {
         self.spot.with(|coro| {
             if let Some(coro) = coro {
                 if coro.has(flag::OURS | flag::BLOCKED) {
@@ -449,7 +519,9 @@ impl Core {
                     Target::Timer(_) | Target::Thread(_) => coro.set(flag::OUTSIDE),
                     _ => {}
                 }
-                self.rec.wait(self, coro, on, other, at);
+                if OBSERVED {
+                    self.rec.wait(self, coro, on, other, at);
+                }
             }
         });
     }

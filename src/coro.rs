@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use crate::core::{self, Core};
 use crate::error::{CancelledError, Fault, Reason};
 use crate::panics;
-use crate::record::{self, Target};
+use crate::record::Target;
 use crate::task::{self, BoxError, Handle, Header, Position, Profile, Word, flag};
 use crate::waiter;
 
@@ -170,6 +170,16 @@ impl<T> Coro<T> {
         }
     }
 
+    /// It is awaited no more, though it may go on.
+    #[cold]
+    fn unregister(&mut self) {
+        let word = self.handle.remove_waiter(self.position);
+        if !word.is_none() {
+            waiter::release(word);
+            task::current(|core| core.map(|core| core.stops_waiting(Target::Coro(self.handle.id()))));
+        }
+    }
+
     /// What is registered.
     #[inline]
     pub(crate) fn registered(&self) -> Word {
@@ -243,13 +253,8 @@ impl<T> Drop for Coro<T> {
     #[inline]
     fn drop(&mut self) {
         if self.position != 0 {
-            let word = self.handle.remove_waiter(self.position);
-            if !word.is_none() {
-                waiter::release(word);
-                task::current(|core| core.map(|core| core.stops_waiting(Target::Coro(self.handle.id()))));
-            }
+            self.unregister();
         }
-        record::dropped(&self.handle);
     }
 }
 

@@ -57,7 +57,7 @@ impl Future for YieldNow {
                 return Poll::Ready(Ok(()));
             }
             self.yielded = true;
-            core.waits(Target::Turn, at);
+            core.yields(at);
             cx.waker().wake_by_ref();
             Poll::Pending
         })

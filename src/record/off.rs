@@ -37,9 +37,9 @@ pub(crate) enum ResKind {
     Barrier,
 }
 
-/// A handle of a coroutine is dropped.
+/// A coroutine is freed.
 #[inline]
-pub(crate) fn dropped(_coro: &Header) {}
+pub(crate) fn freed(_coro: &Header) {}
 
 /// A resource in the record.
 pub(crate) struct Res;
@@ -145,6 +145,10 @@ pub(crate) struct Rec {
 
 #[allow(clippy::unused_self, reason = "the same signatures as with a recorder")]
 impl Rec {
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        cfg!(feature = "tracing")
+    }
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         false

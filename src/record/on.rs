@@ -70,10 +70,10 @@ pub(super) struct Recording {
     fields: RefCell<HashMap<u64, Vec<(String, String)>>>,
 }
 
-/// A handle of a coroutine is dropped. If it is the last and the coroutine never had a place in a loop, it never ran: mostly a mistake.
+/// A coroutine is freed, with its future or its output. If it never had a place in a loop, it never ran: mostly a mistake.
 #[inline]
-pub(crate) fn dropped(coro: &Header) {
-    if !coro.is_scheduled() && coro.is_last_handle() {
+pub(crate) fn freed(coro: &Header) {
+    if !coro.is_scheduled() {
         task::current(|core| core.map(|core| core.rec.never_awaited(core, coro)));
     }
 }
@@ -296,10 +296,7 @@ impl Recording {
 impl Rec {
     #[inline]
     pub(super) fn on(&self) -> Option<&Recording> {
-        let recording = self.recording.get()?;
-        // Those who do not record are to have the straight way.
-        std::hint::cold_path();
-        Some(recording)
+        self.recording.get().map(|recording| &**recording)
     }
 
     #[inline]
@@ -317,7 +314,14 @@ impl Rec {
         }
     }
 
+    /// Somebody may be told of the loop's steps.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        cfg!(feature = "tracing") || self.is_on()
+    }
+
     /// The loop is recorded.
+    #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.on().is_some()
     }

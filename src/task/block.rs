@@ -280,12 +280,6 @@ impl Header {
         self.queued.get()
     }
 
-    /// There is no other handle.
-    #[cfg(feature = "record")]
-    pub(crate) fn is_last_handle(&self) -> bool {
-        self.handles.get() == 1
-    }
-
     /// It has been given a place in a loop, at whatever time.
     pub(crate) fn is_scheduled(&self) -> bool {
         !self.word.get().is_none()

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::block::{self, Header};
 use super::memory::Memory;
 use crate::core::Core;
+use crate::record;
 
 struct Local {
     /// The innermost call of [`enter`].
@@ -108,6 +109,8 @@ pub(super) fn memory<R>(f: impl FnOnce(&Memory) -> R) -> R {
 /// Goes on with the first panic of a destructor when all are freed, unless the thread is panicking already.
 #[cold]
 pub(super) fn free(header: NonNull<Header>) {
+    // SAFETY: nobody owns the block, and it has not been freed.
+    record::freed(unsafe { header.as_ref() });
     LOCAL.with(|local| {
         if local.freeing.get() {
             // SAFETY: nobody owns the block, and it has not been freed. The link is not in use: a block in the queue is owned.
