@@ -466,45 +466,51 @@ impl Core {
         Some(if cancel.again > PATIENCE { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
     }
 
-    /// The running coroutine waits here, on this.
+    /// The running coroutine waits here, on this, which is no coroutine.
     #[inline]
     pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
-        self.waits_on(on, None, at);
+        if self.rec.is_observed() { self.waits_observed(on, at) } else { self.note_wait(on, at, |_, _| ()) }
+    }
+
+    #[inline(never)]
+    fn waits_observed(&self, on: Target, at: &'static Location<'static>) {
+        self.note_wait(on, at, |coro, at| self.rec.wait(self, coro, on, at));
     }
 
     /// The running coroutine waits here, for its next turn.
     #[inline]
     pub(crate) fn yields(&self, at: &'static Location<'static>) {
-        if self.rec.is_observed() {
-            self.yields_observed(at);
-        } else {
-            self.note_wait::<false>(Target::Turn, None, at);
-        }
+        if self.rec.is_observed() { self.yields_observed(at) } else { self.note_wait(Target::Turn, at, |_, _| ()) }
     }
 
     #[inline(never)]
     fn yields_observed(&self, at: &'static Location<'static>) {
-        self.note_wait::<true>(Target::Turn, None, at);
+        self.note_wait(Target::Turn, at, |coro, at| self.rec.wait_turn(coro, at));
     }
 
     /// The running coroutine waits here, for this one.
     #[inline]
     pub(crate) fn waits_for(&self, other: &Header, at: &'static Location<'static>) {
-        self.waits_on(Target::Coro(other.id()), Some(other), at);
-    }
-
-    #[inline]
-    fn waits_on(&self, on: Target, other: Option<&Header>, at: &'static Location<'static>) {
-        if self.rec.is_observed() { self.waits_observed(on, other, at) } else { self.note_wait::<false>(on, other, at) }
+        if self.rec.is_observed() {
+            self.waits_for_observed(other, at);
+        } else {
+            self.note_wait(Target::Coro(other.id()), at, |_, _| ());
+        }
     }
 
     #[inline(never)]
-    fn waits_observed(&self, on: Target, other: Option<&Header>, at: &'static Location<'static>) {
-        self.note_wait::<true>(on, other, at);
+    fn waits_for_observed(&self, other: &Header, at: &'static Location<'static>) {
+        self.note_wait(Target::Coro(other.id()), at, |coro, at| self.rec.wait_for(self, coro, other, at));
     }
 
+    /// Notes where the running coroutine waits, and tells `record`.
     #[inline(always)]
-    fn note_wait<const OBSERVED: bool>(&self, on: Target, other: Option<&Header>, mut at: &'static Location<'static>) {
+    fn note_wait(
+        &self,
+        on: Target,
+        mut at: &'static Location<'static>,
+        record: impl FnOnce(&Header, &'static Location<'static>),
+    ) {
         self.spot.with(|coro| {
             if let Some(coro) = coro {
                 if coro.has(flag::OURS | flag::BLOCKED) {
@@ -519,9 +525,7 @@ impl Core {
                     Target::Timer(_) | Target::Thread(_) => coro.set(flag::OUTSIDE),
                     _ => {}
                 }
-                if OBSERVED {
-                    self.rec.wait(self, coro, on, other, at);
-                }
+                record(coro, at);
             }
         });
     }

@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use crate::core::{self, Core};
 use crate::coro::{Coro, coro_at};
 use crate::error::CancelledError;
-use crate::record::Target;
 use crate::task::Word;
 use crate::waiter;
 
@@ -195,7 +194,7 @@ impl<G: Gather> Future for Gathering<G> {
                     children += 1;
                 });
                 if children == 0 {
-                    core.waits(Target::Turn, at);
+                    core.yields(at);
                     cx.waker().wake_by_ref(); // One turn for the others all the same.
                     return Poll::Pending;
                 }

@@ -119,7 +119,7 @@ impl Future for Sleep {
                 this.began = true;
                 // Not even a look at the clock: one turn.
                 if this.time == 0 {
-                    core.waits(Target::Turn, at);
+                    core.yields(at);
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }

@@ -18,6 +18,7 @@ pub mod report;
 pub mod ring;
 mod say;
 pub mod source;
+pub mod threads;
 pub mod time;
 pub mod trace;
 pub mod tree;

@@ -78,25 +78,35 @@ impl Live {
         if tag == 1 && on_slot == NO_SLOT {
             tag = FAR;
         }
-        let edge = Edge::new(tag, value, at, on_slot, site);
-        let Some(one) = self.slots.get(slot, coro) else { return };
-        match one.tag() {
-            0 => {}
-            // Whom it waited on before has ended: most wait on one after the other.
-            1 if !self.slots.lives(one.edge_slot, one.edge) => {}
-            MANY if tag == 1 => return self.wait_near(one.edge as usize, edge),
-            _ => return self.wait_more(slot, coro, edge),
-        }
-        if let Some(one) = self.slots.get_mut(slot, coro) {
-            one.set_edge(edge);
-        }
+        self.edge(slot, coro, Edge::new(tag, value, at, on_slot, site));
     }
 
-    /// One of many waits on another coroutine: a gathering.
+    /// A coroutine has one more thing that it waits on.
+    #[inline(always)]
+    fn edge(&mut self, slot: u32, coro: CoroId, edge: Edge) {
+        let Some(one) = self.slots.get_mut(slot, coro) else { return };
+        if one.tag() == 0 {
+            return one.set_edge(edge);
+        }
+        // Whom it waited on before has ended: most wait on one after the other.
+        let (tag, slot_before, before) = (one.tag(), one.edge_slot, one.edge);
+        if tag == 1
+            && !self.slots.lives(slot_before, before)
+            && let Some(one) = self.slots.get_mut(slot, coro)
+        {
+            return one.set_edge(edge);
+        }
+        self.edge_of_many(slot, coro, edge);
+    }
+
+    /// A gathering, mostly: one of many, that waits on another coroutine.
     #[inline(never)]
-    fn wait_near(&mut self, many: usize, edge: Edge) {
-        let edges = &mut self.many[many].near;
-        if edges.push_quickly(edge) {
+    fn edge_of_many(&mut self, slot: u32, coro: CoroId, edge: Edge) {
+        let Some(one) = self.slots.get(slot, coro).filter(|one| one.tag() == MANY && edge.tag() == 1) else {
+            return self.wait_more(slot, coro, edge);
+        };
+        let many = one.edge as usize;
+        if self.many[many].near.push_quickly(edge) {
             self.many_edges += 1;
         } else {
             self.push(many, edge);
@@ -243,10 +253,12 @@ impl Live {
         } else if let Some(one) = self.slots.get_mut(slot, coro) {
             let woken = one.bits & STATE == WOKEN || has & Step::OWN != 0;
             one.set_state(if woken { READY } else { WAITING }, at);
-            if has & (Step::TURN | Step::ON) != 0 {
-                let (on, on_slot) =
-                    if has & Step::ON != 0 { (Target::Coro(step.on), step.on_slot) } else { (Target::Turn, NO_SLOT) };
-                self.wait(at, slot, coro, on, on_slot, step.site);
+            if has & Step::ON != 0 {
+                let tag = if step.on_slot == NO_SLOT { FAR } else { 1 };
+                self.edge(slot, coro, Edge::new(tag, step.on, at, step.on_slot, step.site));
+            } else if has & Step::TURN != 0 {
+                let (tag, value) = record::target(Target::Turn);
+                self.edge(slot, coro, Edge::new(tag, value, at, NO_SLOT, step.site));
             }
         }
         if has & Step::BEGINS != 0 {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -68,6 +69,69 @@ impl Map {
     pub(crate) fn populate(&self, _: std::ops::Range<usize>) {}
 }
 
+/// Where a recorder writes: four words at a time, each four behind the last, and after the end at the beginning again.
+///
+/// The recorder does this several times a step; through the map and its bounds it takes twice as many instructions.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    next: *const [AtomicU64; 4],
+    first: *const [AtomicU64; 4],
+    last: *const [AtomicU64; 4],
+    head: *const AtomicU64,
+    /// All of these point into it.
+    _map: Arc<Map>,
+}
+
+// SAFETY: the pointers are into a mapping that is owned as well, where there is nothing but atomics.
+unsafe impl Send for Cursor {}
+
+impl Cursor {
+    /// Writes to these words of the map, whose number is a multiple of four, and how much was written to the word `head`.
+    ///
+    /// # Panics
+    ///
+    /// If the map has no such words.
+    pub(crate) fn new(map: &Arc<Map>, words: std::ops::Range<usize>, head: usize) -> Cursor {
+        let (places, rest) = map.words()[words].as_chunks::<4>();
+        assert!(!places.is_empty() && rest.is_empty());
+        let std::ops::Range { start, end } = places.as_ptr_range();
+        Cursor { next: start, first: start, last: end, head: &raw const map.words()[head], _map: map.clone() }
+    }
+
+    /// The next four words.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, words: [u64; 4]) {
+        // SAFETY: `next` is one of the places from `first` to before `last`, in the mapping that goes with `self`.
+        let place = unsafe { &*self.next };
+        place[0].store(words[0], Ordering::Relaxed);
+        place[1].store(words[1], Ordering::Relaxed);
+        place[2].store(words[2], Ordering::Relaxed);
+        place[3].store(words[3], Ordering::Relaxed);
+        self.next = self.next.wrapping_add(1);
+        if self.next == self.last {
+            self.next = self.first;
+        }
+    }
+
+    /// The next ones go to this place, counted from the first.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such place.
+    pub(crate) fn go_to(&mut self, place: u64) {
+        let next = self.first.wrapping_add(place as usize);
+        assert!((self.first..self.last).contains(&next), "there is no place {place}");
+        self.next = next;
+    }
+
+    /// So much is written, as of now, for whoever looks.
+    #[inline(always)]
+    pub(crate) fn commit(&self, head: u64) {
+        // SAFETY: a word of the mapping that goes with `self`.
+        unsafe { &*self.head }.store(head, Ordering::Release);
+    }
+}
+
 /// Has the system use big pages for memory that is to be used from end to end: to make it present costs a quarter then. Best effort.
 pub(crate) fn big_pages(start: *const u8, bytes: usize) {
     #[cfg(target_os = "linux")]
@@ -99,7 +163,7 @@ pub(crate) fn big_table<T>(start: *const T, capacity: usize) {
 /// without asking for its process id at every event.
 #[derive(Debug)]
 pub(crate) struct ForkWord {
-    map: Map,
+    map: MmapRaw,
     wiped: bool,
 }
 
@@ -108,7 +172,7 @@ impl ForkWord {
     pub(crate) fn new() -> io::Result<Self> {
         let map = MmapRaw::from(MmapOptions::new().len(4096).map_anon()?);
         let wiped = wipe_on_fork(&map);
-        Ok(ForkWord { map: Map { map, words: 1 }, wiped })
+        Ok(ForkWord { map, wiped })
     }
 
     /// Whether the system wipes the word on fork; elsewhere the process id has to be compared now and then.
@@ -117,12 +181,18 @@ impl ForkWord {
     }
 
     #[inline(always)]
+    fn word(&self) -> &AtomicU64 {
+        // SAFETY: the first word of a live mapping that goes with `self`, reached by this alone.
+        unsafe { &*self.map.as_ptr().cast::<AtomicU64>() }
+    }
+
+    #[inline(always)]
     pub(crate) fn get(&self) -> u64 {
-        self.map.words()[0].load(Ordering::Relaxed)
+        self.word().load(Ordering::Relaxed)
     }
 
     pub(crate) fn set(&self, value: u64) {
-        self.map.words()[0].store(value, Ordering::Relaxed);
+        self.word().store(value, Ordering::Relaxed);
     }
 }
 

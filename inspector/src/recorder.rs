@@ -23,7 +23,7 @@ use crate::fit;
 use crate::frames::Blocks;
 pub use crate::live::NO_SLOT;
 use crate::live::{Ids, Live, Out};
-use crate::map::ForkWord;
+use crate::map::{Cursor, ForkWord};
 pub use crate::record::Step;
 use crate::record::{self, MAX_NAME, Small, Words, code};
 use crate::ring::{self, Options, PAYLOAD, Ring, records_for};
@@ -54,10 +54,8 @@ pub struct Recorder {
     ring: Ring,
     /// Records written.
     head: u64,
-    /// Word at which the next one goes.
-    index: usize,
-    /// Word behind the last record.
-    last: usize,
+    /// Where the next one goes.
+    cursor: Cursor,
     /// From which `head` on something is to be done before the next record: a checkpoint, waking the follower; 0 in a
     /// forked child.
     due: ForkWord,
@@ -107,14 +105,12 @@ impl Recorder {
     pub fn start(options: &Options) -> io::Result<Recorder> {
         let ring::Created { ring, file, path } = ring::create(options)?;
         let due = ForkWord::new()?;
-        let index = ring.first();
         let checkpoint_due = ring.records() / 2;
         due.set(1);
         Ok(Recorder {
             ahead: Ahead::start(&ring),
             head: 0,
-            index,
-            last: index + ring.records() as usize * 4,
+            cursor: ring.cursor(),
             due,
             extra: 0,
             checkpoint: 0,
@@ -217,13 +213,9 @@ impl Recorder {
         }
         // After the commit of the record before: whoever sees a word of this record sees that head, too.
         fence(Ordering::Release);
-        self.ring.put(self.index, words);
-        self.index += 4;
-        if self.index == self.last {
-            self.index = self.ring.first();
-        }
+        self.cursor.put(words);
         self.head += 1;
-        self.ring.word(ring::HEAD).store(self.head, Ordering::Release);
+        self.cursor.commit(self.head);
     }
 
     /// A coroutine was scheduled: [`Kind::Spawn`].
@@ -449,8 +441,8 @@ impl Recorder {
 
     fn commit(&mut self, head: u64) {
         self.head = head;
-        self.index = self.ring.index(head);
-        self.ring.word(ring::HEAD).store(head, Ordering::Release);
+        self.cursor.go_to(head % self.ring.records());
+        self.cursor.commit(head);
         self.ring.word(ring::CLAIM).store(head, Ordering::Relaxed);
     }
 

@@ -29,13 +29,13 @@ pub(crate) use read::{is_ring, open_ring};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::map::Map;
+use crate::map::{Cursor, Map};
 use crate::record::Words;
 
 /// First word of a ring: `tinyioR1` in the machine's byte order, so that a ring of a machine of the other order is none.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"tinyioR1");
 /// Version of the layout of the file; readers of another refuse it.
-pub(crate) const LAYOUT: u64 = 1;
+pub(crate) const LAYOUT: u64 = 2;
 
 // Words of the first page. Those that the writer stores to all the time have a cache line of their own.
 pub(crate) const W_MAGIC: usize = 0;
@@ -145,6 +145,11 @@ impl Ring {
     #[inline(always)]
     pub(crate) fn index(&self, position: u64) -> usize {
         self.first() + (position % self.records) as usize * 4
+    }
+
+    /// Where records are written, from the first on.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor::new(&self.map, self.first()..self.first() + self.records as usize * 4, HEAD)
     }
 
     /// Makes the memory of records `from` to `to` present, in the first round.

@@ -234,6 +234,38 @@ fn a_forked_child_does_not_write_into_its_parents_ring() {
     assert_eq!(progress, Progress::Idle, "the end of the child is not the parent's");
 }
 
+/// The thread that makes the ring's memory present is not there in a child: nobody may wait for it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_child_forked_while_the_rings_memory_is_made_present_ends_its_recorder() {
+    use std::os::unix::process::CommandExt;
+    use std::sync::{Arc, Mutex};
+
+    // So large that the thread is at work, or asleep for longer than this takes.
+    let (_folder, recorder) = common::start(64 << 20);
+    let path = recorder.path().to_path_buf();
+    let mut command = Command::new("true");
+    let recorder = Arc::new(Mutex::new(Some(recorder)));
+    let in_child = Arc::clone(&recorder);
+    // SAFETY: the closure runs in a fork of a process in which this thread alone has the recorder.
+    unsafe {
+        command.pre_exec(move || {
+            // Who waits for ever is killed, which the parent sees.
+            nix::unistd::alarm::set(10);
+            let mut recorder = in_child.lock().ok().and_then(|mut recorder| recorder.take());
+            recorder.iter_mut().for_each(|recorder| recorder.unpark(7, 1));
+            drop(recorder);
+            nix::unistd::alarm::cancel();
+            Ok(())
+        });
+    }
+    assert!(command.status().unwrap().success());
+    let mut reader = RingReader::open(&path).unwrap();
+    assert_eq!(drain(&mut reader), (vec![], Progress::Idle), "what the child did is not in the ring");
+    drop(recorder.lock().unwrap().take());
+    assert_eq!(drain(&mut reader).1, Progress::Ended);
+}
+
 #[test]
 fn a_ring_whose_process_id_is_used_again_is_dead() {
     let (_folder, recorder) = common::start(SIZE);

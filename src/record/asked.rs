@@ -27,7 +27,7 @@ impl Asked {
                     }
                 }
             };
-            let _ = std::thread::Builder::new().name("tinyio asked".to_owned()).stack_size(64 << 10).spawn(wait);
+            let _ = tinyio_inspector::threads::spawn("tinyio asked", wait);
         }
         Asked(loops)
     }

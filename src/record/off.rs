@@ -177,15 +177,11 @@ impl Rec {
         self.spans.spawn(coro);
     }
     #[inline]
-    pub(crate) fn wait(
-        &self,
-        _core: &Core,
-        _coro: &Header,
-        _on: Target,
-        _other: Option<&Header>,
-        _at: &'static Location<'static>,
-    ) {
-    }
+    pub(crate) fn wait(&self, _core: &Core, _coro: &Header, _on: Target, _at: &'static Location<'static>) {}
+    #[inline]
+    pub(crate) fn wait_for(&self, _core: &Core, _coro: &Header, _other: &Header, _at: &'static Location<'static>) {}
+    #[inline]
+    pub(crate) fn wait_turn(&self, _coro: &Header, _at: &'static Location<'static>) {}
     #[inline]
     pub(crate) fn clear(&self, _coro: &Header, _on: Target) {}
     #[inline]

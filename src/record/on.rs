@@ -244,16 +244,30 @@ impl Recording {
     }
 
     #[inline(never)]
-    fn wait(&self, core: &Core, coro: &Header, on: Target, other: Option<&Header>, at: &'static Location<'static>) {
+    fn wait(&self, core: &Core, coro: &Header, on: Target, at: &'static Location<'static>) {
         let rec = &core.rec;
         let on = match on {
             Target::Timer(deadline) => Target::Timer(rec.time(core, deadline)),
             on => on,
         };
-        let on_slot = other.map_or(NO_SLOT, |other| rec.slot_anywhere(core, other));
         let mut steps = self.recorder.borrow_mut();
         let site = steps.site(at);
-        steps.wait(self.at.get(), || rec.slot(coro), coro.id(), on, on_slot, site);
+        steps.recorder().wait(self.at.get(), rec.slot(coro), coro.id(), on, NO_SLOT, site);
+    }
+
+    #[inline(never)]
+    fn wait_for(&self, core: &Core, coro: &Header, other: &Header, at: &'static Location<'static>) {
+        let on_slot = core.rec.slot_anywhere(core, other);
+        let mut steps = self.recorder.borrow_mut();
+        let site = steps.site(at);
+        steps.wait_for(self.at.get(), || core.rec.slot(coro), coro.id(), other.id(), on_slot, site);
+    }
+
+    #[inline(never)]
+    fn turn(&self, rec: &Rec, coro: &Header, at: &'static Location<'static>) {
+        let mut steps = self.recorder.borrow_mut();
+        let site = steps.site(at);
+        steps.turn(self.at.get(), || rec.slot(coro), coro.id(), site);
     }
 
     #[inline(never)]
@@ -269,7 +283,9 @@ impl Recording {
 
     #[inline(never)]
     fn step_begin(&self, rec: &Rec, coro: &Header) {
-        self.recorder.borrow_mut().step_begin(self.at.get(), rec.slot(coro), coro.id());
+        let mut steps = self.recorder.borrow_mut();
+        let slot = steps.slot(coro.id()).unwrap_or_else(|| rec.slot(coro));
+        steps.step_begin(self.at.get(), slot, coro.id());
     }
 
     #[inline(never)]
@@ -283,8 +299,8 @@ impl Recording {
 
     #[inline(never)]
     fn end(&self, rec: &Rec, coro: &Header, how: Option<FailureKind>) {
-        let slot = rec.slot(coro);
         let mut recorder = self.recorder.borrow_mut();
+        let slot = recorder.slot(coro.id()).unwrap_or_else(|| rec.slot(coro));
         if let Some(FailureKind::Error | FailureKind::Panic) = how {
             self.fields.borrow_mut().insert(coro.id(), recorder.look().fields_of(coro.id()));
         }
@@ -431,18 +447,27 @@ impl Rec {
         }
     }
 
-    /// The running coroutine has come to an await point that is not ready. `other` is whom it waits for, if that is a coroutine.
+    /// The running coroutine has come to an await point that is not ready: it waits on this, which is no coroutine.
     #[inline]
-    pub(crate) fn wait(
-        &self,
-        core: &Core,
-        coro: &Header,
-        on: Target,
-        other: Option<&Header>,
-        at: &'static Location<'static>,
-    ) {
+    pub(crate) fn wait(&self, core: &Core, coro: &Header, on: Target, at: &'static Location<'static>) {
         if let Some(recording) = self.on() {
-            recording.wait(core, coro, on, other, at);
+            recording.wait(core, coro, on, at);
+        }
+    }
+
+    /// It waits for another.
+    #[inline]
+    pub(crate) fn wait_for(&self, core: &Core, coro: &Header, other: &Header, at: &'static Location<'static>) {
+        if let Some(recording) = self.on() {
+            recording.wait_for(core, coro, other, at);
+        }
+    }
+
+    /// It waits for its turn.
+    #[inline]
+    pub(crate) fn wait_turn(&self, coro: &Header, at: &'static Location<'static>) {
+        if let Some(recording) = self.on() {
+            recording.turn(self, coro, at);
         }
     }
 

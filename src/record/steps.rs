@@ -83,23 +83,38 @@ impl Steps {
         self.recorder.site(place)
     }
 
-    /// The running coroutine waits for its turn, or on another.
+    /// The running coroutine waits for its turn.
     #[inline(always)]
-    pub(super) fn wait(&mut self, at: u64, slot: impl Fn() -> u32, coro: u64, on: Target, on_slot: u32, site: SiteId) {
-        let (has, other) = match on {
-            Target::Turn => (Step::TURN, 0),
-            Target::Coro(other) if Step::reaches(coro, other) => (Step::ON, other),
-            _ => (0, 0),
-        };
-        if has != 0 && self.step.coro == coro {
-            // It may wait on several.
-            self.recorder();
-            let step = &mut self.step;
-            (step.has, step.on, step.on_slot, step.site) = (has, other, on_slot, site);
-            (self.at, self.stage) = (at, Stage::Within);
+    pub(super) fn turn(&mut self, at: u64, slot: impl Fn() -> u32, coro: u64, site: SiteId) {
+        if self.step.coro == coro {
+            self.within(at, Step { has: Step::TURN, site, ..Step::default() });
         } else {
-            self.recorder().wait(at, slot(), coro, on, on_slot, site);
+            self.wait_alone(at, slot(), coro, Target::Turn, NO_SLOT, site);
         }
+    }
+
+    /// The running coroutine waits on another.
+    #[inline(always)]
+    pub(super) fn wait_for(&mut self, at: u64, slot: impl Fn() -> u32, coro: u64, on: u64, on_slot: u32, site: SiteId) {
+        if self.step.coro == coro && Step::reaches(coro, on) {
+            self.within(at, Step { has: Step::ON, on, on_slot, site, ..Step::default() });
+        } else {
+            self.wait_alone(at, slot(), coro, Target::Coro(on), on_slot, site);
+        }
+    }
+
+    /// It may wait on several.
+    #[inline(always)]
+    fn within(&mut self, at: u64, Step { has, on, on_slot, site, .. }: Step) {
+        self.recorder();
+        let step = &mut self.step;
+        (step.has, step.on, step.on_slot, step.site) = (has, on, on_slot, site);
+        (self.at, self.stage) = (at, Stage::Within);
+    }
+
+    #[inline(never)]
+    fn wait_alone(&mut self, at: u64, slot: u32, coro: u64, on: Target, on_slot: u32, site: SiteId) {
+        self.recorder().wait(at, slot, coro, on, on_slot, site);
     }
 
     #[inline(always)]
@@ -115,11 +130,16 @@ impl Steps {
                     (step.next, step.next_slot) = (coro, slot());
                     step.has |= Step::WAKES;
                 } else {
-                    self.recorder().wake(at, slot(), coro, by);
+                    self.wake_alone(at, slot(), coro, by);
                 }
             }
-            _ => self.recorder().wake(at, slot(), coro, by),
+            _ => self.wake_alone(at, slot(), coro, by),
         }
+    }
+
+    #[inline(never)]
+    fn wake_alone(&mut self, at: u64, slot: u32, coro: u64, by: Waker) {
+        self.recorder().wake(at, slot, coro, by);
     }
 
     #[inline(always)]
@@ -130,9 +150,14 @@ impl Steps {
             step.has |= Step::BEGINS;
             self.recorder.step(self.at, step);
         } else {
-            self.recorder().step_begin(at, slot, coro);
+            self.begin_alone(at, slot, coro);
         }
         self.begun(slot, coro);
+    }
+
+    #[inline(never)]
+    fn begin_alone(&mut self, at: u64, slot: u32, coro: u64) {
+        self.recorder().step_begin(at, slot, coro);
     }
 
     #[inline(always)]
@@ -144,6 +169,13 @@ impl Steps {
         (self.at, self.stage) = (at, Stage::Over);
     }
 
+    /// The slot of this coroutine, if it is known from the step at hand.
+    #[inline(always)]
+    pub(super) fn slot(&self, coro: u64) -> Option<u32> {
+        let Step { next, next_slot, slot, .. } = self.step;
+        if self.step.coro == coro { Some(slot) } else { (next == coro).then_some(next_slot) }
+    }
+
     #[inline(always)]
     pub(super) fn end(&mut self, at: u64, slot: u32, coro: u64, outcome: Outcome) {
         let step = &mut self.step;
@@ -151,7 +183,12 @@ impl Steps {
             step.outcome = Step::outcome_of(outcome);
             step.has |= Step::END;
         } else {
-            self.recorder().end(at, slot, coro, outcome);
+            self.end_alone(at, slot, coro, outcome);
         }
+    }
+
+    #[inline(never)]
+    fn end_alone(&mut self, at: u64, slot: u32, coro: u64, outcome: Outcome) {
+        self.recorder().end(at, slot, coro, outcome);
     }
 }

@@ -15,7 +15,7 @@ fn work(id: &str) -> Option<f64> {
         "W2" => Some(gather(10_000, 100)),
         "W2M" => Some(gather(1_000_000, 1)),
         "W3" => Some(yields(1_000_000)),
-        "W4" => Some(chain(100_000)),
+        "W4" => Some(chain(100_000, 10)),
         "clock" => Some(clock(1_000_000)),
         _ => None,
     }
@@ -63,17 +63,20 @@ fn yields(n: u64) -> f64 {
 }
 
 /// Each awaits the one before.
-fn chain(n: u64) -> f64 {
+fn chain(n: u64, times: u64) -> f64 {
     run(async {
-        let mut top: Coro<u64> = spawn(async {
-            yield_now().await?;
-            Ok::<_, CancelledError>(1)
-        });
-        for _ in 1..n {
-            let below = top;
-            top = spawn(async move { Ok::<_, CancelledError>(below.await? + 1) });
+        for _ in 0..times {
+            let mut top: Coro<u64> = spawn(async {
+                yield_now().await?;
+                Ok::<_, CancelledError>(1)
+            });
+            for _ in 1..n {
+                let below = top;
+                top = spawn(async move { Ok::<_, CancelledError>(below.await? + 1) });
+            }
+            black_box(top.await?);
         }
-        top.await
+        Ok(n * times)
     })
 }
 

@@ -5,33 +5,43 @@
 //! waits for it. Where the thread is behind, or there is none, the loop's stores do it, one page at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
-use crate::ring::{HEAD, Ring};
+use crate::ring::Ring;
+use crate::threads;
 
 /// Records made present at once: 256 KiB.
 const CHUNK: u64 = 8192;
 /// How far the thread keeps ahead, so that a program that records little does not take up all of the ring: 4 MiB.
 const LEAD: u64 = 16 * CHUNK;
+/// Records after which the thread is woken: to wake it takes a call of the system.
+const PACE: u64 = 4 * CHUNK;
 
 /// The thread. Dropping it stops it.
 #[derive(Debug)]
 pub(super) struct Ahead {
     thread: Option<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     records: u64,
     due: u64,
 }
 
+#[derive(Debug)]
+struct Shared {
+    /// Up to where it is to go.
+    until: AtomicU64,
+    stop: AtomicBool,
+}
+
 impl Ahead {
     pub(super) fn start(ring: &Ring) -> Option<Ahead> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (ring, stopped, records) = (ring.clone(), stop.clone(), ring.records());
+        let shared = Arc::new(Shared { until: AtomicU64::new(LEAD), stop: AtomicBool::new(false) });
+        let (ring, here, records) = (ring.clone(), shared.clone(), ring.records());
         let work = move || {
             let mut present = 0;
-            while present < records && !stopped.load(Ordering::Acquire) {
-                if present < ring.word(HEAD).load(Ordering::Relaxed) + LEAD {
+            while present < records && !here.stop.load(Ordering::Acquire) {
+                if present < here.until.load(Ordering::Relaxed) {
                     ring.populate(present, present + CHUNK);
                     present += CHUNK;
                 } else {
@@ -39,8 +49,8 @@ impl Ahead {
                 }
             }
         };
-        let thread = Builder::new().name("tinyio ring".to_owned()).stack_size(64 << 10).spawn(work).ok()?;
-        Some(Ahead { thread: Some(thread), stop, records, due: CHUNK })
+        let thread = threads::spawn("tinyio ring", work).ok()?;
+        Some(Ahead { thread: Some(thread), shared, records, due: PACE })
     }
 
     /// At which head it is to be told to go on.
@@ -48,9 +58,11 @@ impl Ahead {
         self.due
     }
 
-    /// The recorder has come to `head`.
-    pub(super) fn go_on(&mut self, head: u64) {
-        self.due = if head + LEAD < self.records { head + CHUNK } else { u64::MAX };
+    /// The recorder has come to `head`, and may write `more` records at once.
+    pub(super) fn go_on(&mut self, head: u64, more: u64) {
+        let until = head + LEAD + more;
+        self.due = if until < self.records { head + PACE } else { u64::MAX };
+        self.shared.until.fetch_max(until, Ordering::Relaxed);
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
@@ -58,13 +70,14 @@ impl Ahead {
 
     /// In a forked child there is no such thread.
     pub(super) fn forget(mut self) {
-        self.thread = None;
+        // Not even its handle can be dropped, which would tell the system.
+        std::mem::forget(self.thread.take());
     }
 }
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
+        self.shared.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             let _ = thread.join();

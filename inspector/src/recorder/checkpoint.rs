@@ -25,7 +25,7 @@ impl Recorder {
         if let Some(ahead) = &mut self.ahead
             && head >= ahead.due()
         {
-            ahead.go_on(head);
+            ahead.go_on(head, self.live.records());
         }
         if head >= self.checkpoint_due {
             self.live.sweep();
