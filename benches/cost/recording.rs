@@ -47,7 +47,7 @@ fn table() -> Result<(), String> {
         }
         false => None,
     };
-    // Rings of other programs are left alone, and ours are cleared away.
+    // Rings of other programs are left alone.
     let rings = std::env::temp_dir().join(format!("tinyio-bench-{}", std::process::id()));
     let clock = middle(|| run(&without, &["clock"], None))?;
     println!("Recording, medians of {RUNS}; one Instant::now() is {clock:.1} ns\n");
@@ -78,7 +78,7 @@ fn table() -> Result<(), String> {
             );
         }
     }
-    std::fs::remove_dir_all(&rings).map_err(|error| format!("{}: cannot remove it: {error}", rings.display()))
+    Ok(())
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -116,6 +116,10 @@ fn run(program: &Path, args: &[&str], rings: Option<&Path>) -> Result<f64, Strin
         command.env("TINYIO_INSPECT", "record").env("TINYIO_RING_DIR", rings);
     }
     let output = command.output().map_err(|error| format!("{}: cannot start it: {error}", program.display()))?;
+    // Before the system begins to write it to the disk, which would be in the next figure.
+    if let Some(rings) = rings {
+        std::fs::remove_dir_all(rings).map_err(|error| format!("{}: cannot remove it: {error}", rings.display()))?;
+    }
     let text = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     text.trim().parse().map_err(|_| format!("{} {args:?}: no figure: {text}{stderr}", program.display()))
