@@ -228,6 +228,15 @@ impl Core {
         false
     }
 
+    /// Has everything recorded that threads have said until now.
+    pub(crate) fn read_notes(&self) {
+        if self.rec.is_on() {
+            for note in self.inbox.take_notes() {
+                self.rec.note(note);
+            }
+        }
+    }
+
     /// Nobody is ready.
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.shuffled.borrow().as_ref().is_none_or(Shuffled::is_empty)
@@ -314,7 +323,10 @@ impl Core {
         }
         let mut mail = self.inbox.take(self.read.take());
         for note in mail.notes.drain(..) {
-            self.rec.note(note);
+            if let Some((word, by)) = self.rec.note(note) {
+                self.rec.wakes(by);
+                self.wake(word);
+            }
         }
         self.rec.wakes(By::External);
         for word in mail.words.drain(..) {
@@ -544,6 +556,18 @@ impl Core {
     #[inline]
     pub(crate) fn stops_waiting(&self, on: Target) {
         self.spot.with(|coro| coro.inspect(|coro| self.rec.clear(coro, on)).is_some());
+    }
+}
+
+/// The running coroutine has dropped an await point that waited for this in the loop of this thread.
+#[inline]
+pub(crate) fn gave_up(on: impl FnOnce(&Core) -> Target) {
+    if cfg!(feature = "record") {
+        task::current(|core| {
+            if let Some(core) = core.filter(|core| core.rec.is_on()) {
+                core.spot.with(|coro| coro.map(|coro| core.rec.gave_up(coro, on(core))));
+            }
+        });
     }
 }
 

@@ -241,6 +241,8 @@ impl Wait {
             let mut state = self.event.state();
             if state.epoch == epoch {
                 state.waiters.leave(place);
+                drop(state);
+                core::gave_up(|core| Target::Res(self.event.0.res.id(core)));
             }
         }
     }

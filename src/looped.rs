@@ -336,6 +336,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         task::enter(&self.core, || self.core.abandon());
         self.core.inbox().run_ended();
+        self.core.read_notes();
         self.core.rec.loop_end(&self.core, self.crashed);
     }
 }

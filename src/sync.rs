@@ -295,6 +295,7 @@ impl Acquire {
 impl Drop for Acquire {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
+        core::gave_up(|core| Target::Res(self.permits.res.id(core)));
         let mut state = self.permits.state();
         if state.queue.remove(&ticket).is_none()
             && let Some(index) = state.granted.iter().position(|(granted, _)| *granted == ticket)
@@ -478,6 +479,7 @@ impl Future for BarrierWait {
 impl Drop for BarrierWait {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
+            core::gave_up(|core| Target::Res(self.meeting.res.id(core)));
             let mut state = self.meeting.state();
             state.here.remove(&ticket);
             state.met.remove(&ticket);

@@ -141,7 +141,7 @@ impl<F, T> Job<F, T> {
         self.token.cancel();
         let unused = self.take_work();
         if unused.is_some() && self.record.is_recorded() {
-            self.inbox.post(|mail| self.record.ended(mail, Some(FailureKind::Cancelled)));
+            self.inbox.post(|mail| self.record.ended(mail, Some(FailureKind::Cancelled), None));
         }
         unused.is_some()
     }
@@ -222,13 +222,15 @@ where
             Ok(Err(_)) => Some(FailureKind::Error),
             Err(_) => Some(FailureKind::Panic),
         };
-        *self.stage() = match result {
+        let end = match result {
             Ok(result) => Stage::Returned(result),
             Err(payload) => Stage::Panicked(payload, panics::take_place()),
         };
         self.inbox.post(|mail| {
-            self.record.ended(mail, how);
+            self.record.ended(mail, how, Some(self.word));
             mail.words.push(self.word);
+            // Last, and under the lock of the mail: whoever sees it finds in the mail what happened before.
+            *self.stage() = end;
         });
     }
 }
@@ -289,6 +291,8 @@ where
                     return Poll::Pending;
                 }
             }
+            // That the function ended comes before that its coroutine did.
+            core.read_notes();
             core.jobs.set(core.jobs.get() - 1);
             core.expects_mail.set(true);
             (this.job, this.permit) = (None, None);

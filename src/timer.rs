@@ -1,7 +1,7 @@
 //! Timers as await points hold them.
 
-use crate::core::Core;
-use crate::record::By;
+use crate::core::{self, Core};
+use crate::record::{By, Target};
 use crate::task::{self, Word};
 use crate::wheel::Key;
 
@@ -45,7 +45,10 @@ impl Timer {
 
     pub(crate) fn clear(&mut self) {
         if let Some((tag, key)) = self.0.take() {
-            task::find(tag, |core| core.map(|core| core.timers.borrow_mut().remove(key)));
+            let was_set = task::find(tag, |core| core.is_some_and(|core| core.timers.borrow_mut().remove(key)));
+            if was_set {
+                core::gave_up(|_| Target::Timer(0));
+            }
         }
     }
 }

@@ -141,12 +141,14 @@ impl Wheel {
         }
     }
 
-    pub(crate) fn remove(&mut self, key: Key) {
+    pub(crate) fn remove(&mut self, key: Key) -> bool {
         if self.contains(key)
             && let Some(node) = self.nodes.remove(key.node)
         {
             self.unlink(&node);
+            return true;
         }
+        false
     }
 
     /// Puts a timer into the slot of its deadline; says where it is.
@@ -316,9 +318,9 @@ mod tests {
         let room = |wheel: &Wheel| wheel.levels[place / SLOTS].slots[place % SLOTS].nodes.len();
         assert_eq!(room(&wheel), 1_000);
         let stays = |id: &usize| id.is_multiple_of(10) || *id == 7;
-        (0..1_000).filter(|id| !stays(id)).for_each(|id| wheel.remove(keys[id]));
+        (0..1_000).filter(|id| !stays(id)).for_each(|id| assert!(wheel.remove(keys[id])));
         assert!(room(&wheel) < 300);
-        (0..50).filter(stays).for_each(|id| wheel.remove(keys[id]));
+        (0..50).filter(stays).for_each(|id| assert!(wheel.remove(keys[id])));
         let left: Vec<_> = wheel.expire(70 << TICK_BITS).iter().map(|due| due.word.slot() as usize).collect();
         assert_eq!(left, (50..1_000).filter(stays).collect::<Vec<_>>());
         assert!(wheel.is_empty());

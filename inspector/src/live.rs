@@ -172,6 +172,21 @@ impl Live {
         }
     }
 
+    /// What a coroutine waits on, if it does, on something of this kind that is no coroutine; of a timer, whatever its time, if there is one
+    /// only.
+    pub(crate) fn standing(&self, slot: u32, coro: CoroId, on: Target) -> Option<Target> {
+        let (tag, value) = record::target(on);
+        let one = self.slots.get(slot, coro)?;
+        let found = |value| record::to_target(tag, value);
+        match (one.tag(), on) {
+            (MANY, Target::Timer(_)) => found(self.many[one.edge as usize].rest.only(tag)?),
+            // It costs less to note it than to look for it.
+            (MANY, _) => (self.many[one.edge as usize].rest.len() > 0).then_some(on),
+            (edge, Target::Timer(_)) if edge == tag => found(one.edge),
+            (edge, _) => (edge == tag && one.edge == value).then_some(on),
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn wake(&mut self, at: u64, slot: u32, coro: CoroId) {
         let Some(one) = self.slots.get_mut(slot, coro) else { return };

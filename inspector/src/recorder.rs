@@ -251,6 +251,14 @@ impl Recorder {
         self.live.clear(slot, coro, on);
     }
 
+    /// The same of something that it may no longer wait on, and then nothing is recorded: a step before it began, or by another way. Of a
+    /// timer the time need not be known.
+    pub fn clear_if_it_stands(&mut self, at: u64, slot: u32, coro: CoroId, on: Target) {
+        if let Some(on) = self.live.standing(slot, coro, on) {
+            self.clear(at, slot, coro, on);
+        }
+    }
+
     /// A coroutine became ready: [`Kind::Wake`].
     #[inline]
     pub fn wake(&mut self, at: u64, slot: u32, coro: CoroId, by: Waker) {

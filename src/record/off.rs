@@ -5,7 +5,7 @@ use std::panic::Location;
 use crate::core::Core;
 use crate::crash::{Failure, FailureKind};
 use crate::spans::{Around, Entered, Spans};
-use crate::task::{Header, Mail};
+use crate::task::{Header, Mail, Word};
 
 /// What a coroutine waits on.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ impl Thread {
     #[inline]
     pub(crate) fn started(&self, _mail: &mut Mail) {}
     #[inline]
-    pub(crate) fn ended(&self, _mail: &mut Mail, _how: Option<FailureKind>) {}
+    pub(crate) fn ended(&self, _mail: &mut Mail, _how: Option<FailureKind>, _wakes: Option<Word>) {}
     #[inline]
     pub(crate) fn noticed(&self, _mail: &mut Mail) {}
     #[inline]
@@ -185,6 +185,8 @@ impl Rec {
     #[inline]
     pub(crate) fn clear(&self, _coro: &Header, _on: Target) {}
     #[inline]
+    pub(crate) fn gave_up(&self, _coro: &Header, _on: Target) {}
+    #[inline]
     pub(crate) fn wakes(&self, _by: By) -> By {
         By::External
     }
@@ -213,7 +215,7 @@ impl Rec {
     #[inline]
     pub(crate) fn diag(&self, _text: &str) {}
     #[inline]
-    pub(crate) fn note(&self, note: ThreadNote) {
+    pub(crate) fn note(&self, note: ThreadNote) -> Option<(Word, By)> {
         match note {}
     }
 }

@@ -26,7 +26,7 @@ use crate::core::Core;
 use crate::crash::{Failure, FailureKind};
 use crate::name;
 use crate::spans::Spans;
-use crate::task::{self, Handle, Header};
+use crate::task::{self, Handle, Header, Word};
 
 /// Coroutines whose frames are read when a loop crashes, and how long this thread may work on reading and recording them.
 const FRAMES: usize = 10_000;
@@ -479,6 +479,15 @@ impl Rec {
         }
     }
 
+    /// The running coroutine has dropped what it waited for, this, unless that was over.
+    #[inline]
+    pub(crate) fn gave_up(&self, coro: &Header, on: Target) {
+        if let Some(recording) = self.on() {
+            let mut steps = recording.recorder.borrow_mut();
+            steps.recorder().clear_if_it_stands(recording.at.get(), self.slot(coro), coro.id(), on);
+        }
+    }
+
     /// From now on it is this that wakes, where no coroutine is running; returns what it was before.
     #[inline]
     pub(crate) fn wakes(&self, by: By) -> By {
@@ -587,13 +596,18 @@ impl Rec {
         recording.emit(Kind::Diag { coro: 0, text: text.to_owned() });
     }
 
-    /// What a thread has left in the inbox.
-    pub(crate) fn note(&self, note: ThreadNote) {
-        let Some(recording) = self.on() else { return };
+    /// What a thread has left in the inbox. Gives whom it wakes, if that is known, and what to tell of it.
+    pub(crate) fn note(&self, note: ThreadNote) -> Option<(Word, By)> {
+        let recording = self.on()?;
         match note {
             ThreadNote::Happened(kind) => recording.emit(kind),
+            ThreadNote::Ended { thread, outcome, wakes } => {
+                recording.emit(Kind::ThreadEnd { thread, outcome });
+                return Some((wakes?, By::Thread(thread)));
+            }
             ThreadNote::FramesAsked => self.ask_frames(),
         }
+        None
     }
 }
 

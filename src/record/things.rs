@@ -3,20 +3,22 @@
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tinyio_inspector::event::Kind;
 pub(crate) use tinyio_inspector::event::ResKind;
+use tinyio_inspector::event::{Kind, Outcome};
 
 use super::crash::outcome;
 use crate::core::Core;
 use crate::crash::FailureKind;
 use crate::name;
 use crate::spans::{Around, Entered};
-use crate::task::{self, Header, Mail};
+use crate::task::{self, Header, Mail, Word};
 
 /// What other threads have to say.
 pub(crate) enum ThreadNote {
-    /// To be recorded: a function begins or ends, or has logged something.
+    /// To be recorded: a function begins, or has logged something.
     Happened(Kind),
+    /// A function has ended, which wakes its coroutine; unless it was never begun, for then the coroutine knows.
+    Ended { thread: u64, outcome: Outcome, wakes: Option<Word> },
     /// A reader asks for the frames of a coroutine.
     FramesAsked,
 }
@@ -65,9 +67,11 @@ impl Thread {
         self.note(mail, Kind::ThreadStart { thread: self.id });
     }
 
-    /// The function has returned.
-    pub(crate) fn ended(&self, mail: &mut Mail, how: Option<FailureKind>) {
-        self.note(mail, Kind::ThreadEnd { thread: self.id, outcome: outcome(how) });
+    /// The function has returned, and wakes its coroutine, or will never begin.
+    pub(crate) fn ended(&self, mail: &mut Mail, how: Option<FailureKind>, wakes: Option<Word>) {
+        if self.id != 0 {
+            mail.notes.push(ThreadNote::Ended { thread: self.id, outcome: outcome(how), wakes });
+        }
     }
 
     /// The function has asked, and was told that it is cancelled.

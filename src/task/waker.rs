@@ -192,6 +192,11 @@ impl Inbox {
         std::mem::replace(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner), empty)
     }
 
+    /// Takes out what threads have said for the record.
+    pub(crate) fn take_notes(&self) -> Vec<crate::record::ThreadNote> {
+        std::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner).notes)
+    }
+
     /// Names the task that drives the loop.
     pub(crate) fn set_host(&self, waker: Option<&Waker>) {
         let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);

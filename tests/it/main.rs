@@ -10,6 +10,7 @@ mod api;
 mod check;
 mod coroutines;
 mod errors;
+mod events;
 mod fairness;
 mod nesting;
 mod ours;

@@ -140,64 +140,6 @@ fn parked(model: &Model) -> bool {
     model.loops().all(|one| one.parked.is_some())
 }
 
-/// The events of a run, a line each: kind, numbers, and what they are about; without names, places and times.
-fn outline(file: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(file).expect("a trace");
-    let events = text.lines().skip(1).map(|line| serde_json::from_str(line).expect("JSON"));
-    let outline = events.filter_map(|event: serde_json::Map<String, serde_json::Value>| {
-        let kind = event["kind"].as_str().expect("text").to_owned();
-        let told = ["coro", "parent", "on", "by", "mode", "loop"];
-        let fields = told.iter().filter_map(|name| event.get(*name).map(|value| format!(" {name} {value}")));
-        (kind != "name" && kind != "site").then(|| kind.clone() + &fields.collect::<String>())
-    });
-    outline.collect()
-}
-
-#[test]
-fn the_events_of_a_small_program_come_in_this_order() {
-    let _watched = watched();
-    if is_child() {
-        let one = async {
-            yield_now().await?;
-            tinyio::Ok(1)
-        };
-        Loop::new().run(async { tinyio::Ok(coro(one).await?) }).unwrap();
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("t.jsonl");
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["record::the_events_of_a_small_program_come_in_this_order", "--exact", "--test-threads=1"])
-        .env("TINYIO_TEST_CHILD", "1")
-        .env("TINYIO_TRACE", &file)
-        .env("TINYIO_RING_DIR", rings(folder.path()))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let expected = [
-        r#"loop_start parent 0 mode "run" loop 1"#,
-        "spawn coro 1 parent 0 loop 1",
-        "step_begin coro 1",
-        "spawn coro 2 parent 1 loop 1",
-        r#"wait coro 1 on {"coro":2}"#,
-        "step_end coro 1",
-        "step_begin coro 2",
-        r#"wait coro 2 on "turn""#,
-        r#"wake coro 2 by "own""#,
-        "step_end coro 2",
-        "step_begin coro 2",
-        "step_end coro 2",
-        "end coro 2",
-        r#"wake coro 1 by {"coro":2}"#,
-        "step_begin coro 1",
-        "step_end coro 1",
-        "end coro 1",
-        "loop_end loop 1",
-        "trace_end",
-    ];
-    assert_eq!(outline(&file), expected);
-}
-
 #[test]
 fn a_loop_that_sleeps_answers_who_asks_for_frames() {
     let _watched = watched();

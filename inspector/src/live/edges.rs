@@ -60,6 +60,8 @@ pub(super) struct Edges {
     front: Cell<usize>,
 }
 
+/// A list that is not longer is looked through.
+const FEW: usize = 8;
 /// A list that is longer may become very long: see [`Slots`].
 const LONG: usize = 10_000;
 
@@ -118,7 +120,7 @@ impl Edges {
     }
 
     pub(super) fn remove(&mut self, tag: u8, value: u64, slots: &Slots, ended: u64) {
-        if self.list.len() <= 8 {
+        if self.list.len() <= FEW {
             // Nothing is gone lazily: that begins with the ninth, and ends with a sweep.
             self.list.retain(|edge| edge.key() != (tag, value));
             self.front.set(0);
@@ -128,6 +130,12 @@ impl Edges {
         if self.gone.len() > 32 + self.list.len() / 2 {
             self.sweep(slots, ended);
         }
+    }
+
+    /// The value of the one edge with this tag, if there are few edges and just one such.
+    pub(super) fn only(&self, tag: u8) -> Option<u64> {
+        let mut found = (self.list.len() <= FEW).then_some(&self.list)?.iter().filter(|edge| edge.tag() == tag);
+        found.next().filter(|_| found.next().is_none()).map(|edge| edge.value)
     }
 
     pub(super) fn clear(&mut self) {

@@ -1,0 +1,380 @@
+//! What a recording holds of what happens: the events of small programs, in order.
+
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::process::Command;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tinyio::{
+    Barrier, CancelledError, Event, Lock, Loop, Semaphore, coro, gather, isolate, run_in_thread, sleep, spawn, thread,
+    timeout, yield_now,
+};
+
+use crate::check::{is_child, turns, watched};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Runs the program of this test in a process of its own that writes a trace. `None`: this is that process.
+fn events_of(test: &str, program: impl FnOnce()) -> Option<Vec<Map<String, Value>>> {
+    if is_child() {
+        program();
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.jsonl");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([&format!("events::{test}"), "--exact", "--test-threads=1"])
+        .env("TINYIO_TEST_CHILD", "1")
+        .env("TINYIO_TRACE", &file)
+        .env("TINYIO_RING_DIR", folder.path().join("rings"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let events = read(&file);
+    let times: Vec<_> = events.iter().map(|event| event["at"].as_u64()).collect();
+    assert!(times.is_sorted(), "each event has a time, and none is before the one before it");
+    Some(events)
+}
+
+fn read(file: &Path) -> Vec<Map<String, Value>> {
+    let text = std::fs::read_to_string(file).expect("a trace");
+    text.lines().skip(1).map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn kind(event: &Map<String, Value>) -> &str {
+    event["kind"].as_str().expect("text")
+}
+
+/// The events of these kinds, a line each: kind, numbers, and what they are about; without names, places and times.
+fn outline(events: &[Map<String, Value>], kinds: &[&str]) -> Vec<String> {
+    const TOLD: [&str; 13] =
+        ["loop", "thread", "coro", "parent", "origin", "on", "by", "res", "what", "size", "set", "mode", "outcome"];
+    let line = |event: &Map<String, Value>| {
+        let fields = TOLD.iter().filter_map(|name| event.get(*name).map(|value| format!(" {name} {value}")));
+        let line = kind(event).to_owned() + &fields.collect::<String>().replace('"', "");
+        // When it is due is no part of the order.
+        match line.split_once("{timer:") {
+            Some((before, _)) => format!("{before}{{timer}}"),
+            None => line,
+        }
+    };
+    events.iter().filter(|event| kinds.contains(&kind(event))).map(line).collect()
+}
+
+/// Polls a future once, and gives it back: it is not ready.
+async fn once<F: Future>(future: F) -> Pin<Box<F>> {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(|cx| Poll::Ready(assert!(future.as_mut().poll(cx).is_pending()))).await;
+    future
+}
+
+const COROUTINES: [&str; 8] = ["spawn", "wait", "clear", "wake", "step_begin", "step_end", "end", "trace_end"];
+const LOOPS: [&str; 2] = ["loop_start", "loop_end"];
+const RESOURCES: [&str; 5] = ["res_new", "hold", "release", "set", "res_drop"];
+const THREADS: [&str; 5] = ["thread_queue", "thread_start", "thread_end", "thread_cancel", "thread_notice"];
+const CANCELLATION: [&str; 4] = ["cancel_begin", "cancel_deliver", "end", "crash"];
+
+#[test]
+fn the_events_of_a_small_program_come_in_this_order() {
+    let _watched = watched();
+    let program = || {
+        let one = async {
+            yield_now().await?;
+            tinyio::Ok(1)
+        };
+        Loop::new().run(async { tinyio::Ok(coro(one).await?) }).unwrap();
+    };
+    let Some(events) = events_of("the_events_of_a_small_program_come_in_this_order", program) else { return };
+    let expected = [
+        "loop_start loop 1 parent 0 mode run",
+        "spawn loop 1 coro 1 parent 0",
+        "step_begin coro 1",
+        "spawn loop 1 coro 2 parent 1",
+        "wait coro 1 on {coro:2}",
+        "step_end coro 1",
+        "step_begin coro 2",
+        "wait coro 2 on turn",
+        "wake coro 2 by own",
+        "step_end coro 2",
+        "step_begin coro 2",
+        "step_end coro 2",
+        "end coro 2 outcome ok",
+        "wake coro 1 by {coro:2}",
+        "step_begin coro 1",
+        "step_end coro 1",
+        "end coro 1 outcome ok",
+        "loop_end loop 1 outcome ok",
+        "trace_end",
+    ];
+    assert_eq!(outline(&events, &[&LOOPS[..], &COROUTINES].concat()), expected);
+}
+
+#[test]
+fn resources_are_told_with_who_holds_them_and_who_waits() {
+    let _watched = watched();
+    let program = || {
+        let main = async {
+            let lock = Lock::new();
+            let held = lock.acquire().await?;
+            let other = lock.clone();
+            let waits = spawn(async move {
+                let _held = other.acquire().await?;
+                tinyio::Ok(())
+            });
+            yield_now().await?;
+            drop(held);
+            waits.await?;
+
+            let (event, semaphore) = (Event::new(), Semaphore::new(2));
+            let other = event.clone();
+            let waits = spawn(async move { tinyio::Ok(other.wait().await?) });
+            let permit = semaphore.acquire().await?;
+            yield_now().await?;
+            event.set();
+            waits.await?;
+            event.clear();
+            drop((permit, semaphore));
+
+            let barrier = Barrier::new(2);
+            let other = barrier.clone();
+            let waits = spawn(async move { tinyio::Ok(other.wait().await?) });
+            barrier.wait().await?;
+            waits.await?;
+            tinyio::Ok(())
+        };
+        Loop::new().run(main).unwrap();
+    };
+    let Some(events) = events_of("resources_are_told_with_who_holds_them_and_who_waits", program) else { return };
+    let expected = [
+        "res_new res 1 what lock size 1",
+        "hold coro 1 res 1",
+        "wait coro 1 on turn",
+        "wake coro 1 by own",
+        "wait coro 2 on {res:1}",
+        "release coro 1 res 1",
+        "wake coro 2 by {coro:1}",
+        "wait coro 1 on {coro:2}",
+        "hold coro 2 res 1",
+        "release coro 2 res 1",
+        "wake coro 1 by {coro:2}",
+        "res_new res 2 what semaphore size 2",
+        "hold coro 1 res 2",
+        "wait coro 1 on turn",
+        "wake coro 1 by own",
+        "res_new res 3 what event size 0",
+        "wait coro 3 on {res:3}",
+        "set res 3 set true",
+        "wake coro 3 by {coro:1}",
+        "wait coro 1 on {coro:3}",
+        "wake coro 1 by {coro:3}",
+        "set res 3 set false",
+        "release coro 1 res 2",
+        "res_drop res 2",
+        "res_new res 4 what barrier size 2",
+        "wait coro 1 on {res:4}",
+        "wake coro 1 by {coro:4}",
+        "res_drop res 4",
+        "res_drop res 3",
+        "res_drop res 1",
+    ];
+    assert_eq!(outline(&events, &[&RESOURCES[..], &["wait", "wake"]].concat()), expected);
+}
+
+#[test]
+fn what_coroutines_wait_on_is_told_and_when_they_give_up() {
+    let _watched = watched();
+    let program = || {
+        let main = async {
+            sleep(Duration::from_millis(1)).await?;
+            let event = Event::new();
+            let _ = timeout(Duration::from_millis(1), event.wait()).await?;
+            let lock = Lock::new();
+            let _held = lock.acquire().await?;
+            let others = (event.wait(), lock.acquire(), Barrier::new(2).wait(), sleep(LONG));
+            drop((once(others.0).await, once(others.1).await, once(others.2).await, once(others.3).await));
+            run_in_thread(|| tinyio::Ok(())).await?;
+            let mut polled = false;
+            std::future::poll_fn(|cx| {
+                if std::mem::replace(&mut polled, true) {
+                    return Poll::Ready(());
+                }
+                let waker = cx.waker().clone();
+                std::thread::spawn(move || waker.wake());
+                Poll::Pending
+            })
+            .await;
+            tinyio::Ok(())
+        };
+        Loop::new().run(main).unwrap();
+    };
+    let Some(events) = events_of("what_coroutines_wait_on_is_told_and_when_they_give_up", program) else { return };
+    let expected = [
+        "wait coro 1 on {timer}",
+        "wake coro 1 by timer",
+        "wait coro 1 on {coro:2}",
+        "wait coro 1 on {timer}",
+        "wait coro 2 on {res:1}",
+        "wake coro 1 by timer",
+        "wait coro 1 on {coro:2}",
+        "end coro 2 outcome cancelled",
+        "wake coro 1 by own",
+        "wait coro 1 on {res:1}",
+        "wait coro 1 on {res:2}",
+        "wait coro 1 on {res:3}",
+        "wait coro 1 on {timer}",
+        "clear coro 1 on {res:1}",
+        "clear coro 1 on {res:2}",
+        "clear coro 1 on {res:3}",
+        "clear coro 1 on {timer}",
+        "wait coro 1 on {coro:3}",
+        "wait coro 1 on {coro:3}",
+        "wait coro 3 on {thread:1}",
+        "wake coro 3 by {thread:1}",
+        "end coro 3 outcome ok",
+        "wake coro 1 by {coro:3}",
+        "wake coro 1 by external",
+        "end coro 1 outcome ok",
+    ];
+    assert_eq!(outline(&events, &["wait", "clear", "wake", "end"]), expected);
+}
+
+#[test]
+fn functions_on_threads_are_told_from_the_queue_to_the_answer_to_a_cancellation() {
+    let _watched = watched();
+    let program = || {
+        let main = async {
+            run_in_thread(|| tinyio::Ok(1)).await?;
+            let (tell, told) = std::sync::mpsc::channel();
+            let _asks = spawn(run_in_thread(move || {
+                tell.send(()).expect("it is waited for");
+                thread::sleep(LONG)?;
+                tinyio::Ok(())
+            }));
+            while told.try_recv().is_err() {
+                yield_now().await?;
+            }
+            Err::<(), _>(tinyio::Error::msg("enough"))
+        };
+        Loop::new().run(main).unwrap_err();
+    };
+    let test = "functions_on_threads_are_told_from_the_queue_to_the_answer_to_a_cancellation";
+    let Some(events) = events_of(test, program) else { return };
+    let expected = [
+        "thread_queue thread 1 coro 2",
+        "thread_start thread 1",
+        "thread_end thread 1 outcome ok",
+        "end coro 2 outcome ok",
+        "thread_queue thread 2 coro 3",
+        "thread_start thread 2",
+        "thread_cancel thread 2",
+        "thread_notice thread 2",
+        "thread_end thread 2 outcome cancelled",
+        "end coro 3 outcome cancelled",
+    ];
+    let mut told = outline(&events, &[&THREADS[..], &["end"]].concat());
+    told.retain(|line| !line.starts_with("end coro 1 ")); // Whose mail came in late does not hold it up.
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn loops_inside_of_loops_are_trees_with_their_parents() {
+    let _watched = watched();
+    let program = || {
+        let main = async {
+            isolate(async { tinyio::Ok(1) }).await?.expect("it does not fail");
+            spawn(async {
+                Loop::new().run(async { tinyio::Ok(2) }).expect("it does not fail");
+                tinyio::Ok(())
+            })
+            .await?;
+            spawn(async {
+                let mut inner = Loop::new();
+                inner.drive(async { tinyio::Ok(3) }).await.expect("it does not fail");
+                tinyio::Ok(())
+            })
+            .await?;
+            tinyio::Ok(())
+        };
+        Loop::new().run(main).unwrap();
+        let mut driven = Loop::new();
+        let driven = pin!(driven.drive(async { tinyio::Ok(4) }));
+        assert!(driven.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    };
+    let Some(events) = events_of("loops_inside_of_loops_are_trees_with_their_parents", program) else { return };
+    let expected = [
+        "loop_start loop 1 parent 0 mode run",
+        "spawn loop 1 coro 1 parent 0",
+        "loop_start loop 2 parent 1 mode isolate",
+        "spawn loop 2 coro 2 parent 0",
+        "end coro 2 outcome ok",
+        "loop_end loop 2 outcome ok",
+        "spawn loop 1 coro 3 parent 1",
+        "loop_start loop 3 parent 3 mode run",
+        "spawn loop 3 coro 4 parent 0",
+        "end coro 4 outcome ok",
+        "loop_end loop 3 outcome ok",
+        "end coro 3 outcome ok",
+        "spawn loop 1 coro 5 parent 1",
+        "loop_start loop 4 parent 5 mode drive",
+        "spawn loop 4 coro 6 parent 0",
+        "end coro 6 outcome ok",
+        "loop_end loop 4 outcome ok",
+        "end coro 5 outcome ok",
+        "end coro 1 outcome ok",
+        "loop_end loop 1 outcome ok",
+        "loop_start loop 5 parent 0 mode drive",
+        "spawn loop 5 coro 7 parent 0",
+        "end coro 7 outcome ok",
+        "loop_end loop 5 outcome ok",
+    ];
+    assert_eq!(outline(&events, &[&LOOPS[..], &["spawn", "end"]].concat()), expected);
+}
+
+#[test]
+fn a_cancellation_is_told_from_its_reason_to_every_answer() {
+    let _watched = watched();
+    let program = || {
+        let main = async {
+            let obeys = spawn(sleep(LONG));
+            let ignores = spawn(async {
+                let _ = sleep(LONG).await;
+                tinyio::Ok(())
+            });
+            let fails = spawn(async {
+                sleep(LONG).await.map_err(|_: CancelledError| tinyio::Error::msg("mine"))?;
+                tinyio::Ok(())
+            });
+            let panics = spawn(async {
+                sleep(LONG).await.expect("no cancellation");
+                tinyio::Ok(())
+            });
+            let first = async {
+                turns(2).await?;
+                Err::<(), _>(tinyio::Error::msg("the first"))
+            };
+            let _all = (obeys, ignores, fails, panics);
+            gather([coro(first)]).await?;
+            tinyio::Ok(())
+        };
+        Loop::new().run(main).unwrap_err();
+    };
+    let Some(events) = events_of("a_cancellation_is_told_from_its_reason_to_every_answer", program) else { return };
+    let expected = [
+        "end coro 6 outcome error",
+        "cancel_begin loop 1 origin 6",
+        "cancel_deliver coro 1",
+        "end coro 1 outcome cancelled",
+        "cancel_deliver coro 2",
+        "end coro 2 outcome cancelled",
+        "cancel_deliver coro 3",
+        "end coro 3 outcome improper",
+        "cancel_deliver coro 4",
+        "end coro 4 outcome error",
+        "cancel_deliver coro 5",
+        "end coro 5 outcome panic",
+        "crash loop 1",
+    ];
+    assert_eq!(outline(&events, &CANCELLATION), expected);
+}
