@@ -383,3 +383,76 @@ fn two_recordings_of_one_process_are_two_rings() {
     assert_eq!(drain(&mut one.reader().unwrap()).0[0].kind, Kind::Unpark { id: 1 });
     assert_eq!(drain(&mut two.reader().unwrap()).0[0].kind, Kind::Unpark { id: 2 });
 }
+
+/// Memory of this process that is no file's, in KiB.
+#[cfg(target_os = "linux")]
+fn anonymous() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// `TINYIO_TEST_EVENTS=100000000 TINYIO_TEST_LIVE=1000000 cargo test --release -p tinyio-inspector --test ring newest` records as many, of as many.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_memory_of_a_recorder_does_not_grow_with_the_run_and_the_newest_is_whole() {
+    const TEST: &str = "the_memory_of_a_recorder_does_not_grow_with_the_run_and_the_newest_is_whole";
+    if std::env::var_os("TINYIO_TEST_CHILD").is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args([TEST, "--exact", "--nocapture"]).env("TINYIO_TEST_CHILD", "1");
+        return assert!(child.status().unwrap().success());
+    }
+    let number = |name: &str, usual| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
+    let (events, live) = (number("TINYIO_TEST_EVENTS", 2_000_000_u64), number("TINYIO_TEST_LIVE", 2_000_u64));
+    // What a checkpoint of so many needs, and as much again.
+    let size = (live * 64 * 16 / 7 * 2).next_power_of_two();
+    let (_folder, mut recorder) = start(size);
+    recorder.emit(0, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+    let mut ids: Vec<CoroId> = (1..=live).collect();
+    for &coro in &ids {
+        recorder.spawn(coro, (coro - 1) as u32, coro, 1, 0, 0, 0);
+    }
+    let (mut newest, mut warm) = (live, None);
+    for round in 0_u64.. {
+        let (at, slot) = (live + round, (round % live) as u32);
+        let coro = ids[slot as usize];
+        recorder.step_begin(at, slot, coro);
+        if round % 3 == 0 {
+            // Its place is taken by a new one.
+            recorder.step_end(at, slot, coro);
+            recorder.end(at, slot, coro, Outcome::Ok);
+            newest += 1;
+            ids[slot as usize] = newest;
+            recorder.spawn(at, slot, newest, 1, 0, 0, 0);
+        } else {
+            recorder.wait(at, slot, coro, Target::Coro(ids[0]), 0, 0);
+            recorder.step_end(at, slot, coro);
+            recorder.wake(at, slot, coro, Waker::External);
+        }
+        if recorder.seq() >= events {
+            break;
+        }
+        if recorder.seq() >= events / 4 {
+            warm.get_or_insert_with(anonymous);
+        }
+    }
+    let (warm, end) = (warm.unwrap(), anonymous());
+    println!("{} events of {live} coroutines: {warm} KiB after a quarter, {end} KiB at the end", recorder.seq());
+    assert!(end < warm + 1024, "{warm} KiB grew to {end} KiB");
+
+    let mut reader = recorder.reader().unwrap();
+    let mut model = tinyio_inspector::model::Model::new(reader.header());
+    let mut first = None;
+    while reader
+        .read(100_000, &mut |event| {
+            first.get_or_insert(event.seq);
+            model.apply(&event);
+        })
+        .unwrap()
+        == Progress::More
+    {}
+    assert!(first.unwrap() > events / 2, "what is old is gone, by {first:?}");
+    let told: Vec<_> = model.live().map(|coro| coro.id).collect();
+    ids.sort_unstable();
+    assert!(told == ids && model.is_sure(), "{} of {live} are known", told.len());
+}
