@@ -85,3 +85,106 @@ fn crashes_of_isolated_loops_are_looked_at_while_the_program_goes_on() {
     session.wait_for("the program was interrupted");
     session.end();
 }
+
+/// A folder of files and their manifest, of which one is not true any more.
+fn corrupted(files: usize, wrong: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for i in 0..files {
+        std::fs::write(folder.path().join(format!("file {i}.txt")), format!("content {i}\n")).expect("a file");
+    }
+    let script = format!("sha256sum *.txt > manifest; echo changed > 'file {wrong}.txt'");
+    assert!(Command::new("sh").args(["-c", &script]).current_dir(folder.path()).status().expect("a shell").success());
+    folder
+}
+
+/// The trace is all that comes along: each path in it leads nowhere.
+#[test]
+fn a_corrupted_manifest_is_told_where_there_is_neither_the_source_nor_the_program() {
+    let verify = built(&["--example", "verify"], "examples/verify");
+    let files = corrupted(300, 77);
+    let here = files.path().join("trace.jsonl");
+    let output = Command::new(&verify)
+        .arg("manifest")
+        .current_dir(files.path())
+        .env("TINYIO_TRACE", &here)
+        .env("TINYIO_RING_DIR", files.path().join("rings"))
+        .env_remove("TINYIO_INSPECT")
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+
+    let mut session = shell(
+        "while [ ! -e $TMPDIR/trace.jsonl ]; do :; done; cd /; exec $INSPECTOR replay $TMPDIR/trace.jsonl",
+        &verify,
+    );
+    let elsewhere = session.folder.path().join("trace.jsonl");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder").to_str().expect("text");
+    let target = verify.ancestors().nth(3).expect("a target folder").to_str().expect("text");
+    let mut text = std::fs::read_to_string(&here).expect("a trace");
+    for (there, nowhere) in [(root, "source"), (target, "target"), (files.path().to_str().expect("text"), "files")] {
+        text = text.replace(there, &format!("/nowhere/{nowhere}"));
+    }
+    let hidden = session.folder.path().join("being written");
+    std::fs::write(&hidden, &text).expect("a file");
+    std::fs::rename(&hidden, &elsewhere).expect("a file");
+
+    let report = |trace: &Path| {
+        let report = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"))
+            .arg("report")
+            .arg(trace)
+            .current_dir("/")
+            .env("COLUMNS", "200")
+            .output()
+            .expect("it starts");
+        String::from_utf8(report.stdout).expect("text")
+    };
+    let told = report(&elsewhere);
+    // Who failed, where, at which file; whom it failed for; and of the others each with its file.
+    for part in [
+        "file 77.txt: expected the sum ",
+        "check_manifest #2",
+        "path     = \"file 77.txt\"",
+        "return Err(Mismatch { path, expected, found }.into());",
+        " × check ",
+        " × check_all ",
+        "sizes   = [",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+    let others = told.split_once("more were cancelled").expect("there were").1;
+    assert!(
+        others.lines().any(|line| line.trim().starts_with("path ") && line.matches("\"file ").count() > 1),
+        "{told}"
+    );
+    let mut same = report(&here);
+    for (there, nowhere) in
+        [(root, "/nowhere/source"), (here.to_str().expect("text"), elsewhere.to_str().expect("text"))]
+    {
+        same = same.replace(there, nowhere);
+    }
+    assert_eq!(told, same, "nothing was read from the disk");
+
+    // The crash view, at the failure and at one of those that were cancelled with it.
+    for part in ["CRASHED", "check #", "origin", "= \"file 77.txt\"", "return Err(Mismatch"] {
+        session.wait_for(part);
+    }
+    let selected = |screen: &vt100::Screen| {
+        let text = screen.contents();
+        text.lines()
+            .find(|line| line.contains("▶ ✖ ") || line.contains("▶ ⊘ "))
+            .map(|line| line.chars().take(40).collect::<String>())
+    };
+    let mut at = selected(session.screen.screen());
+    while !at.as_ref().expect("one is selected").contains("▶ ⊘ check ") {
+        session.press("J");
+        let before = at;
+        session.wait("the next callstack", |screen| selected(screen).is_some_and(|now| Some(now) != before));
+        at = selected(session.screen.screen());
+    }
+    session.wait("where it was", |screen| {
+        let text = screen.contents();
+        text.contains("path     = \"file ") && text.contains("let (found, bytes) = match")
+    });
+    session.press("q");
+    session.end();
+}
