@@ -155,7 +155,9 @@ it::unprepared::pipeline::produce `lines.send(format!("{n}").repeat(n)).await?;`
 it::unprepared::pipeline::run `let sum = add(added).await?;`
 it::unprepared::pipeline::add `return Err(Error::msg("three are enough"));` seen = [0, 1, 2] (mid-step)
 "#;
-    assert_outlines(&stacks, &["n", "count", "line", "seen"], expected);
+    // An optimised build keeps the parameter alone, a debug build the variable that it is copied to as well, where that is used.
+    let expected = if cfg!(debug_assertions) { expected.to_owned() } else { expected.replace(" (as passed)", "") };
+    assert_outlines(&stacks, &["n", "count", "line", "seen"], &expected);
 }
 
 mod server {
