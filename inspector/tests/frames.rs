@@ -241,12 +241,19 @@ fn missing(binary: &Path) -> String {
 
 #[test]
 fn without_debug_info_one_sentence_says_what_brings_it() {
-    let (lines, limited) = (program::build("lines"), program::build("limited"));
     let folder = folder();
-    let stripped = changed(&folder, "stripped", "--strip-all");
-    for binary in [lines, limited, stripped] {
+    let stripped = |how: &str| changed(&folder, &how[2..], how);
+    for (binary, expected) in [
+        (program::build("lines"), "has lines but no types"),
+        (program::build("limited"), "has lines but no types"),
+        (stripped("--strip-all"), "has no debug info"),
+        (stripped("--strip-debug"), "has no debug info"),
+    ] {
         let missing = missing(&binary);
-        assert!(missing.contains("`debug = true` in the profile of Cargo.toml"), "{}: {missing}", binary.display());
+        let brings = "`debug = true` and `strip = false` in the profile of Cargo.toml bring them";
+        let brings =
+            if expected.contains("types") { "`debug = true` in the profile of Cargo.toml brings them" } else { brings };
+        assert!(missing.contains(expected) && missing.contains(brings), "{}: {missing}", binary.display());
     }
 }
 

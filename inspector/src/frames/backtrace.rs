@@ -41,7 +41,12 @@ fn parse(text: &str) -> Vec<TraceSite> {
         };
         sites.push(TraceSite { coro: 0, name: function(name), file: String::new(), line: 0, column: 0 });
     }
-    sites.retain(|site| !is_machinery(&site.name));
+    let roots = roots(&sites);
+    sites.retain(|site| {
+        !is_machinery(&site.name)
+            && !is_library(&site.file)
+            && !(has_no_path(&site.name) && is_ours(&site.file, &roots))
+    });
     for site in &mut sites {
         site.name = names::shorten(&site.name);
     }
@@ -95,9 +100,53 @@ fn is_machinery(function: &str) -> bool {
         || function.contains(" as core::ops::function::Fn")
 }
 
+/// Where the sources of tinyio are: this crate's and that of the loop, which calls it.
+fn roots(sites: &[TraceSite]) -> Vec<String> {
+    let of = |end| sites.iter().find_map(|site| site.file.strip_suffix(end)).filter(|root| !root.is_empty());
+    ["frames/backtrace.rs", "record/crash.rs"].into_iter().filter_map(of).map(str::to_owned).collect()
+}
+
+/// Debug info of lines alone has the last part of a function's name, nothing of where that is.
+fn has_no_path(function: &str) -> bool {
+    !function.starts_with('<') && !function.split('<').next().unwrap_or_default().contains("::")
+}
+
+fn is_ours(file: &str, roots: &[String]) -> bool {
+    roots.iter().any(|root| file.starts_with(root))
+}
+
+fn is_library(file: &str) -> bool {
+    ["library/std/", "library/core/", "library/alloc/"].iter().any(|folder| file.contains(folder))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn with_lines_alone_the_machinery_is_told_by_its_files() {
+        let text = "   0: create
+                               at /rustc/abc/library/std/src/backtrace.rs:331:13
+   1: backtrace
+                               at /registry/tinyio-inspector-1.0.0/src/frames/backtrace.rs:15:30
+   2: moment
+                               at /registry/tinyio-1.0.0/src/record/crash.rs:81:25
+   3: msg<alloc::string::String>
+                               at /registry/tinyio-1.0.0/src/error.rs:77:9
+   4: {async_fn#0}
+                               at /home/me/crawl/src/record/main.rs:5:16
+   5: poll<crawl::fetch::{async_fn_env#0}, u64>
+                               at /registry/tinyio-1.0.0/src/task/block.rs:185:40
+   6: catch_unwind<core::task::poll::Poll<()>>
+                               at /rustc/abc/library/std/src/panicking.rs:544:19
+   7: <T as core::convert::Into<U>>::into
+                               at /rustc/abc/library/core/src/convert/mod.rs:778:9
+   8: run
+                               at /home/me/crawl/src/frames/mod.rs:20:30";
+        let sites = parse(text);
+        let short: Vec<_> = sites.iter().map(|site| format!("{} {}", site.name, site.line)).collect();
+        assert_eq!(short, ["{async_fn#0} 5", "run 20"]);
+    }
 
     #[test]
     fn a_native_stack_is_the_program_alone() {

@@ -18,8 +18,8 @@ impl Types {
             let image = self.images.get(image);
             image.missing.clone().unwrap_or_else(|| {
                 format!(
-                    "the debug info of {} does not describe the types of its functions, so there are no frames and no locals; \
-                     `debug = true` in the profile of Cargo.toml brings them",
+                    "the debug info of {} has lines but no types: no locals, and no frames but where coroutines await; `debug = true` in the \
+                     profile of Cargo.toml brings them",
                     image.path.display()
                 )
             })

@@ -252,8 +252,7 @@ impl Images {
 const NOT_HERE: &str =
     "locals are read on Linux only so far; here the places from `#[track_caller]` and recorded fields remain";
 
-const NO_DEBUG: &str =
-    "has no debug info, so there are no frames and no locals; `debug = true` in the profile of Cargo.toml brings them";
+const NO_DEBUG: &str = "has no debug info: no locals, and no frames but where coroutines await; `debug = true` and `strip = false` in the profile of Cargo.toml bring them";
 
 /// The files mapped by a process, each from its lowest to its highest address.
 fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
