@@ -58,6 +58,10 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
         }
         Ending::Died => page.put("✖", Ink::Bad).plain(&format!(" {who} was killed after {long}: {alive}")),
         Ending::Ended => page.put("✔", Ink::Good).plain(&format!(" {who} ended after {long}: {alive}")),
+        // The process may do something else now, or begin another.
+        Ending::Living if model.loops().all(|one| one.ended.is_some()) => {
+            page.put("✔", Ink::Good).plain(&format!(" the loop of {who} ended after {long}: {alive}"))
+        }
         Ending::Living => page.put("●", Ink::Good).plain(&format!(" {who} has been running for {long}: {alive}")),
     };
     page.end();

@@ -366,11 +366,11 @@ impl App {
             Action::PreviousScreen => self.turn_screen(Screen::ALL.len() - 1),
             Action::Why => match self.selected {
                 Some(id) => self.toggle(PageKind::Why(id)),
-                None => self.notice = Some("select a coroutine first".to_owned()),
+                None => self.notice = Some(self.none_selected().to_owned()),
             },
             Action::Values => match self.selected {
                 Some(id) => self.show_values(id),
-                None => self.notice = Some("select a coroutine first".to_owned()),
+                None => self.notice = Some(self.none_selected().to_owned()),
             },
             Action::Lints => self.toggle(PageKind::Lints),
             Action::Print if matches!(self.pages.last().map(|page| &page.what), Some(PageKind::Printed(_))) => {
@@ -446,6 +446,14 @@ impl App {
     fn select_node(&mut self, node: Node) {
         self.graph.cursor = Some(node);
         self.selected = node.coro().or(self.selected.filter(|_| matches!(node, Node::Loop(_))));
+    }
+
+    /// What to do where one coroutine has to be selected, and none is.
+    fn none_selected(&self) -> &'static str {
+        match (self.screen, self.graph.cursor) {
+            (Screen::Graph, Some(Node::Group(..))) => "these are several: unfold them and select one",
+            _ => "select a coroutine first",
+        }
     }
 
     fn is_open(&mut self, node: Node) -> bool {

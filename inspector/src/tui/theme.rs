@@ -192,6 +192,8 @@ pub struct Glyphs {
     pub vertical: &'static str,
     /// See `horizontal`.
     pub tees: [&'static str; 4],
+    /// What a column is sorted by: the least first, the most first.
+    pub sorted: [&'static str; 2],
     /// A warning.
     pub warning: &'static str,
     /// A cycle.
@@ -227,6 +229,7 @@ pub const UNICODE: Glyphs = Glyphs {
     horizontal: "─",
     vertical: "│",
     tees: ["┬", "┴", "├", "┤"],
+    sorted: ["▴", "▾"],
     warning: "⚠",
     cycle: "↻",
     paused: "‖",
@@ -254,6 +257,7 @@ pub const ASCII: Glyphs = Glyphs {
     horizontal: "-",
     vertical: "|",
     tees: ["+", "+", "+", "+"],
+    sorted: ["^", "v"],
     warning: "!",
     cycle: "@",
     paused: "=",

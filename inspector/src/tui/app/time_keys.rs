@@ -16,7 +16,8 @@ impl App {
             }
             Action::Pause => {
                 self.go_to(at);
-                self.notice = Some("paused: , and . step, 0 or space goes on; recording goes on meanwhile".to_owned());
+                let meanwhile = if self.status == Status::Live { "; recording goes on meanwhile" } else { "" };
+                self.notice = Some(format!("paused: , and . step, 0 or space goes on{meanwhile}"));
                 return;
             }
             Action::StepBack => {
@@ -34,7 +35,7 @@ impl App {
                 self.tape.marks().find(|mark| *mark > at).ok_or("no error, cancellation or loss after this")
             }
             Action::PreviousOf | Action::NextOf => match self.selected {
-                None => Err("select a coroutine first"),
+                None => Err(self.none_selected()),
                 Some(id) if action == Action::NextOf => {
                     self.tape.next_of(id, at).ok_or("nothing happens to it after this")
                 }

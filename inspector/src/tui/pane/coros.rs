@@ -67,6 +67,11 @@ impl State {
         self.sort = ORDER[(at + 1) % ORDER.len()];
     }
 
+    /// The most, the longest or the last comes first.
+    fn is_descending(&self) -> bool {
+        matches!(self.sort, Sort::Age | Sort::Steps | Sort::Busy) != self.reverse
+    }
+
     /// Shows others.
     pub fn set_filter(&mut self, filter: Filter) {
         self.filter = filter;
@@ -143,13 +148,17 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
     let place_width = if wide < 100 { 0 } else { 20 };
     let with_steps = wide >= 90 || state.sort == Sort::Steps;
     let what_width = wide.saturating_sub(name_width + 34 + place_width + if with_steps { 9 } else { 0 }).clamp(14, 60);
+    let title = |sort, text: &str| {
+        let by = if state.sort == sort { theme.glyphs.sorted[usize::from(state.is_descending())] } else { "" };
+        format!("{text}{by}")
+    };
     let mut columns = vec![
-        (Sort::Id, pad_left("id", 7)),
-        (Sort::Name, pad("name", name_width)),
-        (Sort::Age, pad_left("for", 10)),
-        (Sort::State, pad("what it is at", what_width)),
-        (Sort::Steps, pad_left("steps", 8)),
-        (Sort::Busy, pad_left("busy", 9)),
+        (Sort::Id, pad_left(&title(Sort::Id, "id"), 7)),
+        (Sort::Name, pad(&title(Sort::Name, "name"), name_width)),
+        (Sort::Age, pad_left(&title(Sort::Age, "for"), 10)),
+        (Sort::State, pad(&title(Sort::State, "what it is at"), what_width)),
+        (Sort::Steps, pad_left(&title(Sort::Steps, "steps"), 8)),
+        (Sort::Busy, pad_left(&title(Sort::Busy, "busy"), 9)),
     ];
     columns.retain(|(sort, _)| *sort != Sort::Steps || with_steps);
     let mut x = area.x + 2;

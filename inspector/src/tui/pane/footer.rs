@@ -11,6 +11,8 @@ use crate::tui::text::{fit, width};
 /// One line.
 pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
     let theme = &app.theme;
+    let found = app.found.filter(|_| app.typing.is_none());
+    let found = found.map(|(at, of)| format!(" {} {at}/{of} ", fit(&app.search, usize::from(area.width) / 3)));
     let line = if let Some(typing) = &app.typing {
         let mut spans = vec![
             Span::styled(format!(" {}", typing.purpose.prompt()), theme.key),
@@ -28,11 +30,11 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
     } else if let Some(notice) = &app.notice {
         Line::styled(format!(" {}", fit(notice, usize::from(area.width).saturating_sub(2))), theme.warning)
     } else {
-        hints(app, area.width)
+        hints(app, area.width.saturating_sub(found.as_ref().map_or(0, |text| width(text) as u16)))
     };
     buf.set_line(area.x, area.y, &line, area.width);
-    if let Some((at, of)) = app.found.filter(|_| app.typing.is_none()) {
-        super::right(buf, area.x, area.y, area.width, &format!(" {} {at}/{of} ", app.search), theme.found);
+    if let Some(text) = found {
+        super::right(buf, area.x, area.y, area.width, &text, theme.found);
     }
 }
 

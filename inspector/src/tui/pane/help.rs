@@ -92,11 +92,13 @@ pub fn lines(app: &App, wide: u16) -> Vec<Line<'static>> {
     let marks: Vec<_> = marks.iter().map(|(sign, word)| format!("{sign} {word}")).collect();
     let marks = wrap(&marks.join("   "), usize::from(wide).saturating_sub(2)).into_iter();
     lines.extend(marks.map(|text| Line::styled(format!("  {text}"), theme.dim)));
+    let longest = contexts.iter().flat_map(|context| app.keys.of(*context)).map(|(keys, _)| width(&keys) + 1).max();
+    let usual = longest.unwrap_or_default().clamp(16, 24);
     for context in contexts {
         lines.push(Line::default());
         lines.push(heading(app, context.title()));
         for (keys, help) in app.keys.of(context) {
-            let column = 16.max(width(&keys) + 1);
+            let column = usual.max(width(&keys) + 1);
             for (index, part) in wrap(help, usize::from(wide).saturating_sub(column + 3)).into_iter().enumerate() {
                 let keys = if index == 0 { keys.as_str() } else { "" };
                 lines.push(Line::from(vec![
