@@ -142,6 +142,8 @@ fn stacks_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) 
     let top = (crash.stack + 1).saturating_sub(rows);
     let widest = crash.data.stacks.iter().map(|stack| width(&stack.title)).max().unwrap_or(0);
     let column = widest.min(usize::from(area.width / 2));
+    // Beside the mark, the sign, the title, and a margin.
+    let room = usize::from(area.width).saturating_sub(column + 7);
     for (row, (index, stack)) in crash.data.stacks.iter().enumerate().skip(top).take(rows).enumerate() {
         let y = area.y + 1 + row as u16;
         let (sign, style) = style_of(stack.role, &theme);
@@ -150,7 +152,7 @@ fn stacks_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) 
             Span::styled(format!("{here} "), theme.key),
             Span::styled(format!("{sign} "), style),
             Span::styled(pad(&stack.title, column), if index == crash.stack { theme.title } else { theme.text }),
-            Span::styled(format!("  {}", stack.note), theme.dim),
+            Span::styled(format!("  {}", fit(&stack.note, room)), theme.dim),
         ]);
         let line_area = Rect { y, height: 1, ..area };
         buf.set_line(area.x + 1, y, &line, area.width.saturating_sub(1));
