@@ -81,6 +81,7 @@ pane!(graph_unfolded, live(&crawl()), "j j j l j j");
 pane!(graph_drawn, live(&crawl()), "j j j j j g");
 pane!(coroutines, live(&crawl()), "2 j j");
 pane!(coroutines_filtered, live(&crawl()), "2 f f e t c h enter");
+pane!(coroutines_sorted, live(&crawl()), "2 s s s S");
 pane!(threads, live(&crawl()), "3");
 pane!(resources, live(&crawl()), "4");
 pane!(timeline, live(&crawl()), "5 j");
@@ -98,6 +99,7 @@ pane!(crash_stacks, ended(&verify()), "t j");
 pane!(crash_printed, ended(&verify()), "p e n t r y enter");
 pane!(crash_source, ended(&verify()), "s");
 pane!(after_the_end, ended(&verify()), "1");
+pane!(timeline_of_a_short_run, ended(&crawl()), "5");
 pane!(before_the_crash, ended(&verify()), "[ 1");
 
 #[test]

@@ -29,8 +29,8 @@ const APART: u64 = 14;
 pub struct State {
     /// The selected lane and the scroll position.
     pub list: List<CoroId>,
-    /// Time across the screen.
-    pub across: u64,
+    /// Time across the screen, once it was chosen.
+    pub across: Option<u64>,
     /// Time at its right edge; none: now.
     pub end: Option<u64>,
     columns: usize,
@@ -39,7 +39,7 @@ pub struct State {
 
 impl Default for State {
     fn default() -> Self {
-        State { list: List::default(), across: 2_000_000_000, end: None, columns: 80, picture: None }
+        State { list: List::default(), across: None, end: None, columns: 80, picture: None }
     }
 }
 
@@ -63,18 +63,27 @@ fn style(theme: &Theme, class: usize) -> Style {
         [class]
 }
 
+/// Time across the screen: as it was chosen, or what shows a short run that is over as a whole.
+fn across(app: &App) -> u64 {
+    const USUAL: u64 = 2_000_000_000;
+    app.timeline.across.unwrap_or(match app.status {
+        Status::Ended | Status::Died => app.tape.latest().now().clamp(SPANS.0, USUAL),
+        Status::Live | Status::Broken(_) => USUAL,
+    })
+}
+
 /// Moves: up and down through the lanes, left and right through time.
 pub fn update(app: &mut App, action: Action) {
-    let column = (app.timeline.across / app.timeline.columns.max(1) as u64).max(1);
+    let column = (across(app) / app.timeline.columns.max(1) as u64).max(1);
     match action {
-        Action::ZoomOut if app.timeline.across >= app.tape.latest().now() => {
+        Action::ZoomOut if across(app) >= app.tape.latest().now() => {
             app.notice = Some("all the time there was is on the screen".to_owned());
         }
         Action::ZoomIn | Action::ZoomOut => {
             let end = window_end(app);
-            let old = app.timeline.across;
+            let old = across(app);
             let new = if action == Action::ZoomIn { old / 2 } else { old.saturating_mul(2) }.clamp(SPANS.0, SPANS.1);
-            app.timeline.across = new;
+            app.timeline.across = Some(new);
             if !app.is_live() {
                 // What is under the cursor stays where it is.
                 let cursor = app.now();
@@ -101,7 +110,7 @@ pub fn update(app: &mut App, action: Action) {
 
 /// The latest time shown: of now, or such that the cursor is inside.
 fn window_end(app: &mut App) -> u64 {
-    let across = app.timeline.across;
+    let across = across(app);
     let now = app.now();
     let last = app.tape.latest().now().max(now);
     if app.is_live() {
@@ -127,7 +136,8 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
         return;
     }
     app.timeline.columns = columns;
-    let axis = Axis::until(window_end(app), app.timeline.across, columns);
+    let across = across(app);
+    let axis = Axis::until(window_end(app), across, columns);
     let mut state = std::mem::take(&mut app.timeline);
     if app.selected.is_some() {
         state.list.selected = app.selected;
@@ -139,9 +149,9 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
     let axis = picture.lanes.axis();
     let theme = app.theme;
     let cursor = if app.is_live() { None } else { axis.column_of(app.now()) };
-    head(buf, app, area, lane_x, axis, cursor, state.across);
+    head(buf, app, area, lane_x, axis, cursor, across);
     if let Some(time) = picture.lanes.missing() {
-        let text = format!(" looked back to {} so far ", clock(time, decimals(state.across / 8)));
+        let text = format!(" looked back to {} so far ", clock(time, decimals(across / 8)));
         super::right(buf, area.x, area.y, area.width, &text, theme.warning);
         app.dirty = true;
     }
