@@ -215,6 +215,19 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
 }
 
 #[test]
+fn ctrl_z_of_a_program_with_a_view_in_it_leaves_a_terminal_that_edits_lines() {
+    // This shell leaves the terminal as the program left it.
+    let stop = "set -m; $PRETEND work; stty -a | grep -q ' icanon' && echo IN ORDER; read line; fg > /dev/null";
+    let mut session = Session::start(&format!("{stop}{COOKED}"), (100, 30));
+    session.wait("screens", |screen| screen.alternate_screen() && screen.contents().contains("fetch ×"));
+    session.press("\u{1a}");
+    session.wait("shell", |screen| !screen.alternate_screen() && screen.contents().contains("IN ORDER"));
+    session.press("\r");
+    session.wait("screens again", |screen| screen.alternate_screen() && screen.contents().contains("fetch ×"));
+    session.end();
+}
+
+#[test]
 fn the_mouse_turns_screens_selects_and_scrolls() {
     let mut session = Session::start(&format!("$INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (120, 30));
     session.wait_for("fetch ×8");

@@ -337,6 +337,8 @@ impl Drop for SignalNet {
 /// Sends the whole job to the background, as the terminal does for Ctrl-Z; returns once it is continued.
 pub fn suspend() {
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+    // Where another thread receives it this one runs on for a moment. It must not have taken the terminal again when it stops.
+    std::thread::sleep(Duration::from_millis(100));
 }
 
 /// Sends this process what the terminal sends for Ctrl-C.
