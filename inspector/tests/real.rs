@@ -2,13 +2,16 @@
 
 mod session;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use portable_pty::CommandBuilder;
 use session::Session;
+use tinyio_inspector::model::Model;
+use tinyio_inspector::source::{Progress, Source};
+use tinyio_inspector::trace::TraceReader;
 
 /// The folder of the programs of the workspace, where this one is built if it is not there.
 fn built(arguments: &[&str], program: &str) -> PathBuf {
@@ -187,4 +190,72 @@ fn a_corrupted_manifest_is_told_where_there_is_neither_the_source_nor_the_progra
     });
     session.press("q");
     session.end();
+}
+
+/// The checks that found something at any moment of a trace.
+fn blamed(trace: &Path) -> std::collections::BTreeSet<&'static str> {
+    let mut reader = TraceReader::open(trace).expect("a trace");
+    let mut model = Model::new(reader.header());
+    let mut found = std::collections::BTreeSet::new();
+    let mut is_more = true;
+    while is_more {
+        is_more = reader.read(20, &mut |event| model.apply(&event)).expect("events") == Progress::More;
+        found.extend(tinyio_inspector::lint::check(&model, model.now()).into_iter().map(|lint| lint.check));
+    }
+    assert!(model.events() > 20, "it was recorded");
+    found
+}
+
+/// The one who is to be blamed is the tour, for what it shows on purpose.
+#[test]
+fn no_example_is_blamed_for_what_it_does_well() {
+    let files = corrupted(100, 7);
+    let folder = files.path();
+    std::fs::write(folder.join("file 7.txt"), "content 7\n").expect("a file");
+    std::fs::write(folder.join("file 7 again.txt"), "content 7\n").expect("a file");
+    let start = |program: &Path, arguments: &[&str], name: &str| {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(folder).env_remove("TINYIO_INSPECT");
+        command.env("TINYIO_TRACE", folder.join(name)).env("TINYIO_RING_DIR", folder.join("rings"));
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().expect("it starts")
+    };
+    let ends = |child: std::process::Child| {
+        let output = child.wait_with_output().expect("it ends");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    let interrupt = |child: &std::process::Child| {
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
+    };
+
+    let dedup = start(&built(&["--example", "dedup"], "examples/dedup"), &["."], "dedup.jsonl");
+    assert!(ends(dedup).contains("1 group"));
+    let verify = start(&built(&["--example", "verify"], "examples/verify"), &["manifest"], "verify.jsonl");
+    assert!(ends(verify).contains("100 files"));
+    for name in ["dedup.jsonl", "verify.jsonl"] {
+        assert_eq!(blamed(&folder.join(name)), Default::default(), "{name}");
+    }
+
+    let mut serve = start(&built(&["-p", "serve"], "serve"), &["--port", "0", "."], "serve.jsonl");
+    let mut said = std::io::BufReader::new(serve.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.contains("http://") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("text") > 0, "it says its address");
+    }
+    let address = line.split_once("http://").expect("an address").1.split_whitespace().next().expect("an address");
+    for path in ["/", "/manifest", "/file%207.txt", "/nothing"] {
+        let mut stream = TcpStream::connect(address).expect("a server");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("a request");
+        stream.read_to_end(&mut Vec::new()).expect("an answer");
+    }
+    interrupt(&serve);
+    serve.wait().expect("it ends");
+    assert_eq!(blamed(&folder.join("serve.jsonl")), Default::default(), "serve");
+
+    let tour = start(&built(&["--example", "tour"], "examples/tour"), &["crash"], "tour.jsonl");
+    assert!(ends(tour).contains("is no text"));
+    assert_eq!(blamed(&folder.join("tour.jsonl")), Default::default(), "the tour, before its lock is held for long");
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/live.jsonl");
+    assert_eq!(blamed(&recorded), ["holds-lock"].into());
 }
