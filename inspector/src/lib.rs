@@ -1,5 +1,10 @@
 //! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
 
+#[cfg(not(unix))]
+compile_error!(
+    "recording and the inspector need Unix so far (values: Linux): build tinyio without the features `record` and `inspect` for this target"
+);
+
 pub mod clock;
 pub mod discover;
 pub mod event;
