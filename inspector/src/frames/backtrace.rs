@@ -42,11 +42,10 @@ fn parse(text: &str) -> Vec<TraceSite> {
         sites.push(TraceSite { coro: 0, name: function(name), file: String::new(), line: 0, column: 0 });
     }
     let roots = roots(&sites);
-    sites.retain(|site| {
-        !is_machinery(&site.name)
-            && !is_library(&site.file)
-            && !(has_no_path(&site.name) && is_ours(&site.file, &roots))
-    });
+    let is_left_out = |site: &TraceSite| {
+        is_machinery(&site.name) || is_library(&site.file) || has_no_path(&site.name) && is_ours(&site.file, &roots)
+    };
+    sites.retain(|site| !is_left_out(site));
     for site in &mut sites {
         site.name = names::shorten(&site.name);
     }
