@@ -128,7 +128,8 @@ impl Out for Writer<'_> {
         for part in json.chunks(PAYLOAD) {
             let mut bytes = [0; PAYLOAD];
             bytes[..part.len()].copy_from_slice(part);
-            let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at * 8 + byte]));
+            let words = bytes.as_chunks::<8>().0;
+            let word = |at: usize| u64::from_ne_bytes(words[at]);
             self.record([record::head(at, code::MORE), word(0), word(1), word(2)]);
         }
         self.extra += need - 1;
