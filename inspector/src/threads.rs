@@ -3,10 +3,11 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Bytes of stack: what the recorder's threads do needs little, and a program may count its memory.
-const STACK: usize = 64 << 10;
+/// Bytes of stack of a thread that does little: a program may count its memory.
+pub const SMALL: usize = 64 << 10;
 
-/// Starts a thread that no signal is ever handled on: the program's handlers expect its own threads, and more stack than there is here.
+/// Starts a thread with so many bytes of stack that no signal is ever handled on: the program's handlers expect its own threads, and may
+/// need more stack.
 ///
 /// # Errors
 ///
@@ -15,13 +16,19 @@ const STACK: usize = 64 << 10;
 /// # Examples
 ///
 /// ```
-/// let thread = tinyio_inspector::threads::spawn("adder", || println!("{}", 1 + 1))?;
-/// thread.join().unwrap();
+/// use tinyio_inspector::threads;
+///
+/// let thread = threads::spawn("adder", threads::SMALL, || 1 + 1)?;
+/// assert_eq!(thread.join().unwrap(), 2);
 /// # Ok::<_, std::io::Error>(())
 /// ```
-pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    stack: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     let _blocked = Blocked::all();
-    Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work)
+    Builder::new().name(name.to_owned()).stack_size(stack).spawn(work)
 }
 
 /// Signals are blocked on this thread, and on those it starts, until this is dropped.
@@ -64,7 +71,8 @@ mod tests {
     fn no_signal_is_handled_there_and_here_all_is_as_before() {
         let blocked = |signal| SigSet::thread_get_mask().unwrap().contains(signal);
         let before = blocked(Signal::SIGTERM);
-        let there = super::spawn("test", move || assert!(blocked(Signal::SIGTERM) && blocked(Signal::SIGALRM)));
+        let there =
+            super::spawn("test", super::SMALL, move || assert!(blocked(Signal::SIGTERM) && blocked(Signal::SIGALRM)));
         there.unwrap().join().unwrap();
         assert_eq!(blocked(Signal::SIGTERM), before);
         assert!(!before);

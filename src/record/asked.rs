@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tinyio_inspector::recorder::Recorder;
+use tinyio_inspector::threads;
 
 use super::things::ThreadNote;
 use crate::task::Inbox;
@@ -27,7 +28,7 @@ impl Asked {
                     }
                 }
             };
-            let _ = tinyio_inspector::threads::spawn("tinyio asked", wait);
+            let _ = threads::spawn("tinyio asked", threads::SMALL, wait);
         }
         Asked(loops)
     }

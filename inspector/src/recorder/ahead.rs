@@ -49,7 +49,7 @@ impl Ahead {
                 }
             }
         };
-        let thread = threads::spawn("tinyio ring", work).ok()?;
+        let thread = threads::spawn("tinyio ring", threads::SMALL, work).ok()?;
         Some(Ahead { thread: Some(thread), shared, records, due: PACE })
     }
 

@@ -13,6 +13,7 @@ use crate::event::{Event, Header, Kind};
 use crate::recorder::Recorder;
 use crate::ring::RingReader;
 use crate::source::{Progress, Source};
+use crate::threads;
 
 /// Writes a JSON trace of a recording that goes on. It has a thread of its own and never slows the loop: if it falls behind by a
 /// whole ring, it says in the trace how much is missing.
@@ -42,6 +43,8 @@ pub struct Summary {
 
 /// A writer that is idle looks for itself this often, and otherwise only when the recorder wakes it.
 const IDLE: Duration = Duration::from_millis(250);
+/// Bytes of the thread's stack, for stacks of frames that are nested as deep as a trace may have them.
+const STACK: usize = 2 << 20;
 
 impl TraceWriter {
     /// Begins to write what `recorder` records to `path`, from the oldest event in the ring on. A file that is there is
@@ -55,7 +58,7 @@ impl TraceWriter {
         let file = create(path)?;
         let shared = Arc::new(Shared::default());
         let (here, there) = (Arc::clone(&shared), path.to_path_buf());
-        let thread = std::thread::Builder::new().name("tinyio-trace".into()).spawn(move || {
+        let thread = threads::spawn("tinyio trace", STACK, move || {
             let said = |error: io::Error| {
                 io::Error::new(error.kind(), format!("{}: cannot write the trace: {error}", there.display()))
             };
