@@ -27,6 +27,8 @@ const THREAD_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Cancelling {
     snapshot: Snapshot,
     failures: Vec<Failure>,
+    /// What await points answer.
+    reason: Reason,
     /// When threads that have not ended are named in a warning; `None` once they were.
     warn_at: Option<u64>,
     /// Until when cleanup code may await.
@@ -49,9 +51,10 @@ impl Core {
         cancelling.finish(self)
     }
 
-    /// From now on, between the polls of those who are told, too, nobody has a turn of his own, unless it is done `gently`.
-    fn tells(&self, gently: bool) {
-        self.cancel.set(Cancel { reason: Some(Reason::Crash), gently, ..Cancel::default() });
+    /// From now on await points answer with this reason. Unless it is done `gently`, no coroutine has a turn of its own between the polls
+    /// of those that are told.
+    fn tells(&self, reason: Reason, gently: bool) {
+        self.cancel.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
     }
 }
 
@@ -59,7 +62,10 @@ impl Cancelling {
     /// Notes what everybody is at.
     pub(crate) fn begin(core: &Core) -> Cancelling {
         let original = core.failure.take().expect("only a failure cancels");
-        core.slots.with(original.word, |task| core.rec.end(task, Some(original.kind)));
+        let name = core.slots.with(original.word, |task| {
+            core.rec.end(task, Some(original.kind));
+            task.name()
+        });
         core.rec.cancel_begin(core, &original);
         let snapshot = Snapshot::take(core);
         core.clear_queue();
@@ -68,8 +74,9 @@ impl Cancelling {
         let all_are_seen = core.group.get() == Group::Always || core.rec.is_on();
         let failures = vec![original];
         let (grace_over, first_round) = (false, true);
+        let reason = Reason::Crash(name);
         let mut cancelling =
-            Cancelling { snapshot, failures, warn_at, grace_until, grace_over, first_round, all_are_seen };
+            Cancelling { snapshot, failures, reason, warn_at, grace_until, grace_over, first_round, all_are_seen };
         if grace_until.is_some() {
             cancelling.tell_all(core, true);
         }
@@ -92,7 +99,7 @@ impl Cancelling {
             (self.grace_until, self.grace_over) = (None, true);
             core.clear_queue();
         }
-        core.tells(false);
+        core.tells(self.reason, false);
         core.read_inbox();
         loop {
             if self.tell_all(core, false) {
@@ -165,7 +172,7 @@ impl Cancelling {
 
     /// Tells all that have not been told, or, when it is not done `gently`, all but the threads that have. `true`: there were some.
     fn tell_all(&mut self, core: &Core, gently: bool) -> bool {
-        core.tells(gently);
+        core.tells(self.reason, gently);
         core.wake_foreign(None);
         let some = if std::mem::take(&mut self.first_round) {
             let all = self.snapshot.len();
@@ -202,10 +209,10 @@ impl Cancelling {
             task.set(flag::TOLD);
             core.rec.cancel_deliver(&task);
         }
-        core.tells(gently);
+        core.tells(self.reason, gently);
         let step = core.poll::<true>(&mut task);
         let cancel = core.cancel.get();
-        core.tells(gently);
+        core.tells(self.reason, gently);
         if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
             return core.end::<true>(&task, Some(FailureKind::Cancelled)); // As nearly all do, and nobody will see it.
         }
@@ -309,10 +316,12 @@ impl Cancelling {
 }
 
 impl Core {
-    /// Cancels one coroutine, because its time is up. It may be left in the table as a thread that has to end yet.
-    pub(crate) fn time_is_up(&self, coro: &Header) {
-        let Some(mut task) = self.slots.run(coro.word()) else { return };
-        if !task.is_alive() {
+    /// Cancels one coroutine alone: its time is up, or its last handle was dropped. It gets `CancelledError` at its await point and ends; a
+    /// function on a thread is asked to stop, and its coroutine stays in the table until it has ended. An output that it ends with is kept
+    /// for its handles.
+    pub(crate) fn cancel_one(&self, coro: Word, reason: Reason) {
+        let Some(mut task) = self.slots.run(coro) else { return };
+        if !task.is_alive() || task.has(flag::TOLD) {
             return;
         }
         if !task.has(flag::STARTED) {
@@ -323,27 +332,33 @@ impl Core {
         }
         self.rec.cancel_deliver(&task);
         self.wake_foreign(Some(task.word()));
-        let before = self.cancel.replace(Cancel { reason: Some(Reason::Timeout), ..Cancel::default() });
+        let before = self.cancel.replace(Cancel { reason: Some(reason), ..Cancel::default() });
         let step = self.poll::<true>(&mut task);
         let cancel = self.cancel.replace(before);
         let kind = match step {
-            // It ends by itself, and nobody waits for it.
+            // It ends by itself.
             Step::Pending if task.has(flag::THREAD) => return task.set(flag::TOLD),
             Step::Pending if cancel.answered => {
                 let answer = went_on(cancel.again_at, task.place());
-                warn(&format!("{} did not end when its time was up: {answer}", name::path(task.type_name())));
-                FailureKind::Improper
+                warn(&format!(
+                    "{} did not end when it was cancelled ({reason}): {answer}",
+                    name::path(task.type_name())
+                ));
+                Some(FailureKind::Improper)
             }
-            Step::Done => FailureKind::Improper,
-            Step::Pending => FailureKind::Cancelled,
-            Step::Failed(fault) if fault.cancellation().is_some() => FailureKind::Cancelled,
+            Step::Done => None,
+            Step::Pending => Some(FailureKind::Cancelled),
+            Step::Failed(fault) if fault.cancellation().is_some() => Some(FailureKind::Cancelled),
             Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault.into())),
             Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
         };
-        if let Err(payload) = task.discard() {
+        // What is left of it is dropped here, where a panic is caught.
+        if (kind.is_some() || task.is_abandoned())
+            && let Err(payload) = task.discard()
+        {
             return self.fail(Failure::of_panic(self, &task, payload));
         }
-        self.end::<true>(&task, Some(kind));
+        self.end::<true>(&task, kind);
     }
 }
 

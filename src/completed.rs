@@ -23,6 +23,8 @@ use crate::task::{BoxError, Profile, Word};
 
 /// Schedules these in the background and gives their outputs in the order in which they end. Also a `Stream`.
 ///
+/// When the outputs are dropped, the coroutines that have not ended are cancelled.
+///
 /// ```
 /// # use std::time::Duration;
 /// async fn nap(ms: u64) -> tinyio::Result<u64> {
@@ -51,15 +53,17 @@ where
 {
     let at = Location::caller();
     let shared = Rc::new(Shared { outputs: RefCell::default(), places: RefCell::default(), words: Rc::default() });
-    for coro in coros {
+    let handles = Handles::default();
+    for (index, coro) in coros.into_iter().enumerate() {
         shared.places.borrow_mut().push_back(Event::internal());
-        let complete = complete(coro, shared.clone());
+        let complete = complete(coro, index, shared.clone());
         let coro = Coro::<()>::new::<_, _, Inner<I::Item>>(complete, at, 0);
         core::with("as_completed", |core| coro.schedule(core));
         shared.words.borrow_mut().push(coro.header().word());
+        handles.borrow_mut().push(Some(coro));
     }
     let events = shared.places.borrow().iter().cloned().enumerate().collect();
-    AsCompleted { events, shared, waiting: None }
+    AsCompleted { events, shared, handles, waiting: None }
 }
 
 /// What [`as_completed`] takes: a future, or a [`Coro`].
@@ -77,10 +81,10 @@ where
     type Error = E;
 }
 
-async fn complete<C: Completing>(coro: C, shared: Rc<Shared<C::Value>>) -> Result<(), C::Error> {
+async fn complete<C: Completing>(coro: C, index: usize, shared: Rc<Shared<C::Value>>) -> Result<(), C::Error> {
     let output = coro.await?;
     let place = shared.places.borrow_mut().pop_front().expect("as many places as coroutines");
-    shared.outputs.borrow_mut().push(Some(output));
+    shared.outputs.borrow_mut().push(Some((index, output)));
     place.set();
     Ok(())
 }
@@ -98,9 +102,13 @@ impl<F, C, E: Into<BoxError>> Profile<F, (), E> for Inner<C> {
     }
 }
 
+/// The coroutines in the order in which they were given, each until its output is taken.
+type Handles = Rc<RefCell<Vec<Option<Coro<()>>>>>;
+
+/// What the coroutines and their outputs share. The coroutines own it too, so it must not own them.
 struct Shared<T> {
-    /// In order of completion.
-    outputs: RefCell<Vec<Option<T>>>,
+    /// In order of completion, with the index of the coroutine.
+    outputs: RefCell<Vec<Option<(usize, T)>>>,
     /// Set when the output of that place is there; the first is the next to be filled.
     places: RefCell<VecDeque<Event>>,
     /// The coroutines.
@@ -119,6 +127,7 @@ struct Shared<T> {
 #[must_use = "it gives outputs through `next`"]
 pub struct AsCompleted<T> {
     shared: Rc<Shared<T>>,
+    handles: Handles,
     /// The places that have not been taken.
     events: VecDeque<(usize, Event)>,
     /// For use as a stream.
@@ -142,7 +151,8 @@ impl<T> AsCompleted<T> {
             Some((index, event)) => (index, Some(event.wait())),
             None => (0, None),
         };
-        Next { shared: self.shared.clone(), wait, index, queuing: Queued::default() }
+        let (shared, handles) = (self.shared.clone(), self.handles.clone());
+        Next { shared, handles, wait, index, queuing: Queued::default() }
     }
 }
 
@@ -164,6 +174,7 @@ impl<T> fmt::Debug for AsCompleted<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Next<T> {
     shared: Rc<Shared<T>>,
+    handles: Handles,
     wait: Option<Wait>,
     index: usize,
     queuing: Queued,
@@ -193,7 +204,10 @@ impl<T> Future for Next<T> {
             Poll::Ready(Ok(())) => {
                 (self.wait, self.queuing) = (None, Queued::default());
                 let output = self.shared.outputs.borrow_mut()[self.index].take();
-                Poll::Ready(Ok(output))
+                let (index, output) = output.expect("set before the event, and taken once");
+                let handle = self.handles.borrow_mut()[index].take();
+                drop(handle);
+                Poll::Ready(Ok(Some(output)))
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Read [`Core::turn`] first, then [`Core::poll`], [`Core::end`] and [`Core::wake`]. Cancelling is in [`crate::cancel`].
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use crate::blocked;
 use crate::clock::Clock;
 use crate::crash::{Failure, Group};
-use crate::error::{CancelledError, Reason};
+use crate::error::{CancelledError, Reason, TypeName};
 use crate::record::{By, Rec, Target};
 use crate::shuffle::Shuffled;
 use crate::slab::Slab;
@@ -49,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) failure: RefCell<Option<Failure>>,
     /// What await points answer in a coroutine that is being cancelled.
     pub(crate) cancel: Cell<Cancel>,
+    /// Coroutines whose last handle was dropped, to be cancelled, and the coroutine that dropped it.
+    abandoned: RefCell<VecDeque<(Word, Option<TypeName>)>>,
     /// Somebody came to wait on a coroutine that had been scheduled before: without that there is no cycle.
     pub(crate) suspicious: Cell<bool>,
     /// Steps since the last search for a cycle.
@@ -73,8 +76,8 @@ pub(crate) struct Core {
     pub(crate) group: Cell<Group>,
     /// How long cleanup code may await.
     pub(crate) grace: Cell<Option<Duration>>,
-    /// There is a seed. Close at hand: every step looks at it.
-    shuffles: Cell<bool>,
+    /// There is a seed, or a coroutine to be cancelled. Close at hand: every step looks at it.
+    detour: Cell<bool>,
     /// With a seed: who is ready, to be taken at random.
     pub(crate) shuffled: RefCell<Option<Shuffled>>,
     pub(crate) rec: Rec,
@@ -105,8 +108,8 @@ pub(crate) struct Cancel {
 
 impl Cancel {
     /// Everyone is polled in order; nobody has a turn of his own.
-    fn is_hard(&self) -> bool {
-        self.reason == Some(Reason::Crash) && !self.gently
+    pub(crate) fn is_hard(&self) -> bool {
+        matches!(self.reason, Some(Reason::Crash(_))) && !self.gently
     }
 }
 
@@ -145,6 +148,7 @@ impl Core {
             clock: Clock::default(),
             failure: RefCell::new(None),
             cancel: Cell::default(),
+            abandoned: RefCell::default(),
             suspicious: Cell::new(false),
             unsearched: Cell::new(0),
             search_at: Cell::default(),
@@ -158,7 +162,7 @@ impl Core {
             quiescent_warning: Cell::new(Duration::from_secs(5)),
             group: Cell::default(),
             grace: Cell::default(),
-            shuffles: Cell::default(),
+            detour: Cell::default(),
             shuffled: RefCell::default(),
             rec: Rec::default(),
         })
@@ -237,16 +241,35 @@ impl Core {
         }
     }
 
-    /// Nobody is ready.
+    /// No coroutine is ready, and none is to be cancelled.
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.shuffled.borrow().as_ref().is_none_or(Shuffled::is_empty)
+        self.queue.is_empty()
+            && self.abandoned.borrow().is_empty()
+            && self.shuffled.borrow().as_ref().is_none_or(Shuffled::is_empty)
     }
 
-    /// Reads the inbox and fires what timers are due.
+    /// Reads the inbox, fires what timers are due, and cancels coroutines whose last handle was dropped.
     pub(crate) fn look_around(&self) {
         self.end_watch();
         self.read_inbox();
         self.fire_timers();
+        self.cancel_abandoned();
+    }
+
+    /// The last handle of a coroutine of this loop was dropped by this coroutine.
+    pub(crate) fn cancel_later(&self, word: Word, by: Option<TypeName>) {
+        self.abandoned.borrow_mut().push_back((word, by));
+        self.detour.set(true);
+    }
+
+    /// Cancels the coroutines whose last handle was dropped, and those that only these awaited.
+    fn cancel_abandoned(&self) {
+        while !self.failed() {
+            let next = self.abandoned.borrow_mut().pop_front();
+            let Some((word, by)) = next else { break };
+            self.cancel_one(word, Reason::Dropped(by));
+        }
+        self.detour.set(self.shuffled.borrow().is_some());
     }
 
     /// Polls whoever's turn it is. `None`: nobody is ready.
@@ -262,15 +285,31 @@ impl Core {
         }
     }
 
-    /// Takes the next one from the queue; with a seed, any one of those who are ready.
+    /// Takes the next one from the queue; with a seed, any one of those that are ready.
     #[inline]
     fn next_ready(&self) -> Option<Queued> {
-        if self.shuffles.get() { self.shuffled.borrow_mut().as_mut()?.next(&self.queue) } else { self.queue.pop() }
+        if self.detour.get() { self.next_by_detour() } else { self.queue.pop() }
+    }
+
+    #[cold]
+    fn next_by_detour(&self) -> Option<Queued> {
+        self.cancel_abandoned();
+        if self.failed() {
+            return None; // The turn is over.
+        }
+        self.pop_ready()
+    }
+
+    fn pop_ready(&self) -> Option<Queued> {
+        match &mut *self.shuffled.borrow_mut() {
+            Some(shuffled) => shuffled.next(&self.queue),
+            None => self.queue.pop(),
+        }
     }
 
     /// From now on a seed decides whose turn it is.
     pub(crate) fn shuffle(&self, seed: Option<u64>) {
-        self.shuffles.set(seed.is_some());
+        self.detour.set(seed.is_some());
         *self.shuffled.borrow_mut() = seed.map(Shuffled::new);
     }
 
@@ -332,6 +371,7 @@ impl Core {
         for word in mail.words.drain(..) {
             self.wake(word);
         }
+        mail.abandoned.drain(..).for_each(|(word, by)| self.cancel_later(word, by));
         if let Some(stop) = mail.cancel.take() {
             self.fail(Failure::of_stop(stop));
         }
@@ -425,9 +465,10 @@ impl Core {
         addresses
     }
 
-    /// Empties the ready queue.
+    /// Empties the ready queue, and forgets which coroutines are to be cancelled.
     pub(crate) fn clear_queue(&self) {
-        while self.next_ready().is_some() {}
+        self.abandoned.borrow_mut().clear();
+        while self.pop_ready().is_some() {}
     }
 
     /// Removes everyone, whatever they are at.

@@ -103,7 +103,7 @@ where
     T: 'static,
 {
     let coro = coro(future);
-    core::with("spawn", |core| coro.schedule(core));
+    core::with("spawn", |core| coro.detach_in(core));
     coro
 }
 
@@ -137,6 +137,44 @@ impl<T> Coro<T> {
 
     pub(crate) fn header(&self) -> &Header {
         &self.handle
+    }
+
+    /// Schedules it, and lets it run to its end whether or not it has handles, as [`spawn`] does: dropping the last handle of a coroutine
+    /// cancels it otherwise.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # tinyio::Loop::new().run(async {
+    /// let job = tinyio::coro(async {
+    ///     tinyio::sleep(Duration::from_millis(5)).await?;
+    ///     println!("done");
+    ///     tinyio::Ok(())
+    /// });
+    /// job.detach(); // runs on without a handle
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside of a loop, if it has not been scheduled.
+    #[track_caller]
+    pub fn detach(self) {
+        if self.handle.is_scheduled() {
+            self.handle.set(flag::DETACHED);
+        } else {
+            core::with("Coro::detach", |core| self.detach_in(core));
+        }
+    }
+
+    #[inline]
+    fn detach_in(&self, core: &Core) {
+        self.handle.set(flag::DETACHED);
+        self.schedule(core);
+    }
+
+    /// There are other handles of it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.handle.is_shared()
     }
 
     /// Schedules it, unless it has been.
@@ -219,7 +257,7 @@ fn never(coro: &Header, at: &'static Location<'static>) -> CancelledError {
         panics::misused(at, &again);
     }
     // It belonged to a loop that has crashed, or was dropped.
-    CancelledError::new(Reason::Crash)
+    CancelledError::new(Reason::Gone(coro.name()))
 }
 
 impl<T> Future for Coro<T> {

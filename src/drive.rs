@@ -20,7 +20,7 @@ use crate::looped::{Loop, Opaque, Session};
 use crate::panics;
 use crate::record::{LoopMode, Target};
 use crate::stuck::Idle;
-use crate::task::{self, Word};
+use crate::task::{self, Profile, Word, flag};
 use crate::timer::Timer;
 use crate::waiter::Waiter;
 
@@ -101,11 +101,14 @@ struct Driver<T> {
     jobs: usize,
     /// Its place among the guests of the loop around it, whose tag this is.
     guest: Option<(u32, u32)>,
+    /// Where it was made.
+    at: &'static Location<'static>,
 }
 
 impl<T> Driver<T> {
     fn new(looped: &mut Loop, main: Coro<T>, mode: LoopMode) -> Driver<T> {
         Driver {
+            at: main.header().place(),
             core: looped.fresh_core(),
             mode,
             main: Some(main),
@@ -117,6 +120,20 @@ impl<T> Driver<T> {
             jobs: 0,
             guest: None,
         }
+    }
+
+    /// One poll of an isolated loop inside a coroutine of `outer`.
+    fn poll_in(
+        &mut self,
+        outer: &Core,
+        cx: &mut Context<'_>,
+        at: &'static Location<'static>,
+    ) -> Poll<Result<T, Crash>> {
+        let poll = self.poll(cx);
+        if poll.is_pending() {
+            outer.waits(Target::Loop(self.core.rec.loop_id()), at);
+        }
+        poll
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Crash>> {
@@ -228,17 +245,21 @@ impl<T> Driver<T> {
         self.core.fail(crate::crash::Failure::of_stop(Stop::Dropped));
     }
 
+    /// Cleanup code has no time to await.
+    fn hurry(&mut self) {
+        self.core.grace.set(None);
+        self.cancelling.iter_mut().for_each(Cancelling::hurry);
+    }
+
     /// Cancels everything, and blocks until all have ended.
     fn stop(&mut self) {
         let Some(session) = self.session.take() else { return };
         self.count_jobs(0);
-        let core = &self.core;
-        core.inbox().set_host(None);
+        self.core.inbox().set_host(None);
         if self.mode == LoopMode::Isolate {
-            // The loop around it waits: nobody is given time.
-            core.grace.set(None);
-            self.cancelling.iter_mut().for_each(Cancelling::hurry);
+            self.hurry(); // The loop around it waits.
         }
+        let core = &self.core;
         let crash = task::enter(core, || match self.cancelling.take() {
             None => {
                 core.fail(crate::crash::Failure::of_stop(Stop::Dropped));
@@ -267,8 +288,8 @@ impl<T> Drop for Driver<T> {
 /// Runs a future, and all that it schedules, in a loop of its own inside this coroutine: a crash in there is a value here, and nobody
 /// out here is cancelled for it.
 ///
-/// Coroutines of the outer loop can be awaited from inside through their handles. If the outer loop crashes, what is isolated is
-/// cancelled, and cleans up, like everyone else.
+/// Coroutines of the outer loop can be awaited from inside through their handles. If the outer loop crashes, or this is dropped, what is
+/// isolated is cancelled and cleans up. Its threads are asked to stop, and the outer loop goes on meanwhile.
 ///
 /// ```
 /// let answer = tinyio::Loop::new().run(async {
@@ -305,8 +326,8 @@ pub struct Isolate<T> {
 enum State<T> {
     New(Coro<T>),
     Running(Box<Driver<T>>),
-    /// The loop around it has crashed, and gives it the same time for its cleanup as others.
-    Stopping(Box<Driver<T>>),
+    /// The loop around it has crashed, for this reason, and gives it the same time for its cleanup as others.
+    Stopping(Box<Driver<T>>, Reason),
     Ended,
 }
 
@@ -326,39 +347,93 @@ impl<T: 'static> Future for Isolate<T> {
         let at = Location::caller();
         core::with("isolate", |outer| {
             let cancel = outer.cancel.get();
-            let gently = cancel.reason.is_some()
-                && cancel.gently
-                && matches!(self.state, State::Running(_) | State::Stopping(_));
-            if gently {
+            let gently = cancel.reason.filter(|_| cancel.gently && !matches!(self.state, State::New(_) | State::Ended));
+            if let Some(reason) = gently {
                 outer.cancel.set(Cancel { answered: true, ..cancel });
+                self.state = match std::mem::replace(&mut self.state, State::Ended) {
+                    State::Running(driver) => {
+                        driver.cancel();
+                        State::Stopping(driver, reason)
+                    }
+                    state => state,
+                };
             } else if let Some(answer) = outer.cancelled(matches!(self.state, State::New(_)), at) {
-                // What is inside goes with it, and has ended when the answer is given.
-                let _ = std::mem::replace(&mut self.state, State::Ended);
+                self.give_up();
                 return answer.map(Err);
             }
-            match std::mem::replace(&mut self.state, State::Ended) {
-                State::Running(driver) if gently => {
-                    driver.cancel();
-                    self.state = State::Stopping(driver);
-                }
-                State::New(main) => self.state = State::Running(Box::new(begin(outer, main, at))),
-                state => self.state = state,
+            if let State::New(_) = &self.state
+                && let State::New(main) = std::mem::replace(&mut self.state, State::Ended)
+            {
+                self.state = State::Running(Box::new(begin(outer, main, at)));
             }
-            let (State::Running(driver) | State::Stopping(driver)) = &mut self.state else {
-                panic!("tinyio: `isolate` was polled at {at} after it had ended")
+            let (driver, stopping) = match &mut self.state {
+                State::Running(driver) => (driver, None),
+                State::Stopping(driver, reason) => (driver, Some(*reason)),
+                State::New(_) | State::Ended => panic!("tinyio: `isolate` was polled at {at} after it had ended"),
             };
-            let poll = driver.poll(cx);
-            let stopping = matches!(self.state, State::Stopping(_));
-            if poll.is_ready() {
-                self.state = State::Ended;
-            } else if let State::Running(driver) | State::Stopping(driver) = &self.state {
-                outer.waits(Target::Loop(driver.core.rec.loop_id()), at);
-            }
-            match poll {
-                Poll::Ready(_) if stopping => Poll::Ready(Err(CancelledError::new(Reason::Crash))),
-                poll => poll.map(Ok),
-            }
+            let result = std::task::ready!(driver.poll_in(outer, cx, at));
+            self.state = State::Ended;
+            Poll::Ready(match stopping {
+                Some(reason) => Err(CancelledError::new(reason)),
+                None => Ok(result),
+            })
         })
+    }
+}
+
+impl<T> Isolate<T> {
+    /// Cancels everything inside. The loop around it goes on until that is done, unless all of it is being cancelled or it is not running: then
+    /// this blocks.
+    fn give_up(&mut self) {
+        let (State::Running(driver) | State::Stopping(driver, _)) = std::mem::replace(&mut self.state, State::Ended)
+        else {
+            return;
+        };
+        task::current(|outer| {
+            if let Some(outer) = outer.filter(|outer| !outer.cancel.get().is_hard()) {
+                driver.cancel();
+                let at = driver.at;
+                Coro::<()>::new::<_, _, GivenUpProfile>(GivenUp(driver), at, flag::THREAD | flag::DETACHED)
+                    .schedule(outer);
+            }
+        });
+    }
+}
+
+impl<T> Drop for Isolate<T> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// Drives an isolated loop that was given up until all in it have ended. Like a function on a thread, it ends by itself.
+struct GivenUp<T>(Box<Driver<T>>);
+
+impl<T> Unpin for GivenUp<T> {}
+
+impl<T> Future for GivenUp<T> {
+    type Output = Result<(), CancelledError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        core::with("isolate", |outer| {
+            if outer.cancel.get().is_hard() {
+                self.0.hurry();
+            }
+            let at = self.0.at;
+            self.0.poll_in(outer, cx, at).map(|_| Ok(()))
+        })
+    }
+}
+
+struct GivenUpProfile;
+
+impl<F> Profile<F, (), CancelledError> for GivenUpProfile {
+    fn type_name() -> &'static str {
+        "tinyio::isolate"
+    }
+
+    fn describe((): &()) -> String {
+        "()".to_owned()
     }
 }
 

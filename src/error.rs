@@ -194,15 +194,27 @@ pub(crate) fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<
 /// # }).unwrap_err();
 /// # assert_eq!(crash.failures()[1].kind(), tinyio::FailureKind::Cancelled);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct CancelledError(Reason);
+
+// Every await point returns one: in two registers.
+const _: () = assert!(size_of::<std::task::Poll<Result<(), CancelledError>>>() == 16);
+
+/// Gives the name of a coroutine's type, also when the coroutine is gone.
+pub(crate) type TypeName = fn() -> &'static str;
 
 /// Why: the source of every [`CancelledError`]. Report types of other crates hide the type of the outermost error when they are
 /// turned into a `Box<dyn Error>`, but not its sources: it is by this one that a cancellation is recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Reason {
-    Crash,
-    Timeout,
+    /// This coroutine failed; without a name, the loop itself was stopped.
+    Crash(Option<TypeName>),
+    /// The limit set at this place is up.
+    Timeout(&'static Location<'static>),
+    /// The last handle was dropped, by this coroutine, or by code outside of any.
+    Dropped(Option<TypeName>),
+    /// This coroutine, which was awaited, has been cancelled.
+    Gone(TypeName),
 }
 
 impl CancelledError {
@@ -224,13 +236,118 @@ impl CancelledError {
     /// # tinyio::Ok(()) }).unwrap();
     /// ```
     pub fn is_timeout(&self) -> bool {
-        self.0 == Reason::Timeout
+        matches!(self.0, Reason::Timeout(_))
+    }
+
+    /// What caused the cancellation: the coroutine that failed, the call of `timeout`, or the coroutine that dropped the last handle.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # tinyio::Loop::new().run(async {
+    /// let slow = async {
+    ///     let cancelled = tinyio::sleep(Duration::from_secs(60)).await.unwrap_err();
+    ///     let call = cancelled.cause().location().expect("the call of `timeout`");
+    ///     assert_eq!(call.file(), file!());
+    ///     Err::<(), _>(cancelled)
+    /// };
+    /// assert!(tinyio::timeout(Duration::from_millis(1), slow).await?.is_err());
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
+    pub fn cause(&self) -> Cause {
+        Cause(self.0)
+    }
+}
+
+/// Two are equal if they are of one kind: a crash, a timeout, a dropped handle.
+impl PartialEq for CancelledError {
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(&self.0) == std::mem::discriminant(&other.0)
+    }
+}
+
+impl Eq for CancelledError {}
+
+/// What caused a cancellation, see [`CancelledError::cause`]. `Display` is a phrase such as `crawl::fetch failed`.
+///
+/// ```
+/// let crash = tinyio::Loop::new().run(async {
+///     tinyio::spawn(async {
+///         let cancelled = tinyio::sleep(std::time::Duration::from_secs(60)).await.unwrap_err();
+///         let cause: tinyio::Cause = cancelled.cause();
+///         println!("{cause}");
+///         Err::<(), _>(cancelled)
+///     });
+///     tinyio::yield_now().await?;
+///     Err::<(), _>(tinyio::Error::msg("enough"))
+/// });
+/// assert!(crash.is_err());
+/// ```
+#[derive(Clone, Copy)]
+pub struct Cause(Reason);
+
+impl Cause {
+    /// The path of the coroutine that failed, dropped the last handle, or was awaited and cancelled. `None` for a timeout, and where no
+    /// coroutine caused it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # tinyio::Loop::new().run(async {
+    /// let slow = async {
+    ///     let cancelled = tinyio::sleep(Duration::from_secs(60)).await.unwrap_err();
+    ///     assert_eq!(cancelled.cause().name(), None); // a call of `timeout`
+    ///     Err::<(), _>(cancelled)
+    /// };
+    /// assert!(tinyio::timeout(Duration::from_millis(1), slow).await?.is_err());
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
+    pub fn name(&self) -> Option<&'static str> {
+        match self.0 {
+            Reason::Crash(name) | Reason::Dropped(name) => name.map(|name| crate::name::path(name())),
+            Reason::Gone(name) => Some(crate::name::path(name())),
+            Reason::Timeout(_) => None,
+        }
+    }
+
+    /// Where [`timeout`](crate::timeout) was called, if that was the cause.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # tinyio::Loop::new().run(async {
+    /// let slow = async {
+    ///     let cancelled = tinyio::sleep(Duration::from_secs(60)).await.unwrap_err();
+    ///     println!("the limit was set at {}", cancelled.cause().location().unwrap());
+    ///     Err::<(), _>(cancelled)
+    /// };
+    /// assert!(tinyio::timeout(Duration::from_millis(1), slow).await?.is_err());
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        match self.0 {
+            Reason::Timeout(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cause({})", self.0)
     }
 }
 
 impl fmt::Display for CancelledError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cancelled")
+        match self.0 {
+            // The crash itself tells what failed.
+            Reason::Crash(_) => f.write_str("cancelled"),
+            reason => write!(f, "cancelled: {reason}"),
+        }
     }
 }
 
@@ -248,10 +365,20 @@ impl StdError for CancelledError {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::Crash => "the loop is stopping",
-            Reason::Timeout => "its time is up",
-        })
+        match self {
+            Reason::Crash(None) => f.write_str("the loop is stopping"),
+            Reason::Crash(Some(name)) => write!(f, "{} failed", crate::name::path(name())),
+            Reason::Timeout(at) => write!(f, "its time is up, by the limit set at {at}"),
+            Reason::Dropped(None) => f.write_str("its last handle was dropped"),
+            Reason::Dropped(Some(name)) => write!(f, "its last handle was dropped by {}", crate::name::path(name())),
+            Reason::Gone(name) => write!(f, "{}, which was awaited, has been cancelled", crate::name::path(name())),
+        }
+    }
+}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -331,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_cancellation_is_found_wherever_it_sits() {
-        let cancelled = CancelledError::new(Reason::Crash);
+        let cancelled = CancelledError::new(Reason::Crash(None));
         let find = |error: BoxError| cancellation(&*error);
         assert_eq!(find(cancelled.into()), Some(Cancellation::Itself));
         assert_eq!(find(io::Error::from(cancelled).into()), Some(Cancellation::Itself));

@@ -255,7 +255,7 @@ pub use completed::{AsCompleted, Next, as_completed};
 pub use coro::{Coro, coro, spawn};
 pub use crash::{Crash, Deadlock, Failure, FailureKind, Group, Interrupted, Panic, Site};
 pub use drive::{Isolate, isolate};
-pub use error::{CancelledError, Error, Ok, Result};
+pub use error::{CancelledError, Cause, Error, Ok, Result};
 pub use event::{Event, Wait, WaitTimeout};
 pub use gather::{Gather, Gathering, gather};
 pub use looped::{Handle, Loop};

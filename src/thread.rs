@@ -137,8 +137,8 @@ impl<F, T> Job<F, T> {
     }
 
     /// Asks it to stop. `true`: it was not begun, and never will be.
-    fn cancel(&self) -> bool {
-        self.token.cancel();
+    fn cancel(&self, reason: Reason) -> bool {
+        self.token.cancel(reason);
         let unused = self.take_work();
         if unused.is_some() && self.record.is_recorded() {
             self.inbox.post(|mail| self.record.ended(mail, Some(FailureKind::Cancelled), None));
@@ -168,13 +168,18 @@ impl<F, T> Job<F, T> {
 struct Token {
     cancelled: AtomicBool,
     noticed: AtomicBool,
-    lock: Mutex<()>,
+    /// Why it is to stop, once it was asked.
+    reason: Mutex<Option<Reason>>,
     change: Condvar,
 }
 
 impl Token {
-    fn cancel(&self) {
-        let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+    fn reason(&self) -> MutexGuard<'_, Option<Reason>> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cancel(&self, reason: Reason) {
+        self.reason().get_or_insert(reason);
         self.cancelled.store(true, Ordering::SeqCst);
         self.change.notify_all();
     }
@@ -184,6 +189,15 @@ impl Token {
 trait Worker: Send + Sync {
     fn token(&self) -> &Token;
     fn notice(&self);
+
+    /// Why it is to stop, if it was asked; it has noticed by now.
+    fn asked(&self) -> Option<Reason> {
+        if !self.token().cancelled.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.notice();
+        *self.token().reason()
+    }
 }
 
 impl<F: Send, T: Send> Worker for Job<F, T> {
@@ -282,9 +296,9 @@ where
             let asked = job.token.cancelled.load(Ordering::Relaxed);
             if ended.is_none() {
                 let mut never_begins = false;
-                if cancelled.is_some() && !asked {
+                if let Some(reason) = cancelled.filter(|_| !asked) {
                     job.record.cancelled(core);
-                    never_begins = job.cancel();
+                    never_begins = job.cancel(reason);
                 }
                 if !never_begins {
                     core.waits(Target::Thread(job.record.id()), this.at);
@@ -295,13 +309,14 @@ where
             core.read_notes();
             core.jobs.set(core.jobs.get() - 1);
             core.expects_mail.set(true);
+            let reason = *job.token.reason();
             (this.job, this.permit) = (None, None);
             match ended {
                 Some(Err(payload)) => panic::resume_unwind(payload),
                 Some(Ok(Err(error))) => Poll::Ready(Err(error)),
                 Some(Ok(Ok(output))) if !asked => Poll::Ready(Ok(output)),
-                // It ended before it could notice, or was never begun: nobody needs its output any more.
-                _ => Poll::Ready(Err(CancelledError::new(Reason::Crash).into())),
+                // It ended before it could notice, or was never begun: its output is not needed any more.
+                _ => Poll::Ready(Err(CancelledError::new(reason.unwrap_or(Reason::Crash(None))).into())),
             }
         })
     }
@@ -310,7 +325,7 @@ where
 impl<F, T> Drop for Threaded<F, T> {
     fn drop(&mut self) {
         if let Some(job) = &self.job {
-            job.cancel();
+            job.cancel(Reason::Dropped(None));
         }
     }
 }
@@ -430,7 +445,8 @@ impl ThreadPool {
 ///
 /// The [`CancelledError`] to be returned, after cleaning up.
 pub fn check_cancelled() -> Result<(), CancelledError> {
-    if is_cancelled() { Err(CancelledError::new(Reason::Crash)) } else { Ok(()) }
+    let reason = WORKER.with(|worker| worker.borrow().as_ref().and_then(|worker| worker.asked()));
+    reason.map_or(Ok(()), |reason| Err(CancelledError::new(reason)))
 }
 
 /// The loop has asked this thread to stop.
@@ -451,13 +467,7 @@ pub fn check_cancelled() -> Result<(), CancelledError> {
 /// # tinyio::Ok(()) }).unwrap();
 /// ```
 pub fn is_cancelled() -> bool {
-    WORKER.with(|worker| match &*worker.borrow() {
-        Some(worker) if worker.token().cancelled.load(Ordering::Relaxed) => {
-            worker.notice();
-            true
-        }
-        _ => false,
-    })
+    WORKER.with(|worker| worker.borrow().as_ref().is_some_and(|worker| worker.asked().is_some()))
 }
 
 /// Blocks this thread for so long, or until it is asked to stop.
@@ -478,7 +488,7 @@ pub fn sleep(duration: Duration) -> Result<(), CancelledError> {
     };
     let token = worker.token();
     let end = Instant::now().checked_add(duration);
-    let mut guard = token.lock.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut guard = token.reason();
     while !token.cancelled.load(Ordering::Relaxed) {
         let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
         if left.is_zero() {
@@ -508,12 +518,12 @@ mod tests {
         }
         let ran = Arc::new(AtomicBool::new(false));
         let cancelled = job(ran.clone());
-        assert!(cancelled.cancel());
+        assert!(cancelled.cancel(Reason::Crash(None)));
         cancelled.clone().run();
         assert!(!ran.load(Ordering::SeqCst) && cancelled.take_end().is_none());
         let begun = job(ran.clone());
         begun.clone().run();
-        assert!(!begun.cancel());
+        assert!(!begun.cancel(Reason::Crash(None)));
         assert!(ran.load(Ordering::SeqCst) && begun.take_end().is_some());
     }
 }

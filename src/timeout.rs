@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use crate::core;
 use crate::coro::{Coro, coro};
-use crate::error::CancelledError;
+use crate::error::{CancelledError, Reason};
 use crate::record::Target;
 use crate::timer::Timer;
 use crate::waiter::Waiter;
 
 /// Runs a future as a coroutine for at most this long. If it is not done by then, it is cancelled at its await point, with a
-/// [`CancelledError`] whose [`is_timeout`](CancelledError::is_timeout) is true; nobody else is.
+/// [`CancelledError`] whose [`is_timeout`](CancelledError::is_timeout) is true, and so are the coroutines and threads that it alone awaits.
 ///
-/// A coroutine that answers with another error crashes the loop with it. Coroutines that it has scheduled itself, threads too, go on: what is to end
-/// with it, it awaits without [`coro`] and the like.
+/// A coroutine that ends with a value when it is cancelled loses nothing: this gives the value. One that answers with another error crashes
+/// the loop with it. If other handles of the coroutine are alive when the time is up, only this wait ends, and the coroutine goes on. A
+/// `Timeout` that is dropped cancels its coroutine at once.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -37,7 +38,8 @@ where
     E: Into<Box<dyn StdError + Send + Sync>> + 'static,
     T: 'static,
 {
-    Timeout { coro: coro(future), limit, deadline: None, timer: Timer::default(), waiter: Waiter::default() }
+    let at = Location::caller();
+    Timeout { coro: coro(future), limit, at, deadline: None, timer: Timer::default(), waiter: Waiter::default() }
 }
 
 /// The time was up: the error of [`timeout`].
@@ -73,6 +75,8 @@ impl StdError for TimeoutError {}
 pub struct Timeout<T> {
     coro: Coro<T>,
     limit: Duration,
+    /// Where `timeout` was called.
+    at: &'static Location<'static>,
     deadline: Option<u64>,
     timer: Timer,
     waiter: Waiter,
@@ -103,11 +107,14 @@ impl<T: 'static> Future for Timeout<T> {
             }
             let deadline = *this.deadline.get_or_insert_with(|| core.deadline(this.limit));
             if this.timer.has_fired(core) {
-                core.time_is_up(this.coro.header());
-                if core.failed() {
-                    return Poll::Pending; // It answered with an error, for which everybody is cancelled, this one too.
+                if this.coro.is_shared() {
+                    return Poll::Ready(Ok(Err(TimeoutError))); // Others await it.
                 }
-                return Poll::Ready(Ok(Err(TimeoutError)));
+                core.cancel_one(this.coro.header().word(), Reason::Timeout(this.at));
+                if core.failed() {
+                    return Poll::Pending; // It answered with an error, for which all are cancelled, this one too.
+                }
+                return Poll::Ready(Ok(this.coro.take().ok_or(TimeoutError)));
             }
             let word = this.waiter.word(core, cx);
             this.timer.set(core, deadline, word);

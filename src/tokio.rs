@@ -69,7 +69,8 @@ struct Guest<F, T> {
 
 enum State<F, T> {
     New(Option<F>),
-    Running(JoinHandle<Result<T, BoxError>>),
+    /// And why it was aborted, if it was.
+    Running(JoinHandle<Result<T, BoxError>>, Option<Reason>),
 }
 
 impl<F, T> Unpin for Guest<F, T> {}
@@ -91,29 +92,31 @@ where
             let future = future.take().expect("handed over once");
             core::with("from_tokio", |core| core.jobs.set(core.jobs.get() + 1));
             let work = crate::spans::inside(async move { future.await.map_err(Into::into) });
-            self.state = State::Running(RUNTIME.spawn(work));
+            self.state = State::Running(RUNTIME.spawn(work), None);
         }
-        let State::Running(handle) = &mut self.state else { unreachable!("just started") };
-        if cancelled.is_some() {
+        let State::Running(handle, aborted) = &mut self.state else { unreachable!("just started") };
+        if let Some(reason) = cancelled {
             handle.abort();
+            aborted.get_or_insert(reason);
         }
         let result = std::task::ready!(Pin::new(handle).poll(cx));
         core::with("from_tokio", |core| core.jobs.set(core.jobs.get() - 1));
-        Poll::Ready(result.unwrap_or_else(|error| Err(ended(error))))
+        let aborted = *aborted;
+        Poll::Ready(result.unwrap_or_else(|error| Err(ended(error, aborted))))
     }
 }
 
 /// The future was aborted, or goes on panicking here.
-fn ended(error: JoinError) -> BoxError {
+fn ended(error: JoinError, aborted: Option<Reason>) -> BoxError {
     match error.try_into_panic() {
         Ok(payload) => std::panic::resume_unwind(payload),
-        Err(_) => CancelledError::new(Reason::Crash).into(),
+        Err(_) => CancelledError::new(aborted.unwrap_or(Reason::Crash(None))).into(),
     }
 }
 
 impl<F, T> Drop for Guest<F, T> {
     fn drop(&mut self) {
-        if let State::Running(handle) = &self.state {
+        if let State::Running(handle, _) = &self.state {
             handle.abort();
         }
     }

@@ -107,6 +107,10 @@ pub(crate) mod flag {
     pub(crate) const OURS: u16 = 1 << 10;
     /// Told of the cancellation.
     pub(crate) const TOLD: u16 = 1 << 9;
+    /// It runs to its end, whether or not it has handles.
+    pub(crate) const DETACHED: u16 = 1 << 14;
+    /// Its last handle was dropped while it was scheduled: it is to be cancelled.
+    pub(in crate::task) const ABANDONED: u16 = 1 << 15;
     /// All that is known of the last step alone.
     pub(in crate::task) const LAST_STEP: u16 = OUTSIDE | EVENT | ABOVE | LEFT | BLOCKED;
 }
@@ -278,6 +282,11 @@ impl Header {
     /// It has been woken, and has not had its turn yet.
     pub(crate) fn is_queued(&self) -> bool {
         self.queued.get()
+    }
+
+    /// Its last handle was dropped while it was scheduled.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.has(flag::ABANDONED)
     }
 
     /// It has been given a place in a loop, at whatever time.

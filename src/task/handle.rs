@@ -12,7 +12,11 @@ use super::block::{self, Block, Body, BoxError, Header, Profile, Typed, flag};
 use super::local;
 use super::ready::Queued;
 use super::waiters::{CloneFn, Waiters};
+use super::waker;
 use super::word::Word;
+
+/// Of these, a coroutine that was scheduled, has not ended and belongs to its handles has only [`flag::SLOTTED`].
+const OWNED: u16 = flag::BODY | flag::SLOTTED | flag::DETACHED | flag::ABANDONED;
 
 /// One of the handles of a coroutine.
 pub(crate) struct Handle(pub(super) NonNull<Header>);
@@ -71,6 +75,11 @@ impl Handle {
     #[cfg(feature = "record")]
     pub(crate) fn future(&self) -> Option<(crate::record::FutureType, usize)> {
         (self.body() == 0).then(|| (self.vtable.future.read(), self.0.addr().get() + self.vtable.offset))
+    }
+
+    /// There are other handles of the coroutine.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.handles.get() > 1
     }
 
     /// To be put into the ready queue; `None` if it is there already.
@@ -133,7 +142,12 @@ impl Deref for Handle {
 impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
-        self.handles.set(self.handles.get() - 1);
+        let handles = self.handles.get() - 1;
+        self.handles.set(handles);
+        if handles == 0 && self.flags.get() & OWNED == flag::SLOTTED {
+            self.set(flag::ABANDONED);
+            waker::abandon(self.word());
+        }
         // SAFETY: `self` owned it until now.
         unsafe { block::release(self.0) };
     }

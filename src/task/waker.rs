@@ -9,6 +9,7 @@ use super::local;
 use super::word::{MAX_TAGS, Word};
 use crate::blocked::{self, Watch};
 use crate::core::Core;
+use crate::error::TypeName;
 use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, RwLock, Thread, global};
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -49,6 +50,8 @@ pub(crate) struct Mail {
     pub(crate) words: Vec<Word>,
     /// Why everything is to be cancelled, if it is.
     pub(crate) cancel: Option<crate::core::Stop>,
+    /// Coroutines whose last handle was dropped outside of the loop, and the coroutine that did it.
+    pub(crate) abandoned: Vec<(Word, Option<TypeName>)>,
     /// What threads say about themselves, for the record.
     pub(crate) notes: Vec<crate::record::ThreadNote>,
 }
@@ -214,6 +217,16 @@ pub(crate) fn wake(word: Word) {
     if !here(word, |core| core.wake(word)) {
         wake_elsewhere(word, |inbox| inbox.post(|mail| mail.words.push(word)));
     }
+}
+
+/// The last handle of the coroutine of this word was dropped: its loop cancels it.
+#[cold]
+pub(super) fn abandon(word: Word) {
+    let by = local::current(|core| core?.spot.with(|coro| Some(coro?.name())));
+    local::find(word.tag(), |core| match core {
+        Some(core) => core.cancel_later(word, by),
+        None => elsewhere(word, |inbox| inbox.post(|mail| mail.abandoned.push((word, by)))),
+    });
 }
 
 /// Does it if the word is of the innermost loop of this thread.

@@ -14,6 +14,7 @@ mod events;
 mod fairness;
 mod nesting;
 mod ours;
+mod ownership;
 mod random;
 mod record;
 mod stress;
