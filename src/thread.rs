@@ -179,7 +179,9 @@ impl Token {
     }
 
     fn cancel(&self, reason: Reason) {
-        self.reason().get_or_insert(reason);
+        // Held until the change is announced: a thread that is about to wait for it holds it, too.
+        let mut why = self.reason();
+        why.get_or_insert(reason);
         self.cancelled.store(true, Ordering::SeqCst);
         self.change.notify_all();
     }

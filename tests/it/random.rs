@@ -2,7 +2,7 @@
 //!
 //! A program is a graph of coroutines, made from a seed: each awaits, gathers or spawns some of those behind it, shared ones among
 //! them, sleeps, yields, takes locks and permits, sets and waits for events, runs functions on threads and in a pool, catches timeouts and nested
-//! loops; some fail, panic, or answer their cancellation in wrong ways, also by a destructor that panics; some await whoever awaits them, or take
+//! loops, begins coroutines and threads and drops their handles, receives with a limit that meets the sender's period; some fail, panic, or answer their cancellation in wrong ways, also by a destructor that panics; some await whoever awaits them, or take
 //! a second lock; now and then somebody stops the loop from another thread, at a step or at whatever time. The model knows which coroutines
 //! can be reached, what each returns, and whether they must or may wait for each other for ever; the rest are laws that hold for every
 //! program: see [`check`].
@@ -14,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::Future;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -79,11 +80,34 @@ enum Act {
     /// A thread that fails.
     ThreadFails,
     Timeout(u64, u64),
+    /// Begins coroutines of its own that never end by themselves, and drops their handles after so many turns.
+    Abandon(Owner, u64),
+    /// Begins a function on a thread, and drops its handle after so many turns.
+    AbandonThread(u64),
+    /// Receives so many items from a coroutine that sends one each so many milliseconds, with that as the limit of each wait.
+    Receive(u64, u64),
     /// A loop inside, whose coroutines sleep so long; it fails or does not.
     Isolate(Vec<u64>, bool),
     Fail,
     Panic,
 }
+
+/// What owns coroutines that are dropped.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    Coro,
+    Gather,
+    Completed,
+    Timeout,
+    Isolate,
+    /// A coroutine that awaits one that gathers two.
+    Chain,
+    /// A coroutine that isolates one with a limit.
+    Nested,
+}
+
+const OWNERS: [Owner; 7] =
+    [Owner::Coro, Owner::Gather, Owner::Completed, Owner::Timeout, Owner::Isolate, Owner::Chain, Owner::Nested];
 
 /// How a coroutine takes its cancellation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,7 +171,7 @@ impl Program {
                             _ => Act::Locks(random.below(RESOURCES), random.below(RESOURCES), random.one_in(4)),
                         };
                     }
-                    match random.below(if own + 1 < count { 29 } else { 14 }) {
+                    match random.below(if own + 1 < count { 33 } else { 17 }) {
                         0 => Act::Yield,
                         1 | 2 => Act::Sleep(random.next() % 4),
                         3 => Act::Beside(naps(random)),
@@ -162,10 +186,13 @@ impl Program {
                         12 if failing && random.one_in(2) => [Act::Panic, Act::ThreadFails][random.below(2)].clone(),
                         11 | 12 => Act::Yield,
                         13 => Act::Pool(random.next() % 3),
-                        14..=16 => Act::Await(behind(random)),
-                        17 => Act::AwaitInside(behind(random)),
-                        18..=22 => Act::Gather(some(random)),
-                        23..=26 => Act::Spawn(behind(random)),
+                        14 => Act::Abandon(OWNERS[random.below(OWNERS.len())], random.next() % 4),
+                        15 => Act::AbandonThread(random.next() % 4),
+                        16 => Act::Receive(random.next() % 4, random.next() % 3),
+                        17..=19 => Act::Await(behind(random)),
+                        20 => Act::AwaitInside(behind(random)),
+                        21..=25 => Act::Gather(some(random)),
+                        26..=30 => Act::Spawn(behind(random)),
                         _ => Act::Completed(some(random)),
                     }
                 });
@@ -276,7 +303,8 @@ impl Program {
 
     /// All that happens in it is the loop's to decide: it is the same each time.
     fn is_determined(&self, reached: &[bool]) -> bool {
-        let threads = |act: &Act| matches!(act, Act::Thread(_) | Act::ThreadFails | Act::Pool(_));
+        let threads =
+            |act: &Act| matches!(act, Act::Thread(_) | Act::ThreadFails | Act::Pool(_) | Act::AbandonThread(_));
         let stopped = self.stop.is_some() || self.stop_after.is_some();
         self.virtual_time && !stopped && !self.acts(reached).any(|(_, act)| threads(act))
     }
@@ -490,6 +518,27 @@ impl World {
                 let slept = timeout(ms(*limit), async move { sleep(ms(nap)).await.map(|()| nap) }).await?;
                 assert!([Ok(nap), Err(TimeoutError)].contains(&slept));
             }
+            Act::Abandon(owner, turns) => {
+                let alive = Rc::new(());
+                abandon(*owner, *turns, &alive).await?;
+                while Rc::strong_count(&alive) > 1 {
+                    sleep(ms(1)).await?;
+                }
+            }
+            Act::AbandonThread(turns) => {
+                let alive = Arc::new(AtomicUsize::new(0));
+                let (counted, running) = (Counted::new(&self.threads), Counted::new(&alive));
+                let endless = run_in_thread(move || {
+                    let _alive = (counted, running);
+                    thread::sleep(ENDLESS)?;
+                    Err::<(), _>(tinyio::Error::msg("a thread that was dropped was not asked to stop"))
+                });
+                begin(endless, *turns).await?;
+                while alive.load(Ordering::SeqCst) > 0 {
+                    sleep(ms(1)).await?;
+                }
+            }
+            Act::Receive(items, period) => receive(*items, ms(*period)).await?,
             Act::Isolate(naps, fails) => {
                 let (naps, fails) = (naps.clone(), *fails);
                 let ended = isolate(async move {
@@ -542,6 +591,97 @@ impl World {
         self.fates.borrow_mut()[own].returned = Some(value);
         Ok(value)
     }
+}
+
+/// Longer than any program takes.
+const ENDLESS: Duration = Duration::from_secs(3600);
+
+/// Holds what counts as alive until it is cancelled.
+async fn endless(alive: Rc<()>) -> Result<()> {
+    let _alive = alive;
+    sleep(ENDLESS).await?;
+    Err(tinyio::Error::msg("what was dropped has slept to its end"))
+}
+
+/// Polls this once, gives the others as many turns, and drops it.
+async fn begin<F: Future>(future: F, turns: u64) -> Result<()> {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(|cx| {
+        assert!(future.as_mut().poll(cx).is_pending(), "it has only begun");
+        std::task::Poll::Ready(())
+    })
+    .await;
+    for _ in 0..turns {
+        yield_now().await?;
+    }
+    Ok(())
+}
+
+async fn abandon(owner: Owner, turns: u64, alive: &Rc<()>) -> Result<()> {
+    let one = || endless(alive.clone());
+    match owner {
+        Owner::Coro => begin(coro(one()), turns).await,
+        Owner::Gather => begin(gather((one(), coro(one()))), turns).await,
+        Owner::Completed => begin(as_completed([one(), one()]).next(), turns).await,
+        Owner::Timeout => begin(timeout(ENDLESS, one()), turns).await,
+        Owner::Isolate => begin(isolate(one()), turns).await,
+        Owner::Chain => {
+            let two = gather([one(), one()]);
+            begin(coro(async move { tinyio::Ok(coro(two).await.map(drop)?) }), turns).await
+        }
+        Owner::Nested => {
+            let (one, three) = (one(), one());
+            let nested = async move {
+                let _three = begun(three).await;
+                isolate(async move { tinyio::Ok(timeout(ENDLESS, one).await?.is_err()) }).await?.map_err(unexpected)
+            };
+            begin(coro(nested), turns).await
+        }
+    }
+}
+
+/// Begins a coroutine that belongs to the handle.
+async fn begun(future: impl Future<Output = Result<()>> + 'static) -> Coro<()> {
+    let mut coro = coro(future);
+    std::future::poll_fn(|cx| {
+        assert!(std::pin::Pin::new(&mut coro).poll(cx).is_pending(), "it has only begun");
+        std::task::Poll::Ready(())
+    })
+    .await;
+    coro
+}
+
+/// One coroutine sends, this one receives: what comes in the moment in which a wait ends is not lost.
+async fn receive(items: u64, period: Duration) -> Result<()> {
+    let (queue, sent) = (Rc::new(RefCell::new(Vec::new())), Event::new());
+    let (sends, sets) = (queue.clone(), sent.clone());
+    let sender = spawn(async move {
+        for n in 0..items {
+            sleep(period).await?;
+            sends.borrow_mut().push(n);
+            sets.set();
+        }
+        tinyio::Ok(())
+    });
+    let mut received = 0;
+    while received < items {
+        let (takes, sent) = (queue.clone(), sent.clone());
+        // Like a channel of another crate: what is there is taken, whatever the await point answers.
+        let take = async move {
+            let waited = sent.wait().await;
+            let taken = std::mem::take(&mut *takes.borrow_mut());
+            sent.clear();
+            if taken.is_empty() {
+                waited?;
+            }
+            tinyio::Ok(taken)
+        };
+        for n in timeout(period, take).await?.unwrap_or_default() {
+            assert_eq!(n, received, "an item was lost");
+            received += 1;
+        }
+    }
+    Ok(sender.await?)
 }
 
 /// Awaits a coroutine of this loop from inside of another one.
