@@ -145,8 +145,10 @@ impl Cancelling {
         core.cancel.set(Cancel::default());
         loop {
             core.look_around();
+            self.keep_failure(core);
             while let Some((task, step)) = core.poll_next::<true>() {
                 self.judge(core, task, step, Cancel { answered: true, ..Cancel::default() });
+                self.keep_failure(core);
             }
             core.rec.turn_end();
             if core.live() == 0 || core.now() >= until {
@@ -156,6 +158,17 @@ impl Cancelling {
             if core.is_idle() && next > core.now() {
                 return Some(next);
             }
+        }
+    }
+
+    /// What cleanup code cancelled by itself, by a timeout or a dropped handle, may have failed.
+    fn keep_failure(&mut self, core: &Core) {
+        let failure = core.failure.take();
+        if let Some(failure) = failure.filter(|failure| !failure.word.is_none()) {
+            if let Some(task) = core.slots.run(failure.word) {
+                core.end::<true>(&task, Some(failure.kind));
+            }
+            self.failures.push(failure);
         }
     }
 

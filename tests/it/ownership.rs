@@ -450,3 +450,27 @@ fn a_crash_says_what_failed() {
     assert!(Loop::new().run(main).is_err());
     assert!(matches!(log.entries()[..], [Some(name)] if name.ends_with("fails")), "{:?}", log.entries());
 }
+
+#[test]
+fn dropped_by_cleanup_answers_error() {
+    let _watched = watched();
+    let main = async {
+        spawn(async {
+            let cancelled = sleep(LONG).await.unwrap_err();
+            let mut one = coro(async {
+                let _ = sleep(LONG).await;
+                Err::<(), _>(tinyio::Error::msg("broken while others clean up"))
+            });
+            poll_once(&mut one).await;
+            turns(2).await?;
+            drop(one);
+            turns(2).await?;
+            Err::<(), tinyio::Error>(cancelled.into())
+        });
+        yield_now().await?;
+        Err::<(), _>(tinyio::Error::msg("original"))
+    };
+    let crash = Loop::new().grace(LONG).virtual_time().run(main).unwrap_err();
+    let messages: Vec<String> = crash.failures().iter().map(tinyio::Failure::message).collect();
+    assert_eq!(messages, ["original", "broken while others clean up"]);
+}
