@@ -52,3 +52,69 @@ fn tokio_inside() {
     };
     assert_eq!(Loop::new().virtual_time().run(main).unwrap(), Ok("slept"));
 }
+
+/// A tokio future that never ends, and what is told when it is dropped.
+fn endless() -> (impl Future<Output = std::io::Result<()>> + Send, tokio::sync::oneshot::Receiver<()>) {
+    let (sender, dropped) = tokio::sync::oneshot::channel();
+    let endless = async move {
+        let _sender: tokio::sync::oneshot::Sender<()> = sender;
+        std::future::pending().await
+    };
+    (endless, dropped)
+}
+
+#[test]
+fn dropped_tokio() {
+    let main = async {
+        // By the time limit of the function that awaits it.
+        let (request, dropped) = endless();
+        let function = async move { tinyio::Ok(from_tokio(request).await?) };
+        assert!(timeout(Duration::from_millis(1), function).await?.is_err());
+        assert!(dropped.await.is_err(), "the sender is gone");
+        // As the loser of a race.
+        let (request, dropped) = endless();
+        let request = from_tokio(request);
+        futures::future::select(request, sleep(Duration::from_millis(1))).await;
+        assert!(dropped.await.is_err(), "the sender is gone");
+        tinyio::Ok(())
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn select_loser() {
+    let main = async {
+        let (told, hears) = async_channel::unbounded();
+        let slow = |name: &'static str| {
+            let told = told.clone();
+            tinyio::coro(async move {
+                let cancelled = sleep(LONG).await.unwrap_err();
+                told.send((name, cancelled.is_timeout())).await?;
+                Err::<(), tinyio::Error>(cancelled.into())
+            })
+        };
+        futures::future::select(slow("select"), sleep(Duration::from_millis(1))).await;
+        futures::select_biased! {
+            never = futures::FutureExt::fuse(slow("select!")) => never?,
+            slept = futures::FutureExt::fuse(sleep(Duration::from_millis(1))) => slept?,
+        }
+        tokio::select! {
+            never = slow("tokio::select!") => never?,
+            slept = sleep(Duration::from_millis(1)) => slept?,
+        }
+        let mut many: futures::stream::FuturesUnordered<_> =
+            [slow("unordered"), slow("unordered")].into_iter().collect();
+        let next = futures::StreamExt::next(&mut many);
+        futures::future::select(next, sleep(Duration::from_millis(1))).await;
+        drop(many);
+        let mut names = Vec::new();
+        for _ in 0..5 {
+            let (name, timed_out) = hears.recv().await?;
+            assert!(!timed_out);
+            names.push(name);
+        }
+        assert_eq!(names, ["select", "select!", "tokio::select!", "unordered", "unordered"]);
+        tinyio::Ok(())
+    };
+    Loop::new().run(main).unwrap();
+}
