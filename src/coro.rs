@@ -20,7 +20,9 @@ use crate::waiter;
 ///
 /// Made by [`coro`], it is lazy: it is scheduled when it is first awaited, [gathered](crate::gather) or [spawned](spawn), on the loop that
 /// this happens in. Awaiting it gives its output, or `CancelledError` if it will never have one: an error of the coroutine is not
-/// seen by those who await it, but cancels everybody on the loop and comes out of [`Loop::run`](crate::Loop::run).
+/// seen by those that await it, but cancels all coroutines of the loop and comes out of [`Loop::run`](crate::Loop::run).
+///
+/// When its last handle is dropped before it has ended, it is cancelled, unless it was [spawned](spawn) or [detached](Coro::detach).
 ///
 /// Where `T` is `Clone`, so is the handle. All clones share one run and one output; the last one moves the output out.
 ///
@@ -80,8 +82,8 @@ where
     Coro::new::<_, _, Shown>(future.expect("it was no `Coro`"), at, 0)
 }
 
-/// A coroutine that is scheduled now, and runs whether or not anybody awaits it: [`Loop::run`](crate::Loop::run) returns only when all coroutines
-/// have ended.
+/// A coroutine that is scheduled now, and runs to its end whether or not its handle is kept: [`Loop::run`](crate::Loop::run) returns only when
+/// all coroutines have ended.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {

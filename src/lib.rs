@@ -15,9 +15,55 @@
 //! # Ok::<_, tinyio::Crash>(())
 //! ```
 //!
-//! An error in one coroutine cancels *all* of them; each gets [`CancelledError`] at its await point to clean up, threads too, and the
-//! original error comes out of [`Loop::run`], its trace chained through everyone who waited for it. With the feature `inspect`, and
-//! `TINYIO_INSPECT=1` in the environment, the program shows who waits on whom while it runs.
+//! An error that leaves a coroutine cancels *all* coroutines of the loop; each gets [`CancelledError`] at its await point to clean up, threads
+//! too, and the original error comes out of [`Loop::run`], its trace chained through every coroutine that awaited it. With the feature
+//! `inspect`, and `TINYIO_INSPECT=1` in the environment, the program shows what waits on what while it runs.
+//!
+//! # Catching, retrying, isolating
+//!
+//! An error is caught where it is still a value: inside the coroutine, by a plain `.await` of the function that returns it. An error that
+//! leaves a coroutine (what was given to [`coro`], [`gather`], [`spawn`] and the like) cannot be caught,
+//! unless the work is [isolated](isolate).
+//!
+//! ```
+//! use std::time::Duration;
+//! # use std::cell::Cell;
+//! # thread_local! { static TRIES: Cell<u32> = const { Cell::new(0) } }
+//! # async fn request(url: &str) -> Result<String, std::io::Error> {
+//! #     TRIES.set(TRIES.get() + 1);
+//! #     if TRIES.get() < 3 { Err(std::io::ErrorKind::ConnectionReset.into()) } else { Ok(url.to_owned()) }
+//! # }
+//!
+//! // Retries: `request` is a plain async function, so its error is a value here.
+//! async fn fetch(url: &'static str) -> tinyio::Result<String> {
+//!     for seconds in [1, 2, 4] {
+//!         match tinyio::timeout(Duration::from_secs(10), async move { tinyio::Ok(request(url).await) }).await? {
+//!             Ok(Ok(page)) => return Ok(page),
+//!             Ok(Err(error)) => println!("{url}: {error}"),
+//!             Err(late) => println!("{url}: {late}"),
+//!         }
+//!         tinyio::sleep(Duration::from_secs(seconds)).await?;
+//!     }
+//!     Err(tinyio::Error::msg(format!("{url}: given up")))
+//! }
+//!
+//! tinyio::Loop::new().virtual_time().run(async {
+//!     // Isolates: what fails or panics inside cancels what is inside, and nothing else.
+//!     match tinyio::isolate(fetch("http://example.org")).await? {
+//!         Ok(page) => println!("{page}"),
+//!         Err(crash) => println!("skipped: {crash}"),
+//!     }
+//!     tinyio::Ok(())
+//! })?;
+//! # assert_eq!(TRIES.get(), 3);
+//! # Ok::<_, tinyio::Crash>(())
+//! ```
+//!
+//! # What is dropped is cancelled
+//!
+//! A coroutine belongs to its handles. When the last one is dropped before the coroutine has ended (the loser of a `select!`, an early
+//! return, a [`timeout`] that is up), it gets `CancelledError` at its await point, cleans up and ends, and so does what it alone awaits:
+//! its coroutines, its threads, its tokio tasks. What is to run on without a handle is started by [`spawn`], or [detached](Coro::detach).
 //!
 //! # Guide
 //!
@@ -25,7 +71,7 @@
 //!
 //! A *coroutine* is what the loop schedules: one node of the dependency graph. An async function is not one by itself: a plain
 //! `f().await` runs inside the coroutine that awaits it. [`coro`]`(f())` makes it one, [`gather`] does so for several, and [`spawn`]
-//! schedules one without waiting for it. A [`Coro`] is lazy, and its clones share one run and one output:
+//! schedules one that runs to its end without being awaited. A [`Coro`] is lazy, and its clones share one run and one output:
 //!
 //! ```
 //! use tinyio::{coro, gather};
@@ -53,8 +99,8 @@
 //! ## Errors and cleaning up
 //!
 //! A coroutine returns `Result<T, E>` with any error: `io::Error`, `anyhow::Error`, an enum of yours. [`Error`] works best, because it
-//! remembers where it arose. As soon as one returns an error, or panics, everybody else is polled once more, and the await point that he
-//! is at answers `Err(CancelledError)`. `?` hands that up; whoever has something to clean up does so on the way:
+//! remembers where it arose. As soon as one returns an error, or panics, each of the others is polled once more, and the await point that it
+//! is at answers `Err(CancelledError)`. `?` hands that up; what is to be cleaned up is cleaned up on the way:
 //!
 //! ```
 //! use std::time::Duration;
@@ -78,12 +124,12 @@
 //!
 //! let crash = tinyio::Loop::new().run(async { gather((writer(), reader())).await }).unwrap_err();
 //! assert!(crash.downcast_ref::<std::io::Error>().is_some());
-//! println!("{crash:?}"); // the error, its trace, and who else failed
+//! println!("{crash:?}"); // the error, its trace, and what else failed
 //! ```
 //!
-//! Cleanup may not await, unless the loop is given a [grace](Loop::grace) period. Who swallows his cancellation is reported as not
-//! responding properly, and dropped. [`Group`] says what else the [`Crash`] holds. To keep a failure inside, [`isolate`] it; to bound a wait,
-//! [`timeout`].
+//! Cleanup may not await, unless the loop is given a [grace](Loop::grace) period. A coroutine that swallows its cancellation is reported as not
+//! responding properly, and dropped. [`Group`] says what else the [`Crash`] holds. [`CancelledError::cause`] names the coroutine that failed,
+//! the call of [`timeout`], or the coroutine that dropped the last handle.
 //!
 //! ## Threads
 //!
