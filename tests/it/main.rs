@@ -12,6 +12,7 @@ mod coroutines;
 mod errors;
 mod events;
 mod fairness;
+mod kept;
 mod nesting;
 mod ours;
 mod random;
