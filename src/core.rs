@@ -424,11 +424,13 @@ impl Core {
         self.rec.unpark();
     }
 
-    /// A function was handed over to a thread.
-    pub(crate) fn add_job(&self) {
-        if self.jobs.replace(self.jobs.get() + 1) == 0 {
+    /// So many functions were handed over to threads, and so many have ended.
+    pub(crate) fn count_jobs(&self, more: usize, fewer: usize) {
+        let before = self.jobs.get();
+        if before == 0 && more > 0 {
             self.jobs_of.set(std::process::id());
         }
+        self.jobs.set((before + more).saturating_sub(fewer));
     }
 
     /// Fails if the functions that are waited for are at work in another process: this one was forked meanwhile.
@@ -544,6 +546,7 @@ impl Core {
 
     /// Removes everyone, whatever they are at.
     pub(crate) fn abandon(&self) {
+        self.end_watch();
         self.clear_queue();
         if self.live() > 0 {
             self.expect_late();
@@ -593,7 +596,7 @@ impl Core {
                 queuing.is_some()
             }
             Left::Guest(key, jobs) => {
-                self.jobs.set(self.jobs.get().saturating_sub(jobs));
+                self.count_jobs(0, jobs);
                 self.guests.borrow_mut().remove(key).is_some()
             }
         }

@@ -202,7 +202,7 @@ impl<T> Driver<T> {
     fn count_jobs(&mut self, jobs: usize) {
         if self.mode == LoopMode::Isolate {
             let before = std::mem::replace(&mut self.jobs, jobs);
-            task::current(|host| host.map(|host| host.jobs.set((host.jobs.get() + jobs).saturating_sub(before))));
+            task::current(|host| host.map(|host| host.count_jobs(jobs, before)));
         }
     }
 

@@ -348,6 +348,8 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         task::enter(&self.core, || self.core.abandon());
+        // A destructor that panicked when all was over is no failure of the next run.
+        panics::dispose(self.core.failure.take());
         self.core.inbox().run_ended();
         task::each(|outer| outer.inbox().release(self.core.inbox()));
         self.core.read_notes();

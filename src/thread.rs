@@ -299,7 +299,7 @@ where
                 let word = this.waiter.word(core, cx);
                 let pool = this.pool.take();
                 this.job = Some(start(core, word, this.at, work, pool));
-                core.add_job();
+                core.count_jobs(1, 0);
                 core.expects_mail.set(true);
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
@@ -318,7 +318,7 @@ where
             }
             // That the function ended comes before that its coroutine did.
             core.read_notes();
-            core.jobs.set(core.jobs.get() - 1);
+            core.count_jobs(0, 1);
             core.expects_mail.set(true);
             (this.job, this.permit) = (None, None);
             match ended {

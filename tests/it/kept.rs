@@ -258,9 +258,10 @@ fn what_is_dropped_on_another_thread_is_gone_where_it_was_begun() {
             Ok::<_, tinyio::Crash>(Loop::new().run(inside)?)
         })
         .await?;
-        yield_now().await?;
-        yield_now().await?;
-        tinyio::Ok(Arc::strong_count(&count))
+        while Arc::strong_count(&count) > 2 {
+            sleep(SHORT).await?;
+        }
+        tinyio::Ok(())
     };
-    assert_eq!(Loop::new().run(main).unwrap(), 2);
+    Loop::new().run(main).unwrap();
 }

@@ -20,6 +20,7 @@ mod record;
 mod stress;
 mod sync;
 mod threads;
+mod user_panics;
 
 /// A test that could hang without end would hide what the others say.
 #[test]
