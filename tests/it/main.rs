@@ -7,11 +7,14 @@
 )]
 
 mod api;
+mod blocked;
 mod check;
 mod coroutines;
 mod errors;
 mod events;
 mod fairness;
+#[cfg(unix)]
+mod forked;
 mod kept;
 mod nesting;
 mod ours;

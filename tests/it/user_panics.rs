@@ -73,7 +73,7 @@ impl std::error::Error for Bad {
 
 /// An error that panics when it is dropped.
 #[derive(Debug)]
-struct Dropped(#[expect(dead_code, reason = "for its destructor")] Bomb);
+struct Dropped(Bomb);
 
 impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
