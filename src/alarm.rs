@@ -3,11 +3,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::blocked;
+use crate::panics;
 use crate::task::Inbox;
+use crate::threading::PerProcess;
 
 struct Alarms {
     heap: Mutex<Heap>,
@@ -54,8 +56,13 @@ impl Ord for Alarm {
     }
 }
 
-static ALARMS: Alarms =
-    Alarms { heap: Mutex::new(Heap { alarms: BinaryHeap::new(), running: false }), change: Condvar::new() };
+static ALARMS: LazyLock<PerProcess<Alarms>> = LazyLock::new(|| PerProcess::new(Alarms::new));
+
+impl Alarms {
+    fn new() -> Alarms {
+        Alarms { heap: Mutex::new(Heap { alarms: BinaryHeap::new(), running: false }), change: Condvar::new() }
+    }
+}
 
 /// Wakes the loop of this inbox after so many nanoseconds. A loop that is gone by then is not missed.
 pub(crate) fn ring(after: u64, inbox: Weak<Inbox>) {
@@ -69,21 +76,22 @@ pub(crate) fn look(inbox: Weak<Inbox>) {
 
 fn set(after: Duration, inbox: Weak<Inbox>, what: What) {
     let Some(at) = Instant::now().checked_add(after) else { return };
-    let mut heap = ALARMS.heap.lock().unwrap_or_else(PoisonError::into_inner);
+    let alarms = ALARMS.here();
+    let mut heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);
     heap.alarms.push(Reverse(Alarm { at, inbox, what }));
     if heap.running {
-        ALARMS.change.notify_one();
+        alarms.change.notify_one();
         return;
     }
-    let thread = std::thread::Builder::new().name("tinyio timer".to_owned()).spawn(watch);
+    let thread = std::thread::Builder::new().name("tinyio timer".to_owned()).spawn(|| watch(alarms));
     match thread {
         Ok(_) => heap.running = true,
         Err(error) => panic!("tinyio: cannot start the thread that wakes driven loops: {error}"),
     }
 }
 
-fn watch() {
-    let mut heap = ALARMS.heap.lock().unwrap_or_else(PoisonError::into_inner);
+fn watch(alarms: &Alarms) {
+    let mut heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let now = Instant::now();
         match heap.alarms.peek() {
@@ -94,16 +102,18 @@ fn watch() {
             Some(Reverse(alarm)) if alarm.at <= now => {
                 let due = heap.alarms.pop().and_then(|Reverse(alarm)| Some((alarm.inbox.upgrade()?, alarm.what)));
                 drop(heap);
-                match due {
+                // The wakers of other executors may panic, and the inbox may be the last of a loop that left some: this thread serves the
+                // other loops all the same.
+                panics::contain(|| match due {
                     Some((inbox, What::Wake)) => inbox.post(|_| {}),
                     Some((inbox, What::Look)) if blocked::look(&inbox) => look(Arc::downgrade(&inbox)),
                     _ => {}
-                }
-                heap = ALARMS.heap.lock().unwrap_or_else(PoisonError::into_inner);
+                });
+                heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);
             }
             Some(Reverse(alarm)) => {
                 let left = alarm.at - now;
-                heap = ALARMS.change.wait_timeout(heap, left).unwrap_or_else(PoisonError::into_inner).0;
+                heap = alarms.change.wait_timeout(heap, left).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
     }

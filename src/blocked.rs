@@ -2,10 +2,10 @@
 //! the same thread, from ever giving it.
 //!
 //! Such an executor leaves a waker at the await point, as `FuturesUnordered` does, too. The difference is what the waker does: one of
-//! these has the coroutine polled, the other nobody whom the loop knows. So if a turn of the loop lasts long, the thread of the timers
-//! calls the waker that was left in it last, which at worst costs a needless poll, and sees whether that wakes anybody on a loop. If it does not,
-//! time and again, and the await point is polled once more in the same step of a coroutine that nobody has woken, then it is blocked, and
-//! panics.
+//! these has the coroutine polled, the other no task that the loop knows. So if a turn of the loop lasts long, the thread of the timers
+//! calls the waker that was left in it last, which at worst costs a needless poll, and sees whether that wakes a task of a loop. If it does not,
+//! time and again, and the same await point is polled once more in the same step of a coroutine that nothing has woken, then an executor
+//! blocks the step. Something else than the loop may end that, so it is a warning.
 
 use std::cell::Cell;
 use std::panic::Location;
@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::core::Core;
+use crate::core::{Core, warn};
 use crate::record::Target;
 use crate::task::{Header, Inbox, flag};
 use crate::{alarm, name};
 
 /// How often a turn in which wakers of others were left is looked at.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
 /// So many wakes in vain are believed. One may be: who has been woken already is not woken again.
 const IN_VAIN: u32 = 2;
 
@@ -35,10 +35,13 @@ struct State {
 }
 
 struct Left {
-    waker: Waker,
+    /// Shared, so that code of its executor runs while nothing is locked.
+    waker: Arc<Waker>,
     /// The alarm has not gone off since.
     fresh: bool,
     in_vain: u32,
+    /// The warning was given.
+    said: bool,
 }
 
 thread_local! {
@@ -58,8 +61,8 @@ impl Watch {
 }
 
 impl Core {
-    /// The running coroutine has left the waker of somebody else at an await point.
-    pub(crate) fn watch_turn(&self, waker: &Waker) {
+    /// The running coroutine has left the waker of another executor at an await point, once more if `again`.
+    pub(crate) fn watch_turn(&self, waker: &Waker, again: bool) {
         self.watched.set(true);
         // Whoever has been woken is not woken again by a waker that leads to it.
         let waits_on = self.spot.with(|coro| {
@@ -69,19 +72,22 @@ impl Core {
                 before && !coro.is_queued()
             })
         });
-        let mut state = self.inbox().watch().state();
-        let rang = std::mem::replace(&mut state.rings, true);
-        let before = match &mut state.left {
-            Some(left) if waits_on && left.waker.will_wake(waker) => {
-                if left.in_vain >= IN_VAIN {
-                    self.spot.with(|coro| coro.map(|coro| coro.set(flag::BLOCKED)));
-                }
-                None
+        let watch = self.inbox().watch();
+        if waits_on
+            && again
+            && let Some(left) = watch.state().left.as_mut().filter(|left| left.waker.will_wake(waker))
+        {
+            if left.in_vain >= IN_VAIN && !std::mem::replace(&mut left.said, true) {
+                self.spot.with(|coro| coro.map(|coro| coro.set(flag::BLOCKED)));
             }
-            left => left.replace(Left { waker: waker.clone(), fresh: true, in_vain: 0 }),
-        };
+            return;
+        }
+        let left = Left { waker: Arc::new(waker.clone()), fresh: true, in_vain: 0, said: false };
+        let mut state = watch.state();
+        let before = state.left.replace(left);
+        let rang = std::mem::replace(&mut state.rings, true);
         drop(state);
-        drop(before);
+        self.contain(|| drop(before));
         if !rang {
             alarm::look(Arc::downgrade(self.inbox()));
         }
@@ -91,7 +97,7 @@ impl Core {
     pub(crate) fn end_watch(&self) {
         if self.watched.take() {
             let left = self.inbox().watch().state().left.take();
-            drop(left);
+            self.contain(|| drop(left));
         }
     }
 }
@@ -100,7 +106,7 @@ impl Core {
 pub(crate) fn look(inbox: &Inbox) -> bool {
     let mut state = inbox.watch().state();
     let waker = match &mut state.left {
-        None => {
+        None | Some(Left { said: true, .. }) => {
             state.rings = false;
             return false;
         }
@@ -121,8 +127,10 @@ pub(crate) fn look(inbox: &Inbox) -> bool {
     true
 }
 
+/// Says that an executor blocks this coroutine, which waits here.
 #[cold]
-pub(crate) fn panic(coro: &Header, on: Target, at: &'static Location<'static>) -> ! {
+pub(crate) fn warn_of_block(coro: &Header, on: Target, at: &'static Location<'static>) {
+    coro.unset(flag::BLOCKED);
     let what = match on {
         Target::Timer(_) => "`tinyio::sleep`, or something with a timeout,",
         Target::Thread(_) => "`tinyio::run_in_thread`",
@@ -131,9 +139,9 @@ pub(crate) fn panic(coro: &Header, on: Target, at: &'static Location<'static>) -
         Target::Loop(_) => "a loop",
         _ => "`tinyio::yield_now`",
     };
-    panic!(
-        "tinyio: {what} was awaited at {at} by another executor inside of {} (`block_on`?). That blocks the thread that the loop runs on, so \
-         nobody would ever wake it. Write `.await` instead, or block a thread of its own: `tinyio::run_in_thread`",
+    warn(&format!(
+        "{what} is awaited at {at} by another executor inside of {} (`block_on`?), which has blocked the loop's thread for about a second. \
+         What only the loop can wake never ends that way. Write `.await` instead, or block a thread of its own: `tinyio::run_in_thread`",
         name::path(coro.type_name())
-    )
+    ));
 }

@@ -2,18 +2,21 @@
 //!
 //! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
 
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
-use crate::core::{Cancel, Core, warn};
+use crate::core::{Cancel, Core, STEPS_PER_TURN, warn};
 use crate::crash::{Crash, Failure, FailureKind, Group};
 use crate::error::{Cancellation, Fault, Reason};
 use crate::name;
+use crate::panics;
 use crate::task::{BoxError, Header, Running, Step, Word, flag};
 use crate::trace::{self, Snapshot};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
+/// After so many panics outside of coroutines, those that are left are dropped without being told.
+const PANICS: usize = 1_000;
 
 /// Everybody is being cancelled.
 ///
@@ -61,7 +64,7 @@ impl Core {
 impl Cancelling {
     /// Notes what everybody is at.
     pub(crate) fn begin(core: &Core) -> Cancelling {
-        let original = core.failure.take().expect("only a failure cancels");
+        let mut original = core.failure.take().expect("only a failure cancels");
         let name = core.slots.with(original.word, |task| {
             core.rec.end(task, Some(original.kind));
             task.name()
@@ -69,18 +72,22 @@ impl Cancelling {
         core.rec.cancel_begin(core, &original);
         let snapshot = Snapshot::take(core);
         core.clear_queue();
+        core.expect_late();
         let warn_at = Some(core.deadline(THREAD_PATIENCE));
         let grace_until = core.grace.get().map(|grace| core.deadline(grace));
         let all_are_seen = core.group.get() == Group::Always || core.rec.is_on();
-        let failures = vec![original];
-        let (grace_over, first_round) = (false, true);
-        let reason = Reason::Crash(name);
-        let mut cancelling =
-            Cancelling { snapshot, failures, reason, warn_at, grace_until, grace_over, first_round, all_are_seen };
-        if grace_until.is_some() {
-            cancelling.tell_all(core, true);
+        let (mut failures, mut reason) = (Vec::new(), Reason::Crash(name));
+        // A run inside of a step was stopped with this loop: what the step made of that only follows from it.
+        if original.is_interrupted()
+            && let Some(stop) = core.inbox().take_stop()
+        {
+            original.kind = FailureKind::Cancelled;
+            reason = Reason::Crash(None);
+            failures.push(Failure::of_stop(stop));
         }
-        cancelling
+        failures.push(original);
+        let (grace_over, first_round) = (false, true);
+        Cancelling { snapshot, failures, reason, warn_at, grace_until, grace_over, first_round, all_are_seen }
     }
 
     /// Goes on as far as it can without waiting: returns when to be called again, unless there is mail before, and `None` when nobody
@@ -92,7 +99,21 @@ impl Cancelling {
     /// 3. Threads were asked in 1; they are waited for.
     /// 4. Cleanup code may have scheduled more: again, until nobody is left.
     pub(crate) fn advance(&mut self, core: &Core) -> Option<u64> {
+        // A panic that no coroutine caught, such as that of an error's `source`, keeps nothing from being told.
+        for _ in 0..PANICS {
+            match catch_unwind(AssertUnwindSafe(|| self.go_on(core))) {
+                Ok(until) => return until,
+                Err(payload) => self.failures.push(Failure::of_loop_panic(payload)),
+            }
+        }
+        None
+    }
+
+    fn go_on(&mut self, core: &Core) -> Option<u64> {
         if let Some(until) = self.grace_until {
+            if self.first_round {
+                self.tell_all(core, true);
+            }
             if let Some(wait) = self.clean_up(core, until) {
                 return Some(wait);
             }
@@ -146,7 +167,8 @@ impl Cancelling {
         loop {
             core.look_around();
             self.keep_failure(core);
-            while let Some((task, step)) = core.poll_next::<true>() {
+            for _ in 0..STEPS_PER_TURN {
+                let Some((task, step)) = core.poll_next::<true>() else { break };
                 self.judge(core, task, step, Cancel { answered: true, ..Cancel::default() });
                 self.keep_failure(core);
             }
@@ -292,7 +314,7 @@ impl Cancelling {
             }
             self.failures.push(*failure);
         }
-        if let Err(payload) = task.discard() {
+        if let Err(payload) = core.discard(&mut task) {
             self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, &task, payload));
         }
         core.end::<true>(&task, Some(kind));
@@ -302,9 +324,12 @@ impl Cancelling {
     pub(crate) fn finish(mut self, core: &Core) -> Crash {
         core.cancel.set(Cancel::default());
         core.abandon();
-        // Somebody may have stopped a loop that was stopping already: that is not for its next run.
-        core.failure.take();
         let failures = &mut self.failures;
+        // A loop that is stopping already may have been stopped again, which is not for its next run.
+        match core.failure.take() {
+            Some(failure) if failure.kind == FailureKind::Panic => failures.push(failure),
+            other => panics::dispose(other),
+        }
         failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
         let report = core.rec.crash(failures);
         let group = core.group.get();
@@ -312,7 +337,7 @@ impl Cancelling {
         let mut waited = failures[0].ids.clone();
         waited.sort_unstable();
         let mut first = true;
-        failures.retain(|failure| {
+        let (failures, unseen): (Vec<Failure>, Vec<Failure>) = self.failures.into_iter().partition(|failure| {
             std::mem::take(&mut first)
                 || match (group, failure.kind) {
                     (Group::Never, _) => false,
@@ -324,7 +349,8 @@ impl Cancelling {
                     (Group::Always, _) => true,
                 }
         });
-        Crash::new(self.failures, report)
+        unseen.into_iter().for_each(panics::dispose);
+        Crash::new(failures, report)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The loop's clock, which may be virtual.
 
 use std::cell::Cell;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use crate::core::Core;
@@ -18,14 +19,17 @@ pub(crate) struct Clock {
 /// No timer is set for later than 73 years, half of what the wheel can hold.
 const FAR: Duration = Duration::from_nanos(1 << 61);
 
+/// The clocks of all loops begin with the first one, so that an await point may be kept from one loop to another.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 impl Default for Clock {
     fn default() -> Self {
-        Clock { start: Instant::now(), shown: Cell::new(None), guest: Cell::new(false) }
+        Clock { start: *START, shown: Cell::new(None), guest: Cell::new(false) }
     }
 }
 
 impl Core {
-    /// Nanoseconds since the loop was made.
+    /// Nanoseconds since the first loop of the process was made; with virtual time, of all sleeps so far.
     pub(crate) fn now(&self) -> u64 {
         match self.clock.shown.get() {
             Some(shown) => shown,
@@ -37,6 +41,7 @@ impl Core {
     pub(crate) fn use_virtual_time(&self) {
         // Always the same, so that what is rounded to ticks is, too.
         self.clock.shown.set(Some(0));
+        self.timers.borrow_mut().begin_at(0);
     }
 
     /// Takes over the virtual time of the loop around this one, which alone goes on with it.
@@ -44,6 +49,7 @@ impl Core {
         if host.clock.shown.get().is_some() {
             self.clock.shown.set(host.clock.shown.get());
             self.clock.guest.set(true);
+            self.timers.borrow_mut().begin_at(self.now());
         }
     }
 

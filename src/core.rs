@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,17 +14,21 @@ use crate::blocked;
 use crate::clock::Clock;
 use crate::crash::{Failure, Group};
 use crate::error::{CancelledError, Reason, TypeName};
+use crate::name;
+use crate::panics;
 use crate::record::{By, Rec, Target};
 use crate::shuffle::Shuffled;
 use crate::slab::Slab;
 use crate::stuck::Queuing;
-use crate::task::{self, Handle, Header, Inbox, Kind, Mail, Queue, Queued, Running, Slots, Spot, Step, Word, flag};
+use crate::task::{
+    self, Handle, Header, Inbox, Kind, Mail, Payload, Queue, Queued, Running, Slots, Spot, Step, Word, flag,
+};
 use crate::threading;
 use crate::waiter::Foreign;
-use crate::wheel::Wheel;
+use crate::wheel::{self, Wheel};
 
 /// Steps between two looks at inbox and timers.
-const STEPS_PER_TURN: u32 = 64;
+pub(crate) const STEPS_PER_TURN: u32 = 64;
 
 /// Memory of an inbox is used again if it has room for no more words than these.
 const MAIL_KEPT: usize = 1_024;
@@ -34,8 +38,9 @@ pub(crate) struct Core {
     inbox: Arc<Inbox>,
     /// The last of its content, empty by now.
     read: Cell<Mail>,
-    /// The inbox's, close at hand: every wake compares it.
+    /// The inbox's, close at hand: every wake compares the tag.
     tag: u32,
+    number: u32,
     /// Ready, in order.
     queue: Queue,
     /// Everyone who is scheduled and has not ended.
@@ -48,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     /// What went wrong first.
     pub(crate) failure: RefCell<Option<Failure>>,
+    /// How many coroutines were scheduled since everything is being cancelled, and how many may be.
+    late: Cell<(usize, usize)>,
     /// What await points answer in a coroutine that is being cancelled.
     pub(crate) cancel: Cell<Cancel>,
     /// Coroutines whose last handle was dropped, to be cancelled, and the coroutine that dropped it.
@@ -66,6 +73,8 @@ pub(crate) struct Core {
     pub(crate) watched: Cell<bool>,
     /// Functions at work on threads.
     pub(crate) jobs: Cell<usize>,
+    /// The process that has those threads.
+    jobs_of: Cell<u32>,
     /// One of them was handed over, or ended, since the loop last slept: another may end any moment.
     pub(crate) expects_mail: Cell<bool>,
     /// Who waits for a lock, a semaphore or a barrier.
@@ -81,6 +90,18 @@ pub(crate) struct Core {
     /// With a seed: who is ready, to be taken at random.
     pub(crate) shuffled: RefCell<Option<Shuffled>>,
     pub(crate) rec: Rec,
+}
+
+/// What an await point has left in its loop, and takes back when it ends or is dropped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Left {
+    Timer(wheel::Key),
+    /// The waker of another executor.
+    Foreign(u32),
+    /// A place among those that wait for locks, semaphores and the like.
+    Queuing(u32),
+    /// A loop that a task of this one drives, and how many functions on threads it has.
+    Guest(u32, usize),
 }
 
 /// Why a loop is stopped from outside.
@@ -116,6 +137,9 @@ impl Cancel {
 /// Await points that answer a coroutine which goes on awaiting; after these it is cut off.
 const PATIENCE: u32 = 1_000;
 
+/// Coroutines that destructors and cleanup code may schedule while everything is being cancelled, beside two for each that was alive.
+const LATE: usize = 10_000;
+
 /// What there is to do after a turn.
 pub(crate) enum Turn {
     /// More of the same.
@@ -136,8 +160,9 @@ thread_local! {
 impl Core {
     pub(crate) fn new() -> Rc<Core> {
         let inbox = Inbox::new();
-        Rc::new(Core {
+        let core = Rc::new(Core {
             tag: inbox.tag(),
+            number: inbox.number(),
             inbox,
             read: Cell::default(),
             queue: Queue::default(),
@@ -147,6 +172,7 @@ impl Core {
             spot: Spot::default(),
             clock: Clock::default(),
             failure: RefCell::new(None),
+            late: Cell::default(),
             cancel: Cell::default(),
             abandoned: RefCell::default(),
             suspicious: Cell::new(false),
@@ -156,6 +182,7 @@ impl Core {
             is_guest: Cell::default(),
             watched: Cell::default(),
             jobs: Cell::default(),
+            jobs_of: Cell::default(),
             expects_mail: Cell::default(),
             queued: RefCell::default(),
             quiet_since: Cell::default(),
@@ -165,7 +192,9 @@ impl Core {
             detour: Cell::default(),
             shuffled: RefCell::default(),
             rec: Rec::default(),
-        })
+        });
+        core.timers.borrow_mut().begin_at(core.now());
+        core
     }
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox> {
@@ -177,6 +206,12 @@ impl Core {
         self.tag
     }
 
+    /// What await points remember the loop by.
+    #[inline]
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Live coroutines.
     pub(crate) fn live(&self) -> usize {
         self.slots.len()
@@ -186,6 +221,10 @@ impl Core {
 
     /// Runs what is ready, up to a number of steps, then looks at inbox and timers.
     pub(crate) fn turn(&self) -> Turn {
+        self.contain(|| self.begin_turn()).unwrap_or(Turn::Failed)
+    }
+
+    fn begin_turn(&self) -> Turn {
         let failed = if self.rec.is_observed() { self.steps::<true>() } else { self.steps::<false>() };
         if failed {
             return Turn::Failed;
@@ -211,10 +250,16 @@ impl Core {
     #[inline(always)]
     fn steps<const OBSERVED: bool>(&self) -> bool {
         for _ in 0..STEPS_PER_TURN {
-            let Some((task, step)) = self.poll_next::<OBSERVED>() else { break };
+            let Some((mut task, step)) = self.poll_next::<OBSERVED>() else { break };
             match step {
                 Step::Pending => {}
-                Step::Done => self.end::<OBSERVED>(&task, None),
+                Step::Done => {
+                    if let Err(payload) = task.discard_unowned() {
+                        self.fail(Failure::of_panic(self, &task, payload));
+                        return true;
+                    }
+                    self.end::<OBSERVED>(&task, None);
+                }
                 Step::Failed(fault) if task.has(flag::TOLD) && fault.cancellation().is_some() => {
                     self.end::<OBSERVED>(&task, Some(crate::FailureKind::Cancelled)); // A thread whose time was up.
                 }
@@ -267,7 +312,10 @@ impl Core {
         while !self.failed() {
             let next = self.abandoned.borrow_mut().pop_front();
             let Some((word, by)) = next else { break };
-            self.cancel_one(word, Reason::Dropped(by));
+            // A word that is out of date may name another one by now.
+            if self.slots.with(word, |task| task.is_abandoned()) == Some(true) {
+                self.cancel_one(word, Reason::Dropped(by));
+            }
         }
         self.detour.set(self.shuffled.borrow().is_some());
     }
@@ -333,7 +381,15 @@ impl Core {
 
     /// Notes what went wrong. The first failure is the one that counts.
     pub(crate) fn fail(&self, failure: Failure) {
-        self.failure.borrow_mut().get_or_insert(failure);
+        let first = self.failure.replace(Some(failure));
+        if first.is_some() {
+            panics::dispose(self.failure.replace(first));
+        }
+    }
+
+    /// Runs code of the program that belongs to no coroutine's step, such as a waker: its panic is a failure of the loop. `None`: it panicked.
+    pub(crate) fn contain<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        catch_unwind(AssertUnwindSafe(f)).map_err(|payload| self.fail(Failure::of_loop_panic(payload))).ok()
     }
 
     /// Takes a coroutine that has ended out of the table and wakes whoever waits for its output.
@@ -367,6 +423,9 @@ impl Core {
                 self.wake(word);
             }
         }
+        for left in mail.left.drain(..) {
+            self.take_back(left);
+        }
         self.rec.wakes(By::External);
         for word in mail.words.drain(..) {
             self.wake(word);
@@ -385,6 +444,15 @@ impl Core {
         if until.is_some_and(|until| self.skip_to(until)) {
             return;
         }
+        let _lent = match if self.jobs.get() > 0 { crate::pool::lend() } else { Ok(None) } {
+            Ok(lent) => lent,
+            Err(error) => {
+                let text = format!(
+                    "no thread for `run_in_thread`: all wait for others, and one more cannot be started: {error}"
+                );
+                return self.fail(Failure::of_loop(text.into(), Vec::new()));
+            }
+        };
         if self.expects_mail.take() && self.jobs.get() > 0 {
             crate::pool::search(|| self.inbox.has_mail());
         }
@@ -397,6 +465,24 @@ impl Core {
             }
         }
         self.rec.unpark();
+    }
+
+    /// So many functions were handed over to threads, and so many have ended.
+    pub(crate) fn count_jobs(&self, more: usize, fewer: usize) {
+        let before = self.jobs.get();
+        if before == 0 && more > 0 {
+            self.jobs_of.set(std::process::id());
+        }
+        self.jobs.set((before + more).saturating_sub(fewer));
+    }
+
+    /// Fails if the functions that are waited for are at work in another process: this one was forked meanwhile.
+    pub(crate) fn check_process(&self) {
+        if self.jobs.get() > 0 && self.jobs_of.get() != std::process::id() {
+            let text = "the process was forked while functions ran on threads, which only the parent has: they never return here. \
+                        Fork before the loop runs, or while no thread is at work";
+            self.fail(Failure::of_loop(text.into(), Vec::new()));
+        }
     }
 
     // ---- Scheduling and waking ----
@@ -420,12 +506,43 @@ impl Core {
         if OBSERVED {
             self.rec.spawn(self, coro);
         }
-        // While everything is being cancelled nobody starts any more.
-        if !self.cancel.get().is_hard()
-            && let Some(queued) = coro.queue()
-        {
+        // While everything is being cancelled, nothing starts any more.
+        if self.cancel.get().is_hard() {
+            self.come_late(coro);
+        } else if let Some(queued) = coro.queue() {
             self.queue.push(queued);
         }
+    }
+
+    /// A coroutine was scheduled while everything is being cancelled.
+    #[cold]
+    fn come_late(&self, coro: &Header) {
+        let (late, limit) = self.late.get();
+        self.late.set((late + 1, limit));
+        if late == limit {
+            warn(&format!(
+                "destructors have scheduled {late} coroutines while the loop was being cancelled, at last {} ({}). They and those that \
+                 they schedule in turn are leaked, as the run would never end otherwise: let no destructor schedule a coroutine whose \
+                 destructor schedules another",
+                name::path(coro.type_name()),
+                coro.place()
+            ));
+        }
+    }
+
+    /// From now on coroutines that are scheduled come late.
+    pub(crate) fn expect_late(&self) {
+        self.late.set((0, LATE + 2 * self.live()));
+    }
+
+    /// Drops what is left of a coroutine, or leaks it if destructors go on scheduling others without end.
+    pub(crate) fn discard(&self, task: &mut Running) -> Result<(), Payload> {
+        let (late, limit) = self.late.get();
+        if late <= limit || task.has(flag::STARTED) {
+            return task.discard();
+        }
+        task.leak();
+        Ok(())
     }
 
     /// Wakes whomever a word of this loop names.
@@ -453,7 +570,7 @@ impl Core {
                     self.queue.push(queued);
                 }
             }
-            Kind::Foreign => self.wake_behind(word.slot()),
+            Kind::Foreign => self.wake_behind(word),
         }
     }
 
@@ -473,17 +590,24 @@ impl Core {
 
     /// Removes everyone, whatever they are at.
     pub(crate) fn abandon(&self) {
+        self.end_watch();
         self.clear_queue();
-        // Their destructors may schedule others.
+        if self.live() > 0 {
+            self.expect_late();
+            self.cancel.set(Cancel { reason: Some(Reason::Crash(None)), ..Cancel::default() });
+        }
+        // Their destructors may schedule others, and those again.
         while self.live() > 0 {
             let mut words = Vec::with_capacity(self.live());
             self.slots.each(|task| words.push(task.word()));
             for task in words.into_iter().filter_map(|word| self.slots.run(word)) {
                 let mut task = task;
                 self.slots.remove(&task);
-                let _ = task.discard();
+                self.discard(&mut task).unwrap_or_else(panics::dispose);
+                panics::dispose(task);
             }
         }
+        self.cancel.set(Cancel::default());
         self.clear_queue();
         // Timers, wakers and places in queues have gone with their futures; those that are left are of futures that the caller has
         // kept, and may poll in the next run.
@@ -500,6 +624,27 @@ impl Core {
     }
 
     // ---- What await points do ----
+
+    /// `true`: it was there.
+    pub(crate) fn take_back(&self, left: Left) -> bool {
+        match left {
+            Left::Timer(key) => self.timers.borrow_mut().remove(key),
+            Left::Foreign(slot) => {
+                let foreign = self.foreign.borrow_mut().remove(slot);
+                let was_there = foreign.is_some();
+                self.contain(|| drop(foreign));
+                was_there
+            }
+            Left::Queuing(key) => {
+                let queuing = self.queued.borrow_mut().remove(key);
+                queuing.is_some()
+            }
+            Left::Guest(key, jobs) => {
+                self.count_jobs(0, jobs);
+                self.guests.borrow_mut().remove(key).is_some()
+            }
+        }
+    }
 
     /// What an await point has to answer before anything else, if the coroutine is being cancelled. `fresh`: it is polled for the
     /// first time.
@@ -570,7 +715,7 @@ impl Core {
                     // Its own place says more.
                     at = coro.place();
                     if coro.has(flag::BLOCKED) {
-                        blocked::panic(coro, on, at);
+                        blocked::warn_of_block(coro, on, at);
                     }
                 }
                 coro.set_place(at);
@@ -586,7 +731,7 @@ impl Core {
     /// The running coroutine waits on one of the loop of this tag.
     #[cold]
     pub(crate) fn waits_for_loop(&self, tag: u32) {
-        let above = task::find(tag, |core| core.is_some());
+        let above = task::find_tag(tag, |core| core.is_some());
         if above {
             self.suspect();
         }
@@ -614,6 +759,9 @@ pub(crate) fn gave_up(on: impl FnOnce(&Core) -> Target) {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        // Wakers of others, left at await points that outlive the loop.
+        let foreign = self.foreign.take();
+        foreign.into_values().for_each(panics::dispose);
         self.inbox.close();
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::error::{original, sources};
+use crate::error::{original, source_texts, text};
 use crate::task::{BoxError, Word};
 
 /// What a [`Loop`](crate::Loop) puts into its [`Crash`] beside the original error. Python tinyio's `exception_group`.
@@ -298,7 +298,7 @@ impl Failure {
     /// ```
     pub fn message(&self) -> String {
         match self.error() {
-            Some(error) if self.answer.is_empty() => error.to_string(),
+            Some(error) if self.answer.is_empty() => text(error),
             _ => self.answer.clone(),
         }
     }
@@ -359,7 +359,7 @@ impl fmt::Debug for Crash {
         }
         let (first, others) = self.failures.split_first().expect("a crash has its original failure");
         writeln!(f, "✖ {} crashed: {}", first.name, first.message())?;
-        for source in first.error().into_iter().flat_map(|error| sources(error)) {
+        for source in first.error().into_iter().flat_map(source_texts) {
             writeln!(f, "  caused by: {source}")?;
         }
         writeln!(f)?;
@@ -384,7 +384,7 @@ impl fmt::Debug for Crash {
                 write!(f, " ×{count}")?;
             }
             writeln!(f, ": {}", failure.message())?;
-            for source in failure.error().into_iter().flat_map(|error| sources(error)) {
+            for source in failure.error().into_iter().flat_map(source_texts) {
                 writeln!(f, "  caused by: {source}")?;
             }
             trace(f, &failure.trace)?;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use crate::alarm;
 use crate::cancel::Cancelling;
-use crate::core::{self, Cancel, Core, Stop, Turn};
+use crate::core::{self, Cancel, Core, Left, Stop, Turn};
 use crate::coro::Coro;
 use crate::crash::Crash;
 use crate::error::{CancelledError, Reason};
@@ -99,7 +99,7 @@ struct Driver<T> {
     alarm: Option<u64>,
     /// How many threads of this loop count as those of the loop around it.
     jobs: usize,
-    /// Its place among the guests of the loop around it, whose tag this is.
+    /// Its place among the guests of the loop around it, whose number this is.
     guest: Option<(u32, u32)>,
     /// Where it was made.
     at: &'static Location<'static>,
@@ -196,7 +196,7 @@ impl<T> Driver<T> {
         }
         self.core.is_guest.set(host.is_some());
         let here = host.map_or(Word::NONE, Core::here);
-        if self.guest.is_some_and(|(tag, _)| host.is_none_or(|host| host.tag() != tag)) {
+        if self.guest.is_some_and(|(number, _)| host.is_none_or(|host| host.number() != number)) {
             self.take_leave();
         }
         let Some(host) = host else { return };
@@ -204,14 +204,14 @@ impl<T> Driver<T> {
             Some(()) => {}
             None => {
                 let guest = (here, Rc::downgrade(&self.core));
-                self.guest = Some((host.tag(), host.guests.borrow_mut().insert(guest)));
+                self.guest = Some((host.number(), host.guests.borrow_mut().insert(guest)));
             }
         }
     }
 
     fn take_leave(&mut self) {
-        if let Some((tag, key)) = self.guest.take() {
-            task::find(tag, |host| host.map(|host| host.guests.borrow_mut().remove(key)));
+        if let Some((number, key)) = self.guest.take() {
+            task::take_back(number, Left::Guest(key, std::mem::take(&mut self.jobs)));
         }
     }
 
@@ -219,7 +219,7 @@ impl<T> Driver<T> {
     fn count_jobs(&mut self, jobs: usize) {
         if self.mode == LoopMode::Isolate {
             let before = std::mem::replace(&mut self.jobs, jobs);
-            task::current(|host| host.map(|host| host.jobs.set((host.jobs.get() + jobs).saturating_sub(before))));
+            task::current(|host| host.map(|host| host.count_jobs(jobs, before)));
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 
+use crate::panics;
 use crate::task::BoxError;
 
 /// `Result` with tinyio's [`Error`], for coroutines that do not need their own.
@@ -414,6 +415,16 @@ impl From<Fault> for BoxError {
             Fault::Error(error) => error,
         }
     }
+}
+
+/// The text of an error. Its `Display` is code of the program, which may panic.
+pub(crate) fn text(error: &(dyn StdError + 'static)) -> String {
+    panics::contain(|| error.to_string()).unwrap_or_else(|| "(the `Display` of this error panicked)".to_owned())
+}
+
+/// The texts of its sources.
+pub(crate) fn source_texts(error: &(dyn StdError + Send + Sync + 'static)) -> Vec<String> {
+    panics::contain(|| sources(error).map(text).collect()).unwrap_or_default()
 }
 
 /// Where in an error a cancellation sits.

@@ -4,12 +4,12 @@ use std::error::Error as StdError;
 
 use crate::core::{Core, Stop};
 use crate::crash::{Failure, FailureKind, Interrupted, Panic, Site};
-use crate::error::Located;
+use crate::error::{Located, sources};
 use crate::name;
 use crate::panics;
 use crate::record::Moment;
 use crate::task::{BoxError, Header, Payload, Word};
-use crate::trace::{Snapshot, Trace};
+use crate::trace::{Place, Snapshot, Trace};
 
 fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a Located> {
     error.downcast_ref::<Located>()
@@ -39,6 +39,13 @@ impl Failure {
         }
     }
 
+    /// It comes from a loop that was stopped from outside.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        let Some(error) = self.error() else { return false };
+        error.is::<Interrupted>()
+            || panics::contain(|| sources(error).any(|error| error.is::<Interrupted>())) == Some(true)
+    }
+
     /// A coroutine returned this error.
     pub(crate) fn of_error(core: &Core, task: &Header, error: BoxError) -> Failure {
         let place = located(&*error).map_or(task.place(), |located| located.site).into();
@@ -50,6 +57,15 @@ impl Failure {
     pub(crate) fn of_panic(core: &Core, task: &Header, payload: Payload) -> Failure {
         let trace = core.trace(task, panics::take_place().unwrap_or(task.place().into()));
         Failure::new(task, FailureKind::Panic, "", Some(Panic::new(payload).into()), trace)
+    }
+
+    /// Code of the program panicked that the loop called outside of any coroutine's step: a waker, a destructor.
+    pub(crate) fn of_loop_panic(payload: Payload) -> Failure {
+        let name = "the loop".to_owned();
+        let trace =
+            panics::take_place().map(|Place { file, line, column }| Site { name: name.clone(), file, line, column });
+        let failure = Failure::of_loop(Panic::new(payload).into(), trace.into_iter().collect());
+        Failure { kind: FailureKind::Panic, moment: panics::take_moment(), ..failure }
     }
 
     /// How a coroutine took its cancellation.

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::core::{Core, Stop, Turn};
+use crate::core::{Core, Turn};
 use crate::coro::Coro;
 use crate::crash::{Crash, Group};
 use crate::panics;
@@ -272,6 +272,12 @@ impl Handle {
         self.0.is_open()
     }
 
+    /// A run is on.
+    #[cfg(feature = "signal")]
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.is_running()
+    }
+
     /// Like `cancel`, for Ctrl-C. `true`: that has been done, and the run has not ended yet.
     #[cfg(feature = "signal")]
     pub(crate) fn interrupt(&self) -> bool {
@@ -282,7 +288,7 @@ impl Handle {
     }
 
     /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted). If it is not running, its next run
-    /// ends at once.
+    /// ends at once. A loop that a coroutine of this one runs inside of its step, by [`Loop::run`], is cancelled with it.
     ///
     /// ```
     /// let mut looped = tinyio::Loop::new();
@@ -291,7 +297,7 @@ impl Handle {
     /// assert!(looped.run(tinyio::sleep(std::time::Duration::from_secs(60))).is_err());
     /// ```
     pub fn cancel(&self) {
-        self.0.post(|mail| mail.cancel = Some(Stop::Interrupted));
+        self.0.stop();
     }
 }
 
@@ -319,6 +325,10 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn begin(core: &Rc<Core>, mode: LoopMode) -> Session {
         core.rec.loop_start(core, mode);
+        core.inbox().run_begins();
+        if mode == LoopMode::Run {
+            task::each(|outer| outer.inbox().enclose(core.inbox()));
+        }
         Session { core: core.clone(), crashed: false }
     }
 
@@ -326,7 +336,10 @@ impl Session {
     pub(crate) fn output<T>(mut self, mut main: Coro<T>, crash: Option<Crash>) -> Result<T, Crash> {
         self.crashed = crash.is_some();
         match crash {
-            Some(crash) => Err(crash),
+            Some(crash) => {
+                panics::dispose(main);
+                Err(crash)
+            }
             None => Ok(main.take().expect("it has ended, and nobody else has its handle")),
         }
     }
@@ -335,7 +348,10 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         task::enter(&self.core, || self.core.abandon());
+        // A destructor that panicked when all was over is no failure of the next run.
+        panics::dispose(self.core.failure.take());
         self.core.inbox().run_ended();
+        task::each(|outer| outer.inbox().release(self.core.inbox()));
         self.core.read_notes();
         self.core.rec.loop_end(&self.core, self.crashed);
     }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::panic::Location;
+use std::panic::{self, AssertUnwindSafe, Location};
 use std::sync::{Mutex, Once, PoisonError};
 
 use crate::crash::Panic;
@@ -21,6 +21,47 @@ impl Panic {
     }
 }
 
+impl Drop for Panic {
+    fn drop(&mut self) {
+        dispose(self.take_payload());
+    }
+}
+
+/// Runs code of the program where no coroutine can be blamed for its panic, and the caller has to go on. `None`: it panicked, which the
+/// panic hook has reported.
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(dispose).ok()
+}
+
+/// Drops a value of the program; a panic of its destructor ends here. A payload whose own destructor panics is leaked: dropping it could
+/// go on for ever.
+pub(crate) fn dispose<T>(value: T) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value)))
+        && let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
+        std::mem::forget(again);
+    }
+}
+
+/// Is disposed of when it is dropped.
+pub(crate) struct Disposed<T>(Option<T>);
+
+impl<T> Disposed<T> {
+    pub(crate) fn new(value: T) -> Disposed<T> {
+        Disposed(Some(value))
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl<T> Drop for Disposed<T> {
+    fn drop(&mut self) {
+        dispose(self.0.take());
+    }
+}
+
 thread_local! {
     /// Where this thread last panicked, and what its coroutine was at: a payload does not say.
     static PANIC: Cell<Option<Place>> = const { Cell::new(None) };
@@ -36,9 +77,13 @@ pub(crate) fn misused(at: &'static Location<'static>, message: &str) -> ! {
     panic!("tinyio: {message}")
 }
 
-/// Has the process remember where threads panic. The hook that was there is called as before.
+/// Has the process remember where threads panic. The hook that was there is called as before. A thread that is panicking may not change
+/// the hook: the next loop does it.
 pub(crate) fn watch() {
     static ONCE: Once = Once::new();
+    if std::thread::panicking() {
+        return;
+    }
     ONCE.call_once(|| {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {

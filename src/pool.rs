@@ -15,12 +15,14 @@
 //! fight over the queue. Nobody says which is which. So there are at first as many threads as cores; when that is not enough, one more
 //! watches how fast the queue moves, and lets in more as long as it moves slowly.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::threading::{self, AtomicBool, Condvar, Mutex, MutexGuard, global};
+use crate::panics;
+use crate::threading::{self, AtomicBool, Condvar, Mutex, MutexGuard, PerProcess, global};
 
 /// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking calls.
 const MAX_THREADS: usize = 512;
@@ -57,6 +59,9 @@ struct State {
     threads: usize,
     /// In a function.
     running: usize,
+    /// In a function that runs a loop which waits for functions on other threads. They are not counted as running, and more threads are
+    /// started in their place: functions that wait for each other need a thread each, however many there are.
+    lent: usize,
     /// No more than these are let into a function.
     limit: usize,
     /// Looking for work, or about to: nobody else need be woken.
@@ -71,12 +76,12 @@ struct State {
     begun: u64,
 }
 
-global!(POOL: Pool = Pool::new(Duration::from_secs(10)));
+global!(POOL: PerProcess<Pool> = PerProcess::new(|| Pool::new(Duration::from_secs(10))));
 
 /// Returns when all threads have ended: loom's statics live no longer than the thread that begins.
 #[cfg(loom)]
 pub(crate) fn end() {
-    while POOL.lock().threads > 0 {
+    while POOL.here().lock().threads > 0 {
         threading::yield_now();
     }
 }
@@ -87,14 +92,14 @@ pub(crate) fn end() {
 ///
 /// If there is no thread at all, and none can be started.
 pub(crate) fn run(job: Arc<dyn Job>) {
-    POOL.push(job);
+    POOL.here().push(job);
 }
 
 /// Looks for something for a short while, if another core can bring it about meanwhile. Waiting this way for somebody who is about to be
 /// done is quicker than sleeping.
 pub(crate) fn search(found: impl Fn() -> bool) {
     // Where every order is tried, looking for long is of no use.
-    if POOL.cores < 2 || cfg!(loom) {
+    if threading::cores() < 2 || cfg!(loom) {
         return;
     }
     let start = Instant::now();
@@ -110,6 +115,47 @@ pub(crate) fn search(found: impl Fn() -> bool) {
         }
         // Whoever is to bring it may be waiting for this core.
         threading::yield_now();
+    }
+}
+
+crate::threading::per_thread! {
+    /// The pool that this thread is of.
+    static HERE: Cell<Option<&'static Pool>> = const { Cell::new(None) };
+}
+
+/// This thread waits for functions on others: see [`lend`].
+pub(crate) struct Lent(&'static Pool);
+
+/// Has another thread started in place of this one, if this is one of the pool's, until the guard is dropped.
+///
+/// # Errors
+///
+/// If there is work, all threads wait for it, and no other can be started.
+pub(crate) fn lend() -> std::io::Result<Option<Lent>> {
+    let Some(pool) = HERE.with(Cell::get) else { return Ok(None) };
+    let mut state = pool.lock();
+    state.running -= 1;
+    state.lent += 1;
+    let lent = Lent(pool);
+    match pool.help(state) {
+        Err(error) if lent.is_last() => Err(error),
+        _ => Ok(Some(lent)),
+    }
+}
+
+impl Lent {
+    /// All threads wait.
+    fn is_last(&self) -> bool {
+        let state = self.0.lock();
+        state.threads == state.lent
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.running += 1;
+        state.lent -= 1;
     }
 }
 
@@ -133,7 +179,8 @@ impl Pool {
         }
         if let Err(error) = self.help(state) {
             // With one thread at least the work is done, later.
-            assert!(self.lock().threads > 0, "tinyio: cannot start a thread for `run_in_thread`: {error}");
+            let state = self.lock();
+            assert!(state.threads > state.lent, "tinyio: cannot start a thread for `run_in_thread`: {error}");
         }
     }
 
@@ -149,7 +196,7 @@ impl Pool {
             state.searching += 1;
             drop(state);
             self.wake.notify_one();
-        } else if state.threads < MAX_THREADS {
+        } else if state.threads < MAX_THREADS + state.lent {
             state.threads += 1;
             state.searching += 1;
             drop(state);
@@ -166,6 +213,7 @@ impl Pool {
 
     /// What a thread does. It is counted as searching when it begins.
     fn work(&'static self) {
+        HERE.with(|here| here.set(Some(self)));
         let mut state = self.lock();
         state.searching -= 1;
         let mut searched = false;
@@ -180,7 +228,8 @@ impl Pool {
                 state.begun += 1;
                 // It is no worse off without the help.
                 let _ = self.help(state);
-                job.run();
+                // The job has told its loop of panics; one of a destructor of what is left of it has been reported by the hook.
+                panics::contain(|| job.run());
                 state = self.lock();
                 state.running -= 1;
                 searched = false;

@@ -75,6 +75,13 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
+        self.entries.into_iter().filter_map(|entry| match entry {
+            Entry::Full(value) => Some(value),
+            Entry::Free(_) => None,
+        })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.entries.iter().enumerate().filter_map(|(key, entry)| match entry {
             Entry::Full(value) => Some((key as u32, value)),

@@ -91,7 +91,8 @@ enum Hope {
 impl Core {
     /// Nobody is ready, and the next timer is due at `until`.
     pub(crate) fn before_idling(&self, until: Option<u64>) -> Idle {
-        if self.inbox().has_mail() || self.skip_time() {
+        self.check_process();
+        if self.failed() || self.inbox().has_mail() || self.skip_time() {
             return Idle::Again;
         }
         let quiet = until.is_none()
@@ -221,7 +222,7 @@ impl Core {
 
     /// The loop of this tag is none of those inside of here, and goes on meanwhile: it is not blocked by this one.
     fn runs_elsewhere(&self, nodes: &Nodes, tag: u32) -> bool {
-        let blocked = || !self.is_guest.get() && task::find(tag, |core| core.is_some());
+        let blocked = || !self.is_guest.get() && task::find_tag(tag, |core| core.is_some());
         !nodes.starts.contains_key(&tag) && !blocked()
     }
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::core::{self, Core};
+use crate::core::{self, Core, Left};
 use crate::error::CancelledError;
 use crate::record::{Res, ResKind, Target};
 use crate::stuck::{On, Queuing};
@@ -189,18 +189,17 @@ pub(crate) struct Queued(Option<(u32, u32)>);
 
 impl Queued {
     pub(crate) fn enter(&mut self, core: &Core, queuing: impl FnOnce(Word) -> Queuing) {
-        if self.0.is_none_or(|(tag, _)| tag != core.tag()) {
+        if self.0.is_none_or(|(number, _)| number != core.number()) {
             self.leave();
             core.suspect();
             let here = core.here();
-            self.0 = Some((core.tag(), core.queued.borrow_mut().insert(queuing(here))));
+            self.0 = Some((core.number(), core.queued.borrow_mut().insert(queuing(here))));
         }
     }
 
     fn leave(&mut self) {
-        if let Some((tag, key)) = self.0.take() {
-            let queuing = task::find(tag, |core| core.map(|core| core.queued.borrow_mut().remove(key)));
-            drop(queuing);
+        if let Some((number, key)) = self.0.take() {
+            task::take_back(number, Left::Queuing(key));
         }
     }
 }

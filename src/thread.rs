@@ -20,6 +20,7 @@
 
 use std::cell::RefCell;
 use std::error::Error as StdError;
+use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe, Location};
@@ -92,6 +93,7 @@ struct Threaded<F, T> {
     /// The wait for a thread of the pool, if there is one; then the permission to have it.
     turn: Option<Acquire>,
     permit: Option<Guard>,
+    pool: Option<Arc<Size>>,
     /// The function, until it is handed over.
     work: Option<F>,
     job: Option<Arc<Job<F, T>>>,
@@ -163,9 +165,15 @@ impl<F, T> Job<F, T> {
     }
 }
 
-/// Asks a thread to stop.
+/// Asks a thread to stop, and tells what its function waits for and occupies.
 #[derive(Default)]
 struct Token {
+    /// The pool of which it has a thread.
+    pool: Option<Arc<Size>>,
+    /// The function in which the loop runs that wants this one, if it runs on a thread of tinyio: it does not return before this one has.
+    outer: Option<Arc<dyn Worker>>,
+    /// The process that has the thread.
+    process: u32,
     cancelled: AtomicBool,
     noticed: AtomicBool,
     /// Why it is to stop, once it was asked.
@@ -202,6 +210,14 @@ trait Worker: Send + Sync {
     }
 }
 
+/// How many functions of the pool are on threads and cannot return before one that this thread wants has: the one that it runs, and those
+/// that wait for that one.
+fn wait_for_this_thread(pool: &Arc<Size>) -> usize {
+    let first = WORKER.with(|worker| worker.borrow().clone());
+    let workers = std::iter::successors(first, |worker| worker.token().outer.clone());
+    workers.filter(|worker| worker.token().pool.as_ref().is_some_and(|its| Arc::ptr_eq(its, pool))).count()
+}
+
 impl<F: Send, T: Send> Worker for Job<F, T> {
     fn token(&self) -> &Token {
         &self.token
@@ -229,18 +245,18 @@ where
         WORKER.with(|worker| worker.replace(Some(self.clone())));
         let result = {
             let _entered = self.record.enter();
-            panic::catch_unwind(AssertUnwindSafe(|| work().map_err(Into::into)))
+            panic::catch_unwind(AssertUnwindSafe(|| {
+                let result = work().map_err(Into::into);
+                let cancelled = result.as_ref().err().and_then(|error: &BoxError| cancellation(&**error)).is_some();
+                (result, cancelled)
+            }))
         };
         WORKER.with(RefCell::take);
-        let how = match &result {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) if cancellation(&**error).is_some() => Some(FailureKind::Cancelled),
-            Ok(Err(_)) => Some(FailureKind::Error),
-            Err(_) => Some(FailureKind::Panic),
-        };
-        let end = match result {
-            Ok(result) => Stage::Returned(result),
-            Err(payload) => Stage::Panicked(payload, panics::take_place()),
+        let (end, how) = match result {
+            Ok((Ok(output), _)) => (Stage::Returned(Ok(output)), None),
+            Ok((Err(error), true)) => (Stage::Returned(Err(error)), Some(FailureKind::Cancelled)),
+            Ok((Err(error), false)) => (Stage::Returned(Err(error)), Some(FailureKind::Error)),
+            Err(payload) => (Stage::Panicked(payload, panics::take_place()), Some(FailureKind::Panic)),
         };
         self.inbox.post(|mail| {
             self.record.ended(mail, how, Some(self.word));
@@ -260,8 +276,9 @@ impl<F, T> Unpin for Threaded<F, T> {}
 
 impl<F, T> Threaded<F, T> {
     fn new(work: F, at: &'static Location<'static>, pool: Option<&ThreadPool>) -> Threaded<F, T> {
-        let turn = pool.map(|pool| pool.0.acquire());
-        Threaded { turn, permit: None, work: Some(work), job: None, waiter: Waiter::default(), at }
+        let turn = pool.map(|pool| pool.turns.acquire());
+        let pool = pool.map(|pool| pool.size.clone());
+        Threaded { turn, permit: None, pool, work: Some(work), job: None, waiter: Waiter::default(), at }
     }
 }
 
@@ -278,7 +295,14 @@ where
         core::with("run_in_thread", |core| {
             if let Some(turn) = &mut this.turn {
                 match turn.poll_at(core, cx, this.at) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        return match &this.pool {
+                            Some(pool) if wait_for_this_thread(pool) >= pool.threads => {
+                                Poll::Ready(Err(pool.waits_for_itself().into()))
+                            }
+                            _ => Poll::Pending,
+                        };
+                    }
                     Poll::Ready(Err(cancelled)) => return Poll::Ready(Err(cancelled.into())),
                     Poll::Ready(Ok(permit)) => (this.turn, this.permit) = (None, Some(permit)),
                 }
@@ -289,8 +313,9 @@ where
                     return Poll::Ready(Err(CancelledError::new(reason).into()));
                 }
                 let word = this.waiter.word(core, cx);
-                this.job = Some(start(core, word, this.at, work));
-                core.jobs.set(core.jobs.get() + 1);
+                let pool = this.pool.take();
+                this.job = Some(start(core, word, this.at, work, pool));
+                core.count_jobs(1, 0);
                 core.expects_mail.set(true);
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
@@ -300,7 +325,7 @@ where
                 let mut never_begins = false;
                 if let Some(reason) = cancelled.filter(|_| !asked) {
                     job.record.cancelled(core);
-                    never_begins = job.cancel(reason);
+                    never_begins = job.cancel(reason) || job.token.process != std::process::id();
                 }
                 if !never_begins {
                     core.waits(Target::Thread(job.record.id()), this.at);
@@ -309,7 +334,7 @@ where
             }
             // That the function ended comes before that its coroutine did.
             core.read_notes();
-            core.jobs.set(core.jobs.get() - 1);
+            core.count_jobs(0, 1);
             core.expects_mail.set(true);
             let reason = *job.token.reason();
             (this.job, this.permit) = (None, None);
@@ -332,7 +357,13 @@ impl<F, T> Drop for Threaded<F, T> {
     }
 }
 
-fn start<F, T, E>(core: &Core, word: Word, at: &'static Location<'static>, work: F) -> Arc<Job<F, T>>
+fn start<F, T, E>(
+    core: &Core,
+    word: Word,
+    at: &'static Location<'static>,
+    work: F,
+    pool: Option<Arc<Size>>,
+) -> Arc<Job<F, T>>
 where
     F: FnOnce() -> Result<T, E> + Send + 'static,
     T: Send + 'static,
@@ -340,12 +371,17 @@ where
 {
     let record = core.spot.with(|coro| record::Thread::queue(core, coro.expect("polled by its loop"), at));
     let inbox = core.inbox().clone();
-    let job = Arc::new(Job { stage: Mutex::new(Stage::Queued(work)), token: Token::default(), inbox, word, record });
+    let outer = WORKER.with(|worker| worker.borrow().clone());
+    let token = Token { pool, outer, process: std::process::id(), ..Token::default() };
+    let job = Arc::new(Job { stage: Mutex::new(Stage::Queued(work)), token, inbox, word, record });
     pool::run(job.clone());
     job
 }
 
 /// At most so many functions on threads at once. Clones are the same pool.
+///
+/// A function of the pool may run a loop that uses the same pool, as long as a thread is left for that: if all are held by functions that
+/// wait for this one, [`run_in_thread`](ThreadPool::run_in_thread) is an error at once.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -354,8 +390,36 @@ where
 /// assert_eq!(squares[9], 81);
 /// # tinyio::Ok(()) }).unwrap();
 /// ```
-#[derive(Clone, Debug)]
-pub struct ThreadPool(Semaphore);
+#[derive(Clone)]
+pub struct ThreadPool {
+    turns: Semaphore,
+    size: Arc<Size>,
+}
+
+/// What a pool and its functions share.
+struct Size {
+    threads: usize,
+    /// Where it was made.
+    at: &'static Location<'static>,
+}
+
+impl Size {
+    #[cold]
+    fn waits_for_itself(&self) -> String {
+        format!(
+            "tinyio: a function on a thread of the `ThreadPool` of {} made at {} waits for another thread of that pool, and the pool has no \
+             thread that is not held by a function which waits for this one: it would wait for ever. Use another pool, or \
+             `tinyio::run_in_thread`",
+            self.threads, self.at
+        )
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ThreadPool").field(&self.turns).finish()
+    }
+}
 
 impl ThreadPool {
     /// A pool for this many functions at once.
@@ -373,7 +437,7 @@ impl ThreadPool {
             threads > 0,
             "tinyio::ThreadPool::new({threads}): there must be at least one thread, or nothing ever runs"
         );
-        ThreadPool(Semaphore::new(threads))
+        ThreadPool { turns: Semaphore::new(threads), size: Arc::new(Size { threads, at: Location::caller() }) }
     }
 
     /// Like [`run_in_thread`], when a thread of the pool is free.

@@ -77,3 +77,28 @@ mod real {
 }
 
 pub(crate) use real::*;
+
+/// A value that every process makes for itself. A forked child has the memory of its parent, and none of its threads: what those have
+/// promised, it must not rely on.
+pub(crate) struct PerProcess<T> {
+    make: fn() -> T,
+    process: u32,
+    value: T,
+    child: std::sync::OnceLock<Box<PerProcess<T>>>,
+}
+
+impl<T> PerProcess<T> {
+    pub(crate) fn new(make: fn() -> T) -> PerProcess<T> {
+        PerProcess { make, process: std::process::id(), value: make(), child: std::sync::OnceLock::new() }
+    }
+
+    /// That of this process.
+    pub(crate) fn here(&self) -> &T {
+        let process = std::process::id();
+        let mut this = self;
+        while this.process != process {
+            this = this.child.get_or_init(|| Box::new(PerProcess::new(this.make)));
+        }
+        &this.value
+    }
+}

@@ -1,6 +1,6 @@
 //! Timers as await points hold them.
 
-use crate::core::{self, Core};
+use crate::core::{self, Core, Left};
 use crate::record::{By, Target};
 use crate::task::{self, Word};
 use crate::wheel::Key;
@@ -24,31 +24,33 @@ impl Core {
 
 /// A timer that has been set, and is taken out when it is dropped.
 #[derive(Default)]
-pub(crate) struct Timer(Option<(u32, Key)>);
+pub(crate) struct Timer(
+    /// The number of the loop.
+    Option<(u32, Key)>,
+);
 
 impl Timer {
     /// Sets it, unless it is set in this loop already; wakes `word` at `deadline`.
     pub(crate) fn set(&mut self, core: &Core, deadline: u64, word: Word) {
         match self.0 {
-            Some((tag, key)) if tag == core.tag() => core.timers.borrow_mut().set_word(key, word),
+            Some((number, key)) if number == core.number() => core.timers.borrow_mut().set_word(key, word),
             _ => {
                 self.clear();
-                self.0 = Some((core.tag(), core.timers.borrow_mut().insert(deadline, word)));
+                self.0 = Some((core.number(), core.timers.borrow_mut().insert(deadline, word)));
             }
         }
     }
 
     /// It was set in this loop, and has fired.
     pub(crate) fn has_fired(&self, core: &Core) -> bool {
-        self.0.is_some_and(|(tag, key)| tag == core.tag() && !core.timers.borrow().contains(key))
+        self.0.is_some_and(|(number, key)| number == core.number() && !core.timers.borrow().contains(key))
     }
 
     pub(crate) fn clear(&mut self) {
-        if let Some((tag, key)) = self.0.take() {
-            let was_set = task::find(tag, |core| core.is_some_and(|core| core.timers.borrow_mut().remove(key)));
-            if was_set {
-                core::gave_up(|_| Target::Timer(0));
-            }
+        if let Some((number, key)) = self.0.take()
+            && task::take_back(number, Left::Timer(key))
+        {
+            core::gave_up(|_| Target::Timer(0));
         }
     }
 }

@@ -90,7 +90,7 @@ where
                 return Poll::Ready(Err(CancelledError::new(reason).into()));
             }
             let future = future.take().expect("handed over once");
-            core::with("from_tokio", |core| core.jobs.set(core.jobs.get() + 1));
+            core::with("from_tokio", |core| core.count_jobs(1, 0));
             let work = crate::spans::inside(async move { future.await.map_err(Into::into) });
             self.state = State::Running(RUNTIME.spawn(work), None);
         }
@@ -100,7 +100,7 @@ where
             aborted.get_or_insert(reason);
         }
         let result = std::task::ready!(Pin::new(handle).poll(cx));
-        core::with("from_tokio", |core| core.jobs.set(core.jobs.get() - 1));
+        core::with("from_tokio", |core| core.count_jobs(0, 1));
         let aborted = *aborted;
         Poll::Ready(result.unwrap_or_else(|error| Err(ended(error, aborted))))
     }

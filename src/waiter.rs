@@ -2,7 +2,7 @@
 
 use std::task::{Context, Waker};
 
-use crate::core::Core;
+use crate::core::{Core, Left};
 use crate::task::{self, Header, Kind, Word};
 
 /// A waker of somebody else.
@@ -30,7 +30,7 @@ impl Core {
             release(old);
             return here;
         }
-        self.watch_turn(cx.waker());
+        self.watch_turn(cx.waker(), old.kind() == Kind::Foreign && old.number() == self.number());
         self.keep(Foreign { waker: cx.waker().clone(), owner: here, once }, old)
     }
 
@@ -38,15 +38,15 @@ impl Core {
     fn keep(&self, new: Foreign, old: Word) -> Word {
         let mut foreign = self.foreign.borrow_mut();
         if old.kind() == Kind::Foreign
-            && old.tag() == self.tag()
+            && old.number() == self.number()
             && let Some(entry) = foreign.get_mut(old.slot())
         {
             let before = std::mem::replace(entry, new);
             drop(foreign);
-            drop(before);
+            self.contain(|| drop(before));
             return old;
         }
-        let word = Word::foreign(self.tag(), foreign.insert(new));
+        let word = Word::foreign(self.number(), foreign.insert(new));
         drop(foreign);
         release(old);
         word
@@ -54,14 +54,18 @@ impl Core {
 
     /// Calls a foreign waker because of what it waits for.
     #[cold]
-    pub(crate) fn wake_behind(&self, slot: u32) {
+    pub(crate) fn wake_behind(&self, word: Word) {
+        if word.number() != self.number() {
+            return; // Of a loop that is gone.
+        }
+        let slot = word.slot();
         let once = |foreign: &Foreign| foreign.once;
         if !self.foreign.borrow().get(slot).is_some_and(once) {
             return self.poke(slot);
         }
         let foreign = self.foreign.borrow_mut().remove(slot);
         if let Some(foreign) = foreign {
-            foreign.waker.wake();
+            self.contain(|| foreign.waker.wake());
         }
     }
 
@@ -71,19 +75,21 @@ impl Core {
         let take = |foreign: &mut Foreign| std::mem::replace(&mut foreign.waker, Waker::noop().clone());
         let waker = self.foreign.borrow_mut().get_mut(slot).map(take);
         if let Some(mut waker) = waker {
-            waker.wake_by_ref();
+            self.contain(|| waker.wake_by_ref());
             // Unless the place was given to another meanwhile.
             if let Some(foreign) = self.foreign.borrow_mut().get_mut(slot)
                 && foreign.waker.will_wake(Waker::noop())
             {
                 std::mem::swap(&mut foreign.waker, &mut waker);
             }
+            self.contain(|| drop(waker));
         }
     }
 
     /// The coroutine that stands behind a word: itself, or the one that left the foreign waker.
     pub(crate) fn owner(&self, word: Word) -> Word {
         match word.kind() {
+            Kind::Foreign if word.number() != self.number() => Word::NONE,
             Kind::Foreign => self.foreign.borrow().get(word.slot()).map_or(Word::NONE, |foreign| foreign.owner),
             Kind::Task | Kind::Edge if word.is_none() => Word::NONE,
             Kind::Task | Kind::Edge => word.woken(),
@@ -104,8 +110,7 @@ impl Core {
 pub(crate) fn release(word: Word) {
     #[cold]
     fn foreign(word: Word) {
-        let foreign = task::find(word.tag(), |core| core.map(|core| core.foreign.borrow_mut().remove(word.slot())));
-        drop(foreign);
+        task::take_back(word.number(), Left::Foreign(word.slot()));
     }
     if word.kind() == Kind::Foreign {
         foreign(word);

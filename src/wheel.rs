@@ -114,6 +114,13 @@ impl Wheel {
         Wheel { nodes, levels, tick: 0, serial: Serial::MIN, due }
     }
 
+    /// Has a wheel without timers go on from here, be it backwards. Timers are set for no time before `now`.
+    pub(crate) fn begin_at(&mut self, now: u64) {
+        if self.is_empty() {
+            self.tick = now >> TICK_BITS;
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.nodes.len() == 0
     }

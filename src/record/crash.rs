@@ -10,7 +10,7 @@ use tinyio_inspector::model::Model;
 use tinyio_inspector::report;
 
 use crate::crash::{Failure, FailureKind, Site};
-use crate::error::sources;
+use crate::error::source_texts;
 use crate::task;
 
 /// Errors are made in good times too. Reading frames for them may take this part of the time.
@@ -46,7 +46,7 @@ pub(crate) fn told(failure: &Failure) -> event::Failure {
         name: failure.name.clone(),
         message: failure.message(),
         error_type: failure.error_type.to_owned(),
-        sources: failure.error().map(|error| sources(error).map(ToString::to_string).collect()).unwrap_or_default(),
+        sources: failure.error().map(source_texts).unwrap_or_default(),
         trace: failure.trace.iter().enumerate().map(site).collect(),
         stack,
         fields: Vec::new(),

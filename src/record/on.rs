@@ -326,7 +326,7 @@ impl Rec {
         let of = |rec: &Rec| rec.slots.borrow().get(coro.word().slot() as usize).copied().unwrap_or(NO_SLOT);
         match coro.word().tag() {
             tag if tag == core.tag() => of(self),
-            tag => task::find(tag, |other| other.map_or(NO_SLOT, |other| of(&other.rec))),
+            tag => task::find_tag(tag, |other| other.map_or(NO_SLOT, |other| of(&other.rec))),
         }
     }
 

@@ -70,7 +70,7 @@ impl Author {
         let Some(inbox) = &self.inbox else {
             return RECORDING.with_borrow(|recording| _ = recording.as_deref().map(record));
         };
-        let here = task::find(inbox.tag(), |core| {
+        let here = task::find_tag(inbox.tag(), |core| {
             core.filter(|core| Arc::ptr_eq(core.inbox(), inbox)).and_then(|core| core.rec.on()).map(record)
         });
         if here.is_none() {

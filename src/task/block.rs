@@ -47,6 +47,7 @@ use super::local;
 use super::waiters::{Position, Waiters};
 use super::word::Word;
 use crate::error::Fault;
+use crate::panics::Disposed;
 use crate::record::FutureMark;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -99,7 +100,7 @@ pub(crate) mod flag {
     pub(crate) const ABOVE: u16 = 1 << 11;
     /// In its last step it came to leave the waker of somebody else at an await point.
     pub(crate) const LEFT: u16 = 1 << 13;
-    /// In this step an executor inside of it blocks the thread.
+    /// In this step an executor inside of it blocks the thread, which is to be said.
     pub(crate) const BLOCKED: u16 = 1 << 12;
     /// It stands for a function on a thread.
     pub(crate) const THREAD: u16 = 1 << 8;
@@ -187,12 +188,14 @@ where
         // SAFETY: the caller has seen the state FUTURE and set RUNNING (3); the block never moves.
         let future = unsafe { Pin::new_unchecked(&mut *(*body).future) };
         let Poll::Ready(result) = future.poll(cx) else { return Poll::Pending };
+        // If the future's destructor panics, that of the output must not do so as well: it would end the process.
+        let result = Disposed::new(result);
         // SAFETY: the block is alive, its owner is polling it.
         let this = unsafe { header.as_ref() };
         this.set_body(flag::GONE);
         // SAFETY: the state was FUTURE and is GONE by now (2).
         unsafe { ManuallyDrop::drop(&mut (*body).future) };
-        match result {
+        match result.into_inner() {
             Ok(output) => {
                 // SAFETY: the body is empty.
                 unsafe { (&raw mut (*body).output).write(ManuallyDrop::new(output)) };

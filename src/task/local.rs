@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::block::{self, Header};
 use super::memory::Memory;
 use crate::core::Core;
+use crate::panics;
 use crate::record;
 
 struct Local {
@@ -82,13 +83,24 @@ pub(crate) fn each(mut f: impl FnMut(&Core)) {
     }
 }
 
-/// Calls `f` with the loop of this tag, if this thread is inside it, however deep.
+/// Calls `f` with the loop of this number, if this thread is inside it, however deep.
 #[inline]
-pub(crate) fn find<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
+pub(super) fn find<R>(number: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
+    search(|core| core.number() == number, f)
+}
+
+/// The same, with the loop that has this tag now.
+#[inline]
+pub(crate) fn find_tag<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
+    search(|core| core.tag() == tag, f)
+}
+
+#[inline]
+fn search<R>(is_it: impl Fn(&Core) -> bool, f: impl FnOnce(Option<&Core>) -> R) -> R {
     let mut frame = LOCAL.with(|local| local.frame.get());
     // SAFETY: as in `current`; `outer` frames are further down the stack.
     while let Some(this) = unsafe { frame.as_ref() } {
-        if this.core.tag() == tag {
+        if is_it(&this.core) {
             return f(Some(&this.core));
         }
         frame = this.outer;
@@ -124,7 +136,10 @@ pub(super) fn free(header: NonNull<Header>) {
         while let Some(header) = next {
             // SAFETY: a block comes here once, from `Header::release`, when nobody owns it.
             if let Err(payload) = unsafe { block::free(header) } {
-                panicked.get_or_insert(payload);
+                match panicked {
+                    None => panicked = Some(payload),
+                    Some(_) => panics::dispose(payload),
+                }
             }
             next = local.garbage.get();
             if let Some(header) = next {
@@ -133,10 +148,10 @@ pub(super) fn free(header: NonNull<Header>) {
             }
         }
         local.freeing.set(false);
-        if let Some(payload) = panicked
-            && !std::thread::panicking()
-        {
-            panic::resume_unwind(payload);
+        match panicked {
+            Some(payload) if std::thread::panicking() => panics::dispose(payload),
+            Some(payload) => panic::resume_unwind(payload),
+            None => {}
         }
     });
 }

@@ -13,10 +13,10 @@ mod word;
 
 pub(crate) use block::{BoxError, Header, Payload, Profile, flag};
 pub(crate) use handle::Handle;
-pub(crate) use local::{current, each, enter, find};
+pub(crate) use local::{current, each, enter, find_tag};
 pub(crate) use ready::{Queue, Queued};
 pub(crate) use running::{Running, Spot, Step};
 pub(crate) use slots::Slots;
 pub(crate) use waiters::Position;
-pub(crate) use waker::{Inbox, Mail, lend, wake, word};
+pub(crate) use waker::{Inbox, Mail, lend, take_back, wake, word};
 pub(crate) use word::{Kind, Word};

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::ops::Deref;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
@@ -10,6 +10,7 @@ use super::block::{self, Header, Payload, flag};
 #[cfg(feature = "record")]
 use super::handle::Handle;
 use crate::error::Fault;
+use crate::panics;
 
 /// Being polled, or dropped by its loop. Not queued, so that it can be woken meanwhile.
 pub(crate) struct Running(NonNull<Header>);
@@ -57,7 +58,7 @@ impl Running {
         let mut fault = None;
         // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that nobody else polls it (3).
         let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut fault) });
-        let result = panic::catch_unwind(poll);
+        let result = catch_unwind(poll);
         spot.0.set(outer);
         match result {
             // Nobody looks at `fault`: it would be read as a whole a moment after a part of it was written, which a processor waits for.
@@ -65,7 +66,7 @@ impl Running {
             Ok(Poll::Ready(())) => fault.map_or(Step::Done, Step::Failed),
             Err(payload) => {
                 // A destructor that panics as well has nothing to add.
-                let _ = self.discard();
+                self.discard().unwrap_or_else(panics::dispose);
                 Step::Panicked(payload)
             }
         }
@@ -75,6 +76,21 @@ impl Running {
     pub(crate) fn describe_output(&self) -> Option<String> {
         // SAFETY: the state is OUTPUT.
         self.is_done().then(|| unsafe { (self.vtable.describe)(self.0) })
+    }
+
+    /// Drops the output if there is no handle by which it could be taken.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`discard`](Running::discard).
+    #[inline]
+    pub(crate) fn discard_unowned(&mut self) -> Result<(), Payload> {
+        if self.handles.get() == 0 { self.discard() } else { Ok(()) }
+    }
+
+    /// Forgets the future, or the output, without dropping it.
+    pub(crate) fn leak(&mut self) {
+        self.set_body(flag::GONE);
     }
 
     /// Drops the future, or the output, in place.

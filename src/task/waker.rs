@@ -1,23 +1,25 @@
 //! Wakers, and the inboxes through which other threads reach a loop.
 
+use std::collections::VecDeque;
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::local;
-use super::word::{MAX_TAGS, Word};
+use super::word::{MAX_TAGS, Word, next_number, tag_of};
 use crate::blocked::{self, Watch};
-use crate::core::Core;
+use crate::core::{Core, Left, Stop};
 use crate::error::TypeName;
-use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, RwLock, Thread, global};
+use crate::panics;
+use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, RwLock, Thread, global};
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("tinyio keeps 64-bit words in wakers: it needs a 64-bit target");
 
 /// What other threads have for a loop.
 pub(crate) struct Inbox {
-    tag: u32,
+    number: u32,
     mail: Mutex<Mail>,
     /// `mail` holds something.
     flag: AtomicBool,
@@ -27,8 +29,12 @@ pub(crate) struct Inbox {
     closed: AtomicBool,
     /// What was left at await points in the turn that is on.
     watch: Watch,
-    /// Ctrl-C was pressed for the run that is on, or for the next one.
+    /// A run is on.
+    running: AtomicBool,
+    /// Ctrl-C was pressed for the run that is on.
     interrupted: AtomicBool,
+    /// Runs inside of steps of this loop: they block it, and are stopped with it.
+    inner: Mutex<Vec<Arc<Inbox>>>,
     /// Who runs the loop: it is unparked.
     thread: Thread,
     /// Who drives the loop, if it is driven: woken instead.
@@ -40,7 +46,8 @@ pub(crate) struct Inbox {
 enum Host {
     /// A coroutine. Not a clone of its waker, which would count as one that somebody unknown holds.
     Coro(Word),
-    Task(Waker),
+    /// Shared, so that code of its executor runs while the lock is free.
+    Task(Arc<Waker>),
 }
 
 /// The content of an inbox.
@@ -54,13 +61,19 @@ pub(crate) struct Mail {
     pub(crate) abandoned: Vec<(Word, Option<TypeName>)>,
     /// What threads say about themselves, for the record.
     pub(crate) notes: Vec<crate::record::ThreadNote>,
+    /// What await points had left in the loop that were dropped where it was not running.
+    pub(crate) left: Vec<Left>,
 }
 
 /// The inboxes by tag.
 #[derive(Default)]
 struct Table {
     inboxes: Vec<Option<Arc<Inbox>>>,
+    /// The next numbers of tags that no loop has.
     free: Vec<u32>,
+    /// The first numbers of tags of which all numbers have been given out. They are given out again when all tags are here, which is after
+    /// 2^32 loops: until then, an await point that was kept names its own loop or none.
+    worn: VecDeque<u32>,
 }
 
 global!(TABLE: RwLock<Table> = RwLock::default());
@@ -73,27 +86,35 @@ impl Inbox {
     /// If the process has 2^20 loops already.
     pub(crate) fn new() -> Arc<Inbox> {
         let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        let tag = table.free.pop().unwrap_or_else(|| {
-            table.inboxes.push(None);
-            table.inboxes.len() as u32 - 1
-        });
-        assert!((tag as usize) < MAX_TAGS, "tinyio: more than {MAX_TAGS} loops at once in this process");
+        let number = match table.free.pop() {
+            Some(number) => number,
+            None if table.inboxes.len() < MAX_TAGS => {
+                table.inboxes.push(None);
+                table.inboxes.len() as u32 - 1
+            }
+            None => match table.worn.pop_front() {
+                Some(number) => number,
+                None => panic!("tinyio: more than {MAX_TAGS} loops at once in this process"),
+            },
+        };
         let inbox = Arc::new(Inbox {
-            tag,
+            number,
             mail: Mutex::default(),
             flag: AtomicBool::new(false),
             wakers: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             watch: Watch::default(),
+            running: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
+            inner: Mutex::default(),
             thread: threading::current(),
             host: Mutex::new(None),
         });
-        table.inboxes[tag as usize] = Some(inbox.clone());
+        table.inboxes[tag_of(number) as usize] = Some(inbox.clone());
         inbox
     }
 
-    /// The loop is gone. Its tag is given out again once no waker bears it.
+    /// The loop is gone. Its tag is given out again, with another number, once no waker bears it.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.retire();
@@ -111,23 +132,73 @@ impl Inbox {
         self.interrupted.swap(true, Ordering::Relaxed)
     }
 
+    /// A run is on.
+    #[cfg(feature = "signal")]
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn run_begins(&self) {
+        self.running.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn run_ended(&self) {
+        self.running.store(false, Ordering::Relaxed);
         self.interrupted.store(false, Ordering::Relaxed);
+    }
+
+    /// Stops the loop, or its next run, and the runs inside of its steps.
+    pub(crate) fn stop(&self) {
+        self.post(|mail| mail.cancel = Some(Stop::Interrupted));
+        let inner = self.inner().clone();
+        inner.iter().for_each(|inner| inner.stop());
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Vec<Arc<Inbox>>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run begins inside of a step of this loop.
+    pub(crate) fn enclose(&self, inner: &Arc<Inbox>) {
+        self.inner().push(inner.clone());
+        // The loop may have been stopped since the step began.
+        if self.mail.lock().unwrap_or_else(PoisonError::into_inner).cancel.is_some() {
+            inner.stop();
+        }
+    }
+
+    /// That run has ended.
+    pub(crate) fn release(&self, inner: &Arc<Inbox>) {
+        self.inner().retain(|other| !Arc::ptr_eq(other, inner));
+    }
+
+    /// Takes out that the loop was stopped.
+    pub(crate) fn take_stop(&self) -> Option<Stop> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner).cancel.take()
     }
 
     fn retire(&self) {
         if self.closed.load(Ordering::SeqCst) && self.wakers.load(Ordering::SeqCst) == 0 {
             let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-            let entry = &mut table.inboxes[self.tag as usize];
+            let entry = &mut table.inboxes[self.tag() as usize];
             if entry.as_ref().is_some_and(|inbox| ptr::eq(&**inbox, self)) {
                 *entry = None;
-                table.free.push(self.tag);
+                match next_number(self.number) {
+                    first if first < MAX_TAGS as u32 => table.worn.push_back(first),
+                    number => table.free.push(number),
+                }
             }
         }
     }
 
+    /// The number of the loop: see [`tag_of`].
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// That of the words of the loop's tasks.
     pub(crate) fn tag(&self) -> u32 {
-        self.tag
+        tag_of(self.number)
     }
 
     pub(crate) fn watch(&self) -> &Watch {
@@ -166,7 +237,8 @@ impl Inbox {
     fn notify(&self) {
         let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match host {
-            Some(Host::Task(waker)) => waker.wake(),
+            // Its panic ends here: this may be a thread that serves other loops, too.
+            Some(Host::Task(waker)) => _ = panics::contain(move || waker.wake_by_ref()),
             Some(Host::Coro(word)) => wake(word),
             None => self.thread.unpark(),
         }
@@ -202,12 +274,19 @@ impl Inbox {
 
     /// Names the task that drives the loop.
     pub(crate) fn set_host(&self, waker: Option<&Waker>) {
-        let mut host = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&mut *host, waker.map(|waker| (waker, word(waker)))) {
-            (old, Some((_, Some(word)))) => *old = Some(Host::Coro(word)),
-            (Some(Host::Task(old)), Some((new, None))) => old.clone_from(new),
-            (old, new) => *old = new.map(|(new, _)| Host::Task(new.clone())),
-        }
+        let lock = || self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = match waker.map(|waker| (waker, word(waker))) {
+            None => None,
+            Some((_, Some(word))) => Some(Host::Coro(word)),
+            Some((new, None)) => {
+                if matches!(&*lock(), Some(Host::Task(old)) if old.will_wake(new)) {
+                    return;
+                }
+                Some(Host::Task(Arc::new(new.clone())))
+            }
+        };
+        let old = std::mem::replace(&mut *lock(), new);
+        panics::dispose(old);
     }
 }
 
@@ -223,10 +302,24 @@ pub(crate) fn wake(word: Word) {
 #[cold]
 pub(super) fn abandon(word: Word) {
     let by = local::current(|core| core?.spot.with(|coro| Some(coro?.name())));
-    local::find(word.tag(), |core| match core {
+    local::find_tag(word.tag(), |core| match core {
         Some(core) => core.cancel_later(word, by),
         None => elsewhere(word, |inbox| inbox.post(|mail| mail.abandoned.push((word, by)))),
     });
+}
+
+/// Takes back what an await point has left in the loop of this number: at once inside of that loop, otherwise before the loop next sleeps.
+/// A loop that is gone has nothing of it any more. `true`: it was taken back at once, and was there.
+pub(crate) fn take_back(number: u32, left: Left) -> bool {
+    match local::find(number, |core| core.map(|core| core.take_back(left))) {
+        Some(was_there) => was_there,
+        None => {
+            if let Some(inbox) = inbox(tag_of(number)).filter(|inbox| inbox.number == number) {
+                inbox.post(|mail| mail.left.push(left));
+            }
+            false
+        }
+    }
 }
 
 /// Does it if the word is of the innermost loop of this thread.

@@ -7,7 +7,8 @@
 //! └────────────────────┴─────────────┴─────────────────────────────┴───────┘
 //! ```
 //!
-//! A word is looked up, never dereferenced: one that is out of date wakes nobody, or costs somebody one needless poll.
+//! A word is looked up, never dereferenced: a task's word that is out of date wakes nothing, or costs a task one needless poll. In a foreign
+//! word, tag and generation are the number of the loop, which no other loop has: see [`Word::number`].
 
 use std::fmt;
 
@@ -21,10 +22,21 @@ const TASK: u64 = 0b001;
 const EDGE: u64 = 0b011;
 const FOREIGN: u64 = 0b101;
 
+const TAG_BITS: u32 = 20;
 /// Loops alive at once in a process.
-pub(crate) const MAX_TAGS: usize = 1 << 20;
+pub(crate) const MAX_TAGS: usize = 1 << TAG_BITS;
 /// Coroutines alive at once in a loop.
 pub(crate) const MAX_SLOTS: usize = 1 << 29;
+
+/// The tag of the loop of this number. A tag is given to one loop after the other, a number is not: the tag is its low bits.
+pub(crate) fn tag_of(number: u32) -> u32 {
+    number & (MAX_TAGS as u32 - 1)
+}
+
+/// The next number with the same tag; the first one again after the last.
+pub(super) fn next_number(number: u32) -> u32 {
+    number.wrapping_add(1 << TAG_BITS)
+}
 
 /// What a word stands for, in the loop it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +57,10 @@ impl Word {
         Word((u64::from(tag) << 44) | ((id & 0xfff) << 32) | (u64::from(slot) << 3) | TASK)
     }
 
-    pub(crate) fn foreign(tag: u32, slot: u32) -> Word {
-        Word((u64::from(tag) << 44) | (u64::from(slot) << 3) | FOREIGN)
+    /// `number` is that of the loop.
+    pub(crate) fn foreign(number: u32, slot: u32) -> Word {
+        let (tag, generation) = (tag_of(number), u64::from(number >> TAG_BITS));
+        Word((u64::from(tag) << 44) | (generation << 32) | (u64::from(slot) << 3) | FOREIGN)
     }
 
     /// The same coroutine, as an edge only.
@@ -76,6 +90,11 @@ impl Word {
         (self.0 >> 44) as u32
     }
 
+    /// The number of the loop, of a foreign word.
+    pub(crate) fn number(self) -> u32 {
+        self.tag() | (((self.0 >> 32) as u32 & 0xfff) << TAG_BITS)
+    }
+
     pub(crate) fn slot(self) -> u32 {
         (self.0 as u32) >> 3
     }
@@ -95,5 +114,28 @@ impl fmt::Debug for Word {
             return f.write_str("none");
         }
         write!(f, "{:?} {}:{}", self.kind(), self.tag(), self.slot())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_word_tells_its_loop_and_its_slot() {
+        for number in [0, 1, MAX_TAGS as u32 - 1, MAX_TAGS as u32, u32::MAX] {
+            for slot in [0, 7, MAX_SLOTS as u32 - 1] {
+                let word = Word::foreign(number, slot);
+                assert_eq!((word.kind(), word.number(), word.slot()), (Kind::Foreign, number, slot));
+                assert_eq!(word.tag(), tag_of(number));
+            }
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_a_tag_are_4096_then_they_begin_again() {
+        let numbers = || std::iter::successors(Some(5), |number| Some(next_number(*number)));
+        assert!(numbers().take(4096).skip(1).all(|number| number != 5 && tag_of(number) == 5));
+        assert_eq!(numbers().nth(4096), Some(5));
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests say things with.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::panic::{self, Location};
@@ -143,9 +144,15 @@ pub fn is_child() -> bool {
 
 impl Child {
     pub fn start(test: &str) -> Child {
+        Child::start_with(test, &[])
+    }
+
+    /// The same, with these variables.
+    pub fn start_with(test: &str, variables: &[(&str, &OsStr)]) -> Child {
         let child = Command::new(std::env::current_exe().expect("this program"))
             .args([test, "--exact", "--nocapture", "--test-threads=1"])
             .env("TINYIO_TEST_CHILD", "1")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

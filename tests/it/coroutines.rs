@@ -339,27 +339,6 @@ fn wrong_context() {
     outside!("Event::wait", event.wait());
     outside!("Event::wait_timeout", event.wait_timeout(Duration::ZERO));
     check(panic_message(|| spawn(one(1))), "spawn", line!());
-    // Inside of a loop, but blocking it: nobody could ever wake it.
-    macro_rules! blocked {
-        ($call:literal, $future:expr) => {
-            let crash = Loop::new()
-                .run(async {
-                    let wakes = std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone())).await;
-                    spawn(async { tinyio::Ok(sleep(Duration::from_secs(3600)).await?) });
-                    let blocked = pollster::block_on(async { $future.await.map(drop) });
-                    drop(wakes);
-                    tinyio::Ok(blocked?)
-                })
-                .unwrap_err();
-            let message = crash.error().to_string();
-            assert!(message.contains($call), "{message}");
-            assert!(message.contains(&format!("{}:{}:", file!(), line!())), "{message}");
-            assert!(message.contains("by another executor inside of it::coroutines::wrong_context"), "{message}");
-        };
-    }
-    blocked!("tinyio::sleep", sleep(Duration::from_millis(1)));
-    blocked!("a coroutine", coro(sleep(Duration::ZERO)));
-    blocked!("event", event.wait());
     // One that only looks, and others that have wakers of their own, are no such.
     let main = async {
         let mut nap = std::pin::pin!(sleep(Duration::from_millis(1)));

@@ -7,11 +7,15 @@
 )]
 
 mod api;
+mod blocked;
 mod check;
 mod coroutines;
 mod errors;
 mod events;
 mod fairness;
+#[cfg(unix)]
+mod forked;
+mod kept;
 mod nesting;
 mod ours;
 mod ownership;
@@ -20,6 +24,7 @@ mod record;
 mod stress;
 mod sync;
 mod threads;
+mod user_panics;
 
 /// A test that could hang without end would hide what the others say.
 #[test]

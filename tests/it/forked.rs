@@ -1,0 +1,112 @@
+//! Processes that are forked: the child has the memory of its parent, and one thread.
+
+use std::time::Duration;
+
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, alarm, fork};
+use tinyio::{Loop, ThreadPool, gather, run_in_thread, sleep, spawn, thread, yield_now};
+
+use crate::check::{Child, is_child, watched};
+
+const SHORT: Duration = Duration::from_millis(2);
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Runs `child` in a forked process, and expects that it is true. A child that hangs is ended by a signal.
+fn forked(child: impl FnOnce() -> bool) {
+    // SAFETY: what the child does needs no lock that another thread of the parent may hold: they wait.
+    match unsafe { fork() }.expect("a child") {
+        ForkResult::Child => {
+            alarm::set(60);
+            let well = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(false);
+            std::process::exit(i32::from(!well))
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None).expect("it ends"), WaitStatus::Exited(child, 0));
+        }
+    }
+}
+
+/// Uses threads of the pool, and that of the timers.
+fn everything_works() -> bool {
+    let main = async {
+        let squares = ThreadPool::new(4).map(|n: u32| tinyio::Ok(n * n), 0..10).await?;
+        sleep(SHORT).await?;
+        tinyio::Ok(squares.len())
+    };
+    let driven = async { gather([run_in_thread(|| tinyio::Ok(1)), run_in_thread(|| tinyio::Ok(2))]).await };
+    Loop::new().run(main).unwrap() == 10
+        && pollster::block_on(Loop::new().drive(sleep(SHORT))).is_ok()
+        && pollster::block_on(Loop::new().drive(driven)).unwrap() == [1, 2]
+}
+
+#[test]
+fn a_loop_in_a_forked_child_has_threads_and_timers_of_its_own() {
+    let _watched = watched();
+    if is_child() {
+        assert!(everything_works());
+        // Also in a child of the child.
+        forked(|| {
+            let well = everything_works();
+            forked(everything_works);
+            well && everything_works()
+        });
+        assert!(everything_works());
+        return;
+    }
+    Child::start("forked::a_loop_in_a_forked_child_has_threads_and_timers_of_its_own").finish();
+}
+
+#[test]
+fn a_loop_that_is_forked_goes_on_in_both() {
+    let _watched = watched();
+    if is_child() {
+        let main = async {
+            spawn(async { tinyio::Ok(sleep(SHORT).await?) });
+            yield_now().await?;
+            // The child's part of this run ends inside of it, and the parent's goes on.
+            forked(everything_works);
+            tinyio::Ok(sleep(SHORT).await?)
+        };
+        return Loop::new().run(main).unwrap();
+    }
+    Child::start("forked::a_loop_that_is_forked_goes_on_in_both").finish();
+}
+
+#[test]
+fn a_loop_that_is_forked_while_a_function_is_on_a_thread_fails_in_the_child() {
+    let _watched = watched();
+    if is_child() {
+        for grace in [None, Some(SHORT)] {
+            let main = async {
+                let work = spawn(run_in_thread(|| thread::sleep(LONG)));
+                spawn(async { tinyio::Ok(sleep(LONG).await?) });
+                sleep(SHORT).await?;
+                // SAFETY: as in `forked`.
+                match unsafe { fork() }.expect("a child") {
+                    ForkResult::Child => {
+                        alarm::set(60);
+                        work.await?;
+                    }
+                    ForkResult::Parent { child } => {
+                        let ended = waitpid(child, None).expect("it ends");
+                        assert_eq!(ended, WaitStatus::Exited(child, 0));
+                    }
+                }
+                Err::<(), _>(tinyio::Error::msg("the parent's end"))
+            };
+            let parent = std::process::id();
+            let mut looped = Loop::new();
+            if let Some(grace) = grace {
+                looped = looped.grace(grace);
+            }
+            let error = looped.run(main).unwrap_err().error().to_string();
+            if std::process::id() != parent {
+                let well = error.starts_with("the process was forked while functions ran on threads");
+                std::process::exit(i32::from(!(well && everything_works())));
+            }
+            assert_eq!(error, "the parent's end");
+        }
+        return;
+    }
+    Child::start("forked::a_loop_that_is_forked_while_a_function_is_on_a_thread_fails_in_the_child").finish();
+}
