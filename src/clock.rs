@@ -24,6 +24,12 @@ impl Default for Clock {
     }
 }
 
+impl Clock {
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.shown.get().is_some()
+    }
+}
+
 impl Core {
     /// Nanoseconds since the loop was made.
     pub(crate) fn now(&self) -> u64 {

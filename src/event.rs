@@ -43,7 +43,7 @@ struct State {
     set: bool,
     /// How often it was set: who began to wait in an earlier epoch has been released, whatever happened since.
     epoch: u64,
-    waiters: Line,
+    waiters: Line<Word>,
 }
 
 impl Event {
@@ -221,7 +221,7 @@ impl Wait {
                 return Ok(Poll::Ready(Ok(())));
             }
             None if state.set => return Ok(Poll::Ready(Ok(()))),
-            Some((place, _)) => state.waiters.replace(place, word),
+            Some((place, _)) => *state.waiters.at(place) = word,
             None => self.registered = Some((state.waiters.join(word), state.epoch)),
         }
         Err(word)

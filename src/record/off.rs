@@ -56,14 +56,15 @@ impl Res {
     #[inline]
     pub(crate) fn set(&self, _set: bool) {}
     #[inline]
-    pub(crate) fn hold(&self, _core: &Core, _at: &'static Location<'static>) -> Hold {
+    pub(crate) fn hold(&self, _core: &Core, _at: &'static Location<'static>, _permits: usize) -> Hold {
         Hold
     }
     #[inline]
     pub(crate) fn release(&self, _hold: &Hold) {}
 }
 
-/// A permit that is out, in the record.
+/// Permits that are taken, in the record.
+#[derive(Default)]
 pub(crate) struct Hold;
 
 /// A function on a thread, in the record.

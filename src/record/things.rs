@@ -92,8 +92,12 @@ impl Thread {
     }
 }
 
-/// A permit that is out, in the record: who acquired it.
-pub(crate) struct Hold(u64);
+/// Permits that are taken, in the record: by which coroutine, and how many. None, if that is not recorded.
+#[derive(Default)]
+pub(crate) struct Hold {
+    coro: u64,
+    permits: usize,
+}
 
 /// A resource in the record. It may be used by several loops; it has the same number in all of them.
 pub(crate) struct Res {
@@ -134,21 +138,25 @@ impl Res {
         }
     }
 
-    /// The running coroutine has acquired it.
-    pub(crate) fn hold(&self, core: &Core, at: &'static Location<'static>) -> Hold {
+    /// The running coroutine has acquired so many permits.
+    pub(crate) fn hold(&self, core: &Core, at: &'static Location<'static>, permits: usize) -> Hold {
         let res = self.id(core);
-        let Some(recording) = core.rec.on() else { return Hold(0) };
+        let Some(recording) = core.rec.on() else { return Hold::default() };
         let coro = core.spot.with(|coro| coro.map_or(0, Header::id));
         let mut recorder = recording.recorder.borrow_mut();
         let recorder = recorder.recorder();
         let site = recorder.site(at);
-        recorder.hold(recording.at.get(), res, coro, site);
-        Hold(coro)
+        for _ in 0..permits {
+            recorder.hold(recording.at.get(), res, coro, site);
+        }
+        Hold { coro, permits }
     }
 
     /// What it acquired is given back.
     pub(crate) fn release(&self, hold: &Hold) {
-        self.emit(|res| Kind::Release { res, coro: hold.0 });
+        for _ in 0..hold.permits {
+            self.emit(|res| Kind::Release { res, coro: hold.coro });
+        }
     }
 
     /// Its flag was set or cleared. Seen only if that happens on the loop's thread.
