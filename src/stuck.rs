@@ -619,3 +619,70 @@ fn list(sites: &[Site]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{Lock, Loop, Semaphore, sleep, spawn, yield_now};
+
+    const MANY: usize = 2_000;
+
+    /// Many coroutines that all want the same few permits, a few times each, and sleep while they have them: the steps that it takes, at
+    /// the least, and what the searches visit.
+    fn crowd(looped: &mut Loop, permits: usize, rounds: usize) -> (usize, usize) {
+        let core = looped.core().clone();
+        let main = async {
+            let semaphore = Semaphore::new(permits);
+            for _ in 0..MANY {
+                let semaphore = semaphore.clone();
+                spawn(async move {
+                    for _ in 0..rounds {
+                        let _permit = semaphore.acquire().await?;
+                        yield_now().await?;
+                        sleep(Duration::from_millis(1)).await?;
+                    }
+                    crate::Ok(())
+                });
+            }
+            sleep(Duration::from_secs(3600)).await?;
+            // The searches are forgotten when the run is over.
+            crate::Ok(core.searches.borrow().visited)
+        };
+        (MANY * rounds * 3, looped.run(main).unwrap())
+    }
+
+    #[test]
+    fn a_search_visits_few_nodes_for_each_step() {
+        for permits in [1, MANY / 2] {
+            let (steps, visited) = crowd(&mut Loop::new().virtual_time(), permits, 5);
+            assert!(visited * 10 < steps, "{permits} permits: {visited} visited in {steps} steps");
+        }
+    }
+
+    #[test]
+    fn a_search_is_linear_in_waiters_and_holders() {
+        let visited = |many: usize| {
+            let mut looped = Loop::new();
+            let core = looped.core().clone();
+            let main = async {
+                let (semaphore, lock) = (Semaphore::new(many), Lock::new());
+                let _held = lock.acquire().await?;
+                for _ in 0..2 * many {
+                    let (semaphore, lock) = (semaphore.clone(), lock.clone());
+                    spawn(async move {
+                        let _permit = semaphore.acquire().await?;
+                        crate::Ok(drop(lock.acquire().await?))
+                    });
+                }
+                yield_now().await?;
+                core.searches.take();
+                assert!(core.search(false).is_none());
+                crate::Ok(core.searches.borrow().visited)
+            };
+            looped.run(main).unwrap()
+        };
+        let (small, large) = (visited(100), visited(1_000));
+        assert!(large <= 10 * small + 100, "{small}, then {large}");
+    }
+}

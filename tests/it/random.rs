@@ -1,7 +1,7 @@
 //! Random programs, against a naive model of what they must do.
 //!
 //! A program is a graph of coroutines, made from a seed: each awaits, gathers or spawns some of those behind it, shared ones among
-//! them, sleeps, yields, takes locks and permits, sets and waits for events, runs functions on threads and in a pool, catches timeouts and nested
+//! them, sleeps, yields, takes locks and permits, moves permits to others, sets and waits for events, runs functions on threads and in a pool, catches timeouts and nested
 //! loops; some fail, panic, or answer their cancellation in wrong ways, also by a destructor that panics; some await whoever awaits them, or take
 //! a second lock; now and then somebody stops the loop from another thread, at a step or at whatever time. The model knows which coroutines
 //! can be reached, what each returns, and whether they must or may wait for each other for ever; the rest are laws that hold for every
@@ -21,7 +21,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tinyio::{
-    Coro, Crash, Deadlock, Event, FailureKind, Group, Interrupted, Lock, Loop, Result, Semaphore, ThreadPool,
+    Coro, Crash, Deadlock, Event, FailureKind, Group, Guard, Interrupted, Lock, Loop, Result, Semaphore, ThreadPool,
     TimeoutError, as_completed, coro, gather, isolate, run_in_thread, sleep, spawn, thread, timeout, yield_now,
 };
 
@@ -70,6 +70,9 @@ enum Act {
     Locks(usize, usize, bool),
     Locked(usize, u64),
     Permitted(usize, u64),
+    /// Acquires three permits of two, one after the other, and moves each to another coroutine, which drops it: spawned with it, or one that
+    /// takes it from a shelf.
+    Moved(usize, u64, bool),
     Set(usize),
     /// Waits for an event that somebody has to set, or not for long.
     Wait(usize, u64),
@@ -147,7 +150,7 @@ impl Program {
                             _ => Act::Locks(random.below(RESOURCES), random.below(RESOURCES), random.one_in(4)),
                         };
                     }
-                    match random.below(if own + 1 < count { 29 } else { 14 }) {
+                    match random.below(if own + 1 < count { 30 } else { 15 }) {
                         0 => Act::Yield,
                         1 | 2 => Act::Sleep(random.next() % 4),
                         3 => Act::Beside(naps(random)),
@@ -162,10 +165,11 @@ impl Program {
                         12 if failing && random.one_in(2) => [Act::Panic, Act::ThreadFails][random.below(2)].clone(),
                         11 | 12 => Act::Yield,
                         13 => Act::Pool(random.next() % 3),
-                        14..=16 => Act::Await(behind(random)),
-                        17 => Act::AwaitInside(behind(random)),
-                        18..=22 => Act::Gather(some(random)),
-                        23..=26 => Act::Spawn(behind(random)),
+                        14 => Act::Moved(random.below(RESOURCES), random.next() % 3, random.one_in(2)),
+                        15..=17 => Act::Await(behind(random)),
+                        18 => Act::AwaitInside(behind(random)),
+                        19..=23 => Act::Gather(some(random)),
+                        24..=27 => Act::Spawn(behind(random)),
                         _ => Act::Completed(some(random)),
                     }
                 });
@@ -411,7 +415,7 @@ impl World {
         }
     }
 
-    async fn act(&self, own: usize, act: &Act, value: &mut u64) -> Result<()> {
+    async fn act(self: &Rc<World>, own: usize, act: &Act, value: &mut u64) -> Result<()> {
         let mut add = |other: u64| *value = value.wrapping_mul(31).wrapping_add(other);
         match act {
             Act::Yield => yield_now().await?,
@@ -459,6 +463,29 @@ impl World {
                 let _guard = semaphore.acquire().await?;
                 let _held = Held::new(held, 2);
                 sleep(ms(*nap)).await?;
+            }
+            Act::Moved(n, nap, shelved) => {
+                for _ in 0..3 {
+                    let shelf = Rc::new(RefCell::new(Vec::new()));
+                    let drops = |shelf: Rc<RefCell<Vec<Guard>>>, world: Rc<World>, n: usize, nap: u64| async move {
+                        while shelf.borrow().is_empty() {
+                            sleep(ms(1)).await?;
+                        }
+                        let _guard = shelf.borrow_mut().pop();
+                        let _held = Held::new(&world.permits[n].1, 2);
+                        sleep(ms(nap)).await?;
+                        tinyio::Ok(())
+                    };
+                    let drops = || drops(shelf.clone(), self.clone(), *n, *nap);
+                    if *shelved {
+                        spawn(drops());
+                    }
+                    let guard = self.permits[*n].0.acquire().await?;
+                    shelf.borrow_mut().push(guard);
+                    if !*shelved {
+                        spawn(drops());
+                    }
+                }
             }
             Act::Set(n) => {
                 self.events[*n].set();
