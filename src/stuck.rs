@@ -20,8 +20,8 @@ use crate::name;
 use crate::sync::Permits;
 use crate::task::{self, Kind, Word, flag};
 
-/// Between two searches the loop makes so many steps for each coroutine, which takes some thirty times as long as the search, ...
-const STEPS_EACH: u64 = 256;
+/// Between two searches the loop makes so many steps for each coroutine, which takes many times as long as the search, ...
+const STEPS_EACH: u64 = 1024;
 /// ... or so much time passes, unless the clock is virtual, ...
 const PUT_OFF: Duration = Duration::from_millis(20);
 /// ... and so much for each coroutine.
@@ -307,7 +307,8 @@ impl Core {
         }
     }
 
-    /// The time that a search takes does not count beside that of the steps since the last one.
+    /// The time that a search takes does not count beside that of the steps since the last one. A turn counts as a whole one, however few
+    /// steps it had.
     fn has_stepped_enough(&self) -> bool {
         self.unsearched.get() >= STEPS_EACH * self.live() as u64
     }

@@ -1,11 +1,12 @@
 //! Semaphores, locks and barriers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use crate::core::{self, Core};
@@ -42,6 +43,7 @@ pub(crate) struct Permits {
     size: usize,
     res: Res,
     what: ResKind,
+    name: OnceLock<Cow<'static, str>>,
     at: &'static Location<'static>,
 }
 
@@ -125,6 +127,18 @@ impl Semaphore {
             "tinyio::Semaphore::new({permits}): there must be at least one permit, or nobody ever acquires one"
         );
         Semaphore(Permits::new(permits, ResKind::Semaphore))
+    }
+
+    /// Gives it a name, which the inspector shows, and messages about deadlocks, too. Name it before its first use, when it is
+    /// recorded; the first name stays.
+    ///
+    /// ```
+    /// let downloads = tinyio::Semaphore::new(2).named("downloads");
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Semaphore {
+        self.0.set_name(name.into());
+        self
     }
 
     /// Waits for a permit.
@@ -211,6 +225,18 @@ impl Lock {
         Lock(Permits::new(1, ResKind::Lock))
     }
 
+    /// Gives it a name, which the inspector shows, and messages about deadlocks, too. Name it before its first use, when it is
+    /// recorded; the first name stays.
+    ///
+    /// ```
+    /// let accounts = tinyio::Lock::new().named("accounts");
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Lock {
+        self.0.set_name(name.into());
+        self
+    }
+
     /// Waits for the lock.
     ///
     /// ```
@@ -256,7 +282,8 @@ impl Permits {
     #[track_caller]
     fn new(free: usize, what: ResKind) -> Arc<Permits> {
         let state = Mutex::new(PermitState { free, ..PermitState::default() });
-        Arc::new(Permits { state, size: free, res: Res::new(what, free as u64), what, at: Location::caller() })
+        let res = Res::new(what, free as u64);
+        Arc::new(Permits { state, size: free, res, what, name: OnceLock::new(), at: Location::caller() })
     }
 
     fn state(&self) -> MutexGuard<'_, PermitState> {
@@ -271,7 +298,13 @@ impl Permits {
     /// A name for messages.
     pub(crate) fn describe(&self) -> String {
         let what = if self.what == ResKind::Lock { "the lock" } else { "the semaphore" };
-        format!("{what} made at {}:{}", self.at.file(), self.at.line())
+        let name = self.name.get().map(|name| format!("{name:?} ")).unwrap_or_default();
+        format!("{what} {name}made at {}:{}", self.at.file(), self.at.line())
+    }
+
+    fn set_name(&self, name: Cow<'static, str>) {
+        self.res.set_name(name.clone());
+        let _ = self.name.set(name);
     }
 
     fn try_acquire(self: &Arc<Self>, at: &'static Location<'static>) -> Option<Guard> {
@@ -506,6 +539,18 @@ impl Barrier {
     pub fn new(parties: usize) -> Barrier {
         assert!(parties > 0, "tinyio::Barrier::new({parties}): there must be at least one coroutine to meet");
         Barrier(Arc::new(Meeting { parties, state: Mutex::default(), res: Res::new(ResKind::Barrier, parties as u64) }))
+    }
+
+    /// Gives it a name, which the inspector shows. Name it before its first use, when it is
+    /// recorded; the first name stays.
+    ///
+    /// ```
+    /// let start = tinyio::Barrier::new(3).named("start");
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Barrier {
+        self.0.res.set_name(name.into());
+        self
     }
 
     /// Waits until as many coroutines wait as the barrier is for. Each gets a different index from 0 on.

@@ -1,6 +1,8 @@
 //! Threads and resources in the record.
 
+use std::borrow::Cow;
 use std::panic::Location;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use tinyio_inspector::event::ResKind;
@@ -104,13 +106,19 @@ pub(crate) struct Res {
     id: AtomicU64,
     what: ResKind,
     size: u64,
+    name: OnceLock<Cow<'static, str>>,
     at: &'static Location<'static>,
 }
 
 impl Res {
     #[track_caller]
     pub(crate) fn new(what: ResKind, size: u64) -> Res {
-        Res { id: AtomicU64::new(0), what, size, at: Location::caller() }
+        Res { id: AtomicU64::new(0), what, size, name: OnceLock::new(), at: Location::caller() }
+    }
+
+    /// Names it, unless it has a name. Recorded with its number.
+    pub(crate) fn set_name(&self, name: Cow<'static, str>) {
+        let _ = self.name.set(name);
     }
 
     /// Its number, given and recorded when a recorded loop first has to do with it.
@@ -121,8 +129,12 @@ impl Res {
         if id == 0 {
             id = IDS.fetch_add(1, Ordering::Relaxed);
             self.id.store(id, Ordering::Relaxed);
-            let site = recording.recorder.borrow_mut().recorder().site(self.at);
-            recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site });
+            let (site, name) = {
+                let mut recorder = recording.recorder.borrow_mut();
+                let recorder = recorder.recorder();
+                (recorder.site(self.at), self.name.get().map_or(0, |name| recorder.intern(name)))
+            };
+            recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site, name });
         }
         id
     }

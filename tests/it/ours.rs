@@ -340,7 +340,7 @@ async fn takes_both(first: Lock, second: Lock) -> Result<()> {
 }
 
 fn tangle() {
-    let (left, right) = (Lock::new(), Lock::new()); // two locks
+    let (left, right) = (Lock::new().named("left or right"), Lock::new().named("left or right")); // two locks
     spawn(takes_both(left.clone(), right.clone()));
     spawn(takes_both(right, left));
 }
@@ -405,8 +405,11 @@ fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
         );
         for _ in 0..2 {
             let edge = child.wait_for("waits for");
-            let lock =
-                format!("waits for the lock made at {}:{}, held by it::ours::takes_both #", file!(), line("two locks"));
+            let lock = format!(
+                "waits for the lock \"left or right\" made at {}:{}, held by it::ours::takes_both #",
+                file!(),
+                line("two locks")
+            );
             let place = format!("at {}:{}:", file!(), line("the other lock"));
             assert!(
                 edge.starts_with("  it::ours::takes_both #") && edge.contains(&lock) && edge.contains(&place),
