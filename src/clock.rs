@@ -28,6 +28,12 @@ impl Default for Clock {
     }
 }
 
+impl Clock {
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.shown.get().is_some()
+    }
+}
+
 impl Core {
     /// Nanoseconds since the first loop of the process was made; with virtual time, of all sleeps so far.
     pub(crate) fn now(&self) -> u64 {

@@ -17,7 +17,7 @@ use crate::coro::Coro;
 use crate::error::CancelledError;
 use crate::event::{Event, Wait};
 use crate::gather::sealed::Awaitable;
-use crate::stuck::{On, Queuing};
+use crate::stuck::On;
 use crate::sync::Queued;
 use crate::task::{BoxError, Profile, Word};
 
@@ -197,7 +197,7 @@ impl<T> Future for Next<T> {
         match Pin::new(wait).poll(cx) {
             Poll::Pending => {
                 let on = On::Any(self.shared.words.clone());
-                core::with("as_completed", |core| self.queuing.enter(core, |word| Queuing { word, on }));
+                core::with("as_completed", |core| self.queuing.enter(core, || on));
                 Poll::Pending
             }
             Poll::Ready(Err(cancelled)) => Poll::Ready(Err(cancelled)),

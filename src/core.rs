@@ -19,7 +19,7 @@ use crate::panics;
 use crate::record::{By, Rec, Target};
 use crate::shuffle::Shuffled;
 use crate::slab::Slab;
-use crate::stuck::Queuing;
+use crate::stuck::{Queuing, Searches};
 use crate::task::{
     self, Handle, Header, Inbox, Kind, Mail, Payload, Queue, Queued, Running, Slots, Spot, Step, Word, flag,
 };
@@ -59,12 +59,13 @@ pub(crate) struct Core {
     pub(crate) cancel: Cell<Cancel>,
     /// Coroutines whose last handle was dropped, to be cancelled, and the coroutine that dropped it.
     abandoned: RefCell<VecDeque<(Word, Option<TypeName>)>>,
-    /// Somebody came to wait on a coroutine that had been scheduled before: without that there is no cycle.
+    /// Set when a coroutine awaits one that was scheduled before, or a lock: while unset, there is no new cycle.
     pub(crate) suspicious: Cell<bool>,
     /// Steps since the last search for a cycle.
     pub(crate) unsearched: Cell<u64>,
     /// When the search that was put off is due.
     pub(crate) search_at: Cell<Option<u64>>,
+    pub(crate) searches: RefCell<Searches>,
     /// The loops that coroutines of this one drive, by the coroutine.
     pub(crate) guests: RefCell<Slab<(Word, Weak<Core>)>>,
     /// A coroutine of another loop drives this one.
@@ -178,6 +179,7 @@ impl Core {
             suspicious: Cell::new(false),
             unsearched: Cell::new(0),
             search_at: Cell::default(),
+            searches: RefCell::default(),
             guests: RefCell::default(),
             is_guest: Cell::default(),
             watched: Cell::default(),
@@ -232,6 +234,9 @@ impl Core {
         self.rec.turn_end();
         self.unsearched.set(self.unsearched.get() + u64::from(STEPS_PER_TURN));
         self.look_around();
+        if !self.is_idle() {
+            self.search_while_busy();
+        }
         if self.failed() {
             Turn::Failed
         } else if !self.is_idle() {
@@ -612,6 +617,7 @@ impl Core {
         // Timers, wakers and places in queues have gone with their futures; those that are left are of futures that the caller has
         // kept, and may poll in the next run.
         self.quiet_since.set(None);
+        self.searches.take();
     }
 
     /// Somebody cloned the waker that his coroutine was polled with: from now on it may be woken by whoever has the clone.
@@ -764,6 +770,11 @@ impl Drop for Core {
         foreign.into_values().for_each(panics::dispose);
         self.inbox.close();
     }
+}
+
+/// The number of the newest coroutine of this thread.
+pub(crate) fn newest() -> u64 {
+    IDS.get()
 }
 
 /// Calls `f` with the loop of this thread.

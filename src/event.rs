@@ -1,5 +1,6 @@
 //! The one primitive of synchronisation: a flag that can be waited for.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -43,7 +44,7 @@ struct State {
     set: bool,
     /// How often it was set: who began to wait in an earlier epoch has been released, whatever happened since.
     epoch: u64,
-    waiters: Line,
+    waiters: Line<Word>,
 }
 
 impl Event {
@@ -55,6 +56,18 @@ impl Event {
     #[track_caller]
     pub fn new() -> Event {
         Event(Arc::new(Shared { state: Mutex::default(), internal: false, res: Res::new(ResKind::Event, 0) }))
+    }
+
+    /// Gives it a name, which the inspector shows. Name it before its first use, when it is
+    /// recorded; the first name stays.
+    ///
+    /// ```
+    /// let ready = tinyio::Event::new().named("ready");
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Event {
+        self.0.res.set_name(name.into());
+        self
     }
 
     /// One that nobody gets hold of.
@@ -221,7 +234,7 @@ impl Wait {
                 return Ok(Poll::Ready(Ok(())));
             }
             None if state.set => return Ok(Poll::Ready(Ok(()))),
-            Some((place, _)) => state.waiters.replace(place, word),
+            Some((place, _)) => *state.waiters.at(place) = word,
             None => self.registered = Some((state.waiters.join(word), state.epoch)),
         }
         Err(word)

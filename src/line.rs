@@ -2,31 +2,40 @@
 
 use std::num::NonZeroU32;
 
-use crate::task::Word;
-
-/// A doubly linked list in a vector: 16 bytes for each who waits, and room that is used again.
-#[derive(Default)]
-pub(crate) struct Line {
-    nodes: Vec<Node>,
+/// A doubly linked list in a vector, whose nodes are used again. All operations take constant time.
+pub(crate) struct Line<T> {
+    nodes: Vec<Node<T>>,
     first: Option<Place>,
     last: Option<Place>,
-    /// Nodes that nobody has, linked.
+    /// Unused nodes, linked.
     free: Option<Place>,
+    len: usize,
 }
 
-/// Where somebody is in the line: one more than the number of the node.
+/// A node of the line: one more than its number.
 pub(crate) type Place = NonZeroU32;
 
-struct Node {
-    word: Word,
+struct Node<T> {
+    value: T,
     prev: Option<Place>,
     next: Option<Place>,
 }
 
-impl Line {
-    /// Goes to the end of the line.
-    pub(crate) fn join(&mut self, word: Word) -> Place {
-        let node = Node { word, prev: self.last, next: None };
+impl<T> Default for Line<T> {
+    fn default() -> Self {
+        Line { nodes: Vec::new(), first: None, last: None, free: None, len: 0 }
+    }
+}
+
+impl<T: Copy> Line<T> {
+    /// Waiters in the line.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends a waiter.
+    pub(crate) fn join(&mut self, value: T) -> Place {
+        let node = Node { value, prev: self.last, next: None };
         let place = match self.free {
             Some(place) => {
                 self.free = std::mem::replace(self.node(place), node).next;
@@ -39,37 +48,54 @@ impl Line {
         };
         self.link(self.last, Some(place));
         self.last = Some(place);
+        self.len += 1;
         place
     }
 
-    /// Another stands there instead.
-    pub(crate) fn replace(&mut self, place: Place, word: Word) {
-        self.node(place).word = word;
+    /// The waiter in this place, also after [`Line::step_out`].
+    pub(crate) fn at(&mut self, place: Place) -> &mut T {
+        &mut self.node(place).value
     }
 
-    /// Goes away.
-    pub(crate) fn leave(&mut self, place: Place) {
-        let free = self.free.replace(place);
-        let node = self.node(place);
-        let (prev, next) = (node.prev, std::mem::replace(&mut node.next, free));
+    /// The first waiter.
+    pub(crate) fn first(&self) -> Option<(Place, T)> {
+        self.first.map(|place| (place, self.nodes[place.get() as usize - 1].value))
+    }
+
+    /// Takes a waiter out of the order. Its place stays its own until [`Line::release`].
+    pub(crate) fn step_out(&mut self, place: Place) {
+        let Node { prev, next, .. } = *self.node(place);
         self.link(prev, next);
         match next {
             None => self.last = prev,
             Some(next) => self.node(next).prev = prev,
         }
+        self.len -= 1;
     }
 
-    /// Shows `f` all who wait.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(Word)) {
+    /// Gives the place of a waiter that has stepped out to others.
+    pub(crate) fn release(&mut self, place: Place) {
+        let free = self.free.replace(place);
+        self.node(place).next = free;
+    }
+
+    /// Removes a waiter that is in the line.
+    pub(crate) fn leave(&mut self, place: Place) {
+        self.step_out(place);
+        self.release(place);
+    }
+
+    /// Calls `f` with each waiter in the line.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(T)) {
         let mut at = self.first;
         while let Some(place) = at {
             let node = &self.nodes[place.get() as usize - 1];
-            f(node.word);
+            f(node.value);
             at = node.next;
         }
     }
 
-    fn node(&mut self, place: Place) -> &mut Node {
+    fn node(&mut self, place: Place) -> &mut Node<T> {
         &mut self.nodes[place.get() as usize - 1]
     }
 
@@ -86,7 +112,7 @@ impl Line {
 mod tests {
     use super::*;
 
-    /// Against a vector: everyone is there once, in order.
+    /// Against a vector: each waiter is there once, in order; one that has stepped out keeps its value.
     #[test]
     fn the_line_keeps_its_order() {
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -96,23 +122,30 @@ mod tests {
             random ^= random << 17;
             (random % below as u64) as usize
         };
-        let word = |slot| Word::task(1, 2, slot);
         let mut line = Line::default();
-        let mut model: Vec<(Place, Word)> = Vec::new();
+        let mut model: Vec<(Place, u32)> = Vec::new();
+        let mut out: Vec<(Place, u32)> = Vec::new();
         for round in 0..10_000_u32 {
-            match next(5) {
-                0 | 1 => model.push((line.join(word(round)), word(round))),
+            match next(7) {
+                0 | 1 => model.push((line.join(round), round)),
                 2 if !model.is_empty() => {
                     let at = next(model.len());
-                    model[at].1 = word(round);
-                    line.replace(model[at].0, word(round));
+                    model[at].1 = round;
+                    *line.at(model[at].0) = round;
                 }
+                3 if !model.is_empty() => {
+                    out.push(model.remove(next(model.len())));
+                    line.step_out(out[out.len() - 1].0);
+                }
+                4 if !out.is_empty() => line.release(out.swap_remove(next(out.len())).0),
                 _ if !model.is_empty() => line.leave(model.remove(next(model.len())).0),
                 _ => {}
             }
             let mut seen = Vec::new();
-            line.for_each(|word| seen.push(word));
-            assert_eq!(seen, model.iter().map(|(_, word)| *word).collect::<Vec<_>>());
+            line.for_each(|value| seen.push(value));
+            assert_eq!(seen, model.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+            assert_eq!((line.len(), line.first()), (model.len(), model.first().copied()));
+            assert!(out.iter().all(|(place, value)| line.at(*place) == value));
         }
         assert!(line.nodes.len() < 500, "room is used again: {}", line.nodes.len());
     }

@@ -119,6 +119,11 @@ impl Loop {
         Loop { grace: core.grace.get(), shuffle, ..Loop::new() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
     /// The core, with nothing in it.
     pub(crate) fn fresh_core(&mut self) -> Rc<Core> {
         if self.core.live() > 0 {

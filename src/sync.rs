@@ -1,16 +1,19 @@
 //! Semaphores, locks and barriers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use crate::core::{self, Core, Left};
 use crate::error::CancelledError;
-use crate::record::{Res, ResKind, Target};
+use crate::line::{Line, Place};
+use crate::record::{Hold, Res, ResKind, Target};
+use crate::slab::Slab;
 use crate::stuck::{On, Queuing};
 use crate::task::{self, Word};
 use crate::waiter::Waiter;
@@ -37,21 +40,74 @@ pub struct Semaphore(Arc<Permits>);
 /// What a semaphore's clones, guards and waiters share.
 pub(crate) struct Permits {
     state: Mutex<PermitState>,
+    size: usize,
     res: Res,
     what: ResKind,
+    name: OnceLock<Cow<'static, str>>,
     at: &'static Location<'static>,
 }
 
+/// While a request waits, only it takes free permits: a later one never overtakes it.
 #[derive(Default)]
 struct PermitState {
     free: usize,
-    /// Who waits, by the number of his ticket.
-    queue: BTreeMap<u64, Word>,
-    /// Tickets whose permit is there, to be fetched, and who was woken for that.
-    granted: Vec<(u64, Word)>,
-    tickets: u64,
-    /// The coroutines that acquired the permits which are out.
-    holders: Vec<Word>,
+    queue: Line<Request>,
+    /// One for each guard, and for each request that was granted and has not been polled since.
+    holders: Slab<Holder>,
+}
+
+/// A request for permits that could not be met at once.
+#[derive(Clone, Copy)]
+struct Request {
+    permits: usize,
+    /// Woken when the request is granted.
+    word: Word,
+    /// The coroutine that waits.
+    coro: Word,
+    /// Its number among the holders, once it is granted.
+    granted: Option<u32>,
+}
+
+/// The acquirer of permits that are taken. The guard may be anywhere by now.
+#[derive(Clone, Copy)]
+pub(crate) struct Holder {
+    /// The coroutine that acquired them; `Word::NONE` outside of a coroutine.
+    pub(crate) coro: Word,
+    /// The newest coroutine of its thread at that time: later ones may have been given the guard.
+    pub(crate) newest: u64,
+}
+
+impl Holder {
+    fn new(coro: Word) -> Holder {
+        Holder { coro, newest: core::newest() }
+    }
+}
+
+impl PermitState {
+    /// Takes permits that are free, unless a request waits. The number of the holder.
+    fn take(&mut self, permits: usize, coro: Word) -> Option<u32> {
+        if self.queue.len() > 0 || permits > self.free {
+            return None;
+        }
+        self.free -= permits;
+        Some(self.holders.insert(Holder::new(coro)))
+    }
+
+    /// Grants the first request if there are permits enough. The word to wake.
+    fn grant(&mut self) -> Option<Word> {
+        let (place, request) = self.queue.first().filter(|(_, first)| first.permits <= self.free)?;
+        self.free -= request.permits;
+        self.queue.step_out(place);
+        let holder = self.holders.insert(Holder::new(request.coro));
+        self.queue.at(place).granted = Some(holder);
+        Some(request.word)
+    }
+
+    /// Gives permits back.
+    fn give(&mut self, permits: usize, holder: u32) {
+        self.holders.remove(holder);
+        self.free += permits;
+    }
 }
 
 impl Semaphore {
@@ -73,6 +129,18 @@ impl Semaphore {
         Semaphore(Permits::new(permits, ResKind::Semaphore))
     }
 
+    /// Gives it a name, which the inspector shows, and messages about deadlocks, too. Name it before its first use, when it is
+    /// recorded; the first name stays.
+    ///
+    /// ```
+    /// let downloads = tinyio::Semaphore::new(2).named("downloads");
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Semaphore {
+        self.0.set_name(name.into());
+        self
+    }
+
     /// Waits for a permit.
     ///
     /// ```
@@ -83,7 +151,46 @@ impl Semaphore {
     /// # tinyio::Ok(()) }).unwrap();
     /// ```
     pub fn acquire(&self) -> Acquire {
-        Acquire { permits: self.0.clone(), ticket: None, waiter: Waiter::default(), queuing: Queued::default() }
+        Acquire::new(&self.0, 1)
+    }
+
+    /// Takes a permit if one is free and no coroutine waits for one. Works outside of a loop, too.
+    ///
+    /// ```
+    /// let semaphore = tinyio::Semaphore::new(1);
+    /// let permit = semaphore.try_acquire().expect("it is free");
+    /// assert!(semaphore.try_acquire().is_none());
+    /// drop(permit);
+    /// ```
+    #[track_caller]
+    pub fn try_acquire(&self) -> Option<Guard> {
+        self.0.try_acquire(Location::caller())
+    }
+
+    /// Waits for several permits, which one guard holds. Requests are granted in the order in which they were first polled: while this
+    /// one waits, later ones wait, too, however few permits they want. No permits are a guard at once.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let semaphore = tinyio::Semaphore::new(3);
+    /// let two = semaphore.acquire_many(2).await?;
+    /// assert!(semaphore.try_acquire().is_some());
+    /// drop(two); // gives both back
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the semaphore does not have as many permits.
+    #[track_caller]
+    pub fn acquire_many(&self, permits: usize) -> Acquire {
+        let size = self.0.size;
+        assert!(
+            permits <= size,
+            "tinyio::Semaphore::acquire_many({permits}): {} has {size} permits, so it would wait for ever",
+            self.0.describe()
+        );
+        Acquire::new(&self.0, permits)
     }
 }
 
@@ -118,6 +225,18 @@ impl Lock {
         Lock(Permits::new(1, ResKind::Lock))
     }
 
+    /// Gives it a name, which the inspector shows, and messages about deadlocks, too. Name it before its first use, when it is
+    /// recorded; the first name stays.
+    ///
+    /// ```
+    /// let accounts = tinyio::Lock::new().named("accounts");
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Lock {
+        self.0.set_name(name.into());
+        self
+    }
+
     /// Waits for the lock.
     ///
     /// ```
@@ -128,7 +247,20 @@ impl Lock {
     /// # tinyio::Ok(()) }).unwrap();
     /// ```
     pub fn acquire(&self) -> Acquire {
-        Acquire { permits: self.0.clone(), ticket: None, waiter: Waiter::default(), queuing: Queued::default() }
+        Acquire::new(&self.0, 1)
+    }
+
+    /// Takes the lock if it is free and no coroutine waits for it. Works outside of a loop, too.
+    ///
+    /// ```
+    /// let lock = tinyio::Lock::new();
+    /// let guard = lock.try_acquire().expect("it is free");
+    /// assert!(lock.try_acquire().is_none());
+    /// drop(guard);
+    /// ```
+    #[track_caller]
+    pub fn try_acquire(&self) -> Option<Guard> {
+        self.0.try_acquire(Location::caller())
     }
 }
 
@@ -150,34 +282,46 @@ impl Permits {
     #[track_caller]
     fn new(free: usize, what: ResKind) -> Arc<Permits> {
         let state = Mutex::new(PermitState { free, ..PermitState::default() });
-        Arc::new(Permits { state, res: Res::new(what, free as u64), what, at: Location::caller() })
+        let res = Res::new(what, free as u64);
+        Arc::new(Permits { state, size: free, res, what, name: OnceLock::new(), at: Location::caller() })
     }
 
     fn state(&self) -> MutexGuard<'_, PermitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The coroutines that hold it, or have been woken to do so.
-    pub(crate) fn holders(&self) -> Vec<Word> {
-        let state = self.state();
-        state.holders.iter().copied().chain(state.granted.iter().map(|(_, word)| *word)).collect()
+    /// Those that acquired what is taken, or have been woken to do so.
+    pub(crate) fn holders(&self) -> Vec<Holder> {
+        self.state().holders.iter().map(|(_, holder)| *holder).collect()
     }
 
     /// A name for messages.
     pub(crate) fn describe(&self) -> String {
         let what = if self.what == ResKind::Lock { "the lock" } else { "the semaphore" };
-        format!("{what} made at {}:{}", self.at.file(), self.at.line())
+        let name = self.name.get().map(|name| format!("{name:?} ")).unwrap_or_default();
+        format!("{what} {name}made at {}:{}", self.at.file(), self.at.line())
     }
 
-    /// Hands a permit to whoever has waited longest.
-    fn give(&self) {
-        let mut state = self.state();
-        match state.queue.pop_first() {
-            None => state.free += 1,
-            Some((ticket, word)) => {
-                state.granted.push((ticket, word));
-                drop(state);
-                task::wake(word);
+    fn set_name(&self, name: Cow<'static, str>) {
+        self.res.set_name(name.clone());
+        let _ = self.name.set(name);
+    }
+
+    fn try_acquire(self: &Arc<Self>, at: &'static Location<'static>) -> Option<Guard> {
+        task::current(|core| {
+            let holder = self.state().take(1, core.map_or(Word::NONE, Core::here))?;
+            let hold = core.map_or_else(Hold::default, |core| self.res.hold(core, at, 1));
+            Some(Guard { permits: self.clone(), count: 1, holder: Some(holder), hold })
+        })
+    }
+
+    /// Grants the requests that can be met, the first ones first.
+    fn grant(&self) {
+        loop {
+            let granted = self.state().grant();
+            match granted {
+                Some(word) => task::wake(word),
+                None => return,
             }
         }
     }
@@ -188,12 +332,12 @@ impl Permits {
 pub(crate) struct Queued(Option<(u32, u32)>);
 
 impl Queued {
-    pub(crate) fn enter(&mut self, core: &Core, queuing: impl FnOnce(Word) -> Queuing) {
+    pub(crate) fn enter(&mut self, core: &Core, on: impl FnOnce() -> On) {
         if self.0.is_none_or(|(number, _)| number != core.number()) {
             self.leave();
             core.suspect();
-            let here = core.here();
-            self.0 = Some((core.number(), core.queued.borrow_mut().insert(queuing(here))));
+            let key = core.queued.borrow_mut().insert(Queuing::new(core.here(), on()));
+            self.0 = Some((core.number(), key));
         }
     }
 
@@ -221,7 +365,9 @@ impl Drop for Queued {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Acquire {
     permits: Arc<Permits>,
-    ticket: Option<u64>,
+    count: usize,
+    /// Once it waits.
+    place: Option<Place>,
     waiter: Waiter,
     queuing: Queued,
 }
@@ -243,6 +389,11 @@ impl Future for Acquire {
 }
 
 impl Acquire {
+    fn new(permits: &Arc<Permits>, count: usize) -> Acquire {
+        let permits = permits.clone();
+        Acquire { permits, count, place: None, waiter: Waiter::default(), queuing: Queued::default() }
+    }
+
     /// One poll, awaited at `at`.
     pub(crate) fn poll_at(
         &mut self,
@@ -251,41 +402,36 @@ impl Acquire {
         at: &'static Location<'static>,
     ) -> Poll<Result<Guard, CancelledError>> {
         let this = self;
-        if let Some(answer) = core.cancelled(this.ticket.is_none(), at) {
+        if let Some(answer) = core.cancelled(this.place.is_none(), at) {
             return answer.map(Err);
         }
+        let coro = core.here();
         let word = this.waiter.word(core, cx);
         let mut state = this.permits.state();
-        let free = match this.ticket {
-            None if state.free > 0 => {
-                state.free -= 1;
-                true
-            }
-            None => false,
-            Some(ticket) => match state.granted.iter().position(|(granted, _)| *granted == ticket) {
-                Some(index) => {
-                    state.granted.swap_remove(index);
-                    this.ticket = None;
-                    true
-                }
-                None => false,
-            },
+        let holder = match this.place {
+            None if this.count == 0 => Some(None),
+            None => state.take(this.count, coro).map(Some),
+            Some(place) => state.queue.at(place).granted.map(Some),
         };
-        if free {
-            let holder = core.here();
-            state.holders.push(holder);
+        if let Some(holder) = holder {
+            if let Some(place) = this.place.take() {
+                state.queue.release(place);
+            }
+            if let Some(entry) = holder.and_then(|holder| state.holders.get_mut(holder)) {
+                *entry = Holder::new(coro);
+            }
             drop(state);
             this.queuing.leave();
-            let hold = this.permits.res.hold(core, at);
-            return Poll::Ready(Ok(Guard { permits: this.permits.clone(), holder, hold }));
+            let hold = this.permits.res.hold(core, at, this.count);
+            return Poll::Ready(Ok(Guard { permits: this.permits.clone(), count: this.count, holder, hold }));
         }
-        let ticket = *this.ticket.get_or_insert_with(|| {
-            state.tickets += 1;
-            state.tickets
-        });
-        state.queue.insert(ticket, word);
+        let request = Request { permits: this.count, word, coro, granted: None };
+        match this.place {
+            Some(place) => *state.queue.at(place) = request,
+            None => this.place = Some(state.queue.join(request)),
+        }
         drop(state);
-        this.queuing.enter(core, |word| Queuing { word, on: On::Permits(this.permits.clone()) });
+        this.queuing.enter(core, || On::Permits(this.permits.clone()));
         core.waits(Target::Res(this.permits.res.id(core)), at);
         Poll::Pending
     }
@@ -293,21 +439,28 @@ impl Acquire {
 
 impl Drop for Acquire {
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
+        let Some(place) = self.place else { return };
         core::gave_up(|core| Target::Res(self.permits.res.id(core)));
         let mut state = self.permits.state();
-        if state.queue.remove(&ticket).is_none()
-            && let Some(index) = state.granted.iter().position(|(granted, _)| *granted == ticket)
-        {
-            // It was given a permit and will not fetch it.
-            state.granted.swap_remove(index);
-            drop(state);
-            self.permits.give();
+        match state.queue.at(place).granted {
+            None => state.queue.leave(place),
+            // The permits that it was granted and has not fetched.
+            Some(holder) => {
+                state.queue.release(place);
+                state.give(self.count, holder);
+            }
         }
+        drop(state);
+        // Without it those behind it may have enough.
+        self.permits.grant();
     }
 }
 
-/// A permit of a [`Semaphore`], or the [`Lock`]: given back when it is dropped.
+/// Permits of a [`Semaphore`], or the [`Lock`]: given back when it is dropped.
+///
+/// A guard may be moved to another coroutine, a channel or a function on a thread, and be dropped there. Only a thread that tinyio did not
+/// start (`std::thread::spawn`) is not seen: if all coroutines wait, and nothing but a guard in such a thread can wake them, the loop
+/// ends with a [`Deadlock`](crate::Deadlock). Give the guard to [`run_in_thread`](crate::run_in_thread) instead.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -322,8 +475,10 @@ impl Drop for Acquire {
 #[must_use = "it is given back at once otherwise"]
 pub struct Guard {
     permits: Arc<Permits>,
-    holder: Word,
-    hold: crate::record::Hold,
+    count: usize,
+    /// Its number among the holders; none if it holds no permit.
+    holder: Option<u32>,
+    hold: Hold,
 }
 
 impl fmt::Debug for Guard {
@@ -334,13 +489,10 @@ impl fmt::Debug for Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let mut state = self.permits.state();
-        if let Some(index) = state.holders.iter().position(|holder| *holder == self.holder) {
-            state.holders.swap_remove(index);
-        }
-        drop(state);
+        let Some(holder) = self.holder else { return };
+        self.permits.state().give(self.count, holder);
         self.permits.res.release(&self.hold);
-        self.permits.give();
+        self.permits.grant();
     }
 }
 
@@ -386,6 +538,18 @@ impl Barrier {
     pub fn new(parties: usize) -> Barrier {
         assert!(parties > 0, "tinyio::Barrier::new({parties}): there must be at least one coroutine to meet");
         Barrier(Arc::new(Meeting { parties, state: Mutex::default(), res: Res::new(ResKind::Barrier, parties as u64) }))
+    }
+
+    /// Gives it a name, which the inspector shows. Name it before its first use, when it is
+    /// recorded; the first name stays.
+    ///
+    /// ```
+    /// let start = tinyio::Barrier::new(3).named("start");
+    /// ```
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Barrier {
+        self.0.res.set_name(name.into());
+        self
     }
 
     /// Waits until as many coroutines wait as the barrier is for. Each gets a different index from 0 on.
@@ -468,7 +632,7 @@ impl Future for BarrierWait {
             });
             state.here.insert(ticket, word);
             drop(state);
-            this.queuing.enter(core, |word| Queuing { word, on: On::Meeting });
+            this.queuing.enter(core, || On::Meeting);
             core.waits(Target::Res(this.meeting.res.id(core)), at);
             Poll::Pending
         })

@@ -52,7 +52,7 @@ impl Pretend {
         program.spawn(1, 0, "pretend::main");
         program.emit(Kind::StepBegin { coro: 1 });
         let site = program.recorder.intern_site(file!(), line!(), 9);
-        program.emit(Kind::ResNew { res: 1, what: ResKind::Lock, size: 1, site });
+        program.emit(Kind::ResNew { res: 1, what: ResKind::Lock, size: 1, site, name: 0 });
         for id in 2..40 {
             program.spawn(id, 1, if id % 9 == 0 { "pretend::store" } else { "pretend::fetch" });
             program.emit(Kind::Wait { coro: 1, on: Target::Coro(id), site });

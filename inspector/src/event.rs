@@ -37,6 +37,10 @@ pub type ResId = u64;
 pub type ThreadId = u64;
 /// Number of an interned name.
 pub type NameId = u32;
+
+fn is_none(name: &NameId) -> bool {
+    *name == 0
+}
 /// Number of an interned source place.
 pub type SiteId = u32;
 
@@ -185,6 +189,9 @@ pub enum Kind {
         size: u64,
         /// Where it was made.
         site: SiteId,
+        /// The name that the program gave it, 0 for none.
+        #[serde(default, skip_serializing_if = "is_none")]
+        name: NameId,
     },
     /// A coroutine holds a lock, or one more permit of a semaphore.
     Hold {

@@ -346,8 +346,8 @@ pub(crate) fn encode(at: u64, kind: &Kind) -> Option<Words> {
         Kind::StepEnd { coro } => plain(at, code::STEP_END, fits(coro)?, 0, 0),
         Kind::Away { coro, nanos } => plain(at, code::AWAY, fits(coro)?, 0, nanos),
         Kind::End { coro, outcome } => plain(at, code::END, fits(coro)?, outcome.byte(), 0),
-        Kind::ResNew { res, what, size, site } => {
-            [head(at, code::RES_NEW), pair(fits(res)?, what.byte()), size, site as u64]
+        Kind::ResNew { res, what, size, site, name } => {
+            [head(at, code::RES_NEW), pair(fits(res)?, what.byte()), size, (u64::from(name) << 32) | u64::from(site)]
         }
         Kind::Hold { res, coro, site } => hold(at, fits(res)?, coro, site),
         Kind::Release { res, coro } => plain(at, code::RELEASE, fits(res)?, 0, coro),
@@ -404,7 +404,9 @@ pub(crate) fn decode(words: Words) -> Option<Kind> {
         code::STEP_END => Kind::StepEnd { coro: id },
         code::AWAY => Kind::Away { coro: id, nanos: b },
         code::END => Kind::End { coro: id, outcome: Outcome::of(small)? },
-        code::RES_NEW => Kind::ResNew { res: id, what: ResKind::of(small)?, size: b, site: u32::try_from(c).ok()? },
+        code::RES_NEW => {
+            Kind::ResNew { res: id, what: ResKind::of(small)?, size: b, site: c as u32, name: (c >> 32) as u32 }
+        }
         code::HOLD => Kind::Hold { res: id, coro: b, site: u32::try_from(c).ok()? },
         code::RELEASE => Kind::Release { res: id, coro: b },
         code::SET => Kind::Set { res: id, set: small != 0 },

@@ -112,7 +112,7 @@ impl Script {
 
     pub(crate) fn resource(&mut self, res: ResId, what: ResKind, size: u64, site: &str) -> &mut Self {
         let site = self.site(site);
-        self.push(Kind::ResNew { res, what, size, site })
+        self.push(Kind::ResNew { res, what, size, site, name: 0 })
     }
 
     pub(crate) fn hold(&mut self, res: ResId, coro: CoroId, site: &str) -> &mut Self {

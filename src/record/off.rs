@@ -1,5 +1,6 @@
 //! Nothing is recorded: every function is empty, every type has no size.
 
+use std::borrow::Cow;
 use std::panic::Location;
 
 use crate::core::Core;
@@ -50,20 +51,23 @@ impl Res {
         Res
     }
     #[inline]
+    pub(crate) fn set_name(&self, _name: Cow<'static, str>) {}
+    #[inline]
     pub(crate) fn id(&self, _core: &Core) -> u64 {
         0
     }
     #[inline]
     pub(crate) fn set(&self, _set: bool) {}
     #[inline]
-    pub(crate) fn hold(&self, _core: &Core, _at: &'static Location<'static>) -> Hold {
+    pub(crate) fn hold(&self, _core: &Core, _at: &'static Location<'static>, _permits: usize) -> Hold {
         Hold
     }
     #[inline]
     pub(crate) fn release(&self, _hold: &Hold) {}
 }
 
-/// A permit that is out, in the record.
+/// Permits that are taken, in the record.
+#[derive(Default)]
 pub(crate) struct Hold;
 
 /// A function on a thread, in the record.

@@ -1,6 +1,8 @@
 //! Threads and resources in the record.
 
+use std::borrow::Cow;
 use std::panic::Location;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use tinyio_inspector::event::ResKind;
@@ -92,21 +94,31 @@ impl Thread {
     }
 }
 
-/// A permit that is out, in the record: who acquired it.
-pub(crate) struct Hold(u64);
+/// Permits that are taken, in the record: by which coroutine, and how many. None, if that is not recorded.
+#[derive(Default)]
+pub(crate) struct Hold {
+    coro: u64,
+    permits: usize,
+}
 
 /// A resource in the record. It may be used by several loops; it has the same number in all of them.
 pub(crate) struct Res {
     id: AtomicU64,
     what: ResKind,
     size: u64,
+    name: OnceLock<Cow<'static, str>>,
     at: &'static Location<'static>,
 }
 
 impl Res {
     #[track_caller]
     pub(crate) fn new(what: ResKind, size: u64) -> Res {
-        Res { id: AtomicU64::new(0), what, size, at: Location::caller() }
+        Res { id: AtomicU64::new(0), what, size, name: OnceLock::new(), at: Location::caller() }
+    }
+
+    /// Names it, unless it has a name. Recorded with its number.
+    pub(crate) fn set_name(&self, name: Cow<'static, str>) {
+        let _ = self.name.set(name);
     }
 
     /// Its number, given and recorded when a recorded loop first has to do with it.
@@ -117,8 +129,12 @@ impl Res {
         if id == 0 {
             id = IDS.fetch_add(1, Ordering::Relaxed);
             self.id.store(id, Ordering::Relaxed);
-            let site = recording.recorder.borrow_mut().recorder().site(self.at);
-            recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site });
+            let (site, name) = {
+                let mut recorder = recording.recorder.borrow_mut();
+                let recorder = recorder.recorder();
+                (recorder.site(self.at), self.name.get().map_or(0, |name| recorder.intern(name)))
+            };
+            recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site, name });
         }
         id
     }
@@ -134,21 +150,25 @@ impl Res {
         }
     }
 
-    /// The running coroutine has acquired it.
-    pub(crate) fn hold(&self, core: &Core, at: &'static Location<'static>) -> Hold {
+    /// The running coroutine has acquired so many permits.
+    pub(crate) fn hold(&self, core: &Core, at: &'static Location<'static>, permits: usize) -> Hold {
         let res = self.id(core);
-        let Some(recording) = core.rec.on() else { return Hold(0) };
+        let Some(recording) = core.rec.on() else { return Hold::default() };
         let coro = core.spot.with(|coro| coro.map_or(0, Header::id));
         let mut recorder = recording.recorder.borrow_mut();
         let recorder = recorder.recorder();
         let site = recorder.site(at);
-        recorder.hold(recording.at.get(), res, coro, site);
-        Hold(coro)
+        for _ in 0..permits {
+            recorder.hold(recording.at.get(), res, coro, site);
+        }
+        Hold { coro, permits }
     }
 
     /// What it acquired is given back.
     pub(crate) fn release(&self, hold: &Hold) {
-        self.emit(|res| Kind::Release { res, coro: hold.0 });
+        for _ in 0..hold.permits {
+            self.emit(|res| Kind::Release { res, coro: hold.coro });
+        }
     }
 
     /// Its flag was set or cleared. Seen only if that happens on the loop's thread.

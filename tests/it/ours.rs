@@ -36,7 +36,6 @@ fn deadlock_locks() {
     let left = Lock::new(); // left
     let right = Lock::new(); // right
     let main = async {
-        spawn(async { tinyio::Ok(sleep(DAY).await?) });
         let one = both("one", left.clone(), right.clone());
         let other = both("other", right.clone(), left.clone());
         tinyio::Ok(gather((one, other)).await?)
@@ -233,6 +232,248 @@ fn deadlock_locks_not_while_a_permit_is_on_its_way() {
     Loop::new().run(main).unwrap();
 }
 
+/// Hands a guard over: the acquirer waits for the same lock or semaphore while another coroutine, or a thread, has the guard.
+#[test]
+fn a_guard_that_was_moved_is_no_deadlock() {
+    let _watched = watched();
+    let spawned = async {
+        let two = Semaphore::new(2);
+        for _ in 0..6 {
+            let permit = two.acquire().await?;
+            spawn(async move {
+                sleep(Duration::from_secs(10)).await?;
+                tinyio::Ok(drop(permit))
+            });
+        }
+        tinyio::Ok(())
+    };
+    let on_a_shelf = async {
+        let (lock, shelf) = (Lock::new(), Rc::new(RefCell::new(Vec::new())));
+        let taken = shelf.clone();
+        spawn(async move {
+            sleep(DAY).await?;
+            tinyio::Ok(taken.borrow_mut().clear())
+        });
+        shelf.borrow_mut().push(lock.acquire().await?);
+        tinyio::Ok(drop(lock.acquire().await?))
+    };
+    let returned = async {
+        let lock = Lock::new();
+        let acquired = coro(lock.acquire());
+        let wanted = spawn(async move {
+            let _guard = acquired.await?;
+            tinyio::Ok(sleep(DAY).await?)
+        });
+        turns(3).await?;
+        drop(lock.acquire().await?);
+        tinyio::Ok(wanted.await?)
+    };
+    let tried = async {
+        let lock = Lock::new();
+        let guard = lock.try_acquire();
+        spawn(async move {
+            sleep(DAY).await?;
+            tinyio::Ok(drop(guard))
+        });
+        tinyio::Ok(drop(lock.acquire().await?))
+    };
+    Loop::new().virtual_time().run(spawned).unwrap();
+    Loop::new().virtual_time().run(on_a_shelf).unwrap();
+    Loop::new().virtual_time().run(returned).unwrap();
+    Loop::new().virtual_time().run(tried).unwrap();
+
+    // To functions on threads: of this loop, and of the loop that this one blocks.
+    async fn on_thread(nested: bool) -> Result<()> {
+        let lock = Lock::new();
+        let guard = lock.acquire().await?;
+        let (say, said) = std::sync::mpsc::channel::<()>();
+        let thread = run_in_thread(move || {
+            let _ = said.recv();
+            tinyio::Ok(drop(guard))
+        });
+        let thread = spawn(thread);
+        yield_now().await?;
+        let wants = async move {
+            let turns = spawn(turns(100));
+            let wants = spawn(async move { lock.acquire().await.map(drop) });
+            turns.await?;
+            // The search after this has nothing to see but the one that waits.
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(100));
+                say.send(())
+            });
+            tinyio::Ok(wants.await?)
+        };
+        match nested {
+            true => Loop::new().run(wants)?,
+            false => wants.await?,
+        }
+        tinyio::Ok(thread.await?)
+    }
+    Loop::new().run(on_thread(false)).unwrap();
+    Loop::new().run(on_thread(true)).unwrap();
+
+    // To the loop around, by one that is isolated.
+    let main = async {
+        let (lock, shelf) = (Lock::new(), Rc::new(RefCell::new(Vec::new())));
+        let put = shelf.clone();
+        let taker = spawn(async move {
+            sleep(DAY).await?;
+            tinyio::Ok(shelf.borrow_mut().clear())
+        });
+        let inside = async move {
+            put.borrow_mut().push(lock.acquire().await?);
+            tinyio::Ok(drop(lock.acquire().await?))
+        };
+        isolate(inside).await??;
+        tinyio::Ok(taker.await?)
+    };
+    Loop::new().virtual_time().run(main).unwrap();
+}
+
+/// Takes two locks, with a turn in between.
+async fn takes_both(first: Lock, second: Lock) -> Result<()> {
+    let _first = first.acquire().await?;
+    yield_now().await?;
+    let _second = second.acquire().await?; // the other lock
+    Ok(())
+}
+
+fn tangle() {
+    let (left, right) = (Lock::new().named("left or right"), Lock::new().named("left or right")); // two locks
+    spawn(takes_both(left.clone(), right.clone()));
+    spawn(takes_both(right, left));
+}
+
+#[test]
+fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
+    let _watched = watched();
+    if is_child() {
+        let enough = || Err::<(), _>(tinyio::Error::msg("enough"));
+        // A ticker, in virtual time: ten seconds of it.
+        let main = async {
+            tangle();
+            for _ in 0..100 {
+                sleep(Duration::from_millis(100)).await?;
+            }
+            eprintln!("ticked");
+            enough()
+        };
+        let crash = Loop::new().virtual_time().run(main).unwrap_err();
+        assert_eq!(crash.error().to_string(), "enough");
+        // A waker that another thread has, which calls it when the parent has seen the warning; and a coroutine that never sleeps.
+        for busy in [false, true] {
+            let main = async move {
+                tangle();
+                let told = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+                let mut tells = Some(told.clone());
+                std::future::poll_fn(|cx| {
+                    use std::sync::atomic::Ordering::SeqCst;
+                    if let Some(tells) = tells.take() {
+                        let waker = cx.waker().clone();
+                        std::thread::spawn(move || {
+                            std::io::stdin().lock().read_line(&mut String::new()).expect("text");
+                            tells.store(true, SeqCst);
+                            waker.wake();
+                        });
+                    }
+                    match told.load(SeqCst) {
+                        true => std::task::Poll::Ready(()),
+                        false => {
+                            if busy {
+                                cx.waker().wake_by_ref();
+                            }
+                            std::task::Poll::Pending
+                        }
+                    }
+                })
+                .await;
+                enough()
+            };
+            let crash = Loop::new().run(main).unwrap_err();
+            assert_eq!(crash.error().to_string(), "enough");
+        }
+        return;
+    }
+    let mut child = Child::start("ours::a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once");
+    for how in ["ticker", "waker", "busy"] {
+        let warning = child.wait_for("warning");
+        let head = "probably a deadlock: for 1.";
+        assert!(
+            warning.contains(head) && warning.contains("2 coroutines have waited for each other"),
+            "{how}: {warning}"
+        );
+        for _ in 0..2 {
+            let edge = child.wait_for("waits for");
+            let lock = format!(
+                "waits for the lock \"left or right\" made at {}:{}, held by it::ours::takes_both #",
+                file!(),
+                line("two locks")
+            );
+            let place = format!("at {}:{}:", file!(), line("the other lock"));
+            assert!(
+                edge.starts_with("  it::ours::takes_both #") && edge.contains(&lock) && edge.contains(&place),
+                "{edge}"
+            );
+        }
+        if how == "ticker" {
+            let rest = child.wait_for("ticked");
+            assert!(!rest.contains("warning"), "{rest}");
+        } else {
+            child.tell("go on");
+        }
+    }
+    let rest = child.finish();
+    assert!(!rest.contains("warning"), "{rest}");
+}
+
+#[test]
+fn permits_that_jobs_keep_for_long_are_not_warned_of() {
+    let _watched = watched();
+    if is_child() {
+        let main = async {
+            let two = Semaphore::new(2);
+            for _ in 0..6 {
+                let permit = two.acquire().await?;
+                spawn(async move {
+                    for _ in 0..600 {
+                        sleep(Duration::from_millis(100)).await?;
+                    }
+                    tinyio::Ok(drop(permit))
+                });
+            }
+            tinyio::Ok(())
+        };
+        return Loop::new().virtual_time().run(main).unwrap();
+    }
+    assert_eq!(crate::check::stderr_of("ours::permits_that_jobs_keep_for_long_are_not_warned_of"), "");
+}
+
+#[test]
+fn a_cycle_of_coroutines_is_found_beside_others_that_never_end() {
+    let _watched = watched();
+    for how in ["a ticker in virtual time", "always busy"] {
+        let main = async move {
+            let (one, other): (Later<()>, Later<()>) = Default::default();
+            let (first, second) = (one.clone(), other.clone());
+            *one.borrow_mut() = Some(spawn(awaits_later(second)));
+            *other.borrow_mut() = Some(spawn(awaits_later(first)));
+            loop {
+                match how {
+                    "always busy" => yield_now().await?,
+                    _ => sleep(Duration::from_millis(1)).await?,
+                }
+            }
+            #[expect(unreachable_code, reason = "names the type of the error")]
+            tinyio::Ok(())
+        };
+        let looped = Loop::new();
+        let mut looped = if how == "always busy" { looped } else { looped.virtual_time() };
+        let message = deadlock(&looped.run(main).unwrap_err());
+        assert!(message.starts_with("deadlock: 2 coroutines wait for each other:"), "{how}: {message}");
+    }
+}
+
 #[test]
 fn quiescent() {
     let _watched = watched();
@@ -298,7 +539,7 @@ fn quiescent() {
     let mut child = Child::start("ours::quiescent");
     let warning = child.wait_for("warning");
     assert!(
-        warning.contains("all 2 coroutines wait, and only an event that is set from outside can wake them:"),
+        warning.contains("all 2 coroutines wait, and only an event that is set from outside can wake them, or a guard"),
         "{warning}"
     );
     for mark in ["awaits", "the event"] {

@@ -1,8 +1,9 @@
 //! Random programs, against a naive model of what they must do.
 //!
 //! A program is a graph of coroutines, made from a seed: each awaits, gathers or spawns some of those behind it, shared ones among
-//! them, sleeps, yields, takes locks and permits, sets and waits for events, runs functions on threads and in a pool, catches timeouts and nested
-//! loops, begins coroutines and threads and drops their handles, receives with a limit that meets the sender's period; some fail, panic, or answer their cancellation in wrong ways, also by a destructor that panics; some await whoever awaits them, or take
+//! them, sleeps, yields, takes locks and permits, moves permits to others, sets and waits for events, runs functions on threads and in a
+//! pool, catches timeouts and nested loops, begins coroutines and threads and drops their handles, receives with a limit that meets the
+//! sender's period; some fail, panic, or answer their cancellation in wrong ways, also by a destructor that panics; some await whoever awaits them, or take
 //! a second lock; now and then somebody stops the loop from another thread, at a step or at whatever time. The model knows which coroutines
 //! can be reached, what each returns, and whether they must or may wait for each other for ever; the rest are laws that hold for every
 //! program: see [`check`].
@@ -22,7 +23,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tinyio::{
-    Coro, Crash, Deadlock, Event, FailureKind, Group, Interrupted, Lock, Loop, Result, Semaphore, ThreadPool,
+    Coro, Crash, Deadlock, Event, FailureKind, Group, Guard, Interrupted, Lock, Loop, Result, Semaphore, ThreadPool,
     TimeoutError, as_completed, coro, gather, isolate, run_in_thread, sleep, spawn, thread, timeout, yield_now,
 };
 
@@ -71,6 +72,9 @@ enum Act {
     Locks(usize, usize, bool),
     Locked(usize, u64),
     Permitted(usize, u64),
+    /// Acquires three permits of two, one after the other, and moves each to another coroutine, which drops it: spawned with it, or one that
+    /// takes it from a shelf.
+    Moved(usize, u64, bool),
     Set(usize),
     /// Waits for an event that somebody has to set, or not for long.
     Wait(usize, u64),
@@ -171,7 +175,7 @@ impl Program {
                             _ => Act::Locks(random.below(RESOURCES), random.below(RESOURCES), random.one_in(4)),
                         };
                     }
-                    match random.below(if own + 1 < count { 33 } else { 17 }) {
+                    match random.below(if own + 1 < count { 34 } else { 18 }) {
                         0 => Act::Yield,
                         1 | 2 => Act::Sleep(random.next() % 4),
                         3 => Act::Beside(naps(random)),
@@ -189,10 +193,11 @@ impl Program {
                         14 => Act::Abandon(OWNERS[random.below(OWNERS.len())], random.next() % 4),
                         15 => Act::AbandonThread(random.next() % 4),
                         16 => Act::Receive(random.next() % 4, random.next() % 3),
-                        17..=19 => Act::Await(behind(random)),
-                        20 => Act::AwaitInside(behind(random)),
-                        21..=25 => Act::Gather(some(random)),
-                        26..=30 => Act::Spawn(behind(random)),
+                        17 => Act::Moved(random.below(RESOURCES), random.next() % 3, random.one_in(2)),
+                        18..=20 => Act::Await(behind(random)),
+                        21 => Act::AwaitInside(behind(random)),
+                        22..=26 => Act::Gather(some(random)),
+                        27..=31 => Act::Spawn(behind(random)),
                         _ => Act::Completed(some(random)),
                     }
                 });
@@ -439,7 +444,7 @@ impl World {
         }
     }
 
-    async fn act(&self, own: usize, act: &Act, value: &mut u64) -> Result<()> {
+    async fn act(self: &Rc<World>, own: usize, act: &Act, value: &mut u64) -> Result<()> {
         let mut add = |other: u64| *value = value.wrapping_mul(31).wrapping_add(other);
         match act {
             Act::Yield => yield_now().await?,
@@ -487,6 +492,29 @@ impl World {
                 let _guard = semaphore.acquire().await?;
                 let _held = Held::new(held, 2);
                 sleep(ms(*nap)).await?;
+            }
+            Act::Moved(n, nap, shelved) => {
+                for _ in 0..3 {
+                    let shelf = Rc::new(RefCell::new(Vec::new()));
+                    let drops = |shelf: Rc<RefCell<Vec<Guard>>>, world: Rc<World>, n: usize, nap: u64| async move {
+                        while shelf.borrow().is_empty() {
+                            sleep(ms(1)).await?;
+                        }
+                        let _guard = shelf.borrow_mut().pop();
+                        let _held = Held::new(&world.permits[n].1, 2);
+                        sleep(ms(nap)).await?;
+                        tinyio::Ok(())
+                    };
+                    let drops = || drops(shelf.clone(), self.clone(), *n, *nap);
+                    if *shelved {
+                        spawn(drops());
+                    }
+                    let guard = self.permits[*n].0.acquire().await?;
+                    shelf.borrow_mut().push(guard);
+                    if !*shelved {
+                        spawn(drops());
+                    }
+                }
             }
             Act::Set(n) => {
                 self.events[*n].set();

@@ -158,6 +158,108 @@ fn semaphore_released() {
 }
 
 #[test]
+fn try_acquire_takes_only_what_is_free_and_nobody_waits_for() {
+    let _watched = watched();
+    // Outside of a loop.
+    let (lock, two) = (Lock::new(), Semaphore::new(2));
+    let guard = lock.try_acquire();
+    let permits = [two.try_acquire(), two.try_acquire()];
+    assert!(guard.is_some() && permits.iter().all(Option::is_some));
+    assert!(lock.try_acquire().is_none() && two.try_acquire().is_none());
+    drop((guard, permits));
+    assert_eq!(format!("{lock:?} {two:?}"), "Lock(free, 0 waiting) Semaphore(2 free, 0 waiting)");
+    // In a loop: after a wait that came before, also when a permit is free that is not enough for it.
+    let main = async {
+        let held = two.try_acquire().expect("free");
+        let mut both = pin!(two.acquire_many(2));
+        waits(both.as_mut()).await;
+        assert!(two.try_acquire().is_none(), "the one who waits comes first");
+        drop(held);
+        assert!(two.try_acquire().is_none(), "both are given to the one who waits");
+        drop(both.await?);
+        drop(two.try_acquire().expect("free again"));
+        // A guard that was taken outside, by another thread.
+        let taken = lock.clone();
+        let guard = std::thread::spawn(move || taken.try_acquire()).join().expect("no panic");
+        let wants = lock.clone();
+        let wants = spawn(async move { wants.acquire().await.map(drop) });
+        turns(3).await?;
+        std::thread::spawn(move || drop(guard));
+        tinyio::Ok(wants.await?)
+    };
+    Loop::new().run(main).unwrap();
+}
+
+#[test]
+fn acquire_many_is_first_come_first_served() {
+    let _watched = watched();
+    let three = Semaphore::new(3);
+    let log = Log::new();
+    let main = async {
+        let want = |name: &'static str, permits: usize| {
+            let (three, log) = (three.clone(), log.clone());
+            spawn(async move {
+                let _permits = three.acquire_many(permits).await?;
+                log.push(name);
+                turns(3).await?;
+                log.push("gives");
+                tinyio::Ok(())
+            })
+        };
+        let one = three.acquire().await?;
+        let all = [want("three", 3), want("one", 1), want("two", 2)];
+        turns(5).await?;
+        assert_eq!(log.entries(), [""; 0], "two are free, but the first wants three");
+        drop(one);
+        gather(all).await?;
+        assert_eq!(log.entries(), ["three", "gives", "one", "two", "gives", "gives"]);
+
+        // One that waits and goes lets those behind it have what is there, and loses none.
+        let one = three.acquire().await?;
+        let mut all = Box::pin(three.acquire_many(3));
+        let mut two = pin!(three.acquire_many(2));
+        waits(all.as_mut()).await;
+        waits(two.as_mut()).await;
+        drop(all);
+        let two = two.await?;
+        // So does one that was granted them and goes before it fetches them.
+        let mut all = Box::pin(three.acquire_many(3));
+        waits(all.as_mut()).await;
+        drop((one, two));
+        assert_eq!(format!("{three:?}"), "Semaphore(0 free, 0 waiting)");
+        drop(all);
+        assert_eq!(format!("{three:?}"), "Semaphore(3 free, 0 waiting)");
+
+        // None at all are there at once, whoever waits.
+        let held = three.acquire_many(3).await?;
+        let mut waiting = pin!(three.acquire());
+        waits(waiting.as_mut()).await;
+        drop(three.acquire_many(0).await?);
+        drop(held);
+        drop(waiting.await?);
+        tinyio::Ok(())
+    };
+    Loop::new().run(main).unwrap();
+    assert_eq!(format!("{three:?}"), "Semaphore(3 free, 0 waiting)");
+}
+
+#[test]
+fn more_permits_than_a_semaphore_has_are_refused_at_the_line_that_asks() {
+    let _watched = watched();
+    let three = Semaphore::new(3); // has three
+    let main = async move { tinyio::Ok(drop(three.acquire_many(4).await?)) }; // wants four
+    let crash = Loop::new().run(main).unwrap_err();
+    let expected = format!(
+        "panicked: tinyio::Semaphore::acquire_many(4): the semaphore made at {}:{} has 3 permits, so it would wait for ever",
+        file!(),
+        line("has three")
+    );
+    assert_eq!(crash.failures()[0].message(), expected);
+    let site = crash.failures()[0].trace().last().unwrap().clone();
+    assert_eq!((site.file, site.line), (file!(), line("wants four")));
+}
+
+#[test]
 fn barrier() {
     let _watched = watched();
     async fn meet(barrier: Barrier, arrived: Rc<Cell<usize>>, delay: u32) -> Result<usize> {

@@ -18,6 +18,7 @@ struct Res {
     what: ResKind,
     size: u64,
     site: SiteId,
+    name: NameId,
     at: u64,
     set: Option<u64>,
 }
@@ -100,8 +101,8 @@ impl Things {
                     self.json_records -= old.map_or(0, |(_, json)| records_for(json.len()));
                 }
             }
-            Kind::ResNew { res, what, size, site } => {
-                self.resources.insert(res, Res { what, size, site, at, set: None });
+            Kind::ResNew { res, what, size, site, name } => {
+                self.resources.insert(res, Res { what, size, site, name, at, set: None });
             }
             Kind::Set { res, set } => {
                 if let Some(one) = self.resources.get_mut(&res) {
@@ -205,7 +206,7 @@ impl Things {
         // When not all fits, resources and threads get a quarter each at most, so that no kind pushes out all others.
         let all = out.room();
         for (&res, one) in &self.resources {
-            let made = Kind::ResNew { res, what: one.what, size: one.size, site: one.site };
+            let made = Kind::ResNew { res, what: one.what, size: one.size, site: one.site, name: one.name };
             let room = whole || out.room() > all / 4 * 3;
             count(room && record::encode(one.at, &made).is_some_and(|words| out.record(words)));
             if let Some(at) = one.set {

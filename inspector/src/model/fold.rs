@@ -61,7 +61,12 @@ impl Model {
             }
             Kind::End { coro, outcome } => self.end(*coro, *outcome, at),
 
-            Kind::ResNew { res, what, size, site } => self.res_new(*res, *what, *size, *site, at),
+            Kind::ResNew { res, what, size, site, name } => {
+                let (id, what, size, site, name) = (*res, *what, *size, *site, *name);
+                let (holders, waiters) = (Vec::new(), Links::default());
+                let fresh = Resource { id, what, size, site, name, since: at, set: false, holders, waiters };
+                self.resources.insert(id, fresh);
+            }
             Kind::Hold { res, coro, site } => self.hold(*res, *coro, *site, at),
             Kind::Release { res, coro } => self.release(*res, *coro, at),
             Kind::Set { res, set } => match self.resources.get_mut(res) {
@@ -508,12 +513,6 @@ impl Model {
     }
 
     // Resources and threads.
-
-    fn res_new(&mut self, id: ResId, what: ResKind, size: u64, site: SiteId, at: u64) {
-        let fresh =
-            Resource { id, what, size, site, since: at, set: false, holders: Vec::new(), waiters: Links::default() };
-        self.resources.insert(id, fresh);
-    }
 
     fn hold(&mut self, res: ResId, coro: CoroId, site: SiteId, at: u64) {
         match self.resources.get_mut(&res) {

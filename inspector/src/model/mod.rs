@@ -287,16 +287,20 @@ impl Model {
         }
     }
 
-    /// A resource in a few words: `lock #3`.
+    /// A resource in a few words: `lock #3`, `lock accounts #3`.
     pub fn resource_label(&self, id: ResId) -> String {
-        let what = match self.resource(id).map(|resource| resource.what) {
+        let resource = self.resource(id);
+        let what = match resource.map(|resource| resource.what) {
             Some(ResKind::Event) => "event",
             Some(ResKind::Lock) => "lock",
             Some(ResKind::Semaphore) => "semaphore",
             Some(ResKind::Barrier) => "barrier",
             None => "resource",
         };
-        format!("{what} #{id}")
+        match resource.map_or(0, |resource| resource.name) {
+            0 => format!("{what} #{id}"),
+            name => format!("{what} {} #{id}", self.name(name)),
+        }
     }
 
     /// Who woke a coroutine, in a few words.

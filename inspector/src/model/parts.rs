@@ -79,6 +79,8 @@ pub struct Resource {
     pub size: u64,
     /// Where it was made.
     pub site: SiteId,
+    /// The name that the program gave it, 0 for none.
+    pub name: NameId,
     /// When it was made.
     pub since: u64,
     /// Whether an event is set.

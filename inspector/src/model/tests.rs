@@ -1,7 +1,7 @@
 //! What the fold makes of small streams.
 
 use super::*;
-use crate::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, State};
+use crate::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State};
 use crate::script::{Script, crawl, verify};
 
 fn at(model: &Model, id: CoroId) -> Activity {
@@ -247,4 +247,20 @@ fn any_stream_whatever_leaves_the_model_consistent() {
             model.why(id);
         }
     }
+}
+
+#[test]
+fn a_resource_is_shown_by_the_name_that_the_program_gave_it() {
+    let mut s = Script::new("named");
+    s.start().resource(1, ResKind::Lock, 1, "a.rs:1:5");
+    s.push(Kind::Name { id: 70, text: "accounts".to_owned() });
+    s.push(Kind::ResNew { res: 2, what: ResKind::Semaphore, size: 2, site: 0, name: 70 });
+    assert_eq!(s.model().resource_label(1), "lock #1");
+    assert_eq!(s.model().resource_label(2), "semaphore accounts #2");
+    // As JSON it carries the name only if there is one; a trace from before there were names is read.
+    let line =
+        |name| serde_json::to_string(&Kind::ResNew { res: 2, what: ResKind::Lock, size: 1, site: 3, name }).unwrap();
+    assert!(line(70).ends_with(r#""site":3,"name":70}"#) && line(0).ends_with(r#""site":3}"#), "{}", line(70));
+    let read: Kind = serde_json::from_str(&line(0)).unwrap();
+    assert_eq!(read, Kind::ResNew { res: 2, what: ResKind::Lock, size: 1, site: 3, name: 0 });
 }

@@ -309,7 +309,6 @@ hot! {
     "release" = Release { res: "res" put number, coro: "coro" put number }
     "set" = Set { res: "res" put number, set: "set" put flag }
     "unpark" = Unpark { id: "loop" put id }
-    "res_new" = ResNew { res: "res" put number, what: "what" put one_of, size: "size" put number, site: "site" put id }
     "res_drop" = ResDrop { res: "res" put number }
     "thread_queue" = ThreadQueue {
         thread: "thread" put number, coro: "coro" put number, name: "name" put id, site: "site" put id

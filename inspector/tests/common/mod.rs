@@ -153,7 +153,7 @@ impl Graph {
                 let key = format!("{target} {:?}", fields.iter().map(|(name, _)| name).collect::<Vec<_>>());
                 self.of(coro).fields.insert(key, format!("{message} {fields:?}"));
             }
-            Kind::ResNew { res, what, size, site } => {
+            Kind::ResNew { res, what, size, site, name: _ } => {
                 let one = Res { what, size, site, made: at, set: None, holds: BTreeMap::new() };
                 assert!(self.resources.insert(res, one).is_none(), "resource {res} is made twice");
             }
@@ -383,7 +383,7 @@ impl Program {
             (11, None, _) | (12, _, _) if self.graph.resources.len() < 20 => {
                 self.next_res += 1;
                 let what = [ResKind::Event, ResKind::Lock, ResKind::Semaphore][dice.roll(3) as usize];
-                Kind::ResNew { res: self.next_res - 1, what, size: dice.roll(5), site }
+                Kind::ResNew { res: self.next_res - 1, what, size: dice.roll(5), site, name: 0 }
             }
             (13, Some(res), _) => Kind::Hold { res, coro, site },
             (14, Some(res), _) => match Self::any(dice, &self.graph.resources[&res].holds) {
@@ -623,8 +623,8 @@ pub fn emitted() -> BoxedStrategy<Kind> {
             (small(), id(), text()).prop_map(|(id, origin, reason)| Kind::CancelBegin { id, origin, reason }),
         ];
         let resources = prop_oneof![
-            (id(), of(&[ResKind::Event, ResKind::Lock, ResKind::Semaphore, ResKind::Barrier]), id(), small())
-                .prop_map(|(res, what, size, site)| Kind::ResNew { res, what, size, site }),
+            (id(), of(&[ResKind::Event, ResKind::Lock, ResKind::Semaphore, ResKind::Barrier]), id(), small(), small())
+                .prop_map(|(res, what, size, site, name)| Kind::ResNew { res, what, size, site, name }),
             (id(), id(), small()).prop_map(|(res, coro, site)| Kind::Hold { res, coro, site }),
             (id(), id()).prop_map(|(res, coro)| Kind::Release { res, coro }),
             (id(), any::<bool>()).prop_map(|(res, set)| Kind::Set { res, set }),

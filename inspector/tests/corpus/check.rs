@@ -102,7 +102,7 @@ fn whole() -> Vec<u8> {
     let mut recorder = Recorder::start(&options).expect("a ring");
     recorder.emit(0, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
     let (name, site) = (recorder.name("main"), recorder.intern_site("main.rs", 1, 1));
-    recorder.emit(0, Kind::ResNew { res: 1, what: ResKind::Lock, size: 1, site });
+    recorder.emit(0, Kind::ResNew { res: 1, what: ResKind::Lock, size: 1, site, name: 0 });
     for id in 1..=2000 {
         let (at, slot) = (id * 10, (id % 16) as u32);
         recorder.spawn(at, slot, id, 1, id / 2, name, site);
