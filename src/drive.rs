@@ -31,7 +31,10 @@ impl Loop {
     /// The loop as a future: runs `main` and everything that it schedules inside whatever polls it, tokio, smol or another, without
     /// blocking its thread.
     ///
-    /// Dropped before it has finished, it cancels every coroutine, lets them clean up, and waits for its threads.
+    /// Dropped before it has finished, it cancels every coroutine, lets them clean up, and waits for its threads. That blocks the thread of the
+    /// host: on a host with one thread, a cleanup that awaits something of the host (a tokio timer on a current-thread runtime) is cut off when the
+    /// [`grace`](Loop::grace) period is over, and a function on a thread that waits for the host is waited for without end, with a warning after a
+    /// second. Where that can happen, call [`Handle::cancel`](crate::Handle::cancel) and await the loop to its end in place of dropping it.
     ///
     /// ```
     /// let mut looped = tinyio::Loop::new();

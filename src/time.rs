@@ -16,6 +16,10 @@ use crate::waiter::Waiter;
 
 /// Lets every other coroutine that is ready have its turn first. Python's bare `yield`.
 ///
+/// An await point whose result is there already gives no turn: an event that is set, a free lock, a coroutine that has ended. A coroutine that
+/// awaits only such keeps all others, timers and Ctrl-C waiting for as long as it goes on. A long loop of that kind, like one that only computes,
+/// calls `yield_now` now and then. (`sleep(Duration::ZERO)`, a new [`coro`](crate::coro) and a [`gather`](crate::gather) give a turn.)
+///
 /// ```
 /// # tinyio::Loop::new().run(async {
 /// for chunk in [1, 2, 3] {
