@@ -79,7 +79,10 @@ pub fn rings_in(path: &Path) -> io::Result<Vec<Ring>> {
 ///
 /// As [`rings`].
 pub fn last() -> io::Result<Option<Ring>> {
-    Ok(rings()?.into_iter().filter(|ring| !matches!(ring.state, State::Living | State::Unknown)).max_by_key(|ring| ring.last))
+    Ok(rings()?
+        .into_iter()
+        .filter(|ring| !matches!(ring.state, State::Living | State::Unknown))
+        .max_by_key(|ring| ring.last))
 }
 
 /// The living recordings of a process: one for each of its threads that runs loops.

@@ -170,11 +170,7 @@ fn install() {
 }
 
 #[cfg(target_os = "linux")]
-extern "C" fn bus_error(
-    signal: nix::libc::c_int,
-    info: *mut nix::libc::siginfo_t,
-    context: *mut nix::libc::c_void,
-) {
+extern "C" fn bus_error(signal: nix::libc::c_int, info: *mut nix::libc::siginfo_t, context: *mut nix::libc::c_void) {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
     // SAFETY: the system hands a `siginfo_t` to a handler with SA_SIGINFO; of a fault, whose code is positive, it has an address.
     let address = unsafe { ((*info).si_code > 0).then(|| (*info).si_addr().addr()) };

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-
 use super::file::create;
 use super::line::write_event;
 use crate::event::{Event, Header, Kind};
