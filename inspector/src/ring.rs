@@ -21,10 +21,10 @@ pub use ask::{Request, Requests};
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
 
-#[cfg(feature = "tui")]
-pub(crate) use create::bytes;
 pub(crate) use create::{Created, create, give_back, open_folder};
 pub(crate) use read::{Writer, is_locked, is_ring, open_ring};
+#[cfg(feature = "tui")]
+pub(crate) use {create::bytes, read::born};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};

@@ -257,7 +257,7 @@ fn a_timer_is_not_late_by_the_time_in_which_frames_were_read() {
     s.at(502_000).push(Kind::Away { coro: 0, nanos: 500_000_000 });
     s.at(902_000).push(Kind::Away { coro: 0, nanos: 400_000_000 });
     let said = |s: &Script| crate::say::target(&s.model(), Target::Timer(1_000_000), s.model().now());
-    assert_eq!(said(&s), "fires now, 1 ms late");
+    assert_eq!(said(&s), "fires now, 1.0 ms late");
     s.at(905_000).push(Kind::Diag { coro: 0, text: "later".into() });
-    assert_eq!(said(&s), "fires now, 4 ms late");
+    assert_eq!(said(&s), "fires now, 4.0 ms late");
 }
