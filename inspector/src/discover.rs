@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 
 use crate::event::Header;
-use crate::ring::{RingReader, folder, open_folder};
+use crate::ring::{RingReader, Writer, folder, open_folder};
 use crate::source::Source;
 
 /// A ring in the folder of recordings.
@@ -40,6 +40,10 @@ pub enum State {
     Ended,
     /// Its process is gone, and it had not ended: killed, aborted.
     Died,
+    /// Its process runs another program now (`exec`): nothing more is recorded.
+    Replaced,
+    /// Its process cannot be seen from here: it is in another pid namespace, and the file system has no locks.
+    Unknown,
 }
 
 /// All rings of this user, the newest first.
@@ -75,7 +79,10 @@ pub fn rings_in(path: &Path) -> io::Result<Vec<Ring>> {
 ///
 /// As [`rings`].
 pub fn last() -> io::Result<Option<Ring>> {
-    Ok(rings()?.into_iter().filter(|ring| ring.state != State::Living).max_by_key(|ring| ring.last))
+    Ok(rings()?
+        .into_iter()
+        .filter(|ring| !matches!(ring.state, State::Living | State::Unknown))
+        .max_by_key(|ring| ring.last))
 }
 
 /// The living recordings of a process: one for each of its threads that runs loops.
@@ -97,10 +104,12 @@ fn look(folder: &File, path: &Path, name: OsString) -> Option<Ring> {
     let meta = file.metadata().ok()?;
     let path = path.join(name);
     let reader = RingReader::of(file, &path).ok()?;
-    let state = match (reader.alive(), reader.ended()) {
-        (true, _) => State::Living,
-        (_, true) => State::Ended,
-        _ => State::Died,
+    let state = match reader.writer() {
+        _ if reader.ended() => State::Ended,
+        Writer::Lives => State::Living,
+        Writer::Gone => State::Died,
+        Writer::Replaced => State::Replaced,
+        Writer::Unknown => State::Unknown,
     };
     Some(Ring {
         state,

@@ -163,10 +163,10 @@ pub enum Kind {
         /// The coroutine.
         coro: CoroId,
     },
-    /// So much of the step at hand was not the coroutine's: the system gave the processor to others, or tinyio read frames for an error. Told of
-    /// long steps only.
+    /// So much of the time up to now was not the program's: tinyio read frames, for an error or a reader, or the system gave the processor to
+    /// others, which is told of long steps only.
     Away {
-        /// The coroutine.
+        /// The coroutine whose step it was in, 0 between two steps.
         coro: CoroId,
         /// How much, in nanoseconds.
         nanos: u64,

@@ -10,6 +10,8 @@ use memmap2::{MmapOptions, MmapRaw};
 /// A file mapped into memory, shared with every other process that maps it.
 #[derive(Debug)]
 pub(crate) struct Map {
+    // Before `map`, as fields are dropped in this order: the handler must not replace what is no longer mapped.
+    guard: Guard,
     map: MmapRaw,
     words: usize,
 }
@@ -20,12 +22,20 @@ impl Map {
         let map = MmapOptions::new().len(words * 8).map_raw(file)?;
         // A file system that can gives it memory by the megabyte instead of by the page, for a quarter of the price.
         big_pages(map.as_ptr(), map.len());
-        Ok(Map { map, words })
+        let guard = Guard::of(&map);
+        Ok(Map { guard, map, words })
     }
 
     /// Maps `words` words of a file that is at least that long; nothing may be stored through it.
     pub(crate) fn read_only(file: &File, words: usize) -> io::Result<Self> {
-        Ok(Map { map: MmapOptions::new().len(words * 8).map_raw_read_only(file)?, words })
+        let map = MmapOptions::new().len(words * 8).map_raw_read_only(file)?;
+        let guard = Guard::of(&map);
+        Ok(Map { guard, map, words })
+    }
+
+    /// Whether the file was truncated and a page of it was touched since: the words are zeros of this process then.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.guard.is_cut()
     }
 
     /// The words. Another process may change them at any time, hence atomics.
@@ -67,6 +77,132 @@ impl Map {
     /// Makes the pages of these words present: not to be had here.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn populate(&self, _: std::ops::Range<usize>) {}
+}
+
+/// Keeps a truncated file from ending the process.
+///
+/// A load or store on a page that a file no longer has is a SIGBUS. The handler of that signal puts zeroed private memory in place of the
+/// whole mapping, so that the access succeeds on the second try. A SIGBUS elsewhere goes to the handler that was there before.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+struct Guard(&'static Guarded);
+
+/// A mapping that the handler replaces. Never freed, but used again.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+struct Guarded {
+    /// First address; 0 while it is not in use.
+    start: std::sync::atomic::AtomicUsize,
+    /// 0: free.
+    bytes: std::sync::atomic::AtomicUsize,
+    cut: std::sync::atomic::AtomicBool,
+    next: std::sync::OnceLock<Box<Guarded>>,
+}
+
+#[cfg(target_os = "linux")]
+static GUARDED: Guarded = Guarded::new();
+
+#[cfg(target_os = "linux")]
+static BEFORE: std::sync::OnceLock<nix::sys::signal::SigAction> = std::sync::OnceLock::new();
+
+#[cfg(target_os = "linux")]
+impl Guarded {
+    const fn new() -> Guarded {
+        use std::sync::atomic::{AtomicBool, AtomicUsize};
+        let (start, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Guarded { start, bytes, cut: AtomicBool::new(false), next: std::sync::OnceLock::new() }
+    }
+
+    /// Puts zeros in place of the mapping that has this address. Called in a signal handler: it neither locks nor allocates.
+    fn replace(address: usize) -> bool {
+        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+        let all = std::iter::successors(Some(&GUARDED), |one| one.next.get().map(|next| &**next));
+        for one in all {
+            let (start, bytes) = (one.start.load(Ordering::Acquire), one.bytes.load(Ordering::Acquire));
+            if start != 0 && address.wrapping_sub(start) < bytes {
+                let (access, how) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
+                // SAFETY: the range is that of a live `Map`, whose owner touched it just now, and which is reached by atomics alone.
+                let done = unsafe { mmap_anonymous(std::ptr::without_provenance_mut(start), bytes, access, how) };
+                one.cut.store(done.is_ok(), Ordering::Release);
+                return done.is_ok();
+            }
+        }
+        false
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Guard {
+    fn of(map: &MmapRaw) -> Guard {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(install);
+        let mut one = &GUARDED;
+        while one.bytes.compare_exchange(0, map.len(), Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            one = one.next.get_or_init(|| Box::new(Guarded::new()));
+        }
+        one.cut.store(false, Ordering::Relaxed);
+        one.start.store(map.as_ptr().addr(), Ordering::Release);
+        Guard(one)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.0.cut.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.start.store(0, Ordering::Release);
+        self.0.bytes.store(0, Ordering::Release);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn install() {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+    let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
+    let action = SigAction::new(SigHandler::SigAction(bus_error), flags, SigSet::empty());
+    // SAFETY: the handler makes one system call and reads atomics, nothing that is not allowed there.
+    if let Ok(before) = unsafe { sigaction(Signal::SIGBUS, &action) } {
+        let _ = BEFORE.set(before);
+    }
+}
+
+#[cfg(target_os = "linux")]
+extern "C" fn bus_error(signal: nix::libc::c_int, info: *mut nix::libc::siginfo_t, context: *mut nix::libc::c_void) {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+    // SAFETY: the system hands a `siginfo_t` to a handler with SA_SIGINFO; of a fault, whose code is positive, it has an address.
+    let address = unsafe { ((*info).si_code > 0).then(|| (*info).si_addr().addr()) };
+    if address.is_some_and(Guarded::replace) {
+        return;
+    }
+    match BEFORE.get().map(SigAction::handler) {
+        Some(SigHandler::SigAction(handler)) => handler(signal, info, context),
+        Some(SigHandler::Handler(handler)) => handler(signal),
+        _ => {
+            let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+            // SAFETY: the default action runs no code of this process.
+            let _ = unsafe { sigaction(Signal::SIGBUS, &default) };
+            let _ = raise(Signal::SIGBUS);
+        }
+    }
+}
+
+/// Not to be had here.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+struct Guard;
+
+#[cfg(not(target_os = "linux"))]
+impl Guard {
+    fn of(_: &MmapRaw) -> Guard {
+        Guard
+    }
+
+    fn is_cut(&self) -> bool {
+        false
+    }
 }
 
 /// Where a recorder writes: four words at a time, each four behind the last, and after the end at the beginning again.

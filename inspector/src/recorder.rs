@@ -6,7 +6,7 @@
 //!
 //! A recorder never fails once it has started, and never blocks.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
 
@@ -79,6 +79,8 @@ pub struct Recorder {
     path: PathBuf,
     pid: u32,
     state: State,
+    /// Loops that run.
+    running: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,18 @@ enum State {
     Recording,
     /// Forked, or ended: whatever comes goes nowhere.
     Silent,
+}
+
+/// Marks a recording as ended by the exit of its process. May be sent to another thread.
+#[derive(Clone, Debug)]
+pub struct AtExit(Ring);
+
+impl AtExit {
+    /// The process exits: [`std::process::exit`] was called, or `main` returned. What the recorder writes from now on, on its own thread, may be
+    /// missing. No effect on a recording that has ended.
+    pub fn mark(&self) {
+        self.0.exits();
+    }
 }
 
 #[derive(Debug)]
@@ -125,6 +139,7 @@ impl Recorder {
             path,
             pid: std::process::id(),
             state: State::Recording,
+            running: 0,
             ring,
         })
     }
@@ -152,6 +167,11 @@ impl Recorder {
     /// The `seq` the next event will have: how many there have been.
     pub fn seq(&self) -> u64 {
         self.head.wrapping_sub(self.extra)
+    }
+
+    /// For what is to be done when the process exits.
+    pub fn at_exit(&self) -> AtExit {
+        AtExit(self.ring.clone())
     }
 
     /// The coroutine whose frames a reader asks for. It is asked for until [`Kind::Frames`] of it is emitted or
@@ -403,11 +423,31 @@ impl Recorder {
             | Kind::CoroState { .. }
             | Kind::Unknown => {}
             kind => {
+                // A ring that says that no loop runs has the end of the last one.
+                if let Kind::LoopStart { .. } = kind {
+                    self.loops_run(1);
+                }
                 let json = self.put_any(at, &kind);
+                if let Kind::LoopEnd { .. } = kind {
+                    self.loops_run(-1);
+                }
                 self.live.things.apply(at, &kind, &json, self.ring.records() / 8);
                 if let Kind::Frames { coro, .. } = kind {
                     self.answered(coro);
                 }
+            }
+        }
+    }
+
+    /// One loop more, or less, runs.
+    fn loops_run(&mut self, change: i32) {
+        let before = self.running;
+        self.running = before.saturating_add_signed(change);
+        if self.state == State::Recording && (before == 0) != (self.running == 0) {
+            self.ring.set_running(self.running > 0);
+            // It takes back, or writes, the end marker.
+            if let Some(follower) = &self.follower {
+                follower.thread.unpark();
             }
         }
     }
@@ -489,19 +529,33 @@ impl Recorder {
         }
     }
 
-    /// Whether this is still the process that started the recording. A child of `fork` must not write into its parent's ring.
+    /// Whether this still records. A child of `fork` must not write into its parent's ring, and what is written to a file that was truncated
+    /// goes nowhere.
     fn check_pid(&mut self) -> bool {
         if self.state == State::Recording
             && (self.due.get() == 0 || !self.due.wiped_on_fork())
             && std::process::id() != self.pid
         {
-            self.state = State::Silent;
-            self.due.set(0);
-            if let Some(ahead) = self.ahead.take() {
-                ahead.forget();
-            }
+            self.fall_silent();
+        } else if self.state == State::Recording && self.ring.is_cut() {
+            let path = self.path.display();
+            let _ = writeln!(
+                io::stderr(),
+                "tinyio: {path}: the recording ends here, because another program truncated the file; this program runs on"
+            );
+            self.fall_silent();
         }
         self.state == State::Recording
+    }
+
+    fn fall_silent(&mut self) {
+        self.state = State::Silent;
+        self.due.set(0);
+        if std::process::id() != self.pid
+            && let Some(ahead) = self.ahead.take()
+        {
+            ahead.forget();
+        }
     }
 }
 

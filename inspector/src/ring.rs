@@ -21,10 +21,10 @@ pub use ask::{Request, Requests};
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
 
-#[cfg(feature = "tui")]
-pub(crate) use create::bytes;
 pub(crate) use create::{Created, create, give_back, open_folder};
-pub(crate) use read::{is_ring, open_ring};
+pub(crate) use read::{Writer, is_locked, is_ring, open_ring};
+#[cfg(feature = "tui")]
+pub(crate) use {create::bytes, read::born};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -61,6 +61,10 @@ pub(crate) const W_STATE: usize = 25;
 pub(crate) const W_NAMED: usize = 26;
 /// Names and places for which there was no room.
 pub(crate) const W_UNNAMED: usize = 27;
+/// The pid namespace of `W_PID`; 0 if it is not known.
+pub(crate) const W_NAMESPACE: usize = 28;
+/// 1: the process holds a lock on the file (`flock`) as long as it runs this very program.
+pub(crate) const W_LOCKED: usize = 29;
 /// Checkpoints ever written, and the places of the newest eight.
 pub(crate) const W_CHECKPOINTS: usize = 32;
 pub(crate) const CHECKPOINTS: usize = 8;
@@ -74,8 +78,14 @@ pub(crate) const W_LOOPS: usize = 64;
 /// Loops inside of so many others are not seen from outside.
 pub(crate) const LOOPS: usize = 16;
 
+/// A loop runs, or is about to.
 pub(crate) const STATE_ALIVE: u64 = 1;
+/// The recording ended in good order.
 pub(crate) const STATE_ENDED: u64 = 2;
+/// The process called `exit`, or `main` returned, before the recording ended.
+pub(crate) const STATE_EXITED: u64 = 3;
+/// No loop runs: if the process ends now, by a signal even, nothing is cut short.
+pub(crate) const STATE_IDLE: u64 = 4;
 
 /// Where the header's text is, in bytes.
 pub(crate) const HEADER_AT: usize = 4096;
@@ -122,6 +132,24 @@ impl Ring {
     #[inline(always)]
     pub(crate) fn word(&self, index: usize) -> &AtomicU64 {
         &self.map.words()[index]
+    }
+
+    /// Whether the file was truncated under the mapping.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.map.is_cut()
+    }
+
+    /// Notes whether a loop runs, unless the recording is over.
+    pub(crate) fn set_running(&self, runs: bool) {
+        let (from, to) = if runs { (STATE_IDLE, STATE_ALIVE) } else { (STATE_ALIVE, STATE_IDLE) };
+        let _ = self.word(W_STATE).compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// The process exits; the recorder may still write on another thread. Safe to call from any thread.
+    pub(crate) fn exits(&self) {
+        for state in [STATE_ALIVE, STATE_IDLE] {
+            let _ = self.word(W_STATE).compare_exchange(state, STATE_EXITED, Ordering::AcqRel, Ordering::Relaxed);
+        }
     }
 
     /// The table of names.

@@ -39,7 +39,7 @@ pub(crate) fn doing(model: &Model, coro: &Coro, now: u64) -> String {
 pub(crate) fn target(model: &Model, on: Target, now: u64) -> String {
     match on {
         Target::Timer(due) if due > now => format!("fires in {}", span(due - now)),
-        Target::Timer(due) => format!("fires now, {} late", span(now - due)),
+        Target::Timer(due) => format!("fires now, {} late", span((now - due).saturating_sub(model.away_since(due)))),
         Target::Res(res) => resource(model, res),
         Target::Coro(id) if !model.coro(id).is_some_and(Coro::is_live) => format!("{}, which ended", model.label(id)),
         on => model.target_label(on),

@@ -38,8 +38,11 @@ struct Blocked(Option<nix::sys::signal::SigSet>);
 #[cfg(target_os = "linux")]
 impl Blocked {
     fn all() -> Blocked {
-        use nix::sys::signal::{SigSet, SigmaskHow};
-        Blocked(SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok())
+        use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+        let mut signals = SigSet::all();
+        // A fault whose signal is blocked ends the process; this one has a handler of ours, for a file that was truncated.
+        signals.remove(Signal::SIGBUS);
+        Blocked(signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok())
     }
 }
 

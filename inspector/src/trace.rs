@@ -1,12 +1,13 @@
 //! Traces on disk: JSON Lines, one event a line. `TRACE.md` is the format.
 
+mod file;
 mod line;
 mod read;
 mod write;
 
 pub use line::{parse, write_event};
 pub use read::TraceReader;
-pub use write::{Summary, TraceWriter};
+pub use write::{AtExit, Summary, TraceWriter};
 
 use std::fs::File;
 use std::io;

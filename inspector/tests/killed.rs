@@ -5,8 +5,9 @@
 mod common;
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -17,6 +18,7 @@ use tinyio_inspector::event::*;
 use tinyio_inspector::recorder::Recorder;
 use tinyio_inspector::ring::RingReader;
 use tinyio_inspector::source::{Progress, Source};
+use tinyio_inspector::trace::{TraceReader, TraceWriter};
 
 const SIZE: u64 = 256 << 10;
 
@@ -46,9 +48,24 @@ fn the_recorded_program() {
     let seed = env::var("TINYIO_TEST_SEED").unwrap().parse().unwrap();
     let mut recorder = Recorder::start(&options(Path::new(&env::var("TINYIO_TEST_FOLDER").unwrap()), SIZE)).unwrap();
     println!("ring: {}", recorder.path().display());
+    if what == "limited" {
+        limited(&mut recorder);
+        std::process::exit(7);
+    }
     let mut program = Program::new(seed, crowd(seed));
+    let path = recorder.path().to_path_buf();
     loop {
         program.act(Some(&mut recorder));
+        if what == "truncated" && fs::metadata(&path).unwrap().len() < SIZE {
+            // Some rounds of the ring, whose file has no room for any of it.
+            (0..SIZE / 4).for_each(|_| _ = program.act(Some(&mut recorder)));
+            drop(recorder);
+            std::process::exit(7);
+        }
+        if what == "replaced" && program.at == 5000 {
+            use std::os::unix::process::CommandExt;
+            panic!("{}", Command::new("sleep").arg("60").exec());
+        }
         if what == "abort" && program.at == 5000 {
             std::process::abort();
         }
@@ -56,6 +73,24 @@ fn the_recorded_program() {
             std::process::exit(0);
         }
     }
+}
+
+/// Records, and writes a trace, with no file allowed to be longer than its ring.
+fn limited(recorder: &mut Recorder) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = Rlimit { current: Some(1 << 10), ..getrlimit(Resource::Fsize) };
+    setrlimit(Resource::Fsize, limit).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let error = Recorder::start(&options(folder.path(), SIZE)).unwrap_err().to_string();
+    assert!(error.contains("RLIMIT_FSIZE") && error.contains("TINYIO_RING"), "{error}");
+    let trace = folder.path().join("trace.jsonl");
+    let writer = TraceWriter::spawn(recorder, &trace).unwrap();
+    let mut program = Program::new(3, 50);
+    (0..20_000).for_each(|_| _ = program.act(Some(recorder)));
+    let error = writer.finish().unwrap_err().to_string();
+    assert!(error.contains("cannot write the trace"), "{error}");
+    let (events, progress) = drain(&mut TraceReader::open(&trace).unwrap());
+    assert!(!events.is_empty() && progress == Progress::Died);
 }
 
 fn crowd(seed: u64) -> usize {
@@ -130,6 +165,148 @@ fn an_abort_and_an_exit_leave_the_ring() {
         let rings = rings_in(path.parent().unwrap()).unwrap();
         assert!(rings.iter().any(|ring| ring.path == path && ring.state == State::Died), "{rings:?}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_truncated_ring_ends_the_recording_but_no_program_and_no_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    for left in [0, 20_000] {
+        let (mut child, path) = child(folder.path(), "truncated", 3);
+        let mut reader = RingReader::open(&path).unwrap();
+        while reader.recorded() < 10_000 {
+            std::thread::yield_now();
+        }
+        File::options().write(true).open(&path).unwrap().set_len(left).unwrap();
+        let error = loop {
+            if let Err(error) = reader.read(1000, &mut |_| ()) {
+                break error.to_string();
+            }
+        };
+        assert!(error.contains("truncated") && error.contains(&*path.to_string_lossy()), "{error}");
+        assert_eq!(child.wait().unwrap().code(), Some(7), "it runs to its end");
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_sigbus_that_is_not_the_recorders_is_none_of_its_business() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, path) = child(folder.path(), "run", 3);
+    let reader = RingReader::open(&path).unwrap();
+    while reader.recorded() < 1000 {
+        std::thread::yield_now();
+    }
+    // The handler of the standard library, which was there before, takes the first for a chance hit and steps back.
+    while child.try_wait().unwrap().is_none() {
+        let _ = kill_process(Pid::from_child(&child), Signal::BUS);
+    }
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(Signal::BUS.as_raw()));
+}
+
+#[test]
+fn the_limit_of_file_sizes_ends_recordings_but_no_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, _) = child(folder.path(), "limited", 3);
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_runs_another_program_now_is_told_from_one_that_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, path) = child(folder.path(), "replaced", 3);
+    let state = || rings_in(path.parent().unwrap()).unwrap()[0].state;
+    // While the system replaces the program, its first thread looks dead for a moment.
+    while state() != State::Replaced {
+        std::thread::yield_now();
+    }
+    assert_eq!(drain(&mut RingReader::open(&path).unwrap()).1, Progress::Died);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(state(), State::Died);
+}
+
+/// As a reader in a container sees it: the number of the process means nothing there, and the lock is what counts.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_in_another_pid_namespace_lives_as_long_as_its_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, path) = child(folder.path(), "run", 3);
+    let file = File::options().write(true).open(&path).unwrap();
+    // The namespace it is in, and a number that is none of a process.
+    for (word, value) in [(28, 1_u64), (4, u64::from(u32::MAX))] {
+        file.write_all_at(&value.to_ne_bytes(), word * 8).unwrap();
+    }
+    let state = || rings_in(path.parent().unwrap()).unwrap()[0].state;
+    assert_eq!(state(), State::Living);
+    // Without a lock nothing is known.
+    file.write_all_at(&0_u64.to_ne_bytes(), 29 * 8).unwrap();
+    assert_eq!(state(), State::Unknown);
+    file.write_all_at(&1_u64.to_ne_bytes(), 29 * 8).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(state(), State::Died);
+}
+
+#[test]
+fn a_process_that_ends_while_no_loop_runs_has_ended_and_so_has_one_that_exits() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start(&options(folder.path(), SIZE)).unwrap();
+    recorder.emit(1, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+    let path = recorder.path().with_file_name("copy.ring");
+    // A copy whose process is gone: of another time.
+    let copy = |recorder: &Recorder| {
+        let mut bytes = fs::read(recorder.path()).unwrap();
+        bytes[5 * 8] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let mut reader = RingReader::open(&path).unwrap();
+        let (events, progress) = drain(&mut reader);
+        (reader.ended(), progress, matches!(events.last().map(|event| &event.kind), Some(Kind::TraceEnd {})))
+    };
+    assert_eq!(copy(&recorder), (false, Progress::Died, false), "killed in a loop");
+    recorder.emit(2, Kind::LoopEnd { id: 1, outcome: LoopOutcome::Crashed });
+    assert_eq!(copy(&recorder), (true, Progress::Ended, true), "killed after it");
+    assert!(RingReader::open(recorder.path()).unwrap().alive());
+    recorder.emit(3, Kind::LoopStart { id: 2, parent: 0, mode: LoopMode::Run });
+    assert_eq!(copy(&recorder).1, Progress::Died);
+    recorder.at_exit().mark();
+    assert_eq!(copy(&recorder), (true, Progress::Ended, true), "exited in a loop");
+    recorder.finish();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_forked_child_neither_waits_for_the_trace_nor_ends_it() {
+    use std::os::unix::process::CommandExt;
+    use std::sync::{Arc, Mutex};
+
+    let (folder, mut recorder) = common::start(SIZE);
+    let path = folder.path().join("trace.jsonl");
+    let writer = Arc::new(Mutex::new(Some(TraceWriter::spawn(&mut recorder, &path).unwrap())));
+    let in_child = Arc::clone(&writer);
+    let mut command = Command::new("true");
+    // SAFETY: the closure runs in a fork of a process in which this thread alone has the writer, and it allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            // A child that waits for ever is killed, which the parent sees.
+            nix::unistd::alarm::set(10);
+            let writer = in_child.lock().ok().and_then(|mut writer| writer.take());
+            if let Some(writer) = writer {
+                writer.flush(u64::MAX);
+                drop(writer);
+            }
+            nix::unistd::alarm::cancel();
+            Ok(())
+        });
+    }
+    assert!(command.status().unwrap().success());
+    recorder.unpark(1, 1);
+    recorder.finish();
+    writer.lock().unwrap().take().unwrap().finish().unwrap();
+    let (events, progress) = drain(&mut TraceReader::open(&path).unwrap());
+    assert_eq!((events.len(), progress), (2, Progress::Ended));
 }
 
 #[test]

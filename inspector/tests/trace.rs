@@ -294,11 +294,96 @@ fn a_trace_that_cannot_be_written_is_an_error_that_names_it() {
     let path = folder.path().join("no/such/folder.jsonl");
     let error = TraceWriter::spawn(&mut recorder, &path).unwrap_err().to_string();
     assert!(error.contains("no/such/folder.jsonl") && error.contains("TINYIO_TRACE"), "{error}");
-    if std::path::Path::new("/dev/full").exists() {
-        let writer = TraceWriter::spawn(&mut recorder, std::path::Path::new("/dev/full")).unwrap();
-        let error = writer.finish().unwrap_err().to_string();
-        assert!(error.contains("/dev/full: cannot write the trace"), "{error}");
+}
+
+#[test]
+fn a_trace_that_is_written_is_followed_and_is_whole_between_two_loops() {
+    let (folder, mut recorder) = start(1 << 20);
+    let path = folder.path().join("trace.jsonl");
+    let writer = TraceWriter::spawn(&mut recorder, &path).unwrap();
+    let (begin, end) =
+        (Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run }, Kind::LoopEnd { id: 1, outcome: LoopOutcome::Ok });
+    recorder.emit(1, begin.clone());
+    writer.flush(recorder.seq());
+    let mut reader = TraceReader::open(&path).unwrap();
+    assert_eq!(read_all(&mut reader).1.unwrap(), Progress::Idle, "a loop runs");
+    // What a process that is killed now leaves: a copy has no writer.
+    let copy = || {
+        let copy = folder.path().join("copy.jsonl");
+        fs::copy(&path, &copy).unwrap();
+        let (events, progress) = read_all(&mut TraceReader::open(&copy).unwrap());
+        (events.into_iter().map(|event| event.kind).collect::<Vec<_>>(), progress.unwrap())
+    };
+    assert_eq!(copy().1, Progress::Died);
+    recorder.emit(2, end.clone());
+    writer.flush(recorder.seq());
+    // The file may be read before the marker is in it, but not for long.
+    while copy().1 != Progress::Ended {
+        std::thread::yield_now();
     }
+    assert_eq!(copy().0, [begin.clone(), end.clone(), Kind::TraceEnd {}]);
+    let (events, progress) = read_all(&mut reader);
+    assert_eq!((events.len(), progress.unwrap()), (1, Progress::Idle), "the next loop may come");
+    recorder.emit(3, begin.clone());
+    writer.flush(recorder.seq());
+    assert_eq!(copy(), (vec![begin.clone(), end, begin, Kind::Lost { events: 0, why: "cut".into() }], Progress::Died));
+    assert_eq!(read_all(&mut reader).0.len(), 1);
+    recorder.finish();
+    writer.finish().unwrap();
+    let (events, progress) = read_all(&mut reader);
+    assert_eq!((events.len(), progress.unwrap()), (1, Progress::Ended));
+    assert_eq!(TraceReader::open(&path).unwrap().header(), reader.header());
+}
+
+#[test]
+fn the_exit_of_the_process_ends_a_trace_whose_loop_runs() {
+    let (folder, mut recorder) = start(1 << 20);
+    let path = folder.path().join("trace.jsonl");
+    let writer = TraceWriter::spawn(&mut recorder, &path).unwrap();
+    recorder.emit(1, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+    writer.at_exit().unwrap().finish(std::time::Duration::from_secs(60));
+    let (events, progress) = drain(&mut *open(&path).unwrap());
+    assert_eq!((events.len(), progress), (2, Progress::Ended));
+}
+
+#[test]
+fn what_is_written_by_another_is_refused_and_what_is_finished_is_replaced() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, mut recorder) = start(64 << 10);
+    let path = folder.path().join("trace.jsonl");
+    fs::write(&path, "an old one").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let old = fs::File::open(&path).unwrap();
+    let writer = TraceWriter::spawn(&mut recorder, &path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::io::read_to_string(old).unwrap(), "an old one", "another file, not this one overwritten");
+    let (_other, mut second) = start(64 << 10);
+    let error = TraceWriter::spawn(&mut second, &path).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy, "{error}");
+    writer.finish().unwrap();
+    TraceWriter::spawn(&mut second, &path).unwrap().finish().unwrap();
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| name == "trace.jsonl" || name == "rings"), "nothing is left over: {names:?}");
+}
+
+#[test]
+fn a_trace_follows_no_link_and_writes_to_no_device_or_folder() {
+    let (folder, mut recorder) = start(64 << 10);
+    let target = folder.path().join("precious");
+    fs::write(&target, "precious").unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink(&target, at("link")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/at/all", at("dangling")).unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    for (name, why) in
+        [("link", "symbolic link"), ("dangling", "symbolic link"), ("folder", "no regular"), ("pipe", "no regular")]
+    {
+        let error = TraceWriter::spawn(&mut recorder, &at(name)).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(why) && error.contains("TINYIO_TRACE"), "{error}");
+    }
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    assert!(!PathBuf::from("/nowhere/at/all").exists());
 }
 
 /// All kinds, by the words they are written with.

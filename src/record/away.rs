@@ -32,11 +32,11 @@ impl Away {
         Away { next: Cell::new(0), schedstat, kept_waiting: Cell::new(0), reading: Cell::default() }
     }
 
-    /// At the end of a step. Looks a hundred times a second at most: what happened between the last look and the beginning of a step is taken
-    /// for its own, so that one is rather not blamed.
+    /// At the end of a step, in which frames were read if `reading` has grown. Looks at the system's count a hundred times a second at most: what
+    /// happened between the last look and the beginning of a step is taken for its own, so that one is rather not blamed.
     #[inline(always)]
     pub(super) fn step_end(&self, steps: &mut Steps, coro: u64, began: u64, at: u64, reading: Duration) {
-        if at >= self.next.get() {
+        if at >= self.next.get() || reading != self.reading.get() {
             self.look(steps, coro, began, at, reading);
         }
     }
@@ -49,8 +49,10 @@ impl Away {
         let kept_waiting = told.saturating_sub(self.kept_waiting.replace(told));
         let reading = reading.saturating_sub(self.reading.replace(reading)).as_nanos() as u64;
         let took = at.saturating_sub(began);
+        // Short steps are not looked at, so what the thread was kept waiting may have been before.
+        let kept_waiting = if took >= LONG_STEP { kept_waiting } else { 0 };
         let nanos = (kept_waiting + reading).min(took);
-        if took >= LONG_STEP && nanos > 0 {
+        if nanos > 0 {
             steps.recorder().emit(at, Kind::Away { coro, nanos });
         }
     }

@@ -83,7 +83,10 @@ pub(crate) fn moment() -> Moment {
             recording.frames.borrow_mut().settle(stack, &backtrace);
         }
         recording.moments.set(spent + worked().saturating_sub(begin));
-        recording.reading.set(recording.reading.get() + began.elapsed());
+        // Between two steps it is of no coroutine.
+        if core.spot.with(|running| running.is_some()) {
+            recording.reading.set(recording.reading.get() + began.elapsed());
+        }
         Moment { stack, backtrace }
     })
 }

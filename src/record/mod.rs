@@ -8,6 +8,8 @@ mod away;
 #[cfg(feature = "record")]
 mod crash;
 #[cfg(feature = "record")]
+mod exit;
+#[cfg(feature = "record")]
 mod on;
 #[cfg(feature = "record")]
 mod things;

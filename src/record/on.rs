@@ -19,6 +19,7 @@ use tinyio_inspector::source::Source;
 use super::asked::Asked;
 use super::away::Away;
 use super::crash::{Report, Told, outcome, told};
+use super::exit::AtExit;
 use super::steps::Steps;
 use super::switch::Switch;
 use super::things::ThreadNote;
@@ -61,6 +62,9 @@ pub(super) struct Recording {
     /// The view was left after a crash, whose report it has printed.
     shown: Arc<AtomicBool>,
     trace: RefCell<Option<super::trace::Trace>>,
+    at_exit: RefCell<Option<AtExit>>,
+    /// The process that records: a child of `fork` does not.
+    pid: u32,
     asked: Asked,
     /// The frames read for the crash that is going on, for its report.
     told: RefCell<HashMap<u64, Stack>>,
@@ -95,8 +99,13 @@ pub(crate) struct Rec {
 impl Recording {
     /// The recording of this thread, started if need be. `None` if it cannot be, which is said once.
     fn of_this_thread(switch: Switch) -> Option<Rc<Recording>> {
-        if let Some(recording) = RECORDING.with_borrow(Clone::clone) {
-            return Some(recording);
+        match RECORDING.take() {
+            Some(recording) if recording.is_ours() => {
+                RECORDING.set(Some(recording.clone()));
+                return Some(recording);
+            }
+            // Of the process that this one was forked from: its threads are not here to be ended.
+            other => std::mem::forget(other),
         }
         let mut recorder = match Options::from_env().and_then(|options| Recorder::start(&options)) {
             Ok(recorder) => recorder,
@@ -106,7 +115,8 @@ impl Recording {
             }
         };
         let at = Cell::new(recorder.now());
-        let trace = switch.trace.and_then(|path| super::trace::Trace::start(&mut recorder, path));
+        let trace = switch.trace.and_then(|path| super::trace::Trace::start(&mut recorder, &path));
+        let at_exit = AtExit::watch(recorder.at_exit(), trace.as_ref().and_then(|trace| trace.at_exit()));
         let asked = Asked::watch(&recorder);
         recorder.blocks(&Header::BLOCKS);
         #[cfg(feature = "inspect")]
@@ -128,6 +138,8 @@ impl Recording {
             view,
             shown: Arc::default(),
             trace: RefCell::new(trace),
+            at_exit: RefCell::new(Some(at_exit)),
+            pid: std::process::id(),
             asked,
             told: RefCell::default(),
             never_awaited: RefCell::default(),
@@ -135,6 +147,11 @@ impl Recording {
         });
         RECORDING.set(Some(recording.clone()));
         Some(recording)
+    }
+
+    /// Whether this process is the one that records.
+    fn is_ours(&self) -> bool {
+        self.pid == std::process::id()
     }
 
     pub(super) fn emit(&self, kind: Kind) {
@@ -172,6 +189,14 @@ impl Recording {
         Some(frames.within(limits, |frames| frames.stack_with_links(&future, address, mid_step, &coro_at)))
     }
 
+    /// Does something for readers between two steps, and records how long it took: that is not the program's time.
+    fn between_steps(&self, work: impl FnOnce()) {
+        let began = self.tick();
+        work();
+        let nanos = self.tick().saturating_sub(began);
+        self.emit(Kind::Away { coro: 0, nanos });
+    }
+
     #[cold]
     fn answer(&self, Request { coro: id, in_full }: Request) {
         let mut stack = None;
@@ -190,8 +215,6 @@ impl Recording {
             Some(stack) => self.emit(Kind::Frames { coro: id, stack }),
             None => self.recorder.borrow().look().answered(id),
         }
-        // What this took is nobody's step.
-        self.tick();
     }
 
     /// Of all that have begun, as far as bounds allow.
@@ -434,7 +457,7 @@ impl Rec {
         let Some(recording) = self.on() else { return };
         let asked = recording.recorder.borrow().look().requested();
         if let Some(request) = asked {
-            recording.answer(request);
+            recording.between_steps(|| recording.answer(request));
         }
     }
 
@@ -537,9 +560,10 @@ impl Rec {
         let Some(recording) = self.on() else { return };
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
         recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
-        recording.frames_of_all(core, failure.id);
-        recording.fields.borrow_mut().extend(recording.recorder.borrow().look().fields().take(TOLD));
-        recording.tick();
+        recording.between_steps(|| {
+            recording.frames_of_all(core, failure.id);
+            recording.fields.borrow_mut().extend(recording.recorder.borrow().look().fields().take(TOLD));
+        });
     }
 
     /// A coroutine is about to be polled to be told.
@@ -616,6 +640,7 @@ impl Drop for Recording {
         if let Some(trace) = self.trace.take() {
             trace.finish();
         }
+        self.at_exit.take();
         #[cfg(feature = "inspect")]
         if let Some(view) = self.view.take() {
             view.close();

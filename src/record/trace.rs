@@ -1,23 +1,44 @@
 //! `TINYIO_TRACE`: the JSON trace, written beside the program.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tinyio_inspector::recorder::Recorder;
-use tinyio_inspector::trace::TraceWriter;
+use tinyio_inspector::trace::{AtExit, TraceWriter};
 
 /// The trace of one recording.
 pub(super) struct Trace(TraceWriter);
 
 impl Trace {
-    /// Begins to write, or says why not.
-    pub(super) fn start(recorder: &mut Recorder, path: PathBuf) -> Option<Trace> {
-        match TraceWriter::spawn(recorder, &numbered(path)) {
-            Ok(writer) => Some(Trace(writer)),
-            Err(error) => {
-                eprintln!("tinyio: no trace is written: {error}");
-                None
+    /// Begins to write, or says why not. A name that is taken, by another recording of this process or by another process that is writing there, gets
+    /// a number: `trace.2.jsonl`.
+    pub(super) fn start(recorder: &mut Recorder, path: &Path) -> Option<Trace> {
+        static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+        let wanted = with_pid(path);
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in (1..).map(|number| numbered(&wanted, number)) {
+            if taken.contains(&path) {
+                continue;
+            }
+            match TraceWriter::spawn(recorder, &path) {
+                Ok(writer) => {
+                    if path != wanted {
+                        let (wanted, path) = (wanted.display(), path.display());
+                        eprintln!("tinyio: {wanted} is the trace of another recording; this one is written to {path}");
+                    }
+                    taken.insert(path);
+                    return Some(Trace(writer));
+                }
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                Err(error) => {
+                    eprintln!("tinyio: no trace is written: {error}");
+                    return None;
+                }
             }
         }
+        None
     }
 
     /// The file.
@@ -30,6 +51,10 @@ impl Trace {
         self.0.flush(recorder.seq());
     }
 
+    pub(super) fn at_exit(&self) -> Option<AtExit> {
+        self.0.at_exit()
+    }
+
     /// Writes the rest and the end marker.
     pub(super) fn finish(self) {
         if let Err(error) = self.0.finish() {
@@ -38,16 +63,19 @@ impl Trace {
     }
 }
 
-/// Each thread that runs loops is a recording of its own: the second one writes to `trace.2.jsonl` beside `trace.jsonl`.
-fn numbered(path: PathBuf) -> PathBuf {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static RECORDINGS: AtomicU32 = AtomicU32::new(1);
-    match RECORDINGS.fetch_add(1, Ordering::Relaxed) {
-        1 => path,
-        n => {
-            let extension =
-                path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
-            path.with_extension(format!("{n}.{extension}"))
-        }
+/// `{pid}` in the name is the number of the process.
+fn with_pid(path: &Path) -> PathBuf {
+    match path.to_str().filter(|text| text.contains("{pid}")) {
+        Some(text) => text.replace("{pid}", &std::process::id().to_string()).into(),
+        None => path.to_owned(),
+    }
+}
+
+/// The first is `trace.jsonl` itself, the second `trace.2.jsonl` beside it.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    match (number, path.extension()) {
+        (1, _) => path.to_owned(),
+        (_, Some(extension)) => path.with_extension(format!("{number}.{}", extension.to_string_lossy())),
+        (_, None) => path.with_extension(number.to_string()),
     }
 }

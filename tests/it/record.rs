@@ -318,6 +318,114 @@ fn a_step_that_sleeps_is_blamed_for_it_but_not_one_in_which_frames_were_read() {
 }
 
 #[test]
+fn the_time_in_which_frames_are_read_is_told_of_the_step_and_between_two_steps() {
+    let _watched = watched();
+    if is_child() {
+        let _ = Loop::new().run(async {
+            assert!(isolate(fails()).await?.is_err());
+            sleep(LONG).await
+        });
+        return;
+    }
+    let recorded =
+        Recorded::start("record::the_time_in_which_frames_are_read_is_told_of_the_step_and_between_two_steps");
+    let (mut in_step, mut between) = (0, 0);
+    recorded.read_until(None, |model, kind| {
+        if let Kind::Away { coro, nanos } = kind {
+            let is_failing = model.full_name(*coro).ends_with("fails");
+            *(if is_failing { &mut in_step } else { &mut between }) += nanos;
+            assert!(is_failing || *coro == 0, "{}", model.label(*coro));
+        }
+        (in_step > 0 && between > 0).then_some(())
+    });
+}
+
+/// Runs this program again at one of its tests to its end, with a trace of this name; gives its stderr.
+fn traced(test: &str, mode: &str, folder: &Path, name: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env("TINYIO_TEST_CHILD", mode)
+        .env("TINYIO_TRACE", folder.join(name))
+        .env("TINYIO_RING", "64K")
+        .env("TINYIO_RING_DIR", rings(folder))
+        .output()
+        .unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// How a trace ends, and with how many coroutines.
+fn end_of(trace: &Path) -> (Progress, usize, bool) {
+    let mut source = tinyio_inspector::trace::open(trace).unwrap();
+    let mut model = Model::new(source.header());
+    loop {
+        match source.read(1000, &mut |event| model.apply(&event)).unwrap() {
+            Progress::More => {}
+            end => return (end, model.live_count(), model.crash().is_some()),
+        }
+    }
+}
+
+#[test]
+fn a_program_that_exits_leaves_a_whole_trace_and_is_not_dead() {
+    let _watched = watched();
+    match std::env::var("TINYIO_TEST_CHILD").as_deref() {
+        Ok("within") => {
+            let _ = Loop::new().run(async {
+                yield_now().await?;
+                std::process::exit(3);
+                #[allow(unreachable_code)]
+                tinyio::Ok(())
+            });
+        }
+        Ok("elsewhere") => {
+            let _ = Loop::new().run(async {
+                std::thread::spawn(|| std::process::exit(3));
+                sleep(LONG).await
+            });
+        }
+        Ok(_) => {
+            let mut looped = Loop::new();
+            assert!(looped.run(fails()).is_err());
+            std::process::exit(3);
+        }
+        Err(_) => {
+            let folder = tempfile::tempdir().unwrap();
+            for (mode, alive, crashed) in [("within", 1, false), ("elsewhere", 1, false), ("crashed", 0, true)] {
+                let test = "record::a_program_that_exits_leaves_a_whole_trace_and_is_not_dead";
+                traced(test, mode, folder.path(), "trace.jsonl");
+                let end = end_of(&folder.path().join("trace.jsonl"));
+                assert_eq!(end, (Progress::Ended, alive, crashed), "{mode}");
+            }
+            let rings = discover::rings_in(&rings(folder.path())).unwrap();
+            assert!(rings.iter().all(|ring| ring.state == discover::State::Ended), "{rings:?}");
+        }
+    }
+}
+
+#[test]
+fn two_loops_with_one_trace_write_two_and_say_so() {
+    let _watched = watched();
+    if is_child() {
+        let run = || Loop::new().run(async { yield_now().await }).unwrap();
+        run();
+        std::thread::spawn(run).join().unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let said = traced("record::two_loops_with_one_trace_write_two_and_say_so", "1", folder.path(), "t-{pid}.jsonl");
+    let lines: Vec<_> = said.lines().filter(|line| line.starts_with("tinyio: ")).collect();
+    assert!(matches!(&lines[..], [line] if line.contains(".2.jsonl")), "{said}");
+    let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let traces: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect();
+    assert_eq!(traces.len(), 2, "{traces:?}");
+    for trace in traces {
+        assert!(!trace.to_string_lossy().contains("{pid}"), "{trace:?}");
+        assert_eq!(end_of(&trace), (Progress::Ended, 0, false));
+    }
+}
+
+#[test]
 fn a_coroutine_that_blocks_is_seen_running_and_the_others_as_they_are() {
     let _watched = watched();
     if is_child() {

@@ -37,6 +37,8 @@ pub fn line(ring: &Ring) -> String {
         State::Living => "lives",
         State::Ended => "ended",
         State::Died => "died",
+        State::Replaced => "exec",
+        State::Unknown => "?",
     };
     let started = SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(ring.header.started);
     let since = ago(SystemTime::now().duration_since(started).map_or(0, |since| since.as_secs()));

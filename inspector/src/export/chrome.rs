@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::spans::{Mark, Sink, Span, Track, What};
+use super::spans::{AWAY, Mark, Sink, Span, Track, What};
 use crate::event::Header;
 use crate::model::Model;
 
@@ -70,7 +70,7 @@ impl Sink for Chrome<'_> {
             What::Wait => "thread_state_sleeping",
         };
         let mut args = Vec::new();
-        for (name, value) in [("at", &span.place), ("woken by", &span.by)] {
+        for (name, value) in [("at", &span.place), ("woken by", &span.by), (AWAY, &span.away())] {
             if !value.is_empty() {
                 args.push(format!("{}:{}", json(name), json(value)));
             }

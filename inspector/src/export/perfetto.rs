@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use super::proto::Message;
-use super::spans::{Mark, Sink, Span, Track};
+use super::spans::{AWAY, Mark, Sink, Span, Track};
 use crate::event::Header;
 use crate::model::Model;
 
@@ -115,7 +115,7 @@ impl Sink for Perfetto<'_> {
             begin = begin.fixed64(event::LAST_FLOW, id);
         }
         let ended = span.outcome.map_or(String::new(), |outcome| format!("{outcome:?}").to_lowercase());
-        for (name, value) in [("at", &span.place), ("woken by", &span.by), ("ended", &ended)] {
+        for (name, value) in [("at", &span.place), ("woken by", &span.by), (AWAY, &span.away()), ("ended", &ended)] {
             if !value.is_empty() {
                 let annotation = Message::default().text(annotation::NAME, name).text(annotation::TEXT, value);
                 begin = begin.message(event::ANNOTATION, annotation);

@@ -9,7 +9,7 @@ use std::io;
 
 use crate::event::{CoroId, Event, FIELD, Header, Kind, Outcome, SiteId, State, Target, ThreadId, Waker};
 use crate::model::{IdMap, Model, short_name};
-use crate::words::one_line;
+use crate::words::{fine_span, one_line};
 
 /// Where the spans go. Each is told once it has ended; those of one track never overlap, and come in order.
 pub(super) trait Sink {
@@ -49,8 +49,10 @@ pub(super) struct Span<'a> {
     pub(super) name: &'a str,
     pub(super) from: u64,
     pub(super) to: u64,
-    /// Nanoseconds of it in which no other coroutine ran inside this one.
+    /// Nanoseconds of it in which no other coroutine ran inside this one, less `away`.
     pub(super) own: u64,
+    /// Nanoseconds of it that were not the program's: see [`Kind::Away`].
+    pub(super) away: u64,
     /// The `.await`, where it waits.
     pub(super) place: String,
     /// On what, where it waits.
@@ -63,6 +65,16 @@ pub(super) struct Span<'a> {
     pub(super) flows_out: &'a [u64],
     /// The arrow that ends here.
     pub(super) flow_in: Option<u64>,
+}
+
+/// What the time that was not the program's is called in timelines.
+pub(super) const AWAY: &str = "not the program's";
+
+impl Span<'_> {
+    /// The time that was not the program's, in words; empty if there was none.
+    pub(super) fn away(&self) -> String {
+        if self.away > 0 { fine_span(self.away) } else { String::new() }
+    }
 }
 
 /// What a span is of.
@@ -122,6 +134,7 @@ struct Lane {
     flows_out: Vec<u64>,
     /// Time in which others ran inside this one.
     inner: u64,
+    away: u64,
     outcome: Option<Outcome>,
     told: bool,
 }
@@ -144,6 +157,7 @@ impl Lane {
             flow_in: None,
             flows_out: Vec::new(),
             inner: 0,
+            away: 0,
             outcome: None,
             told: false,
         }
@@ -202,6 +216,10 @@ impl<S: Sink> Spans<S> {
                 self.close(model, *coro, at)?;
                 self.lanes.get_mut(coro).into_iter().for_each(|lane| lane.phase = What::Run);
                 self.running.push(*coro);
+            }
+            Kind::Away { coro, nanos } => {
+                let lane = self.lanes.get_mut(coro).filter(|lane| lane.phase == What::Run);
+                lane.into_iter().for_each(|lane| lane.away = lane.away.saturating_add(*nanos));
             }
             Kind::StepEnd { coro } => self.step_end(model, *coro, at)?,
             Kind::Wake { coro, by } => self.wake(model, *coro, *by, event.seq, at)?,
@@ -304,6 +322,8 @@ impl<S: Sink> Spans<S> {
         let is_run = lane.phase == What::Run;
         let flows_out = if is_run { std::mem::take(&mut lane.flows_out) } else { Vec::new() };
         let inner = if is_run { std::mem::take(&mut lane.inner) } else { 0 };
+        let unshared = at.saturating_sub(from).saturating_sub(inner);
+        let away = std::mem::take(&mut lane.away).min(unshared);
         let waits = std::mem::take(&mut lane.waits);
         let place =
             model.site(lane.site).filter(|_| lane.phase == What::Wait).map_or(String::new(), |site| site.to_string());
@@ -317,7 +337,8 @@ impl<S: Sink> Spans<S> {
             },
             from,
             to: at,
-            own: at.saturating_sub(from).saturating_sub(inner),
+            own: unshared - away,
+            away,
             place,
             on: lane.on.filter(|_| lane.phase == What::Wait),
             by: if is_run { std::mem::take(&mut lane.by) } else { String::new() },
@@ -342,6 +363,7 @@ impl<S: Sink> Spans<S> {
             from,
             to: at,
             own: at.saturating_sub(from),
+            away: 0,
             place: String::new(),
             on: None,
             by: String::new(),

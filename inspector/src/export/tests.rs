@@ -351,6 +351,20 @@ fn every_cut_of_a_stream_exports() {
     }
 }
 
+#[test]
+fn what_was_not_the_programs_time_is_in_no_busy_time_and_is_shown_as_such() {
+    let mut s = Script::new("reader");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").at(10).begin(1).at(1_500_010);
+    s.push(Kind::Away { coro: 1, nanos: 1_499_000_000 }).pause(1).at(1_500_020).begin(1).at(1_500_025).pause(1);
+    assert_eq!(text(&s, Format::Folded), "main 1005000\n");
+    let value: Value = serde_json::from_str(&text(&s, Format::Chrome)).unwrap();
+    let away = |event: &&Value| event["args"]["not the program's"].is_string();
+    let events: Vec<_> = value["traceEvents"].as_array().unwrap().iter().filter(away).collect();
+    assert!(matches!(&events[..], [one] if one["args"]["not the program's"] == "1.49 s"), "{events:?}");
+    let perfetto = exported(&s, Format::Perfetto, &Options::default());
+    assert!(String::from_utf8_lossy(&perfetto).contains("not the program's"));
+}
+
 /// Writes every format of the scripts beside one another, to be looked at: `cargo test -- --ignored to_be_looked_at`.
 #[test]
 #[ignore = "for eyes: needs TINYIO_LOOK=FOLDER"]

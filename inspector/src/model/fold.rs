@@ -54,6 +54,9 @@ impl Model {
             Kind::StepBegin { coro } => self.step_begin(*coro, at),
             Kind::StepEnd { coro } => self.step_end(*coro, at),
             Kind::Away { coro, nanos } => {
+                let from = at.saturating_sub(*nanos);
+                // What comes right after the last one continues it.
+                self.away = (if from <= self.away.1 { self.away.0.min(from) } else { from }, at);
                 let in_loop = self.coro(*coro).map(|coro| coro.in_loop);
                 if let Some(one) = in_loop.and_then(|id| self.loops.get_mut(&id)) {
                     one.away = one.away.saturating_add(*nanos);

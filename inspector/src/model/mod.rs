@@ -63,6 +63,8 @@ pub struct Model {
     next_seq: Option<u64>,
     events: u64,
     complete: bool,
+    /// The last time that was not the program's: from when to when. See [`Kind::Away`](crate::event::Kind::Away).
+    away: (u64, u64),
     sync: Sync,
     coros: paged::Paged<Arc<Coro>>,
     finished: IdMap<CoroId, Arc<Coro>>,
@@ -118,6 +120,7 @@ impl Model {
             log_dropped: 0,
             crashes: Vec::new(),
             lost: Lost::default(),
+            away: (0, 0),
         }
     }
 
@@ -129,6 +132,12 @@ impl Model {
     /// Time of the latest event, in nanoseconds since the recording started.
     pub fn now(&self) -> u64 {
         self.now
+    }
+
+    /// How much of the time since then was not the program's, as far as it was told last: tinyio read frames, or others had the processor.
+    pub(crate) fn away_since(&self, time: u64) -> u64 {
+        let (from, to) = self.away;
+        to.saturating_sub(from.max(time))
     }
 
     /// Number of events folded.

@@ -264,3 +264,16 @@ fn a_resource_is_shown_by_the_name_that_the_program_gave_it() {
     let read: Kind = serde_json::from_str(&line(0)).unwrap();
     assert_eq!(read, Kind::ResNew { res: 2, what: ResKind::Lock, size: 1, site: 3, name: 0 });
 }
+
+#[test]
+fn a_timer_is_not_late_by_the_time_in_which_frames_were_read() {
+    let mut s = Script::new("late");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").step(1, Target::Timer(1_000_000), "a.rs:2:1");
+    // Due after 1 ms; from 2 ms to 902 ms tinyio read frames, in two parts.
+    s.at(502_000).push(Kind::Away { coro: 0, nanos: 500_000_000 });
+    s.at(902_000).push(Kind::Away { coro: 0, nanos: 400_000_000 });
+    let said = |s: &Script| crate::say::target(&s.model(), Target::Timer(1_000_000), s.model().now());
+    assert_eq!(said(&s), "fires now, 1.0 ms late");
+    s.at(905_000).push(Kind::Diag { coro: 0, text: "later".into() });
+    assert_eq!(said(&s), "fires now, 4.0 ms late");
+}

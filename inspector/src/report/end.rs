@@ -52,6 +52,9 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
     };
     page.begin(0);
     match ending {
+        _ if model.is_complete() && model.loops().any(|one| one.ended.is_none()) => {
+            page.put("●", Ink::Good).plain(&format!(" {who} exited after {long}, while its loop ran: {alive}"))
+        }
         _ if model.is_complete() => page.put("✔", Ink::Good).plain(&format!(" {who} ended after {long}: {alive}")),
         Ending::Died if model.lost().cut => {
             page.put("✖", Ink::Bad).plain(&format!(" the recording of {who} breaks off after {long}: {alive}"))

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use super::read::{boot, born};
+use super::read::{boot, born, namespace};
 use super::*;
 use crate::event::{Header, VERSION};
 
@@ -210,6 +210,7 @@ pub(crate) fn create(options: &Options) -> io::Result<Created> {
 }
 
 fn lay_out(file: &File, size: u64, program: &str) -> io::Result<Ring> {
+    let locked = rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
     let records = size / 32;
     let names = ((size / 16).clamp(32 << 10, 64 << 20) / 8) as usize;
     let words = NAMES_AT + names + records as usize * 4;
@@ -245,6 +246,8 @@ fn lay_out(file: &File, size: u64, program: &str) -> io::Result<Ring> {
     set(W_PID, u64::from(std::process::id()));
     set(W_BORN, born(std::process::id()).unwrap_or(0));
     set(W_BOOT, boot());
+    set(W_NAMESPACE, namespace());
+    set(W_LOCKED, u64::from(locked));
     set(W_HEADER, json.len() as u64);
     set(W_STATE, STATE_ALIVE);
     // Last: a file without it is no ring yet.
@@ -255,6 +258,12 @@ fn lay_out(file: &File, size: u64, program: &str) -> io::Result<Ring> {
 /// Gives the file all its blocks now. A sparse file would do until the disk is full, and then kill the program: a store to a
 /// mapped page that has no room is a SIGBUS.
 fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    // To go beyond the limit is a signal, which ends the process.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX);
+    if bytes > limit {
+        let why = format!("the limit for the size of files is {} KiB (RLIMIT_FSIZE, `ulimit -f`)", limit >> 10);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
     #[cfg(target_os = "linux")]
     match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}

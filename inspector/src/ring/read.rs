@@ -1,7 +1,7 @@
 //! Reading a ring, living or dead.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -113,14 +113,32 @@ impl RingReader {
         Ok(())
     }
 
-    /// Whether the program that writes this is alive, and the recording has not ended.
+    /// Whether the program that writes this is alive, and the recording has not ended. Of a program that cannot be seen from here, true.
     pub fn alive(&self) -> bool {
-        alive(&self.ring)
+        !self.is_over() && matches!(self.writer(), Writer::Lives | Writer::Unknown)
     }
 
-    /// Whether the recording ended in good order.
+    /// Whether the recording ended in good order: it was finished, the process exited, or it ended when no loop ran.
     pub fn ended(&self) -> bool {
-        self.ring.word(W_STATE).load(Ordering::Acquire) == STATE_ENDED
+        self.is_over() || self.state() == STATE_IDLE && !self.alive()
+    }
+
+    /// Whether the recorder is between two loops.
+    pub(crate) fn no_loop_runs(&self) -> bool {
+        self.state() == STATE_IDLE
+    }
+
+    fn state(&self) -> u64 {
+        self.ring.word(W_STATE).load(Ordering::Acquire)
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.state(), STATE_ENDED | STATE_EXITED)
+    }
+
+    /// What is known of the process that writes this.
+    pub(crate) fn writer(&self) -> Writer {
+        writer(&self.ring, &self.file)
     }
 
     /// Records ever written: about as many events.
@@ -209,6 +227,10 @@ impl RingReader {
         chunk.clear();
         let until = head.min(self.next.saturating_add(CHUNK));
         chunk.extend((self.next..until).map(|position| self.ring.get(position)));
+        if self.ring.is_cut() {
+            // What was copied may be zeros.
+            return false;
+        }
         if self.ring.oldest() > self.next {
             self.lapped();
         } else {
@@ -356,16 +378,27 @@ impl Source for RingReader {
             if self.chunk(limit, &mut handed, sink) || !self.pending.is_empty() {
                 continue;
             }
-            let ended = self.ring.word(W_STATE).load(Ordering::Acquire) == STATE_ENDED;
-            let alive = !ended && alive(&self.ring);
+            if self.ring.is_cut() {
+                let what = "the recording ends here: the file was truncated while it was read";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", self.path.display())));
+            }
+            let (state, writer) = (self.state(), self.writer());
             // It may have written its last between the look at the head and the look at it.
             if self.ring.word(HEAD).load(Ordering::Acquire) > self.next {
                 continue;
             }
-            return Ok(match (ended && self.ended, alive) {
-                (true, _) => Progress::Ended,
-                (false, true) => Progress::Idle,
-                (false, false) => Progress::Died,
+            let is_there = matches!(writer, Writer::Lives | Writer::Unknown);
+            return Ok(match state {
+                STATE_ENDED if self.ended => Progress::Ended,
+                STATE_ALIVE | STATE_IDLE | STATE_EXITED if is_there => Progress::Idle,
+                // Nobody is left to write it.
+                STATE_IDLE | STATE_EXITED if !self.ended => {
+                    self.ended = true;
+                    sink(Event { seq: self.seq, at: self.at, kind: Kind::TraceEnd {} });
+                    Progress::Ended
+                }
+                STATE_IDLE | STATE_EXITED => Progress::Ended,
+                _ => Progress::Died,
             });
         }
     }
@@ -417,17 +450,60 @@ pub(crate) fn open_ring(file: &File) -> io::Result<Ring> {
     Ok(Ring::new(Map::read_only(file, sum.unwrap_or(0) as usize)?, records, names as usize))
 }
 
-/// Whether the recording goes on: it has not ended, and its process is there, the very one.
-pub(crate) fn alive(ring: &Ring) -> bool {
+/// What is known of the process that writes a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// It is there.
+    Lives,
+    /// It is not.
+    Gone,
+    /// It is there, and runs another program now (`exec`).
+    Replaced,
+    /// It is in another pid namespace, and the file system has no locks.
+    Unknown,
+}
+
+fn writer(ring: &Ring, file: &File) -> Writer {
     let get = |word: usize| ring.word(word).load(Ordering::Acquire);
-    if get(W_STATE) != STATE_ALIVE || get(W_BOOT) != boot() {
-        return false;
+    if get(W_BOOT) != boot() {
+        return Writer::Gone;
     }
-    let Ok(pid) = u32::try_from(get(W_PID)) else { return false };
-    if pid == std::process::id() {
-        return get(W_BORN) == own_birth();
+    let is_visible = [0, namespace()].contains(&get(W_NAMESPACE));
+    let pid = u32::try_from(get(W_PID)).ok().filter(|_| is_visible);
+    if pid == Some(std::process::id()) {
+        return if get(W_BORN) == own_birth() { Writer::Lives } else { Writer::Gone };
     }
-    born(pid) == Some(get(W_BORN))
+    let is_there = pid.map(|pid| born(pid) == Some(get(W_BORN)));
+    let is_locked = (get(W_LOCKED) != 0).then(|| is_locked(file));
+    match (is_there, is_locked) {
+        (Some(false), _) | (None, Some(false)) => Writer::Gone,
+        (Some(true), None | Some(true)) | (None, Some(true)) => Writer::Lives,
+        // Of a process that is ending, the memory goes before the files, and what it executes with the memory.
+        (Some(true), Some(false)) => match fs::read_link(format!("/proc/{}/exe", get(W_PID))) {
+            Ok(_) => Writer::Replaced,
+            Err(_) => Writer::Gone,
+        },
+        (None, None) => Writer::Unknown,
+    }
+}
+
+/// Whether another open file of the same name holds the writer's lock.
+pub(crate) fn is_locked(file: &File) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    match flock(file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => {
+            let _ = flock(file, FlockOperation::Unlock);
+            false
+        }
+        Err(error) => error == rustix::io::Errno::WOULDBLOCK,
+    }
+}
+
+/// The number of this process's pid namespace; 0 where there is none.
+pub(crate) fn namespace() -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    static NAMESPACE: OnceLock<u64> = OnceLock::new();
+    *NAMESPACE.get_or_init(|| fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino()))
 }
 
 fn own_birth() -> u64 {

@@ -1,14 +1,15 @@
 //! Reading a trace line by line, in memory that does not grow with it.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::{LINE_LIMIT, line};
 use crate::event::{Event, Header, Kind, VERSION};
+use crate::ring::is_locked;
 use crate::source::{Progress, Source};
 
-/// Reads a JSON trace.
+/// Reads a JSON trace. One that is still being written is followed.
 #[derive(Debug)]
 pub struct TraceReader {
     file: BufReader<File>,
@@ -26,11 +27,15 @@ pub struct TraceReader {
     state: State,
     /// An event that has been read, while one that says what is missing before it went first.
     held: Option<Event>,
+    /// A regular file, which may be being written.
+    may_grow: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
+    /// What there is has been read; it is being written.
+    Waiting,
     Ended,
     Cut,
 }
@@ -66,6 +71,7 @@ impl TraceReader {
             directory: String::new(),
             thread: String::new(),
         };
+        let may_grow = file.metadata().is_ok_and(|meta| meta.is_file());
         let mut reader = TraceReader {
             file: BufReader::with_capacity(256 << 10, file),
             path: path.into(),
@@ -77,6 +83,7 @@ impl TraceReader {
             at: 0,
             state: State::Open,
             held: None,
+            may_grow,
         };
         let wrong =
             "expected a recording: a ring, or a JSON trace, whose first line is {\"trace\":\"tinyio\",\"version\":1,…}";
@@ -142,13 +149,20 @@ impl TraceReader {
         if let Some(event) = self.held.take() {
             return Ok(Some(event));
         }
+        // The writer had ended when the line that is being read was begun: it is as it will stay.
+        let mut is_final = !self.may_grow;
         loop {
             if self.state != State::Open {
                 return Ok(None);
             }
+            let begin = self.bytes;
             let line = self.line(LINE_LIMIT)?;
             let last = match line {
                 Line::Whole => false,
+                Line::Last if !is_final => {
+                    is_final = self.wait(begin)?;
+                    continue;
+                }
                 Line::Last => true,
                 Line::TooLong => {
                     self.state = State::Cut;
@@ -171,6 +185,11 @@ impl TraceReader {
                     return Err(self.wrong(&format!("column {column}: {what}; expected an event, found {text:?}")));
                 }
             };
+            // The writer takes an end marker back when the next loop starts.
+            if matches!(event.kind, Kind::TraceEnd {}) && !is_final {
+                is_final = self.wait(begin)?;
+                continue;
+            }
             // A big one is not kept in memory for good.
             if self.buffer.capacity() > 1 << 20 {
                 self.buffer = vec![];
@@ -200,6 +219,18 @@ impl TraceReader {
         }
     }
 
+    /// Goes back to the beginning of a line that may not be the last word, if the file is being written. Returns whether it is not.
+    fn wait(&mut self, begin: u64) -> io::Result<bool> {
+        let is_final = !is_locked(self.file.get_ref());
+        self.file.seek(SeekFrom::Start(begin))?;
+        self.lines -= u64::from(self.bytes > begin);
+        self.bytes = begin;
+        if !is_final {
+            self.state = State::Waiting;
+        }
+        Ok(is_final)
+    }
+
     fn cut(&mut self) -> Event {
         self.state = State::Cut;
         let kind = Kind::Lost { events: 0, why: "cut".into() };
@@ -213,6 +244,9 @@ impl Source for TraceReader {
     }
 
     fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> io::Result<Progress> {
+        if self.state == State::Waiting {
+            self.state = State::Open;
+        }
         for _ in 0..limit {
             match self.next()? {
                 Some(event) => sink(event),
@@ -222,6 +256,7 @@ impl Source for TraceReader {
         Ok(match self.state {
             _ if self.held.is_some() => Progress::More,
             State::Open => Progress::More,
+            State::Waiting => Progress::Idle,
             State::Ended => Progress::Ended,
             State::Cut => Progress::Died,
         })

@@ -1,13 +1,14 @@
 //! Writing a trace beside the running program: a thread follows the ring.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
+use super::file::create;
 use super::line::write_event;
 use crate::event::{Event, Header, Kind};
 use crate::recorder::Recorder;
@@ -17,11 +18,16 @@ use crate::threads;
 
 /// Writes a JSON trace of a recording that goes on. It has a thread of its own and never slows the loop: if it falls behind by a
 /// whole ring, it says in the trace how much is missing.
+///
+/// The file is locked (`flock`) as long as it is written, so that readers know. Whenever no loop runs it ends with [`Kind::TraceEnd`], which is
+/// overwritten when the next one starts: a process that is killed in between leaves a whole trace.
 #[derive(Debug)]
 pub struct TraceWriter {
     thread: Option<JoinHandle<io::Result<Summary>>>,
     shared: Arc<Shared>,
     path: PathBuf,
+    /// The process the thread is in: a child of `fork` has none.
+    pid: u32,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +36,28 @@ struct Shared {
     finish: AtomicBool,
     /// The `seq` up to which the file is written.
     written: AtomicU64,
+    /// The thread has ended, or is about to.
+    done: AtomicBool,
+}
+
+/// Ends a trace when the process exits. May be sent to another thread.
+#[derive(Clone, Debug)]
+pub struct AtExit {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+impl AtExit {
+    /// Waits until all that was recorded so far is in the file, with an end marker, but no longer than `limit`. No effect on a trace that is
+    /// finished.
+    pub fn finish(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        self.shared.finish.store(true, Ordering::Release);
+        while !self.shared.done.load(Ordering::Acquire) && Instant::now() < end {
+            self.thread.unpark();
+            std::thread::sleep(PAUSE);
+        }
+    }
 }
 
 /// What was written.
@@ -43,16 +71,19 @@ pub struct Summary {
 
 /// A writer that is idle looks for itself this often, and otherwise only when the recorder wakes it.
 const IDLE: Duration = Duration::from_millis(250);
+/// Between two looks at how far the writer is.
+const PAUSE: Duration = Duration::from_micros(200);
 /// Bytes of the thread's stack, for stacks of frames that are nested as deep as a trace may have them.
 const STACK: usize = 2 << 20;
 
 impl TraceWriter {
-    /// Begins to write what `recorder` records to `path`, from the oldest event in the ring on. A file that is there is
-    /// overwritten.
+    /// Begins to write what `recorder` records to `path`, from the oldest event in the ring on. The file is readable by its owner alone; a
+    /// regular file that is there is replaced.
     ///
     /// # Errors
     ///
-    /// When the file cannot be made, or the thread not started.
+    /// When the file cannot be made, the thread cannot be started, or `path` is a symbolic link or no regular file;
+    /// [`io::ErrorKind::ResourceBusy`] when another `TraceWriter`, of this process or another, is writing it.
     pub fn spawn(recorder: &mut Recorder, path: &Path) -> io::Result<Self> {
         let reader = recorder.reader()?;
         let file = create(path)?;
@@ -62,10 +93,23 @@ impl TraceWriter {
             let said = |error: io::Error| {
                 io::Error::new(error.kind(), format!("{}: cannot write the trace: {error}", there.display()))
             };
-            follow(reader, file, &here).map_err(said)
+            let written = follow(reader, file, &here).map_err(said);
+            here.done.store(true, Ordering::Release);
+            written
         })?;
         recorder.follow(thread.thread().clone());
-        Ok(TraceWriter { thread: Some(thread), shared, path: path.into() })
+        Ok(TraceWriter { thread: Some(thread), shared, path: path.into(), pid: std::process::id() })
+    }
+
+    /// For what is to be done when the process exits; `None` in a child of `fork`, and when the trace is finished.
+    pub fn at_exit(&self) -> Option<AtExit> {
+        let thread = self.running()?.thread().clone();
+        Some(AtExit { shared: Arc::clone(&self.shared), thread })
+    }
+
+    /// The thread, if it is one of this process.
+    fn running(&self) -> Option<&JoinHandle<io::Result<Summary>>> {
+        self.thread.as_ref().filter(|_| std::process::id() == self.pid)
     }
 
     /// The file.
@@ -78,12 +122,13 @@ impl TraceWriter {
         self.shared.written.load(Ordering::Acquire)
     }
 
-    /// Waits until all before `seq` is in the file (or in the system's hands), or the writer has given up.
+    /// Waits until all before `seq` is in the file (or in the system's hands), or the writer has given up. Returns at once in a child of
+    /// `fork`, where nothing is written.
     pub fn flush(&self, seq: u64) {
-        let Some(thread) = &self.thread else { return };
+        let Some(thread) = self.running() else { return };
         while self.written() < seq && !thread.is_finished() {
             thread.thread().unpark();
-            std::thread::sleep(Duration::from_micros(200));
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -97,6 +142,11 @@ impl TraceWriter {
     }
 
     fn join(&mut self) -> io::Result<Summary> {
+        if self.running().is_none() {
+            // In a child of `fork` the handle is of a thread that is not there: even to drop it would be an error.
+            std::mem::forget(self.thread.take());
+            return Ok(Summary::default());
+        }
         let Some(thread) = self.thread.take() else { return Ok(Summary::default()) };
         self.shared.finish.store(true, Ordering::Release);
         thread.thread().unpark();
@@ -110,33 +160,30 @@ impl Drop for TraceWriter {
     }
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    // Values of variables may be secrets.
-    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!(
-                "{}: cannot make the trace: {error}; set TINYIO_TRACE to a file that can be written",
-                path.display()
-            ),
-        )
-    })
-}
-
 fn follow(mut reader: RingReader, file: File, shared: &Shared) -> io::Result<Summary> {
     let mut out = BufWriter::with_capacity(1 << 20, file);
     header(reader.header(), &mut out)?;
     let mut lines = Lines::default();
+    // Where the end marker begins, while the file has one.
+    let mut marker = None;
     loop {
         // Asked before reading: what was recorded before the question is read after it.
         let finish = shared.finish.load(Ordering::Acquire);
+        let no_loop_runs = reader.no_loop_runs();
         let progress = reader.read(4096, &mut |event| lines.add(&event))?;
+        if let Some(at) = marker.take_if(|_| !lines.text.is_empty() || !no_loop_runs) {
+            out.flush()?;
+            out.get_ref().set_len(at)?;
+            out.seek(SeekFrom::Start(at))?;
+        }
         lines.flush(&mut out)?;
         match progress {
             Progress::More => continue,
             Progress::Idle if !finish => {
+                if no_loop_runs && marker.is_none() {
+                    marker = Some(out.stream_position()?);
+                    lines.end_marker(&mut out)?;
+                }
                 out.flush()?;
                 shared.written.store(lines.next, Ordering::Release);
                 std::thread::park_timeout(IDLE);
@@ -144,11 +191,9 @@ fn follow(mut reader: RingReader, file: File, shared: &Shared) -> io::Result<Sum
             Progress::Ended | Progress::Idle | Progress::Died => break,
         }
     }
-    if !lines.ended {
-        lines.add(&Event { seq: lines.next, at: lines.at, kind: Kind::TraceEnd {} });
-        lines.summary.events -= 1;
+    if !lines.ended && marker.is_none() {
+        lines.end_marker(&mut out)?;
     }
-    lines.flush(&mut out)?;
     out.flush()?;
     shared.written.store(lines.next, Ordering::Release);
     Ok(lines.summary)
@@ -188,6 +233,14 @@ impl Lines {
         self.summary.events += 1;
         write_event(event, &mut self.text);
         self.text.push(b'\n');
+    }
+
+    /// Writes the end marker, which is no event of the recording and counts as none.
+    fn end_marker(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut text = vec![];
+        write_event(&Event { seq: self.next, at: self.at, kind: Kind::TraceEnd {} }, &mut text);
+        text.push(b'\n');
+        out.write_all(&text)
     }
 
     fn flush(&mut self, out: &mut impl Write) -> io::Result<()> {

@@ -7,9 +7,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Bytes read for the log at once.
 const CHUNK: usize = 256 << 10;
@@ -17,6 +18,28 @@ const CHUNK: usize = 256 << 10;
 const BEHIND: u64 = 4 << 20;
 /// A line is cut for the log after so many bytes.
 const LINE: usize = 16 << 10;
+
+/// What the names of these files begin with; the number of the process follows.
+const NAME: &str = "tinyio-output-";
+/// So old has to be what a dead process left before it is removed: the guard may be printing it.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// Removes what processes left that were killed together with their guard.
+fn clean() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(NAME)?.split('-').next()?.parse::<u32>().ok());
+        let Some(pid) = pid else { continue };
+        // Not a link's target: `DirEntry::metadata` follows none.
+        let Ok(meta) = entry.metadata() else { continue };
+        let is_old = meta.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > KEPT));
+        let is_ours = meta.is_file() && meta.uid() == rustix::process::geteuid().as_raw();
+        if is_ours && is_old && crate::ring::born(pid).is_none() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
 
 /// A file that output goes to, read as it grows. Dropping it removes the file.
 #[derive(Debug)]
@@ -35,7 +58,8 @@ impl Spool {
     /// When no file can be made.
     pub fn new() -> io::Result<Spool> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("tinyio-output-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        clean();
+        let name = format!("{NAME}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         let failed = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: cannot keep the program's output here: {error}", path.display()))
@@ -218,6 +242,22 @@ mod tests {
         let lines = spool.lines();
         assert!(lines[0].contains("bytes are not shown"), "{}", lines[0]);
         assert!(lines.len() < 50);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_when_it_is_old() {
+        let left = |pid: u32, age: u64| {
+            let path = std::env::temp_dir().join(format!("{NAME}{pid}-left-{}", std::process::id()));
+            let file = File::create(&path).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+            path
+        };
+        // Numbers that no process has, and ours.
+        let (old, new, own) = (left(u32::MAX, 3600), left(u32::MAX - 1, 0), left(std::process::id(), 3600));
+        drop(Spool::new().unwrap());
+        assert!(!old.exists() && new.exists() && own.exists());
+        std::fs::remove_file(new).unwrap();
+        std::fs::remove_file(own).unwrap();
     }
 
     #[test]
