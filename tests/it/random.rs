@@ -165,7 +165,7 @@ impl Program {
                         12 if failing && random.one_in(2) => [Act::Panic, Act::ThreadFails][random.below(2)].clone(),
                         11 | 12 => Act::Yield,
                         13 => Act::Pool(random.next() % 3),
-                        14 => Act::Moved(random.below(RESOURCES), random.next() % 3, random.one_in(2)),
+                        14 => Act::Moved(random.below(RESOURCES), [0, 1, 2, 50][random.below(4)], random.one_in(2)),
                         15..=17 => Act::Await(behind(random)),
                         18 => Act::AwaitInside(behind(random)),
                         19..=23 => Act::Gather(some(random)),
