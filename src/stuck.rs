@@ -674,7 +674,8 @@ mod tests {
                     let (semaphore, lock) = (semaphore.clone(), lock.clone());
                     spawn(async move {
                         let _permit = semaphore.acquire().await?;
-                        crate::Ok(drop(lock.acquire().await?))
+                        drop(lock.acquire().await?);
+                        crate::Ok(())
                     });
                 }
                 yield_now().await?;
