@@ -254,7 +254,8 @@ fn a_guard_that_was_moved_is_no_deadlock() {
             sleep(DAY).await?;
             tinyio::Ok(taken.borrow_mut().clear())
         });
-        shelf.borrow_mut().push(lock.acquire().await?);
+        let guard = lock.acquire().await?;
+        shelf.borrow_mut().push(guard);
         tinyio::Ok(drop(lock.acquire().await?))
     };
     let returned = async {
@@ -322,7 +323,8 @@ fn a_guard_that_was_moved_is_no_deadlock() {
             tinyio::Ok(shelf.borrow_mut().clear())
         });
         let inside = async move {
-            put.borrow_mut().push(lock.acquire().await?);
+            let guard = lock.acquire().await?;
+            put.borrow_mut().push(guard);
             tinyio::Ok(drop(lock.acquire().await?))
         };
         isolate(inside).await??;

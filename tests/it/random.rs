@@ -193,7 +193,7 @@ impl Program {
                         14 => Act::Abandon(OWNERS[random.below(OWNERS.len())], random.next() % 4),
                         15 => Act::AbandonThread(random.next() % 4),
                         16 => Act::Receive(random.next() % 4, random.next() % 3),
-                        17 => Act::Moved(random.below(RESOURCES), random.next() % 3, random.one_in(2)),
+                        17 => Act::Moved(random.below(RESOURCES), [0, 1, 2, 50][random.below(4)], random.one_in(2)),
                         18..=20 => Act::Await(behind(random)),
                         21 => Act::AwaitInside(behind(random)),
                         22..=26 => Act::Gather(some(random)),
