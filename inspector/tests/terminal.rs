@@ -27,7 +27,7 @@ fn a_program_is_watched_to_its_end_and_its_output_given_back() {
     session.wait_for("done");
     session.wait_for_restored();
     let text = session.text();
-    for part in ["a line on stdout", "a red line on stderr", "half a line", "left: Ok(Quit)", "status 0"] {
+    for part in ["a line on stdout", "a red line on stderr", "half a line", "left: Ok(Some(Quit))", "status 0"] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
     session.end();

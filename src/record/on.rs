@@ -363,6 +363,12 @@ impl Rec {
         LOOPS.set(LOOPS.get() + 1);
         self.id.set(LOOPS.get());
         recording.depth.set(recording.depth.get() + 1);
+        #[cfg(feature = "inspect")]
+        if recording.depth.get() == 1
+            && let Some(view) = &*recording.view.borrow()
+        {
+            view.loop_started();
+        }
         recording.asked.loop_start(core.inbox());
         recording.recorder.borrow().look().loop_at(core.slots.address());
         self.started.set(recording.tick());
@@ -392,8 +398,12 @@ impl Rec {
             trace.flush(recording.recorder.borrow().look());
         }
         #[cfg(feature = "inspect")]
+        if let Some(view) = &*recording.view.borrow() {
+            view.loop_ended();
+        }
+        #[cfg(feature = "inspect")]
         if crashed && let Some(view) = recording.view.take() {
-            recording.shown.store(view.close(), std::sync::atomic::Ordering::Relaxed);
+            recording.shown.store(view.close(true), std::sync::atomic::Ordering::Relaxed);
         }
     }
 
@@ -618,7 +628,7 @@ impl Drop for Recording {
         }
         #[cfg(feature = "inspect")]
         if let Some(view) = self.view.take() {
-            view.close();
+            view.close(false);
         }
     }
 }
