@@ -442,3 +442,126 @@ impl Numbers {
 fn small(id: u64) -> u32 {
     u32::try_from(id).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{LoopMode, Outcome};
+    use crate::model::Model;
+    use crate::recorder::Recorder;
+    use crate::ring::{MIN_SIZE, Options};
+
+    struct Two {
+        _folder: tempfile::TempDir,
+        recorders: [Recorder; 2],
+        recordings: Recordings,
+        model: Model,
+    }
+
+    /// Two recordings, each with a loop and its main coroutine, in one stream.
+    fn two() -> Two {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { folder: Some(folder.path().join("rings")), size: MIN_SIZE, ..Options::default() };
+        let recorders = ["left", "right"].map(|name| {
+            let mut recorder = Recorder::start(&options).unwrap();
+            let (name, at) = (recorder.name(name), recorder.now());
+            recorder.emit(at, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
+            recorder.emit(at, Kind::Spawn { coro: 1, in_loop: 1, parent: 0, name, site: 0 });
+            recorder
+        });
+        let (recordings, joining) = Recordings::new(recorders[0].reader().unwrap());
+        joining.send(recorders[1].reader().unwrap()).unwrap();
+        let model = Model::new(&recordings.header);
+        Two { _folder: folder, recorders, recordings, model }
+    }
+
+    impl Two {
+        fn read(&mut self, limit: usize) -> Vec<Event> {
+            let mut seen = Vec::new();
+            while self.recordings.read(limit, &mut |event| seen.push(event)).unwrap() == Progress::More {}
+            seen.iter().for_each(|event| self.model.apply(event));
+            seen
+        }
+
+        /// Coroutines that live, by loop, with their names.
+        fn live(&self) -> Vec<(u32, u64, String)> {
+            self.model.live().map(|coro| (coro.in_loop, coro.id, self.model.name(coro.name).to_owned())).collect()
+        }
+    }
+
+    fn both() -> Vec<(u32, u64, String)> {
+        vec![(1, 1, "left".into()), (1001, 1001, "right".into())]
+    }
+
+    #[test]
+    fn loops_of_two_recordings_are_roots_with_numbers_of_their_own() {
+        let mut two = two();
+        let seen = two.read(3);
+        assert_eq!(two.live(), both());
+        assert!(seen.iter().zip(0..).all(|(event, seq)| event.seq == seq));
+        assert!(seen.is_sorted_by_key(|event| event.at));
+        assert_eq!(two.recordings.numbers.coros.origin(1001), Some((1, 1)), "where its frames are asked for");
+    }
+
+    #[test]
+    fn what_two_threads_recorded_is_told_in_the_order_of_its_times() {
+        let mut two = two();
+        two.read(100);
+        for turn in 0..50 {
+            let n = turn % 3 % 2;
+            // Of clocks that started at other times.
+            let at = u64::try_from(1_000_000_000_000 + turn as i128 - two.recordings.all[n].after).unwrap();
+            two.recorders[n].emit(at, Kind::Diag { coro: 1, text: turn.to_string() });
+        }
+        let seen = two.read(7);
+        let turns = seen.iter().filter_map(|event| match &event.kind {
+            Kind::Diag { text, .. } => text.parse::<usize>().ok(),
+            _ => None,
+        });
+        assert_eq!(turns.collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_loss_in_one_recording_keeps_the_state_of_the_other() {
+        for lossy in [0, 1] {
+            let mut two = two();
+            two.read(100);
+            let extra = two.recorders[1 - lossy].name("extra");
+            let at = two.recorders[1 - lossy].now();
+            two.recorders[1 - lossy].emit(at, Kind::Spawn { coro: 2, in_loop: 1, parent: 1, name: extra, site: 0 });
+            two.read(100);
+            // Far more than the ring holds.
+            let short = two.recorders[lossy].name("short");
+            for coro in 2..100_000 {
+                let at = two.recorders[lossy].now();
+                two.recorders[lossy].emit(at, Kind::Spawn { coro, in_loop: 1, parent: 1, name: short, site: 0 });
+                two.recorders[lossy].emit(at, Kind::End { coro, outcome: Outcome::Ok });
+            }
+            let seen = two.read(100);
+            assert!(seen.iter().any(|event| matches!(event.kind, Kind::Lost { .. })), "it is told");
+            let mut expected = both();
+            let base = if lossy == 0 { 1000 } else { 0 };
+            expected.push((base + 1, u64::from(base) + 2, "extra".into()));
+            expected.sort();
+            assert_eq!(two.live(), expected);
+            assert_eq!(two.model.lost().odd, 0);
+        }
+    }
+
+    #[test]
+    fn it_ends_with_the_last_of_them() {
+        let Two { _folder, recorders: [left, right], mut recordings, .. } = two();
+        let mut ended = 0;
+        let mut read = |recordings: &mut Recordings| loop {
+            let mut count = |event: Event| ended += u32::from(event.kind == Kind::TraceEnd {});
+            let progress = recordings.read(100, &mut count).unwrap();
+            if progress != Progress::More {
+                return (progress, ended);
+            }
+        };
+        left.finish();
+        assert_eq!(read(&mut recordings), (Progress::Idle, 0));
+        right.finish();
+        assert_eq!(read(&mut recordings), (Progress::Ended, 1));
+    }
+}

@@ -5,6 +5,7 @@
 //! pipe from us and puts the terminal right if that came without a good-bye. The guard also works after `exit` and `kill -9`,
 //! which no code in this process could.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::process::CommandExt;
@@ -443,27 +444,38 @@ fn in_mask(name: &str, signal: i32) -> bool {
 ///
 /// # Errors
 ///
-/// When there is none, or it cannot be run.
+/// When there is none, or it cannot be run, or the file is none that could be edited.
 pub fn edit(file: &Path, line: u32) -> io::Result<()> {
     let set = |name| std::env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
-    let (editor, own) = match (set("TINYIO_EDITOR"), set("EDITOR")) {
-        (Some(editor), _) => (editor, true),
-        (None, Some(editor)) => (editor, false),
-        (None, None) => return Err(io::Error::other("neither $TINYIO_EDITOR nor $EDITOR is set")),
-    };
-    let mut words = editor.split_whitespace();
-    let Some(program) = words.next() else { return Err(io::Error::other("$EDITOR is empty")) };
-    let tty = open()?;
-    let mut command = Command::new(program);
-    command.args(words).stdin(tty.try_clone()?).stdout(tty.try_clone()?).stderr(tty);
-    if own {
-        // As patdb has it: the program of one's own choice gets file and line.
-        command.arg(file).arg(line.to_string());
-    } else {
-        command.arg(format!("+{line}")).arg(file);
+    let (name, editor) = ["TINYIO_EDITOR", "EDITOR"]
+        .into_iter()
+        .find_map(|name| Some((name, set(name)?)))
+        .ok_or_else(|| io::Error::other("neither $TINYIO_EDITOR nor $EDITOR is set"))?;
+    let words = editor_words(&editor, name == "TINYIO_EDITOR", file, line)
+        .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, format!("${name}: {why}")))?;
+    if !file.is_file() {
+        return Err(io::Error::other(format!("{:?} is no regular file", file.display().to_string())));
     }
+    let tty = open()?;
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).stdin(tty.try_clone()?).stdout(tty.try_clone()?).stderr(tty);
+    let program = words[0].display();
     let status = command.status().map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} ended with {status}"))) }
+}
+
+/// The editor's command line: its variable in words as a shell has it, quotes and all, and the place. As patdb has it: the program of one's `own`
+/// choice gets file and line.
+fn editor_words(editor: &str, own: bool, file: &Path, line: u32) -> Result<Vec<OsString>, String> {
+    let words = shell_words::split(editor).map_err(|error| error.to_string())?;
+    if words.first().is_none_or(String::is_empty) {
+        return Err("it names no program".to_owned());
+    }
+    if !file.is_absolute() {
+        return Err(format!("the file {:?} is not given by its whole path", file.display().to_string()));
+    }
+    let place = if own { [file.into(), line.to_string().into()] } else { [format!("+{line}").into(), file.into()] };
+    Ok(words.into_iter().map(OsString::from).chain(place).collect())
 }
 
 #[cfg(test)]
@@ -482,5 +494,21 @@ mod tests {
         for code in [KeyCode::Enter, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Delete, KeyCode::Char('ß')] {
             assert!(is_key(&name(code, KeyModifiers::NONE)));
         }
+    }
+
+    #[test]
+    fn the_editor_is_split_as_a_shell_does_and_a_file_is_never_an_option() {
+        let words = |editor: &str, own, file: &str| editor_words(editor, own, Path::new(file), 7);
+        let strings = |words: &[&str]| Ok(words.iter().map(OsString::from).collect::<Vec<_>>());
+        let spaced = "\"/opt/my editor/ed\" -n --cmd 'set a b'";
+        assert_eq!(
+            words(spaced, false, "/src/-c:!touch x.rs"),
+            strings(&["/opt/my editor/ed", "-n", "--cmd", "set a b", "+7", "/src/-c:!touch x.rs"])
+        );
+        assert_eq!(words("code", true, "/a.rs"), strings(&["code", "/a.rs", "7"]));
+        for wrong in ["\"code", "''"] {
+            assert!(words(wrong, true, "/a.rs").is_err(), "{wrong}");
+        }
+        assert!(words("vim", false, "-c:!touch hacked").unwrap_err().contains("whole path"));
     }
 }
