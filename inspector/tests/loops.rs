@@ -1,5 +1,5 @@
-//! Programs with several loops, and programs that read the terminal, under the live view. The programs are the ignored tests of this file, so that what
-//! is started in the pseudo-terminal is a test harness.
+//! Programs with several loops, and programs that read the terminal, under the live view. The programs are the ignored
+//! tests of this file, so that what is started in the pseudo-terminal is a test harness.
 
 mod session;
 
@@ -86,8 +86,8 @@ fn reads_the_terminal() {
 fn start(programs: &str, environment: &str) -> Session {
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
-        "set -m; {environment} \"$LOOPS\" --ignored --nocapture {programs}; status=$?; until stty -a | grep -q ' icanon'; do :; done; \
-         echo status $status COOKED; cat; sleep 60"
+        "set -m; {environment} \"$LOOPS\" --ignored --nocapture {programs}; status=$?; \
+         until stty -a | grep -q ' icanon'; do :; done; echo status $status COOKED; cat; sleep 60"
     );
     let mut command = CommandBuilder::new("/bin/sh");
     command.args(["-c", &script]);

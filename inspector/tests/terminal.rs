@@ -232,7 +232,7 @@ fn a_stop_from_outside_is_survived_and_the_screens_are_drawn_anew() {
     for (program, seen) in [("$PRETEND wait", "fetch ×"), ("$INSPECTOR replay $TRACES/crawl.jsonl", "fetch ×8")] {
         for signal in ["-STOP", "-TSTP"] {
             let start = format!("sh -c 'echo $$ > $TMPDIR/pid; exec {program}'");
-            let stop = format!("set -m; {start}; echo NOW STOPPED; read line; fg > /dev/null{COOKED}");
+            let stop = format!("set -m; {start}; printf '\\r\\nNOW STOPPED\\r\\n'; read line; fg > /dev/null{COOKED}");
             let mut session = Session::start(&stop, (100, 30));
             session.wait_for(seen);
             let pid = std::fs::read_to_string(session.folder.path().join("pid")).unwrap();

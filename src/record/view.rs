@@ -1,12 +1,14 @@
 //! `TINYIO_INSPECT=1`: the live view in this terminal.
 //!
-//! A process has one view. The first loop opens it; loops on other threads are roots beside it, for as long as it is there. When no loop runs any
-//! more, or after a crash, the thread that ended last waits until the user leaves. Leaving is final: later loops are recorded and not shown.
+//! A process has one view. The first loop opens it; loops on other threads are roots beside it, for as long as it is
+//! there. When no loop runs any more, or after a crash, the thread that ended last waits until the user leaves. Leaving
+//! is final: later loops are recorded and not shown.
 //!
-//! Under a test harness that runs tests in parallel (`cargo test`) the tests that run at the same time are shown side by side, each as a root. The
-//! view waits for a key when no test with a loop runs at that moment, and at a test whose loop crashed; after that key the rest of the tests runs without it. So
-//! it is made for one test, `TINYIO_INSPECT=1 cargo test NAME`; of a whole suite `TINYIO_INSPECT=record cargo test` keeps what can be looked at afterwards. A harness
-//! that runs each test in a process of its own without giving it the terminal (nextest) has no view, which is said.
+//! Under a test harness that runs tests in parallel (`cargo test`) the tests that run at the same time are shown side
+//! by side, each as a root. The view waits for a key when no loop runs at that moment, and at a loop that crashed; once
+//! it is left the rest of the tests runs without it. So it is made for one test, `TINYIO_INSPECT=1 cargo test NAME`;
+//! `TINYIO_INSPECT=record cargo test` keeps the recordings of a whole suite. A test that runs in the background of the
+//! terminal, as in some other harnesses, has no view, and says so.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -21,8 +23,8 @@ static VIEW: OnceLock<Option<tui::Handle>> = OnceLock::new();
 pub(super) struct View(tui::Handle);
 
 impl View {
-    /// Opens the view, or joins it if there is one already. Says why not, once; the program runs on in either case. `trace` is the file that keeps
-    /// the run, if it is not only the ring.
+    /// Opens the view, or joins it if there is one already. Says why not, once; the program runs on in either case.
+    /// `trace` is the file that keeps the run, if it is not only the ring.
     pub(super) fn open(recorder: &Recorder, trace: Option<&Path>) -> Option<View> {
         let mut first = false;
         let view = VIEW.get_or_init(|| {
@@ -32,7 +34,10 @@ impl View {
             let opened = recorder.reader().and_then(|reader| tui::spawn(reader, options));
             let why_not = |error| {
                 let pid = std::process::id();
-                eprintln!("tinyio: no live view: {error}. It is recorded: `tinyio-inspector attach {pid}` shows it from a terminal.");
+                eprintln!(
+                    "tinyio: no live view: {error}. It is recorded: `tinyio-inspector attach {pid}` shows it from a \
+                     terminal."
+                );
             };
             opened.map_err(why_not).ok()
         });
@@ -50,8 +55,8 @@ impl View {
         self.0.loop_ended();
     }
 
-    /// The recording is over, or has `crashed`: returns when the user leaves, unless other loops are to be seen. Tells whether leaving has printed the
-    /// report of a crash.
+    /// The recording is over, or has `crashed`: returns when the user leaves, unless other loops are to be seen. Tells
+    /// whether leaving has printed the report of a crash.
     pub(super) fn close(self, crashed: bool) -> bool {
         match self.0.finish(crashed) {
             Ok(left) => left.is_some_and(|left| left.crashed),

@@ -4,8 +4,9 @@
 //! because nothing is lost in one when the process is killed (the guard prints it then), nobody waits for a reader, and stdout and
 //! stderr keep their order. What goes elsewhere (a pipe, a file) is left alone.
 //!
-//! Keys cannot be shared: of two readers of a terminal each gets some of them. So stdin, if it is the terminal, is empty meanwhile, for this process and
-//! for those that it starts. A process that opens `/dev/tty` by itself still takes keys away.
+//! Keys cannot be shared: of two readers of a terminal each gets some of them. So stdin, if it is the terminal, is
+//! empty meanwhile, for this process and for those that it starts. A process that opens `/dev/tty` by itself still
+//! takes keys away.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -142,7 +143,7 @@ pub struct Capture {
 }
 
 /// The line of the log that says why a program that reads from the terminal reads nothing.
-const NO_STDIN: &str = "tinyio: the program's stdin is empty while it is shown: all keys go to the view";
+const NO_STDIN: &str = "tinyio: stdin is empty meanwhile: all keys go to the view";
 
 impl Capture {
     /// Begins.

@@ -130,7 +130,8 @@ fn run_over(
     Ok((exit, program))
 }
 
-/// How it ended, on the normal screen, so that the scrollback keeps it. Tells whether that was the report of the one crash there was.
+/// How it ended, on the normal screen, so that the scrollback keeps it. Tells whether that was the report of the one
+/// crash there was.
 fn print_farewell(app: &App) -> bool {
     let mut options = crate::report::Options::for_stderr();
     options.color &= app.theme.colours;
@@ -183,7 +184,8 @@ impl Live {
         done
     }
 
-    /// Takes the terminal and the keys again, if they are to be had. A process that goes on in the background waits until it is in the foreground.
+    /// Takes the terminal and the keys again, if they are to be had. A process that goes on in the background waits
+    /// until it is in the foreground.
     fn take_back(&mut self) -> io::Result<()> {
         if terminal::is_foreground() {
             self.screen.enter()?;

@@ -1,5 +1,5 @@
-//! The recordings of one process as one stream. Each thread that runs loops records into a ring of its own; the live view shows their loops as roots
-//! of one tree.
+//! The recordings of one process as one stream. Each thread that runs loops records into a ring of its own; the live
+//! view shows their loops as roots of one tree.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -12,11 +12,11 @@ use crate::source::{Progress, Source};
 
 /// Several rings of one process, merged by time.
 ///
-/// Numbers are given anew where those of two recordings would be the same: the first recording keeps its own as long as it is alone, coroutine 17
-/// of the second one is shown as 1017. Times count from the start of the first recording.
+/// Numbers are given anew where those of two recordings would be the same: the first recording keeps its own as long as
+/// it is alone, coroutine 17 of the second one is shown as 1017. Times count from the start of the first recording.
 ///
-/// A checkpoint is passed on only after a loss. It then holds the state of all recordings, because a model that has missed events forgets everything
-/// at the next checkpoint.
+/// A checkpoint is passed on only after a loss. It then holds the state of all recordings, because a model that has
+/// missed events forgets everything at the next checkpoint.
 pub(super) struct Recordings {
     header: Header,
     all: Vec<Recording>,
@@ -30,7 +30,8 @@ pub(super) struct Recordings {
 
 struct Recording {
     reader: RingReader,
-    /// Nanoseconds from the start of the first recording to the start of this one; negative if the system's clock was set back.
+    /// Nanoseconds from the start of the first recording to the start of this one; negative if the system's clock was
+    /// set back.
     after: i128,
     /// Read, and not passed on.
     events: VecDeque<Event>,
@@ -121,12 +122,14 @@ impl Recordings {
         Ok(())
     }
 
-    /// Hands an event out, with the numbers and times of the whole. `forward`: its time may not be before that of the event before.
+    /// Hands an event out, with the numbers and times of the whole. `forward`: its time may not be before that of the
+    /// event before.
     fn hand(&mut self, n: usize, mut event: Event, forward: bool, sink: &mut dyn FnMut(Event)) {
         let one = &self.all[n];
         event.at = one.shift(event.at);
         if forward {
-            // The events of a step have the time of its beginning, so those of another recording may have been passed on by then.
+            // The events of a step have the time of its beginning, so those of another recording may have been passed
+            // on by then.
             event.at = event.at.max(self.at);
             self.at = event.at;
         }
@@ -136,7 +139,8 @@ impl Recordings {
         sink(event);
     }
 
-    /// Tells the state of a recording of which no event is missing, from its oldest checkpoint on, for a model that has forgotten it.
+    /// Tells the state of a recording of which no event is missing, from its oldest checkpoint on, for a model that has
+    /// forgotten it.
     fn tell_again(&mut self, n: usize, sink: &mut dyn FnMut(Event)) -> io::Result<()> {
         let one = &self.all[n];
         if !one.whole {

@@ -137,7 +137,8 @@ fn open() -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// When there is none, when it can only print (`TERM=dumb`), or when this process runs in its background; the message says so.
+/// When there is none, when it can only print (`TERM=dumb`), or when this process runs in its background; the message
+/// says so.
 pub fn check() -> io::Result<()> {
     let unusable = |why| Err(io::Error::new(io::ErrorKind::Unsupported, why));
     if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
@@ -345,7 +346,8 @@ pub struct SignalNet {
     handle: signal_hook::iterator::Handle,
 }
 
-/// SIGTSTP stops this process at once: the screens do not have the terminal. (A signal once caught stays so, with this for its default.)
+/// SIGTSTP stops this process at once: the screens do not have the terminal. (A signal once caught stays so, with this
+/// for its default.)
 static STOPS: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// The next SIGTSTP is one that [`suspend`] sent.
 static OWN_STOP: AtomicBool = AtomicBool::new(false);
@@ -357,8 +359,8 @@ impl SignalNet {
         SignalNet::of(&[SIGTSTP, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM], to, restore)
     }
 
-    /// Of another's program, whose signals are not ours to handle: only those that stop it and let it go on, and that only where it does not handle
-    /// them itself.
+    /// Of another's program, whose signals are not ours to handle: only those that stop it and let it go on, and that
+    /// only where it does not handle them itself.
     pub fn of_the_program(to: Sender<Input>) -> io::Result<SignalNet> {
         use signal_hook::consts::{SIGCONT, SIGTSTP};
         let handled = |signal| in_mask("SigCgt:", signal) || in_mask("SigIgn:", signal);
@@ -401,8 +403,8 @@ impl Drop for SignalNet {
     }
 }
 
-/// Whether this process may stop: something can let it go on again. Of one that a terminal started without a shell nothing can, and the system
-/// does not stop it either.
+/// Whether this process may stop: something can let it go on again. Of one that a terminal started without a shell
+/// nothing can, and the system does not stop it either.
 pub fn can_stop() -> bool {
     rustix::process::getsid(None).is_ok_and(|session| session != rustix::process::getpgrp())
 }
@@ -464,8 +466,8 @@ pub fn edit(file: &Path, line: u32) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} ended with {status}"))) }
 }
 
-/// The editor's command line: its variable in words as a shell has it, quotes and all, and the place. As patdb has it: the program of one's `own`
-/// choice gets file and line.
+/// The editor's command line: its variable in words as a shell has it, quotes and all, and the place. As patdb has it:
+/// the program of one's `own` choice gets file and line.
 fn editor_words(editor: &str, own: bool, file: &Path, line: u32) -> Result<Vec<OsString>, String> {
     let words = shell_words::split(editor).map_err(|error| error.to_string())?;
     if words.first().is_none_or(String::is_empty) {

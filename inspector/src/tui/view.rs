@@ -15,9 +15,9 @@ use crate::source::Source;
 
 /// Shows a recording of this very program in its own terminal, on a thread of its own.
 ///
-/// The program's output goes to the log screen meanwhile, and is printed when the screens are left; what does not go to the terminal
-/// is left alone. If its stdin is the terminal, it reads an empty one meanwhile, as do the processes that it starts: all keys are the view's. The
-/// thread takes no lock that the program could hold.
+/// The program's output goes to the log screen meanwhile, and is printed when the screens are left; what does not go to
+/// the terminal is left alone. If its stdin is the terminal, it reads an empty one meanwhile, as do the processes that
+/// it starts: all keys are the view's. The thread takes no lock that the program could hold.
 ///
 /// # Errors
 ///
@@ -102,7 +102,8 @@ struct State {
 }
 
 impl Handle {
-    /// Shows another recording of this program in the same view: its loops are roots beside the others. Returns whether the view is still there.
+    /// Shows another recording of this program in the same view: its loops are roots beside the others. Returns whether
+    /// the view is still there.
     pub fn join(&self, reader: RingReader) -> bool {
         !self.is_left() && self.0.joining.send(reader).is_ok()
     }
@@ -123,8 +124,9 @@ impl Handle {
         state.running = state.running.saturating_sub(1);
     }
 
-    /// A thread runs no more loops, or its last one `crashed`. If no other loop runs, or after a crash, this waits until the user leaves: the screens
-    /// say how it ended. `None` if it has not waited for that: other loops run, or the screens had been left before.
+    /// A thread runs no more loops, or its last one `crashed`. If no other loop runs, or after a crash, this waits
+    /// until the user leaves: the screens say how it ended. `None` if it has not waited for that: other loops run, or
+    /// the screens had been left before.
     ///
     /// # Errors
     ///
@@ -169,8 +171,10 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let _ = self.send.send(Input::Stop);
-        let thread = self.state().thread.take();
-        if let Some(thread) = thread.filter(|_| !self.is_forked()) {
+        let own = std::thread::current().id();
+        // The view's own thread may be the last to have this; a forked child has no such thread.
+        let thread = self.state().thread.take().filter(|thread| thread.thread().id() != own && !self.is_forked());
+        if let Some(thread) = thread {
             let _ = thread.join();
         }
     }
