@@ -86,7 +86,7 @@ fn reads_the_terminal() {
 fn start(programs: &str, environment: &str) -> Session {
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
-        "set -m; {environment} \"$LOOPS\" --ignored --nocapture {programs}; status=$?; \
+        "set -m; trap : INT; {environment} \"$LOOPS\" --ignored --nocapture {programs}; status=$?; \
          until stty -a | grep -q ' icanon'; do :; done; echo status $status COOKED; cat; sleep 60"
     );
     let mut command = CommandBuilder::new("/bin/sh");

@@ -232,7 +232,9 @@ fn a_stop_from_outside_is_survived_and_the_screens_are_drawn_anew() {
     for (program, seen) in [("$PRETEND wait", "fetch ×"), ("$INSPECTOR replay $TRACES/crawl.jsonl", "fetch ×8")] {
         for signal in ["-STOP", "-TSTP"] {
             let start = format!("sh -c 'echo $$ > $TMPDIR/pid; exec {program}'");
-            let stop = format!("set -m; {start}; printf '\\r\\nNOW STOPPED\\r\\n'; read line; fg > /dev/null{COOKED}");
+            let stop = format!(
+                "set -m; trap : INT; {start}; printf '\\r\\nNOW STOPPED\\r\\n'; read line; fg > /dev/null{COOKED}"
+            );
             let mut session = Session::start(&stop, (100, 30));
             session.wait_for(seen);
             let pid = std::fs::read_to_string(session.folder.path().join("pid")).unwrap();
@@ -241,7 +243,8 @@ fn a_stop_from_outside_is_survived_and_the_screens_are_drawn_anew() {
             session.wait("shell", |screen| {
                 screen.contents().contains("NOW STOPPED") && screen.alternate_screen() == (signal == "-STOP")
             });
-            session.press("\r");
+            // The terminal may be raw, and Enter no end of a line.
+            session.press("\n");
             session.wait("screens again", |screen| {
                 let text = screen.contents();
                 screen.alternate_screen() && text.contains(seen) && !text.contains("NOW STOPPED")
