@@ -233,13 +233,13 @@ fn a_stop_from_outside_is_survived_and_the_screens_are_drawn_anew() {
         for signal in ["-STOP", "-TSTP"] {
             let start = format!("sh -c 'echo $$ > $TMPDIR/pid; exec {program}'");
             let stop = format!(
-                "set -m; trap : INT; {start}; printf '\\r\\nNOW STOPPED\\r\\n'; read line; fg > /dev/null{COOKED}"
+                "set -m; trap : INT; {start}; for n in 1 2; do printf '\\r\\nNOW STOPPED\\r\\n'; done; read line; fg > /dev/null{COOKED}"
             );
             let mut session = Session::start(&stop, (100, 30));
             session.wait_for(seen);
             let pid = std::fs::read_to_string(session.folder.path().join("pid")).unwrap();
             kill(signal, pid.trim());
-            // What cannot be caught leaves the screen as it is.
+            // What cannot be caught leaves the screen as it is, be it in the middle of a sequence.
             session.wait("shell", |screen| {
                 screen.contents().contains("NOW STOPPED") && screen.alternate_screen() == (signal == "-STOP")
             });
