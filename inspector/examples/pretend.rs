@@ -19,7 +19,7 @@ fn main() {
     if std::env::var("TINYIO_INSPECT").is_ok_and(|value| value == "record") {
         return program.play(None);
     }
-    let handle = match tui::spawn(Box::new(program.recorder.reader().expect("a reader")), Options::from_env()) {
+    let handle = match tui::spawn(program.recorder.reader().expect("a reader"), Options::from_env()) {
         Ok(handle) => Some(handle),
         Err(error) => {
             eprintln!("pretend: no live view: {error}");
@@ -40,7 +40,7 @@ impl Pretend {
         std::env::args().skip(1).for_each(|word| self.act(&word));
         self.end();
         if let Some(handle) = handle {
-            println!("left: {:?}", handle.finish().map(|left| left.exit));
+            println!("left: {:?}", handle.finish(false).map(|left| left.map(|left| left.exit)));
         }
         println!("done");
     }

@@ -32,5 +32,8 @@ pub mod tui;
 pub mod why;
 mod words;
 
+#[doc(hidden)]
+pub use words::{escaped_json, one_line};
+
 #[cfg(test)]
 mod script;

@@ -28,6 +28,7 @@ use std::io::{self, IsTerminal};
 
 use crate::event::{LoopOutcome, Outcome};
 use crate::model::Model;
+use crate::words::is_command;
 
 pub use group::{Group, Section};
 pub(crate) use notes::notes;
@@ -120,6 +121,15 @@ fn quoted(file: &str) -> String {
     let plain = |one: char| one.is_alphanumeric() || "/._-+,:@%".contains(one);
     if !file.is_empty() && file.chars().all(plain) {
         file.to_owned()
+    } else if file.chars().any(is_command) {
+        // What a terminal would obey is written as its bytes, which bash, zsh and ksh read again.
+        let bytes = |one: char| one.to_string().bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+        let word = |one: char| match one {
+            one if is_command(one) => bytes(one),
+            '\'' | '\\' => format!("\\{one}"),
+            one => one.to_string(),
+        };
+        format!("$'{}'", file.chars().map(word).collect::<String>())
     } else {
         format!("'{}'", file.replace('\'', "'\\''"))
     }

@@ -68,7 +68,7 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
 
 /// Text of the program on one line, with nothing in it that would move the cursor, colour what follows, or turn the direction
 /// of reading.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
         return text.to_owned();
     }
@@ -87,10 +87,27 @@ pub(crate) fn one_line(text: &str) -> String {
                 out.push('^');
                 out.push((one as u8 + b'@') as char);
             }
-            '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                out.push_str(&format!("\\u{{{:x}}}", one as u32));
-            }
+            one if is_command(one) => out.push_str(&format!("\\u{{{:x}}}", one as u32)),
             _ => out.push(one),
+        }
+    }
+    out
+}
+
+/// Whether a terminal obeys this character instead of showing it: it controls, or turns the direction of reading.
+pub(crate) fn is_command(one: char) -> bool {
+    one.is_control() || matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON with those characters escaped in its strings that JSON allows there and a terminal obeys.
+pub fn escaped_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for one in json.chars() {
+        // What is below is escaped by JSON itself, or stands between its strings.
+        if one > '~' && is_command(one) {
+            out.push_str(&format!("\\u{:04x}", one as u32));
+        } else {
+            out.push(one);
         }
     }
     out
@@ -186,6 +203,10 @@ mod tests {
         assert_eq!(one_line("\u{1b}[31mred\u{1b}[0m\r\n\tx\u{7}\u{1b}]0;t"), "red⏎    x^G^[]0;t");
         assert_eq!(one_line("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(one_line("\u{1b}[1"), "");
+        let text = "a\u{9b}2J\u{7f}\u{202e}b\nü";
+        let json = escaped_json(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert_eq!(json, "[\n  \"a\\u009b2J\\u007f\\u202eb\\nü\"\n]");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text], "the same to a reader");
     }
 
     #[test]

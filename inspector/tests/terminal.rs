@@ -27,7 +27,7 @@ fn a_program_is_watched_to_its_end_and_its_output_given_back() {
     session.wait_for("done");
     session.wait_for_restored();
     let text = session.text();
-    for part in ["a line on stdout", "a red line on stderr", "half a line", "left: Ok(Quit)", "status 0"] {
+    for part in ["a line on stdout", "a red line on stderr", "half a line", "left: Ok(Some(Quit))", "status 0"] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
     session.end();
@@ -224,6 +224,79 @@ fn ctrl_z_of_a_program_with_a_view_in_it_leaves_a_terminal_that_edits_lines() {
     session.wait("shell", |screen| !screen.alternate_screen() && screen.contents().contains("IN ORDER"));
     session.press("\r");
     session.wait("screens again", |screen| screen.alternate_screen() && screen.contents().contains("fetch ×"));
+    session.end();
+}
+
+#[test]
+fn a_stop_from_outside_is_survived_and_the_screens_are_drawn_anew() {
+    for (program, seen) in [("$PRETEND wait", "fetch ×"), ("$INSPECTOR replay $TRACES/crawl.jsonl", "fetch ×8")] {
+        for signal in ["-STOP", "-TSTP"] {
+            let start = format!("sh -c 'echo $$ > $TMPDIR/pid; exec {program}'");
+            let stop = format!(
+                "set -m; trap : INT; {start}; for n in 1 2; do printf '\\r\\nNOW STOPPED\\r\\n'; done; read line; fg > /dev/null{COOKED}"
+            );
+            let mut session = Session::start(&stop, (100, 30));
+            session.wait_for(seen);
+            let pid = std::fs::read_to_string(session.folder.path().join("pid")).unwrap();
+            kill(signal, pid.trim());
+            // What cannot be caught leaves the screen as it is, be it in the middle of a sequence.
+            session.wait("shell", |screen| {
+                screen.contents().contains("NOW STOPPED") && screen.alternate_screen() == (signal == "-STOP")
+            });
+            // The terminal may be raw, and Enter no end of a line.
+            session.press("\n");
+            session.wait("screens again", |screen| {
+                let text = screen.contents();
+                screen.alternate_screen() && text.contains(seen) && !text.contains("NOW STOPPED")
+            });
+            // A key is seen without Enter: the terminal is raw again.
+            session.press("2");
+            session.wait_for("what it is at");
+            session.press("\u{3}");
+            session.wait_for_restored();
+            session.end();
+        }
+    }
+}
+
+#[test]
+fn a_paste_is_never_taken_for_keys_and_goes_into_the_line_being_typed() {
+    let mut session = Session::start(&format!("$INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (100, 30));
+    session.wait_for("fetch ×8");
+    session.press("\u{1b}[200~2q\u{1b}[201~");
+    session.wait_for("what was pasted is left out");
+    assert!(session.text().contains("fetch ×8"), "{}", session.text());
+    session.press("/\u{1b}[200~fet\nch q\u{1b}[201~");
+    session.wait_for("/fet ch q");
+    session.press("\u{3}");
+    session.wait_for("? help");
+    session.press("q");
+    session.wait_for_restored();
+    session.end();
+}
+
+#[test]
+fn where_nothing_can_be_drawn_a_command_runs_all_the_same_and_a_replay_is_refused() {
+    let run = format!("TERM=dumb $INSPECTOR run -- $PRETEND print work{COOKED}");
+    let mut session = Session::start(&run, (100, 30));
+    session.wait_for("COOKED");
+    let text = session.text().replace('\n', "");
+    for part in ["TERM=dumb nothing can be drawn", "`tinyio-inspector last` shows it", "half a line", "status 0"] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+    session.end();
+    let mut session = Session::start(&format!("TERM=dumb $INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (100, 30));
+    session.wait_for("status 2");
+    session.wait_for("`report` and `tree` only print");
+    session.end();
+}
+
+#[test]
+fn in_the_background_of_its_terminal_a_program_runs_without_a_view() {
+    let mut session = Session::start(&format!("set -m; $PRETEND print work & wait $!{COOKED}"), (100, 30));
+    session.wait_for("in the background of its terminal");
+    session.wait_for("half a line");
+    session.wait_for("status 0");
     session.end();
 }
 

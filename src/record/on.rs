@@ -386,6 +386,12 @@ impl Rec {
         LOOPS.set(LOOPS.get() + 1);
         self.id.set(LOOPS.get());
         recording.depth.set(recording.depth.get() + 1);
+        #[cfg(feature = "inspect")]
+        if recording.depth.get() == 1
+            && let Some(view) = &*recording.view.borrow()
+        {
+            view.loop_started();
+        }
         recording.asked.loop_start(core.inbox());
         recording.recorder.borrow().look().loop_at(core.slots.address());
         self.started.set(recording.tick());
@@ -415,8 +421,12 @@ impl Rec {
             trace.flush(recording.recorder.borrow().look());
         }
         #[cfg(feature = "inspect")]
+        if let Some(view) = &*recording.view.borrow() {
+            view.loop_ended();
+        }
+        #[cfg(feature = "inspect")]
         if crashed && let Some(view) = recording.view.take() {
-            recording.shown.store(view.close(), std::sync::atomic::Ordering::Relaxed);
+            recording.shown.store(view.close(true), std::sync::atomic::Ordering::Relaxed);
         }
     }
 
@@ -643,7 +653,7 @@ impl Drop for Recording {
         self.at_exit.take();
         #[cfg(feature = "inspect")]
         if let Some(view) = self.view.take() {
-            view.close();
+            view.close(false);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use tinyio_inspector::discover::{self, Ring, State};
+use tinyio_inspector::{escaped_json, one_line};
 
 /// See [`list`].
 #[derive(clap::Args)]
@@ -18,8 +19,7 @@ pub fn list(args: &Args) -> io::Result<()> {
     let rings = discover::rings()?;
     let mut out = io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &rings)?;
-        return writeln!(out);
+        return writeln!(out, "{}", escaped_json(&serde_json::to_string_pretty(&rings)?));
     }
     if rings.is_empty() {
         return writeln!(
@@ -44,9 +44,10 @@ pub fn line(ring: &Ring) -> String {
     let since = ago(SystemTime::now().duration_since(started).map_or(0, |since| since.as_secs()));
     let thread = match ring.header.thread.as_str() {
         "" | "main" => String::new(),
-        thread => format!(" · {thread}"),
+        thread => format!(" · {}", one_line(thread)),
     };
-    format!("{:>7}  {state:<6}  {since:>6}  {:<10}  {}{thread}", ring.header.pid, ring.events, ring.header.program)
+    let program = one_line(&ring.header.program);
+    format!("{:>7}  {state:<6}  {since:>6}  {:<10}  {program}{thread}", ring.header.pid, ring.events)
 }
 
 fn ago(seconds: u64) -> String {

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tinyio_inspector::moment::{self, At, Moment};
+use tinyio_inspector::one_line;
 use tinyio_inspector::source::Source;
 use tinyio_inspector::tui::{self, Options};
 
@@ -105,7 +106,7 @@ pub fn main() -> ExitCode {
         // Whoever reads us has had enough: no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tinyio-inspector: {error}");
+            eprintln!("tinyio-inspector: {}", one_line(&error.to_string()));
             ExitCode::from(2)
         }
     }

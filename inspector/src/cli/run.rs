@@ -23,18 +23,24 @@ pub struct Args {
 
 /// Starts a command and shows it from its first loop on. Its exit code is ours.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
-    let mut spool = Spool::new()?;
     let (program, rest) = args.command.split_first().ok_or_else(|| io::Error::other("there is no command to run"))?;
     let mut command = Command::new(program);
-    command.args(rest).env("TINYIO_INSPECT", "record").stdout(spool.writer()?).stderr(spool.writer()?);
+    command.args(rest).env("TINYIO_INSPECT", "record");
+    let unstarted = |error: io::Error| io::Error::new(error.kind(), format!("{program}: cannot be started: {error}"));
+    if let Err(error) = tui::check() {
+        eprintln!(
+            "tinyio-inspector: no live view: {error}. It is recorded: `tinyio-inspector last` shows it afterwards."
+        );
+        return command.status().map(code).map_err(unstarted);
+    }
+    let mut spool = Spool::new()?;
+    command.stdout(spool.writer()?).stderr(spool.writer()?);
     if io::stdin().is_terminal() {
-        // The keys are ours.
         command.stdin(Stdio::null());
+        spool.note_empty_stdin();
     }
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    let mut child = command
-        .spawn()
-        .map_err(|error| io::Error::new(error.kind(), format!("{program}: cannot be started: {error}")))?;
+    let mut child = command.spawn().map_err(unstarted)?;
     let pid = child.id();
     // Waited for at once: a process that nobody has waited for looks as if it lived.
     let child = std::thread::spawn(move || child.wait());

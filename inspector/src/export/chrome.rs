@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::spans::{AWAY, Mark, Sink, Span, Track, What};
 use crate::event::Header;
 use crate::model::Model;
+use crate::words::escaped_json;
 
 /// The process all coroutines are shown in.
 const COROUTINES: u32 = 1;
@@ -124,5 +125,5 @@ fn micros(nanos: u64) -> String {
 }
 
 fn json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    escaped_json(&serde_json::Value::from(text).to_string())
 }

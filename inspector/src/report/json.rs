@@ -8,6 +8,7 @@ use super::group::{Group, Section};
 use super::{Ending, notes, stack};
 use crate::event::{CoroId, Failure, LoopId, State, Target};
 use crate::model::{Crash, Model};
+use crate::words::escaped_json;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -96,8 +97,7 @@ pub(super) fn write(model: &Model, ending: Ending, out: &mut dyn io::Write) -> i
         notes: notes(model),
         missing_events: model.lost().events(),
     };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
-    out.write_all(b"\n")
+    writeln!(out, "{}", escaped_json(&serde_json::to_string_pretty(&report)?))
 }
 
 fn crashed<'a>(model: &'a Model, crash: &'a Crash) -> Crashed<'a> {

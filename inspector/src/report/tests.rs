@@ -139,6 +139,8 @@ fn without_a_crash_it_tells_who_is_alive_and_why() {
     let died = text(&model, &Options { ending: Ending::Died, file: Some("it's.jsonl".into()), ..plain() });
     assert!(died.starts_with("✖ crawl (pid 4242) was killed after 1.20 s: 13 coroutines are alive\n"), "{died}");
     assert!(died.ends_with("the whole run: tinyio-inspector replay 'it'\\''s.jsonl'\n"), "{died}");
+    let nasty = text(&model, &Options { file: Some("\u{1b}]0;t\u{7}\u{202e}'.jsonl".into()), ..plain() });
+    assert!(nasty.ends_with("replay $'\\x1b]0;t\\x07\\xe2\\x80\\xae\\'.jsonl'\n"), "{nasty}");
     let mut over = Script::new("crawl");
     over.start().spawn(1, 0, "crawl::main", "crawl.rs:90:10").at(2_000_000).end(1, Outcome::Ok).stop(LoopOutcome::Ok);
     let over = text(&over.model(), &Options { ending: Ending::Living, ..plain() });

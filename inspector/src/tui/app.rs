@@ -160,10 +160,24 @@ impl App {
         self.dirty = true;
     }
 
-    /// The program's outermost loop has ended.
-    pub fn finished(&mut self) {
-        self.finished = true;
+    /// Whether all outermost loops of the program have ended. Where one begins after that, the stream goes on.
+    pub fn finished(&mut self, finished: bool) {
+        if !finished && self.finished {
+            self.status = Status::Live;
+        }
+        self.finished = finished;
         self.dirty = true;
+    }
+
+    /// Text was pasted: it belongs to the line that is being typed, and is never taken for keys.
+    pub fn paste(&mut self, text: &str) {
+        self.dirty = true;
+        if self.typing.is_some() {
+            self.type_text(text);
+        } else {
+            self.notice =
+                Some("what was pasted is left out: it can go into a line that is being typed (/ or f)".to_owned());
+        }
     }
 
     /// What is printed once the screens are left.

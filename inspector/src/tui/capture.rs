@@ -1,8 +1,12 @@
-//! The program's output while the screens have its terminal.
+//! The program's input and output while the screens have its terminal.
 //!
 //! What would go to the terminal goes to a file, which the log screen reads and which is printed when the screens are left. A file,
 //! because nothing is lost in one when the process is killed (the guard prints it then), nobody waits for a reader, and stdout and
 //! stderr keep their order. What goes elsewhere (a pipe, a file) is left alone.
+//!
+//! Keys cannot be shared: of two readers of a terminal each gets some of them. So stdin, if it is the terminal, is
+//! empty meanwhile, for this process and for those that it starts. A process that opens `/dev/tty` by itself still
+//! takes keys away.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -48,6 +52,8 @@ pub struct Spool {
     file: File,
     read: u64,
     partial: Vec<u8>,
+    /// Lines for the log that are not in the file.
+    notes: Vec<String>,
 }
 
 impl Spool {
@@ -67,7 +73,7 @@ impl Spool {
         let mut options = OpenOptions::new();
         options.create_new(true).read(true).append(true).mode(0o600);
         let file = options.open(&path).map_err(failed)?;
-        Ok(Spool { path, file, read: 0, partial: Vec::new() })
+        Ok(Spool { path, file, read: 0, partial: Vec::new(), notes: Vec::new() })
     }
 
     /// The file's path.
@@ -110,9 +116,14 @@ impl Spool {
         std::mem::take(&mut self.read)
     }
 
+    /// Says in the log, and not in the file, that the program's stdin is empty: a program that reads it reads nothing.
+    pub fn note_empty_stdin(&mut self) {
+        self.notes.push(NO_STDIN.to_owned());
+    }
+
     /// The lines written since the last call, at most some hundred kilobytes of them.
     pub fn lines(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines = std::mem::take(&mut self.notes);
         let written = self.file.metadata().map_or(0, |meta| meta.len());
         if written.saturating_sub(self.read) > BEHIND {
             let skipped = written - self.read - CHUNK as u64;
@@ -145,14 +156,18 @@ impl Drop for Spool {
     }
 }
 
-/// This program's own output, redirected until [`Capture::finish`].
+/// This program's own input and output, redirected until [`Capture::finish`].
 #[derive(Debug)]
 pub struct Capture {
     /// Where it goes.
     pub spool: Spool,
+    stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
 }
+
+/// The line of the log that says why a program that reads from the terminal reads nothing.
+const NO_STDIN: &str = "tinyio: stdin is empty meanwhile: all keys go to the view";
 
 impl Capture {
     /// Begins.
@@ -161,8 +176,14 @@ impl Capture {
     ///
     /// When no file can be made.
     pub fn start() -> io::Result<Capture> {
-        let mut capture = Capture { spool: Spool::new()?, stdout: None, stderr: None };
+        let mut capture = Capture { spool: Spool::new()?, stdin: None, stdout: None, stderr: None };
         let file = capture.spool.writer()?;
+        if rustix::termios::isatty(rustix::stdio::stdin()) {
+            let nothing = File::open("/dev/null")?;
+            capture.stdin = Some(rustix::stdio::stdin().try_clone_to_owned()?);
+            rustix::stdio::dup2_stdin(nothing.as_fd())?;
+            capture.spool.note_empty_stdin();
+        }
         if rustix::termios::isatty(rustix::stdio::stdout()) {
             capture.stdout = Some(rustix::stdio::stdout().try_clone_to_owned()?);
             rustix::stdio::dup2_stdout(file.as_fd())?;
@@ -190,6 +211,9 @@ impl Capture {
     }
 
     fn give_back(&mut self) {
+        if let Some(stdin) = self.stdin.take() {
+            let _ = rustix::stdio::dup2_stdin(stdin);
+        }
         if let Some(stdout) = self.stdout.take() {
             let _ = rustix::stdio::dup2_stdout(stdout);
         }

@@ -38,8 +38,14 @@ pub enum Input {
     Scroll(bool),
     /// The terminal has another size.
     Resize,
-    /// The program's outermost loop has ended.
-    Finished,
+    /// Text was pasted.
+    Paste(String),
+    /// Whether all outermost loops of the program have ended.
+    Finished(bool),
+    /// The process was asked to stop, as by `kill -TSTP`.
+    Suspend,
+    /// It goes on after it was stopped.
+    Continued,
     /// The screen is to be left at once: the process is about to end.
     Stop,
     /// Keys can be read no more.
@@ -63,8 +69,12 @@ pub trait Host {
     fn draw(&mut self, app: &mut App) -> std::io::Result<()>;
     /// Draws everything anew.
     fn redraw(&mut self, app: &mut App) -> std::io::Result<()>;
-    /// Goes to the background and comes back.
-    fn suspend(&mut self) -> std::io::Result<()>;
+    /// Stops this process, or the whole `job` it belongs to, and comes back.
+    fn suspend(&mut self, job: bool) -> std::io::Result<()>;
+    /// Takes the terminal again after the process was stopped without warning.
+    fn continued(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
     /// Opens the editor.
     fn edit(&mut self, file: &std::path::Path, line: u32) -> std::io::Result<()>;
     /// Interrupts the program if the screens can stay while it ends; tells whether they can.
@@ -188,9 +198,21 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
             app.graph.name_width = 0;
             Effect::Redraw
         }
-        Input::Finished => {
-            app.finished();
+        Input::Paste(text) => {
+            app.paste(&text);
             Effect::None
+        }
+        Input::Finished(finished) => {
+            app.finished(finished);
+            Effect::None
+        }
+        Input::Suspend => {
+            host.suspend(false)?;
+            Effect::Redraw
+        }
+        Input::Continued => {
+            host.continued()?;
+            Effect::Redraw
         }
         Input::Stop | Input::Gone(_) => return Ok(Some(Exit::Stopped)),
     };
@@ -200,11 +222,11 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
         Effect::Interrupt if host.interrupt() => app.notice = Some("the program was interrupted".to_owned()),
         Effect::Interrupt => return Ok(Some(Exit::Interrupt)),
         Effect::Redraw => {
-            host.redraw(app)?;
             app.dirty = false;
+            host.redraw(app)?;
         }
         Effect::Suspend => {
-            host.suspend()?;
+            host.suspend(true)?;
             host.redraw(app)?;
         }
         Effect::Edit { file, line } => {

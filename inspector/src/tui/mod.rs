@@ -13,31 +13,36 @@ mod engine;
 mod filter;
 mod keys;
 mod pane;
+mod recordings;
 mod screens;
 mod settings;
 mod terminal;
 mod text;
 mod theme;
 mod tree_view;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 use app::App;
 use capture::Capture;
 pub use capture::Spool;
 pub use engine::Exit;
-use engine::{Host, Input};
+use engine::Host;
 pub use keys::{Binding, Context, Keys, TABLE};
 pub use screens::Screens;
 pub use settings::{path as settings_path, sample as sample_settings};
+pub use terminal::check;
 pub use theme::{DARK, LIGHT, MONO, Theme};
+pub use view::{Handle, Left, spawn};
 
+use crate::model::Crash;
 use crate::source::Source;
 
 /// How the screens look and behave.
@@ -115,112 +120,25 @@ fn run_over(
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
-    let signals = terminal::SignalNet::spread(screen.restorer())?;
+    let signals = terminal::SignalNet::spread(send.clone(), screen.restorer())?;
     let reader = terminal::Reader::start(send)?;
-    let mut host = Live { screen, reader, program };
+    let mut host = Live { screen, reader, program, stopped: false };
     let exit = engine::drive(&mut app, &mut *source, &inputs, &mut host)?;
-    let Live { screen, reader, program } = host;
+    let Live { screen, reader, program, .. } = host;
     drop((reader, screen, signals));
     print_farewell(&app);
     Ok((exit, program))
 }
 
-/// Shows the stream of this very program in its own terminal, on a thread of its own.
-///
-/// The program's output goes to the log screen meanwhile, and is printed when the screens are left; what does not go to the terminal
-/// is left alone. The thread takes no lock that the program could hold.
-///
-/// # Errors
-///
-/// Without a terminal, or when it cannot be taken over; then nothing has changed.
-pub fn spawn(mut source: Box<dyn Source>, options: Options) -> io::Result<Handle> {
-    terminal::check()?;
-    let capture = Capture::start()?;
-    let screen = terminal::Screen::take(Some(capture.spool.path()))?;
-    let (send, inputs) = channel();
-    let reader = terminal::Reader::start(send.clone())?;
-    let restore = screen.restorer();
-    let thread = std::thread::Builder::new().name("tinyio-inspector".to_owned()).spawn(move || {
-        let mut app = App::new(source.header(), options);
-        app.in_process = true;
-        let mut host = Live { screen, reader, program: Some(Program::This(capture)) };
-        let drive = || engine::drive(&mut app, &mut *source, &inputs, &mut host);
-        // A mistake in here must not take the program's output with it.
-        let exit = std::panic::catch_unwind(std::panic::AssertUnwindSafe(drive));
-        restore();
-        let Live { screen, reader, program } = host;
-        drop((reader, screen));
-        let printed = match program {
-            Some(Program::This(capture)) => capture.finish(),
-            _ => Ok(()),
-        };
-        let exit = match exit {
-            Ok(exit) => exit?,
-            Err(_) => return Err(io::Error::other("the live view panicked; the program runs on")),
-        };
-        let crashed = print_farewell(&app);
-        if exit == Exit::Interrupt {
-            terminal::interrupt();
-        }
-        printed.map(|()| Left { exit, crashed })
-    })?;
-    Ok(Handle { send, thread: Some(thread) })
-}
-
-/// How the live view was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    /// By what.
-    pub exit: Exit,
-    /// The program had crashed: the report is on stderr.
-    pub crashed: bool,
-}
-
-/// The live view of this program, as [`spawn`] began it. Dropping it leaves the screens at once.
-#[derive(Debug)]
-pub struct Handle {
-    send: Sender<Input>,
-    thread: Option<JoinHandle<io::Result<Left>>>,
-}
-
-impl Handle {
-    /// The program's outermost loop has ended: the screens stay until the user leaves, and say how it ended.
-    ///
-    /// # Errors
-    ///
-    /// When the terminal failed meanwhile.
-    pub fn finish(mut self) -> io::Result<Left> {
-        let _ = self.send.send(Input::Finished);
-        self.join()
-    }
-
-    /// Whether the user has left already.
-    pub fn is_left(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
-    fn join(&mut self) -> io::Result<Left> {
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(exit)) => exit,
-            Some(Err(_)) => Err(io::Error::other("the live view panicked")),
-            None => Ok(Left { exit: Exit::Stopped, crashed: false }),
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        let _ = self.send.send(Input::Stop);
-        let _ = self.join();
-    }
-}
-
-/// How it ended, on the normal screen, so that the scrollback keeps it. Tells whether that was the report of a crash.
+/// How it ended, on the normal screen, so that the scrollback keeps it. Tells whether that was the report of the one
+/// crash there was.
 fn print_farewell(app: &App) -> bool {
     let mut options = crate::report::Options::for_stderr();
     options.color &= app.theme.colours;
     let printed = io::stderr().lock().write_all(app.farewell(options.color, options.width).as_bytes());
-    printed.is_ok() && app.tape.latest().crash().is_some()
+    let latest = app.tape.latest();
+    let is_root = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
+    printed.is_ok() && latest.crashes().iter().filter(is_root).count() == 1
 }
 
 /// The terminal comes back before a panic's message is printed.
@@ -237,6 +155,8 @@ struct Live {
     screen: terminal::Screen,
     reader: terminal::Reader,
     program: Option<Program>,
+    /// The process was stopped with the terminal in order.
+    stopped: bool,
 }
 
 /// Whose output goes to the log.
@@ -260,14 +180,30 @@ impl Live {
         self.reader.pause();
         self.screen.leave()?;
         let done = with();
-        self.screen.enter()?;
-        self.reader.resume();
+        self.take_back()?;
         done
+    }
+
+    /// Takes the terminal and the keys again, if they are to be had. A process that goes on in the background waits
+    /// until it is in the foreground.
+    fn take_back(&mut self) -> io::Result<()> {
+        if terminal::is_foreground() {
+            self.screen.enter()?;
+            self.reader.resume();
+        }
+        Ok(())
     }
 }
 
 impl Host for Live {
     fn draw(&mut self, app: &mut App) -> io::Result<()> {
+        if !self.screen.is_entered() {
+            self.take_back()?;
+        }
+        if !self.screen.is_entered() {
+            app.dirty = true;
+            return Ok(());
+        }
         self.screen.terminal.draw(|frame| pane::draw(frame, app)).map(drop)
     }
 
@@ -276,11 +212,28 @@ impl Host for Live {
         self.draw(app)
     }
 
-    fn suspend(&mut self) -> io::Result<()> {
+    fn suspend(&mut self, job: bool) -> io::Result<()> {
+        if !terminal::can_stop() {
+            return Ok(());
+        }
+        self.stopped = true;
         self.lend(|| {
-            terminal::suspend();
+            terminal::suspend(job);
             Ok(())
         })
+    }
+
+    fn continued(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.stopped) {
+            return Ok(());
+        }
+        self.reader.pause();
+        if terminal::is_foreground() {
+            self.screen.leave()?;
+        } else {
+            self.screen.lose();
+        }
+        self.take_back()
     }
 
     fn edit(&mut self, file: &Path, line: u32) -> io::Result<()> {

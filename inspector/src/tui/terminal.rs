@@ -5,6 +5,7 @@
 //! pipe from us and puts the terminal right if that came without a good-bye. The guard also works after `exit` and `kill -9`,
 //! which no code in this process could.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::process::CommandExt;
@@ -12,12 +13,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
 use crossterm::event::{
-    DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton,
-    MouseEventKind,
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, KeyCode, KeyEvent,
+    KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
@@ -26,8 +27,8 @@ use ratatui::backend::CrosstermBackend;
 
 use super::engine::Input;
 
-/// What leaving writes: mouse off, cursor on, normal screen, plain text.
-const LEAVE: &str = "\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?25h\x1b[?1049l\x1b[0m";
+/// What leaving writes: pastes unmarked, mouse off, cursor on, normal screen, plain text.
+const LEAVE: &str = "\x1b[?2004l\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?25h\x1b[?1049l\x1b[0m";
 
 /// Where the screens are drawn: the terminal itself, wherever stdout goes.
 pub type Backend = CrosstermBackend<BufWriter<File>>;
@@ -47,6 +48,7 @@ impl Screen {
     ///
     /// Without a terminal.
     pub fn take(spool: Option<&Path>) -> io::Result<Screen> {
+        check()?;
         let tty = open()?;
         // With NO_COLOR crossterm leaves out every attribute, the reverse video of the selection too; we have a theme without
         // colours for that.
@@ -58,12 +60,26 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Takes it again, after [`Screen::leave`].
+    /// Takes it again, after [`Screen::leave`] or [`Screen::lose`].
     pub fn enter(&mut self) -> io::Result<()> {
+        // A shell may have changed the modes meanwhile, of which crossterm does not know.
+        disable_raw_mode()?;
         enable_raw_mode()?;
         self.entered.store(true, Ordering::SeqCst);
-        execute!(self.terminal.backend_mut(), EnterAlternateScreen, EnableMouseCapture, cursor::Hide)?;
+        STOPS.store(false, Ordering::SeqCst);
+        let out = self.terminal.backend_mut();
+        execute!(out, EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)?;
         self.clear()
+    }
+
+    /// Whether it is taken.
+    pub fn is_entered(&self) -> bool {
+        self.entered.load(Ordering::SeqCst)
+    }
+
+    /// Something else has it now, in what state it ever is: it is not to be touched.
+    pub fn lose(&mut self) {
+        self.entered.store(false, Ordering::SeqCst);
     }
 
     /// Empties the screen, so that the next frame draws all of it. (`Terminal::clear` would ask the terminal where its cursor is,
@@ -76,8 +92,10 @@ impl Screen {
     /// Gives it back for a while.
     pub fn leave(&mut self) -> io::Result<()> {
         if self.entered.swap(false, Ordering::SeqCst) {
-            execute!(self.terminal.backend_mut(), DisableMouseCapture, cursor::Show, LeaveAlternateScreen)?;
+            let out = self.terminal.backend_mut();
+            execute!(out, DisableBracketedPaste, DisableMouseCapture, cursor::Show, LeaveAlternateScreen)?;
             disable_raw_mode()?;
+            STOPS.store(can_stop(), Ordering::SeqCst);
         }
         Ok(())
     }
@@ -92,6 +110,7 @@ impl Screen {
                 let _ = tty.write_all(LEAVE.as_bytes());
                 let _ = disable_raw_mode();
             }
+            STOPS.store(can_stop(), Ordering::SeqCst);
         }
     }
 }
@@ -114,13 +133,28 @@ fn open() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(no_terminal)
 }
 
-/// Whether there is a terminal.
+/// Whether there is a terminal to draw on.
 ///
 /// # Errors
 ///
-/// When there is none; the message says so.
+/// When there is none, when it can only print (`TERM=dumb`), or when this process runs in its background; the message
+/// says so.
 pub fn check() -> io::Result<()> {
-    open().map(drop)
+    let unusable = |why| Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return unusable("on a terminal with TERM=dumb nothing can be drawn; `report` and `tree` only print");
+    }
+    open()?;
+    if !is_foreground() {
+        return unusable("this process runs in the background of its terminal");
+    }
+    Ok(())
+}
+
+/// Whether the terminal is this process's at the moment, rather than a shell's or another job's.
+pub fn is_foreground() -> bool {
+    let group = open().and_then(|tty| Ok(rustix::termios::tcgetpgrp(tty)?));
+    group.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
 /// A shell that outlives us.
@@ -269,6 +303,7 @@ fn input(event: &Event) -> Option<Input> {
             MouseEventKind::ScrollDown => Input::Scroll(true),
             _ => return None,
         },
+        Event::Paste(text) => Input::Paste(text.clone()),
         Event::Resize(..) => Input::Resize,
         _ => return None,
     })
@@ -306,22 +341,56 @@ pub fn key_name(key: &KeyEvent) -> Option<String> {
     })
 }
 
-/// Restores the terminal when a signal ends this process, while this lives. For a program of our own: another's signals are
-/// not ours to handle.
+/// What becomes of signals while the screens have the terminal.
 pub struct SignalNet {
     handle: signal_hook::iterator::Handle,
 }
 
+/// SIGTSTP stops this process at once: the screens do not have the terminal. (A signal once caught stays so, with this
+/// for its default.)
+static STOPS: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+/// The next SIGTSTP is one that [`suspend`] sent.
+static OWN_STOP: AtomicBool = AtomicBool::new(false);
+
 impl SignalNet {
-    /// Begins to listen.
-    pub fn spread(restore: impl Fn() + Send + 'static) -> io::Result<SignalNet> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-        let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    /// Of a program of our own: those that end it restore the terminal first.
+    pub fn spread(to: Sender<Input>, restore: impl Fn() + Send + 'static) -> io::Result<SignalNet> {
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+        SignalNet::of(&[SIGTSTP, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM], to, restore)
+    }
+
+    /// Of another's program, whose signals are not ours to handle: only those that stop it and let it go on, and that
+    /// only where it does not handle them itself.
+    pub fn of_the_program(to: Sender<Input>) -> io::Result<SignalNet> {
+        use signal_hook::consts::{SIGCONT, SIGTSTP};
+        let handled = |signal| in_mask("SigCgt:", signal) || in_mask("SigIgn:", signal);
+        let signals: Vec<_> = [SIGTSTP, SIGCONT].into_iter().filter(|signal| !handled(*signal)).collect();
+        SignalNet::of(&signals, to, || {})
+    }
+
+    fn of(caught: &[i32], to: Sender<Input>, restore: impl Fn() + Send + 'static) -> io::Result<SignalNet> {
+        use signal_hook::consts::{SIGCONT, SIGTSTP};
+        if caught.contains(&SIGTSTP) {
+            static ONCE: Mutex<bool> = Mutex::new(false);
+            let mut registered = lock(&ONCE);
+            if !*registered {
+                signal_hook::flag::register_conditional_default(SIGTSTP, STOPS.clone())?;
+                *registered = true;
+            }
+        }
+        let mut signals = signal_hook::iterator::Signals::new(caught)?;
         let handle = signals.handle();
         std::thread::Builder::new().name("tinyio-signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
-                restore();
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
+                match signal {
+                    SIGTSTP if OWN_STOP.swap(false, Ordering::SeqCst) => {}
+                    SIGTSTP => drop(to.send(Input::Suspend)),
+                    SIGCONT => drop(to.send(Input::Continued)),
+                    signal => {
+                        restore();
+                        let _ = signal_hook::low_level::emulate_default_handler(signal);
+                    }
+                }
             }
         })?;
         Ok(SignalNet { handle })
@@ -334,9 +403,17 @@ impl Drop for SignalNet {
     }
 }
 
-/// Sends the whole job to the background, as the terminal does for Ctrl-Z; returns once it is continued.
-pub fn suspend() {
-    let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+/// Whether this process may stop: something can let it go on again. Of one that a terminal started without a shell
+/// nothing can, and the system does not stop it either.
+pub fn can_stop() -> bool {
+    rustix::process::getsid(None).is_ok_and(|session| session != rustix::process::getpgrp())
+}
+
+/// Stops this process, or its whole `job` as the terminal does for Ctrl-Z; returns once it is continued.
+pub fn suspend(job: bool) {
+    use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
+    OWN_STOP.store(in_mask("SigCgt:", signal_hook::consts::SIGTSTP), Ordering::SeqCst);
+    let _ = if job { kill_current_process_group(Signal::TSTP) } else { kill_process(getpid(), Signal::TSTP) };
     // Where another thread receives it this one runs on for a moment. It must not have taken the terminal again when it stops.
     std::thread::sleep(Duration::from_millis(100));
 }
@@ -355,36 +432,52 @@ pub fn interrupt_other(pid: u32) {
 
 /// Whether this process has a handler of its own for Ctrl-C.
 pub fn catches_interrupt() -> bool {
+    in_mask("SigCgt:", signal_hook::consts::SIGINT)
+}
+
+/// Whether a signal is in one of the masks that Linux tells of this process.
+fn in_mask(name: &str, signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 0b10 != 0)
+    let mask = status.lines().find_map(|line| line.strip_prefix(name));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 != 0)
 }
 
 /// Runs the editor and waits for it.
 ///
 /// # Errors
 ///
-/// When there is none, or it cannot be run.
+/// When there is none, or it cannot be run, or the file is none that could be edited.
 pub fn edit(file: &Path, line: u32) -> io::Result<()> {
     let set = |name| std::env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
-    let (editor, own) = match (set("TINYIO_EDITOR"), set("EDITOR")) {
-        (Some(editor), _) => (editor, true),
-        (None, Some(editor)) => (editor, false),
-        (None, None) => return Err(io::Error::other("neither $TINYIO_EDITOR nor $EDITOR is set")),
-    };
-    let mut words = editor.split_whitespace();
-    let Some(program) = words.next() else { return Err(io::Error::other("$EDITOR is empty")) };
-    let tty = open()?;
-    let mut command = Command::new(program);
-    command.args(words).stdin(tty.try_clone()?).stdout(tty.try_clone()?).stderr(tty);
-    if own {
-        // As patdb has it: the program of one's own choice gets file and line.
-        command.arg(file).arg(line.to_string());
-    } else {
-        command.arg(format!("+{line}")).arg(file);
+    let (name, editor) = ["TINYIO_EDITOR", "EDITOR"]
+        .into_iter()
+        .find_map(|name| Some((name, set(name)?)))
+        .ok_or_else(|| io::Error::other("neither $TINYIO_EDITOR nor $EDITOR is set"))?;
+    let words = editor_words(&editor, name == "TINYIO_EDITOR", file, line)
+        .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, format!("${name}: {why}")))?;
+    if !file.is_file() {
+        return Err(io::Error::other(format!("{:?} is no regular file", file.display().to_string())));
     }
+    let tty = open()?;
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).stdin(tty.try_clone()?).stdout(tty.try_clone()?).stderr(tty);
+    let program = words[0].display();
     let status = command.status().map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} ended with {status}"))) }
+}
+
+/// The editor's command line: its variable in words as a shell has it, quotes and all, and the place. As patdb has it:
+/// the program of one's `own` choice gets file and line.
+fn editor_words(editor: &str, own: bool, file: &Path, line: u32) -> Result<Vec<OsString>, String> {
+    let words = shell_words::split(editor).map_err(|error| error.to_string())?;
+    if words.first().is_none_or(String::is_empty) {
+        return Err("it names no program".to_owned());
+    }
+    if !file.is_absolute() {
+        return Err(format!("the file {:?} is not given by its whole path", file.display().to_string()));
+    }
+    let place = if own { [file.into(), line.to_string().into()] } else { [format!("+{line}").into(), file.into()] };
+    Ok(words.into_iter().map(OsString::from).chain(place).collect())
 }
 
 #[cfg(test)]
@@ -403,5 +496,21 @@ mod tests {
         for code in [KeyCode::Enter, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Delete, KeyCode::Char('ß')] {
             assert!(is_key(&name(code, KeyModifiers::NONE)));
         }
+    }
+
+    #[test]
+    fn the_editor_is_split_as_a_shell_does_and_a_file_is_never_an_option() {
+        let words = |editor: &str, own, file: &str| editor_words(editor, own, Path::new(file), 7);
+        let strings = |words: &[&str]| Ok(words.iter().map(OsString::from).collect::<Vec<_>>());
+        let spaced = "\"/opt/my editor/ed\" -n --cmd 'set a b'";
+        assert_eq!(
+            words(spaced, false, "/src/-c:!touch x.rs"),
+            strings(&["/opt/my editor/ed", "-n", "--cmd", "set a b", "+7", "/src/-c:!touch x.rs"])
+        );
+        assert_eq!(words("code", true, "/a.rs"), strings(&["code", "/a.rs", "7"]));
+        for wrong in ["\"code", "''"] {
+            assert!(words(wrong, true, "/a.rs").is_err(), "{wrong}");
+        }
+        assert!(words("vim", false, "-c:!touch hacked").unwrap_err().contains("whole path"));
     }
 }

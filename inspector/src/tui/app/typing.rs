@@ -64,6 +64,14 @@ impl App {
         self.changed();
     }
 
+    /// Text from outside, as one line.
+    pub(super) fn type_text(&mut self, text: &str) {
+        let Some(typing) = &mut self.typing else { return };
+        let line: Vec<&str> = text.split(char::is_control).filter(|part| !part.is_empty()).collect();
+        typing.text.push_str(&line.join(" "));
+        self.changed();
+    }
+
     pub(super) fn update_typing(&mut self, action: Action) -> Effect {
         let Some(typing) = &mut self.typing else { return Effect::None };
         match action {
