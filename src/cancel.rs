@@ -9,7 +9,7 @@ use crate::core::{Cancel, Core, warn};
 use crate::crash::{Crash, Failure, FailureKind, Group};
 use crate::error::{Cancellation, Fault, Reason};
 use crate::name;
-use crate::task::{BoxError, Header, Running, Step, Word, flag};
+use crate::task::{Header, Running, Step, Word, flag};
 use crate::trace::{self, Snapshot};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
@@ -253,9 +253,8 @@ impl Cancelling {
     #[inline]
     fn failure(&self, task: &Header, kind: FailureKind, answer: &str, fault: Option<Fault>) -> Option<Box<Failure>> {
         let expected = matches!(kind, FailureKind::Cancelled | FailureKind::NeverStarted);
-        let error = || fault.map(BoxError::from);
         (self.all_are_seen || !expected)
-            .then(|| Box::new(Failure::of_cancelled(&self.snapshot, task, kind, answer, error())))
+            .then(|| Box::new(Failure::of_cancelled(&self.snapshot, task, kind, answer, fault)))
     }
 
     /// Notes how a coroutine ended and drops what is left of it.
@@ -337,7 +336,7 @@ impl Core {
             Step::Done => FailureKind::Improper,
             Step::Pending => FailureKind::Cancelled,
             Step::Failed(fault) if fault.cancellation().is_some() => FailureKind::Cancelled,
-            Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault.into())),
+            Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault)),
             Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
         };
         if let Err(payload) = task.discard() {

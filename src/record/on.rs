@@ -18,8 +18,9 @@ use tinyio_inspector::source::Source;
 
 use super::asked::Asked;
 use super::away::Away;
-use super::crash::{Report, Told, outcome, told};
+use super::crash::{Report, Told, outcome, place_foreign, told};
 use super::steps::Steps;
+use super::suspended::{Spent, Suspended};
 use super::switch::Switch;
 use super::things::ThreadNote;
 use crate::core::Core;
@@ -55,6 +56,7 @@ pub(super) struct Recording {
     pub(super) moments: Cell<Duration>,
     /// How long that took on the clock, disks and other programs included.
     pub(super) reading: Cell<Duration>,
+    pub(super) spent: Spent,
     away: Away,
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::view::View>>,
@@ -88,6 +90,7 @@ pub(crate) struct Rec {
     /// The recorder's slot of each of the loop's.
     slots: RefCell<Vec<u32>>,
     spans: Spans,
+    pub(super) suspended: Suspended,
     /// What wakes others, when it is not the running coroutine. At first something outside.
     by: Cell<Option<By>>,
 }
@@ -123,6 +126,7 @@ impl Recording {
             started: Instant::now(),
             moments: Cell::default(),
             reading: Cell::default(),
+            spent: Spent::default(),
             away: Away::new(),
             #[cfg(feature = "inspect")]
             view,
@@ -283,6 +287,7 @@ impl Recording {
 
     #[inline(never)]
     fn step_begin(&self, rec: &Rec, coro: &Header) {
+        self.keep(rec, coro);
         let mut steps = self.recorder.borrow_mut();
         let slot = steps.slot(coro.id()).unwrap_or_else(|| rec.slot(coro));
         steps.step_begin(self.at.get(), slot, coro.id());
@@ -549,9 +554,10 @@ impl Rec {
     }
 
     /// Everybody has ended.
-    pub(crate) fn crash(&self, failures: &[Failure]) -> Report {
+    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
+        place_foreign(failures, &recording.told.borrow());
         let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
         let mut fields = recording.fields.take();
         for failure in &mut failures {

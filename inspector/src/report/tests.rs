@@ -21,6 +21,7 @@ fn failure(kind: Outcome, coro: u64, name: &str, message: &str, place: &str) -> 
         stack: None,
         fields: vec![],
         backtrace: vec![],
+        error_backtrace: vec![],
     }
 }
 
