@@ -1,6 +1,6 @@
 //! What is recorded of a crash, and its report.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,12 +61,13 @@ pub(crate) fn told(failure: &Failure) -> event::Failure {
 
 /// Corrects the places of coroutines that wait for something tinyio knows nothing about, such as a channel of another library: the loop knows
 /// only where each waited before, or was made. Debug info, in the stacks, knows the line.
-pub(super) fn place_foreign(failures: &mut [Failure], stacks: &HashMap<u64, Stack>) {
+pub(super) fn place_foreign(failures: &mut [Failure], stacks: &HashMap<u64, Stack>, foreign: &HashSet<u64>) {
     for failure in failures {
         let is_panic = failure.kind == FailureKind::Panic;
         let (last, own) = (failure.trace.len().wrapping_sub(1), failure.moment.stack.as_ref());
         for (n, (site, id)) in failure.trace.iter_mut().zip(&failure.ids).enumerate() {
             let stack = match own {
+                _ if !foreign.contains(id) => continue,
                 // The place of the error itself.
                 _ if n == last && (is_panic || failure.kind == FailureKind::Error && !failure.last_await) => continue,
                 Some(own) if n == last => own,

@@ -66,6 +66,8 @@ pub(super) struct Recording {
     asked: Asked,
     /// The frames read for the crash that is going on, for its report.
     told: RefCell<HashMap<u64, Stack>>,
+    /// Those of the crash that is going on that waited for something foreign.
+    pub(super) foreign: RefCell<HashSet<u64>>,
     /// Where coroutines were made that nobody awaited.
     never_awaited: RefCell<HashSet<&'static Location<'static>>>,
     /// The recorded fields of those who are in that crash.
@@ -134,6 +136,7 @@ impl Recording {
             trace: RefCell::new(trace),
             asked,
             told: RefCell::default(),
+            foreign: RefCell::default(),
             never_awaited: RefCell::default(),
             fields: RefCell::default(),
         });
@@ -213,6 +216,9 @@ impl Recording {
             } else if let Some(stack) = self.stack(coro, false, &addresses) {
                 read += 1;
                 if told.len() < TOLD {
+                    if self.is_foreign(&core.rec, coro) {
+                        self.foreign.borrow_mut().insert(coro.id());
+                    }
                     told.insert(coro.id(), stack.clone());
                 }
                 self.emit(Kind::Frames { coro: coro.id(), stack });
@@ -321,7 +327,7 @@ impl Rec {
     }
 
     #[inline]
-    fn slot(&self, coro: &Header) -> u32 {
+    pub(super) fn slot(&self, coro: &Header) -> u32 {
         self.slots.borrow()[coro.word().slot() as usize]
     }
 
@@ -557,7 +563,7 @@ impl Rec {
     pub(crate) fn crash(&self, failures: &mut [Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
-        place_foreign(failures, &recording.told.borrow());
+        place_foreign(failures, &recording.told.borrow(), &recording.foreign.take());
         let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
         let mut fields = recording.fields.take();
         for failure in &mut failures {

@@ -5,19 +5,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
+use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::Stack;
-use tinyio_inspector::frames::{Kept, backtrace, backtrace_in};
+use tinyio_inspector::frames::{Kept, backtrace, backtrace_in, worked};
 
 use super::crash::Moment;
 use super::on::{Rec, Recording};
 use crate::core::Core;
 use crate::task::{Header, flag};
 
-/// Keeping the memory of futures may take this part of the time of a recorded thread, and so many nanoseconds more. It takes some microseconds: in
-/// a program that does that many steps, it is done before some of them only.
-const SHARE: u64 = 32;
-const START: u64 = 4_000_000;
+/// Before so many steps of a recording the memory is kept in any case. It takes some microseconds each time.
+const FIRST: u32 = 256;
+/// After these, keeping may take this part of the time: in a program of a hundred thousand steps a second it is done before some of them only.
+const SHARE: u32 = 32;
 
 /// The suspension before the step that is running, in one loop.
 #[derive(Default)]
@@ -25,14 +26,18 @@ pub(super) struct Suspended {
     /// The coroutine whose memory is kept; 0 if none is.
     coro: Cell<u64>,
     place: Cell<Option<&'static Location<'static>>>,
+    /// It waited for something foreign.
+    is_foreign: Cell<bool>,
     kept: RefCell<Kept>,
 }
 
-/// The time of one recording that was spent on it.
+/// What one recording has spent on it.
 #[derive(Default)]
 pub(super) struct Spent {
-    nanos: Cell<u64>,
-    /// Nothing is kept before this time.
+    times: Cell<u32>,
+    /// After the first.
+    worked: Cell<Duration>,
+    /// Nothing is kept before this time, in nanoseconds since the recording started.
     next: Cell<u64>,
 }
 
@@ -42,25 +47,35 @@ impl Recording {
     pub(super) fn keep(&self, rec: &Rec, coro: &Header) {
         rec.suspended.coro.set(0);
         if self.at.get() >= self.spent.next.get() && !coro.has(flag::THREAD | flag::OURS) {
-            self.keep_memory(&rec.suspended, coro);
+            self.keep_memory(rec, coro);
         }
     }
 
     #[inline(never)]
-    fn keep_memory(&self, suspended: &Suspended, coro: &Header) {
+    fn keep_memory(&self, rec: &Rec, coro: &Header) {
+        let suspended = &rec.suspended;
         // A step within a step, of the same loop, that is being recorded: it is not the one that fails.
         let Ok(mut kept) = suspended.kept.try_borrow_mut() else { return };
-        let began = self.recorder.borrow_mut().now();
+        let began = worked();
         let (mark, address) = coro.future_at();
         if kept.take(address, mark.size()) {
             suspended.coro.set(coro.id());
             suspended.place.set(Some(coro.place()));
+            suspended.is_foreign.set(self.is_foreign(rec, coro));
         }
-        let took = self.recorder.borrow_mut().now().saturating_sub(began);
-        let nanos = self.spent.nanos.get() + took;
-        self.spent.nanos.set(nanos);
-        self.spent.next.set((nanos * SHARE).saturating_sub(START * SHARE));
-        self.reading.set(self.reading.get() + std::time::Duration::from_nanos(took));
+        let took = worked().saturating_sub(began);
+        self.reading.set(self.reading.get() + took);
+        let Spent { times, worked, next } = &self.spent;
+        if times.get() < FIRST {
+            return times.set(times.get() + 1);
+        }
+        worked.set(worked.get() + took);
+        next.set((worked.get() * SHARE).as_nanos() as u64);
+    }
+
+    /// Whether a suspended coroutine waits for something tinyio knows nothing about.
+    pub(super) fn is_foreign(&self, rec: &Rec, coro: &Header) -> bool {
+        !self.recorder.borrow_mut().recorder().waits(rec.slot(coro), coro.id())
     }
 
     /// The await stack of a coroutine that has just returned an error, as of the suspension before that step.
@@ -69,6 +84,9 @@ impl Recording {
         if suspended.coro.get() != coro.id() {
             let missing = "the stack of its last suspension was not kept: its loop does so many steps that keeping each took too long";
             return Some(Stack { missing: Some(missing.into()), mid_step: true, ..Stack::default() });
+        }
+        if suspended.is_foreign.get() {
+            self.foreign.borrow_mut().insert(coro.id());
         }
         let addresses = core.addresses();
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
@@ -91,7 +109,7 @@ impl Rec {
         error: Option<&(dyn std::error::Error + Send + Sync + 'static)>,
     ) -> Moment {
         let Some(recording) = self.on() else { return Moment::default() };
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         // A function on a thread returned it, and its native stack is gone.
         let is_thread = coro.has(flag::THREAD);
         let stack = if is_thread { None } else { recording.stack_before_step(&self.suspended, core, coro) };

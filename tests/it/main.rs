@@ -14,6 +14,7 @@ mod events;
 mod fairness;
 mod nesting;
 mod ours;
+mod places;
 mod random;
 mod record;
 mod stress;
