@@ -446,6 +446,22 @@ mod tests {
     }
 
     #[test]
+    fn a_last_await_is_marked_and_a_backtrace_of_the_error_is_looked_at_first() {
+        let mut crash = (**verify().model().crash().unwrap()).clone();
+        let origin = &mut crash.failures[0];
+        origin.trace.last_mut().unwrap().last_await = true;
+        let model = verify().model();
+        let all = PostMortem::new(&model, &Arc::new(crash.clone()), &[]);
+        let marked: Vec<_> = all.stacks[0].frames.iter().map(|located| located.before_place).collect();
+        assert_eq!(marked, ["", "", "last suspended at ", ""]);
+        assert_eq!(all.deepest(0), 2);
+        crash.failures[0].error_backtrace = vec![crate::script::trace(0, "verify::check", "examples/verify.rs:130:3")];
+        let all = PostMortem::new(&model, &Arc::new(crash), &[]);
+        let first = &all.stacks[0].frames[all.deepest(0)];
+        assert_eq!((first.native, first.frame.line), ("of error", 130));
+    }
+
+    #[test]
     fn a_path_is_looked_up_and_completed() {
         let all = post_mortem();
         let frame = &all.stacks[0].frames[2].frame;
