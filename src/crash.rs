@@ -68,7 +68,6 @@ pub struct Failure {
     pub(crate) ids: Vec<u64>,
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) error_type: &'static str,
-    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) moment: crate::record::Moment,
 }
 

@@ -39,7 +39,7 @@ impl Kept {
         }
         let mut asked = FastSet::default();
         let mut wanted = Vec::new();
-        let mut spans = vec![address..address + size];
+        let mut spans: Vec<_> = std::iter::once(address..address + size).collect();
         for level in 0..=LEVELS {
             for span in &spans {
                 let pages = (span.start & !(PAGE - 1)..span.end).step_by(PAGE as usize);
