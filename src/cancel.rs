@@ -10,7 +10,7 @@ use crate::crash::{Crash, Failure, FailureKind, Group};
 use crate::error::{Cancellation, Fault, Reason};
 use crate::name;
 use crate::panics;
-use crate::task::{BoxError, Header, Running, Step, Word, flag};
+use crate::task::{Header, Running, Step, Word, flag};
 use crate::trace::{self, Snapshot};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
@@ -295,9 +295,8 @@ impl Cancelling {
     #[inline]
     fn failure(&self, task: &Header, kind: FailureKind, answer: &str, fault: Option<Fault>) -> Option<Box<Failure>> {
         let expected = matches!(kind, FailureKind::Cancelled | FailureKind::NeverStarted);
-        let error = || fault.map(BoxError::from);
         (self.all_are_seen || !expected)
-            .then(|| Box::new(Failure::of_cancelled(&self.snapshot, task, kind, answer, error())))
+            .then(|| Box::new(Failure::of_cancelled(&self.snapshot, task, kind, answer, fault)))
     }
 
     /// Notes how a coroutine ended and drops what is left of it.
@@ -388,7 +387,7 @@ impl Core {
             Step::Done => None,
             Step::Pending => Some(FailureKind::Cancelled),
             Step::Failed(fault) if fault.cancellation().is_some() => Some(FailureKind::Cancelled),
-            Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault.into())),
+            Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault)),
             Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
         };
         // What is left of it is dropped here, where a panic is caught.

@@ -270,7 +270,7 @@ impl Core {
                 }
                 // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
                 Step::Failed(fault) => {
-                    self.fail(Failure::of_error(self, &task, fault.into()));
+                    self.fail(Failure::of_error(self, &task, fault));
                     return true;
                 }
                 Step::Panicked(payload) => {

@@ -120,7 +120,7 @@ impl<F, T: 'static, E: Into<BoxError> + 'static> Profile<F, T, E> for Shown {
     fn fault(error: E) -> Fault {
         match (&error as &dyn Any).downcast_ref() {
             Some(cancelled) => Fault::Cancelled(*cancelled),
-            None => Fault::Error(error.into()),
+            None => Fault::of(error),
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct Failure {
     pub(crate) answer: String,
     pub(crate) error: Option<BoxError>,
     pub(crate) trace: Vec<Site>,
+    /// The last line of the trace is not where the error was made: see [`Failure::is_last_await`].
+    pub(crate) last_await: bool,
     /// The coroutine, if there is one: its word, and its number, else 0.
     pub(crate) word: Word,
     pub(crate) id: u64,
@@ -66,7 +68,6 @@ pub struct Failure {
     pub(crate) ids: Vec<u64>,
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) error_type: &'static str,
-    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) moment: crate::record::Moment,
 }
 
@@ -109,7 +110,7 @@ pub struct Site {
     pub file: &'static str,
     /// From 1.
     pub line: u32,
-    /// From 1.
+    /// From 1; 0 where it is not known: debug info, which a recorded program is asked, has no columns.
     pub column: u32,
 }
 
@@ -313,7 +314,8 @@ impl Failure {
         self.error.as_deref().map(original)
     }
 
-    /// Root first: who awaited whom, down to where it happened.
+    /// Root first: which coroutine awaited which, down to where the error was made, or, if [`is_last_await`](Failure::is_last_await), to the last
+    /// known place of the coroutine that returned it.
     ///
     /// ```
     /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
@@ -323,11 +325,33 @@ impl Failure {
     pub fn trace(&self) -> &[Site] {
         &self.trace
     }
+
+    /// Whether the last line of the trace is the last known `.await` of the coroutine, and not the place of the error. A [`tinyio::Error`](crate::Error)
+    /// remembers where it was made, and so does a panic; of any other error the loop learns only when the coroutine returns it. A coroutine
+    /// that never waited has no `.await` yet: the line is where it was made.
+    ///
+    /// ```
+    /// let last_await = |crash: tinyio::Crash| crash.failures()[0].is_last_await();
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) });
+    /// assert!(last_await(crash.unwrap_err()));
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(tinyio::Error::msg("broken")) });
+    /// assert!(!last_await(crash.unwrap_err()));
+    /// ```
+    pub fn is_last_await(&self) -> bool {
+        self.last_await
+    }
+}
+
+impl Site {
+    fn place(&self) -> String {
+        let Site { file, line, column, .. } = self;
+        if *column > 0 { format!("{file}:{line}:{column}") } else { format!("{file}:{line}") }
+    }
 }
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {}:{}:{}", self.name, self.file, self.line, self.column)
+        write!(f, "{}  {}", self.name, self.place())
     }
 }
 
@@ -363,7 +387,7 @@ impl fmt::Debug for Crash {
             writeln!(f, "  caused by: {source}")?;
         }
         writeln!(f)?;
-        trace(f, &first.trace)?;
+        trace(f, first)?;
         // Failures that read the same are told once.
         let mut told: Vec<(String, &Failure, usize)> = Vec::new();
         for failure in others {
@@ -387,16 +411,17 @@ impl fmt::Debug for Crash {
             for source in failure.error().into_iter().flat_map(source_texts) {
                 writeln!(f, "  caused by: {source}")?;
             }
-            trace(f, &failure.trace)?;
+            trace(f, failure)?;
         }
         Result::Ok(())
     }
 }
 
-fn trace(f: &mut fmt::Formatter<'_>, trace: &[Site]) -> fmt::Result {
-    let width = trace.iter().map(|site| site.name.chars().count()).max().unwrap_or(0);
-    for Site { name, file, line, column } in trace {
-        writeln!(f, "  {name:width$}  {file}:{line}:{column}")?;
+fn trace(f: &mut fmt::Formatter<'_>, failure: &Failure) -> fmt::Result {
+    let width = failure.trace.iter().map(|site| site.name.chars().count()).max().unwrap_or(0);
+    for (left, site) in (0..failure.trace.len()).rev().zip(&failure.trace) {
+        let known = if left == 0 && failure.last_await { "last known at " } else { "" };
+        writeln!(f, "  {:width$}  {known}{}", site.name, site.place())?;
     }
     Result::Ok(())
 }

@@ -395,7 +395,8 @@ impl From<CancelledError> for io::Error {
 pub(crate) enum Fault {
     /// By its cancellation, as it is: without a box, since there may be a million at once.
     Cancelled(CancelledError),
-    Error(BoxError),
+    /// With the name of the error's type, empty where it is not known.
+    Error(BoxError, &'static str),
 }
 
 impl Fault {
@@ -403,16 +404,33 @@ impl Fault {
     pub(crate) fn cancellation(&self) -> Option<Cancellation> {
         match self {
             Fault::Cancelled(_) => Some(Cancellation::Itself),
-            Fault::Error(error) => cancellation(&**error),
+            Fault::Error(error, _) => cancellation(&**error),
         }
     }
 }
 
-impl From<Fault> for BoxError {
-    fn from(fault: Fault) -> BoxError {
-        match fault {
-            Fault::Cancelled(error) => error.into(),
-            Fault::Error(error) => error,
+impl Fault {
+    /// Of an error that a coroutine has returned.
+    pub(crate) fn of<E: Into<BoxError>>(error: E) -> Fault {
+        let name = std::any::type_name::<E>();
+        // What is in a box is not known, and an `Error` knows the type of what it was made from.
+        let is_known = !name.starts_with("alloc::boxed::Box<") && name != std::any::type_name::<Error>();
+        Fault::Error(error.into(), if is_known { name } else { "" })
+    }
+
+    /// The error, unless it is a cancellation alone.
+    pub(crate) fn error(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        match self {
+            Fault::Cancelled(_) => None,
+            Fault::Error(error, _) => Some(&**error),
+        }
+    }
+
+    /// The error, and the name of its type, empty where it is not known.
+    pub(crate) fn into_error(self) -> (BoxError, &'static str) {
+        match self {
+            Fault::Cancelled(error) => (error.into(), ""),
+            Fault::Error(error, type_name) => (error, type_name),
         }
     }
 }

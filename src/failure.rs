@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use crate::core::{Core, Stop};
 use crate::crash::{Failure, FailureKind, Interrupted, Panic, Site};
-use crate::error::{Located, sources};
+use crate::error::{Fault, Located, sources};
 use crate::name;
 use crate::panics;
 use crate::record::Moment;
@@ -16,9 +16,16 @@ fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a 
 }
 
 impl Failure {
-    fn new(task: &Header, kind: FailureKind, answer: &str, mut error: Option<BoxError>, trace: Trace) -> Failure {
-        let located = error.as_deref_mut().and_then(|error| error.downcast_mut::<Located>());
-        let error_type = located.as_ref().map_or("", |located| located.type_name);
+    fn new(task: &Header, kind: FailureKind, answer: &str, fault: Option<Fault>, trace: Trace) -> Failure {
+        let (mut error, type_name) = fault.map(Fault::into_error).unzip();
+        let located = error.as_deref_mut().and_then(|error: &mut _| error.downcast_mut::<Located>());
+        let is_returned = error_is_returned(kind, answer);
+        let last_await = is_returned && located.is_none();
+        let error_type = match (&located, type_name) {
+            (Some(located), _) => located.type_name,
+            (None, Some(name)) if is_returned => name,
+            _ => "",
+        };
         let moment = match (kind, located) {
             (FailureKind::Panic, _) => panics::take_moment(),
             (_, Some(located)) => std::mem::take(&mut located.moment),
@@ -27,16 +34,12 @@ impl Failure {
         let name = name::path(task.type_name()).to_owned();
         let (trace, ids) = trace.finish();
         let (word, id, answer) = (task.word(), task.id(), answer.to_owned());
-        Failure { kind, name, answer, error, trace, word, id, ids, error_type, moment }
+        Failure { kind, name, answer, error, trace, last_await, word, id, ids, error_type, moment }
     }
 
     /// It has an error of its own, be it one that hides the cancellation.
     pub(crate) fn is_error(&self) -> bool {
-        match self.kind {
-            FailureKind::Error | FailureKind::Panic => true,
-            FailureKind::Improper => self.answer.is_empty(),
-            FailureKind::Cancelled | FailureKind::NeverStarted => false,
-        }
+        self.kind == FailureKind::Panic || error_is_returned(self.kind, &self.answer)
     }
 
     /// It comes from a loop that was stopped from outside.
@@ -47,16 +50,21 @@ impl Failure {
     }
 
     /// A coroutine returned this error.
-    pub(crate) fn of_error(core: &Core, task: &Header, error: BoxError) -> Failure {
-        let place = located(&*error).map_or(task.place(), |located| located.site).into();
-        let trace = core.trace(task, place);
-        Failure::new(task, FailureKind::Error, "", Some(error), trace)
+    pub(crate) fn of_error(core: &Core, task: &Header, fault: Fault) -> Failure {
+        let located = fault.error().and_then(located);
+        let suspended = || core.rec.suspended_at(task).unwrap_or(task.place());
+        let trace = core.trace(task, located.map_or_else(suspended, |located| located.site).into());
+        let mut failure = Failure::new(task, FailureKind::Error, "", Some(fault), trace);
+        if failure.last_await {
+            failure.moment = core.rec.returned(core, task, failure.error.as_deref());
+        }
+        failure
     }
 
     /// A coroutine panicked.
     pub(crate) fn of_panic(core: &Core, task: &Header, payload: Payload) -> Failure {
         let trace = core.trace(task, panics::take_place().unwrap_or(task.place().into()));
-        Failure::new(task, FailureKind::Panic, "", Some(Panic::new(payload).into()), trace)
+        Failure::new(task, FailureKind::Panic, "", Some(Fault::Error(Panic::new(payload).into(), "")), trace)
     }
 
     /// Code of the program panicked that the loop called outside of any coroutine's step: a waker, a destructor.
@@ -74,19 +82,22 @@ impl Failure {
         task: &Header,
         kind: FailureKind,
         answer: &str,
-        error: Option<BoxError>,
+        fault: Option<Fault>,
     ) -> Failure {
         let place = match kind {
-            FailureKind::Error => error.as_deref().and_then(located).map(|located| located.site.into()),
+            FailureKind::Error => {
+                fault.as_ref().and_then(Fault::error).and_then(located).map(|located| located.site.into())
+            }
             _ => None,
         };
-        Failure::new(task, kind, answer, error, before.trace(task, place))
+        Failure::new(task, kind, answer, fault, before.trace(task, place))
     }
 
     /// A coroutine panicked when it was cancelled.
     pub(crate) fn of_panicked_cleanup(before: &Snapshot, task: &Header, payload: Payload) -> Failure {
         let place = panics::take_place();
-        Failure::new(task, FailureKind::Panic, "", Some(Panic::new(payload).into()), before.trace(task, place))
+        let fault = Fault::Error(Panic::new(payload).into(), "");
+        Failure::new(task, FailureKind::Panic, "", Some(fault), before.trace(task, place))
     }
 
     /// The loop is stopped from outside.
@@ -102,6 +113,15 @@ impl Failure {
         let (name, answer, moment) = ("the loop".to_owned(), String::new(), Moment::default());
         let (kind, ids, error_type) = (FailureKind::Error, Vec::new(), "");
         let (error, word, id) = (Some(error), Word::NONE, 0);
-        Failure { kind, name, answer, error, trace, word, id, ids, error_type, moment }
+        Failure { kind, name, answer, error, trace, last_await: false, word, id, ids, error_type, moment }
+    }
+}
+
+/// A failure of this kind, with this answer, is an error that the coroutine returned.
+fn error_is_returned(kind: FailureKind, answer: &str) -> bool {
+    match kind {
+        FailureKind::Error => true,
+        FailureKind::Improper => answer.is_empty(),
+        FailureKind::Panic | FailureKind::Cancelled | FailureKind::NeverStarted => false,
     }
 }

@@ -97,9 +97,9 @@ pub(crate) fn watch() {
     });
 }
 
-/// The hook is lent its place for the time of the call. There are only as many files as the program was built from, so each
-/// name is kept once.
-fn keep(file: &str) -> &'static str {
+/// The name of a file, for ever: the hook is lent its place for the time of the call. A program is built from a bounded number of files, and each name
+/// is kept once.
+pub(crate) fn keep(file: &str) -> &'static str {
     static FILES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
     match files.get(file) {

@@ -136,6 +136,7 @@ impl Pretend {
             file: file!().into(),
             line,
             column: 9,
+            last_await: false,
         };
         let main = place(1, "pretend::main", 30);
         let failure = |coro: u64, kind: Outcome, message: &str| Failure {
@@ -150,6 +151,7 @@ impl Pretend {
             stack: None,
             fields: vec![],
             backtrace: vec![],
+            error_backtrace: vec![],
         };
         let mut failures = vec![failure(7, Outcome::Error, "no more luck")];
         failures.extend((8..12).map(|coro| failure(coro, Outcome::Cancelled, "cancelled")));

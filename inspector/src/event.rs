@@ -526,9 +526,20 @@ pub struct Failure {
     /// Its recorded fields (`tracing`), as `span.field` and the newest value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<(String, String)>,
-    /// Native frames of the failing step, innermost first, the runtime's own left out.
+    /// Native frames of the failing step, innermost first, the runtime's own left out: taken where the error was made, or, if the last line of
+    /// `trace` is [`last_await`](TraceSite::last_await), where the future returned it to the loop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backtrace: Vec<TraceSite>,
+    /// The backtrace that the error carries itself (`anyhow`, `eyre`), innermost first: where it was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_backtrace: Vec<TraceSite>,
+}
+
+impl Failure {
+    /// Where the error was made is not known: the last line of the trace is the last await that is.
+    pub fn is_last_await(&self) -> bool {
+        self.trace.last().is_some_and(|site| site.last_await)
+    }
 }
 
 /// The members of a crash as JSON, to be kept or sent without a trace around them.
@@ -559,6 +570,10 @@ pub struct TraceSite {
     pub line: u32,
     /// Column, from 1; 0 where unknown.
     pub column: u32,
+    /// The error was not made here, but later, at a place that is not known: this is where its coroutine was suspended last, or the last place that
+    /// is known of it (of one that was never suspended: where it was made).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_await: bool,
 }
 
 /// Where a coroutine stands, and with which values: its await stack.

@@ -208,12 +208,15 @@ fn texts(kind: &mut Kind, limit: usize) {
             one(text);
         }
         Kind::Crash { failures, .. } => {
-            for Failure { name, message, error_type, sources, trace, fields, backtrace, .. } in failures {
+            for Failure { name, message, error_type, sources, trace, fields, backtrace, error_backtrace, .. } in
+                failures
+            {
                 [name, message, error_type].into_iter().chain(sources).for_each(one);
                 fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(one));
                 trace
                     .iter_mut()
                     .chain(backtrace)
+                    .chain(error_backtrace)
                     .for_each(|site| [&mut site.name, &mut site.file].into_iter().for_each(one));
             }
         }

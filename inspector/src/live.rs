@@ -56,6 +56,11 @@ pub(crate) trait Out {
 }
 
 impl Live {
+    /// Whether a coroutine waits on anything, as far as is known here.
+    pub(crate) fn waits(&self, slot: u32, coro: CoroId) -> bool {
+        self.slots.get(slot, coro).is_some_and(|slot| slot.tag() != 0)
+    }
+
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "the fields of the event, on the hottest path there is")]
     pub(crate) fn spawn(

@@ -136,6 +136,7 @@ pub fn fold(
     let mut model = Model::new(source.header());
     let mut before: Option<(LoopId, Model)> = None;
     let mut failing: Option<(CoroId, Model)> = None;
+    let mut is_told = false;
     let mut result = Ok(());
     let mut passed = None;
     let ending = loop {
@@ -163,6 +164,14 @@ pub fn fold(
                 Kind::CancelBegin { id, origin, .. } if is_outermost(id) => {
                     let at_its_end = failing.take().filter(|(coro, _)| *coro == origin);
                     before = Some((id, at_its_end.map_or_else(|| model.clone(), |(_, model)| model)));
+                    is_told = false;
+                }
+                Kind::CancelDeliver { .. } => is_told = true,
+                // The stacks of those that are about to be cancelled are read after that.
+                Kind::Frames { coro, ref stack } if !is_told => {
+                    if let Some((_, before)) = &mut before {
+                        before.stack_of(coro, event.at, stack);
+                    }
                 }
                 _ => {}
             }

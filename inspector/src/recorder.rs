@@ -494,6 +494,11 @@ impl Recorder {
         self.ring.word(ring::CLAIM).store(head, Ordering::Relaxed);
     }
 
+    /// Whether a living coroutine waits on anything that was recorded. One that does not, and is suspended, waits for something foreign.
+    pub fn waits(&self, slot: u32, coro: CoroId) -> bool {
+        self.live.waits(slot, coro)
+    }
+
     /// The recorded fields of a living coroutine: what it is called, `span.name`, and the newest value.
     pub fn fields_of(&self, coro: CoroId) -> Vec<(String, String)> {
         self.live.things.recorded_fields_of(coro)

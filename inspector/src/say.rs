@@ -51,9 +51,13 @@ pub(crate) fn place(model: &Model, coro: &Coro) -> String {
     if coro.state() != State::Waiting {
         return String::new();
     }
-    let site = model.main_wait(coro).and_then(|(_, edge)| model.site(edge.site));
-    let Some(site) = site else { return String::new() };
-    let file = short_path(&site.file, &model.header().directory);
+    let directory = &model.header().directory;
+    let Some((_, edge)) = model.main_wait(coro) else {
+        let frame = model.foreign_await(coro);
+        return frame.map_or(String::new(), |frame| format!("{}:{}", short_path(&frame.file, directory), frame.line));
+    };
+    let Some(site) = model.site(edge.site) else { return String::new() };
+    let file = short_path(&site.file, directory);
     if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
 }
 
@@ -142,7 +146,11 @@ pub(crate) fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<Coro
         }
         Leaf::HeldOutside(res) => (format!("{}, held outside the loop", model.resource_label(res)), None),
         Leaf::Loop(id) => (format!("loop {id}, in which nothing lives"), None),
-        Leaf::External => ("something tinyio knows nothing about".to_owned(), None),
+        Leaf::External(id) => {
+            let place = model.coro(id).map_or(String::new(), |coro| place(model, coro));
+            let at = if place.is_empty() { "" } else { ", at " };
+            (format!("something tinyio knows nothing about{at}{place}"), None)
+        }
         Leaf::Cycle(id) => (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id)),
         Leaf::Unknown(id) => (format!("nothing is known about #{id}"), None),
     }

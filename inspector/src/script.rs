@@ -197,7 +197,7 @@ pub(crate) fn frame(function: &str, place: &str, locals: &[(&str, &str)]) -> Fra
 
 pub(crate) fn trace(coro: CoroId, name: &str, place: &str) -> TraceSite {
     let (file, line, column) = split(place);
-    TraceSite { coro, name: name.into(), file, line, column }
+    TraceSite { coro, name: name.into(), file, line, column, last_await: false }
 }
 
 /// A crawler in the middle of its work: what SCREENS.md draws.
@@ -315,6 +315,7 @@ pub(crate) fn verify() -> Script {
         }),
         fields: vec![],
         backtrace: vec![],
+        error_backtrace: vec![],
     };
     let origin = Failure {
         kind: Outcome::Error,

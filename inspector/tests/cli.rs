@@ -49,6 +49,7 @@ fn crashed() -> Vec<Kind> {
         file: "src/main.rs".into(),
         line: 7,
         column: 9,
+        last_await: false,
     };
     let origin = Failure {
         kind: Outcome::Error,
@@ -62,6 +63,7 @@ fn crashed() -> Vec<Kind> {
         stack: None,
         fields: vec![],
         backtrace: vec![],
+        error_backtrace: vec![],
     };
     let mut kinds = sleeping();
     kinds.extend([

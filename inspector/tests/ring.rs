@@ -232,6 +232,7 @@ fn a_crash_too_big_for_the_ring_keeps_the_original_error_and_counts_the_rest() {
         stack: Some(big_stack(3)),
         fields: vec![],
         backtrace: vec![],
+        error_backtrace: vec![],
     };
     recorder.emit(1, Kind::Crash { id: 1, failures: (0..1000).map(failure).collect() });
     let (events, _) = drain(&mut recorder.reader().unwrap());

@@ -1,5 +1,7 @@
 //! What is recorded of a crash, and its report.
 
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +13,7 @@ use tinyio_inspector::report;
 
 use crate::crash::{Failure, FailureKind, Site};
 use crate::error::source_texts;
-use crate::task;
+use crate::{panics, task};
 
 /// Errors are made in good times too. Reading frames for them may take this part of the time.
 const MOMENT_SHARE: u32 = 20;
@@ -31,13 +33,15 @@ pub(super) fn outcome(how: Option<FailureKind>) -> Outcome {
 
 /// A failure in the words of the record.
 pub(crate) fn told(failure: &Failure) -> event::Failure {
-    let Moment { stack, backtrace } = failure.moment.clone();
+    let Moment { stack, backtrace, error_backtrace } = failure.moment.clone();
+    let last = failure.trace.len().wrapping_sub(1);
     let site = |(n, Site { name, file, line, column }): (usize, &Site)| TraceSite {
         coro: failure.ids.get(n).copied().unwrap_or(0),
         name: name.clone(),
         file: (*file).to_owned(),
         line: *line,
         column: *column,
+        last_await: n == last && failure.last_await,
     };
     event::Failure {
         kind: outcome(Some(failure.kind)),
@@ -51,14 +55,45 @@ pub(crate) fn told(failure: &Failure) -> event::Failure {
         stack,
         fields: Vec::new(),
         backtrace,
+        error_backtrace,
+    }
+}
+
+/// Corrects the places of coroutines that wait for something tinyio knows nothing about, such as a channel of another library: the loop knows
+/// only where each waited before, or was made. Debug info, in the stacks, knows the line.
+pub(super) fn place_foreign(failures: &mut [Failure], stacks: &HashMap<u64, Stack>, foreign: &HashSet<u64>) {
+    for failure in failures {
+        let is_panic = failure.kind == FailureKind::Panic;
+        let (last, own) = (failure.trace.len().wrapping_sub(1), failure.moment.stack.as_ref());
+        for (n, (site, id)) in failure.trace.iter_mut().zip(&failure.ids).enumerate() {
+            let stack = match own {
+                _ if !foreign.contains(id) => continue,
+                // The place of the error itself.
+                _ if n == last && (is_panic || failure.kind == FailureKind::Error && !failure.last_await) => continue,
+                Some(own) if n == last => own,
+                _ => match stacks.get(id) {
+                    Some(stack) => stack,
+                    None => continue,
+                },
+            };
+            let Some(frame) = stack.foreign_await() else { continue };
+            let same_file = Path::new(&frame.file).ends_with(site.file);
+            if !same_file {
+                site.file = panics::keep(&frame.file);
+            }
+            if !same_file || frame.line != site.line {
+                (site.line, site.column) = (frame.line, frame.column);
+            }
+        }
     }
 }
 
 /// What a failing coroutine was at when its error was made.
 #[derive(Clone, Default)]
 pub(crate) struct Moment {
-    stack: Option<Stack>,
-    backtrace: Vec<TraceSite>,
+    pub(super) stack: Option<Stack>,
+    pub(super) backtrace: Vec<TraceSite>,
+    pub(super) error_backtrace: Vec<TraceSite>,
 }
 
 /// Looks at the running coroutine, if it is recorded. Errors are made in good times too, so this takes no more than a small part
@@ -87,7 +122,7 @@ pub(crate) fn moment() -> Moment {
         if core.spot.with(|running| running.is_some()) {
             recording.reading.set(recording.reading.get() + began.elapsed());
         }
-        Moment { stack, backtrace }
+        Moment { stack, backtrace, error_backtrace: Vec::new() }
     })
 }
 

@@ -33,6 +33,8 @@ pub(crate) use unsaid::{Author, FIELD, may_record};
 
 #[cfg(feature = "record")]
 mod steps;
+#[cfg(feature = "record")]
+mod suspended;
 mod switch;
 #[cfg(feature = "record")]
 mod trace;

@@ -8,6 +8,8 @@ use crate::crash::{Failure, FailureKind};
 use crate::spans::{Around, Entered, Spans};
 use crate::task::{Header, Mail, Word};
 
+type BoxedError = dyn std::error::Error + Send + Sync + 'static;
+
 /// What a coroutine waits on.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "only the record reads what is in them")]
@@ -213,7 +215,15 @@ impl Rec {
     #[inline]
     pub(crate) fn cancel_deliver(&self, _coro: &Header) {}
     #[inline]
-    pub(crate) fn crash(&self, _failures: &[Failure]) -> Report {
+    pub(crate) fn suspended_at(&self, _coro: &Header) -> Option<&'static Location<'static>> {
+        None
+    }
+    #[inline]
+    pub(crate) fn returned(&self, _core: &Core, _coro: &Header, _error: Option<&BoxedError>) -> Moment {
+        Moment {}
+    }
+    #[inline]
+    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Report {
         Report {}
     }
     #[inline]

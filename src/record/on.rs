@@ -18,9 +18,10 @@ use tinyio_inspector::source::Source;
 
 use super::asked::Asked;
 use super::away::Away;
-use super::crash::{Report, Told, outcome, told};
+use super::crash::{Report, Told, outcome, place_foreign, told};
 use super::exit::AtExit;
 use super::steps::Steps;
+use super::suspended::{Spent, Suspended};
 use super::switch::Switch;
 use super::things::ThreadNote;
 use crate::core::Core;
@@ -56,6 +57,7 @@ pub(super) struct Recording {
     pub(super) moments: Cell<Duration>,
     /// How long that took on the clock, disks and other programs included.
     pub(super) reading: Cell<Duration>,
+    pub(super) spent: Spent,
     away: Away,
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::view::View>>,
@@ -68,6 +70,8 @@ pub(super) struct Recording {
     asked: Asked,
     /// The frames read for the crash that is going on, for its report.
     told: RefCell<HashMap<u64, Stack>>,
+    /// Those of the crash that is going on that waited for something foreign.
+    pub(super) foreign: RefCell<HashSet<u64>>,
     /// Where coroutines were made that nobody awaited.
     never_awaited: RefCell<HashSet<&'static Location<'static>>>,
     /// The recorded fields of those who are in that crash.
@@ -92,6 +96,7 @@ pub(crate) struct Rec {
     /// The recorder's slot of each of the loop's.
     slots: RefCell<Vec<u32>>,
     spans: Spans,
+    pub(super) suspended: Suspended,
     /// What wakes others, when it is not the running coroutine. At first something outside.
     by: Cell<Option<By>>,
 }
@@ -133,6 +138,7 @@ impl Recording {
             started: Instant::now(),
             moments: Cell::default(),
             reading: Cell::default(),
+            spent: Spent::default(),
             away: Away::new(),
             #[cfg(feature = "inspect")]
             view,
@@ -142,6 +148,7 @@ impl Recording {
             pid: std::process::id(),
             asked,
             told: RefCell::default(),
+            foreign: RefCell::default(),
             never_awaited: RefCell::default(),
             fields: RefCell::default(),
         });
@@ -232,6 +239,9 @@ impl Recording {
             } else if let Some(stack) = self.stack(coro, false, &addresses) {
                 read += 1;
                 if told.len() < TOLD {
+                    if self.is_foreign(&core.rec, coro) {
+                        self.foreign.borrow_mut().insert(coro.id());
+                    }
                     told.insert(coro.id(), stack.clone());
                 }
                 self.emit(Kind::Frames { coro: coro.id(), stack });
@@ -306,6 +316,7 @@ impl Recording {
 
     #[inline(never)]
     fn step_begin(&self, rec: &Rec, coro: &Header) {
+        self.keep(rec, coro);
         let mut steps = self.recorder.borrow_mut();
         let slot = steps.slot(coro.id()).unwrap_or_else(|| rec.slot(coro));
         steps.step_begin(self.at.get(), slot, coro.id());
@@ -339,7 +350,7 @@ impl Rec {
     }
 
     #[inline]
-    fn slot(&self, coro: &Header) -> u32 {
+    pub(super) fn slot(&self, coro: &Header) -> u32 {
         self.slots.borrow()[coro.word().slot() as usize]
     }
 
@@ -583,9 +594,10 @@ impl Rec {
     }
 
     /// Everybody has ended.
-    pub(crate) fn crash(&self, failures: &[Failure]) -> Report {
+    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
+        place_foreign(failures, &recording.told.borrow(), &recording.foreign.take());
         let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
         let mut fields = recording.fields.take();
         for failure in &mut failures {

@@ -155,7 +155,7 @@ pub(crate) trait Profile<F, T, E: Into<BoxError>> {
 
     /// How it failed.
     fn fault(error: E) -> Fault {
-        Fault::Error(error.into())
+        Fault::of(error)
     }
 }
 
@@ -268,6 +268,12 @@ impl Header {
     /// What gives the type's name, also when the coroutine is gone.
     pub(crate) fn name(&self) -> fn() -> &'static str {
         self.vtable.name
+    }
+
+    /// The type of the future, and where the future is, or was.
+    #[cfg(feature = "record")]
+    pub(crate) fn future_at(&self) -> (&'static FutureMark, usize) {
+        (&self.vtable.future, std::ptr::from_ref(self).addr() + self.vtable.offset)
     }
 
     /// Where things are in blocks and vtables, for whoever looks at them from outside.

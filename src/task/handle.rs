@@ -74,7 +74,8 @@ impl Handle {
     /// The future's type and address, for whoever reads frames. `None` once it is gone.
     #[cfg(feature = "record")]
     pub(crate) fn future(&self) -> Option<(crate::record::FutureType, usize)> {
-        (self.body() == 0).then(|| (self.vtable.future.read(), self.0.addr().get() + self.vtable.offset))
+        let (mark, address) = self.future_at();
+        (self.body() == 0).then(|| (mark.read(), address))
     }
 
     /// There are other handles of the coroutine.

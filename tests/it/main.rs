@@ -19,6 +19,7 @@ mod kept;
 mod nesting;
 mod ours;
 mod ownership;
+mod places;
 mod random;
 mod record;
 mod stress;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::event::{CoroId, Failure, Frame, Stack, Value};
 use crate::model::{Crash, Level, Model, Site, short_name};
 use crate::moment::Moment;
-use crate::report::{self, Ending, Group, Section, Shown, Step, excerpt, glyph, notes, steps};
+use crate::report::{self, Ending, Group, Section, Shown, Step, as_of, backtraces, excerpt, glyph, notes, steps};
 use crate::tree::{Row, What, rows};
 use crate::words::{self, clock, count, counted, fine_span, one_line, short_path};
 
@@ -83,7 +83,7 @@ impl Page<'_> {
         writeln!(self.out, "<section>")?;
         self.error(origin)?;
         self.steps(origin)?;
-        self.backtrace(origin)?;
+        self.backtraces(origin)?;
         writeln!(self.out, "</section>")?;
         let groups = Group::of(self.model, crash);
         for section in Section::ALL {
@@ -138,7 +138,7 @@ impl Page<'_> {
     fn step(&mut self, step: &Step<'_>, open: bool) -> io::Result<()> {
         writeln!(self.out, "<div class=\"step\"><b>{}</b>", escaped(&step.label))?;
         for (index, shown) in step.frames.iter().enumerate() {
-            self.frame(shown, step.mid_step, open && index == step.at)?;
+            self.frame(shown, step.before_place(index), step.mid_step, open && index == step.at)?;
         }
         if step.more > 0 {
             writeln!(self.out, "<p class=\"dim\">… {}</p>", counted(step.more as u64, "more frame"))?;
@@ -146,14 +146,14 @@ impl Page<'_> {
         writeln!(self.out, "</div>")
     }
 
-    fn frame(&mut self, shown: &Shown<'_>, mid_step: bool, open: bool) -> io::Result<()> {
+    fn frame(&mut self, shown: &Shown<'_>, before_place: &str, mid_step: bool, open: bool) -> io::Result<()> {
         let branch = shown.branch.map_or(String::new(), |branch| format!("<i>{}:</i> ", escaped(branch)));
         let function = escaped(shown.function);
         let place = self.place(shown.file, shown.line, shown.column);
         let note = shown.frame.map_or("", |frame| &frame.note);
         let note =
             if note.is_empty() { String::new() } else { format!(" <span class=\"dim\">({})</span>", escaped(note)) };
-        let line = format!("{branch}<code>{function}</code> <span class=\"place\">{place}</span>{note}");
+        let line = format!("{branch}<code>{function}</code> {before_place}<span class=\"place\">{place}</span>{note}");
         let source = excerpt(shown, self.model.header(), 8, 8);
         let locals = shown.frame.map_or(&[][..], |frame| &frame.locals);
         if source.is_empty() && locals.is_empty() {
@@ -170,7 +170,7 @@ impl Page<'_> {
             writeln!(self.out, "</pre>")?;
         }
         if mid_step && !locals.is_empty() {
-            writeln!(self.out, "<p class=\"dim\">values as of its last await</p>")?;
+            writeln!(self.out, "<p class=\"dim\">values {}</p>", shown.frame.map_or("", as_of))?;
         }
         if let Some(frame) = shown.frame.filter(|frame| !frame.locals.is_empty()) {
             self.locals(frame, mid_step)?;
@@ -228,16 +228,20 @@ impl Page<'_> {
         }
     }
 
-    fn backtrace(&mut self, failure: &Failure) -> io::Result<()> {
-        if failure.backtrace.is_empty() {
-            return Ok(());
+    fn backtraces(&mut self, failure: &Failure) -> io::Result<()> {
+        for (title, sites) in backtraces(failure) {
+            if sites.is_empty() {
+                continue;
+            }
+            writeln!(self.out, "<details><summary>{title}</summary><ol>")?;
+            for site in sites {
+                let place = self.place(&site.file, site.line, site.column);
+                let name = escaped(&site.name);
+                writeln!(self.out, "<li><code>{name}</code> <span class=\"place\">{place}</span></li>")?;
+            }
+            writeln!(self.out, "</ol></details>")?;
         }
-        writeln!(self.out, "<details><summary>native stack, innermost first</summary><ol>")?;
-        for site in &failure.backtrace {
-            let place = self.place(&site.file, site.line, site.column);
-            writeln!(self.out, "<li><code>{}</code> <span class=\"place\">{place}</span></li>", escaped(&site.name))?;
-        }
-        writeln!(self.out, "</ol></details>")
+        Ok(())
     }
 
     fn group(&mut self, group: &Group<'_>) -> io::Result<()> {
@@ -251,11 +255,12 @@ impl Page<'_> {
             Section::Failed | Section::Improper => first.message.lines().next().unwrap_or(""),
             Section::Cancelled | Section::NeverStarted => &group.was_at,
         };
+        let known = if first.is_last_await() { "last known at " } else { "" };
         let place = first.trace.last().map_or(String::new(), |site| self.place(&site.file, site.line, site.column));
         let sign = glyph(first.kind);
         writeln!(
             self.out,
-            "<details class=\"group\"><summary>{sign} <b>{label}</b> {} <span class=\"place\">{place}</span></summary>",
+            "<details class=\"group\"><summary>{sign} <b>{label}</b> {} {known}<span class=\"place\">{place}</span></summary>",
             escaped(said)
         )?;
         if group.section == Section::Failed {
@@ -268,7 +273,7 @@ impl Page<'_> {
             writeln!(self.out, "<p class=\"dim\">#{}{more}; the first of them:</p>", names.join(", #"))?;
         }
         self.steps(first)?;
-        self.backtrace(first)?;
+        self.backtraces(first)?;
         writeln!(self.out, "</details>")
     }
 
@@ -351,7 +356,7 @@ impl Page<'_> {
         writeln!(self.out, "<details class=\"about\"><summary>stack and values</summary>")?;
         if let Some(stack) = stack {
             let step = report::step_of(graph, id, stack);
-            step.frames.iter().try_for_each(|shown| self.frame(shown, step.mid_step, false))?;
+            step.frames.iter().try_for_each(|shown| self.frame(shown, "", step.mid_step, false))?;
             if let Some(missing) = &stack.missing {
                 writeln!(self.out, "<p class=\"dim\">{}</p>", escaped(missing))?;
             }

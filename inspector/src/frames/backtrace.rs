@@ -15,6 +15,42 @@ pub fn backtrace() -> Vec<TraceSite> {
     parse(&format!("{:#}", Backtrace::force_capture()))
 }
 
+/// The backtrace that an error carries and that its `Debug` prints last, innermost frame first, without the machinery. Empty if there is none.
+///
+/// `anyhow` and `eyre` print the backtrace of the standard library, after `Stack backtrace:`. There is no other way to it on stable Rust, so the text is
+/// taken apart, and only if each line of it is one that the standard library writes.
+pub fn backtrace_in(debug: &str) -> Vec<TraceSite> {
+    let Some((_, text)) = debug.rsplit_once("\n\nStack backtrace:\n") else { return Vec::new() };
+    let mut expected = 0_u32;
+    let is_known = |line: &str| {
+        let own = line.trim();
+        if let Some(place) = own.strip_prefix("at ") {
+            let mut parts = place.rsplitn(3, ':');
+            let numbers = parts.next().is_some_and(is_number) && parts.next().is_some_and(is_number);
+            return numbers && parts.next().is_some();
+        }
+        match own.split_once(": ") {
+            Some((number, _)) if is_number(number) => {
+                expected += 1;
+                number.parse() == Ok(expected - 1)
+            }
+            // Of several functions inlined into one, those after the first have no number.
+            _ => expected > 0 && line.starts_with("     ") && !own.is_empty(),
+        }
+    };
+    let text = text.trim_end();
+    if text.is_empty() || !text.lines().all(is_known) {
+        return Vec::new();
+    }
+    let mut sites = parse(text);
+    sites.retain(|site| !matches!(names::root(&site.name), "anyhow" | "eyre"));
+    sites
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// ```text
 ///   12:     0x55d0c0a0 - crawl::fetch::{{closure}}::h0123456789abcdef
 ///                                at /home/me/crawl/src/main.rs:12:5
@@ -33,13 +69,20 @@ fn parse(text: &str) -> Vec<TraceSite> {
             }
             continue;
         }
-        let numbered = line.split_once(": ").filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
+        let numbered = line.split_once(": ").filter(|(number, _)| is_number(number));
         let name = numbered.map_or(line, |(_, rest)| rest.trim());
         let name = match name.split_once(" - ") {
             Some((address, name)) if address.starts_with("0x") => name,
             _ => name,
         };
-        sites.push(TraceSite { coro: 0, name: function(name), file: String::new(), line: 0, column: 0 });
+        sites.push(TraceSite {
+            coro: 0,
+            name: function(name),
+            file: String::new(),
+            line: 0,
+            column: 0,
+            last_await: false,
+        });
     }
     let roots = roots(&sites);
     let is_left_out = |site: &TraceSite| {
@@ -145,6 +188,34 @@ mod tests {
         let sites = parse(text);
         let short: Vec<_> = sites.iter().map(|site| format!("{} {}", site.name, site.line)).collect();
         assert_eq!(short, ["{async_fn#0} 5", "run 20"]);
+    }
+
+    #[test]
+    fn the_backtrace_of_an_error_is_taken_only_if_each_line_of_it_is_one() {
+        let text = "no route
+
+Caused by:
+    timed out
+
+Stack backtrace:
+   0: anyhow::error::<impl core::convert::From<E> for anyhow::Error>::from
+             at /registry/anyhow-1.0.1/src/backtrace.rs:10:14
+   1: <core::result::Result<T,F> as core::ops::try_trait::FromResidual<core::result::Result<core::convert::Infallible,E>>>::from_residual
+             at /rustc/abc/library/core/src/result.rs:2189:27
+   2: crawl::fetch::{{closure}}
+             at ./src/main.rs:12:5
+      crawl::run::{{closure}}
+             at ./src/main.rs:20:30
+   3: main
+";
+        let short = |text: &str| {
+            let sites = backtrace_in(text).into_iter();
+            sites.map(|site| format!("{} {}:{}", site.name, site.file, site.line)).collect::<Vec<_>>()
+        };
+        assert_eq!(short(text), ["crawl::fetch ./src/main.rs:12", "crawl::run ./src/main.rs:20"]);
+        for (from, to) in [("   1: ", "   7: "), (":12:5", ":x:5"), ("   3: main", "and more"), ("Stack b", "B")] {
+            assert_eq!(short(&text.replace(from, to)), [""; 0], "{to}");
+        }
     }
 
     #[test]

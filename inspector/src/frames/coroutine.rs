@@ -10,10 +10,10 @@ use super::alive::Alive;
 use super::bindings::{AWAITEE, Await};
 use super::hash::FastSet;
 use super::locals::{Oracle, readable};
-use super::names;
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
+use super::{names, place};
 use crate::event::{Branch, Frame, Local};
 
 /// A future found inside another value.
@@ -123,7 +123,7 @@ impl Walk<'_, '_> {
         let first = self.first_variant(known);
         let variant = self.look.types.get(state.ty);
         match state.name.as_str() {
-            "0" => frame.note = "not started".into(),
+            "0" => frame.note = place::NOT_STARTED.into(),
             "1" | "2" => {
                 frame.note = if state.name == "1" { "finished" } else { "panicked" }.into();
                 return (frame, None);

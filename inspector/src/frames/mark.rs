@@ -57,7 +57,12 @@ impl FutureMark {
         }
     }
 
-    /// The same, with the name.
+    /// Size of the type in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What there is to know of the type, as values.
     pub fn read(&self) -> FutureType {
         FutureType {
             function: self.function as usize,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::hash::FastMap;
@@ -14,16 +15,27 @@ pub(super) struct Memory {
     file: OnceLock<Option<File>>,
     /// Pages read since [`forget`](Memory::forget): a stack is a hundred small reads of a few pages. None cannot be read.
     pages: RefCell<FastMap<u64, Option<Box<Page>>>>,
+    /// While a past state is read: the ranges whose content does not change, of files that are mapped read-only. Only they are read from the
+    /// process.
+    constant: RefCell<Option<Vec<Range<u64>>>>,
 }
 
-const PAGE: u64 = 4096;
-type Page = [u8; PAGE as usize];
+pub(super) const PAGE: u64 = 4096;
+pub(super) type Page = [u8; PAGE as usize];
 
 const LARGEST: usize = 16 << 20;
 
 impl Memory {
     pub fn of(pid: u32) -> Memory {
-        Memory { pid, file: OnceLock::new(), pages: RefCell::default() }
+        Memory { pid, file: OnceLock::new(), pages: RefCell::default(), constant: RefCell::default() }
+    }
+
+    /// Reads the state of a past moment: these pages, and what is mapped from files to be read only. Anything else cannot be read, for it may
+    /// have changed. Ends with the next [`forget`](Memory::forget).
+    pub fn go_back(&self, pages: impl Iterator<Item = (u64, Box<Page>)>) {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid)).unwrap_or_default();
+        self.constant.replace(Some(maps.lines().filter_map(constant_range).collect()));
+        self.pages.replace(pages.map(|(start, page)| (start, Some(page))).collect());
     }
 
     pub fn pid(&self) -> u32 {
@@ -33,12 +45,14 @@ impl Memory {
     /// Forgets what was read: the process may have run since.
     pub fn forget(&self) {
         self.pages.borrow_mut().clear();
+        self.constant.take();
     }
 
     /// Fills `buffer` from `address`; false unless all of it could be read.
     pub fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
         let Some(end) = address.checked_add(buffer.len() as u64) else { return false };
-        if buffer.len() as u64 > 4 * PAGE {
+        let constant = self.constant.borrow();
+        if constant.is_none() && buffer.len() as u64 > 4 * PAGE {
             return self.read_system(address, buffer);
         }
         let mut pages = self.pages.borrow_mut();
@@ -47,7 +61,8 @@ impl Memory {
             let start = at & !(PAGE - 1);
             let page = pages.entry(start).or_insert_with(|| {
                 let mut page = Box::new([0; PAGE as usize]);
-                self.read_system(start, &mut *page).then_some(page)
+                let changes = constant.as_ref().is_some_and(|all| !all.iter().any(|range| range.contains(&start)));
+                (!changes && self.read_system(start, &mut *page)).then_some(page)
             });
             let Some(page) = page else { return false };
             let part = (start + (PAGE - 1)).min(end - 1) - at + 1;
@@ -153,6 +168,37 @@ impl Memory {
         false
     }
 }
+
+/// The range of a line of `/proc/PID/maps`, if a file is mapped there and cannot be written to.
+fn constant_range(line: &str) -> Option<Range<u64>> {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    words.next().filter(|access| !access.contains('w'))?;
+    words.nth(3).filter(|path| path.starts_with('/'))?;
+    Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
+}
+
+/// Reads these pages of this process and appends those that can be read, with their bytes.
+#[cfg(target_os = "linux")]
+pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mut Vec<u8>) {
+    use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+    let own = nix::unistd::Pid::this();
+    while !wanted.is_empty() {
+        let start = bytes.len();
+        bytes.resize(start + wanted.len() * PAGE as usize, 0);
+        let remote: Vec<_> =
+            wanted.iter().map(|page| RemoteIoVec { base: *page as usize, len: PAGE as usize }).collect();
+        let local = &mut [std::io::IoSliceMut::new(&mut bytes[start..])];
+        let read = process_vm_readv(own, local, &remote).unwrap_or(0) / PAGE as usize;
+        bytes.truncate(start + read * PAGE as usize);
+        pages.extend(&wanted[..read]);
+        // The system stops at the first that cannot be read.
+        wanted.drain(..(read + 1).min(wanted.len()));
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_pages(_wanted: &mut Vec<u64>, _pages: &mut Vec<u64>, _bytes: &mut Vec<u8>) {}
 
 /// Why the memory of a process cannot be read.
 fn refused(pid: u32, error: &std::io::Error, scope: &str) -> String {

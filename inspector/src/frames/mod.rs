@@ -18,6 +18,7 @@ mod functions;
 mod glue;
 mod hash;
 mod image;
+mod kept;
 mod limits;
 mod locals;
 #[cfg(target_arch = "x86_64")]
@@ -29,6 +30,7 @@ mod names;
 mod oracle;
 mod outside;
 mod parser;
+mod place;
 mod settle;
 mod source;
 mod symbols;
@@ -38,10 +40,12 @@ mod unwind;
 mod values;
 mod work;
 
-pub use backtrace::backtrace;
+pub use backtrace::{backtrace, backtrace_in};
+pub use kept::Kept;
 pub use limits::Limits;
 pub use mark::{FutureMark, FutureType, mark};
 pub use outside::Blocks;
+pub(crate) use place::BEGAN;
 pub use values::CoroAt;
 pub use work::worked;
 
@@ -116,7 +120,22 @@ impl Frames {
         self.read(ty, address, mid_step, Some(coro_at))
     }
 
+    /// The await stack of a future as it was when its memory was kept, before a step that is over by now. It is marked like one in the middle
+    /// of a step; handles of coroutines are linked as by [`stack_with_links`](Frames::stack_with_links).
+    pub fn stack_before_step(&mut self, kept: &Kept, ty: &FutureType, coro_at: &CoroAt<'_>) -> Stack {
+        self.types.memory.go_back(kept.pages());
+        let mut stack = self.walk(ty, kept.address() as usize, false, Some(coro_at));
+        self.types.memory.forget();
+        place::mark_as_past(&mut stack);
+        stack
+    }
+
     fn read(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: Option<&CoroAt<'_>>) -> Stack {
+        self.types.memory.forget();
+        self.walk(ty, address, mid_step, coro_at)
+    }
+
+    fn walk(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: Option<&CoroAt<'_>>) -> Stack {
         let root = match self.types.of_function(ty.function as u64) {
             Ok(root) => root,
             Err(why) => return Stack { missing: Some(why), mid_step, ..Stack::default() },
@@ -129,7 +148,6 @@ impl Frames {
             );
             return Stack { missing: Some(why), mid_step, ..Stack::default() };
         }
-        self.types.memory.forget();
         let mut look = Look::new(&mut self.types, &self.limits, coro_at);
         let frames = self.limits.frames;
         let mut alive = Alive::default();

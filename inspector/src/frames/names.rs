@@ -118,10 +118,15 @@ fn last_of_std(word: &str) -> &str {
 
 /// Whether a function belongs to the plumbing that is hidden until asked for.
 pub(super) fn is_plumbing(function: &str) -> bool {
+    let root = root(function);
+    matches!(root, "core" | "std" | "alloc" | "tinyio") || root.starts_with("futures")
+}
+
+/// The crate of a function.
+pub(super) fn root(function: &str) -> &str {
     let path = function.rsplit_once(" in ").map_or(function, |(_, path)| path);
     let path = path.trim_start_matches(['<', '&']).trim_start_matches("mut ").trim_start_matches("dyn ");
-    let root = path.split("::").next().unwrap_or_default();
-    matches!(root, "core" | "std" | "alloc" | "tinyio") || root.starts_with("futures")
+    path.split("::").next().unwrap_or_default()
 }
 
 #[cfg(test)]

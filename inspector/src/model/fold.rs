@@ -7,8 +7,8 @@ use super::links::Links;
 use super::parts::{Cancel, Crash, Level, LogLine, Loop, Resource, Thread};
 use super::{CRASHES, ENDED, FINISHED, Holder, LOG, Model, Parent, Site, Sync};
 use crate::event::{
-    CoroId, Event, FIELD, Failure, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, State, Target,
-    Waker,
+    CoroId, Event, FIELD, Failure, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, Stack, State,
+    Target, Waker,
 };
 
 impl Model {
@@ -129,11 +129,8 @@ impl Model {
                 self.odd_unless(told);
             }
             Kind::Frames { coro, stack } => {
-                let known = self.coros.get_mut(*coro).or_else(|| self.finished.get_mut(coro));
-                match known {
-                    Some(coro) => Arc::make_mut(coro).stack = Some((at, Arc::new(stack.clone()))),
-                    None => self.odd(),
-                }
+                let known = self.stack_of(*coro, at, stack);
+                self.odd_unless(known);
             }
             Kind::Crash { id, failures } => self.crash_of(*id, failures, event),
 
@@ -199,6 +196,12 @@ impl Model {
         self.next_seq = Some(event.seq.saturating_add(1));
         self.events += 1;
         self.now = self.now.max(event.at);
+    }
+
+    /// Takes in the await stack of a coroutine, read at this time. False if nothing is known of the coroutine.
+    pub(crate) fn stack_of(&mut self, coro: CoroId, at: u64, stack: &Stack) -> bool {
+        let known = self.coros.get_mut(coro).or_else(|| self.finished.get_mut(&coro));
+        known.map(|coro| Arc::make_mut(coro).stack = Some((at, Arc::new(stack.clone())))).is_some()
     }
 
     fn odd(&mut self) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Coro, Model};
-use crate::event::{CoroId, LoopId, Outcome, ResId, SiteId, Target, ThreadId};
+use crate::event::{CoroId, Frame, LoopId, Outcome, ResId, SiteId, State, Target, ThreadId};
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub enum Leaf {
     HeldOutside(ResId),
     /// A loop inside the coroutine, with nothing in it to follow.
     Loop(LoopId),
-    /// A future tinyio knows nothing about.
-    External,
+    /// A future tinyio knows nothing about, awaited by this coroutine.
+    External(CoroId),
     /// The chain comes back to this coroutine: none on the cycle can ever go on by itself.
     Cycle(CoroId),
     /// Nothing is known about the coroutine.
@@ -90,8 +90,8 @@ impl Model {
                 break Leaf::Cycle(at);
             }
             match coro.state() {
-                crate::event::State::Running if !self.is_inside_out(coro) => break Leaf::Running(at, coro.since),
-                crate::event::State::Ready => break Leaf::Ready(at, coro.since),
+                State::Running if !self.is_inside_out(coro) => break Leaf::Running(at, coro.since),
+                State::Ready => break Leaf::Ready(at, coro.since),
                 _ => {}
             }
             let Some((on, edge)) = self.main_wait(coro) else {
@@ -103,7 +103,7 @@ impl Model {
                         at = next;
                         continue;
                     }
-                    None => break Leaf::External,
+                    None => break Leaf::External(at),
                 }
             };
             let others = coro.wait_count().saturating_sub(1);
@@ -114,7 +114,7 @@ impl Model {
                 Target::Thread(thread) => Err(Leaf::Thread(thread)),
                 Target::Timer(due) => Err(Leaf::Timer(due)),
                 Target::Turn => Err(Leaf::Ready(at, coro.since)),
-                Target::External => Err(Leaf::External),
+                Target::External => Err(Leaf::External(at)),
                 Target::Res(res) => match self.resource(res).map(|resource| &resource.holders[..]) {
                     None | Some([]) => Err(Leaf::Resource(res)),
                     Some(holders) => {
@@ -146,6 +146,14 @@ impl Model {
         // Of a gather of many the first tells as much as any, and is found at once.
         let coros = coro.on_coros.iter().take(64).map(|(id, edge)| (Target::Coro(id), *edge));
         coros.chain(coro.on_others.iter().take(64).copied()).min_by_key(|(target, edge)| (rank(target), edge.since))
+    }
+
+    /// Where a coroutine that waits for nothing tinyio knows of stands, as debug info says: see [`Stack::foreign_await`]. `None` if its stack was not
+    /// read since it began to wait.
+    pub fn foreign_await<'a>(&self, coro: &'a Coro) -> Option<&'a Frame> {
+        let (at, stack) = coro.stack.as_ref()?;
+        let is_current = coro.state() == State::Waiting && *at >= coro.since && !stack.mid_step;
+        stack.foreign_await().filter(|_| is_current && coro.waits().next().is_none())
     }
 
     /// Whether a coroutine is running because a loop runs inside it.

@@ -2,8 +2,8 @@
 
 use super::group::{Group, Section};
 use super::paint::{Ink, Page};
-use super::stack::{Shown, Step, excerpt, fields_of, relative, stack_of, step, steps};
-use crate::event::{Failure, Frame, Local, Outcome};
+use super::stack::{Shown, Step, as_of, backtraces, before_place, excerpt, fields_of, relative, stack_of, step, steps};
+use crate::event::{Failure, Frame, Local, Outcome, TraceSite};
 use crate::model::{Crash, Model, short_name};
 use crate::words::{self, brief, counted, fine_span, fit, one_line, short_path, width};
 
@@ -24,7 +24,9 @@ pub(super) fn write(page: &mut Page, model: &Model, crash: &Crash) {
     more_of_the_error(page, origin, 2);
     page.blank();
     trace(page, model, origin);
-    backtrace(page, model, origin);
+    for (title, sites) in backtraces(origin) {
+        backtrace(page, model, title, sites);
+    }
     let groups = Group::of(model, crash);
     for section in Section::ALL {
         let of_it: Vec<_> = groups.iter().filter(|group| group.section == section).collect();
@@ -90,8 +92,14 @@ fn trace(page: &mut Page, model: &Model, origin: &Failure) {
         write_step(page, model, step, &columns, 2, if is_last { LOCALS.0 } else { LOCALS.1 }, is_last);
         recorded(page, if is_last { &origin.fields } else { fields_of(model, step.coro) }, 4);
     }
-    if let Some(shown) = steps.last().and_then(|step| step.frames.get(step.at)) {
-        source(page, model, shown);
+    if let Some(step) = steps.last()
+        && let Some(shown) = step.frames.get(step.at)
+    {
+        let missing = origin.stack.as_ref().and_then(|stack| stack.missing.as_deref()).filter(|_| step.last_await);
+        if let Some(missing) = missing {
+            page.begin(4).dim(&one_line(missing)).end();
+        }
+        source(page, model, shown, step.last_await);
     }
 }
 
@@ -105,7 +113,7 @@ impl Columns {
     fn of(model: &Model, steps: &[Step<'_>]) -> Columns {
         let rows = || steps.iter().flat_map(|step| (0..step.frames.len()).map(move |index| (step, index)));
         let names = rows().map(|(step, index)| width(&name(step, index))).max().unwrap_or(0).min(36);
-        let places = rows().map(|(step, index)| width(&place(model, &step.frames[index]))).max().unwrap_or(0).min(48);
+        let places = rows().map(|(step, index)| width(&place(model, step, index))).max().unwrap_or(0).min(48);
         Columns { place: 2 + names + 2, locals: 2 + names + 2 + places + 2 }
     }
 }
@@ -121,8 +129,10 @@ fn name(step: &Step<'_>, index: usize) -> String {
     }
 }
 
-fn place(model: &Model, shown: &Shown<'_>) -> String {
-    place_of(model, shown.file, shown.line, shown.column)
+fn place(model: &Model, step: &Step<'_>, index: usize) -> String {
+    let shown = &step.frames[index];
+    let place = place_of(model, shown.file, shown.line, shown.column);
+    if place.is_empty() { place } else { format!("{}{place}", step.before_place(index)) }
 }
 
 fn place_of(model: &Model, file: &str, line: u32, column: u32) -> String {
@@ -148,7 +158,7 @@ fn write_step(
     }
     for (index, shown) in step.frames.iter().enumerate() {
         page.begin(indent).name(&name(step, index));
-        let place = place(model, shown);
+        let place = place(model, step, index);
         if !place.is_empty() {
             page.to(columns.place + indent - 2).plain(&place);
         }
@@ -160,7 +170,7 @@ fn write_step(
             page.end();
             continue;
         };
-        let one_row = inline(&frame.locals, step.mid_step);
+        let one_row = inline(frame, step.mid_step);
         let start = columns.locals + indent - 2;
         if !(in_full && index == step.at) && page.left_from(start) >= width(&one_row) {
             page.to(start).dim(&one_row).end();
@@ -199,10 +209,10 @@ fn recorded(page: &mut Page, fields: &[(String, String)], indent: usize) {
 }
 
 /// All variables in one row.
-fn inline(locals: &[Local], mid_step: bool) -> String {
+fn inline(frame: &Frame, mid_step: bool) -> String {
     let one = |local: &Local| format!("{} = {}", one_line(&local.name), value(local, mid_step));
-    let row = locals.iter().map(one).collect::<Vec<_>>().join(", ");
-    if mid_step { format!("{row} (as of its last await)") } else { row }
+    let row = frame.locals.iter().map(one).collect::<Vec<_>>().join(", ");
+    if mid_step { format!("{row} ({})", as_of(frame)) } else { row }
 }
 
 fn value(local: &Local, mid_step: bool) -> String {
@@ -222,7 +232,7 @@ fn mark(local: &Local, mid_step: bool) -> String {
 /// The variables beneath their frame, one a line.
 fn block(page: &mut Page, frame: &Frame, mid_step: bool, indent: usize, limit: usize) {
     if mid_step {
-        page.begin(indent).dim("as of its last await:").end();
+        page.begin(indent).dim(&format!("{}:", as_of(frame))).end();
     }
     let locals = &frame.locals[..frame.locals.len().min(limit)];
     let names = locals.iter().map(|local| width(&one_line(&local.name))).max().unwrap_or(0).min(24);
@@ -286,12 +296,17 @@ fn block_of_all(page: &mut Page, model: &Model, group: &Group<'_>, indent: usize
     }
 }
 
-fn source(page: &mut Page, model: &Model, shown: &Shown<'_>) {
+fn source(page: &mut Page, model: &Model, shown: &Shown<'_>, last_await: bool) {
     let lines = excerpt(shown, model.header(), 2, 1);
     if lines.is_empty() {
         return;
     }
     page.blank();
+    if last_await {
+        page.begin(4)
+            .dim(&format!("{}this line; where the error was made is not known:", before_place(shown.frame)))
+            .end();
+    }
     let digits = lines.last().map_or(0, |(line, _)| width(&line.to_string()));
     for (line, text) in lines {
         let (arrow, ink) = if line == shown.line { ("> ", Ink::Strong) } else { ("  ", Ink::Dim) };
@@ -301,13 +316,13 @@ fn source(page: &mut Page, model: &Model, shown: &Shown<'_>) {
     }
 }
 
-fn backtrace(page: &mut Page, model: &Model, failure: &Failure) {
-    if failure.backtrace.is_empty() {
+fn backtrace(page: &mut Page, model: &Model, title: &str, all: &[TraceSite]) {
+    if all.is_empty() {
         return;
     }
     page.blank();
-    page.begin(2).dim("native stack, innermost first").end();
-    let sites = &failure.backtrace[..failure.backtrace.len().min(BACKTRACE)];
+    page.begin(2).dim(title).end();
+    let sites = &all[..all.len().min(BACKTRACE)];
     let names = sites.iter().map(|site| width(&one_line(&site.name))).max().unwrap_or(0).min(48);
     for site in sites {
         page.begin(6).plain(&one_line(&site.name));
@@ -317,8 +332,8 @@ fn backtrace(page: &mut Page, model: &Model, failure: &Failure) {
         }
         page.end();
     }
-    if failure.backtrace.len() > BACKTRACE {
-        page.begin(6).dim(&format!("… {} more", failure.backtrace.len() - BACKTRACE)).end();
+    if all.len() > BACKTRACE {
+        page.begin(6).dim(&format!("… {} more", all.len() - BACKTRACE)).end();
     }
 }
 
@@ -369,16 +384,17 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
     let site = first.trace.last();
     let mut alone = step(model, first.coro, &first.name, site, stack_of(model, first));
     relative(std::slice::from_mut(&mut alone), first);
-    let place = match site.filter(|site| site.line > 0) {
+    let place = match site.filter(|site| site.line > 0 && !site.last_await) {
         Some(site) => place_of(model, &site.file, site.line, site.column),
-        None => alone.frames.last().map_or(String::new(), |shown| place(model, shown)),
+        None if alone.frames.is_empty() => String::new(),
+        None => place(model, &alone, alone.at),
     };
     let said = [said, place].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     page.plain(&said);
     if let ([only], true) = (&alone.frames[..], own && in_full)
         && let Some(frame) = only.frame.filter(|frame| !frame.locals.is_empty())
     {
-        let row = format!("   {}", inline(&frame.locals, alone.mid_step));
+        let row = format!("   {}", inline(frame, alone.mid_step));
         if width(&row) <= page.left() {
             page.dim(&row).end();
         } else {

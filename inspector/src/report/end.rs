@@ -6,9 +6,9 @@ use super::Ending;
 use super::crash::first_line;
 use super::paint::{Ink, Page};
 use crate::event::State;
-use crate::model::{Activity, Coro, Model, Site, Why, short_name};
+use crate::model::{Activity, Coro, Model, Why, short_name};
 use crate::say;
-use crate::words::{self, brief, clock, counted, fine_span, one_line, short_path, span, width};
+use crate::words::{self, brief, clock, counted, fine_span, one_line, span, width};
 
 /// At most this many groups of those alive are listed.
 const GROUPS: usize = 24;
@@ -90,7 +90,7 @@ impl Alive<'_> {
 
 fn groups(model: &Model) -> Vec<Alive<'_>> {
     let mut groups: Vec<Alive<'_>> = Vec::new();
-    let mut known: HashMap<(u32, Activity, u32, String), usize> = HashMap::new();
+    let mut known: HashMap<(u32, Activity, u32, String, u32), usize> = HashMap::new();
     for coro in model.live() {
         let wait = model.main_wait(coro).filter(|_| coro.state() == State::Waiting);
         let doing = match coro.activity {
@@ -103,8 +103,9 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
         };
         let site = wait.map_or(0, |(_, edge)| edge.site);
         let long = coro.for_how_long(model.now());
-        let index = *known.entry((coro.name, coro.activity, site, doing.clone())).or_insert_with(|| {
-            let place = model.site(site).map_or(String::new(), |site| place(model, site));
+        let line = model.foreign_await(coro).map_or(0, |frame| frame.line);
+        let index = *known.entry((coro.name, coro.activity, site, doing.clone(), line)).or_insert_with(|| {
+            let place = one_line(&say::place(model, coro));
             groups.push(Alive { first: coro, many: 0, doing, place, longest: 0 });
             groups.len() - 1
         });
@@ -115,11 +116,6 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
         group.doing = brief(&say::doing(model, group.first, model.now()));
     }
     groups
-}
-
-fn place(model: &Model, site: &Site) -> String {
-    let file = one_line(short_path(&site.file, &model.header().directory));
-    if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
 }
 
 /// What the first coroutine of all, the program's main one, hangs on in the end.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::event::{CoroId, Failure, Frame, Header, Stack, TraceSite};
+use crate::frames::BEGAN;
 use crate::model::{Model, short_name};
 use crate::words::same_file;
 
@@ -27,6 +28,41 @@ pub(crate) struct Step<'a> {
     pub(crate) more: usize,
     /// Its values are those of its last suspension.
     pub(crate) mid_step: bool,
+    /// The error was made later than at that place.
+    pub(crate) last_await: bool,
+}
+
+impl Step<'_> {
+    /// What to say before the place of a frame, so that it is not taken for that of the error. Ends with a space if it is not empty.
+    pub(crate) fn before_place(&self, index: usize) -> &'static str {
+        match self.frames.get(index) {
+            Some(shown) if self.last_await && index == self.at => before_place(shown.frame),
+            _ => "",
+        }
+    }
+}
+
+/// What to say before the place of a frame that is not the place of the error.
+pub(crate) fn before_place(frame: Option<&Frame>) -> &'static str {
+    match frame {
+        Some(frame) if frame.note == BEGAN => "began at ",
+        Some(frame) if frame.line > 0 => "last suspended at ",
+        _ => "last known at ",
+    }
+}
+
+/// Of which moment the values of a frame are whose coroutine was in the middle of a step.
+pub(crate) fn as_of(frame: &Frame) -> &'static str {
+    if frame.note == BEGAN { BEGAN } else { "as of its last await" }
+}
+
+/// What a native stack is, as a heading.
+pub(crate) fn backtraces(failure: &Failure) -> [(&'static str, &[TraceSite]); 2] {
+    let native = match failure.is_last_await() {
+        true => "native stack where the future returned the error, innermost first",
+        false => "native stack, innermost first",
+    };
+    [("backtrace of the error, innermost first", &failure.error_backtrace), (native, &failure.backtrace)]
 }
 
 /// One frame of it.
@@ -135,17 +171,21 @@ pub(crate) fn step<'a>(
             });
             None
         }
+        // Where the coroutine was suspended before is what its frames say.
+        Some(site) if site.last_await => frames.iter().rposition(|shown| is_at(shown, site)).inspect(|at| {
+            frames[*at].column = site.column;
+        }),
         Some(site) if site.line > 0 => stand_at(&mut frames, site),
         _ => None,
     };
     let at = at.unwrap_or(frames.len().saturating_sub(1));
-    Step { coro, label: label(model, coro, name), frames, at, more, mid_step }
+    let last_await = site.is_some_and(|site| site.last_await);
+    Step { coro, label: label(model, coro, name), frames, at, more, mid_step, last_await }
 }
 
 /// The trace knows the place exactly, with its column. The frame it belongs to gets it.
 fn stand_at<'a>(frames: &mut [Shown<'a>], site: &'a TraceSite) -> Option<usize> {
-    let here = |shown: &Shown<'_>| shown.line == site.line && same_file(shown.file, &site.file);
-    let at = frames.iter().rposition(here).or_else(|| {
+    let at = frames.iter().rposition(|shown| is_at(shown, site)).or_else(|| {
         // In the middle of a step the frames stand where they were last suspended, and an `.await` may be lines after the
         // expression it belongs to: the place is in one of the same file.
         let near = frames.iter().rposition(|shown| same_file(shown.file, &site.file));
@@ -154,6 +194,10 @@ fn stand_at<'a>(frames: &mut [Shown<'a>], site: &'a TraceSite) -> Option<usize> 
     let shown = &mut frames[at];
     (shown.file, shown.line, shown.column) = (&site.file, site.line, site.column);
     Some(at)
+}
+
+fn is_at(shown: &Shown<'_>, site: &TraceSite) -> bool {
+    shown.line == site.line && same_file(shown.file, &site.file)
 }
 
 fn flatten<'a>(frames: &'a [Frame], branch: Option<&'a str>, out: &mut Vec<Shown<'a>>, more: &mut usize) {

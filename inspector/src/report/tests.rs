@@ -21,6 +21,7 @@ fn failure(kind: Outcome, coro: u64, name: &str, message: &str, place: &str) -> 
         stack: None,
         fields: vec![],
         backtrace: vec![],
+        error_backtrace: vec![],
     }
 }
 
@@ -257,4 +258,27 @@ fn whole_paths_of_debug_info_are_made_relative_by_the_compilers() {
     s.start().push(Kind::Crash { id: 1, failures: vec![origin] });
     let report = text(&s.model(), &plain());
     assert!(report.contains("  main     src/main.rs:5:1\n    inner  src/net.rs:9\n"), "{report}");
+}
+
+#[test]
+fn the_last_await_of_one_that_returned_an_error_is_not_shown_as_the_place_of_the_error() {
+    let mut origin = failure(Outcome::Error, 2, "fetch", "no", "a.rs:1:9");
+    origin.trace[0].last_await = true;
+    origin.error_backtrace = vec![trace(0, "fetch", "a.rs:4:5")];
+    let report = |origin: &Failure| {
+        let mut s = Script::new("places");
+        s.start().push(Kind::Crash { id: 1, failures: vec![origin.clone()] });
+        text(&s.model(), &plain())
+    };
+    let without_stack = report(&origin);
+    assert!(without_stack.contains("  fetch #2  last known at a.rs:1:9\n"), "{without_stack}");
+    let own = "backtrace of the error, innermost first\n      fetch  a.rs:4\n";
+    assert!(without_stack.contains(own), "{without_stack}");
+    origin.stack =
+        Some(Stack { frames: vec![frame("fetch", "a.rs:1:0", &[("n", "1")])], missing: None, mid_step: true });
+    let with_stack = report(&origin);
+    assert!(with_stack.contains("last suspended at a.rs:1:9\n      as of its last await:\n"), "{with_stack}");
+    origin.stack.as_mut().unwrap().frames[0].note = crate::frames::BEGAN.into();
+    let at_once = report(&origin);
+    assert!(at_once.contains("began at a.rs:1:9  (as it began)\n      as it began:\n"), "{at_once}");
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::event::{CoroId, LoopId, LoopMode, ResId, ResKind, State, Target, ThreadId};
 use crate::model::Model;
+use crate::say;
 
 #[derive(Serialize)]
 struct Head<'a> {
@@ -38,6 +39,8 @@ struct Coro<'a> {
     activity: &'static str,
     since: u64,
     site: String,
+    /// Where it waits.
+    place: String,
     waits: Vec<Wait>,
     holds: &'a [ResId],
 }
@@ -97,6 +100,7 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
         activity: coro.activity.words(),
         since: coro.since,
         site: site(coro.site),
+        place: say::place(model, coro),
         waits: coro.waits().map(|(on, edge)| Wait { on, since: edge.since, site: site(edge.site) }).collect(),
         holds: &coro.holds,
     });

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::event::{CoroId, Failure, Frame, Outcome, Stack};
+use crate::event::{CoroId, Failure, Frame, Outcome, Stack, TraceSite};
 use crate::model::{Crash, Model, short_name};
-use crate::report::fields_of;
+use crate::report::{before_place, fields_of};
 use crate::words::brief;
 
 /// Alike ones that are listed one by one at once; the rest stays folded.
@@ -64,8 +64,10 @@ pub struct Located {
     pub coro: CoroId,
     /// The frame.
     pub frame: Frame,
-    /// It is of the native stack, not of an await stack.
-    pub native: bool,
+    /// What native stack it is of, in a word or two; empty if it is of an await stack.
+    pub native: &'static str,
+    /// What to say before its place, if the error was made later than there; else empty.
+    pub before_place: &'static str,
     /// One sentence about what is missing, after the last frame of a coroutine.
     pub missing: Option<String>,
     /// The recorded fields of the coroutine, at its last frame.
@@ -175,10 +177,15 @@ impl PostMortem {
         self.stacks.get(stack).map_or(&self.crash, |stack| &stack.of)
     }
 
-    /// The deepest frame of a callstack that is not hidden, else the deepest.
+    /// The frame to look at first: where the error was made if it carries a backtrace, else the deepest frame that is not hidden, else the deepest.
     pub fn deepest(&self, stack: usize) -> usize {
+        // Where the error was made, if it says so itself.
+        let is_told = self.failure(stack).is_some_and(|failure| !failure.error_backtrace.is_empty());
         let Some(stack) = self.stacks.get(stack) else { return 0 };
-        let visible = stack.frames.iter().rposition(|located| !located.frame.hidden && !located.native);
+        if is_told {
+            return stack.frames.len().saturating_sub(1);
+        }
+        let visible = stack.frames.iter().rposition(|located| !located.frame.hidden && located.native.is_empty());
         let visible = visible.or_else(|| stack.frames.iter().rposition(|located| !located.frame.hidden));
         visible.unwrap_or(stack.frames.len().saturating_sub(1))
     }
@@ -264,19 +271,18 @@ fn frames(model: &Model, failure: &Failure) -> Vec<Located> {
         let own = index == last && (failure.coro == site.coro || site.coro == 0);
         let recorded = || model.coro(site.coro).and_then(|coro| coro.stack.as_ref()).map(|(_, stack)| &**stack);
         let stack: Option<&Stack> = failure.stack.as_ref().filter(|_| own).or_else(recorded);
+        let first = frames.len();
         match stack {
             Some(stack) if !stack.frames.is_empty() => push_stack(&mut frames, site.coro, stack),
             stack => {
-                let frame = Frame {
-                    function: site.name.clone(),
-                    file: site.file.clone(),
-                    line: site.line,
-                    column: site.column,
-                    ..Frame::default()
-                };
                 let missing = stack.and_then(|stack| stack.missing.clone());
-                frames.push(Located { coro: site.coro, frame, native: false, missing, fields: Vec::new() });
+                frames.push(Located { missing, ..Located::of(site.coro, frame_at(site)) });
             }
+        }
+        if site.last_await
+            && let Some(at) = frames[first..].iter_mut().rfind(|located| !located.frame.hidden)
+        {
+            at.before_place = before_place(stack.filter(|stack| !stack.frames.is_empty()).map(|_| &at.frame));
         }
         if let Some(deepest) = frames.last_mut() {
             let fields = if own { &failure.fields[..] } else { fields_of(model, site.coro) };
@@ -288,27 +294,33 @@ fn frames(model: &Model, failure: &Failure) -> Vec<Located> {
     {
         push_stack(&mut frames, failure.coro, stack);
     }
-    for site in failure.backtrace.iter().rev() {
-        let frame = Frame {
-            function: site.name.clone(),
-            file: site.file.clone(),
-            line: site.line,
-            column: site.column,
-            ..Frame::default()
-        };
-        frames.push(Located { coro: failure.coro, frame, native: true, missing: None, fields: Vec::new() });
+    let native = if failure.is_last_await() { "at return" } else { "native" };
+    for (native, sites) in [(native, &failure.backtrace), ("of error", &failure.error_backtrace)] {
+        let located = |site| Located { native, ..Located::of(failure.coro, frame_at(site)) };
+        frames.extend(sites.iter().rev().map(located));
     }
     frames
 }
 
+fn frame_at(site: &TraceSite) -> Frame {
+    let TraceSite { name, file, line, column, .. } = site.clone();
+    Frame { function: name, file, line, column, ..Frame::default() }
+}
+
+impl Located {
+    fn of(coro: CoroId, frame: Frame) -> Located {
+        Located { coro, frame, native: "", before_place: "", missing: None, fields: Vec::new() }
+    }
+}
+
 fn push_stack(frames: &mut Vec<Located>, coro: CoroId, stack: &Stack) {
     for frame in &stack.frames {
-        frames.push(Located { coro, frame: frame.clone(), native: false, missing: None, fields: Vec::new() });
+        frames.push(Located::of(coro, frame.clone()));
         for branch in &frame.branches {
             for inner in &branch.frames {
                 let mut inner = inner.clone();
                 inner.function = format!("{}: {}", branch.name, inner.function);
-                frames.push(Located { coro, frame: inner, native: false, missing: None, fields: Vec::new() });
+                frames.push(Located::of(coro, inner));
             }
         }
     }
@@ -431,6 +443,22 @@ mod tests {
         assert_eq!((all.stacks[last].note.as_str(), all.stacks[0].note.as_str()), ("loop 7: origin", "origin"));
         assert_eq!(all.failure(last).unwrap().message, "handled");
         assert_eq!((all.crash_of(last).in_loop, all.crash_of(0).in_loop), (7, crash.in_loop));
+    }
+
+    #[test]
+    fn a_last_await_is_marked_and_a_backtrace_of_the_error_is_looked_at_first() {
+        let mut crash = (**verify().model().crash().unwrap()).clone();
+        let origin = &mut crash.failures[0];
+        origin.trace.last_mut().unwrap().last_await = true;
+        let model = verify().model();
+        let all = PostMortem::new(&model, &Arc::new(crash.clone()), &[]);
+        let marked: Vec<_> = all.stacks[0].frames.iter().map(|located| located.before_place).collect();
+        assert_eq!(marked, ["", "", "last suspended at ", ""]);
+        assert_eq!(all.deepest(0), 2);
+        crash.failures[0].error_backtrace = vec![crate::script::trace(0, "verify::check", "examples/verify.rs:130:3")];
+        let all = PostMortem::new(&model, &Arc::new(crash), &[]);
+        let first = &all.stacks[0].frames[all.deepest(0)];
+        assert_eq!((first.native, first.frame.line), ("of error", 130));
     }
 
     #[test]

@@ -575,12 +575,12 @@ fn stack() -> BoxedStrategy<Stack> {
 }
 
 fn sites() -> BoxedStrategy<Vec<TraceSite>> {
-    let all =
-        {
-            let site = (id(), text(), text(), small(), small())
-                .prop_map(|(coro, name, file, line, column)| TraceSite { coro, name, file, line, column });
-            proptest::collection::vec(site, 0..3)
-        };
+    let all = {
+        let site = (id(), text(), text(), small(), small(), any::<bool>()).prop_map(
+            |(coro, name, file, line, column, last_await)| TraceSite { coro, name, file, line, column, last_await },
+        );
+        proptest::collection::vec(site, 0..3)
+    };
     all.boxed()
 }
 
@@ -589,11 +589,28 @@ fn failure() -> BoxedStrategy<Failure> {
         (
             (outcome(), id(), id(), text(), text(), text()),
             proptest::collection::vec(text(), 0..3),
-            (sites(), proptest::option::of(stack()), sites(), proptest::collection::vec((text(), text()), 0..3)),
+            (sites(), proptest::option::of(stack()), proptest::collection::vec((text(), text()), 0..3)),
+            (sites(), sites()),
         )
             .prop_map(
-                |((kind, coro, thread, name, message, error_type), sources, (trace, stack, backtrace, fields))| {
-                    Failure { kind, coro, thread, name, message, error_type, sources, trace, stack, fields, backtrace }
+                |(
+                    (kind, coro, thread, name, message, error_type),
+                    sources,
+                    (trace, stack, fields),
+                    (backtrace, error_backtrace),
+                )| Failure {
+                    kind,
+                    coro,
+                    thread,
+                    name,
+                    message,
+                    error_type,
+                    sources,
+                    trace,
+                    stack,
+                    fields,
+                    backtrace,
+                    error_backtrace,
                 },
             )
     };

@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 use super::App;
 use crate::event::{Local, Outcome};
 use crate::model::{file_name, short_name};
+use crate::report::as_of;
 use crate::tui::app::{CrashState, Hit};
 use crate::tui::crash::{Located, Role};
 use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
@@ -201,19 +202,20 @@ pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Li
     let wide = usize::from(wide);
     let place = if frame.line == 0 { String::new() } else { format!("{}:{}", file_name(&frame.file), frame.line) };
     let locals = match frame.locals.len() {
-        _ if located.native => "native".to_owned(),
+        _ if !located.native.is_empty() => located.native.to_owned(),
+        _ if !located.before_place.is_empty() => "last await".to_owned(),
         0 => frame.note.clone(),
         some => counted(some as u64, "local"),
     };
     // In a narrow pane the name of the function counts for more.
-    let tail = if wide < 44 { 0 } else { 10 };
+    let tail = if wide < 44 && located.before_place.is_empty() { 0 } else { 10 };
     let place_width = width(&place).max(14).min(wide / 2);
     let name_width = wide.saturating_sub(2 + place_width + 1 + tail);
     Line::from(vec![
         Span::styled(if here { format!("{} ", theme.glyphs.here) } else { "  ".to_owned() }, theme.key),
         Span::styled(
             pad(&brief(short_name(&frame.function)), name_width),
-            if frame.hidden || located.native { theme.dim } else { theme.text },
+            if frame.hidden || !located.native.is_empty() { theme.dim } else { theme.text },
         ),
         Span::styled(format!(" {}", pad(&place, place_width)), theme.place),
         Span::styled(pad_left(&locals, tail), theme.dim),
@@ -230,7 +232,7 @@ fn source_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) 
     let place = if located.frame.line == 0 {
         located.frame.file.clone()
     } else {
-        format!("{}:{}", located.frame.file, located.frame.line)
+        format!("{}{}:{}", located.before_place, located.frame.file, located.frame.line)
     };
     let name = fit(&place, usize::from(area.width).saturating_sub(2));
     buf.set_stringn(area.x + 1, area.y, &name, usize::from(area.width), theme.place);
@@ -263,7 +265,7 @@ fn locals_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> 
     let mid_step = |local: &Local| local.mark == "mid-step";
     let all_mid_step = !located.frame.locals.is_empty() && located.frame.locals.iter().all(mid_step);
     if all_mid_step {
-        lines.push(Line::styled("as of its last await:", theme.dim));
+        lines.push(Line::styled(format!("{}:", as_of(&located.frame)), theme.dim));
     }
     for local in &located.frame.locals {
         let mark = super::mark_of(local).filter(|_| !all_mid_step);
@@ -283,7 +285,10 @@ fn locals_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> 
         lines.extend(wrap(missing, wide.max(10)).into_iter().map(|part| Line::styled(part, theme.dim)));
     }
     if lines.is_empty() {
-        let text = if located.native { "the native stack has no locals" } else { "no locals are known here" };
+        let text = match located.native {
+            "" => "no locals are known here",
+            _ => "the native stack has no locals",
+        };
         lines.push(Line::styled(text, theme.dim));
     }
     lines
