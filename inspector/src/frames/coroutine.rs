@@ -67,10 +67,11 @@ impl Walk<'_, '_> {
                 return frames;
             }
             let mut found = Vec::new();
-            let all = self.search(ty, address, &mut found);
+            let (all, lost) = self.search(ty, address, &mut found);
             let mut frame = self.plumbing(ty, &known, address);
             match found.len() {
                 0 => {
+                    frame.note = lost.unwrap_or_default();
                     frames.push(frame);
                     return frames;
                 }
@@ -188,8 +189,9 @@ impl Walk<'_, '_> {
         frame
     }
 
-    /// All coroutines inside a value. How many there are; only as many as are shown are kept.
-    fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> usize {
+    /// All coroutines inside a value. How many there are, of which only as many as are shown are kept; and why something in it could not
+    /// be looked into.
+    fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> (usize, Option<String>) {
         let mut search = Search {
             alive: &mut self.alive,
             left: 10_000,
@@ -197,9 +199,10 @@ impl Walk<'_, '_> {
             limit: self.look.limits.branches,
             seen: FastSet::default(),
             found,
+            lost: None,
         };
         search.visit(self.look, "", ty, address, 0);
-        search.all
+        (search.all, search.lost)
     }
 }
 
@@ -220,6 +223,8 @@ struct Search<'f> {
     limit: usize,
     seen: FastSet<(TypeRef, u64)>,
     found: &'f mut Vec<Found>,
+    /// What could not be looked into, and why.
+    lost: Option<String>,
 }
 
 impl Search<'_> {
@@ -241,7 +246,7 @@ impl Search<'_> {
                     self.visit(look, name, *target, to, depth + 1);
                 }
             }
-            Shape::Struct(members) => self.members(look, name, &known, members, address, depth),
+            Shape::Struct(members) => self.members(look, name, ty, &known, members, address, depth),
             Shape::Enum { .. } => {
                 let Some(bytes) = known.size.filter(|size| *size < 1 << 20) else { return };
                 let Some(bytes) = look.types.memory.bytes(address, bytes as usize) else { return };
@@ -252,36 +257,44 @@ impl Search<'_> {
             Shape::Array { element, count } => {
                 self.elements(look, name, *element, address, count.unwrap_or(0), depth);
             }
+            Shape::OneOf(_) => {
+                self.lost.get_or_insert(format!("{}, which share a vtable: nothing says which", known.shown));
+            }
             _ => {}
         }
+    }
+
+    /// What is behind a wide pointer.
+    fn wide(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, known: &Type, address: u64, depth: usize) {
+        let Some(bytes) = look.types.memory.bytes(address, 16) else { return };
+        let target = match look.target(ty, Place { address, bytes: &bytes }) {
+            Ok(target) => target,
+            Err(why) => {
+                self.lost.get_or_insert(format!("what is behind {} is not shown: {why}", known.shown));
+                return;
+            }
+        };
+        if let Some(vtable) = target.vtable {
+            // The first entry of a vtable is the drop glue.
+            let glue = look.types.memory.word(vtable).unwrap_or(0);
+            self.alive.dropped_by(target.ty, target.address, glue);
+        }
+        self.visit(look, name, target.ty, target.address, depth + 1);
     }
 
     fn members(
         &mut self,
         look: &mut Look<'_>,
         name: &str,
+        ty: TypeRef,
         known: &Type,
         members: &[Member],
         address: u64,
         depth: usize,
     ) {
         let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-        if names == ["pointer", "vtable"] && follows(&known.name) {
-            let at = |member: &Member| look.types.memory.word(address.wrapping_add(member.offset));
-            let (Some(to), Some(vtable)) = (at(&members[0]), at(&members[1])) else { return };
-            if let Some(concrete) = look.types.of_vtable(vtable) {
-                // The first entry of a vtable is the drop glue.
-                self.alive.dropped_by(concrete, to, look.types.memory.word(vtable).unwrap_or(0));
-                self.visit(look, name, concrete, to, depth + 1);
-            }
-            return;
-        }
-        if names == ["data_ptr", "length"] && follows(&known.name) {
-            let at = |member: &Member| look.types.memory.word(address.wrapping_add(member.offset));
-            let (Some(to), Some(length)) = (at(&members[0]), at(&members[1])) else { return };
-            if let Shape::Pointer(Some(element)) = look.types.get(members[0].ty).shape {
-                self.elements(look, name, element, to, length, depth);
-            }
+        if (names == ["pointer", "vtable"] || names == ["data_ptr", "length"]) && follows(&known.name) {
+            self.wide(look, name, ty, known, address, depth);
             return;
         }
         let path = known.path();

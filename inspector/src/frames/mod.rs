@@ -117,6 +117,7 @@ impl Frames {
     }
 
     fn read(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: Option<&CoroAt<'_>>) -> Stack {
+        self.types.renew();
         let root = match self.types.of_function(ty.function as u64) {
             Ok(root) => root,
             Err(why) => return Stack { missing: Some(why), mid_step, ..Stack::default() },
@@ -129,7 +130,6 @@ impl Frames {
             );
             return Stack { missing: Some(why), mid_step, ..Stack::default() };
         }
-        self.types.memory.forget();
         let mut look = Look::new(&mut self.types, &self.limits, coro_at);
         let frames = self.limits.frames;
         let mut alive = Alive::default();

@@ -64,7 +64,10 @@ pub(super) enum Shape {
     /// Text behind a wide pointer: so many bytes of UTF-8.
     Text(u64),
     /// Bytes behind a wide pointer that are a `str` or a `[u8]`: debug info describes the two alike.
-    TextOrBytes { element: TypeRef, count: u64 },
+    TextOrBytes {
+        element: TypeRef,
+        count: u64,
+    },
     /// Something this reader does not know.
     Unknown,
 }
@@ -180,6 +183,18 @@ impl Types {
             glue: FastMap::default(),
             bodies: FastMap::default(),
             bindings: FastMap::default(),
+        }
+    }
+
+    /// To be called when the process may have run: forgets what was read of its memory, and what was at an address of a library that is
+    /// not loaded any more.
+    pub fn renew(&mut self) {
+        self.memory.forget();
+        if self.images.renew(&self.memory) {
+            self.vtables.clear();
+            self.functions.clear();
+            self.drops.clear();
+            self.bodies.clear();
         }
     }
 

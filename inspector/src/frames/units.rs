@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, UnitOffset};
+use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, Reader, RunTimeEndian, Section, UnitOffset};
 
 use super::code::Code;
 use super::image::{Dwarf, Skeleton, Slice};
@@ -42,8 +42,8 @@ pub(super) struct Index {
     nodes: Vec<Node>,
     /// Functions by the address they begin at.
     pub functions: HashMap<u64, usize>,
-    /// Vtables by address; the entry of the vtable's type.
-    pub vtables: HashMap<u64, usize>,
+    /// Vtables by address; the entries of their types. Types whose vtables are equal have one between them.
+    pub vtables: HashMap<u64, Vec<usize>>,
     /// Types that drop glue was made for, by name, and the address of the glue if it was not inlined.
     pub dropped: HashMap<Box<[u8]>, Option<u64>>,
     /// Calls that were inlined: hardly any without optimisation.
@@ -86,6 +86,23 @@ impl Units {
         let after = self.list.partition_point(|entry| entry.start <= offset);
         let index = after.checked_sub(1)?;
         (offset < self.list[index].end).then_some(index)
+    }
+
+    /// The units in which a variable at an address (of the file) may be described, most of them without reading their entries.
+    pub fn mentioning(&self, dwarf: &Dwarf<'_>, address: u64) -> Vec<usize> {
+        // Where addresses have a table of their own, entries have indices instead.
+        if !dwarf.debug_addr.reader().is_empty() {
+            return (0..self.len()).collect();
+        }
+        let mut wanted = vec![gimli::DW_OP_addr.0];
+        wanted.extend(match dwarf.debug_info.reader().endian() {
+            RunTimeEndian::Little => address.to_le_bytes(),
+            RunTimeEndian::Big => address.to_be_bytes(),
+        });
+        let found = memchr::memmem::find_iter(dwarf.debug_info.reader().slice(), &wanted);
+        let mut units: Vec<usize> = found.filter_map(|offset| self.around(offset)).collect();
+        units.dedup();
+        units
     }
 
     pub fn start(&self, unit: usize) -> usize {
@@ -353,7 +370,7 @@ fn vtable(
         }
     }
     if let (true, Some(address), Some(kind)) = (named, address, kind) {
-        index.vtables.insert(address, kind);
+        index.vtables.entry(address).or_default().push(kind);
     }
     Ok(())
 }

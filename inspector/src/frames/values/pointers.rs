@@ -37,12 +37,13 @@ impl Look<'_> {
     }
 
     /// What a pointer points to; a wide one leads to a type with the size that it says.
-    pub(super) fn target(&mut self, pointer: TypeRef, place: Place<'_>) -> Result<Target, String> {
+    pub fn target(&mut self, pointer: TypeRef, place: Place<'_>) -> Result<Target, String> {
         let known = self.types.get(pointer);
         let pointee = |look: &mut Self, thin: TypeRef| match look.types.get(thin).shape {
             Shape::Pointer(Some(pointee)) => Ok(pointee),
             _ => Err("unknown layout".to_owned()),
         };
+        let mut direct = None;
         let (address, ty, concrete) = match (&known.shape, known.members()) {
             (Shape::Pointer(_), _) => {
                 let address = place.word(0).ok_or("it is no pointer of this machine")?;
@@ -65,13 +66,15 @@ impl Look<'_> {
                 let extra = self.concrete(vtable)?;
                 let pointee = pointee(self, data.ty)?;
                 let Extra::Concrete(concrete, _) = extra else { return Err("unknown layout".into()) };
-                (address, self.sized(pointee, extra)?, Some(self.name(concrete)))
+                let ty = self.sized(pointee, extra)?;
+                direct = (ty == concrete).then_some(vtable);
+                (address, ty, Some(self.name(concrete)))
             }
             _ => return Err("unknown layout".into()),
         };
         match address {
             0 => Err("null, where no null can be".into()),
-            _ => Ok(Target { address, ty, concrete }),
+            _ => Ok(Target { address, ty, concrete, vtable: direct }),
         }
     }
 

@@ -16,12 +16,14 @@ pub(super) enum Extra {
 }
 
 /// A pointer, taken apart.
-pub(super) struct Target {
+pub struct Target {
     pub address: u64,
     /// The type there, with a size.
     pub ty: TypeRef,
     /// The name of the concrete type behind a `dyn`.
     pub concrete: Option<String>,
+    /// The vtable, if `ty` is the type that it is of.
+    pub vtable: Option<u64>,
 }
 
 /// What a slice of bytes holds, by the generic arguments around it.
@@ -36,7 +38,11 @@ enum Holds {
 impl Look<'_> {
     /// The concrete type of a vtable, and its alignment.
     pub(super) fn concrete(&mut self, vtable: u64) -> Result<Extra, String> {
-        let concrete = self.types.of_vtable(vtable).ok_or("its concrete type is not described")?;
+        let concrete = self.types.of_vtable(vtable).ok_or_else(|| {
+            let image = self.types.images.find(&self.types.memory, vtable);
+            let missing = image.map(|image| self.types.images.get(image).missing.clone());
+            missing.unwrap_or_else(Some).unwrap_or_else(|| "its concrete type is not described".into())
+        })?;
         let align = self.types.memory.word(vtable.wrapping_add(16)).filter(|align| align.is_power_of_two());
         Ok(Extra::Concrete(concrete, align.filter(|align| *align <= 1 << 29).ok_or("not a valid vtable")?))
     }
@@ -98,13 +104,18 @@ impl Look<'_> {
         if size > 0 {
             return Ok(last.offset.saturating_add(size) > prefix);
         }
-        let known = self.types.get(last.ty);
-        let Some(inner) = known.members().last() else { return Ok(true) };
-        match holds(&known.name).is_some() || self.types.size(inner.ty).is_some_and(|size| size > 0) {
-            true => Ok(false),
-            // An element without a size, which may be what holds the elements.
-            false => self.is_element(0, inner).and_then(|_| Err("unknown layout".into())),
+        let (mut known, mut certain) = (self.types.get(last.ty), false);
+        if known.members().is_empty() {
+            return Ok(true);
         }
+        // Without a size are elements that hold nothing, and structures that hold nothing but a slice.
+        for _ in 0..16 {
+            certain |= holds(&known.name).is_some();
+            let Some(inner) = known.members().last().map(|inner| inner.ty).filter(|_| !certain) else { break };
+            certain = self.types.size(inner).is_some_and(|size| size > 0);
+            known = self.types.get(inner);
+        }
+        if certain { Ok(false) } else { Err("unknown layout".into()) }
     }
 
     /// A slice of these elements, or the text they are.
