@@ -58,6 +58,7 @@ struct Node {
     /// Of an `{impl#N}` namespace: a function in it that has a linkage name.
     sample: u32,
     is_impl: bool,
+    is_function: bool,
 }
 
 const NONE: u32 = u32::MAX;
@@ -226,6 +227,16 @@ impl Index {
         path
     }
 
+    /// The functions that are in the same namespace as an entry.
+    pub fn beside(&self, offset: usize) -> Vec<usize> {
+        let at = self.nodes.binary_search_by_key(&(offset as u32), |node| node.offset).ok();
+        let Some(outer) = at.map(|at| self.nodes[at].parent).filter(|outer| *outer != NONE) else {
+            return Vec::new();
+        };
+        let functions = self.nodes.iter().filter(|node| node.parent == outer && node.is_function);
+        functions.map(|node| node.offset as usize).collect()
+    }
+
     /// A function inside the implementation of this path: how many levels below it is, and its linkage name.
     fn implementation(&self, dwarf: &Dwarf<'_>, unit: &Unit<'_>, path: &str) -> Option<(usize, String)> {
         for node in self.nodes.iter().filter(|node| node.sample != NONE) {
@@ -274,8 +285,13 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
             | gimli::DW_TAG_enumeration_type
             | gimli::DW_TAG_subprogram => {
                 node = index.nodes.len() as u32;
-                let mut found =
-                    Node { offset: u32::try_from(offset.0).unwrap_or(NONE), parent, sample: NONE, is_impl: false };
+                let mut found = Node {
+                    offset: u32::try_from(offset.0).unwrap_or(NONE),
+                    parent,
+                    sample: NONE,
+                    is_impl: false,
+                    is_function: abbreviation.tag() == gimli::DW_TAG_subprogram,
+                };
                 let (mut low, mut linked, mut dropped) = (None, false, None);
                 for &spec in abbreviation.attributes() {
                     let wanted = match spec.name() {

@@ -79,6 +79,23 @@ impl Look<'_> {
         Look { types, limits, left, deadline, asked, coro_at, trail: Vec::new(), moved: FastSet::default() }
     }
 
+    /// Reads one of so many parts that are left, with its share of the bounds: what one part does not use is for the others.
+    pub fn share<R>(&mut self, parts: usize, read: impl FnOnce(&mut Self) -> R) -> R {
+        let (left, deadline) = (self.left, self.deadline);
+        let now = worked().saturating_sub(self.types.learnt());
+        let parts = parts.max(1);
+        let time = deadline.saturating_sub(now) / u32::try_from(parts).unwrap_or(u32::MAX);
+        self.left = left.div_ceil(parts);
+        self.deadline = now.saturating_add(time);
+        self.asked = Cell::default();
+        let rest = left - self.left;
+        let result = read(self);
+        self.left += rest;
+        self.deadline = deadline;
+        self.asked = Cell::default();
+        result
+    }
+
     pub fn out_of_time(&self) -> bool {
         let (asks, mut late) = self.asked.get();
         // To read the clock costs as much as a small value.
