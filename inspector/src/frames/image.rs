@@ -141,6 +141,22 @@ struct Loaded {
     parts: Vec<Mapping>,
     /// Its build id, and where that is in memory.
     id: Option<(u64, Vec<u8>)>,
+    /// The file at its path, when it was opened.
+    stamp: Stamp,
+}
+
+/// Tells a file from one that was put in its place, which may get its inode.
+type Stamp = Option<(u64, i64, i64)>;
+
+fn stamp(path: &Path) -> Stamp {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+    }
+    #[cfg(not(unix))]
+    std::fs::metadata(path).ok().map(|metadata| (metadata.len(), 0, 0))
 }
 
 impl Loaded {
@@ -149,7 +165,8 @@ impl Loaded {
         match &self.id {
             Some((address, id)) => memory.bytes(*address, id.len()).is_some_and(|there| there == *id),
             None => self.parts.iter().all(|part| {
-                mapped.iter().any(|now| (&now.range, now.inode, &now.path) == (&part.range, part.inode, &part.path))
+                let same = |now: &&Mapping| (&now.range, now.inode, &now.path) == (&part.range, part.inode, &part.path);
+                mapped.iter().any(|now| same(&now)) && stamp(&part.path) == self.stamp
             }),
         }
     }
@@ -295,7 +312,8 @@ impl Images {
                 self.images.len() - 1
             }
         };
-        self.loaded.push(Loaded { image: index, parts, id });
+        let stamp = parts.first().and_then(|part| stamp(&part.path));
+        self.loaded.push(Loaded { image: index, parts, id, stamp });
         Ok(index)
     }
 

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use super::{Look, Place, Printed, last, plain, scalar};
 use crate::event::Value;
+use crate::frames::names;
 use crate::frames::types::{Base, Member, Shape, Type, TypeRef};
 
 impl Look<'_> {
     pub(super) fn special(&mut self, ty: TypeRef, known: &Rc<Type>, place: Place<'_>, depth: usize) -> Option<Printed> {
-        let names: Vec<&str> = known.members().iter().map(|member| member.name.as_str()).collect();
-        if names == ["data_ptr", "length"] || names == ["pointer", "vtable"] {
+        let members: Vec<&str> = known.members().iter().map(|member| member.name.as_str()).collect();
+        if members == ["data_ptr", "length"] || members == ["pointer", "vtable"] {
             return Some(self.wide(ty, known, place, depth));
         }
         // A pointer that says more than an address: what it says is not believed under other names.
@@ -83,7 +84,11 @@ impl Look<'_> {
             }
             "core::pin::Pin" => self.within(ty, "pointer", place, depth),
             "core::mem::maybe_uninit::MaybeUninit" => Ok(plain("<uninit?>".into())),
-            "core::marker::PhantomData" => Ok(plain(known.shown.clone())),
+            "core::marker::PhantomData" => {
+                // Whole paths, and no allocator that is the usual one.
+                let of = names::arguments(&known.name).first().map(|name| name.replace(", alloc::alloc::Global>", ">"));
+                Ok(plain(format!("PhantomData<{}>", of.unwrap_or_default())))
+            }
             "core::ptr::non_null::NonNull" | "core::ptr::unique::Unique" => {
                 place.word(0).map(|address| plain(format!("{address:#x}"))).ok_or_else(|| "it is no pointer".into())
             }
@@ -266,7 +271,9 @@ impl Look<'_> {
             true => self.within(ty, name, place, depth + 1).map(|value| value.text),
             false => Ok(String::new()),
         };
-        Ok(plain(format!("{}{between}{}", side("start", start)?, side("end", end)?)))
+        let (start, end) = (side("start", start)?, side("end", end)?);
+        let is_over = last(path) == "RangeInclusive" && self.number(ty, "exhausted", place)? != 0;
+        Ok(plain(format!("{start}{between}{end}{}", if is_over { " (exhausted)" } else { "" })))
     }
 }
 
