@@ -177,6 +177,13 @@ impl Types {
                 return Some(found);
             }
         }
+        // It may be inlined in another unit, such as that of the code that polls it: those that were read are looked through.
+        let (dwarf, units) = self.units(ty.image);
+        for (unit, entry) in units.async_bodies(&dwarf, own) {
+            if let Some(found) = self.scopes_of(ty.image, unit, entry, ty) {
+                return Some(found);
+            }
+        }
         // Symbols are those of the whole program.
         let program = self.images.program(ty.image);
         let candidates = self.images.get(program).bodies.inside(function).to_vec();

@@ -89,6 +89,25 @@ impl Units {
         (offset < self.list[index].end).then_some(index)
     }
 
+    /// The functions that run coroutines, in the units read so far but one: the unit and the entry of each.
+    pub fn async_bodies(&mut self, dwarf: &Dwarf<'_>, but: usize) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        for unit in (0..self.len()).filter(|unit| *unit != but) {
+            if self.list[unit].index.is_none() {
+                continue;
+            }
+            let Ok(opened) = self.open(dwarf, unit) else { continue };
+            let nodes = self.list[unit].index.iter().flat_map(|index| &index.nodes);
+            for node in nodes.filter(|node| node.is_function) {
+                let offset = node.offset as usize;
+                if joined(dwarf, &opened, &[offset]).starts_with("{async_") {
+                    found.push((unit, offset));
+                }
+            }
+        }
+        found
+    }
+
     /// The units in which a variable at an address (of the file) may be described, most of them without reading their entries.
     pub fn mentioning(&self, dwarf: &Dwarf<'_>, address: u64) -> Vec<usize> {
         // Where addresses have a table of their own, entries have indices instead.
