@@ -77,6 +77,201 @@ fn locals_read_as_they_print_from_split_debug_info() {
     check("unpacked", &[1]);
 }
 
+/// Compares every value of a kind, as it is read, with what `{:?}` prints: how many kinds there are, and the differences.
+fn differences(profile: &str, of: impl Fn(&str) -> bool) -> (usize, Vec<String>) {
+    let (mut kinds, mut wrong) = (std::collections::BTreeSet::new(), Vec::new());
+    for seed in ["1", "2", "3"] {
+        let program = Program::start_binary(&program::build_package("frames-kinds", profile), &[seed]);
+        let mut frames = program.frames();
+        for case in program.cases.iter().filter(|case| of(&case.name)) {
+            let stack = frames.stack(&case.ty, case.address);
+            let locals = program::locals(&stack.frames);
+            for (name, text, _) in &case.expected {
+                kinds.insert(format!("{} {name}", case.name));
+                let read: Vec<_> = locals.iter().filter(|local| local.name == *name).collect();
+                if !read.iter().any(|local| local.value.text == *text) {
+                    let read: Vec<_> = read.iter().map(|local| (&local.value.text, &local.mark)).collect();
+                    let missing = stack.missing.as_deref().unwrap_or_default();
+                    wrong.push(format!("{} (seed {seed}): {name} is {text}, read as {read:?} {missing}", case.name));
+                }
+            }
+        }
+    }
+    (kinds.len(), wrong)
+}
+
+/// The profiles differ in how values are laid out and which code is left.
+const PROFILES: [&str; 6] = ["dev", "release", "thin", "one", "small", "abort"];
+
+#[track_caller]
+fn reads_as_it_prints(of: impl Fn(&str) -> bool + Copy) {
+    for profile in PROFILES {
+        let (kinds, wrong) = differences(profile, of);
+        println!("{profile}: {kinds} kinds, {} differences", wrong.len());
+        assert!(kinds > 0 && wrong.is_empty(), "{profile}: {} differences\n{}", wrong.len(), wrong.join("\n"));
+    }
+}
+
+#[test]
+fn every_kind_of_the_standard_library_reads_as_it_prints_in_every_profile() {
+    reads_as_it_prints(|case| case.starts_with("kind "));
+}
+
+#[test]
+fn what_is_behind_a_wide_pointer_is_laid_out_by_its_last_field() {
+    reads_as_it_prints(|case| case.starts_with("wide "));
+}
+
+#[test]
+fn an_enum_with_variants_that_cannot_be_is_in_the_one_that_can() {
+    reads_as_it_prints(|case| case == "uninhabited variants");
+}
+
+/// The locals of one case of `frames-kinds` within bounds: name, text and mark.
+fn locals_of(profile: &str, case: &str, limits: Option<Limits>) -> Vec<(String, String, String)> {
+    let program = Program::start_binary(&program::build_package("frames-kinds", profile), &[]);
+    let case = program.cases.iter().find(|one| one.name == case).unwrap();
+    let mut frames = match limits {
+        Some(limits) => Frames::of_process(program.pid()).with_limits(limits),
+        None => program.frames(),
+    };
+    let stack = frames.stack(&case.ty, case.address);
+    let locals = program::locals(&stack.frames);
+    let shown = locals.iter().map(|local| (local.name.clone(), local.value.text.clone(), local.mark.clone()));
+    shown.collect()
+}
+
+#[test]
+fn types_that_share_a_vtable_are_all_named() {
+    for profile in PROFILES {
+        let locals = locals_of(profile, "shared vtables", None);
+        for (name, value) in [("celsius", "Celsius(1.5)"), ("negative", "-1"), ("positive", "7"), ("within", "8")] {
+            let (_, text, _) = locals.iter().find(|local| local.0 == name).unwrap();
+            let all = ["Celsius", "i64", "u64"].iter().all(|ty| text.contains(ty)) && text.contains("one of");
+            assert!(all || text.contains(value), "{profile}: {name} = {text}");
+        }
+    }
+}
+
+#[test]
+fn a_local_of_a_macro_is_never_the_function_s_without_a_mark() {
+    for profile in PROFILES {
+        for (case, true_value) in [
+            ("hygiene of an argument", "42"),
+            ("hygiene of an argument that is not kept", "42"),
+            ("hygiene of a local", "42000"),
+            ("hygiene of a capture", "42"),
+        ] {
+            // Optimised code may be inlined where the debug info of the type does not tell its scopes.
+            if profile != "dev" && case.ends_with("not kept") {
+                continue;
+            }
+            let locals = locals_of(profile, case, None);
+            let named: Vec<_> = locals.iter().filter(|local| local.0 == "n").collect();
+            assert!(!named.is_empty(), "{profile}, {case}: {locals:?}");
+            for (_, text, mark) in &named {
+                assert!(text == true_value || !mark.is_empty(), "{profile}, {case}: {named:?}");
+            }
+            if profile == "dev" && !case.ends_with("not kept") {
+                let both = [("7", "may be of a macro"), (true_value, "outer binding")];
+                let read: Vec<_> = named.iter().map(|local| (&*local.1, &*local.2)).collect();
+                assert_eq!(read, both, "{case}");
+            }
+        }
+        // What the function shadows itself has no mark in builds that tell.
+        if profile == "dev" {
+            let locals = locals_of(profile, "no macro", None);
+            let expected = [("n", "43", ""), ("list", "1", "")].map(|(n, t, m)| (n.into(), t.into(), m.into()));
+            assert_eq!(locals, expected);
+        }
+    }
+}
+
+#[test]
+fn tables_in_an_outer_frame_leave_the_inner_frames_their_share() {
+    for profile in ["dev", "release"] {
+        let locals = locals_of(profile, "tables", Some(Limits { time: Duration::from_secs(60), ..Limits::default() }));
+        let text = |name: &str| locals.iter().find(|local| local.0 == name).unwrap().1.clone();
+        assert_eq!(text("why"), "\"where it hangs: 5\"", "{profile}");
+        assert_eq!(text("last"), "5", "{profile}");
+        for table in ["table", "copy", "third"] {
+            assert!(
+                text(table).starts_with("[[0, 1, 2, 3,") && text(table).contains('…'),
+                "{profile}: {}",
+                text(table)
+            );
+        }
+    }
+}
+
+/// Builds a library with a future that holds its argument times two and times three, under these names.
+fn plugin(folder: &Path, twice: &str, thrice: &str, flags: &[&str]) -> PathBuf {
+    let source = folder.join("plugin.rs");
+    let code = format!(
+        "use std::{{future::Future, hint::black_box, pin::Pin, task::{{Context, Poll}}}};
+        struct Never;
+        impl Future for Never {{
+            type Output = ();
+            fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {{ Poll::Pending }}
+        }}
+        async fn held(n: u64) -> u64 {{
+            let {twice} = n * 2;
+            let {thrice} = n * 3;
+            Never.await;
+            black_box((&{twice}, &{thrice}));
+            n
+        }}
+        #[unsafe(no_mangle)]
+        pub fn make(n: u64) -> Pin<Box<dyn Future<Output = u64>>> {{ Box::pin(held(n)) }}"
+    );
+    std::fs::write(&source, code).unwrap();
+    let library = folder.join(format!("{twice}-{}.so", flags.len()));
+    let compiler = std::env::var_os("FRAMES_RUSTC").or_else(|| std::env::var_os("RUSTC")).unwrap_or("rustc".into());
+    let mut build = std::process::Command::new(compiler);
+    build.args(["--edition", "2024", "-g", "--crate-name", "plugin", "--crate-type", "cdylib"]).args(flags);
+    assert!(build.arg("-o").arg(&library).arg(&source).status().unwrap().success());
+    library
+}
+
+#[test]
+fn a_library_loaded_again_at_its_path_is_read_by_its_own_debug_info() {
+    for flags in [&["-Clink-arg=-Wl,--build-id"][..], &["-Clink-arg=-Wl,--build-id=none", "-Cdebuginfo=2"]] {
+        let folder = folder();
+        let first = plugin(folder.path(), "a", "b", flags);
+        let second = plugin(folder.path(), "b", "a", flags);
+        let path = folder.path().join("loaded.so");
+        let arguments = [&first, &second, &path].map(|path| path.to_str().unwrap());
+        let binary = program::build_package("frames-kinds", "dev");
+        let mut program = Program::start_binary(&binary, &arguments);
+        let mut frames = program.frames();
+        let before = &program.cases[0];
+        assert!(!frames.stack(&before.ty, before.address).frames.is_empty());
+        for expected in [[("n", "21"), ("a", "42"), ("b", "63")], [("n", "21"), ("b", "42"), ("a", "63")]] {
+            program.go_on();
+            let case = program.cases.iter().find(|case| case.name == "plugin").unwrap();
+            let stack = frames.stack(&case.ty, case.address);
+            let held = stack.frames.iter().find(|frame| frame.function == "plugin::held");
+            let held = held.unwrap_or_else(|| panic!("{flags:?}: {stack:?}"));
+            let read: Vec<_> = held.locals.iter().map(|local| (&*local.name, &*local.value.text)).collect();
+            assert_eq!(read, expected, "{flags:?}");
+        }
+    }
+}
+
+#[test]
+fn a_future_of_a_library_without_debug_info_is_missing_with_a_note() {
+    let folder = folder();
+    let library = plugin(folder.path(), "a", "b", &["-Cstrip=symbols"]);
+    let path = folder.path().join("loaded.so");
+    let arguments = [&library, &library, &path].map(|path| path.to_str().unwrap());
+    let mut program = Program::start_binary(&program::build_package("frames-kinds", "dev"), &arguments);
+    program.go_on();
+    let case = program.cases.iter().find(|case| case.name == "plugin").unwrap();
+    let stack = program.frames().stack(&case.ty, case.address);
+    let note = &stack.frames.last().unwrap().note;
+    assert!(note.contains("loaded.so has no debug info"), "{stack:?}");
+}
+
 /// What the reader goes by: names of members and parameters, those left out that are names of modules too.
 const NAMES: &[&str] = &[
     "ptr",
@@ -319,7 +514,7 @@ fn split_debug_info_is_found_or_missed_in_a_sentence() {
 fn split_debug_info_of_another_build_is_not_believed() {
     // In a folder of its own, since its files are spoilt.
     let folder = folder();
-    let binary = program::build_in("unpacked", folder.path());
+    let binary = program::build_in("frames-programs", "unpacked", folder.path());
     let mut files: Vec<_> =
         std::fs::read_dir(binary.parent().unwrap().join("deps")).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "dwo"));
@@ -332,7 +527,7 @@ fn split_debug_info_of_another_build_is_not_believed() {
     }
     assert!(missing(&binary).contains("is not there or of another build"));
     // In a package the units are found by their ids.
-    let binary = program::build_in("packed", folder.path());
+    let binary = program::build_in("frames-programs", "packed", folder.path());
     let package = PathBuf::from(format!("{}.dwp", binary.display()));
     let mut bytes = std::fs::read(&package).unwrap();
     let index = section(&bytes, ".debug_cu_index");

@@ -194,7 +194,11 @@ fn what_coroutines_wait_on_is_told_and_when_they_give_up() {
             let _held = lock.acquire().await?;
             let others = (event.wait(), lock.acquire(), Barrier::new(2).wait(), sleep(LONG));
             drop((once(others.0).await, once(others.1).await, once(others.2).await, once(others.3).await));
-            run_in_thread(|| tinyio::Ok(())).await?;
+            let (release, released) = std::sync::mpsc::channel();
+            let work = spawn(run_in_thread(move || Ok::<_, tinyio::Error>(released.recv()?)));
+            yield_now().await?;
+            release.send(())?; // not before it is waited for
+            work.await?;
             let mut polled = false;
             std::future::poll_fn(|cx| {
                 if std::mem::replace(&mut polled, true) {
@@ -228,7 +232,7 @@ fn what_coroutines_wait_on_is_told_and_when_they_give_up() {
         "clear coro 1 on {res:2}",
         "clear coro 1 on {res:3}",
         "clear coro 1 on {timer}",
-        "wait coro 1 on {coro:3}",
+        "wait coro 1 on turn",
         "wait coro 1 on {coro:3}",
         "wait coro 3 on {thread:1}",
         "wake coro 3 by {thread:1}",

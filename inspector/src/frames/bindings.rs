@@ -39,15 +39,16 @@ pub(super) struct Bindings {
     variables: Vec<Variable>,
 }
 
-#[derive(Debug)]
-struct Variable {
+/// A variable that a scope declares.
+#[derive(Clone, Debug)]
+pub(super) struct Variable {
     scope: usize,
-    name: String,
-    ty: TypeRef,
+    pub name: String,
+    pub ty: TypeRef,
     /// None where it cannot be told.
-    binding: Option<Binding>,
-    file: Option<Rc<PathBuf>>,
-    line: u32,
+    pub binding: Option<Binding>,
+    pub file: Option<Rc<PathBuf>>,
+    pub line: u32,
 }
 
 /// An `.await`: its place, and what is awaited there.
@@ -62,16 +63,9 @@ impl Bindings {
     /// The binding that a name has at an `.await`; None if that is not certain.
     pub fn at(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Option<Binding> {
         let mut found = None;
-        for variable in &self.variables {
-            let Some(Binding::Kept { offset, ty }) = variable.binding else { continue };
-            if variable.name != AWAITEE
-                || (variable.line, offset, variable.file.as_deref()) != (point.line, point.offset, point.file)
-                || !same(types, ty, point.ty)
-            {
-                continue;
-            }
+        for scope in self.awaits(types, point, true) {
             // Two on one line may be told apart by nothing: then both have to say the same.
-            let binding = self.around(variable.scope, name)?;
+            let binding = self.around(scope, name)?;
             match found {
                 None => found = Some(binding),
                 Some(before) if agree(types, before, binding) => {}
@@ -79,6 +73,52 @@ impl Bindings {
             }
         }
         found
+    }
+
+    /// All bindings that a name has around an `.await`, innermost first. Of several awaits that cannot be told apart: those of the one
+    /// that has most.
+    pub fn visible(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Vec<Variable> {
+        // Optimised code has no place for what is awaited; elsewhere the place has to agree.
+        let located = self.awaits(types, point, true);
+        let scopes = if located.is_empty() { self.awaits(types, point, false) } else { located };
+        let chains = scopes.into_iter().map(|scope| self.outwards(scope, name));
+        chains.max_by_key(Vec::len).unwrap_or_default()
+    }
+
+    fn outwards(&self, mut scope: usize, name: &str) -> Vec<Variable> {
+        let mut chain: Vec<Variable> = Vec::new();
+        loop {
+            for variable in self.variables.iter().filter(|variable| variable.scope == scope && variable.name == name) {
+                // An argument is declared twice: as what the coroutine was given, and by its function.
+                let again =
+                    |known: &Variable| scope == 0 && (known.line, &known.file) == (variable.line, &variable.file);
+                if !chain.iter().any(again) {
+                    chain.push(variable.clone());
+                }
+            }
+            if scope == 0 {
+                return chain;
+            }
+            scope = self.parents[scope];
+        }
+    }
+
+    /// The scopes in which something is awaited at a place.
+    fn awaits(&self, types: &mut Types, point: &Await<'_>, located: bool) -> Vec<usize> {
+        let mut scopes = Vec::new();
+        for variable in self.variables.iter().filter(|variable| variable.name == AWAITEE) {
+            let (offset, ty) = match variable.binding {
+                Some(Binding::Kept { offset, ty }) => (Some(offset), ty),
+                _ => (None, variable.ty),
+            };
+            if (variable.line, variable.file.as_deref()) == (point.line, point.file)
+                && (!located || offset == Some(point.offset))
+                && same(types, ty, point.ty)
+            {
+                scopes.push(variable.scope);
+            }
+        }
+        scopes
     }
 
     /// The binding of a name in the innermost of the scopes around one.
@@ -111,7 +151,8 @@ fn agree(types: &mut Types, one: Binding, other: Binding) -> bool {
 }
 
 impl Types {
-    /// The scopes of the function that runs a coroutine; None where they are not described, such as in optimised builds.
+    /// The scopes of the function that runs a coroutine; None where they are not described. In optimised builds the places of variables are not
+    /// known, but which there are.
     pub fn bindings(&mut self, ty: TypeRef) -> Option<Rc<Bindings>> {
         if let Some(known) = self.bindings.get(&ty) {
             return known.clone();
@@ -122,15 +163,27 @@ impl Types {
     }
 
     fn find_bindings(&mut self, ty: TypeRef) -> Option<Bindings> {
-        let (dwarf, units) = self.units(ty.image);
-        let own = units.around(ty.offset)?;
-        if !units.index(&dwarf, own).ok()?.is_plain() {
-            return None;
-        }
+        let own = self.units(ty.image).1.around(ty.offset)?;
         let known = self.get(ty);
         let levels = names::segments(&known.name);
         let body = levels.iter().position(|level| level.starts_with('{') && !level.starts_with("{impl#"))?;
         let function = names::without_generics(levels.get(body.checked_sub(1)?)?);
+        // What was inlined has no code of its own, but is described beside the type, with its scopes.
+        let (dwarf, units) = self.units(ty.image);
+        let within = ty.offset - units.start(own);
+        let beside = units.index(&dwarf, own).ok()?.beside(within);
+        for entry in beside {
+            if let Some(found) = self.scopes_of(ty.image, own, entry, ty) {
+                return Some(found);
+            }
+        }
+        // It may be inlined in another unit, such as that of the code that polls it: those that were read are looked through.
+        let (dwarf, units) = self.units(ty.image);
+        for (unit, entry) in units.async_bodies(&dwarf, own) {
+            if let Some(found) = self.scopes_of(ty.image, unit, entry, ty) {
+                return Some(found);
+            }
+        }
         // Symbols are those of the whole program.
         let program = self.images.program(ty.image);
         let candidates = self.images.get(program).bodies.inside(function).to_vec();
@@ -145,13 +198,28 @@ impl Types {
             }
             last = Some((image, unit));
             let Some(&function) = units.index(&dwarf, unit).ok()?.functions.get(&address) else { continue };
-            let opened = units.open(&dwarf, unit).ok()?;
-            let Some(offset) = first(&opened, function, gimli::DW_TAG_formal_parameter) else { continue };
-            if self.runs(TypeRef { image, offset }, ty) {
-                return self.scopes(image, unit, function);
+            if let Some(found) = self.scopes_of(image, unit, function, ty) {
+                return Some(found);
             }
         }
         None
+    }
+
+    /// The scopes of a function, if it is the one that runs a coroutine.
+    fn scopes_of(&mut self, image: usize, unit: usize, function: usize, coroutine: TypeRef) -> Option<Bindings> {
+        let (dwarf, units) = self.units(image);
+        let opened = units.open(&dwarf, unit).ok()?;
+        // What is also inlined elsewhere is described once, apart from its code.
+        let entry = opened.entry(units::within(function)).ok()?;
+        let function = match entry.attr_value(gimli::DW_AT_abstract_origin) {
+            Some(AttributeValue::UnitRef(origin)) => origin.0,
+            _ => function,
+        };
+        let offset = first(&opened, function, gimli::DW_TAG_formal_parameter)?;
+        if !self.runs(TypeRef { image, offset }, coroutine) {
+            return None;
+        }
+        self.scopes(image, unit, function)
     }
 
     /// Whether a parameter of this type is the coroutine that is run: `Pin<&mut F>`.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::alive::Alive;
 use super::bindings::{AWAITEE, Await};
 use super::hash::FastSet;
-use super::locals::{Oracle, readable};
+use super::locals::{Oracle, Unread, readable};
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
@@ -37,17 +37,26 @@ pub(super) struct Walk<'w, 'l> {
 }
 
 impl Walk<'_, '_> {
-    /// The frames from a future down.
-    pub fn walk(&mut self, mut ty: TypeRef, mut address: u64) -> Vec<Frame> {
-        let mut frames: Vec<Frame> = Vec::new();
+    /// The frames from a future down: first the frames, then their values, those of the innermost first and each frame with its share.
+    pub fn walk(&mut self, ty: TypeRef, address: u64) -> Vec<Frame> {
+        let mut walked = self.frames(ty, address);
+        let mut order = Vec::new();
+        flatten(&mut walked, 0, &mut order);
+        order.sort_by_key(|(depth, ..)| std::cmp::Reverse(*depth));
+        let left = (1..=order.len()).rev();
+        for ((_, frame, values), left) in order.into_iter().zip(left) {
+            self.look.share(left, |look| read(look, frame, values, self.mid_step));
+        }
+        walked.into_iter().map(Walked::into_frame).collect()
+    }
+
+    fn frames(&mut self, mut ty: TypeRef, mut address: u64) -> Vec<Walked> {
+        let mut frames: Vec<Walked> = Vec::new();
         let mut seen = FastSet::default();
         loop {
             if self.frames == 0 || self.look.out_of_time() || !seen.insert((ty, address)) {
-                frames.push(Frame {
-                    function: "…".into(),
-                    note: "the stack goes on; what is deeper was left out".into(),
-                    ..Frame::default()
-                });
+                let note = "the stack goes on; what is deeper was left out".into();
+                frames.push(Frame { function: "…".into(), note, ..Frame::default() }.into());
                 return frames;
             }
             self.frames -= 1;
@@ -63,35 +72,37 @@ impl Walk<'_, '_> {
             }
             if known.is_unknown_coroutine() {
                 let function = names::function(&known.name);
-                frames.push(Frame { function, note: "unknown layout".into(), ..Frame::default() });
+                frames.push(Frame { function, note: "unknown layout".into(), ..Frame::default() }.into());
                 return frames;
             }
             let mut found = Vec::new();
-            let all = self.search(ty, address, &mut found);
-            let mut frame = self.plumbing(ty, &known, address);
+            let (all, lost) = self.search(ty, address, &mut found);
+            let mut one = Walked::from(plumbing(&known));
             match found.len() {
                 0 => {
-                    frames.push(frame);
+                    one.frame.note = lost.unwrap_or_default();
+                    if self.look.limits.values {
+                        one.values = Values::Fields { ty, address };
+                    }
+                    frames.push(one);
                     return frames;
                 }
                 1 if all == 1 => {
                     if !is_wrapper(&known) {
-                        frame.locals.clear();
-                        frames.push(frame);
+                        frames.push(one);
                     }
                     let only = found.remove(0);
                     (ty, address) = (only.ty, only.address);
                 }
                 _ => {
-                    frame.locals.clear();
                     if all > found.len() {
-                        frame.note = format!("{} more futures are not shown", all - found.len());
+                        one.frame.note = format!("{} more futures are not shown", all - found.len());
                     }
-                    for one in found {
-                        let inner = self.walk(one.ty, one.address);
-                        frame.branches.push(Branch { name: one.name, frames: inner });
+                    for branch in found {
+                        let inner = self.frames(branch.ty, branch.address);
+                        one.branches.push((branch.name, inner));
                     }
-                    frames.push(frame);
+                    frames.push(one);
                     return frames;
                 }
             }
@@ -99,20 +110,20 @@ impl Walk<'_, '_> {
     }
 
     /// The frame of a coroutine, and what it awaits.
-    fn coroutine(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> (Frame, Option<(TypeRef, u64)>) {
+    fn coroutine(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> (Walked, Option<(TypeRef, u64)>) {
         let function = names::function(&known.name);
         let mut frame = Frame { hidden: names::is_plumbing(&function), function, ..Frame::default() };
         let bytes = known.size.and_then(|size| self.look.types.memory.bytes(address, usize::try_from(size).ok()?));
         let Some(bytes) = bytes else {
             frame.note = format!("its memory at {address:#x} cannot be read");
-            return (frame, None);
+            return (frame.into(), None);
         };
         let place = Place { address, bytes: &bytes };
         let state = match self.look.variant(known, place) {
             Ok(state) => state,
             Err(why) => {
                 frame.note = why;
-                return (frame, None);
+                return (frame.into(), None);
             }
         };
         if let Some(file) = &state.file {
@@ -126,7 +137,7 @@ impl Walk<'_, '_> {
             "0" => frame.note = place::NOT_STARTED.into(),
             "1" | "2" => {
                 frame.note = if state.name == "1" { "finished" } else { "panicked" }.into();
-                return (frame, None);
+                return (frame.into(), None);
             }
             _ => {
                 let home = first.as_ref().and_then(|first| first.file.clone());
@@ -139,6 +150,7 @@ impl Walk<'_, '_> {
         let arguments = arguments.as_deref().map(Type::members).unwrap_or_default();
         let awaited = variant.members().iter().find(|member| member.name == AWAITEE);
         let awaited = awaited.map(|awaited| (awaited.ty, state.offset.saturating_add(awaited.offset)));
+        let mut values = Values::None;
         if self.look.limits.values {
             // Before the first step nothing was moved; in the middle of one, what was is not in the state.
             let oracle = match state.name.as_str() {
@@ -149,9 +161,9 @@ impl Walk<'_, '_> {
             };
             let point = awaited.map(|(ty, offset)| Await { file: state.file.as_deref(), line: state.line, offset, ty });
             let members = self.bound(ty, variant.members(), arguments, point.as_ref());
-            frame.locals = self.locals(oracle, &members, place);
+            values = Values::Locals { locals: self.locals(oracle, &members, address), address, bytes };
         }
-        (frame, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
+        (Walked { frame, values, branches: Vec::new() }, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
     }
 
     /// Asks what is alive in a coroutine; false if nobody knows.
@@ -168,28 +180,9 @@ impl Walk<'_, '_> {
         variants.iter().find(|variant| variant.member.name == "0").map(|variant| variant.member.clone())
     }
 
-    /// The frame of a future that is no coroutine: its type, and its fields.
-    fn plumbing(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> Frame {
-        let hidden = names::is_plumbing(&known.name);
-        // What a combinator is made of shows in the frames below it.
-        let function = if hidden { known.path().to_owned() } else { known.shown.clone() };
-        let mut frame = Frame { hidden, function, ..Frame::default() };
-        if !self.look.limits.values {
-            return frame;
-        }
-        let value = self.look.at(ty, address, 0);
-        if value.coro != 0 {
-            frame.locals.push(Local { name: "coroutine".into(), value, mark: String::new() });
-        } else {
-            let mark = if self.mid_step { "mid-step" } else { "" };
-            let fields = value.children.into_iter();
-            frame.locals.extend(fields.map(|(name, value)| Local { name, value, mark: mark.into() }));
-        }
-        frame
-    }
-
-    /// All coroutines inside a value. How many there are; only as many as are shown are kept.
-    fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> usize {
+    /// All coroutines inside a value. How many there are, of which only as many as are shown are kept; and why something in it could not
+    /// be looked into.
+    fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> (usize, Option<String>) {
         let mut search = Search {
             alive: &mut self.alive,
             left: 10_000,
@@ -197,10 +190,97 @@ impl Walk<'_, '_> {
             limit: self.look.limits.branches,
             seen: FastSet::default(),
             found,
+            lost: None,
         };
         search.visit(self.look, "", ty, address, 0);
-        search.all
+        (search.all, search.lost)
     }
+}
+
+/// A frame, and what its values are to be read from.
+struct Walked {
+    frame: Frame,
+    values: Values,
+    branches: Vec<(String, Vec<Walked>)>,
+}
+
+/// Values that are not read yet.
+enum Values {
+    None,
+    /// The locals of a coroutine at an address, which is these bytes.
+    Locals {
+        locals: Vec<Unread>,
+        address: u64,
+        bytes: Vec<u8>,
+    },
+    /// The fields of a future that is no coroutine.
+    Fields {
+        ty: TypeRef,
+        address: u64,
+    },
+}
+
+impl From<Frame> for Walked {
+    fn from(frame: Frame) -> Walked {
+        Walked { frame, values: Values::None, branches: Vec::new() }
+    }
+}
+
+impl Walked {
+    fn into_frame(self) -> Frame {
+        let branch = |(name, frames): (String, Vec<Walked>)| Branch {
+            name,
+            frames: frames.into_iter().map(Walked::into_frame).collect(),
+        };
+        Frame { branches: self.branches.into_iter().map(branch).collect(), ..self.frame }
+    }
+}
+
+/// The frames with values to be read, and how deep each is.
+fn flatten<'w>(walked: &'w mut [Walked], depth: usize, found: &mut Vec<(usize, &'w mut Frame, Values)>) {
+    for (depth, one) in (depth..).zip(walked) {
+        match std::mem::replace(&mut one.values, Values::None) {
+            Values::None => {}
+            values => found.push((depth, &mut one.frame, values)),
+        }
+        for (_, frames) in &mut one.branches {
+            flatten(frames, depth + 1, found);
+        }
+    }
+}
+
+/// Reads the values of a frame, each with its share of what the frame may have.
+fn read(look: &mut Look<'_>, frame: &mut Frame, values: Values, mid_step: bool) {
+    match values {
+        Values::None => {}
+        Values::Locals { locals, address, bytes } => {
+            let place = Place { address, bytes: &bytes };
+            let left = (1..=locals.len()).rev();
+            frame.locals = locals
+                .into_iter()
+                .zip(left)
+                .map(|(local, left)| look.share(left, |look| local.read(look, place)))
+                .collect();
+        }
+        Values::Fields { ty, address } => {
+            let value = look.at(ty, address, 0);
+            if value.coro != 0 {
+                frame.locals.push(Local { name: "coroutine".into(), value, mark: String::new() });
+            } else {
+                let mark = if mid_step { "mid-step" } else { "" };
+                let fields = value.children.into_iter();
+                frame.locals.extend(fields.map(|(name, value)| Local { name, value, mark: mark.into() }));
+            }
+        }
+    }
+}
+
+/// The frame of a future that is no coroutine.
+fn plumbing(known: &Type) -> Frame {
+    let hidden = names::is_plumbing(&known.name);
+    // What a combinator is made of shows in the frames below it.
+    let function = if hidden { known.path().to_owned() } else { known.shown.clone() };
+    Frame { hidden, function, ..Frame::default() }
 }
 
 /// What only holds one future and is not worth a frame of its own.
@@ -220,6 +300,8 @@ struct Search<'f> {
     limit: usize,
     seen: FastSet<(TypeRef, u64)>,
     found: &'f mut Vec<Found>,
+    /// What could not be looked into, and why.
+    lost: Option<String>,
 }
 
 impl Search<'_> {
@@ -241,7 +323,7 @@ impl Search<'_> {
                     self.visit(look, name, *target, to, depth + 1);
                 }
             }
-            Shape::Struct(members) => self.members(look, name, &known, members, address, depth),
+            Shape::Struct(members) => self.members(look, name, ty, &known, members, address, depth),
             Shape::Enum { .. } => {
                 let Some(bytes) = known.size.filter(|size| *size < 1 << 20) else { return };
                 let Some(bytes) = look.types.memory.bytes(address, bytes as usize) else { return };
@@ -252,36 +334,44 @@ impl Search<'_> {
             Shape::Array { element, count } => {
                 self.elements(look, name, *element, address, count.unwrap_or(0), depth);
             }
+            Shape::OneOf(_) => {
+                self.lost.get_or_insert(format!("{}, which share a vtable: nothing says which", known.shown));
+            }
             _ => {}
         }
+    }
+
+    /// What is behind a wide pointer.
+    fn wide(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, known: &Type, address: u64, depth: usize) {
+        let Some(bytes) = look.types.memory.bytes(address, 16) else { return };
+        let target = match look.target(ty, Place { address, bytes: &bytes }) {
+            Ok(target) => target,
+            Err(why) => {
+                self.lost.get_or_insert(format!("what is behind {} is not shown: {why}", known.shown));
+                return;
+            }
+        };
+        if let Some(vtable) = target.vtable {
+            // The first entry of a vtable is the drop glue.
+            let glue = look.types.memory.word(vtable).unwrap_or(0);
+            self.alive.dropped_by(target.ty, target.address, glue);
+        }
+        self.visit(look, name, target.ty, target.address, depth + 1);
     }
 
     fn members(
         &mut self,
         look: &mut Look<'_>,
         name: &str,
+        ty: TypeRef,
         known: &Type,
         members: &[Member],
         address: u64,
         depth: usize,
     ) {
         let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-        if names == ["pointer", "vtable"] && follows(&known.name) {
-            let at = |member: &Member| look.types.memory.word(address.wrapping_add(member.offset));
-            let (Some(to), Some(vtable)) = (at(&members[0]), at(&members[1])) else { return };
-            if let Some(concrete) = look.types.of_vtable(vtable) {
-                // The first entry of a vtable is the drop glue.
-                self.alive.dropped_by(concrete, to, look.types.memory.word(vtable).unwrap_or(0));
-                self.visit(look, name, concrete, to, depth + 1);
-            }
-            return;
-        }
-        if names == ["data_ptr", "length"] && follows(&known.name) {
-            let at = |member: &Member| look.types.memory.word(address.wrapping_add(member.offset));
-            let (Some(to), Some(length)) = (at(&members[0]), at(&members[1])) else { return };
-            if let Shape::Pointer(Some(element)) = look.types.get(members[0].ty).shape {
-                self.elements(look, name, element, to, length, depth);
-            }
+        if (names == ["pointer", "vtable"] || names == ["data_ptr", "length"]) && follows(&known.name) {
+            self.wide(look, name, ty, known, address, depth);
             return;
         }
         let path = known.path();

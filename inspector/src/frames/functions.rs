@@ -1,8 +1,7 @@
 //! What a function or a vtable says of types: by its address in memory.
 
-use std::collections::HashSet;
-
-use super::types::{Code, TypeRef, Types};
+use super::bindings::same;
+use super::types::{Code, Shape, Type, TypeRef, Types};
 use super::units::{self, Unit};
 
 impl Types {
@@ -41,13 +40,13 @@ impl Types {
         if let Some(known) = self.bodies.get(&address) {
             return known.clone();
         }
-        let found = self.learn(|types| types.find_body(address));
+        let image = self.images.find(&self.memory, address).ok()?;
+        let found = self.learn(|types| types.find_body(image, address));
         self.bodies.insert(address, found.clone());
         found
     }
 
-    fn find_body(&mut self, address: u64) -> Option<Code> {
-        let image = self.images.find(&self.memory, address).ok()?;
+    fn find_body(&mut self, image: usize, address: u64) -> Option<Code> {
         let image = self.images.get(image);
         let found = image.unwind.function(address.wrapping_sub(image.bias))?;
         if found.start.wrapping_add(image.bias) != address {
@@ -62,13 +61,13 @@ impl Types {
         if let Some(known) = self.drops.get(&address) {
             return *known;
         }
-        let found = self.learn(|types| types.find_dropped(address));
+        let image = self.images.find(&self.memory, address).ok()?;
+        let found = self.learn(|types| types.find_dropped(image, address));
         self.drops.insert(address, found);
         found
     }
 
-    fn find_dropped(&mut self, address: u64) -> Option<TypeRef> {
-        let image = self.images.find(&self.memory, address).ok()?;
+    fn find_dropped(&mut self, image: usize, address: u64) -> Option<TypeRef> {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         let (image, unit) = self.with_code(image, file_address)?;
         let (dwarf, units) = self.units(image);
@@ -97,41 +96,65 @@ impl Types {
         units.index(&dwarf, unit).is_ok_and(|index| index.is_plain())
     }
 
-    /// The concrete type behind a vtable.
+    /// The concrete type behind a vtable; [`Shape::OneOf`] if several types share it.
     pub fn of_vtable(&mut self, address: u64) -> Option<TypeRef> {
         if let Some(known) = self.vtables.get(&address) {
             return *known;
         }
-        let found = self.learn(|types| types.find_vtable(address));
+        // What is not loaded may be loaded later.
+        let image = self.images.find(&self.memory, address).ok()?;
+        let found = self.learn(|types| types.find_vtable(image, address));
         self.vtables.insert(address, found);
         found
     }
 
-    fn find_vtable(&mut self, address: u64) -> Option<TypeRef> {
-        let image = self.images.find(&self.memory, address).ok()?;
-        let bias = self.images.get(image).bias;
-        // The unit that made the vtable is most often the one of a function in it: look there before looking everywhere.
-        let likely: Vec<u64> =
-            [24, 0].iter().filter_map(|slot| self.memory.word(address.wrapping_add(*slot))).collect();
+    fn find_vtable(&mut self, image: usize, address: u64) -> Option<TypeRef> {
+        let file_address = address.wrapping_sub(self.images.get(image).bias);
+        // A vtable says size and alignment itself: what disagrees is not its type.
+        let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
         let (dwarf, units) = self.units(image);
-        let mut order: Vec<usize> =
-            likely.iter().filter_map(|code| units.with_code(&dwarf, code.wrapping_sub(bias))).collect();
-        order.extend(0..units.len());
-        let mut looked = HashSet::new();
-        order.retain(|unit| looked.insert(*unit));
-        let found = order.into_iter().find_map(|unit| {
-            let (image, unit) = self.whole(image, unit)?;
-            let (dwarf, units) = self.units(image);
-            let vtable = *units.index(&dwarf, unit).ok()?.vtables.get(&address.wrapping_sub(bias))?;
-            let opened = units.open(&dwarf, unit).ok()?;
+        let mut found: Vec<TypeRef> = Vec::new();
+        for unit in units.mentioning(&dwarf, file_address) {
+            for ty in self.vtable_types(image, unit, file_address) {
+                let agrees = self.size(ty) == Some(size) && self.get(ty).align.is_none_or(|known| known == align);
+                // Each unit that uses a type describes it.
+                if agrees && !found.iter().any(|known| same(self, *known, ty)) {
+                    found.push(ty);
+                }
+            }
+        }
+        if found.len() < 2 {
+            return found.pop();
+        }
+        found.sort_by_cached_key(|ty| self.get(*ty).name.clone());
+        let names: Vec<String> = found.iter().map(|ty| self.get(*ty).shown.clone()).collect();
+        let name = format!("one of {}", names.join(", "));
+        let known = Type {
+            shown: name.clone(),
+            name,
+            size: Some(size),
+            align: Some(align),
+            shape: Shape::OneOf(found),
+            params: Vec::new(),
+        };
+        // No entry is that far into debug info.
+        let shared = TypeRef { image, offset: !(file_address as usize) };
+        self.describe(shared, known);
+        Some(shared)
+    }
+
+    /// The types that a unit says the vtable at an address is of.
+    fn vtable_types(&mut self, image: usize, unit: usize, address: u64) -> Vec<TypeRef> {
+        let Some((image, unit)) = self.whole(image, unit) else { return Vec::new() };
+        let (dwarf, units) = self.units(image);
+        let vtables = units.index(&dwarf, unit).ok().and_then(|index| index.vtables.get(&address).cloned());
+        let Ok(opened) = units.open(&dwarf, unit) else { return Vec::new() };
+        let types = vtables.unwrap_or_default().into_iter().filter_map(|vtable| {
             let entry = opened.entry(units::within(vtable)).ok()?;
             let offset = units::reference(&opened, entry.attr_value(gimli::DW_AT_containing_type)?)?;
             Some(TypeRef { image, offset })
-        })?;
-        // A vtable says size and alignment itself: what disagrees is not its type.
-        let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
-        let agrees = self.size(found) == Some(size) && self.get(found).align.is_none_or(|known| known == align);
-        agrees.then_some(found)
+        });
+        types.collect()
     }
 }
 

@@ -109,7 +109,13 @@ impl Skeleton {
 
 /// The loaded files of a process, each opened when an address inside it is asked for.
 pub(super) struct Images {
+    /// What is mapped, as of the last reading.
     mapped: Vec<Mapping>,
+    /// The mappings were read since [`Images::renew`].
+    is_current: bool,
+    /// The opened files that are loaded, and those that were unloaded.
+    loaded: Vec<Loaded>,
+    unloaded: Vec<Loaded>,
     images: Vec<Image>,
     /// Images of what was split off, by that of the skeleton and the offset in it.
     splits: HashMap<(usize, usize), Option<usize>>,
@@ -118,24 +124,80 @@ pub(super) struct Images {
     pub instead: Option<PathBuf>,
 }
 
-/// What `/proc/PID/maps` says of one file.
+/// One line of `/proc/PID/maps`: a part of a file in memory. A file may be mapped more than once, as a library and to be read.
+#[derive(Clone)]
 struct Mapping {
     range: Range<u64>,
+    /// Where in the file it begins.
+    offset: u64,
+    is_code: bool,
     path: PathBuf,
     inode: u64,
-    /// Index of its image, once it was opened.
-    image: Option<usize>,
+}
+
+/// A file that was opened, as it is loaded.
+struct Loaded {
+    image: usize,
+    parts: Vec<Mapping>,
+    /// Its build id, and where that is in memory.
+    id: Option<(u64, Vec<u8>)>,
+    /// The file at its path, when it was opened.
+    stamp: Stamp,
+}
+
+/// Tells a file from one that was put in its place, which may get its inode.
+type Stamp = Option<(u64, i64, i64)>;
+
+fn stamp(path: &Path) -> Stamp {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+    }
+    #[cfg(not(unix))]
+    std::fs::metadata(path).ok().map(|metadata| (metadata.len(), 0, 0))
+}
+
+impl Loaded {
+    /// Whether it is still what is loaded there. Without a build id, the mappings have to be the same.
+    fn is_valid(&self, memory: &Memory, mapped: &[Mapping]) -> bool {
+        match &self.id {
+            Some((address, id)) => memory.bytes(*address, id.len()).is_some_and(|there| there == *id),
+            None => self.parts.iter().all(|part| {
+                let same = |now: &&Mapping| (&now.range, now.inode, &now.path) == (&part.range, part.inode, &part.path);
+                mapped.iter().any(|now| same(&now)) && stamp(&part.path) == self.stamp
+            }),
+        }
+    }
 }
 
 impl Images {
     pub fn of(memory: &Memory) -> Images {
         Images {
             mapped: mappings(memory.pid()).unwrap_or_default(),
+            is_current: true,
+            loaded: Vec::new(),
+            unloaded: Vec::new(),
             images: Vec::new(),
             splits: HashMap::new(),
             packages: HashMap::new(),
             instead: None,
         }
+    }
+
+    /// To be called when the process may have run: libraries may have been loaded and unloaded since. True if a file that was opened is
+    /// not loaded any more: then nothing that is known by address is certain.
+    pub fn renew(&mut self, memory: &Memory) -> bool {
+        self.is_current = false;
+        if self.loaded.iter().any(|loaded| loaded.id.is_none()) {
+            // An error here is met again, and told, when an address is looked up.
+            let _ = self.refresh(memory);
+        }
+        let gone = |loaded: &mut Loaded| !loaded.is_valid(memory, &self.mapped);
+        let before = self.unloaded.len();
+        self.unloaded.extend(self.loaded.extract_if(.., gone));
+        self.unloaded.len() > before
     }
 
     pub fn get(&self, index: usize) -> &Image {
@@ -214,37 +276,55 @@ impl Images {
 
     /// The image around an address.
     pub fn find(&mut self, memory: &Memory, address: u64) -> Result<usize, String> {
-        let found = self.mapped.iter().position(|mapping| mapping.range.contains(&address));
-        let found = match found {
-            Some(found) => found,
-            // A library may have been loaded since.
+        let around = |loaded: &&Loaded| loaded.parts.iter().any(|part| part.range.contains(&address));
+        if let Some(loaded) = self.loaded.iter().find(around) {
+            return Ok(loaded.image);
+        }
+        // What was mapped here when the mappings were read may have been replaced since.
+        if !self.is_current {
+            self.refresh(memory)?;
+        }
+        let mapping = self.mapped.iter().find(|mapping| mapping.range.contains(&address)).cloned();
+        let mapping =
+            mapping.ok_or_else(|| format!("no file of process {} is loaded at {address:#x}", memory.pid()))?;
+        let (image, layout) = open(memory, &mapping, self.instead.as_deref());
+        let belongs = |other: &&Mapping| {
+            other.inode == mapping.inode && other.path == mapping.path && layout.holds(other, image.bias)
+        };
+        let mut parts: Vec<Mapping> = self.mapped.iter().filter(belongs).cloned().collect();
+        if parts.is_empty() {
+            parts.push(mapping);
+        }
+        let id = layout.id.map(|(address, id)| (address.wrapping_add(image.bias), id));
+        // What is known of a library that was unloaded and loaded again stays true.
+        let same = |old: &Loaded| {
+            let (Some((_, old_id)), Some((_, id))) = (&old.id, &id) else { return false };
+            old_id == id && self.images[old.image].path == image.path
+        };
+        let index = match self.unloaded.iter().position(same) {
+            Some(at) => {
+                let index = self.unloaded.swap_remove(at).image;
+                self.images[index].bias = image.bias;
+                index
+            }
             None => {
-                self.refresh(memory)?;
-                let found = self.mapped.iter().position(|mapping| mapping.range.contains(&address));
-                found.ok_or_else(|| format!("no file of process {} is loaded at {address:#x}", memory.pid()))?
+                self.images.push(image);
+                self.images.len() - 1
             }
         };
-        if let Some(image) = self.mapped[found].image {
-            return Ok(image);
-        }
-        let image = open(memory, &self.mapped[found], self.instead.as_deref());
-        self.mapped[found].image = Some(self.images.len());
-        self.images.push(image);
-        Ok(self.images.len() - 1)
+        let stamp = parts.first().and_then(|part| stamp(&part.path));
+        self.loaded.push(Loaded { image: index, parts, id, stamp });
+        Ok(index)
     }
 
     fn refresh(&mut self, memory: &Memory) -> Result<(), String> {
         if !cfg!(target_os = "linux") {
             return Err(NOT_HERE.into());
         }
-        let new = mappings(memory.pid()).map_err(|error| {
+        self.mapped = mappings(memory.pid()).map_err(|error| {
             format!("/proc/{}/maps cannot be read: {error}; is the process alive and yours?", memory.pid())
         })?;
-        for mapping in new {
-            if !self.mapped.iter().any(|known| known.range == mapping.range && known.path == mapping.path) {
-                self.mapped.push(mapping);
-            }
-        }
+        self.is_current = true;
         Ok(())
     }
 }
@@ -254,7 +334,7 @@ const NOT_HERE: &str =
 
 const NO_DEBUG: &str = "has no debug info: no locals, and no frames but where coroutines await; `debug = true` and `strip = false` in the profile of Cargo.toml bring them";
 
-/// The files mapped by a process, each from its lowest to its highest address.
+/// The parts of files mapped by a process.
 fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
     let mut found: Vec<Mapping> = Vec::new();
     for line in std::fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
@@ -265,23 +345,22 @@ fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
             rest = after;
             word
         };
-        let (range, _access, _offset, _device, inode) = (next(), next(), next(), next(), next());
+        let (range, access, offset, _device, inode) = (next(), next(), next(), next(), next());
         let path = rest.trim_start();
         let (Some((start, end)), Ok(inode)) = (range.split_once('-'), inode.parse()) else { continue };
-        let (Ok(start), Ok(end)) = (u64::from_str_radix(start, 16), u64::from_str_radix(end, 16)) else { continue };
+        let number = |text| u64::from_str_radix(text, 16);
+        let (Ok(start), Ok(end), Ok(offset)) = (number(start), number(end), number(offset)) else { continue };
         if inode == 0 || !path.starts_with('/') {
             continue;
         }
-        match found.last_mut() {
-            Some(last) if last.inode == inode && last.path.as_os_str() == path => last.range.end = end,
-            _ => found.push(Mapping { range: start..end, path: path.into(), inode, image: None }),
-        }
+        let is_code = access.contains('x');
+        found.push(Mapping { range: start..end, offset, is_code, path: path.into(), inode });
     }
     Ok(found)
 }
 
 /// Opens the file behind a mapping, if it is still the one that is loaded.
-fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> Image {
+fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, Layout) {
     let shown = mapping.path.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
     let mut image = Image {
         path: PathBuf::from(&shown),
@@ -292,21 +371,31 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> Image {
         split: None,
         missing: None,
     };
-    let file = match instead {
-        Some(path) => File::open(path).map_err(|error| error.to_string()),
+    let opened = match instead {
+        Some(path) => File::open(path).map_err(|error| error.to_string()).map(|file| {
+            let layout = Layout::of(&file).unwrap_or_default();
+            let bias = layout.biases(mapping).first().copied().unwrap_or_else(|| mapping.range.start);
+            (file, layout, bias)
+        }),
         None => running_file(memory, mapping, &image.path),
     };
-    match file.and_then(|file| load(&file, mapping, &mut image)) {
-        Ok(()) => {}
-        Err(problem) => image.missing = Some(format!("{shown} {problem}")),
+    let (file, layout, bias) = match opened {
+        Ok(opened) => opened,
+        Err(problem) => {
+            image.missing = Some(format!("{shown} {problem}"));
+            return (image, Layout::default());
+        }
+    };
+    image.bias = bias;
+    if let Err(problem) = load(&file, &mut image) {
+        image.missing = Some(format!("{shown} {problem}"));
     }
-    image
+    (image, layout)
 }
 
-fn load(file: &File, mapping: &Mapping, image: &mut Image) -> Result<(), String> {
+fn load(file: &File, image: &mut Image) -> Result<(), String> {
     let cache = object::ReadCache::new(file);
     let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
-    image.bias = bias(&object, mapping);
     image.unwind = Unwind::of(&object, file);
     image.sections = sections(&object, file)?;
     if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
@@ -316,36 +405,91 @@ fn load(file: &File, mapping: &Mapping, image: &mut Image) -> Result<(), String>
     Ok(())
 }
 
-/// Address in memory minus address in the file.
-fn bias<'a>(object: &impl Object<'a>, mapping: &Mapping) -> u64 {
-    let lowest = object.segments().map(|segment| segment.address()).min().unwrap_or(0);
-    // The first mapping begins at a page, the first segment maybe within one.
-    mapping.range.start.wrapping_sub(lowest & !0xfff)
+/// What a file says of how it is loaded.
+#[derive(Default)]
+struct Layout {
+    segments: Vec<Segment>,
+    /// The build id and its address in the file.
+    id: Option<(u64, Vec<u8>)>,
+}
+
+/// What is loaded of a file, in whole pages.
+struct Segment {
+    offset: Range<u64>,
+    address: u64,
+    is_code: bool,
+}
+
+const PAGE: u64 = 0x1000;
+
+impl Layout {
+    fn of(file: &File) -> Option<Layout> {
+        let cache = object::ReadCache::new(file);
+        let object = object::File::parse(&cache).ok()?;
+        let segments = object.segments().map(|segment| {
+            let (offset, size) = segment.file_range();
+            let is_code = matches!(segment.flags(), object::SegmentFlags::Elf { p_flags, .. } if p_flags.0 & 1 != 0);
+            let start = offset & !(PAGE - 1);
+            Segment {
+                offset: start..offset.saturating_add(size).max(start + 1),
+                address: segment.address() & !(PAGE - 1),
+                is_code,
+            }
+        });
+        let segments = segments.collect();
+        let note = object.section_by_name(".note.gnu.build-id");
+        let id = note.and_then(|note| Some((note.address(), note.data().ok()?.to_vec())));
+        Some(Layout { segments, id: id.filter(|(_, id)| !id.is_empty()) })
+    }
+
+    /// Address in memory minus address in the file, by the segments that a mapping may be a part of: the most likely one first.
+    fn biases(&self, mapping: &Mapping) -> Vec<u64> {
+        let mut possible: Vec<&Segment> =
+            self.segments.iter().filter(|segment| segment.offset.contains(&mapping.offset)).collect();
+        possible.sort_by_key(|segment| segment.is_code != mapping.is_code);
+        let bias = |segment: &&Segment| {
+            let before = mapping.offset - segment.offset.start;
+            mapping.range.start.wrapping_sub(segment.address).wrapping_sub(before)
+        };
+        possible.iter().map(bias).collect()
+    }
+
+    /// Whether a mapping is a part of the file as it is loaded with a bias.
+    fn holds(&self, mapping: &Mapping, bias: u64) -> bool {
+        self.biases(mapping).contains(&bias)
+    }
+
+    /// The bias with which the file is what is loaded around a mapping: its build id is in memory. Without such an id, the same file for
+    /// the system; that alone would miss a file overwritten in place, and is not even so for every mapping of a layered file system.
+    fn loaded_at(&self, memory: &Memory, mapping: &Mapping, is_same_file: bool) -> Option<u64> {
+        let biases = self.biases(mapping);
+        let Some((address, id)) = &self.id else {
+            return is_same_file.then(|| biases.first().copied().unwrap_or(mapping.range.start));
+        };
+        let there = |bias: &u64| memory.bytes(address.wrapping_add(*bias), id.len());
+        let found = biases.iter().find(|bias| there(bias).is_some_and(|there| there == *id)).copied();
+        let is_readable = biases.iter().any(|bias| there(bias).is_some());
+        found.or_else(|| biases.first().copied().filter(|_| is_same_file && !is_readable))
+    }
 }
 
 /// The very file that was loaded: never one that has taken its place since, nor one that was overwritten.
-fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<File, String> {
+fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<(File, Layout, u64), String> {
     let mut problem = String::new();
     for candidate in [Path::new(&format!("/proc/{}/exe", memory.pid())), path] {
         match File::open(candidate) {
-            Ok(file) if is_loaded(memory, mapping, &file) => return Ok(file),
-            Ok(_) => problem = "was replaced on disk since the program started; start the program again".into(),
+            Ok(file) => {
+                let is_same_file = inode(&file).is_ok_and(|inode| inode == mapping.inode);
+                let layout = Layout::of(&file).unwrap_or_default();
+                if let Some(bias) = layout.loaded_at(memory, mapping, is_same_file) {
+                    return Ok((file, layout, bias));
+                }
+                problem = "was replaced on disk since the program started; start the program again".into();
+            }
             Err(error) => problem = format!("cannot be opened: {error}"),
         }
     }
     Err(problem)
-}
-
-/// Whether this is the file that is mapped: the one with the build id that is in memory. Without such an id, the same file for the
-/// system; that alone would miss a file overwritten in place, and is not even so for every mapping of a layered file system.
-fn is_loaded(memory: &Memory, mapping: &Mapping, file: &File) -> bool {
-    let same_file = inode(file).is_ok_and(|inode| inode == mapping.inode);
-    let cache = object::ReadCache::new(file);
-    let Ok(object) = object::File::parse(&cache) else { return same_file };
-    let Some(note) = object.section_by_name(".note.gnu.build-id") else { return same_file };
-    let Ok(id) = note.data() else { return false };
-    let loaded = memory.bytes(note.address().wrapping_add(bias(&object, mapping)), id.len());
-    loaded.map_or(same_file, |loaded| !id.is_empty() && loaded == id)
 }
 
 fn inode(file: &File) -> io::Result<u64> {

@@ -1,14 +1,15 @@
 //! The locals of one frame.
 
 use super::alive::{Glue, Life};
-use super::bindings::{Await, Binding, same};
+use super::bindings::{Await, Binding, Variable, same};
 use super::coroutine::Walk;
 use super::hash::FastSet;
+use super::source::Sources;
 use super::types::{Member, TypeRef};
-use super::values::Place;
+use super::values::{Look, Place};
 use crate::event::{Local, Value};
 
-/// Who knows what is alive.
+/// Whether drop glue says what is alive.
 #[derive(Clone, Copy)]
 pub(super) enum Oracle {
     NotNeeded,
@@ -21,6 +22,8 @@ pub(super) struct Bound<'m> {
     name: String,
     member: &'m Member,
     which: Which,
+    /// What else has to be known of it.
+    note: Option<&'static str>,
 }
 
 enum Which {
@@ -32,6 +35,8 @@ enum Which {
     NotKept,
     /// The same, where all that is left is the argument: its own binding in the function is such a later one.
     Passed,
+    /// The one that the layout has, which may be any of several bindings.
+    OneOf,
     /// Another one; nothing says which.
     NotDescribed,
 }
@@ -55,51 +60,73 @@ impl Walk<'_, '_> {
                 continue;
             }
             let count = |list: &[Member]| list.iter().filter(|other| other.name == member.name).count();
+            let (of_name, of_arguments) = (count(members), count(arguments));
+            let is_passed = arguments.iter().any(|one| one.name == member.name && one.offset == member.offset);
             let current = scopes.as_ref().and_then(|(point, scopes)| scopes.at(types, point, &member.name));
+            let visible = scopes.as_ref().map(|(point, scopes)| scopes.visible(types, point, &member.name));
+            let visible = visible.unwrap_or_default();
+            let hides = match (point, visible.as_slice()) {
+                (Some(point), [inner, outer, ..]) => !declared_after(self.sources, point, inner, outer),
+                _ => false,
+            };
+            let mut note = hides.then_some("may be of a macro");
             let which = match current {
                 Some(Binding::Kept { offset, ty }) if offset != member.offset || !same(types, ty, member.ty) => {
                     Which::Later { offset, ty }
                 }
                 Some(Binding::Kept { .. }) => Which::Only,
-                Some(Binding::Gone)
-                    if arguments.iter().any(|one| one.name == member.name && one.offset == member.offset) =>
-                {
-                    Which::Passed
-                }
+                Some(Binding::Gone) if is_passed => Which::Passed,
                 Some(Binding::Gone) => Which::NotKept,
-                None if count(members) >= count(arguments) + 2 => Which::NotDescribed,
+                None if of_name >= of_arguments + 2 => Which::NotDescribed,
+                // The layout has one binding of several: its type may tell which.
+                None if visible.len() > 1 => {
+                    let mut fits = visible.iter().map(|variable| same(types, variable.ty, member.ty));
+                    match (fits.next().unwrap_or(false), fits.any(|fits| fits)) {
+                        _ if of_name <= of_arguments && is_passed => Which::Passed,
+                        (true, true) => Which::OneOf,
+                        (true, false) => Which::Only,
+                        (false, _) => Which::NotKept,
+                    }
+                }
                 None => Which::Only,
             };
-            bound.push(Bound { name, member, which });
+            if !matches!(which, Which::Only | Which::Later { .. } | Which::OneOf) {
+                note = None;
+            }
+            bound.push(Bound { name: name.clone(), member, which, note });
+            // The program's own binding, where one of a macro may hide it.
+            if let (Some(_), Some(outer), Some(_)) = (note, visible.get(1), current)
+                && let Some(Binding::Kept { offset, ty }) = outer.binding
+            {
+                bound.push(Bound { name, member, which: Which::Later { offset, ty }, note: Some("outer binding") });
+            }
         }
         bound
     }
 
-    pub(super) fn locals(&mut self, oracle: Oracle, bound: &[Bound<'_>], place: Place<'_>) -> Vec<Local> {
-        bound.iter().map(|bound| self.local(oracle, bound, place)).collect()
+    /// The locals of a frame at an address, without their values.
+    pub(super) fn locals(&mut self, oracle: Oracle, bound: &[Bound<'_>], address: u64) -> Vec<Unread> {
+        bound.iter().map(|bound| self.local(oracle, bound, address)).collect()
     }
 
-    fn local(&mut self, oracle: Oracle, bound: &Bound<'_>, place: Place<'_>) -> Local {
-        let name = bound.name.clone();
+    fn local(&mut self, oracle: Oracle, bound: &Bound<'_>, address: u64) -> Unread {
         let mut marks = Vec::new();
         let (offset, ty) = match bound.which {
             Which::Later { offset, ty } => (offset, ty),
-            Which::Only => (bound.member.offset, bound.member.ty),
-            Which::NotKept => {
-                marks.push("shadowed, older binding shown");
-                (bound.member.offset, bound.member.ty)
-            }
-            Which::Passed => {
-                marks.push("as passed");
-                (bound.member.offset, bound.member.ty)
-            }
             Which::NotDescribed => {
-                let value = Value { text: "…".into(), ..Value::default() };
-                return Local { name, value, mark: "shadowed, not described".into() };
+                let mark = "shadowed, not described".into();
+                return Unread { name: bound.name.clone(), mark, value: Part::NotDescribed };
             }
+            _ => (bound.member.offset, bound.member.ty),
         };
-        let size = self.look.types.size(ty).unwrap_or(0);
-        let address = place.address.wrapping_add(offset);
+        match bound.which {
+            Which::NotKept => marks.push("shadowed, older binding shown"),
+            Which::Passed => marks.push("as passed"),
+            Which::OneOf => marks.push("one of several bindings"),
+            _ => {}
+        }
+        marks.extend(bound.note);
+        let address = address.wrapping_add(offset);
         let mut gone = FastSet::default();
         let life = match oracle {
             Oracle::NotNeeded => Life::Alive,
@@ -116,17 +143,51 @@ impl Walk<'_, '_> {
         } else if life == Life::Unknown && !self.mid_step {
             marks.push("may be moved");
         }
-        self.look.moved = gone;
-        let value = match place.part(offset, size) {
-            _ if moved => Value { text: "<moved>".into(), type_name: self.look.name(ty), ..Value::default() },
-            Some(part) => self.look.named(&name, ty, part, 0),
-            None => Value { text: "<reaches beyond its frame>".into(), ..Value::default() },
-        };
-        self.look.moved.clear();
         if self.mid_step {
             marks.push("mid-step");
         }
-        Local { name, value, mark: marks.join(", ") }
+        let value = if moved { Part::Moved(ty) } else { Part::Kept { ty, offset, gone } };
+        Unread { name: bound.name.clone(), mark: marks.join(", "), value }
+    }
+}
+
+/// A local whose value is not read yet.
+pub(super) struct Unread {
+    name: String,
+    mark: String,
+    value: Part,
+}
+
+/// Which part of a frame a value is.
+enum Part {
+    Kept {
+        ty: TypeRef,
+        offset: u64,
+        /// What of it was moved.
+        gone: FastSet<(u64, TypeRef)>,
+    },
+    Moved(TypeRef),
+    NotDescribed,
+}
+
+impl Unread {
+    /// Reads the value.
+    pub fn read(self, look: &mut Look<'_>, place: Place<'_>) -> Local {
+        let value = match self.value {
+            Part::NotDescribed => Value { text: "…".into(), ..Value::default() },
+            Part::Moved(ty) => Value { text: "<moved>".into(), type_name: look.name(ty), ..Value::default() },
+            Part::Kept { ty, offset, gone } => {
+                let size = look.types.size(ty).unwrap_or(0);
+                look.moved = gone;
+                let value = match place.part(offset, size) {
+                    Some(part) => look.named(&self.name, ty, part, 0),
+                    None => Value { text: "<reaches beyond its frame>".into(), ..Value::default() },
+                };
+                look.moved.clear();
+                value
+            }
+        };
+        Local { name: self.name, value, mark: self.mark }
     }
 }
 
@@ -134,4 +195,58 @@ impl Walk<'_, '_> {
 pub(super) fn readable(name: &str) -> String {
     let name = name.strip_prefix("_ref__").unwrap_or(name);
     name.replacen("__", ".", usize::from(!name.starts_with("__")))
+}
+
+/// Whether a binding is certainly one that the function declares after another of that name, and so means to hide it. One that a macro
+/// declares has the line of the macro, or of its call. Source text decides; without it nothing is certain.
+fn declared_after(sources: &mut Sources, point: &Await<'_>, inner: &Variable, outer: &Variable) -> bool {
+    let (Some(file), true) = (&inner.file, inner.file == outer.file && inner.line > outer.line) else { return false };
+    let between = sources.around(file, inner.line, inner.line - outer.line);
+    let lines: Vec<&str> =
+        between.iter().filter(|(line, _)| *line <= inner.line).map(|(_, text)| text.as_str()).collect();
+    let Some(declaration) = lines.last().map(|line| line.trim()) else { return false };
+    if !words(declaration).any(|word| word == inner.name) || lines.iter().any(|line| defines_macro(line)) {
+        return false;
+    }
+    if !calls_macro(declaration) {
+        return true;
+    }
+    // `let n = vec![1];` is over before a later line.
+    let pattern = declaration.strip_prefix("let ").and_then(|rest| rest.split_once('='));
+    pattern.is_some_and(|(pattern, _)| words(pattern).any(|word| word == inner.name))
+        && declaration.ends_with(';')
+        && point.file == Some(&**file)
+        && point.line > inner.line
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+fn defines_macro(line: &str) -> bool {
+    words(line).any(|word| word == "macro_rules" || word == "macro")
+}
+
+/// Whether a line calls a macro: `name!(`, `name![`, `name! {`.
+fn calls_macro(line: &str) -> bool {
+    line.match_indices('!').any(|(at, _)| {
+        let name = line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let after = line[at + 1..].trim_start();
+        name && (after.is_empty() || after.starts_with(['(', '[', '{']))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_a_macro_is_told_from_a_negation() {
+        for line in ["let n = vec![1];", "retry!(f())", "select! {", "a = b!", "format!"] {
+            assert!(calls_macro(line), "{line}");
+        }
+        for line in ["let n = !done;", "if a != b {", "f(!n)", "n"] {
+            assert!(!calls_macro(line), "{line}");
+        }
+    }
 }

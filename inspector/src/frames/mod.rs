@@ -136,6 +136,7 @@ impl Frames {
     }
 
     fn walk(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: Option<&CoroAt<'_>>) -> Stack {
+        self.types.renew();
         let root = match self.types.of_function(ty.function as u64) {
             Ok(root) => root,
             Err(why) => return Stack { missing: Some(why), mid_step, ..Stack::default() },

@@ -30,6 +30,53 @@ pub(super) fn segments(path: &str) -> Vec<&str> {
     found
 }
 
+/// The generic arguments of a type: `Map<u8, Vec<u8>>` has `u8` and `Vec<u8>`.
+pub(super) fn arguments(name: &str) -> Vec<&str> {
+    let Some(inner) = name.split_once('<').and_then(|(_, inner)| inner.strip_suffix('>')) else { return Vec::new() };
+    let (mut depth, mut start) = (0_i32, 0);
+    let mut found = Vec::new();
+    for (at, byte) in inner.bytes().enumerate() {
+        match byte {
+            b'<' | b'(' | b'[' | b'{' => depth += 1,
+            b'>' if at > 0 && inner.as_bytes()[at - 1] == b'-' => {}
+            b'>' | b')' | b']' | b'}' => depth -= 1,
+            b',' if depth == 0 => {
+                found.push(inner[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.push(inner[start..].trim());
+    found
+}
+
+/// The name of what a pointer of this name points to.
+pub(super) fn pointee(name: &str) -> &str {
+    if let Some(target) = name.strip_prefix('&') {
+        return target.strip_prefix("mut ").unwrap_or(target);
+    }
+    if let Some(target) = name.strip_prefix("*const ").or_else(|| name.strip_prefix("*mut ")) {
+        return target;
+    }
+    arguments(name).first().copied().unwrap_or_default()
+}
+
+/// Whether a type of this name is a slice, and no array.
+pub(super) fn is_slice(name: &str) -> bool {
+    let Some(inner) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) else { return false };
+    let mut depth = 0_i32;
+    for byte in inner.bytes() {
+        match byte {
+            b'<' | b'(' | b'[' | b'{' => depth += 1,
+            b'>' | b')' | b']' | b'}' => depth -= 1,
+            b';' if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
 /// The path of an implementation, from the linkage name of a function that is `below` levels inside it.
 pub(super) fn implementation(linkage: &str, below: usize) -> Option<String> {
     let demangled = format!("{:#}", rustc_demangle::try_demangle(linkage).ok()?);

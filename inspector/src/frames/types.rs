@@ -59,6 +59,15 @@ pub(super) enum Shape {
     /// An enum without values.
     CLike(Vec<(u128, String)>),
     Union,
+    /// One of several types: nothing says which.
+    OneOf(Vec<TypeRef>),
+    /// Text behind a wide pointer: so many bytes of UTF-8.
+    Text(u64),
+    /// Bytes behind a wide pointer that are a `str` or a `[u8]`: debug info describes the two alike.
+    TextOrBytes {
+        element: TypeRef,
+        count: u64,
+    },
     /// Something this reader does not know.
     Unknown,
 }
@@ -125,6 +134,9 @@ impl Type {
     }
 }
 
+/// The image of types that no image describes.
+const MADE: usize = usize::MAX;
+
 /// Code of a function, and whether it was compiled without optimisation.
 pub(super) type Code = (Rc<[u8]>, bool);
 
@@ -137,6 +149,8 @@ pub(super) struct Types {
     learning: bool,
     pub(super) units: HashMap<usize, Units>,
     known: FastMap<TypeRef, Rc<Type>>,
+    /// Types that were made for what is behind a wide pointer; see [`Types::add`].
+    made: Vec<Rc<Type>>,
     pub(super) files: HashMap<(usize, usize, u64), Option<Rc<PathBuf>>>,
     /// Types of vtables, by address in memory.
     pub(super) vtables: FastMap<u64, Option<TypeRef>>,
@@ -161,6 +175,7 @@ impl Types {
             learning: false,
             units: HashMap::new(),
             known: FastMap::default(),
+            made: Vec::new(),
             files: HashMap::new(),
             vtables: FastMap::default(),
             functions: FastMap::default(),
@@ -168,6 +183,18 @@ impl Types {
             glue: FastMap::default(),
             bodies: FastMap::default(),
             bindings: FastMap::default(),
+        }
+    }
+
+    /// To be called when the process may have run: forgets what was read of its memory, and what was at an address of a library that is
+    /// not loaded any more.
+    pub fn renew(&mut self) {
+        self.memory.forget();
+        if self.images.renew(&self.memory) {
+            self.vtables.clear();
+            self.functions.clear();
+            self.drops.clear();
+            self.bodies.clear();
         }
     }
 
@@ -213,8 +240,28 @@ impl Types {
         }
     }
 
+    /// Adds a type that debug info does not describe: an unsized one with the size that a wide pointer gives it. It lasts until
+    /// [`Types::forget_made`].
+    pub fn add(&mut self, made: Type) -> TypeRef {
+        self.made.push(Rc::new(made));
+        TypeRef { image: MADE, offset: self.made.len() - 1 }
+    }
+
+    /// Forgets the types added. None of them may be in use.
+    pub fn forget_made(&mut self) {
+        self.made.clear();
+    }
+
+    /// Describes a type by what is known of it, under a reference that debug info does not use.
+    pub fn describe(&mut self, ty: TypeRef, known: Type) {
+        self.known.insert(ty, Rc::new(known));
+    }
+
     /// What is known of a type. A type that cannot be parsed is [`Shape::Unknown`].
     pub fn get(&mut self, ty: TypeRef) -> Rc<Type> {
+        if ty.image == MADE {
+            return self.made[ty.offset].clone();
+        }
         if let Some(known) = self.known.get(&ty) {
             return known.clone();
         }
@@ -229,6 +276,29 @@ impl Types {
         let parsed = Rc::new(parsed);
         self.known.insert(ty, parsed.clone());
         parsed
+    }
+
+    /// Whether a type has no values, so that an enum is never in a variant that holds one.
+    pub fn is_uninhabited(&mut self, ty: TypeRef) -> bool {
+        self.uninhabited(ty, 0)
+    }
+
+    fn uninhabited(&mut self, ty: TypeRef, depth: usize) -> bool {
+        // A type that holds itself does so through a pointer; what is nested deeper is damaged debug info.
+        if depth > 32 {
+            return false;
+        }
+        let known = self.get(ty);
+        match &known.shape {
+            Shape::Base(Base::Never) => true,
+            Shape::CLike(names) => names.is_empty(),
+            Shape::Array { element, count } => *count != Some(0) && self.uninhabited(*element, depth + 1),
+            Shape::Struct(members) => members.iter().any(|member| self.uninhabited(member.ty, depth + 1)),
+            Shape::Enum { variants, .. } => {
+                variants.iter().all(|variant| self.uninhabited(variant.member.ty, depth + 1))
+            }
+            _ => false,
+        }
     }
 
     /// Size of a type in bytes.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, UnitOffset};
+use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, Reader, RunTimeEndian, Section, UnitOffset};
 
 use super::code::Code;
 use super::image::{Dwarf, Skeleton, Slice};
@@ -42,8 +42,8 @@ pub(super) struct Index {
     nodes: Vec<Node>,
     /// Functions by the address they begin at.
     pub functions: HashMap<u64, usize>,
-    /// Vtables by address; the entry of the vtable's type.
-    pub vtables: HashMap<u64, usize>,
+    /// Vtables by address; the entries of their types. Types whose vtables are equal have one between them.
+    pub vtables: HashMap<u64, Vec<usize>>,
     /// Types that drop glue was made for, by name, and the address of the glue if it was not inlined.
     pub dropped: HashMap<Box<[u8]>, Option<u64>>,
     /// Calls that were inlined: hardly any without optimisation.
@@ -58,6 +58,7 @@ struct Node {
     /// Of an `{impl#N}` namespace: a function in it that has a linkage name.
     sample: u32,
     is_impl: bool,
+    is_function: bool,
 }
 
 const NONE: u32 = u32::MAX;
@@ -86,6 +87,42 @@ impl Units {
         let after = self.list.partition_point(|entry| entry.start <= offset);
         let index = after.checked_sub(1)?;
         (offset < self.list[index].end).then_some(index)
+    }
+
+    /// The functions that run coroutines, in the units read so far but one: the unit and the entry of each.
+    pub fn async_bodies(&mut self, dwarf: &Dwarf<'_>, but: usize) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        for unit in (0..self.len()).filter(|unit| *unit != but) {
+            if self.list[unit].index.is_none() {
+                continue;
+            }
+            let Ok(opened) = self.open(dwarf, unit) else { continue };
+            let nodes = self.list[unit].index.iter().flat_map(|index| &index.nodes);
+            for node in nodes.filter(|node| node.is_function) {
+                let offset = node.offset as usize;
+                if joined(dwarf, &opened, &[offset]).starts_with("{async_") {
+                    found.push((unit, offset));
+                }
+            }
+        }
+        found
+    }
+
+    /// The units in which a variable at an address (of the file) may be described, most of them without reading their entries.
+    pub fn mentioning(&self, dwarf: &Dwarf<'_>, address: u64) -> Vec<usize> {
+        // Where addresses have a table of their own, entries have indices instead.
+        if !dwarf.debug_addr.reader().is_empty() {
+            return (0..self.len()).collect();
+        }
+        let mut wanted = vec![gimli::DW_OP_addr.0];
+        wanted.extend(match dwarf.debug_info.reader().endian() {
+            RunTimeEndian::Little => address.to_le_bytes(),
+            RunTimeEndian::Big => address.to_be_bytes(),
+        });
+        let found = memchr::memmem::find_iter(dwarf.debug_info.reader().slice(), &wanted);
+        let mut units: Vec<usize> = found.filter_map(|offset| self.around(offset)).collect();
+        units.dedup();
+        units
     }
 
     pub fn start(&self, unit: usize) -> usize {
@@ -209,6 +246,16 @@ impl Index {
         path
     }
 
+    /// The functions that are in the same namespace as an entry.
+    pub fn beside(&self, offset: usize) -> Vec<usize> {
+        let at = self.nodes.binary_search_by_key(&(offset as u32), |node| node.offset).ok();
+        let Some(outer) = at.map(|at| self.nodes[at].parent).filter(|outer| *outer != NONE) else {
+            return Vec::new();
+        };
+        let functions = self.nodes.iter().filter(|node| node.parent == outer && node.is_function);
+        functions.map(|node| node.offset as usize).collect()
+    }
+
     /// A function inside the implementation of this path: how many levels below it is, and its linkage name.
     fn implementation(&self, dwarf: &Dwarf<'_>, unit: &Unit<'_>, path: &str) -> Option<(usize, String)> {
         for node in self.nodes.iter().filter(|node| node.sample != NONE) {
@@ -257,8 +304,13 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
             | gimli::DW_TAG_enumeration_type
             | gimli::DW_TAG_subprogram => {
                 node = index.nodes.len() as u32;
-                let mut found =
-                    Node { offset: u32::try_from(offset.0).unwrap_or(NONE), parent, sample: NONE, is_impl: false };
+                let mut found = Node {
+                    offset: u32::try_from(offset.0).unwrap_or(NONE),
+                    parent,
+                    sample: NONE,
+                    is_impl: false,
+                    is_function: abbreviation.tag() == gimli::DW_TAG_subprogram,
+                };
                 let (mut low, mut linked, mut dropped) = (None, false, None);
                 for &spec in abbreviation.attributes() {
                     let wanted = match spec.name() {
@@ -353,7 +405,7 @@ fn vtable(
         }
     }
     if let (true, Some(address), Some(kind)) = (named, address, kind) {
-        index.vtables.insert(address, kind);
+        index.vtables.entry(address).or_default().push(kind);
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Builds and runs the programs of `frames-programs`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use tinyio_inspector::event::{Frame, Local};
@@ -11,6 +11,7 @@ use tinyio_inspector::frames::{Frames, FutureType, Limits};
 /// A program that has suspended its futures and waits.
 pub struct Program {
     child: Child,
+    output: BufReader<ChildStdout>,
     pub cases: Vec<Case>,
 }
 
@@ -31,25 +32,26 @@ pub fn is_of_another_compiler() -> bool {
 }
 
 /// From the package of the tests, and from that of the fuzz targets.
-const MANIFEST: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() {
-    "tests/frames-programs/Cargo.toml"
-} else {
-    "../tests/frames-programs/Cargo.toml"
-};
+const FOLDER: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() { "tests" } else { "../tests" };
 
 /// Builds the programs in a profile: the path of the binary.
 pub fn build(profile: &str) -> PathBuf {
+    build_package("frames-programs", profile)
+}
+
+/// Builds the package of this name.
+pub fn build_package(package: &str, profile: &str) -> PathBuf {
     // Fuzz targets have no folder of their own.
     let folder = option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let compiler = std::env::var_os(COMPILER).map(|compiler| {
         PathBuf::from(compiler).components().rev().nth(2).map_or("other".into(), |name| name.as_os_str().to_owned())
     });
-    build_in(profile, &folder.join("frames-programs").join(compiler.unwrap_or_default()))
+    build_in(package, profile, &folder.join(package).join(compiler.unwrap_or_default()))
 }
 
 /// The same, in this target folder.
-pub fn build_in(profile: &str, target: &Path) -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(MANIFEST);
+pub fn build_in(package: &str, profile: &str, target: &Path) -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join(package).join("Cargo.toml");
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
     cargo.arg("--target-dir").arg(target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -59,7 +61,7 @@ pub fn build_in(profile: &str, target: &Path) -> PathBuf {
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let folder = if profile == "dev" { "debug" } else { profile };
-    target.join(folder).join("frames-programs")
+    target.join(folder).join(package)
 }
 
 /// Writes a program that can be started.
@@ -84,10 +86,16 @@ impl Program {
                 other => break other.expect("the program starts"),
             }
         };
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let lines = lines.map(|line| line.expect("text")).take_while(|line| line != "ready");
-        let cases = lines.map(|line| parse(&line)).collect();
-        Program { child, cases }
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let cases = cases(&mut output);
+        Program { child, output, cases }
+    }
+
+    /// Lets the program run on until it waits again, with other cases.
+    pub fn go_on(&mut self) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(b"\n").expect("it reads");
+        self.cases = cases(&mut self.output);
     }
 
     pub fn pid(&self) -> u32 {
@@ -113,6 +121,12 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a program says until it waits.
+fn cases(output: &mut BufReader<ChildStdout>) -> Vec<Case> {
+    let lines = output.lines().map(|line| line.expect("text")).take_while(|line| line != "ready");
+    lines.map(|line| parse(&line)).collect()
 }
 
 fn parse(line: &str) -> Case {

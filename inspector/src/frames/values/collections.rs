@@ -73,6 +73,42 @@ impl Look<'_> {
         })
     }
 
+    pub(super) fn linked(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {
+        let length = self.word(ty, "len", place)?;
+        let element = known.param("T").ok_or("unknown layout")?;
+        let (head, offset) = self.find(ty, "head").ok_or("unknown layout")?;
+        let (size, option) = (self.types.size(head).ok_or("unknown layout")?, self.types.get(head));
+        let head = place.part(offset, size).ok_or("unknown layout")?;
+        let some = self.variant(&option, head)?;
+        if some.name != "Some" {
+            return if length == 0 { Ok(plain("[]".into())) } else { Err("not a valid list".into()) };
+        }
+        let (pointer, at) = self.find(some.ty, "__0.pointer").ok_or("unknown layout")?;
+        let Shape::Pointer(Some(node)) = self.types.get(pointer).shape else { return Err("unknown layout".into()) };
+        let ((_, next), (inner, value)) =
+            (self.find(node, "next").ok_or("unknown layout")?, self.find(node, "element").ok_or("unknown layout")?);
+        let size = self.types.size(element).filter(|size| self.types.size(inner) == Some(*size));
+        let size = size.ok_or("unknown layout")?;
+        let mut at = head.word(some.offset.saturating_add(at)).ok_or("unknown layout")?;
+        let mut read = Vec::new();
+        for _ in 0..length.min(self.limits.elements as u64) {
+            // `next` is an option of a pointer, which is null for none.
+            if at == 0 {
+                return Err(format!("{} elements found where {length} are counted", read.len()));
+            }
+            let address = at.wrapping_add(value);
+            let bytes = self.types.memory.bytes(address, usize::try_from(size).map_err(|_| "unknown layout")?);
+            read.push((address, bytes.ok_or("its memory cannot be read")?));
+            at = self.types.memory.word(at.wrapping_add(next)).ok_or("its memory cannot be read")?;
+        }
+        if read.len() as u64 == length && at != 0 {
+            return Err(format!("more elements found than the {length} counted"));
+        }
+        self.list(element, length, depth, ("[", "]"), |index| {
+            read.get(index as usize).map(|(address, bytes)| Place { address: *address, bytes })
+        })
+    }
+
     pub(super) fn hash(&mut self, ty: TypeRef, path: &str, place: Place<'_>, depth: usize, map: bool) -> Printed {
         let (table, _) = self.find(ty, path).ok_or("unknown layout")?;
         let pair = self.types.get(table).param("T").ok_or("unknown layout")?;

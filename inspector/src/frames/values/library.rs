@@ -4,16 +4,14 @@ use std::rc::Rc;
 
 use super::{Look, Place, Printed, last, plain, scalar};
 use crate::event::Value;
+use crate::frames::names;
 use crate::frames::types::{Base, Member, Shape, Type, TypeRef};
 
 impl Look<'_> {
     pub(super) fn special(&mut self, ty: TypeRef, known: &Rc<Type>, place: Place<'_>, depth: usize) -> Option<Printed> {
-        let names: Vec<&str> = known.members().iter().map(|member| member.name.as_str()).collect();
-        if names == ["data_ptr", "length"] {
-            return Some(self.slice(known, place, depth));
-        }
-        if names == ["pointer", "vtable"] {
-            return Some(self.object(known, place, depth));
+        let members: Vec<&str> = known.members().iter().map(|member| member.name.as_str()).collect();
+        if members == ["data_ptr", "length"] || members == ["pointer", "vtable"] {
+            return Some(self.wide(ty, known, place, depth));
         }
         // A pointer that says more than an address: what it says is not believed under other names.
         if known.name.starts_with(['&', '*']) || known.name.starts_with("alloc::boxed::Box<") {
@@ -40,17 +38,41 @@ impl Look<'_> {
             "hashbrown::set::HashSet" => self.hash(ty, "map.table", place, depth, false),
             "alloc::collections::btree::map::BTreeMap" => self.btree(ty, "", place, depth, true),
             "alloc::collections::btree::set::BTreeSet" => self.btree(ty, "map.", place, depth, false),
+            "alloc::collections::binary_heap::BinaryHeap" => self.within(ty, "data", place, depth),
+            "alloc::collections::linked_list::LinkedList" => self.linked(ty, known, place, depth),
             "alloc::rc::Rc" | "alloc::sync::Arc" => self.counted(ty, place, depth),
             "alloc::rc::Weak" | "alloc::sync::Weak" => Ok(plain("(Weak)".into())),
             "core::cell::Cell" => self.cell(ty, "value.value", "Cell { value: ", " }", place, depth),
             "core::cell::UnsafeCell" => Ok(plain("UnsafeCell { .. }".into())),
             "core::cell::RefCell" => self.ref_cell(ty, place, depth),
-            "core::cell::Ref" | "core::cell::RefMut" => self.within(ty, "value", place, depth),
+            "core::cell::Ref" | "core::cell::RefMut" => self.guarded(ty, "value", "", place, depth),
+            "core::cell::once::OnceCell" => {
+                let value = self.find(ty, "inner.value").ok_or("unknown layout".into());
+                value.and_then(|found| self.filled(found, "OnceCell", "Some", place, depth))
+            }
+            "core::cell::lazy::LazyCell" => {
+                let value = self.find(ty, "state.value").ok_or("unknown layout".into());
+                value.and_then(|found| self.filled(found, "LazyCell", "Init", place, depth))
+            }
+            "std::sync::once_lock::OnceLock" => self.once(ty, "OnceLock", "value.value", place, depth),
+            "std::sync::lazy_lock::LazyLock" => self.once(ty, "LazyLock", "data.value", place, depth),
+            "std::sync::poison::once::Once" | "std::sync::once::Once" => Ok(plain("Once { .. }".into())),
+            "std::sync::poison::condvar::Condvar" => Ok(plain("Condvar { .. }".into())),
+            "std::sync::barrier::Barrier" => Ok(plain("Barrier { .. }".into())),
+            "std::sync::mpsc::Sender" => Ok(plain("Sender { .. }".into())),
+            "std::sync::mpsc::SyncSender" => Ok(plain("SyncSender { .. }".into())),
+            "std::sync::mpsc::Receiver" => Ok(plain("Receiver { .. }".into())),
+            "std::sync::poison::mutex::MutexGuard" => self.guarded(ty, "lock", "data.value", place, depth),
+            "std::sync::poison::rwlock::RwLockWriteGuard" => self.guarded(ty, "lock", "data.value", place, depth),
+            "std::sync::poison::rwlock::RwLockReadGuard"
+            | "std::sync::poison::mutex::MappedMutexGuard"
+            | "std::sync::poison::rwlock::MappedRwLockReadGuard"
+            | "std::sync::poison::rwlock::MappedRwLockWriteGuard" => self.guarded(ty, "data", "", place, depth),
             "std::sync::poison::mutex::Mutex" => {
                 self.lock(ty, "Mutex", "inner.futex.v.value", |futex| futex != 0, place, depth)
             }
             "std::sync::poison::rwlock::RwLock" => {
-                // All of these bits are set while somebody writes; with less of them they count who reads.
+                // All of these bits are set while it is held for writing; otherwise they count the readers.
                 const WRITING: u128 = (1 << 30) - 1;
                 let written = |state: u128| state & WRITING == WRITING;
                 self.lock(ty, "RwLock", "inner.state.v.value", written, place, depth)
@@ -62,12 +84,23 @@ impl Look<'_> {
             }
             "core::pin::Pin" => self.within(ty, "pointer", place, depth),
             "core::mem::maybe_uninit::MaybeUninit" => Ok(plain("<uninit?>".into())),
-            "core::marker::PhantomData" => Ok(plain(known.shown.clone())),
+            "core::marker::PhantomData" => {
+                // Whole paths, and no allocator that is the usual one.
+                let of = names::arguments(&known.name).first().map(|name| name.replace(", alloc::alloc::Global>", ">"));
+                Ok(plain(format!("PhantomData<{}>", of.unwrap_or_default())))
+            }
             "core::ptr::non_null::NonNull" | "core::ptr::unique::Unique" => {
                 place.word(0).map(|address| plain(format!("{address:#x}"))).ok_or_else(|| "it is no pointer".into())
             }
             "std::path::PathBuf" => self.bytes(ty, place, "inner.inner.inner").and_then(|bytes| self.lossy(bytes)),
             "std::ffi::os_str::OsString" => self.bytes(ty, place, "inner.inner").and_then(|bytes| self.lossy(bytes)),
+            "std::path::Path" => self.unsized_bytes(ty, "inner.inner.inner", place).and_then(|bytes| self.lossy(bytes)),
+            "std::ffi::os_str::OsStr" => {
+                self.unsized_bytes(ty, "inner.inner", place).and_then(|bytes| self.lossy(bytes))
+            }
+            "core::ffi::c_str::CStr" => self.unsized_bytes(ty, "inner", place).and_then(|bytes| self.c_string(bytes)),
+            "alloc::ffi::c_str::CString" => self.owned_c_string(ty, place),
+            "core::ptr::alignment::Alignment" => alignment(place),
             "core::time::Duration" => duration(place, self.find(ty, "secs"), self.find(ty, "nanos")),
             "std::time::Instant" | "std::time::SystemTime" => self.clock(ty, last(path), place),
             "core::net::ip_addr::Ipv4Addr" => {
@@ -118,7 +151,7 @@ impl Look<'_> {
         Ok(Value { text, children: vec![("value".into(), value)], ..Value::default() })
     }
 
-    /// What a lock guards, and whether somebody holds it for himself.
+    /// What a lock guards, and whether it is held exclusively.
     fn lock(
         &mut self,
         ty: TypeRef,
@@ -129,17 +162,54 @@ impl Look<'_> {
         depth: usize,
     ) -> Printed {
         let value = self.within(ty, "data.value", place, depth + 1)?;
-        let mut number = |path: &str| {
-            // Wrapped for its alignment by newer compilers.
-            let aligned = self.find(ty, &format!("{path}.__0")).or_else(|| self.find(ty, path));
-            let (inner, offset) = aligned.ok_or("unknown layout")?;
-            let size = self.types.size(inner).ok_or("unknown layout")?;
-            place.part(offset, size).and_then(Place::number).ok_or("unknown layout")
-        };
-        let poisoned = number("poison.failed.v.value")? != 0;
-        let data = if is_locked(number(state)?) { "<locked>" } else { &value.text };
+        let poisoned = self.number(ty, "poison.failed.v.value", place)? != 0;
+        let data = if is_locked(self.number(ty, state, place)?) { "<locked>" } else { &value.text };
         let text = format!("{name} {{ data: {data}, poisoned: {poisoned}, .. }}");
         Ok(Value { text, children: vec![("data".into(), value)], ..Value::default() })
+    }
+
+    /// A cell that is filled once: the value of one variant, if it is in that.
+    fn filled(
+        &mut self,
+        (ty, offset): (TypeRef, u64),
+        name: &str,
+        variant: &str,
+        place: Place<'_>,
+        depth: usize,
+    ) -> Printed {
+        let size = self.types.size(ty).ok_or("unknown layout")?;
+        let place = place.part(offset, size).ok_or("unknown layout")?;
+        let known = self.types.get(ty);
+        let state = self.variant(&known, place)?;
+        if state.name != variant {
+            return Ok(unfilled(name));
+        }
+        let size = self.types.size(state.ty).ok_or("unknown layout")?;
+        let value = self.within(state.ty, "__0", place.part(state.offset, size).ok_or("unknown layout")?, depth + 1)?;
+        Ok(holding(name, value))
+    }
+
+    /// `OnceLock`, `LazyLock`: the value in the union at a path, once that was written.
+    fn once(&mut self, ty: TypeRef, name: &str, path: &str, place: Place<'_>, depth: usize) -> Printed {
+        const COMPLETE: u128 = 0;
+        let state = self.number(ty, "once.inner.state_and_queued.v.value", place)?;
+        if state != COMPLETE {
+            return Ok(unfilled(name));
+        }
+        let (union, offset) = self.find(ty, path).ok_or("unknown layout")?;
+        let known = self.types.get(union);
+        let inner = known.param("T").filter(|_| matches!(known.shape, Shape::Union)).ok_or("unknown layout")?;
+        let size = self.types.size(inner).ok_or("unknown layout")?;
+        let value = self.value(inner, place.part(offset, size).ok_or("unknown layout")?, depth + 1);
+        Ok(holding(name, value))
+    }
+
+    /// A number at a path; newer compilers wrap that of an atomic for its alignment.
+    fn number(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Result<u128, String> {
+        let aligned = self.find(ty, &format!("{path}.__0")).or_else(|| self.find(ty, path));
+        let (inner, offset) = aligned.ok_or("unknown layout")?;
+        let size = self.types.size(inner).ok_or("unknown layout")?;
+        place.part(offset, size).and_then(Place::number).ok_or_else(|| "unknown layout".into())
     }
 
     fn clock(&mut self, ty: TypeRef, name: &str, place: Place<'_>) -> Printed {
@@ -201,8 +271,25 @@ impl Look<'_> {
             true => self.within(ty, name, place, depth + 1).map(|value| value.text),
             false => Ok(String::new()),
         };
-        Ok(plain(format!("{}{between}{}", side("start", start)?, side("end", end)?)))
+        let (start, end) = (side("start", start)?, side("end", end)?);
+        let is_over = last(path) == "RangeInclusive" && self.number(ty, "exhausted", place)? != 0;
+        Ok(plain(format!("{start}{between}{end}{}", if is_over { " (exhausted)" } else { "" })))
     }
+}
+
+/// `OnceCell(5)`.
+fn holding(name: &str, value: Value) -> Value {
+    Value { text: format!("{name}({})", value.text), children: vec![("0".into(), value)], ..Value::default() }
+}
+
+fn unfilled(name: &str) -> Value {
+    plain(format!("{name}(<uninit>)"))
+}
+
+/// An alignment of a layout, kept as the number it is.
+fn alignment(place: Place<'_>) -> Printed {
+    let align = place.word(0).filter(|align| align.is_power_of_two()).ok_or("not a valid alignment")?;
+    Ok(plain(format!("{align} (1 << {})", align.trailing_zeros())))
 }
 
 fn octets<const N: usize>(place: Place<'_>) -> Result<[u8; N], String> {

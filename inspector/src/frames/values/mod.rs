@@ -7,6 +7,7 @@ mod collections;
 mod library;
 mod pointers;
 mod text;
+mod wide;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -72,9 +73,27 @@ type Printed = Result<Value, String>;
 
 impl Look<'_> {
     pub fn new<'a>(types: &'a mut Types, limits: &'a Limits, coro_at: Option<&'a CoroAt<'a>>) -> Look<'a> {
+        types.forget_made();
         let deadline = worked().saturating_sub(types.learnt()).saturating_add(limits.time);
         let (left, asked) = (limits.total, Cell::default());
         Look { types, limits, left, deadline, asked, coro_at, trail: Vec::new(), moved: FastSet::default() }
+    }
+
+    /// Reads one of so many parts that are left, with its share of the bounds: what one part does not use is for the others.
+    pub fn share<R>(&mut self, parts: usize, read: impl FnOnce(&mut Self) -> R) -> R {
+        let (left, deadline) = (self.left, self.deadline);
+        let now = worked().saturating_sub(self.types.learnt());
+        let parts = parts.max(1);
+        let time = deadline.saturating_sub(now) / u32::try_from(parts).unwrap_or(u32::MAX);
+        self.left = left.div_ceil(parts);
+        self.deadline = now.saturating_add(time);
+        self.asked = Cell::default();
+        let rest = left - self.left;
+        let result = read(self);
+        self.left += rest;
+        self.deadline = deadline;
+        self.asked = Cell::default();
+        result
     }
 
     pub fn out_of_time(&self) -> bool {
@@ -156,6 +175,18 @@ impl Look<'_> {
                 named.map(|(_, name)| plain(name.clone())).ok_or_else(|| format!("no variant has the value {tag}"))
             }
             Shape::Union => Ok(plain("<uninit?>".into())),
+            Shape::OneOf(types) => Ok(self.one_of(types, place, depth)),
+            Shape::Text(length) => {
+                let bytes = self.read_text(place.address, *length)?;
+                self.string(bytes)
+            }
+            Shape::TextOrBytes { element, count } => {
+                let bytes = self.read_text(place.address, *count)?;
+                match self.string(bytes) {
+                    Ok(text) if !text.text.contains('\\') => Ok(text),
+                    _ => self.elements(*element, place.address, *count, depth),
+                }
+            }
             Shape::Unknown => Err("its layout is not described".into()),
             _ if known.is_unknown_coroutine() => Err("unknown layout".into()),
             Shape::Enum { .. } if known.is_coroutine() => Ok(self.future(known, place)),
@@ -184,14 +215,27 @@ impl Look<'_> {
     pub fn variant(&mut self, known: &Type, place: Place<'_>) -> Result<Member, String> {
         let Shape::Enum { tag, variants, .. } = &known.shape else { return Err("it is no enum".into()) };
         let Some(tag) = tag else {
-            // One inhabited variant, or none at all.
-            return variants.first().map(|only| only.member.clone()).ok_or_else(|| "it has no values".into());
+            // One variant that can be, or none at all.
+            let mut possible = variants.iter().filter(|variant| !self.types.is_uninhabited(variant.member.ty));
+            let only = possible.next().ok_or("it has no values")?;
+            return match possible.next() {
+                None => Ok(only.member.clone()),
+                Some(_) => Err("its variant is not described".into()),
+            };
         };
         let size = self.types.size(tag.ty).ok_or("the size of its tag is not known")?;
         let value = place.part(tag.offset, size).and_then(Place::number).ok_or("its tag cannot be read")?;
         let exact = variants.iter().find(|variant| variant.tag == Some(value));
         let found = exact.or_else(|| variants.iter().find(|variant| variant.tag.is_none()));
         found.map(|variant| variant.member.clone()).ok_or_else(|| format!("no variant has the tag {value}"))
+    }
+
+    /// A value of one of several types: what it is as each of them can be unfolded.
+    fn one_of(&mut self, types: &[TypeRef], place: Place<'_>, depth: usize) -> Value {
+        let names: Vec<String> = types.iter().map(|ty| self.name(*ty)).collect();
+        let values = types.iter().map(|ty| self.value(*ty, place, depth + 1)).collect::<Vec<_>>();
+        let children = names.iter().map(|name| format!("as {name}")).zip(values).collect();
+        Value { text: format!("<one of {}>", names.join(", ")), children, ..Value::default() }
     }
 
     /// `Name { a: 1, b: 2 }`, `Name(1, 2)`, `(1, 2)`, `Name`.

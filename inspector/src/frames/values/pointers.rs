@@ -1,7 +1,9 @@
 //! What is behind pointers: references, boxes, slices, trait objects, and what is counted.
 
+use super::wide::{Extra, Target};
 use super::{Look, Place, Printed, plain};
 use crate::event::Value;
+use crate::frames::names;
 use crate::frames::types::{Shape, Type, TypeRef};
 
 impl Look<'_> {
@@ -10,7 +12,7 @@ impl Look<'_> {
         let raw = known.name.starts_with('*');
         let function = target.is_some_and(|target| matches!(self.types.get(target).shape, Shape::Function));
         if function && self.types.images.find(&self.types.memory, address).is_err() {
-            // No code is there: the function is told by the type, and these bytes are somebody else's.
+            // No code is there: the function is told by the type, and these bytes belong to something else.
             return Ok(plain(format!("<{}>", known.shown)));
         }
         if raw || function {
@@ -34,96 +36,120 @@ impl Look<'_> {
         Ok(Value { text: value.text.clone(), children: vec![("*".into(), value)], ..Value::default() })
     }
 
-    /// `&str`, `&[T]`, `Box<[T]>`, `&Path`.
-    pub(super) fn slice(&mut self, known: &Type, place: Place<'_>, depth: usize) -> Printed {
-        let pointer = place.word(known.members()[0].offset).ok_or("unknown layout")?;
-        let length = place.word(known.members()[1].offset).ok_or("unknown layout")?;
-        if known.name.starts_with('*') {
-            return Ok(plain(format!("{pointer:#x}")));
+    /// What a pointer points to; a wide one leads to a type with the size that it says.
+    pub fn target(&mut self, pointer: TypeRef, place: Place<'_>) -> Result<Target, String> {
+        let known = self.types.get(pointer);
+        let pointee = |look: &mut Self, thin: TypeRef| match look.types.get(thin).shape {
+            Shape::Pointer(Some(pointee)) => Ok(pointee),
+            _ => Err("unknown layout".to_owned()),
+        };
+        let mut direct = None;
+        let (address, ty, concrete) = match (&known.shape, known.members()) {
+            (Shape::Pointer(_), _) => {
+                let address = place.word(0).ok_or("it is no pointer of this machine")?;
+                (address, pointee(self, pointer)?, None)
+            }
+            (_, [data, length]) if data.name == "data_ptr" && length.name == "length" => {
+                let address = place.word(data.offset).ok_or("unknown layout")?;
+                let length = place.word(length.offset).ok_or("unknown layout")?;
+                let element = pointee(self, data.ty)?;
+                let ty = match names::pointee(&known.name) {
+                    name if name == "str" => self.slice_of_elements(element, length, true),
+                    name if names::is_slice(name) => self.slice_of_elements(element, length, false),
+                    _ => self.sized(element, Extra::Length(length))?,
+                };
+                (address, ty, None)
+            }
+            (_, [data, vtable]) if data.name == "pointer" && vtable.name == "vtable" => {
+                let address = place.word(data.offset).ok_or("unknown layout")?;
+                let vtable = place.word(vtable.offset).ok_or("unknown layout")?;
+                let extra = self.concrete(vtable)?;
+                let pointee = pointee(self, data.ty)?;
+                let Extra::Concrete(concrete, _) = extra else { return Err("unknown layout".into()) };
+                let ty = self.sized(pointee, extra)?;
+                direct = (ty == concrete).then_some(vtable);
+                (address, ty, Some(self.name(concrete)))
+            }
+            _ => return Err("unknown layout".into()),
+        };
+        match address {
+            0 => Err("null, where no null can be".into()),
+            _ => Ok(Target { address, ty, concrete, vtable: direct }),
         }
-        if pointer == 0 {
-            return Err("null, where no null can be".into());
-        }
-        let target = known.name.trim_start_matches('&').trim_start_matches("mut ");
-        let target = target.strip_prefix("alloc::boxed::Box<").unwrap_or(target);
-        if target == "str" || target.starts_with("str,") || target.starts_with("str>") {
-            let bytes = self.read_text(pointer, length)?;
-            return self.string(bytes);
-        }
-        if target.starts_with("std::path::Path") || target.starts_with("std::ffi::os_str::OsStr") {
-            let bytes = self.read_text(pointer, length)?;
-            return self.lossy(bytes);
-        }
-        let data = self.types.get(known.members()[0].ty);
-        let Shape::Pointer(Some(element)) = data.shape else { return Err("unknown layout".into()) };
-        self.elements(element, pointer, length, depth)
     }
 
-    /// `&dyn Trait`, `Box<dyn Trait>`: by the concrete type.
-    pub(super) fn object(&mut self, known: &Type, place: Place<'_>, depth: usize) -> Printed {
-        let pointer = place.word(known.members()[0].offset).ok_or("unknown layout")?;
-        let vtable = place.word(known.members()[1].offset).ok_or("unknown layout")?;
-        let concrete = self.types.of_vtable(vtable).ok_or("its concrete type is not described")?;
+    /// `&str`, `&[T]`, `Box<[T]>`, `&Path`, `&dyn Trait`, `Box<dyn Trait>`.
+    pub(super) fn wide(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {
         if known.name.starts_with('*') {
-            return Ok(plain(format!("{pointer:#x}")));
+            let address = place.word(known.members()[0].offset).ok_or("unknown layout")?;
+            return Ok(plain(format!("{address:#x}")));
         }
-        let mut value = self.follow(concrete, pointer, depth)?;
-        let behind = self.types.get(concrete).shown.clone();
-        value.type_name = format!("{} ({behind})", known.shown.clone());
-        Ok(value)
+        let target = self.target(ty, place)?;
+        let behind = self.types.get(target.ty);
+        match behind.shape {
+            Shape::Array { element, count: Some(count) } => self.elements(element, target.address, count, depth),
+            Shape::Text(length) => {
+                let text = self.read_text(target.address, length)?;
+                self.string(text)
+            }
+            _ => {
+                let mut value = self.follow(target.ty, target.address, depth)?;
+                if let Some(concrete) = &target.concrete {
+                    value.type_name = format!("{} ({concrete})", known.shown);
+                }
+                Ok(value)
+            }
+        }
     }
 
+    /// What a guard leads to: the pointer at a path, and a field of what that points to. Printed as itself.
+    pub(super) fn guarded(
+        &mut self,
+        ty: TypeRef,
+        pointer: &str,
+        field: &str,
+        place: Place<'_>,
+        depth: usize,
+    ) -> Printed {
+        let path = format!("{pointer}.pointer");
+        let (pointer, offset) = self.find(ty, &path).or_else(|| self.find(ty, pointer)).ok_or("unknown layout")?;
+        let size = self.types.size(pointer).ok_or("unknown layout")?;
+        let target = self.target(pointer, place.part(offset, size).ok_or("unknown layout")?)?;
+        let (inner, at) = self.find(target.ty, field).ok_or("unknown layout")?;
+        self.follow(inner, target.address.wrapping_add(at), depth)
+    }
+
+    /// `Rc<T>`, `Arc<T>`: the value, and how many own it.
     pub(super) fn counted(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Printed {
         let (pointer, offset) = self.find(ty, "ptr.pointer").ok_or("unknown layout")?;
-        let block = place.word(offset).ok_or("unknown layout")?;
-        let known = self.types.get(pointer);
-        let inner = match &known.shape {
-            Shape::Pointer(Some(inner)) => *inner,
-            _ => return self.counted_unsized(pointer, offset, place, depth),
-        };
-        let ((strong, strong_at), (weak, weak_at)) =
-            (self.find(inner, "strong").ok_or("unknown layout")?, self.find(inner, "weak").ok_or("unknown layout")?);
+        let size = self.types.size(pointer).ok_or("unknown layout")?;
+        let block = self.target(pointer, place.part(offset, size).ok_or("unknown layout")?)?;
+        let ((strong, strong_at), (weak, weak_at)) = (
+            self.find(block.ty, "strong").ok_or("unknown layout")?,
+            self.find(block.ty, "weak").ok_or("unknown layout")?,
+        );
         let (target, value_at) =
-            self.find(inner, "value").or_else(|| self.find(inner, "data")).ok_or("unknown layout")?;
+            self.find(block.ty, "value").or_else(|| self.find(block.ty, "data")).ok_or("unknown layout")?;
         if self.types.size(strong) != Some(8) || self.types.size(weak) != Some(8) {
             return Err("unknown layout".into());
         }
-        let strong = self.types.memory.word(block.wrapping_add(strong_at)).ok_or("its memory cannot be read")?;
-        let weak = self.types.memory.word(block.wrapping_add(weak_at)).ok_or("its memory cannot be read")?;
+        let strong = self.types.memory.word(block.address.wrapping_add(strong_at));
+        let weak = self.types.memory.word(block.address.wrapping_add(weak_at));
+        let (strong, weak) = (strong.ok_or("its memory cannot be read")?, weak.ok_or("its memory cannot be read")?);
         if strong == 0 {
             return Err("no owner is left".into());
         }
-        let mut value = self.follow(target, block.wrapping_add(value_at), depth)?;
+        let at = block.address.wrapping_add(value_at);
+        let mut value = match self.types.get(target).shape {
+            Shape::Array { element, count: Some(count) } => self.elements(element, at, count, depth)?,
+            _ => self.follow(target, at, depth)?,
+        };
         value.children.push(("strong".into(), plain(strong.to_string())));
         // All strong owners together hold one weak count.
         value.children.push(("weak".into(), plain(weak.wrapping_sub(1).to_string())));
+        if let Some(concrete) = &block.concrete {
+            value.type_name = format!("{} ({concrete})", self.name(ty));
+        }
         Ok(value)
-    }
-
-    /// `Rc<str>`, `Arc<[T]>`, `Rc<dyn Trait>`: counts, then the value at its alignment.
-    fn counted_unsized(&mut self, pointer: TypeRef, offset: u64, place: Place<'_>, depth: usize) -> Printed {
-        let block = place.word(offset).ok_or("unknown layout")?;
-        let strong = self.types.memory.word(block).ok_or("its memory cannot be read")?;
-        if strong == 0 {
-            return Err("no owner is left".into());
-        }
-        let known = self.types.get(pointer);
-        let second = place.word(offset + 8).ok_or("unknown layout")?;
-        if known.member("vtable").is_some() {
-            let concrete = self.types.of_vtable(second).ok_or("its concrete type is not described")?;
-            let align = self.types.memory.word(second.wrapping_add(16)).filter(|align| align.is_power_of_two());
-            let align = align.ok_or("not a valid vtable")?.max(8);
-            return self.follow(concrete, block.wrapping_add(16_u64.next_multiple_of(align)), depth);
-        }
-        let (data, _) = self.find(pointer, "data_ptr").ok_or("unknown layout")?;
-        let Shape::Pointer(Some(inner)) = self.types.get(data).shape else { return Err("unknown layout".into()) };
-        let (value, at) = self.find(inner, "value").or_else(|| self.find(inner, "data")).ok_or("unknown layout")?;
-        let name = known.shown.clone();
-        if name.contains("<str>") {
-            let text = self.read_text(block.wrapping_add(at), second)?;
-            return self.string(text);
-        }
-        // The last field of a block with a slice in it is described by the type of one element.
-        self.elements(value, block.wrapping_add(at), second, depth)
     }
 }

@@ -1,7 +1,7 @@
 //! Text: strings, paths, and what the system calls so.
 
 use super::{Look, Place, Printed, plain};
-use crate::frames::types::TypeRef;
+use crate::frames::types::{Shape, TypeRef};
 
 impl Look<'_> {
     /// The bytes of the `Vec<u8>` at a path, as many as are shown.
@@ -18,6 +18,43 @@ impl Look<'_> {
         let shown = length.min(self.limits.text.saturating_sub(3) as u64);
         let bytes = self.types.memory.bytes(pointer, shown as usize);
         Ok((bytes.ok_or_else(|| format!("memory at {pointer:#x} cannot be read"))?, shown < length))
+    }
+
+    /// The bytes that an unsized type ends with.
+    pub(super) fn unsized_bytes(
+        &mut self,
+        ty: TypeRef,
+        path: &str,
+        place: Place<'_>,
+    ) -> Result<(Vec<u8>, bool), String> {
+        let (bytes, offset) = self.find(ty, path).ok_or("unknown layout")?;
+        let length = match self.types.get(bytes).shape {
+            Shape::Array { element, count: Some(count) } if self.types.size(element) == Some(1) => count,
+            Shape::TextOrBytes { count, .. } => count,
+            _ => return Err("unknown layout".into()),
+        };
+        self.read_text(place.address.wrapping_add(offset), length)
+    }
+
+    pub(super) fn owned_c_string(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {
+        let (pointer, offset) = self.find(ty, "inner").ok_or("unknown layout")?;
+        let size = self.types.size(pointer).ok_or("unknown layout")?;
+        let target = self.target(pointer, place.part(offset, size).ok_or("unknown layout")?)?;
+        let Shape::Array { count: Some(count), .. } = self.types.get(target.ty).shape else {
+            return Err("unknown layout".into());
+        };
+        let bytes = self.read_text(target.address, count)?;
+        self.c_string(bytes)
+    }
+
+    /// Text that ends with a byte of zero, which is not shown.
+    pub(super) fn c_string(&mut self, (mut bytes, more): (Vec<u8>, bool)) -> Printed {
+        if !more && bytes.pop() != Some(0) {
+            return Err("it does not end with zero".into());
+        }
+        let text = std::ffi::CString::new(bytes).map_err(|_| "a zero within it")?;
+        let text = format!("{text:?}");
+        Ok(plain(if more { format!("{}…\"", text.trim_end_matches('"')) } else { text }))
     }
 
     pub(super) fn string(&mut self, (bytes, more): (Vec<u8>, bool)) -> Printed {
