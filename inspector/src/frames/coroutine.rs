@@ -323,7 +323,7 @@ impl Search<'_> {
                     self.visit(look, name, *target, to, depth + 1);
                 }
             }
-            Shape::Struct(members) => self.members(look, name, ty, &known, members, address, depth),
+            Shape::Struct(_) => self.members(look, name, ty, &known, address, depth),
             Shape::Enum { .. } => {
                 let Some(bytes) = known.size.filter(|size| *size < 1 << 20) else { return };
                 let Some(bytes) = look.types.memory.bytes(address, bytes as usize) else { return };
@@ -359,16 +359,8 @@ impl Search<'_> {
         self.visit(look, name, target.ty, target.address, depth + 1);
     }
 
-    fn members(
-        &mut self,
-        look: &mut Look<'_>,
-        name: &str,
-        ty: TypeRef,
-        known: &Type,
-        members: &[Member],
-        address: u64,
-        depth: usize,
-    ) {
+    fn members(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, known: &Type, address: u64, depth: usize) {
+        let members = known.members();
         let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
         if (names == ["pointer", "vtable"] || names == ["data_ptr", "length"]) && follows(&known.name) {
             self.wide(look, name, ty, known, address, depth);

@@ -1,5 +1,6 @@
 //! What a function or a vtable says of types: by its address in memory.
 
+use super::alive::Glue;
 use super::bindings::same;
 use super::types::{Code, Shape, Type, TypeRef, Types};
 use super::units::{self, Unit};
@@ -112,10 +113,11 @@ impl Types {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         // A vtable says size and alignment itself: what disagrees is not its type.
         let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
+        let drops = self.memory.word(address)? != 0;
         let (dwarf, units) = self.units(image);
         let mut found: Vec<TypeRef> = Vec::new();
         for unit in units.mentioning(&dwarf, file_address) {
-            for ty in self.vtable_types(image, unit, file_address) {
+            for ty in self.vtable_types(image, unit, file_address, drops) {
                 let agrees = self.size(ty) == Some(size) && self.get(ty).align.is_none_or(|known| known == align);
                 // Each unit that uses a type describes it.
                 if agrees && !found.iter().any(|known| same(self, *known, ty)) {
@@ -143,18 +145,34 @@ impl Types {
         Some(shared)
     }
 
-    /// The types that a unit says the vtable at an address is of.
-    fn vtable_types(&mut self, image: usize, unit: usize, address: u64) -> Vec<TypeRef> {
+    /// The types that the vtable at an address may be of, as a unit says. Of equal vtables one has the address; the others of its trait have
+    /// none. Only those are equal that hold no functions, neither methods nor drop glue.
+    fn vtable_types(&mut self, image: usize, unit: usize, address: u64, drops: bool) -> Vec<TypeRef> {
         let Some((image, unit)) = self.whole(image, unit) else { return Vec::new() };
         let (dwarf, units) = self.units(image);
-        let vtables = units.index(&dwarf, unit).ok().and_then(|index| index.vtables.get(&address).cloned());
+        let Ok(index) = units.index(&dwarf, unit) else { return Vec::new() };
+        let mut vtables = index.vtables.get(&address).cloned().unwrap_or_default();
+        let placed = vtables.len();
+        let traits: Vec<_> = vtables.iter().map(|vtable| vtable.of_trait.clone()).collect();
+        vtables.extend(index.unplaced.iter().filter(|other| traits.contains(&other.of_trait)).cloned());
         let Ok(opened) = units.open(&dwarf, unit) else { return Vec::new() };
-        let types = vtables.unwrap_or_default().into_iter().filter_map(|vtable| {
-            let entry = opened.entry(units::within(vtable)).ok()?;
+        let described = vtables.into_iter().enumerate().filter_map(|(at, vtable)| {
+            let entry = opened.entry(units::within(vtable.kind)).ok()?;
             let offset = units::reference(&opened, entry.attr_value(gimli::DW_AT_containing_type)?)?;
-            Some(TypeRef { image, offset })
+            let size = entry.attr_value(gimli::DW_AT_byte_size)?.udata_value()?;
+            Some((at < placed, size, TypeRef { image, offset }))
         });
-        types.collect()
+        let described: Vec<_> = described.collect();
+        let Some((_, size, _)) = described.first().copied() else { return Vec::new() };
+        const NO_METHODS: u64 = 24;
+        let may_be_equal = size == NO_METHODS && !drops;
+        let mut types = Vec::new();
+        for (is_placed, other, ty) in described {
+            if is_placed || may_be_equal && other == size && self.glue(ty) != Glue::Yes {
+                types.push(ty);
+            }
+        }
+        types
     }
 }
 

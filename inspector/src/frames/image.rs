@@ -374,7 +374,7 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
     let opened = match instead {
         Some(path) => File::open(path).map_err(|error| error.to_string()).map(|file| {
             let layout = Layout::of(&file).unwrap_or_default();
-            let bias = layout.biases(mapping).first().copied().unwrap_or_else(|| mapping.range.start);
+            let bias = layout.biases(mapping).first().copied().unwrap_or(mapping.range.start);
             (file, layout, bias)
         }),
         None => running_file(memory, mapping, &image.path),

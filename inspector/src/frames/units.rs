@@ -43,11 +43,20 @@ pub(super) struct Index {
     /// Functions by the address they begin at.
     pub functions: HashMap<u64, usize>,
     /// Vtables by address; the entries of their types. Types whose vtables are equal have one between them.
-    pub vtables: HashMap<u64, Vec<usize>>,
+    pub vtables: HashMap<u64, Vec<Vtable>>,
+    /// Vtables without an address: they were left out, or are the same as one that has an address.
+    pub unplaced: Vec<Vtable>,
     /// Types that drop glue was made for, by name, and the address of the glue if it was not inlined.
     pub dropped: HashMap<Box<[u8]>, Option<u64>>,
     /// Calls that were inlined: hardly any without optimisation.
     pub inlined: usize,
+}
+
+/// A vtable: the entry of its type, and the trait's name.
+#[derive(Clone)]
+pub(super) struct Vtable {
+    pub kind: usize,
+    pub of_trait: Box<[u8]>,
 }
 
 /// An entry that has a name and may contain others.
@@ -390,12 +399,12 @@ fn vtable(
     entries: &mut gimli::EntriesRaw<'_, Slice<'_>>,
     abbreviation: &gimli::Abbreviation,
 ) -> gimli::Result<()> {
-    let (mut named, mut address, mut kind) = (false, None, None);
+    let (mut of_trait, mut address, mut kind) = (None, None, None);
     for &spec in abbreviation.attributes() {
         let value = entries.read_attribute(spec)?.value();
         match (spec.name(), value) {
             (gimli::DW_AT_name, value) => {
-                named = dwarf.attr_string(unit, value).is_ok_and(|name| name.slice().ends_with(b"::{vtable}"));
+                of_trait = dwarf.attr_string(unit, value).ok().and_then(|name| trait_of(name.slice()));
             }
             (gimli::DW_AT_location, AttributeValue::Exprloc(expression)) => {
                 address = fixed_address(dwarf, unit, expression);
@@ -404,10 +413,21 @@ fn vtable(
             _ => {}
         }
     }
-    if let (true, Some(address), Some(kind)) = (named, address, kind) {
-        index.vtables.entry(address).or_default().push(kind);
+    if let (Some(of_trait), Some(kind)) = (of_trait, kind) {
+        let vtable = Vtable { kind, of_trait };
+        match address {
+            Some(address) => index.vtables.entry(address).or_default().push(vtable),
+            None => index.unplaced.push(vtable),
+        }
     }
     Ok(())
+}
+
+/// The trait, from the name of a vtable: `<Type as Trait>::{vtable}`.
+fn trait_of(name: &[u8]) -> Option<Box<[u8]>> {
+    let name = name.strip_suffix(b">::{vtable}")?;
+    let at = name.windows(4).rposition(|four| four == b" as ")?;
+    Some(name[at + 4..].into())
 }
 
 /// The address, of a location that is nothing but one.

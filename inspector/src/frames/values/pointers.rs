@@ -54,7 +54,7 @@ impl Look<'_> {
                 let length = place.word(length.offset).ok_or("unknown layout")?;
                 let element = pointee(self, data.ty)?;
                 let ty = match names::pointee(&known.name) {
-                    name if name == "str" => self.slice_of_elements(element, length, true),
+                    "str" => self.slice_of_elements(element, length, true),
                     name if names::is_slice(name) => self.slice_of_elements(element, length, false),
                     _ => self.sized(element, Extra::Length(length))?,
                 };
