@@ -1,5 +1,6 @@
 //! How a loop ends when something goes wrong.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -389,7 +390,8 @@ impl fmt::Debug for Crash {
         writeln!(f)?;
         trace(f, first)?;
         // Failures that read the same are told once.
-        let mut told: Vec<(String, &Failure, usize)> = Vec::new();
+        let mut told: Vec<(&Failure, usize)> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
         for failure in others {
             let key = format!(
                 "{:?} {} {}",
@@ -397,12 +399,13 @@ impl fmt::Debug for Crash {
                 failure.message(),
                 failure.trace.iter().map(Site::to_string).collect::<String>()
             );
-            match told.iter_mut().find(|(seen, ..)| *seen == key) {
-                Some((_, _, count)) => *count += 1,
-                None => told.push((key, failure, 1)),
-            }
+            let index = *known.entry(key).or_insert_with(|| {
+                told.push((failure, 0));
+                told.len() - 1
+            });
+            told[index].1 += 1;
         }
-        for (_, failure, count) in told {
+        for (failure, count) in told {
             write!(f, "\n{} {}", failure.kind.glyph(), failure.name)?;
             if count > 1 {
                 write!(f, " ×{count}")?;

@@ -562,7 +562,7 @@ impl Model {
             let named = failure.trace.iter().map(|site| site.coro).chain([failure.coro]);
             self.pinned.extend(named.filter(|coro| *coro != 0));
         }
-        let crash = Crash { in_loop: id, at: event.at, seq: event.seq, failures: failures.to_vec() };
+        let crash = Crash::new(id, event.at, event.seq, failures.to_vec());
         self.crashes.push(Arc::new(crash));
         if self.crashes.len() > CRASHES {
             let old = self.crashes.remove(1);

@@ -1,5 +1,6 @@
 //! What is not a coroutine: loops, threads, resources, the log, crashes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::links::Links;
@@ -163,8 +164,26 @@ pub struct Crash {
     pub at: u64,
     /// Position in the stream.
     pub seq: u64,
-    /// Everyone who failed, was cancelled or did not stop properly; the original first.
+    /// All that failed, were cancelled or did not stop properly; the original first.
     pub failures: Vec<Failure>,
+    /// Where the first failure of each coroutine is.
+    by_coro: HashMap<CoroId, usize>,
+}
+
+impl Crash {
+    pub(super) fn new(in_loop: LoopId, at: u64, seq: u64, failures: Vec<Failure>) -> Crash {
+        let mut by_coro = HashMap::with_capacity(failures.len());
+        for (index, failure) in failures.iter().enumerate() {
+            by_coro.entry(failure.coro).or_insert(index);
+        }
+        Crash { in_loop, at, seq, failures, by_coro }
+    }
+
+    /// The failure of a coroutine.
+    #[must_use]
+    pub fn member(&self, coro: CoroId) -> Option<&Failure> {
+        self.failures.get(*self.by_coro.get(&coro)?)
+    }
 }
 
 /// Events that are missing.

@@ -1,5 +1,6 @@
 //! The trace of a failure with the await stacks of those on it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -101,10 +102,13 @@ pub(crate) fn steps<'a>(model: &'a Model, failure: &'a Failure) -> Vec<Step<'a>>
 /// Makes places relative where that can be known: debug info has whole paths where the compiler's are relative, and one place
 /// named both ways tells the folder between.
 pub(crate) fn relative(steps: &mut [Step<'_>], failure: &Failure) {
-    let sites = || failure.trace.iter().map(|site| site.file.as_str()).filter(|file| !file.starts_with('/'));
+    // Each name once: a trace may have as many places as there are coroutines, which are in a few files.
+    let sites = failure.trace.iter().map(|site| site.file.as_str()).filter(|file| !file.starts_with('/'));
+    let sites: BTreeSet<&str> = sites.collect();
     let frames = steps.iter().flat_map(|step| &step.frames).filter_map(|shown| Some(shown.frame?.file.as_str()));
-    let base =
-        frames.filter_map(|file| sites().find_map(|site| file.strip_suffix(site))).find(|base| base.ends_with('/'));
+    let frames: BTreeSet<&str> = frames.collect();
+    let mut bases = frames.iter().filter_map(|file| sites.iter().find_map(|site| file.strip_suffix(site)));
+    let base = bases.find(|base| base.ends_with('/'));
     if let Some(base) = base {
         for shown in steps.iter_mut().flat_map(|step| &mut step.frames) {
             shown.file = shown.file.strip_prefix(base).unwrap_or(shown.file);
@@ -125,13 +129,13 @@ pub(crate) fn stack_of<'a>(model: &'a Model, failure: &'a Failure) -> Option<&'a
 /// The latest that was recorded of a coroutine, by itself or as a member of the crash.
 fn recorded(model: &Model, coro: CoroId) -> Option<&Stack> {
     let by_itself = model.coro(coro).and_then(|coro| coro.stack.as_ref()).map(|(_, stack)| &**stack);
-    let member = || model.crash()?.failures.iter().find(|failure| failure.coro == coro)?.stack.as_ref();
+    let member = || model.crash()?.member(coro)?.stack.as_ref();
     by_itself.or_else(member)
 }
 
 /// The recorded fields of a coroutine: as a member of the crash, else by itself.
 pub(crate) fn fields_of(model: &Model, coro: CoroId) -> &[(String, String)] {
-    let member = model.crash().and_then(|crash| crash.failures.iter().find(|failure| failure.coro == coro));
+    let member = model.crash().and_then(|crash| crash.member(coro));
     let by_itself = || model.coro(coro).map_or(&[][..], |coro| &coro.fields);
     member.map(|failure| &failure.fields[..]).filter(|fields| !fields.is_empty()).unwrap_or_else(by_itself)
 }
