@@ -136,16 +136,13 @@ fn lines_that_were_a_problem_once_or_could_be() {
         r#"{{"seq":0,"at":0,"kind":"frames","coro":1,"stack":{{"frames":[{{"function":"f","locals":[{{"name":"x","value":{}"#,
         r#"{"text":"","children":[["a","#.repeat(10_000)
     );
-    for text in [
+    let whole = [
         "null",
         "[]",
         "{}",
         "7",
-        "\"",
-        "\u{feff}{}",
         r#"{"seq":-1,"at":0,"kind":"unpark","loop":1}"#,
         r#"{"seq":1.5,"at":0,"kind":"unpark","loop":1}"#,
-        r#"{"seq":01,"at":0,"kind":"unpark","loop":1}"#,
         r#"{"seq":99999999999999999999,"at":0,"kind":"unpark","loop":1}"#,
         r#"{"seq":0,"at":0,"kind":"unpark","loop":4294967296}"#,
         r#"{"seq":0,"at":0,"kind":"unpark"}"#,
@@ -154,11 +151,28 @@ fn lines_that_were_a_problem_once_or_could_be() {
         r#"{"seq":0,"at":0,"kind":"set","res":1,"set":"yes"}"#,
         r#"{"seq":0,"at":0,"kind":7}"#,
         r#"{"seq":0,"at":0}"#,
+    ];
+    let broken = [
+        "\"",
+        "\u{feff}{}",
+        r#"{"seq":01,"at":0,"kind":"unpark","loop":1}"#,
         r#"{"seq":0,"at":0,"kind":"unpark","loop":1} {}"#,
         &deep,
         &deep_value,
-    ] {
-        let (seen, end) = load(format!("{}\n{text}\n", r#"{"seq":0,"at":0,"kind":"unpark","loop":1}"#).as_bytes());
+    ];
+    let load = |text: &str| load(format!("{}\n{text}\n", r#"{"seq":0,"at":0,"kind":"unpark","loop":1}"#).as_bytes());
+    for text in whole {
+        let (seen, end) = load(text);
+        assert_eq!(end.unwrap(), Progress::Died);
+        let said = seen.iter().find_map(|event| match &event.kind {
+            Kind::Diag { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        let said = said.unwrap_or_else(|| panic!("{text}: {seen:?}"));
+        assert!(said.starts_with("line 3: ") && said.len() < 400, "{said}");
+    }
+    for text in broken {
+        let (seen, end) = load(text);
         let error = end.expect_err(&text[..text.len().min(100)]).to_string();
         assert!(error.contains(":3: column "), "{error}");
         assert!(error.len() < 400, "{error}");
