@@ -211,7 +211,8 @@ mod tests {
         assert_eq!(one_line("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(one_line("\u{1b}[1"), "");
         let text = "a\u{9b}2J\u{7f}\u{202e}\u{61c}b\nü";
-        let json = escaped_json(&serde_json::to_string_pretty(&[text]).unwrap());
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let json = escaped_json(&json);
         assert_eq!(json, "[\n  \"a\\u009b2J\\u007f\\u202e\\u061cb\\nü\"\n]");
         assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text], "the same to a reader");
     }

@@ -146,7 +146,7 @@ fn long_chains_and_deep_values_are_shown_without_recursion() {
     if !within(1500, "long_chains_and_deep_values_are_shown_without_recursion") {
         return;
     }
-    const LINKS: u64 = 50_000;
+    const LINKS: u64 = 20_000;
     let mut chain = vec![
         json!({"kind": "name", "id": 1, "text": "a"}),
         json!({"kind": "site", "id": 1, "file": "f.rs", "line": 1, "column": 1}),

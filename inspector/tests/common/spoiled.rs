@@ -1,5 +1,7 @@
 //! Recordings in which every text holds what a terminal would obey.
 
+#![allow(dead_code, reason = "each test uses some of it")]
+
 use serde_json::Value;
 
 /// Characters that move the cursor, colour what follows, set the title, or turn the direction of reading.
