@@ -87,8 +87,8 @@ fn with_numbers(value: &mut Value, number: u64, kept: bool) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 // Output has two streams only.
-                if !["version", "stream"].contains(&name.as_str()) && !(kept && ["seq", "at"].contains(&name.as_str()))
-                {
+                let is_kept = name == "version" || name == "stream" || kept && (name == "seq" || name == "at");
+                if !is_kept {
                     with_numbers(value, number, kept);
                 }
             }
