@@ -1,5 +1,7 @@
 //! Times, numbers and foreign text, as reports and exports write them.
 
+use std::borrow::Cow;
+
 const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
@@ -96,11 +98,16 @@ pub fn one_line(text: &str) -> String {
 
 /// Whether a terminal obeys this character instead of showing it: it controls, or turns the direction of reading.
 pub(crate) fn is_command(one: char) -> bool {
-    one.is_control() || matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let turns =
+        |one| matches!(one, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    one.is_control() || turns(one)
 }
 
 /// JSON with those characters escaped in its strings that JSON allows there and a terminal obeys.
-pub fn escaped_json(json: &str) -> String {
+pub fn escaped_json(json: &str) -> Cow<'_, str> {
+    if json.bytes().all(|byte| byte < 0x7f) {
+        return json.into();
+    }
     let mut out = String::with_capacity(json.len());
     for one in json.chars() {
         // What is below is escaped by JSON itself, or stands between its strings.
@@ -110,7 +117,7 @@ pub fn escaped_json(json: &str) -> String {
             out.push(one);
         }
     }
-    out
+    out.into()
 }
 
 /// A name without the types it is made for, where these are long: `hash<…>`.
@@ -203,9 +210,10 @@ mod tests {
         assert_eq!(one_line("\u{1b}[31mred\u{1b}[0m\r\n\tx\u{7}\u{1b}]0;t"), "red⏎    x^G^[]0;t");
         assert_eq!(one_line("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(one_line("\u{1b}[1"), "");
-        let text = "a\u{9b}2J\u{7f}\u{202e}b\nü";
-        let json = escaped_json(&serde_json::to_string_pretty(&[text]).unwrap());
-        assert_eq!(json, "[\n  \"a\\u009b2J\\u007f\\u202eb\\nü\"\n]");
+        let text = "a\u{9b}2J\u{7f}\u{202e}\u{61c}b\nü";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let json = escaped_json(&json);
+        assert_eq!(json, "[\n  \"a\\u009b2J\\u007f\\u202e\\u061cb\\nü\"\n]");
         assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text], "the same to a reader");
     }
 

@@ -229,6 +229,37 @@ fn a_damaged_file_is_2_with_its_line() {
 }
 
 #[test]
+fn events_that_do_not_read_are_left_out_and_the_report_counts_them() {
+    let (folder, path) = trace(crashed());
+    let text = fs::read_to_string(&path).unwrap();
+    let damaged = text.replace("\"kind\":\"step_end\",\"coro\":2", "\"kind\":\"step_end\",\"coro\":\"2\"");
+    let damaged = damaged.replacen("\"kind\":\"cancel_deliver\"", "\"kind\":[]", 1);
+    fs::write(&path, damaged).unwrap();
+    for command in [&["report"][..], &["report", "--check"]] {
+        let (code, out, err) = run(&folder, &[command, &["t.jsonl"]].concat());
+        assert_eq!((code, err.as_str()), (Some((command.len() - 1) as i32), ""));
+        for part in [
+            "no route to host",
+            "main      src/main.rs:7:9",
+            "3 events could not be read and were left out: the recording is damaged",
+            "line 13: `coro` is string \"2\", expected u64: this event was left out",
+            "line 19: `kind` is ",
+        ] {
+            assert!(out.contains(part), "{part:?} in {out}");
+        }
+    }
+    let (_, out, _) = run(&folder, &["report", "--json", "t.jsonl"]);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&value["missing_events"], &value["state"]), (&3.into(), &"crashed".into()));
+    let chrome = run(&folder, &["export", "t.jsonl", "--to", "chrome"]).1;
+    assert!(chrome.contains("crashed: no route to host"), "{chrome}");
+    let whole = |text: &str| text.matches("\"ph\":\"X\"").count();
+    fs::write(&path, text).unwrap();
+    let spans = whole(&run(&folder, &["export", "t.jsonl", "--to", "chrome"]).1);
+    assert!(whole(&chrome) > 2 && whole(&chrome) + 2 >= spans, "{spans} spans without the damage: {chrome}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut kinds = sleeping();
     for turn in 0..50_000 {

@@ -260,6 +260,51 @@ fn a_stop_from_outside_is_survived_and_the_screens_are_drawn_anew() {
 }
 
 #[test]
+fn what_goes_on_in_the_background_leaves_the_terminal_to_the_shell_until_fg() {
+    // It looks whether the terminal is to be had, again and again, and is not stopped for touching it.
+    let script = "pid() { cat $TMPDIR/pid; }; \
+        turns() { sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' /proc/$(pid)/status; }; \
+        set -m; sh -c 'echo $$ > $TMPDIR/pid; exec $INSPECTOR replay $TRACES/crawl.jsonl'; \
+        bg > /dev/null; from=$(turns); until [ $(turns) -gt $((from + 5)) ]; do :; done; \
+        echo IT GOES ON; read line; echo \"THE SHELL READ [$line]\"; \
+        until [ $(turns) -gt $((from + 10)) ]; do :; done; echo STILL; read line; fg > /dev/null";
+    let mut session = Session::start(&format!("{script}{COOKED}"), (100, 30));
+    session.wait_for("fetch ×8");
+    session.press("\u{1a}");
+    session.wait("shell", |screen| !screen.alternate_screen() && screen.contents().contains("IT GOES ON"));
+    session.press("2q\r");
+    session.wait("keys", |screen| !screen.alternate_screen() && screen.contents().contains("THE SHELL READ [2q]"));
+    session.wait("shell", |screen| !screen.alternate_screen() && screen.contents().contains("STILL"));
+    session.press("\r");
+    session.wait("screens again", |screen| screen.alternate_screen() && screen.contents().contains("fetch ×8"));
+    session.press("2");
+    session.wait_for("what it is at");
+    session.press("q");
+    session.wait_for_restored();
+    session.end();
+}
+
+#[test]
+fn a_file_name_of_a_recording_reaches_the_editor_as_a_whole_path() {
+    let script = "cd $TMPDIR; printf 'fn main() {}\n' > '-c:!touch hacked'; \
+        sed 's#examples/verify.rs#-c:!touch hacked#g' $TRACES/verify.jsonl > t.jsonl; \
+        printf '#!/bin/sh\\nfor word; do echo \"WORD [$word]\"; done\\nread line\\n' > edit; chmod +x edit; \
+        export EDITOR=\"'$TMPDIR/edit' --cmd 'set a'\"; $INSPECTOR replay t.jsonl";
+    let mut session = Session::start(&format!("{script}{COOKED}"), (200, 30));
+    session.wait_for("sha256 mismatch");
+    session.press("e");
+    let file = session.folder.path().canonicalize().unwrap().join("-c:!touch hacked");
+    session.wait_for(&format!("WORD [{}]", file.display()));
+    assert!(session.text().contains("WORD [--cmd]"), "{}", session.text());
+    assert!(session.text().contains("WORD [set a]"), "{}", session.text());
+    session.press("\r");
+    session.wait_for("sha256 mismatch");
+    session.press("q");
+    session.wait_for_restored();
+    session.end();
+}
+
+#[test]
 fn a_paste_is_never_taken_for_keys_and_goes_into_the_line_being_typed() {
     let mut session = Session::start(&format!("$INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (100, 30));
     session.wait_for("fetch ×8");

@@ -136,16 +136,13 @@ fn lines_that_were_a_problem_once_or_could_be() {
         r#"{{"seq":0,"at":0,"kind":"frames","coro":1,"stack":{{"frames":[{{"function":"f","locals":[{{"name":"x","value":{}"#,
         r#"{"text":"","children":[["a","#.repeat(10_000)
     );
-    for text in [
+    let whole = [
         "null",
         "[]",
         "{}",
         "7",
-        "\"",
-        "\u{feff}{}",
         r#"{"seq":-1,"at":0,"kind":"unpark","loop":1}"#,
         r#"{"seq":1.5,"at":0,"kind":"unpark","loop":1}"#,
-        r#"{"seq":01,"at":0,"kind":"unpark","loop":1}"#,
         r#"{"seq":99999999999999999999,"at":0,"kind":"unpark","loop":1}"#,
         r#"{"seq":0,"at":0,"kind":"unpark","loop":4294967296}"#,
         r#"{"seq":0,"at":0,"kind":"unpark"}"#,
@@ -154,11 +151,28 @@ fn lines_that_were_a_problem_once_or_could_be() {
         r#"{"seq":0,"at":0,"kind":"set","res":1,"set":"yes"}"#,
         r#"{"seq":0,"at":0,"kind":7}"#,
         r#"{"seq":0,"at":0}"#,
+    ];
+    let broken = [
+        "\"",
+        "\u{feff}{}",
+        r#"{"seq":01,"at":0,"kind":"unpark","loop":1}"#,
         r#"{"seq":0,"at":0,"kind":"unpark","loop":1} {}"#,
         &deep,
         &deep_value,
-    ] {
-        let (seen, end) = load(format!("{}\n{text}\n", r#"{"seq":0,"at":0,"kind":"unpark","loop":1}"#).as_bytes());
+    ];
+    let load = |text: &str| load(format!("{}\n{text}\n", r#"{"seq":0,"at":0,"kind":"unpark","loop":1}"#).as_bytes());
+    for text in whole {
+        let (seen, end) = load(text);
+        assert_eq!(end.unwrap(), Progress::Died);
+        let said = seen.iter().find_map(|event| match &event.kind {
+            Kind::Diag { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        let said = said.unwrap_or_else(|| panic!("{text}: {seen:?}"));
+        assert!(said.starts_with("line 3: ") && said.len() < 400, "{said}");
+    }
+    for text in broken {
+        let (seen, end) = load(text);
         let error = end.expect_err(&text[..text.len().min(100)]).to_string();
         assert!(error.contains(":3: column "), "{error}");
         assert!(error.len() < 400, "{error}");
@@ -403,18 +417,116 @@ fn all_words() -> Vec<String> {
     variants.map(snake).collect()
 }
 
+/// The examples of the page about the format: every kind, with all of its fields.
+fn examples() -> impl Iterator<Item = &'static str> {
+    let blocks = include_str!("../TRACE.md").split("```json\n").skip(1);
+    let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
+    lines.filter(|text| text.starts_with("{\"seq\""))
+}
+
+/// The value, and every value in it, each replaced by `wrong` once, if that is of another type. The name is that of the event's field.
+fn misfits(value: &serde_json::Value, wrong: &serde_json::Value) -> Vec<serde_json::Value> {
+    use serde_json::Value;
+    let mut all = vec![];
+    if std::mem::discriminant(value) != std::mem::discriminant(wrong) {
+        all.push(wrong.clone());
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                all.extend(misfits(inner, wrong).into_iter().map(|inner| {
+                    let mut fields = fields.clone();
+                    fields.insert(name.clone(), inner);
+                    Value::Object(fields)
+                }));
+            }
+        }
+        Value::Array(items) => {
+            for (index, inner) in items.iter().enumerate() {
+                all.extend(misfits(inner, wrong).into_iter().map(|inner| {
+                    let mut items = items.clone();
+                    items[index] = inner;
+                    Value::Array(items)
+                }));
+            }
+        }
+        _ => {}
+    }
+    all
+}
+
+#[test]
+fn a_field_of_a_wrong_type_costs_its_event_and_is_said_and_the_rest_is_read() {
+    use serde_json::{Map, Value, json};
+    let other = |seq: u64| Event { seq, at: seq, kind: Kind::Unpark { id: 1 } };
+    let text = |seq: u64| String::from_utf8(line(&other(seq))).unwrap();
+    let mut left_out = 0;
+    for example in examples() {
+        let mut event: Map<String, Value> = serde_json::from_str(example).unwrap();
+        event.insert("seq".into(), 1.into());
+        for (field, value) in &event {
+            for wrong in [json!(null), json!(true), json!(7), json!("7"), json!([]), json!({"x": 7})] {
+                for misfit in misfits(value, &wrong) {
+                    let mut event = event.clone();
+                    event.insert(field.clone(), misfit);
+                    let damaged = serde_json::to_string(&event).unwrap();
+                    let (seen, end) = load([&text(0), &damaged, &text(2), ""].join("\n").as_bytes());
+                    assert_eq!(end.unwrap(), Progress::Died, "the whole file is read: {damaged}");
+                    assert_eq!(seen[0], other(0), "{damaged}");
+                    assert_eq!(seen[seen.len() - 2], other(2), "{damaged}");
+                    if parse(damaged.as_bytes()).is_ok() {
+                        continue;
+                    }
+                    left_out += 1;
+                    let [_, lost, said, ..] = &seen[..] else { panic!("{damaged}: {seen:?}") };
+                    assert_eq!((lost.seq, &lost.kind), (1, &Kind::Lost { events: 1, why: "damaged".into() }));
+                    let Kind::Diag { coro: 0, text } = &said.kind else { panic!("{damaged}: {said:?}") };
+                    assert!(text.starts_with("line 3: ") && text.ends_with(": this event was left out"), "{text}");
+                    assert!(
+                        text.contains(&format!("`{field}`")) || text.contains("missing field"),
+                        "{damaged}: {text}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(left_out > 500, "{left_out}");
+    let (seen, _) = load(br#"{"seq":0,"at":5,"kind":"step_begin","coro":"one"}"#);
+    let text = "line 2: `coro` is string \"one\", expected u64: this event was left out";
+    assert_eq!(seen[1], Event { seq: 0, at: 5, kind: Kind::Diag { coro: 0, text: text.into() } });
+}
+
+#[test]
+fn text_that_is_no_text_and_values_that_are_too_deep_cost_their_event_only() {
+    let other = |seq: u64| Event { seq, at: seq, kind: Kind::Unpark { id: 1 } };
+    let deep = format!(r#"{{"seq":1,"at":1,"kind":"new","x":{}{}}}"#, "[".repeat(1_000_000), "]".repeat(1_000_000));
+    let no_text = b"{\"seq\":1,\"at\":1,\"kind\":\"name\",\"id\":1,\"text\":\"\xff\xc0\"}".to_vec();
+    let half = br#"{"seq":1,"at":1,"kind":"name","id":1,"text":"\ud800"}"#.to_vec();
+    let huge = br#"{"seq":1e999,"at":1,"kind":"name","id":1,"text":""}"#.to_vec();
+    for damaged in [deep.into_bytes(), no_text, half, huge, b"[1]".to_vec(), b"null".to_vec()] {
+        let (seen, end) = load(&[&line(&other(0))[..], &damaged[..], &line(&other(2))[..], b""].join(&b'\n'));
+        assert_eq!(end.unwrap(), Progress::Died);
+        let kinds: Vec<_> = seen.iter().map(|event| (event.seq, std::mem::discriminant(&event.kind))).collect();
+        let [unpark, lost, diag] = [
+            Kind::Unpark { id: 1 },
+            Kind::Lost { events: 1, why: String::new() },
+            Kind::Diag { coro: 0, text: String::new() },
+        ]
+        .map(|kind| std::mem::discriminant(&kind));
+        assert_eq!(kinds[..4], [(0, unpark), (1, lost), (1, diag), (2, unpark)], "{seen:?}");
+    }
+}
+
 #[test]
 fn the_page_about_the_format_has_every_kind_and_its_examples_are_true() {
     let page = include_str!("../TRACE.md");
     let words = all_words();
     assert!(words.len() >= 36 && words.contains(&"step_begin".to_string()), "{words:?}");
     let mut examples: Vec<(String, Event)> = vec![];
-    for block in page.split("```json\n").skip(1) {
-        for text in block.split("```").next().unwrap().lines().filter(|text| text.starts_with("{\"seq\"")) {
-            let event = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(String::from_utf8(line(&event)).unwrap(), text, "an example is as it is written");
-            examples.push((text.to_string(), event));
-        }
+    for text in self::examples() {
+        let event = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(String::from_utf8(line(&event)).unwrap(), text, "an example is as it is written");
+        examples.push((text.to_string(), event));
     }
     for word in words {
         let row = page

@@ -125,5 +125,5 @@ fn micros(nanos: u64) -> String {
 }
 
 fn json(text: &str) -> String {
-    escaped_json(&serde_json::Value::from(text).to_string())
+    escaped_json(&serde_json::Value::from(text).to_string()).into_owned()
 }

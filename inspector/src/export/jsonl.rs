@@ -5,18 +5,15 @@ use std::io::{self, Write};
 use crate::moment::{self, At};
 use crate::source::Source;
 use crate::trace::write_event;
+use crate::words::escaped_json;
 
 pub(super) fn write(source: &mut dyn Source, at: Option<At>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, source.header())?;
-    out.write_all(b"\n")?;
+    writeln!(out, "{}", escaped_json(&serde_json::to_string(source.header())?))?;
     let mut line = Vec::new();
     moment::fold(source, at, &mut |_, event| {
         line.clear();
         write_event(event, &mut line);
-        if line.last() != Some(&b'\n') {
-            line.push(b'\n');
-        }
-        out.write_all(&line)
+        writeln!(out, "{}", escaped_json(&String::from_utf8_lossy(&line)))
     })?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Protocol buffers, the writing half of what Perfetto's format needs of them.
 
+use crate::words::one_line;
+
 /// A message being written.
 #[derive(Default)]
 pub(super) struct Message {
@@ -19,8 +21,9 @@ impl Message {
         self
     }
 
+    /// A text on one line, with nothing in it that a terminal would obey.
     pub(super) fn text(self, field: u32, value: &str) -> Message {
-        self.block(field, value.as_bytes())
+        self.block(field, one_line(value).as_bytes())
     }
 
     pub(super) fn message(self, field: u32, value: Message) -> Message {

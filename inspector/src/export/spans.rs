@@ -188,7 +188,9 @@ impl<S: Sink> Spans<S> {
         if event.seq == 0 {
             self.unsure = false;
         }
-        if model.lost().gaps > self.gaps || matches!(event.kind, Kind::Lost { .. }) {
+        // One event that does not read leaves the others true, and those of threads are not part of the graph.
+        let is_lost = matches!(&event.kind, Kind::Lost { why, .. } if !["damaged", "log"].contains(&why.as_str()));
+        if is_lost || model.lost().gaps > self.gaps {
             self.gaps = model.lost().gaps;
             self.close_all(model, at)?;
             self.unsure = true;

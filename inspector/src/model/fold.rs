@@ -151,13 +151,15 @@ impl Model {
             Kind::Diag { coro, text } => self.plain_line(event, *coro, Level::Tinyio, text),
 
             Kind::Lost { events, why } => {
+                let add = |sum: &mut u64| *sum = sum.saturating_add(*events);
                 match why.as_str() {
-                    "lapped" => self.lost.lapped += events,
+                    "lapped" => add(&mut self.lost.lapped),
                     // They are not part of the graph.
-                    "log" => return self.lost.dropped += events,
+                    "log" => return add(&mut self.lost.dropped),
                     // Nothing comes after it that could contradict what is known.
                     "cut" => return self.lost.cut = true,
-                    _ => self.lost.dropped += events,
+                    "damaged" => add(&mut self.lost.unreadable),
+                    _ => add(&mut self.lost.dropped),
                 }
                 self.sync = Sync::Unsure;
                 // Whatever number comes next, this event has accounted for it.
@@ -188,7 +190,7 @@ impl Model {
             None if self.events == 0 && event.seq == 0 => self.sync = Sync::True,
             None => {}
             Some(next) if event.seq > next && !matches!(event.kind, Kind::Lost { .. }) => {
-                self.lost.gaps += event.seq - next;
+                self.lost.gaps = self.lost.gaps.saturating_add(event.seq - next);
                 self.sync = Sync::Unsure;
             }
             Some(_) => {}

@@ -193,6 +193,8 @@ pub struct Lost {
     pub lapped: u64,
     /// The recorder could not keep up.
     pub dropped: u64,
+    /// What is recorded of them does not read.
+    pub unreadable: u64,
     /// The file ends early.
     pub cut: bool,
     /// Numbers of the stream skipped without a word.
@@ -206,7 +208,7 @@ pub struct Lost {
 impl Lost {
     /// How many events are missing.
     pub fn events(&self) -> u64 {
-        self.lapped + self.dropped + self.gaps
+        self.lapped.saturating_add(self.dropped).saturating_add(self.unreadable).saturating_add(self.gaps)
     }
 
     /// Whether nothing is known to be missing.

@@ -29,6 +29,10 @@ pub(crate) fn notes(model: &Model) -> Vec<String> {
             notes.push(format!("missing are {}{}", parts.join(" and "), unsure(model)));
         }
     }
+    if lost.unreadable > 0 {
+        let (text, was) = (counted(lost.unreadable, "event"), if lost.unreadable == 1 { "was" } else { "were" });
+        notes.push(format!("{text} could not be read and {was} left out: the recording is damaged{}", unsure(model)));
+    }
     if lost.cut {
         notes.push("the file ends early: this is the state at the cut".to_owned());
     }

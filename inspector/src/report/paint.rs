@@ -1,6 +1,6 @@
 //! Lines of text with colours, or without.
 
-use crate::words;
+use crate::words::{self, one_line};
 
 /// Text being written.
 pub(super) struct Page {
@@ -54,7 +54,9 @@ impl Page {
         }
     }
 
+    /// Writes text, which stays on the line: nothing in it is obeyed by a terminal.
     pub(super) fn put(&mut self, text: &str, ink: Ink) -> &mut Page {
+        let text = one_line(text);
         let code = match ink {
             Ink::Bad => "1;31",
             Ink::Good => "1;32",
@@ -64,11 +66,11 @@ impl Page {
             Ink::Strong => "1",
             Ink::Plain => "",
         };
-        self.column += words::width(text);
+        self.column += words::width(&text);
         if self.color && !code.is_empty() && !text.trim().is_empty() {
             self.text.push_str(&format!("\u{1b}[{code}m{text}\u{1b}[0m"));
         } else {
-            self.text.push_str(text);
+            self.text.push_str(&text);
         }
         self
     }

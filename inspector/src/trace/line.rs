@@ -4,7 +4,12 @@
 //! written is byte for byte what `serde_json` writes, and what is read by hand is exactly that form; any other goes to `serde_json`,
 //! which has the last word. Tests hold the two against each other for every kind.
 
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Map, Value};
+
 use crate::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State, Target, Waker};
+use crate::words::fit;
 
 /// Appends an event to `out`, without the line's end.
 pub fn write_event(event: &Event, out: &mut Vec<u8>) {
@@ -26,6 +31,71 @@ pub fn parse(line: &[u8]) -> Result<Event, serde_json::Error> {
         Some(event) => Ok(event),
         None => serde_json::from_slice(line),
     }
+}
+
+/// A line that is well-formed JSON and no event: a field is of another type, or missing.
+pub(super) struct Misfit {
+    /// The event's number, if it reads.
+    pub(super) seq: Option<u64>,
+    /// The event's time, if it reads.
+    pub(super) at: Option<u64>,
+    /// Which field, what it is, and what was expected.
+    pub(super) why: String,
+}
+
+/// Longer lines are not taken apart to find the field.
+const TAKEN_APART: usize = 1 << 20;
+/// Characters of [`Misfit::why`].
+const WHY: usize = 200;
+
+/// Describes a line that [`parse`] refused with `error`. `None` if it is not even JSON.
+pub(super) fn misfit(line: &[u8], error: &serde_json::Error) -> Option<Misfit> {
+    #[derive(Deserialize)]
+    struct Seq {
+        seq: u64,
+    }
+    #[derive(Deserialize)]
+    struct At {
+        at: u64,
+    }
+    fn read<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
+        serde_json::from_slice(line).ok()
+    }
+
+    // However deep it is: what is ignored is not read recursively.
+    read::<IgnoredAny>(line)?;
+    let fields = if line.len() <= TAKEN_APART { read::<Map<String, Value>>(line) } else { None };
+    let why = fields.and_then(misfit_field).unwrap_or_else(|| {
+        let text = error.to_string();
+        text.rsplit_once(" at line 1 column ").map_or_else(|| text.clone(), |(what, _)| what.to_owned())
+    });
+    let (seq, at) = (read::<Seq>(line).map(|one| one.seq), read::<At>(line).map(|one| one.at));
+    Some(Misfit { seq, at, why: fit(&why, WHY) })
+}
+
+/// The first field that no event of this kind can have, as a sentence.
+fn misfit_field(mut fields: Map<String, Value>) -> Option<String> {
+    let say = |name: &str, error: serde_json::Error| {
+        let error = error.to_string();
+        let is = error.strip_prefix("invalid type: ").or_else(|| error.strip_prefix("invalid value: "));
+        is.map_or_else(|| format!("`{name}`: {error}"), |is| format!("`{name}` is {is}"))
+    };
+    for name in ["seq", "at"] {
+        if let Some(Err(error)) = fields.remove(name).map(|value| u64::deserialize(&value)) {
+            return Some(say(name, error));
+        }
+    }
+    // Serde does not say which field of a tagged enum it was at: fields are added until it refuses them.
+    let kind = fields.remove_entry("kind");
+    let mut tried = Value::Object(Map::new());
+    for (name, value) in kind.into_iter().chain(fields) {
+        tried[&name] = value;
+        match Kind::deserialize(&tried) {
+            Err(error) if !error.to_string().starts_with("missing field") => return Some(say(&name, error)),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn number(out: &mut Vec<u8>, mut value: u64) {

@@ -1,9 +1,11 @@
 //! Reading a trace line by line, in memory that does not grow with it.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::line::Misfit;
 use super::{LINE_LIMIT, line};
 use crate::event::{Event, Header, Kind, VERSION};
 use crate::ring::is_locked;
@@ -25,8 +27,8 @@ pub struct TraceReader {
     /// Time of the last event.
     at: u64,
     state: State,
-    /// An event that has been read, while one that says what is missing before it went first.
-    held: Option<Event>,
+    /// Events that come before the next line: what is said about the last one, and the last one itself after what is missing before it.
+    held: VecDeque<Event>,
     /// A regular file, which may be being written.
     may_grow: bool,
 }
@@ -82,7 +84,7 @@ impl TraceReader {
             expected: None,
             at: 0,
             state: State::Open,
-            held: None,
+            held: VecDeque::new(),
             may_grow,
         };
         let wrong =
@@ -146,7 +148,7 @@ impl TraceReader {
     }
 
     fn next(&mut self) -> io::Result<Option<Event>> {
-        if let Some(event) = self.held.take() {
+        if let Some(event) = self.held.pop_front() {
             return Ok(Some(event));
         }
         // The writer had ended when the line that is being read was begun: it is as it will stay.
@@ -173,8 +175,9 @@ impl TraceReader {
                     return Err(self.wrong(&what));
                 }
             };
-            let event = match line::parse(&self.buffer) {
-                Ok(event) => event,
+            let (event, said) = match line::parse(&self.buffer) {
+                Ok(event) => (event, None),
+                Err(error) if let Some(misfit) = line::misfit(&self.buffer, &error) => self.left_out(misfit),
                 Err(_) if last => return Ok(Some(self.cut())),
                 Err(_) if self.buffer.iter().all(u8::is_ascii_whitespace) => continue,
                 Err(error) => {
@@ -209,13 +212,14 @@ impl TraceReader {
             }
             if let (Some(expected), at) = before
                 && seq > expected
-                && !matches!(kind, Kind::Lost { .. })
+                && (said.is_some() || !matches!(kind, Kind::Lost { .. }))
             {
                 let lost = Kind::Lost { events: seq - expected, why: "missing".into() };
-                self.held = Some(event);
-                return Ok(Some(Event { seq: expected, at, kind: lost }));
+                self.held.push_back(Event { seq: expected, at, kind: lost });
             }
-            return Ok(Some(event));
+            self.held.push_back(event);
+            self.held.extend(said);
+            return Ok(self.held.pop_front());
         }
     }
 
@@ -229,6 +233,15 @@ impl TraceReader {
             self.state = State::Waiting;
         }
         Ok(is_final)
+    }
+
+    /// What stands for an event that does not read: one that counts it, and one that says why.
+    fn left_out(&self, misfit: Misfit) -> (Event, Option<Event>) {
+        let seq = misfit.seq.or(self.expected).unwrap_or(0);
+        let at = misfit.at.unwrap_or(self.at);
+        let text = format!("line {}: {}: this event was left out", self.lines, misfit.why);
+        let lost = Kind::Lost { events: 1, why: "damaged".into() };
+        (Event { seq, at, kind: lost }, Some(Event { seq, at, kind: Kind::Diag { coro: 0, text } }))
     }
 
     fn cut(&mut self) -> Event {
@@ -254,7 +267,7 @@ impl Source for TraceReader {
             }
         }
         Ok(match self.state {
-            _ if self.held.is_some() => Progress::More,
+            _ if !self.held.is_empty() => Progress::More,
             State::Open => Progress::More,
             State::Waiting => Progress::Idle,
             State::Ended => Progress::Ended,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::event::{CoroId, LoopId, LoopMode, ResId, ResKind, State, Target, ThreadId};
 use crate::model::Model;
 use crate::say;
+use crate::words::escaped_json;
 
 #[derive(Serialize)]
 struct Head<'a> {
@@ -86,7 +87,7 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     };
     let head = serde_json::to_string(&head)?;
     // The head's fields, and the lists after them in the same object.
-    write!(out, "{},", head.trim_end_matches('}'))?;
+    write!(out, "{},", escaped_json(head.trim_end_matches('}')))?;
     let loops = model.loops().filter(|one| one.ended.is_none());
     list(out, "loops", loops.map(|one| Loop { id: one.id, parent: one.parent, mode: one.mode, since: one.since }))?;
     out.write_all(b",")?;
@@ -133,7 +134,7 @@ fn list<T: Serialize>(out: &mut dyn io::Write, name: &str, items: impl Iterator<
     write!(out, "\n\"{name}\":[")?;
     for (index, item) in items.enumerate() {
         out.write_all(if index == 0 { b"\n  " } else { b",\n  " })?;
-        serde_json::to_writer(&mut *out, &item)?;
+        out.write_all(escaped_json(&serde_json::to_string(&item)?).as_bytes())?;
     }
     out.write_all(b"]")
 }

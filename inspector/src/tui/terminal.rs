@@ -455,15 +455,23 @@ pub fn edit(file: &Path, line: u32) -> io::Result<()> {
         .ok_or_else(|| io::Error::other("neither $TINYIO_EDITOR nor $EDITOR is set"))?;
     let words = editor_words(&editor, name == "TINYIO_EDITOR", file, line)
         .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, format!("${name}: {why}")))?;
-    if !file.is_file() {
-        return Err(io::Error::other(format!("{:?} is no regular file", file.display().to_string())));
-    }
+    check_regular(file)?;
     let tty = open()?;
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).stdin(tty.try_clone()?).stdout(tty.try_clone()?).stderr(tty);
     let program = words[0].display();
     let status = command.status().map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} ended with {status}"))) }
+}
+
+/// Whether the file is one to edit: of a device or a pipe an editor would wait for ever.
+fn check_regular(file: &Path) -> io::Result<()> {
+    let is = std::fs::metadata(file).map(|meta| meta.is_file());
+    match is {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(io::Error::other(format!("{:?} is no regular file", file.display().to_string()))),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{:?}: {error}", file.display().to_string()))),
+    }
 }
 
 /// The editor's command line: its variable in words as a shell has it, quotes and all, and the place. As patdb has it:
@@ -512,5 +520,27 @@ mod tests {
             assert!(words(wrong, true, "/a.rs").is_err(), "{wrong}");
         }
         assert!(words("vim", false, "-c:!touch hacked").unwrap_err().contains("whole path"));
+    }
+
+    #[test]
+    fn only_regular_files_are_handed_to_the_editor() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("-c:!touch x.rs"), "fn main() {}").unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), mode).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        symlink(at("-c:!touch x.rs"), at("link")).unwrap();
+        symlink("/dev/null", at("link-to-a-device")).unwrap();
+        for name in ["-c:!touch x.rs", "link"] {
+            assert!(check_regular(&at(name)).is_ok(), "{name}");
+        }
+        for name in ["pipe", "socket", "link-to-a-device", "", "/dev/null"] {
+            let error = check_regular(&at(name)).unwrap_err().to_string();
+            assert!(error.contains("is no regular file"), "{name}: {error}");
+        }
+        let error = check_regular(&at("gone\u{1b}[31m")).unwrap_err().to_string();
+        assert!(error.contains("No such file") && !error.contains('\u{1b}'), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
 mod frames;
+mod untrusted;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

@@ -3,18 +3,21 @@
 //! The fuzz targets (`inspector/fuzz`) and the tests that replay their corpus share it.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Write, sink};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use tinyio_inspector::event::{Event, Kind, LoopMode, Outcome, ResKind, Target, Waker};
+use tinyio_inspector::export::{self, By, Format};
 use tinyio_inspector::model::Model;
+use tinyio_inspector::moment;
 use tinyio_inspector::recorder::{NO_SLOT, Recorder, Step};
 use tinyio_inspector::report;
 use tinyio_inspector::ring::{MIN_SIZE, Options, RingReader};
 use tinyio_inspector::source::{Progress, Source};
 use tinyio_inspector::trace::{TraceReader, parse, write_event};
+use tinyio_inspector::{tree, why};
 
 /// A file in memory with this in it, and its path.
 fn file(bytes: &[u8]) -> (File, PathBuf) {
@@ -73,6 +76,31 @@ pub fn ring(bytes: &[u8]) {
     let (_file, path) = file(&ring);
     if let Ok(mut reader) = RingReader::open(&path) {
         look_at(&mut reader, most);
+    }
+}
+
+/// Shows the recording in every way there is, and throws it away.
+#[allow(dead_code, reason = "the fuzz targets look at the model only")]
+pub fn every_view(bytes: &[u8]) {
+    let (_file, path) = file(bytes);
+    let open = || moment::open(&path);
+    if let Ok(moment) = open().and_then(|mut source| moment::fold(&mut *source, None, &mut |_, _| Ok(()))) {
+        let options = report::Options { ending: moment.ending, ..report::Options::default() };
+        assert!(report::text(&moment.model, &options).ends_with('\n'));
+        report::json(&moment.model, &options, &mut sink()).expect("a sink");
+        for format in [tree::Format::Text, tree::Format::Json, tree::Format::Dot, tree::Format::Mermaid] {
+            tree::write(moment.graph(), format, &mut sink()).expect("a sink");
+        }
+        let live = moment.graph().live().map(|coro| coro.id);
+        for id in live.take(8).chain([0, 1, u64::MAX]) {
+            let _ = why::text(moment.graph(), id);
+        }
+    }
+    for (format, by) in Format::NAMES.map(|name| (name, By::Busy)).into_iter().chain([("folded", By::Blocked)]) {
+        let options = export::Options { by, ..export::Options::default() };
+        if let Ok(mut source) = open() {
+            let _ = export::export(&mut *source, format.parse().expect("a format"), &options, &mut sink());
+        }
     }
 }
 
