@@ -232,3 +232,171 @@ fn password(url: &str) -> Option<(usize, usize)> {
     })?;
     (first < end).then_some((first, end))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_masked_by_their_words() {
+        let secrets = Secrets::default();
+        let masked = [
+            "pass",
+            "pw",
+            "pwd",
+            "jwt",
+            "bearer",
+            "session",
+            "signature",
+            "card",
+            "cookie",
+            "seed",
+            "private",
+            "dsn",
+            "credential",
+            "password",
+            "passwd",
+            "passphrase",
+            "secret",
+            "token",
+            "api_key",
+            "apikey",
+            "private_key",
+            "secretKey",
+            "accessKey",
+            "authorization",
+            "key",
+            "auth",
+            "otp",
+            "user_pass",
+            "userPass",
+            "UserPW",
+            "DB_PW2",
+            "JWTBearer",
+            "sessions",
+            "passes",
+            "self.session_id",
+            "X-Api-Key",
+            "Set-Cookie",
+            "accesstoken",
+            "clientsecret",
+            "dbpassword",
+            "passwordhash",
+            "OAuth2",
+            "cardNumber",
+            "credentials",
+            "Proxy-Authorization",
+            "\"password\"",
+        ];
+        for name in masked {
+            assert!(secrets.has(name), "{name}");
+        }
+        let shown = [
+            "passenger",
+            "compass",
+            "passage",
+            "bypassed",
+            "keyboard",
+            "monkey",
+            "author",
+            "cardinal",
+            "discard",
+            "seedling",
+            "tokenizer",
+            "secretary",
+            "privateer",
+            "designature",
+            "obsession",
+            "sessional",
+            "spin",
+            "pinned",
+            "userspw",
+            "",
+        ];
+        for name in shown {
+            assert!(!secrets.has(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn further_names_are_sequences_of_words() {
+        let secrets = Secrets::of(" iban, account number;; taxId ,");
+        for name in ["iban", "customerIBAN", "ibans", "account_number", "theAccountNumbers", "tax_id"] {
+            assert!(secrets.has(name) && !Secrets::default().has(name), "{name}");
+        }
+        for name in ["account", "number_account", "taxi_d", "libanon"] {
+            assert!(!secrets.has(name), "{name}");
+        }
+        assert_eq!(secrets.further(), "iban,account_number,tax_id");
+        assert_eq!(Secrets::of(&secrets.further()), secrets);
+    }
+
+    #[test]
+    fn types_are_masked_that_hide_their_content_or_wrap_a_secret() {
+        let secrets = Secrets::default();
+        for hiding in ["SecretString", "SecretBox", "Secret", "Zeroizing", "DbPassword", "PasswordKind", "Sensitive"] {
+            assert!(secrets.has_type(hiding, false), "{hiding}");
+        }
+        for newtype in ["ApiToken", "Jwt", "SessionId"] {
+            assert!(secrets.has_type(newtype, true) && !secrets.has_type(newtype, false), "{newtype}");
+        }
+        for shown in ["Secretary", "NonSecretValue", "Compass"] {
+            assert!(!secrets.has_type(shown, false), "{shown}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_urls_are_masked() {
+        let cases = [
+            ("postgres://me:pw@db/x", "postgres://me:<masked>@db/x"),
+            ("a redis://:pw@c, then amqp://u:p%40w@h:1/v", "a redis://:<masked>@c, then amqp://u:<masked>@h:1/v"),
+            ("\"https://u:p@w@h/a@b\"", "\"https://u:<masked>@h/a@b\""),
+            ("https://u:p/w?#@h/a", "https://u:<masked>@h/a"),
+            ("https://u:12@[::1]:80", "https://u:<masked>@[::1]:80"),
+            ("\"https://u:pas…\"", "\"https://u:<masked>\""),
+            ("x://u:p://q@h x://u:p@h", "x://u:<masked>@h x://u:<masked>@h"),
+            ("jdbc:mysql://u:p@h", "jdbc:mysql://u:<masked>@h"),
+        ];
+        for (text, masked) in cases {
+            assert_eq!(mask_urls(text), masked);
+            assert_eq!(mask_urls(masked), masked, "masked once");
+        }
+        let shown = [
+            "http://h:80/a@b",
+            "https://u@h",
+            "http://[::1]:80/@x",
+            "a :// b:c@d",
+            "://",
+            "http://h:80",
+            "é://é:",
+            "u:p@h",
+        ];
+        for text in shown {
+            assert!(matches!(mask_urls(text), Cow::Borrowed(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_text_of_an_event_is_masked() {
+        const URL: &str = "x://u:hunter2@h";
+        let site = r#"{"coro":1,"name":"URL","file":"URL","line":1,"column":1}"#;
+        let stack = r#"{"frames":[{"function":"URL","file":"URL","line":1,"column":1,"source":[[1,"URL"]],"note":"URL","locals":
+            [{"name":"URL","value":{"text":"URL","type":"URL"},"mark":"URL"}]}],"missing":"URL"}"#;
+        let events = [
+            r#"{"kind":"log","coro":1,"level":"URL","target":"URL","message":"URL","fields":[["URL","URL"]]}"#,
+            r#"{"kind":"cancel_begin","loop":1,"origin":1,"reason":"URL"}"#,
+            r#"{"kind":"output","stream":1,"text":"URL"}"#,
+            r#"{"kind":"diag","coro":1,"text":"URL"}"#,
+            r#"{"kind":"frames","coro":1,"stack":STACK}"#,
+            r#"{"kind":"crash","loop":1,"failures":[{"kind":"error","coro":1,"thread":0,"name":"URL","message":"URL",
+            "error_type":"URL","sources":["URL"],"trace":[SITE],"backtrace":[SITE],"stack":STACK,"fields":[["URL","URL"]]}]}"#,
+        ];
+        for event in events {
+            let event = event.replace("SITE", site).replace("STACK", stack).replace("URL", URL);
+            let mut kind: Kind = serde_json::from_str(&event).unwrap();
+            mask(&mut kind);
+            let json = serde_json::to_string(&kind).unwrap();
+            assert!(json.contains("x://u:<masked>@h") && !json.contains("hunter2"), "{json}");
+        }
+    }
+}

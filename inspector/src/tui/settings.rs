@@ -20,8 +20,8 @@ use ratatui::style::{Color, Modifier, Style};
 use super::keys::{Keys, TABLE, Wish};
 use super::theme::{STYLES, Theme};
 use crate::ring::bytes;
-use crate::settings_file::{Entry, FILE, entries};
 pub use crate::settings_file::path;
+use crate::settings_file::{Entry, FILE, entries};
 
 /// Bytes of events kept in memory: some fifteen million events.
 pub const TAPE: usize = 128 << 20;
@@ -64,8 +64,7 @@ impl Settings {
         let mut problems = Vec::new();
         let (name, text) = file.unwrap_or_default();
         let entries = entries(&get, name, text, &mut problems);
-        let last =
-            |name: &str| entries.iter().rev().find(|entry| entry.name == name).map(|entry| entry.value.clone());
+        let last = |name: &str| entries.iter().rev().find(|entry| entry.name == name).map(|entry| entry.value.clone());
         // The variables of their own name win, as they are what one sets for once.
         let mut theme = Theme::from_env(|name| {
             get(name).filter(|value| !value.is_empty()).or_else(|| match name {
