@@ -250,7 +250,7 @@ mod tests {
             "conf:3: \"nonsense\" is no setting: expected NAME = VALUE",
             "TINYIO_THEME: there is no theme \"red\": expected dark, light, mono",
             "conf:1: there is no theme \"blue\": expected dark, light, mono",
-            "conf:2: there is no setting \"colour\": expected theme, ascii, tape, style.ELEMENT or key.ACTION",
+            "conf:2: there is no setting \"colour\": expected theme, ascii, tape, secrets, style.ELEMENT or key.ACTION",
             "conf:4: ascii is \"perhaps\": expected yes or no",
             "conf:5: tape is \"3\": expected a size of 1M or more, such as 512M",
             "conf:6: there is no style \"sky\": expected one of text, dim, title",

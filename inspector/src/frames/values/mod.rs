@@ -65,8 +65,10 @@ impl<'b> Place<'b> {
     }
 }
 
-/// Types of the standard library are shown by what they hold.
-const STANDARD: [&str; 4] = ["alloc::", "core::", "std::", "hashbrown::"];
+/// Whether a type is of the standard library, or of the maps in it.
+fn is_standard(known: &Type) -> bool {
+    ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| known.name.starts_with(root))
+}
 
 /// Larger objects are not read at once.
 const LARGEST: u64 = 1 << 20;
@@ -148,22 +150,26 @@ impl Look<'_> {
 
     /// Whether a value is masked for its type: a secret by name, or marked as sensitive as a header of the crate `http` may be.
     fn hides(&mut self, known: &Type, place: Place<'_>) -> bool {
-        let library = || STANDARD.iter().any(|root| known.name.starts_with(root));
-        if known.is_coroutine() || known.is_unknown_coroutine() || library() {
+        if is_standard(known) || known.is_coroutine() || known.is_unknown_coroutine() {
             return false;
         }
-        let secrets = &self.limits.secrets;
+        let name = last(known.path());
         match &known.shape {
             Shape::Struct(members) => {
-                let mut parts = members.iter().filter(|member| self.types.size(member.ty) != Some(0));
-                let wraps_one = parts.next().is_some() && parts.next().is_none();
                 let mark = members.iter().find(|member| member.name == "is_sensitive");
                 mark.is_some_and(|mark| place.part(mark.offset, 1).is_none_or(|part| part.bytes != [0]))
-                    || secrets.has_type(last(known.path()), wraps_one)
+                    || self.names_a_secret(name, members)
             }
-            Shape::Enum { .. } | Shape::CLike(_) | Shape::Union => secrets.has_type(last(known.path()), false),
+            Shape::Enum { .. } | Shape::CLike(_) | Shape::Union => self.names_a_secret(name, &[]),
             _ => false,
         }
+    }
+
+    /// Whether what consists of these members is masked for the name of its type or variant.
+    fn names_a_secret(&mut self, name: &str, members: &[Member]) -> bool {
+        let mut parts = members.iter().filter(|member| self.types.size(member.ty) != Some(0));
+        let wraps_one = parts.next().is_some() && parts.next().is_none();
+        self.limits.secrets.has_type(name, wraps_one)
     }
 
     /// Whether what goes with this key is a secret: `("Authorization", …)`.
@@ -196,6 +202,10 @@ impl Look<'_> {
                 let inner = self.types.get(variant.ty);
                 let size = self.types.size(variant.ty).ok_or("the size of its variant is not known")?;
                 let part = place.part(variant.offset, size).ok_or("its variant reaches beyond it")?;
+                let members = inner.members();
+                if !is_standard(known) && !members.is_empty() && self.names_a_secret(&variant.name, members) {
+                    return Ok(plain(MASKED.into()));
+                }
                 // These print as what they hold.
                 if matches!(
                     known.path(),
@@ -203,7 +213,7 @@ impl Look<'_> {
                 ) {
                     return self.within(variant.ty, "__0", part, depth);
                 }
-                self.fields(&variant.name, inner.members(), part, depth)
+                self.fields(&variant.name, members, part, depth)
             }
             Shape::Struct(members) => match self.special(ty, known, place, depth) {
                 Some(printed) => printed,
