@@ -272,7 +272,8 @@ impl Cancelling {
             // It was about to end, and came by no await point; or it is part of a cleanup.
             Step::Done if !cancel.answered || !told => None,
             Step::Done => {
-                let value = task.describe_output().unwrap_or_default();
+                let value =
+                    task.describe_output().filter(|_| core.rec.keeps_values()).unwrap_or_else(|| "_".to_owned());
                 fail(FailureKind::Improper, &format!("answered Ok({value})"), None)
             }
             Step::Failed(fault) => match fault.cancellation() {

@@ -683,6 +683,9 @@ pub struct Header {
     /// The thread that runs the loops.
     #[serde(default)]
     pub thread: String,
+    /// Further names whose values are masked, with commas between them: see [`Secrets`](crate::secrets::Secrets).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub secrets: String,
 }
 
 /// How a [`Kind::Diag`] begins that tells of a coroutine that was made and dropped without ever having been scheduled. Its name follows, then `, made

@@ -2,6 +2,7 @@
 
 use crate::event::{Failure, Frame, Kind, Local, Stack, Value};
 use crate::names::cut;
+use crate::secrets;
 
 /// Bytes of one text.
 const TEXT: usize = 64 << 10;
@@ -15,6 +16,8 @@ const BRANCHES: usize = 8;
 /// Goes from what can be missed most easily to what cannot, and stops as soon as the rest fits.
 pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     let mut kind = kind.clone();
+    // First: of a text that was cut it may not be known what it says.
+    secrets::mask(&mut kind);
     texts(&mut kind, TEXT.min(limit / 2));
     depth(&mut kind);
     if let Some(json) = encode(&kind, limit) {
@@ -195,11 +198,15 @@ fn depth(kind: &mut Kind) {
 
 /// Bounds the texts outside of values.
 fn texts(kind: &mut Kind, limit: usize) {
-    let one = |text: &mut String| shorten_text(text, limit);
+    each_text(kind, &mut |text| shorten_text(text, limit));
+}
+
+/// All texts outside of values, and the first line of each value.
+pub(crate) fn each_text(kind: &mut Kind, one: &mut dyn FnMut(&mut String)) {
     match kind {
         Kind::Log { level, target, message, fields, .. } => {
-            [level, target, message].into_iter().for_each(one);
-            fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(one));
+            [level, target, message].into_iter().for_each(&mut *one);
+            fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
         }
         Kind::CancelBegin { reason: text, .. }
         | Kind::Output { text, .. }
@@ -211,13 +218,13 @@ fn texts(kind: &mut Kind, limit: usize) {
             for Failure { name, message, error_type, sources, trace, fields, backtrace, error_backtrace, .. } in
                 failures
             {
-                [name, message, error_type].into_iter().chain(sources).for_each(one);
-                fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(one));
+                [name, message, error_type].into_iter().chain(sources).for_each(&mut *one);
+                fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
                 trace
                     .iter_mut()
                     .chain(backtrace)
                     .chain(error_backtrace)
-                    .for_each(|site| [&mut site.name, &mut site.file].into_iter().for_each(one));
+                    .for_each(|site| [&mut site.name, &mut site.file].into_iter().for_each(&mut *one));
             }
         }
         _ => {}
@@ -227,10 +234,10 @@ fn texts(kind: &mut Kind, limit: usize) {
             one(missing);
         }
         frames(stack, &mut |frame| {
-            [&mut frame.function, &mut frame.file, &mut frame.note].into_iter().for_each(one);
+            [&mut frame.function, &mut frame.file, &mut frame.note].into_iter().for_each(&mut *one);
             frame.source.iter_mut().for_each(|(_, line)| one(line));
             for Local { name, value, mark } in &mut frame.locals {
-                [name, mark, &mut value.text, &mut value.type_name].into_iter().for_each(one);
+                [name, mark, &mut value.text, &mut value.type_name].into_iter().for_each(&mut *one);
             }
         });
     });

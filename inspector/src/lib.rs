@@ -22,6 +22,8 @@ pub mod recorder;
 pub mod report;
 pub mod ring;
 mod say;
+pub mod secrets;
+mod settings_file;
 pub mod source;
 pub mod threads;
 pub mod time;

@@ -93,6 +93,8 @@ pub(crate) const HEADER_AT: usize = 4096;
 pub(crate) const NAMES_AT: usize = 16384 / 8;
 /// Bytes there are for the header's text.
 pub(crate) const HEADER_ROOM: usize = NAMES_AT * 8 - HEADER_AT;
+/// Bytes of further names of secrets in the header.
+pub(crate) const SECRETS_ROOM: usize = 2000;
 
 /// Bytes of JSON in one record.
 pub(crate) const PAYLOAD: usize = 24;

@@ -30,6 +30,7 @@ impl Script {
             started: 1_790_000_000_000_000_000,
             directory: "/src/demo".into(),
             thread: "main".into(),
+            ..Header::default()
         };
         Script { header, events: Vec::new(), now: 0, names: HashMap::new(), sites: HashMap::new() }
     }

@@ -20,6 +20,7 @@ fn header() -> Header {
         started: 1_790_000_000_000_000_000,
         directory: "/src/demo".into(),
         thread: "main".into(),
+        ..Header::default()
     }
 }
 

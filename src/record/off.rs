@@ -227,6 +227,10 @@ impl Rec {
         Report {}
     }
     #[inline]
+    pub(crate) fn keeps_values(&self) -> bool {
+        true
+    }
+    #[inline]
     pub(crate) fn diag(&self, _text: &str) {}
     #[inline]
     pub(crate) fn note(&self, note: ThreadNote) -> Option<(Word, By)> {

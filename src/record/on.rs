@@ -14,6 +14,7 @@ pub(crate) use tinyio_inspector::frames::{Blocks, FutureMark, FutureType};
 use tinyio_inspector::frames::{Frames, worked};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
 use tinyio_inspector::ring::{Options, Request};
+use tinyio_inspector::secrets;
 use tinyio_inspector::source::Source;
 
 use super::asked::Asked;
@@ -376,6 +377,11 @@ impl Rec {
         self.on().is_some()
     }
 
+    /// Whether values may be told of: not if they are left out of the recording.
+    pub(crate) fn keeps_values(&self) -> bool {
+        self.on().is_none_or(|recording| recording.frames.borrow().limits().values)
+    }
+
     /// A loop begins to run. Pairs with `loop_end`.
     pub(crate) fn loop_start(&self, core: &Core, mode: LoopMode) {
         if self.recording.get().is_none() {
@@ -609,7 +615,8 @@ impl Rec {
         for failure in failures.iter_mut().filter(|failure| failure.stack.is_none()) {
             failure.stack = stacks.remove(&failure.coro);
         }
-        let crash = Kind::Crash { id: self.id.get(), failures };
+        let mut crash = Kind::Crash { id: self.id.get(), failures };
+        secrets::mask(&mut crash);
         let Some(header) = recording.recorder.borrow().look().reader().ok().map(|reader| reader.header().clone())
         else {
             return Report::default();

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 pub(crate) use tinyio_inspector::event::FIELD;
 use tinyio_inspector::event::Kind;
 use tinyio_inspector::frames::Limits;
+use tinyio_inspector::secrets::{MASKED, NOT_RECORDED};
 
 use super::on::{RECORDING, Recording};
 use super::switch::Switch;
@@ -56,12 +57,16 @@ impl Author {
 
     /// Records what it says. Other threads leave it in the loop's inbox.
     pub(crate) fn says(&self, level: &str, target: String, message: String, fields: Vec<(&'static str, String)>) {
-        static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
-        let masked = |(name, value): (&str, String)| {
-            let value = if LIMITS.is_secret(name) { "<masked>".to_owned() } else { value };
+        static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::from_env);
+        let shown = |(name, value): (&str, String)| {
+            let value = match LIMITS.values {
+                false => NOT_RECORDED.to_owned(),
+                true if LIMITS.secrets.has(name) => MASKED.to_owned(),
+                true => value,
+            };
             (name.to_owned(), value)
         };
-        let fields = fields.into_iter().map(masked).collect();
+        let fields = fields.into_iter().map(shown).collect();
         let kind = Kind::Log { coro: self.coro, level: level.to_owned(), target, message, fields };
         let record = |recording: &Recording| {
             recording.tick();

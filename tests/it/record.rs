@@ -30,12 +30,16 @@ impl Recorded {
     }
 
     fn in_ring(test: &str, size: &str) -> Recorded {
+        Recorded::with(test, &[("TINYIO_RING", size)])
+    }
+
+    fn with(test: &str, variables: &[(&str, &str)]) -> Recorded {
         let folder = tempfile::tempdir().unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
             .args([test, "--exact", "--test-threads=1"])
             .env("TINYIO_TEST_CHILD", "1")
             .env("TINYIO_INSPECT", "record")
-            .env("TINYIO_RING", size)
+            .envs(variables.iter().copied())
             .env("TINYIO_RING_DIR", rings(folder.path()))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -156,6 +160,44 @@ fn a_loop_that_sleeps_answers_who_asks_for_frames() {
 async fn with_much(numbers: Vec<u64>) -> tinyio::Result<usize> {
     sleep(LONG).await?;
     Ok(numbers.len())
+}
+
+struct Iban(String);
+
+async fn pays(iban: String, boxed: Box<Iban>, visible: u32) -> tinyio::Result<usize> {
+    sleep(LONG).await?;
+    Ok(iban.len() + boxed.0.len() + visible as usize)
+}
+
+#[test]
+fn further_names_of_secrets_are_masked_for_readers_that_do_not_know_them() {
+    let _watched = watched();
+    const TEST: &str = "record::further_names_of_secrets_are_masked_for_readers_that_do_not_know_them";
+    if is_child() {
+        let asleep = pays("GB33".to_owned(), Box::new(Iban("GB33".to_owned())), 7);
+        Loop::new().run(async { gather((stuck(vec![]), asleep)).await.map(drop) }).unwrap();
+        return;
+    }
+    let shown = |stack: &Stack| {
+        let locals = stack.frames[0].locals.iter();
+        locals.map(|local| (local.name.clone(), local.value.text.clone())).collect::<BTreeMap<_, _>>()
+    };
+    let masked = [("boxed", "<masked>"), ("iban", "<masked>"), ("visible", "7")];
+    let masked = BTreeMap::from(masked.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let program = Recorded::with(TEST, &[("TINYIO_SECRETS", "iban")]);
+    // This process has no such variable.
+    let [outside] = program.read("::stuck", ["::pays"]);
+    assert_eq!(shown(&outside), masked);
+    // More names than readers can be told: they read no values.
+    let many =
+        (0..200_u32).map(|n| format!("name{}", "abcdefghij".repeat(2) + &letters(n))).collect::<Vec<_>>().join(",");
+    let program = Recorded::with(TEST, &[("TINYIO_SECRETS", &many)]);
+    let [outside] = program.read("::stuck", ["::pays"]);
+    assert!(outside.frames[0].locals.is_empty() && !frames(&outside).is_empty(), "{outside:?}");
+}
+
+fn letters(number: u32) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
 }
 
 #[test]

@@ -49,6 +49,8 @@ Environment:
   TINYIO_ASCII      1: no signs beyond ASCII; 0: all signs, whatever the locale
   NO_COLOR          no colours
   TINYIO_EDITOR     the editor that `e` opens, else EDITOR
+  TINYIO_SECRETS    further names whose values are masked, with commas between them: iban, account number
+  TINYIO_LOCALS     0: no values are read
   TINYIO_RING_DIR   where rings are looked for, else $XDG_RUNTIME_DIR/tinyio or /tmp/tinyio-UID
 
 Exit codes: 0 fine; 1 `report --check` found a crash; 2 wrong usage, or something could not be read or written;

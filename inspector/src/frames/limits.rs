@@ -1,6 +1,9 @@
 //! How far to look.
 
+use std::ffi::OsStr;
 use std::time::Duration;
+
+use crate::secrets::Secrets;
 
 /// Bounds on what is read of one await stack. Whatever is cut says so with `…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +26,8 @@ pub struct Limits {
     pub source: u32,
     /// Time the processor works on one stack, the reading of debug info not counted: that is done once.
     pub time: Duration,
-    /// Names whose values are masked: any name that contains one of these, in any case, as a word or part of one.
-    pub secrets: Vec<String>,
+    /// Names whose values are masked.
+    pub secrets: Secrets,
 }
 
 impl Default for Limits {
@@ -39,34 +42,16 @@ impl Default for Limits {
             branches: 32,
             source: 3,
             time: Duration::from_millis(100),
-            secrets: SECRETS.map(String::from).to_vec(),
+            secrets: Secrets::default(),
         }
     }
 }
 
-/// What the names of secrets contain. `key` and `auth` are words too common to mask wherever they occur; see [`Limits::is_secret`].
-const SECRETS: [&str; 14] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "private_key",
-    "secret_key",
-    "access_key",
-    "credential",
-    "authorization",
-    "cookie",
-];
-
 impl Limits {
-    /// The default, with `TINYIO_LOCALS` looked at: `0` reads no values.
+    /// The default, with the environment looked at: `TINYIO_LOCALS=0` reads no values, and [`Secrets::from_env`] has further names.
     pub fn from_env() -> Limits {
-        let values = std::env::var_os("TINYIO_LOCALS").is_none_or(|value| value != "0");
-        Limits { values, ..Limits::default() }
+        let values = reads_values(std::env::var_os("TINYIO_LOCALS").as_deref());
+        Limits { values, secrets: Secrets::from_env(), ..Limits::default() }
     }
 
     /// The same bounds, but more of each value: for somebody who wants to see it all, and lets the program wait for it.
@@ -74,11 +59,23 @@ impl Limits {
         let time = Duration::from_millis(300);
         Limits { depth: 16, elements: 1_000, text: 10_000, total: 20_000, time, ..self.clone() }
     }
+}
 
-    /// Whether a variable or field of this name is to be masked.
-    pub fn is_secret(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        name.split(|c: char| !c.is_alphanumeric()).any(|word| matches!(word, "key" | "auth" | "otp"))
-            || self.secrets.iter().any(|secret| name.contains(secret.as_str()))
+/// What `TINYIO_LOCALS` says. A word that is not known turns values off: they may be secrets.
+fn reads_values(variable: Option<&OsStr>) -> bool {
+    variable.is_none_or(|value| value.is_empty() || value == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_unless_the_variable_says_anything_but_1() {
+        for (variable, reads) in
+            [(None, true), (Some(""), true), (Some("1"), true), (Some("0"), false), (Some("off"), false)]
+        {
+            assert_eq!(reads_values(variable.map(OsStr::new)), reads, "{variable:?}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::event::{Kind, NameId, SiteId};
 use crate::names;
 use crate::record::{self, code};
 use crate::ring;
+use crate::secrets;
 
 /// Slots of the caches by address. A program has hundreds of places at most, of which few are hot.
 const CACHE: usize = 256;
@@ -68,7 +69,8 @@ impl Recorder {
 
     /// The number of a name made at run time.
     pub fn intern(&mut self, text: &str) -> NameId {
-        let text = names::cut(text, names::LIMIT);
+        let text = secrets::mask_urls(text);
+        let text = names::cut(&text, names::LIMIT);
         if let Some(id) = self.names.by_text.get(&*text) {
             return *id;
         }

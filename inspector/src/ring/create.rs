@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use super::read::{boot, born, namespace};
 use super::*;
 use crate::event::{Header, VERSION};
+use crate::secrets::Secrets;
 
 /// Bytes of records in a ring, unless told otherwise: half a million events.
 pub const DEFAULT_SIZE: u64 = 16 << 20;
@@ -233,6 +234,7 @@ fn lay_out(file: &File, size: u64, program: &str) -> io::Result<Ring> {
         started,
         directory: text(env::current_dir().map_or(String::new(), |path| path.to_string_lossy().into_owned()), 4096),
         thread: text(std::thread::current().name().unwrap_or_default().into(), 500),
+        secrets: text(Secrets::from_env().further(), SECRETS_ROOM),
     };
     let mut json = serde_json::to_vec(&header)?;
     json.truncate(HEADER_ROOM);

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::read::RingReader;
-use super::{HEAD, LOOPS, Ring, W_BLOCKS, W_LOOPS};
+use super::{HEAD, LOOPS, Ring, SECRETS_ROOM, W_BLOCKS, W_LOOPS};
 use crate::event::{CoroId, Stack};
 use crate::frames::{Blocks, Frames, Limits};
 
@@ -16,8 +16,10 @@ impl Ring {
         for (word, value) in (W_BLOCKS + 1..).zip(blocks.words()) {
             self.word(word).store(value, Ordering::Relaxed);
         }
-        // What this program keeps to itself, no reader shall have.
-        let values = if Limits::from_env().values { 0 } else { NO_VALUES };
+        // Readers take the names of secrets from the header, and cannot mask what is not told there.
+        let limits = Limits::from_env();
+        let told = limits.secrets.further().len() <= SECRETS_ROOM;
+        let values = if limits.values && told { 0 } else { NO_VALUES };
         self.word(W_BLOCKS).store(TOLD | values, Ordering::Release);
     }
 
@@ -60,9 +62,10 @@ impl RingReader {
         // Between two steps something is recorded, always.
         let head = self.ring.word(HEAD).load(Ordering::Acquire);
         let frames = frames.get_or_insert_with(|| {
-            let limits = Limits::from_env();
-            let values = values && limits.values;
-            Frames::of_process(self.header.pid).with_limits(Limits { values, ..limits })
+            let mut limits = Limits::from_env();
+            limits.values &= values;
+            limits.secrets.extend(&self.header.secrets);
+            Frames::of_process(self.header.pid).with_limits(limits)
         });
         let stack = frames.stack_from_outside(&blocks, &self.ring.loops(), coro);
         (self.ring.word(HEAD).load(Ordering::Acquire) == head).then_some(stack)

@@ -64,15 +64,7 @@ impl TraceReader {
     }
 
     pub(crate) fn of(file: File, path: &Path) -> io::Result<Self> {
-        let header = Header {
-            trace: String::new(),
-            version: 0,
-            program: String::new(),
-            pid: 0,
-            started: 0,
-            directory: String::new(),
-            thread: String::new(),
-        };
+        let header = Header::default();
         let may_grow = file.metadata().is_ok_and(|meta| meta.is_file());
         let mut reader = TraceReader {
             file: BufReader::with_capacity(256 << 10, file),

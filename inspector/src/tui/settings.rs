@@ -7,19 +7,21 @@
 //! theme = light                  # dark, light, mono
 //! ascii = yes                    # no signs beyond ASCII
 //! tape = 512M                    # memory for the events one can go back to
+//! secrets = iban, account number # names of values that are masked, besides those that are anyway
 //! style.waiting = magenta bold   # [bold] [dim] [italic] [underline] [reverse] [COLOUR] [on COLOUR]
 //! key.pause = x ctrl-s           # the action's keys, instead of those it has
 //! ```
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::PathBuf;
 
 use ratatui::style::{Color, Modifier, Style};
 
 use super::keys::{Keys, TABLE, Wish};
 use super::theme::{STYLES, Theme};
 use crate::ring::bytes;
+pub use crate::settings_file::path;
+use crate::settings_file::{Entry, FILE, entries};
 
 /// Bytes of events kept in memory: some fifteen million events.
 pub const TAPE: usize = 128 << 20;
@@ -37,14 +39,6 @@ pub struct Settings {
     pub tape: usize,
     /// What was wrong with the settings, a sentence each.
     pub problems: Vec<String>,
-}
-
-/// One setting.
-struct Entry<'a> {
-    /// Where it stands: `inspector.conf:3`.
-    place: String,
-    name: &'a str,
-    value: &'a str,
 }
 
 impl Settings {
@@ -69,20 +63,8 @@ impl Settings {
     pub fn of(get: impl Fn(&str) -> Option<String>, file: Option<(&str, &str)>) -> Settings {
         let mut problems = Vec::new();
         let (name, text) = file.unwrap_or_default();
-        let lines = (1..).zip(text.lines()).map(|(number, line)| (format!("{name}:{number}"), line));
-        let inline = get(INLINE).unwrap_or_default();
-        let parts = inline.split([';', '\n']).map(|part| (INLINE.to_owned(), part));
-        let mut entries = Vec::new();
-        for (place, line) in lines.chain(parts) {
-            let line = without_comment(line);
-            match line.split_once('=') {
-                _ if line.is_empty() => {}
-                Some((name, value)) => entries.push(Entry { place, name: name.trim(), value: value.trim() }),
-                None => problems.push(format!("{place}: {line:?} is no setting: expected NAME = VALUE")),
-            }
-        }
-        let last =
-            |name: &str| entries.iter().rev().find(|entry| entry.name == name).map(|entry| entry.value.to_owned());
+        let entries = entries(&get, name, text, &mut problems);
+        let last = |name: &str| entries.iter().rev().find(|entry| entry.name == name).map(|entry| entry.value.clone());
         // The variables of their own name win, as they are what one sets for once.
         let mut theme = Theme::from_env(|name| {
             get(name).filter(|value| !value.is_empty()).or_else(|| match name {
@@ -102,7 +84,7 @@ impl Settings {
         for Entry { place, name, value } in &entries {
             let mut wrong = |what: String| problems.push(format!("{place}: {what}"));
             match name.split_once('.').unwrap_or((name, "")) {
-                ("theme", "") if THEMES.contains(value) => {}
+                ("theme", "") if THEMES.contains(&value.as_str()) => {}
                 ("theme", "") => wrong(format!("there is no theme {value:?}: expected {}", THEMES.join(", "))),
                 ("ascii", "") if yes(value).is_some() => {}
                 ("ascii", "") => wrong(format!("ascii is {value:?}: expected yes or no")),
@@ -112,6 +94,8 @@ impl Settings {
                         None => wrong(format!("tape is {value:?}: expected a size of 1M or more, such as 512M")),
                     }
                 }
+                // Read where values are recorded.
+                ("secrets", "") => {}
                 ("style", element) => match (theme.style_mut(element), style(value)) {
                     (None, _) => wrong(format!("there is no style {element:?}: expected one of {}", STYLES.join(", "))),
                     (Some(_), Err(what)) => wrong(what),
@@ -123,7 +107,7 @@ impl Settings {
                     keys: value.split_whitespace().map(str::to_owned).collect(),
                 }),
                 _ => wrong(format!(
-                    "there is no setting {name:?}: expected theme, ascii, tape, style.ELEMENT or key.ACTION"
+                    "there is no setting {name:?}: expected theme, ascii, tape, secrets, style.ELEMENT or key.ACTION"
                 )),
             }
         }
@@ -142,16 +126,7 @@ impl Settings {
     }
 }
 
-const FILE: &str = "TINYIO_SETTINGS_FILE";
-const INLINE: &str = "TINYIO_SETTINGS";
 const THEMES: [&str; 3] = ["dark", "light", "mono"];
-
-/// Where the file of settings is, or would be.
-pub fn path(get: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let get = |name: &str| get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = || get("XDG_CONFIG_HOME").or_else(|| Some(get("HOME")?.join(".config")));
-    get(FILE).or_else(|| Some(folder()?.join("tinyio").join("inspector.conf")))
-}
 
 /// A file of settings in which all are as they are anyway, to begin with.
 pub fn sample() -> String {
@@ -163,7 +138,9 @@ pub fn sample() -> String {
          # No signs beyond ASCII. Without this the locale decides.\n\
          #ascii = no\n",
     );
-    let _ = write!(text, "# Memory for the events one can go back to.\n#tape = {}M\n\n", TAPE >> 20);
+    let _ = write!(text, "# Memory for the events one can go back to.\n#tape = {}M\n", TAPE >> 20);
+    text += "# Names of values that are masked in recordings, besides those that are anyway; read by the recorded program, too.\n\
+             #secrets =\n\n";
     text += "# Styles: [bold] [dim] [italic] [underline] [reverse] [COLOUR] [on COLOUR], or plain.\n\
              # Colours: red, lightred, darkgray and so on, 0 to 255, or #rrggbb.\n";
     let mut theme = super::theme::DARK;
@@ -182,15 +159,6 @@ pub fn sample() -> String {
         let _ = writeln!(text, "{setting:<40} # {}", binding.help);
     }
     text
-}
-
-/// `#` is also a key, and begins a colour: a comment needs a blank before and after it, or the beginning of the line.
-fn without_comment(line: &str) -> &str {
-    let line = line.trim();
-    if line.starts_with('#') {
-        return "";
-    }
-    line.find(" # ").map_or(line, |at| line[..at].trim())
 }
 
 fn yes(value: &str) -> Option<bool> {
@@ -282,7 +250,7 @@ mod tests {
             "conf:3: \"nonsense\" is no setting: expected NAME = VALUE",
             "TINYIO_THEME: there is no theme \"red\": expected dark, light, mono",
             "conf:1: there is no theme \"blue\": expected dark, light, mono",
-            "conf:2: there is no setting \"colour\": expected theme, ascii, tape, style.ELEMENT or key.ACTION",
+            "conf:2: there is no setting \"colour\": expected theme, ascii, tape, secrets, style.ELEMENT or key.ACTION",
             "conf:4: ascii is \"perhaps\": expected yes or no",
             "conf:5: tape is \"3\": expected a size of 1M or more, such as 512M",
             "conf:6: there is no style \"sky\": expected one of text, dim, title",

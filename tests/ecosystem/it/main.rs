@@ -4,6 +4,7 @@ mod common;
 mod errors_cross;
 mod hyper;
 mod inside;
+mod secrets;
 mod side_by_side;
 mod std_wakers;
 mod tokio_inside;

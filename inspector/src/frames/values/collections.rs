@@ -1,6 +1,6 @@
 //! Collections: vectors, queues, maps and sets.
 
-use super::{LARGEST, Look, Place, Printed, note_rest, plain};
+use super::{LARGEST, Look, Place, Printed, masked, note_rest, plain};
 use crate::event::Value;
 use crate::frames::types::{Member, Shape, Type, TypeRef};
 
@@ -158,9 +158,8 @@ impl Look<'_> {
         for (key_at, value_at) in entries {
             let shown = self.at(key.ty, key_at.wrapping_add(key.offset), depth + 1);
             if map {
-                let masked = self.limits.is_secret(&shown.text);
-                let value = match masked {
-                    true => Value { text: "<masked>".into(), ..Value::default() },
+                let value = match self.limits.secrets.has(&shown.text) {
+                    true => masked(self.name(value.ty)),
                     false => self.at(value.ty, value_at.wrapping_add(value.offset), depth + 1),
                 };
                 children.push((shown.text, value));

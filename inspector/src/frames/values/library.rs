@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Look, Place, Printed, last, plain, scalar};
+use super::{Look, Place, Printed, is_standard, last, plain, scalar};
 use crate::event::Value;
 use crate::frames::names;
 use crate::frames::types::{Base, Member, Shape, Type, TypeRef};
@@ -24,7 +24,7 @@ impl Look<'_> {
             let text = if coro == 0 { known.shown.clone() } else { format!("Coro(#{coro})") };
             return Some(Ok(Value { text, coro, ..Value::default() }));
         }
-        if !["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root)) {
+        if !is_standard(known) {
             return None;
         }
         let printed = match path {

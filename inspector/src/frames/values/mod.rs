@@ -19,6 +19,7 @@ use super::names;
 use super::types::{Base, Member, Shape, Type, TypeRef, Types};
 use super::work::worked;
 use crate::event::{CoroId, Value};
+use crate::secrets::MASKED;
 use text::cut;
 
 /// Number of the coroutine whose block is at an address, 0 if there is none.
@@ -63,6 +64,11 @@ impl<'b> Place<'b> {
         wide.get_mut(..self.bytes.len())?.copy_from_slice(self.bytes);
         Some(u128::from_le_bytes(wide))
     }
+}
+
+/// Whether a type is of the standard library, or of the maps in it.
+fn is_standard(known: &Type) -> bool {
+    ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| known.name.starts_with(root))
 }
 
 /// Larger objects are not read at once.
@@ -124,6 +130,9 @@ impl Look<'_> {
             return Value { text: "<moved>".into(), type_name: self.name(ty), ..Value::default() };
         }
         let known = self.types.get(ty);
+        if self.hides(&known, place) {
+            return masked(known.shown.clone());
+        }
         if depth >= self.limits.depth || self.out_of_time() {
             return Value { text: "…".into(), type_name: known.shown.clone(), ..Value::default() };
         }
@@ -152,11 +161,40 @@ impl Look<'_> {
 
     /// A field or local, masked if its name says so.
     pub fn named(&mut self, name: &str, ty: TypeRef, place: Place<'_>, depth: usize) -> Value {
-        if self.limits.is_secret(name) {
-            let type_name = self.types.get(ty).shown.clone();
-            return Value { text: "<masked>".into(), type_name, ..Value::default() };
+        match self.limits.secrets.has(name) {
+            true => masked(self.name(ty)),
+            false => self.value(ty, place, depth),
         }
-        self.value(ty, place, depth)
+    }
+
+    /// Whether a value is masked for its type: a secret by name, or marked as sensitive as a header of the crate `http` may be.
+    fn hides(&mut self, known: &Type, place: Place<'_>) -> bool {
+        if is_standard(known) || known.is_coroutine() || known.is_unknown_coroutine() {
+            return false;
+        }
+        let name = last(known.path());
+        match &known.shape {
+            Shape::Struct(members) => {
+                let mark = members.iter().find(|member| member.name == "is_sensitive");
+                mark.is_some_and(|mark| place.part(mark.offset, 1).is_none_or(|part| part.bytes != [0]))
+                    || self.names_a_secret(name, members)
+            }
+            Shape::Enum { .. } | Shape::CLike(_) | Shape::Union => self.names_a_secret(name, &[]),
+            _ => false,
+        }
+    }
+
+    /// Whether what consists of these members is masked for the name of its type or variant.
+    fn names_a_secret(&mut self, name: &str, members: &[Member]) -> bool {
+        let mut parts = members.iter().filter(|member| self.types.size(member.ty) != Some(0));
+        let wraps_one = parts.next().is_some() && parts.next().is_none();
+        self.limits.secrets.has_type(name, wraps_one)
+    }
+
+    /// Whether what goes with this key is a secret: `("Authorization", …)`.
+    fn is_key_of_secret(&self, key: &str) -> bool {
+        // The names of fields are no key.
+        self.limits.secrets.has(key) && (key.starts_with('"') || !key.contains(": "))
     }
 
     fn print(&mut self, ty: TypeRef, known: &Rc<Type>, place: Place<'_>, depth: usize) -> Printed {
@@ -195,6 +233,10 @@ impl Look<'_> {
                 let inner = self.types.get(variant.ty);
                 let size = self.types.size(variant.ty).ok_or("the size of its variant is not known")?;
                 let part = place.part(variant.offset, size).ok_or("its variant reaches beyond it")?;
+                let members = inner.members();
+                if !is_standard(known) && !members.is_empty() && self.names_a_secret(&variant.name, members) {
+                    return Ok(plain(MASKED.into()));
+                }
                 // These print as what they hold.
                 if matches!(
                     known.path(),
@@ -202,7 +244,7 @@ impl Look<'_> {
                 ) {
                     return self.within(variant.ty, "__0", part, depth);
                 }
-                self.fields(&variant.name, inner.members(), part, depth)
+                self.fields(&variant.name, members, part, depth)
             }
             Shape::Struct(members) => match self.special(ty, known, place, depth) {
                 Some(printed) => printed,
@@ -242,12 +284,22 @@ impl Look<'_> {
     fn fields(&mut self, name: &str, members: &[Member], place: Place<'_>, depth: usize) -> Printed {
         let tuple = members.first().is_some_and(|member| member.name == "__0");
         let name = if name.starts_with('(') { "" } else { name };
+        let pair = pair(members);
+        let mut secret = false;
         let mut children = Vec::new();
         for member in members.iter().take(self.limits.elements) {
             let shown = member.name.strip_prefix("__").filter(|_| tuple).unwrap_or(&member.name).to_owned();
             let size = self.types.size(member.ty).unwrap_or(0);
             let value = match place.part(member.offset, size) {
                 _ if self.is_function_item(member, members, place) => self.function_item(member.ty),
+                Some(_) if secret && pair.is_some_and(|(_, value)| value == member.name) => {
+                    masked(self.name(member.ty))
+                }
+                Some(part) if pair.is_some_and(|(key, _)| key == member.name) => {
+                    let value = self.value(member.ty, part, depth + 1);
+                    secret = self.is_key_of_secret(&value.text);
+                    if self.limits.secrets.has(&shown) { masked(value.type_name) } else { value }
+                }
                 Some(part) => self.named(&shown, member.ty, part, depth + 1),
                 None => self.unknown(member.ty, "it reaches beyond what holds it"),
             };
@@ -385,6 +437,21 @@ impl Look<'_> {
         let part = place.part(offset, size).ok_or("unknown layout")?;
         let value = self.value(inner, part, depth);
         Ok(Value { type_name: String::new(), ..value })
+    }
+}
+
+/// In place of a value that is a secret.
+fn masked(type_name: String) -> Value {
+    Value { text: MASKED.into(), type_name, ..Value::default() }
+}
+
+/// The names of the members that are a name and what goes by it: `("Authorization", …)`, `Header { name: …, value: … }`.
+fn pair(members: &[Member]) -> Option<(&'static str, &'static str)> {
+    let has = |name: &str| members.iter().any(|member| member.name == name);
+    let pairs = [("key", "value"), ("name", "value"), ("key", "val"), ("name", "val")];
+    match members {
+        [first, second] if first.name == "__0" && second.name == "__1" => Some(("__0", "__1")),
+        _ => pairs.into_iter().find(|(key, value)| has(key) && has(value)),
     }
 }
 

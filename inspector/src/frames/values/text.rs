@@ -1,7 +1,9 @@
 //! Text: strings, paths, and what the system calls so.
 
 use super::{Look, Place, Printed, plain};
+use crate::event::Value;
 use crate::frames::types::{Shape, TypeRef};
+use crate::secrets::mask_urls;
 
 impl Look<'_> {
     /// The bytes of the `Vec<u8>` at a path, as many as are shown.
@@ -53,8 +55,7 @@ impl Look<'_> {
             return Err("it does not end with zero".into());
         }
         let text = std::ffi::CString::new(bytes).map_err(|_| "a zero within it")?;
-        let text = format!("{text:?}");
-        Ok(plain(if more { format!("{}…\"", text.trim_end_matches('"')) } else { text }))
+        Ok(quoted(format!("{text:?}"), more))
     }
 
     pub(super) fn string(&mut self, (bytes, more): (Vec<u8>, bool)) -> Printed {
@@ -65,8 +66,7 @@ impl Look<'_> {
             }
             Err(_) => return Err("not UTF-8".into()),
         };
-        let text = format!("{text:?}");
-        Ok(plain(if more { format!("{}…\"", text.trim_end_matches('"')) } else { text }))
+        Ok(quoted(format!("{text:?}"), more))
     }
 
     /// Text of the system, which need not be UTF-8.
@@ -75,8 +75,14 @@ impl Look<'_> {
         let text = format!("{:?}", <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&bytes));
         #[cfg(not(unix))]
         let text = format!("{:?}", String::from_utf8_lossy(&bytes));
-        Ok(plain(if more { format!("{}…\"", text.trim_end_matches('"')) } else { text }))
+        Ok(quoted(text, more))
     }
+}
+
+/// A text in quotes, with a mark where it was cut, and without passwords in URLs.
+fn quoted(text: String, more: bool) -> Value {
+    let text = if more { format!("{}…\"", text.trim_end_matches('"')) } else { text };
+    plain(mask_urls(&text).into_owned())
 }
 
 /// Cuts a text that is too long.
