@@ -19,8 +19,12 @@ mod kept;
 mod nesting;
 mod ours;
 mod ownership;
+#[cfg(target_os = "linux")]
+mod privilege;
 mod random;
 mod record;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod stress;
 mod sync;
 mod threads;

@@ -65,7 +65,7 @@ const SECRETS: [&str; 14] = [
 impl Limits {
     /// The default, with `TINYIO_LOCALS` looked at: `0` reads no values.
     pub fn from_env() -> Limits {
-        let values = std::env::var_os("TINYIO_LOCALS").is_none_or(|value| value != "0");
+        let values = crate::environment::var_os("TINYIO_LOCALS").is_none_or(|value| value != "0");
         Limits { values, ..Limits::default() }
     }
 

@@ -19,6 +19,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use super::keys::{Keys, TABLE, Wish};
 use super::theme::{STYLES, Theme};
+use crate::environment;
 use crate::ring::bytes;
 
 /// Bytes of events kept in memory: some fifteen million events.
@@ -50,7 +51,7 @@ struct Entry<'a> {
 impl Settings {
     /// As the file and the environment say.
     pub fn load() -> Settings {
-        let get = |name: &str| std::env::var(name).ok();
+        let get = environment::var;
         let Some(path) = path(get) else { return Settings::of(get, None) };
         let named = path.display().to_string();
         match std::fs::read_to_string(&path) {

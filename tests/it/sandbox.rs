@@ -1,0 +1,65 @@
+//! Recorded programs in a sandbox that forbids the system calls that recording makes use of where it can.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::libc::{SYS_fallocate, SYS_madvise, SYS_process_vm_readv};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use tinyio::{Loop, coro, sleep};
+
+use crate::check::{Child, is_child, watched};
+
+/// What the filter does, as the parent says.
+const ACTION: &str = "TINYIO_TEST_ACTION";
+
+/// From here on these calls are refused with this error, or end the process.
+fn forbid(action: SeccompAction) {
+    let rules: BTreeMap<_, _> = [SYS_fallocate, SYS_madvise, SYS_process_vm_readv].map(|call| (call, vec![])).into();
+    let arch = std::env::consts::ARCH.try_into().expect("a filter for this processor");
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, arch).expect("a filter");
+    let program: BpfProgram = filter.try_into().expect("a filter");
+    seccompiler::apply_filter(&program).expect("a program may restrict itself");
+}
+
+/// Fails with a value in a variable, and exits without ending this thread: at that, the C library calls `madvise`.
+fn fails() -> ! {
+    let crash = Loop::new().run(async {
+        coro(async {
+            for number in 0..100 {
+                sleep(Duration::from_nanos(1)).await?;
+                std::hint::black_box(number);
+            }
+            let answer = 424_242;
+            sleep(Duration::from_millis(1)).await?;
+            std::hint::black_box(&answer);
+            Err::<(), _>(tinyio::Error::msg("it fails"))
+        })
+        .await
+    });
+    eprintln!("{:?}", crash.unwrap_err());
+    std::process::exit(0)
+}
+
+#[test]
+fn a_recorded_program_lives_where_a_filter_refuses_calls_or_kills_at_them() {
+    let _watched = watched();
+    if is_child() {
+        match std::env::var(ACTION).as_deref() {
+            Ok("refuse") => forbid(SeccompAction::Errno(1)),
+            Ok("kill") => forbid(SeccompAction::KillProcess),
+            _ => {}
+        }
+        fails()
+    }
+    for action in ["none", "refuse", "kill"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rings = folder.path().join("rings");
+        let variables =
+            [(ACTION, action.as_ref()), ("TINYIO_INSPECT", "record".as_ref()), ("TINYIO_RING_DIR", rings.as_os_str())];
+        let test = "sandbox::a_recorded_program_lives_where_a_filter_refuses_calls_or_kills_at_them";
+        let said = Child::start_with(test, &variables).finish();
+        assert!(said.contains("it fails"), "{action}: {said}");
+        assert!(said.contains("answer = 424242") || said.contains("answer: i32 = 424242"), "{action}: {said}");
+        assert_eq!(std::fs::read_dir(&rings).expect("recordings").count(), 1, "{action}");
+    }
+}
