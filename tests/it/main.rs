@@ -25,6 +25,7 @@ mod random;
 mod record;
 #[cfg(target_os = "linux")]
 mod sandbox;
+mod sources;
 mod stress;
 mod sync;
 mod threads;

@@ -1,6 +1,5 @@
 //! Programs with more privileges than the user who starts them: they obey no environment variable.
 
-use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -115,35 +114,4 @@ fn a_privileged_program_obeys_no_variable() {
         Ok(()) => assert_eq!(programs.left_by(&capable), [""; 0], "a file capability"),
         Err(error) => eprintln!("skipped: this file system gives no capabilities to programs: {error}"),
     }
-}
-
-/// The one place that reads the environment is `inspector/src/environment.rs`; tests may read it, too.
-#[test]
-fn nothing_else_reads_the_environment() {
-    let _watched = watched();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("src"), root.join("inspector/src")];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(root).expect("in it").to_str().expect("ASCII").to_owned();
-            let of_tests = name.ends_with("/tests.rs") || name == "inspector/src/script.rs";
-            if of_tests || name == "inspector/src/environment.rs" || path.extension() != Some(OsStr::new("rs")) {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).expect("text");
-            let text = text.split("#[cfg(test)]\nmod tests {").next().expect("a beginning");
-            let reads = ["env::var", "env::vars", "env::temp_dir", "env::home_dir"];
-            let lines = text.lines().filter(|line| reads.iter().any(|read| line.contains(read)));
-            found.extend(lines.map(|line| format!("{name}: {}", line.trim())));
-        }
-    }
-    // Without the feature `record`, two variables are looked at for a message.
-    let message = "src/record/switch.rs: use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.";
-    assert_eq!(found, [message]);
 }
