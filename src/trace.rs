@@ -119,12 +119,14 @@ impl Core {
 
     /// The coroutine that waits for `task`, if exactly one does.
     pub(crate) fn only_waiter(&self, task: &Header) -> Word {
-        let mut only = None;
+        // Not an `Option`: optimised code compares what is in it before it looks whether there is anything, and valgrind reports that.
+        let (mut only, mut is_first) = (Word::NONE, true);
         task.each_waiter(|word| {
             let owner = if word.tag() == self.tag() { self.owner(word) } else { Word::NONE };
-            only = Some(if only.is_none_or(|only| only == owner) { owner } else { Word::NONE });
+            only = if is_first || only == owner { owner } else { Word::NONE };
+            is_first = false;
         });
-        only.unwrap_or(Word::NONE)
+        only
     }
 }
 

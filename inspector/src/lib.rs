@@ -7,6 +7,7 @@ compile_error!(
 
 pub mod clock;
 pub mod discover;
+pub mod environment;
 pub mod event;
 pub mod export;
 mod fit;
@@ -21,6 +22,8 @@ mod record;
 pub mod recorder;
 pub mod report;
 pub mod ring;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod say;
 pub mod secrets;
 mod settings_file;

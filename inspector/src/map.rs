@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+#[cfg(target_os = "linux")]
+use crate::sandbox;
+
 /// A file mapped into memory, shared with every other process that maps it.
 #[derive(Debug)]
 pub(crate) struct Map {
@@ -62,7 +65,7 @@ impl Map {
     pub(crate) fn populate(&self, words: std::ops::Range<usize>) {
         let start = (words.start * 8) & !4095;
         let end = (words.end * 8).min(self.map.len());
-        if start < end {
+        if start < end && !sandbox::is_filtered() {
             // SAFETY: the range lies in the mapping, which is writable and shared; its pages are made present, nothing in them changes.
             let _ = unsafe {
                 rustix::mm::madvise(
@@ -271,7 +274,7 @@ impl Cursor {
 /// Has the system use big pages for memory that is to be used from end to end: to make it present costs a quarter then. Best effort.
 pub(crate) fn big_pages(start: *const u8, bytes: usize) {
     #[cfg(target_os = "linux")]
-    {
+    if !sandbox::is_filtered() {
         // Whole pages, as an allocator has mapped them: a part of a mapping would be one of its own, and could not grow in place.
         let from = start.cast_mut().map_addr(|start| start & !4095);
         let bytes = (start.addr() + bytes).next_multiple_of(4096) - from.addr();
@@ -337,7 +340,7 @@ fn wipe_on_fork(map: &MmapRaw) -> bool {
     use rustix::mm::{Advice, madvise};
     // SAFETY: the range is exactly the private anonymous mapping `map`; the advice changes what a forked child finds there
     // and nothing in this process.
-    unsafe { madvise(map.as_mut_ptr().cast(), map.len(), Advice::LinuxWipeOnFork).is_ok() }
+    !sandbox::is_filtered() && unsafe { madvise(map.as_mut_ptr().cast(), map.len(), Advice::LinuxWipeOnFork).is_ok() }
 }
 
 #[cfg(not(target_os = "linux"))]

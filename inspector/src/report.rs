@@ -60,7 +60,7 @@ impl Options {
     pub fn for_stderr() -> Options {
         let stderr = std::io::stderr();
         let size = rustix::termios::tcgetwinsize(&stderr).ok().map(|size| usize::from(size.ws_col));
-        let color = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let color = stderr.is_terminal() && crate::environment::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let default = Options::default();
         let width = size.filter(|columns| *columns > 0).map_or(default.width, |columns| columns.clamp(40, 200));
         Options { color, width, ..default }

@@ -30,6 +30,21 @@ fn replay(target: &str, check: fn(&[u8])) {
     }
 }
 
+/// Each target's corpus is replayed by a plain test: here, and that of `binary` in `frames.rs`.
+#[test]
+fn each_fuzz_target_has_a_corpus_that_is_replayed() {
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = |folder: &str| {
+        let entries = std::fs::read_dir(manifest.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let mut names: Vec<_> = entries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        names.retain(|name| name != "check"); // what they share
+        names.sort();
+        names
+    };
+    assert_eq!(names("fuzz/targets"), ["binary", "line", "ring", "trace"], "a new target needs a test here");
+    assert_eq!(names("tests/corpus"), names("fuzz/targets"));
+}
+
 #[test]
 fn lines_of_a_trace() {
     replay("line", check::line);

@@ -713,6 +713,20 @@ fn damaged_debug_info_does_no_harm() {
     println!("{whole} stacks in {rounds} rounds");
 }
 
+/// The corpus of the fuzz target `binary`.
+#[test]
+fn damages_worth_keeping_do_no_harm() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/binary");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        // Shown if it fails.
+        println!("{}", file.display());
+        damage::of_input(&std::fs::read(file).unwrap());
+    }
+}
+
 #[test]
 fn files_of_every_kind_do_no_harm() {
     let mut files: Vec<PathBuf> =

@@ -1,7 +1,12 @@
 //! The environment variables that switch a recording on.
 
+#[cfg(not(feature = "record"))]
+use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+#[cfg(feature = "record")]
+use tinyio_inspector::environment::var_os;
 
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,7 +22,7 @@ pub(super) struct Switch {
 impl Switch {
     /// Reads the environment. Nonsense is said on stderr, once, and ignored.
     pub(super) fn read() -> Switch {
-        Switch::from(std::env::var_os("TINYIO_INSPECT"), std::env::var_os("TINYIO_TRACE")).unwrap_or_else(|error| {
+        Switch::from(var_os("TINYIO_INSPECT"), var_os("TINYIO_TRACE")).unwrap_or_else(|error| {
             static ONCE: std::sync::Once = std::sync::Once::new();
             ONCE.call_once(|| eprintln!("tinyio: {error}"));
             Switch::default()

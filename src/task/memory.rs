@@ -10,7 +10,8 @@
 //!
 //! A chunk is given back when all its blocks are free; of each size one is kept while the thread is in a loop.
 //!
-//! Not in debug builds, where valgrind is to see who uses what was freed.
+//! Debug builds use the allocator for each block, so that memory checkers see every use of freed memory; the feature `__chunks` makes them use
+//! chunks. Built with `--cfg poison="address"` (AddressSanitizer) or `--cfg poison="valgrind"`, the checker is told which blocks are free.
 
 use std::alloc::{self, Layout};
 use std::cell::Cell;
@@ -18,7 +19,7 @@ use std::ptr::NonNull;
 
 use super::block::Header;
 
-const USED: bool = !cfg!(debug_assertions);
+const USED: bool = cfg!(any(not(debug_assertions), feature = "__chunks"));
 /// Where chunks lie.
 const ALIGN: usize = 16 << 10;
 /// Less what glibc puts before each, so that the next one follows at once.
@@ -44,6 +45,8 @@ struct List(Cell<Option<NonNull<Chunk>>>);
 /// The head of a chunk; as large as a line of the processor's cache, so that its blocks divide the lines evenly.
 #[repr(align(64))]
 struct Chunk {
+    /// The pointer that the allocator gave, by which it gets all of the chunk back. One to this head stands for the head alone.
+    whole: NonNull<u8>,
     free: Cell<Option<NonNull<Free>>>,
     /// Blocks that are not free.
     used: Cell<usize>,
@@ -103,8 +106,10 @@ impl Memory {
         // SAFETY: it is in the list.
         let chunk = unsafe { chunk.as_ref() };
         let free = chunk.free.get().expect("a chunk in the list has room");
-        // SAFETY: what is free is nobody's, and begins with a `Free`.
-        let next = unsafe { free.as_ref() }.next;
+        poison::show(free.cast(), layout.size());
+        // SAFETY: a free block is in no other use, and begins with a `Free`.
+        let next = unsafe { free.read() }.next;
+        poison::is_new(free.cast(), layout.size());
         chunk.free.set(next);
         chunk.used.set(chunk.used.get() + 1);
         if next.is_none() {
@@ -131,6 +136,7 @@ impl Memory {
         let next = chunk.free.replace(Some(free));
         // SAFETY: the memory is nobody's, and as large and aligned as a `Free` needs: no list is of a smaller size.
         unsafe { free.write(Free { next }) };
+        poison::hide(memory, layout.size());
         chunk.used.set(chunk.used.get() - 1);
         if next.is_none() {
             list.add(chunk);
@@ -184,7 +190,8 @@ impl List {
     #[cold]
     fn grow(&self, size: usize) -> Option<NonNull<Chunk>> {
         // SAFETY: the size is not zero.
-        let chunk = NonNull::new(unsafe { alloc::alloc(LAYOUT) }.cast::<Chunk>())?;
+        let whole = NonNull::new(unsafe { alloc::alloc(LAYOUT) })?;
+        let chunk = whole.cast::<Chunk>();
         let mut free = None;
         for at in (size_of::<Chunk>()..LAYOUT.size() - size + 1).step_by(size).rev() {
             // SAFETY: within the chunk, after its head, at a multiple of `STEP`.
@@ -193,9 +200,15 @@ impl List {
                 block.write(Free { next: free });
                 Some(block)
             };
+            poison::hide(free.expect("written above").cast(), size);
         }
-        let head =
-            Chunk { free: Cell::new(free), used: Cell::new(0), previous: Cell::new(None), next: Cell::new(None) };
+        let head = Chunk {
+            whole,
+            free: Cell::new(free),
+            used: Cell::new(0),
+            previous: Cell::new(None),
+            next: Cell::new(None),
+        };
         // SAFETY: at its beginning, which is as aligned as its head needs.
         unsafe {
             chunk.write(head);
@@ -210,8 +223,106 @@ impl Chunk {
     ///
     /// Nobody uses any of its blocks, and no list has it.
     unsafe fn free(chunk: NonNull<Chunk>) {
+        // SAFETY: it is alive until the next line.
+        let whole = unsafe { chunk.as_ref() }.whole;
+        poison::show(whole, LAYOUT.size());
         // SAFETY: `grow` took it, with that layout; a head needs no destructor.
-        unsafe { alloc::dealloc(chunk.as_ptr().cast(), LAYOUT) };
+        unsafe { alloc::dealloc(whole.as_ptr(), LAYOUT) };
+    }
+}
+
+/// Tells a memory checker which blocks are free. Without one, nothing.
+#[cfg(not(any(poison = "address", poison = "valgrind")))]
+mod poison {
+    use std::ptr::NonNull;
+
+    #[inline(always)]
+    pub(super) fn hide(_: NonNull<u8>, _: usize) {}
+
+    #[inline(always)]
+    pub(super) fn show(_: NonNull<u8>, _: usize) {}
+
+    #[inline(always)]
+    pub(super) fn is_new(_: NonNull<u8>, _: usize) {}
+}
+
+/// Tells AddressSanitizer which blocks are free.
+#[cfg(poison = "address")]
+mod poison {
+    use std::ffi::{c_int, c_void};
+    use std::ptr::NonNull;
+
+    // SAFETY: the functions of `sanitizer/asan_interface.h`, which a program that is built with AddressSanitizer contains.
+    unsafe extern "C" {
+        safe fn __asan_poison_memory_region(start: *const c_void, bytes: usize);
+        safe fn __asan_unpoison_memory_region(start: *const c_void, bytes: usize);
+        #[cfg_attr(not(test), expect(dead_code, reason = "for tests"))]
+        safe fn __asan_address_is_poisoned(address: *const c_void) -> c_int;
+    }
+
+    pub(super) fn hide(memory: NonNull<u8>, bytes: usize) {
+        __asan_poison_memory_region(memory.as_ptr().cast(), bytes);
+    }
+
+    pub(super) fn show(memory: NonNull<u8>, bytes: usize) {
+        __asan_unpoison_memory_region(memory.as_ptr().cast(), bytes);
+    }
+
+    /// AddressSanitizer does not know which bytes were written.
+    pub(super) fn is_new(_: NonNull<u8>, _: usize) {}
+
+    #[cfg(test)]
+    pub(super) fn is_hidden(memory: NonNull<u8>) -> bool {
+        __asan_address_is_poisoned(memory.as_ptr().cast()) != 0
+    }
+}
+
+/// Tells valgrind which blocks are free, by the client requests of `valgrind/memcheck.h`.
+#[cfg(poison = "valgrind")]
+mod poison {
+    use std::ptr::NonNull;
+
+    /// The requests of memcheck begin at this number.
+    const MEMCHECK: usize = 0x4d43_0000;
+    const MAKE_NO_ACCESS: usize = MEMCHECK;
+    const MAKE_UNDEFINED: usize = MEMCHECK + 1;
+    const MAKE_DEFINED: usize = MEMCHECK + 2;
+
+    /// The answer; 0 outside of valgrind.
+    fn request(number: usize, arguments: [usize; 3]) -> usize {
+        let [a, b, c] = arguments;
+        let request = [number, a, b, c, 0, 0];
+        let mut answer = 0_usize;
+        // SAFETY: valgrind takes this sequence for a request. Elsewhere it turns `rdi` round twice, and exchanges `rbx` with itself.
+        unsafe {
+            std::arch::asm!(
+                "rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51", "xchg rbx, rbx",
+                in("rax") request.as_ptr(), inout("rdx") answer,
+            );
+        }
+        answer
+    }
+
+    pub(super) fn hide(memory: NonNull<u8>, bytes: usize) {
+        request(MAKE_NO_ACCESS, [memory.addr().get(), bytes, 0]);
+    }
+
+    pub(super) fn show(memory: NonNull<u8>, bytes: usize) {
+        request(MAKE_DEFINED, [memory.addr().get(), bytes, 0]);
+    }
+
+    /// What is read of it before it is written is reported.
+    pub(super) fn is_new(memory: NonNull<u8>, bytes: usize) {
+        request(MAKE_UNDEFINED, [memory.addr().get(), bytes, 0]);
+    }
+
+    /// Outside of valgrind nothing is hidden.
+    #[cfg(test)]
+    pub(super) fn is_hidden(memory: NonNull<u8>) -> bool {
+        const GET_BITS: usize = MEMCHECK + 8;
+        const NOT_ADDRESSABLE: usize = 3;
+        let mut bits = 0_u8;
+        request(GET_BITS, [memory.addr().get(), (&raw mut bits).addr(), 1]) == NOT_ADDRESSABLE
     }
 }
 
@@ -255,6 +366,34 @@ mod tests {
         assert_eq!(chunks(&memory, 64), 1, "it is in use");
         give(last);
         assert_eq!(chunks(&memory, 64), 0);
+    }
+
+    /// As it is in a build with `--cfg poison="address"`, and in one with `--cfg poison="valgrind"` under valgrind (`TINYIO_TEST_VALGRIND=1`).
+    #[cfg(any(poison = "address", poison = "valgrind"))]
+    #[test]
+    fn a_checker_knows_which_blocks_are_free() {
+        if cfg!(poison = "valgrind") && std::env::var_os("TINYIO_TEST_VALGRIND").is_none() {
+            return;
+        }
+        let memory = Memory::new();
+        let take = || NonNull::new(memory.take(layout(64))).unwrap();
+        // SAFETY: each was taken here, and is given once.
+        let give = |block| unsafe { memory.give(block, layout(64)) };
+        memory.open();
+        let (block, last) = (take(), take());
+        // SAFETY: the next block of the chunk, at its last byte.
+        let never_taken = unsafe { last.add(64 + 63) };
+        assert!(!poison::is_hidden(block) && !poison::is_hidden(last), "they are in use");
+        assert!(poison::is_hidden(never_taken));
+        give(block);
+        // SAFETY: within the block.
+        let (next, end) = unsafe { (block.add(8), block.add(63)) };
+        assert!([block, next, end].into_iter().all(poison::is_hidden), "it is free");
+        assert_eq!(take(), block);
+        assert!(![block, next, end].into_iter().any(poison::is_hidden), "it is in use again");
+        give(block);
+        give(last);
+        memory.close();
     }
 
     /// Blocks of all sizes, taken and given in an order without sense: none overlaps another.

@@ -20,8 +20,13 @@ mod nesting;
 mod ours;
 mod ownership;
 mod places;
+#[cfg(target_os = "linux")]
+mod privilege;
 mod random;
 mod record;
+#[cfg(target_os = "linux")]
+mod sandbox;
+mod sources;
 mod stress;
 mod sync;
 mod threads;

@@ -15,9 +15,5 @@ libfuzzer_sys::fuzz_target!(
         LazyLock::force(&damage::DEBUG);
         LazyLock::force(&damage::RELEASE);
     },
-    |bytes: &[u8]| {
-        let Some((which, damages)) = bytes.split_first() else { return };
-        let whole = if which % 4 == 0 { &damage::DEBUG } else { &damage::RELEASE };
-        whole.survive(damages);
-    }
+    |bytes: &[u8]| damage::of_input(bytes)
 );

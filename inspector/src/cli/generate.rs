@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
-use tinyio_inspector::tui;
+use tinyio_inspector::{environment, tui};
 
 use super::Cli;
 
@@ -46,7 +46,7 @@ pub fn man(args: &Man) -> io::Result<()> {
 
 /// Prints a file of settings to begin with.
 pub fn settings() -> io::Result<()> {
-    if let Some(path) = tui::settings_path(|name| std::env::var(name).ok()) {
+    if let Some(path) = tui::settings_path(environment::var) {
         eprintln!("tinyio-inspector: settings are read from {}", path.display());
     }
     io::stdout().lock().write_all(tui::sample_settings().as_bytes())

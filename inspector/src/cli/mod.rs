@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tinyio_inspector::environment;
 use tinyio_inspector::moment::{self, At, Moment};
 use tinyio_inspector::one_line;
 use tinyio_inspector::source::Source;
@@ -140,7 +141,7 @@ impl Input {
 
 /// Whether to write in colour.
 fn color() -> bool {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let set = |name: &str| environment::var_os(name).filter(|value| !value.is_empty());
     io::stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
 

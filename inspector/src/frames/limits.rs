@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
+use crate::environment;
 use crate::secrets::Secrets;
 
 /// Bounds on what is read of one await stack. Whatever is cut says so with `…`.
@@ -50,7 +51,7 @@ impl Default for Limits {
 impl Limits {
     /// The default, with the environment looked at: `TINYIO_LOCALS=0` reads no values, and [`Secrets::from_env`] has further names.
     pub fn from_env() -> Limits {
-        let values = reads_values(std::env::var_os("TINYIO_LOCALS").as_deref());
+        let values = reads_values(environment::var_os("TINYIO_LOCALS").as_deref());
         Limits { values, secrets: Secrets::from_env(), ..Limits::default() }
     }
 

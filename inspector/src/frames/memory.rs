@@ -1,6 +1,6 @@
 //! Reading the memory of a process through the system, this one's too: a wild pointer is an error here, never a fault.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -10,9 +10,11 @@ use super::hash::FastMap;
 /// The memory of one process.
 pub(super) struct Memory {
     pid: u32,
-    /// `/proc/PID/mem`, for systems whose `process_vm_readv` is forbidden (seccomp). It is the second choice: it reads
-    /// pages that are protected against reading, and cannot be opened by a process that is not dumpable.
+    /// `/proc/PID/mem`, where `process_vm_readv` may be forbidden (seccomp). It is the second choice: it reads pages that are
+    /// protected against reading, and cannot be opened by a process that is not dumpable.
     file: OnceLock<Option<File>>,
+    /// Whether `process_vm_readv` is safe to call. `None`: not looked at since [`forget`](Memory::forget).
+    direct: Cell<Option<bool>>,
     /// Pages read since [`forget`](Memory::forget): a stack is a hundred small reads of a few pages. None cannot be read.
     pages: RefCell<FastMap<u64, Option<Box<Page>>>>,
     /// While a past state is read: the ranges whose content does not change, of files that are mapped read-only. Only they are read from the
@@ -27,7 +29,13 @@ const LARGEST: usize = 16 << 20;
 
 impl Memory {
     pub fn of(pid: u32) -> Memory {
-        Memory { pid, file: OnceLock::new(), pages: RefCell::default(), constant: RefCell::default() }
+        Memory {
+            pid,
+            file: OnceLock::new(),
+            direct: Cell::default(),
+            pages: RefCell::default(),
+            constant: RefCell::default(),
+        }
     }
 
     /// Reads the state of a past moment: these pages, and what is mapped from files to be read only. Anything else cannot be read, for it may
@@ -46,6 +54,7 @@ impl Memory {
     pub fn forget(&self) {
         self.pages.borrow_mut().clear();
         self.constant.take();
+        self.direct.set(None);
     }
 
     /// Fills `buffer` from `address`; false unless all of it could be read.
@@ -125,14 +134,22 @@ impl Memory {
         Err(refused(self.pid, &error, scope.trim()))
     }
 
+    /// Fills `buffer` from these places, which together are as long, unless a filter of system calls could end this process at it.
+    #[cfg(target_os = "linux")]
+    fn read_places(&self, places: &[nix::sys::uio::RemoteIoVec], buffer: &mut [u8]) -> bool {
+        let Ok(pid) = i32::try_from(self.pid) else { return false };
+        let direct = self.direct.get().unwrap_or_else(|| !crate::sandbox::is_filtered());
+        self.direct.set(Some(direct));
+        let wanted = buffer.len();
+        let local = &mut [std::io::IoSliceMut::new(buffer)];
+        direct && nix::sys::uio::process_vm_readv(nix::unistd::Pid::from_raw(pid), local, places) == Ok(wanted)
+    }
+
     #[cfg(target_os = "linux")]
     fn read_scattered(&self, addresses: &[u64], words: &mut [u8]) -> bool {
-        use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-        let Ok(pid) = i32::try_from(self.pid) else { return false };
-        let wanted = words.len();
-        let remote: Vec<_> = addresses.iter().map(|base| RemoteIoVec { base: *base as usize, len: 8 }).collect();
-        let local = &mut [std::io::IoSliceMut::new(words)];
-        process_vm_readv(nix::unistd::Pid::from_raw(pid), local, &remote) == Ok(wanted)
+        use nix::sys::uio::RemoteIoVec;
+        let places: Vec<_> = addresses.iter().map(|base| RemoteIoVec { base: *base as usize, len: 8 }).collect();
+        self.read_places(&places, words)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -142,12 +159,9 @@ impl Memory {
 
     #[cfg(target_os = "linux")]
     fn read_direct(&self, address: u64, buffer: &mut [u8]) -> bool {
-        use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-        let (Ok(pid), Ok(base)) = (i32::try_from(self.pid), usize::try_from(address)) else { return false };
-        let wanted = buffer.len();
-        let remote = [RemoteIoVec { base, len: wanted }];
-        let local = &mut [std::io::IoSliceMut::new(buffer)];
-        process_vm_readv(nix::unistd::Pid::from_raw(pid), local, &remote) == Ok(wanted)
+        let Ok(base) = usize::try_from(address) else { return false };
+        let len = buffer.len();
+        self.read_places(&[nix::sys::uio::RemoteIoVec { base, len }], buffer)
     }
 
     #[cfg(not(target_os = "linux"))]

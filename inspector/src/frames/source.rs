@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::environment;
+
 /// Larger files are not read.
 const LARGEST: u64 = 4 << 20;
 
@@ -53,8 +55,8 @@ fn candidates(path: &Path) -> Vec<PathBuf> {
     let mut parts = path.iter();
     if path.starts_with("/rustc") {
         let rest: PathBuf = parts.by_ref().skip(3).collect();
-        let toolchain = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
-        let toolchain = toolchain.or_else(|| std::env::home_dir().map(|home| home.join(".rustup")));
+        let toolchain = environment::var_os("RUSTUP_HOME").map(PathBuf::from);
+        let toolchain = toolchain.or_else(|| environment::home_dir().map(|home| home.join(".rustup")));
         let toolchains = toolchain.and_then(|home| std::fs::read_dir(home.join("toolchains")).ok());
         let roots = toolchains.into_iter().flatten().flatten().map(|toolchain| toolchain.path());
         return roots.map(|root| root.join("lib/rustlib/src/rust").join(&rest)).collect();

@@ -36,6 +36,10 @@ struct Shared {
 
 impl Ahead {
     pub(super) fn start(ring: &Ring) -> Option<Ahead> {
+        #[cfg(target_os = "linux")]
+        if crate::sandbox::is_filtered() {
+            return None; // It could make no page present.
+        }
         let shared = Arc::new(Shared { until: AtomicU64::new(LEAD), stop: AtomicBool::new(false) });
         let (ring, here, records) = (ring.clone(), shared.clone(), ring.records());
         let work = move || {

@@ -12,7 +12,10 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::read::{boot, born, namespace};
 use super::*;
+use crate::environment;
 use crate::event::{Header, VERSION};
+#[cfg(target_os = "linux")]
+use crate::sandbox;
 use crate::secrets::Secrets;
 
 /// Bytes of records in a ring, unless told otherwise: half a million events.
@@ -52,7 +55,7 @@ impl Options {
     /// When `TINYIO_RING` is not a size.
     pub fn from_env() -> io::Result<Self> {
         let mut options = Options::default();
-        if let Some(text) = env::var_os("TINYIO_RING") {
+        if let Some(text) = environment::var_os("TINYIO_RING") {
             options.size = parse_size(&text.to_string_lossy())?;
         }
         Ok(options)
@@ -93,12 +96,12 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
 
 /// The folder rings are in: `TINYIO_RING_DIR`, or `tinyio` in `XDG_RUNTIME_DIR`, or `tinyio-UID` in the temporary directory.
 pub fn folder() -> PathBuf {
-    if let Some(folder) = env::var_os("TINYIO_RING_DIR").filter(|folder| !folder.is_empty()) {
+    if let Some(folder) = environment::var_os("TINYIO_RING_DIR").filter(|folder| !folder.is_empty()) {
         return folder.into();
     }
-    match env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute()) {
+    match environment::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute()) {
         Some(folder) => folder.join("tinyio"),
-        None => env::temp_dir().join(format!("tinyio-{}", rustix::process::geteuid().as_raw())),
+        None => environment::temp_dir().join(format!("tinyio-{}", rustix::process::geteuid().as_raw())),
     }
 }
 
@@ -267,9 +270,11 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
     #[cfg(target_os = "linux")]
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
-        other => return Ok(other?),
+    if !sandbox::is_filtered() {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+            other => return Ok(other?),
+        }
     }
     let zeros = vec![0; 1 << 20];
     let mut at = 0;
@@ -285,7 +290,7 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
 /// The file keeps its length, so whoever has it mapped finds zeros there. Best effort.
 pub(crate) fn give_back(file: &File, ring: &Ring, head: u64) {
     #[cfg(target_os = "linux")]
-    if head < ring.records() {
+    if head < ring.records() && !sandbox::is_filtered() {
         use rustix::fs::FallocateFlags;
         let from = (ring.index(head) as u64 * 8).next_multiple_of(4096);
         let end = (ring.first() as u64 + ring.records() * 4) * 8;

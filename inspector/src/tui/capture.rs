@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::environment;
+
 /// Bytes read for the log at once.
 const CHUNK: usize = 256 << 10;
 /// So far behind, the log skips: nobody could read it, and leaving prints it all.
@@ -30,7 +32,7 @@ const KEPT: Duration = Duration::from_secs(60);
 
 /// Removes what processes left that were killed together with their guard.
 fn clean() {
-    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    let Ok(entries) = std::fs::read_dir(environment::temp_dir()) else { return };
     for entry in entries.filter_map(Result::ok) {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix(NAME)?.split('-').next()?.parse::<u32>().ok());
@@ -66,7 +68,7 @@ impl Spool {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         clean();
         let name = format!("{NAME}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let path = environment::temp_dir().join(name);
         let failed = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: cannot keep the program's output here: {error}", path.display()))
         };

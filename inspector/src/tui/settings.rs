@@ -19,6 +19,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use super::keys::{Keys, TABLE, Wish};
 use super::theme::{STYLES, Theme};
+use crate::environment;
 use crate::ring::bytes;
 pub use crate::settings_file::path;
 use crate::settings_file::{Entry, FILE, entries};
@@ -44,7 +45,7 @@ pub struct Settings {
 impl Settings {
     /// As the file and the environment say.
     pub fn load() -> Settings {
-        let get = |name: &str| std::env::var(name).ok();
+        let get = environment::var;
         let Some(path) = path(get) else { return Settings::of(get, None) };
         let named = path.display().to_string();
         match std::fs::read_to_string(&path) {

@@ -26,6 +26,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use super::engine::Input;
+use crate::environment;
 
 /// What leaving writes: pastes unmarked, mouse off, cursor on, normal screen, plain text.
 const LEAVE: &str = "\x1b[?2004l\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?25h\x1b[?1049l\x1b[0m";
@@ -141,7 +142,7 @@ fn open() -> io::Result<File> {
 /// says so.
 pub fn check() -> io::Result<()> {
     let unusable = |why| Err(io::Error::new(io::ErrorKind::Unsupported, why));
-    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+    if environment::var_os("TERM").is_some_and(|term| term == "dumb") {
         return unusable("on a terminal with TERM=dumb nothing can be drawn; `report` and `tree` only print");
     }
     open()?;
@@ -448,11 +449,14 @@ fn in_mask(name: &str, signal: i32) -> bool {
 ///
 /// When there is none, or it cannot be run, or the file is none that could be edited.
 pub fn edit(file: &Path, line: u32) -> io::Result<()> {
-    let set = |name| std::env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
-    let (name, editor) = ["TINYIO_EDITOR", "EDITOR"]
-        .into_iter()
-        .find_map(|name| Some((name, set(name)?)))
-        .ok_or_else(|| io::Error::other("neither $TINYIO_EDITOR nor $EDITOR is set"))?;
+    let set = |name| environment::var(name).filter(|value: &String| !value.trim().is_empty());
+    let (name, editor) =
+        ["TINYIO_EDITOR", "EDITOR"].into_iter().find_map(|name| Some((name, set(name)?))).ok_or_else(|| {
+            io::Error::other(match environment::is_trusted() {
+                true => "neither $TINYIO_EDITOR nor $EDITOR is set",
+                false => "this program is privileged (AT_SECURE), so it runs no editor",
+            })
+        })?;
     let words = editor_words(&editor, name == "TINYIO_EDITOR", file, line)
         .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, format!("${name}: {why}")))?;
     check_regular(file)?;

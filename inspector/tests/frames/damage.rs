@@ -27,6 +27,13 @@ pub static RELEASE: LazyLock<Whole> = LazyLock::new(|| Whole::of("release"));
 /// Of the unoptimised build, which has scopes.
 pub static DEBUG: LazyLock<Whole> = LazyLock::new(|| Whole::of("dev"));
 
+/// What the fuzz target `binary` does with an input: the first byte says which program, the rest damages it.
+pub fn of_input(bytes: &[u8]) {
+    let Some((which, damages)) = bytes.split_first() else { return };
+    let whole = if which % 4 == 0 { &DEBUG } else { &RELEASE };
+    whole.survive(damages);
+}
+
 impl Whole {
     fn of(profile: &str) -> Whole {
         let path = program::build(profile);

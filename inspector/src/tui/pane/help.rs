@@ -3,6 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::{App, heading};
+use crate::environment;
 use crate::model::Activity;
 use crate::tui::app::Screen;
 use crate::tui::keys::Context;
@@ -13,8 +14,8 @@ fn settings_path() -> Option<String> {
     if cfg!(test) {
         return Some("~/.config/tinyio/inspector.conf".to_owned());
     }
-    let path = crate::tui::settings_path(|name| std::env::var(name).ok())?;
-    let home = std::env::var_os("HOME").map(std::path::PathBuf::from).filter(|home| home.is_absolute());
+    let path = crate::tui::settings_path(environment::var)?;
+    let home = environment::var_os("HOME").map(std::path::PathBuf::from).filter(|home| home.is_absolute());
     let short = home.and_then(|home| path.strip_prefix(home).ok().map(|rest| format!("~/{}", rest.display())));
     Some(short.unwrap_or_else(|| path.display().to_string()))
 }

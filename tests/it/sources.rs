@@ -1,0 +1,57 @@
+//! What SECURITY.md says about the sources, and what keeps it true.
+
+use std::path::Path;
+
+use crate::check::watched;
+
+/// The path and the text of each file of the library and the inspector, without their tests.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src"), root.join("inspector/src")];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("sources") {
+            let path = entry.expect("an entry").path();
+            let name = path.strip_prefix(root).expect("in it").to_str().expect("ASCII").replace('\\', "/");
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".rs") && !name.ends_with("/tests.rs") && name != "inspector/src/script.rs" {
+                let text = std::fs::read_to_string(&path).expect("text");
+                let code = text.split("mod tests {").next().expect("a beginning");
+                sources.push((name, code.to_owned()));
+            }
+        }
+    }
+    sources.sort();
+    sources
+}
+
+#[test]
+fn one_file_reads_the_environment() {
+    let _watched = watched();
+    let reads = ["env::var", "env::{", "env::temp_dir", "env::home_dir"];
+    let is_read = |line: &&str| reads.iter().any(|read| line.contains(read));
+    let all = sources();
+    let others = all.iter().filter(|(name, _)| name != "inspector/src/environment.rs");
+    let found: Vec<String> = others
+        .flat_map(|(name, code)| code.lines().filter(is_read).map(move |line| format!("{name}: {}", line.trim())))
+        .collect();
+    // Without the feature `record`, two variables are looked at for a message.
+    let message = "src/record/switch.rs: use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.";
+    assert_eq!(found, [message], "use `tinyio_inspector::environment`: privileged programs must not obey variables");
+}
+
+#[test]
+fn unsafe_code_is_in_the_files_that_security_md_names() {
+    let _watched = watched();
+    let has_unsafe = |code: &str| {
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        lines.flat_map(|line| line.split('"').step_by(2)).any(|code| {
+            ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|kind| code.contains(kind))
+        })
+    };
+    let named = ["src/task/", "src/coro.rs", "inspector/src/map.rs", "inspector/src/clock.rs"];
+    let found = sources().into_iter().filter(|(_, code)| has_unsafe(code)).map(|(name, _)| name);
+    let others: Vec<String> = found.filter(|name| !named.iter().any(|named| name.starts_with(named))).collect();
+    assert_eq!(others, [""; 0]);
+}
