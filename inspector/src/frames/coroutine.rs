@@ -10,6 +10,7 @@ use super::alive::Alive;
 use super::bindings::{AWAITEE, Await};
 use super::hash::FastSet;
 use super::locals::{Oracle, readable};
+use super::native::{Running, Suspended};
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
@@ -34,6 +35,8 @@ pub(super) struct Walk<'w, 'l> {
     pub alive: Alive,
     /// The coroutine is running: what is read is of its last suspension.
     pub mid_step: bool,
+    /// What runs on this thread.
+    pub running: &'w [Running],
 }
 
 impl Walk<'_, '_> {
@@ -150,6 +153,15 @@ impl Walk<'_, '_> {
             let point = awaited.map(|(ty, offset)| Await { file: state.file.as_deref(), line: state.line, offset, ty });
             let members = self.bound(ty, variant.members(), arguments, point.as_ref());
             frame.locals = self.locals(oracle, &members, place);
+            if let Some(running) = self.running.iter().find(|running| running.runs(self.look.types, ty, address)) {
+                running.is_met.set(true);
+                let suspended = match (state.name.as_str(), &point) {
+                    ("0", _) => Suspended::Never,
+                    (_, Some(point)) => Suspended::At(point),
+                    _ => Suspended::Unknown,
+                };
+                running.add_locals(self.look, self.sources, suspended, &mut frame.locals);
+            }
         }
         (frame, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
     }
