@@ -346,6 +346,9 @@ impl Failure {
 impl Site {
     fn place(&self) -> String {
         let Site { file, line, column, .. } = self;
+        if *line == 0 {
+            return "an unknown place".to_owned();
+        }
         if *column > 0 { format!("{file}:{line}:{column}") } else { format!("{file}:{line}") }
     }
 }

@@ -7,6 +7,7 @@ use std::panic::Location;
 
 use crate::panics;
 use crate::task::BoxError;
+use crate::trace::{Place, is_library};
 
 /// `Result` with tinyio's [`Error`], for coroutines that do not need their own.
 ///
@@ -51,6 +52,8 @@ pub struct Error(Box<Located>);
 pub(crate) struct Located {
     pub(crate) error: BoxError,
     pub(crate) site: &'static Location<'static>,
+    /// The place in the program, if it is known.
+    pub(crate) place: Option<Place>,
     /// The type of `error`, if it was known; empty otherwise.
     pub(crate) type_name: &'static str,
     pub(crate) moment: crate::record::Moment,
@@ -76,7 +79,8 @@ impl Error {
     fn at(error: BoxError, type_name: &'static str, site: &'static Location<'static>) -> Error {
         // A cancellation passes through every `?` of a crash: its place is known, and nobody asks for its moment.
         let moment = if error.is::<CancelledError>() { Default::default() } else { crate::record::moment() };
-        Error(Box::new(Located { error, site, type_name, moment }))
+        let place = if is_library(site.file()) { moment.place() } else { Some(site.into()) };
+        Error(Box::new(Located { error, site, place, type_name, moment }))
     }
 
     /// The error itself.
@@ -99,7 +103,8 @@ impl Error {
         self.error().downcast_ref()
     }
 
-    /// Where it was made.
+    /// Where it was made. It is a line of the standard library if it was made through a pointer to a function, such as by
+    /// `.map_err(tinyio::Error::msg)`; `.map_err(|error| tinyio::Error::msg(error))` has a line of the program.
     ///
     /// ```
     /// let error = tinyio::Error::msg("broken");
@@ -135,7 +140,10 @@ impl fmt::Debug for Error {
         for source in sources(&*self.0.error) {
             write!(f, "\n  caused by: {source}")?;
         }
-        write!(f, "\n  at {}", self.0.site)
+        match self.0.place {
+            Some(Place { file, line, column }) => write!(f, "\n  at {file}:{line}:{column}"),
+            None => fmt::Result::Ok(()),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ impl Failure {
         let (mut error, type_name) = fault.map(Fault::into_error).unzip();
         let located = error.as_deref_mut().and_then(|error: &mut _| error.downcast_mut::<Located>());
         let is_returned = error_is_returned(kind, answer);
-        let last_await = is_returned && located.is_none();
+        let last_await = is_returned && located.as_ref().is_none_or(|located| located.place.is_none());
         let error_type = match (&located, type_name) {
             (Some(located), _) => located.type_name,
             (None, Some(name)) if is_returned => name,
@@ -51,12 +51,13 @@ impl Failure {
 
     /// A coroutine returned this error.
     pub(crate) fn of_error(core: &Core, task: &Header, fault: Fault) -> Failure {
-        let located = fault.error().and_then(located);
-        let suspended = || core.rec.suspended_at(task).unwrap_or(task.place());
-        let trace = core.trace(task, located.map_or_else(suspended, |located| located.site).into());
+        let place = fault.error().and_then(located).and_then(|located| located.place);
+        let suspended = || core.rec.suspended_at(task).unwrap_or(task.place()).into();
+        let trace = core.trace(task, place.unwrap_or_else(suspended));
         let mut failure = Failure::new(task, FailureKind::Error, "", Some(fault), trace);
         if failure.last_await {
-            failure.moment = core.rec.returned(core, task, failure.error.as_deref());
+            let made = std::mem::take(&mut failure.moment);
+            failure.moment = core.rec.returned(core, task, failure.error.as_deref()).made_in(made);
         }
         failure
     }
@@ -86,7 +87,7 @@ impl Failure {
     ) -> Failure {
         let place = match kind {
             FailureKind::Error => {
-                fault.as_ref().and_then(Fault::error).and_then(located).map(|located| located.site.into())
+                fault.as_ref().and_then(Fault::error).and_then(located).and_then(|located| located.place)
             }
             _ => None,
         };

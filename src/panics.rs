@@ -8,7 +8,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use crate::crash::Panic;
 use crate::record::Moment;
 use crate::task::Payload;
-use crate::trace::Place;
+use crate::trace::{Place, is_library};
 
 impl Panic {
     pub(crate) fn new(payload: Payload) -> Panic {
@@ -88,9 +88,12 @@ pub(crate) fn watch() {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let place = MISUSE.try_with(Cell::take).ok().flatten().or(info.location());
-            let place = place.map(|at| Place { file: keep(at.file()), line: at.line(), column: at.column() });
-            let _ = PANIC.try_with(|last| last.set(place));
             let moment = crate::record::moment();
+            let place = place.map(|at| match moment.place() {
+                Some(place) if is_library(at.file()) => place,
+                _ => Place { file: keep(at.file()), line: at.line(), column: at.column() },
+            });
+            let _ = PANIC.try_with(|last| last.set(place));
             let _ = MOMENT.try_with(|last| last.replace(moment));
             hook(info);
         }));

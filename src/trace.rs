@@ -18,10 +18,24 @@ pub(crate) struct Place {
     pub(crate) column: u32,
 }
 
+impl Place {
+    /// No place of the program is known.
+    pub(crate) const UNKNOWN: Place = Place { file: "", line: 0, column: 0 };
+}
+
 impl From<&'static Location<'static>> for Place {
     fn from(at: &'static Location<'static>) -> Place {
-        Place { file: at.file(), line: at.line(), column: at.column() }
+        match is_library(at.file()) {
+            true => Place::UNKNOWN,
+            false => Place { file: at.file(), line: at.line(), column: at.column() },
+        }
     }
+}
+
+/// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such as `.map(tinyio::spawn)`:
+/// `#[track_caller]` then tells a line of `core`, which says nothing of the program.
+pub(crate) fn is_library(file: &str) -> bool {
+    file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/")
 }
 
 /// Root first: sites, and the numbers of their coroutines.

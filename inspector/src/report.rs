@@ -32,7 +32,7 @@ use crate::words::is_command;
 
 pub use group::{Group, Section};
 pub(crate) use notes::notes;
-pub(crate) use stack::{Shown, Step, as_of, backtraces, excerpt, step_of, steps};
+pub(crate) use stack::{Shown, Step, as_of, backtraces, excerpt, is_as_of_suspension, step_of, steps};
 #[cfg(feature = "tui")]
 pub(crate) use stack::{before_place, fields_of};
 

@@ -13,6 +13,7 @@ use tinyio_inspector::report;
 
 use crate::crash::{Failure, FailureKind, Site};
 use crate::error::source_texts;
+use crate::trace::Place;
 use crate::{panics, task};
 
 /// Errors are made in good times too. Reading frames for them may take this part of the time.
@@ -33,7 +34,7 @@ pub(super) fn outcome(how: Option<FailureKind>) -> Outcome {
 
 /// A failure in the words of the record.
 pub(crate) fn told(failure: &Failure) -> event::Failure {
-    let Moment { stack, backtrace, error_backtrace } = failure.moment.clone();
+    let Moment { stack, backtrace, error_backtrace, .. } = failure.moment.clone();
     let last = failure.trace.len().wrapping_sub(1);
     let site = |(n, Site { name, file, line, column }): (usize, &Site)| TraceSite {
         coro: failure.ids.get(n).copied().unwrap_or(0),
@@ -94,6 +95,21 @@ pub(crate) struct Moment {
     pub(super) stack: Option<Stack>,
     pub(super) backtrace: Vec<TraceSite>,
     pub(super) error_backtrace: Vec<TraceSite>,
+    /// Where the program was, if that is certain.
+    pub(super) place: Option<Place>,
+}
+
+impl Moment {
+    /// The innermost place of the program on the native stack, if that is certain.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.place
+    }
+
+    /// With the native stack of the moment in which the error was made.
+    pub(crate) fn made_in(self, made: Moment) -> Moment {
+        let error_backtrace = if made.backtrace.is_empty() { self.error_backtrace } else { made.backtrace };
+        Moment { error_backtrace, ..self }
+    }
 }
 
 /// Looks at the running coroutine, if it is recorded. Errors are made in good times too, so this takes no more than a small part
@@ -112,17 +128,18 @@ pub(crate) fn moment() -> Moment {
         {
             return Moment::default();
         }
-        let mut stack = core.spot.handle().and_then(|coro| recording.stack(&coro, true, &core.addresses()));
         let backtrace = tinyio_inspector::frames::backtrace();
-        if let Some(stack) = &mut stack {
-            recording.frames.borrow_mut().settle(stack, &backtrace);
-        }
+        let coro = core.spot.handle();
+        let (stack, is_certain) =
+            coro.and_then(|coro| recording.stack_of_running(&coro, &core.addresses(), &backtrace)).unzip();
+        let place = backtrace.first().filter(|_| is_certain == Some(true));
+        let place = place.map(|at| Place { file: panics::keep(&at.file), line: at.line, column: at.column });
         recording.moments.set(spent + worked().saturating_sub(begin));
         // Between two steps it is of no coroutine.
         if core.spot.with(|running| running.is_some()) {
             recording.reading.set(recording.reading.get() + began.elapsed());
         }
-        Moment { stack, backtrace, error_backtrace: Vec::new() }
+        Moment { stack, backtrace, error_backtrace: Vec::new(), place }
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack};
+use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack, TraceSite};
 pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as By};
 pub(crate) use tinyio_inspector::frames::{Blocks, FutureMark, FutureType};
 use tinyio_inspector::frames::{Frames, worked};
@@ -188,7 +188,19 @@ impl Recording {
         Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
     }
 
-    /// The same, with more of each value.
+    /// The await stack of the coroutine that this thread is running, and whether the innermost line of `backtrace` is certain.
+    pub(super) fn stack_of_running(
+        &self,
+        coro: &Handle,
+        addresses: &HashMap<u64, u64>,
+        backtrace: &[TraceSite],
+    ) -> Option<(Stack, bool)> {
+        let (future, address) = coro.future()?;
+        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+        Some(self.frames.borrow_mut().stack_of_running(&future, address, &coro_at, backtrace))
+    }
+
+    /// The same as [`stack`](Recording::stack), with more of each value.
     fn stack_in_full(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
         let (future, address) = coro.future()?;
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);

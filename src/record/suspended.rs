@@ -118,6 +118,6 @@ impl Rec {
         let error_backtrace =
             error.filter(|_| is_asked).map(|error| backtrace_in(&format!("{error:?}"))).unwrap_or_default();
         recording.reading.set(recording.reading.get() + began.elapsed());
-        Moment { stack, backtrace, error_backtrace }
+        Moment { stack, backtrace, error_backtrace, place: None }
     }
 }

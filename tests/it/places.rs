@@ -425,3 +425,248 @@ fn what_waits_for_something_of_tinyio_beside_something_foreign_keeps_the_place_o
     let site = recorded.of("both").trace.last().unwrap();
     assert_eq!((site.line, site.column > 0), (line_of("the nap"), true), "{site:?}");
 }
+
+/// What the program printed of its locals before it failed, one a line as `name = value`, in the order of their names.
+fn printed_locals(recorded: &Recorded) -> Vec<String> {
+    let lines = recorded.printed.lines().filter_map(|line| line.strip_prefix("local "));
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// The locals that were read at the error, as `name = value`, in the order of their names, and the marks of those that may be moved.
+fn at_the_error(stack: &Stack, function: &str) -> (Vec<String>, Vec<String>) {
+    let Some(frame) = stack.frames.iter().find(|frame| frame.function.ends_with(function)) else {
+        return (Vec::new(), Vec::new());
+    };
+    let native = || frame.locals.iter().filter(|local| local.mark.starts_with("at the error"));
+    let mut read: Vec<String> = native().map(|local| format!("{} = {}", local.name, local.value.text)).collect();
+    read.sort();
+    let may_be_moved = native().filter(|local| local.mark == "at the error, may be moved");
+    (read, may_be_moved.map(|local| local.name.clone()).collect())
+}
+
+/// Prints locals as the reader of frames is to print them.
+macro_rules! tell {
+    ($($name:ident),*) => { $(println!("local {} = {:?}", stringify!($name), $name);)* };
+}
+
+/// Runs a function that tells its locals and fails, beneath `main`, after it was suspended.
+macro_rules! tells_its_locals {
+    ($test:ident, $function:ident, $moved:expr) => {
+        #[test]
+        fn $test() {
+            let _watched = watched();
+            let program = || async {
+                coro($function(7)).await?;
+                tinyio::Ok(())
+            };
+            let Some(recorded) = recorded(stringify!($test), false, program) else { return };
+            let stack = recorded.failures[0].stack.as_ref().expect("it was recorded");
+            let (read, may_be_moved) = at_the_error(stack, stringify!($function));
+            if !cfg!(debug_assertions) {
+                assert_eq!(read, [""; 0], "nothing is certain in optimised code");
+                assert!(stack.missing.as_ref().is_some_and(|why| why.contains("optimised")), "{stack:?}");
+                return;
+            }
+            assert_eq!(read, printed_locals(&recorded), "{stack:?}");
+            assert_eq!(may_be_moved, $moved);
+            for text in [&recorded.report(), &recorded.page, &recorded.trace] {
+                assert!(text.contains("at the error"), "{text}");
+            }
+        }
+    };
+}
+
+async fn parses(id: u64) -> tinyio::Result<u32> {
+    let lost = id + 1;
+    std::hint::black_box(&lost);
+    let again = String::from("lost");
+    drop(again);
+    sleep(Duration::from_millis(1)).await?;
+    let text = "4x2";
+    let again = id * 3;
+    tell!(text, again);
+    let number: u32 = text.parse()?;
+    Ok(number)
+}
+tells_its_locals!(a_local_that_is_not_held_is_read_where_the_error_was_made, parses, [""; 0]);
+
+async fn asserts(id: u64) -> tinyio::Result<()> {
+    sleep(Duration::from_millis(1)).await?;
+    let (left, right) = (id, [1_u8, 2].len() as u64);
+    tell!(left, right);
+    assert_eq!(left, right);
+    Ok(())
+}
+tells_its_locals!(locals_are_read_where_a_panic_began, asserts, [""; 0]);
+
+async fn shadows(_id: u64) -> tinyio::Result<u32> {
+    let text = String::from("held");
+    sleep(Duration::from_millis(1)).await?;
+    std::hint::black_box(&text);
+    let text = text.len();
+    let text = format!("{text}x2");
+    {
+        let text = &text[1..];
+        let inner = Some('c');
+        tell!(text, inner);
+        let _number: u32 = text.parse()?;
+    }
+    let later = 7;
+    Ok(later)
+}
+tells_its_locals!(of_shadowed_locals_the_innermost_is_read, shadows, [""; 0]);
+
+async fn loops(_id: u64) -> tinyio::Result<u32> {
+    sleep(Duration::from_millis(1)).await?;
+    let mut sum = 0;
+    for word in ["1", "2", "b"] {
+        let twice = sum * 2;
+        if word == "b" {
+            tell!(sum, word, twice);
+        }
+        let number: u32 = word.parse()?;
+        sum += number;
+    }
+    Ok(sum)
+}
+tells_its_locals!(variables_of_a_loop_are_read_as_of_the_turn_that_failed, loops, [""; 0]);
+
+async fn moves(_id: u64) -> tinyio::Result<u32> {
+    sleep(Duration::from_millis(1)).await?;
+    let owned = String::from("4x2");
+    println!("local owned = {owned:?}");
+    let other = owned;
+    tell!(other);
+    Ok(other.parse()?)
+}
+tells_its_locals!(what_may_be_moved_is_marked, moves, ["owned", "other"]);
+
+async fn matches(id: u64) -> tinyio::Result<u32> {
+    sleep(Duration::from_millis(1)).await?;
+    match Some(id) {
+        Some(large) if large > 100 => Ok(1),
+        Some(small) => {
+            tell!(small);
+            Ok("4x2".parse()?)
+        }
+        None => Ok(2),
+    }
+}
+tells_its_locals!(a_binding_of_a_match_arm_is_read, matches, [""; 0]);
+
+async fn suspends_in_a_loop(id: u64) -> tinyio::Result<u32> {
+    loop {
+        let before = id + 1;
+        std::hint::black_box(&before);
+        sleep(Duration::from_millis(1)).await?;
+        let after = id + 2;
+        tell!(after);
+        std::hint::black_box::<u32>("4x2".parse()?);
+    }
+}
+tells_its_locals!(what_was_lost_in_the_suspension_is_not_read, suspends_in_a_loop, [""; 0]);
+
+#[test]
+fn locals_of_functions_that_a_coroutine_has_called_are_read() {
+    let _watched = watched();
+    fn parse(text: &str, times: u32) -> tinyio::Result<u32> {
+        let double = times * 2;
+        tell!(text, times, double);
+        Ok(text.parse::<u32>()? * double) // in a function
+    }
+    async fn calls(id: u32) -> tinyio::Result<u32> {
+        sleep(Duration::from_millis(1)).await?;
+        parse("4x2", id)
+    }
+    let program = || async { calls(7).await.map(drop) };
+    let test = "locals_of_functions_that_a_coroutine_has_called_are_read";
+    let Some(recorded) = recorded(test, false, program) else { return };
+    let failure = &recorded.failures[0];
+    assert_eq!(failure.trace.last().unwrap().line, line_of("in a function"));
+    let stack = failure.stack.as_ref().unwrap();
+    let (read, _) = at_the_error(stack, "parse");
+    if cfg!(debug_assertions) {
+        assert_eq!(read, printed_locals(&recorded), "{stack:?}");
+        let frame = stack.frames.last().unwrap();
+        assert_eq!((frame.line, &*frame.note), (line_of("in a function"), "called, not awaited"));
+    } else {
+        assert_eq!(read, [""; 0]);
+    }
+}
+
+async fn through_a_pointer(_id: u64) -> tinyio::Result<u32> {
+    sleep(Duration::from_millis(1)).await?; // before the pointer
+    "4x2".parse::<u32>().map_err(tinyio::Error::msg) // through a pointer
+}
+
+async fn through_into(_id: u64) -> tinyio::Result<u32> {
+    sleep(Duration::from_millis(1)).await?; // before into
+    "4x2".parse::<u32>().map_err(Into::into) // through into
+}
+
+async fn through_or_else(_id: u64) -> tinyio::Result<u32> {
+    sleep(Duration::from_millis(1)).await?; // before ok_or_else
+    let make: fn() -> tinyio::Error = || tinyio::Error::msg("none"); // in the closure
+    None.ok_or_else(make)
+}
+
+/// An error made through a pointer to a function.
+macro_rules! made_through_a_pointer {
+    ($test:ident, $function:ident, $line:literal, $before:literal) => {
+        #[test]
+        fn $test() {
+            let _watched = watched();
+            let program = || async {
+                coro($function(7)).await?;
+                tinyio::Ok(())
+            };
+            let Some(recorded) = recorded(stringify!($test), false, program) else { return };
+            let failure = &recorded.failures[0];
+            let site = failure.trace.last().unwrap();
+            let expected = if site.last_await { line_of($before) } else { line_of($line) };
+            assert_eq!(site.line, expected, "{failure:?}");
+            assert!(site.file.ends_with("places.rs"), "{failure:?}");
+            assert!(!cfg!(debug_assertions) || !site.last_await, "it is certain: {failure:?}");
+            let shown = [recorded.report(), recorded.printed];
+            assert!(shown.iter().all(|text| !text.contains("/library/core/")), "{shown:?}");
+        }
+    };
+}
+
+made_through_a_pointer!(
+    an_error_made_by_msg_as_a_function,
+    through_a_pointer,
+    "through a pointer",
+    "before the pointer"
+);
+made_through_a_pointer!(an_error_made_by_into_as_a_function, through_into, "through into", "before into");
+made_through_a_pointer!(
+    an_error_made_by_a_pointer_to_a_closure,
+    through_or_else,
+    "in the closure",
+    "before ok_or_else"
+);
+
+#[test]
+fn a_coroutine_made_by_a_function_pointer_has_no_place_in_the_standard_library() {
+    let _watched = watched();
+    async fn waits(foreign: Foreign) -> tinyio::Result<()> {
+        foreign.await; // made by a pointer
+        Ok(())
+    }
+    let program = || async {
+        let all: Vec<_> = [Foreign::default(), Foreign::default()].into_iter().map(waits).map(spawn).collect();
+        yield_now().await?;
+        drop(all);
+        Err::<(), _>(tinyio::Error::msg("enough"))
+    };
+    let test = "a_coroutine_made_by_a_function_pointer_has_no_place_in_the_standard_library";
+    let Some(recorded) = recorded(test, false, program) else { return };
+    let site = recorded.of("waits").trace.last().unwrap();
+    assert_eq!(site.line, line_of("made by a pointer"), "{site:?}");
+    for text in [recorded.report(), recorded.printed, recorded.trace] {
+        assert!(!text.contains("/library/core/"), "{text}");
+    }
+}

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use crate::event::{CoroId, Failure, Frame, Stack, Value};
 use crate::model::{Crash, Level, Model, Site, short_name};
 use crate::moment::Moment;
-use crate::report::{self, Ending, Group, Section, Shown, Step, as_of, backtraces, excerpt, glyph, notes, steps};
+use crate::report::{
+    self, Ending, Group, Section, Shown, Step, as_of, backtraces, excerpt, glyph, is_as_of_suspension, notes, steps,
+};
 use crate::tree::{Row, What, rows};
 use crate::words::{self, clock, count, counted, fine_span, one_line, short_path};
 
@@ -169,6 +171,7 @@ impl Page<'_> {
             }
             writeln!(self.out, "</pre>")?;
         }
+        let mid_step = shown.frame.is_some_and(|frame| is_as_of_suspension(frame, mid_step));
         if mid_step && !locals.is_empty() {
             writeln!(self.out, "<p class=\"dim\">values {}</p>", shown.frame.map_or("", as_of))?;
         }

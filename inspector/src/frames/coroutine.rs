@@ -10,11 +10,15 @@ use super::alive::Alive;
 use super::bindings::{AWAITEE, Await};
 use super::hash::FastSet;
 use super::locals::{Oracle, Unread, readable};
+use super::native::{Running, Suspended};
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
 use super::{names, place};
 use crate::event::{Branch, Frame, Local};
+
+/// The native frame of a coroutine may have one part in so many of the bounds.
+const CURRENT_SHARE: usize = 4;
 
 /// A future found inside another value.
 struct Found {
@@ -34,6 +38,8 @@ pub(super) struct Walk<'w, 'l> {
     pub alive: Alive,
     /// The coroutine is running: what is read is of its last suspension.
     pub mid_step: bool,
+    /// What runs on this thread.
+    pub running: &'w [Running],
 }
 
 impl Walk<'_, '_> {
@@ -161,12 +167,29 @@ impl Walk<'_, '_> {
             };
             let point = awaited.map(|(ty, offset)| Await { file: state.file.as_deref(), line: state.line, offset, ty });
             let members = self.bound(ty, variant.members(), arguments, point.as_ref());
-            values = Values::Locals { locals: self.locals(oracle, &members, address), address, bytes };
+            let current = self.current(ty, address, &state.name, point.as_ref());
+            values = Values::Locals { locals: self.locals(oracle, &members, address), address, bytes, current };
         }
         (Walked { frame, values, branches: Vec::new() }, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
     }
 
-    /// Asks what is alive in a coroutine; false if nobody knows.
+    /// The locals of a coroutine that runs on this thread that are certain, from its native frame. They have a part of what all may take.
+    fn current(&mut self, ty: TypeRef, address: u64, state: &str, point: Option<&Await<'_>>) -> Vec<Local> {
+        let mut current = Vec::new();
+        if let Some(running) = self.running.iter().find(|running| running.runs(self.look.types, ty, address)) {
+            running.is_met.set(true);
+            let suspended = match (state, point) {
+                ("0", _) => Suspended::Never,
+                (_, Some(point)) => Suspended::At(point),
+                _ => Suspended::Unknown,
+            };
+            let sources = &mut *self.sources;
+            self.look.share(CURRENT_SHARE, |look| running.add_locals(look, sources, suspended, &mut current));
+        }
+        current
+    }
+
+    /// Asks what is alive in a coroutine; false if it is not known.
     fn ask(&mut self, ty: TypeRef, known: &Type, address: u64) -> bool {
         let Shape::Enum { tag: Some(tag), .. } = &known.shape else { return false };
         let (Some(size), Some(length)) = (known.size, self.look.types.size(tag.ty)) else { return false };
@@ -212,6 +235,8 @@ enum Values {
         locals: Vec<Unread>,
         address: u64,
         bytes: Vec<u8>,
+        /// Those that its native frame has, in place of older ones of their names.
+        current: Vec<Local>,
     },
     /// The fields of a future that is no coroutine.
     Fields {
@@ -253,7 +278,7 @@ fn flatten<'w>(walked: &'w mut [Walked], depth: usize, found: &mut Vec<(usize, &
 fn read(look: &mut Look<'_>, frame: &mut Frame, values: Values, mid_step: bool) {
     match values {
         Values::None => {}
-        Values::Locals { locals, address, bytes } => {
+        Values::Locals { locals, address, bytes, current } => {
             let place = Place { address, bytes: &bytes };
             let left = (1..=locals.len()).rev();
             frame.locals = locals
@@ -261,6 +286,12 @@ fn read(look: &mut Look<'_>, frame: &mut Frame, values: Values, mid_step: bool) 
                 .zip(left)
                 .map(|(local, left)| look.share(left, |look| local.read(look, place)))
                 .collect();
+            for local in current {
+                match frame.locals.iter_mut().find(|known| known.name == local.name) {
+                    Some(known) => *known = local,
+                    None => frame.locals.push(local),
+                }
+            }
         }
         Values::Fields { ty, address } => {
             let value = look.at(ty, address, 0);

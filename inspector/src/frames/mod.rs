@@ -7,7 +7,7 @@
 //!
 //! What is shown is true or says that it may not be: see [`event::Local::mark`](crate::event::Local::mark). What is
 //! missing is said in [`Stack::missing`], with what brings it. Memory is read through the system, so that a wild pointer is an
-//! error and never a fault, and nothing in here is `unsafe`.
+//! error and never a fault.
 
 mod alive;
 mod backtrace;
@@ -26,11 +26,13 @@ mod machine;
 mod mark;
 mod memory;
 mod names;
+mod native;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
 mod oracle;
 mod outside;
 mod parser;
 mod place;
+mod registers;
 mod settle;
 mod source;
 mod symbols;
@@ -49,13 +51,20 @@ pub(crate) use place::BEGAN;
 pub use values::CoroAt;
 pub use work::worked;
 
-use crate::event::Stack;
+use crate::event::{Frame, Stack, TraceSite};
+use crate::words::same_file;
 use alive::Alive;
 use coroutine::Walk;
 use memory::Memory;
+use native::Running;
 use source::Sources;
 use types::Types;
 use values::Look;
+
+/// The note of a function that was called and not awaited.
+const CALLED: &str = "called, not awaited";
+const OPTIMISED: &str = "the code is optimised: of locals that are not held across an await nothing is known; `opt-level = 0` in the profile of \
+    Cargo.toml brings them";
 
 /// Reads the await stacks of one process. What was learnt of images and types is kept.
 pub struct Frames {
@@ -124,7 +133,7 @@ impl Frames {
     /// of a step; handles of coroutines are linked as by [`stack_with_links`](Frames::stack_with_links).
     pub fn stack_before_step(&mut self, kept: &Kept, ty: &FutureType, coro_at: &CoroAt<'_>) -> Stack {
         self.types.memory.go_back(kept.pages());
-        let mut stack = self.walk(ty, kept.address() as usize, false, Some(coro_at));
+        let mut stack = self.walk(ty, kept.address() as usize, false, Some(coro_at), &[]);
         self.types.memory.forget();
         place::mark_as_past(&mut stack);
         stack
@@ -132,10 +141,70 @@ impl Frames {
 
     fn read(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: Option<&CoroAt<'_>>) -> Stack {
         self.types.memory.forget();
-        self.walk(ty, address, mid_step, coro_at)
+        self.walk(ty, address, mid_step, coro_at, &[])
     }
 
-    fn walk(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: Option<&CoroAt<'_>>) -> Stack {
+    /// The await stack of a future that this thread is running, with what its native stack adds: the line that runs, locals that are not held
+    /// across an `.await`, and the functions that the innermost coroutine has called, as frames of their own. `backtrace` is that of this thread.
+    /// Also whether its innermost line is certainly where the program is: optimised code may have left frames out.
+    pub fn stack_of_running(
+        &mut self,
+        ty: &FutureType,
+        address: usize,
+        coro_at: &CoroAt<'_>,
+        backtrace: &[TraceSite],
+    ) -> (Stack, bool) {
+        registers::here(|registers| {
+            self.types.memory.forget();
+            let running = registers.map_or_else(Vec::new, |registers| self.types.running(registers));
+            let mut stack = self.walk(ty, address, true, Some(coro_at), &running);
+            self.settle(&mut stack, backtrace);
+            let is_complete = self.add_calls(&mut stack, coro_at, &running);
+            // What the stack held is over with this function.
+            self.types.memory.forget();
+            let same_place =
+                |frame: &Frame, site: &TraceSite| frame.line == site.line && same_file(&frame.file, &site.file);
+            let is_certain =
+                stack.frames.last().zip(backtrace.first()).is_some_and(|(frame, site)| same_place(frame, site));
+            (stack, is_complete && is_certain)
+        })
+    }
+
+    /// Adds the functions that the innermost coroutine of a stack has called. False if there may be others.
+    fn add_calls(&mut self, stack: &mut Stack, coro_at: &CoroAt<'_>, running: &[Running]) -> bool {
+        let Some(innermost) = running.iter().position(|one| one.coroutine.is_some()) else { return false };
+        let is_last = stack.frames.last().is_some_and(|frame| frame.function == running[innermost].name);
+        if !is_last || !running[innermost].is_met.get() {
+            return false;
+        }
+        let is_optimised = running[..=innermost].iter().any(|one| one.is_optimised);
+        if is_optimised {
+            stack.missing.get_or_insert_with(|| OPTIMISED.into());
+        }
+        let mut look = Look::new(&mut self.types, &self.limits, Some(coro_at));
+        for one in running[..innermost].iter().rev().filter(|one| !one.is_optimised) {
+            let mut frame =
+                Frame { function: one.name.clone(), line: one.line, note: CALLED.into(), ..Frame::default() };
+            if let Some(file) = &one.file {
+                frame.file = self.sources.shown(file);
+                frame.source = self.sources.around(file, one.line, look.limits.source);
+            }
+            if look.limits.values {
+                one.add_locals(&mut look, &mut self.sources, native::Suspended::Never, &mut frame.locals);
+            }
+            stack.frames.push(frame);
+        }
+        !is_optimised
+    }
+
+    fn walk(
+        &mut self,
+        ty: &FutureType,
+        address: usize,
+        mid_step: bool,
+        coro_at: Option<&CoroAt<'_>>,
+        running: &[Running],
+    ) -> Stack {
         self.types.renew();
         let root = match self.types.of_function(ty.function as u64) {
             Ok(root) => root,
@@ -153,7 +222,7 @@ impl Frames {
         let frames = self.limits.frames;
         let mut alive = Alive::default();
         alive.dropped_by(root, address as u64, ty.drop as u64);
-        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step };
+        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step, running };
         let frames = walk.walk(root, address as u64);
         Stack { frames, missing: None, mid_step }
     }

@@ -204,6 +204,28 @@ impl<'a> Parser<'_, 'a> {
         Some((self.text(entry, gimli::DW_AT_name), self.reference(entry, gimli::DW_AT_type)?))
     }
 
+    /// Whether an entry's code contains an address of the file.
+    pub fn contains(&self, entry: &DebuggingInformationEntry<Slice<'a>>, address: u64) -> bool {
+        let Ok(mut ranges) = self.dwarf.die_ranges(self.unit, entry) else { return false };
+        std::iter::from_fn(|| ranges.next().ok()?).any(|range| (range.begin..range.end).contains(&address))
+    }
+
+    /// The source line of the code at an address of the file.
+    pub fn line(&mut self, address: u64) -> Option<(Option<Rc<PathBuf>>, u32)> {
+        let mut rows = self.lines.1.line_program.clone()?.rows();
+        let mut before = None;
+        while let Ok(Some((_, row))) = rows.next_row() {
+            if let Some((begin, file, line)) = before
+                && (begin..row.address()).contains(&address)
+            {
+                return Some((self.file(file), line));
+            }
+            let line = row.line().and_then(|line| u32::try_from(line.get()).ok());
+            before = line.filter(|_| !row.end_sequence()).map(|line| (row.address(), row.file_index(), line));
+        }
+        None
+    }
+
     fn file(&mut self, index: u64) -> Option<Rc<PathBuf>> {
         let (dwarf, unit) = self.lines;
         self.files

@@ -27,7 +27,7 @@ fn any(frames: &[Frame], of: &dyn Fn(&Frame) -> bool) -> bool {
 }
 
 /// Where cargo and the compiler keep the sources of others.
-fn is_dependency(file: &str) -> bool {
+pub(super) fn is_dependency(file: &str) -> bool {
     ["/registry/src/", "/git/checkouts/", "/rustc/", "/rustlib/"].iter().any(|part| file.contains(part))
 }
 

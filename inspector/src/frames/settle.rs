@@ -10,7 +10,7 @@ impl Frames {
     /// that are running is at the line it is at, and what it awaited last is over.
     ///
     /// Nothing is changed where no function of the stack runs: without debug info, or when the two do not belong together.
-    pub fn settle(&mut self, stack: &mut Stack, native: &[TraceSite]) {
+    pub(super) fn settle(&mut self, stack: &mut Stack, native: &[TraceSite]) {
         let running = |frame: &Frame| {
             let function = frame.function.rsplit_once(" in ").map_or(&*frame.function, |(_, outer)| outer);
             native.iter().find(|site| site.line > 0 && site.name == function)

@@ -1,12 +1,16 @@
-//! Where functions begin and end: the tables for unwinding say so of all functions, those without debug info too.
+//! Where functions begin and end, and what called them: the tables for unwinding say so of all functions, those without debug info too.
 
 use std::fs::File;
 use std::ops::Range;
 
-use gimli::{BaseAddresses, EhFrame, RunTimeEndian, UnwindSection};
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, FrameDescriptionEntry, RegisterRule, RunTimeEndian, UnwindContext, UnwindSection,
+};
 use object::{Object, ObjectSection};
 
-use super::image::{endian, read_section};
+use super::image::{Slice, endian, read_section};
+use super::memory::Memory;
+use super::registers::Registers;
 
 /// The descriptions of functions, and an index of them.
 #[derive(Default)]
@@ -41,13 +45,45 @@ impl Unwind {
 
     /// The function around an address of the file.
     pub fn function(&self, address: u64) -> Option<Range<u64>> {
+        let entry = self.entry(address)?;
+        Some(entry.initial_address()..entry.end_address())
+    }
+
+    /// The registers of the frame that called the one with these. `bias`: address in memory minus address in the file.
+    pub fn caller(&self, registers: &Registers, bias: u64, memory: &Memory) -> Option<Registers> {
+        // A call may be the last instruction of a function, and then it returns behind it.
+        let address = registers.pc.wrapping_sub(bias).wrapping_sub(1);
+        let entry = self.entry(address)?;
+        let frames = EhFrame::new(&self.frames, self.endian);
+        let mut context = UnwindContext::new();
+        let row = entry.unwind_info_for_address(&frames, &self.bases, &mut context, address).ok()?;
+        let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else { return None };
+        let base = registers.get(register.0)?.wrapping_add_signed(*offset);
+        let value = |number: u16| match row.register(gimli::Register(number)) {
+            None | Some(RegisterRule::SameValue) => registers.get(number),
+            Some(RegisterRule::Offset(offset)) => memory.word(base.wrapping_add_signed(offset)),
+            Some(RegisterRule::ValOffset(offset)) => Some(base.wrapping_add_signed(offset)),
+            Some(_) => None,
+        };
+        let Some(RegisterRule::Offset(offset)) = row.register(entry.cie().return_address_register()) else {
+            return None;
+        };
+        let mut caller = Registers::new(memory.word(base.wrapping_add_signed(offset))?);
+        for number in Registers::PRESERVED {
+            caller.set(number, value(number));
+        }
+        caller.set(Registers::STACK, Some(base));
+        Some(caller)
+    }
+
+    /// The description of the function around an address of the file.
+    fn entry(&self, address: u64) -> Option<FrameDescriptionEntry<Slice<'_>>> {
         // The parser's own look-up counts on a sound index.
         let offset = self.description(address)?.checked_sub(self.frames_at)?;
         let frames = EhFrame::new(&self.frames, self.endian);
         let offset = gimli::EhFrameOffset(usize::try_from(offset).ok()?);
         let entry = frames.fde_from_offset(&self.bases, offset, EhFrame::cie_from_offset).ok()?;
-        let range = entry.initial_address()..entry.end_address();
-        range.contains(&address).then_some(range)
+        (entry.initial_address()..entry.end_address()).contains(&address).then_some(entry)
     }
 
     /// The address of the description of the function that begins last before an address.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Recorder;
 use crate::event::{Kind, NameId, SiteId};
-use crate::names;
+use crate::names::{self, is_library};
 use crate::record::{self, code};
 use crate::ring;
 use crate::secrets;
@@ -83,7 +83,8 @@ impl Recorder {
         id
     }
 
-    /// The number of a source place.
+    /// The number of a source place; 0 for a line of the standard library: there it is a call through a pointer to a function, such as by
+    /// `.map(tinyio::spawn)`, and no place of the program.
     #[inline]
     pub fn site(&mut self, place: &'static Location<'static>) -> SiteId {
         let address = std::ptr::from_ref(place) as usize;
@@ -91,7 +92,10 @@ impl Recorder {
         if cached == address {
             return id;
         }
-        let id = self.intern_site(place.file(), place.line(), place.column());
+        let id = match is_library(place.file()) {
+            true => 0,
+            false => self.intern_site(place.file(), place.line(), place.column()),
+        };
         self.names.site_cache[cache_slot(address)] = (address, id);
         id
     }

@@ -2,7 +2,10 @@
 
 use super::group::{Group, Section};
 use super::paint::{Ink, Page};
-use super::stack::{Shown, Step, as_of, backtraces, before_place, excerpt, fields_of, relative, stack_of, step, steps};
+use super::stack::{
+    Shown, Step, as_of, backtraces, before_place, excerpt, fields_of, is_as_of_suspension, relative, stack_of, step,
+    steps,
+};
 use crate::event::{Failure, Frame, Local, Outcome, TraceSite};
 use crate::model::{Crash, Model, short_name};
 use crate::words::{self, brief, counted, fine_span, fit, one_line, short_path, width};
@@ -210,6 +213,7 @@ fn recorded(page: &mut Page, fields: &[(String, String)], indent: usize) {
 
 /// All variables in one row.
 fn inline(frame: &Frame, mid_step: bool) -> String {
+    let mid_step = is_as_of_suspension(frame, mid_step);
     let one = |local: &Local| format!("{} = {}", one_line(&local.name), value(local, mid_step));
     let row = frame.locals.iter().map(one).collect::<Vec<_>>().join(", ");
     if mid_step { format!("{row} ({})", as_of(frame)) } else { row }
@@ -231,6 +235,7 @@ fn mark(local: &Local, mid_step: bool) -> String {
 
 /// The variables beneath their frame, one a line.
 fn block(page: &mut Page, frame: &Frame, mid_step: bool, indent: usize, limit: usize) {
+    let mid_step = is_as_of_suspension(frame, mid_step);
     if mid_step {
         page.begin(indent).dim(&format!("{}:", as_of(frame))).end();
     }

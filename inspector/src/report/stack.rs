@@ -9,6 +9,8 @@ use crate::frames::BEGAN;
 use crate::model::{Model, short_name};
 use crate::words::same_file;
 
+/// What a place is called whose function is not known.
+const UNTOLD: &str = "in a function called there";
 /// At most this many frames of one coroutine are shown.
 const FRAMES: usize = 40;
 /// Larger files are not read: they are hardly source.
@@ -55,6 +57,11 @@ pub(crate) fn before_place(frame: Option<&Frame>) -> &'static str {
 /// Of which moment the values of a frame are whose coroutine was in the middle of a step.
 pub(crate) fn as_of(frame: &Frame) -> &'static str {
     if frame.note == BEGAN { BEGAN } else { "as of its last await" }
+}
+
+/// Whether all values of a frame are of the last suspension: then that is said once, and not of each.
+pub(crate) fn is_as_of_suspension(frame: &Frame, mid_step: bool) -> bool {
+    mid_step && frame.locals.iter().all(|local| local.mark.split(", ").any(|mark| mark == "mid-step"))
 }
 
 /// What a native stack is, as a heading.
@@ -179,7 +186,7 @@ pub(crate) fn step<'a>(
         Some(site) if site.last_await => frames.iter().rposition(|shown| is_at(shown, site)).inspect(|at| {
             frames[*at].column = site.column;
         }),
-        Some(site) if site.line > 0 => stand_at(&mut frames, site),
+        Some(site) if site.line > 0 => Some(stand_at(&mut frames, site)),
         _ => None,
     };
     let at = at.unwrap_or(frames.len().saturating_sub(1));
@@ -187,17 +194,24 @@ pub(crate) fn step<'a>(
     Step { coro, label: label(model, coro, name), frames, at, more, mid_step, last_await }
 }
 
-/// The trace knows the place exactly, with its column. The frame it belongs to gets it.
-fn stand_at<'a>(frames: &mut [Shown<'a>], site: &'a TraceSite) -> Option<usize> {
-    let at = frames.iter().rposition(|shown| is_at(shown, site)).or_else(|| {
-        // In the middle of a step the frames stand where they were last suspended, and an `.await` may be lines after the
-        // expression it belongs to: the place is in one of the same file.
-        let near = frames.iter().rposition(|shown| same_file(shown.file, &site.file));
-        near.or_else(|| frames.iter().rposition(|shown| shown.line == 0))
-    })?;
-    let shown = &mut frames[at];
-    (shown.file, shown.line, shown.column) = (&site.file, site.line, site.column);
-    Some(at)
+/// The trace knows the place exactly, with its column. The frame it belongs to gets it; if that cannot be told, because the frames stand where they
+/// were last suspended and none of them is there, the place gets a row of its own.
+fn stand_at<'a>(frames: &mut Vec<Shown<'a>>, site: &'a TraceSite) -> usize {
+    let at = frames.iter().rposition(|shown| is_at(shown, site)).or((frames.len() == 1).then_some(0));
+    if let Some(at) = at {
+        let shown = &mut frames[at];
+        (shown.file, shown.line, shown.column) = (&site.file, site.line, site.column);
+        return at;
+    }
+    frames.push(Shown {
+        frame: None,
+        function: UNTOLD,
+        file: &site.file,
+        line: site.line,
+        column: site.column,
+        branch: None,
+    });
+    frames.len() - 1
 }
 
 fn is_at(shown: &Shown<'_>, site: &TraceSite) -> bool {

@@ -1,0 +1,68 @@
+//! The registers of the thread that runs: the only `unsafe` of the reader of frames.
+
+/// Registers of one frame by their numbers in debug info; those that are not known are `None`.
+#[derive(Clone, Copy)]
+pub(super) struct Registers {
+    /// Where the frame continues when the call in it returns.
+    pub pc: u64,
+    values: [Option<u64>; 16],
+}
+
+impl Registers {
+    /// Numbers of the stack pointer, and of the registers that a function preserves for its caller: rbx, rbp, r12 to r15.
+    pub const STACK: u16 = 7;
+    pub const PRESERVED: [u16; 6] = [3, 6, 12, 13, 14, 15];
+
+    pub fn new(pc: u64) -> Registers {
+        Registers { pc, values: [None; 16] }
+    }
+
+    pub fn get(&self, number: u16) -> Option<u64> {
+        *self.values.get(usize::from(number))?
+    }
+
+    pub fn set(&mut self, number: u16, value: Option<u64>) {
+        if let Some(register) = self.values.get_mut(usize::from(number)) {
+            *register = value;
+        }
+    }
+}
+
+/// Calls `read` with the registers of this function, whose frame exists until `read` returns. `None` on other processors and systems.
+#[inline(never)]
+pub(super) fn here<R>(read: impl FnOnce(Option<Registers>) -> R) -> R {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    {
+        // The address of the code, the stack pointer, and the preserved registers in their order above.
+        let mut stored = [0_u64; 8];
+        // SAFETY: the instructions write the 64 bytes of `stored` and the scratch register, nothing else; they do not touch the stack.
+        unsafe {
+            core::arch::asm!(
+                "lea {pc}, [rip]",
+                "mov [{to}], {pc}",
+                "mov [{to} + 8], rsp",
+                "mov [{to} + 16], rbx",
+                "mov [{to} + 24], rbp",
+                "mov [{to} + 32], r12",
+                "mov [{to} + 40], r13",
+                "mov [{to} + 48], r14",
+                "mov [{to} + 56], r15",
+                to = in(reg) stored.as_mut_ptr(),
+                pc = out(reg) _,
+                options(nostack, preserves_flags)
+            );
+        }
+        let [pc, stack, preserved @ ..] = stored;
+        let mut registers = Registers::new(pc);
+        registers.set(Registers::STACK, Some(stack));
+        for (number, value) in Registers::PRESERVED.into_iter().zip(preserved) {
+            registers.set(number, Some(value));
+        }
+        let result = read(Some(registers));
+        // The call above is not the last thing done here, so it cannot take the place of this frame.
+        std::hint::black_box(&mut stored);
+        result
+    }
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    read(None)
+}
