@@ -357,7 +357,6 @@ impl Drop for Session {
         panics::dispose(self.core.failure.take());
         self.core.inbox().run_ended();
         task::each(|outer| outer.inbox().release(self.core.inbox()));
-        self.core.read_notes();
         self.core.rec.loop_end(&self.core, self.crashed);
     }
 }

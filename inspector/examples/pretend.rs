@@ -2,7 +2,8 @@
 //! that do so in a pseudo-terminal. With `TINYIO_INSPECT=record` it only records.
 //!
 //! `pretend WORD…`: what to do, one after the other. `work` (half a second of it), `crash`, `block` (a step of two seconds), `print`, `flood`
-//! (ten thousand lines), `panic`, `exit`, `abort`, `wait` (for ever).
+//! (ten thousand lines), `panic`, `exit`, `abort`, `exec`
+//! (of the shell command in `PRETEND_EXEC`), `wait` (for ever).
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -117,6 +118,11 @@ impl Pretend {
             "panic" => panic!("pretend panicked"),
             "exit" => std::process::exit(7),
             "abort" => std::process::abort(),
+            "exec" => {
+                use std::os::unix::process::CommandExt;
+                let command = std::env::var("PRETEND_EXEC").unwrap_or_default();
+                panic!("{}", std::process::Command::new("sh").args(["-c", &command]).exec());
+            }
             "crash" => self.crash(),
             other => println!("unknown word {other:?}"),
         }

@@ -303,12 +303,15 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         fields: Vec<(String, String)>,
     },
-    /// Output of the program, as captured under the live view.
+    /// A line that the program printed, if that goes to a regular file or is captured by a live view.
     Output {
-        /// 1 for stdout, 2 for stderr.
+        /// 1 for stdout, or for both if they go to one file; 2 for stderr.
         stream: u8,
-        /// The bytes, as text.
+        /// The line, as a terminal shows it.
         text: String,
+        /// When it was printed, which may be before what is recorded before it; 0 for the time of the event.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        printed: u64,
     },
     /// tinyio itself has something to say: a warning, never an error of the program.
     Diag {

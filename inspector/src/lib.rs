@@ -18,6 +18,7 @@ mod map;
 pub mod model;
 pub mod moment;
 mod names;
+pub mod output;
 mod record;
 pub mod recorder;
 pub mod report;

@@ -224,7 +224,7 @@ pub(crate) fn crawl() -> Script {
     s.at(400).begin(17).thread(3, 17, "net::read_to_string", "crawl.rs:52:20");
     s.wait(17, Target::Thread(3), "crawl.rs:52:33").pause(17);
     s.at(500).log(17, "INFO", "crawl", "GET http://a.b/c?d").log(0, "WARN", "net::pool", "slow name server");
-    s.push(Kind::Output { stream: 1, text: "3 of 9 pages\n".into() });
+    s.push(Kind::Output { stream: 1, text: "3 of 9 pages\n".into(), printed: 0 });
     s.frames(
         17,
         vec![

@@ -346,3 +346,28 @@ fn help_man_pages_and_completions_name_every_command() {
     assert!(checked.success());
     assert!(print(&["settings"]).contains("#key.pause = space"));
 }
+
+#[test]
+fn what_cannot_be_written_is_an_error_that_is_said() {
+    let (folder, _) = trace(crashed());
+    for args in [
+        &["report", "t.jsonl"][..],
+        &["report", "--json", "t.jsonl"],
+        &["tree", "t.jsonl"],
+        &["why", "t.jsonl", "1"],
+        &["export", "--to", "jsonl", "t.jsonl"],
+        &["list"],
+        &["list", "--json"],
+        &["settings"],
+        &["completions", "bash"],
+        &["man"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(folder.path(), args).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.starts_with("tinyio-inspector: ") && said.contains("No space left"), "{args:?}: {said}");
+    }
+}

@@ -176,7 +176,7 @@ fn a_full_table_of_names_gives_zero_and_says_so_once() {
 #[test]
 fn a_text_too_long_for_the_ring_is_cut_with_a_mark() {
     let (_folder, mut recorder) = start(MIN_SIZE);
-    recorder.emit(1, Kind::Output { stream: 1, text: "ä".repeat(1 << 20) });
+    recorder.emit(1, Kind::Output { stream: 1, text: "ä".repeat(1 << 20), printed: 0 });
     let (events, _) = drain(&mut recorder.reader().unwrap());
     let Kind::Output { text, .. } = &events[0].kind else { panic!("{events:?}") };
     assert!(text.len() > 1000 && text.ends_with("ä…"), "{}", text.len());

@@ -396,3 +396,20 @@ fn without_colour_the_selection_is_still_seen() {
     }
     session.end();
 }
+
+#[test]
+fn a_program_that_replaces_ours_and_its_children_print_to_the_terminal() {
+    // The one waits until a file is there, the other goes on after the first has ended.
+    let wait = "until test -e $TMPDIR/go; do :; done; echo from the other program; exit 5";
+    let child = "until test -e $TMPDIR/last; do :; done; echo from its child";
+    let script = format!("export PRETEND_EXEC='({child})& {wait}'; $PRETEND print work exec{COOKED}");
+    let mut session = Session::start(&script, (100, 30));
+    session.wait_for("fetch ×34");
+    session.wait_for("half a line");
+    std::fs::write(session.folder.path().join("go"), "").unwrap();
+    session.wait_for("from the other program");
+    session.wait_for("status 5");
+    std::fs::write(session.folder.path().join("last"), "").unwrap();
+    session.wait_for("from its child");
+    session.end();
+}

@@ -51,6 +51,7 @@ extern "C" fn exit() {
     if *pid != std::process::id() {
         return;
     }
+    crate::task::current(|core| _ = core.and_then(|core| core.rec.on()).map(super::on::Recording::exits));
     for (_, ring, trace) in open {
         ring.mark();
         if let Some(trace) = trace {

@@ -12,6 +12,8 @@ mod exit;
 #[cfg(feature = "record")]
 mod on;
 #[cfg(feature = "record")]
+mod output;
+#[cfg(feature = "record")]
 mod things;
 #[cfg(feature = "record")]
 pub(crate) use {crash::*, on::*, things::*};

@@ -12,6 +12,7 @@ use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack, TraceSite};
 pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as By};
 pub(crate) use tinyio_inspector::frames::{Blocks, FutureMark, FutureType};
 use tinyio_inspector::frames::{Frames, worked};
+use tinyio_inspector::output::{Follow, Line};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
 use tinyio_inspector::ring::{Options, Request};
 use tinyio_inspector::secrets;
@@ -21,6 +22,7 @@ use super::asked::Asked;
 use super::away::Away;
 use super::crash::{Report, Told, outcome, place_foreign, told};
 use super::exit::AtExit;
+use super::output::Output;
 use super::steps::Steps;
 use super::suspended::{Spent, Suspended};
 use super::switch::Switch;
@@ -68,7 +70,8 @@ pub(super) struct Recording {
     at_exit: RefCell<Option<AtExit>>,
     /// The process that records: a child of `fork` does not.
     pid: u32,
-    asked: Asked,
+    pub(super) asked: Asked,
+    output: Option<Output>,
     /// The frames read for the crash that is going on, for its report.
     told: RefCell<HashMap<u64, Stack>>,
     /// Those of the crash that is going on that waited for something foreign.
@@ -129,6 +132,12 @@ impl Recording {
         let view = RefCell::new(
             switch.view.then(|| super::view::View::open(&recorder, trace.as_ref().map(|trace| trace.path()))).flatten(),
         );
+        // After the view, which may have redirected it.
+        let output = switch.output.then(|| Output::follow(&asked));
+        let (output, unfollowed) = match output.transpose() {
+            Ok(output) => (output.flatten(), None),
+            Err(error) => (None, Some(format!("the output of the program is not recorded: {error}"))),
+        };
         let recording = Rc::new(Recording {
             recorder: RefCell::new(Steps::new(recorder)),
             at,
@@ -148,11 +157,15 @@ impl Recording {
             at_exit: RefCell::new(Some(at_exit)),
             pid: std::process::id(),
             asked,
+            output,
             told: RefCell::default(),
             foreign: RefCell::default(),
             never_awaited: RefCell::default(),
             fields: RefCell::default(),
         });
+        if let Some(text) = unfollowed {
+            recording.emit(Kind::Diag { coro: 0, text });
+        }
         RECORDING.set(Some(recording.clone()));
         Some(recording)
     }
@@ -164,6 +177,26 @@ impl Recording {
 
     pub(super) fn emit(&self, kind: Kind) {
         self.recorder.borrow_mut().recorder().emit(self.at.get(), kind);
+    }
+
+    /// Records what other threads have sent, and what was printed.
+    fn read_sent(&self) {
+        self.asked.take().into_iter().for_each(|kind| self.emit(kind));
+        self.read_output(Follow::take);
+    }
+
+    fn read_output(&self, take: impl Fn(&Follow) -> Vec<Line>) {
+        if let Some(output) = &self.output {
+            output.take(self.tick(), take).into_iter().for_each(|kind| self.emit(kind));
+        }
+    }
+
+    /// The process exits while a loop runs on this thread.
+    pub(super) fn exits(&self) {
+        // It may be called from anywhere, from code of this crate's, too.
+        if self.recorder.try_borrow_mut().is_ok() {
+            self.read_output(Follow::rest);
+        }
     }
 
     pub(super) fn tick(&self) -> u64 {
@@ -426,6 +459,7 @@ impl Rec {
         self.started.set(recording.tick());
         let parent = task::current(|outer| outer.map_or(0, |outer| outer.spot.with(|coro| coro.map_or(0, Header::id))));
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
+        recording.read_sent();
     }
 
     /// Its number, 0 if it is not recorded.
@@ -437,10 +471,12 @@ impl Rec {
     pub(crate) fn loop_end(&self, core: &Core, crashed: bool) {
         let Some(recording) = self.on() else { return };
         recording.tick();
+        recording.asked.loop_end(core.inbox());
+        core.read_notes();
+        recording.read_sent();
         self.ask_frames();
         let outcome = if crashed { LoopOutcome::Crashed } else { LoopOutcome::Ok };
         recording.emit(Kind::LoopEnd { id: self.id.get(), outcome });
-        recording.asked.loop_end(core.inbox());
         recording.recorder.borrow().look().loop_gone(core.slots.address());
         recording.depth.set(recording.depth.get() - 1);
         if recording.depth.get() > 0 {
@@ -670,7 +706,10 @@ impl Rec {
                 recording.emit(Kind::ThreadEnd { thread, outcome });
                 return Some((wakes?, By::Thread(thread)));
             }
-            ThreadNote::FramesAsked => self.ask_frames(),
+            ThreadNote::Look => {
+                recording.read_sent();
+                self.ask_frames();
+            }
         }
         None
     }
@@ -678,6 +717,7 @@ impl Rec {
 
 impl Drop for Recording {
     fn drop(&mut self) {
+        self.read_output(Follow::rest);
         if let Some(trace) = self.trace.take() {
             trace.finish();
         }

@@ -17,31 +17,44 @@ pub(super) struct Switch {
     pub(super) record: bool,
     /// `TINYIO_TRACE=FILE`.
     pub(super) trace: Option<PathBuf>,
+    /// Not `TINYIO_OUTPUT=0`: what the program prints is recorded, too.
+    pub(super) output: bool,
 }
 
 impl Switch {
     /// Reads the environment. Nonsense is said on stderr, once, and ignored.
     pub(super) fn read() -> Switch {
-        Switch::from(var_os("TINYIO_INSPECT"), var_os("TINYIO_TRACE")).unwrap_or_else(|error| {
+        let [inspect, trace, output] = ["TINYIO_INSPECT", "TINYIO_TRACE", "TINYIO_OUTPUT"].map(|name| var_os(name));
+        Switch::from(inspect, trace, output).unwrap_or_else(|error| {
             static ONCE: std::sync::Once = std::sync::Once::new();
             ONCE.call_once(|| eprintln!("tinyio: {error}"));
             Switch::default()
         })
     }
 
-    fn from(inspect: Option<OsString>, trace: Option<OsString>) -> Result<Switch, String> {
+    fn from(inspect: Option<OsString>, trace: Option<OsString>, output: Option<OsString>) -> Result<Switch, String> {
+        let output = match output.as_ref().map(|value| value.to_string_lossy()).as_deref() {
+            None | Some("" | "1") => true,
+            Some("0") => false,
+            Some(other) => {
+                return Err(format!(
+                    "TINYIO_OUTPUT={other} is not understood, so nothing is recorded: 0 leaves what the program prints \
+                     out of the recording"
+                ));
+            }
+        };
         let trace = trace.filter(|file| !file.is_empty()).map(PathBuf::from);
         let view = match inspect.as_ref().map(|value| value.to_string_lossy()).as_deref() {
             None | Some("" | "0") => false,
             Some("1") => true,
-            Some("record") => return Ok(Switch { view: false, record: true, trace }),
+            Some("record") => return Ok(Switch { view: false, record: true, trace, output }),
             Some(other) => {
                 return Err(format!(
                     "TINYIO_INSPECT={other} is not understood, so nothing is recorded: 1 shows the live view, `record` only records"
                 ));
             }
         };
-        Ok(Switch { view, record: view || trace.is_some(), trace })
+        Ok(Switch { view, record: view || trace.is_some(), trace, output })
     }
 
     /// One line for programs that were built without what is asked for.
@@ -69,14 +82,21 @@ mod tests {
 
     #[test]
     fn the_environment_is_understood() {
-        let read =
-            |inspect: Option<&str>, trace: Option<&str>| Switch::from(inspect.map(Into::into), trace.map(Into::into));
+        let read = |inspect: Option<&str>, trace: Option<&str>| {
+            Switch::from(inspect.map(Into::into), trace.map(Into::into), None)
+        };
         let file = || Some(PathBuf::from("t.jsonl"));
-        assert_eq!(read(None, None), Ok(Switch::default()));
-        assert_eq!(read(Some("0"), Some("")), Ok(Switch::default()));
-        assert_eq!(read(Some("1"), None), Ok(Switch { view: true, record: true, trace: None }));
-        assert_eq!(read(Some("record"), None), Ok(Switch { view: false, record: true, trace: None }));
-        assert_eq!(read(None, Some("t.jsonl")), Ok(Switch { view: false, record: true, trace: file() }));
+        let off = || Switch { output: true, ..Switch::default() };
+        let on = || Switch { record: true, ..off() };
+        assert_eq!(read(None, None), Ok(off()));
+        assert_eq!(read(Some("0"), Some("")), Ok(off()));
+        assert_eq!(read(Some("1"), None), Ok(Switch { view: true, ..on() }));
+        assert_eq!(read(Some("record"), None), Ok(on()));
+        assert_eq!(read(None, Some("t.jsonl")), Ok(Switch { trace: file(), ..on() }));
+        let output = |value: &str| Switch::from(None, None, Some(value.into()));
+        assert_eq!(output("1"), Ok(off()));
+        assert_eq!(output("0"), Ok(Switch::default()));
+        assert!(output("no").unwrap_err().contains("TINYIO_OUTPUT=no"));
         assert!(read(Some("yes"), None).unwrap_err().contains("TINYIO_INSPECT=yes"));
     }
 }

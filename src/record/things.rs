@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use tinyio_inspector::event::ResKind;
 use tinyio_inspector::event::{Kind, Outcome};
 
+use super::asked::Asked;
 use super::crash::outcome;
 use crate::core::Core;
 use crate::crash::FailureKind;
 use crate::name;
 use crate::spans::{Around, Entered};
-use crate::task::{self, Header, Mail, Word};
+use crate::task::{Header, Mail, Word};
 
 /// What other threads have to say.
 pub(crate) enum ThreadNote {
@@ -21,8 +22,8 @@ pub(crate) enum ThreadNote {
     Happened(Kind),
     /// A function has ended, which wakes its coroutine; unless it was never begun, for then the coroutine knows.
     Ended { thread: u64, outcome: Outcome, wakes: Option<Word> },
-    /// A reader asks for the frames of a coroutine.
-    FramesAsked,
+    /// There is something for the recording: see [`Asked`].
+    Look,
 }
 
 /// A function on a thread, in the record.
@@ -99,6 +100,8 @@ impl Thread {
 pub(crate) struct Hold {
     coro: u64,
     permits: usize,
+    /// The recording.
+    recorded: Option<Asked>,
 }
 
 /// A resource in the record. It may be used by several loops; it has the same number in all of them.
@@ -108,12 +111,21 @@ pub(crate) struct Res {
     size: u64,
     name: OnceLock<Cow<'static, str>>,
     at: &'static Location<'static>,
+    /// The recording that has its number.
+    recorded: OnceLock<Asked>,
 }
 
 impl Res {
     #[track_caller]
     pub(crate) fn new(what: ResKind, size: u64) -> Res {
-        Res { id: AtomicU64::new(0), what, size, name: OnceLock::new(), at: Location::caller() }
+        Res {
+            id: AtomicU64::new(0),
+            what,
+            size,
+            name: OnceLock::new(),
+            at: Location::caller(),
+            recorded: OnceLock::new(),
+        }
     }
 
     /// Names it, unless it has a name. Recorded with its number.
@@ -129,6 +141,7 @@ impl Res {
         if id == 0 {
             id = IDS.fetch_add(1, Ordering::Relaxed);
             self.id.store(id, Ordering::Relaxed);
+            let _ = self.recorded.set(recording.asked.clone());
             let (site, name) = {
                 let mut recorder = recording.recorder.borrow_mut();
                 let recorder = recorder.recorder();
@@ -139,14 +152,10 @@ impl Res {
         id
     }
 
+    /// Records something on whatever thread this is.
     fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
-        let id = self.id.load(Ordering::Relaxed);
-        if id != 0 {
-            task::current(|core| {
-                if let Some(recording) = core.and_then(|core| core.rec.on()) {
-                    recording.emit(kind(id));
-                }
-            });
+        if let Some(recorded) = self.recorded.get() {
+            recorded.send(kind(self.id.load(Ordering::Relaxed)));
         }
     }
 
@@ -161,17 +170,18 @@ impl Res {
         for _ in 0..permits {
             recorder.hold(recording.at.get(), res, coro, site);
         }
-        Hold { coro, permits }
+        Hold { coro, permits, recorded: Some(recording.asked.clone()) }
     }
 
-    /// What it acquired is given back.
+    /// What it acquired is given back, on whatever thread.
     pub(crate) fn release(&self, hold: &Hold) {
+        let Some(recorded) = &hold.recorded else { return };
         for _ in 0..hold.permits {
-            self.emit(|res| Kind::Release { res, coro: hold.coro });
+            recorded.send(Kind::Release { res: self.id.load(Ordering::Relaxed), coro: hold.coro });
         }
     }
 
-    /// Its flag was set or cleared. Seen only if that happens on the loop's thread.
+    /// Its flag was set or cleared.
     pub(crate) fn set(&self, set: bool) {
         self.emit(|res| Kind::Set { res, set });
     }

@@ -467,6 +467,130 @@ fn two_loops_with_one_trace_write_two_and_say_so() {
     }
 }
 
+/// All events of a trace.
+fn events_of(trace: &Path) -> Vec<Event> {
+    let mut source = tinyio_inspector::trace::open(trace).unwrap();
+    let mut events = Vec::new();
+    while source.read(1000, &mut |event| events.push(event)).unwrap() == Progress::More {}
+    events
+}
+
+#[test]
+fn what_another_thread_or_no_loop_gives_back_or_sets_is_recorded() {
+    let _watched = watched();
+    if is_child() {
+        let (lock, event, three) = (Lock::new(), tinyio::Event::new(), Semaphore::new(3));
+        let mut looped = Loop::new();
+        let run = looped.run(async {
+            let guard = lock.acquire().await?;
+            let waiter = spawn({
+                let event = event.clone();
+                async move { event.wait().await }
+            });
+            yield_now().await?;
+            run_in_thread({
+                let event = event.clone();
+                move || {
+                    drop(guard);
+                    event.set();
+                    tinyio::Ok(())
+                }
+            })
+            .await?;
+            waiter.await?;
+            tinyio::Ok((three.acquire().await?, three.acquire_many(2).await?))
+        });
+        let (here, there) = run.unwrap();
+        drop(here);
+        std::thread::spawn(move || drop(there)).join().unwrap();
+        drop(event);
+        looped.run(async { yield_now().await }).unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let test = "record::what_another_thread_or_no_loop_gives_back_or_sets_is_recorded";
+    traced(test, "1", folder.path(), "t.jsonl");
+    let events = events_of(&folder.path().join("t.jsonl"));
+    let count = |is: fn(&Kind) -> bool| events.iter().filter(|event| is(&event.kind)).count();
+    assert_eq!(count(|kind| matches!(kind, Kind::Hold { .. })), 4);
+    assert_eq!(count(|kind| matches!(kind, Kind::Release { .. })), 4, "{events:?}");
+    assert_eq!(count(|kind| matches!(kind, Kind::Set { set: true, .. })), 1);
+    let mut model = Model::new(&Default::default());
+    events.iter().for_each(|event| model.apply(event));
+    assert!(model.resources().all(|one| one.holders.is_empty()));
+}
+
+/// Runs a child with stdout and stderr in files, and gives what is there with the recorded lines.
+fn printed(test: &str, mode: &str, output: &str) -> (String, String, Vec<Event>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env("TINYIO_TEST_CHILD", mode)
+        .env("TINYIO_TRACE", file("t.jsonl"))
+        .env("TINYIO_OUTPUT", output)
+        .env("TINYIO_RING_DIR", rings(folder.path()))
+        .stdout(std::fs::File::create(file("out")).unwrap())
+        .stderr(std::fs::File::create(file("err")).unwrap())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(if mode == "exit" { 3 } else { 0 }));
+    let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+    (read("out"), read("err"), events_of(&file("t.jsonl")))
+}
+
+#[test]
+fn what_the_program_prints_to_a_file_reaches_it_and_is_recorded_with_its_time() {
+    let _watched = watched();
+    let mode = std::env::var("TINYIO_TEST_CHILD");
+    if let Ok(mode) = mode.as_deref() {
+        let main = async {
+            yield_now().await?;
+            println!("one");
+            eprintln!("two");
+            print!("three");
+            if mode == "flood" {
+                println!();
+                (0..50_000).for_each(|line| println!("line {line} of a flood"));
+            }
+            yield_now().await?;
+            if mode == "exit" {
+                std::io::Write::flush(&mut std::io::stdout()).unwrap();
+                std::process::exit(3);
+            }
+            println!(" and a half");
+            tinyio::Ok(())
+        };
+        return Loop::new().run(main).unwrap();
+    }
+    let test = "record::what_the_program_prints_to_a_file_reaches_it_and_is_recorded_with_its_time";
+    let lines = |events: &[Event]| -> Vec<(u8, String)> {
+        let line = |event: &Event| match &event.kind {
+            Kind::Output { stream, text, printed } => {
+                assert!(*printed > 0 && *printed <= event.at, "{event:?}");
+                Some((*stream, text.clone()))
+            }
+            _ => None,
+        };
+        events.iter().filter_map(line).collect()
+    };
+    for (mode, third) in [("end", "three and a half"), ("exit", "three")] {
+        let (out, err, events) = printed(test, mode, "");
+        assert!(out.contains("one\nthree"), "{out}");
+        let lines = lines(&events);
+        let of = |stream: u8| lines.iter().filter(move |(one, _)| *one == stream).map(|(_, text)| text.as_str());
+        // The harness may print, too.
+        assert!(of(1).zip(of(1).skip(1)).any(|pair| pair == ("one", third)), "{mode}: {lines:?}");
+        assert!(of(2).any(|text| text == "two") && err.contains("two\n"), "{mode}: {lines:?}");
+    }
+    assert_eq!(lines(&printed(test, "end", "0").2), []);
+    let (out, _, events) = printed(test, "flood", "");
+    assert_eq!(out.lines().filter(|line| line.ends_with("of a flood")).count(), 50_000);
+    let bytes: usize = lines(&events).iter().map(|(_, text)| text.len()).sum();
+    let is_said = |event: &Event| matches!(&event.kind, Kind::Diag { text, .. } if text.contains("left out here"));
+    assert!(bytes < out.len() && events.iter().any(is_said), "{bytes} of {}", out.len());
+    assert!(lines(&events).iter().any(|(_, text)| text == " and a half"), "the end is kept");
+}
+
 #[test]
 fn a_coroutine_that_blocks_is_seen_running_and_the_others_as_they_are() {
     let _watched = watched();

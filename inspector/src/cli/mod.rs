@@ -10,7 +10,7 @@ mod run;
 mod tree;
 mod why;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -90,7 +90,23 @@ pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         eprintln!("tinyio-inspector: {error}");
     }
-    let done = match Cli::parse().command {
+    let done = match Cli::try_parse().map(|cli| cli.command) {
+        Err(said) => said.print().and_then(|()| io::stdout().flush()).map(|()| ExitCode::from(said.exit_code() as u8)),
+        Ok(command) => run(command),
+    };
+    match done {
+        Ok(code) => code,
+        // The reader of a pipe has closed it: no error.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tinyio-inspector: {}", one_line(&error.to_string()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> io::Result<ExitCode> {
+    match command {
         Command::Attach(args) => attach::attach(&args).map(|()| ExitCode::SUCCESS),
         Command::List(args) => list::list(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::replay(&args).map(|()| ExitCode::SUCCESS),
@@ -103,15 +119,6 @@ pub fn main() -> ExitCode {
         Command::Settings => generate::settings().map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => generate::completions(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => generate::man(&args).map(|()| ExitCode::SUCCESS),
-    };
-    match done {
-        Ok(code) => code,
-        // Whoever reads us has had enough: no error.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tinyio-inspector: {}", one_line(&error.to_string()));
-            ExitCode::from(2)
-        }
     }
 }
 

@@ -144,11 +144,12 @@ impl Model {
                 text: message.clone(),
                 fields: fields.clone(),
             }),
-            Kind::Output { stream, text } => {
+            Kind::Output { stream, text, printed } => {
                 let level = if *stream == 2 { Level::Stderr } else { Level::Stdout };
-                self.plain_line(event, 0, level, text);
+                let at = if *printed == 0 { at } else { at.min(*printed) };
+                self.plain_line(event.seq, at, 0, level, text);
             }
-            Kind::Diag { coro, text } => self.plain_line(event, *coro, Level::Tinyio, text),
+            Kind::Diag { coro, text } => self.plain_line(event.seq, at, *coro, Level::Tinyio, text),
 
             Kind::Lost { events, why } => {
                 let add = |sum: &mut u64| *sum = sum.saturating_add(*events);
@@ -588,9 +589,9 @@ impl Model {
         }
     }
 
-    fn plain_line(&mut self, event: &Event, coro: CoroId, level: Level, text: &str) {
+    fn plain_line(&mut self, seq: u64, at: u64, coro: CoroId, level: Level, text: &str) {
         let text = text.to_owned();
-        self.line(LogLine { seq: event.seq, at: event.at, coro, level, target: String::new(), text, fields: vec![] });
+        self.line(LogLine { seq, at, coro, level, target: String::new(), text, fields: vec![] });
     }
 
     fn line(&mut self, line: LogLine) {

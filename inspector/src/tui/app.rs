@@ -23,6 +23,7 @@ use super::theme::Theme;
 use super::tree_view::{Node, TreeView};
 use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
 use crate::model::{Coro, Crash, Model};
+use crate::output::Line;
 use crate::report::{self, Ending};
 use crate::time::Tape;
 
@@ -50,6 +51,8 @@ pub struct App {
     pub rate: f64,
     /// The program runs beneath this view, in its own terminal.
     pub in_process: bool,
+    /// What was recorded before the screens began is being read: whether the program lives is not known yet.
+    pub reading: bool,
     /// Colours and signs.
     pub theme: Theme,
     /// The keys in force.
@@ -115,6 +118,7 @@ impl App {
             clock: 0,
             rate: 0.0,
             in_process: false,
+            reading: false,
             theme: options.theme,
             keys: options.keys,
             screen: Screen::Graph,
@@ -151,11 +155,11 @@ impl App {
         self.dirty = true;
     }
 
-    /// Takes in what the program wrote.
-    pub fn take_output(&mut self, lines: Vec<String>) {
-        let at = self.now();
-        for text in lines {
-            self.log.push_output(at, text);
+    /// Takes in what the program wrote. `now` is the time of the stream, whatever time is being shown.
+    pub fn take_output(&mut self, now: u64, lines: Vec<Line>) {
+        for line in lines {
+            let at = now.saturating_sub(line.printed.elapsed().as_nanos() as u64);
+            self.log.push_output(at, line.text);
         }
         self.dirty = true;
     }
@@ -504,6 +508,7 @@ impl App {
             (_, Some((time, LoopOutcome::Dropped))) => (format!("DROPPED at {}", at(time)), theme.warning),
             (_, Some((time, LoopOutcome::Ok))) => (format!("ENDED at {}", at(time)), theme.done),
             (Status::Ended, None) => (format!("STOPPED at {}", at(latest.now())), theme.warning),
+            (Status::Live, None) if self.reading => (format!("READING {}", at(latest.now())), theme.dim),
             (Status::Live, None) if self.blocked().is_some() => {
                 let (coro, long) = self.blocked().unwrap_or_default();
                 (format!("BLOCKED {} by {}", super::text::span(long), latest.label(coro)), theme.failed)

@@ -9,21 +9,16 @@
 //! takes keys away.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::environment;
-
-/// Bytes read for the log at once.
-const CHUNK: usize = 256 << 10;
-/// So far behind, the log skips: nobody could read it, and leaving prints it all.
-const BEHIND: u64 = 4 << 20;
-/// A line is cut for the log after so many bytes.
-const LINE: usize = 16 << 10;
+use crate::model::Level;
+use crate::output::{Follow, Line};
 
 /// What the names of these files begin with; the number of the process follows.
 const NAME: &str = "tinyio-output-";
@@ -52,10 +47,11 @@ fn clean() {
 pub struct Spool {
     path: PathBuf,
     file: File,
-    read: u64,
-    partial: Vec<u8>,
+    /// Bytes that were copied to the terminal.
+    copied: u64,
+    follow: Follow,
     /// Lines for the log that are not in the file.
-    notes: Vec<String>,
+    notes: Vec<Line>,
 }
 
 impl Spool {
@@ -75,7 +71,13 @@ impl Spool {
         let mut options = OpenOptions::new();
         options.create_new(true).read(true).append(true).mode(0o600);
         let file = options.open(&path).map_err(failed)?;
-        Ok(Spool { path, file, read: 0, partial: Vec::new(), notes: Vec::new() })
+        // Held until the last process that prints to it has ended: see the guard.
+        let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared);
+        let follow = file.try_clone().and_then(|file| Follow::start(file, 0, || ())).map_err(|error| {
+            let _ = std::fs::remove_file(&path);
+            failed(error)
+        })?;
+        Ok(Spool { path, file, copied: 0, follow, notes: Vec::new() })
     }
 
     /// The file's path.
@@ -88,24 +90,22 @@ impl Spool {
         self.file.try_clone()
     }
 
-    /// Copies what was written since the last call, or [`Spool::lines`], to `out`, as it is.
+    /// Copies what was written since the last call to `out`, as it is.
     pub fn copy(&mut self, out: &mut dyn Write) -> io::Result<u64> {
-        self.file.seek(SeekFrom::Start(self.read))?;
+        self.file.seek(SeekFrom::Start(self.copied))?;
         let mut out = out;
         let copied = io::copy(&mut self.file, &mut out)?;
-        self.read += copied;
+        self.copied += copied;
         out.flush()?;
         Ok(copied)
     }
 
-    /// Copies all of it from that byte on to `out`, and ends the last line if that was not ended.
-    pub fn copy_from(&mut self, from: u64, out: &mut dyn Write) -> io::Result<()> {
-        self.read = from;
+    /// The same, and ends the last line if that was not ended.
+    pub fn copy_line(&mut self, out: &mut dyn Write) -> io::Result<()> {
         // What is printed next begins a line of its own.
         let mut last = [b'\n'];
         if self.copy(out)? > 0 {
-            self.file.seek(SeekFrom::End(-1))?;
-            self.file.read_exact(&mut last)?;
+            self.file.read_exact_at(&mut last, self.copied - 1)?;
         }
         if last != [b'\n'] {
             out.write_all(b"\n")?;
@@ -113,40 +113,20 @@ impl Spool {
         out.flush()
     }
 
-    /// Begins to read it from the beginning again. Returns how much had been read.
-    pub fn rewind(&mut self) -> u64 {
-        std::mem::take(&mut self.read)
-    }
-
     /// Says in the log, and not in the file, that the program's stdin is empty: a program that reads it reads nothing.
     pub fn note_empty_stdin(&mut self) {
-        self.notes.push(NO_STDIN.to_owned());
+        self.notes.push(Line::now(NO_STDIN));
     }
 
-    /// The lines written since the last call, at most some hundred kilobytes of them.
-    pub fn lines(&mut self) -> Vec<String> {
+    /// The lines written since the last call, with what is to be said about them.
+    pub fn lines(&mut self) -> Vec<Line> {
         let mut lines = std::mem::take(&mut self.notes);
-        let written = self.file.metadata().map_or(0, |meta| meta.len());
-        if written.saturating_sub(self.read) > BEHIND {
-            let skipped = written - self.read - CHUNK as u64;
-            self.read += skipped;
-            self.partial.clear();
-            lines.push(format!("… {skipped} bytes are not shown here; they are printed on leaving …"));
-        }
-        if written <= self.read || self.file.seek(SeekFrom::Start(self.read)).is_err() {
-            return lines;
-        }
-        let mut bytes = vec![0; CHUNK.min((written - self.read) as usize)];
-        let Ok(count) = self.file.read(&mut bytes) else { return lines };
-        self.read += count as u64;
-        for byte in &bytes[..count] {
-            if *byte == b'\n' || self.partial.len() >= LINE {
-                lines.push(line(&self.partial));
-                self.partial.clear();
+        for line in self.follow.take() {
+            if line.left_out > 0 {
+                let text = format!("… {} bytes are not shown here; they are printed on leaving …", line.left_out);
+                lines.push(Line { printed: line.printed, text, left_out: 0 });
             }
-            if *byte != b'\n' {
-                self.partial.push(*byte);
-            }
+            lines.push(line);
         }
         lines
     }
@@ -209,7 +189,13 @@ impl Capture {
         };
         // First the way out, so that what is written from now on comes after what was captured, or at worst among it.
         self.give_back();
-        self.spool.copy_from(0, &mut out)
+        self.spool.copy_line(&mut out)
+    }
+
+    /// As what a recorder takes the lines of the spool; none if nothing is captured.
+    pub fn level(&self) -> Option<Level> {
+        let stderr = || self.stderr.as_ref().map(|_| Level::Stderr);
+        self.stdout.as_ref().map(|_| Level::Stdout).or_else(stderr)
     }
 
     fn give_back(&mut self) {
@@ -231,43 +217,21 @@ impl Drop for Capture {
     }
 }
 
-/// A line as one would see it: what a carriage return went back over is gone.
-fn line(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.trim_end_matches('\r');
-    text.rsplit('\r').next().unwrap_or(text).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn spool() -> (Spool, File) {
-        let spool = Spool::new().unwrap();
-        let file = spool.writer().unwrap();
-        (spool, file)
-    }
-
     #[test]
-    fn lines_come_whole_and_progress_bars_as_they_end() {
-        let (mut spool, mut file) = spool();
-        file.write_all(b"one\ntwo").unwrap();
-        assert_eq!(spool.lines(), ["one"]);
-        file.write_all(b" and a half\n10%\r20%\r30%\r\nx\xff\n").unwrap();
-        assert_eq!(spool.lines(), ["two and a half", "30%", "x\u{fffd}"]);
-        assert_eq!(spool.lines(), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_nobody_could_read_is_skipped_and_counted() {
-        let (mut spool, mut file) = spool();
-        for _ in 0..600 {
-            file.write_all(&[b'x'; 10_000]).unwrap();
-            file.write_all(b"\n").unwrap();
-        }
+    fn what_is_left_out_of_the_log_is_counted_there_and_printed() {
+        let mut spool = Spool::new().unwrap();
+        let flood = [&[b'x'; 9_999][..], b"\n"].concat().repeat(600);
+        spool.writer().unwrap().write_all(&flood).unwrap();
         let lines = spool.lines();
-        assert!(lines[0].contains("bytes are not shown"), "{}", lines[0]);
-        assert!(lines.len() < 50);
+        assert!(lines.iter().any(|line| line.text.contains("bytes are not shown")), "{}", lines[0].text);
+        assert!(lines.len() < 200);
+        let mut out = Vec::new();
+        spool.copy(&mut out).unwrap();
+        assert_eq!(out, flood);
     }
 
     #[test]
@@ -288,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_file_is_removed() {
-        let (spool, _) = spool();
+        let spool = Spool::new().unwrap();
         let path = spool.path().to_owned();
         drop(spool);
         assert!(!path.exists());

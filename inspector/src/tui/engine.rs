@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::app::{App, Effect, Status};
 use super::keys::Action;
 use crate::model::Activity;
+use crate::output::Line;
 use crate::ring::Request;
 use crate::source::{Progress, Source};
 
@@ -82,7 +83,7 @@ pub trait Host {
         false
     }
     /// Lines that the program wrote since it was last asked.
-    fn output(&mut self) -> Vec<String> {
+    fn output(&mut self) -> Vec<Line> {
         Vec::new()
     }
 }
@@ -105,6 +106,7 @@ pub fn drive(
     let mut asked = Instant::now();
     let mut in_vain = (0, 0);
     let mut frames = None;
+    app.reading = true;
     loop {
         // Every key that is waiting, before anything is drawn.
         loop {
@@ -121,7 +123,7 @@ pub fn drive(
         let more = read(app, source, &mut pulse);
         let lines = host.output();
         if !lines.is_empty() {
-            app.take_output(lines);
+            app.take_output(wall(app), lines);
         }
         if asked.elapsed() >= ASK {
             let wanted = app.wants_frames();
@@ -258,6 +260,7 @@ fn read(app: &mut App, source: &mut dyn Source, pulse: &mut Pulse) -> bool {
         Ok(Progress::Died) => Status::Died,
         Err(error) => Status::Broken(error.clone()),
     };
+    app.reading &= progress == Ok(Progress::More);
     app.settle(status);
     app.rate = pulse.rate(app.tape.len());
     progress == Ok(Progress::More)
@@ -296,5 +299,79 @@ impl Pulse {
             (self.at, self.events) = (Instant::now(), events);
         }
         self.rate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::super::{DARK, Options};
+    use super::*;
+    use crate::event::{Event, Header};
+    use crate::script::crawl;
+
+    /// A recording that is longer than what is read at once; how it ends is known at its end only.
+    struct Long {
+        header: Header,
+        events: Vec<Event>,
+        reads: u32,
+        last: Progress,
+    }
+
+    impl Source for Long {
+        fn header(&self) -> &Header {
+            &self.header
+        }
+
+        fn read(&mut self, _limit: usize, sink: &mut dyn FnMut(Event)) -> std::io::Result<Progress> {
+            self.events.drain(..).for_each(sink);
+            self.reads += 1;
+            std::thread::sleep(READ);
+            Ok(if self.reads < 8 { Progress::More } else { self.last })
+        }
+    }
+
+    /// Notes what the header says in each frame, and leaves when all is read.
+    struct Notes(Vec<String>, Sender<Input>);
+
+    impl Host for Notes {
+        fn draw(&mut self, app: &mut App) -> std::io::Result<()> {
+            self.0.push(app.headline().0);
+            if app.reading {
+                app.dirty = true;
+            } else {
+                self.1.send(Input::Stop).unwrap();
+            }
+            Ok(())
+        }
+
+        fn redraw(&mut self, app: &mut App) -> std::io::Result<()> {
+            self.draw(app)
+        }
+
+        fn suspend(&mut self, _job: bool) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn edit(&mut self, _file: &std::path::Path, _line: u32) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_recording_is_not_called_live_before_its_end_is_known() {
+        for (last, word) in [(Progress::Died, "KILLED"), (Progress::Idle, "LIVE"), (Progress::Ended, "STOPPED")] {
+            let script = crawl();
+            let mut app = App::new(&script.header, Options::of(DARK));
+            let mut source = Long { header: script.header, events: script.events, reads: 0, last };
+            let (send, inputs) = channel();
+            let mut host = Notes(Vec::new(), send);
+            drive(&mut app, &mut source, &inputs, &mut host).unwrap();
+            let Notes(said, _) = host;
+            let (end, before) = said.split_last().unwrap();
+            assert!(end.starts_with(word), "{said:?}");
+            assert!(!before.is_empty() && before.iter().all(|one| one.starts_with("READING")), "{said:?}");
+        }
     }
 }

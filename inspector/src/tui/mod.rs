@@ -42,7 +42,8 @@ pub use terminal::check;
 pub use theme::{DARK, LIGHT, MONO, Theme};
 pub use view::{Handle, Left, spawn};
 
-use crate::model::Crash;
+use crate::model::{Crash, Level};
+use crate::output::Line;
 use crate::source::Source;
 
 /// How the screens look and behave.
@@ -98,13 +99,11 @@ pub fn run(source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
 /// # Errors
 ///
 /// As [`run`].
-pub fn run_child(source: Box<dyn Source>, options: Options, child: u32, mut spool: Spool) -> io::Result<(Exit, Spool)> {
-    // The log has it all from the beginning.
-    let from = spool.rewind();
-    let (exit, program) = run_over(source, options, Some(Program::Child { pid: child, from, spool }))?;
+pub fn run_child(source: Box<dyn Source>, options: Options, child: u32, spool: Spool) -> io::Result<(Exit, Spool)> {
+    let (exit, program) = run_over(source, options, Some(Program::Child { pid: child, spool }))?;
     match program {
-        Some(Program::Child { mut spool, from, .. }) => {
-            spool.copy_from(from, &mut io::stdout().lock())?;
+        Some(Program::Child { mut spool, .. }) => {
+            spool.copy_line(&mut io::stdout().lock())?;
             Ok((exit, spool))
         }
         _ => Err(io::Error::other("the program's output was lost on the way")),
@@ -117,6 +116,7 @@ fn run_over(
     program: Option<Program>,
 ) -> io::Result<(Exit, Option<Program>)> {
     let mut app = App::new(source.header(), options);
+    app.log.captured = program.as_ref().and_then(Program::level);
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
@@ -169,9 +169,17 @@ enum Program {
         pid: u32,
         /// Where its output goes.
         spool: Spool,
-        /// What is before this byte has been on the terminal.
-        from: u64,
     },
+}
+
+impl Program {
+    /// As what a recorder takes the lines that are captured.
+    fn level(&self) -> Option<Level> {
+        match self {
+            Program::This(capture) => capture.level(),
+            Program::Child { .. } => Some(Level::Stdout),
+        }
+    }
 }
 
 impl Live {
@@ -240,7 +248,7 @@ impl Host for Live {
         self.lend(|| terminal::edit(file, line))
     }
 
-    fn output(&mut self) -> Vec<String> {
+    fn output(&mut self) -> Vec<Line> {
         match &mut self.program {
             Some(Program::This(Capture { spool, .. }) | Program::Child { spool, .. }) => spool.lines(),
             None => Vec::new(),

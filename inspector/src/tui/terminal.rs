@@ -158,7 +158,8 @@ pub fn is_foreground() -> bool {
     group.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// A shell that outlives us.
+/// A shell that outlives us. When this process ends without a good-bye, or another program takes its place, it puts the
+/// terminal right and prints what was captured, to the last that is written there.
 struct Guard {
     shell: Child,
 }
@@ -173,7 +174,14 @@ impl Guard {
             [ "$word" = done ] && exit
             printf '%s' "$1" >/dev/tty
             stty "$saved" </dev/tty
-            [ -n "$2" ] && cat "$2" >/dev/tty && rm -f "$2"
+            [ -n "$2" ] && exec 3<"$2" || exit
+            rm -f "$2"
+            copy() { cat <&3 >/dev/tty || exit; }
+            copy
+            # What still prints to the file holds the lock of it: a program that replaced ours, and children.
+            command -v flock >/dev/null || flock() { ! kill -0 "$PPID" 2>/dev/null; }
+            until flock -n 3; do copy; sleep 0.2 || sleep 1; done
+            copy
         "#;
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "tinyio-guard", LEAVE]).arg(spool.unwrap_or(Path::new("")));

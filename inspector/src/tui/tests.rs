@@ -12,6 +12,8 @@ use super::keys::TABLE;
 use super::pane;
 use super::theme::{ASCII, DARK, MONO, Theme};
 use crate::event::{Kind, Outcome, ResKind, Target, Waker};
+use crate::model::Level;
+use crate::output::Line;
 use crate::script::{Script, crawl, verify};
 
 /// Sizes at which every pane is looked at. Smaller ones have one sentence or nothing; that they do no harm is another test.
@@ -401,11 +403,34 @@ fn a_coroutine_that_blocks_the_loop_is_named_while_it_does() {
 #[test]
 fn what_the_program_wrote_is_in_the_log_at_its_time() {
     let mut app = live(&crawl());
-    app.take_output(vec!["\u{1b}[31mred\u{1b}[0m".into()]);
+    app.take_output(app.now(), vec![Line::now("\u{1b}[31mred\u{1b}[0m")]);
     press(&mut app, "6");
     assert!(text(&mut app, 100, 30).contains("out                     red\n"));
     press(&mut app, "space , , ,");
     assert!(!text(&mut app, 100, 30).contains(" red\n"), "not written yet at that moment");
+}
+
+#[test]
+fn what_is_written_while_the_past_is_shown_has_its_own_time() {
+    let mut app = live(&crawl());
+    let now = app.now();
+    press(&mut app, "6 space , , ,");
+    assert!(app.now() < now);
+    app.take_output(now, vec![Line::now("red")]);
+    assert!(!text(&mut app, 100, 30).contains(" red\n"), "not written yet at that moment");
+    press(&mut app, "0");
+    assert!(text(&mut app, 100, 30).contains(" red\n"));
+}
+
+#[test]
+fn what_is_recorded_and_captured_is_in_the_log_once() {
+    let mut app = live(&crawl());
+    press(&mut app, "6");
+    assert!(text(&mut app, 100, 30).contains("3 of 9 pages"), "as a recording shows it");
+    app.log.captured = Some(Level::Stdout);
+    assert!(!text(&mut app, 100, 30).contains("3 of 9 pages"));
+    app.take_output(app.now(), vec![Line::now("3 of 9 pages")]);
+    assert_eq!(text(&mut app, 100, 30).matches("3 of 9 pages").count(), 1);
 }
 
 #[test]

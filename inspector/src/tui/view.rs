@@ -37,6 +37,7 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
     let show = move || {
         let mut app = App::new(source.header(), options);
         app.in_process = true;
+        app.log.captured = capture.level();
         let mut host = Live { screen, reader: keys, program: Some(Program::This(capture)), stopped: false };
         let drive = || engine::drive(&mut app, &mut source, &inputs, &mut host);
         // A mistake in here must not take the program's output with it.

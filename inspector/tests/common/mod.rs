@@ -665,7 +665,11 @@ pub fn emitted() -> BoxedStrategy<Kind> {
                 .prop_map(|(id, failures)| Kind::Crash { id, failures }),
             (id(), text(), text(), text(), proptest::collection::vec((text(), text()), 0..3))
                 .prop_map(|(coro, level, target, message, fields)| Kind::Log { coro, level, target, message, fields }),
-            (any::<u8>(), text()).prop_map(|(stream, text)| Kind::Output { stream, text }),
+            (any::<u8>(), text(), any::<u64>()).prop_map(|(stream, text, printed)| Kind::Output {
+                stream,
+                text,
+                printed
+            }),
             (id(), text()).prop_map(|(coro, text)| Kind::Diag { coro, text }),
             (id(), id()).prop_map(|(coro, nanos)| Kind::Away { coro, nanos }),
             (id(), text()).prop_map(|(events, why)| Kind::Lost { events, why }),

@@ -27,6 +27,8 @@ pub struct State {
     pub until: Option<Key>,
     /// The line last found.
     pub found: Option<Key>,
+    /// What the recorder takes for this is in `output` already, as it is captured here, too.
+    pub captured: Option<Level>,
     /// What the program wrote, where its terminal is ours.
     output: VecDeque<LogLine>,
     written: u64,
@@ -36,7 +38,7 @@ pub struct State {
 const OUTPUT: u64 = 1 << 62;
 
 impl State {
-    /// Takes in a line that the program wrote. Its position is that of the latest event.
+    /// Takes in a line that the program wrote at this time.
     pub fn push_output(&mut self, at: u64, text: String) {
         // After all events of the same moment, in the order written.
         self.written += 1;
@@ -44,7 +46,8 @@ impl State {
         if self.output.len() == LOG {
             self.output.pop_front();
         }
-        let line = LogLine { seq, at, coro: 0, level: Level::Stdout, target: String::new(), text, fields: Vec::new() };
+        let level = self.captured.unwrap_or(Level::Stdout);
+        let line = LogLine { seq, at, coro: 0, level, target: String::new(), text, fields: Vec::new() };
         self.output.push_back(line);
     }
 }
@@ -98,7 +101,8 @@ pub fn find(app: &mut App, forward: bool) {
 fn matching(app: &App) -> Vec<&LogLine> {
     let needle = app.log.filter.to_lowercase();
     let now = app.now();
-    let mut lines: Vec<&LogLine> = app.model().log().iter().map(|line| &**line).collect();
+    let recorded = app.model().log().iter().map(|line| &**line);
+    let mut lines: Vec<&LogLine> = recorded.filter(|line| Some(line.level) != app.log.captured).collect();
     lines.extend(app.log.output.iter().filter(|line| app.is_live() || line.at <= now));
     // Two sorted runs: a stable sort merges them in one pass.
     lines.sort_by_key(|line| key(line));
