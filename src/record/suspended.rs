@@ -114,7 +114,9 @@ impl Rec {
         let is_thread = coro.has(flag::THREAD);
         let stack = if is_thread { None } else { recording.stack_before_step(&self.suspended, core, coro) };
         let backtrace = if is_thread { Vec::new() } else { backtrace() };
-        let is_asked = ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"].iter().any(|name| std::env::var_os(name).is_some());
+        let is_asked = ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"]
+            .iter()
+            .any(|name| tinyio_inspector::environment::var_os(name).is_some());
         let error_backtrace =
             error.filter(|_| is_asked).map(|error| backtrace_in(&format!("{error:?}"))).unwrap_or_default();
         recording.reading.set(recording.reading.get() + began.elapsed());

@@ -50,7 +50,13 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
             ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|kind| code.contains(kind))
         })
     };
-    let named = ["src/task/", "src/coro.rs", "inspector/src/map.rs", "inspector/src/clock.rs"];
+    let named = [
+        "src/task/",
+        "src/coro.rs",
+        "inspector/src/map.rs",
+        "inspector/src/clock.rs",
+        "inspector/src/frames/registers.rs",
+    ];
     let found = sources().into_iter().filter(|(_, code)| has_unsafe(code)).map(|(name, _)| name);
     let others: Vec<String> = found.filter(|name| !named.iter().any(|named| name.starts_with(named))).collect();
     assert_eq!(others, [""; 0]);

@@ -132,6 +132,7 @@ impl Frames {
     /// The await stack of a future as it was when its memory was kept, before a step that is over by now. It is marked like one in the middle
     /// of a step; handles of coroutines are linked as by [`stack_with_links`](Frames::stack_with_links).
     pub fn stack_before_step(&mut self, kept: &Kept, ty: &FutureType, coro_at: &CoroAt<'_>) -> Stack {
+        self.types.renew();
         self.types.memory.go_back(kept.pages());
         let mut stack = self.walk(ty, kept.address() as usize, false, Some(coro_at), &[]);
         self.types.memory.forget();
@@ -140,7 +141,7 @@ impl Frames {
     }
 
     fn read(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: Option<&CoroAt<'_>>) -> Stack {
-        self.types.memory.forget();
+        self.types.renew();
         self.walk(ty, address, mid_step, coro_at, &[])
     }
 
@@ -155,7 +156,7 @@ impl Frames {
         backtrace: &[TraceSite],
     ) -> (Stack, bool) {
         registers::here(|registers| {
-            self.types.memory.forget();
+            self.types.renew();
             let running = registers.map_or_else(Vec::new, |registers| self.types.running(registers));
             let mut stack = self.walk(ty, address, true, Some(coro_at), &running);
             self.settle(&mut stack, backtrace);
@@ -205,7 +206,6 @@ impl Frames {
         coro_at: Option<&CoroAt<'_>>,
         running: &[Running],
     ) -> Stack {
-        self.types.renew();
         let root = match self.types.of_function(ty.function as u64) {
             Ok(root) => root,
             Err(why) => return Stack { missing: Some(why), mid_step, ..Stack::default() },
