@@ -46,6 +46,7 @@ pub use backtrace::{backtrace, backtrace_in};
 pub use kept::Kept;
 pub use limits::Limits;
 pub use mark::{FutureMark, FutureType, mark};
+pub(crate) use native::AT_ERROR;
 pub use outside::Blocks;
 pub(crate) use place::BEGAN;
 pub use values::CoroAt;

@@ -27,7 +27,7 @@ use super::values::{Look, Place};
 use crate::event::{Local, Value};
 
 /// The mark of a local that was read where the error was made or the panic began, not where its coroutine was suspended before.
-const AT_ERROR: &str = "at the error";
+pub(crate) const AT_ERROR: &str = "at the error";
 /// Deeper stacks are not followed, nor are functions with more scopes or with scopes nested deeper: they are damage, or recursion.
 const FRAMES: usize = 512;
 const SCOPES: usize = 20_000;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::event::{CoroId, Failure, Frame, Header, Stack, TraceSite};
-use crate::frames::BEGAN;
+use crate::frames::{AT_ERROR, BEGAN};
 use crate::model::{Model, short_name};
 use crate::words::same_file;
 
@@ -61,7 +61,7 @@ pub(crate) fn as_of(frame: &Frame) -> &'static str {
 
 /// Whether all values of a frame are of the last suspension: then that is said once, and not of each.
 pub(crate) fn is_as_of_suspension(frame: &Frame, mid_step: bool) -> bool {
-    mid_step && frame.locals.iter().all(|local| local.mark.split(", ").any(|mark| mark == "mid-step"))
+    mid_step && !frame.locals.iter().any(|local| local.mark.starts_with(AT_ERROR))
 }
 
 /// What a native stack is, as a heading.
