@@ -257,60 +257,33 @@
 //! `TINYIO_INSPECT=record` records only, `TINYIO_TRACE=FILE.jsonl` writes the trace, `TINYIO_RING=64M` sets the ring's size, `TINYIO_LOCALS=0` never
 //! reads local variables.
 
-mod alarm;
-mod blocked;
-mod cancel;
-mod clock;
-mod completed;
-mod core;
-mod coro;
-mod crash;
-mod drive;
-mod error;
-mod event;
+mod coroutine;
+mod event_loop;
+mod executor;
 mod failure;
-mod gather;
-mod line;
-mod looped;
-mod name;
-mod panics;
-mod pool;
-mod record;
-mod shuffle;
-#[cfg(feature = "signal")]
-mod signal;
-mod slab;
-mod spans;
-mod stuck;
+mod interop;
+mod observe;
 mod sync;
 mod task;
 pub mod thread;
 mod threading;
-mod time;
-mod timeout;
-mod timer;
-#[cfg(feature = "tokio")]
-mod tokio;
-mod trace;
-mod waiter;
-mod wheel;
 
+pub use coroutine::as_completed::{AsCompleted, Next, as_completed};
+pub use coroutine::coro::{Coro, coro, spawn};
+pub use coroutine::gather::{Gather, Gathering, gather};
+pub use coroutine::sleep::{Sleep, YieldNow, sleep, yield_now};
+pub use coroutine::timeout::{Timeout, TimeoutError, timeout};
+pub use event_loop::{Handle, Loop};
+pub use failure::crash::{Crash, Deadlock, Failure, FailureKind, Group, Interrupted, Panic, Site};
+pub use failure::error::{CancelledError, Cause, Error, Ok, Result};
+pub use interop::drive::{Isolate, isolate};
 #[cfg(feature = "tokio")]
-pub use self::tokio::from_tokio;
-pub use completed::{AsCompleted, Next, as_completed};
-pub use coro::{Coro, coro, spawn};
-pub use crash::{Crash, Deadlock, Failure, FailureKind, Group, Interrupted, Panic, Site};
-pub use drive::{Isolate, isolate};
-pub use error::{CancelledError, Cause, Error, Ok, Result};
-pub use event::{Event, Wait, WaitTimeout};
-pub use gather::{Gather, Gathering, gather};
-pub use looped::{Handle, Loop};
+pub use interop::from_tokio::from_tokio;
 #[cfg(feature = "tracing")]
-pub use spans::{TraceLayer, trace_layer};
+pub use observe::spans::{TraceLayer, trace_layer};
+pub use sync::event::{Event, Wait, WaitTimeout};
 pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
 pub use thread::{ThreadPool, run_in_thread};
-pub use time::{Sleep, YieldNow, sleep, yield_now};
-pub use timeout::{Timeout, TimeoutError, timeout};
 
 /// Whether the feature `record` is built in: benches say so.
 #[doc(hidden)]
@@ -320,5 +293,5 @@ pub const RECORDS: bool = cfg!(feature = "record");
 #[cfg(loom)]
 #[doc(hidden)]
 pub fn end_threads() {
-    pool::end();
+    thread::pool::end();
 }

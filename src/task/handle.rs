@@ -8,12 +8,12 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::block::{self, Block, Body, BoxError, Header, Profile, Typed, flag};
+use super::cell::{self, Body, BoxError, Header, Profile, RawTask, TaskCell, flag};
 use super::local;
-use super::ready::Queued;
+use super::run_queue::Queued;
 use super::waiters::{CloneFn, Waiters};
+use super::wake_token::WakeToken;
 use super::waker;
-use super::word::Word;
 
 /// Of these, a coroutine that was scheduled, has not ended and belongs to its handles has only [`flag::SLOTTED`].
 const OWNED: u16 = flag::BODY | flag::SLOTTED | flag::DETACHED | flag::ABANDONED;
@@ -31,18 +31,18 @@ impl Handle {
         E: Into<BoxError>,
         P: Profile<F, T, E>,
     {
-        let layout = Layout::new::<Block<F, T>>();
-        let block = local::memory(|memory| memory.take(layout)).cast::<Block<F, T>>();
+        let layout = Layout::new::<TaskCell<F, T>>();
+        let block = local::memory(|memory| memory.take(layout)).cast::<TaskCell<F, T>>();
         let Some(block) = NonNull::new(block) else { alloc::handle_alloc_error(layout) };
         let header = Header {
-            vtable: const { &Typed::<F, T, E, P>::VTABLE },
+            vtable: const { &RawTask::<F, T, E, P>::VTABLE },
             link: Cell::new(None),
             waiters: Waiters::new(),
             handles: Cell::new(1),
             flags: Cell::new(flags),
             queued: Cell::new(false),
             running: Cell::new(false),
-            word: Cell::new(Word::NONE),
+            wake_token: Cell::new(WakeToken::NONE),
             id: Cell::new(0),
             place: Cell::new(place),
         };
@@ -73,7 +73,7 @@ impl Handle {
 
     /// The future's type and address, for whoever reads frames. `None` once it is gone.
     #[cfg(feature = "record")]
-    pub(crate) fn future(&self) -> Option<(crate::record::FutureType, usize)> {
+    pub(crate) fn future(&self) -> Option<(crate::observe::FutureType, usize)> {
         let (mark, address) = self.future_at();
         (self.body() == 0).then(|| (mark.read(), address))
     }
@@ -147,9 +147,9 @@ impl Drop for Handle {
         self.handles.set(handles);
         if handles == 0 && self.flags.get() & OWNED == flag::SLOTTED {
             self.set(flag::ABANDONED);
-            waker::abandon(self.word());
+            waker::abandon(self.wake_token());
         }
         // SAFETY: `self` owned it until now.
-        unsafe { block::release(self.0) };
+        unsafe { cell::release(self.0) };
     }
 }

@@ -5,11 +5,11 @@ use std::panic;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
-use super::block::{self, Header};
-use super::memory::Memory;
-use crate::core::Core;
-use crate::panics;
-use crate::record;
+use super::arena::Memory;
+use super::cell::{self, Header};
+use crate::executor::Executor;
+use crate::failure::panic_hook;
+use crate::observe;
 
 struct Local {
     /// The innermost call of [`enter`].
@@ -32,7 +32,7 @@ impl Local {
 }
 
 struct Frame {
-    core: Rc<Core>,
+    executor: Rc<Executor>,
     outer: *const Frame,
 }
 
@@ -41,8 +41,8 @@ crate::threading::per_thread! {
     static LOCAL: Local = const { Local::new() };
 }
 
-/// Runs `inside` with `core` as the loop of this thread.
-pub(crate) fn enter<R>(core: &Rc<Core>, inside: impl FnOnce() -> R) -> R {
+/// Runs `inside` with `executor` as the loop of this thread.
+pub(crate) fn enter<R>(executor: &Rc<Executor>, inside: impl FnOnce() -> R) -> R {
     struct Restore(*const Frame);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -55,7 +55,7 @@ pub(crate) fn enter<R>(core: &Rc<Core>, inside: impl FnOnce() -> R) -> R {
         }
     }
     let outer = LOCAL.with(|local| local.frame.get());
-    let frame = Frame { core: core.clone(), outer };
+    let frame = Frame { executor: executor.clone(), outer };
     LOCAL.with(|local| {
         local.frame.set(&raw const frame);
         local.memory.open();
@@ -67,41 +67,41 @@ pub(crate) fn enter<R>(core: &Rc<Core>, inside: impl FnOnce() -> R) -> R {
 
 /// Calls `f` with the innermost loop of this thread.
 #[inline]
-pub(crate) fn current<R>(f: impl FnOnce(Option<&Core>) -> R) -> R {
+pub(crate) fn current<R>(f: impl FnOnce(Option<&Executor>) -> R) -> R {
     let frame = LOCAL.with(|local| local.frame.get());
     // SAFETY: null, or the frame of a call of `enter` that is still on the stack of this thread: `Restore` takes it out.
-    f(unsafe { frame.as_ref() }.map(|frame| &*frame.core))
+    f(unsafe { frame.as_ref() }.map(|frame| &*frame.executor))
 }
 
 /// Calls `f` with each loop of this thread, the innermost first.
-pub(crate) fn each(mut f: impl FnMut(&Core)) {
+pub(crate) fn each(mut f: impl FnMut(&Executor)) {
     let mut frame = LOCAL.with(|local| local.frame.get());
     // SAFETY: as in `current`; `outer` frames are further down the stack.
     while let Some(this) = unsafe { frame.as_ref() } {
-        f(&this.core);
+        f(&this.executor);
         frame = this.outer;
     }
 }
 
 /// Calls `f` with the loop of this number, if this thread is inside it, however deep.
 #[inline]
-pub(super) fn find<R>(number: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
-    search(|core| core.number() == number, f)
+pub(super) fn find<R>(number: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R {
+    search(|executor| executor.number() == number, f)
 }
 
 /// The same, with the loop that has this tag now.
 #[inline]
-pub(crate) fn find_tag<R>(tag: u32, f: impl FnOnce(Option<&Core>) -> R) -> R {
-    search(|core| core.tag() == tag, f)
+pub(crate) fn find_tag<R>(tag: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R {
+    search(|executor| executor.tag() == tag, f)
 }
 
 #[inline]
-fn search<R>(is_it: impl Fn(&Core) -> bool, f: impl FnOnce(Option<&Core>) -> R) -> R {
+fn search<R>(is_it: impl Fn(&Executor) -> bool, f: impl FnOnce(Option<&Executor>) -> R) -> R {
     let mut frame = LOCAL.with(|local| local.frame.get());
     // SAFETY: as in `current`; `outer` frames are further down the stack.
     while let Some(this) = unsafe { frame.as_ref() } {
-        if is_it(&this.core) {
-            return f(Some(&this.core));
+        if is_it(&this.executor) {
+            return f(Some(&this.executor));
         }
         frame = this.outer;
     }
@@ -122,7 +122,7 @@ pub(super) fn memory<R>(f: impl FnOnce(&Memory) -> R) -> R {
 #[cold]
 pub(super) fn free(header: NonNull<Header>) {
     // SAFETY: nobody owns the block, and it has not been freed.
-    record::freed(unsafe { header.as_ref() });
+    observe::freed(unsafe { header.as_ref() });
     LOCAL.with(|local| {
         if local.freeing.get() {
             // SAFETY: nobody owns the block, and it has not been freed. The link is not in use: a block in the queue is owned.
@@ -135,10 +135,10 @@ pub(super) fn free(header: NonNull<Header>) {
         let mut next = Some(header);
         while let Some(header) = next {
             // SAFETY: a block comes here once, from `Header::release`, when nobody owns it.
-            if let Err(payload) = unsafe { block::free(header) } {
+            if let Err(payload) = unsafe { cell::free(header) } {
                 match panicked {
                     None => panicked = Some(payload),
-                    Some(_) => panics::dispose(payload),
+                    Some(_) => panic_hook::dispose(payload),
                 }
             }
             next = local.garbage.get();
@@ -149,7 +149,7 @@ pub(super) fn free(header: NonNull<Header>) {
         }
         local.freeing.set(false);
         match panicked {
-            Some(payload) if std::thread::panicking() => panics::dispose(payload),
+            Some(payload) if std::thread::panicking() => panic_hook::dispose(payload),
             Some(payload) => panic::resume_unwind(payload),
             None => {}
         }

@@ -1,22 +1,22 @@
-//! The task layout: all of the crate's `unsafe`, and the invariants it rests on (see [`block`]).
+//! The task layout: all of the crate's `unsafe`, and the invariants it rests on (see [`cell`]).
 
-mod block;
+mod arena;
+mod cell;
 mod handle;
 mod local;
-mod memory;
-mod ready;
+mod run_queue;
 mod running;
-mod slots;
+mod task_table;
 mod waiters;
+mod wake_token;
 mod waker;
-mod word;
 
-pub(crate) use block::{BoxError, Header, Payload, Profile, flag};
+pub(crate) use cell::{BoxError, Header, Payload, Profile, flag};
 pub(crate) use handle::Handle;
 pub(crate) use local::{current, each, enter, find_tag};
-pub(crate) use ready::{Queue, Queued};
-pub(crate) use running::{Running, Spot, Step};
-pub(crate) use slots::Slots;
+pub(crate) use run_queue::{Queue, Queued};
+pub(crate) use running::{CurrentTask, Running, Step};
+pub(crate) use task_table::TaskTable;
 pub(crate) use waiters::Position;
-pub(crate) use waker::{Inbox, Mail, lend, take_back, wake, word};
-pub(crate) use word::{Kind, Word};
+pub(crate) use wake_token::{Kind, WakeToken};
+pub(crate) use waker::{Inbox, Mail, lend, take_back, wake, wake_token};

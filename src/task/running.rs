@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::block::{self, Header, Payload, flag};
+use super::cell::{self, Header, Payload, flag};
 #[cfg(feature = "record")]
 use super::handle::Handle;
-use crate::error::Fault;
-use crate::panics;
+use crate::failure::error::Fault;
+use crate::failure::panic_hook;
 
 /// Being polled, or dropped by its loop. Not queued, so that it can be woken meanwhile.
 pub(crate) struct Running(NonNull<Header>);
@@ -47,26 +47,26 @@ impl Running {
     ///
     /// If there is no future.
     #[inline(always)]
-    pub(crate) fn poll(&mut self, spot: &Spot, cx: &mut Context<'_>) -> Step {
+    pub(crate) fn poll(&mut self, current_task: &CurrentTask, cx: &mut Context<'_>) -> Step {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
         let flags = self.flags.get();
         if flags & (flag::LAST_STEP | flag::STARTED) != flag::STARTED {
             self.flags.set((flags & !flag::LAST_STEP) | flag::STARTED);
         }
         let header = self.0;
-        let outer = spot.0.replace(Some(header));
+        let outer = current_task.0.replace(Some(header));
         let mut fault = None;
         // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that nobody else polls it (3).
         let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut fault) });
         let result = catch_unwind(poll);
-        spot.0.set(outer);
+        current_task.0.set(outer);
         match result {
             // Nobody looks at `fault`: it would be read as a whole a moment after a part of it was written, which a processor waits for.
             Ok(Poll::Pending) => Step::Pending,
             Ok(Poll::Ready(())) => fault.map_or(Step::Done, Step::Failed),
             Err(payload) => {
                 // A destructor that panics as well has nothing to add.
-                self.discard().unwrap_or_else(panics::dispose);
+                self.discard().unwrap_or_else(panic_hook::dispose);
                 Step::Panicked(payload)
             }
         }
@@ -100,7 +100,7 @@ impl Running {
     /// The payload, if a destructor panicked.
     pub(crate) fn discard(&mut self) -> Result<(), Payload> {
         // SAFETY: `&mut self` on the only guard of its kind: nobody polls it.
-        unsafe { block::drop_body(self.0) }
+        unsafe { cell::drop_body(self.0) }
     }
 }
 
@@ -119,15 +119,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.running.set(false);
         // SAFETY: `self` owned it until now.
-        unsafe { block::release(self.0) };
+        unsafe { cell::release(self.0) };
     }
 }
 
 /// The coroutine that its loop is running.
 #[derive(Default)]
-pub(crate) struct Spot(Cell<Option<NonNull<Header>>>);
+pub(crate) struct CurrentTask(Cell<Option<NonNull<Header>>>);
 
-impl Spot {
+impl CurrentTask {
     /// Shows `f` the coroutine that is running, if one is.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&Header>) -> R) -> R {

@@ -3,7 +3,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 
-use super::word::Word;
+use super::wake_token::WakeToken;
 
 /// Copies an output from one place to another: `T::clone`, its type forgotten.
 pub(super) type CloneFn = unsafe fn(source: NonNull<()>, target: NonNull<()>);
@@ -21,7 +21,7 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct List {
     /// A word, or, with bit 0 clear, twice the position of the next free place (0: the last).
-    words: Vec<u64>,
+    wake_tokens: Vec<u64>,
     free: Position,
 }
 
@@ -34,13 +34,13 @@ impl Waiters {
     }
 
     #[inline]
-    fn inline(&self) -> Option<Word> {
+    fn inline(&self) -> Option<WakeToken> {
         let bits = self.0.get().addr() as u64;
-        (bits & 1 == 1).then(|| Word::from_bits(bits))
+        (bits & 1 == 1).then(|| WakeToken::from_bits(bits))
     }
 
-    fn set_inline(&self, word: Word) {
-        self.0.set(std::ptr::without_provenance_mut(word.bits() as usize));
+    fn set_inline(&self, wake_token: WakeToken) {
+        self.0.set(std::ptr::without_provenance_mut(wake_token.bits() as usize));
     }
 
     pub(super) fn boxed(&self) -> Option<&Shared> {
@@ -60,8 +60,8 @@ impl Waiters {
     /// Moves to the box.
     pub(super) fn make_shared(&self) -> &Shared {
         if self.boxed().is_none() {
-            let words = self.inline().map(|word| word.bits()).into_iter().collect();
-            let shared = Shared { clone: Cell::new(None), list: UnsafeCell::new(List { words, free: 0 }) };
+            let wake_tokens = self.inline().map(|wake_token| wake_token.bits()).into_iter().collect();
+            let shared = Shared { clone: Cell::new(None), list: UnsafeCell::new(List { wake_tokens, free: 0 }) };
             self.0.set(Box::into_raw(Box::new(shared)));
         }
         // SAFETY: it has just been made, or was there; see `boxed`.
@@ -69,16 +69,16 @@ impl Waiters {
     }
 
     #[inline]
-    pub(super) fn add(&self, word: Word) -> Position {
+    pub(super) fn add(&self, wake_token: WakeToken) -> Position {
         if self.0.get().is_null() {
-            self.set_inline(word);
+            self.set_inline(wake_token);
             return 1;
         }
-        self.make_shared().with(|list| list.add(word))
+        self.make_shared().with(|list| list.add(wake_token))
     }
 
     /// Who is registered there.
-    pub(super) fn get(&self, at: Position) -> Word {
+    pub(super) fn get(&self, at: Position) -> WakeToken {
         match self.boxed() {
             None => self.inline().unwrap_or_default(),
             Some(shared) => shared.with(|list| list.get(at as usize - 1).unwrap_or_default()),
@@ -87,23 +87,23 @@ impl Waiters {
 
     /// Registers another; returns who was there.
     #[inline]
-    pub(super) fn replace(&self, at: Position, word: Word) -> Word {
+    pub(super) fn replace(&self, at: Position, wake_token: WakeToken) -> WakeToken {
         let old = self.get(at);
         match self.boxed() {
-            None => self.set_inline(word),
-            Some(shared) => shared.with(|list| list.words[at as usize - 1] = word.bits()),
+            None => self.set_inline(wake_token),
+            Some(shared) => shared.with(|list| list.wake_tokens[at as usize - 1] = wake_token.bits()),
         }
         old
     }
 
     /// Takes out whoever is registered there: nobody, once all were taken.
-    pub(super) fn remove(&self, at: Position) -> Word {
+    pub(super) fn remove(&self, at: Position) -> WakeToken {
         let old = self.get(at);
         match self.boxed() {
             _ if old.is_none() => {}
             None => self.0.set(std::ptr::null_mut()),
             Some(shared) => shared.with(|list| {
-                list.words[at as usize - 1] = u64::from(list.free) << 1;
+                list.wake_tokens[at as usize - 1] = u64::from(list.free) << 1;
                 list.free = at;
             }),
         }
@@ -112,24 +112,24 @@ impl Waiters {
 
     /// Takes all out, in order of registration.
     #[inline]
-    pub(super) fn take(&self, mut each: impl FnMut(Word)) {
-        if let Some(word) = self.inline() {
+    pub(super) fn take(&self, mut each: impl FnMut(WakeToken)) {
+        if let Some(wake_token) = self.inline() {
             self.0.set(std::ptr::null_mut());
-            each(word);
+            each(wake_token);
         } else if let Some(shared) = self.boxed() {
-            let List { words, .. } = shared.with(std::mem::take);
-            words.into_iter().filter(|bits| bits & 1 == 1).map(Word::from_bits).for_each(each);
+            let List { wake_tokens, .. } = shared.with(std::mem::take);
+            wake_tokens.into_iter().filter(|bits| bits & 1 == 1).map(WakeToken::from_bits).for_each(each);
         }
     }
 
     /// Shows `each` all, in order of registration.
-    pub(super) fn each(&self, mut each: impl FnMut(Word)) {
-        if let Some(word) = self.inline() {
-            each(word);
+    pub(super) fn each(&self, mut each: impl FnMut(WakeToken)) {
+        if let Some(wake_token) = self.inline() {
+            each(wake_token);
         } else if let Some(shared) = self.boxed() {
-            for index in 0..shared.with(|list| list.words.len()) {
-                if let Some(word) = shared.with(|list| list.get(index)) {
-                    each(word);
+            for index in 0..shared.with(|list| list.wake_tokens.len()) {
+                if let Some(wake_token) = shared.with(|list| list.get(index)) {
+                    each(wake_token);
                 }
             }
         }
@@ -146,19 +146,19 @@ impl Shared {
 }
 
 impl List {
-    fn add(&mut self, word: Word) -> Position {
+    fn add(&mut self, wake_token: WakeToken) -> Position {
         let at = self.free;
         if at == 0 {
-            self.words.push(word.bits());
-            return Position::try_from(self.words.len()).expect("fewer than 2^32 waiters on one coroutine");
+            self.wake_tokens.push(wake_token.bits());
+            return Position::try_from(self.wake_tokens.len()).expect("fewer than 2^32 waiters on one coroutine");
         }
-        self.free = (self.words[at as usize - 1] >> 1) as Position;
-        self.words[at as usize - 1] = word.bits();
+        self.free = (self.wake_tokens[at as usize - 1] >> 1) as Position;
+        self.wake_tokens[at as usize - 1] = wake_token.bits();
         at
     }
 
-    fn get(&self, index: usize) -> Option<Word> {
-        self.words.get(index).filter(|bits| *bits & 1 == 1).map(|bits| Word::from_bits(*bits))
+    fn get(&self, index: usize) -> Option<WakeToken> {
+        self.wake_tokens.get(index).filter(|bits| *bits & 1 == 1).map(|bits| WakeToken::from_bits(*bits))
     }
 }
 
@@ -175,48 +175,48 @@ impl Drop for Waiters {
 mod tests {
     use super::*;
 
-    fn word(slot: u32) -> Word {
-        Word::task(3, 7, slot)
+    fn wake_token(slot: u32) -> WakeToken {
+        WakeToken::task(3, 7, slot)
     }
 
-    fn taken(waiters: &Waiters) -> Vec<Word> {
-        let mut words = Vec::new();
-        waiters.take(|word| words.push(word));
-        words
+    fn taken(waiters: &Waiters) -> Vec<WakeToken> {
+        let mut wake_tokens = Vec::new();
+        waiters.take(|wake_token| wake_tokens.push(wake_token));
+        wake_tokens
     }
 
-    fn shown(waiters: &Waiters) -> Vec<Word> {
-        let mut words = Vec::new();
-        waiters.each(|word| words.push(word));
-        words
+    fn shown(waiters: &Waiters) -> Vec<WakeToken> {
+        let mut wake_tokens = Vec::new();
+        waiters.each(|wake_token| wake_tokens.push(wake_token));
+        wake_tokens
     }
 
     #[test]
     fn a_removed_place_is_used_again() {
         let waiters = Waiters::new();
-        let places: Vec<_> = (0..4).map(|i| waiters.add(word(i))).collect();
+        let places: Vec<_> = (0..4).map(|i| waiters.add(wake_token(i))).collect();
         assert_eq!(places, [1, 2, 3, 4]);
         waiters.remove(2);
         waiters.remove(4);
-        assert_eq!(waiters.add(word(9)), 4);
-        assert_eq!(waiters.add(word(8)), 2);
-        assert_eq!(waiters.add(word(7)), 5);
-        assert_eq!(shown(&waiters), [0, 8, 2, 9, 7].map(word));
-        assert_eq!(taken(&waiters), [0, 8, 2, 9, 7].map(word));
+        assert_eq!(waiters.add(wake_token(9)), 4);
+        assert_eq!(waiters.add(wake_token(8)), 2);
+        assert_eq!(waiters.add(wake_token(7)), 5);
+        assert_eq!(shown(&waiters), [0, 8, 2, 9, 7].map(wake_token));
+        assert_eq!(taken(&waiters), [0, 8, 2, 9, 7].map(wake_token));
         assert!(shown(&waiters).is_empty());
-        assert_eq!(waiters.remove(3), Word::NONE);
+        assert_eq!(waiters.remove(3), WakeToken::NONE);
     }
 
     #[test]
     fn one_waiter_needs_no_box() {
         let waiters = Waiters::new();
-        waiters.add(word(1));
-        assert_eq!(waiters.replace(1, word(2).edge()), word(1));
+        waiters.add(wake_token(1));
+        assert_eq!(waiters.replace(1, wake_token(2).edge()), wake_token(1));
         assert!(waiters.boxed().is_none());
-        assert_eq!(taken(&waiters), [word(2).edge()]);
-        waiters.add(word(3));
-        assert_eq!(waiters.remove(1), word(3));
-        assert_eq!(waiters.remove(1), Word::NONE);
+        assert_eq!(taken(&waiters), [wake_token(2).edge()]);
+        waiters.add(wake_token(3));
+        assert_eq!(waiters.remove(1), wake_token(3));
+        assert_eq!(waiters.remove(1), WakeToken::NONE);
         assert!(shown(&waiters).is_empty());
     }
 }

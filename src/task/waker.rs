@@ -7,11 +7,11 @@ use std::sync::{Arc, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::local;
-use super::word::{MAX_TAGS, Word, next_number, tag_of};
-use crate::blocked::{self, Watch};
-use crate::core::{Core, Left, Stop};
-use crate::error::TypeName;
-use crate::panics;
+use super::wake_token::{MAX_TAGS, WakeToken, next_number, tag_of};
+use crate::executor::block_on_guard::{self, Watchdog};
+use crate::executor::{Executor, Left, Stop};
+use crate::failure::error::TypeName;
+use crate::failure::panic_hook;
 use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, RwLock, Thread, global};
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -28,7 +28,7 @@ pub(crate) struct Inbox {
     /// The loop is gone.
     closed: AtomicBool,
     /// What was left at await points in the turn that is on.
-    watch: Watch,
+    watch: Watchdog,
     /// A run is on.
     running: AtomicBool,
     /// Ctrl-C was pressed for the run that is on.
@@ -45,7 +45,7 @@ pub(crate) struct Inbox {
 #[derive(Clone)]
 enum Host {
     /// A coroutine. Not a clone of its waker, which would count as one that somebody unknown holds.
-    Coro(Word),
+    Coro(WakeToken),
     /// Shared, so that code of its executor runs while the lock is free.
     Task(Arc<Waker>),
 }
@@ -54,13 +54,13 @@ enum Host {
 #[derive(Default)]
 pub(crate) struct Mail {
     /// To be woken.
-    pub(crate) words: Vec<Word>,
+    pub(crate) wake_tokens: Vec<WakeToken>,
     /// Why everything is to be cancelled, if it is.
-    pub(crate) cancel: Option<crate::core::Stop>,
+    pub(crate) cancel: Option<crate::executor::Stop>,
     /// Coroutines whose last handle was dropped outside of the loop, and the coroutine that did it.
-    pub(crate) abandoned: Vec<(Word, Option<TypeName>)>,
+    pub(crate) abandoned: Vec<(WakeToken, Option<TypeName>)>,
     /// What threads say about themselves, for the record.
-    pub(crate) notes: Vec<crate::record::ThreadNote>,
+    pub(crate) notes: Vec<crate::observe::ThreadNote>,
     /// What await points had left in the loop that were dropped where it was not running.
     pub(crate) left: Vec<Left>,
 }
@@ -103,7 +103,7 @@ impl Inbox {
             flag: AtomicBool::new(false),
             wakers: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            watch: Watch::default(),
+            watch: Watchdog::default(),
             running: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
             inner: Mutex::default(),
@@ -201,7 +201,7 @@ impl Inbox {
         tag_of(self.number)
     }
 
-    pub(crate) fn watch(&self) -> &Watch {
+    pub(crate) fn watch(&self) -> &Watchdog {
         &self.watch
     }
 
@@ -219,8 +219,8 @@ impl Inbox {
     }
 
     /// Wakes a coroutine by a waker that is gone with it. The loop is woken once for both, after both.
-    fn post_last(&self, word: Word) {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner).words.push(word);
+    fn post_last(&self, wake_token: WakeToken) {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner).wake_tokens.push(wake_token);
         let raised = self.raise();
         // Again, for the loop may have looked in between.
         if (self.forget_waker() && self.raise()) || raised {
@@ -238,8 +238,8 @@ impl Inbox {
         let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match host {
             // Its panic ends here: this may be a thread that serves other loops, too.
-            Some(Host::Task(waker)) => _ = panics::contain(move || waker.wake_by_ref()),
-            Some(Host::Coro(word)) => wake(word),
+            Some(Host::Task(waker)) => _ = panic_hook::contain(move || waker.wake_by_ref()),
+            Some(Host::Coro(wake_token)) => wake(wake_token),
             None => self.thread.unpark(),
         }
     }
@@ -268,16 +268,16 @@ impl Inbox {
     }
 
     /// Takes out what threads have said for the record.
-    pub(crate) fn take_notes(&self) -> Vec<crate::record::ThreadNote> {
+    pub(crate) fn take_notes(&self) -> Vec<crate::observe::ThreadNote> {
         std::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner).notes)
     }
 
     /// Names the task that drives the loop.
     pub(crate) fn set_host(&self, waker: Option<&Waker>) {
         let lock = || self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = match waker.map(|waker| (waker, word(waker))) {
+        let new = match waker.map(|waker| (waker, wake_token(waker))) {
             None => None,
-            Some((_, Some(word))) => Some(Host::Coro(word)),
+            Some((_, Some(wake_token))) => Some(Host::Coro(wake_token)),
             Some((new, None)) => {
                 if matches!(&*lock(), Some(Host::Task(old)) if old.will_wake(new)) {
                     return;
@@ -286,32 +286,32 @@ impl Inbox {
             }
         };
         let old = std::mem::replace(&mut *lock(), new);
-        panics::dispose(old);
+        panic_hook::dispose(old);
     }
 }
 
 /// Wakes whomever the word names, from wherever.
 #[inline]
-pub(crate) fn wake(word: Word) {
-    if !here(word, |core| core.wake(word)) {
-        wake_elsewhere(word, |inbox| inbox.post(|mail| mail.words.push(word)));
+pub(crate) fn wake(wake_token: WakeToken) {
+    if !here(wake_token, |executor| executor.wake(wake_token)) {
+        wake_elsewhere(wake_token, |inbox| inbox.post(|mail| mail.wake_tokens.push(wake_token)));
     }
 }
 
 /// The last handle of the coroutine of this word was dropped: its loop cancels it.
 #[cold]
-pub(super) fn abandon(word: Word) {
-    let by = local::current(|core| core?.spot.with(|coro| Some(coro?.name())));
-    local::find_tag(word.tag(), |core| match core {
-        Some(core) => core.cancel_later(word, by),
-        None => elsewhere(word, |inbox| inbox.post(|mail| mail.abandoned.push((word, by)))),
+pub(super) fn abandon(wake_token: WakeToken) {
+    let by = local::current(|executor| executor?.current_task.with(|coro| Some(coro?.name())));
+    local::find_tag(wake_token.tag(), |executor| match executor {
+        Some(executor) => executor.cancel_later(wake_token, by),
+        None => elsewhere(wake_token, |inbox| inbox.post(|mail| mail.abandoned.push((wake_token, by)))),
     });
 }
 
 /// Takes back what an await point has left in the loop of this number: at once inside of that loop, otherwise before the loop next sleeps.
 /// A loop that is gone has nothing of it any more. `true`: it was taken back at once, and was there.
 pub(crate) fn take_back(number: u32, left: Left) -> bool {
-    match local::find(number, |core| core.map(|core| core.take_back(left))) {
+    match local::find(number, |executor| executor.map(|executor| executor.take_back(left))) {
         Some(was_there) => was_there,
         None => {
             if let Some(inbox) = inbox(tag_of(number)).filter(|inbox| inbox.number == number) {
@@ -324,19 +324,19 @@ pub(crate) fn take_back(number: u32, left: Left) -> bool {
 
 /// Does it if the word is of the innermost loop of this thread.
 #[inline]
-fn here(word: Word, act: impl FnOnce(&Core)) -> bool {
-    local::current(|core| core.filter(|core| core.tag() == word.tag()).map(act)).is_some()
+fn here(wake_token: WakeToken, act: impl FnOnce(&Executor)) -> bool {
+    local::current(|executor| executor.filter(|executor| executor.tag() == wake_token.tag()).map(act)).is_some()
 }
 
 #[cold]
-fn wake_elsewhere(word: Word, post: impl FnOnce(&Inbox)) {
-    blocked::reached();
-    elsewhere(word, post);
+fn wake_elsewhere(wake_token: WakeToken, post: impl FnOnce(&Inbox)) {
+    block_on_guard::reached();
+    elsewhere(wake_token, post);
 }
 
 /// Does it with the inbox of the word's loop, if there still is one.
-fn elsewhere(word: Word, act: impl FnOnce(&Inbox)) {
-    if let Some(inbox) = inbox(word.tag()) {
+fn elsewhere(wake_token: WakeToken, act: impl FnOnce(&Inbox)) {
+    if let Some(inbox) = inbox(wake_token.tag()) {
         act(&inbox);
     }
 }
@@ -347,46 +347,46 @@ fn inbox(tag: u32) -> Option<Arc<Inbox>> {
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_owned, wake_by_ref, drop_waker);
 
-fn word_of(data: *const ()) -> Word {
-    Word::from_bits(data.addr() as u64)
+fn word_of(data: *const ()) -> WakeToken {
+    WakeToken::from_bits(data.addr() as u64)
 }
 
-fn data_of(word: Word) -> *const () {
-    ptr::without_provenance(word.bits() as usize)
+fn data_of(wake_token: WakeToken) -> *const () {
+    ptr::without_provenance(wake_token.bits() as usize)
 }
 
 /// A waker of this coroutine, to be lent to its poll: it is not counted, so it must not be dropped.
 #[inline]
-pub(crate) fn lend(word: Word) -> std::mem::ManuallyDrop<Waker> {
+pub(crate) fn lend(wake_token: WakeToken) -> std::mem::ManuallyDrop<Waker> {
     // SAFETY: the functions treat the data as a word, and uphold the contract of `RawWaker`: they may be called from any
     // thread, and `data` owns nothing.
-    std::mem::ManuallyDrop::new(unsafe { Waker::new(data_of(word), &VTABLE) })
+    std::mem::ManuallyDrop::new(unsafe { Waker::new(data_of(wake_token), &VTABLE) })
 }
 
 /// The word of a waker, if it is one of ours.
 #[inline]
-pub(crate) fn word(waker: &Waker) -> Option<Word> {
+pub(crate) fn wake_token(waker: &Waker) -> Option<WakeToken> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| word_of(waker.data()))
 }
 
 fn clone(data: *const ()) -> RawWaker {
-    let word = word_of(data);
-    local::current(|core| core.map(|core| core.waker_cloned(word)));
+    let wake_token = word_of(data);
+    local::current(|executor| executor.map(|executor| executor.waker_cloned(wake_token)));
     let count = |inbox: &Inbox| _ = inbox.wakers.fetch_add(1, Ordering::SeqCst);
-    if !here(word, |core| count(core.inbox())) {
-        elsewhere(word, count);
+    if !here(wake_token, |executor| count(executor.inbox())) {
+        elsewhere(wake_token, count);
     }
     RawWaker::new(data, &VTABLE)
 }
 
 fn wake_owned(data: *const ()) {
-    let word = word_of(data);
-    let woken = here(word, |core| {
-        core.wake(word);
-        core.inbox().forget_waker();
+    let wake_token = word_of(data);
+    let woken = here(wake_token, |executor| {
+        executor.wake(wake_token);
+        executor.inbox().forget_waker();
     });
     if !woken {
-        wake_elsewhere(word, |inbox| inbox.post_last(word));
+        wake_elsewhere(wake_token, |inbox| inbox.post_last(wake_token));
     }
 }
 
@@ -395,10 +395,10 @@ fn wake_by_ref(data: *const ()) {
 }
 
 fn drop_waker(data: *const ()) {
-    let word = word_of(data);
+    let wake_token = word_of(data);
     // A loop that is at work looks before it sleeps.
-    if !here(word, |core| _ = core.inbox().forget_waker()) {
-        elsewhere(word, |inbox| {
+    if !here(wake_token, |executor| _ = executor.inbox().forget_waker()) {
+        elsewhere(wake_token, |inbox| {
             if inbox.forget_waker() {
                 inbox.post(|_| {});
             }

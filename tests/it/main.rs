@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod architecture;
 mod blocked;
 mod check;
 mod coroutines;

@@ -37,7 +37,7 @@ fn one_file_reads_the_environment() {
         .flat_map(|(name, code)| code.lines().filter(is_read).map(move |line| format!("{name}: {}", line.trim())))
         .collect();
     // Without the feature `record`, two variables are looked at for a message.
-    let message = "src/record/switch.rs: use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.";
+    let message = "src/observe/env.rs: use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.";
     assert_eq!(found, [message], "use `tinyio_inspector::environment`: privileged programs must not obey variables");
 }
 
@@ -52,7 +52,7 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
     };
     let named = [
         "src/task/",
-        "src/coro.rs",
+        "src/coroutine/coro.rs",
         "inspector/src/map.rs",
         "inspector/src/clock.rs",
         "inspector/src/frames/registers.rs",

@@ -1,0 +1,362 @@
+//! `Loop`: running everything.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::coroutine::coro::Coro;
+use crate::executor::deadlock::Idle;
+use crate::executor::order::Shuffled;
+use crate::executor::{Executor, Turn};
+use crate::failure::crash::{Crash, Group};
+use crate::failure::panic_hook;
+use crate::observe::LoopMode;
+use crate::task::{self, BoxError, Inbox, Profile};
+
+/// An event loop.
+///
+/// It runs coroutines on the thread that calls it, one at a time, first in, first out. As soon as one of them fails, all the others
+/// are cancelled, threads too, and the error comes out.
+///
+/// ```
+/// let mut looped = tinyio::Loop::new();
+/// let seven = looped.run(async { tinyio::Ok(7) })?;
+/// assert_eq!(seven, 7);
+/// # Ok::<_, tinyio::Crash>(())
+/// ```
+pub struct Loop {
+    executor: Rc<Executor>,
+    group: Group,
+    grace: Option<Duration>,
+    shuffle: Option<u64>,
+}
+
+impl Loop {
+    /// A loop with nothing in it.
+    ///
+    /// ```
+    /// assert_eq!(tinyio::Loop::new().run(async { tinyio::Ok(7) }).unwrap(), 7);
+    /// ```
+    pub fn new() -> Loop {
+        Loop { executor: Executor::new(), group: Group::default(), grace: None, shuffle: None }
+    }
+
+    /// What its crashes consist of.
+    ///
+    /// ```
+    /// use tinyio::{Group, Loop};
+    /// let crash = Loop::new().group(Group::Always).run(async {
+    ///     tinyio::spawn(tinyio::sleep(std::time::Duration::from_secs(60)));
+    ///     tinyio::yield_now().await?;
+    ///     Err::<(), _>(tinyio::Error::msg("enough"))
+    /// });
+    /// assert_eq!(crash.unwrap_err().failures().len(), 2); // and who was cancelled
+    /// ```
+    #[must_use]
+    pub fn group(mut self, group: Group) -> Loop {
+        self.group = group;
+        self
+    }
+
+    /// Runs `main` and everything that it schedules; returns what it returned when all have ended. `main` may borrow from the caller.
+    ///
+    /// A coroutine may run another loop:
+    ///
+    /// ```
+    /// let (mut outer, mut inner) = (tinyio::Loop::new(), tinyio::Loop::new());
+    /// let main = async { tinyio::Ok(inner.run(async { tinyio::Ok(7) })?) };
+    /// assert_eq!(outer.run(main).unwrap(), 7);
+    /// ```
+    ///
+    /// but not its own, which it would have to borrow twice:
+    ///
+    /// ```compile_fail,E0499
+    /// let mut outer = tinyio::Loop::new();
+    /// let main = async { tinyio::Ok(outer.run(async { tinyio::Ok(7) })?) };
+    /// assert_eq!(outer.run(main).unwrap(), 7);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first error or panic of a coroutine or thread, after all others have been cancelled and have ended.
+    ///
+    /// # Panics
+    ///
+    /// Never because of what coroutines do: their panics are errors here.
+    #[track_caller]
+    pub fn run<F, T, E>(&mut self, main: F) -> Result<T, Crash>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        panic_hook::watch();
+        let main = Coro::new::<_, _, Opaque>(main, Location::caller(), 0);
+        let executor = self.fresh_core();
+        let session = Session::begin(&executor, LoopMode::Run);
+        let crash = task::enter(&executor, || {
+            main.schedule(&executor);
+            loop {
+                match executor.turn() {
+                    Turn::Ready => {}
+                    Turn::Idle(until) => match executor.before_idling(until) {
+                        Idle::Again => {}
+                        Idle::Until(until) => executor.park(until),
+                    },
+                    Turn::Done => return None,
+                    Turn::Failed => return Some(executor.cancel_all()),
+                }
+            }
+        });
+        session.output(main, crash)
+    }
+
+    /// One for coroutines inside `executor`, which handles them as that one would.
+    pub(crate) fn inside(executor: &Executor) -> Loop {
+        let shuffle = executor.shuffled.borrow_mut().as_mut().map(Shuffled::random);
+        Loop { grace: executor.grace.get(), shuffle, ..Loop::new() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn executor(&self) -> &Rc<Executor> {
+        &self.executor
+    }
+
+    /// The core, with nothing in it.
+    pub(crate) fn fresh_core(&mut self) -> Rc<Executor> {
+        if self.executor.live() > 0 {
+            // A `drive` was forgotten (`mem::forget`): what its coroutines borrow may be gone, so they are left alone for ever.
+            self.executor = Executor::new();
+        }
+        self.executor.group.set(self.group);
+        self.executor.grace.set(self.grace);
+        self.executor.shuffle(self.shuffle);
+        self.executor.clone()
+    }
+
+    /// Gives coroutines this long for a cleanup that awaits: after the answer of the await point at which each was cancelled, others
+    /// work as usual. Who is not done by then is cut off.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// async fn connection() -> tinyio::Result<()> {
+    ///     let work = tinyio::sleep(Duration::from_secs(60)).await;
+    ///     if work.is_err() {
+    ///         tinyio::sleep(Duration::from_millis(5)).await?; // says good-bye
+    ///     }
+    ///     Ok(work?)
+    /// }
+    ///
+    /// let crash = tinyio::Loop::new().grace(Duration::from_secs(1)).run(async {
+    ///     tinyio::spawn(connection());
+    ///     tinyio::yield_now().await?;
+    ///     Err::<(), _>(tinyio::Error::msg("enough"))
+    /// });
+    /// assert!(!crash.unwrap_err().is_group());
+    /// ```
+    #[must_use]
+    pub fn grace(mut self, period: Duration) -> Loop {
+        self.grace = Some(period);
+        self
+    }
+
+    /// Runs whoever is ready in an order that the seed decides, the same for the same seed: to find what depends on the order.
+    ///
+    /// ```
+    /// let order = |seed| {
+    ///     let order = std::cell::RefCell::new(Vec::new());
+    ///     tinyio::Loop::new().shuffle(seed).run(async {
+    ///         let order = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    ///         for n in 0..8 {
+    ///             let order = order.clone();
+    ///             tinyio::spawn(async move { tinyio::Ok(order.borrow_mut().push(n)) });
+    ///         }
+    ///         tinyio::sleep(std::time::Duration::from_millis(2)).await?;
+    ///         tinyio::Ok(order.take())
+    ///     })
+    ///     .map(|seen| order.borrow_mut().extend(seen))
+    ///     .unwrap();
+    ///     order.into_inner()
+    /// };
+    /// assert_eq!(order(7), order(7));
+    /// assert_ne!(order(7), order(8));
+    /// ```
+    #[must_use]
+    pub fn shuffle(mut self, seed: u64) -> Loop {
+        self.shuffle = Some(seed);
+        self
+    }
+
+    /// Sleeps take no time: whenever nobody is ready and no thread is at work, the loop's clock goes on to the next timer.
+    ///
+    /// A thread is one of [`run_in_thread`](crate::run_in_thread) or `from_tokio`. Nothing else from outside holds the clock: not a socket, not a thread of one's
+    /// own, not a waker in whoever's hands. Whether they will ever wake anybody is not known, and a coroutine that waits for another one
+    /// through a foreign channel looks the same. A program that needs such in virtual time waits for it in `run_in_thread`.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let start = Instant::now();
+    /// tinyio::Loop::new().virtual_time().run(tinyio::sleep(Duration::from_secs(864_000)))?;
+    /// assert!(start.elapsed() < Duration::from_secs(10));
+    /// # Ok::<_, tinyio::Crash>(())
+    /// ```
+    #[must_use]
+    pub fn virtual_time(self) -> Loop {
+        self.executor.use_virtual_time();
+        self
+    }
+
+    /// How long a loop in which everybody waits, some of them for an [`Event`](crate::Event) that nobody on the loop can set, goes on without a word; then it
+    /// warns, once, and lists them. Five seconds, unless this says otherwise.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let event = tinyio::Event::new();
+    /// let forgotten = event.clone();
+    /// std::thread::spawn(move || {
+    ///     std::thread::sleep(Duration::from_millis(50));
+    ///     forgotten.set(); // late, so there is a warning
+    /// });
+    /// tinyio::Loop::new().warn_quiescent(Duration::from_millis(5)).run(event.wait()).unwrap();
+    /// ```
+    #[must_use]
+    pub fn warn_quiescent(self, after: Duration) -> Loop {
+        self.executor.quiescent_warning.set(after);
+        self
+    }
+
+    /// Something to stop the loop with, from anywhere.
+    ///
+    /// ```
+    /// let mut looped = tinyio::Loop::new();
+    /// let handle = looped.handle();
+    /// handle.cancel();
+    /// assert!(looped.run(async { tinyio::Ok(()) }).is_err());
+    /// ```
+    pub fn handle(&self) -> crate::Handle {
+        crate::Handle::new(self.executor.inbox().clone())
+    }
+}
+
+impl Default for Loop {
+    fn default() -> Self {
+        Loop::new()
+    }
+}
+
+impl fmt::Debug for Loop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Loop({} coroutines)", self.executor.live())
+    }
+}
+
+/// Stops a loop from anywhere: another thread, a signal handler's thread, another loop.
+///
+/// ```
+/// let mut looped = tinyio::Loop::new();
+/// let handle = looped.handle();
+/// std::thread::spawn(move || handle.cancel());
+/// let crash = looped.run(tinyio::sleep(std::time::Duration::from_secs(60))).unwrap_err();
+/// assert!(crash.downcast_ref::<tinyio::Interrupted>().is_some());
+/// ```
+#[derive(Clone)]
+pub struct Handle(std::sync::Arc<Inbox>);
+
+impl Handle {
+    pub(crate) fn new(inbox: std::sync::Arc<Inbox>) -> Handle {
+        Handle(inbox)
+    }
+
+    /// The loop still exists.
+    #[cfg(feature = "signal")]
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_open()
+    }
+
+    /// A run is on.
+    #[cfg(feature = "signal")]
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.is_running()
+    }
+
+    /// Like `cancel`, for Ctrl-C. `true`: that has been done, and the run has not ended yet.
+    #[cfg(feature = "signal")]
+    pub(crate) fn interrupt(&self) -> bool {
+        // Noted first: once it is cancelled, the run may end, which takes the note back.
+        let again = self.0.interrupt();
+        self.cancel();
+        again
+    }
+
+    /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted). If it is not running, its next run
+    /// ends at once. A loop that a coroutine of this one runs inside of its step, by [`Loop::run`], is cancelled with it.
+    ///
+    /// ```
+    /// let mut looped = tinyio::Loop::new();
+    /// let handle = looped.handle();
+    /// std::thread::spawn(move || handle.cancel());
+    /// assert!(looped.run(tinyio::sleep(std::time::Duration::from_secs(60))).is_err());
+    /// ```
+    pub fn cancel(&self) {
+        self.0.stop();
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+/// The profile of a main coroutine, whose output may borrow.
+pub(crate) struct Opaque;
+
+impl<F, T, E: Into<BoxError>> Profile<F, T, E> for Opaque {
+    fn describe(_: &T) -> String {
+        format!("_: {}", std::any::type_name::<T>())
+    }
+}
+
+/// One run of a loop. However it ends, nothing of it is left in the loop: that is what allows `main` to borrow.
+pub(crate) struct Session {
+    executor: Rc<Executor>,
+    crashed: bool,
+}
+
+impl Session {
+    pub(crate) fn begin(executor: &Rc<Executor>, mode: LoopMode) -> Session {
+        executor.rec.loop_start(executor, mode);
+        executor.inbox().run_begins();
+        if mode == LoopMode::Run {
+            task::each(|outer| outer.inbox().enclose(executor.inbox()));
+        }
+        Session { executor: executor.clone(), crashed: false }
+    }
+
+    /// The run is over.
+    pub(crate) fn output<T>(mut self, mut main: Coro<T>, crash: Option<Crash>) -> Result<T, Crash> {
+        self.crashed = crash.is_some();
+        match crash {
+            Some(crash) => {
+                panic_hook::dispose(main);
+                Err(crash)
+            }
+            None => Ok(main.take().expect("it has ended, and nobody else has its handle")),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        task::enter(&self.executor, || self.executor.abandon());
+        // A destructor that panicked when all was over is no failure of the next run.
+        panic_hook::dispose(self.executor.failure.take());
+        self.executor.inbox().run_ended();
+        task::each(|outer| outer.inbox().release(self.executor.inbox()));
+        self.executor.rec.loop_end(&self.executor, self.crashed);
+    }
+}

@@ -1,0 +1,700 @@
+//! Coroutines that can never go on: read [`Executor::search`].
+//!
+//! The loop ends with a [`Deadlock`] only if that is certain: coroutines await each other in a cycle, or nothing is left that could wake
+//! any of those that wait. A guard can be moved, so its acquirer only probably is the coroutine that will drop it: a cycle through locks
+//! while anything else can go on is a warning.
+//!
+//! A search visits all coroutines, so it is made rarely (see [`STEPS_EACH`]) and only after something happened that may close a cycle.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::executor::{self, Executor, warn};
+use crate::failure::crash::{Deadlock, Failure, Site};
+use crate::failure::type_name;
+use crate::sync::Permits;
+use crate::task::{self, Kind, WakeToken, flag};
+
+/// Between two searches the loop makes so many steps for each coroutine, which takes many times as long as the search, ...
+const STEPS_EACH: u64 = 256;
+/// ... or so much time passes, unless the clock is virtual, ...
+const PUT_OFF: Duration = Duration::from_millis(20);
+/// ... and so much for each coroutine.
+const PUT_OFF_EACH: Duration = Duration::from_micros(4);
+/// A cycle through locks that lasts so long is worth a warning.
+const LASTING: u64 = 1_000_000_000;
+/// Names in a list before the rest is counted.
+const LISTED: usize = 20;
+
+/// A coroutine that waits for something that is neither a coroutine nor a timer.
+pub(crate) struct Queuing {
+    coro: WakeToken,
+    on: On,
+    /// Tells this wait from others of the thread.
+    serial: u64,
+}
+
+impl Queuing {
+    pub(crate) fn new(coro: WakeToken, on: On) -> Queuing {
+        thread_local! {
+            static SERIALS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+        }
+        let serial = SERIALS.get() + 1;
+        SERIALS.set(serial);
+        Queuing { coro, on, serial }
+    }
+}
+
+/// What for.
+pub(crate) enum On {
+    /// A lock or a semaphore.
+    Permits(Arc<Permits>),
+    /// A barrier.
+    Meeting,
+    /// Whichever of these ends next: [`as_completed`](crate::as_completed).
+    Any(Rc<RefCell<Vec<WakeToken>>>),
+}
+
+/// What to do when no coroutine is ready.
+pub(crate) enum Idle {
+    /// There is something to do after all.
+    Again,
+    /// Sleep until then, or until there is mail.
+    Until(Option<u64>),
+}
+
+/// What the searches of a loop remember.
+#[derive(Default)]
+pub(crate) struct Searches {
+    /// Cycles through locks, as of the last search: by the coroutines, and the serial numbers of their waits.
+    cycles: HashMap<Vec<(u64, u64)>, Lasting>,
+    /// When the next search is due because of one of them.
+    due: Option<u64>,
+    /// Nodes and edges that were visited, in all searches.
+    #[cfg(test)]
+    visited: usize,
+}
+
+/// A cycle through locks.
+#[derive(Clone, Copy)]
+struct Lasting {
+    /// When a search first found it.
+    since: u64,
+    /// The newest coroutine of the thread at that time.
+    newest: u64,
+    told: bool,
+}
+
+/// The coroutines of a loop, and of the loops inside of it, and the locks and semaphores that they wait for.
+#[derive(Default)]
+struct Nodes {
+    /// Coroutines by loop, and then by slot; then locks and semaphores.
+    all: Vec<Option<Node>>,
+    /// Where the coroutines of each loop begin, by its tag.
+    starts: HashMap<u32, usize>,
+}
+
+struct Node {
+    what: What,
+    hope: Hope,
+    /// The nodes that wait for it and are woken by it.
+    waiters: Vec<usize>,
+    /// A node that it waits for.
+    target: Option<usize>,
+}
+
+enum What {
+    Coro {
+        wake_token: WakeToken,
+        id: u64,
+        type_name: &'static str,
+        at: &'static Location<'static>,
+        /// The serial number of its wait for permits.
+        serial: u64,
+    },
+    Permits {
+        permits: Arc<Permits>,
+        /// The newest coroutine of the thread when the holder that is `target` acquired it.
+        newest: u64,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hope {
+    /// Something other than a node may wake it.
+    Yes,
+    /// Any node that has hope may wake it: a coroutine at a barrier, or permits whose holder is not known.
+    Shared,
+    /// The same, but probably only those it waits for can: permits whose acquirers are known.
+    Held,
+    /// Only those it waits for can.
+    No,
+}
+
+impl Node {
+    fn new(what: What, hope: Hope) -> Node {
+        Node { what, hope, waiters: Vec::new(), target: None }
+    }
+
+    /// The number of the coroutine.
+    fn id(&self) -> Option<u64> {
+        match self.what {
+            What::Coro { id, .. } => Some(id),
+            What::Permits { .. } => None,
+        }
+    }
+
+    /// The name of the coroutine.
+    fn name(&self) -> Option<String> {
+        self.site().map(|site| site.name)
+    }
+
+    /// The coroutine, and where it waits.
+    fn site(&self) -> Option<Site> {
+        let What::Coro { id, type_name, at, .. } = self.what else { return None };
+        let name = format!("{} #{id}", type_name::path(type_name));
+        Some(Site { name, file: at.file(), line: at.line(), column: at.column() })
+    }
+}
+
+impl Nodes {
+    fn find(&self, wake_token: WakeToken) -> Option<usize> {
+        let index = self.starts.get(&wake_token.tag())? + wake_token.slot() as usize;
+        let of_word =
+            |node: &&Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
+        self.all.get(index)?.as_ref().filter(of_word).map(|_| index)
+    }
+
+    fn find_mut(&mut self, wake_token: WakeToken) -> Option<&mut Node> {
+        self.find(wake_token).and_then(|index| self.all[index].as_mut())
+    }
+
+    fn give_hope(&mut self, wake_token: WakeToken) {
+        if let Some(node) = self.find_mut(wake_token) {
+            node.hope = Hope::Yes;
+        }
+    }
+
+    /// Marks all nodes with this hope, and those that wait for a node that is marked.
+    fn spread(&self, hope: Hope, alive: &mut [bool]) {
+        let has = |index: &usize| self.all[*index].as_ref().is_some_and(|node| node.hope == hope);
+        let mut marked: Vec<usize> = (0..self.all.len()).filter(has).collect();
+        marked.iter().for_each(|index| alive[*index] = true);
+        while let Some(node) = marked.pop().and_then(|index| self.all[index].as_ref()) {
+            for waiter in &node.waiters {
+                if !std::mem::replace(&mut alive[*waiter], true) {
+                    marked.push(*waiter);
+                }
+            }
+        }
+    }
+
+    /// The cycles of nodes that are not alive.
+    fn cycles(&self, alive: &[bool]) -> Vec<Vec<usize>> {
+        let next = |index: usize| self.all[index].as_ref()?.target.filter(|next| !alive[*next]);
+        // By which walk each was visited: one that is visited twice in a walk is on a cycle.
+        let mut walks = vec![0_usize; self.all.len()];
+        let mut cycles = Vec::new();
+        for first in (0..self.all.len()).filter(|index| !alive[*index]) {
+            let mut at = Some(first);
+            while let Some(index) = at.filter(|index| walks[*index] == 0) {
+                walks[index] = first + 1;
+                at = next(index);
+            }
+            if let Some(start) = at.filter(|index| walks[*index] == first + 1) {
+                let around = std::iter::successors(next(start), |index| next(*index).filter(|_| *index != start));
+                cycles.push(around.collect());
+            }
+        }
+        cycles
+    }
+
+    /// The nodes of a cycle, beginning with a coroutine.
+    fn around(&self, cycle: &[usize]) -> impl Iterator<Item = &Node> {
+        let nodes = cycle.iter().chain(cycle).filter_map(|index| self.all[*index].as_ref());
+        nodes.skip_while(|node| node.id().is_none()).take(cycle.len())
+    }
+
+    /// A line for each coroutine of a cycle, and their places.
+    fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
+        let mut text = String::new();
+        let mut sites = Vec::new();
+        let target = |node: &Node| node.target.and_then(|target| self.all[target].as_ref());
+        for node in self.around(cycle) {
+            let Some(site) = node.site() else { continue };
+            let Site { name, file, line, column } = &site;
+            let what = match target(node) {
+                Some(lock @ Node { what: What::Permits { permits, .. }, .. }) => {
+                    let holder = target(lock).and_then(Node::name).unwrap_or_default();
+                    format!("{}, held by {holder},", permits.describe())
+                }
+                other => other.and_then(Node::name).unwrap_or_default(),
+            };
+            let _ = write!(text, "\n  {name} waits for {what} at {file}:{line}:{column}");
+            sites.push(site);
+        }
+        (text, sites)
+    }
+
+    /// A guard of the cycle may be in a coroutine that can go on: one that was scheduled after the guard was acquired, and before the
+    /// cycle was found, when its acquirer could still give it away.
+    fn may_be_moved(&self, cycle: &[usize], alive: &[bool], found: u64) -> bool {
+        let ids = self.all.iter().zip(alive).filter(|(_, alive)| **alive).filter_map(|(node, _)| node.as_ref()?.id());
+        let mut ids: Vec<u64> = ids.filter(|id| *id <= found).collect();
+        ids.sort_unstable();
+        let last = ids.last().copied();
+        self.around(cycle).any(|node| match node.what {
+            What::Permits { newest, .. } => last.is_some_and(|last| last > newest),
+            What::Coro { .. } => false,
+        })
+    }
+}
+
+impl Executor {
+    /// No coroutine is ready, and the next timer is due at `until`.
+    pub(crate) fn before_idling(&self, until: Option<u64>) -> Idle {
+        self.check_process();
+        if self.failed() || self.inbox().has_mail() {
+            return Idle::Again;
+        }
+        let quiet = until.is_none()
+            && self.jobs.get() == 0
+            && self.inbox().wakers() == 0
+            && self.inside().iter().all(|(_, guest)| guest.inbox().wakers() == 0);
+        if !quiet {
+            self.quiet_since.set(None);
+        }
+        let said = self.quiet_since.get().is_some_and(|(_, said)| said);
+        let now = self.now();
+        let due = self.searches.borrow().due;
+        let is_due = due.is_some_and(|due| due <= now);
+        if !(self.cycle_check_pending.get() || (quiet && !said) || is_due) {
+            return self.idle(until, due);
+        }
+        // Virtual time passes at once, which would be no limit to the searches.
+        let timed = until.is_none() || !self.clock.is_virtual();
+        let put_off = PUT_OFF + PUT_OFF_EACH * u32::try_from(self.live()).unwrap_or(u32::MAX);
+        let soon = self.search_at.get().unwrap_or_else(|| now.saturating_add(put_off.as_nanos() as u64));
+        if !(is_due || self.has_stepped_enough() || timed && now >= soon) {
+            self.search_at.set(Some(soon));
+            return self.idle(until, timed.then_some(soon).into_iter().chain(due).min());
+        }
+        match self.search_now(quiet) {
+            Some(failure) => {
+                self.fail(failure);
+                Idle::Again
+            }
+            None if self.cycle_check_pending.get() => Idle::Again,
+            // The loop around it knows more.
+            None if quiet && !self.is_guest.get() => {
+                let again = self.warn_of_quiet(now);
+                self.idle(again, self.searches.borrow().due)
+            }
+            None => self.idle(until, self.searches.borrow().due),
+        }
+    }
+
+    /// Some coroutine is ready, as in a loop in which one always is.
+    pub(crate) fn search_while_busy(&self) {
+        let due = || self.searches.borrow().due.is_some_and(|due| due <= self.now());
+        if self.has_stepped_enough()
+            && (self.cycle_check_pending.get() || due())
+            && let Some(failure) = self.search_now(false)
+        {
+            self.fail(failure);
+        }
+    }
+
+    /// The time that a search takes does not count beside that of the steps since the last one. A turn counts as a whole one, however few
+    /// steps it had.
+    fn has_stepped_enough(&self) -> bool {
+        self.cycle_check_steps.get() >= STEPS_EACH * self.live() as u64
+    }
+
+    /// Sleep until the next timer, or until `earlier`.
+    fn idle(&self, until: Option<u64>, earlier: Option<u64>) -> Idle {
+        match earlier.filter(|earlier| until.is_none_or(|until| *earlier < until)) {
+            None if self.skip_time() => Idle::Again,
+            None => Idle::Until(until),
+            earlier => Idle::Until(earlier),
+        }
+    }
+
+    /// Searches, and notes that it did.
+    fn search_now(&self, quiet: bool) -> Option<Failure> {
+        self.search_at.set(None);
+        self.cycle_check_pending.set(false);
+        self.cycle_check_steps.set(0);
+        let found = self.search(quiet);
+        // A thread woke a coroutine and dropped its waker meanwhile, in this order: what was found may not be true.
+        if found.is_some()
+            && (self.inbox().has_mail() || self.inside().iter().any(|(_, guest)| guest.inbox().has_mail()))
+        {
+            self.cycle_check_pending.set(true);
+            return None;
+        }
+        found
+    }
+
+    /// Looks for a cycle of coroutines, and, if nothing outside can wake any coroutine, for those that only such can wake. Warns of
+    /// cycles through locks that last.
+    ///
+    /// What may be woken from outside has hope, and so has what waits for one that has; a gathering waits for all, so it hopes for no more
+    /// than the child it is at. Those without hope wait for others without hope: following them leads to a cycle, or to one that nothing
+    /// is going to wake.
+    fn search(&self, quiet: bool) -> Option<Failure> {
+        let nodes = self.nodes();
+        let mut alive = vec![false; nodes.all.len()];
+        nodes.spread(Hope::Yes, &mut alive);
+        let mut likely = None;
+        if !quiet || alive.contains(&true) {
+            nodes.spread(Hope::Shared, &mut alive);
+            likely = Some(alive.clone());
+            nodes.spread(Hope::Held, &mut alive);
+        }
+        if let Some(cycle) = nodes.cycles(&alive).first() {
+            let (text, sites) = nodes.describe(cycle);
+            let head = match sites.len() {
+                1 => "deadlock: a coroutine waits for itself:".to_owned(),
+                n => format!("deadlock: {n} coroutines wait for each other:"),
+            };
+            return Some(Failure::of_loop(Deadlock(head + &text).into(), sites));
+        }
+        // The loop around this one sees more.
+        if !self.is_guest.get() {
+            let cycles = likely.as_ref().map(|alive| nodes.cycles(alive)).unwrap_or_default();
+            self.note_cycles(&nodes, &cycles, &likely.unwrap_or_default());
+        }
+        if !quiet {
+            return None;
+        }
+        let waiting =
+            sites(nodes.all.iter().zip(&alive).filter(|(_, alive)| !**alive).filter_map(|(node, _)| node.as_ref()));
+        if waiting.is_empty() {
+            return None;
+        }
+        let text = match waiting.len() {
+            1 => "nothing can go on: a coroutine waits, and nobody is left to wake it:".to_owned(),
+            n => format!("nothing can go on: {n} coroutines wait, and nobody is left to wake them:"),
+        } + &list(&waiting);
+        Some(Failure::of_loop(Deadlock(text).into(), waiting))
+    }
+
+    /// Warns of each cycle through locks that lasts, once.
+    fn note_cycles(&self, nodes: &Nodes, cycles: &[Vec<usize>], alive: &[bool]) {
+        let now = self.now();
+        let before = std::mem::take(&mut self.searches.borrow_mut().cycles);
+        let mut due: Option<u64> = None;
+        for cycle in cycles {
+            let waits = nodes.around(cycle).filter_map(|node| match node.what {
+                What::Coro { id, serial, .. } => Some((id, serial)),
+                What::Permits { .. } => None,
+            });
+            let mut key: Vec<(u64, u64)> = waits.collect();
+            key.sort_unstable();
+            let fresh = Lasting { since: now, newest: executor::newest(), told: false };
+            let mut lasting = before.get(&key).copied().unwrap_or(fresh);
+            let at = lasting.since.saturating_add(LASTING);
+            if !lasting.told && now < at {
+                due = Some(due.map_or(at, |due| due.min(at)));
+            } else if !lasting.told && nodes.may_be_moved(cycle, alive, lasting.newest) {
+                // Virtual time passes at once: it would look for ever.
+                let again = (!self.clock.is_virtual()).then(|| now.saturating_add(LASTING));
+                due = due.into_iter().chain(again).min();
+            } else if !lasting.told {
+                lasting.told = true;
+                let (text, sites) = nodes.describe(cycle);
+                let seconds = Duration::from_nanos(now - lasting.since).as_secs_f64();
+                let who = match sites.len() {
+                    1 => "a coroutine has waited for itself".to_owned(),
+                    n => format!("{n} coroutines have waited for each other"),
+                };
+                warn(&format!(
+                    "probably a deadlock: for {seconds:.1} s {who}, unless a guard was moved to another coroutine or a thread:{text}\n  \
+                     The loop goes on, as others can. Take locks in one order everywhere, and drop guards before an await that needs them."
+                ));
+            }
+            self.searches.borrow_mut().cycles.insert(key, lasting);
+        }
+        self.searches.borrow_mut().due = due;
+    }
+
+    /// Something happened that may have closed a cycle, also one through the loops around this one.
+    pub(crate) fn suspect(&self) {
+        self.cycle_check_pending.set(true);
+        if self.is_guest.get() {
+            task::each(|executor| executor.cycle_check_pending.set(true));
+        }
+    }
+
+    /// The loops that coroutines of this one drive, and the loops inside of those, with the coroutine that drives each.
+    fn inside(&self) -> Vec<(WakeToken, Rc<Executor>)> {
+        let guests = |executor: &Executor| -> Vec<(WakeToken, Rc<Executor>)> {
+            let guests = executor.guests.borrow();
+            guests.iter().filter_map(|(_, (host, guest))| Some((*host, guest.upgrade()?))).collect()
+        };
+        let mut all = guests(self);
+        let mut at = 0;
+        while let Some((_, guest)) = all.get(at) {
+            let deeper = guests(guest);
+            all.extend(deeper);
+            at += 1;
+        }
+        all
+    }
+
+    /// The loop of this tag is none of those inside this one, and this one does not block it.
+    fn runs_elsewhere(&self, nodes: &Nodes, tag: u32) -> bool {
+        let blocked = || !self.is_guest.get() && task::find_tag(tag, |executor| executor.is_some());
+        !nodes.starts.contains_key(&tag) && !blocked()
+    }
+
+    /// All coroutines, also of the loops inside this one, and what they wait for.
+    fn nodes(&self) -> Nodes {
+        let inside = self.inside();
+        let mut nodes = Nodes::default();
+        let mut edges: Vec<(WakeToken, WakeToken)> = Vec::new();
+        let cores = || std::iter::once(self).chain(inside.iter().map(|(_, guest)| &**guest));
+        for executor in cores() {
+            let start = nodes.all.len();
+            nodes.starts.insert(executor.tag(), start);
+            let wakers = executor.inbox().wakers() > 0;
+            executor.slots.each(|task| {
+                let index = start + task.wake_token().slot() as usize;
+                if nodes.all.len() <= index {
+                    nodes.all.resize_with(index + 1, || None);
+                }
+                let outside = !task.has(flag::STARTED)
+                    || task.is_queued()
+                    || task.has(flag::EXTERNAL_WAKE | flag::EVENT)
+                    || (task.has(flag::CLONED) && wakers)
+                    // A loop around this one runs on meanwhile, if a coroutine of it drives this one: otherwise this one blocks its thread.
+                    || (task.has(flag::OUTER_LOOP) && self.is_guest.get());
+                let (wake_token, id, type_name, at) = (task.wake_token(), task.id(), task.type_name(), task.place());
+                let hope = if outside { Hope::Yes } else { Hope::No };
+                nodes.all[index] = Some(Node::new(What::Coro { wake_token, id, type_name, at, serial: 0 }, hope));
+                task.each_waiter(|waiter| edges.push((waiter, task.wake_token())));
+            });
+        }
+        let mut blocked_jobs = 0;
+        task::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.get() });
+        let mut wanted: HashMap<*const Permits, usize> = HashMap::new();
+        for executor in cores() {
+            for (_, Queuing { coro, on, serial }) in executor.queued.borrow().iter() {
+                match on {
+                    On::Permits(permits) => {
+                        let known = wanted.get(&Arc::as_ptr(permits)).copied();
+                        let index = known.unwrap_or_else(|| self.add_permits(&mut nodes, permits, blocked_jobs > 0));
+                        wanted.insert(Arc::as_ptr(permits), index);
+                        let Some(waiter) = nodes.find(*coro) else { continue };
+                        if let Some(Node { what: What::Coro { serial: own, .. }, target, .. }) = &mut nodes.all[waiter]
+                        {
+                            *own = *serial;
+                            target.get_or_insert(index);
+                        }
+                        if let Some(permits) = &mut nodes.all[index] {
+                            permits.waiters.push(waiter);
+                        }
+                    }
+                    On::Meeting => {
+                        let hope = if self.is_guest.get() { Hope::Yes } else { Hope::Shared };
+                        if let Some(node) = nodes.find_mut(*coro).filter(|node| node.hope == Hope::No) {
+                            node.hope = hope;
+                        }
+                    }
+                    On::Any(others) => {
+                        let others = others.borrow();
+                        edges.extend(others.iter().map(|other| (*coro, *other)));
+                        if others.iter().any(|other| self.runs_elsewhere(&nodes, other.tag())) {
+                            nodes.give_hope(*coro);
+                        }
+                    }
+                }
+            }
+        }
+        for (host, guest) in &inside {
+            // One that is being cancelled ends, one without coroutines has ended.
+            if guest.failed() || guest.live() == 0 {
+                nodes.give_hope(*host);
+            }
+            // It waits until all have ended, or one of them fails.
+            guest.slots.each(|task| edges.push((*host, task.wake_token())));
+        }
+        #[cfg(test)]
+        {
+            self.searches.borrow_mut().visited += nodes.all.len() + edges.len();
+        }
+        for (waiter, target) in edges {
+            let owner = match waiter.kind() {
+                Kind::Foreign => {
+                    cores().find(|executor| executor.tag() == waiter.tag()).map(|executor| executor.owner(waiter))
+                }
+                Kind::Task | Kind::Edge => Some(waiter),
+            };
+            let Some(owner) = owner.filter(|owner| !owner.is_none()) else { continue };
+            let (Some(from), Some(to)) = (nodes.find(owner), nodes.find(target)) else { continue };
+            if let Some(node) = &mut nodes.all[from] {
+                node.target.get_or_insert(to);
+                // Behind a foreign waker there may be anything.
+                if waiter.kind() == Kind::Foreign {
+                    node.hope = Hope::Yes;
+                }
+            }
+            if waiter.kind() == Kind::Task
+                && let Some(node) = &mut nodes.all[to]
+            {
+                node.waiters.push(from);
+            }
+        }
+        nodes
+    }
+
+    /// A lock or a semaphore that a coroutine waits for. Its guards may be anywhere on this thread, and, with `blocked_jobs`, on threads of
+    /// a loop that this one blocks.
+    fn add_permits(&self, nodes: &mut Nodes, permits: &Arc<Permits>, blocked_jobs: bool) -> usize {
+        let index = nodes.all.len();
+        let holders = permits.holders();
+        let outside = |coro: WakeToken| coro.is_none() || self.runs_elsewhere(nodes, coro.tag());
+        let places: Option<Vec<usize>> = holders.iter().map(|holder| nodes.find(holder.coro)).collect();
+        let hope = match &places {
+            _ if self.is_guest.get() || blocked_jobs => Hope::Yes,
+            _ if holders.iter().any(|holder| outside(holder.coro)) => Hope::Yes,
+            Some(places) if !places.is_empty() => Hope::Held,
+            _ => Hope::Shared,
+        };
+        let newest = holders.first().map_or(0, |holder| holder.newest);
+        let mut node = Node::new(What::Permits { permits: permits.clone(), newest }, hope);
+        for place in places.into_iter().flatten() {
+            node.target.get_or_insert(place);
+            if let Some(holder) = &mut nodes.all[place] {
+                holder.waiters.push(index);
+            }
+        }
+        nodes.all.push(Some(node));
+        #[cfg(test)]
+        {
+            self.searches.borrow_mut().visited += holders.len();
+        }
+        index
+    }
+
+    /// All coroutines wait, some of them for something outside of the loop, which may have been forgotten. Warns after a while; returns
+    /// when to come back.
+    fn warn_of_quiet(&self, now: u64) -> Option<u64> {
+        let (since, said) = self.quiet_since.get().unwrap_or((now, false));
+        let at = since.saturating_add(self.quiescent_warning.get().as_nanos() as u64);
+        self.quiet_since.set(Some((since, said || now >= at)));
+        if said {
+            return None;
+        }
+        if now < at {
+            // The search that leads here is not put off again.
+            self.cycle_check_steps.set(u64::MAX / 2);
+            return Some(at);
+        }
+        let nodes = self.nodes().all;
+        let waiting = sites(nodes.iter().flatten());
+        warn(&format!(
+            "all {} coroutines wait, and only an event that is set from outside can wake them, or a guard that is dropped there:{}",
+            waiting.len(),
+            list(&waiting)
+        ));
+        None
+    }
+}
+
+/// Where the coroutines among these wait, in the order in which they were scheduled.
+fn sites<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Site> {
+    let mut nodes: Vec<&Node> = nodes.collect();
+    nodes.sort_by_key(|node| node.id());
+    nodes.into_iter().filter_map(Node::site).collect()
+}
+
+fn list(sites: &[Site]) -> String {
+    let mut text = String::new();
+    for Site { name, file, line, column } in sites.iter().take(LISTED) {
+        let _ = write!(text, "\n  {name} at {file}:{line}:{column}");
+    }
+    if sites.len() > LISTED {
+        let _ = write!(text, "\n  and {} more", sites.len() - LISTED);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::Lock;
+    use crate::Loop;
+    use crate::Semaphore;
+    use crate::sleep;
+    use crate::spawn;
+    use crate::yield_now;
+
+    const MANY: usize = 2_000;
+
+    /// Many coroutines that all want the same few permits, a few times each, and sleep while they have them: the steps that it takes, at
+    /// the least, and what the searches visit.
+    fn crowd(looped: &mut Loop, permits: usize, rounds: usize) -> (usize, usize) {
+        let executor = looped.executor().clone();
+        let main = async {
+            let semaphore = Semaphore::new(permits);
+            for _ in 0..MANY {
+                let semaphore = semaphore.clone();
+                spawn(async move {
+                    for _ in 0..rounds {
+                        let _permit = semaphore.acquire().await?;
+                        yield_now().await?;
+                        sleep(Duration::from_millis(1)).await?;
+                    }
+                    crate::Ok(())
+                });
+            }
+            sleep(Duration::from_secs(3600)).await?;
+            // The searches are forgotten when the run is over.
+            crate::Ok(executor.searches.borrow().visited)
+        };
+        (MANY * rounds * 3, looped.run(main).unwrap())
+    }
+
+    #[test]
+    fn a_search_visits_few_nodes_for_each_step() {
+        for permits in [1, MANY / 2] {
+            let (steps, visited) = crowd(&mut Loop::new().virtual_time(), permits, 5);
+            assert!(visited * 4 < steps, "{permits} permits: {visited} visited in {steps} steps");
+        }
+    }
+
+    #[test]
+    fn a_search_is_linear_in_waiters_and_holders() {
+        let visited = |many: usize| {
+            let mut looped = Loop::new();
+            let executor = looped.executor().clone();
+            let main = async {
+                let (semaphore, lock) = (Semaphore::new(many), Lock::new());
+                let _held = lock.acquire().await?;
+                for _ in 0..2 * many {
+                    let (semaphore, lock) = (semaphore.clone(), lock.clone());
+                    spawn(async move {
+                        let _permit = semaphore.acquire().await?;
+                        drop(lock.acquire().await?);
+                        crate::Ok(())
+                    });
+                }
+                yield_now().await?;
+                executor.searches.take();
+                assert!(executor.search(false).is_none());
+                crate::Ok(executor.searches.borrow().visited)
+            };
+            looped.run(main).unwrap()
+        };
+        let (small, large) = (visited(100), visited(1_000));
+        assert!(large <= 10 * small + 100, "{small}, then {large}");
+    }
+}

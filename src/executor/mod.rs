@@ -1,0 +1,820 @@
+//! The loop itself: who is alive, who is ready, and one step after the other.
+//!
+//! Read [`Executor::turn`] first, then [`Executor::poll`], [`Executor::end`] and [`Executor::wake`]. Cancelling is in [`crate::failure::cancel`].
+
+pub(crate) mod block_on_guard;
+pub(crate) mod clock;
+pub(crate) mod deadlock;
+pub(crate) mod order;
+pub(crate) mod slab;
+pub(crate) mod timer;
+pub(crate) mod timer_thread;
+pub(crate) mod timer_wheel;
+pub(crate) mod waker_slot;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::executor::clock::Clock;
+use crate::executor::deadlock::{Queuing, Searches};
+use crate::executor::order::Shuffled;
+use crate::executor::slab::Slab;
+use crate::executor::timer_wheel::Wheel;
+use crate::executor::waker_slot::Foreign;
+use crate::failure::crash::{Failure, Group};
+use crate::failure::error::{CancelledError, Reason, TypeName};
+use crate::failure::panic_hook;
+use crate::failure::type_name;
+use crate::observe::{Rec, Target, WakeCause};
+use crate::task::{
+    self, CurrentTask, Handle, Header, Inbox, Kind, Mail, Payload, Queue, Queued, Running, Step, TaskTable, WakeToken,
+    flag,
+};
+use crate::threading;
+
+/// Steps between two looks at inbox and timers.
+pub(crate) const STEPS_PER_TURN: u32 = 64;
+
+/// Memory of an inbox is used again if it has room for no more words than these.
+const MAIL_KEPT: usize = 1_024;
+
+/// A loop, as its coroutines see it.
+pub(crate) struct Executor {
+    inbox: Arc<Inbox>,
+    /// The last of its content, empty by now.
+    read: Cell<Mail>,
+    /// The inbox's, close at hand: every wake compares the tag.
+    tag: u32,
+    number: u32,
+    /// Ready, in order.
+    queue: Queue,
+    /// Everyone who is scheduled and has not ended.
+    pub(crate) slots: TaskTable,
+    pub(crate) timers: RefCell<Wheel>,
+    /// Wakers of others (`FuturesUnordered`, `select!`) that coroutines of this loop have left at tinyio's await points.
+    pub(crate) foreign: RefCell<Slab<Foreign>>,
+    /// The coroutine that is running.
+    pub(crate) current_task: CurrentTask,
+    pub(crate) clock: Clock,
+    /// What went wrong first.
+    pub(crate) failure: RefCell<Option<Failure>>,
+    /// How many coroutines were scheduled since everything is being cancelled, and how many may be.
+    late: Cell<(usize, usize)>,
+    /// What await points answer in a coroutine that is being cancelled.
+    pub(crate) cancel: Cell<Cancel>,
+    /// Coroutines whose last handle was dropped, to be cancelled, and the coroutine that dropped it.
+    abandoned: RefCell<VecDeque<(WakeToken, Option<TypeName>)>>,
+    /// Set when a coroutine awaits one that was scheduled before, or a lock: while unset, there is no new cycle.
+    pub(crate) cycle_check_pending: Cell<bool>,
+    /// Steps since the last search for a cycle.
+    pub(crate) cycle_check_steps: Cell<u64>,
+    /// When the search that was put off is due.
+    pub(crate) search_at: Cell<Option<u64>>,
+    pub(crate) searches: RefCell<Searches>,
+    /// The loops that coroutines of this one drive, by the coroutine.
+    pub(crate) guests: RefCell<Slab<(WakeToken, Weak<Executor>)>>,
+    /// A coroutine of another loop drives this one.
+    pub(crate) is_guest: Cell<bool>,
+    /// Wakers of others were left at await points in this turn.
+    pub(crate) watched: Cell<bool>,
+    /// Functions at work on threads.
+    pub(crate) jobs: Cell<usize>,
+    /// The process that has those threads.
+    jobs_of: Cell<u32>,
+    /// One of them was handed over, or ended, since the loop last slept: another may end any moment.
+    pub(crate) expects_mail: Cell<bool>,
+    /// Who waits for a lock, a semaphore or a barrier.
+    pub(crate) queued: RefCell<Slab<Queuing>>,
+    /// Since when nothing in the loop can change anything; and whether that was said.
+    pub(crate) quiet_since: Cell<Option<(u64, bool)>>,
+    pub(crate) quiescent_warning: Cell<Duration>,
+    pub(crate) group: Cell<Group>,
+    /// How long cleanup code may await.
+    pub(crate) grace: Cell<Option<Duration>>,
+    /// There is a seed, or a coroutine to be cancelled. Close at hand: every step looks at it.
+    detour: Cell<bool>,
+    /// With a seed: who is ready, to be taken at random.
+    pub(crate) shuffled: RefCell<Option<Shuffled>>,
+    pub(crate) rec: Rec,
+}
+
+/// What an await point has left in its loop, and takes back when it ends or is dropped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Left {
+    Timer(timer_wheel::Key),
+    /// The waker of another executor.
+    Foreign(u32),
+    /// A place among those that wait for locks, semaphores and the like.
+    Queuing(u32),
+    /// A loop that a task of this one drives, and how many functions on threads it has.
+    Guest(u32, usize),
+}
+
+/// Why a loop is stopped from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stop {
+    /// By its handle, or Ctrl-C.
+    Interrupted,
+    /// The future that drives it was dropped.
+    Dropped,
+}
+
+/// Whether await points answer, and what they have answered in this poll.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cancel {
+    /// Set while a coroutine is polled to be told.
+    pub(crate) reason: Option<Reason>,
+    /// Await points that are reached after the first answer work as usual: the coroutine may await in its cleanup.
+    pub(crate) gently: bool,
+    /// An await point has answered.
+    pub(crate) answered: bool,
+    /// Await points that were reached after that, and the first of them.
+    pub(crate) again: u32,
+    pub(crate) again_at: Option<&'static Location<'static>>,
+}
+
+impl Cancel {
+    /// Everyone is polled in order; nobody has a turn of his own.
+    pub(crate) fn is_hard(&self) -> bool {
+        matches!(self.reason, Some(Reason::Crash(_))) && !self.gently
+    }
+}
+
+/// Await points that answer a coroutine which goes on awaiting; after these it is cut off.
+const PATIENCE: u32 = 1_000;
+
+/// Coroutines that destructors and cleanup code may schedule while everything is being cancelled, beside two for each that was alive.
+const LATE: usize = 10_000;
+
+/// What there is to do after a turn.
+pub(crate) enum Turn {
+    /// More of the same.
+    Ready,
+    /// Nothing, before this time of the loop's clock or a word from outside.
+    Idle(Option<u64>),
+    /// Everyone has ended.
+    Done,
+    /// Somebody failed: everything is to be cancelled.
+    Failed,
+}
+
+thread_local! {
+    /// Coroutines are numbered by thread, as they are recorded by thread.
+    static IDS: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Executor {
+    pub(crate) fn new() -> Rc<Executor> {
+        let inbox = Inbox::new();
+        let executor = Rc::new(Executor {
+            tag: inbox.tag(),
+            number: inbox.number(),
+            inbox,
+            read: Cell::default(),
+            queue: Queue::default(),
+            slots: TaskTable::default(),
+            timers: RefCell::new(Wheel::new()),
+            foreign: RefCell::default(),
+            current_task: CurrentTask::default(),
+            clock: Clock::default(),
+            failure: RefCell::new(None),
+            late: Cell::default(),
+            cancel: Cell::default(),
+            abandoned: RefCell::default(),
+            cycle_check_pending: Cell::new(false),
+            cycle_check_steps: Cell::new(0),
+            search_at: Cell::default(),
+            searches: RefCell::default(),
+            guests: RefCell::default(),
+            is_guest: Cell::default(),
+            watched: Cell::default(),
+            jobs: Cell::default(),
+            jobs_of: Cell::default(),
+            expects_mail: Cell::default(),
+            queued: RefCell::default(),
+            quiet_since: Cell::default(),
+            quiescent_warning: Cell::new(Duration::from_secs(5)),
+            group: Cell::default(),
+            grace: Cell::default(),
+            detour: Cell::default(),
+            shuffled: RefCell::default(),
+            rec: Rec::default(),
+        });
+        executor.timers.borrow_mut().begin_at(executor.now());
+        executor
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    #[inline]
+    pub(crate) fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// What await points remember the loop by.
+    #[inline]
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Live coroutines.
+    pub(crate) fn live(&self) -> usize {
+        self.slots.len()
+    }
+
+    // ---- One turn ----
+
+    /// Runs what is ready, up to a number of steps, then looks at inbox and timers.
+    pub(crate) fn turn(&self) -> Turn {
+        self.contain(|| self.begin_turn()).unwrap_or(Turn::Failed)
+    }
+
+    fn begin_turn(&self) -> Turn {
+        let failed = if self.rec.is_observed() { self.steps::<true>() } else { self.steps::<false>() };
+        if failed {
+            return Turn::Failed;
+        }
+        self.rec.turn_end();
+        self.cycle_check_steps.set(self.cycle_check_steps.get() + u64::from(STEPS_PER_TURN));
+        self.drain_sources();
+        if !self.is_idle() {
+            self.search_while_busy();
+        }
+        if self.failed() {
+            Turn::Failed
+        } else if !self.is_idle() {
+            Turn::Ready
+        } else if self.live() == 0 {
+            Turn::Done
+        } else {
+            Turn::Idle(self.timers.borrow().next())
+        }
+    }
+
+    /// Runs what is ready, up to a number of steps. `true`: somebody has failed.
+    ///
+    /// This and what it calls exist twice. With `OBSERVED` the loop's record is told of everything; it knows itself whether anybody
+    /// records. Without, nothing is told, so that those who do not record pay nothing for it: only after `rec.is_observed()` said no.
+    #[inline(always)]
+    fn steps<const OBSERVED: bool>(&self) -> bool {
+        for _ in 0..STEPS_PER_TURN {
+            let Some((mut task, step)) = self.poll_next::<OBSERVED>() else { break };
+            match step {
+                Step::Pending => {}
+                Step::Done => {
+                    if let Err(payload) = task.discard_unowned() {
+                        self.fail(Failure::of_panic(self, &task, payload));
+                        return true;
+                    }
+                    self.end::<OBSERVED>(&task, None);
+                }
+                Step::Failed(fault) if task.has(flag::CANCEL_DELIVERED) && fault.cancellation().is_some() => {
+                    self.end::<OBSERVED>(&task, Some(crate::FailureKind::Cancelled)); // A thread whose time was up.
+                }
+                // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
+                Step::Failed(fault) => {
+                    self.fail(Failure::of_error(self, &task, fault));
+                    return true;
+                }
+                Step::Panicked(payload) => {
+                    self.fail(Failure::of_panic(self, &task, payload));
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Has everything recorded that threads have said until now.
+    pub(crate) fn read_notes(&self) {
+        if self.rec.is_on() {
+            for note in self.inbox.take_notes() {
+                self.rec.note(note);
+            }
+        }
+    }
+
+    /// No coroutine is ready, and none is to be cancelled.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.abandoned.borrow().is_empty()
+            && self.shuffled.borrow().as_ref().is_none_or(Shuffled::is_empty)
+    }
+
+    /// Reads the inbox, fires what timers are due, and cancels coroutines whose last handle was dropped.
+    pub(crate) fn drain_sources(&self) {
+        self.end_watch();
+        self.read_inbox();
+        self.fire_timers();
+        self.cancel_abandoned();
+    }
+
+    /// The last handle of a coroutine of this loop was dropped by this coroutine.
+    pub(crate) fn cancel_later(&self, wake_token: WakeToken, by: Option<TypeName>) {
+        self.abandoned.borrow_mut().push_back((wake_token, by));
+        self.detour.set(true);
+    }
+
+    /// Cancels the coroutines whose last handle was dropped, and those that only these awaited.
+    fn cancel_abandoned(&self) {
+        while !self.failed() {
+            let next = self.abandoned.borrow_mut().pop_front();
+            let Some((wake_token, by)) = next else { break };
+            // A word that is out of date may name another one by now.
+            if self.slots.with(wake_token, |task| task.is_abandoned()) == Some(true) {
+                self.cancel_one(wake_token, Reason::Dropped(by));
+            }
+        }
+        self.detour.set(self.shuffled.borrow().is_some());
+    }
+
+    /// Polls whoever's turn it is. `None`: nobody is ready.
+    #[inline(always)]
+    pub(crate) fn poll_next<const OBSERVED: bool>(&self) -> Option<(Running, Step)> {
+        loop {
+            let Some(mut task) = self.next_ready()?.run() else { continue };
+            // It may have ended while it was queued.
+            if task.is_alive() {
+                let step = self.poll::<OBSERVED>(&mut task);
+                return Some((task, step));
+            }
+        }
+    }
+
+    /// Takes the next one from the queue; with a seed, any one of those that are ready.
+    #[inline]
+    fn next_ready(&self) -> Option<Queued> {
+        if self.detour.get() { self.next_by_detour() } else { self.queue.pop() }
+    }
+
+    #[cold]
+    fn next_by_detour(&self) -> Option<Queued> {
+        self.cancel_abandoned();
+        if self.failed() {
+            return None; // The turn is over.
+        }
+        self.pop_ready()
+    }
+
+    fn pop_ready(&self) -> Option<Queued> {
+        match &mut *self.shuffled.borrow_mut() {
+            Some(shuffled) => shuffled.next(&self.queue),
+            None => self.queue.pop(),
+        }
+    }
+
+    /// From now on a seed decides whose turn it is.
+    pub(crate) fn shuffle(&self, seed: Option<u64>) {
+        self.detour.set(seed.is_some());
+        *self.shuffled.borrow_mut() = seed.map(Shuffled::new);
+    }
+
+    /// Polls one coroutine.
+    #[inline(always)]
+    pub(crate) fn poll<const OBSERVED: bool>(&self, task: &mut Running) -> Step {
+        if OBSERVED {
+            self.rec.step_begin(task);
+        }
+        let waker = task::lend(task.wake_token());
+        let step = task.poll(&self.current_task, &mut Context::from_waker(&waker));
+        if OBSERVED {
+            self.rec.step_end(task);
+        }
+        step
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    /// Notes what went wrong. The first failure is the one that counts.
+    pub(crate) fn fail(&self, failure: Failure) {
+        let first = self.failure.replace(Some(failure));
+        if first.is_some() {
+            panic_hook::dispose(self.failure.replace(first));
+        }
+    }
+
+    /// Runs code of the program that belongs to no coroutine's step, such as a waker: its panic is a failure of the loop. `None`: it panicked.
+    pub(crate) fn contain<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        catch_unwind(AssertUnwindSafe(f)).map_err(|payload| self.fail(Failure::of_loop_panic(payload))).ok()
+    }
+
+    /// Takes a coroutine that has ended out of the table and wakes whoever waits for its output.
+    #[inline]
+    pub(crate) fn end<const OBSERVED: bool>(&self, task: &Running, how: Option<crate::FailureKind>) {
+        if OBSERVED {
+            self.rec.end(task, how);
+        }
+        self.leave::<OBSERVED>(task);
+    }
+
+    /// Takes it out without a word.
+    #[inline]
+    pub(crate) fn leave<const OBSERVED: bool>(&self, task: &Running) {
+        self.slots.remove(task);
+        let by = OBSERVED.then(|| self.rec.wakes(WakeCause::Coro(task.id())));
+        task.take_waiters(|wake_token| {
+            if wake_token.tag() == self.tag { self.wake_task::<OBSERVED>(wake_token) } else { task::wake(wake_token) }
+        });
+        if let Some(by) = by {
+            self.rec.wakes(by);
+        }
+    }
+
+    pub(crate) fn read_inbox(&self) {
+        if !self.inbox.has_mail() {
+            return;
+        }
+        let mut mail = self.inbox.take(self.read.take());
+        for note in mail.notes.drain(..) {
+            if let Some((wake_token, by)) = self.rec.note(note) {
+                self.rec.wakes(by);
+                self.wake(wake_token);
+            }
+        }
+        for left in mail.left.drain(..) {
+            self.take_back(left);
+        }
+        self.rec.wakes(WakeCause::External);
+        for wake_token in mail.wake_tokens.drain(..) {
+            self.wake(wake_token);
+        }
+        mail.abandoned.drain(..).for_each(|(wake_token, by)| self.cancel_later(wake_token, by));
+        if let Some(stop) = mail.cancel.take() {
+            self.fail(Failure::of_stop(stop));
+        }
+        if mail.wake_tokens.capacity() <= MAIL_KEPT {
+            self.read.set(mail);
+        }
+    }
+
+    /// Sleeps until `until` or until there is mail.
+    pub(crate) fn park(&self, until: Option<u64>) {
+        if until.is_some_and(|until| self.skip_to(until)) {
+            return;
+        }
+        let _lent = match if self.jobs.get() > 0 { crate::thread::pool::lend() } else { Ok(None) } {
+            Ok(lent) => lent,
+            Err(error) => {
+                let text = format!(
+                    "no thread for `run_in_thread`: all wait for others, and one more cannot be started: {error}"
+                );
+                return self.fail(Failure::of_loop(text.into(), Vec::new()));
+            }
+        };
+        if self.expects_mail.take() && self.jobs.get() > 0 {
+            crate::thread::pool::search(|| self.inbox.has_mail());
+        }
+        self.rec.park(self, until);
+        while !self.inbox.has_mail() {
+            match until.map(|until| until.saturating_sub(self.now())) {
+                Some(0) => break,
+                Some(left) => threading::park_timeout(Duration::from_nanos(left)),
+                None => threading::park(),
+            }
+        }
+        self.rec.unpark();
+    }
+
+    /// So many functions were handed over to threads, and so many have ended.
+    pub(crate) fn count_jobs(&self, more: usize, fewer: usize) {
+        let before = self.jobs.get();
+        if before == 0 && more > 0 {
+            self.jobs_of.set(std::process::id());
+        }
+        self.jobs.set((before + more).saturating_sub(fewer));
+    }
+
+    /// Fails if the functions that are waited for are at work in another process: this one was forked meanwhile.
+    pub(crate) fn check_process(&self) {
+        if self.jobs.get() > 0 && self.jobs_of.get() != std::process::id() {
+            let text = "the process was forked while functions ran on threads, which only the parent has: they never return here. \
+                        Fork before the loop runs, or while no thread is at work";
+            self.fail(Failure::of_loop(text.into(), Vec::new()));
+        }
+    }
+
+    // ---- Scheduling and waking ----
+
+    /// Gives a coroutine its place in this loop, and its first turn.
+    #[inline]
+    pub(crate) fn schedule(&self, coro: &Handle) {
+        if self.rec.is_observed() { self.schedule_observed(coro) } else { self.insert_task::<false>(coro) }
+    }
+
+    #[inline(never)]
+    fn schedule_observed(&self, coro: &Handle) {
+        self.insert_task::<true>(coro);
+    }
+
+    #[inline(always)]
+    fn insert_task<const OBSERVED: bool>(&self, coro: &Handle) {
+        let id = IDS.get() + 1;
+        IDS.set(id);
+        self.slots.schedule(coro, id, self.tag);
+        if OBSERVED {
+            self.rec.spawn(self, coro);
+        }
+        // While everything is being cancelled, nothing starts any more.
+        if self.cancel.get().is_hard() {
+            self.come_late(coro);
+        } else if let Some(queued) = coro.queue() {
+            self.queue.push(queued);
+        }
+    }
+
+    /// A coroutine was scheduled while everything is being cancelled.
+    #[cold]
+    fn come_late(&self, coro: &Header) {
+        let (late, limit) = self.late.get();
+        self.late.set((late + 1, limit));
+        if late == limit {
+            warn(&format!(
+                "destructors have scheduled {late} coroutines while the loop was being cancelled, at last {} ({}). They and those that \
+                 they schedule in turn are leaked, as the run would never end otherwise: let no destructor schedule a coroutine whose \
+                 destructor schedules another",
+                type_name::path(coro.type_name()),
+                coro.place()
+            ));
+        }
+    }
+
+    /// From now on coroutines that are scheduled come late.
+    pub(crate) fn expect_late(&self) {
+        self.late.set((0, LATE + 2 * self.live()));
+    }
+
+    /// Drops what is left of a coroutine, or leaks it if destructors go on scheduling others without end.
+    pub(crate) fn discard(&self, task: &mut Running) -> Result<(), Payload> {
+        let (late, limit) = self.late.get();
+        if late <= limit || task.has(flag::STARTED) {
+            return task.discard();
+        }
+        task.leak();
+        Ok(())
+    }
+
+    /// Wakes whomever a word of this loop names.
+    #[inline]
+    pub(crate) fn wake(&self, wake_token: WakeToken) {
+        if self.rec.is_observed() { self.wake_observed(wake_token) } else { self.wake_task::<false>(wake_token) }
+    }
+
+    #[inline(never)]
+    fn wake_observed(&self, wake_token: WakeToken) {
+        self.wake_task::<true>(wake_token);
+    }
+
+    #[inline(always)]
+    fn wake_task<const OBSERVED: bool>(&self, wake_token: WakeToken) {
+        match wake_token.kind() {
+            Kind::Edge => {}
+            // Everyone is polled in order; nobody has a turn of his own.
+            Kind::Task if self.cancel.get().is_hard() => {}
+            Kind::Task => {
+                if let Some(queued) = self.slots.queue(wake_token) {
+                    if OBSERVED {
+                        self.rec.wake(self, &queued);
+                    }
+                    self.queue.push(queued);
+                }
+            }
+            Kind::Foreign => self.wake_behind(wake_token),
+        }
+    }
+
+    /// The numbers of the live coroutines by the address of their blocks, which is what handles hold.
+    #[cfg(feature = "record")]
+    pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
+        let mut addresses = std::collections::HashMap::with_capacity(self.live());
+        self.slots.each(|task| _ = addresses.insert(std::ptr::from_ref::<Header>(task).addr() as u64, task.id()));
+        addresses
+    }
+
+    /// Empties the ready queue, and forgets which coroutines are to be cancelled.
+    pub(crate) fn clear_queue(&self) {
+        self.abandoned.borrow_mut().clear();
+        while self.pop_ready().is_some() {}
+    }
+
+    /// Removes everyone, whatever they are at.
+    pub(crate) fn abandon(&self) {
+        self.end_watch();
+        self.clear_queue();
+        if self.live() > 0 {
+            self.expect_late();
+            self.cancel.set(Cancel { reason: Some(Reason::Crash(None)), ..Cancel::default() });
+        }
+        // Their destructors may schedule others, and those again.
+        while self.live() > 0 {
+            let mut wake_tokens = Vec::with_capacity(self.live());
+            self.slots.each(|task| wake_tokens.push(task.wake_token()));
+            for task in wake_tokens.into_iter().filter_map(|wake_token| self.slots.run(wake_token)) {
+                let mut task = task;
+                self.slots.remove(&task);
+                self.discard(&mut task).unwrap_or_else(panic_hook::dispose);
+                panic_hook::dispose(task);
+            }
+        }
+        self.cancel.set(Cancel::default());
+        self.clear_queue();
+        // Timers, wakers and places in queues have gone with their futures; those that are left are of futures that the caller has
+        // kept, and may poll in the next run.
+        self.quiet_since.set(None);
+        self.searches.take();
+    }
+
+    /// Somebody cloned the waker that his coroutine was polled with: from now on it may be woken by whoever has the clone.
+    pub(crate) fn waker_cloned(&self, wake_token: WakeToken) {
+        self.current_task.with(|coro| {
+            if let Some(coro) = coro.filter(|coro| coro.wake_token() == wake_token) {
+                coro.set(flag::CLONED);
+            }
+        });
+    }
+
+    // ---- What await points do ----
+
+    /// `true`: it was there.
+    pub(crate) fn take_back(&self, left: Left) -> bool {
+        match left {
+            Left::Timer(key) => self.timers.borrow_mut().remove(key),
+            Left::Foreign(slot) => {
+                let foreign = self.foreign.borrow_mut().remove(slot);
+                let was_there = foreign.is_some();
+                self.contain(|| drop(foreign));
+                was_there
+            }
+            Left::Queuing(key) => {
+                let queuing = self.queued.borrow_mut().remove(key);
+                queuing.is_some()
+            }
+            Left::Guest(key, jobs) => {
+                self.count_jobs(0, jobs);
+                self.guests.borrow_mut().remove(key).is_some()
+            }
+        }
+    }
+
+    /// What an await point has to answer before anything else, if the coroutine is being cancelled. `fresh`: it is polled for the
+    /// first time.
+    #[inline]
+    pub(crate) fn cancelled(&self, fresh: bool, at: &'static Location<'static>) -> Option<Poll<CancelledError>> {
+        let mut cancel = self.cancel.get();
+        let reason = cancel.reason?;
+        if fresh && cancel.answered && cancel.gently {
+            return None;
+        }
+        if fresh && cancel.answered {
+            cancel.again += 1;
+            cancel.again_at.get_or_insert(at);
+        }
+        cancel.answered = true;
+        self.cancel.set(cancel);
+        Some(if cancel.again > PATIENCE { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
+    }
+
+    /// The running coroutine waits here, on this, which is no coroutine.
+    #[inline]
+    pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
+        if self.rec.is_observed() { self.waits_observed(on, at) } else { self.note_wait(on, at, |_, _| ()) }
+    }
+
+    #[inline(never)]
+    fn waits_observed(&self, on: Target, at: &'static Location<'static>) {
+        self.note_wait(on, at, |coro, at| self.rec.wait(self, coro, on, at));
+    }
+
+    /// The running coroutine waits here, for its next turn.
+    #[inline]
+    pub(crate) fn yields(&self, at: &'static Location<'static>) {
+        if self.rec.is_observed() { self.yields_observed(at) } else { self.note_wait(Target::Turn, at, |_, _| ()) }
+    }
+
+    #[inline(never)]
+    fn yields_observed(&self, at: &'static Location<'static>) {
+        self.note_wait(Target::Turn, at, |coro, at| self.rec.wait_turn(coro, at));
+    }
+
+    /// The running coroutine waits here, for this one.
+    #[inline]
+    pub(crate) fn waits_for(&self, other: &Header, at: &'static Location<'static>) {
+        if self.rec.is_observed() {
+            self.waits_for_observed(other, at);
+        } else {
+            self.note_wait(Target::Coro(other.id()), at, |_, _| ());
+        }
+    }
+
+    #[inline(never)]
+    fn waits_for_observed(&self, other: &Header, at: &'static Location<'static>) {
+        self.note_wait(Target::Coro(other.id()), at, |coro, at| self.rec.wait_for(self, coro, other, at));
+    }
+
+    /// Notes where the running coroutine waits, and tells `record`.
+    #[inline(always)]
+    fn note_wait(
+        &self,
+        on: Target,
+        mut at: &'static Location<'static>,
+        record: impl FnOnce(&Header, &'static Location<'static>),
+    ) {
+        self.current_task.with(|coro| {
+            if let Some(coro) = coro {
+                if coro.has(flag::INTERNAL | flag::BLOCKED) {
+                    // Its own place says more.
+                    at = coro.place();
+                    if coro.has(flag::BLOCKED) {
+                        block_on_guard::warn_of_block(coro, on, at);
+                    }
+                }
+                coro.set_place(at);
+                match on {
+                    Target::Timer(_) | Target::Thread(_) => coro.set(flag::EXTERNAL_WAKE),
+                    _ => {}
+                }
+                record(coro, at);
+            }
+        });
+    }
+
+    /// The running coroutine waits on one of the loop of this tag.
+    #[cold]
+    pub(crate) fn waits_for_loop(&self, tag: u32) {
+        let above = task::find_tag(tag, |executor| executor.is_some());
+        if above {
+            self.suspect();
+        }
+        self.current_task
+            .with(|coro| coro.map(|coro| coro.set(if above { flag::OUTER_LOOP } else { flag::EXTERNAL_WAKE })));
+    }
+
+    /// The running coroutine no longer waits on this, and was not woken by it.
+    #[inline]
+    pub(crate) fn edge_cleared(&self, on: Target) {
+        self.current_task.with(|coro| coro.inspect(|coro| self.rec.clear(coro, on)).is_some());
+    }
+}
+
+/// The running coroutine has dropped an await point that waited for this in the loop of this thread.
+#[inline]
+pub(crate) fn edge_dropped(on: impl FnOnce(&Executor) -> Target) {
+    if cfg!(feature = "record") {
+        task::current(|executor| {
+            if let Some(executor) = executor.filter(|executor| executor.rec.is_on()) {
+                executor.current_task.with(|coro| coro.map(|coro| executor.rec.edge_dropped(coro, on(executor))));
+            }
+        });
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        // Wakers of others, left at await points that outlive the loop.
+        let foreign = self.foreign.take();
+        foreign.into_values().for_each(panic_hook::dispose);
+        self.inbox.close();
+    }
+}
+
+/// The number of the newest coroutine of this thread.
+pub(crate) fn newest() -> u64 {
+    IDS.get()
+}
+
+/// Calls `f` with the loop of this thread.
+///
+/// # Panics
+///
+/// If there is none. The message names `what` and the caller's line.
+#[inline]
+#[track_caller]
+pub(crate) fn with<R>(what: &str, f: impl FnOnce(&Executor) -> R) -> R {
+    let at = Location::caller();
+    task::current(|executor| match executor {
+        Some(executor) => f(executor),
+        None => no_loop(what, at),
+    })
+}
+
+#[cold]
+fn no_loop(what: &str, at: &'static Location<'static>) -> ! {
+    panic!(
+        "tinyio::{what} was awaited at {at}, where no tinyio loop is running. Run the future with `tinyio::Loop::run`, or drive a loop inside \
+         another runtime with `tinyio::Loop::drive`"
+    )
+}
+
+/// Says something to whoever reads stderr, and to the record.
+pub(crate) fn warn(text: &str) {
+    eprintln!("tinyio: warning: {text}");
+    task::current(|executor| executor.map(|executor| executor.rec.diag(text)));
+}

@@ -1,0 +1,120 @@
+//! Wakes driven loops when their timers are due: their hosts know nothing of tinyio's timers, and tinyio knows nothing of theirs. And looks
+//! whether a coroutine blocks its loop.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::executor::block_on_guard;
+use crate::failure::panic_hook;
+use crate::task::Inbox;
+use crate::threading::PerProcess;
+
+struct Alarms {
+    heap: Mutex<Heap>,
+    change: Condvar,
+}
+
+struct Heap {
+    alarms: BinaryHeap<Reverse<Alarm>>,
+    /// The thread runs. It ends when it has nothing left to wait for.
+    running: bool,
+}
+
+struct Alarm {
+    at: Instant,
+    inbox: Weak<Inbox>,
+    what: What,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The loop has a timer.
+    Wake,
+    /// See whether somebody blocks the loop.
+    Look,
+}
+
+impl PartialEq for Alarm {
+    fn eq(&self, other: &Alarm) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Alarm {}
+
+impl PartialOrd for Alarm {
+    fn partial_cmp(&self, other: &Alarm) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Alarm {
+    fn cmp(&self, other: &Alarm) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+static ALARMS: LazyLock<PerProcess<Alarms>> = LazyLock::new(|| PerProcess::new(Alarms::new));
+
+impl Alarms {
+    fn new() -> Alarms {
+        Alarms { heap: Mutex::new(Heap { alarms: BinaryHeap::new(), running: false }), change: Condvar::new() }
+    }
+}
+
+/// Wakes the loop of this inbox after so many nanoseconds. A loop that is gone by then is not missed.
+pub(crate) fn ring(after: u64, inbox: Weak<Inbox>) {
+    set(Duration::from_nanos(after), inbox, What::Wake);
+}
+
+/// Looks at the turn of the loop of this inbox: see [`blocked`].
+pub(crate) fn look(inbox: Weak<Inbox>) {
+    set(block_on_guard::INTERVAL, inbox, What::Look);
+}
+
+fn set(after: Duration, inbox: Weak<Inbox>, what: What) {
+    let Some(at) = Instant::now().checked_add(after) else { return };
+    let alarms = ALARMS.here();
+    let mut heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);
+    heap.alarms.push(Reverse(Alarm { at, inbox, what }));
+    if heap.running {
+        alarms.change.notify_one();
+        return;
+    }
+    let thread = std::thread::Builder::new().name("tinyio timer".to_owned()).spawn(|| watch(alarms));
+    match thread {
+        Ok(_) => heap.running = true,
+        Err(error) => panic!("tinyio: cannot start the thread that wakes driven loops: {error}"),
+    }
+}
+
+fn watch(alarms: &Alarms) {
+    let mut heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let now = Instant::now();
+        match heap.alarms.peek() {
+            None => {
+                heap.running = false;
+                return;
+            }
+            Some(Reverse(alarm)) if alarm.at <= now => {
+                let due = heap.alarms.pop().and_then(|Reverse(alarm)| Some((alarm.inbox.upgrade()?, alarm.what)));
+                drop(heap);
+                // The wakers of other executors may panic, and the inbox may be the last of a loop that left some: this thread serves the
+                // other loops all the same.
+                panic_hook::contain(|| match due {
+                    Some((inbox, What::Wake)) => inbox.post(|_| {}),
+                    Some((inbox, What::Look)) if block_on_guard::look(&inbox) => look(Arc::downgrade(&inbox)),
+                    _ => {}
+                });
+                heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);
+            }
+            Some(Reverse(alarm)) => {
+                let left = alarm.at - now;
+                heap = alarms.change.wait_timeout(heap, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What wakes an await point: the coroutine that came to it, or, inside of `FuturesUnordered`, `select!` and the like, a waker of theirs.
+
+use std::task::{Context, Waker};
+
+use crate::executor::{Executor, Left};
+use crate::task::{self, Header, Kind, WakeToken};
+
+/// A waker of somebody else.
+pub(crate) struct Foreign {
+    waker: Waker,
+    /// The coroutine that left it.
+    owner: WakeToken,
+    /// It is woken once, by the end of a coroutine, and then done with.
+    once: bool,
+}
+
+impl Executor {
+    /// The word of the coroutine that is running.
+    #[inline]
+    pub(crate) fn here(&self) -> WakeToken {
+        self.current_task.with(|coro| coro.map_or(WakeToken::NONE, Header::wake_token))
+    }
+
+    /// The word by which an await point is woken: of the running coroutine if that is whom the waker wakes, or of the waker, which is
+    /// kept here until [`release`]. In place of `old`, which is the same word again if it still fits.
+    #[inline]
+    pub(crate) fn word_for(&self, cx: &Context<'_>, old: WakeToken, once: bool) -> WakeToken {
+        let here = self.here();
+        if task::wake_token(cx.waker()) == Some(here) {
+            release(old);
+            return here;
+        }
+        self.watch_turn(cx.waker(), old.kind() == Kind::Foreign && old.number() == self.number());
+        self.keep(Foreign { waker: cx.waker().clone(), owner: here, once }, old)
+    }
+
+    #[cold]
+    fn keep(&self, new: Foreign, old: WakeToken) -> WakeToken {
+        let mut foreign = self.foreign.borrow_mut();
+        if old.kind() == Kind::Foreign
+            && old.number() == self.number()
+            && let Some(entry) = foreign.get_mut(old.slot())
+        {
+            let before = std::mem::replace(entry, new);
+            drop(foreign);
+            self.contain(|| drop(before));
+            return old;
+        }
+        let wake_token = WakeToken::foreign(self.number(), foreign.insert(new));
+        drop(foreign);
+        release(old);
+        wake_token
+    }
+
+    /// Calls a foreign waker because of what it waits for.
+    #[cold]
+    pub(crate) fn wake_behind(&self, wake_token: WakeToken) {
+        if wake_token.number() != self.number() {
+            return; // Of a loop that is gone.
+        }
+        let slot = wake_token.slot();
+        let once = |foreign: &Foreign| foreign.once;
+        if !self.foreign.borrow().get(slot).is_some_and(once) {
+            return self.poke(slot);
+        }
+        let foreign = self.foreign.borrow_mut().remove(slot);
+        if let Some(foreign) = foreign {
+            self.contain(|| foreign.waker.wake());
+        }
+    }
+
+    /// Calls a foreign waker, which stays where it is until the await point that left it is done. The waker's code runs while
+    /// nothing is borrowed.
+    fn poke(&self, slot: u32) {
+        let take = |foreign: &mut Foreign| std::mem::replace(&mut foreign.waker, Waker::noop().clone());
+        let waker = self.foreign.borrow_mut().get_mut(slot).map(take);
+        if let Some(mut waker) = waker {
+            self.contain(|| waker.wake_by_ref());
+            // Unless the place was given to another meanwhile.
+            if let Some(foreign) = self.foreign.borrow_mut().get_mut(slot)
+                && foreign.waker.will_wake(Waker::noop())
+            {
+                std::mem::swap(&mut foreign.waker, &mut waker);
+            }
+            self.contain(|| drop(waker));
+        }
+    }
+
+    /// The coroutine that stands behind a word: itself, or the one that left the foreign waker.
+    pub(crate) fn owner(&self, wake_token: WakeToken) -> WakeToken {
+        match wake_token.kind() {
+            Kind::Foreign if wake_token.number() != self.number() => WakeToken::NONE,
+            Kind::Foreign => {
+                self.foreign.borrow().get(wake_token.slot()).map_or(WakeToken::NONE, |foreign| foreign.owner)
+            }
+            Kind::Task | Kind::Edge if wake_token.is_none() => WakeToken::NONE,
+            Kind::Task | Kind::Edge => wake_token.woken(),
+        }
+    }
+
+    /// Wakes the foreign wakers that this coroutine has left, or all: whoever waits behind one is polled again.
+    pub(crate) fn wake_foreign(&self, owner: Option<WakeToken>) {
+        let left_by = |foreign: &Foreign| owner.is_none_or(|owner| foreign.owner == owner);
+        let slots: Vec<u32> =
+            self.foreign.borrow().iter().filter(|(_, foreign)| left_by(foreign)).map(|(slot, _)| slot).collect();
+        slots.into_iter().for_each(|slot| self.poke(slot));
+    }
+}
+
+/// Nobody is to be woken by this word any more.
+#[inline]
+pub(crate) fn release(wake_token: WakeToken) {
+    #[cold]
+    fn foreign(wake_token: WakeToken) {
+        task::take_back(wake_token.number(), Left::Foreign(wake_token.slot()));
+    }
+    if wake_token.kind() == Kind::Foreign {
+        foreign(wake_token);
+    }
+}
+
+/// What wakes an await point: the running coroutine, or whoever's waker it was polled with.
+#[derive(Default)]
+pub(crate) struct Waiter(WakeToken);
+
+impl Waiter {
+    /// The word to be woken; the same as before if it still fits.
+    #[inline]
+    pub(crate) fn wake_token(&mut self, executor: &Executor, cx: &Context<'_>) -> WakeToken {
+        self.0 = executor.word_for(cx, self.0, false);
+        self.0
+    }
+}
+
+impl Drop for Waiter {
+    #[inline]
+    fn drop(&mut self) {
+        release(self.0);
+    }
+}

@@ -1,0 +1,230 @@
+//! The way from a coroutine up to the root, through everybody who waits for it: as it is now, and as it was before everything was
+//! cancelled.
+
+use std::cell::{Cell, OnceCell};
+use std::collections::HashMap;
+use std::panic::Location;
+
+use crate::executor::Executor;
+use crate::failure::crash::Site;
+use crate::failure::type_name;
+use crate::task::{Header, WakeToken};
+
+/// A place in the program text.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) file: &'static str,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl Place {
+    /// No place of the program is known.
+    pub(crate) const UNKNOWN: Place = Place { file: "", line: 0, column: 0 };
+}
+
+impl From<&'static Location<'static>> for Place {
+    fn from(at: &'static Location<'static>) -> Place {
+        match is_library(at.file()) {
+            true => Place::UNKNOWN,
+            false => Place { file: at.file(), line: at.line(), column: at.column() },
+        }
+    }
+}
+
+/// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such as `.map(tinyio::spawn)`:
+/// `#[track_caller]` then tells a line of `executor`, which says nothing of the program.
+pub(crate) fn is_library(file: &str) -> bool {
+    file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/")
+}
+
+/// Root first: sites, and the numbers of their coroutines.
+pub(crate) struct Trace(Vec<(Site, u64)>);
+
+impl Trace {
+    pub(crate) fn of(task: &Header, place: impl Into<Place>) -> Trace {
+        let mut trace = Trace(Vec::new());
+        trace.up(task.id(), task.type_name(), place);
+        trace
+    }
+
+    /// One who waits.
+    fn up(&mut self, id: u64, type_name: &'static str, place: impl Into<Place>) {
+        let Place { file, line, column } = place.into();
+        self.0.push((Site { name: type_name::path(type_name).to_owned(), file, line, column }, id));
+    }
+
+    /// Root first; without the coroutine that only stands for a handle given to `run`.
+    pub(crate) fn finish(mut self) -> (Vec<Site>, Vec<u64>) {
+        if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| is_stand_in(&site.name)) {
+            self.0.pop();
+        }
+        self.0.into_iter().rev().unzip()
+    }
+}
+
+/// The coroutine of this name only stands for a handle given to `run`.
+pub(crate) fn is_stand_in(name: &str) -> bool {
+    name.starts_with("tinyio::coro::Coro<")
+}
+
+/// Sites that the traces of all who are cancelled may have together, before each is cut short: in a chain of a hundred thousand they would
+/// be five billion.
+const SITES: usize = 1 << 17;
+/// Sites of a trace that is cut short: the nearest.
+const SHORT: usize = 8;
+
+/// Who waited for whom before anything was cancelled: afterwards the edges are gone.
+pub(crate) struct Snapshot {
+    /// Of the loop.
+    tag: u32,
+    /// In the order in which they were scheduled.
+    stood: Vec<TaskSnapshot>,
+    /// What there is of names and places.
+    kinds: Vec<Kind>,
+    /// Where each is in `stood`, by slot; made when it is first asked for, which it seldom is.
+    indices: OnceCell<Vec<u32>>,
+    /// What is left of [`SITES`].
+    sites: Cell<usize>,
+}
+
+/// One coroutine. There may be a million, and each page of memory that this takes costs as much as some of them.
+struct TaskSnapshot {
+    id: u64,
+    slot: u32,
+    /// The slot of the one that waits for it, if exactly one does.
+    waiter: u32,
+    kind: u32,
+}
+
+const NOBODY: u32 = u32::MAX;
+
+/// What coroutines have in common that come from the same line and are at the same line.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Gives the name of the type, also when the coroutine is gone.
+    name: fn() -> &'static str,
+    place: &'static Location<'static>,
+}
+
+impl Kind {
+    /// Equal ones are of one kind.
+    fn key(self) -> (usize, usize) {
+        (self.name as usize, std::ptr::from_ref(self.place).addr())
+    }
+}
+
+impl Executor {
+    /// Who waits for `task`, as long as exactly one does.
+    pub(crate) fn trace(&self, task: &Header, place: Place) -> Trace {
+        let mut trace = Trace::of(task, place);
+        let mut next = self.only_waiter(task);
+        // A cycle has no root; no chain is longer than there are coroutines.
+        for _ in 0..self.live() {
+            let waiter = self.slots.with(next, |waiter| {
+                trace.up(waiter.id(), waiter.type_name(), waiter.place());
+                self.only_waiter(waiter)
+            });
+            let Some(waiter) = waiter else { break };
+            next = waiter;
+        }
+        trace
+    }
+
+    /// The coroutine that waits for `task`, if exactly one does.
+    pub(crate) fn only_waiter(&self, task: &Header) -> WakeToken {
+        // Not an `Option`: optimised code compares what is in it before it looks whether there is anything, and valgrind reports that.
+        let (mut only, mut is_first) = (WakeToken::NONE, true);
+        task.each_waiter(|wake_token| {
+            let owner = if wake_token.tag() == self.tag() { self.owner(wake_token) } else { WakeToken::NONE };
+            only = if is_first || only == owner { owner } else { WakeToken::NONE };
+            is_first = false;
+        });
+        only
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn take(executor: &Executor) -> Snapshot {
+        let mut stood = Vec::with_capacity(executor.live());
+        let mut kinds = Kinds::default();
+        executor.slots.each(|task| {
+            let kind = kinds.number(Kind { name: task.name(), place: task.place() });
+            let waiter = executor.only_waiter(task);
+            let waiter = if waiter.is_none() { NOBODY } else { waiter.slot() };
+            stood.push(TaskSnapshot { id: task.id(), slot: task.wake_token().slot(), waiter, kind });
+        });
+        stood.sort_unstable_by_key(|stood| stood.id);
+        let (tag, kinds) = (executor.tag(), kinds.all);
+        Snapshot { tag, stood, kinds, indices: OnceCell::new(), sites: Cell::new(SITES) }
+    }
+
+    /// How many there were.
+    pub(crate) fn len(&self) -> usize {
+        self.stood.len()
+    }
+
+    /// The one that was scheduled after so many of the others.
+    pub(crate) fn wake_token(&self, index: usize) -> WakeToken {
+        let TaskSnapshot { id, slot, .. } = self.stood[index];
+        WakeToken::task(self.tag, id, slot)
+    }
+
+    fn at(&self, slot: u32) -> Option<&TaskSnapshot> {
+        let indices = self.indices.get_or_init(|| {
+            let slots = self.stood.iter().map(|stood| stood.slot as usize + 1).max().unwrap_or(0);
+            let mut indices = vec![u32::MAX; slots];
+            for (index, stood) in (0..).zip(&self.stood) {
+                indices[stood.slot as usize] = index; // There are fewer than 2^29.
+            }
+            indices
+        });
+        self.stood.get(*indices.get(slot as usize)? as usize)
+    }
+
+    /// How it stood with this coroutine; its own end may be at another place.
+    pub(crate) fn trace(&self, task: &Header, place: Option<Place>) -> Trace {
+        let Some(mut stood) = self.at(task.wake_token().slot()).filter(|stood| stood.id == task.id()) else {
+            return Trace::of(task, place.unwrap_or(task.place().into()));
+        };
+        let mut trace = Trace::of(task, place.unwrap_or(self.kinds[stood.kind as usize].place.into()));
+        let most = self.sites.get().max(SHORT);
+        while let Some(waiter) = self.at(stood.waiter)
+            && trace.0.len() < most
+        {
+            let Kind { name, place } = self.kinds[waiter.kind as usize];
+            trace.up(waiter.id, name(), place);
+            stood = waiter;
+        }
+        self.sites.set(self.sites.get().saturating_sub(trace.0.len()));
+        trace
+    }
+}
+
+/// Numbers for names and places.
+#[derive(Default)]
+struct Kinds {
+    all: Vec<Kind>,
+    numbers: HashMap<(usize, usize), u32>,
+    /// Mostly it is the same again.
+    last: Option<((usize, usize), u32)>,
+}
+
+impl Kinds {
+    fn number(&mut self, kind: Kind) -> u32 {
+        match self.last {
+            Some((last, number)) if last == kind.key() => number,
+            _ => self.find(kind),
+        }
+    }
+
+    #[cold]
+    fn find(&mut self, kind: Kind) -> u32 {
+        let number = *self.numbers.entry(kind.key()).or_insert_with(|| {
+            self.all.push(kind);
+            self.all.len() as u32 - 1
+        });
+        self.last = Some((kind.key(), number));
+        number
+    }
+}

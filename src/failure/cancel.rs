@@ -1,0 +1,415 @@
+//! Cancelling everybody: read [`Cancelling`].
+//!
+//! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
+
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::time::Duration;
+
+use crate::executor::{Cancel, Executor, STEPS_PER_TURN, warn};
+use crate::failure::await_chain::{self, Snapshot};
+use crate::failure::crash::{Crash, Failure, FailureKind, Group};
+use crate::failure::error::{Cancellation, Fault, Reason};
+use crate::failure::panic_hook;
+use crate::failure::type_name;
+use crate::task::{Header, Running, Step, WakeToken, flag};
+
+/// A thread that has not noticed its cancellation by then is named in a warning.
+const THREAD_PATIENCE: Duration = Duration::from_secs(1);
+/// After so many panics outside of coroutines, those that are left are dropped without being told.
+const PANICS: usize = 1_000;
+
+/// Everybody is being cancelled.
+///
+/// ```text
+/// begin ──▶ told, with a grace period ──▶ clean up, awaiting ──┐ the period is over
+///   │                                                          ▼
+///   └────────────────────────▶ told, and judged by the answer ──▶ threads end ──▶ nobody is left ──▶ finish
+///                                        ▲                                │
+///                                        └────── cleanup scheduled more ──┘
+/// ```
+pub(crate) struct Cancelling {
+    snapshot: Snapshot,
+    failures: Vec<Failure>,
+    /// What await points answer.
+    reason: Reason,
+    /// When threads that have not ended are named in a warning; `None` once they were.
+    warn_at: Option<u64>,
+    /// Until when cleanup code may await.
+    grace_until: Option<u64>,
+    /// The period was granted, and is over.
+    grace_over: bool,
+    /// Nobody has been told: everybody is in the snapshot, in order.
+    first_round: bool,
+    /// Somebody will see also those who were cancelled as they should be; otherwise nothing is kept of them, as there may be a million.
+    all_are_seen: bool,
+}
+
+impl Executor {
+    /// Tells everyone, blocks until all have ended, and makes the crash.
+    pub(crate) fn cancel_all(&self) -> Crash {
+        let mut cancelling = Cancelling::begin(self);
+        while let Some(until) = cancelling.advance(self) {
+            self.park(Some(until));
+        }
+        cancelling.finish(self)
+    }
+
+    /// From now on await points answer with this reason. Unless it is done `gently`, no coroutine has a turn of its own between the polls
+    /// of those that are told.
+    fn answer_with(&self, reason: Reason, gently: bool) {
+        self.cancel.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
+    }
+}
+
+impl Cancelling {
+    /// Notes what everybody is at.
+    pub(crate) fn begin(executor: &Executor) -> Cancelling {
+        let mut original = executor.failure.take().expect("only a failure cancels");
+        let name = executor.slots.with(original.wake_token, |task| {
+            executor.rec.end(task, Some(original.kind));
+            task.name()
+        });
+        executor.rec.cancel_begin(executor, &original);
+        let snapshot = Snapshot::take(executor);
+        executor.clear_queue();
+        executor.expect_late();
+        let warn_at = Some(executor.deadline(THREAD_PATIENCE));
+        let grace_until = executor.grace.get().map(|grace| executor.deadline(grace));
+        let all_are_seen = executor.group.get() == Group::Always || executor.rec.is_on();
+        let (mut failures, mut reason) = (Vec::new(), Reason::Crash(name));
+        // A run inside of a step was stopped with this loop: what the step made of that only follows from it.
+        if original.is_interrupted()
+            && let Some(stop) = executor.inbox().take_stop()
+        {
+            original.kind = FailureKind::Cancelled;
+            reason = Reason::Crash(None);
+            failures.push(Failure::of_stop(stop));
+        }
+        failures.push(original);
+        let (grace_over, first_round) = (false, true);
+        Cancelling { snapshot, failures, reason, warn_at, grace_until, grace_over, first_round, all_are_seen }
+    }
+
+    /// Goes on as far as it can without waiting: returns when to be called again, unless there is mail before, and `None` when nobody
+    /// is left.
+    ///
+    /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled; each await point
+    ///    of tinyio answers `CancelledError`.
+    /// 2. Who is still pending and was not answered sits in a future that tinyio does not know: dropping it is a proper answer.
+    /// 3. Threads were asked in 1; they are waited for.
+    /// 4. Cleanup code may have scheduled more: again, until nobody is left.
+    pub(crate) fn advance(&mut self, executor: &Executor) -> Option<u64> {
+        // A panic that no coroutine caught, such as that of an error's `source`, keeps nothing from being told.
+        for _ in 0..PANICS {
+            match catch_unwind(AssertUnwindSafe(|| self.go_on(executor))) {
+                Ok(until) => return until,
+                Err(payload) => self.failures.push(Failure::of_loop_panic(payload)),
+            }
+        }
+        None
+    }
+
+    fn go_on(&mut self, executor: &Executor) -> Option<u64> {
+        if let Some(until) = self.grace_until {
+            if self.first_round {
+                self.deliver_all(executor, true);
+            }
+            if let Some(wait) = self.clean_up(executor, until) {
+                return Some(wait);
+            }
+            (self.grace_until, self.grace_over) = (None, true);
+            executor.clear_queue();
+        }
+        executor.answer_with(self.reason, false);
+        executor.read_inbox();
+        loop {
+            if self.deliver_all(executor, false) {
+                continue; // They may have scheduled more.
+            }
+            let threads = self.stopping_threads(executor);
+            for (_, wake_token, ..) in &threads {
+                self.deliver(executor, *wake_token, false);
+            }
+            let waiting = self.stopping_threads(executor);
+            if waiting.is_empty() {
+                if executor.live() == 0 {
+                    return None;
+                }
+                continue;
+            }
+            if waiting.len() < threads.len() {
+                continue;
+            }
+            if self.warn_at.is_some_and(|at| executor.now() >= at) {
+                self.warn_at = None;
+                for (_, _, name, place) in &waiting {
+                    warn(&format!(
+                        "waiting for the thread that runs {name} ({}:{}): it was asked to stop {} s ago and has not ended; let it call \
+                         `tinyio::thread::check_cancelled` now and then",
+                        place.file(),
+                        place.line(),
+                        THREAD_PATIENCE.as_secs()
+                    ));
+                }
+            }
+            return Some(self.warn_at.unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Whoever awaits in his cleanup is cut off.
+    pub(crate) fn skip_grace(&mut self) {
+        self.grace_until = self.grace_until.map(|_| 0);
+    }
+
+    /// Lets cleanup code run as usual; returns when to look again, and `None` when all have ended or the period is over.
+    fn clean_up(&mut self, executor: &Executor, until: u64) -> Option<u64> {
+        executor.cancel.set(Cancel::default());
+        loop {
+            executor.drain_sources();
+            self.keep_failure(executor);
+            for _ in 0..STEPS_PER_TURN {
+                let Some((task, step)) = executor.poll_next::<true>() else { break };
+                self.classify(executor, task, step, Cancel { answered: true, ..Cancel::default() });
+                self.keep_failure(executor);
+            }
+            executor.rec.turn_end();
+            if executor.live() == 0 || executor.now() >= until {
+                return None;
+            }
+            let next = executor.timers.borrow().next().map_or(until, |at| at.min(until));
+            if executor.is_idle() && next > executor.now() {
+                return Some(next);
+            }
+        }
+    }
+
+    /// What cleanup code cancelled by itself, by a timeout or a dropped handle, may have failed.
+    fn keep_failure(&mut self, executor: &Executor) {
+        let failure = executor.failure.take();
+        if let Some(failure) = failure.filter(|failure| !failure.wake_token.is_none()) {
+            if let Some(task) = executor.slots.run(failure.wake_token) {
+                executor.end::<true>(&task, Some(failure.kind));
+            }
+            self.failures.push(failure);
+        }
+    }
+
+    fn stopping_threads(&self, executor: &Executor) -> Vec<(u64, WakeToken, &'static str, &'static Location<'static>)> {
+        let mut threads = Vec::new();
+        executor.slots.each(|task| {
+            if task.has(flag::THREAD) && task.has(flag::CANCEL_DELIVERED) {
+                threads.push((task.id(), task.wake_token(), type_name::path(task.type_name()), task.place()));
+            }
+        });
+        threads.sort_unstable_by_key(|(id, ..)| *id);
+        threads
+    }
+
+    /// Tells all that have not been told, or, when it is not done `gently`, all but the threads that have. `true`: there were some.
+    fn deliver_all(&mut self, executor: &Executor, gently: bool) -> bool {
+        executor.answer_with(self.reason, gently);
+        executor.wake_foreign(None);
+        let some = if std::mem::take(&mut self.first_round) {
+            let all = self.snapshot.len();
+            (0..all).for_each(|index| self.deliver(executor, self.snapshot.wake_token(index), gently));
+            all > 0
+        } else {
+            let mut tasks = Vec::new();
+            executor.slots.each(|task| {
+                if !(task.has(flag::CANCEL_DELIVERED) && (gently || task.has(flag::THREAD))) {
+                    tasks.push((task.id(), task.wake_token()));
+                }
+            });
+            tasks.sort_unstable_by_key(|(id, _)| *id);
+            tasks.iter().for_each(|(_, wake_token)| self.deliver(executor, *wake_token, gently));
+            !tasks.is_empty()
+        };
+        if gently {
+            executor.cancel.set(Cancel::default());
+        }
+        some
+    }
+
+    /// Tells one coroutine, once, and judges its answer. `gently`: await points that it comes to afterwards work as usual.
+    fn deliver(&mut self, executor: &Executor, wake_token: WakeToken, gently: bool) {
+        let Some(mut task) = executor.slots.run(wake_token) else { return };
+        if !task.is_alive() {
+            return executor.leave::<true>(&task); // The one that failed.
+        }
+        if !task.has(flag::STARTED) {
+            let failure = self.failure(&task, FailureKind::NeverStarted, "had not started", None);
+            return self.finish_task(executor, task, FailureKind::NeverStarted, failure);
+        }
+        if !task.has(flag::CANCEL_DELIVERED) {
+            task.set(flag::CANCEL_DELIVERED);
+            executor.rec.cancel_deliver(&task);
+        }
+        executor.answer_with(self.reason, gently);
+        let step = executor.poll::<true>(&mut task);
+        let cancel = executor.cancel.get();
+        executor.answer_with(self.reason, gently);
+        if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
+            return executor.end::<true>(&task, Some(FailureKind::Cancelled)); // As nearly all do, and nobody will see it.
+        }
+        if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
+            return; // It cleans up.
+        }
+        self.classify(executor, task, step, cancel);
+    }
+
+    /// Judges how a coroutine took it.
+    fn classify(&mut self, executor: &Executor, task: Running, step: Step, cancel: Cancel) {
+        let told = task.has(flag::CANCEL_DELIVERED);
+        let again = || went_on(cancel.again_at, task.place());
+        let fail = |kind, answer: &str, fault| Some((kind, self.failure(&task, kind, answer, fault)));
+        let failure = match step {
+            Step::Pending if task.has(flag::THREAD) || executor.cancel.get().reason.is_none() => return,
+            Step::Pending if self.grace_over && told => {
+                fail(FailureKind::Improper, "was cut off when the grace period was over", None)
+            }
+            Step::Pending if !cancel.answered => fail(FailureKind::Cancelled, "cancelled", None),
+            Step::Pending => fail(FailureKind::Improper, &again(), None),
+            // It was about to end, and came by no await point; or it is part of a cleanup.
+            Step::Done if !cancel.answered || !told => None,
+            Step::Done => {
+                let value =
+                    task.describe_output().filter(|_| executor.rec.keeps_values()).unwrap_or_else(|| "_".to_owned());
+                fail(FailureKind::Improper, &format!("answered Ok({value})"), None)
+            }
+            Step::Failed(fault) => match fault.cancellation() {
+                Some(_) if cancel.again > 0 => fail(FailureKind::Improper, &again(), Some(fault)),
+                Some(Cancellation::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(fault)),
+                Some(_) => fail(FailureKind::Cancelled, "", Some(fault)),
+                None => fail(FailureKind::Error, "", Some(fault)),
+            },
+            Step::Panicked(payload) => {
+                Some((FailureKind::Panic, Some(Box::new(Failure::of_panicked_cleanup(&self.snapshot, &task, payload)))))
+            }
+        };
+        match failure {
+            Some((kind, failure)) => self.finish_task(executor, task, kind, failure),
+            None => executor.end::<true>(&task, None),
+        }
+    }
+
+    /// What the crash is to say of a coroutine. `None`: nobody will see it.
+    #[inline]
+    fn failure(&self, task: &Header, kind: FailureKind, answer: &str, fault: Option<Fault>) -> Option<Box<Failure>> {
+        let expected = matches!(kind, FailureKind::Cancelled | FailureKind::NeverStarted);
+        (self.all_are_seen || !expected)
+            .then(|| Box::new(Failure::of_cancelled(&self.snapshot, task, kind, answer, fault)))
+    }
+
+    /// Notes how a coroutine ended and drops what is left of it.
+    fn finish_task(
+        &mut self,
+        executor: &Executor,
+        mut task: Running,
+        kind: FailureKind,
+        failure: Option<Box<Failure>>,
+    ) {
+        if let Some(failure) = failure {
+            if kind == FailureKind::Improper && executor.group.get() != Group::Always {
+                let place =
+                    failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
+                warn(&format!(
+                    "{}{place} did not respond properly to its cancellation: {}",
+                    failure.name,
+                    failure.message()
+                ));
+            }
+            self.failures.push(*failure);
+        }
+        if let Err(payload) = executor.discard(&mut task) {
+            self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, &task, payload));
+        }
+        executor.end::<true>(&task, Some(kind));
+    }
+
+    /// Makes the crash of it.
+    pub(crate) fn finish(mut self, executor: &Executor) -> Crash {
+        executor.cancel.set(Cancel::default());
+        executor.abandon();
+        let failures = &mut self.failures;
+        // A loop that is stopping already may have been stopped again, which is not for its next run.
+        match executor.failure.take() {
+            Some(failure) if failure.kind == FailureKind::Panic => failures.push(failure),
+            other => panic_hook::dispose(other),
+        }
+        failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
+        let report = executor.rec.crash(failures);
+        let group = executor.group.get();
+        // Who waited for the one that failed is told by its trace.
+        let mut waited = failures[0].ids.clone();
+        waited.sort_unstable();
+        let mut first = true;
+        let (failures, unseen): (Vec<Failure>, Vec<Failure>) = self.failures.into_iter().partition(|failure| {
+            std::mem::take(&mut first)
+                || match (group, failure.kind) {
+                    (Group::Never, _) => false,
+                    _ if failure.is_error() => true,
+                    (Group::Auto, _) => false,
+                    (Group::Always, FailureKind::Cancelled) => {
+                        waited.binary_search(&failure.id).is_err() && !await_chain::is_stand_in(&failure.name)
+                    }
+                    (Group::Always, _) => true,
+                }
+        });
+        unseen.into_iter().for_each(panic_hook::dispose);
+        Crash::new(failures, report)
+    }
+}
+
+impl Executor {
+    /// Cancels one coroutine alone: its time is up, or its last handle was dropped. It gets `CancelledError` at its await point and ends; a
+    /// function on a thread is asked to stop, and its coroutine stays in the table until it has ended. An output that it ends with is kept
+    /// for its handles.
+    pub(crate) fn cancel_one(&self, coro: WakeToken, reason: Reason) {
+        let Some(mut task) = self.slots.run(coro) else { return };
+        if !task.is_alive() || task.has(flag::CANCEL_DELIVERED) {
+            return;
+        }
+        if !task.has(flag::STARTED) {
+            if let Err(payload) = task.discard() {
+                self.fail(Failure::of_panic(self, &task, payload));
+            }
+            return self.end::<true>(&task, Some(FailureKind::NeverStarted));
+        }
+        self.rec.cancel_deliver(&task);
+        self.wake_foreign(Some(task.wake_token()));
+        let before = self.cancel.replace(Cancel { reason: Some(reason), ..Cancel::default() });
+        let step = self.poll::<true>(&mut task);
+        let cancel = self.cancel.replace(before);
+        let kind = match step {
+            // It ends by itself.
+            Step::Pending if task.has(flag::THREAD) => return task.set(flag::CANCEL_DELIVERED),
+            Step::Pending if cancel.answered => {
+                let answer = went_on(cancel.again_at, task.place());
+                warn(&format!(
+                    "{} did not end when it was cancelled ({reason}): {answer}",
+                    type_name::path(task.type_name())
+                ));
+                Some(FailureKind::Improper)
+            }
+            Step::Done => None,
+            Step::Pending => Some(FailureKind::Cancelled),
+            Step::Failed(fault) if fault.cancellation().is_some() => Some(FailureKind::Cancelled),
+            Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault)),
+            Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
+        };
+        // What is left of it is dropped here, where a panic is caught.
+        if (kind.is_some() || task.is_abandoned())
+            && let Err(payload) = task.discard()
+        {
+            return self.fail(Failure::of_panic(self, &task, payload));
+        }
+        self.end::<true>(&task, kind);
+    }
+}
+
+fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
+    match again {
+        Some(at) => format!("awaited again at {at}"),
+        None => format!("went on, in a future that tinyio does not know, after it was told at {told}"),
+    }
+}

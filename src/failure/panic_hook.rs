@@ -1,0 +1,131 @@
+//! Where threads panic: a payload does not say.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::panic::{self, AssertUnwindSafe, Location};
+use std::sync::{Mutex, Once, PoisonError};
+
+use crate::failure::await_chain::{Place, is_library};
+use crate::failure::crash::Panic;
+use crate::observe::Moment;
+use crate::task::Payload;
+
+impl Panic {
+    pub(crate) fn new(payload: Payload) -> Panic {
+        let message = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => (*text).to_owned(),
+            (_, Some(text)) => text.clone(),
+            _ => "(a payload that is no text)".to_owned(),
+        };
+        Panic { message, payload: Mutex::new(Some(payload)) }
+    }
+}
+
+impl Drop for Panic {
+    fn drop(&mut self) {
+        dispose(self.take_payload());
+    }
+}
+
+/// Runs code of the program where no coroutine can be blamed for its panic, and the caller has to go on. `None`: it panicked, which the
+/// panic hook has reported.
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(dispose).ok()
+}
+
+/// Drops a value of the program; a panic of its destructor ends here. A payload whose own destructor panics is leaked: dropping it could
+/// go on for ever.
+pub(crate) fn dispose<T>(value: T) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value)))
+        && let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
+        std::mem::forget(again);
+    }
+}
+
+/// Is disposed of when it is dropped.
+pub(crate) struct Disposed<T>(Option<T>);
+
+impl<T> Disposed<T> {
+    pub(crate) fn new(value: T) -> Disposed<T> {
+        Disposed(Some(value))
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl<T> Drop for Disposed<T> {
+    fn drop(&mut self) {
+        dispose(self.0.take());
+    }
+}
+
+thread_local! {
+    /// Where this thread last panicked, and what its coroutine was at: a payload does not say.
+    static PANIC: Cell<Option<Place>> = const { Cell::new(None) };
+    static MOMENT: RefCell<Moment> = RefCell::default();
+    /// Whose fault the panic is that comes next.
+    static MISUSE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// Panics because of what stands at this place in the caller's program: a crash shows that line.
+#[cold]
+pub(crate) fn misused(at: &'static Location<'static>, message: &str) -> ! {
+    MISUSE.set(Some(at));
+    panic!("tinyio: {message}")
+}
+
+/// Has the process remember where threads panic. The hook that was there is called as before. A thread that is panicking may not change
+/// the hook: the next loop does it.
+pub(crate) fn watch() {
+    static ONCE: Once = Once::new();
+    if std::thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let place = MISUSE.try_with(Cell::take).ok().flatten().or(info.location());
+            let moment = crate::observe::moment();
+            let place = place.map(|at| match moment.place() {
+                Some(place) if is_library(at.file()) => place,
+                _ => Place { file: keep(at.file()), line: at.line(), column: at.column() },
+            });
+            let _ = PANIC.try_with(|last| last.set(place));
+            let _ = MOMENT.try_with(|last| last.replace(moment));
+            hook(info);
+        }));
+    });
+}
+
+/// The name of a file, for ever: the hook is lent its place for the time of the call. A program is built from a bounded number of files, and each name
+/// is kept once.
+pub(crate) fn keep(file: &str) -> &'static str {
+    static FILES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
+    match files.get(file) {
+        Some(kept) => kept,
+        None => {
+            let kept: &'static str = Box::leak(file.into());
+            files.insert(kept);
+            kept
+        }
+    }
+}
+
+/// Where this thread last panicked, told once.
+pub(crate) fn take_place() -> Option<Place> {
+    PANIC.take()
+}
+
+/// The panic that is about to be resumed on this thread happened there, on another.
+pub(crate) fn set_place(place: Option<Place>) {
+    PANIC.set(place);
+}
+
+/// What the coroutine was at that panicked last on this thread, told once.
+pub(crate) fn take_moment() -> Moment {
+    MOMENT.take()
+}

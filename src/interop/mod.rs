@@ -1,0 +1,7 @@
+//! Loops beside other runtimes: driven as a future, isolated in another loop, futures of tokio, Ctrl-C.
+
+pub(crate) mod drive;
+#[cfg(feature = "tokio")]
+pub(crate) mod from_tokio;
+#[cfg(feature = "signal")]
+pub(crate) mod signal;

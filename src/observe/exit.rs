@@ -1,0 +1,63 @@
+//! Recordings that go on when the process exits: `std::process::exit` in a coroutine or on another thread, `main` that returns while loops run on
+//! other threads. Destructors do not run then.
+
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use tinyio_inspector::{recorder, trace};
+
+/// How long an exit waits for the trace to be written: a disk may hang.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the lock is tried, and how long to wait in between.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Of each recording of this process: its number, its ring, its trace.
+type Open = Vec<(u64, recorder::AtExit, Option<trace::AtExit>)>;
+
+static OPEN: Mutex<(u64, u32, Open)> = Mutex::new((0, 0, Vec::new()));
+
+/// A recording is told when the process exits, until this is dropped.
+pub(super) struct AtExit(u64);
+
+impl AtExit {
+    pub(super) fn watch(ring: recorder::AtExit, trace: Option<trace::AtExit>) -> AtExit {
+        static ONCE: Once = Once::new();
+        // Without it a recording that goes on looks as if the process had been killed.
+        ONCE.call_once(|| _ = shutdown_hooks::add_shutdown_hook(exit));
+        let (count, pid, open) = &mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = std::process::id();
+        if std::mem::replace(pid, own) != own {
+            // Those of the process that this one was forked from are not ours to end.
+            open.drain(..).for_each(std::mem::forget);
+        }
+        *count += 1;
+        open.push((*count, ring, trace));
+        AtExit(*count)
+    }
+}
+
+impl Drop for AtExit {
+    fn drop(&mut self) {
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).2.retain(|(number, ..)| *number != self.0);
+    }
+}
+
+extern "C" fn exit() {
+    // In a child of `fork` a thread that is not there may hold the lock for ever.
+    let found = (0..TRIES).find_map(|_| OPEN.try_lock().inspect_err(|_| std::thread::sleep(PAUSE)).ok());
+    let Some(all) = found else { return };
+    let (_, pid, open) = &*all;
+    if *pid != std::process::id() {
+        return;
+    }
+    crate::task::current(|executor| {
+        _ = executor.and_then(|executor| executor.rec.on()).map(super::recording::Recording::exits)
+    });
+    for (_, ring, trace) in open {
+        ring.mark();
+        if let Some(trace) = trace {
+            trace.finish(PATIENCE);
+        }
+    }
+}

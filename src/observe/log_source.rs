@@ -1,0 +1,98 @@
+//! Who says something through `tracing`, and how it gets into the record.
+
+use std::sync::{Arc, LazyLock};
+
+pub(crate) use tinyio_inspector::event::FIELD;
+use tinyio_inspector::event::Kind;
+use tinyio_inspector::frames::Limits;
+use tinyio_inspector::secrets::{MASKED, NOT_RECORDED};
+
+use super::env::Switch;
+use super::recording::{RECORDING, Recording};
+use super::resources::ThreadNote;
+use crate::task::{self, Header, Inbox, Mail};
+
+/// What threads have said and the loop has not taken in, at most. It is left out when a coroutine blocks the loop for so long that
+/// there is more.
+const PATIENCE: usize = 4096;
+
+/// There is a recording on this thread, or the environment asks for one: what is said may be of use.
+pub(crate) fn may_record() -> bool {
+    static ASKED: LazyLock<bool> = LazyLock::new(|| Switch::read().record);
+    *ASKED || is_recorded()
+}
+
+fn is_recorded() -> bool {
+    RECORDING.try_with(|recording| recording.borrow().is_some()).unwrap_or(false)
+}
+
+/// A coroutine of a recorded loop, or the loop's thread between two steps.
+#[derive(Clone)]
+pub(crate) struct Author {
+    coro: u64,
+    /// That of its loop. `None`: no loop runs on this thread at the moment.
+    inbox: Option<Arc<Inbox>>,
+}
+
+impl PartialEq for Author {
+    fn eq(&self, other: &Author) -> bool {
+        self.coro == other.coro && self.inbox.as_ref().map(Arc::as_ptr) == other.inbox.as_ref().map(Arc::as_ptr)
+    }
+}
+
+impl Author {
+    /// Whoever this loop's thread is at; `None` on other threads, and when nothing is recorded.
+    pub(crate) fn here() -> Option<Author> {
+        let inside = task::current(|executor| {
+            let executor = executor.filter(|executor| executor.rec.is_on())?;
+            let coro = executor.current_task.with(|coro| coro.map_or(0, Header::id));
+            Some(Author { coro, inbox: Some(executor.inbox().clone()) })
+        });
+        inside.or_else(|| is_recorded().then_some(Author { coro: 0, inbox: None }))
+    }
+
+    pub(crate) fn is_coroutine(&self) -> bool {
+        self.coro != 0
+    }
+
+    /// Records what it says. Other threads leave it in the loop's inbox.
+    pub(crate) fn says(&self, level: &str, target: String, message: String, fields: Vec<(&'static str, String)>) {
+        static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::from_env);
+        let shown = |(name, value): (&str, String)| {
+            let value = match LIMITS.values {
+                false => NOT_RECORDED.to_owned(),
+                true if LIMITS.secrets.has(name) => MASKED.to_owned(),
+                true => value,
+            };
+            (name.to_owned(), value)
+        };
+        let fields = fields.into_iter().map(shown).collect();
+        let kind = Kind::Log { coro: self.coro, level: level.to_owned(), target, message, fields };
+        let record = |recording: &Recording| {
+            recording.tick();
+            recording.emit(kind.clone());
+        };
+        let Some(inbox) = &self.inbox else {
+            return RECORDING.with_borrow(|recording| _ = recording.as_deref().map(record));
+        };
+        let here = task::find_tag(inbox.tag(), |executor| {
+            executor
+                .filter(|executor| Arc::ptr_eq(executor.inbox(), inbox))
+                .and_then(|executor| executor.rec.on())
+                .map(record)
+        });
+        if here.is_none() {
+            inbox.post(|mail| leave(mail, kind));
+        }
+    }
+}
+
+fn leave(mail: &mut Mail, kind: Kind) {
+    if mail.notes.len() < PATIENCE {
+        mail.notes.push(ThreadNote::Happened(kind));
+    } else if let Some(ThreadNote::Happened(Kind::Lost { events, .. })) = mail.notes.last_mut() {
+        *events += 1;
+    } else {
+        mail.notes.push(ThreadNote::Happened(Kind::Lost { events: 1, why: "log".to_owned() }));
+    }
+}

@@ -1,0 +1,249 @@
+//! Nothing is recorded: every function is empty, every type has no size.
+
+use std::borrow::Cow;
+use std::panic::Location;
+
+use crate::executor::Executor;
+use crate::failure::crash::{Failure, FailureKind};
+use crate::observe::spans::{Around, Entered, Spans};
+use crate::task::{Header, Mail, WakeToken};
+
+type BoxedError = dyn std::error::Error + Send + Sync + 'static;
+
+/// What a coroutine waits on.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "only the record reads what is in them")]
+pub(crate) enum Target {
+    Coro(u64),
+    Res(u64),
+    Thread(u64),
+    Timer(u64),
+    Loop(u32),
+    Turn,
+}
+
+/// Who woke a coroutine.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "only the record reads what is in them")]
+pub(crate) enum WakeCause {
+    Coro(u64),
+    Timer,
+    External,
+}
+
+/// What a resource is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResKind {
+    Event,
+    Lock,
+    Semaphore,
+    Barrier,
+}
+
+/// A coroutine is freed.
+#[inline]
+pub(crate) fn freed(_coro: &Header) {}
+
+/// A resource in the record.
+pub(crate) struct Res;
+
+impl Res {
+    #[inline]
+    pub(crate) fn new(_what: ResKind, _size: u64) -> Res {
+        Res
+    }
+    #[inline]
+    pub(crate) fn set_name(&self, _name: Cow<'static, str>) {}
+    #[inline]
+    pub(crate) fn id(&self, _core: &Executor) -> u64 {
+        0
+    }
+    #[inline]
+    pub(crate) fn set(&self, _set: bool) {}
+    #[inline]
+    pub(crate) fn hold(&self, _core: &Executor, _at: &'static Location<'static>, _permits: usize) -> Hold {
+        Hold
+    }
+    #[inline]
+    pub(crate) fn release(&self, _hold: &Hold) {}
+}
+
+/// Permits that are taken, in the record.
+#[derive(Default)]
+pub(crate) struct Hold;
+
+/// A function on a thread, in the record.
+#[derive(Default)]
+pub(crate) struct Thread(Around);
+
+impl Thread {
+    #[inline]
+    pub(crate) fn queue(_core: &Executor, _coro: &Header, _at: &'static Location<'static>) -> Thread {
+        Thread(Around::here())
+    }
+    #[inline]
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.0.enter()
+    }
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        0
+    }
+    #[inline]
+    pub(crate) fn started(&self, _mail: &mut Mail) {}
+    #[inline]
+    pub(crate) fn ended(&self, _mail: &mut Mail, _how: Option<FailureKind>, _wakes: Option<WakeToken>) {}
+    #[inline]
+    pub(crate) fn noticed(&self, _mail: &mut Mail) {}
+    #[inline]
+    pub(crate) fn cancelled(&self, _core: &Executor) {}
+    #[inline]
+    pub(crate) fn is_recorded(&self) -> bool {
+        false
+    }
+}
+
+/// How a loop is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoopMode {
+    Run,
+    Drive,
+    Isolate,
+}
+
+/// The type of a future, for whoever reads frames.
+pub(crate) struct FutureMark;
+
+impl FutureMark {
+    #[allow(clippy::extra_unused_type_parameters, reason = "the same signature as with a recorder")]
+    pub(crate) const fn of<F>() -> FutureMark {
+        FutureMark
+    }
+}
+
+/// What a failing coroutine was at.
+#[derive(Default)]
+pub(crate) struct Moment {}
+
+impl Moment {
+    pub(crate) fn place(&self) -> Option<crate::failure::await_chain::Place> {
+        None
+    }
+
+    pub(crate) fn made_in(self, _made: Moment) -> Moment {
+        self
+    }
+}
+
+#[inline]
+pub(crate) fn moment() -> Moment {
+    Moment {}
+}
+
+/// The report of a crash with what was recorded of it.
+#[derive(Default)]
+pub(crate) struct Report {}
+
+impl Report {
+    pub(crate) fn text(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a thread says about the function it runs.
+pub(crate) enum ThreadNote {}
+
+/// A loop's recorder.
+#[derive(Default)]
+pub(crate) struct Rec {
+    spans: Spans,
+}
+
+#[allow(clippy::unused_self, reason = "the same signatures as with a recorder")]
+impl Rec {
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        cfg!(feature = "tracing")
+    }
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        false
+    }
+    #[inline]
+    pub(crate) fn loop_start(&self, _core: &Executor, _mode: LoopMode) {
+        if let Some(missing) = super::env::Switch::read().missing() {
+            static ONCE: std::sync::Once = std::sync::Once::new();
+            ONCE.call_once(|| eprintln!("{missing}"));
+        }
+    }
+    #[inline]
+    pub(crate) fn loop_id(&self) -> u32 {
+        0
+    }
+    #[inline]
+    pub(crate) fn loop_end(&self, _core: &Executor, _crashed: bool) {}
+    #[inline]
+    pub(crate) fn park(&self, _core: &Executor, _until: Option<u64>) {}
+    #[inline]
+    pub(crate) fn unpark(&self) {}
+    #[inline]
+    pub(crate) fn turn_end(&self) {}
+    #[inline]
+    pub(crate) fn spawn(&self, _core: &Executor, coro: &Header) {
+        self.spans.spawn(coro);
+    }
+    #[inline]
+    pub(crate) fn wait(&self, _core: &Executor, _coro: &Header, _on: Target, _at: &'static Location<'static>) {}
+    #[inline]
+    pub(crate) fn wait_for(&self, _core: &Executor, _coro: &Header, _other: &Header, _at: &'static Location<'static>) {}
+    #[inline]
+    pub(crate) fn wait_turn(&self, _coro: &Header, _at: &'static Location<'static>) {}
+    #[inline]
+    pub(crate) fn clear(&self, _coro: &Header, _on: Target) {}
+    #[inline]
+    pub(crate) fn edge_dropped(&self, _coro: &Header, _on: Target) {}
+    #[inline]
+    pub(crate) fn wakes(&self, _by: WakeCause) -> WakeCause {
+        WakeCause::External
+    }
+    #[inline]
+    pub(crate) fn wake(&self, _core: &Executor, _coro: &Header) {}
+    #[inline]
+    pub(crate) fn step_begin(&self, coro: &Header) {
+        self.spans.step_begin(coro);
+    }
+    #[inline]
+    pub(crate) fn step_end(&self, coro: &Header) {
+        self.spans.step_end(coro);
+    }
+    #[inline]
+    pub(crate) fn end(&self, coro: &Header, _how: Option<FailureKind>) {
+        self.spans.end(coro);
+    }
+    #[inline]
+    pub(crate) fn cancel_begin(&self, _core: &Executor, _failure: &Failure) {}
+    #[inline]
+    pub(crate) fn cancel_deliver(&self, _coro: &Header) {}
+    #[inline]
+    pub(crate) fn suspended_at(&self, _coro: &Header) -> Option<&'static Location<'static>> {
+        None
+    }
+    #[inline]
+    pub(crate) fn returned(&self, _core: &Executor, _coro: &Header, _error: Option<&BoxedError>) -> Moment {
+        Moment {}
+    }
+    #[inline]
+    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Report {
+        Report {}
+    }
+    #[inline]
+    pub(crate) fn keeps_values(&self) -> bool {
+        true
+    }
+    #[inline]
+    pub(crate) fn diag(&self, _text: &str) {}
+    #[inline]
+    pub(crate) fn note(&self, note: ThreadNote) -> Option<(WakeToken, WakeCause)> {
+        match note {}
+    }
+}

@@ -1,0 +1,85 @@
+//! Time within a step that was not the coroutine's: the system gave the processor to others meanwhile, or tinyio itself read frames for an error.
+//!
+//! Whether a coroutine keeps the loop to itself is told by how long its steps take, and a machine that has other things to do is not its doing. The
+//! time of the processor alone would not tell: who sleeps in a step, or waits for a disk, takes none and blocks the loop all the same. So what is
+//! taken off is the time in which the thread could have run and was not let, which Linux counts for each thread.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::time::Duration;
+
+use tinyio_inspector::event::Kind;
+use tinyio_inspector::lint::LONG_STEP;
+
+use super::step_batch::Steps;
+
+/// What is known of a thread's time.
+pub(super) struct Away {
+    /// When to look next: no step that ends before is long.
+    next: Cell<u64>,
+    /// Where the system tells; of the thread that opened it.
+    schedstat: Option<File>,
+    /// What it told last: nanoseconds the thread was not let run.
+    kept_waiting: Cell<u64>,
+    /// Time spent reading frames, as of the last look.
+    reading: Cell<Duration>,
+}
+
+impl Away {
+    /// Of this thread.
+    pub(super) fn new() -> Away {
+        let schedstat = File::open("/proc/thread-self/schedstat").ok();
+        Away { next: Cell::new(0), schedstat, kept_waiting: Cell::new(0), reading: Cell::default() }
+    }
+
+    /// At the end of a step, in which frames were read if `reading` has grown. Looks at the system's count a hundred times a second at most: what
+    /// happened between the last look and the beginning of a step is taken for its own, so that one is rather not blamed.
+    #[inline(always)]
+    pub(super) fn step_end(&self, steps: &mut Steps, coro: u64, began: u64, at: u64, reading: Duration) {
+        if at >= self.next.get() || reading != self.reading.get() {
+            self.look(steps, coro, began, at, reading);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&self, steps: &mut Steps, coro: u64, began: u64, at: u64, reading: Duration) {
+        self.next.set(at + LONG_STEP);
+        let told = self.told().unwrap_or_default();
+        let kept_waiting = told.saturating_sub(self.kept_waiting.replace(told));
+        let reading = reading.saturating_sub(self.reading.replace(reading)).as_nanos() as u64;
+        let took = at.saturating_sub(began);
+        // Short steps are not looked at, so what the thread was kept waiting may have been before.
+        let kept_waiting = if took >= LONG_STEP { kept_waiting } else { 0 };
+        let nanos = (kept_waiting + reading).min(took);
+        if nanos > 0 {
+            steps.recorder().emit(at, Kind::Away { coro, nanos });
+        }
+    }
+
+    #[cfg(unix)]
+    fn told(&self) -> Option<u64> {
+        let mut bytes = [0; 96];
+        let count = std::os::unix::fs::FileExt::read_at(self.schedstat.as_ref()?, &mut bytes, 0).ok()?;
+        kept_waiting(std::str::from_utf8(&bytes[..count]).ok()?)
+    }
+
+    #[cfg(not(unix))]
+    fn told(&self) -> Option<u64> {
+        self.schedstat.as_ref().and(None)
+    }
+}
+
+/// Of `schedstat`: time on the processor, time waiting for one, time slices.
+fn kept_waiting(text: &str) -> Option<u64> {
+    text.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_second_number_is_the_time_of_waiting() {
+        assert_eq!(super::kept_waiting("2049312 60781 17\n"), Some(60_781));
+        assert_eq!(super::kept_waiting(""), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! Threads and resources in the record.
+
+use std::borrow::Cow;
+use std::panic::Location;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use tinyio_inspector::event::ResKind;
+use tinyio_inspector::event::{Kind, Outcome};
+
+use super::crash_report::outcome;
+use super::stack_requests::Asked;
+use crate::executor::Executor;
+use crate::failure::crash::FailureKind;
+use crate::failure::type_name;
+use crate::observe::spans::{Around, Entered};
+use crate::task::{Header, Mail, WakeToken};
+
+/// What other threads have to say.
+pub(crate) enum ThreadNote {
+    /// To be recorded: a function begins, or has logged something.
+    Happened(Kind),
+    /// A function has ended, which wakes its coroutine; unless it was never begun, for then the coroutine knows.
+    Ended { thread: u64, outcome: Outcome, wakes: Option<WakeToken> },
+    /// There is something for the recording: see [`Asked`].
+    Look,
+}
+
+/// A function on a thread, in the record.
+#[derive(Default)]
+pub(crate) struct Thread {
+    /// 0 if it is not recorded.
+    id: u64,
+    around: Around,
+}
+
+impl Thread {
+    /// The coroutine hands its function over.
+    pub(crate) fn queue(executor: &Executor, coro: &Header, at: &'static Location<'static>) -> Thread {
+        let around = Around::here();
+        let Some(recording) = executor.rec.on() else { return Thread { id: 0, around } };
+        recording.threads.set(recording.threads.get() + 1);
+        let thread = recording.threads.get();
+        let (name, site) = {
+            let mut recorder = recording.recorder.borrow_mut();
+            let recorder = recorder.recorder();
+            (recorder.name(type_name::path(coro.type_name())), recorder.site(at))
+        };
+        recording.emit(Kind::ThreadQueue { thread, coro: coro.id(), name, site });
+        Thread { id: thread, around }
+    }
+
+    /// The thread is at work for the coroutine, until this is dropped.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.around.enter()
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn note(&self, mail: &mut Mail, kind: Kind) {
+        if self.id != 0 {
+            mail.notes.push(ThreadNote::Happened(kind));
+        }
+    }
+
+    /// A thread begins.
+    pub(crate) fn started(&self, mail: &mut Mail) {
+        self.note(mail, Kind::ThreadStart { thread: self.id });
+    }
+
+    /// The function has returned, and wakes its coroutine, or will never begin.
+    pub(crate) fn ended(&self, mail: &mut Mail, how: Option<FailureKind>, wakes: Option<WakeToken>) {
+        if self.id != 0 {
+            mail.notes.push(ThreadNote::Ended { thread: self.id, outcome: outcome(how), wakes });
+        }
+    }
+
+    /// The function has asked, and was told that it is cancelled.
+    pub(crate) fn noticed(&self, mail: &mut Mail) {
+        self.note(mail, Kind::ThreadNotice { thread: self.id });
+    }
+
+    /// The loop asks it to stop.
+    pub(crate) fn cancelled(&self, executor: &Executor) {
+        if let Some(recording) = executor.rec.on().filter(|_| self.id != 0) {
+            recording.emit(Kind::ThreadCancel { thread: self.id });
+        }
+    }
+
+    /// It is recorded: its start is worth a word.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.id != 0
+    }
+}
+
+/// Permits that are taken, in the record: by which coroutine, and how many. None, if that is not recorded.
+#[derive(Default)]
+pub(crate) struct Hold {
+    coro: u64,
+    permits: usize,
+    /// The recording.
+    recorded: Option<Asked>,
+}
+
+/// A resource in the record. It may be used by several loops; it has the same number in all of them.
+pub(crate) struct Res {
+    id: AtomicU64,
+    what: ResKind,
+    size: u64,
+    name: OnceLock<Cow<'static, str>>,
+    at: &'static Location<'static>,
+    /// The recording that has its number.
+    recorded: OnceLock<Asked>,
+}
+
+impl Res {
+    #[track_caller]
+    pub(crate) fn new(what: ResKind, size: u64) -> Res {
+        Res {
+            id: AtomicU64::new(0),
+            what,
+            size,
+            name: OnceLock::new(),
+            at: Location::caller(),
+            recorded: OnceLock::new(),
+        }
+    }
+
+    /// Names it, unless it has a name. Recorded with its number.
+    pub(crate) fn set_name(&self, name: Cow<'static, str>) {
+        let _ = self.name.set(name);
+    }
+
+    /// Its number, given and recorded when a recorded loop first has to do with it.
+    pub(crate) fn id(&self, executor: &Executor) -> u64 {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let Some(recording) = executor.rec.on() else { return 0 };
+        let mut id = self.id.load(Ordering::Relaxed);
+        if id == 0 {
+            id = IDS.fetch_add(1, Ordering::Relaxed);
+            self.id.store(id, Ordering::Relaxed);
+            let _ = self.recorded.set(recording.asked.clone());
+            let (site, name) = {
+                let mut recorder = recording.recorder.borrow_mut();
+                let recorder = recorder.recorder();
+                (recorder.site(self.at), self.name.get().map_or(0, |name| recorder.intern(name)))
+            };
+            recording.emit(Kind::ResNew { res: id, what: self.what, size: self.size, site, name });
+        }
+        id
+    }
+
+    /// Records something on whatever thread this is.
+    fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
+        if let Some(recorded) = self.recorded.get() {
+            recorded.send(kind(self.id.load(Ordering::Relaxed)));
+        }
+    }
+
+    /// The running coroutine has acquired so many permits.
+    pub(crate) fn hold(&self, executor: &Executor, at: &'static Location<'static>, permits: usize) -> Hold {
+        let res = self.id(executor);
+        let Some(recording) = executor.rec.on() else { return Hold::default() };
+        let coro = executor.current_task.with(|coro| coro.map_or(0, Header::id));
+        let mut recorder = recording.recorder.borrow_mut();
+        let recorder = recorder.recorder();
+        let site = recorder.site(at);
+        for _ in 0..permits {
+            recorder.hold(recording.at.get(), res, coro, site);
+        }
+        Hold { coro, permits, recorded: Some(recording.asked.clone()) }
+    }
+
+    /// What it acquired is given back, on whatever thread.
+    pub(crate) fn release(&self, hold: &Hold) {
+        let Some(recorded) = &hold.recorded else { return };
+        for _ in 0..hold.permits {
+            recorded.send(Kind::Release { res: self.id.load(Ordering::Relaxed), coro: hold.coro });
+        }
+    }
+
+    /// Its flag was set or cleared.
+    pub(crate) fn set(&self, set: bool) {
+        self.emit(|res| Kind::Set { res, set });
+    }
+}
+
+impl Drop for Res {
+    fn drop(&mut self) {
+        self.emit(|res| Kind::ResDrop { res });
+    }
+}

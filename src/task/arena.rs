@@ -1,0 +1,436 @@
+//! The memory of blocks. Small blocks of one size lie side by side in chunks, so that making a coroutine and freeing it costs a quarter of
+//! what the C library's `malloc` and `free` do; large ones come from the allocator one by one.
+//!
+//! ```text
+//! list by size ──▶ chunk with room ◀──▶ chunk with room     full chunks: in no list
+//!                  ┌───────┬───────┬───────┬───────┬──
+//!                  │ Chunk │ block │ free ─┼─────▶ │ …      at a multiple of its size: a block finds its chunk by its address
+//!                  └───────┴───────┴───────┴───────┴──
+//! ```
+//!
+//! A chunk is given back when all its blocks are free; of each size one is kept while the thread is in a loop.
+//!
+//! Debug builds use the allocator for each block, so that memory checkers see every use of freed memory; the feature `__chunks` makes them use
+//! chunks. Built with `--cfg poison="address"` (AddressSanitizer) or `--cfg poison="valgrind"`, the checker is told which blocks are free.
+
+use std::alloc::{self, Layout};
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use super::cell::Header;
+
+const USED: bool = cfg!(any(not(debug_assertions), feature = "__chunks"));
+/// Where chunks lie.
+const ALIGN: usize = 16 << 10;
+/// Less what glibc puts before each, so that the next one follows at once.
+const LAYOUT: Layout = match Layout::from_size_align(ALIGN - 16, ALIGN) {
+    Ok(layout) => layout,
+    Err(_) => panic!("sixteen bytes are left"),
+};
+/// Only blocks smaller than this.
+const SIZE: usize = 256;
+const STEP: usize = align_of::<Header>();
+
+/// What a thread has.
+pub(super) struct Memory {
+    /// By size: the chunks with room.
+    lists: [List; SIZE / STEP],
+    /// The thread is in a loop.
+    inside: Cell<bool>,
+}
+
+/// Linked both ways.
+struct List(Cell<Option<NonNull<Chunk>>>);
+
+/// The head of a chunk; as large as a line of the processor's cache, so that its blocks divide the lines evenly.
+#[repr(align(64))]
+struct Chunk {
+    /// The pointer that the allocator gave, by which it gets all of the chunk back. One to this head stands for the head alone.
+    whole: NonNull<u8>,
+    free: Cell<Option<NonNull<Free>>>,
+    /// Blocks that are not free.
+    used: Cell<usize>,
+    previous: Cell<Option<NonNull<Chunk>>>,
+    next: Cell<Option<NonNull<Chunk>>>,
+}
+
+/// What a free block begins with.
+struct Free {
+    next: Option<NonNull<Free>>,
+}
+
+impl Memory {
+    pub(super) const fn new() -> Memory {
+        Memory { lists: [const { List(Cell::new(None)) }; SIZE / STEP], inside: Cell::new(false) }
+    }
+
+    /// The thread enters a loop.
+    pub(super) fn open(&self) {
+        self.inside.set(true);
+    }
+
+    /// The thread leaves its outermost loop: what is free is given back, at once or with the last block of its chunk, so that the thread
+    /// leaves nothing behind when it ends.
+    pub(super) fn close(&self) {
+        self.inside.set(false);
+        for list in &self.lists {
+            let mut next = list.0.get();
+            while let Some(chunk) = next {
+                // SAFETY: it is in the list.
+                let this = unsafe { chunk.as_ref() };
+                next = this.next.get();
+                if this.used.get() == 0 {
+                    list.remove(this);
+                    // SAFETY: nobody uses any of its blocks, and no list has it any more.
+                    unsafe { Chunk::free(chunk) };
+                }
+            }
+        }
+    }
+
+    /// The chunks for this layout. `None`: the allocator's.
+    #[inline]
+    fn list(&self, layout: Layout) -> Option<&List> {
+        let is_small = layout.size() < SIZE && layout.align() == STEP && layout.size() >= size_of::<Free>();
+        ((USED || cfg!(test)) && is_small).then(|| &self.lists[layout.size() / STEP])
+    }
+
+    /// Memory of this layout, the size of which is not zero. Null if there is none.
+    #[inline]
+    pub(super) fn take(&self, layout: Layout) -> *mut u8 {
+        let Some(list) = self.list(layout) else {
+            // SAFETY: the size is not zero.
+            return unsafe { alloc::alloc(layout) };
+        };
+        let Some(chunk) = list.0.get().or_else(|| list.grow(layout.size())) else { return std::ptr::null_mut() };
+        // SAFETY: it is in the list.
+        let chunk = unsafe { chunk.as_ref() };
+        let free = chunk.free.get().expect("a chunk in the list has room");
+        poison::show(free.cast(), layout.size());
+        // SAFETY: a free block is in no other use, and begins with a `Free`.
+        let next = unsafe { free.read() }.next;
+        poison::is_new(free.cast(), layout.size());
+        chunk.free.set(next);
+        chunk.used.set(chunk.used.get() + 1);
+        if next.is_none() {
+            list.remove(chunk);
+        }
+        free.as_ptr().cast()
+    }
+
+    /// Takes memory back.
+    ///
+    /// # Safety
+    ///
+    /// It came from `take` on this thread, with this layout, and nobody uses it any more.
+    #[inline]
+    pub(super) unsafe fn give(&self, memory: NonNull<u8>, layout: Layout) {
+        let Some(list) = self.list(layout) else {
+            // SAFETY: the caller's word.
+            return unsafe { alloc::dealloc(memory.as_ptr(), layout) };
+        };
+        let head = memory.as_ptr().map_addr(|address| address & !(ALIGN - 1)).cast::<Chunk>();
+        // SAFETY: `take` gave it out of the chunk that begins there, which is alive while one of its blocks is in use.
+        let chunk = unsafe { &*head };
+        let free = memory.cast::<Free>();
+        let next = chunk.free.replace(Some(free));
+        // SAFETY: the memory is nobody's, and as large and aligned as a `Free` needs: no list is of a smaller size.
+        unsafe { free.write(Free { next }) };
+        poison::hide(memory, layout.size());
+        chunk.used.set(chunk.used.get() - 1);
+        if next.is_none() {
+            list.add(chunk);
+        }
+        if chunk.used.get() == 0 {
+            self.emptied(list, NonNull::from(chunk));
+        }
+    }
+
+    /// Gives a chunk back, unless it is the only one with room and more blocks of this size are to be expected.
+    #[cold]
+    fn emptied(&self, list: &List, chunk: NonNull<Chunk>) {
+        // SAFETY: it is in the list.
+        let this = unsafe { chunk.as_ref() };
+        let is_alone = this.previous.get().is_none() && this.next.get().is_none();
+        if !(is_alone && self.inside.get()) {
+            list.remove(this);
+            // SAFETY: nobody uses any of its blocks, and no list has it any more.
+            unsafe { Chunk::free(chunk) };
+        }
+    }
+}
+
+impl List {
+    /// Puts a chunk first.
+    fn add(&self, chunk: &Chunk) {
+        let first = Some(NonNull::from(chunk));
+        let next = self.0.replace(first);
+        chunk.next.set(next);
+        chunk.previous.set(None);
+        if let Some(next) = next {
+            // SAFETY: it is in the list.
+            unsafe { next.as_ref() }.previous.set(first);
+        }
+    }
+
+    fn remove(&self, chunk: &Chunk) {
+        let (previous, next) = (chunk.previous.take(), chunk.next.take());
+        match previous {
+            None => self.0.set(next),
+            // SAFETY: it is in the list.
+            Some(previous) => unsafe { previous.as_ref() }.next.set(next),
+        }
+        if let Some(next) = next {
+            // SAFETY: it is in the list.
+            unsafe { next.as_ref() }.previous.set(previous);
+        }
+    }
+
+    /// A new chunk, of blocks of this size. `None`: there is no memory.
+    #[cold]
+    fn grow(&self, size: usize) -> Option<NonNull<Chunk>> {
+        // SAFETY: the size is not zero.
+        let whole = NonNull::new(unsafe { alloc::alloc(LAYOUT) })?;
+        let chunk = whole.cast::<Chunk>();
+        let mut free = None;
+        for at in (size_of::<Chunk>()..LAYOUT.size() - size + 1).step_by(size).rev() {
+            // SAFETY: within the chunk, after its head, at a multiple of `STEP`.
+            free = unsafe {
+                let block = chunk.byte_add(at).cast::<Free>();
+                block.write(Free { next: free });
+                Some(block)
+            };
+            poison::hide(free.expect("written above").cast(), size);
+        }
+        let head = Chunk {
+            whole,
+            free: Cell::new(free),
+            used: Cell::new(0),
+            previous: Cell::new(None),
+            next: Cell::new(None),
+        };
+        // SAFETY: at its beginning, which is as aligned as its head needs.
+        unsafe {
+            chunk.write(head);
+            self.add(chunk.as_ref());
+        }
+        Some(chunk)
+    }
+}
+
+impl Chunk {
+    /// # Safety
+    ///
+    /// Nobody uses any of its blocks, and no list has it.
+    unsafe fn free(chunk: NonNull<Chunk>) {
+        // SAFETY: it is alive until the next line.
+        let whole = unsafe { chunk.as_ref() }.whole;
+        poison::show(whole, LAYOUT.size());
+        // SAFETY: `grow` took it, with that layout; a head needs no destructor.
+        unsafe { alloc::dealloc(whole.as_ptr(), LAYOUT) };
+    }
+}
+
+/// Tells a memory checker which blocks are free. Without one, nothing.
+#[cfg(not(any(poison = "address", poison = "valgrind")))]
+mod poison {
+    use std::ptr::NonNull;
+
+    #[inline(always)]
+    pub(super) fn hide(_: NonNull<u8>, _: usize) {}
+
+    #[inline(always)]
+    pub(super) fn show(_: NonNull<u8>, _: usize) {}
+
+    #[inline(always)]
+    pub(super) fn is_new(_: NonNull<u8>, _: usize) {}
+}
+
+/// Tells AddressSanitizer which blocks are free.
+#[cfg(poison = "address")]
+mod poison {
+    use std::ffi::{c_int, c_void};
+    use std::ptr::NonNull;
+
+    // SAFETY: the functions of `sanitizer/asan_interface.h`, which a program that is built with AddressSanitizer contains.
+    unsafe extern "C" {
+        safe fn __asan_poison_memory_region(start: *const c_void, bytes: usize);
+        safe fn __asan_unpoison_memory_region(start: *const c_void, bytes: usize);
+        #[cfg_attr(not(test), expect(dead_code, reason = "for tests"))]
+        safe fn __asan_address_is_poisoned(address: *const c_void) -> c_int;
+    }
+
+    pub(super) fn hide(memory: NonNull<u8>, bytes: usize) {
+        __asan_poison_memory_region(memory.as_ptr().cast(), bytes);
+    }
+
+    pub(super) fn show(memory: NonNull<u8>, bytes: usize) {
+        __asan_unpoison_memory_region(memory.as_ptr().cast(), bytes);
+    }
+
+    /// AddressSanitizer does not know which bytes were written.
+    pub(super) fn is_new(_: NonNull<u8>, _: usize) {}
+
+    #[cfg(test)]
+    pub(super) fn is_hidden(memory: NonNull<u8>) -> bool {
+        __asan_address_is_poisoned(memory.as_ptr().cast()) != 0
+    }
+}
+
+/// Tells valgrind which blocks are free, by the client requests of `valgrind/memcheck.h`.
+#[cfg(poison = "valgrind")]
+mod poison {
+    use std::ptr::NonNull;
+
+    /// The requests of memcheck begin at this number.
+    const MEMCHECK: usize = 0x4d43_0000;
+    const MAKE_NO_ACCESS: usize = MEMCHECK;
+    const MAKE_UNDEFINED: usize = MEMCHECK + 1;
+    const MAKE_DEFINED: usize = MEMCHECK + 2;
+
+    /// The answer; 0 outside of valgrind.
+    fn request(number: usize, arguments: [usize; 3]) -> usize {
+        let [a, b, c] = arguments;
+        let request = [number, a, b, c, 0, 0];
+        let mut answer = 0_usize;
+        // SAFETY: valgrind takes this sequence for a request. Elsewhere it turns `rdi` round twice, and exchanges `rbx` with itself.
+        unsafe {
+            std::arch::asm!(
+                "rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51", "xchg rbx, rbx",
+                in("rax") request.as_ptr(), inout("rdx") answer,
+            );
+        }
+        answer
+    }
+
+    pub(super) fn hide(memory: NonNull<u8>, bytes: usize) {
+        request(MAKE_NO_ACCESS, [memory.addr().get(), bytes, 0]);
+    }
+
+    pub(super) fn show(memory: NonNull<u8>, bytes: usize) {
+        request(MAKE_DEFINED, [memory.addr().get(), bytes, 0]);
+    }
+
+    /// What is read of it before it is written is reported.
+    pub(super) fn is_new(memory: NonNull<u8>, bytes: usize) {
+        request(MAKE_UNDEFINED, [memory.addr().get(), bytes, 0]);
+    }
+
+    /// Outside of valgrind nothing is hidden.
+    #[cfg(test)]
+    pub(super) fn is_hidden(memory: NonNull<u8>) -> bool {
+        const GET_BITS: usize = MEMCHECK + 8;
+        const NOT_ADDRESSABLE: usize = 3;
+        let mut bits = 0_u8;
+        request(GET_BITS, [memory.addr().get(), (&raw mut bits).addr(), 1]) == NOT_ADDRESSABLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize) -> Layout {
+        Layout::from_size_align(size, STEP).unwrap()
+    }
+
+    /// Chunks with room for blocks of this size.
+    fn chunks(memory: &Memory, size: usize) -> usize {
+        let mut chunks = 0;
+        let mut next = memory.list(layout(size)).unwrap().0.get();
+        while let Some(chunk) = next {
+            chunks += 1;
+            // SAFETY: it is in the list.
+            next = unsafe { chunk.as_ref() }.next.get();
+        }
+        chunks
+    }
+
+    #[test]
+    fn a_block_is_used_again_and_a_chunk_given_back() {
+        let memory = Memory::new();
+        let take = || NonNull::new(memory.take(layout(64))).unwrap();
+        // SAFETY: each was taken here, and is given once.
+        let give = |block| unsafe { memory.give(block, layout(64)) };
+        memory.open();
+        let first = take();
+        give(first);
+        assert_eq!(take(), first, "the last one in is the first one out");
+        let others: Vec<_> = (0..1_000).map(|_| take()).collect();
+        give(first);
+        assert_eq!(chunks(&memory, 64), 2, "the one that was full, and the newest");
+        others.into_iter().for_each(give);
+        assert_eq!(chunks(&memory, 64), 1, "one is kept");
+        let last = take();
+        memory.close();
+        assert_eq!(chunks(&memory, 64), 1, "it is in use");
+        give(last);
+        assert_eq!(chunks(&memory, 64), 0);
+    }
+
+    /// As it is in a build with `--cfg poison="address"`, and in one with `--cfg poison="valgrind"` under valgrind (`TINYIO_TEST_VALGRIND=1`).
+    #[cfg(any(poison = "address", poison = "valgrind"))]
+    #[test]
+    fn a_checker_knows_which_blocks_are_free() {
+        if cfg!(poison = "valgrind") && std::env::var_os("TINYIO_TEST_VALGRIND").is_none() {
+            return;
+        }
+        let memory = Memory::new();
+        let take = || NonNull::new(memory.take(layout(64))).unwrap();
+        // SAFETY: each was taken here, and is given once.
+        let give = |block| unsafe { memory.give(block, layout(64)) };
+        memory.open();
+        let (block, last) = (take(), take());
+        // SAFETY: the next block of the chunk, at its last byte.
+        let never_taken = unsafe { last.add(64 + 63) };
+        assert!(!poison::is_hidden(block) && !poison::is_hidden(last), "they are in use");
+        assert!(poison::is_hidden(never_taken));
+        give(block);
+        // SAFETY: within the block.
+        let (next, end) = unsafe { (block.add(8), block.add(63)) };
+        assert!([block, next, end].into_iter().all(poison::is_hidden), "it is free");
+        assert_eq!(take(), block);
+        assert!(![block, next, end].into_iter().any(poison::is_hidden), "it is in use again");
+        give(block);
+        give(last);
+        memory.close();
+    }
+
+    /// Blocks of all sizes, taken and given in an order without sense: none overlaps another.
+    #[test]
+    fn nobody_writes_into_anothers_block() {
+        let memory = Memory::new();
+        memory.open();
+        let mut blocks: Vec<(NonNull<u8>, usize)> = Vec::new();
+        let mut state = 7_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for step in 0..60_000 {
+            // First more and more, then fewer and fewer.
+            let takes = blocks.is_empty() || random(8) < if step < 30_000 { 5 } else { 3 };
+            if takes {
+                let size = (1 + random(SIZE / STEP)) * STEP;
+                let block = NonNull::new(memory.take(layout(size))).unwrap();
+                assert!(block.addr().get().is_multiple_of(STEP));
+                // SAFETY: it is ours, and so large.
+                unsafe { block.write_bytes(size as u8, size) };
+                blocks.push((block, size));
+            } else {
+                let (block, size) = blocks.swap_remove(random(blocks.len()));
+                // SAFETY: ours, written above, and given once.
+                unsafe {
+                    assert!(std::slice::from_raw_parts(block.as_ptr(), size).iter().all(|byte| *byte == size as u8));
+                    memory.give(block, layout(size));
+                }
+            }
+        }
+        memory.close();
+        for (block, size) in blocks {
+            // SAFETY: as above.
+            unsafe { memory.give(block, layout(size)) };
+        }
+        assert!(memory.lists.iter().all(|list| list.0.get().is_none()), "all chunks were given back");
+    }
+}

@@ -1,0 +1,94 @@
+//! The ready queue.
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use super::cell::{self, Header};
+use super::running::Running;
+
+/// First in, first out, linked through the headers.
+#[derive(Default)]
+pub(crate) struct Queue {
+    head: Cell<Option<NonNull<Header>>>,
+    tail: Cell<Option<NonNull<Header>>>,
+}
+
+impl Queue {
+    #[inline]
+    pub(crate) fn push(&self, task: Queued) {
+        let header = ManuallyDrop::new(task).0;
+        // SAFETY: what is in the queue is owned by it: the guard was forgotten, and comes back in `pop`.
+        unsafe {
+            header.as_ref().link.set(None);
+            match self.tail.replace(Some(header)) {
+                None => self.head.set(Some(header)),
+                Some(last) => last.as_ref().link.set(Some(header)),
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Queued> {
+        let header = self.head.get()?;
+        // SAFETY: owned by the queue, as above.
+        let next = unsafe { header.as_ref() }.link.get();
+        self.head.set(next);
+        if next.is_none() {
+            self.tail.set(None);
+        }
+        Some(Queued(header))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.get().is_none()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}
+
+/// Owned by the ready queue.
+pub(crate) struct Queued(NonNull<Header>);
+
+impl Queued {
+    /// `None` if there is one already. The block must be alive.
+    #[inline]
+    pub(super) fn new(header: NonNull<Header>) -> Option<Queued> {
+        // SAFETY: the caller's word.
+        (!unsafe { header.as_ref() }.queued.replace(true)).then(|| Queued(header))
+    }
+
+    /// Its turn has come; `None` if it is being run already.
+    #[inline]
+    pub(crate) fn run(self) -> Option<Running> {
+        let running = Running::new(self.0);
+        if running.is_some() {
+            // It is owned, so that `self` need not look whether it is the last owner.
+            ManuallyDrop::new(self).queued.set(false);
+        }
+        running
+    }
+}
+
+impl Deref for Queued {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: `Queued` owns (1).
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.queued.set(false);
+        // SAFETY: `self` owned it until now.
+        unsafe { cell::release(self.0) };
+    }
+}

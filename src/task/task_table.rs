@@ -1,0 +1,142 @@
+//! The slot table of a loop, with its free list: it *is* the set of live coroutines.
+
+use std::cell::{Cell, UnsafeCell};
+use std::ptr::{self, NonNull};
+
+use super::cell::{self, Header, flag};
+use super::handle::Handle;
+use super::run_queue::Queued;
+use super::running::Running;
+use super::wake_token::{MAX_SLOTS, WakeToken};
+
+/// Everyone who has been scheduled and has not ended, by the slots that words name.
+pub(crate) struct TaskTable {
+    entries: UnsafeCell<Vec<Entry>>,
+    /// The first free slot, or as many as there are entries.
+    free: Cell<u32>,
+    len: Cell<usize>,
+}
+
+/// Whoever has this slot, or, with bit 0 set, which blocks never have, twice the free slot after this one.
+#[derive(Clone, Copy)]
+struct Entry(*mut Header);
+
+impl Entry {
+    fn free(next: u32) -> Entry {
+        Entry(ptr::without_provenance_mut((next as usize) << 1 | 1))
+    }
+
+    #[inline]
+    fn full(self) -> Result<NonNull<Header>, u32> {
+        let bits = self.0.addr();
+        NonNull::new(self.0).filter(|_| bits & 1 == 0).ok_or((bits >> 1) as u32)
+    }
+}
+
+impl Default for TaskTable {
+    fn default() -> Self {
+        TaskTable { entries: UnsafeCell::default(), free: Cell::new(0), len: Cell::new(0) }
+    }
+}
+
+impl TaskTable {
+    pub(crate) fn len(&self) -> usize {
+        self.len.get()
+    }
+
+    /// Where the table is, for whoever looks at it from outside: see [`Header::BLOCKS`].
+    #[cfg(feature = "record")]
+    pub(crate) fn address(&self) -> usize {
+        self.entries.get().addr()
+    }
+
+    /// Gives a coroutine its number and a slot in the loop of this tag.
+    ///
+    /// # Panics
+    ///
+    /// If it has been given one before, or has ended; if all slots are taken.
+    #[inline]
+    pub(crate) fn schedule(&self, coro: &Handle, id: u64, tag: u32) {
+        assert!(!coro.is_scheduled() && coro.body() == 0, "a coroutine is scheduled once");
+        let slot = self.free.get();
+        assert!((slot as usize) < MAX_SLOTS, "tinyio: more than {MAX_SLOTS} coroutines at once in this loop");
+        coro.id.set(id);
+        coro.wake_token.set(WakeToken::task(tag, id, slot));
+        coro.set(flag::SLOTTED);
+        // SAFETY: nothing else has a reference to the entries (6).
+        let entries = unsafe { &mut *self.entries.get() };
+        match entries.get_mut(slot as usize) {
+            Some(entry) => {
+                let next = std::mem::replace(entry, Entry(coro.0.as_ptr())).full().expect_err("it is free");
+                self.free.set(next);
+            }
+            None => {
+                entries.push(Entry(coro.0.as_ptr()));
+                self.free.set(slot + 1);
+            }
+        }
+        self.len.set(self.len.get() + 1);
+    }
+
+    /// The coroutine of this word, which is alive for as long as nobody takes it out.
+    #[inline]
+    fn get(&self, wake_token: WakeToken) -> Option<NonNull<Header>> {
+        // SAFETY: nobody changes the entries meanwhile (6).
+        let header = unsafe { &*self.entries.get() }.get(wake_token.slot() as usize)?.full().ok()?;
+        // SAFETY: the table owns it.
+        (unsafe { header.as_ref() }.wake_token.get() == wake_token).then_some(header)
+    }
+
+    /// To be put into the ready queue; `None` if it is there already, or has ended.
+    #[inline]
+    pub(crate) fn queue(&self, wake_token: WakeToken) -> Option<Queued> {
+        Queued::new(self.get(wake_token)?)
+    }
+
+    /// To be polled or dropped; `None` if that is happening already, or if it has ended.
+    #[inline]
+    pub(crate) fn run(&self, wake_token: WakeToken) -> Option<Running> {
+        Running::new(self.get(wake_token)?)
+    }
+
+    /// Shows `f` the coroutine of this word.
+    pub(crate) fn with<R>(&self, wake_token: WakeToken, f: impl FnOnce(&Handle) -> R) -> Option<R> {
+        // SAFETY: the table owns it; the handle keeps it, whatever `f` does.
+        let task = unsafe { Handle::of(self.get(wake_token)?) };
+        Some(f(&task))
+    }
+
+    /// Shows `f` everyone, by slot.
+    pub(crate) fn each(&self, mut f: impl FnMut(&Handle)) {
+        for slot in 0.. {
+            // SAFETY: nobody changes the entries meanwhile (6).
+            let Some(entry) = unsafe { &*self.entries.get() }.get(slot).filter(|_| self.len() > 0) else { break };
+            if let Ok(header) = entry.full() {
+                // SAFETY: the table owns it; the handle keeps it, whatever `f` does.
+                let task = unsafe { Handle::of(header) };
+                f(&task);
+            }
+        }
+    }
+
+    /// Takes a coroutine out, if it is in.
+    #[inline]
+    pub(crate) fn remove(&self, task: &Header) {
+        let slot = task.wake_token().slot();
+        // SAFETY: nothing else has a reference to the entries (6).
+        let entries = unsafe { &mut *self.entries.get() };
+        if let Some(entry) = entries.get_mut(slot as usize)
+            && let Ok(header) = entry.full()
+            && ptr::eq(header.as_ptr(), task)
+        {
+            *entry = Entry::free(self.free.replace(slot));
+            self.len.set(self.len.get() - 1);
+            task.unset(flag::SLOTTED);
+            // SAFETY: the table owned it until now.
+            unsafe { cell::release(header) };
+        }
+    }
+}
+
+// Without a destructor: who is still in the table when its loop is dropped belongs to a `drive` that was forgotten, and what they borrow
+// may be gone (7). They leak.

@@ -1,0 +1,399 @@
+//! The threads of the process, and how many of them there are: read [`Pool::help`], then [`Pool::work`].
+//!
+//! ```text
+//!              push                    help: nobody searches
+//!  loop ──────────────▶ queue ◀──────────────────────────────┐
+//!                         │ take                             │
+//!            ┌────────────▼───────────┐   a short while   ┌──┴─────┐ 10 s
+//!  spawned ─▶│ running, at most limit │──▶ searching ────▶│ asleep │──────▶ ended
+//!            └────────────▲───────────┘                   └──┬─────┘
+//!                         │ jobs take long: limit doubles    │
+//!                         └─────────── watching ◀────────────┘
+//! ```
+//!
+//! Two kinds of functions come here: those that block, which want a thread each, and short ones, of which a thread for each would only
+//! fight over the queue. Nobody says which is which. So there are at first as many threads as cores; when that is not enough, one more
+//! watches how fast the queue moves, and lets in more as long as it moves slowly.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::failure::panic_hook;
+use crate::threading::{self, AtomicBool, Condvar, Mutex, MutexGuard, PerProcess, global};
+
+/// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking calls.
+const MAX_THREADS: usize = 512;
+/// How long whoever has just had something to do looks out for more before it sleeps: about what it costs to wake a sleeping thread.
+const SEARCH: Duration = Duration::from_micros(50);
+/// How often the queue is watched.
+const WATCH: Duration = Duration::from_micros(500);
+/// A function that takes longer than this is worth a thread of its own: about what it costs to start one.
+const LONG: Duration = Duration::from_micros(50);
+
+/// Something to be done on a thread.
+pub(crate) trait Job: Send + Sync {
+    fn run(self: Arc<Self>);
+}
+
+struct Pool {
+    state: Mutex<State>,
+    wake: Condvar,
+    work: Filled,
+    cores: usize,
+    /// A thread that finds nothing to do for so long ends.
+    #[cfg_attr(loom, expect(dead_code, reason = "there is no time"))]
+    keep_alive: Duration,
+}
+
+/// The queue is not empty. On a cache line of its own, as it is looked at all the time by whoever searches.
+#[repr(align(128))]
+struct Filled(AtomicBool);
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Arc<dyn Job>>,
+    /// All there are.
+    threads: usize,
+    /// In a function.
+    running: usize,
+    /// In a function that runs a loop which waits for functions on other threads. They are not counted as running, and more threads are
+    /// started in their place: functions that wait for each other need a thread each, however many there are.
+    lent: usize,
+    /// No more than these are let into a function.
+    limit: usize,
+    /// Looking for work, or about to: nobody else need be woken.
+    searching: usize,
+    /// Asleep, and not called.
+    asleep: usize,
+    /// Called, and not yet awake.
+    called: usize,
+    /// One thread looks how fast the queue moves. There is one as long as something is queued that the limit keeps out.
+    watched: bool,
+    /// Functions begun, ever.
+    begun: u64,
+}
+
+global!(POOL: PerProcess<Pool> = PerProcess::new(|| Pool::new(Duration::from_secs(10))));
+
+/// Returns when all threads have ended: loom's statics live no longer than the thread that begins.
+#[cfg(loom)]
+pub(crate) fn end() {
+    while POOL.here().lock().threads > 0 {
+        threading::yield_now();
+    }
+}
+
+/// Runs a job on some thread.
+///
+/// # Panics
+///
+/// If there is no thread at all, and none can be started.
+pub(crate) fn run(job: Arc<dyn Job>) {
+    POOL.here().push(job);
+}
+
+/// Looks for something for a short while, if another core can bring it about meanwhile. Waiting this way for somebody who is about to be
+/// done is quicker than sleeping.
+pub(crate) fn search(found: impl Fn() -> bool) {
+    // Where every order is tried, looking for long is of no use.
+    if threading::cores() < 2 || cfg!(loom) {
+        return;
+    }
+    let start = Instant::now();
+    loop {
+        for _ in 0..64 {
+            if found() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        if start.elapsed() > SEARCH {
+            return;
+        }
+        // Whoever is to bring it may be waiting for this core.
+        threading::yield_now();
+    }
+}
+
+crate::threading::per_thread! {
+    /// The pool that this thread is of.
+    static HERE: Cell<Option<&'static Pool>> = const { Cell::new(None) };
+}
+
+/// This thread waits for functions on others: see [`lend`].
+pub(crate) struct Lent(&'static Pool);
+
+/// Has another thread started in place of this one, if this is one of the pool's, until the guard is dropped.
+///
+/// # Errors
+///
+/// If there is work, all threads wait for it, and no other can be started.
+pub(crate) fn lend() -> std::io::Result<Option<Lent>> {
+    let Some(pool) = HERE.with(Cell::get) else { return Ok(None) };
+    let mut state = pool.lock();
+    state.running -= 1;
+    state.lent += 1;
+    let lent = Lent(pool);
+    match pool.help(state) {
+        Err(error) if lent.is_last() => Err(error),
+        _ => Ok(Some(lent)),
+    }
+}
+
+impl Lent {
+    /// All threads wait.
+    fn is_last(&self) -> bool {
+        let state = self.0.lock();
+        state.threads == state.lent
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.running += 1;
+        state.lent -= 1;
+    }
+}
+
+impl Pool {
+    fn new(keep_alive: Duration) -> Pool {
+        let cores = threading::cores();
+        let state = State { limit: cores, ..State::default() };
+        Pool { state: Mutex::new(state), wake: Condvar::new(), work: Filled(AtomicBool::new(false)), cores, keep_alive }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Jobs run while it is not held, and nothing else panics.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&'static self, job: Arc<dyn Job>) {
+        let mut state = self.lock();
+        state.queue.push_back(job);
+        if state.queue.len() == 1 {
+            self.work.0.store(true, Ordering::Relaxed);
+        }
+        if let Err(error) = self.help(state) {
+            // With one thread at least the work is done, later.
+            let state = self.lock();
+            assert!(state.threads > state.lent, "tinyio: cannot start a thread for `run_in_thread`: {error}");
+        }
+    }
+
+    /// Has somebody come for what is queued, unless somebody is coming. Called whenever something was queued or taken, so that each who takes
+    /// something brings the next.
+    fn help(&'static self, mut state: MutexGuard<'_, State>) -> std::io::Result<()> {
+        if state.queue.is_empty() || state.searching > 0 || (state.running >= state.limit && state.watched) {
+            return Ok(());
+        }
+        if state.asleep > 0 {
+            state.asleep -= 1;
+            state.called += 1;
+            state.searching += 1;
+            drop(state);
+            self.wake.notify_one();
+        } else if state.threads < MAX_THREADS + state.lent {
+            state.threads += 1;
+            state.searching += 1;
+            drop(state);
+            let spawned = threading::Builder::new().name("tinyio worker".to_owned()).spawn(|| self.work());
+            if let Err(error) = spawned {
+                let mut state = self.lock();
+                state.threads -= 1;
+                state.searching -= 1;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a thread does. It is counted as searching when it begins.
+    fn work(&'static self) {
+        HERE.with(|here| here.set(Some(self)));
+        let mut state = self.lock();
+        state.searching -= 1;
+        let mut searched = false;
+        loop {
+            if state.running < state.limit
+                && let Some(job) = state.queue.pop_front()
+            {
+                if state.queue.is_empty() {
+                    self.work.0.store(false, Ordering::Relaxed);
+                }
+                state.running += 1;
+                state.begun += 1;
+                // It is no worse off without the help.
+                let _ = self.help(state);
+                // The job has told its loop of panics; one of a destructor of what is left of it has been reported by the hook.
+                panic_hook::contain(|| job.run());
+                state = self.lock();
+                state.running -= 1;
+                searched = false;
+            } else if !state.queue.is_empty() && !state.watched {
+                state = self.watch(state);
+            } else if state.queue.is_empty() && state.searching == 0 && !searched {
+                state.searching += 1;
+                drop(state);
+                search(|| self.work.0.load(Ordering::Relaxed));
+                state = self.lock();
+                state.searching -= 1;
+                searched = true;
+            } else {
+                match self.sleep(state) {
+                    Some(called) => state = called,
+                    None => return,
+                }
+                searched = false;
+            }
+        }
+    }
+
+    /// Sleeps until it is called. `None`: nobody did so for a long time.
+    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<MutexGuard<'a, State>> {
+        state.asleep += 1;
+        loop {
+            let (guard, in_vain) = self.wait(state);
+            state = guard;
+            if state.called > 0 {
+                state.called -= 1;
+                state.searching -= 1;
+                return Some(state);
+            }
+            if in_vain {
+                state.asleep -= 1;
+                state.threads -= 1;
+                state.limit = state.limit.min(state.threads).max(self.cores);
+                return None;
+            }
+        }
+    }
+
+    /// Waits to be called. `true`: the time was up.
+    #[cfg(not(loom))]
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+        let (state, timeout) = self.wake.wait_timeout(state, self.keep_alive).unwrap_or_else(PoisonError::into_inner);
+        (state, timeout.timed_out())
+    }
+
+    /// Its time is up at once: a thread that slept on would be one that never ends.
+    #[cfg(loom)]
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+        drop(state);
+        threading::yield_now();
+        (self.lock(), true)
+    }
+
+    /// Looks how fast the queue moves, until it is empty or one more may run.
+    fn watch<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.watched = true;
+        while !state.queue.is_empty() && state.running >= state.limit {
+            let (start, begun) = (Instant::now(), state.begun);
+            drop(state);
+            std::thread::sleep(WATCH);
+            state = self.lock();
+            let each =
+                start.elapsed() * state.running as u32 / u32::try_from(state.begun - begun).unwrap_or(u32::MAX).max(1);
+            state.limit = if each > LONG { (state.running * 2).min(MAX_THREADS) } else { self.cores };
+        }
+        state.watched = false;
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Says on which thread it ran, if anybody still listens.
+    struct Says(Mutex<mpsc::Sender<std::thread::ThreadId>>);
+
+    impl Job for Says {
+        fn run(self: Arc<Self>) {
+            let _ = self.0.lock().unwrap().send(std::thread::current().id());
+        }
+    }
+
+    /// A pool that has run some jobs, and the receiver of what the next ones say.
+    fn used(keep_alive: Duration) -> &'static Pool {
+        // Within reach for good, as the process's own is.
+        static POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(Vec::new());
+        let pool: &'static Pool = Box::leak(Box::new(Pool::new(keep_alive)));
+        POOLS.lock().unwrap().push(pool);
+        let (say, said) = mpsc::channel();
+        for _ in 0..100 {
+            pool.push(Arc::new(Says(Mutex::new(say.clone()))));
+        }
+        drop(say);
+        assert_eq!(said.iter().count(), 100);
+        pool
+    }
+
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn threads_without_work_end_after_a_while() {
+        let pool = used(Duration::from_millis(1));
+        wait_until("no thread is left", || pool.lock().threads == 0);
+        // And the next job starts one.
+        let (say, said) = mpsc::channel();
+        pool.push(Arc::new(Says(Mutex::new(say))));
+        said.recv_timeout(Duration::from_secs(60)).expect("it runs");
+    }
+
+    /// How often each thread of that name has gone to sleep or has been put off.
+    #[cfg(target_os = "linux")]
+    fn switches(of: &[String]) -> Vec<String> {
+        let status = |task: &String| std::fs::read_to_string(format!("{task}/status")).expect("the thread lives");
+        let switches = |status: String| status.lines().filter(|line| line.contains("ctxt_switches")).collect();
+        of.iter().map(status).map(switches).collect()
+    }
+
+    /// Tells the folder of its thread in `/proc`.
+    #[cfg(target_os = "linux")]
+    struct Where(Mutex<mpsc::Sender<String>>);
+
+    #[cfg(target_os = "linux")]
+    impl Job for Where {
+        fn run(self: Arc<Self>) {
+            let task = std::fs::read_link("/proc/thread-self").expect("proc");
+            let _ = self.0.lock().unwrap().send(format!("/proc/{}", task.display()));
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn threads_without_work_sleep() {
+        let pool = used(Duration::from_secs(3600));
+        let (say, said) = mpsc::channel();
+        for _ in 0..100 {
+            pool.push(Arc::new(Where(Mutex::new(say.clone()))));
+        }
+        drop(say);
+        let mut threads: Vec<String> = said.iter().collect();
+        threads.sort();
+        threads.dedup();
+        wait_until("everyone sleeps", || {
+            let state = pool.lock();
+            state.asleep == state.threads && state.searching == 0
+        });
+        // They are about to, when they have said so.
+        let asleep =
+            |task: &String| std::fs::read_to_string(format!("{task}/stat")).is_ok_and(|stat| stat.contains(") S "));
+        wait_until("the system says so too", || threads.iter().all(asleep));
+        let before = switches(&threads);
+        std::thread::sleep(SEARCH * 1_000);
+        assert_eq!(switches(&threads), before, "somebody woke up for nothing");
+    }
+}
