@@ -361,7 +361,8 @@ mod tests {
 
     #[test]
     fn a_recording_is_not_called_live_before_its_end_is_known() {
-        for (last, word) in [(Progress::Died, "KILLED"), (Progress::Idle, "LIVE"), (Progress::Ended, "STOPPED")] {
+        // A step of this program is on, and began long before today.
+        for (last, word) in [(Progress::Died, "KILLED"), (Progress::Idle, "BLOCKED"), (Progress::Ended, "STOPPED")] {
             let script = crawl();
             let mut app = App::new(&script.header, Options::of(DARK));
             let mut source = Long { header: script.header, events: script.events, reads: 0, last };
