@@ -5,6 +5,7 @@ use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::panic::Location;
 
+use crate::coroutine::coro::Coro;
 use crate::executor::Executor;
 use crate::failure::crash::Site;
 use crate::failure::type_name;
@@ -65,7 +66,9 @@ impl Trace {
 
 /// The coroutine of this name only stands for a handle given to `run`.
 pub(crate) fn is_stand_in(name: &str) -> bool {
-    name.starts_with("tinyio::coro::Coro<")
+    let handle = std::any::type_name::<Coro<()>>();
+    let (path, _) = handle.split_once('<').unwrap_or((handle, ""));
+    name.strip_prefix(path).is_some_and(|rest| rest.starts_with('<'))
 }
 
 /// Sites that the traces of all who are cancelled may have together, before each is cut short: in a chain of a hundred thousand they would

@@ -134,14 +134,15 @@ fn siblings() {
         assert_eq!(CLEANED.get(), 1);
         let original = (Error, "siblings::i", "broken");
         if group == Group::Always {
-            let (h, nap) = ((Cancelled, "siblings::h", "cancelled"), (Cancelled, "tinyio::time::Sleep", "cancelled"));
+            let (h, nap) =
+                ((Cancelled, "siblings::h", "cancelled"), (Cancelled, "tinyio::coroutine::sleep::Sleep", "cancelled"));
             assert_failures(&crash, &[original, h, nap]);
             let above = |n: usize| -> Vec<(String, u32)> {
                 crash.failures()[n].trace().iter().map(|site| (site.name.clone(), site.line)).collect()
             };
             let f = ("it::errors::siblings::f".to_owned(), line("f gathers"));
             let h = ("it::errors::siblings::h".to_owned(), line("h sleeps") + 1);
-            let nap = ("tinyio::time::Sleep".to_owned(), line("h sleeps") + 1);
+            let nap = ("tinyio::coroutine::sleep::Sleep".to_owned(), line("h sleeps") + 1);
             assert_eq!(above(1), [f.clone(), h.clone()]);
             assert_eq!(above(2), [f, h, nap]);
             assert!(crash.failures()[1].error().unwrap().is::<CancelledError>());

@@ -342,7 +342,7 @@ fn serialise() {
     assert_eq!(read[0].message, "broken \"in\" two\nlines");
     assert_eq!(read[0].sources, ["broken \"in\" two\nlines", "interrupted"]);
     assert!(
-        read[0].error_type.ends_with("Broken<it::nesting::Broken<tinyio::crash::Interrupted>>"),
+        read[0].error_type.ends_with("Broken<it::nesting::Broken<tinyio::failure::crash::Interrupted>>"),
         "{}",
         read[0].error_type
     );
