@@ -139,8 +139,9 @@
 //!
 //! ## Waiting for one another
 //!
-//! [`Event`], [`Semaphore`], [`Lock`], [`Barrier`] and [`as_completed`] are the usual ones. Coroutines that can never go on, because they wait for each other or
-//! for a lock that one of them holds, end the run with a [`Deadlock`] that names them.
+//! [`Event`], [`Semaphore`], [`Lock`], [`Barrier`] and [`as_completed`] are the usual ones. Coroutines that await each other, or
+//! that wait while nothing is left to wake them, end the run with a [`Deadlock`] that names them; a cycle through locks beside other work is a
+//! warning, since a guard can be moved.
 //!
 //! ## Loops in loops, and in other runtimes
 //!
