@@ -24,6 +24,10 @@ impl Look<'_> {
             let text = if coro == 0 { known.shown.clone() } else { format!("Coro(#{coro})") };
             return Some(Ok(Value { text, coro, ..Value::default() }));
         }
+        // What a string becomes as a `Box<dyn Error>`; its path begins with the implementation.
+        if own_name(known) == "StringError" && known.name.contains("alloc::boxed::") {
+            return Some(self.within(ty, "__0", place, depth));
+        }
         if !["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root)) {
             return None;
         }
@@ -102,10 +106,6 @@ impl Look<'_> {
             "alloc::ffi::c_str::CString" => self.owned_c_string(ty, place),
             "core::ptr::alignment::Alignment" => alignment(place),
             "std::io::error::Error" => self.io_error(ty, place, depth),
-            // What a string becomes as a `Box<dyn Error>`.
-            _ if path.starts_with("alloc::boxed::convert::") && own_name(known) == "StringError" => {
-                self.within(ty, "__0", place, depth)
-            }
             "core::task::wake::Waker" => {
                 let (data, vtable) = (self.word(ty, "waker.data", place), self.word(ty, "waker.vtable", place));
                 data.and_then(|data| Ok(plain(format!("Waker {{ data: {data:#x}, vtable: {:#x} }}", vtable?))))
