@@ -51,6 +51,12 @@ pub(super) struct Variable {
     pub line: u32,
 }
 
+impl Variable {
+    fn is_at_place_of(&self, other: &Variable) -> bool {
+        (self.line, &self.file) == (other.line, &other.file)
+    }
+}
+
 /// An `.await`: its place, and what is awaited there.
 pub(super) struct Await<'a> {
     pub file: Option<&'a PathBuf>,
@@ -85,13 +91,27 @@ impl Bindings {
         chains.max_by_key(Vec::len).unwrap_or_default()
     }
 
+    /// How many bindings of a name the function has, at whatever `.await`.
+    pub fn declared(&self, name: &str) -> usize {
+        let of_name = || self.variables.iter().filter(|variable| variable.name == name);
+        // An argument is declared twice, as in `outwards`.
+        let again = |one: &Variable| of_name().any(|other| other.scope != 0 && other.is_at_place_of(one));
+        of_name().filter(|variable| variable.scope != 0 || !again(variable)).count()
+    }
+
+    /// Whether a variable is declared outside the text of the function that it is in, as one of a macro is.
+    pub fn is_outside(&self, variable: &Variable) -> bool {
+        // The function takes the context of the task where its body begins.
+        let body = self.variables.iter().find(|one| one.scope == 0 && one.name == "_task_context");
+        variable.scope != 0 && body.is_some_and(|body| body.file != variable.file || body.line > variable.line)
+    }
+
     fn outwards(&self, mut scope: usize, name: &str) -> Vec<Variable> {
         let mut chain: Vec<Variable> = Vec::new();
         loop {
             for variable in self.variables.iter().filter(|variable| variable.scope == scope && variable.name == name) {
                 // An argument is declared twice: as what the coroutine was given, and by its function.
-                let again =
-                    |known: &Variable| scope == 0 && (known.line, &known.file) == (variable.line, &variable.file);
+                let again = |known: &Variable| scope == 0 && known.is_at_place_of(variable);
                 if !chain.iter().any(again) {
                     chain.push(variable.clone());
                 }
@@ -178,11 +198,8 @@ impl Types {
             }
         }
         // It may be inlined in another unit, such as that of the code that polls it: those that were read are looked through.
-        let (dwarf, units) = self.units(ty.image);
-        for (unit, entry) in units.async_bodies(&dwarf, own) {
-            if let Some(found) = self.scopes_of(ty.image, unit, entry, ty) {
-                return Some(found);
-            }
+        if let Some(found) = self.inlined_elsewhere(own, ty) {
+            return Some(found);
         }
         // Symbols are those of the whole program.
         let program = self.images.program(ty.image);
@@ -202,7 +219,16 @@ impl Types {
                 return Some(found);
             }
         }
-        None
+        // Without code of its own it is described in any unit of its crate.
+        let (dwarf, units) = self.units(ty.image);
+        units.read_crate(&dwarf, own);
+        self.inlined_elsewhere(own, ty)
+    }
+
+    /// The scopes of the function that runs a coroutine, of those that were read in other units than the type.
+    fn inlined_elsewhere(&mut self, own: usize, ty: TypeRef) -> Option<Bindings> {
+        let bodies = self.units(ty.image).1.async_bodies(own);
+        bodies.into_iter().find_map(|(unit, entry)| self.scopes_of(ty.image, unit, entry, ty))
     }
 
     /// The scopes of a function, if it is the one that runs a coroutine.

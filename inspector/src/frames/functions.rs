@@ -113,12 +113,11 @@ impl Types {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         // A vtable says size and alignment itself: what disagrees is not its type.
         let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
-        let drops = self.memory.word(address)? != 0;
         let (dwarf, units) = self.units(image);
         let mut found: Vec<TypeRef> = Vec::new();
         for unit in units.mentioning(&dwarf, file_address) {
-            for ty in self.vtable_types(image, unit, file_address, drops) {
-                let agrees = self.size(ty) == Some(size) && self.get(ty).align.is_none_or(|known| known == align);
+            for ty in self.vtable_types(image, unit, address, file_address) {
+                let agrees = self.size(ty) == Some(size) && self.align(ty).is_none_or(|known| known == align);
                 // Each unit that uses a type describes it.
                 if agrees && !found.iter().any(|known| same(self, *known, ty)) {
                     found.push(ty);
@@ -145,34 +144,49 @@ impl Types {
         Some(shared)
     }
 
-    /// The types that the vtable at an address may be of, as a unit says. Of equal vtables one has the address; the others of its trait have
-    /// none. Only those are equal that hold no functions, neither methods nor drop glue.
-    fn vtable_types(&mut self, image: usize, unit: usize, address: u64, drops: bool) -> Vec<TypeRef> {
+    /// The types that the vtable at an address may be of, as a unit says. Of equal vtables that the compiler writes once, of whatever traits,
+    /// one has the address in debug info, the others have none. A function is of one type alone, so equal are those that hold none, neither
+    /// methods nor drop glue. Vtables that become equal later, when functions are merged, keep their addresses in debug info.
+    fn vtable_types(&mut self, image: usize, unit: usize, address: u64, file_address: u64) -> Vec<TypeRef> {
         let Some((image, unit)) = self.whole(image, unit) else { return Vec::new() };
         let (dwarf, units) = self.units(image);
         let Ok(index) = units.index(&dwarf, unit) else { return Vec::new() };
-        let mut vtables = index.vtables.get(&address).cloned().unwrap_or_default();
-        let placed = vtables.len();
-        let traits: Vec<_> = vtables.iter().map(|vtable| vtable.of_trait.clone()).collect();
-        vtables.extend(index.unplaced.iter().filter(|other| traits.contains(&other.of_trait)).cloned());
+        let placed = index.vtables.get(&file_address).cloned().unwrap_or_default();
+        let unplaced = index.unplaced.clone();
         let Ok(opened) = units.open(&dwarf, unit) else { return Vec::new() };
-        let described = vtables.into_iter().enumerate().filter_map(|(at, vtable)| {
-            let entry = opened.entry(units::within(vtable.kind)).ok()?;
+        let described = |kind: usize| {
+            let entry = opened.entry(units::within(kind)).ok()?;
             let offset = units::reference(&opened, entry.attr_value(gimli::DW_AT_containing_type)?)?;
             let size = entry.attr_value(gimli::DW_AT_byte_size)?.udata_value()?;
-            Some((at < placed, size, TypeRef { image, offset }))
-        });
-        let described: Vec<_> = described.collect();
-        let Some((_, size, _)) = described.first().copied() else { return Vec::new() };
-        const NO_METHODS: u64 = 24;
-        let may_be_equal = size == NO_METHODS && !drops;
-        let mut types = Vec::new();
-        for (is_placed, other, ty) in described {
-            if is_placed || may_be_equal && other == size && self.glue(ty) != Glue::Yes {
-                types.push(ty);
-            }
+            Some((size, TypeRef { image, offset }))
+        };
+        let placed: Vec<_> = placed.into_iter().filter_map(described).collect();
+        let unplaced: Vec<_> = unplaced.into_iter().filter_map(described).collect();
+        let Some((size, _)) = placed.first().copied() else { return Vec::new() };
+        let mut types: Vec<_> = placed.into_iter().map(|(_, ty)| ty).collect();
+        if !self.holds_functions(address, size) {
+            let equal = unplaced.into_iter().filter(|(other, ty)| *other == size && self.glue(*ty) != Glue::Yes);
+            types.extend(equal.map(|(_, ty)| ty));
         }
         types
+    }
+
+    /// Whether a vtable of so many bytes holds drop glue or methods. It may hold other vtables, too, and nothing where a method cannot be
+    /// called.
+    fn holds_functions(&mut self, vtable: u64, size: u64) -> bool {
+        const METHODS: u64 = 24;
+        let methods = (METHODS..size.min(1 << 16)).step_by(8);
+        std::iter::once(0).chain(methods).any(|at| match self.memory.word(vtable.wrapping_add(at)) {
+            Some(entry) => entry != 0 && self.is_function(entry),
+            None => true,
+        })
+    }
+
+    /// Whether a function begins at an address; if nothing is known of what is there, it may.
+    fn is_function(&mut self, address: u64) -> bool {
+        let Ok(image) = self.images.find(&self.memory, address) else { return true };
+        let image = self.images.get(image);
+        image.unwind.function(address.wrapping_sub(image.bias)).is_some()
     }
 }
 

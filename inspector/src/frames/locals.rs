@@ -65,9 +65,13 @@ impl Walk<'_, '_> {
             let current = scopes.as_ref().and_then(|(point, scopes)| scopes.at(types, point, &member.name));
             let visible = scopes.as_ref().map(|(point, scopes)| scopes.visible(types, point, &member.name));
             let visible = visible.unwrap_or_default();
-            let hides = match (point, visible.as_slice()) {
-                (Some(point), [inner, outer, ..]) => !declared_after(self.sources, point, inner, outer),
-                _ => false,
+            let hides = match (point, &scopes, visible.as_slice()) {
+                (Some(point), _, [inner, outer, ..]) => !declared_after(self.sources, point, inner, outer),
+                // The function's own binding may be left out of the debug info of optimised code.
+                (_, Some((_, scopes)), [only]) if current.is_none() => {
+                    scopes.is_outside(only) || is_unnamed(self.sources, only)
+                }
+                (point, scopes, _) => point.is_some() && scopes.is_none(),
             };
             let mut note = hides.then_some("may be of a macro");
             let which = match current {
@@ -87,6 +91,12 @@ impl Walk<'_, '_> {
                         (true, false) => Which::Only,
                         (false, _) => Which::NotKept,
                     }
+                }
+                // Without the scopes around the `.await` nothing tells bindings of one name apart.
+                None if visible.is_empty()
+                    && scopes.as_ref().is_some_and(|(_, all)| all.declared(&member.name) > 1) =>
+                {
+                    Which::OneOf
                 }
                 None => Which::Only,
             };
@@ -217,6 +227,16 @@ fn declared_after(sources: &mut Sources, point: &Await<'_>, inner: &Variable, ou
         && declaration.ends_with(';')
         && point.file == Some(&**file)
         && point.line > inner.line
+}
+
+/// Whether the line that declares a binding does not have its name, as that of a call of a macro.
+fn is_unnamed(sources: &mut Sources, variable: &Variable) -> bool {
+    let Some(file) = &variable.file else { return false };
+    let around = sources.around(file, variable.line, 1);
+    let declaration = around.into_iter().find(|(line, _)| *line == variable.line);
+    // A loop has an iterator of this name.
+    let is_loop = |text: &str| variable.name == "iter" && words(text).any(|word| word == "for");
+    declaration.is_some_and(|(_, text)| !words(&text).any(|word| word == variable.name) && !is_loop(&text))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

@@ -27,6 +27,15 @@ pub(super) type Page = [u8; PAGE as usize];
 
 const LARGEST: usize = 16 << 20;
 
+/// The device and inode of the C library that a process has loaded.
+fn c_library(pid: &str) -> Option<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let line =
+        maps.lines().find(|line| line.contains("/libc.so") || line.contains("/libc-") || line.contains("/ld-musl"))?;
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    Some(fields.get(3..5)?.join(" "))
+}
+
 impl Memory {
     pub fn of(pid: u32) -> Memory {
         Memory {
@@ -48,6 +57,12 @@ impl Memory {
 
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether the process has loaded the C library that this one has loaded.
+    pub fn has_our_c_library(&self) -> bool {
+        let ours = c_library("self");
+        ours.is_some() && ours == c_library(&self.pid.to_string())
     }
 
     /// Forgets what was read: the process may have run since.

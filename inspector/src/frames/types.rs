@@ -301,6 +301,22 @@ impl Types {
         }
     }
 
+    /// Alignment of a type, where it is known: debug info does not give that of numbers, pointers and arrays.
+    pub fn align(&mut self, ty: TypeRef) -> Option<u64> {
+        let mut ty = ty;
+        for _ in 0..16 {
+            let known = self.get(ty);
+            match &known.shape {
+                _ if known.align.is_some() => return known.align,
+                Shape::Array { element, .. } => ty = *element,
+                Shape::Base(_) => return known.size.map(|size| size.max(1)),
+                Shape::Pointer(_) => return Some(8),
+                _ => return None,
+            }
+        }
+        None
+    }
+
     /// Size of a type in bytes.
     pub fn size(&mut self, ty: TypeRef) -> Option<u64> {
         let mut count = 1_u64;

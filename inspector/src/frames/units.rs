@@ -23,7 +23,7 @@ pub(super) struct Units {
     code: Option<Code>,
     /// What these units left behind when they were split off.
     skeleton: Option<Skeleton>,
-    /// Bytes of debug info that may still be scanned to find better names.
+    /// Bytes of debug info that may still be scanned to find better names, and scopes.
     patience: usize,
 }
 
@@ -42,21 +42,16 @@ pub(super) struct Index {
     nodes: Vec<Node>,
     /// Functions by the address they begin at.
     pub functions: HashMap<u64, usize>,
+    /// Functions that run coroutines.
+    async_bodies: Vec<usize>,
     /// Vtables by address; the entries of their types. Types whose vtables are equal have one between them.
-    pub vtables: HashMap<u64, Vec<Vtable>>,
+    pub vtables: HashMap<u64, Vec<usize>>,
     /// Vtables without an address: they were left out, or are the same as one that has an address.
-    pub unplaced: Vec<Vtable>,
+    pub unplaced: Vec<usize>,
     /// Types that drop glue was made for, by name, and the address of the glue if it was not inlined.
     pub dropped: HashMap<Box<[u8]>, Option<u64>>,
     /// Calls that were inlined: hardly any without optimisation.
     pub inlined: usize,
-}
-
-/// A vtable: the entry of its type, and the trait's name.
-#[derive(Clone)]
-pub(super) struct Vtable {
-    pub kind: usize,
-    pub of_trait: Box<[u8]>,
 }
 
 /// An entry that has a name and may contain others.
@@ -72,7 +67,7 @@ struct Node {
 
 const NONE: u32 = u32::MAX;
 
-/// The names of implementations are worth a tenth of a second; counted in bytes, they are the same on a busy machine.
+/// The names of implementations and the scopes of functions are worth a tenth of a second; counted in bytes, they are the same on a busy machine.
 const PATIENCE: usize = 8 << 20;
 
 impl Units {
@@ -99,22 +94,29 @@ impl Units {
     }
 
     /// The functions that run coroutines, in the units read so far but one: the unit and the entry of each.
-    pub fn async_bodies(&mut self, dwarf: &Dwarf<'_>, but: usize) -> Vec<(usize, usize)> {
-        let mut found = Vec::new();
-        for unit in (0..self.len()).filter(|unit| *unit != but) {
-            if self.list[unit].index.is_none() {
-                continue;
-            }
-            let Ok(opened) = self.open(dwarf, unit) else { continue };
-            let nodes = self.list[unit].index.iter().flat_map(|index| &index.nodes);
-            for node in nodes.filter(|node| node.is_function) {
-                let offset = node.offset as usize;
-                if joined(dwarf, &opened, &[offset]).starts_with("{async_") {
-                    found.push((unit, offset));
-                }
+    pub fn async_bodies(&self, but: usize) -> Vec<(usize, usize)> {
+        let read = self.list.iter().enumerate().filter(|(unit, _)| *unit != but);
+        let read = read.filter_map(|(unit, entry)| Some((unit, entry.index.as_ref()?)));
+        read.flat_map(|(unit, index)| index.async_bodies.iter().map(move |body| (unit, *body))).collect()
+    }
+
+    /// Reads the units of the same crate as one, as far as that is worth its time.
+    pub fn read_crate(&mut self, dwarf: &Dwarf<'_>, unit: usize) {
+        let name = self.crate_of(dwarf, unit);
+        for other in 0..self.len() {
+            if name.is_some() && self.crate_of(dwarf, other) == name && self.is_worth_reading(other) {
+                let _ = self.index(dwarf, other);
             }
         }
-        found
+    }
+
+    /// Whether a unit was read, or may be read to find something that other units do not say.
+    fn is_worth_reading(&mut self, unit: usize) -> bool {
+        if self.list[unit].index.is_none() {
+            let Some(left) = self.patience.checked_sub(self.size(unit)) else { return false };
+            self.patience = left;
+        }
+        true
     }
 
     /// The units in which a variable at an address (of the file) may be described, most of them without reading their entries.
@@ -195,12 +197,8 @@ impl Units {
         let name = self.crate_of(dwarf, unit);
         let mut found = None;
         for other in 0..self.len() {
-            if name.is_none() || self.crate_of(dwarf, other) != name {
+            if name.is_none() || self.crate_of(dwarf, other) != name || !self.is_worth_reading(other) {
                 continue;
-            }
-            if self.list[other].index.is_none() {
-                let Some(left) = self.patience.checked_sub(self.size(other)) else { continue };
-                self.patience = left;
             }
             let Ok(opened) = self.open(dwarf, other) else { continue };
             let Ok(index) = self.index(dwarf, other) else { continue };
@@ -343,6 +341,9 @@ fn scan(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: &mut Index) -> gimli::Result<
                         _ => {
                             let Ok(name) = dwarf.attr_string(unit, value) else { continue };
                             found.is_impl = name.slice().starts_with(b"{impl#");
+                            if found.is_function && name.slice().starts_with(b"{async_") {
+                                index.async_bodies.push(offset.0);
+                            }
                             dropped = dropped_by(name.slice()).map(Box::from);
                         }
                     }
@@ -399,12 +400,12 @@ fn vtable(
     entries: &mut gimli::EntriesRaw<'_, Slice<'_>>,
     abbreviation: &gimli::Abbreviation,
 ) -> gimli::Result<()> {
-    let (mut of_trait, mut address, mut kind) = (None, None, None);
+    let (mut is_vtable, mut address, mut kind) = (false, None, None);
     for &spec in abbreviation.attributes() {
         let value = entries.read_attribute(spec)?.value();
         match (spec.name(), value) {
             (gimli::DW_AT_name, value) => {
-                of_trait = dwarf.attr_string(unit, value).ok().and_then(|name| trait_of(name.slice()));
+                is_vtable = dwarf.attr_string(unit, value).is_ok_and(|name| name.slice().ends_with(b"::{vtable}"));
             }
             (gimli::DW_AT_location, AttributeValue::Exprloc(expression)) => {
                 address = fixed_address(dwarf, unit, expression);
@@ -413,21 +414,13 @@ fn vtable(
             _ => {}
         }
     }
-    if let (Some(of_trait), Some(kind)) = (of_trait, kind) {
-        let vtable = Vtable { kind, of_trait };
+    if let (true, Some(kind)) = (is_vtable, kind) {
         match address {
-            Some(address) => index.vtables.entry(address).or_default().push(vtable),
-            None => index.unplaced.push(vtable),
+            Some(address) => index.vtables.entry(address).or_default().push(kind),
+            None => index.unplaced.push(kind),
         }
     }
     Ok(())
-}
-
-/// The trait, from the name of a vtable: `<Type as Trait>::{vtable}`.
-fn trait_of(name: &[u8]) -> Option<Box<[u8]>> {
-    let name = name.strip_suffix(b">::{vtable}")?;
-    let at = name.windows(4).rposition(|four| four == b" as ")?;
-    Some(name[at + 4..].into())
 }
 
 /// The address, of a location that is nothing but one.

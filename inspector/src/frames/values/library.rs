@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Look, Place, Printed, is_standard, last, plain, scalar};
+use super::{Look, Place, Printed, is_standard, last, own_name, plain, scalar};
 use crate::event::Value;
 use crate::frames::names;
 use crate::frames::types::{Base, Member, Shape, Type, TypeRef};
@@ -23,6 +23,10 @@ impl Look<'_> {
             let coro = block.and_then(|block| Some((self.coro_at?)(block))).unwrap_or(0);
             let text = if coro == 0 { known.shown.clone() } else { format!("Coro(#{coro})") };
             return Some(Ok(Value { text, coro, ..Value::default() }));
+        }
+        // What a string becomes as a `Box<dyn Error>`; its path begins with the implementation.
+        if own_name(known) == "StringError" && known.name.contains("alloc::boxed::") {
+            return Some(self.within(ty, "__0", place, depth));
         }
         if !is_standard(known) {
             return None;
@@ -101,6 +105,35 @@ impl Look<'_> {
             "core::ffi::c_str::CStr" => self.unsized_bytes(ty, "inner", place).and_then(|bytes| self.c_string(bytes)),
             "alloc::ffi::c_str::CString" => self.owned_c_string(ty, place),
             "core::ptr::alignment::Alignment" => alignment(place),
+            "std::io::error::Error" => self.io_error(ty, place, depth),
+            "core::task::wake::Waker" => {
+                let (data, vtable) = (self.word(ty, "waker.data", place), self.word(ty, "waker.vtable", place));
+                data.and_then(|data| Ok(plain(format!("Waker {{ data: {data:#x}, vtable: {:#x} }}", vtable?))))
+            }
+            "core::any::TypeId" => {
+                let id = place.number().filter(|_| place.bytes.len() == 16).ok_or("unknown layout".into());
+                id.map(|id| plain(format!("TypeId({id:#034x})")))
+            }
+            "core::panic::location::Location" => self.location(ty, place, depth),
+            "core::slice::iter::Iter" | "core::slice::iter::IterMut" => self.slice_iter(ty, known, place, depth),
+            "core::str::iter::Chars" => self.chars(ty, place),
+            // Functions of adaptors have no value to print.
+            _ if path.starts_with("core::iter::adapters::")
+                && known.members().iter().any(|member| ["f", "predicate"].contains(&member.name.as_str())) =>
+            {
+                let is_value = |member: &&Member| !["f", "predicate"].contains(&member.name.as_str());
+                let values: Vec<Member> = known.members().iter().filter(is_value).cloned().collect();
+                self.fields(last(path), &values, place, depth)
+            }
+            "std::os::fd::owned::OwnedFd" | "std::os::fd::owned::BorrowedFd" => descriptor(path, place, ""),
+            // `{:?}` asks the system for what the descriptor stands for.
+            "std::fs::File"
+            | "std::net::tcp::TcpStream"
+            | "std::net::tcp::TcpListener"
+            | "std::net::udp::UdpSocket" => descriptor(path, place, ", .."),
+            _ if path.starts_with("std::thread::") && last(path) == "JoinHandle" => {
+                Ok(plain("JoinHandle { .. }".into()))
+            }
             "core::time::Duration" => duration(place, self.find(ty, "secs"), self.find(ty, "nanos")),
             "std::time::Instant" | "std::time::SystemTime" => self.clock(ty, last(path), place),
             "core::net::ip_addr::Ipv4Addr" => {
@@ -257,6 +290,91 @@ impl Look<'_> {
         }))
     }
 
+    /// An error of four forms in one word, as its two lowest bits tell.
+    fn io_error(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Printed {
+        let bits = self.word(ty, "repr.__0.pointer", place)?;
+        let upper = (bits >> 32) as u32;
+        let name = match bits & 0b11 {
+            0b00 => "SimpleMessage",
+            0b01 => "Custom",
+            0b10 => return Ok(plain(self.os_error(upper as i32))),
+            _ => "Simple",
+        };
+        // The forms are described as the type that the word stands for.
+        let (marker, _) = self.find(ty, "repr.__1").ok_or("unknown layout")?;
+        let forms = self.types.get(marker).param("T").ok_or("unknown layout")?;
+        let forms = self.types.get(forms);
+        let Shape::Enum { variants, .. } = &forms.shape else { return Err("unknown layout".into()) };
+        let form = variants.iter().find(|variant| variant.member.name == name).ok_or("unknown layout")?;
+        let (inner, _) = self.find(form.member.ty, "__0").ok_or("unknown layout")?;
+        if name == "Simple" {
+            let size = self.types.size(inner).and_then(|size| usize::try_from(size).ok()).ok_or("unknown layout")?;
+            let bytes = upper.to_le_bytes();
+            let kind = Place { address: place.address, bytes: bytes.get(..size).ok_or("unknown layout")? };
+            let kind = self.value(inner, kind, depth + 1);
+            return Ok(Value { text: format!("Kind({})", kind.text), ..Value::default() });
+        }
+        let Shape::Pointer(Some(target)) = self.types.get(inner).shape else { return Err("unknown layout".into()) };
+        let value = self.at(target, bits & !0b11, depth + 1);
+        let text = match value.text.strip_prefix("SimpleMessage {") {
+            Some(rest) => format!("Error {{{rest}"),
+            None => value.text,
+        };
+        Ok(Value { text, children: value.children, ..Value::default() })
+    }
+
+    /// An error of the system by its number. The message is that of the C library, told only where the program has the same.
+    fn os_error(&self, code: i32) -> String {
+        let error = std::io::Error::from_raw_os_error(code);
+        match self.types.memory.has_our_c_library() {
+            true => format!("{error:?}"),
+            false => format!("Os {{ code: {code}, kind: {:?}, .. }}", error.kind()),
+        }
+    }
+
+    fn location(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Printed {
+        let (pointer, offset) = self.find(ty, "filename.pointer").ok_or("unknown layout")?;
+        let size = self.types.size(pointer).ok_or("unknown layout")?;
+        let target = self.target(pointer, place.part(offset, size).ok_or("unknown layout")?)?;
+        let file = self.at(target.ty, target.address, depth + 1).text;
+        let (line, column) = (self.number(ty, "line", place)?, self.number(ty, "col", place)?);
+        Ok(plain(format!("Location {{ file: {file}, line: {line}, column: {column} }}")))
+    }
+
+    /// The part of a slice that an iterator has left: its address and length.
+    fn left_of_slice(&mut self, ty: TypeRef, element: TypeRef, place: Place<'_>) -> Result<(u64, u64), String> {
+        let (start, end) = (self.word(ty, "ptr.pointer", place)?, self.word(ty, "end_or_len", place)?);
+        let count = match self.types.size(element).ok_or("unknown layout")? {
+            0 => end,
+            size => end.checked_sub(start).filter(|bytes| bytes % size == 0).ok_or("unknown layout")? / size,
+        };
+        Ok((start, count))
+    }
+
+    fn slice_iter(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {
+        let element = known.param("T").ok_or("unknown layout")?;
+        let (start, count) = self.left_of_slice(ty, element, place)?;
+        let left = self.elements(element, start, count, depth)?;
+        Ok(Value { text: format!("{}({})", last(known.path()), left.text), ..left })
+    }
+
+    fn chars(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {
+        let (iter, offset) = self.find(ty, "iter").ok_or("unknown layout")?;
+        let size = self.types.size(iter).ok_or("unknown layout")?;
+        let element = self.types.get(iter).param("T").ok_or("unknown layout")?;
+        let place = place.part(offset, size).ok_or("unknown layout")?;
+        let (start, count) = self.left_of_slice(iter, element, place)?;
+        let (bytes, is_cut) = self.read_text(start, count)?;
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            // What is cut may end within a character.
+            Err(error) if is_cut => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+            Err(_) => return Err("it is no text".into()),
+        };
+        let chars: Vec<String> = text.chars().map(|char| format!("{char:?}")).collect();
+        Ok(plain(format!("Chars([{}{}])", chars.join(", "), if is_cut { ", …" } else { "" })))
+    }
+
     fn range(&mut self, ty: TypeRef, path: &str, place: Place<'_>, depth: usize) -> Printed {
         let (start, between, end) = match last(path) {
             "Range" => (true, "..", true),
@@ -275,6 +393,12 @@ impl Look<'_> {
         let is_over = last(path) == "RangeInclusive" && self.number(ty, "exhausted", place)? != 0;
         Ok(plain(format!("{start}{between}{end}{}", if is_over { " (exhausted)" } else { "" })))
     }
+}
+
+/// A file descriptor, and what owns it.
+fn descriptor(path: &str, place: Place<'_>, rest: &str) -> Printed {
+    let fd = place.bytes.try_into().map(i32::from_le_bytes).map_err(|_| "unknown layout")?;
+    Ok(plain(format!("{} {{ fd: {fd}{rest} }}", last(path))))
 }
 
 /// `OnceCell(5)`.

@@ -248,7 +248,7 @@ impl Look<'_> {
             }
             Shape::Struct(members) => match self.special(ty, known, place, depth) {
                 Some(printed) => printed,
-                None => self.fields(last(known.path()), members, place, depth),
+                None => self.fields(own_name(known), members, place, depth),
             },
         }
     }
@@ -461,6 +461,11 @@ fn plain(text: String) -> Value {
 
 fn last(path: &str) -> &str {
     names::segments(path).last().copied().unwrap_or(path)
+}
+
+/// The name of a type in its module or function, without generics. A path may have generics before it: those of an implementation.
+fn own_name(known: &Type) -> &str {
+    names::without_generics(last(&known.name))
 }
 
 fn note_rest(mut children: Vec<(String, Value)>, count: u64) -> Vec<(String, Value)> {

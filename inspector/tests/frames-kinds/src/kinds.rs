@@ -13,6 +13,8 @@ use std::mem::ManuallyDrop;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::{NonZero, Saturating, Wrapping};
 use std::ops::{Bound, ControlFlow};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -42,9 +44,33 @@ macro_rules! kinds {
     )+};
 }
 
+/// The same for values that `{:?}` does not print, or prints by what only the program has: the text that is read instead.
+macro_rules! not_compared {
+    ($cases:ident: $($name:literal => $value:expr, $text:expr),+ $(,)?) => {$(
+        $cases.case(concat!("kind ", $name), {
+            let value = $value;
+            async move {
+                let value = value;
+                $crate::expect("value", $text.into(), "not compared");
+                Never.await;
+                black_box(&value);
+            }
+        });
+    )+};
+}
+
 #[derive(Debug, Clone)]
 #[allow(dead_code, reason = "the field is read by the debugger")]
 struct Meters(u64);
+
+impl Meters {
+    fn inner(n: u64) -> impl std::fmt::Debug {
+        #[derive(Debug)]
+        #[allow(dead_code, reason = "the field is read by the debugger")]
+        struct Inner(u64);
+        Inner(n)
+    }
+}
 
 fn text(n: u64) -> String {
     (0..n % 7).map(|i| char::from_u32((n >> i) as u32 % 0x2ff).unwrap_or('ß')).collect()
@@ -61,6 +87,103 @@ pub fn run(cases: &mut Cases) {
     system(cases, n);
     errors(cases);
     guards(cases, n);
+    more_numbers(cases, n, m);
+    iterators(cases, n);
+    handles(cases, n);
+}
+
+fn double(n: u64) -> u64 {
+    n * 2
+}
+
+fn more_numbers(cases: &mut Cases, n: u64, m: u64) {
+    kinds!(cases:
+        "tuple of 12" => (n as u8, n as u16, n as u32, n, 'x', true, (), "s", n as i8, m, 1.5_f32, [m]),
+        "array of arrays" => [[n, m], [m, n]],
+        "empty array of arrays" => [[n; 0]; 3],
+        "u128 at its end" => u128::MAX,
+        "i128 at its end" => i128::MIN,
+        "NonZero<u128>" => NonZero::new(u128::from(n) << 64 | 1),
+        "NonZero<i8>" => NonZero::new(n as i8 | 1),
+        "floats" => [f64::NAN, f64::INFINITY, -0.0, f64::MIN_POSITIVE, 1e300, 1e-7, 1e16],
+        "chars" => [
+            '\0', '\'', '"', '\\', '\u{301}', '\u{200b}', '\u{ad}', '\u{e000}', '\u{d7ff}', '\u{10ffff}', 'ß', '\u{7f}',
+        ],
+        "Wrapping<i128>" => Wrapping(i128::from(m)),
+        "AtomicPtr" => std::sync::atomic::AtomicPtr::new(n as *mut u8),
+        "fn" => double as fn(u64) -> u64,
+        "*const" => n as *const u8,
+        "Cow<[T]>" => Cow::<[u64]>::Owned(vec![n, m]),
+        "Cow<Path>" => Cow::Borrowed(Path::new("a")),
+        "PathBuf that is no text" => PathBuf::from(OsString::from_vec(vec![b'a', 0xff, n as u8 | 1])),
+        "OsString that is no text" => OsString::from_vec(vec![0xc3, b'b', n as u8 | 1]),
+        "IpAddr of version 6" => IpAddr::from(Ipv6Addr::LOCALHOST),
+        "SocketAddr of version 4" => SocketAddr::from((Ipv4Addr::LOCALHOST, n as u16)),
+        "Less" => std::cmp::Ordering::Less,
+    );
+    not_compared!(cases:
+        "MaybeUninit" => std::mem::MaybeUninit::new(n), "<uninit?>",
+    );
+}
+
+fn iterators(cases: &mut Cases, n: u64) {
+    let numbers = [n, 1, 2];
+    let leaked: &'static [u64] = Box::leak(Box::new(numbers));
+    let (mut left, mut chars) = (leaked.iter(), "aß\n'c".chars());
+    (left.next(), chars.next());
+    kinds!(cases:
+        "slice::Iter" => left,
+        "slice::Iter of ()" => [(), ()].iter(),
+        "slice::IterMut" => Box::leak(Box::new(numbers)).iter_mut(),
+        "Chars" => chars,
+        "CharIndices" => "aß".char_indices(),
+        "Rev" => (0..n).rev(),
+        "Take" => (0..n).take(3),
+        "Skip" => (0..n).skip(3),
+        "StepBy" => (0..n).step_by(3),
+        "Enumerate" => leaked.iter().enumerate(),
+        "Map" => (0..n).map(double),
+        "Filter" => (0..n).filter(|n| n % 2 == 0),
+        "TakeWhile" => (0..n).take_while(|n| *n < 5),
+        "Chain" => (0..n).chain(1..3),
+        "Peekable" => { let mut peekable = (n..).peekable(); peekable.peek(); peekable },
+        "Cycle" => (0..n).cycle(),
+        "Copied" => leaked.iter().copied(),
+        "Cloned" => leaked.iter().cloned(),
+        "Fuse" => (0..n).fuse(),
+    );
+    // Its text leaves out what it has left where that can be counted.
+    let zipped = format!("Zip {{ a: 0..{n}, b: Iter([{n}, 1, 2]), index: 0, len: 3 }}");
+    not_compared!(cases:
+        "Zip" => (0..n).zip(leaked), zipped,
+    );
+}
+
+fn handles(cases: &mut Cases, n: u64) {
+    let alive = Rc::new(n);
+    let weak = Rc::downgrade(&alive);
+    std::mem::forget(alive);
+    let thread = std::thread::spawn(|| {});
+    let file = std::fs::File::open("/dev/null").expect("it is there");
+    let opened = format!("File {{ fd: {}, .. }}", file.as_raw_fd());
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let stream = std::net::TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let connected = format!("TcpStream {{ fd: {}, .. }}", stream.as_raw_fd());
+    let bound = format!("TcpListener {{ fd: {}, .. }}", listener.as_raw_fd());
+    kinds!(cases:
+        "Weak that is alive" => weak,
+        "Weak that is dead" => Rc::downgrade(&Rc::new(n)),
+        "Waker" => std::task::Waker::noop().clone(),
+        "TypeId" => std::any::TypeId::of::<Meters>(),
+        "Location" => *std::panic::Location::caller(),
+        "JoinHandle" => thread,
+        "OwnedFd" => OwnedFd::from(std::fs::File::open("/dev/null").expect("it is there")),
+    );
+    not_compared!(cases:
+        "File" => file, opened,
+        "TcpStream" => stream, connected,
+        "TcpListener" => listener, bound,
+    );
 }
 
 fn numbers(cases: &mut Cases, n: u64, m: u64) {
@@ -172,6 +295,7 @@ fn enums(cases: &mut Cases, n: u64) {
         "atomic::Ordering" => std::sync::atomic::Ordering::AcqRel,
         "FpCategory" => f64::from_bits(n).classify(),
         "ErrorKind" => io::ErrorKind::TimedOut,
+        "type of a method" => Meters::inner(n),
     );
 }
 
@@ -266,6 +390,17 @@ fn errors(cases: &mut Cases) {
         "RecvError" => mpsc::RecvError,
         "TryRecvError" => mpsc::TryRecvError::Empty,
         "VarError" => std::env::VarError::NotPresent,
+        "io::Error of the system" => io::Error::from_raw_os_error(2),
+        "io::Error of a kind" => io::Error::from(io::ErrorKind::TimedOut),
+        "io::Error with a message of its own" => io::Read::read_exact(&mut io::empty(), &mut [0]).unwrap_err(),
+        "io::Error of an error" => io::Error::new(io::ErrorKind::InvalidData, std::fmt::Error),
+        "io::Error of text" => io::Error::other("disk \"full\""),
+        "Box<dyn Error + Send + Sync>" => Box::<dyn std::error::Error + Send + Sync>::from(String::from("owned")),
+    );
+    // The standard library has no debug info of types: unless this is inlined, its vtable is not described.
+    let described_or_not = r#""text"|<Box<dyn Error>: its concrete type is not described>"#;
+    not_compared!(cases:
+        "Box<dyn Error>" => Box::<dyn std::error::Error>::from("text"), described_or_not,
     );
 }
 

@@ -138,14 +138,27 @@ pub fn run(cases: &mut Cases) {
         let negative: Box<dyn Mark> = Box::new(-1i64);
         let positive: Box<dyn Mark> = Box::new(7u64);
         let within: Rc<RefCell<dyn Mark>> = Rc::new(RefCell::new(8u64));
+        let other: Box<dyn Other> = Box::new(9u64);
+        let (three, four): (Box<dyn Third>, Box<dyn Fourth>) = (Box::new(3u8), Box::new(Only(4)));
+        let (left_out, used) = (Celsius(2.5), Box::new(7u64) as Box<dyn Measured>);
+        black_box((&left_out as &dyn Measured).measure());
         Never.await;
-        black_box((&celsius, &negative, &positive, &within));
+        black_box((&celsius, &negative, &positive, &within, &other, &three, &four, used.measure()));
     });
     cases.case("hygiene of an argument", used_after(42));
     cases.case("hygiene of an argument that is not kept", used_before(42));
     cases.case("hygiene of a local", local(42));
     cases.case("hygiene of a capture", {
         let n = black_box(42_u64);
+        async move {
+            kept!(Never.await);
+            black_box(n);
+        }
+    });
+    cases.case("hygiene of a local that is not kept", local_before(42));
+    cases.case("hygiene of a reference", {
+        let n = Box::leak(Box::new(black_box(42_u64)));
+        let n = &*n;
         async move {
             kept!(Never.await);
             black_box(n);
@@ -162,6 +175,31 @@ impl Mark for Celsius {}
 impl Mark for i64 {}
 impl Mark for u64 {}
 
+trait Other {}
+impl Other for u64 {}
+
+/// Traits whose one type each has the vtable of the other.
+trait Third {}
+impl Third for u8 {}
+trait Fourth {}
+#[allow(dead_code, reason = "the field is read by the debugger")]
+struct Only(u8);
+impl Fourth for Only {}
+
+trait Measured {
+    fn measure(&self) -> u64;
+}
+impl Measured for Celsius {
+    fn measure(&self) -> u64 {
+        self.0 as u64
+    }
+}
+impl Measured for u64 {
+    fn measure(&self) -> u64 {
+        *self * 2
+    }
+}
+
 async fn used_after(n: u64) {
     kept!(Never.await);
     black_box(n);
@@ -176,6 +214,12 @@ async fn local(start: u64) {
     let n = start * 1000;
     kept!(Never.await);
     black_box(n);
+}
+
+async fn local_before(start: u64) {
+    let n = start * 1000;
+    black_box(n);
+    kept!(Never.await);
 }
 
 async fn plain(n: u64) {
