@@ -64,7 +64,7 @@ use values::Look;
 
 /// The note of a function that was called and not awaited.
 const CALLED: &str = "called, not awaited";
-const OPTIMISED: &str = "the code is optimised: of locals that are not held across an await nothing is known; `opt-level = 0` in the profile of \
+const OPTIMISED: &str = "code is optimised: nothing is known of locals that are not held across an await; `opt-level = 0` in the profile of \
     Cargo.toml brings them";
 
 /// Reads the await stacks of one process. What was learnt of images and types is kept.
@@ -162,6 +162,9 @@ impl Frames {
             let mut stack = self.walk(ty, address, true, Some(coro_at), &running);
             self.settle(&mut stack, backtrace);
             let is_complete = self.add_calls(&mut stack, coro_at, &running);
+            if !is_complete && registers.is_some() {
+                stack.missing.get_or_insert_with(|| OPTIMISED.into());
+            }
             // What the stack held is over with this function.
             self.types.memory.forget();
             let same_place =
@@ -180,9 +183,6 @@ impl Frames {
             return false;
         }
         let is_optimised = running[..=innermost].iter().any(|one| one.is_optimised);
-        if is_optimised {
-            stack.missing.get_or_insert_with(|| OPTIMISED.into());
-        }
         let mut look = Look::new(&mut self.types, &self.limits, Some(coro_at));
         for one in running[..innermost].iter().rev().filter(|one| !one.is_optimised) {
             let mut frame =
