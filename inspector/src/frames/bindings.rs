@@ -1,9 +1,9 @@
-//! Which of several bindings of one name is meant at an `.await`.
+//! Determines which of several bindings of one name is meant at an `.await`.
 //!
-//! The layout of a coroutine has the names of what it holds, but not their scopes: of bindings of one name it tells the first alone. The
-//! function that runs the coroutine has the scopes, as nested blocks with variables in them, and in unoptimised builds each variable's place
-//! in the coroutine. What is awaited is such a variable too, so the block around it says at which `.await` one is, and the blocks
-//! around that which bindings are in scope there.
+//! The layout of a coroutine has the names of what it holds, but not their scopes: of bindings of one name it tells the
+//! first alone. The function that runs the coroutine has the scopes, as nested blocks with variables in them, and in
+//! unoptimised builds each variable's place in the coroutine. What is awaited is such a variable too, so the block
+//! around it says at which `.await` one is, and the blocks around that which bindings are in scope there.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -75,8 +75,8 @@ impl Bindings {
         found
     }
 
-    /// All bindings that a name has around an `.await`, innermost first. Of several awaits that cannot be told apart: those of the one
-    /// that has most.
+    /// All bindings that a name has around an `.await`, innermost first. Of several awaits that cannot be told apart:
+    /// those of the one that has most.
     pub fn visible(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Vec<Variable> {
         // Optimised code has no place for what is awaited; elsewhere the place has to agree.
         let located = self.awaits(types, point, true);
@@ -151,8 +151,8 @@ fn agree(types: &mut Types, one: Binding, other: Binding) -> bool {
 }
 
 impl Types {
-    /// The scopes of the function that runs a coroutine; None where they are not described. In optimised builds the places of variables are not
-    /// known, but which there are.
+    /// The scopes of the function that runs a coroutine; None where they are not described. In optimised builds the
+    /// places of variables are not known, but which there are.
     pub fn bindings(&mut self, ty: TypeRef) -> Option<Rc<Bindings>> {
         if let Some(known) = self.bindings.get(&ty) {
             return known.clone();
@@ -177,7 +177,8 @@ impl Types {
                 return Some(found);
             }
         }
-        // It may be inlined in another unit, such as that of the code that polls it: those that were read are looked through.
+        // It may be inlined in another unit, such as that of the code that polls it: those that were read are looked
+        // through.
         let (dwarf, units) = self.units(ty.image);
         for (unit, entry) in units.async_bodies(&dwarf, own) {
             if let Some(found) = self.scopes_of(ty.image, unit, entry, ty) {

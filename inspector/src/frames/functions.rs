@@ -145,8 +145,8 @@ impl Types {
         Some(shared)
     }
 
-    /// The types that the vtable at an address may be of, as a unit says. Of equal vtables one has the address; the others of its trait have
-    /// none. Only those are equal that hold no functions, neither methods nor drop glue.
+    /// The types that the vtable at an address may be of, as a unit says. Of equal vtables one has the address; the
+    /// others of its trait have none. Only those are equal that hold no functions, neither methods nor drop glue.
     fn vtable_types(&mut self, image: usize, unit: usize, address: u64, drops: bool) -> Vec<TypeRef> {
         let Some((image, unit)) = self.whole(image, unit) else { return Vec::new() };
         let (dwarf, units) = self.units(image);

@@ -54,7 +54,8 @@ impl Walk<'_, '_> {
         let scopes = point.and_then(|point| Some((point, types.bindings(ty)?)));
         let mut bound: Vec<Bound<'_>> = Vec::new();
         for member in members {
-            // Of members with one name the first is the local; the others are copies of it, or the argument it came from.
+            // Of members with one name the first is the local; the others are copies of it, or the argument it came
+            // from.
             let name = readable(&member.name);
             if member.name.starts_with("__") || bound.iter().any(|known| known.name == name) {
                 continue;
@@ -134,7 +135,7 @@ impl Walk<'_, '_> {
             Oracle::Silent if self.look.types.glue(ty) == Glue::No => Life::Alive,
             Oracle::Silent => Life::Unknown,
         };
-        // Moved as a whole, whatever the reason: one word for it.
+        // Moved as a whole, for whatever reason: one mark for all cases.
         let moved = life == Life::Moved || gone.contains(&(address, ty));
         if moved {
             marks.push("moved");
@@ -197,8 +198,9 @@ pub(super) fn readable(name: &str) -> String {
     name.replacen("__", ".", usize::from(!name.starts_with("__")))
 }
 
-/// Whether a binding is certainly one that the function declares after another of that name, and so means to hide it. One that a macro
-/// declares has the line of the macro, or of its call. Source text decides; without it nothing is certain.
+/// Whether a binding is certainly one that the function declares after another of that name, and so means to hide it.
+/// One that a macro declares has the line of the macro, or of its call. Source text decides; without it nothing is
+/// certain.
 fn declared_after(sources: &mut Sources, point: &Await<'_>, inner: &Variable, outer: &Variable) -> bool {
     let (Some(file), true) = (&inner.file, inner.file == outer.file && inner.line > outer.line) else { return false };
     let between = sources.around(file, inner.line, inner.line - outer.line);

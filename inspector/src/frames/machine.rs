@@ -1,4 +1,5 @@
-//! A processor that changes nothing: instructions of x86-64 on registers and memory of its own, over the memory of a process.
+//! A processor that changes nothing: instructions of x86-64 on registers and memory of its own, over the memory of a
+//! process.
 
 use iced_x86::{ConditionCode, FlowControl, Instruction, Mnemonic, OpKind, Register};
 

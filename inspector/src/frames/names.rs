@@ -1,4 +1,4 @@
-//! Names: from what debug info calls things to what a Rust programmer calls them.
+//! Converts names of debug info to the names a Rust programmer uses.
 
 /// `alloc::vec::Vec<u8>` → `alloc::vec::Vec`.
 pub(super) fn without_generics(name: &str) -> &str {

@@ -9,10 +9,12 @@ pub(crate) const BEGAN: &str = "as it began";
 pub(super) const NOT_STARTED: &str = "not started";
 
 impl Stack {
-    /// The await at which the coroutine waits for something that tinyio knows nothing about: a channel, a socket, a future of another library. `None`
-    /// if it awaits anything of tinyio's, whose place the loop knows with its column, or if debug info tells no line.
+    /// Returns the await at which the coroutine waits for something that tinyio does not know: a channel, a socket, a
+    /// future of another library. `None` if it awaits a future of tinyio, whose place the loop knows with its column,
+    /// or if debug info has no line.
     ///
-    /// It is the innermost one of the program; only of a coroutine that is of libraries alone it is one of theirs.
+    /// It is the innermost await of the program; only for a coroutine that consists of library code alone it is one of
+    /// a library.
     pub fn foreign_await(&self) -> Option<&Frame> {
         if any(&self.frames, &|frame| names::root(&frame.function) == "tinyio") {
             return None;

@@ -186,8 +186,8 @@ impl Types {
         }
     }
 
-    /// To be called when the process may have run: forgets what was read of its memory, and what was at an address of a library that is
-    /// not loaded any more.
+    /// To be called when the process may have run: forgets what was read of its memory, and what was at an address of a
+    /// library that is not loaded any more.
     pub fn renew(&mut self) {
         self.memory.forget();
         if self.images.renew(&self.memory) {
@@ -203,7 +203,7 @@ impl Types {
         self.learnt
     }
 
-    /// Reads debug info: what that takes is not held against whoever wants to know.
+    /// Reads debug info; the time for it is not counted against the bound of the stack ([`Limits::time`]).
     pub(super) fn learn<T>(&mut self, read: impl FnOnce(&mut Types) -> T) -> T {
         if self.learning {
             return read(self);
@@ -240,8 +240,8 @@ impl Types {
         }
     }
 
-    /// Adds a type that debug info does not describe: an unsized one with the size that a wide pointer gives it. It lasts until
-    /// [`Types::forget_made`].
+    /// Adds a type that debug info does not describe: an unsized one with the size that a wide pointer gives it. It
+    /// lasts until [`Types::forget_made`].
     pub fn add(&mut self, made: Type) -> TypeRef {
         self.made.push(Rc::new(made));
         TypeRef { image: MADE, offset: self.made.len() - 1 }

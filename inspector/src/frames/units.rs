@@ -1,7 +1,7 @@
 //! Compilation units: which one describes an address, and what is in it.
 //!
-//! Debug info is one long run of entries without an index. The units touched are scanned once each, and what the scan finds
-//! is kept: parents of types (for their paths), functions by address, vtables by address, types with drop glue.
+//! Debug info is one long run of entries without an index. The units touched are scanned once each, and what the scan
+//! finds is kept: parents of types (for their paths), functions by address, vtables by address, types with drop glue.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) struct Index {
     nodes: Vec<Node>,
     /// Functions by the address they begin at.
     pub functions: HashMap<u64, usize>,
-    /// Vtables by address; the entries of their types. Types whose vtables are equal have one between them.
+    /// Vtables by address, with the entries of their types. Types with equal vtables share one.
     pub vtables: HashMap<u64, Vec<Vtable>>,
     /// Vtables without an address: they were left out, or are the same as one that has an address.
     pub unplaced: Vec<Vtable>,
@@ -117,7 +117,7 @@ impl Units {
         found
     }
 
-    /// The units in which a variable at an address (of the file) may be described, most of them without reading their entries.
+    /// The units that may describe a variable at an address (of the file), mostly found without reading their entries.
     pub fn mentioning(&self, dwarf: &Dwarf<'_>, address: u64) -> Vec<usize> {
         // Where addresses have a table of their own, entries have indices instead.
         if !dwarf.debug_addr.reader().is_empty() {
@@ -168,7 +168,8 @@ impl Units {
         Ok(self.list[unit].index.get_or_insert_default())
     }
 
-    /// The instance of `drop_in_place` for a type, among the units scanned so far: its address in the file if it has code.
+    /// The instance of `drop_in_place` for a type, among the units scanned so far: its address in the file if it has
+    /// code.
     pub fn dropped(&self, name: &str) -> Option<Option<u64>> {
         let mut found = None;
         for index in self.list.iter().filter_map(|entry| entry.index.as_ref()) {
@@ -186,8 +187,8 @@ impl Units {
         self.list.iter().any(|entry| entry.index.as_ref().is_some_and(|index| !index.dropped.is_empty()))
     }
 
-    /// A function inside the implementation of this path (`a::b::{impl#3}`), described in another unit of the same crate: how
-    /// many levels below it is, and its linkage name.
+    /// A function inside the implementation of this path (`a::b::{impl#3}`), described in another unit of the same
+    /// crate: how many levels below it is, and its linkage name.
     pub fn implementation(&mut self, dwarf: &Dwarf<'_>, unit: usize, path: &str) -> Option<(usize, String)> {
         if let Some(known) = self.implementations.get(path) {
             return known.clone();

@@ -1,4 +1,5 @@
-//! Where functions begin and end, and what called them: the tables for unwinding say so of all functions, those without debug info too.
+//! Where functions begin and end, and what called them: the tables for unwinding say so of all functions, those without
+//! debug info too.
 
 use std::fs::File;
 use std::ops::Range;

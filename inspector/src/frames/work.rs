@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// For how long the calling thread has worked: while it waits for a processor that others keep busy, nothing is counted, so that a
-/// bound cuts off the same on a busy machine as on an idle one.
+/// For how long the calling thread has worked: while it waits for a processor that others keep busy, nothing is
+/// counted, so that a bound cuts off the same on a busy machine as on an idle one.
 #[cfg(target_os = "linux")]
 pub fn worked() -> Duration {
     use nix::time::{ClockId, clock_gettime};

@@ -1,4 +1,4 @@
-//! Library types whose `{:?}` is not that of their fields.
+//! Reads library types whose `{:?}` output differs from that of their fields.
 
 use std::rc::Rc;
 
