@@ -1,10 +1,10 @@
 //! Nanoseconds since the recording started, for half the price of `Instant::now()`.
 //!
-//! The clock is most of what an event costs. Where the kernel itself trusts the processor's time stamp counter (Linux on
-//! x86-64, clock source `tsc`), it is read directly and scaled. The scale is learnt on the way, from two readings of the
-//! ordinary clock a while apart: nothing has to be calibrated, hence waited for, at the start (`quanta` spins for up to
-//! 200 ms there), and the ordinary clock serves until then. Every few ms the counter is held against it again, so the error
-//! stays under a microsecond, and a virtual machine that was moved is noticed.
+//! The clock is most of what an event costs. Where the kernel itself trusts the processor's time stamp counter (Linux
+//! on x86-64, clock source `tsc`), it is read directly and scaled. The scale is learnt on the way, from two readings of
+//! the ordinary clock a while apart: nothing has to be calibrated, hence waited for, at the start (`quanta` spins for
+//! up to 200 ms there), and the ordinary clock serves until then. Every few ms the counter is held against it again, so
+//! the error stays under a microsecond, and a virtual machine that was moved is noticed.
 
 use std::time::Instant;
 
@@ -59,7 +59,8 @@ impl Clock {
     pub fn now(&mut self) -> u64 {
         let Some(counter) = &self.counter else { return self.now_slow() };
         let ticks = tsc::read().wrapping_sub(counter.base.0);
-        // Counters of other cores may be a little behind: then `ticks` wraps to something huge and the slow way sorts it out.
+        // Counters of other cores may be a little behind: then `ticks` wraps to something huge and the slow way sorts
+        // it out.
         if ticks >= counter.span {
             return self.now_slow();
         }

@@ -6,8 +6,8 @@ use crate::secrets;
 
 /// Bytes of one text.
 const TEXT: usize = 64 << 10;
-/// Levels of a value, and of futures awaited side by side. Readers bound the depth of JSON at 128; a level of values takes
-/// three, one of branches four.
+/// Levels of a value, and of futures awaited side by side. Readers bound the depth of JSON at 128; a level of values
+/// takes three, one of branches four.
 const VALUES: usize = 20;
 const BRANCHES: usize = 8;
 
@@ -102,8 +102,8 @@ pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     (name, None)
 }
 
-/// The JSON of an event, if it has no more than `limit` bytes. What is longer costs no more than that: a crash may have a hundred thousand
-/// failures.
+/// The JSON of an event, if it has no more than `limit` bytes. What is longer costs no more than that: a crash may have
+/// a hundred thousand failures.
 fn encode(kind: &Kind, limit: usize) -> Option<Vec<u8>> {
     struct Bounded {
         json: Vec<u8>,

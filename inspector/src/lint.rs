@@ -1,7 +1,8 @@
 //! Lints: what is probably wrong, in one sentence each, with the coroutine and what to do.
 //!
-//! A lint that cries wolf is turned off and forgotten, so each check says only what the events prove: where something may yet come
-//! from outside (a timer, a thread, a foreign future, an event that another thread can set), nothing is said to be stuck.
+//! A lint that cries wolf is turned off and forgotten, so each check says only what the events prove: where something
+//! may yet come from outside (a timer, a thread, a foreign future, an event that another thread can set), nothing is
+//! said to be stuck.
 
 use std::collections::{HashMap, HashSet};
 
@@ -61,7 +62,8 @@ fn seconds(nanos: u64) -> String {
     }
 }
 
-/// A step over 10 ms, without the time in which the coroutine did not have the processor. One lint per name: the longest step of them all.
+/// A step over 10 ms, without the time in which the coroutine did not have the processor. One lint per name: the
+/// longest step of them all.
 fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
     // With a loop inside it, a long step is that loop's life.
@@ -154,7 +156,8 @@ fn answers_improperly(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// A coroutine that was made and dropped without having run, by someone who did not fail: of an error on the way nobody has to make use.
+/// A coroutine that was made and dropped without having run, by someone who did not fail: of an error on the way nobody
+/// has to make use.
 fn never_awaited(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     for line in model.log().iter().filter(|line| line.level == Level::Tinyio) {
         let Some(rest) = line.text.strip_prefix(NEVER_AWAITED) else { continue };
@@ -171,8 +174,8 @@ fn never_awaited(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// The loop sleeps without a timer, no thread works, nothing foreign is awaited: only another thread of the program can set
-/// what is waited on.
+/// The loop sleeps without a timer, no thread works, nothing foreign is awaited: only another thread of the program can
+/// set what is waited on.
 fn waits_for_ever(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let Some(root) = model.loops().find(|one| one.parent == 0 && one.ended.is_none()) else { return };
     let Some((since, None)) = root.parked else { return };
@@ -197,8 +200,9 @@ fn waits_for_ever(model: &Model, now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// Coroutines that wait on each other in a circle: directly, or, for some time, through locks. A guard can be moved, so a circle through
-/// locks is only likely, and none at all if its holder has scheduled a coroutine since that can go on: that one may have the guard.
+/// Coroutines that wait on each other in a circle: directly, or, for some time, through locks. A guard can be moved, so
+/// a circle through locks is only likely, and none at all if its holder has scheduled a coroutine since that can go on:
+/// that one may have the guard.
 fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let asleep = model.loops().any(|one| one.ended.is_none() && one.parked.is_some_and(|(_, until)| until.is_none()));
     let locks = model.counts().get(Activity::OnLock) > 0;
@@ -239,7 +243,8 @@ fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// The guard that this link waits for may be in a coroutine that can go on, and that the holder scheduled since it took it.
+/// The guard that this link waits for may be in a coroutine that can go on, and that the holder scheduled since it took
+/// it.
 fn may_be_moved(model: &Model, link: &Link, free: &HashSet<CoroId>) -> bool {
     let Target::Res(res) = link.on else { return false };
     let holders = model.resource(res).map(|resource| &resource.holders[..]).unwrap_or_default();

@@ -1,8 +1,9 @@
 //! What lives, as the recorder knows it: what checkpoints are written from.
 //!
-//! Coroutines lie in a table by slot, one cache line each. Nearly all wait on one thing, which is in that line; those that wait on more
-//! have lists of their own. Nothing here takes longer than a few stores, counted over a run: edges on a coroutine that ended are
-//! not looked for when it ends (a million may wait on it) but left behind, and swept out when enough has ended to pay for it.
+//! Coroutines lie in a table by slot, one cache line each. Nearly all wait on one thing, which is in that line; those
+//! that wait on more have lists of their own. Nothing here takes longer than a few stores, counted over a run: edges on
+//! a coroutine that ended are not looked for when it ends (a million may wait on it) but left behind, and swept out
+//! when enough has ended to pay for it.
 
 mod edges;
 mod ids;
@@ -177,8 +178,8 @@ impl Live {
         }
     }
 
-    /// What a coroutine waits on, if it does, on something of this kind that is no coroutine; of a timer, whatever its time, if there is one
-    /// only.
+    /// What a coroutine waits on, if it does, on something of this kind that is no coroutine; of a timer, whatever its
+    /// time, if there is one only.
     pub(crate) fn standing(&self, slot: u32, coro: CoroId, on: Target) -> Option<Target> {
         let (tag, value) = record::target(on);
         let one = self.slots.get(slot, coro)?;

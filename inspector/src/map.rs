@@ -44,8 +44,9 @@ impl Map {
     /// The words. Another process may change them at any time, hence atomics.
     #[inline(always)]
     pub(crate) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: `map` is a live mapping of `words * 8` bytes that goes with `self`; a page is aligned for u64; every bit
-        // pattern is a u64; and everybody reaches this memory by atomics alone. (A read-only mapping is only ever loaded from.)
+        // SAFETY: `map` is a live mapping of `words * 8` bytes that goes with `self`; a page is aligned for u64; every
+        // bit pattern is a u64; and everybody reaches this memory by atomics alone. (A read-only mapping is only ever
+        // loaded from.)
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU64>(), self.words) }
     }
 }
@@ -66,7 +67,8 @@ impl Map {
         let start = (words.start * 8) & !4095;
         let end = (words.end * 8).min(self.map.len());
         if start < end && !sandbox::is_filtered() {
-            // SAFETY: the range lies in the mapping, which is writable and shared; its pages are made present, nothing in them changes.
+            // SAFETY: the range lies in the mapping, which is writable and shared; its pages are made present, nothing
+            // in them changes.
             let _ = unsafe {
                 rustix::mm::madvise(
                     self.map.as_mut_ptr().add(start).cast(),
@@ -84,8 +86,9 @@ impl Map {
 
 /// Keeps a truncated file from ending the process.
 ///
-/// A load or store on a page that a file no longer has is a SIGBUS. The handler of that signal puts zeroed private memory in place of the
-/// whole mapping, so that the access succeeds on the second try. A SIGBUS elsewhere goes to the handler that was there before.
+/// A load or store on a page that a file no longer has is a SIGBUS. The handler of that signal puts zeroed private
+/// memory in place of the whole mapping, so that the access succeeds on the second try. A SIGBUS elsewhere goes to the
+/// handler that was there before.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 struct Guard(&'static Guarded);
@@ -116,7 +119,8 @@ impl Guarded {
         Guarded { start, bytes, cut: AtomicBool::new(false), next: std::sync::OnceLock::new() }
     }
 
-    /// Puts zeros in place of the mapping that has this address. Called in a signal handler: it neither locks nor allocates.
+    /// Puts zeros in place of the mapping that has this address. Called in a signal handler: it neither locks nor
+    /// allocates.
     fn replace(address: usize) -> bool {
         use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
         let all = std::iter::successors(Some(&GUARDED), |one| one.next.get().map(|next| &**next));
@@ -124,7 +128,8 @@ impl Guarded {
             let (start, bytes) = (one.start.load(Ordering::Acquire), one.bytes.load(Ordering::Acquire));
             if start != 0 && address.wrapping_sub(start) < bytes {
                 let (access, how) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
-                // SAFETY: the range is that of a live `Map`, whose owner touched it just now, and which is reached by atomics alone.
+                // SAFETY: the range is that of a live `Map`, whose owner touched it just now, and which is reached by
+                // atomics alone.
                 let done = unsafe { mmap_anonymous(std::ptr::without_provenance_mut(start), bytes, access, how) };
                 one.cut.store(done.is_ok(), Ordering::Release);
                 return done.is_ok();
@@ -175,7 +180,8 @@ fn install() {
 #[cfg(target_os = "linux")]
 extern "C" fn bus_error(signal: nix::libc::c_int, info: *mut nix::libc::siginfo_t, context: *mut nix::libc::c_void) {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
-    // SAFETY: the system hands a `siginfo_t` to a handler with SA_SIGINFO; of a fault, whose code is positive, it has an address.
+    // SAFETY: the system hands a `siginfo_t` to a handler with SA_SIGINFO; of a fault, whose code is positive, it has
+    // an address.
     let address = unsafe { ((*info).si_code > 0).then(|| (*info).si_addr().addr()) };
     if address.is_some_and(Guarded::replace) {
         return;
@@ -225,7 +231,8 @@ pub(crate) struct Cursor {
 unsafe impl Send for Cursor {}
 
 impl Cursor {
-    /// Writes to these words of the map, whose number is a multiple of four, and how much was written to the word `head`.
+    /// Writes to these words of the map, whose number is a multiple of four, and how much was written to the word
+    /// `head`.
     ///
     /// # Panics
     ///
@@ -271,14 +278,17 @@ impl Cursor {
     }
 }
 
-/// Has the system use big pages for memory that is to be used from end to end: to make it present costs a quarter then. Best effort.
+/// Has the system use big pages for memory that is to be used from end to end: to make it present costs a quarter then.
+/// Best effort.
 pub(crate) fn big_pages(start: *const u8, bytes: usize) {
     #[cfg(target_os = "linux")]
     if !sandbox::is_filtered() {
-        // Whole pages, as an allocator has mapped them: a part of a mapping would be one of its own, and could not grow in place.
+        // Whole pages, as an allocator has mapped them: a part of a mapping would be one of its own, and could not grow
+        // in place.
         let from = start.cast_mut().map_addr(|start| start & !4095);
         let bytes = (start.addr() + bytes).next_multiple_of(4096) - from.addr();
-        // SAFETY: advice about how memory is backed: what is in it, here or in the rest of the first and last page, does not change.
+        // SAFETY: advice about how memory is backed: what is in it, here or in the rest of the first and last page,
+        // does not change.
         let _ = unsafe { rustix::mm::madvise(from.cast(), bytes, rustix::mm::Advice::LinuxHugepage) };
     }
     #[cfg(not(target_os = "linux"))]
@@ -338,8 +348,8 @@ impl ForkWord {
 #[cfg(target_os = "linux")]
 fn wipe_on_fork(map: &MmapRaw) -> bool {
     use rustix::mm::{Advice, madvise};
-    // SAFETY: the range is exactly the private anonymous mapping `map`; the advice changes what a forked child finds there
-    // and nothing in this process.
+    // SAFETY: the range is exactly the private anonymous mapping `map`; the advice changes what a forked child finds
+    // there and nothing in this process.
     !sandbox::is_filtered() && unsafe { madvise(map.as_mut_ptr().cast(), map.len(), Advice::LinuxWipeOnFork).is_ok() }
 }
 

@@ -7,8 +7,8 @@
 //! word 3   third
 //! ```
 //!
-//! Four whole words are four stores; a struct of mixed small fields costs four times as much. Ids that do not fit go the way of
-//! the cold kinds: as JSON.
+//! Four whole words are four stores; a struct of mixed small fields costs four times as much. Ids that do not fit go
+//! the way of the cold kinds: as JSON.
 
 use crate::event::{CoroId, Kind, LoopMode, LoopOutcome, NameId, Outcome, ResKind, SiteId, State, Target, Waker};
 
@@ -72,10 +72,11 @@ codes! {
     AWAY = 34,
 }
 
-/// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists of, in one record
-/// instead of four. In this order, what there is of it:
+/// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists
+/// of, in one record instead of four. In this order, what there is of it:
 ///
-/// `Wait` for its turn or a coroutine, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end, `StepBegin` of that one.
+/// `Wait` for its turn or a coroutine, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end, `StepBegin` of
+/// that one.
 ///
 /// ```text
 /// word 0   at (56 bits)   │ code (8)

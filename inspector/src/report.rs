@@ -100,8 +100,8 @@ pub fn text(model: &Model, options: &Options) -> String {
     page.finish()
 }
 
-/// The same as JSON, in one object: see the fields of [`text`]'s parts. `failures` are [`Failure`](crate::event::Failure)s, each
-/// with the stack that is known of it.
+/// The same as JSON, in one object: see the fields of [`text`]'s parts. `failures` are
+/// [`Failure`](crate::event::Failure)s, each with the stack that is known of it.
 ///
 /// # Errors
 ///

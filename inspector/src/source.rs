@@ -15,18 +15,18 @@ pub trait Source: Send {
     ///
     /// # Errors
     ///
-    /// When the stream cannot be read, or is not what it should be; the message names the file, the line or the position,
-    /// and what was expected there.
+    /// When the stream cannot be read, or is not what it should be; the message names the file, the line or the
+    /// position, and what was expected there.
     fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> io::Result<Progress>;
 
-    /// Asks for the await stack of a coroutine: it comes as [`Kind::Frames`](crate::event::Kind::Frames) when the program gets
-    /// round to it. A recording that is over has no one to ask.
+    /// Asks for the await stack of a coroutine: it comes as [`Kind::Frames`](crate::event::Kind::Frames) when the
+    /// program gets round to it. A recording that is over has no one to ask.
     fn ask_frames(&mut self, request: Request) {
         let _ = request;
     }
 
-    /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and answers nobody. `None` if it
-    /// cannot be had so, or if the program went on meanwhile.
+    /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and answers nobody.
+    /// `None` if it cannot be had so, or if the program went on meanwhile.
     ///
     /// `frames` is for what was learnt of the program's types: the caller keeps it, because it stays on one thread.
     fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: CoroId) -> Option<Result<Stack, String>> {

@@ -222,7 +222,8 @@ fn rings_whose_words_are_replaced_are_shown_in_bounded_memory() {
         let mut dice = Dice(seed);
         let mut ring = whole.clone();
         for _ in 0..[1, 1, 2, 4, 16, 200][dice.roll(6) as usize] {
-            // The header, which has all sizes, is hit more often than by its length. Its first word says that it is a ring.
+            // The header, which has all sizes, is hit more often than by its length. Its first word says that it is a
+            // ring.
             let word = match dice.roll(3) {
                 0 => 1 + dice.roll(63),
                 1 => 1 + dice.roll(3000.min(words - 1)),

@@ -1,6 +1,7 @@
 //! Processes that end, or stop, in every way but the good one: their rings hold the true graph of the last moment.
 //!
-//! The programs recorded are this test binary itself, started again with `TINYIO_TEST_CHILD` set. `TINYIO_KILLS=1000` kills more often.
+//! The programs recorded are this test binary itself, started again with `TINYIO_TEST_CHILD` set. `TINYIO_KILLS=1000`
+//! kills more often.
 
 mod common;
 
@@ -97,7 +98,8 @@ fn crowd(seed: u64) -> usize {
     10 + (seed % 200) as usize
 }
 
-/// What the inspector itself says of a dead ring: how many coroutines are alive in its tree. Its report says that they were killed.
+/// What the inspector itself says of a dead ring: how many coroutines are alive in its tree. Its report says that they
+/// were killed.
 fn shown(path: &Path) -> usize {
     let inspector = |args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector")).args(args).arg(path).output().unwrap();
@@ -120,7 +122,8 @@ fn check(path: &Path, seed: u64) -> u64 {
     assert_eq!(fold.lost, 0);
     let mut program = Program::new(seed, crowd(seed));
     let last = events.iter().map(|event| event.at).max().unwrap_or(0).max(fold.at);
-    // A checkpoint comes before the event at which it was due, and has its time: it may have been the last that was written.
+    // A checkpoint comes before the event at which it was due, and has its time: it may have been the last that was
+    // written.
     let end = events.last().is_some_and(|event| matches!(event.kind, Kind::CheckpointEnd {}));
     for _ in 0..last - end as u64 {
         program.act(None);
@@ -287,7 +290,8 @@ fn a_forked_child_neither_waits_for_the_trace_nor_ends_it() {
     let writer = Arc::new(Mutex::new(Some(TraceWriter::spawn(&mut recorder, &path).unwrap())));
     let in_child = Arc::clone(&writer);
     let mut command = Command::new("true");
-    // SAFETY: the closure runs in a fork of a process in which this thread alone has the writer, and it allocates nothing.
+    // SAFETY: the closure runs in a fork of a process in which this thread alone has the writer, and it allocates
+    // nothing.
     unsafe {
         command.pre_exec(move || {
             // A child that waits for ever is killed, which the parent sees.
@@ -389,8 +393,8 @@ fn a_forked_child_does_not_write_into_its_parents_ring() {
     recorder.lock().unwrap().unpark(1, 1);
     let in_child = Arc::clone(&recorder);
     let mut command = Command::new("true");
-    // SAFETY: the closure runs in a fork of a process whose other threads hold neither this lock nor, in the recorder's calls below,
-    // the allocator's: they write records and intern nothing.
+    // SAFETY: the closure runs in a fork of a process whose other threads hold neither this lock nor, in the recorder's
+    // calls below, the allocator's: they write records and intern nothing.
     unsafe {
         command.pre_exec(move || {
             let mut recorder = in_child.lock().map_err(|_| std::io::Error::other("poisoned"))?;

@@ -1,5 +1,5 @@
-//! The pages that `export --to html` makes, in a real browser without a network: headless Chromium, the one that `TINYIO_BROWSER` names, or
-//! else the one that is installed. Where there is none this says so and checks nothing.
+//! The pages that `export --to html` makes, in a real browser without a network: headless Chromium, the one that
+//! `TINYIO_BROWSER` names, or else the one that is installed. Where there is none this says so and checks nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -424,7 +424,8 @@ fn examples() -> impl Iterator<Item = &'static str> {
     lines.filter(|text| text.starts_with("{\"seq\""))
 }
 
-/// The value, and every value in it, each replaced by `wrong` once, if that is of another type. The name is that of the event's field.
+/// The value, and every value in it, each replaced by `wrong` once, if that is of another type. The name is that of the
+/// event's field.
 fn misfits(value: &serde_json::Value, wrong: &serde_json::Value) -> Vec<serde_json::Value> {
     use serde_json::Value;
     let mut all = vec![];

@@ -1,8 +1,8 @@
 //! Folded stacks: `main;crawl;fetch 1200`, for flame graphs.
 //!
-//! A stack is the coroutines from the root down to the one that ran or waited, by who scheduled whom. Busy time is what each
-//! spent in its own steps. Blocked time is what each spent waiting, with a last frame that says on what and where; one who
-//! waits for a coroutine and that coroutine's own waits count both.
+//! A stack is the coroutines from the root down to the one that ran or waited, by who scheduled whom. Busy time is what
+//! each spent in its own steps. Blocked time is what each spent waiting, with a last frame that says on what and where;
+//! one who waits for a coroutine and that coroutine's own waits count both.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};

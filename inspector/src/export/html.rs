@@ -1,5 +1,5 @@
-//! One page of a crash or a moment: the report, the stacks with their values and source, the tree. It loads nothing, runs no
-//! script, and forbids both.
+//! One page of a crash or a moment: the report, the stacks with their values and source, the tree. It loads nothing,
+//! runs no script, and forbids both.
 
 use std::io::{self, Write};
 

@@ -48,7 +48,8 @@ pub(super) struct Edges {
     list: Vec<Edge>,
     /// Edges that were cleared, lazily: those before this place in the list are gone.
     gone: Ids<(u8, u64), usize>,
-    /// The highest id so far: what is above it is no duplicate, and coroutines are mostly awaited in the order they were made.
+    /// The highest id so far: what is above it is no duplicate, and coroutines are mostly awaited in the order they
+    /// were made.
     highest: u64,
     /// The lowest and the highest id that was not: between them there may be duplicates.
     late: Option<(u64, u64)>,

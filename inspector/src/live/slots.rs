@@ -108,7 +108,8 @@ impl Slots {
     fn grow(&mut self, index: usize) {
         let end = (index + 1).next_multiple_of(CHUNK);
         let room = self.slots.capacity();
-        // More than some thousand may become very many: they get room that is mapped, and grows in place. It is memory only once it is used.
+        // More than some thousand may become very many: they get room that is mapped, and grows in place. It is memory
+        // only once it is used.
         self.slots.reserve(if end <= FEW { end - self.slots.len() } else { MANY_SLOTS.max(end) - self.slots.len() });
         if self.slots.capacity() > room {
             map::big_table(self.slots.as_ptr(), self.slots.capacity());

@@ -27,11 +27,12 @@ impl Live {
         self.swept = self.ended;
     }
 
-    /// Writes everything, as far as there is room; `whole` says that there is room for all. Gives the coroutines written, and how
-    /// many things were left out.
+    /// Writes everything, as far as there is room; `whole` says that there is room for all. Gives the coroutines
+    /// written, and how many things were left out.
     pub(crate) fn write(&self, at: u64, whole: bool, out: &mut impl Out) -> (u64, u64) {
         let mut left_out = self.things.write_before(at, whole, out);
-        // Coroutines first, then their edges, so that no edge is on one that is not known yet. Half of what is left is for each.
+        // Coroutines first, then their edges, so that no edge is on one that is not known yet. Half of what is left is
+        // for each.
         let stop = if whole { 0 } else { out.room() / 2 };
         let mut end = self.slots.end();
         let mut coros = 0;

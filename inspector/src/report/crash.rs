@@ -258,7 +258,8 @@ fn block(page: &mut Page, frame: &Frame, mid_step: bool, indent: usize, limit: u
     }
 }
 
-/// The variables that alike ones stood with: what tells them apart first, with as many of their values as a row has room for.
+/// The variables that alike ones stood with: what tells them apart first, with as many of their values as a row has
+/// room for.
 fn block_of_all(page: &mut Page, model: &Model, group: &Group<'_>, indent: usize) {
     let mut frames: Vec<(&Frame, bool)> = Vec::new();
     for failure in &group.members {

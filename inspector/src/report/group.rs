@@ -45,8 +45,8 @@ impl Section {
 }
 
 impl<'a> Group<'a> {
-    /// The groups of a crash, in the order of their first members within each section. Left out are the origin itself and
-    /// the coroutines its trace names already.
+    /// The groups of a crash, in the order of their first members within each section. Left out are the origin itself
+    /// and the coroutines its trace names already.
     pub fn of(model: &'a Model, crash: &'a Crash) -> Vec<Group<'a>> {
         let Some((origin, others)) = crash.failures.split_first() else { return Vec::new() };
         let traced: HashSet<CoroId> = origin.trace.iter().map(|site| site.coro).filter(|id| *id != 0).collect();

@@ -36,7 +36,8 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// What to say before the place of a frame, so that it is not taken for that of the error. Ends with a space if it is not empty.
+    /// What to say before the place of a frame, so that it is not taken for that of the error. Ends with a space if it
+    /// is not empty.
     pub(crate) fn before_place(&self, index: usize) -> &'static str {
         match self.frames.get(index) {
             Some(shown) if self.last_await && index == self.at => before_place(shown.frame),
@@ -106,8 +107,8 @@ pub(crate) fn steps<'a>(model: &'a Model, failure: &'a Failure) -> Vec<Step<'a>>
     steps
 }
 
-/// Makes places relative where that can be known: debug info has whole paths where the compiler's are relative, and one place
-/// named both ways tells the folder between.
+/// Makes places relative where that can be known: debug info has whole paths where the compiler's are relative, and one
+/// place named both ways tells the folder between.
 pub(crate) fn relative(steps: &mut [Step<'_>], failure: &Failure) {
     // Each name once: a trace may have as many places as there are coroutines, which are in a few files.
     let sites = failure.trace.iter().map(|site| site.file.as_str()).filter(|file| !file.starts_with('/'));
@@ -194,8 +195,8 @@ pub(crate) fn step<'a>(
     Step { coro, label: label(model, coro, name), frames, at, more, mid_step, last_await }
 }
 
-/// The trace knows the place exactly, with its column. The frame it belongs to gets it; if that cannot be told, because the frames stand where they
-/// were last suspended and none of them is there, the place gets a row of its own.
+/// The trace knows the place exactly, with its column. The frame it belongs to gets it; if that cannot be told, because
+/// the frames stand where they were last suspended and none of them is there, the place gets a row of its own.
 fn stand_at<'a>(frames: &mut Vec<Shown<'a>>, site: &'a TraceSite) -> usize {
     let at = frames.iter().rposition(|shown| is_at(shown, site)).or((frames.len() == 1).then_some(0));
     if let Some(at) = at {
@@ -245,8 +246,8 @@ fn flatten<'a>(frames: &'a [Frame], branch: Option<&'a str>, out: &mut Vec<Shown
     }
 }
 
-/// Source lines around a frame's place: those that came with it, else those of the file, if it is here and has not changed
-/// since the program ran.
+/// Source lines around a frame's place: those that came with it, else those of the file, if it is here and has not
+/// changed since the program ran.
 pub(crate) fn excerpt(shown: &Shown<'_>, header: &Header, before: u32, after: u32) -> Vec<(u32, String)> {
     if shown.line == 0 {
         return Vec::new();

@@ -1,5 +1,5 @@
-//! Nodes and edges, for programs that draw graphs. Alike leaves are one node: a drawing of a hundred thousand nodes shows
-//! nothing.
+//! Nodes and edges, for programs that draw graphs. Alike leaves are one node: a drawing of a hundred thousand nodes
+//! shows nothing.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,7 +1,7 @@
 //! The state of the screens, and what each action does to it.
 //!
-//! Nothing in here knows a terminal, a file or a clock: events, keys and the time come in from outside, and what has to happen
-//! outside comes back as an [`Effect`].
+//! Nothing in here knows a terminal, a file or a clock: events, keys and the time come in from outside, and what has to
+//! happen outside comes back as an [`Effect`].
 
 mod crash_keys;
 mod moves;
@@ -232,7 +232,8 @@ impl App {
                         self.go_to_screen(Screen::Crash);
                     }
                 }
-                // The program goes on: it is there for who asks, and is not taken away from who looks at it, but new when they come back.
+                // The program goes on: it is there for who asks, and is not taken away from who looks at it, but new
+                // when they come back.
                 (None, [_, ..]) if self.screen == Screen::Crash => self.crashes_seen = usize::MAX,
                 (None, [latest_one, rest @ ..]) => {
                     self.crash = Some(CrashState::of(PostMortem::new(latest, latest_one, rest)));

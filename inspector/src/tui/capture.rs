@@ -1,8 +1,8 @@
 //! The program's input and output while the screens have its terminal.
 //!
-//! What would go to the terminal goes to a file, which the log screen reads and which is printed when the screens are left. A file,
-//! because nothing is lost in one when the process is killed (the guard prints it then), nobody waits for a reader, and stdout and
-//! stderr keep their order. What goes elsewhere (a pipe, a file) is left alone.
+//! What would go to the terminal goes to a file, which the log screen reads and which is printed when the screens are
+//! left. A file, because nothing is lost in one when the process is killed (the guard prints it then), nobody waits for
+//! a reader, and stdout and stderr keep their order. What goes elsewhere (a pipe, a file) is left alone.
 //!
 //! Keys cannot be shared: of two readers of a terminal each gets some of them. So stdin, if it is the terminal, is
 //! empty meanwhile, for this process and for those that it starts. A process that opens `/dev/tty` by itself still

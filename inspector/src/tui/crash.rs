@@ -177,7 +177,8 @@ impl PostMortem {
         self.stacks.get(stack).map_or(&self.crash, |stack| &stack.of)
     }
 
-    /// The frame to look at first: where the error was made if it carries a backtrace, else the deepest frame that is not hidden, else the deepest.
+    /// The frame to look at first: where the error was made if it carries a backtrace, else the deepest frame that is
+    /// not hidden, else the deepest.
     pub fn deepest(&self, stack: usize) -> usize {
         // Where the error was made, if it says so itself.
         let is_told = self.failure(stack).is_some_and(|failure| !failure.error_backtrace.is_empty());

@@ -1,7 +1,8 @@
 //! The loop behind the screens: reads events, takes keys, draws.
 //!
-//! It draws only when something changed, at most every 33 ms; all keys that are waiting are taken before it draws. Where nothing
-//! changes it blocks. It knows neither the terminal nor the clock but through [`Host`], so that tests drive it.
+//! It draws only when something changed, at most every 33 ms; all keys that are waiting are taken before it draws.
+//! Where nothing changes it blocks. It knows neither the terminal nor the clock but through [`Host`], so that tests
+//! drive it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

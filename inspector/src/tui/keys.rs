@@ -267,7 +267,8 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// Gives actions other keys, all at once, so that two may change places. Returns what cannot be, a sentence each; the rest is done.
+    /// Gives actions other keys, all at once, so that two may change places. Returns what cannot be, a sentence each;
+    /// the rest is done.
     pub fn rebind(&mut self, wishes: Vec<Wish>) -> Vec<String> {
         let mut problems = Vec::new();
         let mut wanted: Vec<(usize, Wish)> = Vec::new();
@@ -325,8 +326,8 @@ impl Keys {
         }
     }
 
-    /// Where a screen's key goes before one that is to be valid everywhere, but for those of which the table says so itself. Both are in force, the
-    /// latter on the other screens.
+    /// Where a screen's key goes before one that is to be valid everywhere, but for those of which the table says so
+    /// itself. Both are in force, the latter on the other screens.
     fn hidden(&self, wanted: &[(usize, Wish)]) -> Vec<String> {
         let everywhere = |index: usize| self.bindings[index].0.context == Context::Everywhere;
         let wished = |index: usize| wanted.iter().any(|(other, _)| *other == index);

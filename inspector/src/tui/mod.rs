@@ -1,8 +1,9 @@
 //! The terminal screens.
 //!
-//! [`run`] shows a stream of events until the user leaves; [`spawn`] does so on a thread of its own, over the program that is
-//! being looked at, whose output it keeps out of the way meanwhile. State and drawing are apart: `app` holds the state and knows what keys do, `pane` draws it, `engine` is the
-//! loop between them, and `terminal` is the one file that touches the terminal.
+//! [`run`] shows a stream of events until the user leaves; [`spawn`] does so on a thread of its own, over the program
+//! that is being looked at, whose output it keeps out of the way meanwhile. State and drawing are apart: `app` holds
+//! the state and knows what keys do, `pane` draws it, `engine` is the loop between them, and `terminal` is the one file
+//! that touches the terminal.
 
 mod ansi;
 mod app;
@@ -93,8 +94,8 @@ pub fn run(source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
     run_over(source, options, None).map(|(exit, _)| exit)
 }
 
-/// Shows the stream of a program that was started for it, with its output in the log. What of the output was not copied to the
-/// terminal before is printed on leaving; the spool comes back, for what is still to come.
+/// Shows the stream of a program that was started for it, with its output in the log. What of the output was not copied
+/// to the terminal before is printed on leaving; the spool comes back, for what is still to come.
 ///
 /// # Errors
 ///
@@ -257,7 +258,8 @@ impl Host for Live {
 
     fn interrupt(&mut self) -> bool {
         match &self.program {
-            // Who catches the signal cleans up, and that is worth watching. Anyone else dies of it: the terminal comes back first.
+            // Who catches the signal cleans up, and that is worth watching. Anyone else dies of it: the terminal comes
+            // back first.
             Some(Program::This(_)) if terminal::catches_interrupt() => terminal::interrupt(),
             Some(Program::This(_)) | None => return false,
             Some(Program::Child { pid, .. }) => terminal::interrupt_other(*pid),

@@ -1,7 +1,8 @@
 //! What the user set: theme, signs, styles, keys, memory; in a file and in the environment.
 //!
-//! The file is `$TINYIO_SETTINGS_FILE`, or `tinyio/inspector.conf` in `$XDG_CONFIG_HOME` or `~/.config`. `TINYIO_SETTINGS` has
-//! the same lines, with semicolons between them, and wins over the file. What is wrong is said, with its line, and left out; the rest is in force.
+//! The file is `$TINYIO_SETTINGS_FILE`, or `tinyio/inspector.conf` in `$XDG_CONFIG_HOME` or `~/.config`.
+//! `TINYIO_SETTINGS` has the same lines, with semicolons between them, and wins over the file. What is wrong is said,
+//! with its line, and left out; the rest is in force.
 //!
 //! ```text
 //! theme = light                  # dark, light, mono

@@ -1,9 +1,9 @@
 //! The only file that touches the terminal.
 //!
-//! Whatever ends the process, the terminal must come back as it was. Three nets, one below the other: leaving ([`Screen`]'s
-//! drop, which panics unwind through), signals (in the inspector's own program), and a guard: a shell that waits for the end of a
-//! pipe from us and puts the terminal right if that came without a good-bye. The guard also works after `exit` and `kill -9`,
-//! which no code in this process could.
+//! Whatever ends the process, the terminal must come back as it was. Three nets, one below the other: leaving
+//! ([`Screen`]'s drop, which panics unwind through), signals (in the inspector's own program), and a guard: a shell
+//! that waits for the end of a pipe from us and puts the terminal right if that came without a good-bye. The guard also
+//! works after `exit` and `kill -9`, which no code in this process could.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -51,8 +51,8 @@ impl Screen {
     pub fn take(spool: Option<&Path>) -> io::Result<Screen> {
         check()?;
         let tty = open()?;
-        // With NO_COLOR crossterm leaves out every attribute, the reverse video of the selection too; we have a theme without
-        // colours for that.
+        // With NO_COLOR crossterm leaves out every attribute, the reverse video of the selection too; we have a theme
+        // without colours for that.
         crossterm::style::force_color_output(true);
         let guard = Guard::start(spool).ok();
         let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, tty)))?;
@@ -83,8 +83,8 @@ impl Screen {
         self.entered.store(false, Ordering::SeqCst);
     }
 
-    /// Empties the screen, so that the next frame draws all of it. (`Terminal::clear` would ask the terminal where its cursor is,
-    /// by way of stdout, which need not be a terminal.)
+    /// Empties the screen, so that the next frame draws all of it. (`Terminal::clear` would ask the terminal where its
+    /// cursor is, by way of stdout, which need not be a terminal.)
     pub fn clear(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
@@ -423,7 +423,8 @@ pub fn suspend(job: bool) {
     use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
     OWN_STOP.store(in_mask("SigCgt:", signal_hook::consts::SIGTSTP), Ordering::SeqCst);
     let _ = if job { kill_current_process_group(Signal::TSTP) } else { kill_process(getpid(), Signal::TSTP) };
-    // Where another thread receives it this one runs on for a moment. It must not have taken the terminal again when it stops.
+    // Where another thread receives it this one runs on for a moment. It must not have taken the terminal again when it
+    // stops.
     std::thread::sleep(Duration::from_millis(100));
 }
 

@@ -1,7 +1,8 @@
 //! Walking through the tree row by row.
 //!
-//! Rows have no numbers: a row is a [`Node`], and knows its neighbours. So a screen of forty rows costs forty steps whether the
-//! tree has a hundred rows or a million, and what is selected stays selected whatever comes and goes around it.
+//! Rows have no numbers: a row is a [`Node`], and knows its neighbours. So a screen of forty rows costs forty steps
+//! whether the tree has a hundred rows or a million, and what is selected stays selected whatever comes and goes around
+//! it.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,5 @@
-//! Damages the debug info of a program that runs, and reads its stacks with that: whatever comes out, it has to come out.
+//! Damages the debug info of a program that runs, and reads its stacks with that: whatever comes out, it has to come
+//! out.
 //!
 //! The fuzz target `binary` and the tests share it.
 

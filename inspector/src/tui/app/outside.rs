@@ -9,7 +9,8 @@ use crate::model::{Activity, Coro};
 const AGAIN: u64 = 1_000_000_000;
 
 impl App {
-    /// The coroutine whose frames the program is to be asked for: the selected one, unless they are as new as its last step.
+    /// The coroutine whose frames the program is to be asked for: the selected one, unless they are as new as its last
+    /// step.
     pub fn wants_frames(&self) -> Option<CoroId> {
         if let Some(coro) = self.wants_values() {
             return Some(coro);
@@ -31,8 +32,8 @@ impl App {
         self.toggle(PageKind::Values(id));
     }
 
-    /// The coroutine whose frames are to be read from outside: the selected one, while a step blocks the loop, or if the program was
-    /// asked in vain.
+    /// The coroutine whose frames are to be read from outside: the selected one, while a step blocks the loop, or if
+    /// the program was asked in vain.
     pub fn wants_frames_from_outside(&self, in_vain: bool) -> Option<CoroId> {
         let coro = self.without_frames().filter(|_| in_vain || self.blocked().is_some())?;
         let again = coro.activity == Activity::Running;

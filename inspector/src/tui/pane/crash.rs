@@ -15,8 +15,8 @@ use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
 use crate::tui::theme::Theme;
 use crate::words::brief;
 
-/// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have them one
-/// above the other.
+/// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have
+/// them one above the other.
 pub fn render(buf: &mut Buffer, app: &mut App, body: Rect, upper: Rect, lower: Rect) {
     let Some(crash) = app.crash.take() else {
         super::empty(buf, app, body, &["nothing has crashed"]);

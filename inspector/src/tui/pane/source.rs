@@ -15,7 +15,8 @@ const NEAR: usize = 200;
 pub fn of(app: &mut App, frame: &Frame) -> (Vec<(u32, String)>, Option<String>) {
     let header = app.tape.latest().header().clone();
     let file = app.sources.file(&frame.file, &header);
-    // Lines that came with the frame are those the program was built from. The file has more of them, as long as it says the same.
+    // Lines that came with the frame are those the program was built from. The file has more of them, as long as it
+    // says the same.
     let line = |number: u32| file.lines.get((number as usize).wrapping_sub(1));
     let same = |(number, text): &(u32, String)| line(*number).is_some_and(|line| line.trim_end() == text.trim_end());
     if !frame.source.iter().all(same) {

@@ -19,7 +19,8 @@ use crate::tui::theme::Theme;
 
 /// The shortest and the longest time across the screen.
 const SPANS: (u64, u64) = (10_000, 86_400_000_000_000);
-/// So much of a column has to be spent running to be drawn full, and less than that to be drawn as what it was at meanwhile, if it ran again and again.
+/// So much of a column has to be spent running to be drawn full, and less than that to be drawn as what it was at
+/// meanwhile, if it ran again and again.
 const PARTS: (u64, u64) = (2, 8);
 /// Columns from one time on the axis to the next, at least.
 const APART: u64 = 14;

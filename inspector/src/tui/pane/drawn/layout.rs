@@ -155,7 +155,8 @@ pub(super) fn build(model: &Model, id: CoroId, steps: usize, now: u64, theme: &T
             pairs.iter().filter_map(link).collect()
         })
         .collect();
-    // Of those above and below the selected one it is known how many there are; beyond, only of those that were looked at.
+    // Of those above and below the selected one it is known how many there are; beyond, only of those that were looked
+    // at.
     let mut unseen = vec![Some(0); layers.len()];
     let here = things.iter().position(|layer| layer.contains(&Thing::Coro(id))).unwrap_or(0);
     if let Some(coro) = model.coro(id) {

@@ -9,9 +9,9 @@
 //!                       known
 //! ```
 //!
-//! A window may hold tens of millions of events, and a key has to show its effect at once. So the window is looked at from its right edge to the left,
-//! a stretch of the tape between two key frames at a time, with as many per frame of the screen as there is time for; and what comes in is added on
-//! the right, the columns moving as the window does.
+//! A window may hold tens of millions of events, and a key has to show its effect at once. So the window is looked at
+//! from its right edge to the left, a stretch of the tape between two key frames at a time, with as many per frame of
+//! the screen as there is time for; and what comes in is added on the right, the columns moving as the window does.
 
 use std::time::{Duration, Instant};
 
@@ -50,8 +50,8 @@ pub(super) fn class(activity: Activity) -> Option<usize> {
     })
 }
 
-/// Columns of time: so many, each so long, from that one on, counted from the beginning of time so that they stay what they are while the window
-/// moves.
+/// Columns of time: so many, each so long, from that one on, counted from the beginning of time so that they stay what
+/// they are while the window moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Axis {
     pub(super) column: u64,
@@ -134,7 +134,8 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// The lanes of `ids` up to a position of the tape, as far as there is time for. `newest` is the latest coroutine of all.
+    /// The lanes of `ids` up to a position of the tape, as far as there is time for. `newest` is the latest coroutine
+    /// of all.
     pub(super) fn new(tape: &Tape, axis: Axis, ids: &[CoroId], newest: CoroId, until: u64) -> Lanes {
         let index = index(ids);
         let (at, from, model) = tape.key_frame_before(until);
@@ -147,8 +148,8 @@ impl Lanes {
         lanes
     }
 
-    /// Takes in the events up to a position, moves to the columns of `axis`, and looks further into the past. `false` if that cannot be had by adding to
-    /// what is there: then they are to be made anew.
+    /// Takes in the events up to a position, moves to the columns of `axis`, and looks further into the past. `false`
+    /// if that cannot be had by adding to what is there: then they are to be made anew.
     pub(super) fn update(&mut self, tape: &Tape, axis: Axis, ids: &[CoroId], newest: CoroId, until: u64) -> bool {
         let same = (axis.column, axis.count) == (self.axis.column, self.axis.count);
         // Of whoever else there was before, the past was not looked at.
