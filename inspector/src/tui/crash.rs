@@ -57,7 +57,7 @@ pub enum Role {
     NeverStarted,
 }
 
-/// One frame, and whose it is.
+/// One frame, with its coroutine.
 #[derive(Clone, Debug)]
 pub struct Located {
     /// The coroutine, 0 if none.

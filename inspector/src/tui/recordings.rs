@@ -24,7 +24,7 @@ pub(super) struct Recordings {
     joining: Receiver<RingReader>,
     seq: u64,
     at: u64,
-    /// The recording whose checkpoint is being passed on: no event of another recording may come in between.
+    /// The recording that is passing a checkpoint on: no event of another recording may come in between.
     inside: Option<usize>,
 }
 
@@ -73,7 +73,7 @@ impl Recordings {
         self.all.push(Recording { reader, after, events, progress, passed: 0, whole, skipping: false });
     }
 
-    /// The recording whose event comes next; `None` if that cannot be told yet.
+    /// The recording that has the next event; `None` if that is not known yet.
     fn next(&self) -> Option<usize> {
         if let Some(inside) = self.inside {
             return (!self.all[inside].events.is_empty()).then_some(inside);

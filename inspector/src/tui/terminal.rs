@@ -1,9 +1,9 @@
-//! The only file that touches the terminal.
+//! Takes the terminal over and restores it.
 //!
-//! Whatever ends the process, the terminal must come back as it was. Three nets, one below the other: leaving
-//! ([`Screen`]'s drop, which panics unwind through), signals (in the inspector's own program), and a guard: a shell
-//! that waits for the end of a pipe from us and puts the terminal right if that came without a good-bye. The guard also
-//! works after `exit` and `kill -9`, which no code in this process could.
+//! In whatever way the process ends, the terminal must be restored. Three mechanisms do so: leaving ([`Screen`]'s drop,
+//! which also runs when a panic unwinds), signals (in the inspector's own program), and a guard: a shell that waits for
+//! the end of a pipe from this process and restores the terminal if the process ended without restoring it. The guard
+//! also works after `exit` and `kill -9`, which no code in this process could handle.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -43,7 +43,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over. `spool` is a file that the guard prints if we end without a good-bye.
+    /// Takes the terminal over. `spool` is a file that the guard prints if the process ends without restoring the
+    /// terminal.
     ///
     /// # Errors
     ///
@@ -158,8 +159,8 @@ pub fn is_foreground() -> bool {
     group.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// A shell that outlives us. When this process ends without a good-bye, or another program takes its place, it puts the
-/// terminal right and prints what was captured, to the last that is written there.
+/// Starts a shell that outlives this process. When this process ends without restoring the terminal, or another program
+/// takes its place, the shell restores the terminal and prints what was captured, up to the last byte written there.
 struct Guard {
     shell: Child,
 }
@@ -213,9 +214,9 @@ pub struct Reader {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     On,
-    /// Someone else wants the keys.
+    /// Another program needs the keys.
     Pausing,
-    /// It does not look at them.
+    /// The thread does not read keys.
     Paused,
     Off,
 }
@@ -368,8 +369,8 @@ impl SignalNet {
         SignalNet::of(&[SIGTSTP, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM], to, restore)
     }
 
-    /// Of another's program, whose signals are not ours to handle: only those that stop it and let it go on, and that
-    /// only where it does not handle them itself.
+    /// Handles signals for a recorded program: its signals are not ours to handle, except those that stop and continue
+    /// it, and those only where it does not handle them itself.
     pub fn of_the_program(to: Sender<Input>) -> io::Result<SignalNet> {
         use signal_hook::consts::{SIGCONT, SIGTSTP};
         let handled = |signal| in_mask("SigCgt:", signal) || in_mask("SigIgn:", signal);

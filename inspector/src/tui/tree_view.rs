@@ -1,8 +1,7 @@
-//! Walking through the tree row by row.
+//! Walks through the tree row by row.
 //!
 //! Rows have no numbers: a row is a [`Node`], and knows its neighbours. So a screen of forty rows costs forty steps
-//! whether the tree has a hundred rows or a million, and what is selected stays selected whatever comes and goes around
-//! it.
+//! whether the tree has a hundred rows or a million, and the selected row stays selected when other rows come and go.
 
 use std::collections::HashSet;
 
@@ -23,11 +22,11 @@ pub enum Node {
     Coro(CoroId),
     /// All children of one name.
     Group(Parent, NameId),
-    /// Someone waits on a coroutine that is shown elsewhere.
+    /// A wait on a coroutine that is shown elsewhere.
     Reference {
-        /// Who waits.
+        /// The waiting coroutine.
         from: CoroId,
-        /// On whom.
+        /// The coroutine it waits on.
         to: CoroId,
     },
 }

@@ -1,4 +1,4 @@
-//! The post-mortem: what failed, where everyone was, the source there, and the values.
+//! The crash screen: what failed, where each coroutine was, the source there, and the values.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};

@@ -1,4 +1,4 @@
-//! Why is it still waiting?
+//! The chain of waits of a coroutine.
 
 use ratatui::text::{Line, Span};
 
@@ -61,7 +61,7 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
     lines
 }
 
-/// The page: the whole chain, and who waits for the coroutine in turn.
+/// The lines of the page: the whole chain, and the waiters of the coroutine.
 pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let model = app.model();
     let wide = usize::from(wide);

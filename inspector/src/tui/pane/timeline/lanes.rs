@@ -152,7 +152,7 @@ impl Lanes {
     /// if that cannot be had by adding to what is there: then they are to be made anew.
     pub(super) fn update(&mut self, tape: &Tape, axis: Axis, ids: &[CoroId], newest: CoroId, until: u64) -> bool {
         let same = (axis.column, axis.count) == (self.axis.column, self.axis.count);
-        // Of whoever else there was before, the past was not looked at.
+        // For any other coroutine that existed before, the past was not looked at.
         let known = |id: &CoroId| self.index.contains_key(id) || *id > self.newest;
         if !same || axis.first < self.axis.first || until < self.ahead.at || !ids.iter().all(known) {
             return false;
@@ -181,7 +181,7 @@ impl Lanes {
         cells
     }
 
-    /// Keeps the cells of those who stay, where they are in time.
+    /// Keeps the cells of the coroutines that stay, at their place in time.
     fn rearrange(&mut self, axis: Axis, ids: &[CoroId]) {
         if (axis, ids) == (self.axis, &self.ids[..]) {
             return;
@@ -256,7 +256,7 @@ impl Stretch {
             self.at = position + 1;
             let subject = subject(&event.kind);
             let lane = subject.and_then(|id| Some((id, *index.get(&id)?)));
-            // Of the many others it is only of interest who lives.
+            // Of the many other coroutines, only the begin and end of their lives are needed.
             let others = matches!(event.kind, Kind::Spawn { .. } | Kind::End { .. } | Kind::CoroState { .. });
             if subject.is_none() || lane.is_some() || others {
                 self.model.apply(&event);
@@ -288,7 +288,7 @@ impl Stretch {
     }
 }
 
-/// The coroutine whose state an event changes.
+/// The coroutine that an event changes the state of.
 fn subject(kind: &Kind) -> Option<CoroId> {
     match kind {
         Kind::Spawn { coro, .. }
