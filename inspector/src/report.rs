@@ -78,7 +78,7 @@ pub enum Ending {
     Died,
 }
 
-/// The crash, or without one who is still alive and why it waits. Ends with a newline.
+/// Returns the crash as text, or without a crash the live coroutines and why they wait. Ends with a newline.
 pub fn text(model: &Model, options: &Options) -> String {
     let mut page = paint::Page::new(options.color, options.width);
     match model.crash() {

@@ -57,7 +57,7 @@ pub(super) struct Span<'a> {
     pub(super) place: String,
     /// On what, where it waits.
     pub(super) on: Option<Target>,
-    /// Who made it ready, in a few words.
+    /// A short label of the source of the wake.
     pub(super) by: String,
     /// How it ended, if the coroutine or thread ended with it.
     pub(super) outcome: Option<Outcome>,
@@ -289,7 +289,7 @@ impl<S: Sink> Spans<S> {
     fn wake(&mut self, model: &Model, coro: CoroId, by: Waker, seq: u64, at: u64) -> io::Result<()> {
         let source = match by {
             Waker::Coro(id) => Some(id),
-            // Whoever set the event or gave back the lock is the one that runs.
+            // The running coroutine is the one that set the event or released the lock.
             Waker::Res(_) => self.running.last().copied(),
             _ => None,
         };

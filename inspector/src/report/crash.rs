@@ -356,7 +356,7 @@ fn write_section(page: &mut Page, model: &Model, section: Section, groups: &[&Gr
     page.begin(2).put(&title, ink).end();
     let labels: Vec<_> = groups.iter().map(|group| label(model, group)).collect();
     let names = labels.iter().take(GROUPS).map(|label| width(label)).max().unwrap_or(0).min(36);
-    // A word on each with its variables while they are few; then only who and where.
+    // A few groups are listed in full, with their variables; many only with name and place.
     let in_full = groups.len() <= GROUPS / 2;
     for (group, label) in groups.iter().zip(&labels).take(GROUPS) {
         write_group(page, model, group, label, names, in_full);

@@ -1,4 +1,4 @@
-//! The text of a recording without a crash: who is still alive, and why it waits.
+//! The text of a recording without a crash: the live coroutines, and why they wait.
 
 use std::collections::HashMap;
 

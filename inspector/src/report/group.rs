@@ -24,7 +24,7 @@ pub enum Section {
 pub struct Group<'a> {
     /// What became of them.
     pub section: Section,
-    /// Who they are; never empty.
+    /// The failures in the group; never empty.
     pub members: Vec<&'a Failure>,
     /// What they were at when they were told to stop, in a few words; empty where unknown.
     pub was_at: String,

@@ -21,7 +21,7 @@ pub(super) enum Ink {
     Name,
     /// Names of variables.
     Variable,
-    /// What is there for whoever looks for it.
+    /// Secondary information.
     Dim,
     /// The line that counts.
     Strong,

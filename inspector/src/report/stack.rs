@@ -9,7 +9,7 @@ use crate::frames::{AT_ERROR, BEGAN};
 use crate::model::{Model, short_name};
 use crate::words::same_file;
 
-/// What a place is called whose function is not known.
+/// The text for a place in an unknown function.
 const UNTOLD: &str = "in a function called there";
 /// At most this many frames of one coroutine are shown.
 const FRAMES: usize = 40;
@@ -55,7 +55,7 @@ pub(crate) fn before_place(frame: Option<&Frame>) -> &'static str {
     }
 }
 
-/// Of which moment the values of a frame are whose coroutine was in the middle of a step.
+/// The moment of the values of a frame, for a coroutine in the middle of a step.
 pub(crate) fn as_of(frame: &Frame) -> &'static str {
     if frame.note == BEGAN { BEGAN } else { "as of its last await" }
 }
@@ -129,7 +129,7 @@ pub(crate) fn step_of<'a>(model: &'a Model, coro: CoroId, stack: &'a Stack) -> S
     step(model, coro, model.full_name(coro), None, Some(stack))
 }
 
-/// The await stack of whoever failed: as recorded with the failure, else the latest that was recorded of the coroutine.
+/// The await stack of a failure: as recorded with it, else the latest recorded one of the coroutine.
 pub(crate) fn stack_of<'a>(model: &'a Model, failure: &'a Failure) -> Option<&'a Stack> {
     failure.stack.as_ref().or_else(|| recorded(model, failure.coro))
 }

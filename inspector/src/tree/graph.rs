@@ -30,7 +30,7 @@ pub(super) enum Shape {
     Thread,
 }
 
-/// An edge, from who waits to what it waits on.
+/// An edge, from the waiting coroutine to its target.
 pub(super) struct Edge {
     pub(super) from: String,
     pub(super) to: String,

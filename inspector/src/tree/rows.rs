@@ -7,8 +7,8 @@ use crate::model::{Activity, Coro, Counts, Model, Parent, short_name};
 use crate::say;
 use crate::words::{brief, count, span};
 
-/// Siblings of one name are one row beyond this many; those that run, that have
-/// something beneath them or whose stack is known stay, up to this many.
+/// Beyond this many, siblings of one name share one row; those that run, that have something below them or that have a
+/// known stack keep rows of their own, up to this many.
 const SIBLINGS: usize = 5;
 /// References beyond this many are counted.
 const REFERENCES: usize = 5;
