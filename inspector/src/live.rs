@@ -1,4 +1,4 @@
-//! What lives, as the recorder knows it: what checkpoints are written from.
+//! The live objects as the recorder knows them: the source of checkpoints.
 //!
 //! Coroutines lie in a table by slot, one cache line each. Nearly all wait on one thing, which is in that line; those
 //! that wait on more have lists of their own. Nothing here takes longer than a few stores, counted over a run: edges on
@@ -94,7 +94,7 @@ impl Live {
         if one.tag() == 0 {
             return one.set_edge(edge);
         }
-        // Whom it waited on before has ended: most wait on one after the other.
+        // The coroutine it waited on before has ended: most coroutines wait on one after the other.
         let (tag, slot_before, before) = (one.tag(), one.edge_slot, one.edge);
         if tag == 1
             && !self.slots.lives(slot_before, before)

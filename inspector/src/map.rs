@@ -1,4 +1,4 @@
-//! Mapped memory as a slice of atomic words: the only `unsafe` of the recorder.
+//! Mapped memory as a slice of atomic words.
 
 use std::fs::File;
 use std::io;
@@ -45,14 +45,15 @@ impl Map {
     #[inline(always)]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: `map` is a live mapping of `words * 8` bytes that goes with `self`; a page is aligned for u64; every
-        // bit pattern is a u64; and everybody reaches this memory by atomics alone. (A read-only mapping is only ever
-        // loaded from.)
+        // bit pattern is a u64; and all accesses to this memory are atomic. (A read-only mapping is only ever loaded
+        // from.)
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU64>(), self.words) }
     }
 }
 
 impl Map {
-    /// The lower half of a word, for the system alone, which waits on 32 bits: nobody loads it or stores to it.
+    /// The lower half of a word, for the system alone, which waits on 32 bits: this process neither loads nor stores
+    /// it.
     #[cfg(target_os = "linux")]
     pub(crate) fn lower_half(&self, word: usize) -> &std::sync::atomic::AtomicU32 {
         let half = usize::from(cfg!(target_endian = "big"));
@@ -128,8 +129,8 @@ impl Guarded {
             let (start, bytes) = (one.start.load(Ordering::Acquire), one.bytes.load(Ordering::Acquire));
             if start != 0 && address.wrapping_sub(start) < bytes {
                 let (access, how) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
-                // SAFETY: the range is that of a live `Map`, whose owner touched it just now, and which is reached by
-                // atomics alone.
+                // SAFETY: the range is that of a live `Map`; its owner touched it just now, and all accesses to it are
+                // atomic.
                 let done = unsafe { mmap_anonymous(std::ptr::without_provenance_mut(start), bytes, access, how) };
                 one.cut.store(done.is_ok(), Ordering::Release);
                 return done.is_ok();
@@ -180,8 +181,8 @@ fn install() {
 #[cfg(target_os = "linux")]
 extern "C" fn bus_error(signal: nix::libc::c_int, info: *mut nix::libc::siginfo_t, context: *mut nix::libc::c_void) {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
-    // SAFETY: the system hands a `siginfo_t` to a handler with SA_SIGINFO; of a fault, whose code is positive, it has
-    // an address.
+    // SAFETY: the system passes a `siginfo_t` to a handler with SA_SIGINFO; for a fault, which has a positive code, it
+    // holds an address.
     let address = unsafe { ((*info).si_code > 0).then(|| (*info).si_addr().addr()) };
     if address.is_some_and(Guarded::replace) {
         return;
@@ -231,8 +232,8 @@ pub(crate) struct Cursor {
 unsafe impl Send for Cursor {}
 
 impl Cursor {
-    /// Writes to these words of the map, whose number is a multiple of four, and how much was written to the word
-    /// `head`.
+    /// Makes a cursor over these words of the map, a multiple of four, which stores to the word `head` how much was
+    /// written.
     ///
     /// # Panics
     ///
@@ -270,7 +271,7 @@ impl Cursor {
         self.next = next;
     }
 
-    /// So much is written, as of now, for whoever looks.
+    /// Publishes `head`: readers see all records before it.
     #[inline(always)]
     pub(crate) fn commit(&self, head: u64) {
         // SAFETY: a word of the mapping that goes with `self`.

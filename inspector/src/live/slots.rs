@@ -16,7 +16,7 @@ pub(super) const TOLD: u32 = 4;
 /// Where the tag of its edge is. 0: no edge; 1 to 7: that of a target; and these:
 const EDGE: u32 = 8;
 pub(super) const MANY: u8 = 8;
-/// A coroutine of another recorder, of whose end nothing is heard.
+/// A coroutine of another recorder, which does not report its end here.
 pub(super) const FAR: u8 = 9;
 
 /// One coroutine. A cache line.

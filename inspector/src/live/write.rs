@@ -50,7 +50,7 @@ impl Live {
             out.record([record::head(slot.since, code), a, b, c]);
             coros += 1;
             if slot.bits & STATE == WOKEN {
-                // Who did it is in the past.
+                // The source of the wake is not kept.
                 out.record(record::wake(at, slot.coro, Waker::External));
             }
             if slot.bits & TOLD != 0 {
