@@ -295,7 +295,7 @@ pub struct Program {
     next_res: ResId,
     next_thread: ThreadId,
     next_loop: LoopId,
-    /// The coroutine whose step it is.
+    /// The coroutine that is in a step.
     running: CoroId,
     slots: HashMap<CoroId, u32>,
     free: Vec<u32>,
