@@ -18,7 +18,7 @@ use crate::source::Source;
 pub struct Ring {
     /// The file.
     pub path: PathBuf,
-    /// Who was, or is, recorded.
+    /// The header of the recording.
     pub header: Header,
     /// What became of it.
     pub state: State,
@@ -98,7 +98,7 @@ fn look(folder: &File, path: &Path, name: OsString) -> Option<Ring> {
     if Path::new(&name).extension()? != "ring" {
         return None;
     }
-    // Through the folder that was checked, and no link: it would lead to a file of someone else's choosing.
+    // Opened through the checked folder, and never through a link: a link could lead to a file that another user chose.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(folder, &name, flags, Mode::empty()).ok()?);
     let meta = file.metadata().ok()?;

@@ -1,8 +1,8 @@
-//! The environment variables of this process: the only place that reads them.
+//! The environment variables of this process.
 //!
-//! A setuid, setgid or setcap program runs with privileges that the user who starts it does not have, and with that
-//! user's environment. Such a program must not write to a file, run an editor or show memory because a variable says
-//! so. For it every variable counts as unset, as in `secure_getenv` of the C library.
+//! A setuid, setgid or setcap program runs with privileges that the starting user does not have, and with the
+//! environment of that user. Such a program must not write to a file, run an editor or show memory because a variable
+//! says so. For it every variable counts as unset, as in `secure_getenv` of the C library.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

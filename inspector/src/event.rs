@@ -167,7 +167,7 @@ pub enum Kind {
     /// Part of the time up to now was not spent by the program: tinyio read frames, for an error or a reader, or the
     /// system ran other processes, which is recorded for long steps only.
     Away {
-        /// The coroutine in whose step it was, 0 between two steps.
+        /// The coroutine during the step of which it happened, 0 between two steps.
         coro: CoroId,
         /// The time that was not the program's, in nanoseconds.
         nanos: u64,
@@ -692,7 +692,7 @@ pub struct Header {
     /// The thread that runs the loops.
     #[serde(default)]
     pub thread: String,
-    /// Further names whose values are masked, with commas between them: see [`Secrets`](crate::secrets::Secrets).
+    /// Further names with masked values, with commas between them: see [`Secrets`](crate::secrets::Secrets).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub secrets: String,
 }

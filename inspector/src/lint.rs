@@ -1,7 +1,8 @@
-//! Lints: what is probably wrong, in one sentence each, with the coroutine and what to do.
+//! Lints: probable mistakes, in one sentence each, with the coroutine and the remedy.
 //!
-//! A lint that cries wolf is turned off and forgotten, so each check says only what the events prove: where something
-//! may yet come from outside (a timer, a thread, a foreign future, an event that another thread can set), nothing is
+//! Each check reports only what the events prove, because a lint with false alarms gets disabled: where a wake may
+//! still come from outside (a timer, a thread, a foreign future, an event that another thread can set), nothing is
+//! reported as stuck.
 //! said to be stuck.
 
 use std::collections::{HashMap, HashSet};
@@ -16,11 +17,11 @@ pub struct Lint {
     pub check: &'static str,
     /// The coroutine it is about, 0 for none.
     pub coro: CoroId,
-    /// One sentence: who, what, and what to do.
+    /// One sentence: the coroutine, the problem, and the remedy.
     pub text: String,
 }
 
-/// A step this long keeps everybody else waiting, in nanoseconds.
+/// A step over this length is reported, in nanoseconds: no other coroutine of the loop runs meanwhile.
 pub const LONG_STEP: u64 = 10_000_000;
 /// A wait this long is long, where others wait for its end.
 const LONG_WAIT: u64 = 1_000_000_000;
@@ -105,7 +106,7 @@ fn holds_lock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     for resource in model.resources().filter(|one| one.what == ResKind::Lock && !one.waiters.is_empty()) {
         let Some(coro) = resource.holders.first().and_then(|holder| model.coro(holder.coro)) else { continue };
         let long = coro.for_how_long(now);
-        // On a coroutine or a lock it waits in turn: who makes it wait is the one to be named.
+        // If the holder waits on a coroutine or a lock, the lint names the coroutine that makes it wait.
         let own =
             matches!(coro.activity, Activity::Sleeping | Activity::OnThread | Activity::OnEvent | Activity::External);
         if !coro.is_live() || !own || long < LONG_WAIT {
@@ -156,8 +157,8 @@ fn answers_improperly(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// A coroutine that was made and dropped without having run, by someone who did not fail: of an error on the way nobody
-/// has to make use.
+/// A coroutine that was made and dropped without having run, unless its maker failed: an error on the way is a good
+/// reason to drop it.
 fn never_awaited(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     for line in model.log().iter().filter(|line| line.level == Level::Tinyio) {
         let Some(rest) = line.text.strip_prefix(NEVER_AWAITED) else { continue };

@@ -78,7 +78,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The model that shows who waited on whom: of a program that has crashed, the one before its cancellation.
+    /// The model to show the waits of: of a crashed program, the one before its cancellation.
     pub fn graph(&self) -> &Model {
         match &self.before_crash {
             Some(before) if self.model.live_count() == 0 => before,

@@ -35,7 +35,7 @@ macro_rules! codes {
 }
 
 codes! {
-    // 0 is memory nobody has written to.
+    // 0 is memory that was never written.
     MORE = 1, // continues a JSON record
     JSON = 2, // word 1: bytes of JSON that follow, 24 a record in words 1 to 3
     NAME = 3, // word 1: where in the table of names the entry is; stands for `name` or `site`
@@ -96,7 +96,7 @@ pub struct Step {
     pub on_slot: u32,
     /// Another one, 0 for none.
     pub next: CoroId,
-    /// Whom it waits on: see [`Step::reaches`].
+    /// The coroutine it waits on: see [`Step::reaches`].
     pub on: CoroId,
     /// Where it waits.
     pub site: SiteId,
@@ -371,9 +371,9 @@ pub(crate) fn encode(at: u64, kind: &Kind) -> Option<Words> {
     })
 }
 
-/// The event of a record; `None` if it is none, or needs more than the record to be told (`MORE`, `JSON`, `NAME`).
+/// Decodes a record to an event; `None` if it is none, or needs more than the record itself (`MORE`, `JSON`, `NAME`).
 ///
-/// The time is in word 0, but for the state of a coroutine, whose time is that of its checkpoint.
+/// The time is in word 0, except for the state of a coroutine, which has the time of its checkpoint.
 pub(crate) fn decode(words: Words) -> Option<Kind> {
     let [_, a, b, c] = words;
     let (id, small) = (a >> 8, a as u8);

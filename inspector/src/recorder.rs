@@ -174,7 +174,7 @@ impl Recorder {
         AtExit(self.ring.clone())
     }
 
-    /// The coroutine whose frames a reader asks for. It is asked for until [`Kind::Frames`] of it is emitted or
+    /// Returns the coroutine that a reader requests the frames of, until [`Kind::Frames`] of it is emitted or
     /// [`Recorder::answered`] says that there are none.
     #[inline]
     pub fn requested(&self) -> Option<ring::Request> {
@@ -354,10 +354,10 @@ impl Recorder {
 
     // ---- all other kinds --------------------------------------------------------------------------------------------
 
-    /// Records any event. The events of coroutines have faster methods; a coroutine whose [`Kind::Spawn`] came through
-    /// `emit` gets its slot from the recorder, so use one of the two ways throughout a recording.
+    /// Records any event. The events of coroutines have faster methods; a coroutine with a [`Kind::Spawn`] that came
+    /// through `emit` gets its slot from the recorder, so use one of the two ways throughout a recording.
     ///
-    /// What is longer than a sixteenth of the ring is cut, with a mark where it was cut.
+    /// An event longer than a sixteenth of the ring is cut, with a mark at the cut.
     pub fn emit(&mut self, at: u64, kind: Kind) {
         match kind {
             Kind::Spawn { coro, in_loop, parent, name, site } => {

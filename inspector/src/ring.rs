@@ -69,7 +69,7 @@ pub(crate) const W_LOCKED: usize = 29;
 /// Checkpoints ever written, and the places of the newest eight.
 pub(crate) const W_CHECKPOINTS: usize = 32;
 pub(crate) const CHECKPOINTS: usize = 8;
-/// The coroutine whose frames a reader requests. Written by readers.
+/// The coroutine that a reader requests the frames of. Written by readers.
 pub(crate) const W_REQUEST: usize = 48;
 /// Where coroutines are in the memory of the program, for reads from outside: the words of
 /// [`Blocks`](crate::frames::Blocks), the first of them 0 if the program does not provide them.

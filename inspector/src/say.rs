@@ -35,7 +35,7 @@ pub(crate) fn doing(model: &Model, coro: &Coro, now: u64) -> String {
     }
 }
 
-/// What someone waits on, with what is to be known about it.
+/// Describes the target of a wait, with the known facts about it.
 pub(crate) fn target(model: &Model, on: Target, now: u64) -> String {
     match on {
         Target::Timer(due) if due > now => format!("fires in {}", span(due - now)),
@@ -94,7 +94,7 @@ pub(crate) fn counts(counts: &Counts, dot: &str) -> String {
     parts.iter().map(say).collect::<Vec<_>>().join(&format!(" {dot} "))
 }
 
-/// One step of a why chain: who waits, and what for.
+/// Describes one link of a why chain: the waiting coroutine, and its target.
 pub(crate) fn link(model: &Model, link: &Link, now: u64) -> (String, String) {
     let mut what = match link.on {
         Target::Coro(_) => String::new(),

@@ -227,7 +227,7 @@ fn password(url: &str) -> Option<(usize, usize)> {
     let authority = &url[..url.find(['/', '?', '#']).unwrap_or(url.len())];
     let first = authority.find(':').filter(|_| !authority.starts_with('['))? + 1;
     let end = authority.rfind('@').or_else(|| {
-        // Not a port: a password in which a sign is not escaped as it should be, or one at whose end the text was cut.
+        // Not a port: a password with a character that should have been escaped, or one that was cut at its end.
         let port = authority[first..].bytes().all(|byte| byte.is_ascii_digit());
         url.rfind('@').filter(|_| !port).or_else(|| url.ends_with('…').then_some(url.len()))
     })?;

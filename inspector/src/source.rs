@@ -1,4 +1,4 @@
-//! Where events come from: a living ring, a dead one, a JSON trace. All the same to whoever folds them.
+//! Sources of events: a ring of a live or an ended program, or a JSON trace, all behind one trait.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::ring::Request;
 
 /// A stream of events that can be read without blocking.
 pub trait Source: Send {
-    /// Who was recorded.
+    /// The header of the recording.
     fn header(&self) -> &Header;
 
     /// Hands at most `limit` events to `sink`, in order, without waiting for more.
@@ -25,10 +25,10 @@ pub trait Source: Send {
         let _ = request;
     }
 
-    /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and answers nobody.
-    /// `None` if it cannot be had so, or if the program went on meanwhile.
+    /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and cannot answer.
+    /// `None` if that is impossible, or if the program continued meanwhile.
     ///
-    /// `frames` is for what was learnt of the program's types: the caller keeps it, because it stays on one thread.
+    /// `frames` keeps what was read of the program's types: the caller owns it, because it stays on one thread.
     fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: CoroId) -> Option<Result<Stack, String>> {
         let _ = (frames, coro);
         None

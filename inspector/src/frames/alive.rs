@@ -45,7 +45,7 @@ struct Handed {
 pub(super) struct Alive {
     reads: Vec<Range<u64>>,
     calls: Vec<Handed>,
-    /// The coroutine whose locals are requested, and its state in it.
+    /// The bytes of the coroutine that is examined, and of its state in it.
     frame: Range<u64>,
     state: Range<u64>,
     /// Its drop glue and its address, unless the glue was inlined.
@@ -147,16 +147,16 @@ impl Alive {
         })
     }
 
-    /// Whether a local at the start of a coroutine whose glue was inlined cannot be told from the coroutine: what is
-    /// handed to a function of unknown extent may be either.
+    /// Whether a local at the start of a coroutine with inlined glue cannot be told from the coroutine itself: a value
+    /// passed to a function of unknown extent may be either.
     fn is_ambiguous(&self, body: &Range<u64>) -> bool {
         let start = self.frame.start;
         let starts_there = |call: &Handed| call.argument == start && call.end.is_none();
         self.own.is_none() && body.start == start && self.calls.iter().any(starts_there)
     }
 
-    /// The function that drops the coroutine at an address: the one that is known, one of that name, or one called with
-    /// that address whose name says nothing else (optimised builds keep one of several equal functions).
+    /// The function that drops the coroutine at an address: the known one, one of that name, or one that is called with
+    /// that address and has a name that says nothing else (optimised builds keep one of several equal functions).
     fn glue_of(&self, look: &mut Look<'_>, ty: TypeRef, address: u64) -> Option<u64> {
         if let Some(certain) = self.certain.get(&(address, ty)) {
             return Some(*certain);
@@ -212,7 +212,7 @@ impl Alive {
             })
     }
 
-    /// Whether a call whose extent is not known begins in front of a field, inside the same local.
+    /// Whether a call of unknown extent begins before a field, inside the same local.
     fn reaches(&self, local: &Range<u64>, field: u64) -> bool {
         self.calls()
             .any(|&Handed { argument, end, .. }| end.is_none() && local.contains(&argument) && argument <= field)

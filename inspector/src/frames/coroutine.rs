@@ -1,8 +1,8 @@
 //! Await stacks: from a suspended future to the one it awaits, and so on down.
 //!
-//! A suspended async function is an enum whose tag `__state` says at which `.await` it stands. The variant holds the
-//! live locals and, as `__awaitee`, the future awaited. What is no coroutine (a combinator, a box, a pin) is looked
-//! through by its structure: every coroutine found inside is awaited by it.
+//! A suspended async function is an enum with a tag `__state`, which says at which `.await` it stands. The variant
+//! holds the live locals and, as `__awaitee`, the awaited future. Other futures (a combinator, a box, a pin) are
+//! searched by their structure: every coroutine found inside is awaited by it.
 
 use std::rc::Rc;
 

@@ -21,7 +21,7 @@ const ADDRESSES: std::ops::Range<u64> = 1 << 32..1 << 47;
 pub struct Kept {
     /// The address of the future.
     address: u64,
-    /// The addresses of the pages, whose bytes lie in this order.
+    /// The addresses of the pages, in the order of their bytes.
     pages: Vec<u64>,
     bytes: Vec<u8>,
 }

@@ -56,7 +56,7 @@ impl Limits {
         Limits { values, secrets: Secrets::from_env(), ..Limits::default() }
     }
 
-    /// Returns the same bounds, but more of each value: for a user who wants to see all of it and accepts that the
+    /// Returns the same bounds, but more of each value: for a user that wants to see all of it and accepts that the
     /// program waits.
     pub fn in_full(&self) -> Limits {
         let time = Duration::from_millis(300);

@@ -152,7 +152,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// A local whose value is not read yet.
+/// A local with a value that is not read yet.
 pub(super) struct Unread {
     name: String,
     mark: String,

@@ -74,11 +74,11 @@ impl FutureMark {
     }
 }
 
-/// A function that differs for every type, so that its address tells the type. It is never called.
+/// Differs for every type, so that its address identifies the type. It is never called.
 ///
-/// Optimised builds merge functions whose code is equal, and leave the debug info of one of them. What keeps these
-/// apart is the type's `TypeId`: this code refers to a vtable, the vtable to a function, and the function holds the
-/// number. (`F` may borrow, and has no `TypeId` to ask for directly.)
+/// Optimised builds merge functions with equal code, and keep the debug info of one of them. The `TypeId` keeps these
+/// functions apart: this code refers to a vtable, the vtable to a function, and the function holds the number. (`F` may
+/// borrow, and has no `TypeId` that could be used directly.)
 #[inline(never)]
 pub fn mark<F>() {
     #[expect(dead_code, reason = "its address in a vtable is what counts")]

@@ -19,8 +19,8 @@ pub(super) struct Memory {
     /// Pages read since [`forget`](Memory::forget): a stack is a hundred small reads of a few pages. None cannot be
     /// read.
     pages: RefCell<FastMap<u64, Option<Box<Page>>>>,
-    /// While a past state is read: the ranges whose content does not change, of files that are mapped read-only. Only
-    /// they are read from the process.
+    /// While a past state is read: the ranges with constant content, of files that are mapped read-only. Only they are
+    /// read from the process.
     constant: RefCell<Option<Vec<Range<u64>>>>,
 }
 

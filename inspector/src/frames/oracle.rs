@@ -36,9 +36,9 @@ pub(super) struct Call {
 /// Instructions in one attempt; the glue of a large state machine takes some hundred.
 const STEPS: usize = 20_000;
 
-/// Interprets the drop glue at `function`, whose code is `code`, for the value at `value`.
+/// Interprets the drop glue at `function`, with the code `code`, for the value at `value`.
 ///
-/// A jump out of the code is a call. None if it cannot be followed to its end.
+/// A jump out of the code counts as a call. None if it cannot be followed to its end.
 pub(super) fn interpret(memory: &Memory, function: u64, code: &[u8], value: u64) -> Option<Touched> {
     let body = function..function.checked_add(code.len() as u64)?;
     let machine = Machine::calling(memory, value);

@@ -10,8 +10,8 @@ pub(super) const NOT_STARTED: &str = "not started";
 
 impl Stack {
     /// Returns the await at which the coroutine waits for something that tinyio does not know: a channel, a socket, a
-    /// future of another library. `None` if it awaits a future of tinyio, whose place the loop knows with its column,
-    /// or if debug info has no line.
+    /// future of another library. `None` if it awaits a future of tinyio (the loop knows the place of that await, with
+    /// its column), or if debug info has no line.
     ///
     /// It is the innermost await of the program; only for a coroutine that consists of library code alone it is one of
     /// a library.

@@ -29,8 +29,8 @@ impl Registers {
     }
 }
 
-/// Calls `read` with the registers of this function, whose frame exists until `read` returns. `None` on other
-/// processors and systems.
+/// Calls `read` with the registers of this function. Its frame exists until `read` returns. `None` on other processors
+/// and systems.
 #[inline(never)]
 pub(super) fn here<R>(read: impl FnOnce(Option<Registers>) -> R) -> R {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

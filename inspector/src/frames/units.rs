@@ -228,7 +228,7 @@ impl Units {
         name
     }
 
-    /// The unit whose code is at an address (of the file, not of memory).
+    /// The unit that holds the code at an address (of the file, not of memory).
     pub fn with_code(&mut self, dwarf: &Dwarf<'_>, address: u64) -> Option<usize> {
         if self.code.is_none() {
             self.code = Some(Code::of(self, dwarf));

@@ -194,7 +194,7 @@ pub struct Lost {
     pub lapped: u64,
     /// The recorder could not keep up.
     pub dropped: u64,
-    /// Number of events whose record cannot be decoded.
+    /// Number of events with a record that cannot be decoded.
     pub unreadable: u64,
     /// The file ends early.
     pub cut: bool,

@@ -13,7 +13,7 @@ const IN_FULL: u64 = 1 << 63;
 /// A request of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The coroutine whose frames are requested.
+    /// The coroutine to read the frames of.
     pub coro: CoroId,
     /// Read more of each value than usual.
     pub in_full: bool,

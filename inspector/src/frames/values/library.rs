@@ -1,4 +1,4 @@
-//! Reads library types whose `{:?}` output differs from that of their fields.
+//! Reads library types with a `{:?}` output that differs from that of their fields.
 
 use std::rc::Rc;
 
