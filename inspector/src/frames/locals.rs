@@ -9,7 +9,7 @@ use super::types::{Member, TypeRef};
 use super::values::{Look, Place};
 use crate::event::{Local, Value};
 
-/// Whether drop glue says what is alive.
+/// What drop glue says about the life of a local.
 #[derive(Clone, Copy)]
 pub(super) enum Oracle {
     NotNeeded,
@@ -22,22 +22,22 @@ pub(super) struct Bound<'m> {
     name: String,
     member: &'m Member,
     which: Which,
-    /// What else has to be known of it.
+    /// A restriction on its value.
     note: Option<&'static str>,
 }
 
 enum Which {
-    /// The one that the layout has under this name.
+    /// The only binding that the layout has under this name.
     Only,
-    /// A later one.
+    /// A later binding.
     Later { offset: u64, ty: TypeRef },
-    /// A later one, which is not kept over the `.await`.
+    /// A later binding, which is not kept over the `.await`.
     NotKept,
-    /// The same, where all that is left is the argument: its own binding in the function is such a later one.
+    /// A later binding that is not kept, where the argument is kept: the function binds its argument again.
     Passed,
-    /// The one that the layout has, which may be any of several bindings.
+    /// The binding that the layout has, which may be any of several.
     OneOf,
-    /// Another one; nothing says which.
+    /// Another binding; nothing says which.
     NotDescribed,
 }
 
@@ -159,12 +159,12 @@ pub(super) struct Unread {
     value: Part,
 }
 
-/// Which part of a frame a value is.
+/// The part of a frame that a value belongs to.
 enum Part {
     Kept {
         ty: TypeRef,
         offset: u64,
-        /// What of it was moved.
+        /// The parts of it that were moved.
         gone: FastSet<(u64, TypeRef)>,
     },
     Moved(TypeRef),

@@ -1,7 +1,7 @@
 //! Finds the debug info of a type: a function of its own for each type. Depends on nothing, so that test programs can
 //! include it without the rest.
 
-/// What the loop knows of the type of a future.
+/// What the loop knows about the type of a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FutureType {
     /// Address of the instance of [`mark`] for the type: debug info names the type in its entry.
@@ -39,7 +39,7 @@ pub struct FutureMark {
 }
 
 impl FutureMark {
-    /// Bytes of it that say something outside of the program, as words: function, drop glue, size, alignment.
+    /// Bytes of it that are meaningful outside of the program, as words: function, drop glue, size, alignment.
     pub const OUTSIDE: usize = 4 * size_of::<usize>();
 
     /// Describes the type `F`.

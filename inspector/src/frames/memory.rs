@@ -91,7 +91,7 @@ impl Memory {
         self.read_direct(address, buffer) || self.read_file(address, buffer)
     }
 
-    /// `length` bytes at `address`; None if they cannot be read, or are more than anything sensible.
+    /// Reads `length` bytes at `address`; None if they cannot be read, or exceed any sensible length.
     pub fn bytes(&self, address: u64, length: usize) -> Option<Vec<u8>> {
         if length > LARGEST {
             return None;
@@ -106,7 +106,7 @@ impl Memory {
         self.read(address, &mut buffer).then(|| u64::from_le_bytes(buffer))
     }
 
-    /// The words at these addresses. For many that lie far apart: a call of the system for a thousand, and no page is
+    /// Reads the words at these addresses, which may lie far apart: one system call per thousand words, and no page is
     /// kept.
     pub fn words(&self, addresses: &[u64]) -> Vec<Option<u64>> {
         const AT_ONCE: usize = 512;

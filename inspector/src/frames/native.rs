@@ -68,8 +68,8 @@ struct Variable {
     location: Option<Location>,
 }
 
-/// So many bytes from the base of the frame, and then through pointers: each time what is there is an address, and the
-/// next is so many bytes behind it.
+/// An offset from the base of the frame, and then through pointers: the value at each place is an address, to which the
+/// next offset is added.
 #[derive(Clone)]
 struct Location {
     slot: i64,

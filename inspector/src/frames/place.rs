@@ -1,4 +1,4 @@
-//! Which place of an await stack is the coroutine's.
+//! Finds the place of an await stack at which its coroutine stands.
 
 use super::names;
 use crate::event::{Frame, Stack};
@@ -28,12 +28,12 @@ fn any(frames: &[Frame], of: &dyn Fn(&Frame) -> bool) -> bool {
     frames.iter().any(|frame| of(frame) || frame.branches.iter().any(|branch| any(&branch.frames, of)))
 }
 
-/// Where cargo and the compiler keep the sources of others.
+/// Folders in which cargo and the compiler keep the sources of dependencies.
 pub(super) fn is_dependency(file: &str) -> bool {
     ["/registry/src/", "/git/checkouts/", "/rustc/", "/rustlib/"].iter().any(|part| file.contains(part))
 }
 
-/// Marks what was read of a suspension that is over.
+/// Marks the values of a suspension that is over.
 pub(super) fn mark_as_past(stack: &mut Stack) {
     stack.mid_step = true;
     mark_frames(&mut stack.frames);

@@ -1,4 +1,4 @@
-//! Where a coroutine is that runs: its state says where it was suspended last, the native stack says where it is.
+//! Finds the place of a running coroutine: its state gives the last suspension, the native stack the current place.
 
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use super::names;
 
-/// What the symbols of a program say.
+/// The result of reading the symbols of a program.
 #[derive(Default)]
 pub(super) struct Bodies {
     /// Addresses (of the file) of the bodies inside functions of a name.
@@ -44,8 +44,8 @@ impl Bodies {
         self.inside.get(function).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whether there is drop glue for a type of this name, if that can be told from symbols: with parameters, they call
-    /// it otherwise.
+    /// Whether there is drop glue for a type of this name, if symbols tell: types with parameters have other names
+    /// there.
     pub fn is_dropped(&self, ty: &str) -> bool {
         self.dropped.contains(ty)
     }

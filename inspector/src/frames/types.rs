@@ -21,7 +21,7 @@ pub(super) struct TypeRef {
     pub offset: usize,
 }
 
-/// What is known of a type.
+/// The description of a type.
 #[derive(Debug)]
 pub(super) struct Type {
     /// Its path with generics, such as `alloc::vec::Vec<u8, alloc::alloc::Global>`.
@@ -32,13 +32,13 @@ pub(super) struct Type {
     pub size: Option<u64>,
     /// Alignment, where it is given.
     pub align: Option<u64>,
-    /// What it consists of.
+    /// Its structure.
     pub shape: Shape,
     /// Type parameters by name.
     pub params: Vec<(String, TypeRef)>,
 }
 
-/// What a type consists of.
+/// The structure of a type.
 #[derive(Debug)]
 pub(super) enum Shape {
     Base(Base),
@@ -68,7 +68,7 @@ pub(super) enum Shape {
         element: TypeRef,
         count: u64,
     },
-    /// Something this reader does not know.
+    /// A structure that this reader does not know.
     Unknown,
 }
 
@@ -186,8 +186,8 @@ impl Types {
         }
     }
 
-    /// To be called when the process may have run: forgets what was read of its memory, and what was at an address of a
-    /// library that is not loaded any more.
+    /// Forgets what was read of the process's memory, and what was at an address of a library that is not loaded any
+    /// more. Call it when the process may have run.
     pub fn renew(&mut self) {
         self.memory.forget();
         if self.images.renew(&self.memory) {
@@ -257,7 +257,7 @@ impl Types {
         self.known.insert(ty, Rc::new(known));
     }
 
-    /// What is known of a type. A type that cannot be parsed is [`Shape::Unknown`].
+    /// Returns the description of a type. A type that cannot be parsed is [`Shape::Unknown`].
     pub fn get(&mut self, ty: TypeRef) -> Rc<Type> {
         if ty.image == MADE {
             return self.made[ty.offset].clone();

@@ -21,7 +21,7 @@ pub(super) struct Units {
     implementations: HashMap<String, Option<(usize, String)>>,
     /// Which unit describes the code at an address, once that was asked for.
     code: Option<Code>,
-    /// What these units left behind when they were split off.
+    /// The parts of these units that stayed in the program when they were split off.
     skeleton: Option<Skeleton>,
     /// Bytes of debug info that may still be scanned to find better names.
     patience: usize,
@@ -35,7 +35,7 @@ struct Entry {
     crate_name: Option<Option<Box<str>>>,
 }
 
-/// What a scan of a unit finds. Offsets are from the start of the unit.
+/// The result of scanning a unit. Offsets are from the start of the unit.
 #[derive(Default)]
 pub(super) struct Index {
     /// Types, namespaces and functions, by offset.
@@ -72,7 +72,8 @@ struct Node {
 
 const NONE: u32 = u32::MAX;
 
-/// The names of implementations are worth a tenth of a second; counted in bytes, they are the same on a busy machine.
+/// Bytes to scan for the names of implementations, about a tenth of a second; counted in bytes, the limit is the same
+/// on a busy machine.
 const PATIENCE: usize = 8 << 20;
 
 impl Units {
