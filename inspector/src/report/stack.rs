@@ -36,8 +36,8 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// What to say before the place of a frame, so that it is not taken for that of the error. Ends with a space if it
-    /// is not empty.
+    /// Returns the text before the place of a frame, so that it is not mistaken for the place of the error. Ends with a
+    /// space if it is not empty.
     pub(crate) fn before_place(&self, index: usize) -> &'static str {
         match self.frames.get(index) {
             Some(shown) if self.last_await && index == self.at => before_place(shown.frame),
@@ -46,7 +46,7 @@ impl Step<'_> {
     }
 }
 
-/// What to say before the place of a frame that is not the place of the error.
+/// Returns the text before the place of a frame that is not the place of the error.
 pub(crate) fn before_place(frame: Option<&Frame>) -> &'static str {
     match frame {
         Some(frame) if frame.note == BEGAN => "began at ",
@@ -65,7 +65,7 @@ pub(crate) fn is_as_of_suspension(frame: &Frame, mid_step: bool) -> bool {
     mid_step && !frame.locals.iter().any(|local| local.mark.starts_with(AT_ERROR))
 }
 
-/// What a native stack is, as a heading.
+/// Returns the heading of a native stack.
 pub(crate) fn backtraces(failure: &Failure) -> [(&'static str, &[TraceSite]); 2] {
     let native = match failure.is_last_await() {
         true => "native stack where the future returned the error, innermost first",
@@ -107,8 +107,8 @@ pub(crate) fn steps<'a>(model: &'a Model, failure: &'a Failure) -> Vec<Step<'a>>
     steps
 }
 
-/// Makes places relative where that can be known: debug info has whole paths where the compiler's are relative, and one
-/// place named both ways tells the folder between.
+/// Makes places relative where possible: debug info has absolute paths where the compiler's are relative, and a place
+/// that is known in both forms gives the folder.
 pub(crate) fn relative(steps: &mut [Step<'_>], failure: &Failure) {
     // Each name once: a trace may have as many places as there are coroutines, which are in a few files.
     let sites = failure.trace.iter().map(|site| site.file.as_str()).filter(|file| !file.starts_with('/'));
@@ -220,7 +220,7 @@ fn is_at(shown: &Shown<'_>, site: &TraceSite) -> bool {
 }
 
 fn flatten<'a>(frames: &'a [Frame], branch: Option<&'a str>, out: &mut Vec<Shown<'a>>, more: &mut usize) {
-    // By hand and not by recursion: a damaged file may nest as deep as it likes.
+    // Iterative, because a damaged file may be nested to any depth.
     let mut todo: Vec<(std::slice::Iter<'a, Frame>, Option<&'a str>)> = vec![(frames.iter(), branch)];
     while let Some((rest, branch)) = todo.last_mut() {
         let Some(frame) = rest.next() else {
