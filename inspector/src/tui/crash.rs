@@ -7,7 +7,7 @@ use crate::model::{Crash, Model, short_name};
 use crate::report::{before_place, fields_of};
 use crate::words::brief;
 
-/// Alike ones that are listed one by one at once; the rest stays folded.
+/// At most so many alike failures are listed one by one; the rest stays folded.
 const UNFOLDED: usize = 100;
 
 /// The callstacks of a crash, the origin first, alike ones as one.
@@ -28,7 +28,7 @@ pub struct Callstack {
     isolated: bool,
     /// Which of the crash's failures, and those exactly alike after it.
     failures: Vec<usize>,
-    /// What it is to the crash.
+    /// Its relation to the crash.
     pub role: Role,
     /// How it is called in the list.
     pub title: String,
@@ -40,7 +40,7 @@ pub struct Callstack {
     pub collapsed: bool,
 }
 
-/// What a callstack is to the crash.
+/// The relation of a callstack to the crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Where the error arose.
@@ -108,7 +108,7 @@ impl PostMortem {
             }
             stacks.push(Callstack::of(model, crash, vec![index], role));
         }
-        // Those that waited for the origin come right after it: up from it is where one looks next.
+        // The callstacks that waited for the origin follow it.
         stacks.sort_by_key(|stack| match stack.role {
             Role::Origin => 0,
             Role::Waited => 1,

@@ -139,8 +139,8 @@ impl Recordings {
         sink(event);
     }
 
-    /// Tells the state of a recording of which no event is missing, from its oldest checkpoint on, for a model that has
-    /// forgotten it.
+    /// Emits the state of a recording without missing events, from its oldest checkpoint on, for a model that has
+    /// discarded it.
     fn tell_again(&mut self, n: usize, sink: &mut dyn FnMut(Event)) -> io::Result<()> {
         let one = &self.all[n];
         if !one.whole {
@@ -157,7 +157,7 @@ impl Recordings {
                     Kind::CheckpointEnd {} => (skipping, told) = (false, true),
                     Kind::Name { .. } | Kind::Site { .. } => self.hand(n, event, false, sink),
                     Kind::Lost { .. } => lost = true,
-                    // What happened once is not told twice.
+                    // An event of the past is not emitted twice.
                     Kind::Output { .. } | Kind::Diag { .. } | Kind::Crash { .. } | Kind::TraceEnd {} => {}
                     Kind::Log { level, .. } if level != FIELD => {}
                     _ if skipping => {}
@@ -168,7 +168,7 @@ impl Recordings {
                 break;
             }
         }
-        // It was overtaken meanwhile: its next checkpoint tells the state of all.
+        // The reader was overtaken meanwhile: its next checkpoint holds the complete state.
         self.all[n].whole = told && !lost;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The screens without a terminal: pressed by a program, read as text, drawn as SVG.
+//! The screens without a terminal: driven by key names, read as text, drawn as SVG.
 
 use std::fmt::Write as _;
 use std::io;

@@ -74,12 +74,12 @@ impl Screen {
         self.clear()
     }
 
-    /// Whether it is taken.
+    /// Whether the terminal is taken over at the moment.
     pub fn is_entered(&self) -> bool {
         self.entered.load(Ordering::SeqCst)
     }
 
-    /// Something else has it now, in what state it ever is: it is not to be touched.
+    /// Marks that another program has the terminal, in any state: it must not be changed.
     pub fn lose(&mut self) {
         self.entered.store(false, Ordering::SeqCst);
     }
@@ -91,7 +91,7 @@ impl Screen {
         self.terminal.resize(size.into())
     }
 
-    /// Gives it back for a while.
+    /// Restores the terminal for a while.
     pub fn leave(&mut self) -> io::Result<()> {
         if self.entered.swap(false, Ordering::SeqCst) {
             let out = self.terminal.backend_mut();
@@ -102,7 +102,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Something that gives it back from elsewhere: a panic hook, a signal.
+    /// Returns a handle that restores the terminal from elsewhere: a panic hook, a signal.
     pub fn restorer(&self) -> impl Fn() + Send + Sync + 'static {
         let entered = self.entered.clone();
         move || {
@@ -189,7 +189,7 @@ impl Guard {
         // In a group of its own: what is sent to the group of the program does not end it too.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut shell = command.spawn()?;
-        // Once it has said a line it knows how the terminal was.
+        // Once it has written a line, it has saved the modes of the terminal.
         let mut line = String::new();
         if let Some(stdout) = shell.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
@@ -351,7 +351,7 @@ pub fn key_name(key: &KeyEvent) -> Option<String> {
     })
 }
 
-/// What becomes of signals while the screens have the terminal.
+/// The handling of signals while the screens have the terminal.
 pub struct SignalNet {
     handle: signal_hook::iterator::Handle,
 }
@@ -413,8 +413,8 @@ impl Drop for SignalNet {
     }
 }
 
-/// Whether this process may stop: something can let it go on again. Of one that a terminal started without a shell
-/// nothing can, and the system does not stop it either.
+/// Whether this process may stop: whether something can continue it again. Nothing can continue a process that a
+/// terminal started without a shell, and the system does not stop it either.
 pub fn can_stop() -> bool {
     rustix::process::getsid(None).is_ok_and(|session| session != rustix::process::getpgrp())
 }
@@ -424,8 +424,8 @@ pub fn suspend(job: bool) {
     use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
     OWN_STOP.store(in_mask("SigCgt:", signal_hook::consts::SIGTSTP), Ordering::SeqCst);
     let _ = if job { kill_current_process_group(Signal::TSTP) } else { kill_process(getpid(), Signal::TSTP) };
-    // Where another thread receives it this one runs on for a moment. It must not have taken the terminal again when it
-    // stops.
+    // If another thread receives the signal, this thread runs for a moment longer. It must not have taken the terminal
+    // again when the process stops.
     std::thread::sleep(Duration::from_millis(100));
 }
 

@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use crate::event::{CoroId, LoopId, NameId};
 use crate::model::{Group, Model, Parent};
 
-/// So many siblings of one name become one row.
+/// More siblings of one name than this form one row.
 pub const FOLD: usize = 4;
-/// So many references are listed beneath a coroutine, of so many edges looked at.
+/// At most so many references are listed below a coroutine, out of so many edges.
 const REFERENCES: (usize, usize) = (8, 64);
 
 /// A row of the tree.
@@ -125,7 +125,7 @@ impl TreeView<'_> {
         Some(node)
     }
 
-    /// The nearest row that is to be seen: the node itself, or what it is folded into.
+    /// The nearest visible row: the node itself, or the row it is folded into.
     pub fn visible(&mut self, node: Node) -> Node {
         let mut visible = node;
         let mut above = self.parent(node);

@@ -246,7 +246,7 @@ fn source_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) 
         }
     }
     let current = lines.iter().position(|(number, _)| *number == located.frame.line).unwrap_or(0);
-    // The line in question with a little more above it than below: what led there is read first.
+    // More lines above the current line than below: the code before it is read first.
     let top = current.saturating_sub(rows * 3 / 5).min(lines.len().saturating_sub(rows));
     for (row, (number, text)) in lines.iter().skip(top).take(rows).enumerate() {
         let y = area.bottom() - rows as u16 + row as u16;

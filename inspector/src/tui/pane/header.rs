@@ -48,7 +48,7 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
         _ => theme.sign(Activity::Failed),
     };
     right.push(Span::styled(format!("{sign} {text}"), style));
-    // The less important it is, the sooner it goes where there is no room for all.
+    // The least important parts are left out first where there is no room for all.
     let mut rest = Vec::new();
     let live = count(model.live_count() as u64);
     if app.status == Status::Live && text.starts_with("LIVE") {

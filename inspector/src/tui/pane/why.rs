@@ -28,7 +28,7 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
         let indent = " ".repeat(2 + step.min(12));
         let arrow = if depth == 0 { "" } else { theme.glyphs.last };
         let (who, mut what) = say::link(model, link, now);
-        // The last one hangs on the leaf, which says it better.
+        // The last link is left out: the leaf says the same, more precisely.
         if depth + 1 == total && link.others == 0 && !matches!(link.on, Target::Res(_)) {
             what.clear();
         }
