@@ -22,7 +22,7 @@ pub(super) struct Edge {
 impl Edge {
     #[inline(always)]
     pub(super) fn new(tag: u8, value: u64, since: u64, slot: u32, site: SiteId) -> Edge {
-        // The table of names ends long before.
+        // The table of names ends long before that.
         let site = if site <= crate::record::MAX_NAME { site } else { 0 };
         Edge { value, since, slot, place: site << 8 | tag as u32 }
     }
@@ -51,13 +51,13 @@ pub(super) struct Edges {
     /// The highest id so far: what is above it is no duplicate, and coroutines are mostly awaited in the order they
     /// were made.
     highest: u64,
-    /// The lowest and the highest id that was not: between them there may be duplicates.
+    /// The lowest and the highest id that did not arrive in order: between them there may be duplicates.
     late: Option<(u64, u64)>,
     /// Length at which to look for duplicates and the dead.
     sweep: usize,
     /// How many coroutines had ended by the last sweep.
     swept: u64,
-    /// No edge before this stands: what is awaited in order mostly ends in order, too.
+    /// No edge before this place stands: edges that are added in order mostly end in order, too.
     front: Cell<usize>,
 }
 
