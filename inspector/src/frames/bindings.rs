@@ -64,7 +64,7 @@ impl Bindings {
     pub fn at(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Option<Binding> {
         let mut found = None;
         for scope in self.awaits(types, point, true) {
-            // Two on one line may be told apart by nothing: then both have to say the same.
+            // Two awaits on one line may be indistinguishable: then both must have the same binding.
             let binding = self.around(scope, name)?;
             match found {
                 None => found = Some(binding),
@@ -244,7 +244,8 @@ impl Types {
     }
 }
 
-/// Scopes inside each other, and in one function, as a person writes them; what promises more is damaged.
+/// Limits on the nesting and the number of scopes in one function, which hand-written code stays below; debug info with
+/// more is damaged.
 const DEEPEST: usize = 200;
 const MOST: usize = 20_000;
 
@@ -259,7 +260,7 @@ struct Scopes {
 #[derive(Clone, Copy)]
 enum Place {
     Stack,
-    /// So many bytes behind what a pointer on the stack points to.
+    /// An offset from the target of a pointer on the stack.
     Behind {
         pointer: i64,
         offset: u64,

@@ -187,12 +187,12 @@ impl Images {
         }
     }
 
-    /// To be called when the process may have run: libraries may have been loaded and unloaded since. True if a file
-    /// that was opened is not loaded any more: then nothing that is known by address is certain.
+    /// Call this when the process may have run: libraries may have been loaded and unloaded since. True if a file that
+    /// was opened is not loaded any more: then nothing that is known by address is certain.
     pub fn renew(&mut self, memory: &Memory) -> bool {
         self.is_current = false;
         if self.loaded.iter().any(|loaded| loaded.id.is_none()) {
-            // An error here is met again, and told, when an address is looked up.
+            // An error here occurs again, and is reported, when an address is looked up.
             let _ = self.refresh(memory);
         }
         let gone = |loaded: &mut Loaded| !loaded.is_valid(memory, &self.mapped);
@@ -476,7 +476,7 @@ impl Layout {
     }
 }
 
-/// The very file that was loaded: never one that has taken its place since, nor one that was overwritten.
+/// Opens the file that was loaded: never one that has replaced it since, nor one that was overwritten.
 fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<(File, Layout, u64), String> {
     let mut problem = String::new();
     for candidate in [Path::new(&format!("/proc/{}/exe", memory.pid())), path] {

@@ -203,7 +203,7 @@ impl Types {
         self.learnt
     }
 
-    /// Reads debug info; the time for it is not counted against the bound of the stack ([`Limits::time`]).
+    /// Reads debug info; the time for it is not counted against the time limit of the stack.
     pub(super) fn learn<T>(&mut self, read: impl FnOnce(&mut Types) -> T) -> T {
         if self.learning {
             return read(self);

@@ -31,19 +31,19 @@ pub use state::{CrashState, Effect, GraphState, Hit, Page, PageKind, Screen, Sta
 use state::{Outside, Past};
 pub use typing::{Purpose, Typing};
 
-/// So many crashes of isolated loops can be looked at, the latest ones.
+/// At most this many crashes of isolated loops are kept, the latest ones.
 const ISOLATED: usize = 8;
 
-/// A step that takes so long is said to block the loop.
+/// A step of this length counts as blocking the loop.
 const BLOCKED: u64 = 100_000_000;
 
-/// Everything the screens show.
+/// The state of everything that the screens show.
 pub struct App {
     /// All events.
     pub tape: Tape,
     /// The moment being looked at, unless it is now.
     past: Option<Past>,
-    /// How the stream is.
+    /// The status of the stream.
     pub status: Status,
     /// Now, in the stream's time, by the wall clock; 0 if there is none.
     pub clock: u64,
@@ -89,7 +89,7 @@ pub struct App {
     pub search: String,
     /// The counter of a search: which one of how many.
     pub found: Option<(usize, usize)>,
-    /// Lints, found now and then.
+    /// The lints, updated at intervals.
     pub lints: Vec<crate::lint::Lint>,
     /// Where clickable things were drawn, for the mouse.
     pub hits: Vec<(Rect, Hit)>,
@@ -492,7 +492,7 @@ impl App {
         self.go_to_screen(Screen::ALL[(at + by) % count]);
     }
 
-    /// How the program is, in a word, with its style: for the header.
+    /// The status of the program in a word, with its style: for the header.
     pub fn headline(&self) -> (String, ratatui::style::Style) {
         let theme = &self.theme;
         let latest = self.tape.latest();

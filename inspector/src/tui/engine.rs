@@ -68,7 +68,7 @@ pub enum Exit {
 pub trait Host {
     /// Draws.
     fn draw(&mut self, app: &mut App) -> std::io::Result<()>;
-    /// Draws everything anew.
+    /// Clears the screen and draws everything.
     fn redraw(&mut self, app: &mut App) -> std::io::Result<()>;
     /// Stops this process, or the whole `job` it belongs to, and comes back.
     fn suspend(&mut self, job: bool) -> std::io::Result<()>;
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_recording_is_not_called_live_before_its_end_is_known() {
-        // A step of this program is on, and began long before today.
+        // A step is running that began long before the test.
         for (last, word) in [(Progress::Died, "KILLED"), (Progress::Idle, "BLOCKED"), (Progress::Ended, "STOPPED")] {
             let script = crawl();
             let mut app = App::new(&script.header, Options::of(DARK));

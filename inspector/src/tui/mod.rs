@@ -63,7 +63,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The default ones in this theme, whatever the user set.
+    /// Returns the default options with this theme, independent of the user's settings.
     fn of(theme: Theme) -> Options {
         Options { theme, keys: Keys::default(), tape: settings::TAPE, file: None, notice: None }
     }
@@ -193,7 +193,7 @@ impl Live {
         done
     }
 
-    /// Takes the terminal and the keys again, if they are to be had. A process that goes on in the background waits
+    /// Takes the terminal and the keys again, if this process is in the foreground. A process in the background waits
     /// until it is in the foreground.
     fn take_back(&mut self) -> io::Result<()> {
         if terminal::is_foreground() {

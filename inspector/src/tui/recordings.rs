@@ -241,7 +241,7 @@ struct Numbers {
     sites: Block,
 }
 
-/// So many numbers are given at once.
+/// Number of ids that are allocated at once.
 const BLOCK: u64 = 1000;
 
 /// Numbers of one kind: each block of a recording has a block of the stream.

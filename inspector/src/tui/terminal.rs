@@ -64,7 +64,7 @@ impl Screen {
 
     /// Takes it again, after [`Screen::leave`] or [`Screen::lose`].
     pub fn enter(&mut self) -> io::Result<()> {
-        // A shell may have changed the modes meanwhile, of which crossterm does not know.
+        // A shell may have changed the modes meanwhile, without crossterm's knowledge.
         disable_raw_mode()?;
         enable_raw_mode()?;
         self.entered.store(true, Ordering::SeqCst);

@@ -1,7 +1,7 @@
 //! Values: from bytes and a type to the text `{:?}` would print, and to a tree that can be unfolded.
 //!
-//! Nothing is believed: field names must be the expected ones, lengths and discriminants are checked, and what does not
-//! fit is printed as its type and the reason.
+//! No data is trusted: field names must be the expected ones, lengths and discriminants are checked, and a value that
+//! does not fit is printed as its type and the reason.
 
 mod collections;
 mod library;
@@ -74,7 +74,7 @@ fn is_standard(known: &Type) -> bool {
 /// Larger objects are not read at once.
 const LARGEST: u64 = 1 << 20;
 
-/// How a value could not be had; printed behind the type.
+/// Why a value could not be read; printed behind the type.
 type Printed = Result<Value, String>;
 
 impl Look<'_> {
@@ -105,7 +105,7 @@ impl Look<'_> {
 
     pub fn out_of_time(&self) -> bool {
         let (asks, mut late) = self.asked.get();
-        // To read the clock costs as much as a small value.
+        // Reading the clock costs as much as reading a small value.
         if asks.is_multiple_of(16) {
             late = worked().saturating_sub(self.types.learnt()) >= self.deadline;
         }
@@ -312,7 +312,7 @@ impl Look<'_> {
             (true, _) if name.is_empty() => "()".to_owned(),
             (true, _) => name.to_owned(),
             (false, true) => {
-                // A tuple of one is told from brackets by its comma.
+                // A tuple of one element has a comma, which distinguishes it from brackets.
                 let close = if name.is_empty() && members.len() == 1 { ",)" } else { ")" };
                 self.join(&format!("{name}("), &children, close, more, |child| child.1.text.clone())
             }
@@ -442,7 +442,7 @@ impl Look<'_> {
     }
 }
 
-/// In place of a value that is a secret.
+/// The replacement of a value that is a secret.
 fn masked(type_name: String) -> Value {
     Value { text: MASKED.into(), type_name, ..Value::default() }
 }

@@ -15,7 +15,7 @@ pub(super) struct Past {
     pub model: Model,
 }
 
-/// How the stream is.
+/// The status of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     /// The program lives.

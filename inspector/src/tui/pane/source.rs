@@ -8,7 +8,7 @@ use crate::tui::code::{function_of, highlight, lines_of};
 use crate::tui::text::pad_left;
 use crate::tui::theme::Theme;
 
-/// So many lines before and after the one in question are enough for any screen.
+/// Number of lines before and after the current one that are enough for any screen.
 const NEAR: usize = 200;
 
 /// The lines around a frame's place, and what is wrong with them.

@@ -215,7 +215,7 @@ fn head(buf: &mut Buffer, app: &App, area: Rect, lane_x: u16, axis: Axis, cursor
     }
 }
 
-/// The next stretch of time that is told easily.
+/// Returns the next round unit of time.
 fn round_step(least: u64) -> u64 {
     const SECOND: u64 = 1_000_000_000;
     const LONG: [u64; 14] = [20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400];

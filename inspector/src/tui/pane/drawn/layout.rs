@@ -18,7 +18,7 @@ pub(super) enum Thing {
     Leaf(CoroId, Target),
     /// A coroutine that is drawn elsewhere already.
     Again(CoroId, CoroId),
-    /// So many more of them.
+    /// The number of further ones.
     More(Option<usize>),
 }
 
