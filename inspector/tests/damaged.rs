@@ -1,4 +1,4 @@
-//! What the fuzz targets have found worth keeping, replayed: nothing panics, hangs or takes memory without bound.
+//! Replays the corpus of the fuzz targets: nothing panics, hangs or takes memory without bound.
 #![cfg(target_os = "linux")]
 
 #[path = "corpus/check.rs"]
@@ -143,7 +143,7 @@ fn parents_and_waits_in_circles_end() {
     let begin = |id: u32, parent: u64| json!({"kind": "loop_start", "loop": id, "parent": parent, "mode": "isolate"});
     let spawn = |coro: u64, in_loop: u32, parent: u64| json!({"kind": "spawn", "coro": coro, "loop": in_loop, "parent": parent, "name": 1, "site": 1});
     let wait = |coro: u64, on: Value| json!({"kind": "wait", "coro": coro, "on": on, "site": 1});
-    // Each loop runs in a coroutine of the next one, and each coroutine is its own forefather.
+    // Each loop runs in a coroutine of the next one, and each coroutine is its own ancestor.
     let mut circles = vec![name, site];
     circles.extend((1..=4).map(|id| begin(id, u64::from(id % 4 + 1))));
     circles.extend((1..=4).map(|id| spawn(id, id as u32, id % 4 + 1)));

@@ -1,4 +1,4 @@
-//! Await stacks and locals of programs that know nothing of being looked at, built in several profiles; with another
+//! Await stacks and locals of programs without any code for the inspector, built in several profiles; with another
 //! compiler too: `FRAMES_RUSTC=$(rustup which --toolchain nightly rustc) cargo test -p tinyio-inspector --test frames`.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]

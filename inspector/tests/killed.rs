@@ -1,4 +1,4 @@
-//! Processes that end, or stop, in every way but the good one: their rings hold the true graph of the last moment.
+//! Processes that end or stop abnormally: their rings hold the true graph of the last moment.
 //!
 //! The programs recorded are this test binary itself, started again with `TINYIO_TEST_CHILD` set. `TINYIO_KILLS=1000`
 //! kills more often.

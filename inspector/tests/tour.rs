@@ -1,4 +1,4 @@
-//! docs/TOUR.md, typed along: what it says is what happens.
+//! Types the commands and keys of docs/TOUR.md and compares the results with the page.
 
 mod session;
 

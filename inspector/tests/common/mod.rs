@@ -237,7 +237,7 @@ impl Fold {
             _ => event.seq + 1,
         });
         if told_anew {
-            // Whether it was told in its turn or anew shows in what follows.
+            // Whether it is a new event or part of a checkpoint is known from the following events.
             self.next = None;
         }
         match &event.kind {
