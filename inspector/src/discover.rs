@@ -1,4 +1,4 @@
-//! Which programs are being recorded, and which dead ones have left a ring.
+//! Finds the rings of programs that are being recorded, and those that ended programs have left.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ pub struct Ring {
     pub path: PathBuf,
     /// The header of the recording.
     pub header: Header,
-    /// What became of it.
+    /// Its state.
     pub state: State,
     /// Bytes of the file.
     pub size: u64,
@@ -30,7 +30,7 @@ pub struct Ring {
     pub last: SystemTime,
 }
 
-/// What became of a recording.
+/// The state of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {

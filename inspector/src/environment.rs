@@ -28,7 +28,7 @@ pub fn home_dir() -> Option<PathBuf> {
     is_trusted().then(std::env::home_dir).flatten()
 }
 
-/// Whether the environment may be obeyed: false in a program that got privileges when it was started (`AT_SECURE`),
+/// Whether the environment can be trusted: false in a program that got privileges when it was started (`AT_SECURE`),
 /// even if it has dropped them since.
 ///
 /// The answer is that of the first call. Linux: a program that cannot read `/proc/self/auxv`, because there is no

@@ -13,10 +13,10 @@ const BRANCHES: usize = 8;
 
 /// The JSON of `kind` in at most `limit` bytes, and a sentence about what had to be left out.
 ///
-/// Goes from what can be missed most easily to what cannot, and stops as soon as the rest fits.
+/// Leaves out the least important parts first, and stops as soon as the rest fits.
 pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     let mut kind = kind.clone();
-    // First: of a text that was cut it may not be known what it says.
+    // First, because a secret in a text may not be recognised once the text is cut.
     secrets::mask(&mut kind);
     texts(&mut kind, TEXT.min(limit / 2));
     depth(&mut kind);

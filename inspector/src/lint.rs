@@ -3,14 +3,13 @@
 //! Each check reports only what the events prove, because a lint with false alarms gets disabled: where a wake may
 //! still come from outside (a timer, a thread, a foreign future, an event that another thread can set), nothing is
 //! reported as stuck.
-//! said to be stuck.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::event::{CoroId, NEVER_AWAITED, NameId, ResKind, Target};
 use crate::model::{Activity, Coro, Leaf, Level, Link, Model, short_name};
 
-/// Something that is probably wrong.
+/// A probable mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lint {
     /// Which check found it.
@@ -25,12 +24,12 @@ pub struct Lint {
 pub const LONG_STEP: u64 = 10_000_000;
 /// A wait this long is long, where others wait for its end.
 const LONG_WAIT: u64 = 1_000_000_000;
-/// So many wake-ups in a row without progress are no accident.
+/// This many wake-ups in a row without progress are reported.
 const FRUITLESS: u32 = 100;
-/// Beyond so many coroutines the search for deadlocks waits until the loop sleeps.
+/// Beyond this many coroutines, the search for deadlocks waits until the loop sleeps.
 const MANY: usize = 20_000;
 
-/// A check: looks at a moment, and says what it finds.
+/// A check: appends its findings for a moment.
 type Check = fn(&Model, u64, &mut Vec<Lint>);
 
 /// All checks, the most serious first.
@@ -67,7 +66,7 @@ fn seconds(nanos: u64) -> String {
 /// longest step of them all.
 fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
-    // With a loop inside it, a long step is that loop's life.
+    // The step of a coroutine with a loop inside lasts as long as that loop.
     let outer: HashSet<CoroId> = model.loops().map(|one| one.parent).collect();
     for coro in all(model).filter(|coro| coro.longest >= LONG_STEP && !outer.contains(&coro.id)) {
         let entry = worst.entry(coro.name).or_insert((coro, 0));
@@ -101,7 +100,7 @@ fn woken_in_vain(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     found.push(Lint { check: "woken-in-vain", coro: coro.id, text });
 }
 
-/// A lock held through a long wait, while others want it.
+/// Reports a lock that is held through a long wait, while other coroutines wait for it.
 fn holds_lock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     for resource in model.resources().filter(|one| one.what == ResKind::Lock && !one.waiters.is_empty()) {
         let Some(coro) = resource.holders.first().and_then(|holder| model.coro(holder.coro)) else { continue };

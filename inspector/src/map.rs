@@ -23,7 +23,7 @@ impl Map {
     /// Maps `words` words of a file that is at least that long, for writing.
     pub(crate) fn writable(file: &File, words: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(words * 8).map_raw(file)?;
-        // A file system that can gives it memory by the megabyte instead of by the page, for a quarter of the price.
+        // Some file systems then allocate memory by the megabyte instead of by the page, at a quarter of the cost.
         big_pages(map.as_ptr(), map.len());
         let guard = Guard::of(&map);
         Ok(Map { guard, map, words })
@@ -80,7 +80,7 @@ impl Map {
         }
     }
 
-    /// Makes the pages of these words present: not to be had here.
+    /// Does nothing: this system cannot make pages present.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn populate(&self, _: std::ops::Range<usize>) {}
 }
@@ -199,7 +199,7 @@ extern "C" fn bus_error(signal: nix::libc::c_int, info: *mut nix::libc::siginfo_
     }
 }
 
-/// Not to be had here.
+/// Does nothing: not available on this system.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 struct Guard;

@@ -69,11 +69,11 @@ fn decimal(text: &str, digits: usize) -> Option<u64> {
 /// The model at a moment.
 #[derive(Clone, Debug)]
 pub struct Moment {
-    /// What the program is at.
+    /// The state of the program.
     pub model: Model,
     /// How the recording ends, if the moment is its end.
     pub ending: Ending,
-    /// Where the program crashed: what it was at right before the cancellation, which leaves nothing alive.
+    /// If the program crashed, its state right before the cancellation, which leaves no coroutine alive.
     pub before_crash: Option<Model>,
 }
 

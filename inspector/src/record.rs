@@ -25,7 +25,7 @@ const NONE: u64 = u64::MAX;
 
 macro_rules! codes {
     ($($name:ident = $value:literal,)*) => {
-        /// What a record is. The numbers are the format: only ever add.
+        /// The kind of a record. The numbers are part of the format: add new ones, never change old ones.
         pub(crate) mod code {
             $(pub(crate) const $name: u8 = $value;)*
             /// The highest known.

@@ -315,7 +315,7 @@ impl Recorder {
         self.live.end(slot, coro);
     }
 
-    /// A coroutine is told that it is cancelled: [`Kind::CancelDeliver`].
+    /// A cancellation is delivered to a coroutine: [`Kind::CancelDeliver`].
     #[inline]
     pub fn cancel_deliver(&mut self, at: u64, slot: u32, coro: CoroId) {
         self.put(at, record::plain(at, code::CANCEL_DELIVER, coro, 0, 0));
@@ -525,7 +525,7 @@ impl Recorder {
         self.put(at, record::plain(at, code::TRACE_END, 0, 0, 0));
         self.ring.word(ring::W_STATE).store(ring::STATE_ENDED, Ordering::Release);
         self.ring.answers_no_more();
-        // It must not touch what is given back.
+        // The thread must not touch memory that is given back.
         drop(self.ahead.take());
         ring::give_back(&self.file, &self.ring, self.head);
         self.state = State::Silent;

@@ -1,4 +1,4 @@
-//! What a coroutine is at, said in a few words.
+//! Short descriptions of coroutines, targets and resources.
 
 use crate::event::{CoroId, Outcome, ResKind, State, Target};
 use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, short_name};
@@ -61,7 +61,7 @@ pub(crate) fn place(model: &Model, coro: &Coro) -> String {
     if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
 }
 
-/// A resource and why one waits on it: `lock #1, held by parse #9`.
+/// Describes a resource and why it blocks: `lock #1, held by parse #9`.
 pub(crate) fn resource(model: &Model, res: u64) -> String {
     let label = model.resource_label(res);
     let Some(resource) = model.resource(res) else { return label };
@@ -86,7 +86,7 @@ pub(crate) fn ended(outcome: Outcome) -> &'static str {
     }
 }
 
-/// What many are at: `409 sleeping · 3 on threads`.
+/// Describes the activities of many coroutines: `409 sleeping · 3 on threads`.
 pub(crate) fn counts(counts: &Counts, dot: &str) -> String {
     let mut parts: Vec<_> = counts.iter().filter(|(activity, _)| activity.is_live()).collect();
     parts.sort_by_key(|(_, number)| std::cmp::Reverse(*number));

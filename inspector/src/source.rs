@@ -19,8 +19,8 @@ pub trait Source: Send {
     /// position, and what was expected there.
     fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> io::Result<Progress>;
 
-    /// Asks for the await stack of a coroutine: it comes as [`Kind::Frames`](crate::event::Kind::Frames) when the
-    /// program gets round to it. A recording that is over has no one to ask.
+    /// Requests the await stack of a coroutine: it arrives as [`Kind::Frames`](crate::event::Kind::Frames) once the
+    /// program answers. No effect on a recording that is over.
     fn ask_frames(&mut self, request: Request) {
         let _ = request;
     }

@@ -13,7 +13,7 @@ use crate::event::{CoroId, Header, ResKind, Target};
 use crate::model::{IdMap, Model, short_name};
 use crate::words::one_line;
 
-/// Deeper stacks end here: coroutines that schedule themselves anew would grow them without end.
+/// Deeper stacks are cut: coroutines that schedule their own successors would grow them without bound.
 const DEEPEST: u32 = 128;
 
 /// What folded stacks count.

@@ -61,7 +61,7 @@ pub(super) struct Edges {
     front: Cell<usize>,
 }
 
-/// A list that is not longer is looked through.
+/// A list up to this length is searched linearly.
 const FEW: usize = 8;
 /// A list that is longer may become very long: see [`Slots`].
 const LONG: usize = 10_000;
@@ -86,7 +86,7 @@ impl Edges {
         (self.list.len() - first, (first..self.list.len()).map(stands))
     }
 
-    /// Adds one, if that takes no look at the others.
+    /// Adds an edge, if that needs no search through the others.
     #[inline(always)]
     pub(super) fn push_quickly(&mut self, edge: Edge) -> bool {
         let quickly = self.list.len() < self.sweep && edge.value > self.highest;

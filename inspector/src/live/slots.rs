@@ -71,7 +71,7 @@ impl Slot {
 #[derive(Default)]
 pub(super) struct Slots {
     slots: Vec<Slot>,
-    /// A bit for each slot in use: what was a million coroutines once is walked over quickly.
+    /// A bit for each slot in use, so that a table that once held a million coroutines is iterated quickly.
     used: Vec<u64>,
     len: u64,
 }

@@ -12,7 +12,7 @@ impl Live {
         2 + 2 * self.slots.len() + self.many_edges + self.told + self.things.records()
     }
 
-    /// Forgets edges on what has ended, if so much has that it is worth while.
+    /// Removes edges to ended coroutines, once enough have ended to pay for it.
     pub(crate) fn sweep(&mut self) {
         if self.many_edges <= 64 || self.ended - self.swept < self.many_edges / 2 {
             return;
@@ -66,7 +66,7 @@ impl Live {
                 MANY => {
                     let many = &self.many[slot.edge as usize];
                     for edges in [&many.near, &many.rest] {
-                        // Where not all fits anyway, a look at some is enough: there may be millions.
+                        // If not all fit anyway, some of them are enough: there may be millions.
                         let look = if whole { usize::MAX } else { 4 * out.room() as usize };
                         let (all, standing) = edges.standing(&self.slots);
                         for (at, edge) in standing.enumerate() {

@@ -296,7 +296,7 @@ impl RingReader {
         match kind {
             Kind::Checkpoint { .. } => {
                 self.checkpoint_at = at;
-                // It knows, whatever damage came before.
+                // The checkpoint has the right number, even after damage.
                 self.seq = self.seq.max(words[3]);
             }
             Kind::CoroState { .. } => at = self.checkpoint_at,
@@ -353,7 +353,7 @@ impl RingReader {
 
 impl Source for RingReader {
     fn ask_frames(&mut self, request: Request) {
-        // Of a ring that may only be read, the frames are not to be had.
+        // The frames cannot be requested through a read-only ring.
         let _ = RingReader::ask_frames(self, request);
     }
 
@@ -527,7 +527,7 @@ pub(crate) fn born(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-/// Elsewhere the start cannot be had so simply: a process of that number is taken for the one.
+/// Other systems have no simple way to read the start time: any process with that id counts as the writer.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn born(pid: u32) -> Option<u64> {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
@@ -537,7 +537,7 @@ pub(crate) fn born(pid: u32) -> Option<u64> {
     }
 }
 
-/// A number for this boot of the machine: process ids start anew with each.
+/// Returns a number for this boot of the machine: process ids start again with each boot.
 pub(crate) fn boot() -> u64 {
     static BOOT: OnceLock<u64> = OnceLock::new();
     *BOOT.get_or_init(|| {

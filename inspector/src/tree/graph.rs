@@ -96,7 +96,7 @@ impl Graph {
             let label = one_line(&model.target_label(Target::Thread(thread.id)));
             nodes.push(Node { id: format!("t{}", thread.id), kind: Shape::Thread, lines: vec![label] });
         }
-        // A file that is damaged may point to what it never told of.
+        // A damaged file may refer to objects that it never announced.
         let known: std::collections::HashSet<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
         let edges =
             edges.into_iter().filter(|edge| known.contains(edge.from.as_str()) && known.contains(edge.to.as_str()));
