@@ -105,7 +105,7 @@ fn holds_lock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     for resource in model.resources().filter(|one| one.what == ResKind::Lock && !one.waiters.is_empty()) {
         let Some(coro) = resource.holders.first().and_then(|holder| model.coro(holder.coro)) else { continue };
         let long = coro.for_how_long(now);
-        // If the holder waits on a coroutine or a lock, the lint names the coroutine that makes it wait.
+        // A holder that waits on a coroutine or a lock is not reported: the cause is the coroutine that makes it wait.
         let own =
             matches!(coro.activity, Activity::Sleeping | Activity::OnThread | Activity::OnEvent | Activity::External);
         if !coro.is_live() || !own || long < LONG_WAIT {
