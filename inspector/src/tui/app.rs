@@ -213,7 +213,7 @@ impl App {
         longest.filter(|(_, long)| *long >= BLOCKED)
     }
 
-    /// Updates the status of the stream after some events: a crash of the program opens the crash screen.
+    /// Updates the status of the stream after some events: a crash of the program opens the post-mortem.
     pub fn settle(&mut self, status: Status) {
         if self.status != status {
             self.status = status;

@@ -1,4 +1,4 @@
-//! Keys of the crash screen.
+//! Keys of the post-mortem.
 
 use super::{Action, App, CrashState, Effect, Page, PageKind, Purpose};
 use crate::tui::crash::{Located, PostMortem};

@@ -1,4 +1,4 @@
-//! The crash screen: what failed, where each coroutine was, the source there, and the values.
+//! The post-mortem: what failed, where each coroutine was, the source there, and the values.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
