@@ -1,5 +1,5 @@
-//! What it costs to read where coroutines stand, of a debug build of about 100 MB: the first frame, the next one of a known type, and a
-//! crash of very many.
+//! Measures reading await stacks of a debug build of about 100 MB: the first frame, the next one of a known type, and a
+//! crash of very many coroutines.
 //!
 //! `cargo bench -p tinyio-inspector --bench frames`; builds that program first, which takes a minute.
 

@@ -1,5 +1,5 @@
-//! What recording costs, in nanoseconds and in units of one `Instant::now()` of the same run. The goals are those of the ratios:
-//! at most 1 a step and 3 a coroutine.
+//! Measures recording, in nanoseconds and in units of one `Instant::now()` of the same run. The goals are those of the
+//! ratios: at most 1 a step and 3 a coroutine.
 //!
 //! `cargo bench -p tinyio-inspector --bench recorder`
 

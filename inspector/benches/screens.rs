@@ -1,4 +1,5 @@
-//! What the screens cost with very many coroutines, against what one feels: 5 ms a frame, 50 ms from a key to the picture, 100 ms for a jump in time.
+//! Measures the screens with very many coroutines. The goals are below what a user notices: 5 ms a frame, 50 ms from a
+//! key to the picture, 100 ms for a jump in time.
 //!
 //! `cargo bench -p tinyio-inspector --bench screens`
 

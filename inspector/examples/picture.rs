@@ -1,4 +1,5 @@
-//! Draws the screens over a recording as SVG: `picture FILE SECONDS|end WIDTHxHEIGHT [KEY…]`. `docs/draw` makes the README's pictures with it.
+//! Draws the screens over a recording as SVG: `picture FILE SECONDS|end WIDTHxHEIGHT [KEY…]`. `docs/draw` makes the
+//! README's pictures with it.
 
 use std::process::ExitCode;
 

@@ -1,9 +1,9 @@
-//! A program that pretends to run coroutines, under the live view of its own terminal: for trying the screens, and for the tests
-//! that do so in a pseudo-terminal. With `TINYIO_INSPECT=record` it only records.
+//! A program that pretends to run coroutines, under the live view of its own terminal: for trying the screens, and for
+//! the tests that do so in a pseudo-terminal. With `TINYIO_INSPECT=record` it only records.
 //!
-//! `pretend WORD…`: what to do, one after the other. `work` (half a second of it), `crash`, `block` (a step of two seconds), `print`, `flood`
-//! (ten thousand lines), `panic`, `exit`, `abort`, `exec`
-//! (of the shell command in `PRETEND_EXEC`), `wait` (for ever).
+//! `pretend WORD…`: what to do, one after the other. `work` (half a second of it), `crash`, `block` (a step of two
+//! seconds), `print`, `flood` (ten thousand lines), `panic`, `exit`, `abort`, `exec` (of the shell command in
+//! `PRETEND_EXEC`), `wait` (for ever).
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
 //! Nanoseconds since the recording started, for half the price of `Instant::now()`.
 //!
-//! The clock is most of what an event costs. Where the kernel itself trusts the processor's time stamp counter (Linux on
-//! x86-64, clock source `tsc`), it is read directly and scaled. The scale is learnt on the way, from two readings of the
-//! ordinary clock a while apart: nothing has to be calibrated, hence waited for, at the start (`quanta` spins for up to
-//! 200 ms there), and the ordinary clock serves until then. Every few ms the counter is held against it again, so the error
-//! stays under a microsecond, and a virtual machine that was moved is noticed.
+//! Reading the clock is most of the cost of an event. Where the kernel itself trusts the processor's time stamp counter
+//! (Linux on x86-64, clock source `tsc`), it is read directly and scaled. The scale is derived during the recording,
+//! from two readings of the ordinary clock a while apart, so the start waits for no calibration (`quanta` spins for up
+//! to 200 ms there); the ordinary clock is used until then. Every few ms the counter is compared with the ordinary
+//! clock, so the error stays under a microsecond, and the move of a virtual machine is noticed.
 
 use std::time::Instant;
 
@@ -12,9 +12,9 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
-    /// What was last read: the floor for what is read next.
+    /// The time that was returned last: the lower bound of the next one.
     last: u64,
-    /// `None`: the ordinary clock is all there is.
+    /// `None`: only the ordinary clock is available.
     counter: Option<Counter>,
 }
 
@@ -30,10 +30,10 @@ struct Counter {
     span: u64,
 }
 
-/// Time between two looks at the ordinary clock. Its price, spread over so long, is nothing.
+/// Time between two readings of the ordinary clock. Spread over that time, their cost is negligible.
 const SPAN: u64 = 20_000_000;
 
-/// Scales of a counter of 100 GHz and of 10 MHz: what is outside is none.
+/// Scales of a counter of 100 GHz and of 10 MHz: a scale outside of this range is wrong.
 const SLOWEST: u128 = (1 << 32) / 100;
 const FASTEST: u128 = (1 << 32) * 100;
 
@@ -59,7 +59,8 @@ impl Clock {
     pub fn now(&mut self) -> u64 {
         let Some(counter) = &self.counter else { return self.now_slow() };
         let ticks = tsc::read().wrapping_sub(counter.base.0);
-        // Counters of other cores may be a little behind: then `ticks` wraps to something huge and the slow way sorts it out.
+        // Counters of other cores may be a little behind: then `ticks` wraps to a huge number, which the slow path
+        // handles.
         if ticks >= counter.span {
             return self.now_slow();
         }
@@ -87,7 +88,8 @@ impl Clock {
                 let promised = before + ((passed as u128 * counter.scale as u128) >> 32) as u64;
                 let scale = (((now - before) as u128) << 32).checked_div(passed as u128).unwrap_or(0);
                 if counter.scale != 0 && promised.abs_diff(now) > 1_000_000 {
-                    // The counter jumped, or nobody asked for so long that the two drifted apart: learn anew from here.
+                    // The counter jumped, or the clock was not read for so long that the two drifted apart: derive the
+                    // scale again.
                     (counter.scale, counter.span) = (0, 0);
                 } else if (SLOWEST..=FASTEST).contains(&scale) {
                     counter.scale = scale as u64;

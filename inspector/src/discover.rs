@@ -1,4 +1,4 @@
-//! Which programs are being recorded, and which dead ones have left a ring.
+//! Finds the rings of programs that are being recorded, and those that ended programs have left.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -18,9 +18,9 @@ use crate::source::Source;
 pub struct Ring {
     /// The file.
     pub path: PathBuf,
-    /// Who was, or is, recorded.
+    /// The header of the recording.
     pub header: Header,
-    /// What became of it.
+    /// Its state.
     pub state: State,
     /// Bytes of the file.
     pub size: u64,
@@ -30,7 +30,7 @@ pub struct Ring {
     pub last: SystemTime,
 }
 
-/// What became of a recording.
+/// The state of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -98,7 +98,7 @@ fn look(folder: &File, path: &Path, name: OsString) -> Option<Ring> {
     if Path::new(&name).extension()? != "ring" {
         return None;
     }
-    // Through the folder that was checked, and no link: it would lead to a file of someone else's choosing.
+    // Opened through the checked folder, and never through a link: a link could lead to a file that another user chose.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(folder, &name, flags, Mode::empty()).ok()?);
     let meta = file.metadata().ok()?;

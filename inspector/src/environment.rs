@@ -1,8 +1,8 @@
-//! The environment variables of this process: the only place that reads them.
+//! The environment variables of this process.
 //!
-//! A setuid, setgid or setcap program runs with privileges that the user who starts it does not have, and with that user's environment. Such a
-//! program must not write to a file, run an editor or show memory because a variable says so. For it every variable counts as unset, as in
-//! `secure_getenv` of the C library.
+//! A setuid, setgid or setcap program runs with privileges that the starting user does not have, and with the
+//! environment of that user. Such a program must not write to a file, run an editor or show memory because a variable
+//! says so. For it every variable counts as unset, as in `secure_getenv` of the C library.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,11 +28,12 @@ pub fn home_dir() -> Option<PathBuf> {
     is_trusted().then(std::env::home_dir).flatten()
 }
 
-/// Whether the environment may be obeyed: false in a program that got privileges when it was started (`AT_SECURE`), even if it has dropped them
-/// since.
+/// Whether the environment can be trusted: false in a program that got privileges when it was started (`AT_SECURE`),
+/// even if it has dropped them since.
 ///
-/// The answer is that of the first call. Linux: a program that cannot read `/proc/self/auxv`, because there is no `/proc` or because the program
-/// is not dumpable, counts as privileged. Other systems: a program is privileged if its real and effective user or group differ.
+/// The answer is that of the first call. Linux: a program that cannot read `/proc/self/auxv`, because there is no
+/// `/proc` or because the program is not dumpable, counts as privileged. Other systems: a program is privileged if its
+/// real and effective user or group differ.
 pub fn is_trusted() -> bool {
     static TRUSTED: OnceLock<bool> = OnceLock::new();
     *TRUSTED.get_or_init(|| !is_privileged())
@@ -43,8 +44,8 @@ fn is_privileged() -> bool {
     auxiliary_vector().ok().and_then(|vector| is_secure(&vector)) != Some(false)
 }
 
-/// What the kernel told this program about itself when it was started. Only the kernel's own file counts: in another root directory, any file
-/// may have that path.
+/// What the kernel told this program about itself when it was started. Only the kernel's own file counts: in another
+/// root directory, any file may have that path.
 #[cfg(target_os = "linux")]
 fn auxiliary_vector() -> std::io::Result<Vec<u8>> {
     use std::io::Read;

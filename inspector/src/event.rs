@@ -1,19 +1,20 @@
-//! The words of the stream: what a loop says about itself.
+//! The events of a recording: everything a loop records about itself.
 //!
-//! Every part speaks these types. The loop *emits* them through a recorder, the ring and the JSON trace *carry* them, the
-//! model *folds* them, and the screens, reports and exports *show* the model. Nothing else passes between the parts.
+//! All parts of the crate exchange these types. The loop *emits* events through a recorder, the ring and the JSON trace
+//! *carry* them, the model *folds* them, and the screens, reports and exports *show* the model.
 //!
 //! # Ids
 //!
-//! Coroutines, loops, resources and threads are numbered from 1, each kind by itself, over the life of one recording (one
-//! thread that runs loops); a number is never reused. [`NameId`] and [`SiteId`] are interned: a [`Kind::Name`] or
+//! Coroutines, loops, resources and threads are numbered from 1, each kind by itself, over the life of one recording
+//! (one thread that runs loops); a number is never reused. [`NameId`] and [`SiteId`] are interned: a [`Kind::Name`] or
 //! [`Kind::Site`] comes before the first event that uses one. 0 means "unknown" in all of them.
 //!
 //! # Time
 //!
-//! [`Event::at`] is in nanoseconds since the recording started, on the monotonic clock. `seq` orders, `at` informs: the
-//! clock is read once at the end of each step, so the events inside one step share the time it began at. Inside a checkpoint `at`
-//! is when the edge, the hold or whatever it is began: the one place where it goes back.
+//! [`Event::at`] is in nanoseconds since the recording started, on the monotonic clock. Order events by `seq`, not by
+//! `at`: the clock is read once at the end of each step, so all events of one step carry the time at which the step
+//! began. Inside a checkpoint, `at` is the time at which the edge, the hold or the other recorded state began, so there
+//! it can go back.
 //!
 //! # A life
 //!
@@ -128,29 +129,29 @@ pub enum Kind {
         /// Where `coro`, `spawn` or `gather` made it.
         site: SiteId,
     },
-    /// A coroutine has begun to wait on something: an edge of the graph. It may wait on several things at once, and goes on
-    /// running until its step ends. Told again while the edge stands, it changes nothing.
+    /// A coroutine began to wait on something: an edge of the graph. A coroutine can wait on several things at once,
+    /// and it runs until its step ends. A repeated `Wait` for an existing edge changes nothing.
     Wait {
-        /// Who waits.
+        /// The waiting coroutine.
         coro: CoroId,
-        /// On what.
+        /// The target it waits on.
         on: Target,
-        /// At which `.await`.
+        /// The `.await` at which it waits.
         site: SiteId,
     },
-    /// An edge went away without a wake: a handle was dropped, a select took another branch.
+    /// An edge was removed without a wake: a handle was dropped, or a select took another branch.
     Clear {
-        /// Who waited.
+        /// The coroutine that waited.
         coro: CoroId,
-        /// On what.
+        /// The target it waited on.
         on: Target,
     },
-    /// A coroutine became ready. Its edges go when its next step begins, all but those it has on coroutines that have not
-    /// ended (`gather`). One that is running becomes ready when its step ends.
+    /// A coroutine became ready. Its edges are removed when its next step begins, except those to coroutines that have
+    /// not ended (`gather`). A running coroutine becomes ready when its step ends.
     Wake {
-        /// Who was woken.
+        /// The woken coroutine.
         coro: CoroId,
-        /// By whom.
+        /// The source of the wake.
         by: Waker,
     },
     /// The loop began to run a coroutine.
@@ -163,12 +164,12 @@ pub enum Kind {
         /// The coroutine.
         coro: CoroId,
     },
-    /// So much of the time up to now was not the program's: tinyio read frames, for an error or a reader, or the system gave the processor to
-    /// others, which is told of long steps only.
+    /// Part of the time up to now was not spent by the program: tinyio read frames, for an error or a reader, or the
+    /// system ran other processes, which is recorded for long steps only.
     Away {
-        /// The coroutine whose step it was in, 0 between two steps.
+        /// The coroutine during the step of which it happened, 0 between two steps.
         coro: CoroId,
-        /// How much, in nanoseconds.
+        /// The time that was not the program's, in nanoseconds.
         nanos: u64,
     },
     /// A coroutine ended; every edge on it and from it is gone.
@@ -216,7 +217,7 @@ pub enum Kind {
         /// Its flag now.
         set: bool,
     },
-    /// The last handle of a resource went.
+    /// The last handle of a resource was dropped.
     ResDrop {
         /// The resource.
         res: ResId,
@@ -226,7 +227,8 @@ pub enum Kind {
     ThreadQueue {
         /// Its number.
         thread: ThreadId,
-        /// The coroutine that stands for it: whoever awaits the thread waits on that coroutine, which waits on the thread.
+        /// The coroutine that represents the thread: a coroutine that awaits the thread waits on it, and it waits on
+        /// the thread.
         coro: CoroId,
         /// The function.
         name: NameId,
@@ -245,47 +247,47 @@ pub enum Kind {
         /// How.
         outcome: Outcome,
     },
-    /// It was asked to stop.
+    /// The thread was asked to stop.
     ThreadCancel {
         /// Its number.
         thread: ThreadId,
     },
-    /// It saw that it was asked to stop.
+    /// The thread noticed that it was asked to stop.
     ThreadNotice {
         /// Its number.
         thread: ThreadId,
     },
 
-    /// A loop began to cancel everything.
+    /// A loop began to cancel all of its coroutines.
     CancelBegin {
         /// The loop.
         #[serde(rename = "loop")]
         id: LoopId,
         /// The coroutine that failed, 0 if it was none (`Handle::cancel`, Ctrl-C, a cycle, a dropped loop).
         origin: CoroId,
-        /// Why, in one line.
+        /// The reason, in one line.
         reason: String,
     },
-    /// A coroutine is told: it is polled once, and its await points answer `CancelledError`.
+    /// A cancellation is delivered to a coroutine: it is polled once, and its await points return `CancelledError`.
     CancelDeliver {
         /// The coroutine.
         coro: CoroId,
     },
 
-    /// What everybody was at when the loop crashed: one event per coroutine, before any cancellation is delivered; or when the
-    /// live view asked.
+    /// The await stack of a coroutine. A loop that crashes records one such event per coroutine, before any
+    /// cancellation is delivered; it is also recorded when a reader requests it.
     Frames {
         /// The coroutine.
         coro: CoroId,
         /// Its await stack.
         stack: Stack,
     },
-    /// How a loop crashed.
+    /// A loop crashed.
     Crash {
         /// The loop.
         #[serde(rename = "loop")]
         id: LoopId,
-        /// Everyone who failed, was cancelled or did not stop properly; the original error first.
+        /// Everything that failed, was cancelled or did not stop properly; the original error first.
         failures: Vec<Failure>,
     },
 
@@ -303,17 +305,17 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         fields: Vec<(String, String)>,
     },
-    /// A line that the program printed, if that goes to a regular file or is captured by a live view.
+    /// A line that the program printed, if the output goes to a regular file or is captured by a live view.
     Output {
         /// 1 for stdout, or for both if they go to one file; 2 for stderr.
         stream: u8,
         /// The line, as a terminal shows it.
         text: String,
-        /// When it was printed, which may be before what is recorded before it; 0 for the time of the event.
+        /// Time at which it was printed, which may precede the events recorded before it; 0 for the time of the event.
         #[serde(default, skip_serializing_if = "is_zero")]
         printed: u64,
     },
-    /// tinyio itself has something to say: a warning, never an error of the program.
+    /// A message of tinyio itself: a warning, never an error of the program.
     Diag {
         /// The coroutine it is about, 0 for none.
         coro: CoroId,
@@ -325,17 +327,17 @@ pub enum Kind {
     Lost {
         /// How many, 0 if that is not known.
         events: u64,
-        /// Why: `lapped` (this reader was too slow), `dropped` (the recorder could not keep up), `cut` (the file ends early), `missing`
-        /// (`seq` has a gap), `damaged` (what is there does not read).
+        /// The reason: `lapped` (this reader was too slow), `dropped` (the recorder could not keep up), `cut` (the file
+        /// ends early), `missing` (`seq` has a gap), `damaged` (the data cannot be decoded).
         why: String,
     },
-    /// A key frame begins: the state of everything follows up to the matching [`Kind::CheckpointEnd`]. A reader that knows
-    /// nothing, or has lost events, forgets what it had and starts here.
+    /// A key frame begins: the complete state follows, up to the matching [`Kind::CheckpointEnd`]. A reader that has no
+    /// state, or has lost events, discards its state and starts here.
     Checkpoint {
         /// How many coroutines follow.
         coros: u64,
-        /// How many coroutines, edges, resources, holders and threads were left out, because the ring is too small for all. Edges
-        /// on coroutines that were left out go with those, uncounted.
+        /// Number of coroutines, edges, resources, holders and threads that were left out because the ring is too small
+        /// for all of them. Edges to left-out coroutines are left out with them and not counted.
         left_out: u64,
     },
     /// One live loop, in a checkpoint.
@@ -350,15 +352,16 @@ pub enum Kind {
         /// When it started.
         since: u64,
     },
-    /// One live coroutine, in a checkpoint. Its edges follow as [`Kind::Wait`], resources and holders as [`Kind::ResNew`] and
-    /// [`Kind::Hold`], threads as [`Kind::ThreadQueue`] and [`Kind::ThreadStart`], and so on: see `TRACE.md`.
+    /// One live coroutine, in a checkpoint. Its edges follow as [`Kind::Wait`], resources and holders as
+    /// [`Kind::ResNew`] and [`Kind::Hold`], threads as [`Kind::ThreadQueue`] and [`Kind::ThreadStart`], and so on: see
+    /// `TRACE.md`.
     CoroState {
         /// The coroutine.
         coro: CoroId,
         /// Its loop.
         #[serde(rename = "loop")]
         in_loop: LoopId,
-        /// Who scheduled it.
+        /// The coroutine that scheduled it.
         parent: CoroId,
         /// Its name.
         name: NameId,
@@ -366,7 +369,7 @@ pub enum Kind {
         site: SiteId,
         /// Its state.
         state: State,
-        /// Since when it is in it.
+        /// The time since which it is in this state.
         since: u64,
     },
     /// The key frame is complete.
@@ -379,11 +382,11 @@ pub enum Kind {
     Unknown,
 }
 
-/// The level of a [`Kind::Log`] that is a field of the coroutine itself. The newest of each name counts.
+/// The level of a [`Kind::Log`] that is a field of the coroutine itself. Of each name, the latest value is valid.
 pub const FIELD: &str = "FIELD";
 
 impl Kind {
-    /// If this is a field of a coroutine: what it is called, `span.name`, and its value.
+    /// Returns the fields of a coroutine that this event records, as `span.name` and value; empty for any other event.
     pub fn recorded_fields(&self) -> impl Iterator<Item = (String, String)> {
         let (target, fields) = match self {
             Kind::Log { level, target, fields, .. } if level == FIELD => (target.as_str(), &fields[..]),
@@ -394,7 +397,7 @@ impl Kind {
     }
 }
 
-/// What a coroutine waits on.
+/// The target a coroutine waits on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -408,17 +411,17 @@ pub enum Target {
     Timer(u64),
     /// A loop nested in this coroutine (`isolate`).
     Loop(LoopId),
-    /// Only its turn: `yield_now`.
+    /// Its next turn: `yield_now`.
     Turn,
-    /// A future tinyio knows nothing about.
+    /// A future that tinyio does not know.
     External,
 }
 
-/// Who woke a coroutine.
+/// The source of a wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Waker {
-    /// A coroutine: it ended, or it woke the other from its own step.
+    /// A coroutine: it ended, or it woke the other one from its own step.
     Coro(CoroId),
     /// An event, lock, semaphore or barrier.
     Res(ResId),
@@ -426,11 +429,11 @@ pub enum Waker {
     Thread(ThreadId),
     /// Its timer.
     Timer,
-    /// Itself: `yield_now`, or a future that woke itself.
+    /// The coroutine itself: `yield_now`, or a future that woke itself.
     Own,
     /// The loop, to deliver a cancellation.
     Cancel,
-    /// Another thread, or a waker tinyio cannot trace.
+    /// Another thread, or a waker that tinyio cannot trace.
     External,
 }
 
@@ -446,7 +449,7 @@ pub enum State {
     Waiting,
 }
 
-/// How a coroutine or thread ended. The words are those of `tinyio::FailureKind`.
+/// How a coroutine or thread ended. The names are those of `tinyio::FailureKind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -456,9 +459,9 @@ pub enum Outcome {
     Error,
     /// It panicked.
     Panic,
-    /// It answered its cancellation properly, or was dropped in a foreign future.
+    /// It returned its `CancelledError`, or was dropped while it awaited a foreign future.
     Cancelled,
-    /// It did not answer its cancellation properly.
+    /// It did not return its `CancelledError` when cancelled.
     Improper,
     /// It was scheduled and never ran.
     NeverStarted,
@@ -521,16 +524,17 @@ pub struct Failure {
     /// The error's sources, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
-    /// Root first: who awaited whom, down to where it happened.
+    /// The await path from the root to the place of the error.
     pub trace: Vec<TraceSite>,
-    /// What it was at: as of the moment before anything was cancelled; of the failing one, as of the error.
+    /// The await stack: from before anything was cancelled; for the failing coroutine, from when its error was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<Stack>,
     /// Its recorded fields (`tracing`), as `span.field` and the newest value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<(String, String)>,
-    /// Native frames of the failing step, innermost first, the runtime's own left out: taken where the error was made, or, if the last line of
-    /// `trace` is [`last_await`](TraceSite::last_await), where the future returned it to the loop.
+    /// Native frames of the failing step, innermost first, without those of the runtime: captured where the error was
+    /// made, or, if the last line of `trace` is [`last_await`](TraceSite::last_await), where the future returned it to
+    /// the loop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backtrace: Vec<TraceSite>,
     /// The backtrace that the error carries itself (`anyhow`, `eyre`), innermost first: where it was made.
@@ -539,7 +543,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Where the error was made is not known: the last line of the trace is the last await that is.
+    /// Whether it is unknown where the error was made: then the last line of the trace is the last known await.
     pub fn is_last_await(&self) -> bool {
         self.trace.last().is_some_and(|site| site.last_await)
     }
@@ -573,8 +577,8 @@ pub struct TraceSite {
     pub line: u32,
     /// Column, from 1; 0 where unknown.
     pub column: u32,
-    /// The error was not made here, but later, at a place that is not known: this is where its coroutine was suspended last, or the last place that
-    /// is known of it (of one that was never suspended: where it was made).
+    /// The error was made later, at an unknown place. This is the place where its coroutine was last suspended, or the
+    /// last known place of the coroutine (where it was made, if it was never suspended).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last_await: bool,
 }
@@ -584,7 +588,7 @@ pub struct TraceSite {
 pub struct Stack {
     /// Root first.
     pub frames: Vec<Frame>,
-    /// One sentence when something is missing, and what brings it.
+    /// One sentence that says what is missing and how to get it, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
     /// The coroutine was in the middle of a step: the place is that of its last suspension.
@@ -597,7 +601,7 @@ pub struct Stack {
 pub struct Frame {
     /// The function, as a Rust path: `crawl::fetch`, `async block 0 in crawl::main`.
     pub function: String,
-    /// File, absolute where it could be found out; empty where unknown.
+    /// File, absolute where that is known; empty where unknown.
     #[serde(default)]
     pub file: String,
     /// Line of the `.await`; 0 where unknown.
@@ -606,24 +610,25 @@ pub struct Frame {
     /// Column, 0 where unknown (debug info does not hold it).
     #[serde(default)]
     pub column: u32,
-    /// Source around the line, with line numbers, so that the trace can be read without the source.
+    /// Source around the line, with line numbers, so that a trace can be shown without the source files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<(u32, String)>,
     /// Locals, in order of declaration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locals: Vec<Local>,
-    /// Futures awaited side by side (`join!`, `select!`): each a stack of its own. Where this is not empty, it is the last frame.
+    /// Futures awaited concurrently (`join!`, `select!`), each with a stack of its own. If not empty, this is the last
+    /// frame.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub branches: Vec<Branch>,
-    /// The frame is plumbing (of std, of tinyio, of a combinator), hidden until asked for.
+    /// The frame is internal (of std, of tinyio, of a combinator) and hidden by default.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
-    /// Something to say about the frame, such as "not started".
+    /// A note on the frame, such as "not started".
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
 }
 
-/// One of several futures awaited side by side.
+/// One of several futures awaited concurrently.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Branch {
     /// Its variable, such as `_fut0`, or its index.
@@ -655,7 +660,7 @@ pub struct Value {
     /// Its type, as a Rust path.
     #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
     pub type_name: String,
-    /// Fields, elements, entries: what can be unfolded and asked for by path.
+    /// Fields, elements, entries: they can be unfolded and addressed by path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<(String, Value)>,
     /// The coroutine this value is a handle of, 0 for none.
@@ -686,15 +691,15 @@ pub struct Header {
     /// The thread that runs the loops.
     #[serde(default)]
     pub thread: String,
-    /// Further names whose values are masked, with commas between them: see [`Secrets`](crate::secrets::Secrets).
+    /// Further names with masked values, with commas between them: see [`Secrets`](crate::secrets::Secrets).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub secrets: String,
 }
 
-/// How a [`Kind::Diag`] begins that tells of a coroutine that was made and dropped without ever having been scheduled. Its name follows, then `, made
-/// at` and the place.
+/// Prefix of the text of a [`Kind::Diag`] about a coroutine that was made and dropped without having been scheduled.
+/// The coroutine's name follows, then `, made at` and the place.
 pub const NEVER_AWAITED: &str = "never awaited: ";
 
-/// Version of the trace format. It changes when a reader of an older version would misunderstand a newer file; new kinds and
-/// new fields do not change it.
+/// Version of the trace format. It changes when a reader of an older version would misunderstand a newer file; new
+/// kinds and new fields do not change it.
 pub const VERSION: u32 = 1;

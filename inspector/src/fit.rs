@@ -6,17 +6,17 @@ use crate::secrets;
 
 /// Bytes of one text.
 const TEXT: usize = 64 << 10;
-/// Levels of a value, and of futures awaited side by side. Readers bound the depth of JSON at 128; a level of values takes
-/// three, one of branches four.
+/// Levels of a value, and of futures awaited side by side. Readers bound the depth of JSON at 128; a level of values
+/// takes three, one of branches four.
 const VALUES: usize = 20;
 const BRANCHES: usize = 8;
 
 /// The JSON of `kind` in at most `limit` bytes, and a sentence about what had to be left out.
 ///
-/// Goes from what can be missed most easily to what cannot, and stops as soon as the rest fits.
+/// Leaves out the least important parts first, and stops as soon as the rest fits.
 pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     let mut kind = kind.clone();
-    // First: of a text that was cut it may not be known what it says.
+    // First, because a secret in a text may not be recognised once the text is cut.
     secrets::mask(&mut kind);
     texts(&mut kind, TEXT.min(limit / 2));
     depth(&mut kind);
@@ -102,8 +102,8 @@ pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     (name, None)
 }
 
-/// The JSON of an event, if it has no more than `limit` bytes. What is longer costs no more than that: a crash may have a hundred thousand
-/// failures.
+/// The JSON of an event, if it has no more than `limit` bytes. What is longer costs no more than that: a crash may have
+/// a hundred thousand failures.
 fn encode(kind: &Kind, limit: usize) -> Option<Vec<u8>> {
     struct Bounded {
         json: Vec<u8>,

@@ -1,4 +1,5 @@
-//! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of them.
+//! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of
+//! them.
 
 #[cfg(not(unix))]
 compile_error!(

@@ -1,34 +1,35 @@
-//! Lints: what is probably wrong, in one sentence each, with the coroutine and what to do.
+//! Lints: probable mistakes, in one sentence each, with the coroutine and the remedy.
 //!
-//! A lint that cries wolf is turned off and forgotten, so each check says only what the events prove: where something may yet come
-//! from outside (a timer, a thread, a foreign future, an event that another thread can set), nothing is said to be stuck.
+//! Each check reports only what the events prove, because a lint with false alarms gets disabled: where a wake may
+//! still come from outside (a timer, a thread, a foreign future, an event that another thread can set), nothing is
+//! reported as stuck.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::event::{CoroId, NEVER_AWAITED, NameId, ResKind, Target};
 use crate::model::{Activity, Coro, Leaf, Level, Link, Model, short_name};
 
-/// Something that is probably wrong.
+/// A probable mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lint {
     /// Which check found it.
     pub check: &'static str,
     /// The coroutine it is about, 0 for none.
     pub coro: CoroId,
-    /// One sentence: who, what, and what to do.
+    /// One sentence: the coroutine, the problem, and the remedy.
     pub text: String,
 }
 
-/// A step this long keeps everybody else waiting, in nanoseconds.
+/// A step over this length is reported, in nanoseconds: no other coroutine of the loop runs meanwhile.
 pub const LONG_STEP: u64 = 10_000_000;
 /// A wait this long is long, where others wait for its end.
 const LONG_WAIT: u64 = 1_000_000_000;
-/// So many wake-ups in a row without progress are no accident.
+/// This many wake-ups in a row without progress are reported.
 const FRUITLESS: u32 = 100;
-/// Beyond so many coroutines the search for deadlocks waits until the loop sleeps.
+/// Beyond this many coroutines, the search for deadlocks waits until the loop sleeps.
 const MANY: usize = 20_000;
 
-/// A check: looks at a moment, and says what it finds.
+/// A check: appends its findings for a moment.
 type Check = fn(&Model, u64, &mut Vec<Lint>);
 
 /// All checks, the most serious first.
@@ -61,10 +62,11 @@ fn seconds(nanos: u64) -> String {
     }
 }
 
-/// A step over 10 ms, without the time in which the coroutine did not have the processor. One lint per name: the longest step of them all.
+/// A step over 10 ms, without the time in which the coroutine did not have the processor. One lint per name: the
+/// longest step of them all.
 fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
-    // With a loop inside it, a long step is that loop's life.
+    // The step of a coroutine with a loop inside lasts as long as that loop.
     let outer: HashSet<CoroId> = model.loops().map(|one| one.parent).collect();
     for coro in all(model).filter(|coro| coro.longest >= LONG_STEP && !outer.contains(&coro.id)) {
         let entry = worst.entry(coro.name).or_insert((coro, 0));
@@ -98,12 +100,12 @@ fn woken_in_vain(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     found.push(Lint { check: "woken-in-vain", coro: coro.id, text });
 }
 
-/// A lock held through a long wait, while others want it.
+/// Reports a lock that is held through a long wait, while other coroutines wait for it.
 fn holds_lock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     for resource in model.resources().filter(|one| one.what == ResKind::Lock && !one.waiters.is_empty()) {
         let Some(coro) = resource.holders.first().and_then(|holder| model.coro(holder.coro)) else { continue };
         let long = coro.for_how_long(now);
-        // On a coroutine or a lock it waits in turn: who makes it wait is the one to be named.
+        // A holder that waits on a coroutine or a lock is not reported: the cause is the coroutine that makes it wait.
         let own =
             matches!(coro.activity, Activity::Sleeping | Activity::OnThread | Activity::OnEvent | Activity::External);
         if !coro.is_live() || !own || long < LONG_WAIT {
@@ -154,7 +156,8 @@ fn answers_improperly(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// A coroutine that was made and dropped without having run, by someone who did not fail: of an error on the way nobody has to make use.
+/// A coroutine that was made and dropped without having run, unless its maker failed: an error on the way is a good
+/// reason to drop it.
 fn never_awaited(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     for line in model.log().iter().filter(|line| line.level == Level::Tinyio) {
         let Some(rest) = line.text.strip_prefix(NEVER_AWAITED) else { continue };
@@ -171,8 +174,8 @@ fn never_awaited(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// The loop sleeps without a timer, no thread works, nothing foreign is awaited: only another thread of the program can set
-/// what is waited on.
+/// The loop sleeps without a timer, no thread works, nothing foreign is awaited: only another thread of the program can
+/// set what is waited on.
 fn waits_for_ever(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let Some(root) = model.loops().find(|one| one.parent == 0 && one.ended.is_none()) else { return };
     let Some((since, None)) = root.parked else { return };
@@ -197,8 +200,9 @@ fn waits_for_ever(model: &Model, now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// Coroutines that wait on each other in a circle: directly, or, for some time, through locks. A guard can be moved, so a circle through
-/// locks is only likely, and none at all if its holder has scheduled a coroutine since that can go on: that one may have the guard.
+/// Coroutines that wait on each other in a circle: directly, or, for some time, through locks. A guard can be moved, so
+/// a circle through locks is only likely, and none at all if its holder has scheduled a coroutine since that can go on:
+/// that one may have the guard.
 fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let asleep = model.loops().any(|one| one.ended.is_none() && one.parked.is_some_and(|(_, until)| until.is_none()));
     let locks = model.counts().get(Activity::OnLock) > 0;
@@ -239,7 +243,8 @@ fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// The guard that this link waits for may be in a coroutine that can go on, and that the holder scheduled since it took it.
+/// The guard that this link waits for may be in a coroutine that can go on, and that the holder scheduled since it took
+/// it.
 fn may_be_moved(model: &Model, link: &Link, free: &HashSet<CoroId>) -> bool {
     let Target::Res(res) = link.on else { return false };
     let holders = model.resource(res).map(|resource| &resource.holders[..]).unwrap_or_default();

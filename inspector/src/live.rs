@@ -1,8 +1,9 @@
-//! What lives, as the recorder knows it: what checkpoints are written from.
+//! The live objects as the recorder knows them: the source of checkpoints.
 //!
-//! Coroutines lie in a table by slot, one cache line each. Nearly all wait on one thing, which is in that line; those that wait on more
-//! have lists of their own. Nothing here takes longer than a few stores, counted over a run: edges on a coroutine that ended are
-//! not looked for when it ends (a million may wait on it) but left behind, and swept out when enough has ended to pay for it.
+//! Coroutines lie in a table by slot, one cache line each. Nearly all wait on one thing, which is in that line; those
+//! that wait on more have lists of their own. The amortised cost of every operation is a few stores: edges to a
+//! coroutine that ended are not searched for when it ends (a million may wait on it) but left behind, and removed in
+//! one sweep once enough coroutines have ended to pay for it.
 
 mod edges;
 mod ids;
@@ -93,7 +94,7 @@ impl Live {
         if one.tag() == 0 {
             return one.set_edge(edge);
         }
-        // Whom it waited on before has ended: most wait on one after the other.
+        // The coroutine it waited on before has ended: most coroutines wait on one after the other.
         let (tag, slot_before, before) = (one.tag(), one.edge_slot, one.edge);
         if tag == 1
             && !self.slots.lives(slot_before, before)
@@ -104,7 +105,7 @@ impl Live {
         self.edge_of_many(slot, coro, edge);
     }
 
-    /// A gathering, mostly: one of many, that waits on another coroutine.
+    /// Mostly a `gather`: one of many edges to other coroutines.
     #[inline(never)]
     fn edge_of_many(&mut self, slot: u32, coro: CoroId, edge: Edge) {
         let Some(one) = self.slots.get(slot, coro).filter(|one| one.tag() == MANY && edge.tag() == 1) else {
@@ -177,8 +178,8 @@ impl Live {
         }
     }
 
-    /// What a coroutine waits on, if it does, on something of this kind that is no coroutine; of a timer, whatever its time, if there is one
-    /// only.
+    /// Returns the target of this kind that a coroutine waits on and that is no coroutine, if there is one; a timer,
+    /// whatever its time, only if it is the only one.
     pub(crate) fn standing(&self, slot: u32, coro: CoroId, on: Target) -> Option<Target> {
         let (tag, value) = record::target(on);
         let one = self.slots.get(slot, coro)?;

@@ -1,4 +1,4 @@
-//! Mapped memory as a slice of atomic words: the only `unsafe` of the recorder.
+//! Mapped memory as a slice of atomic words.
 
 use std::fs::File;
 use std::io;
@@ -23,7 +23,7 @@ impl Map {
     /// Maps `words` words of a file that is at least that long, for writing.
     pub(crate) fn writable(file: &File, words: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(words * 8).map_raw(file)?;
-        // A file system that can gives it memory by the megabyte instead of by the page, for a quarter of the price.
+        // Some file systems then allocate memory by the megabyte instead of by the page, at a quarter of the cost.
         big_pages(map.as_ptr(), map.len());
         let guard = Guard::of(&map);
         Ok(Map { guard, map, words })
@@ -44,14 +44,16 @@ impl Map {
     /// The words. Another process may change them at any time, hence atomics.
     #[inline(always)]
     pub(crate) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: `map` is a live mapping of `words * 8` bytes that goes with `self`; a page is aligned for u64; every bit
-        // pattern is a u64; and everybody reaches this memory by atomics alone. (A read-only mapping is only ever loaded from.)
+        // SAFETY: `map` is a live mapping of `words * 8` bytes that goes with `self`; a page is aligned for u64; every
+        // bit pattern is a u64; and all accesses to this memory are atomic. (A read-only mapping is only ever loaded
+        // from.)
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<AtomicU64>(), self.words) }
     }
 }
 
 impl Map {
-    /// The lower half of a word, for the system alone, which waits on 32 bits: nobody loads it or stores to it.
+    /// The lower half of a word, for the system alone, which waits on 32 bits: this process neither loads nor stores
+    /// it.
     #[cfg(target_os = "linux")]
     pub(crate) fn lower_half(&self, word: usize) -> &std::sync::atomic::AtomicU32 {
         let half = usize::from(cfg!(target_endian = "big"));
@@ -66,7 +68,8 @@ impl Map {
         let start = (words.start * 8) & !4095;
         let end = (words.end * 8).min(self.map.len());
         if start < end && !sandbox::is_filtered() {
-            // SAFETY: the range lies in the mapping, which is writable and shared; its pages are made present, nothing in them changes.
+            // SAFETY: the range lies in the mapping, which is writable and shared; its pages are made present, nothing
+            // in them changes.
             let _ = unsafe {
                 rustix::mm::madvise(
                     self.map.as_mut_ptr().add(start).cast(),
@@ -77,15 +80,16 @@ impl Map {
         }
     }
 
-    /// Makes the pages of these words present: not to be had here.
+    /// Does nothing: this system cannot make pages present.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn populate(&self, _: std::ops::Range<usize>) {}
 }
 
 /// Keeps a truncated file from ending the process.
 ///
-/// A load or store on a page that a file no longer has is a SIGBUS. The handler of that signal puts zeroed private memory in place of the
-/// whole mapping, so that the access succeeds on the second try. A SIGBUS elsewhere goes to the handler that was there before.
+/// A load or store on a page that a file no longer has is a SIGBUS. The handler of that signal puts zeroed private
+/// memory in place of the whole mapping, so that the access succeeds on the second try. A SIGBUS elsewhere goes to the
+/// handler that was there before.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 struct Guard(&'static Guarded);
@@ -116,7 +120,8 @@ impl Guarded {
         Guarded { start, bytes, cut: AtomicBool::new(false), next: std::sync::OnceLock::new() }
     }
 
-    /// Puts zeros in place of the mapping that has this address. Called in a signal handler: it neither locks nor allocates.
+    /// Puts zeros in place of the mapping that has this address. Called in a signal handler: it neither locks nor
+    /// allocates.
     fn replace(address: usize) -> bool {
         use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
         let all = std::iter::successors(Some(&GUARDED), |one| one.next.get().map(|next| &**next));
@@ -124,7 +129,8 @@ impl Guarded {
             let (start, bytes) = (one.start.load(Ordering::Acquire), one.bytes.load(Ordering::Acquire));
             if start != 0 && address.wrapping_sub(start) < bytes {
                 let (access, how) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
-                // SAFETY: the range is that of a live `Map`, whose owner touched it just now, and which is reached by atomics alone.
+                // SAFETY: the range is that of a live `Map`; its owner touched it just now, and all accesses to it are
+                // atomic.
                 let done = unsafe { mmap_anonymous(std::ptr::without_provenance_mut(start), bytes, access, how) };
                 one.cut.store(done.is_ok(), Ordering::Release);
                 return done.is_ok();
@@ -175,7 +181,8 @@ fn install() {
 #[cfg(target_os = "linux")]
 extern "C" fn bus_error(signal: nix::libc::c_int, info: *mut nix::libc::siginfo_t, context: *mut nix::libc::c_void) {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
-    // SAFETY: the system hands a `siginfo_t` to a handler with SA_SIGINFO; of a fault, whose code is positive, it has an address.
+    // SAFETY: the system passes a `siginfo_t` to a handler with SA_SIGINFO; for a fault, which has a positive code, it
+    // holds an address.
     let address = unsafe { ((*info).si_code > 0).then(|| (*info).si_addr().addr()) };
     if address.is_some_and(Guarded::replace) {
         return;
@@ -192,7 +199,7 @@ extern "C" fn bus_error(signal: nix::libc::c_int, info: *mut nix::libc::siginfo_
     }
 }
 
-/// Not to be had here.
+/// Does nothing: not available on this system.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 struct Guard;
@@ -225,7 +232,8 @@ pub(crate) struct Cursor {
 unsafe impl Send for Cursor {}
 
 impl Cursor {
-    /// Writes to these words of the map, whose number is a multiple of four, and how much was written to the word `head`.
+    /// Makes a cursor over these words of the map, a multiple of four, which stores to the word `head` how much was
+    /// written.
     ///
     /// # Panics
     ///
@@ -263,7 +271,7 @@ impl Cursor {
         self.next = next;
     }
 
-    /// So much is written, as of now, for whoever looks.
+    /// Publishes `head`: readers see all records before it.
     #[inline(always)]
     pub(crate) fn commit(&self, head: u64) {
         // SAFETY: a word of the mapping that goes with `self`.
@@ -271,14 +279,17 @@ impl Cursor {
     }
 }
 
-/// Has the system use big pages for memory that is to be used from end to end: to make it present costs a quarter then. Best effort.
+/// Has the system use big pages for memory that is to be used from end to end: to make it present costs a quarter then.
+/// Best effort.
 pub(crate) fn big_pages(start: *const u8, bytes: usize) {
     #[cfg(target_os = "linux")]
     if !sandbox::is_filtered() {
-        // Whole pages, as an allocator has mapped them: a part of a mapping would be one of its own, and could not grow in place.
+        // Whole pages, as an allocator has mapped them: a part of a mapping would be one of its own, and could not grow
+        // in place.
         let from = start.cast_mut().map_addr(|start| start & !4095);
         let bytes = (start.addr() + bytes).next_multiple_of(4096) - from.addr();
-        // SAFETY: advice about how memory is backed: what is in it, here or in the rest of the first and last page, does not change.
+        // SAFETY: advice about how memory is backed: what is in it, here or in the rest of the first and last page,
+        // does not change.
         let _ = unsafe { rustix::mm::madvise(from.cast(), bytes, rustix::mm::Advice::LinuxHugepage) };
     }
     #[cfg(not(target_os = "linux"))]
@@ -338,8 +349,8 @@ impl ForkWord {
 #[cfg(target_os = "linux")]
 fn wipe_on_fork(map: &MmapRaw) -> bool {
     use rustix::mm::{Advice, madvise};
-    // SAFETY: the range is exactly the private anonymous mapping `map`; the advice changes what a forked child finds there
-    // and nothing in this process.
+    // SAFETY: the range is exactly the private anonymous mapping `map`; the advice changes what a forked child finds
+    // there and nothing in this process.
     !sandbox::is_filtered() && unsafe { madvise(map.as_mut_ptr().cast(), map.len(), Advice::LinuxWipeOnFork).is_ok() }
 }
 

@@ -69,16 +69,16 @@ fn decimal(text: &str, digits: usize) -> Option<u64> {
 /// The model at a moment.
 #[derive(Clone, Debug)]
 pub struct Moment {
-    /// What the program is at.
+    /// The state of the program.
     pub model: Model,
     /// How the recording ends, if the moment is its end.
     pub ending: Ending,
-    /// Where the program crashed: what it was at right before the cancellation, which leaves nothing alive.
+    /// If the program crashed, its state right before the cancellation, which leaves no coroutine alive.
     pub before_crash: Option<Model>,
 }
 
 impl Moment {
-    /// The model that shows who waited on whom: of a program that has crashed, the one before its cancellation.
+    /// The model to show the waits of: of a crashed program, the one before its cancellation.
     pub fn graph(&self) -> &Model {
         match &self.before_crash {
             Some(before) if self.model.live_count() == 0 => before,

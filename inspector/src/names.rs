@@ -1,5 +1,5 @@
-//! The table of names and places in a ring: only ever appended to, so that a name is still known when the event that brought it has
-//! long been overwritten.
+//! The table of names and places in a ring: only ever appended to, so that a name is still known when the event that
+//! brought it has long been overwritten.
 //!
 //! ```text
 //! word 0   id (32 bits) │ bytes of text (24) │ 1 for a name, 2 for a place (8)
@@ -17,8 +17,8 @@ const SITE: u64 = 2;
 /// Bytes of one text. A longer one is cut.
 pub(crate) const LIMIT: usize = 4096;
 
-/// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such as `.map(tinyio::spawn)`:
-/// `#[track_caller]` then tells a line of `core`, which says nothing of the program.
+/// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such
+/// as `.map(tinyio::spawn)`: `#[track_caller]` then tells a line of `core`, which says nothing of the program.
 pub(crate) fn is_library(file: &str) -> bool {
     file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/")
 }

@@ -55,7 +55,9 @@ impl Line {
 /// let mut file = tempfile::NamedTempFile::new()?;
 /// let follow = tinyio_inspector::output::Follow::start(file.reopen()?, 0, || ())?;
 /// file.write_all(b"one\ntwo")?;
-/// let texts = |lines: Vec<tinyio_inspector::output::Line>| lines.into_iter().map(|line| line.text).collect::<Vec<_>>();
+/// let texts = |lines: Vec<tinyio_inspector::output::Line>| {
+///     lines.into_iter().map(|line| line.text).collect::<Vec<_>>()
+/// };
 /// assert_eq!(texts(follow.take()), ["one"]);
 /// assert_eq!(texts(follow.rest()), ["two"]);
 /// # Ok::<(), std::io::Error>(())
@@ -217,8 +219,9 @@ fn shown(bytes: &[u8]) -> String {
     text.rsplit('\r').next().unwrap_or(text).to_owned()
 }
 
-/// Follows the regular files that this process prints to, from here on: each with its stream, 1 for stdout and 2 for stderr. If
-/// both go to one file it is followed once, as stdout. What goes to a terminal, a pipe or a device is not followed.
+/// Follows the regular files that this process prints to, from here on: each with its stream, 1 for stdout and 2 for
+/// stderr. If both go to one file it is followed once, as stdout. What goes to a terminal, a pipe or a device is not
+/// followed.
 ///
 /// # Errors
 ///

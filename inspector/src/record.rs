@@ -7,8 +7,8 @@
 //! word 3   third
 //! ```
 //!
-//! Four whole words are four stores; a struct of mixed small fields costs four times as much. Ids that do not fit go the way of
-//! the cold kinds: as JSON.
+//! Four whole words are four stores; a struct of mixed small fields costs four times as much. Ids that do not fit go
+//! the way of the cold kinds: as JSON.
 
 use crate::event::{CoroId, Kind, LoopMode, LoopOutcome, NameId, Outcome, ResKind, SiteId, State, Target, Waker};
 
@@ -25,7 +25,7 @@ const NONE: u64 = u64::MAX;
 
 macro_rules! codes {
     ($($name:ident = $value:literal,)*) => {
-        /// What a record is. The numbers are the format: only ever add.
+        /// The kind of a record. The numbers are part of the format: add new ones, never change old ones.
         pub(crate) mod code {
             $(pub(crate) const $name: u8 = $value;)*
             /// The highest known.
@@ -35,7 +35,7 @@ macro_rules! codes {
 }
 
 codes! {
-    // 0 is memory nobody has written to.
+    // 0 is memory that was never written.
     MORE = 1, // continues a JSON record
     JSON = 2, // word 1: bytes of JSON that follow, 24 a record in words 1 to 3
     NAME = 3, // word 1: where in the table of names the entry is; stands for `name` or `site`
@@ -72,10 +72,11 @@ codes! {
     AWAY = 34,
 }
 
-/// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists of, in one record
-/// instead of four. In this order, what there is of it:
+/// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists
+/// of, in one record instead of four. In this order, what there is of it:
 ///
-/// `Wait` for its turn or a coroutine, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end, `StepBegin` of that one.
+/// `Wait` for its turn or a coroutine, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end, `StepBegin` of
+/// that one.
 ///
 /// ```text
 /// word 0   at (56 bits)   │ code (8)
@@ -95,7 +96,7 @@ pub struct Step {
     pub on_slot: u32,
     /// Another one, 0 for none.
     pub next: CoroId,
-    /// Whom it waits on: see [`Step::reaches`].
+    /// The coroutine it waits on: see [`Step::reaches`].
     pub on: CoroId,
     /// Where it waits.
     pub site: SiteId,
@@ -370,9 +371,9 @@ pub(crate) fn encode(at: u64, kind: &Kind) -> Option<Words> {
     })
 }
 
-/// The event of a record; `None` if it is none, or needs more than the record to be told (`MORE`, `JSON`, `NAME`).
+/// Decodes a record to an event; `None` if it is none, or needs more than the record itself (`MORE`, `JSON`, `NAME`).
 ///
-/// The time is in word 0, but for the state of a coroutine, whose time is that of its checkpoint.
+/// The time is in word 0, except for the state of a coroutine, which has the time of its checkpoint.
 pub(crate) fn decode(words: Words) -> Option<Kind> {
     let [_, a, b, c] = words;
     let (id, small) = (a >> 8, a as u8);

@@ -1,8 +1,8 @@
 //! The writing side: what a loop calls at each moment of a coroutine's life.
 //!
 //! The calls of the hot kinds have methods of their own, which cost four stores and the commit; all else goes through
-//! [`Recorder::emit`]. They take a *slot*, a small number that is unique among the live coroutines of this recorder and may be used
-//! again when one has ended: the recorder keeps by it what a checkpoint needs.
+//! [`Recorder::emit`]. They take a *slot*, a small number that is unique among the live coroutines of this recorder and
+//! may be used again when one has ended: the recorder keeps by it what a checkpoint needs.
 //!
 //! A recorder never fails once it has started, and never blocks.
 
@@ -59,8 +59,8 @@ pub struct Recorder {
     /// From which `head` on something is to be done before the next record: a checkpoint, waking the follower; 0 in a
     /// forked child.
     due: ForkWord,
-    /// Records that are no event of their own, continuations, less the events that share a record with others. `head - extra`, which wraps,
-    /// is the next `seq`.
+    /// Records that are no event of their own, continuations, less the events that share a record with others.
+    /// `head - extra`, which wraps, is the next `seq`.
     extra: u64,
     /// Where the newest checkpoint is.
     checkpoint: u64,
@@ -95,8 +95,8 @@ enum State {
 pub struct AtExit(Ring);
 
 impl AtExit {
-    /// The process exits: [`std::process::exit`] was called, or `main` returned. What the recorder writes from now on, on its own thread, may be
-    /// missing. No effect on a recording that has ended.
+    /// Records that the process exits: [`std::process::exit`] was called, or `main` returned. What the recorder writes
+    /// from now on, on its own thread, may be missing. No effect on a recording that has ended.
     pub fn mark(&self) {
         self.0.exits();
     }
@@ -114,8 +114,8 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// When there can be no ring: the folder is not ours or cannot be written to, the disk is full. The message is one line that
-    /// says what to do; the program goes on unrecorded.
+    /// When there can be no ring: the folder is not ours or cannot be written to, the disk is full. The message is one
+    /// line that says what to do; the program goes on unrecorded.
     pub fn start(options: &Options) -> io::Result<Recorder> {
         let ring::Created { ring, file, path } = ring::create(options)?;
         let due = ForkWord::new()?;
@@ -174,7 +174,7 @@ impl Recorder {
         AtExit(self.ring.clone())
     }
 
-    /// The coroutine whose frames a reader asks for. It is asked for until [`Kind::Frames`] of it is emitted or
+    /// Returns the coroutine that a reader requests the frames of, until [`Kind::Frames`] of it is emitted or
     /// [`Recorder::answered`] says that there are none.
     #[inline]
     pub fn requested(&self) -> Option<ring::Request> {
@@ -223,7 +223,7 @@ impl Recorder {
         self.due.set(due.min(self.checkpoint_due).min(ahead).max(1));
     }
 
-    // ---- hot kinds -------------------------------------------------------------------------------------------------------
+    // ---- hot kinds --------------------------------------------------------------------------------------------------
 
     /// One record, and its commit.
     #[inline(always)]
@@ -231,7 +231,7 @@ impl Recorder {
         if self.head >= self.due.get() && !self.make_room(at, 1) {
             return;
         }
-        // After the commit of the record before: whoever sees a word of this record sees that head, too.
+        // After the commit of the record before: a reader that sees a word of this record sees that head, too.
         fence(Ordering::Release);
         self.cursor.put(words);
         self.head += 1;
@@ -256,8 +256,8 @@ impl Recorder {
         self.live.spawn(at, slot, coro, in_loop, parent, name, site);
     }
 
-    /// A coroutine has begun to wait: [`Kind::Wait`]. `on_slot` is the slot of the coroutine it waits on, [`NO_SLOT`] if it waits on
-    /// none of this recorder's.
+    /// A coroutine has begun to wait: [`Kind::Wait`]. `on_slot` is the slot of the coroutine it waits on, [`NO_SLOT`]
+    /// if it waits on none of this recorder's.
     #[inline]
     pub fn wait(&mut self, at: u64, slot: u32, coro: CoroId, on: Target, on_slot: u32, site: SiteId) {
         self.put(at, record::wait(at, coro, on, site));
@@ -271,8 +271,8 @@ impl Recorder {
         self.live.clear(slot, coro, on);
     }
 
-    /// The same of something that it may no longer wait on, and then nothing is recorded: a step before it began, or by another way. Of a
-    /// timer the time need not be known.
+    /// Like [`clear`](Recorder::clear), but a no-op if the edge is already gone, for example because a step has begun
+    /// since. For a timer, the time need not be known.
     pub fn clear_if_it_stands(&mut self, at: u64, slot: u32, coro: CoroId, on: Target) {
         if let Some(on) = self.live.standing(slot, coro, on) {
             self.clear(at, slot, coro, on);
@@ -300,7 +300,7 @@ impl Recorder {
         self.live.step_end(at, slot, coro);
     }
 
-    /// A coroutine gave control back, and what else there is to say at this moment, in one record.
+    /// A coroutine gave control back, together with the other events of this moment, in one record.
     #[inline(always)]
     pub fn step(&mut self, at: u64, step: &Step) {
         self.put(at, step.words(at));
@@ -315,7 +315,7 @@ impl Recorder {
         self.live.end(slot, coro);
     }
 
-    /// A coroutine is told that it is cancelled: [`Kind::CancelDeliver`].
+    /// A cancellation is delivered to a coroutine: [`Kind::CancelDeliver`].
     #[inline]
     pub fn cancel_deliver(&mut self, at: u64, slot: u32, coro: CoroId) {
         self.put(at, record::plain(at, code::CANCEL_DELIVER, coro, 0, 0));
@@ -352,12 +352,12 @@ impl Recorder {
         self.live.things.release(res, coro);
     }
 
-    // ---- all other kinds ---------------------------------------------------------------------------------------------------
+    // ---- all other kinds --------------------------------------------------------------------------------------------
 
-    /// Any event. Those of coroutines have quicker methods; a coroutine whose [`Kind::Spawn`] came by this way is given a slot by
-    /// the recorder, so use one way or the other throughout a recording.
+    /// Records any event. The events of coroutines have faster methods; a coroutine with a [`Kind::Spawn`] that came
+    /// through `emit` gets its slot from the recorder, so use one of the two ways throughout a recording.
     ///
-    /// What is longer than a sixteenth of the ring is cut, with a mark where it was cut.
+    /// An event longer than a sixteenth of the ring is cut, with a mark at the cut.
     pub fn emit(&mut self, at: u64, kind: Kind) {
         match kind {
             Kind::Spawn { coro, in_loop, parent, name, site } => {
@@ -494,7 +494,8 @@ impl Recorder {
         self.ring.word(ring::CLAIM).store(head, Ordering::Relaxed);
     }
 
-    /// Whether a living coroutine waits on anything that was recorded. One that does not, and is suspended, waits for something foreign.
+    /// Whether a living coroutine waits on anything that was recorded. One that does not, and is suspended, waits for
+    /// something foreign.
     pub fn waits(&self, slot: u32, coro: CoroId) -> bool {
         self.live.waits(slot, coro)
     }
@@ -504,12 +505,12 @@ impl Recorder {
         self.live.things.recorded_fields_of(coro)
     }
 
-    /// Those of all that have some.
+    /// The recorded fields of all coroutines that have some.
     pub fn fields(&self) -> impl Iterator<Item = (CoroId, Vec<(String, String)>)> {
         self.live.things.recorded_fields()
     }
 
-    // ---- the end ---------------------------------------------------------------------------------------------------------------
+    // ---- the end ----------------------------------------------------------------------------------------------------
 
     /// Ends the recording in good order: [`Kind::TraceEnd`]. Dropping does the same.
     pub fn finish(mut self) {
@@ -524,7 +525,7 @@ impl Recorder {
         self.put(at, record::plain(at, code::TRACE_END, 0, 0, 0));
         self.ring.word(ring::W_STATE).store(ring::STATE_ENDED, Ordering::Release);
         self.ring.answers_no_more();
-        // It must not touch what is given back.
+        // The thread must not touch memory that is given back.
         drop(self.ahead.take());
         ring::give_back(&self.file, &self.ring, self.head);
         self.state = State::Silent;
@@ -534,8 +535,8 @@ impl Recorder {
         }
     }
 
-    /// Whether this still records. A child of `fork` must not write into its parent's ring, and what is written to a file that was truncated
-    /// goes nowhere.
+    /// Whether this still records. A child of `fork` must not write into its parent's ring, and what is written to a
+    /// file that was truncated goes nowhere.
     fn check_pid(&mut self) -> bool {
         if self.state == State::Recording
             && (self.due.get() == 0 || !self.due.wiped_on_fork())

@@ -78,7 +78,7 @@ pub enum Ending {
     Died,
 }
 
-/// The crash, or without one who is still alive and why it waits. Ends with a newline.
+/// Returns the crash as text, or without a crash the live coroutines and why they wait. Ends with a newline.
 pub fn text(model: &Model, options: &Options) -> String {
     let mut page = paint::Page::new(options.color, options.width);
     match model.crash() {
@@ -100,8 +100,8 @@ pub fn text(model: &Model, options: &Options) -> String {
     page.finish()
 }
 
-/// The same as JSON, in one object: see the fields of [`text`]'s parts. `failures` are [`Failure`](crate::event::Failure)s, each
-/// with the stack that is known of it.
+/// The same as JSON, in one object: see the fields of [`text`]'s parts. `failures` are
+/// [`Failure`](crate::event::Failure)s, each with the stack that is known of it.
 ///
 /// # Errors
 ///

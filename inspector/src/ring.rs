@@ -1,4 +1,4 @@
-//! The recording: a file mapped into memory that outlives the program, however it dies.
+//! The recording: a memory-mapped file that remains readable after the program ended in any way.
 //!
 //! ```text
 //! 0      4 KiB    16 KiB          16 KiB + size/16                          end
@@ -8,9 +8,10 @@
 //! └───────┴────────┴───────────────┴─────────────────────────────────────────┘
 //! ```
 //!
-//! One writer, the thread that runs the loops. A record counts once `HEAD` has been stored behind it, so that a reader never
-//! meets half an event, and a process can be killed at any instruction. Whoever writes more than one record at once announces
-//! how far in `CLAIM` first: what is older than a whole ring before that is no longer to be trusted.
+//! A ring has one writer, the thread that runs the loops. A record is valid once `HEAD` has been stored behind it, so a
+//! reader never sees half an event, and the process can be killed at any instruction. A writer of more than one record
+//! at once first stores in `CLAIM` how far it will write: records that are older than one whole ring before `CLAIM` are
+//! no longer valid.
 
 mod ask;
 mod create;
@@ -32,7 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::map::{Cursor, Map};
 use crate::record::Words;
 
-/// First word of a ring: `tinyioR1` in the machine's byte order, so that a ring of a machine of the other order is none.
+/// First word of a ring: `tinyioR1` in native byte order, so that a ring of the other byte order is rejected.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"tinyioR1");
 /// Version of the layout of the file; readers of another refuse it.
 pub(crate) const LAYOUT: u64 = 2;
@@ -45,9 +46,9 @@ pub(crate) const W_RECORDS: usize = 2;
 /// Words there are for names.
 pub(crate) const W_NAMES: usize = 3;
 pub(crate) const W_PID: usize = 4;
-/// When the process started, as the system counts it: tells a reused process id.
+/// When the process started, as counted by the system: detects a reused process id.
 pub(crate) const W_BORN: usize = 5;
-/// Which boot of the machine.
+/// Identifies the boot of the machine.
 pub(crate) const W_BOOT: usize = 6;
 /// Bytes of the header text.
 pub(crate) const W_HEADER: usize = 7;
@@ -68,14 +69,14 @@ pub(crate) const W_LOCKED: usize = 29;
 /// Checkpoints ever written, and the places of the newest eight.
 pub(crate) const W_CHECKPOINTS: usize = 32;
 pub(crate) const CHECKPOINTS: usize = 8;
-/// The coroutine whose frames a reader asks for. Written by readers.
+/// The coroutine that a reader requests the frames of. Written by readers.
 pub(crate) const W_REQUEST: usize = 48;
-/// Where coroutines are in the memory of the program, for a look from outside: the words of [`Blocks`](crate::frames::Blocks), the
-/// first of them 0 if it does not say.
+/// Where coroutines are in the memory of the program, for reads from outside: the words of
+/// [`Blocks`](crate::frames::Blocks), the first of them 0 if the program does not provide them.
 pub(crate) const W_BLOCKS: usize = 56;
 /// The tables of the loops that run, the outermost first; 0 for none.
 pub(crate) const W_LOOPS: usize = 64;
-/// Loops inside of so many others are not seen from outside.
+/// Maximum nesting depth of loops that are visible from outside.
 pub(crate) const LOOPS: usize = 16;
 
 /// A loop runs, or is about to.
@@ -84,7 +85,7 @@ pub(crate) const STATE_ALIVE: u64 = 1;
 pub(crate) const STATE_ENDED: u64 = 2;
 /// The process called `exit`, or `main` returned, before the recording ended.
 pub(crate) const STATE_EXITED: u64 = 3;
-/// No loop runs: if the process ends now, by a signal even, nothing is cut short.
+/// No loop runs: even if a signal ends the process now, nothing is interrupted.
 pub(crate) const STATE_IDLE: u64 = 4;
 
 /// Where the header's text is, in bytes.
@@ -104,8 +105,8 @@ pub(crate) fn records_for(bytes: usize) -> u64 {
     1 + bytes.div_ceil(PAYLOAD) as u64
 }
 
-/// Bytes of JSON one event may have in a ring of so many records: a sixteenth of it, and no more than 4 MiB, which any reader
-/// has to be able to hold.
+/// Maximum number of JSON bytes of one event in a ring of this many records: a sixteenth of the ring, and at most 4
+/// MiB, which any reader must be able to hold.
 pub(crate) fn json_limit(records: u64) -> usize {
     (records as usize * 32 / 16).min(4 << 20) * 3 / 4
 }
@@ -159,7 +160,7 @@ impl Ring {
         &self.map.words()[NAMES_AT..NAMES_AT + self.names]
     }
 
-    /// All words, to be indexed by [`Ring::index`]: what the hot path holds on to.
+    /// All words, to be indexed by [`Ring::index`]: the hot path keeps this slice.
     #[inline(always)]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         self.map.words()
@@ -206,7 +207,8 @@ impl Ring {
 
     /// The oldest record that can still be read: none before it is whole any more. To be asked *after* reading.
     pub(crate) fn oldest(&self) -> u64 {
-        // Pairs with the fence of the writer: whoever has seen a word of a record sees the head from before it, or later.
+        // Pairs with the fence of the writer: a reader that has seen a word of a record sees the head from before it,
+        // or later.
         fence(Ordering::Acquire);
         let head = self.word(HEAD).load(Ordering::Relaxed);
         let claim = self.word(CLAIM).load(Ordering::Relaxed);

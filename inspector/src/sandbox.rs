@@ -1,9 +1,11 @@
 //! Filters of system calls (seccomp).
 //!
-//! A filter may refuse a call with an error, or end the process at it. No call tells which without the risk, so under a filter the recorder and the
-//! reader of frames do without the calls that sandboxes forbid: `fallocate`, `madvise` and `process_vm_readv`.
+//! A filter may refuse a call with an error, or end the process at it. No call tells which without the risk, so under a
+//! filter the recorder and the reader of frames do without the calls that sandboxes forbid: `fallocate`, `madvise` and
+//! `process_vm_readv`.
 
-/// Whether a filter checks the system calls of this thread, or this cannot be told. A thread can get a filter at any time, and never loses it.
+/// Whether a filter checks the system calls of this thread, or this cannot be told. A thread can get a filter at any
+/// time, and never loses it.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_filtered() -> bool {
     !std::fs::read("/proc/thread-self/status").is_ok_and(|status| says_no_filter(&status))

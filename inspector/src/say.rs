@@ -1,4 +1,4 @@
-//! What a coroutine is at, said in a few words.
+//! Short descriptions of coroutines, targets and resources.
 
 use crate::event::{CoroId, Outcome, ResKind, State, Target};
 use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, short_name};
@@ -35,7 +35,7 @@ pub(crate) fn doing(model: &Model, coro: &Coro, now: u64) -> String {
     }
 }
 
-/// What someone waits on, with what is to be known about it.
+/// Describes the target of a wait, with the known facts about it.
 pub(crate) fn target(model: &Model, on: Target, now: u64) -> String {
     match on {
         Target::Timer(due) if due > now => format!("fires in {}", span(due - now)),
@@ -61,7 +61,7 @@ pub(crate) fn place(model: &Model, coro: &Coro) -> String {
     if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
 }
 
-/// A resource and why one waits on it: `lock #1, held by parse #9`.
+/// Describes a resource and why it blocks: `lock #1, held by parse #9`.
 pub(crate) fn resource(model: &Model, res: u64) -> String {
     let label = model.resource_label(res);
     let Some(resource) = model.resource(res) else { return label };
@@ -86,7 +86,7 @@ pub(crate) fn ended(outcome: Outcome) -> &'static str {
     }
 }
 
-/// What many are at: `409 sleeping · 3 on threads`.
+/// Describes the activities of many coroutines: `409 sleeping · 3 on threads`.
 pub(crate) fn counts(counts: &Counts, dot: &str) -> String {
     let mut parts: Vec<_> = counts.iter().filter(|(activity, _)| activity.is_live()).collect();
     parts.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
@@ -94,7 +94,7 @@ pub(crate) fn counts(counts: &Counts, dot: &str) -> String {
     parts.iter().map(say).collect::<Vec<_>>().join(&format!(" {dot} "))
 }
 
-/// One step of a why chain: who waits, and what for.
+/// Describes one link of a why chain: the waiting coroutine, and its target.
 pub(crate) fn link(model: &Model, link: &Link, now: u64) -> (String, String) {
     let mut what = match link.on {
         Target::Coro(_) => String::new(),

@@ -132,8 +132,8 @@ impl Secrets {
         self.more.iter().any(|more| words.windows(more.len()).any(|words| words.iter().zip(more).all(is)))
     }
 
-    /// Whether values of a type with this name, without its path, are masked. A type that wraps nothing but one value is by the words that
-    /// mask a variable, any other by those that say nothing else than that it hides its content.
+    /// Whether values of a type with this name, without its path, are masked. A type that wraps nothing but one value
+    /// is by the words that mask a variable, any other by those that say nothing else than that it hides its content.
     pub(crate) fn has_type(&self, name: &str, wraps_one: bool) -> bool {
         let mut words_of = words(name).map(str::to_lowercase).peekable();
         words_of.peek().is_some_and(|first| HIDING.contains(&first.as_str()))
@@ -157,7 +157,8 @@ fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_alphabetic()).flat_map(camel)
 }
 
-/// The words of a part without signs and digits: a word ends before an upper-case letter that follows or precedes a lower-case one.
+/// The words of a part without signs and digits: a word ends before an upper-case letter that follows or precedes a
+/// lower-case one.
 fn camel(part: &str) -> impl Iterator<Item = &str> {
     let mut rest = part;
     std::iter::from_fn(move || {
@@ -226,7 +227,7 @@ fn password(url: &str) -> Option<(usize, usize)> {
     let authority = &url[..url.find(['/', '?', '#']).unwrap_or(url.len())];
     let first = authority.find(':').filter(|_| !authority.starts_with('['))? + 1;
     let end = authority.rfind('@').or_else(|| {
-        // Not a port: a password in which a sign is not escaped as it should be, or one at whose end the text was cut.
+        // Not a port: a password with a character that should have been escaped, or one that was cut at its end.
         let port = authority[first..].bytes().all(|byte| byte.is_ascii_digit());
         url.rfind('@').filter(|_| !port).or_else(|| url.ends_with('…').then_some(url.len()))
     })?;

@@ -1,4 +1,4 @@
-//! Where events come from: a living ring, a dead one, a JSON trace. All the same to whoever folds them.
+//! Sources of events: a ring of a live or an ended program, or a JSON trace, all behind one trait.
 
 use std::io;
 
@@ -8,27 +8,27 @@ use crate::ring::Request;
 
 /// A stream of events that can be read without blocking.
 pub trait Source: Send {
-    /// Who was recorded.
+    /// The header of the recording.
     fn header(&self) -> &Header;
 
     /// Hands at most `limit` events to `sink`, in order, without waiting for more.
     ///
     /// # Errors
     ///
-    /// When the stream cannot be read, or is not what it should be; the message names the file, the line or the position,
-    /// and what was expected there.
+    /// When the stream cannot be read, or is not what it should be; the message names the file, the line or the
+    /// position, and what was expected there.
     fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> io::Result<Progress>;
 
-    /// Asks for the await stack of a coroutine: it comes as [`Kind::Frames`](crate::event::Kind::Frames) when the program gets
-    /// round to it. A recording that is over has no one to ask.
+    /// Requests the await stack of a coroutine: it arrives as [`Kind::Frames`](crate::event::Kind::Frames) once the
+    /// program answers. No effect on a recording that is over.
     fn ask_frames(&mut self, request: Request) {
         let _ = request;
     }
 
-    /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and answers nobody. `None` if it
-    /// cannot be had so, or if the program went on meanwhile.
+    /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and cannot answer.
+    /// `None` if that is impossible, or if the program continued meanwhile.
     ///
-    /// `frames` is for what was learnt of the program's types: the caller keeps it, because it stays on one thread.
+    /// `frames` keeps what was read of the program's types: the caller owns it, because it stays on one thread.
     fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: CoroId) -> Option<Result<Stack, String>> {
         let _ = (frames, coro);
         None

@@ -1,4 +1,4 @@
-//! Threads of the recorder in somebody else's program.
+//! Threads of the recorder inside the recorded program.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -6,8 +6,8 @@ use std::thread::{Builder, JoinHandle};
 /// Bytes of stack of a thread that does little: a program may count its memory.
 pub const SMALL: usize = 64 << 10;
 
-/// Starts a thread with so many bytes of stack that no signal is ever handled on: the program's handlers expect its own threads, and may
-/// need more stack.
+/// Starts a thread with so many bytes of stack that no signal is ever handled on: the program's handlers expect its own
+/// threads, and may need more stack.
 ///
 /// # Errors
 ///
@@ -40,7 +40,7 @@ impl Blocked {
     fn all() -> Blocked {
         use nix::sys::signal::{SigSet, SigmaskHow, Signal};
         let mut signals = SigSet::all();
-        // A fault whose signal is blocked ends the process; this one has a handler of ours, for a file that was truncated.
+        // A fault with a blocked signal ends the process; this signal has a handler of ours, for a truncated file.
         signals.remove(Signal::SIGBUS);
         Blocked(signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok())
     }

@@ -1,4 +1,4 @@
-//! Why is a coroutine still waiting: the chain down to what it hangs on, as text.
+//! The chain of waits of a coroutine, as text.
 
 use std::fmt::Write;
 

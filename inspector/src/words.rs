@@ -68,8 +68,8 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// Text of the program on one line, with nothing in it that would move the cursor, colour what follows, or turn the direction
-/// of reading.
+/// Text of the program on one line, with nothing in it that would move the cursor, colour what follows, or turn the
+/// direction of reading.
 pub fn one_line(text: &str) -> String {
     if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
         return text.to_owned();
@@ -162,7 +162,8 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
     out
 }
 
-/// A file's name as short as it can be without losing what it is: relative to the program's directory, or from its package.
+/// A file's name as short as it can be without losing what it is: relative to the program's directory, or from its
+/// package.
 pub(crate) fn short_path<'a>(path: &'a str, directory: &str) -> &'a str {
     if !directory.is_empty()
         && let Some(rest) = path.strip_prefix(directory).and_then(|rest| rest.strip_prefix(['/', '\\']))

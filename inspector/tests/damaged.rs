@@ -1,4 +1,4 @@
-//! What the fuzz targets have found worth keeping, replayed: nothing panics, hangs or takes memory without bound.
+//! Replays the corpus of the fuzz targets: nothing panics, hangs or takes memory without bound.
 #![cfg(target_os = "linux")]
 
 #[path = "corpus/check.rs"]
@@ -143,7 +143,7 @@ fn parents_and_waits_in_circles_end() {
     let begin = |id: u32, parent: u64| json!({"kind": "loop_start", "loop": id, "parent": parent, "mode": "isolate"});
     let spawn = |coro: u64, in_loop: u32, parent: u64| json!({"kind": "spawn", "coro": coro, "loop": in_loop, "parent": parent, "name": 1, "site": 1});
     let wait = |coro: u64, on: Value| json!({"kind": "wait", "coro": coro, "on": on, "site": 1});
-    // Each loop runs in a coroutine of the next one, and each coroutine is its own forefather.
+    // Each loop runs in a coroutine of the next one, and each coroutine is its own ancestor.
     let mut circles = vec![name, site];
     circles.extend((1..=4).map(|id| begin(id, u64::from(id % 4 + 1))));
     circles.extend((1..=4).map(|id| spawn(id, id as u32, id % 4 + 1)));
@@ -222,7 +222,8 @@ fn rings_whose_words_are_replaced_are_shown_in_bounded_memory() {
         let mut dice = Dice(seed);
         let mut ring = whole.clone();
         for _ in 0..[1, 1, 2, 4, 16, 200][dice.roll(6) as usize] {
-            // The header, which has all sizes, is hit more often than by its length. Its first word says that it is a ring.
+            // The header, which has all sizes, is hit more often than by its length. Its first word says that it is a
+            // ring.
             let word = match dice.roll(3) {
                 0 => 1 + dice.roll(63),
                 1 => 1 + dice.roll(3000.min(words - 1)),

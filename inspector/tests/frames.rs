@@ -1,5 +1,5 @@
-//! Await stacks and locals of programs that know nothing of being looked at, built in several profiles; with another compiler too:
-//! `FRAMES_RUSTC=$(rustup which --toolchain nightly rustc) cargo test -p tinyio-inspector --test frames`.
+//! Await stacks and locals of programs without any code for the inspector, built in several profiles; with another
+//! compiler too: `FRAMES_RUSTC=$(rustup which --toolchain nightly rustc) cargo test -p tinyio-inspector --test frames`.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -36,8 +36,8 @@ fn check(profile: &str, seeds: &[u64]) {
                 if true_ones.clone().any(|local| mark.split('|').any(|mark| mark == local.mark)) {
                     continue;
                 }
-                // To be unsure is no mistake, but has to be rare: an empty text in an enum of which nothing is read but the
-                // tag, drop glue that is reached through a queue.
+                // To be unsure is no mistake, but has to be rare: an empty text in an enum of which nothing is read but
+                // the tag, drop glue that is reached through a queue.
                 if profile != "dev" && true_ones.clone().any(|local| local.mark == "may be moved") {
                     unsure += 1;
                     continue;

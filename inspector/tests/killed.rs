@@ -1,6 +1,7 @@
-//! Processes that end, or stop, in every way but the good one: their rings hold the true graph of the last moment.
+//! Processes that end or stop abnormally: their rings hold the true graph of the last moment.
 //!
-//! The programs recorded are this test binary itself, started again with `TINYIO_TEST_CHILD` set. `TINYIO_KILLS=1000` kills more often.
+//! The programs recorded are this test binary itself, started again with `TINYIO_TEST_CHILD` set. `TINYIO_KILLS=1000`
+//! kills more often.
 
 mod common;
 
@@ -57,7 +58,7 @@ fn the_recorded_program() {
     loop {
         program.act(Some(&mut recorder));
         if what == "truncated" && fs::metadata(&path).unwrap().len() < SIZE {
-            // Some rounds of the ring, whose file has no room for any of it.
+            // Some rounds of the ring; its file has no room for any of it.
             (0..SIZE / 4).for_each(|_| _ = program.act(Some(&mut recorder)));
             drop(recorder);
             std::process::exit(7);
@@ -97,7 +98,8 @@ fn crowd(seed: u64) -> usize {
     10 + (seed % 200) as usize
 }
 
-/// What the inspector itself says of a dead ring: how many coroutines are alive in its tree. Its report says that they were killed.
+/// What the inspector itself says of a dead ring: how many coroutines are alive in its tree. Its report says that they
+/// were killed.
 fn shown(path: &Path) -> usize {
     let inspector = |args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector")).args(args).arg(path).output().unwrap();
@@ -120,7 +122,8 @@ fn check(path: &Path, seed: u64) -> u64 {
     assert_eq!(fold.lost, 0);
     let mut program = Program::new(seed, crowd(seed));
     let last = events.iter().map(|event| event.at).max().unwrap_or(0).max(fold.at);
-    // A checkpoint comes before the event at which it was due, and has its time: it may have been the last that was written.
+    // A checkpoint comes before the event at which it was due, and has its time: it may have been the last that was
+    // written.
     let end = events.last().is_some_and(|event| matches!(event.kind, Kind::CheckpointEnd {}));
     for _ in 0..last - end as u64 {
         program.act(None);
@@ -256,7 +259,7 @@ fn a_process_that_ends_while_no_loop_runs_has_ended_and_so_has_one_that_exits() 
     let mut recorder = Recorder::start(&options(folder.path(), SIZE)).unwrap();
     recorder.emit(1, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
     let path = recorder.path().with_file_name("copy.ring");
-    // A copy whose process is gone: of another time.
+    // A copy of the ring with another start time of its process: that process counts as gone.
     let copy = |recorder: &Recorder| {
         let mut bytes = fs::read(recorder.path()).unwrap();
         bytes[5 * 8] ^= 1;
@@ -287,7 +290,8 @@ fn a_forked_child_neither_waits_for_the_trace_nor_ends_it() {
     let writer = Arc::new(Mutex::new(Some(TraceWriter::spawn(&mut recorder, &path).unwrap())));
     let in_child = Arc::clone(&writer);
     let mut command = Command::new("true");
-    // SAFETY: the closure runs in a fork of a process in which this thread alone has the writer, and it allocates nothing.
+    // SAFETY: the closure runs in a fork of a process in which this thread alone has the writer, and it allocates
+    // nothing.
     unsafe {
         command.pre_exec(move || {
             // A child that waits for ever is killed, which the parent sees.
@@ -348,7 +352,7 @@ fn a_zombie_is_dead() {
     let (mut child, path) = child(folder.path(), "run", 9);
     let reader = RingReader::open(&path).unwrap();
     child.kill().unwrap();
-    // Nobody has waited for it yet: it is still in the list of processes.
+    // The process was not waited for yet: it is still in the list of processes.
     while reader.alive() {
         std::thread::yield_now();
     }
@@ -389,8 +393,8 @@ fn a_forked_child_does_not_write_into_its_parents_ring() {
     recorder.lock().unwrap().unpark(1, 1);
     let in_child = Arc::clone(&recorder);
     let mut command = Command::new("true");
-    // SAFETY: the closure runs in a fork of a process whose other threads hold neither this lock nor, in the recorder's calls below,
-    // the allocator's: they write records and intern nothing.
+    // SAFETY: the closure runs in a fork of a process with other threads that hold neither this lock nor, in the
+    // recorder's calls below, the allocator's: they write records and intern nothing.
     unsafe {
         command.pre_exec(move || {
             let mut recorder = in_child.lock().map_err(|_| std::io::Error::other("poisoned"))?;
@@ -411,7 +415,7 @@ fn a_forked_child_does_not_write_into_its_parents_ring() {
     assert_eq!(progress, Progress::Idle, "the end of the child is not the parent's");
 }
 
-/// The thread that makes the ring's memory present is not there in a child: nobody may wait for it.
+/// The thread that makes the ring's memory present does not exist in a child: the child must not wait for it.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_child_forked_while_the_rings_memory_is_made_present_ends_its_recorder() {
@@ -427,7 +431,7 @@ fn a_child_forked_while_the_rings_memory_is_made_present_ends_its_recorder() {
     // SAFETY: the closure runs in a fork of a process in which this thread alone has the recorder.
     unsafe {
         command.pre_exec(move || {
-            // Who waits for ever is killed, which the parent sees.
+            // A child that waits for ever is killed, which the parent sees.
             nix::unistd::alarm::set(10);
             let mut recorder = in_child.lock().ok().and_then(|mut recorder| recorder.take());
             recorder.iter_mut().for_each(|recorder| recorder.unpark(7, 1));
@@ -475,7 +479,7 @@ fn old_rings_of_the_dead_are_cleared_away_and_those_of_the_living_never() {
     for recorder in &living {
         assert!(recorder.path().exists());
     }
-    // Age counts as well: a ring whose last event is long ago. Its header says when it began.
+    // Age counts as well: a ring with a last event long ago. Its header says when it began.
     let dead = rings.iter().find(|ring| ring.state == State::Ended).unwrap();
     let mut bytes = fs::read(&dead.path).unwrap();
     let text = String::from_utf8_lossy(&bytes[4096..8192]).into_owned();

@@ -1,5 +1,5 @@
-//! The pages that `export --to html` makes, in a real browser without a network: headless Chromium, the one that `TINYIO_BROWSER` names, or
-//! else the one that is installed. Where there is none this says so and checks nothing.
+//! The pages that `export --to html` makes, in a real browser without a network: headless Chromium, the one that
+//! `TINYIO_BROWSER` names, or else the one that is installed. Where there is none this says so and checks nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn open(browser: &Path, folder: &Path, page: &str) -> Opened {
     fs::write(&file, page).unwrap();
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"])
-        // Nobody listens there.
+        // No server listens there.
         .arg("--proxy-server=127.0.0.1:9")
         .arg(format!("--user-data-dir={}", folder.join("profile").display()))
         .arg(format!("--log-net-log={}", log.display()))
@@ -86,7 +86,7 @@ fn pages_open_in_a_browser_and_ask_the_network_for_nothing() {
     assert!(opened.dom.contains("Who waits on whom"), "{}", opened.dom);
     assert_eq!(opened.requests, [""; 0]);
 
-    // That a request would be seen; and that the page forbids what somebody may have smuggled into a value.
+    // A request would be seen; and the page forbids scripts and requests that a value may contain.
     let image = "<img src=\"http://127.0.0.1:9/image.png\"><script>document.title = 'changed'</script>";
     let bare = open(&browser, folder.path(), &format!("<!doctype html><title>bare</title>{image}"));
     assert_eq!(bare.requests, ["\"http://127.0.0.1:9/image.png\""]);

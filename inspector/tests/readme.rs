@@ -1,4 +1,5 @@
-//! The README's key table is the table in `tui/keys.rs`. `UPDATE=1 cargo test -p tinyio-inspector --test readme` writes it anew.
+//! The README's key table is the table in `tui/keys.rs`. `UPDATE=1 cargo test -p tinyio-inspector --test readme` writes
+//! it anew.
 
 #![cfg(feature = "tui")]
 

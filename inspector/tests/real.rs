@@ -142,7 +142,8 @@ fn a_corrupted_manifest_is_told_where_there_is_neither_the_source_nor_the_progra
         String::from_utf8(report.stdout).expect("text")
     };
     let told = report(&elsewhere);
-    // Who failed, where, at which file; whom it failed for; and of the others each with its file.
+    // The failing coroutine, its place and its file; the coroutines that waited for it; and each of the others with its
+    // file.
     for part in [
         "file 77.txt: expected the sum ",
         "check_manifest #2",
@@ -206,7 +207,7 @@ fn blamed(trace: &Path) -> std::collections::BTreeSet<&'static str> {
     found
 }
 
-/// The one who is to be blamed is the tour, for what it shows on purpose.
+/// Only the tour has findings, for the mistakes it shows on purpose.
 #[test]
 fn no_example_is_blamed_for_what_it_does_well() {
     let files = corrupted(100, 7);

@@ -132,7 +132,8 @@ fn a_reader_on_another_thread_follows_at_full_speed_and_is_never_wrong() {
         }
     });
     let mut program = Program::new(11, 100);
-    // The same thousand events again and again would be quicker than a random program; this one is quick enough to lap it.
+    // The same thousand events again and again would be quicker than a random program; this one is quick enough to lap
+    // it.
     for _ in 0..100_000 {
         program.act(Some(&mut recorder));
     }
@@ -281,7 +282,8 @@ fn a_checkpoint_is_whole_up_to_the_number_of_coroutines_that_is_documented() {
     );
     let bound = |size: u64| size / 16 * 7 / 64;
     assert_eq!((bound(16 << 20) / 1_000, bound(256 << 20) / 10_000), (114, 183));
-    // By the environment with all that is said there: `TINYIO_TEST_RING=256M cargo test -p tinyio-inspector --test ring bound`.
+    // By the environment with all that is said there:
+    // `TINYIO_TEST_RING=256M cargo test -p tinyio-inspector --test ring bound`.
     let size =
         std::env::var("TINYIO_TEST_RING").map_or(1 << 20, |size| tinyio_inspector::ring::parse_size(&size).unwrap());
     for (coros, is_whole) in [(bound(size) * 98 / 100, true), (bound(size) * 102 / 100, false)] {
@@ -315,8 +317,8 @@ fn a_million_edges_on_one_coroutine_stay_linear() {
             recorder.spawn(0, coro as u32, coro, 1, 1, 0, 0);
             recorder.wait(0, 0, 1, Target::Coro(coro), coro as u32, 0);
         }
-        // The worst order for a list: from the front, one by one, some by their end and some by a dropped handle, while the
-        // waiting one steps again and again.
+        // The worst order for a list: from the front, one by one, some by their end and some by a dropped handle, while
+        // the waiting one steps again and again.
         for coro in 2..edges + 2 {
             if coro % 2 == 0 {
                 recorder.clear(0, 0, 1, Target::Coro(coro));
@@ -393,7 +395,8 @@ fn anonymous() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// `TINYIO_TEST_EVENTS=100000000 TINYIO_TEST_LIVE=1000000 cargo test --release -p tinyio-inspector --test ring newest` records as many, of as many.
+/// `TINYIO_TEST_EVENTS=100000000 TINYIO_TEST_LIVE=1000000 cargo test --release -p tinyio-inspector --test ring newest`
+/// records as many, of as many.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_memory_of_a_recorder_does_not_grow_with_the_run_and_the_newest_is_whole() {

@@ -261,7 +261,7 @@ fn a_stop_from_outside_is_survived_and_the_screens_are_drawn_anew() {
 
 #[test]
 fn what_goes_on_in_the_background_leaves_the_terminal_to_the_shell_until_fg() {
-    // It looks whether the terminal is to be had, again and again, and is not stopped for touching it.
+    // It checks repeatedly whether the terminal is available, and is not stopped for accessing it.
     let script = "pid() { cat $TMPDIR/pid; }; \
         turns() { sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' /proc/$(pid)/status; }; \
         set -m; sh -c 'echo $$ > $TMPDIR/pid; exec $INSPECTOR replay $TRACES/crawl.jsonl'; \

@@ -1,4 +1,4 @@
-//! docs/TOUR.md, typed along: what it says is what happens.
+//! Types the commands and keys of docs/TOUR.md and compares the results with the page.
 
 mod session;
 
@@ -44,7 +44,8 @@ fn blocks() -> Vec<Block> {
     blocks
 }
 
-/// The folders that `PATH=$PWD/target/debug:…` of the page means, wherever the target is. What is missing there is built.
+/// The folders that `PATH=$PWD/target/debug:…` of the page means, wherever the target is. What is missing there is
+/// built.
 fn programs() -> [PathBuf; 2] {
     let own = PathBuf::from(env!("CARGO_BIN_EXE_tinyio-inspector"));
     let debug = own.parent().expect("a folder").to_owned();

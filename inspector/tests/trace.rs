@@ -286,7 +286,7 @@ fn a_writer_that_falls_behind_counts_what_is_missing() {
     let path = folder.path().join("trace.jsonl");
     let writer = TraceWriter::spawn(&mut recorder, &path).unwrap();
     recorder.emit(0, Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run });
-    // Two thousand records against a million: whoever reads is overtaken.
+    // Two thousand records against a million events: the writer of the trace is overtaken.
     for at in 0..1_000_000 {
         recorder.unpark(at, 1);
     }
@@ -424,7 +424,8 @@ fn examples() -> impl Iterator<Item = &'static str> {
     lines.filter(|text| text.starts_with("{\"seq\""))
 }
 
-/// The value, and every value in it, each replaced by `wrong` once, if that is of another type. The name is that of the event's field.
+/// The value, and every value in it, each replaced by `wrong` once, if that is of another type. The name is that of the
+/// event's field.
 fn misfits(value: &serde_json::Value, wrong: &serde_json::Value) -> Vec<serde_json::Value> {
     use serde_json::Value;
     let mut all = vec![];

@@ -116,7 +116,7 @@ fn a_folder_that_is_gone_is_an_empty_list() {
     assert_eq!(rings_in(Path::new("/nowhere/at/all")).unwrap(), []);
 }
 
-/// Not a test by itself: run under a limit on the size of files, as a full disk is not to be had.
+/// Not a test by itself: run under a limit on the size of files, in place of a full disk.
 #[test]
 fn the_program_on_a_full_disk() {
     let Ok(folder) = std::env::var("TINYIO_TEST_FULL") else { return };

@@ -1,4 +1,4 @@
-//! Recordings of strangers: whatever their texts hold, no command prints what a terminal would obey.
+//! Recordings from untrusted sources: whatever their texts hold, no command prints control sequences for the terminal.
 
 #[path = "common/spoiled.rs"]
 mod spoiled;

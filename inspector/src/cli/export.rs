@@ -61,7 +61,7 @@ fn is_same(left: &Path, right: &Path) -> bool {
     matches!((left.canonicalize(), right.canonicalize()), (Ok(left), Ok(right)) if left == right)
 }
 
-/// A file whose errors say which it is.
+/// A file that adds its path to its errors.
 struct Named<'a> {
     out: BufWriter<File>,
     path: &'a Path,

@@ -85,7 +85,8 @@ enum Command {
     Man(generate::Man),
 }
 
-/// Reads the command line and does what it says. 0: fine; 1: `--check` found an error; 2: wrong usage, or something could not be read or written.
+/// Reads the command line and does what it says. 0: fine; 1: `--check` found an error; 2: wrong usage, or something
+/// could not be read or written.
 pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         eprintln!("tinyio-inspector: {error}");

@@ -18,7 +18,7 @@ pub struct Args {
     check: bool,
 }
 
-/// Prints the crash of a recording, or without one who is alive and why.
+/// Prints the crash of a recording, or without a crash the live coroutines and why they wait.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let moment = args.input.load(None)?;
     let options = Options {

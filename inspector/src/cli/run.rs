@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let mut child = command.spawn().map_err(unstarted)?;
     let pid = child.id();
-    // Waited for at once: a process that nobody has waited for looks as if it lived.
+    // Waited for at once: an exited process that was not waited for looks as if it were alive.
     let child = std::thread::spawn(move || child.wait());
 
     // Until a loop starts it is a program like any other: compilers and build scripts may come first.
@@ -99,7 +99,7 @@ fn recorded_by(pid: u32, since: u64) -> io::Result<Option<Ring>> {
     Ok(rings.filter(|ring| ring.header.started >= since).find(|ring| descends(ring.header.pid)))
 }
 
-/// Who started whom.
+/// The parent of each process.
 fn processes() -> HashMap<u32, u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return HashMap::new() };
     let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());

@@ -1,8 +1,8 @@
 //! Folded stacks: `main;crawl;fetch 1200`, for flame graphs.
 //!
-//! A stack is the coroutines from the root down to the one that ran or waited, by who scheduled whom. Busy time is what each
-//! spent in its own steps. Blocked time is what each spent waiting, with a last frame that says on what and where; one who
-//! waits for a coroutine and that coroutine's own waits count both.
+//! A stack is the path in the tree of scheduling from the root down to the coroutine that ran or waited. Busy time is
+//! what each coroutine spent in its own steps. Blocked time is what each spent waiting, with a last frame that says on
+//! what and where; if a coroutine waits for another one, its wait and that coroutine's own waits both count.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::event::{CoroId, Header, ResKind, Target};
 use crate::model::{IdMap, Model, short_name};
 use crate::words::one_line;
 
-/// Deeper stacks end here: coroutines that schedule themselves anew would grow them without end.
+/// Deeper stacks are cut: coroutines that schedule their own successors would grow them without bound.
 const DEEPEST: u32 = 128;
 
 /// What folded stacks count.

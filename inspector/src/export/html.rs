@@ -1,5 +1,5 @@
-//! One page of a crash or a moment: the report, the stacks with their values and source, the tree. It loads nothing, runs no
-//! script, and forbids both.
+//! One page of a crash or a moment: the report, the stacks with their values and source, the tree. It loads nothing,
+//! runs no script, and forbids both.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::report::{
 use crate::tree::{Row, What, rows};
 use crate::words::{self, clock, count, counted, fine_span, one_line, short_path};
 
-/// Values shown of one stack at most, so that a page stays one that opens.
+/// Number of values shown of one stack at most, so that browsers can open the page.
 const VALUES: usize = 2_000;
 /// Groups of a crash with their stacks; of the others the report's line is all.
 const GROUPS: usize = 100;
@@ -438,7 +438,7 @@ impl Page<'_> {
     }
 }
 
-/// Text for the page: nothing in it is markup, or moves what is around it.
+/// Escapes text for the page: nothing in it acts as markup or changes the text around it.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for one in one_line(text).chars() {

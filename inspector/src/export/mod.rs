@@ -1,7 +1,7 @@
 //! A recording in the formats of other tools.
 //!
-//! Chrome, Perfetto and JSON Lines are written while the recording is read: memory grows with what lives at a time, not with
-//! the run. Folded stacks grow with the number of different stacks; the others show a moment.
+//! Chrome, Perfetto and JSON Lines are written while the recording is read: memory grows with what lives at a time, not
+//! with the run. Folded stacks grow with the number of different stacks; the others show a moment.
 
 mod chrome;
 mod folded;

@@ -1,7 +1,7 @@
 //! Perfetto's own format: a sequence of `TracePacket`s with `TrackDescriptor`s and `TrackEvent`s.
 //!
-//! The numbers are those of the fields in `protos/perfetto/trace` of the Perfetto project. Packets need not be in order of
-//! time: the reader sorts them, and keeps the order of those that have one time.
+//! The numbers are those of the fields in `protos/perfetto/trace` of the Perfetto project. Packets need not be in order
+//! of time: the reader sorts them, and keeps the order of those that have one time.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! What each coroutine and thread did, span by span, while the events go by: what timelines of other tools are made of.
+//! The spans of each coroutine and thread, derived from the events as they are read: the input of timelines.
 //!
 //! ```text
 //!  Spawn           StepBegin        StepEnd            Wake            StepBegin
@@ -11,7 +11,7 @@ use crate::event::{CoroId, Event, FIELD, Header, Kind, Outcome, SiteId, State, T
 use crate::model::{IdMap, Model, short_name};
 use crate::words::{fine_span, one_line};
 
-/// Where the spans go. Each is told once it has ended; those of one track never overlap, and come in order.
+/// Receives the spans. Each is passed once it has ended; those of one track never overlap, and come in order.
 pub(super) trait Sink {
     /// Before anything else.
     fn begin(&mut self, header: &Header) -> io::Result<()>;
@@ -57,7 +57,7 @@ pub(super) struct Span<'a> {
     pub(super) place: String,
     /// On what, where it waits.
     pub(super) on: Option<Target>,
-    /// Who made it ready, in a few words.
+    /// A short label of the source of the wake.
     pub(super) by: String,
     /// How it ended, if the coroutine or thread ended with it.
     pub(super) outcome: Option<Outcome>,
@@ -116,7 +116,7 @@ pub(super) struct Spans<S> {
     running: Vec<CoroId>,
     /// A key frame passes by.
     in_checkpoint: bool,
-    /// Something was missed: what lives has to be taken from the model once it knows again.
+    /// Events were missed: the live objects are taken from the model once it is in sync again.
     unsure: bool,
     gaps: u64,
     told_program: bool,
@@ -188,7 +188,7 @@ impl<S: Sink> Spans<S> {
         if event.seq == 0 {
             self.unsure = false;
         }
-        // One event that does not read leaves the others true, and those of threads are not part of the graph.
+        // An event that cannot be decoded does not affect the others, and those of threads are not part of the graph.
         let is_lost = matches!(&event.kind, Kind::Lost { why, .. } if !["damaged", "log"].contains(&why.as_str()));
         if is_lost || model.lost().gaps > self.gaps {
             self.gaps = model.lost().gaps;
@@ -289,7 +289,7 @@ impl<S: Sink> Spans<S> {
     fn wake(&mut self, model: &Model, coro: CoroId, by: Waker, seq: u64, at: u64) -> io::Result<()> {
         let source = match by {
             Waker::Coro(id) => Some(id),
-            // Whoever set the event or gave back the lock is the one that runs.
+            // The running coroutine is the one that set the event or released the lock.
             Waker::Res(_) => self.running.last().copied(),
             _ => None,
         };
@@ -443,7 +443,7 @@ impl<S: Sink> Spans<S> {
         Ok(())
     }
 
-    /// Begins anew with what the model knows to be alive.
+    /// Restarts with the live objects of the model.
     fn take_over(&mut self, model: &Model, at: u64) {
         for coro in model.live() {
             let phase = match coro.state() {
@@ -451,7 +451,7 @@ impl<S: Sink> Spans<S> {
                 State::Ready => What::Ready,
                 State::Waiting => What::Wait,
             };
-            // Nothing is told of the time that is missing.
+            // Nothing is recorded of the time that is missing.
             let mut lane = Lane::new(phase, at);
             if phase == What::Wait {
                 settle(&mut lane, model, coro.id);

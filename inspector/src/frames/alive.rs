@@ -1,4 +1,4 @@
-//! Which locals are still there: the answers of the [oracle](super::oracle), brought to types and fields.
+//! Decides which locals are alive: maps the results of the [oracle](super::oracle) to types and fields.
 
 use std::ops::Range;
 
@@ -6,29 +6,29 @@ use super::hash::{FastMap, FastSet};
 use super::types::{Shape, TypeRef};
 use super::values::{Look, Place};
 
-/// Whether dropping a value of a type does anything.
+/// Whether dropping a value of a type has an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Glue {
-    /// It does not, or nothing says that it does.
+    /// It has none, or none is known.
     No,
-    /// A destructor of the program is called, which need not look at the value.
+    /// A destructor of the program is called, which need not read the value.
     Own,
-    /// It does, and has to look at the value for it: when it is not touched, it was moved.
+    /// It has one and must read the value for it: a value that is not read was moved.
     Yes,
 }
 
-/// What is known of a local.
+/// What is known about the life of a local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
-    /// Its value is true.
+    /// The value is valid.
     Alive,
-    /// It was moved away; what its memory holds is stale.
+    /// It was moved; its memory is stale.
     Moved,
-    /// Nobody could be asked.
+    /// There is no answer for it.
     Unknown,
 }
 
-/// A call that drop glue would make.
+/// A call made by drop glue.
 #[derive(Clone, Copy)]
 struct Handed {
     target: Option<u64>,
@@ -36,16 +36,16 @@ struct Handed {
     argument: u64,
     /// The end of what it drops, if its size is known.
     end: Option<u64>,
-    /// The caller, and the address of what that drops.
+    /// The caller, and the address of what the caller drops.
     by: (u64, u64),
 }
 
-/// What drop glue was found to touch, over one stack.
+/// The results of interpreting drop glue, over one stack.
 #[derive(Default)]
 pub(super) struct Alive {
     reads: Vec<Range<u64>>,
     calls: Vec<Handed>,
-    /// The coroutine whose locals are asked for, and its state in it.
+    /// The bytes of the coroutine that is examined, and of its state in it.
     frame: Range<u64>,
     state: Range<u64>,
     /// Its drop glue and its address, unless the glue was inlined.
@@ -54,11 +54,11 @@ pub(super) struct Alive {
     glue: FastMap<u64, Vec<u64>>,
     /// Drop glue that is certain.
     certain: FastMap<(u64, TypeRef), u64>,
-    /// Calls that were not looked into: function and argument.
+    /// Calls that were not interpreted yet: function and argument.
     pending: Vec<(u64, u64)>,
     /// The code that was interpreted last is not optimised.
     plain: bool,
-    /// What was interpreted, and whether that went well.
+    /// Which calls were interpreted, and whether that succeeded.
     asked: FastMap<(u64, u64), bool>,
 }
 
@@ -78,10 +78,10 @@ impl Alive {
         }
     }
 
-    /// Finds out what is alive in the coroutine at an address; false if that cannot be had.
+    /// Finds out what is alive in the coroutine at an address; false if that is not possible.
     ///
-    /// Whatever drops a suspended coroutine looks at its state first. Where that was not seen, nothing was: then nothing is said of what
-    /// was not touched, either.
+    /// The glue of a suspended coroutine reads its state first. If the state was not read, nothing else was: then
+    /// nothing is concluded from what was not touched, either.
     pub fn ask(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64, size: u64, state: Range<u64>) -> bool {
         self.frame = address..address.saturating_add(size);
         self.own = None;
@@ -90,7 +90,7 @@ impl Alive {
     }
 
     fn ask_glue(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64) -> bool {
-        // The one who owns it may do so through others: `drop_in_place` of a box calls that of what is in it.
+        // The owner may drop it through other functions: `drop_in_place` of a box calls that of the box's content.
         for _ in 0..32 {
             if let Some(function) = self.glue_of(look, ty, address) {
                 return self.follow(look, ty, function, address);
@@ -108,15 +108,16 @@ impl Alive {
         self.reads.iter().any(|read| read.start < body.end && body.start < read.end)
     }
 
-    /// Interprets the glue of the coroutine, or what that leaves all of it to: `drop_in_place` is a call of `drop_glue` alone.
+    /// Interprets the glue of the coroutine, or the only function it calls: `drop_in_place` consists of a call of
+    /// `drop_glue`.
     fn follow(&mut self, look: &mut Look<'_>, ty: TypeRef, mut function: u64, address: u64) -> bool {
         for _ in 0..4 {
             self.own = Some((function, address));
             if !self.interpret(look, function, address) {
                 return false;
             }
-            // What is not known as drop glue is of a compiler that calls it otherwise, and may do it otherwise. Optimised code has one
-            // name for several equal functions.
+            // Glue that is not known as such comes from a compiler with other names for it, which may also work
+            // differently. In optimised code several equal functions share one name.
             if look.types.drops_type(function).is_none() && (self.plain || !look.types.knows_glue(ty)) {
                 return false;
             }
@@ -134,8 +135,8 @@ impl Alive {
         self.reads.iter().any(|read| read.start <= self.state.start && self.state.end <= read.end)
     }
 
-    /// The calls that say something of the locals. Those that drop the whole coroutine, made by who awaits or holds it, say
-    /// nothing of what is in it.
+    /// The calls that concern the locals. Those that drop the whole coroutine, made by its awaiter or owner, say
+    /// nothing about its content.
     fn calls(&self) -> impl Iterator<Item = &Handed> {
         self.calls.iter().filter(|call| {
             call.argument > self.frame.start
@@ -146,16 +147,16 @@ impl Alive {
         })
     }
 
-    /// Whether a local at the start of a coroutine whose glue was inlined cannot be told from the coroutine: what is handed
-    /// to a function of unknown extent may be either.
+    /// Whether a local at the start of a coroutine with inlined glue cannot be told from the coroutine itself: a value
+    /// passed to a function of unknown extent may be either.
     fn is_ambiguous(&self, body: &Range<u64>) -> bool {
         let start = self.frame.start;
         let starts_there = |call: &Handed| call.argument == start && call.end.is_none();
         self.own.is_none() && body.start == start && self.calls.iter().any(starts_there)
     }
 
-    /// The function that drops the coroutine at an address: the one that is known, one of that name, or one called with that
-    /// address whose name says nothing else (optimised builds keep one of several equal functions).
+    /// The function that drops the coroutine at an address: the known one, one of that name, or one that is called with
+    /// that address and has a name that says nothing else (optimised builds keep one of several equal functions).
     fn glue_of(&self, look: &mut Look<'_>, ty: TypeRef, address: u64) -> Option<u64> {
         if let Some(certain) = self.certain.get(&(address, ty)) {
             return Some(*certain);
@@ -211,7 +212,7 @@ impl Alive {
             })
     }
 
-    /// Whether a call whose extent is not known begins in front of a field, inside the same local.
+    /// Whether a call of unknown extent begins before a field, inside the same local.
     fn reaches(&self, local: &Range<u64>, field: u64) -> bool {
         self.calls()
             .any(|&Handed { argument, end, .. }| end.is_none() && local.contains(&argument) && argument <= field)
@@ -238,8 +239,8 @@ impl Alive {
         Life::Alive
     }
 
-    /// Of an enum: looking at its tag alone does not say that what it holds was dropped, if it holds something to drop. One
-    /// that was moved out of by `if let Some(inner) = …` has its tag looked at, too.
+    /// Of an enum: looking at its tag alone does not say that what it holds was dropped, if it holds something to drop.
+    /// One that was moved out of by `if let Some(inner) = …` has its tag looked at, too.
     fn payload(&self, look: &mut Look<'_>, ty: TypeRef, body: &Range<u64>) -> Option<Life> {
         let known = look.types.get(ty);
         let Shape::Enum { tag: Some(tag), .. } = &known.shape else { return None };
@@ -270,7 +271,7 @@ impl Alive {
         depth: usize,
     ) {
         let known = look.types.get(ty);
-        // What has a destructor of its own cannot be moved out of, and library types have.
+        // A type with a destructor of its own cannot be moved out of, and library types have one.
         if depth > 4 || names_of_std(known.path()) {
             return;
         }
@@ -285,7 +286,7 @@ impl Alive {
                 let dropped = |body: &Range<u64>| {
                     self.calls().any(|call| call.argument <= body.start && call.end.is_some_and(|end| end >= body.end))
                 };
-                // One call is to free the box, another before it to drop what is in it.
+                // One call frees the box, another before it drops its content.
                 let handed = self.calls().filter(|call| call.argument == inside.start).count();
                 let read = self.reads.iter().any(|read| read.start < inside.end && inside.start < read.end);
                 if !(dropped(&whole) || dropped(&inside) || handed > 1 || read) {
@@ -312,7 +313,7 @@ impl Alive {
 }
 
 fn names_of_std(path: &str) -> bool {
-    // `Box` is of the library, too, but the language lets one move out of it.
+    // `Box` is a library type, too, but the language allows moving out of it.
     ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root))
         && path != "alloc::boxed::Box"
 }

@@ -1,12 +1,12 @@
-//! The native stack of this thread, where an error is made.
+//! Captures the native stack of this thread where an error is made.
 
 use std::backtrace::Backtrace;
 
 use super::names;
 use crate::event::TraceSite;
 
-/// The native frames of the calling thread, innermost first; those of tinyio, of the standard library and of what starts a
-/// program are left out.
+/// The native frames of the calling thread, innermost first; those of tinyio, of the standard library and of what
+/// starts a program are left out.
 ///
 /// It costs some milliseconds, the first time as much as reading the debug info: call it for errors, not for events.
 /// Without debug info files and lines are unknown.
@@ -15,10 +15,11 @@ pub fn backtrace() -> Vec<TraceSite> {
     parse(&format!("{:#}", Backtrace::force_capture()))
 }
 
-/// The backtrace that an error carries and that its `Debug` prints last, innermost frame first, without the machinery. Empty if there is none.
+/// The backtrace that an error carries and that its `Debug` prints last, innermost frame first, without the machinery.
+/// Empty if there is none.
 ///
-/// `anyhow` and `eyre` print the backtrace of the standard library, after `Stack backtrace:`. There is no other way to it on stable Rust, so the text is
-/// taken apart, and only if each line of it is one that the standard library writes.
+/// `anyhow` and `eyre` print the backtrace of the standard library, after `Stack backtrace:`. There is no other way to
+/// it on stable Rust, so the text is taken apart, and only if each line of it is one that the standard library writes.
 pub fn backtrace_in(debug: &str) -> Vec<TraceSite> {
     let Some((_, text)) = debug.rsplit_once("\n\nStack backtrace:\n") else { return Vec::new() };
     let mut expected = 0_u32;
@@ -127,7 +128,7 @@ fn without_hashes(name: &str) -> String {
     short + rest
 }
 
-/// Frames nobody asked for.
+/// Frames of the runtime and of the panic machinery, which are not shown.
 fn is_machinery(function: &str) -> bool {
     let root = function.trim_start_matches(['<', '&']).split("::").next().unwrap_or_default();
     names::is_plumbing(function)

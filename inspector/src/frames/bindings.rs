@@ -1,9 +1,9 @@
-//! Which of several bindings of one name is meant at an `.await`.
+//! Determines which of several bindings of one name is meant at an `.await`.
 //!
-//! The layout of a coroutine has the names of what it holds, but not their scopes: of bindings of one name it tells the first alone. The
-//! function that runs the coroutine has the scopes, as nested blocks with variables in them, and in unoptimised builds each variable's place
-//! in the coroutine. What is awaited is such a variable too, so the block around it says at which `.await` one is, and the blocks
-//! around that which bindings are in scope there.
+//! The layout of a coroutine has the names of what it holds, but not their scopes: of bindings of one name it tells the
+//! first alone. The function that runs the coroutine has the scopes, as nested blocks with variables in them, and in
+//! unoptimised builds each variable's place in the coroutine. What is awaited is such a variable too, so the block
+//! around it says at which `.await` one is, and the blocks around that which bindings are in scope there.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -70,7 +70,7 @@ impl Bindings {
     pub fn at(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Option<Binding> {
         let mut found = None;
         for scope in self.awaits(types, point, true) {
-            // Two on one line may be told apart by nothing: then both have to say the same.
+            // Two awaits on one line may be indistinguishable: then both must have the same binding.
             let binding = self.around(scope, name)?;
             match found {
                 None => found = Some(binding),
@@ -81,8 +81,8 @@ impl Bindings {
         found
     }
 
-    /// All bindings that a name has around an `.await`, innermost first. Of several awaits that cannot be told apart: those of the one
-    /// that has most.
+    /// All bindings that a name has around an `.await`, innermost first. Of several awaits that cannot be told apart:
+    /// those of the one that has most.
     pub fn visible(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Vec<Variable> {
         // Optimised code has no place for what is awaited; elsewhere the place has to agree.
         let located = self.awaits(types, point, true);
@@ -171,8 +171,8 @@ fn agree(types: &mut Types, one: Binding, other: Binding) -> bool {
 }
 
 impl Types {
-    /// The scopes of the function that runs a coroutine; None where they are not described. In optimised builds the places of variables are not
-    /// known, but which there are.
+    /// The scopes of the function that runs a coroutine; None where they are not described. In optimised builds the
+    /// places of variables are not known, but which there are.
     pub fn bindings(&mut self, ty: TypeRef) -> Option<Rc<Bindings>> {
         if let Some(known) = self.bindings.get(&ty) {
             return known.clone();
@@ -269,7 +269,8 @@ impl Types {
     }
 }
 
-/// Scopes inside each other, and in one function, as a person writes them; what promises more is damaged.
+/// Limits on the nesting and the number of scopes in one function, which hand-written code stays below; debug info with
+/// more is damaged.
 const DEEPEST: usize = 200;
 const MOST: usize = 20_000;
 
@@ -284,7 +285,7 @@ struct Scopes {
 #[derive(Clone, Copy)]
 enum Place {
     Stack,
-    /// So many bytes behind what a pointer on the stack points to.
+    /// An offset from the target of a pointer on the stack.
     Behind {
         pointer: i64,
         offset: u64,

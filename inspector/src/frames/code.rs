@@ -5,8 +5,8 @@ use super::units::Units;
 
 /// A program of a gigabyte has some hundred thousand; what promises more is damaged.
 const MOST: usize = 1 << 22;
-/// Ranges that may begin between the one around an address and the address: only where ranges lie inside each other, which damage
-/// makes.
+/// Ranges that may begin between the one around an address and the address: only where ranges lie inside each other,
+/// which damage makes.
 const NESTED: usize = 64;
 
 /// The ranges of code of all units, sorted.

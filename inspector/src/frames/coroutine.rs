@@ -1,8 +1,8 @@
 //! Await stacks: from a suspended future to the one it awaits, and so on down.
 //!
-//! A suspended async function is an enum whose tag `__state` says at which `.await` it stands. The variant holds the live
-//! locals and, as `__awaitee`, the future awaited. What is no coroutine (a combinator, a box, a pin) is looked through by
-//! its structure: every coroutine found inside is awaited by it.
+//! A suspended async function is an enum with a tag `__state`, which says at which `.await` it stands. The variant
+//! holds the live locals and, as `__awaitee`, the awaited future. Other futures (a combinator, a box, a pin) are
+//! searched by their structure: every coroutine found inside is awaited by it.
 
 use std::rc::Rc;
 
@@ -43,7 +43,8 @@ pub(super) struct Walk<'w, 'l> {
 }
 
 impl Walk<'_, '_> {
-    /// The frames from a future down: first the frames, then their values, those of the innermost first and each frame with its share.
+    /// The frames from a future down: first the frames, then their values, those of the innermost first and each frame
+    /// with its share.
     pub fn walk(&mut self, ty: TypeRef, address: u64) -> Vec<Frame> {
         let mut walked = self.frames(ty, address);
         let mut order = Vec::new();
@@ -173,7 +174,8 @@ impl Walk<'_, '_> {
         (Walked { frame, values, branches: Vec::new() }, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
     }
 
-    /// The locals of a coroutine that runs on this thread that are certain, from its native frame. They have a part of what all may take.
+    /// The locals of a coroutine that runs on this thread that are certain, from its native frame. They have a part of
+    /// what all may take.
     fn current(&mut self, ty: TypeRef, address: u64, state: &str, point: Option<&Await<'_>>) -> Vec<Local> {
         let mut current = Vec::new();
         if let Some(running) = self.running.iter().find(|running| running.runs(self.look.types, ty, address)) {
@@ -203,8 +205,8 @@ impl Walk<'_, '_> {
         variants.iter().find(|variant| variant.member.name == "0").map(|variant| variant.member.clone())
     }
 
-    /// All coroutines inside a value. How many there are, of which only as many as are shown are kept; and why something in it could not
-    /// be looked into.
+    /// All coroutines inside a value. How many there are, of which only as many as are shown are kept; and why
+    /// something in it could not be looked into.
     fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> (usize, Option<String>) {
         let mut search = Search {
             alive: &mut self.alive,
@@ -399,7 +401,7 @@ impl Search<'_> {
         }
         let path = known.path();
         match path {
-            // Owned by others too, or holding no future that is awaited here.
+            // Also owned by other values, or holding no future that is awaited here.
             "alloc::rc::Rc" | "alloc::sync::Arc" | "core::task::wake::Waker" | "alloc::string::String" => {}
             "alloc::vec::Vec" => {
                 let Some(buffer) = known.member("buf").map(|buffer| (buffer.ty, buffer.offset)) else { return };

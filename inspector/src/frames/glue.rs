@@ -57,7 +57,8 @@ impl Types {
         if inner != Glue::No {
             return inner;
         }
-        // A destructor of its own shows only in the code that calls it: the glue has a symbol, or an entry where it was inlined.
+        // A destructor of its own shows only in the code that calls it: the glue has a symbol, or an entry where it was
+        // inlined.
         let program = self.images.program(ty.image);
         let bare = matches!(known.shape, Shape::Struct(_) | Shape::Enum { .. });
         let has = self.images.get(program).bodies.is_dropped(&known.name)

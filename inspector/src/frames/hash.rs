@@ -1,4 +1,5 @@
-//! A hash for addresses and offsets, which nobody chooses to collide: the standard one costs more than what it finds.
+//! A hash for addresses and offsets: these cannot be chosen by an attacker, and the standard hash costs more than the
+//! lookup.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};

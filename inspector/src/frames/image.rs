@@ -124,7 +124,8 @@ pub(super) struct Images {
     pub instead: Option<PathBuf>,
 }
 
-/// One line of `/proc/PID/maps`: a part of a file in memory. A file may be mapped more than once, as a library and to be read.
+/// One line of `/proc/PID/maps`: a part of a file in memory. A file may be mapped more than once, as a library and to
+/// be read.
 #[derive(Clone)]
 struct Mapping {
     range: Range<u64>,
@@ -186,12 +187,12 @@ impl Images {
         }
     }
 
-    /// To be called when the process may have run: libraries may have been loaded and unloaded since. True if a file that was opened is
-    /// not loaded any more: then nothing that is known by address is certain.
+    /// Call this when the process may have run: libraries may have been loaded and unloaded since. True if a file that
+    /// was opened is not loaded any more: then nothing that is known by address is certain.
     pub fn renew(&mut self, memory: &Memory) -> bool {
         self.is_current = false;
         if self.loaded.iter().any(|loaded| loaded.id.is_none()) {
-            // An error here is met again, and told, when an address is looked up.
+            // An error here occurs again, and is reported, when an address is looked up.
             let _ = self.refresh(memory);
         }
         let gone = |loaded: &mut Loaded| !loaded.is_valid(memory, &self.mapped);
@@ -442,7 +443,8 @@ impl Layout {
         Some(Layout { segments, id: id.filter(|(_, id)| !id.is_empty()) })
     }
 
-    /// Address in memory minus address in the file, by the segments that a mapping may be a part of: the most likely one first.
+    /// Address in memory minus address in the file, by the segments that a mapping may be a part of: the most likely
+    /// one first.
     fn biases(&self, mapping: &Mapping) -> Vec<u64> {
         let mut possible: Vec<&Segment> =
             self.segments.iter().filter(|segment| segment.offset.contains(&mapping.offset)).collect();
@@ -459,8 +461,9 @@ impl Layout {
         self.biases(mapping).contains(&bias)
     }
 
-    /// The bias with which the file is what is loaded around a mapping: its build id is in memory. Without such an id, the same file for
-    /// the system; that alone would miss a file overwritten in place, and is not even so for every mapping of a layered file system.
+    /// The bias with which the file is what is loaded around a mapping: its build id is in memory. Without such an id,
+    /// the same file for the system; that alone would miss a file overwritten in place, and is not even so for every
+    /// mapping of a layered file system.
     fn loaded_at(&self, memory: &Memory, mapping: &Mapping, is_same_file: bool) -> Option<u64> {
         let biases = self.biases(mapping);
         let Some((address, id)) = &self.id else {
@@ -473,7 +476,7 @@ impl Layout {
     }
 }
 
-/// The very file that was loaded: never one that has taken its place since, nor one that was overwritten.
+/// Opens the file that was loaded: never one that has replaced it since, nor one that was overwritten.
 fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<(File, Layout, u64), String> {
     let mut problem = String::new();
     for candidate in [Path::new(&format!("/proc/{}/exe", memory.pid())), path] {

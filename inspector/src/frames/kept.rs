@@ -1,8 +1,8 @@
-//! The memory of a suspended future, kept over the step that follows.
+//! Keeps the memory of a suspended future over the step that follows.
 //!
-//! A future that returns an error has dropped its locals by then, and has reused their memory. A future that uses the error type of the loop is
-//! read when the error is made; of any other error the loop learns when the future returns. What is kept is what the future and its locals
-//! consist of, as bytes: nothing is decoded until the future fails.
+//! A future that returns an error has dropped its locals by then, and has reused their memory. A future that uses the
+//! error type of the loop is read when the error is made; of any other error the loop learns when the future returns.
+//! What is kept is what the future and its locals consist of, as bytes: nothing is decoded until the future fails.
 
 use super::hash::{FastMap, FastSet};
 use super::memory::{PAGE, Page, read_pages};
@@ -13,7 +13,7 @@ const PAGES: usize = 48;
 const LEVELS: usize = 3;
 /// Bytes behind a pointer that are searched for further pointers, and that are kept in any case.
 const REACH: u64 = 512;
-/// What is below is no address of a heap; what is above is none of a program.
+/// Lower addresses are never on a heap; higher ones are never of a program.
 const ADDRESSES: std::ops::Range<u64> = 1 << 32..1 << 47;
 
 /// The memory of one future as of a moment. The buffers are reused by the next [`take`](Kept::take).
@@ -21,14 +21,14 @@ const ADDRESSES: std::ops::Range<u64> = 1 << 32..1 << 47;
 pub struct Kept {
     /// The address of the future.
     address: u64,
-    /// The addresses of the pages, whose bytes lie in this order.
+    /// The addresses of the pages, in the order of their bytes.
     pages: Vec<u64>,
     bytes: Vec<u8>,
 }
 
 impl Kept {
-    /// Keeps what is at `address`, and what the pointers in it lead to, as far as there is room. False if there is too much of it, or it
-    /// cannot be read.
+    /// Keeps what is at `address`, and what the pointers in it lead to, as far as there is room. False if there is too
+    /// much of it, or it cannot be read.
     pub fn take(&mut self, address: usize, size: usize) -> bool {
         self.address = address as u64;
         self.pages.clear();

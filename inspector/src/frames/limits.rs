@@ -1,4 +1,4 @@
-//! How far to look.
+//! Bounds on what is read of an await stack.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -25,9 +25,9 @@ pub struct Limits {
     pub branches: usize,
     /// Lines of source shown before and after an await.
     pub source: u32,
-    /// Time the processor works on one stack, the reading of debug info not counted: that is done once.
+    /// Processor time spent on one stack, without the reading of debug info, which happens once.
     pub time: Duration,
-    /// Names whose values are masked.
+    /// Names of variables and fields to mask the values of.
     pub secrets: Secrets,
 }
 
@@ -49,13 +49,15 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The default, with the environment looked at: `TINYIO_LOCALS=0` reads no values, and [`Secrets::from_env`] has further names.
+    /// The default, with the environment looked at: `TINYIO_LOCALS=0` reads no values, and [`Secrets::from_env`] has
+    /// further names.
     pub fn from_env() -> Limits {
         let values = reads_values(environment::var_os("TINYIO_LOCALS").as_deref());
         Limits { values, secrets: Secrets::from_env(), ..Limits::default() }
     }
 
-    /// The same bounds, but more of each value: for somebody who wants to see it all, and lets the program wait for it.
+    /// Returns the same bounds, but more of each value: for a user that wants to see all of it and accepts that the
+    /// program waits.
     pub fn in_full(&self) -> Limits {
         let time = Duration::from_millis(300);
         Limits { depth: 16, elements: 1_000, text: 10_000, total: 20_000, time, ..self.clone() }

@@ -9,7 +9,7 @@ use super::types::{Member, TypeRef};
 use super::values::{Look, Place};
 use crate::event::{Local, Value};
 
-/// Whether drop glue says what is alive.
+/// What drop glue says about the life of a local.
 #[derive(Clone, Copy)]
 pub(super) enum Oracle {
     NotNeeded,
@@ -22,22 +22,22 @@ pub(super) struct Bound<'m> {
     name: String,
     member: &'m Member,
     which: Which,
-    /// What else has to be known of it.
+    /// A restriction on its value.
     note: Option<&'static str>,
 }
 
 enum Which {
-    /// The one that the layout has under this name.
+    /// The only binding that the layout has under this name.
     Only,
-    /// A later one.
+    /// A later binding.
     Later { offset: u64, ty: TypeRef },
-    /// A later one, which is not kept over the `.await`.
+    /// A later binding, which is not kept over the `.await`.
     NotKept,
-    /// The same, where all that is left is the argument: its own binding in the function is such a later one.
+    /// A later binding that is not kept, where the argument is kept: the function binds its argument again.
     Passed,
-    /// The one that the layout has, which may be any of several bindings.
+    /// The binding that the layout has, which may be any of several.
     OneOf,
-    /// Another one; nothing says which.
+    /// Another binding; nothing says which.
     NotDescribed,
 }
 
@@ -54,7 +54,8 @@ impl Walk<'_, '_> {
         let scopes = point.and_then(|point| Some((point, types.bindings(ty)?)));
         let mut bound: Vec<Bound<'_>> = Vec::new();
         for member in members {
-            // Of members with one name the first is the local; the others are copies of it, or the argument it came from.
+            // Of members with one name the first is the local; the others are copies of it, or the argument it came
+            // from.
             let name = readable(&member.name);
             if member.name.starts_with("__") || bound.iter().any(|known| known.name == name) {
                 continue;
@@ -144,7 +145,7 @@ impl Walk<'_, '_> {
             Oracle::Silent if self.look.types.glue(ty) == Glue::No => Life::Alive,
             Oracle::Silent => Life::Unknown,
         };
-        // Moved as a whole, whatever the reason: one word for it.
+        // Moved as a whole, for whatever reason: one mark for all cases.
         let moved = life == Life::Moved || gone.contains(&(address, ty));
         if moved {
             marks.push("moved");
@@ -161,19 +162,19 @@ impl Walk<'_, '_> {
     }
 }
 
-/// A local whose value is not read yet.
+/// A local with a value that is not read yet.
 pub(super) struct Unread {
     name: String,
     mark: String,
     value: Part,
 }
 
-/// Which part of a frame a value is.
+/// The part of a frame that a value belongs to.
 enum Part {
     Kept {
         ty: TypeRef,
         offset: u64,
-        /// What of it was moved.
+        /// The parts of it that were moved.
         gone: FastSet<(u64, TypeRef)>,
     },
     Moved(TypeRef),
@@ -207,8 +208,9 @@ pub(super) fn readable(name: &str) -> String {
     name.replacen("__", ".", usize::from(!name.starts_with("__")))
 }
 
-/// Whether a binding is certainly one that the function declares after another of that name, and so means to hide it. One that a macro
-/// declares has the line of the macro, or of its call. Source text decides; without it nothing is certain.
+/// Whether a binding is certainly one that the function declares after another of that name, and so means to hide it.
+/// One that a macro declares has the line of the macro, or of its call. Source text decides; without it nothing is
+/// certain.
 fn declared_after(sources: &mut Sources, point: &Await<'_>, inner: &Variable, outer: &Variable) -> bool {
     let (Some(file), true) = (&inner.file, inner.file == outer.file && inner.line > outer.line) else { return false };
     let between = sources.around(file, inner.line, inner.line - outer.line);

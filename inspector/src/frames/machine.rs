@@ -1,18 +1,19 @@
-//! A processor that changes nothing: instructions of x86-64 on registers and memory of its own, over the memory of a process.
+//! Interprets instructions of x86-64 without side effects: registers and writes of its own, over the memory of a
+//! process.
 
 use iced_x86::{ConditionCode, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::memory::Memory;
 use super::oracle::{Call, Touched};
 
-/// A stack that cannot be one of the process: the upper half of addresses is the kernel's.
+/// The initial stack pointer, which no process has: the upper half of addresses is the kernel's.
 const STACK: u64 = 0xffff_f000_0010_0000;
 
 const RAX: usize = 0;
 const RSP: usize = 4;
 const RDI: usize = 7;
 
-/// Where execution goes on.
+/// Where execution continues.
 pub(super) enum Next {
     Go(u64),
     /// It depends on something unknown.
@@ -28,7 +29,7 @@ struct Flags {
     overflow: Option<bool>,
 }
 
-/// A processor that changes nothing outside itself. Unknown values are `None`.
+/// An interpreter with no effect outside itself. Unknown values are `None`.
 #[derive(Clone)]
 pub(super) struct Machine<'m> {
     memory: &'m Memory,
@@ -40,7 +41,7 @@ pub(super) struct Machine<'m> {
 }
 
 impl<'m> Machine<'m> {
-    /// As a function begins that is called with one argument.
+    /// Sets the machine up as at the beginning of a function that is called with one argument.
     pub fn calling(memory: &'m Memory, argument: u64) -> Machine<'m> {
         let mut machine =
             Machine { memory, registers: [None; 16], vectors: [None; 16], shadow: Vec::new(), flags: None };
@@ -332,7 +333,7 @@ impl<'m> Machine<'m> {
                     }
                     (1, Some(whole), Some(value)) => Some(whole & !0xff | u64::from(value as u8)),
                     (2, Some(whole), Some(value)) => Some(whole & !0xffff | u64::from(value as u16)),
-                    // The rest of the register is not known, but only this part of it will be looked at.
+                    // The rest of the register is unknown, but only this part of it will be read.
                     (1, None, Some(value)) if !is_high(register) => Some(u64::from(value as u8)),
                     (2, None, Some(value)) => Some(u64::from(value as u16)),
                     _ => None,
@@ -396,7 +397,7 @@ impl<'m> Machine<'m> {
     }
 
     fn store(&mut self, address: Option<u64>, size: usize, value: Option<u128>) -> Option<()> {
-        // An unknown place comes from a call; it is none of the frame's.
+        // An unknown address comes from a call; it is not in the frame.
         let Some(address) = address else { return Some(()) };
         if size == 0 || size > 16 || address > u64::MAX - 16 {
             return None;

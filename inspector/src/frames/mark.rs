@@ -1,7 +1,7 @@
-//! From a type in a program to its debug info: a function of its own for each type. Depends on nothing, so that test programs
-//! can have it without the rest.
+//! Finds the debug info of a type: a function of its own for each type. Depends on nothing, so that test programs can
+//! include it without the rest.
 
-/// What the loop knows of the type of a future.
+/// What the loop knows about the type of a future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FutureType {
     /// Address of the instance of [`mark`] for the type: debug info names the type in its entry.
@@ -17,15 +17,15 @@ pub struct FutureType {
 }
 
 impl FutureType {
-    /// What there is to know of the type `F`.
+    /// Describes the type `F`.
     ///
-    /// Costs nothing but the instance of a small function per type.
+    /// Costs nothing but one instance of a small function per type.
     pub fn of<F>() -> FutureType {
         FutureMark::of::<F>().read()
     }
 }
 
-/// A [`FutureType`] as constant data, to be kept beside the functions of the type: whoever looks at the memory of a program from
+/// A [`FutureType`] as constant data, stored beside the functions of the type: a reader of the program's memory from
 /// outside finds it there, and cannot call functions.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -39,10 +39,10 @@ pub struct FutureMark {
 }
 
 impl FutureMark {
-    /// Bytes of it that say something outside of the program, as words: function, drop glue, size, alignment.
+    /// Bytes of it that are meaningful outside of the program, as words: function, drop glue, size, alignment.
     pub const OUTSIDE: usize = 4 * size_of::<usize>();
 
-    /// What there is to know of the type `F`.
+    /// Describes the type `F`.
     pub const fn of<F>() -> FutureMark {
         FutureMark {
             function: mark::<F>,
@@ -62,7 +62,7 @@ impl FutureMark {
         self.size
     }
 
-    /// What there is to know of the type, as values.
+    /// Returns the description of the type as values.
     pub fn read(&self) -> FutureType {
         FutureType {
             function: self.function as usize,
@@ -74,11 +74,11 @@ impl FutureMark {
     }
 }
 
-/// A function that differs for every type, so that its address tells the type. It is never called.
+/// Differs for every type, so that its address identifies the type. It is never called.
 ///
-/// Optimised builds merge functions whose code is equal, and leave the debug info of one of them. What keeps these apart is
-/// the type's `TypeId`: this code refers to a vtable, the vtable to a function, and the function holds the number. (`F` may
-/// borrow, and has no `TypeId` to ask for directly.)
+/// Optimised builds merge functions with equal code, and keep the debug info of one of them. The `TypeId` keeps these
+/// functions apart: this code refers to a vtable, the vtable to a function, and the function holds the number. (`F` may
+/// borrow, and has no `TypeId` that could be used directly.)
 #[inline(never)]
 pub fn mark<F>() {
     #[expect(dead_code, reason = "its address in a vtable is what counts")]

@@ -1,4 +1,5 @@
-//! Reading the memory of a process through the system, this one's too: a wild pointer is an error here, never a fault.
+//! Reads the memory of a process, this one included, through the system: a wild pointer is an error here, never a
+//! fault.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -10,15 +11,16 @@ use super::hash::FastMap;
 /// The memory of one process.
 pub(super) struct Memory {
     pid: u32,
-    /// `/proc/PID/mem`, where `process_vm_readv` may be forbidden (seccomp). It is the second choice: it reads pages that are
-    /// protected against reading, and cannot be opened by a process that is not dumpable.
+    /// `/proc/PID/mem`, where `process_vm_readv` may be forbidden (seccomp). It is the second choice: it reads pages
+    /// that are protected against reading, and cannot be opened by a process that is not dumpable.
     file: OnceLock<Option<File>>,
     /// Whether `process_vm_readv` is safe to call. `None`: not looked at since [`forget`](Memory::forget).
     direct: Cell<Option<bool>>,
-    /// Pages read since [`forget`](Memory::forget): a stack is a hundred small reads of a few pages. None cannot be read.
+    /// Pages read since [`forget`](Memory::forget): a stack is a hundred small reads of a few pages. None cannot be
+    /// read.
     pages: RefCell<FastMap<u64, Option<Box<Page>>>>,
-    /// While a past state is read: the ranges whose content does not change, of files that are mapped read-only. Only they are read from the
-    /// process.
+    /// While a past state is read: the ranges with constant content, of files that are mapped read-only. Only they are
+    /// read from the process.
     constant: RefCell<Option<Vec<Range<u64>>>>,
 }
 
@@ -47,8 +49,8 @@ impl Memory {
         }
     }
 
-    /// Reads the state of a past moment: these pages, and what is mapped from files to be read only. Anything else cannot be read, for it may
-    /// have changed. Ends with the next [`forget`](Memory::forget).
+    /// Reads the state of a past moment: these pages, and what is mapped from files to be read only. Anything else
+    /// cannot be read, for it may have changed. Ends with the next [`forget`](Memory::forget).
     pub fn go_back(&self, pages: impl Iterator<Item = (u64, Box<Page>)>) {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid)).unwrap_or_default();
         self.constant.replace(Some(maps.lines().filter_map(constant_range).collect()));
@@ -104,7 +106,7 @@ impl Memory {
         self.read_direct(address, buffer) || self.read_file(address, buffer)
     }
 
-    /// `length` bytes at `address`; None if they cannot be read, or are more than anything sensible.
+    /// Reads `length` bytes at `address`; None if they cannot be read, or exceed any sensible length.
     pub fn bytes(&self, address: u64, length: usize) -> Option<Vec<u8>> {
         if length > LARGEST {
             return None;
@@ -119,7 +121,8 @@ impl Memory {
         self.read(address, &mut buffer).then(|| u64::from_le_bytes(buffer))
     }
 
-    /// The words at these addresses. For many that lie far apart: a call of the system for a thousand, and no page is kept.
+    /// Reads the words at these addresses, which may lie far apart: one system call per thousand words, and no page is
+    /// kept.
     pub fn words(&self, addresses: &[u64]) -> Vec<Option<u64>> {
         const AT_ONCE: usize = 512;
         let mut words = Vec::with_capacity(addresses.len());
@@ -134,7 +137,7 @@ impl Memory {
         words
     }
 
-    /// Whether the system lets this process read the other at all.
+    /// Checks that the system lets this process read the other one at all.
     ///
     /// # Errors
     ///
@@ -149,7 +152,8 @@ impl Memory {
         Err(refused(self.pid, &error, scope.trim()))
     }
 
-    /// Fills `buffer` from these places, which together are as long, unless a filter of system calls could end this process at it.
+    /// Fills `buffer` from these places, which together are as long, unless a filter of system calls could end this
+    /// process at it.
     #[cfg(target_os = "linux")]
     fn read_places(&self, places: &[nix::sys::uio::RemoteIoVec], buffer: &mut [u8]) -> bool {
         let Ok(pid) = i32::try_from(self.pid) else { return false };

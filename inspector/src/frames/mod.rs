@@ -1,13 +1,13 @@
-//! Where every coroutine stands, and with which values: await stacks and local variables of suspended futures, from debug
-//! info and the memory of the process. Nothing has to be written for it in the program that is looked at.
+//! Await stacks and local variables of suspended futures, from debug info and the memory of the process. The program
+//! that is read needs no extra code for it.
 //!
-//! The loop knows of a future where it is and which function was instantiated for its type ([`mark`]); everything else is
-//! found from there: the function's debug info names the exact type, the type's layout says at which `.await` the future
-//! stands, what is alive there, and what it awaits in turn.
+//! The loop knows the address of a future and which function was instantiated for its type ([`mark`]). Everything else
+//! follows from there: the function's debug info names the exact type, and the type's layout says at which `.await` the
+//! future stands, what is alive there, and what it awaits in turn.
 //!
-//! What is shown is true or says that it may not be: see [`event::Local::mark`](crate::event::Local::mark). What is
-//! missing is said in [`Stack::missing`], with what brings it. Memory is read through the system, so that a wild pointer is an
-//! error and never a fault.
+//! A value is either certain or marked as uncertain: see [`event::Local::mark`](crate::event::Local::mark).
+//! [`Stack::missing`] says what is missing and how to get it. Memory is read through the system, so that a wild pointer
+//! is an error and never a fault.
 
 mod alive;
 mod backtrace;
@@ -67,7 +67,7 @@ const CALLED: &str = "called, not awaited";
 const OPTIMISED: &str = "code is optimised: nothing is known of locals that are not held across an await; `opt-level = 0` in the profile of \
     Cargo.toml brings them";
 
-/// Reads the await stacks of one process. What was learnt of images and types is kept.
+/// Reads the await stacks of one process. Keeps what it has read of images and types.
 pub struct Frames {
     types: Types,
     sources: Sources,
@@ -75,23 +75,23 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Of the process this code runs in.
+    /// Reads the process this code runs in.
     pub fn of_this_process() -> Frames {
         Frames::of_process(std::process::id())
     }
 
-    /// Of a process that runs, as far as the system allows reading it.
+    /// Reads a running process, as far as the system allows it.
     pub fn of_process(pid: u32) -> Frames {
         Frames { types: Types::of(Memory::of(pid)), sources: Sources::default(), limits: Limits::from_env() }
     }
 
-    /// With these bounds.
+    /// Sets the bounds.
     pub fn with_limits(mut self, limits: Limits) -> Frames {
         self.limits = limits;
         self
     }
 
-    /// Reads with these bounds, this once.
+    /// Calls `read` with these bounds, which apply to this call only.
     pub fn within<R>(&mut self, limits: Limits, read: impl FnOnce(&mut Frames) -> R) -> R {
         let usual = std::mem::replace(&mut self.limits, limits);
         let result = read(self);
@@ -104,7 +104,8 @@ impl Frames {
         &self.limits
     }
 
-    /// With the debug info of this file in place of the one that runs, whatever is in it: how the reader is tried on damaged files.
+    /// Reads the debug info of this file in place of the running program's, whatever it contains: for tests with
+    /// damaged files.
     #[doc(hidden)]
     pub fn with_debug_info_of(mut self, file: std::path::PathBuf) -> Frames {
         self.types.images.instead = Some(file);
@@ -113,8 +114,8 @@ impl Frames {
 
     /// The await stack of a suspended future.
     ///
-    /// The future must not run meanwhile, or what is read is a mixture: stop the loop, or call this from its thread between
-    /// two steps.
+    /// The future must not run meanwhile, or what is read is a mixture: stop the loop, or call this from its thread
+    /// between two steps.
     pub fn stack(&mut self, ty: &FutureType, address: usize) -> Stack {
         self.read(ty, address, false, None)
     }
@@ -124,14 +125,15 @@ impl Frames {
         self.read(ty, address, true, None)
     }
 
-    /// Like [`stack`](Frames::stack) and [`stack_mid_step`](Frames::stack_mid_step); handles of coroutines among the values
-    /// are linked: `coro_at` gets the address a handle holds and returns the coroutine's number.
+    /// Like [`stack`](Frames::stack) and [`stack_mid_step`](Frames::stack_mid_step); handles of coroutines among the
+    /// values are linked: `coro_at` gets the address a handle holds and returns the coroutine's number.
     pub fn stack_with_links(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: &CoroAt<'_>) -> Stack {
         self.read(ty, address, mid_step, Some(coro_at))
     }
 
-    /// The await stack of a future as it was when its memory was kept, before a step that is over by now. It is marked like one in the middle
-    /// of a step; handles of coroutines are linked as by [`stack_with_links`](Frames::stack_with_links).
+    /// The await stack of a future as it was when its memory was kept, before a step that is over by now. It is marked
+    /// like one in the middle of a step; handles of coroutines are linked as by
+    /// [`stack_with_links`](Frames::stack_with_links).
     pub fn stack_before_step(&mut self, kept: &Kept, ty: &FutureType, coro_at: &CoroAt<'_>) -> Stack {
         self.types.renew();
         self.types.memory.go_back(kept.pages());
@@ -146,9 +148,10 @@ impl Frames {
         self.walk(ty, address, mid_step, coro_at, &[])
     }
 
-    /// The await stack of a future that this thread is running, with what its native stack adds: the line that runs, locals that are not held
-    /// across an `.await`, and the functions that the innermost coroutine has called, as frames of their own. `backtrace` is that of this thread.
-    /// Also whether its innermost line is certainly where the program is: optimised code may have left frames out.
+    /// The await stack of a future that this thread is running, with what its native stack adds: the line that runs,
+    /// locals that are not held across an `.await`, and the functions that the innermost coroutine has called, as
+    /// frames of their own. `backtrace` is that of this thread. Also whether its innermost line is certainly where the
+    /// program is: optimised code may have left frames out.
     pub fn stack_of_running(
         &mut self,
         ty: &FutureType,

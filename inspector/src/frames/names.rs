@@ -1,4 +1,4 @@
-//! Names: from what debug info calls things to what a Rust programmer calls them.
+//! Converts names of debug info to the names a Rust programmer uses.
 
 /// `alloc::vec::Vec<u8>` → `alloc::vec::Vec`.
 pub(super) fn without_generics(name: &str) -> &str {
@@ -101,7 +101,7 @@ pub(super) fn implementation(linkage: &str, below: usize) -> Option<String> {
     })
 }
 
-/// What a coroutine is to be called, from the path of its type.
+/// Returns the name to show for a coroutine, from the path of its type.
 pub(super) fn function(path: &str) -> String {
     let levels = segments(path);
     let Some((last, above)) = levels.split_last() else { return path.to_owned() };
@@ -163,7 +163,7 @@ fn last_of_std(word: &str) -> &str {
     }
 }
 
-/// Whether a function belongs to the plumbing that is hidden until asked for.
+/// Whether a function is internal and hidden by default.
 pub(super) fn is_plumbing(function: &str) -> bool {
     let root = root(function);
     matches!(root, "core" | "std" | "alloc" | "tinyio") || root.starts_with("futures")

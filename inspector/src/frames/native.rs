@@ -1,9 +1,10 @@
-//! Functions that are running, and their locals in the native frames of this thread.
+//! Running functions, and their locals in the native frames of this thread.
 //!
-//! Locals that are not held across an `.await` are on the stack, and exist while their function runs only. In unoptimised code debug info says
-//! where each is for the whole of its scope. Its scope alone does not make a local valid: when a coroutine resumes, it gets a new native frame,
-//! and what its scopes around the `.await` had on the old one is lost. So a local is read only if its scope began after that: if the `.await` of the
-//! last suspension is outside of its scope. Optimised code is not read: there a place may hold something else while the scope lasts.
+//! Locals that are not held across an `.await` are on the stack, and exist while their function runs only. In
+//! unoptimised code debug info says where each is for the whole of its scope. Its scope alone does not make a local
+//! valid: when a coroutine resumes, it gets a new native frame, and what its scopes around the `.await` had on the old
+//! one is lost. So a local is read only if its scope began after that: if the `.await` of the last suspension is
+//! outside of its scope. Optimised code is not read: there a place may hold something else while the scope lasts.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -26,9 +27,11 @@ use super::units;
 use super::values::{Look, Place};
 use crate::event::{Local, Value};
 
-/// The mark of a local that was read where the error was made or the panic began, not where its coroutine was suspended before.
+/// The mark of a local that was read where the error was made or the panic began, not where its coroutine was suspended
+/// before.
 pub(crate) const AT_ERROR: &str = "at the error";
-/// Deeper stacks are not followed, nor are functions with more scopes or with scopes nested deeper: they are damage, or recursion.
+/// Deeper stacks are not followed, nor are functions with more scopes or with scopes nested deeper: they are damage, or
+/// recursion.
 const FRAMES: usize = 512;
 const SCOPES: usize = 20_000;
 const DEEPEST: usize = 200;
@@ -65,7 +68,8 @@ struct Variable {
     location: Option<Location>,
 }
 
-/// So many bytes from the base of the frame, and then through pointers: each time what is there is an address, and the next is so many bytes behind it.
+/// An offset from the base of the frame, and then through pointers: the value at each place is an address, to which the
+/// next offset is added.
 #[derive(Clone)]
 struct Location {
     slot: i64,
@@ -261,8 +265,8 @@ impl Running {
         self.coroutine.is_some_and(|(own, at)| at == address && same(types, own, ty))
     }
 
-    /// Adds the locals that are certain, each in place of an older binding of its name. `suspended`: the `.await` that the coroutine was at before this
-    /// step.
+    /// Adds the locals that are certain, each in place of an older binding of its name. `suspended`: the `.await` that
+    /// the coroutine was at before this step.
     pub fn add_locals(
         &self,
         look: &mut Look<'_>,
@@ -314,7 +318,8 @@ impl Running {
             let here: Vec<_> = here.filter(|variable| is_written(sources, variable)).collect();
             for variable in here.iter().rev() {
                 let is_named = !variable.name.is_empty() && !variable.name.starts_with("__");
-                // Of two in one scope, such as a binding and its reference in the guard of a `match`, nothing says which is meant.
+                // Of two in one scope, such as a binding and its reference in the guard of a `match`, nothing says
+                // which is meant.
                 let is_only = here.iter().filter(|other| other.name == variable.name).count() == 1;
                 if seen.insert(&variable.name) && is_named && is_only && variable.name != "_task_context" {
                     visible.push(*variable);
@@ -325,7 +330,8 @@ impl Running {
         visible
     }
 
-    /// The scopes around an `.await`: all that it may be, if several on one line cannot be told apart. None if it is not found.
+    /// The scopes around an `.await`: all that it may be, if several on one line cannot be told apart. None if it is
+    /// not found.
     fn around(&self, types: &mut Types, point: &Await<'_>) -> Option<FastSet<usize>> {
         let mut around = FastSet::default();
         for variable in self.variables.iter().filter(|variable| variable.name == AWAITEE) {
@@ -343,8 +349,9 @@ impl Running {
     }
 }
 
-/// Whether a variable is one of the program text, and not one that a macro of a library or the compiler declares (`left_val` of an `assert_eq!`,
-/// `residual` of a `?`, `iter` of a `for`): its name then is not in the line. Such a one does not hide another of its name.
+/// Whether a variable is one of the program text, and not one that a macro of a library or the compiler declares
+/// (`left_val` of an `assert_eq!`, `residual` of a `?`, `iter` of a `for`): its name then is not in the line. Such a
+/// one does not hide another of its name.
 fn is_written(sources: &mut Sources, variable: &Variable) -> bool {
     let Some(file) = &variable.file else { return true };
     if is_dependency(&file.to_string_lossy()) {

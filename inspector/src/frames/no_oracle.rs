@@ -1,4 +1,4 @@
-//! In place of the [oracle](super::oracle) where it cannot read the processor's instructions: nobody knows what is alive.
+//! Replaces the [oracle](super::oracle) on processors with instructions it cannot read: nothing is known to be alive.
 
 use std::ops::Range;
 

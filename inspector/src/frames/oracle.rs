@@ -1,11 +1,11 @@
-//! Which locals of a suspended coroutine are alive: what its drop glue would drop.
+//! Finds out which locals of a suspended coroutine are alive: those that its drop glue would drop.
 //!
-//! Debug info lists locals that were moved away as if they were there, and nothing in the coroutine says which they are:
-//! drop flags have no names. But the compiler has put the answer into the code that drops the coroutine. So that code is
-//! *interpreted*, never run: memory is read from the process, writes go to a shadow, calls are noted and not made. What it
-//! reads of the frame or hands to a call is alive; a local with something to drop that it does not touch was moved.
+//! Debug info lists locals that were moved away as if they were there, and nothing in the coroutine tells them apart:
+//! drop flags have no names. But the code that drops the coroutine contains this information. So that code is
+//! *interpreted*, never run: memory is read from the process, writes go to a shadow, calls are noted and not made. What
+//! it reads of the frame or passes to a call is alive; a local with a drop effect that it does not touch was moved.
 //!
-//! Anything unknown, such as an instruction not met before, ends the attempt, and the locals are marked as maybe moved.
+//! Anything unknown, such as an unsupported instruction, ends the attempt, and the locals are marked as maybe moved.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -36,9 +36,9 @@ pub(super) struct Call {
 /// Instructions in one attempt; the glue of a large state machine takes some hundred.
 const STEPS: usize = 20_000;
 
-/// Interprets the drop glue at `function`, whose code is `code`, for the value at `value`.
+/// Interprets the drop glue at `function`, with the code `code`, for the value at `value`.
 ///
-/// A jump out of the code is a call. None if it cannot be followed to its end.
+/// A jump out of the code counts as a call. None if it cannot be followed to its end.
 pub(super) fn interpret(memory: &Memory, function: u64, code: &[u8], value: u64) -> Option<Touched> {
     let body = function..function.checked_add(code.len() as u64)?;
     let machine = Machine::calling(memory, value);

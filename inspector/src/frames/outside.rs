@@ -1,8 +1,9 @@
-//! Await stacks read from outside: by another thread or process, while the loop is stuck in a step and answers nobody.
+//! Reads await stacks from outside: from another thread or process, while the loop is stuck in a step and cannot
+//! answer.
 //!
-//! Nothing is called in the program. Its loops' tables lead to the blocks of coroutines, a block to the vtable of its type, and that to
-//! the address of the function that tells the type. Whoever is suspended stays as it is for as long as the loop is stuck; the
-//! caller sees to it that it was all the time.
+//! Nothing is called in the program. Its loops' tables lead to the blocks of coroutines, a block to the vtable of its
+//! type, and the vtable to the address of the function that identifies the type. A suspended coroutine does not change
+//! while the loop is stuck; the caller checks that the loop was stuck all the time.
 
 use super::hash::FastMap;
 use super::mark::FutureMark;
@@ -45,8 +46,8 @@ impl Blocks {
 const MOST: u64 = 1 << 26;
 
 impl Frames {
-    /// The await stack of a coroutine of one of these loops, each told by the address of its table: a vector of pointers to blocks, some
-    /// of which, the odd ones, are none.
+    /// Reads the await stack of a coroutine of one of these loops, each given by the address of its table: a vector of
+    /// pointers to blocks, in which odd values are no pointers.
     ///
     /// # Errors
     ///
@@ -73,7 +74,7 @@ impl Frames {
         Ok(self.stack_with_links(&future, address, running, &coro_at))
     }
 
-    /// The future in a block, where it is, and whether it is being polled. No future: it has ended.
+    /// The future in a block, its address, and whether it is being polled. No future: it has ended.
     fn future(&self, blocks: &Blocks, block: u64) -> Option<(Option<FutureType>, usize, bool)> {
         let memory = &self.types.memory;
         let at = |offset: usize| block.checked_add(offset as u64);
@@ -91,8 +92,8 @@ impl Frames {
 
 /// Those in a table, by the address of their block.
 fn numbered(memory: &Memory, blocks: &Blocks, table: u64) -> Option<impl Iterator<Item = (u64, CoroId)> + use<>> {
-    // Three words, in an order that is the compiler's business: there are no more elements than there is room for, and where there
-    // is room for that many, it is at no lower an address.
+    // Three words in an order chosen by the compiler: the length is at most the capacity, and where the capacity is
+    // that large, the pointer is at no lower address.
     let mut vector = [0, 8, 16].map(|offset| memory.word(table.wrapping_add(offset)));
     vector.sort_unstable();
     let [length, _, pointer] = vector;

@@ -1,4 +1,4 @@
-//! Which place of an await stack is the coroutine's.
+//! Finds the place of an await stack at which its coroutine stands.
 
 use super::names;
 use crate::event::{Frame, Stack};
@@ -9,10 +9,12 @@ pub(crate) const BEGAN: &str = "as it began";
 pub(super) const NOT_STARTED: &str = "not started";
 
 impl Stack {
-    /// The await at which the coroutine waits for something that tinyio knows nothing about: a channel, a socket, a future of another library. `None`
-    /// if it awaits anything of tinyio's, whose place the loop knows with its column, or if debug info tells no line.
+    /// Returns the await at which the coroutine waits for something that tinyio does not know: a channel, a socket, a
+    /// future of another library. `None` if it awaits a future of tinyio (the loop knows the place of that await, with
+    /// its column), or if debug info has no line.
     ///
-    /// It is the innermost one of the program; only of a coroutine that is of libraries alone it is one of theirs.
+    /// It is the innermost await of the program; only for a coroutine that consists of library code alone it is one of
+    /// a library.
     pub fn foreign_await(&self) -> Option<&Frame> {
         if any(&self.frames, &|frame| names::root(&frame.function) == "tinyio") {
             return None;
@@ -26,12 +28,12 @@ fn any(frames: &[Frame], of: &dyn Fn(&Frame) -> bool) -> bool {
     frames.iter().any(|frame| of(frame) || frame.branches.iter().any(|branch| any(&branch.frames, of)))
 }
 
-/// Where cargo and the compiler keep the sources of others.
+/// Folders in which cargo and the compiler keep the sources of dependencies.
 pub(super) fn is_dependency(file: &str) -> bool {
     ["/registry/src/", "/git/checkouts/", "/rustc/", "/rustlib/"].iter().any(|part| file.contains(part))
 }
 
-/// Marks what was read of a suspension that is over.
+/// Marks the values of a suspension that is over.
 pub(super) fn mark_as_past(stack: &mut Stack) {
     stack.mid_step = true;
     mark_frames(&mut stack.frames);

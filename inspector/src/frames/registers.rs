@@ -1,4 +1,4 @@
-//! The registers of the thread that runs: the only `unsafe` of the reader of frames.
+//! Reads the registers of the running thread.
 
 /// Registers of one frame by their numbers in debug info; those that are not known are `None`.
 #[derive(Clone, Copy)]
@@ -9,7 +9,8 @@ pub(super) struct Registers {
 }
 
 impl Registers {
-    /// Numbers of the stack pointer, and of the registers that a function preserves for its caller: rbx, rbp, r12 to r15.
+    /// Numbers of the stack pointer, and of the registers that a function preserves for its caller: rbx, rbp, r12 to
+    /// r15.
     pub const STACK: u16 = 7;
     pub const PRESERVED: [u16; 6] = [3, 6, 12, 13, 14, 15];
 
@@ -28,14 +29,16 @@ impl Registers {
     }
 }
 
-/// Calls `read` with the registers of this function, whose frame exists until `read` returns. `None` on other processors and systems.
+/// Calls `read` with the registers of this function. Its frame exists until `read` returns. `None` on other processors
+/// and systems.
 #[inline(never)]
 pub(super) fn here<R>(read: impl FnOnce(Option<Registers>) -> R) -> R {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     {
         // The address of the code, the stack pointer, and the preserved registers in their order above.
         let mut stored = [0_u64; 8];
-        // SAFETY: the instructions write the 64 bytes of `stored` and the scratch register, nothing else; they do not touch the stack.
+        // SAFETY: the instructions write the 64 bytes of `stored` and the scratch register, nothing else; they do not
+        // touch the stack.
         unsafe {
             core::arch::asm!(
                 "lea {pc}, [rip]",

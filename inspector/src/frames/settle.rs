@@ -1,4 +1,4 @@
-//! Where a coroutine is that runs: its state says where it was suspended last, the native stack says where it is.
+//! Finds the place of a running coroutine: its state gives the last suspension, the native stack the current place.
 
 use std::path::Path;
 
@@ -6,10 +6,11 @@ use super::Frames;
 use crate::event::{Frame, Stack, TraceSite};
 
 impl Frames {
-    /// Brings the stack of a coroutine in the middle of a step up to date by the native stack of its thread: the innermost of its functions
-    /// that are running is at the line it is at, and what it awaited last is over.
+    /// Brings the stack of a coroutine in the middle of a step up to date by the native stack of its thread: the
+    /// innermost of its functions that are running is at the line it is at, and what it awaited last is over.
     ///
-    /// Nothing is changed where no function of the stack runs: without debug info, or when the two do not belong together.
+    /// Nothing is changed where no function of the stack runs: without debug info, or when the two do not belong
+    /// together.
     pub(super) fn settle(&mut self, stack: &mut Stack, native: &[TraceSite]) {
         let running = |frame: &Frame| {
             let function = frame.function.rsplit_once(" in ").map_or(&*frame.function, |(_, outer)| outer);

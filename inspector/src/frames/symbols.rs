@@ -1,5 +1,5 @@
-//! The symbols of closures and async bodies, by the name of the function they are in: the way from the type of a coroutine to the function
-//! that runs it, for which debug info has no index.
+//! The symbols of closures and async bodies, by the name of the function they are in: the way from the type of a
+//! coroutine to the function that runs it, for which debug info has no index.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use super::names;
 
-/// What the symbols of a program say.
+/// The result of reading the symbols of a program.
 #[derive(Default)]
 pub(super) struct Bodies {
     /// Addresses (of the file) of the bodies inside functions of a name.
@@ -44,13 +44,15 @@ impl Bodies {
         self.inside.get(function).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whether there is drop glue for a type of this name, if that can be told from symbols: with parameters, they call it otherwise.
+    /// Whether there is drop glue for a type of this name, if symbols tell: types with parameters have other names
+    /// there.
     pub fn is_dropped(&self, ty: &str) -> bool {
         self.dropped.contains(ty)
     }
 }
 
-/// The function a body is in, by its last name: `f` for `_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h…E`, which is `a::f::{{closure}}`.
+/// The function a body is in, by its last name: `f` for `_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h…E`, which is
+/// `a::f::{{closure}}`.
 fn function(symbol: &str) -> Option<Cow<'_, str>> {
     match symbol.strip_prefix("_ZN") {
         Some(rest) => legacy(rest).map(Cow::Borrowed),

@@ -21,7 +21,7 @@ pub(super) struct TypeRef {
     pub offset: usize,
 }
 
-/// What is known of a type.
+/// The description of a type.
 #[derive(Debug)]
 pub(super) struct Type {
     /// Its path with generics, such as `alloc::vec::Vec<u8, alloc::alloc::Global>`.
@@ -32,13 +32,13 @@ pub(super) struct Type {
     pub size: Option<u64>,
     /// Alignment, where it is given.
     pub align: Option<u64>,
-    /// What it consists of.
+    /// Its structure.
     pub shape: Shape,
     /// Type parameters by name.
     pub params: Vec<(String, TypeRef)>,
 }
 
-/// What a type consists of.
+/// The structure of a type.
 #[derive(Debug)]
 pub(super) enum Shape {
     Base(Base),
@@ -68,7 +68,7 @@ pub(super) enum Shape {
         element: TypeRef,
         count: u64,
     },
-    /// Something this reader does not know.
+    /// A structure that this reader does not know.
     Unknown,
 }
 
@@ -186,8 +186,8 @@ impl Types {
         }
     }
 
-    /// To be called when the process may have run: forgets what was read of its memory, and what was at an address of a library that is
-    /// not loaded any more.
+    /// Forgets what was read of the process's memory, and what was at an address of a library that is not loaded any
+    /// more. Call it when the process may have run.
     pub fn renew(&mut self) {
         self.memory.forget();
         if self.images.renew(&self.memory) {
@@ -203,7 +203,7 @@ impl Types {
         self.learnt
     }
 
-    /// Reads debug info: what that takes is not held against whoever wants to know.
+    /// Reads debug info; the time for it is not counted against the time limit of the stack.
     pub(super) fn learn<T>(&mut self, read: impl FnOnce(&mut Types) -> T) -> T {
         if self.learning {
             return read(self);
@@ -240,8 +240,8 @@ impl Types {
         }
     }
 
-    /// Adds a type that debug info does not describe: an unsized one with the size that a wide pointer gives it. It lasts until
-    /// [`Types::forget_made`].
+    /// Adds a type that debug info does not describe: an unsized one with the size that a wide pointer gives it. It
+    /// lasts until [`Types::forget_made`].
     pub fn add(&mut self, made: Type) -> TypeRef {
         self.made.push(Rc::new(made));
         TypeRef { image: MADE, offset: self.made.len() - 1 }
@@ -257,7 +257,7 @@ impl Types {
         self.known.insert(ty, Rc::new(known));
     }
 
-    /// What is known of a type. A type that cannot be parsed is [`Shape::Unknown`].
+    /// Returns the description of a type. A type that cannot be parsed is [`Shape::Unknown`].
     pub fn get(&mut self, ty: TypeRef) -> Rc<Type> {
         if ty.image == MADE {
             return self.made[ty.offset].clone();

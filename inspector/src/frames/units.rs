@@ -1,7 +1,7 @@
 //! Compilation units: which one describes an address, and what is in it.
 //!
-//! Debug info is one long run of entries without an index. The units touched are scanned once each, and what the scan finds
-//! is kept: parents of types (for their paths), functions by address, vtables by address, types with drop glue.
+//! Debug info is one long run of entries without an index. The units touched are scanned once each, and what the scan
+//! finds is kept: parents of types (for their paths), functions by address, vtables by address, types with drop glue.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) struct Units {
     implementations: HashMap<String, Option<(usize, String)>>,
     /// Which unit describes the code at an address, once that was asked for.
     code: Option<Code>,
-    /// What these units left behind when they were split off.
+    /// The parts of these units that stayed in the program when they were split off.
     skeleton: Option<Skeleton>,
     /// Bytes of debug info that may still be scanned to find better names, and scopes.
     patience: usize,
@@ -35,7 +35,7 @@ struct Entry {
     crate_name: Option<Option<Box<str>>>,
 }
 
-/// What a scan of a unit finds. Offsets are from the start of the unit.
+/// The result of scanning a unit. Offsets are from the start of the unit.
 #[derive(Default)]
 pub(super) struct Index {
     /// Types, namespaces and functions, by offset.
@@ -119,7 +119,7 @@ impl Units {
         true
     }
 
-    /// The units in which a variable at an address (of the file) may be described, most of them without reading their entries.
+    /// The units that may describe a variable at an address (of the file), mostly found without reading their entries.
     pub fn mentioning(&self, dwarf: &Dwarf<'_>, address: u64) -> Vec<usize> {
         // Where addresses have a table of their own, entries have indices instead.
         if !dwarf.debug_addr.reader().is_empty() {
@@ -170,7 +170,8 @@ impl Units {
         Ok(self.list[unit].index.get_or_insert_default())
     }
 
-    /// The instance of `drop_in_place` for a type, among the units scanned so far: its address in the file if it has code.
+    /// The instance of `drop_in_place` for a type, among the units scanned so far: its address in the file if it has
+    /// code.
     pub fn dropped(&self, name: &str) -> Option<Option<u64>> {
         let mut found = None;
         for index in self.list.iter().filter_map(|entry| entry.index.as_ref()) {
@@ -188,8 +189,8 @@ impl Units {
         self.list.iter().any(|entry| entry.index.as_ref().is_some_and(|index| !index.dropped.is_empty()))
     }
 
-    /// A function inside the implementation of this path (`a::b::{impl#3}`), described in another unit of the same crate: how
-    /// many levels below it is, and its linkage name.
+    /// A function inside the implementation of this path (`a::b::{impl#3}`), described in another unit of the same
+    /// crate: how many levels below it is, and its linkage name.
     pub fn implementation(&mut self, dwarf: &Dwarf<'_>, unit: usize, path: &str) -> Option<(usize, String)> {
         if let Some(known) = self.implementations.get(path) {
             return known.clone();
@@ -225,7 +226,7 @@ impl Units {
         name
     }
 
-    /// The unit whose code is at an address (of the file, not of memory).
+    /// The unit that holds the code at an address (of the file, not of memory).
     pub fn with_code(&mut self, dwarf: &Dwarf<'_>, address: u64) -> Option<usize> {
         if self.code.is_none() {
             self.code = Some(Code::of(self, dwarf));

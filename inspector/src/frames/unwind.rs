@@ -1,4 +1,5 @@
-//! Where functions begin and end, and what called them: the tables for unwinding say so of all functions, those without debug info too.
+//! Finds where functions begin and end, and what called them: the unwind tables cover all functions, also those without
+//! debug info.
 
 use std::fs::File;
 use std::ops::Range;
@@ -78,7 +79,7 @@ impl Unwind {
 
     /// The description of the function around an address of the file.
     fn entry(&self, address: u64) -> Option<FrameDescriptionEntry<Slice<'_>>> {
-        // The parser's own look-up counts on a sound index.
+        // The look-up of the parser requires a sound index.
         let offset = self.description(address)?.checked_sub(self.frames_at)?;
         let frames = EhFrame::new(&self.frames, self.endian);
         let offset = gimli::EhFrameOffset(usize::try_from(offset).ok()?);

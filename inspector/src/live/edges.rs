@@ -22,7 +22,7 @@ pub(super) struct Edge {
 impl Edge {
     #[inline(always)]
     pub(super) fn new(tag: u8, value: u64, since: u64, slot: u32, site: SiteId) -> Edge {
-        // The table of names ends long before.
+        // The table of names ends long before that.
         let site = if site <= crate::record::MAX_NAME { site } else { 0 };
         Edge { value, since, slot, place: site << 8 | tag as u32 }
     }
@@ -48,19 +48,20 @@ pub(super) struct Edges {
     list: Vec<Edge>,
     /// Edges that were cleared, lazily: those before this place in the list are gone.
     gone: Ids<(u8, u64), usize>,
-    /// The highest id so far: what is above it is no duplicate, and coroutines are mostly awaited in the order they were made.
+    /// The highest id so far: what is above it is no duplicate, and coroutines are mostly awaited in the order they
+    /// were made.
     highest: u64,
-    /// The lowest and the highest id that was not: between them there may be duplicates.
+    /// The lowest and the highest id that did not arrive in order: between them there may be duplicates.
     late: Option<(u64, u64)>,
     /// Length at which to look for duplicates and the dead.
     sweep: usize,
     /// How many coroutines had ended by the last sweep.
     swept: u64,
-    /// No edge before this stands: what is awaited in order mostly ends in order, too.
+    /// No edge before this place stands: edges that are added in order mostly end in order, too.
     front: Cell<usize>,
 }
 
-/// A list that is not longer is looked through.
+/// A list up to this length is searched linearly.
 const FEW: usize = 8;
 /// A list that is longer may become very long: see [`Slots`].
 const LONG: usize = 10_000;
@@ -85,7 +86,7 @@ impl Edges {
         (self.list.len() - first, (first..self.list.len()).map(stands))
     }
 
-    /// Adds one, if that takes no look at the others.
+    /// Adds an edge, if that needs no search through the others.
     #[inline(always)]
     pub(super) fn push_quickly(&mut self, edge: Edge) -> bool {
         let quickly = self.list.len() < self.sweep && edge.value > self.highest;

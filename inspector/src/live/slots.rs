@@ -16,7 +16,7 @@ pub(super) const TOLD: u32 = 4;
 /// Where the tag of its edge is. 0: no edge; 1 to 7: that of a target; and these:
 const EDGE: u32 = 8;
 pub(super) const MANY: u8 = 8;
-/// A coroutine of another recorder, of whose end nothing is heard.
+/// A coroutine of another recorder, which does not report its end here.
 pub(super) const FAR: u8 = 9;
 
 /// One coroutine. A cache line.
@@ -71,7 +71,7 @@ impl Slot {
 #[derive(Default)]
 pub(super) struct Slots {
     slots: Vec<Slot>,
-    /// A bit for each slot in use: what was a million coroutines once is walked over quickly.
+    /// A bit for each slot in use, so that a table that once held a million coroutines is iterated quickly.
     used: Vec<u64>,
     len: u64,
 }
@@ -108,7 +108,8 @@ impl Slots {
     fn grow(&mut self, index: usize) {
         let end = (index + 1).next_multiple_of(CHUNK);
         let room = self.slots.capacity();
-        // More than some thousand may become very many: they get room that is mapped, and grows in place. It is memory only once it is used.
+        // More than some thousand may become very many: they get room that is mapped, and grows in place. It is memory
+        // only once it is used.
         self.slots.reserve(if end <= FEW { end - self.slots.len() } else { MANY_SLOTS.max(end) - self.slots.len() });
         if self.slots.capacity() > room {
             map::big_table(self.slots.as_ptr(), self.slots.capacity());

@@ -1,4 +1,4 @@
-//! What lives beside coroutines: loops, resources and who holds them, threads, recorded fields.
+//! The live objects besides coroutines: loops, resources and their holders, threads, recorded fields.
 
 use super::Out;
 use super::ids::Ids;
@@ -166,7 +166,7 @@ impl Things {
         self.json_records += need;
     }
 
-    /// Fields were recorded, of whomever.
+    /// Whether any fields were recorded.
     #[inline(always)]
     pub(super) fn has_fields(&self) -> bool {
         !self.fields.is_empty()

@@ -12,7 +12,7 @@ impl Live {
         2 + 2 * self.slots.len() + self.many_edges + self.told + self.things.records()
     }
 
-    /// Forgets edges on what has ended, if so much has that it is worth while.
+    /// Removes edges to ended coroutines, once enough have ended to pay for it.
     pub(crate) fn sweep(&mut self) {
         if self.many_edges <= 64 || self.ended - self.swept < self.many_edges / 2 {
             return;
@@ -27,11 +27,12 @@ impl Live {
         self.swept = self.ended;
     }
 
-    /// Writes everything, as far as there is room; `whole` says that there is room for all. Gives the coroutines written, and how
-    /// many things were left out.
+    /// Writes everything, as far as there is room; `whole` says that there is room for all. Gives the coroutines
+    /// written, and how many things were left out.
     pub(crate) fn write(&self, at: u64, whole: bool, out: &mut impl Out) -> (u64, u64) {
         let mut left_out = self.things.write_before(at, whole, out);
-        // Coroutines first, then their edges, so that no edge is on one that is not known yet. Half of what is left is for each.
+        // Coroutines first, then their edges, so that no edge is on one that is not known yet. Half of what is left is
+        // for each.
         let stop = if whole { 0 } else { out.room() / 2 };
         let mut end = self.slots.end();
         let mut coros = 0;
@@ -49,7 +50,7 @@ impl Live {
             out.record([record::head(slot.since, code), a, b, c]);
             coros += 1;
             if slot.bits & STATE == WOKEN {
-                // Who did it is in the past.
+                // The source of the wake is not kept.
                 out.record(record::wake(at, slot.coro, Waker::External));
             }
             if slot.bits & TOLD != 0 {
@@ -65,7 +66,7 @@ impl Live {
                 MANY => {
                     let many = &self.many[slot.edge as usize];
                     for edges in [&many.near, &many.rest] {
-                        // Where not all fits anyway, a look at some is enough: there may be millions.
+                        // If not all fit anyway, some of them are enough: there may be millions.
                         let look = if whole { usize::MAX } else { 4 * out.room() as usize };
                         let (all, standing) = edges.standing(&self.slots);
                         for (at, edge) in standing.enumerate() {

@@ -1,4 +1,4 @@
-//! One coroutine, as far as the events tell.
+//! One coroutine, as known from the events.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::links::Links;
 use crate::event::{CoroId, LoopId, NameId, Outcome, ResId, SiteId, Stack, State, Target, ThreadId, Waker};
 
-/// How many moments of a coroutine's past are kept.
+/// Number of past moments that are kept per coroutine.
 pub const HISTORY: usize = 24;
 
 /// One coroutine.
@@ -20,7 +20,7 @@ pub struct Coro {
     pub in_loop: LoopId,
     /// The coroutine that scheduled it, 0 for the loop itself.
     pub parent: CoroId,
-    /// Where it hangs in the tree: its parent, or once that ended, the nearest of its ancestors that lives; 0 for the loop.
+    /// The node above it in the tree: its parent, or if that ended, the nearest live ancestor; 0 for the loop.
     pub(super) under: CoroId,
     /// Where it was made.
     pub site: SiteId,
@@ -34,27 +34,28 @@ pub struct Coro {
     pub ready_since: Option<u64>,
     /// The coroutines it waits on.
     pub on_coros: Links<Edge>,
-    /// What else it waits on.
+    /// Everything else it waits on.
     pub on_others: Vec<(Target, Edge)>,
     /// The coroutines that wait on it.
     pub waiters: Links<()>,
-    /// What it holds: once for each permit.
+    /// The resources it holds: one entry per permit.
     pub holds: Vec<ResId>,
-    /// The thread it stands for, 0 for none.
+    /// The thread it represents, 0 for none.
     pub thread: ThreadId,
     /// How and when it ended.
     pub ended: Option<(u64, Outcome)>,
-    /// Who woke it last, and when.
+    /// The time and source of its last wake.
     pub woken_by: Option<(u64, Waker)>,
     /// Steps begun.
     pub steps: u64,
-    /// Nanoseconds spent in steps that have ended, but for what was not its own ([`Kind::Away`](crate::event::Kind::Away)).
+    /// Nanoseconds spent in steps that have ended, without time that was not its own
+    /// ([`Kind::Away`](crate::event::Kind::Away)).
     pub busy: u64,
-    /// The longest step, in nanoseconds, again without what was not its own.
+    /// The longest step, in nanoseconds, without time that was not its own.
     pub longest: u64,
-    /// Steps in a row after which it waited on exactly what it had waited on before.
+    /// Number of consecutive steps after which it waited on exactly the same targets as before.
     pub fruitless: u32,
-    /// What it waited on when it was told to stop.
+    /// The targets it waited on when its cancellation was delivered.
     pub at_cancel: Option<Box<Vec<(Target, Edge)>>>,
     /// Its recorded fields, in order of their first recording.
     pub fields: Vec<(String, String)>,
@@ -67,7 +68,7 @@ pub struct Coro {
     pub(super) waited_on: u64,
 }
 
-/// What a coroutine does: the finest distinction that is still one word.
+/// What a coroutine does: the finest distinction that fits into one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Activity {
@@ -87,7 +88,7 @@ pub enum Activity {
     OnLoop,
     /// It waits on a timer alone.
     Sleeping,
-    /// It waits on something tinyio knows nothing about.
+    /// It waits on a future that tinyio does not know.
     External,
     /// It ended with a value.
     Done,
@@ -100,7 +101,7 @@ pub enum Activity {
 }
 
 impl Activity {
-    /// All of them, in order.
+    /// All activities, in order.
     pub const ALL: [Activity; 13] = [
         Activity::Running,
         Activity::Ready,
@@ -117,7 +118,7 @@ impl Activity {
         Activity::Improper,
     ];
 
-    /// In a few words.
+    /// Returns a short description.
     pub fn words(self) -> &'static str {
         match self {
             Activity::Running => "running",
@@ -136,12 +137,12 @@ impl Activity {
         }
     }
 
-    /// Whether it is one of a coroutine that lives.
+    /// Whether this is the activity of a live coroutine.
     pub fn is_live(self) -> bool {
         self < Activity::Done
     }
 
-    /// Whether it waits on something.
+    /// Whether this is the activity of a waiting coroutine.
     pub fn is_waiting(self) -> bool {
         self > Activity::Ready && self.is_live()
     }
@@ -156,7 +157,7 @@ impl Activity {
     }
 }
 
-/// How many coroutines are at what.
+/// Number of coroutines per activity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts([u32; Activity::ALL.len()]);
 
@@ -186,10 +187,10 @@ impl Counts {
     }
 }
 
-/// An edge of the graph, seen from the one who waits.
+/// An edge of the graph, as stored with the waiting coroutine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Edge {
-    /// At which `.await`.
+    /// The `.await` at which it waits.
     pub site: SiteId,
     /// Since when.
     pub since: u64,
@@ -234,11 +235,11 @@ pub enum Moment {
         /// Nanoseconds in all.
         took: u64,
     },
-    /// It has a lock, or one more permit.
+    /// It acquired a lock, or one more permit.
     Took(ResId),
-    /// It gave it back.
+    /// It released it.
     Gave(ResId),
-    /// It was told to stop.
+    /// Its cancellation was delivered.
     Told,
     /// It ended.
     Ended(Outcome),
@@ -277,7 +278,7 @@ impl Coro {
         }
     }
 
-    /// Whether it lives.
+    /// Whether it is live.
     pub fn is_live(&self) -> bool {
         self.ended.is_none()
     }
@@ -332,8 +333,8 @@ impl Coro {
         self.history.push_back(Past { at, what });
     }
 
-    /// A number that changes when what it waits on does; 0 when a wait tells nothing about progress: a foreign future may
-    /// get on between two waits, and a turn is asked for in order to get on.
+    /// Returns a number that changes when the targets it waits on change; 0 when a wait says nothing about progress: a
+    /// foreign future may progress between two waits, and `yield_now` requests a turn in order to progress.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut print = self.on_coros.len() as u64 ^ self.on_coros.last().unwrap_or(0).rotate_left(32);
         for (target, _) in &self.on_others {
@@ -360,8 +361,8 @@ impl Coro {
             State::Ready => return Activity::Ready,
             State::Waiting => {}
         }
-        // Of several waits the one that says most: a timer beside something else is a time limit, and a foreign future
-        // beside something of ours is what they are joined in.
+        // Of several waits, the most informative one: a timer beside another wait is usually a timeout, and a foreign
+        // future beside a wait of tinyio is usually the combinator that joins them.
         let rank = |target: &Target| match *target {
             Target::Thread(_) => (0, Activity::OnThread),
             Target::Res(id) if !is_event(id) => (1, Activity::OnLock),

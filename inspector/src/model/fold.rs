@@ -1,4 +1,4 @@
-//! The fold itself: one event at a time.
+//! The fold: applies one event at a time to the model.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::event::{
 };
 
 impl Model {
-    /// Takes one event in.
+    /// Applies one event.
     pub fn apply(&mut self, event: &Event) {
         self.count(event);
         if matches!(self.sync, Sync::Skipping) && !matters_in_known_checkpoint(&event.kind) {
@@ -311,7 +311,7 @@ impl Model {
             self.loop_start(in_loop, 0, LoopMode::Run, at);
         }
         let mut coro = Coro::new(id, in_loop, parent, name, site, at);
-        // Only beneath what was there before it: a file that says otherwise must not draw us into a circle.
+        // Only below a coroutine that existed before: a malformed file must not create a cycle in the tree.
         coro.under = match self.coros.get(parent) {
             Some(above) if above.in_loop == in_loop && parent < id => parent,
             _ => 0,
@@ -349,7 +349,7 @@ impl Model {
         self.shift(id, at, |coro| {
             match on {
                 Target::Coro(target) if live_target => match coro.on_coros.get(target).copied() {
-                    // `gather` says within one step once more whom it waits for first.
+                    // `gather` repeats within one step which coroutine it waits for first.
                     Some(before) if before == edge => return,
                     Some(before) => coro.on_coros.insert(target, Edge { since: before.since, ..edge }),
                     None => coro.on_coros.insert(target, edge),
@@ -378,7 +378,7 @@ impl Model {
             }
             _ => {}
         }
-        // A coroutine may end with a handle in its hand, and the edge goes after it: nothing odd about that.
+        // A coroutine may end while it holds a handle, and the edge is removed after it: this is not counted as odd.
         self.shift(id, at, |coro| {
             if let Target::Coro(target) = on {
                 coro.on_coros.remove(target);
@@ -603,7 +603,7 @@ impl Model {
     }
 }
 
-/// What a key frame may still teach someone who has seen everything before it.
+/// Whether an event of a key frame can be new to a reader that has received all events before it.
 fn matters_in_known_checkpoint(kind: &Kind) -> bool {
     matches!(
         kind,

@@ -1,7 +1,7 @@
 //! A small ordered map from ids: empty, one entry in place, or a tree.
 //!
-//! Nearly every coroutine waits on one other and is waited on by one; a few gather a hundred thousand. Both must be cheap:
-//! no allocation for one, no linear search for many.
+//! Nearly every coroutine waits on one other and is waited on by one; a few gather a hundred thousand. Both must be
+//! cheap: no allocation for one, no linear search for many.
 
 use super::paged::Paged;
 

@@ -1,4 +1,4 @@
-//! The model: what the events, folded, say the program is at.
+//! The model: the state of the program, folded from the events.
 //!
 //! ```
 //! use tinyio_inspector::event::{Event, Header, Kind};
@@ -14,11 +14,12 @@
 //! assert_eq!(model.label(1), "main");
 //! ```
 //!
-//! A pure fold: no clock, no terminal, no files. It takes whatever comes: what was never announced, or ended already, is
-//! counted in [`Lost::odd`] and otherwise passed over. Clones are cheap (everything large is shared until it changes), which is
-//! what key frames for travelling in time are made of.
+//! The model is a pure fold and does no I/O. It accepts any event: one about an object that was never announced, or has
+//! ended already, is counted in [`Lost::odd`] and otherwise ignored. Clones are cheap (everything large is shared until
+//! it changes); key frames, from which any past moment is restored, are such clones.
 //!
-//! Memory is bounded by what lives: of what ended, the latest [`FINISHED`] coroutines stay, and those a crash names.
+//! Memory is bounded by the live objects: of the ended coroutines, the latest [`FINISHED`] are kept, and those that a
+//! crash names.
 
 mod coro;
 mod fold;
@@ -63,7 +64,7 @@ pub struct Model {
     next_seq: Option<u64>,
     events: u64,
     complete: bool,
-    /// The last time that was not the program's: from when to when. See [`Kind::Away`](crate::event::Kind::Away).
+    /// The last period that was not the program's, as begin and end. See [`Kind::Away`](crate::event::Kind::Away).
     away: (u64, u64),
     sync: Sync,
     coros: paged::Paged<Arc<Coro>>,
@@ -82,21 +83,21 @@ pub struct Model {
     lost: Lost,
 }
 
-/// Whether what is known is what is.
+/// Whether the known state is the actual state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sync {
     /// Nothing was missed.
     True,
-    /// Something was: there may be coroutines that are none, and others unknown, until the next key frame.
+    /// Something was missed: until the next key frame, the model may hold coroutines that ended and lack others.
     Unsure,
-    /// A key frame is passing by that tells nothing new.
+    /// A key frame is passing by that contains nothing new.
     Skipping,
-    /// A key frame is being taken in.
+    /// A key frame is being applied.
     Filling,
 }
 
 impl Model {
-    /// Of a program that has done nothing yet.
+    /// Creates the model of a program that has recorded nothing yet.
     pub fn new(header: &Header) -> Model {
         Model {
             header: Arc::new(header.clone()),
@@ -124,7 +125,7 @@ impl Model {
         }
     }
 
-    /// Who was recorded.
+    /// Returns the header of the recording.
     pub fn header(&self) -> &Header {
         &self.header
     }
@@ -134,7 +135,8 @@ impl Model {
         self.now
     }
 
-    /// How much of the time since then was not the program's, as far as it was told last: tinyio read frames, or others had the processor.
+    /// Returns the known part of the time since `time` that was not the program's: tinyio read frames, or other
+    /// processes ran.
     pub(crate) fn away_since(&self, time: u64) -> u64 {
         let (from, to) = self.away;
         to.saturating_sub(from.max(time))
@@ -150,7 +152,7 @@ impl Model {
         self.complete
     }
 
-    /// Whether nothing was missed that has not been made good by a key frame since.
+    /// Whether no event was missed since the last key frame.
     pub fn is_sure(&self) -> bool {
         matches!(self.sync, Sync::True | Sync::Skipping)
     }
@@ -192,7 +194,7 @@ impl Model {
         ids.into_iter().map(|id| &*self.finished[&id])
     }
 
-    /// How many coroutines are at what: the living, and all that ended so far.
+    /// Number of coroutines per activity: the live ones, and all that ended so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -270,7 +272,7 @@ impl Model {
         }
     }
 
-    /// A coroutine as it is called on screens and in reports: `fetch #17`. The first of a loop goes without its number.
+    /// Returns the label of a coroutine on screens and in reports: `fetch #17`. The first one of a loop has no number.
     pub fn label(&self, id: CoroId) -> String {
         match self.coro(id) {
             Some(coro) if coro.parent == 0 && id == 1 => short_name(self.full_name(id)).to_owned(),
@@ -280,7 +282,7 @@ impl Model {
         }
     }
 
-    /// What someone waits on, in a few words: `fetch #17`, `lock #3`, `thread 3 · read_to_string`.
+    /// Returns a short label for a target: `fetch #17`, `lock #3`, `thread 3 · read_to_string`.
     pub fn target_label(&self, target: Target) -> String {
         match target {
             Target::Coro(id) => self.label(id),
@@ -296,7 +298,7 @@ impl Model {
         }
     }
 
-    /// A resource in a few words: `lock #3`, `lock accounts #3`.
+    /// Returns a short label for a resource: `lock #3`, `lock accounts #3`.
     pub fn resource_label(&self, id: ResId) -> String {
         let resource = self.resource(id);
         let what = match resource.map(|resource| resource.what) {
@@ -312,7 +314,7 @@ impl Model {
         }
     }
 
-    /// Who woke a coroutine, in a few words.
+    /// Returns a short label for the source of a wake.
     pub fn waker_label(&self, waker: Waker) -> String {
         match waker {
             Waker::Coro(id) => self.label(id),
@@ -326,7 +328,7 @@ impl Model {
     }
 }
 
-/// A map from small numbers. The keys are ours and count up, so spreading them by one multiplication is enough.
+/// A map from small numbers. The keys are counted up by tinyio, so spreading them by one multiplication is enough.
 pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
 /// See [`IdMap`].

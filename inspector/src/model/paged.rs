@@ -1,7 +1,7 @@
-//! An ordered map from ids whose copies are cheap: what key frames are made of.
+//! An ordered map from ids with cheap copies: the storage of key frames.
 //!
-//! Ids count up, so those that live at one time are close together. Sixty-four of them share a page, and copies share pages until
-//! one of them changes. A copy of a hundred thousand entries costs two thousand counts.
+//! Ids count up, so the live ones are close together. Sixty-four ids share a page, and copies share pages until one of
+//! them changes. A copy of a hundred thousand entries costs two thousand reference counts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is not a coroutine: loops, threads, resources, the log, crashes.
+//! Everything besides coroutines: loops, threads, resources, the log, crashes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub struct Loop {
     pub parked: Option<(u64, Option<u64>)>,
     /// The coroutine being polled, and since when.
     pub running: Option<(CoroId, u64)>,
-    /// How much of that time was not the coroutine's, as far as it was told: see [`Kind::Away`](crate::event::Kind::Away).
+    /// How much of that time was not the coroutine's, as far as it was told: see
+    /// [`Kind::Away`](crate::event::Kind::Away).
     pub away: u64,
     /// Its cancellation, once that has begun.
     pub cancel: Option<Arc<Cancel>>,
@@ -51,7 +52,7 @@ pub struct Cancel {
 pub struct Thread {
     /// Its number.
     pub id: ThreadId,
-    /// The coroutine that stands for it.
+    /// The coroutine that represents it.
     pub coro: CoroId,
     /// The function.
     pub name: NameId,
@@ -86,18 +87,18 @@ pub struct Resource {
     pub since: u64,
     /// Whether an event is set.
     pub set: bool,
-    /// Who holds it: once for each permit, in the order taken.
+    /// Its holders: one entry per permit, in the order acquired.
     pub holders: Vec<Holder>,
     /// The coroutines that wait on it.
     pub waiters: Links<()>,
 }
 
-/// Someone who holds a resource.
+/// One holder of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// The coroutine, 0 if it is none of the loop's.
     pub coro: CoroId,
-    /// Where it took it.
+    /// Where it was acquired.
     pub site: SiteId,
     /// Since when.
     pub since: u64,
@@ -164,7 +165,7 @@ pub struct Crash {
     pub at: u64,
     /// Position in the stream.
     pub seq: u64,
-    /// All that failed, were cancelled or did not stop properly; the original first.
+    /// Everything that failed, was cancelled or did not stop properly; the original error first.
     pub failures: Vec<Failure>,
     /// Where the first failure of each coroutine is.
     by_coro: HashMap<CoroId, usize>,
@@ -193,11 +194,11 @@ pub struct Lost {
     pub lapped: u64,
     /// The recorder could not keep up.
     pub dropped: u64,
-    /// What is recorded of them does not read.
+    /// Number of events with a record that cannot be decoded.
     pub unreadable: u64,
     /// The file ends early.
     pub cut: bool,
-    /// Numbers of the stream skipped without a word.
+    /// Sequence numbers skipped without a `Lost` event.
     pub gaps: u64,
     /// Coroutines that the last key frame had no room for.
     pub left_out: u64,

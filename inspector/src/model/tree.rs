@@ -1,11 +1,11 @@
-//! Who is shown beneath whom, and siblings of one name as a group.
+//! The tree of coroutines: each below its parent, with siblings of one name as a group.
 //!
-//! A coroutine hangs beneath the one that scheduled it: that never changes while both live, never makes a cycle, and in
-//! nearly all programs is the one that waits on it, since a coroutine is scheduled when it is first awaited. A dependency that
-//! does not follow the tree is drawn as a reference to the other place. When a coroutine ends before its children, these
-//! move up to its own place.
+//! A coroutine is placed below the one that scheduled it: this never changes while both live, never makes a cycle, and
+//! in nearly all programs that one also waits on it, since a coroutine is scheduled when it is first awaited. A
+//! dependency that does not follow the tree is drawn as a reference to the other place. When a coroutine ends before
+//! its children, the children move up to its place.
 //!
-//! Groups keep their counts up to date with every event, so that a hundred thousand siblings cost a line on the screen.
+//! Groups update their counts with every event, so that a hundred thousand siblings take one line on the screen.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::links::Links;
 use super::{Coro, IdMap, Loop, Model};
 use crate::event::{CoroId, LoopId, NameId};
 
-/// What a coroutine hangs beneath.
+/// The node above a coroutine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Parent {
     /// A loop: the coroutine is a root.
@@ -39,9 +39,9 @@ pub struct Group {
     pub name: NameId,
     /// The number of the first there was since the group was last empty: groups of a parent are shown in this order.
     pub order: CoroId,
-    /// Who they are.
+    /// The coroutines of the group.
     pub members: Links<()>,
-    /// What they are at.
+    /// Their counts per activity.
     pub counts: Counts,
 }
 
@@ -135,7 +135,7 @@ impl Model {
         self.groups(parent).flat_map(|group| group.members.ids()).filter_map(|id| self.coro(id))
     }
 
-    /// Where a coroutine hangs in the tree.
+    /// Returns the node above a coroutine.
     pub fn parent_of(&self, coro: &Coro) -> Parent {
         if coro.under == 0 { Parent::Loop(coro.in_loop) } else { Parent::Coro(coro.under) }
     }
@@ -149,12 +149,12 @@ impl Model {
         self.loops.values().filter(|one| one.ended.is_none()).filter(inside)
     }
 
-    /// The coroutines that nothing is above: the roots of all loops that run inside no coroutine.
+    /// The roots of all loops that run inside no coroutine.
     pub fn roots(&self) -> impl Iterator<Item = &Coro> + '_ {
         self.loops_in(0).flat_map(|root| self.children(Parent::Loop(root.id)))
     }
 
-    /// What `coro` waits on that is not beneath it in the tree: the references to draw.
+    /// The coroutines that `coro` waits on and that are not below it in the tree: the references to draw.
     pub fn references<'a>(&'a self, coro: &'a Coro) -> impl Iterator<Item = CoroId> + 'a {
         coro.on_coros.ids().filter(move |id| self.coros.get(*id).is_none_or(|target| target.under != coro.id))
     }

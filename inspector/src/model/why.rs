@@ -1,42 +1,42 @@
-//! Why is it still waiting? The chain from a coroutine down to what it hangs on.
+//! Why a coroutine still waits: the chain of waits from it to the final cause.
 
 use std::collections::HashMap;
 
 use super::{Coro, Model};
 use crate::event::{CoroId, Frame, LoopId, Outcome, ResId, SiteId, State, Target, ThreadId};
 
-/// The answer.
+/// The chain of waits of one coroutine, and where it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
-    /// Who waits on what, from the coroutine asked about on down.
+    /// The waits, from the requested coroutine down.
     pub chain: Vec<Link>,
-    /// What it all hangs on.
+    /// The end of the chain.
     pub leaf: Leaf,
 }
 
 /// One step of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Who waits.
+    /// The waiting coroutine.
     pub coro: CoroId,
-    /// On what.
+    /// The target it waits on.
     pub on: Target,
-    /// At which `.await`.
+    /// The `.await` at which it waits.
     pub site: SiteId,
     /// Since when.
     pub since: u64,
-    /// On how many other things it waits.
+    /// Number of other things it waits on.
     pub others: usize,
-    /// The holder of the resource at whom the chain goes on, 0 for none.
+    /// The holder of the resource with which the chain continues, 0 for none.
     pub holder: CoroId,
 }
 
-/// What a chain ends at.
+/// The end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leaf {
     /// The coroutine is being polled, since then.
     Running(CoroId, u64),
-    /// The coroutine is ready: it waits only for its turn, since then.
+    /// The coroutine is ready since then, and waits for its turn.
     Ready(CoroId, u64),
     /// The coroutine has ended.
     Ended(CoroId, Outcome),
@@ -44,15 +44,15 @@ pub enum Leaf {
     Thread(ThreadId),
     /// A timer, due then.
     Timer(u64),
-    /// An event that is not set, a barrier that is not full, or a lock or semaphore that nobody known holds.
+    /// An event that is not set, a barrier that is not full, or a lock or semaphore without a known holder.
     Resource(ResId),
-    /// A lock or semaphore that something outside the loop's coroutines holds.
+    /// A lock or semaphore that is held outside the loop's coroutines.
     HeldOutside(ResId),
     /// A loop inside the coroutine, with nothing in it to follow.
     Loop(LoopId),
-    /// A future tinyio knows nothing about, awaited by this coroutine.
+    /// A future that tinyio does not know, awaited by this coroutine.
     External(CoroId),
-    /// The chain comes back to this coroutine: none on the cycle can ever go on by itself.
+    /// The chain returns to this coroutine: no coroutine of the cycle can continue by itself.
     Cycle(CoroId),
     /// Nothing is known about the coroutine.
     Unknown(CoroId),
@@ -68,15 +68,16 @@ impl Why {
 }
 
 impl Model {
-    /// Why is this coroutine still waiting?
+    /// Returns why this coroutine still waits.
     ///
-    /// Where it waits on several things, the chain follows the one that a person would name: what it has waited on longest,
-    /// timers and foreign futures last, as those beside something else are time limits and plumbing.
+    /// If a coroutine waits on several things, the chain follows its main wait: the longest one, with timers and
+    /// foreign futures last, as beside another wait those are usually timeouts and combinators.
     pub fn why(&self, id: CoroId) -> Why {
         self.why_within(id, usize::MAX)
     }
 
-    /// The same, at most `most` links of it: a chain that is longer ends as if nothing were known about what comes then.
+    /// Like [`why`](Model::why), but at most `most` links long: a longer chain ends as if nothing were known beyond
+    /// that.
     pub fn why_within(&self, id: CoroId, most: usize) -> Why {
         let mut chain: Vec<Link> = Vec::new();
         let mut seen: HashMap<CoroId, ()> = HashMap::new();
@@ -135,7 +136,7 @@ impl Model {
         Why { chain, leaf }
     }
 
-    /// The wait a person would name.
+    /// Returns the main wait of a coroutine: the longest one, with timers and foreign futures last.
     pub fn main_wait(&self, coro: &Coro) -> Option<(Target, super::Edge)> {
         let rank = |target: &Target| match target {
             Target::Thread(_) | Target::Res(_) | Target::Coro(_) | Target::Loop(_) => 0,
@@ -143,13 +144,14 @@ impl Model {
             Target::Timer(_) => 2,
             Target::Turn => 3,
         };
-        // Of a gather of many the first tells as much as any, and is found at once.
+        // For a gather of many, the first ones are as informative as any, and are found in constant time.
         let coros = coro.on_coros.iter().take(64).map(|(id, edge)| (Target::Coro(id), *edge));
         coros.chain(coro.on_others.iter().take(64).copied()).min_by_key(|(target, edge)| (rank(target), edge.since))
     }
 
-    /// Where a coroutine that waits for nothing tinyio knows of stands, as debug info says: see [`Stack::foreign_await`]. `None` if its stack was not
-    /// read since it began to wait.
+    /// Returns where a coroutine stands that waits for nothing known to tinyio, from debug info: see
+    /// [`Stack::foreign_await`](crate::event::Stack::foreign_await). `None` if its stack was not read since it began to
+    /// wait.
     pub fn foreign_await<'a>(&self, coro: &'a Coro) -> Option<&'a Frame> {
         let (at, stack) = coro.stack.as_ref()?;
         let is_current = coro.state() == State::Waiting && *at >= coro.since && !stack.mid_step;

@@ -1,8 +1,9 @@
 //! The memory of a ring is made present by a thread of its own, ahead of the recorder.
 //!
-//! The first store to a page of a file costs half a µs to two: the system finds it a place in memory and fills it with zeros. For the 128
-//! records on it that is up to as much again as they cost themselves. Only the first round of the ring has it, and it need not be the loop that
-//! waits for it. Where the thread is behind, or there is none, the loop's stores do it, one page at a time.
+//! The first store to a page of a file costs half a µs to two: the system finds it a place in memory and fills it with
+//! zeros. For the 128 records on it that is up to as much again as they cost themselves. Only the first round of the
+//! ring has it, and it need not be the loop that waits for it. Where the thread is behind, or there is none, the loop's
+//! stores do it, one page at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

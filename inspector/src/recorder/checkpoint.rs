@@ -1,4 +1,4 @@
-//! What is due before the next record: above all, a checkpoint.
+//! Work that is due before the next record, such as a checkpoint.
 
 use std::sync::atomic::{Ordering, fence};
 
@@ -8,7 +8,8 @@ use crate::record::{self, Words, code};
 use crate::ring::{self, PAYLOAD, Ring, records_for};
 
 impl Recorder {
-    /// What is due before `records` more records: nothing in a forked child, which this finds out; the follower; a checkpoint.
+    /// What is due before `records` more records: nothing in a forked child, which this finds out; the follower; a
+    /// checkpoint.
     #[cold]
     #[inline(never)]
     pub(super) fn make_room(&mut self, at: u64, records: u64) -> bool {
@@ -30,8 +31,8 @@ impl Recorder {
         if head >= self.checkpoint_due {
             self.live.sweep();
             let (need, all) = (self.live.records(), self.ring.records());
-            // A big one comes late and a small one at half a ring: at any time the last whole one must be in the ring still,
-            // while the next is written. One event adds itself and at most four records to that.
+            // A big one comes late and a small one at half a ring: at any time the last whole one must be in the ring
+            // still, while the next is written. One event adds itself and at most four records to that.
             let latest = if need <= all / 4 || need > all / 16 * 7 {
                 self.checkpoint + all / 2
             } else {
@@ -90,7 +91,7 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(super) fn claim(ring: &'a Ring, position: u64, records: u64) -> Self {
         ring.word(ring::CLAIM).store(position + records, Ordering::Relaxed);
-        // Whoever sees a word of what is written now sees the claim, too.
+        // A reader that sees a word of what is written now sees the claim, too.
         fence(Ordering::Release);
         let last = ring.first() + ring.records() as usize * 4;
         Writer { ring, position, index: ring.index(position), last, end: position + records, extra: 0 }

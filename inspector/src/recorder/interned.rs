@@ -83,8 +83,8 @@ impl Recorder {
         id
     }
 
-    /// The number of a source place; 0 for a line of the standard library: there it is a call through a pointer to a function, such as by
-    /// `.map(tinyio::spawn)`, and no place of the program.
+    /// The number of a source place; 0 for a line of the standard library: there it is a call through a pointer to a
+    /// function, such as by `.map(tinyio::spawn)`, and no place of the program.
     #[inline]
     pub fn site(&mut self, place: &'static Location<'static>) -> SiteId {
         let address = std::ptr::from_ref(place) as usize;

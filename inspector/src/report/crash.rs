@@ -225,9 +225,9 @@ fn value(local: &Local, mid_step: bool) -> String {
     if mark.is_empty() { text } else { format!("{text} ({mark})") }
 }
 
-/// What is to be known of a variable, apart from what is said of the whole frame.
+/// The restriction on a variable, without what applies to the whole frame.
 fn mark(local: &Local, mid_step: bool) -> String {
-    // What the value says itself is not said twice.
+    // A restriction that the value itself contains is not repeated.
     let is_said = |part: &str| mid_step && part == "mid-step" || local.value.text == format!("<{part}>");
     let parts = local.mark.split(", ").filter(|part| !is_said(part));
     one_line(&parts.collect::<Vec<_>>().join(", "))
@@ -258,7 +258,7 @@ fn block(page: &mut Page, frame: &Frame, mid_step: bool, indent: usize, limit: u
     }
 }
 
-/// The variables that alike ones stood with: what tells them apart first, with as many of their values as a row has room for.
+/// The variables of alike coroutines: those that differ first, with as many of their values as fit into a row.
 fn block_of_all(page: &mut Page, model: &Model, group: &Group<'_>, indent: usize) {
     let mut frames: Vec<(&Frame, bool)> = Vec::new();
     for failure in &group.members {
@@ -355,7 +355,7 @@ fn write_section(page: &mut Page, model: &Model, section: Section, groups: &[&Gr
     page.begin(2).put(&title, ink).end();
     let labels: Vec<_> = groups.iter().map(|group| label(model, group)).collect();
     let names = labels.iter().take(GROUPS).map(|label| width(label)).max().unwrap_or(0).min(36);
-    // A word on each with its variables while they are few; then only who and where.
+    // A few groups are listed in full, with their variables; many only with name and place.
     let in_full = groups.len() <= GROUPS / 2;
     for (group, label) in groups.iter().zip(&labels).take(GROUPS) {
         write_group(page, model, group, label, names, in_full);
@@ -420,7 +420,7 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
     if alone.frames.len() > 1 && in_full {
         let columns = Columns::of(model, std::slice::from_ref(&alone));
         if !own {
-            // Of many, the variables differ: where they are is what they share.
+            // For many, the variables differ; they share the place.
             alone.frames.iter_mut().for_each(|shown| shown.frame = None);
         }
         write_step(page, model, &alone, &columns, 10, LOCALS.1, false);

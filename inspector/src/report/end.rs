@@ -1,4 +1,4 @@
-//! The text of a recording without a crash: who is still alive, and why it waits.
+//! The text of a recording without a crash: the live coroutines, and why they wait.
 
 use std::collections::HashMap;
 
@@ -61,7 +61,7 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
         }
         Ending::Died => page.put("✖", Ink::Bad).plain(&format!(" {who} was killed after {long}: {alive}")),
         Ending::Ended => page.put("✔", Ink::Good).plain(&format!(" {who} ended after {long}: {alive}")),
-        // The process may do something else now, or begin another.
+        // The process may do something else now, or start another loop.
         Ending::Living if model.loops().all(|one| one.ended.is_some()) => {
             page.put("✔", Ink::Good).plain(&format!(" the loop of {who} ended after {long}: {alive}"))
         }
@@ -70,7 +70,7 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
     page.end();
 }
 
-/// Those alive that do the same at the same place.
+/// Live coroutines that do the same at the same place.
 struct Alive<'a> {
     first: &'a Coro,
     many: usize,
@@ -94,7 +94,7 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
     for coro in model.live() {
         let wait = model.main_wait(coro).filter(|_| coro.state() == State::Waiting);
         let doing = match coro.activity {
-            // When each of many fires is not what makes them differ.
+            // For many timers, the time at which each fires is not a difference.
             Activity::Sleeping => "asleep".to_owned(),
             Activity::OnThread => "on a thread".to_owned(),
             Activity::Ready => "ready".to_owned(),
@@ -118,7 +118,7 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
     groups
 }
 
-/// What the first coroutine of all, the program's main one, hangs on in the end.
+/// The end of the chain of waits of the program's main coroutine.
 fn stuck(page: &mut Page, model: &Model) {
     let Some(main) = model.roots().next() else { return };
     let Why { chain, leaf } = model.why(main.id);

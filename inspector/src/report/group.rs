@@ -1,4 +1,4 @@
-//! Those beside the origin of a crash, alike ones as one.
+//! Groups of the failures beside the origin of a crash: alike ones form one group.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,12 +6,12 @@ use super::stack;
 use crate::event::{CoroId, Failure, Outcome, Target};
 use crate::model::{Crash, Model, short_name};
 
-/// What became of the members of a group.
+/// How the members of a group ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// They failed as well.
     Failed,
-    /// They did not answer their cancellation properly.
+    /// They did not return their `CancelledError` when cancelled.
     Improper,
     /// They were cancelled.
     Cancelled,
@@ -19,14 +19,14 @@ pub enum Section {
     NeverStarted,
 }
 
-/// Members of a crash that tell the same.
+/// Members of a crash with the same description.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
-    /// What became of them.
+    /// How they ended.
     pub section: Section,
-    /// Who they are; never empty.
+    /// The failures in the group; never empty.
     pub members: Vec<&'a Failure>,
-    /// What they were at when they were told to stop, in a few words; empty where unknown.
+    /// What they did when they were cancelled, in a few words; empty where unknown.
     pub was_at: String,
 }
 
@@ -45,8 +45,8 @@ impl Section {
 }
 
 impl<'a> Group<'a> {
-    /// The groups of a crash, in the order of their first members within each section. Left out are the origin itself and
-    /// the coroutines its trace names already.
+    /// The groups of a crash, in the order of their first members within each section. Left out are the origin itself
+    /// and the coroutines its trace names already.
     pub fn of(model: &'a Model, crash: &'a Crash) -> Vec<Group<'a>> {
         let Some((origin, others)) = crash.failures.split_first() else { return Vec::new() };
         let traced: HashSet<CoroId> = origin.trace.iter().map(|site| site.coro).filter(|id| *id != 0).collect();
@@ -74,7 +74,7 @@ impl<'a> Group<'a> {
         self.members[0]
     }
 
-    /// How they are called together: `fetch #17`, `fetch`, `thread 3 · read`.
+    /// The common name of the members: `fetch #17`, `fetch`, `thread 3 · read`.
     pub fn label(&self, model: &Model) -> String {
         let first = self.first();
         match (self.members.len(), first.thread) {
@@ -86,7 +86,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// What makes two members alike: all that would be said of them.
+/// The key by which members are alike: everything that the report would say about them.
 fn key(model: &Model, failure: &Failure, section: Section, was_at: &str) -> String {
     use std::fmt::Write;
     let mut key = format!("{section:?}|{}|{}|{was_at}|{}", failure.name, failure.thread == 0, failure.message);

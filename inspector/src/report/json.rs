@@ -26,7 +26,7 @@ struct Report<'a> {
     crash: Option<Crashed<'a>>,
     /// Crashes of isolated loops, which the program has handled.
     handled: Vec<Crashed<'a>>,
-    /// Who is alive.
+    /// The live coroutines.
     alive: Vec<Alive<'a>>,
     /// What is missing, a sentence each.
     notes: Vec<String>,

@@ -1,4 +1,4 @@
-//! What is missing, and what tinyio has to say, a sentence each.
+//! Missing data and tinyio's own warnings, a sentence each.
 
 use crate::model::{Level, Model};
 use crate::words::{counted, one_line};
@@ -6,7 +6,7 @@ use crate::words::{counted, one_line};
 /// At most this many of tinyio's own warnings are repeated.
 const WARNINGS: usize = 5;
 
-/// What a reader has to know before believing the rest.
+/// Restrictions that a reader has to know first.
 pub(crate) fn notes(model: &Model) -> Vec<String> {
     let mut notes = missing(model);
     let lost = model.lost();

@@ -21,9 +21,9 @@ pub(super) enum Ink {
     Name,
     /// Names of variables.
     Variable,
-    /// What is there for whoever looks for it.
+    /// Secondary information.
     Dim,
-    /// The line that counts.
+    /// The most important line.
     Strong,
     Plain,
 }
@@ -54,7 +54,7 @@ impl Page {
         }
     }
 
-    /// Writes text, which stays on the line: nothing in it is obeyed by a terminal.
+    /// Writes text, which stays on the line: control sequences in it have no effect on a terminal.
     pub(super) fn put(&mut self, text: &str, ink: Ink) -> &mut Page {
         let text = one_line(text);
         let code = match ink {

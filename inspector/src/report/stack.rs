@@ -9,7 +9,7 @@ use crate::frames::{AT_ERROR, BEGAN};
 use crate::model::{Model, short_name};
 use crate::words::same_file;
 
-/// What a place is called whose function is not known.
+/// The text for a place in an unknown function.
 const UNTOLD: &str = "in a function called there";
 /// At most this many frames of one coroutine are shown.
 const FRAMES: usize = 40;
@@ -36,7 +36,8 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// What to say before the place of a frame, so that it is not taken for that of the error. Ends with a space if it is not empty.
+    /// Returns the text before the place of a frame, so that it is not mistaken for the place of the error. Ends with a
+    /// space if it is not empty.
     pub(crate) fn before_place(&self, index: usize) -> &'static str {
         match self.frames.get(index) {
             Some(shown) if self.last_await && index == self.at => before_place(shown.frame),
@@ -45,7 +46,7 @@ impl Step<'_> {
     }
 }
 
-/// What to say before the place of a frame that is not the place of the error.
+/// Returns the text before the place of a frame that is not the place of the error.
 pub(crate) fn before_place(frame: Option<&Frame>) -> &'static str {
     match frame {
         Some(frame) if frame.note == BEGAN => "began at ",
@@ -54,7 +55,7 @@ pub(crate) fn before_place(frame: Option<&Frame>) -> &'static str {
     }
 }
 
-/// Of which moment the values of a frame are whose coroutine was in the middle of a step.
+/// The moment of the values of a frame, for a coroutine in the middle of a step.
 pub(crate) fn as_of(frame: &Frame) -> &'static str {
     if frame.note == BEGAN { BEGAN } else { "as of its last await" }
 }
@@ -64,7 +65,7 @@ pub(crate) fn is_as_of_suspension(frame: &Frame, mid_step: bool) -> bool {
     mid_step && !frame.locals.iter().any(|local| local.mark.starts_with(AT_ERROR))
 }
 
-/// What a native stack is, as a heading.
+/// Returns the heading of a native stack.
 pub(crate) fn backtraces(failure: &Failure) -> [(&'static str, &[TraceSite]); 2] {
     let native = match failure.is_last_await() {
         true => "native stack where the future returned the error, innermost first",
@@ -106,8 +107,8 @@ pub(crate) fn steps<'a>(model: &'a Model, failure: &'a Failure) -> Vec<Step<'a>>
     steps
 }
 
-/// Makes places relative where that can be known: debug info has whole paths where the compiler's are relative, and one place
-/// named both ways tells the folder between.
+/// Makes places relative where possible: debug info has absolute paths where the compiler's are relative, and a place
+/// that is known in both forms gives the folder.
 pub(crate) fn relative(steps: &mut [Step<'_>], failure: &Failure) {
     // Each name once: a trace may have as many places as there are coroutines, which are in a few files.
     let sites = failure.trace.iter().map(|site| site.file.as_str()).filter(|file| !file.starts_with('/'));
@@ -128,7 +129,7 @@ pub(crate) fn step_of<'a>(model: &'a Model, coro: CoroId, stack: &'a Stack) -> S
     step(model, coro, model.full_name(coro), None, Some(stack))
 }
 
-/// The await stack of whoever failed: as recorded with the failure, else the latest that was recorded of the coroutine.
+/// The await stack of a failure: as recorded with it, else the latest recorded one of the coroutine.
 pub(crate) fn stack_of<'a>(model: &'a Model, failure: &'a Failure) -> Option<&'a Stack> {
     failure.stack.as_ref().or_else(|| recorded(model, failure.coro))
 }
@@ -194,8 +195,8 @@ pub(crate) fn step<'a>(
     Step { coro, label: label(model, coro, name), frames, at, more, mid_step, last_await }
 }
 
-/// The trace knows the place exactly, with its column. The frame it belongs to gets it; if that cannot be told, because the frames stand where they
-/// were last suspended and none of them is there, the place gets a row of its own.
+/// The trace knows the place exactly, with its column. The frame it belongs to gets it; if that cannot be told, because
+/// the frames stand where they were last suspended and none of them is there, the place gets a row of its own.
 fn stand_at<'a>(frames: &mut Vec<Shown<'a>>, site: &'a TraceSite) -> usize {
     let at = frames.iter().rposition(|shown| is_at(shown, site)).or((frames.len() == 1).then_some(0));
     if let Some(at) = at {
@@ -219,7 +220,7 @@ fn is_at(shown: &Shown<'_>, site: &TraceSite) -> bool {
 }
 
 fn flatten<'a>(frames: &'a [Frame], branch: Option<&'a str>, out: &mut Vec<Shown<'a>>, more: &mut usize) {
-    // By hand and not by recursion: a damaged file may nest as deep as it likes.
+    // Iterative, because a damaged file may be nested to any depth.
     let mut todo: Vec<(std::slice::Iter<'a, Frame>, Option<&'a str>)> = vec![(frames.iter(), branch)];
     while let Some((rest, branch)) = todo.last_mut() {
         let Some(frame) = rest.next() else {
@@ -245,8 +246,8 @@ fn flatten<'a>(frames: &'a [Frame], branch: Option<&'a str>, out: &mut Vec<Shown
     }
 }
 
-/// Source lines around a frame's place: those that came with it, else those of the file, if it is here and has not changed
-/// since the program ran.
+/// Source lines around a frame's place: those that came with it, else those of the file, if it is here and has not
+/// changed since the program ran.
 pub(crate) fn excerpt(shown: &Shown<'_>, header: &Header, before: u32, after: u32) -> Vec<(u32, String)> {
     if shown.line == 0 {
         return Vec::new();

@@ -1,26 +1,26 @@
-//! How a reader asks the program for something: by a word of the mapped file, on which both sides can sleep.
+//! Requests of a reader to the program: a word of the mapped file on which both sides can sleep.
 
 use std::sync::atomic::Ordering;
 
 use super::{Ring, W_REQUEST};
 use crate::event::CoroId;
 
-/// The recording has ended: whoever sleeps on the word is to go.
+/// The recording has ended: a thread that sleeps on the word has to return.
 const ENDED: u64 = u64::MAX;
 /// With the number of a coroutine: see [`Request::in_full`].
 const IN_FULL: u64 = 1 << 63;
 
-/// What a reader asks for.
+/// A request of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Whose frames.
+    /// The coroutine to read the frames of.
     pub coro: CoroId,
-    /// With more of each value than usual.
+    /// Read more of each value than usual.
     pub in_full: bool,
 }
 
 impl From<CoroId> for Request {
-    /// As much of each value as usual.
+    /// Makes a request with the usual bounds on values.
     fn from(coro: CoroId) -> Request {
         Request { coro, in_full: false }
     }
@@ -37,13 +37,13 @@ impl Request {
 }
 
 impl Ring {
-    /// What is asked for.
+    /// The current request.
     #[inline]
     pub(crate) fn requested(&self) -> Option<Request> {
         Request::of(self.word(W_REQUEST).load(Ordering::Relaxed))
     }
 
-    /// Takes the request for `coro` back.
+    /// Withdraws the request for `coro`.
     pub(crate) fn answered(&self, coro: CoroId) {
         let asked = self.word(W_REQUEST).load(Ordering::Relaxed);
         if Request::of(asked).is_some_and(|request| request.coro == coro)
@@ -53,13 +53,13 @@ impl Ring {
         }
     }
 
-    /// Nothing is answered any more.
+    /// Marks that no request is answered any more.
     pub(crate) fn answers_no_more(&self) {
         self.word(W_REQUEST).store(ENDED, Ordering::Relaxed);
         self.wake();
     }
 
-    /// Wakes whoever sleeps on the word, in whichever process.
+    /// Wakes all threads that sleep on the word, in this and in other processes.
     pub(crate) fn wake(&self) {
         #[cfg(target_os = "linux")]
         let _ = rustix::thread::futex::wake(
@@ -69,7 +69,7 @@ impl Ring {
         );
     }
 
-    /// Sleeps as long as the word is `seen`. `false`: there is no sleeping here.
+    /// Sleeps as long as the word is `seen`. `false`: the system cannot sleep on a word of a file.
     fn sleep(&self, seen: u64) -> bool {
         #[cfg(target_os = "linux")]
         {
@@ -86,7 +86,7 @@ impl Ring {
     }
 }
 
-/// What readers ask for, for a thread that waits for it: a loop that sleeps does not look.
+/// The requests of readers, for a thread that waits for them: a sleeping loop does not check the word.
 #[derive(Debug)]
 pub struct Requests {
     ring: Ring,
@@ -98,8 +98,8 @@ impl Requests {
         Requests { ring, seen: 0 }
     }
 
-    /// Sleeps until the frames of a coroutine are asked for, and this was not told yet. `false`: the recording has ended, or
-    /// this system has no means to sleep on a word of a file; then a loop that sleeps answers when it wakes up.
+    /// Sleeps until the frames of a coroutine are requested that was not returned before. `false`: the recording has
+    /// ended, or this system cannot sleep on a word of a file; then a sleeping loop answers when it wakes up.
     pub fn wait(&mut self) -> bool {
         loop {
             let asked = self.ring.word(W_REQUEST).load(Ordering::Acquire);

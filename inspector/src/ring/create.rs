@@ -1,4 +1,4 @@
-//! Making a ring: whose folder, which file, how big; and clearing away old ones.
+//! Creates a ring: chooses the folder, file and size, and removes old rings.
 
 use std::env;
 use std::fs::{self, File};
@@ -94,7 +94,8 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     plain.then(|| digits.parse::<u64>().ok()?.checked_mul(unit)).flatten()
 }
 
-/// The folder rings are in: `TINYIO_RING_DIR`, or `tinyio` in `XDG_RUNTIME_DIR`, or `tinyio-UID` in the temporary directory.
+/// The folder rings are in: `TINYIO_RING_DIR`, or `tinyio` in `XDG_RUNTIME_DIR`, or `tinyio-UID` in the temporary
+/// directory.
 pub fn folder() -> PathBuf {
     if let Some(folder) = environment::var_os("TINYIO_RING_DIR").filter(|folder| !folder.is_empty()) {
         return folder.into();
@@ -111,7 +112,7 @@ pub(crate) fn explain(error: impl Into<io::Error>, text: impl FnOnce(&io::Error)
     io::Error::new(error.kind(), text(&error))
 }
 
-/// Opens the folder, after checking that it is ours alone. What someone else could have planted is refused, links included.
+/// Opens the folder, after checking that it belongs to this user and is closed to all others. A link is refused.
 pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
@@ -260,8 +261,8 @@ fn lay_out(file: &File, size: u64, program: &str) -> io::Result<Ring> {
     Ok(ring)
 }
 
-/// Gives the file all its blocks now. A sparse file would do until the disk is full, and then kill the program: a store to a
-/// mapped page that has no room is a SIGBUS.
+/// Gives the file all its blocks now. A sparse file would do until the disk is full, and then kill the program: a store
+/// to a mapped page that has no room is a SIGBUS.
 fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     // To go beyond the limit is a signal, which ends the process.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX);
@@ -286,8 +287,8 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives back the blocks that an ended recording has no use for: most programs are short, and the folder is memory where it can be.
-/// The file keeps its length, so whoever has it mapped finds zeros there. Best effort.
+/// Gives back the blocks that an ended recording does not need: most programs are short, and the folder is in memory
+/// where possible. The file keeps its length, so a process that has it mapped reads zeros there. Best effort.
 pub(crate) fn give_back(file: &File, ring: &Ring, head: u64) {
     #[cfg(target_os = "linux")]
     if head < ring.records() && !sandbox::is_filtered() {
@@ -308,7 +309,7 @@ fn program() -> String {
     path.as_deref().and_then(Path::file_name).map_or("program".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Removes rings that nobody writes to any more: old ones, and all but the newest few.
+/// Removes rings that have no writer any more: old ones, and all but the newest few.
 fn clean(folder: &File, path: &Path) {
     let Ok(entries) = fs::read_dir(path) else { return };
     let mut dead: Vec<(SystemTime, std::ffi::OsString)> = entries
@@ -321,8 +322,8 @@ fn clean(folder: &File, path: &Path) {
             if let Ok(ring) = RingReader::of(file.try_clone().ok()?, &entry.path()) {
                 return (!ring.alive()).then(|| (ring.last_written(), entry.file_name()));
             }
-            // A ring of another version: whether its program lives cannot be told. And what is no ring was either half made by a
-            // process that was killed at it, or is about to be one.
+            // For a ring of another version it is unknown whether its program is alive. A file that is no ring was
+            // either left half made by a process that was killed, or is about to become a ring.
             let age = meta.modified().ok()?.elapsed().ok()?;
             (meta.is_file() && !is_ring(&file) && age > Duration::from_secs(60))
                 .then(|| (UNIX_EPOCH, entry.file_name()))
@@ -331,7 +332,7 @@ fn clean(folder: &File, path: &Path) {
     dead.sort_by(|a, b| b.cmp(a));
     for (at, (modified, name)) in dead.into_iter().enumerate() {
         if at >= KEEP || modified.elapsed().is_ok_and(|age| age > KEEP_FOR) {
-            // Someone else may be cleaning, too.
+            // Another process may be cleaning, too.
             let _ = rustix::fs::unlinkat(folder, &name, AtFlags::empty());
         }
     }

@@ -45,8 +45,8 @@ impl Ring {
 }
 
 impl RingReader {
-    /// Reads the await stack of a coroutine in the memory of the program. `None` if the program was not stuck: then it answers by
-    /// itself, and what was read may be a mixture.
+    /// Reads the await stack of a coroutine in the memory of the program. `None` if the program was not stuck: then it
+    /// answers by itself, and what was read may be a mixture.
     pub(crate) fn stack_from_outside(
         &self,
         frames: &mut Option<Frames>,

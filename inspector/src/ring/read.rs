@@ -1,4 +1,4 @@
-//! Reading a ring, living or dead.
+//! Reads a ring, of a live or an ended program.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +19,7 @@ use crate::source::{Progress, Source};
 
 /// Reads the events of a ring, of this process or another, living or dead.
 ///
-/// It never holds up the program: a reader that is too slow is told so by [`Kind::Lost`] and goes on at the next checkpoint.
+/// It never blocks the program: a reader that is too slow receives [`Kind::Lost`] and continues at the next checkpoint.
 #[derive(Debug)]
 pub struct RingReader {
     pub(super) ring: Ring,
@@ -98,8 +98,8 @@ impl RingReader {
         &self.path
     }
 
-    /// Asks the program for the await stack of a coroutine. It comes as [`Kind::Frames`], between two steps; a loop that sleeps is
-    /// woken for it.
+    /// Requests the await stack of a coroutine. It arrives as [`Kind::Frames`], recorded between two steps; a sleeping
+    /// loop is woken for it.
     ///
     /// # Errors
     ///
@@ -113,7 +113,8 @@ impl RingReader {
         Ok(())
     }
 
-    /// Whether the program that writes this is alive, and the recording has not ended. Of a program that cannot be seen from here, true.
+    /// Whether the program that writes this is alive, and the recording has not ended. Of a program that cannot be seen
+    /// from here, true.
     pub fn alive(&self) -> bool {
         !self.is_over() && matches!(self.writer(), Writer::Lives | Writer::Unknown)
     }
@@ -177,7 +178,8 @@ impl RingReader {
         found
     }
 
-    /// Goes to a checkpoint. All names known by now are told before it: those that were interned in what is lost as well.
+    /// Goes to a checkpoint. All names known by now are told before it: those that were interned in what is lost as
+    /// well.
     fn go(&mut self, (position, words): (u64, Words)) {
         self.next = position;
         self.at = record::time(words);
@@ -294,7 +296,7 @@ impl RingReader {
         match kind {
             Kind::Checkpoint { .. } => {
                 self.checkpoint_at = at;
-                // It knows, whatever damage came before.
+                // The checkpoint has the right number, even after damage.
                 self.seq = self.seq.max(words[3]);
             }
             Kind::CoroState { .. } => at = self.checkpoint_at,
@@ -351,7 +353,7 @@ impl RingReader {
 
 impl Source for RingReader {
     fn ask_frames(&mut self, request: Request) {
-        // Of a ring that may only be read, the frames are not to be had.
+        // The frames cannot be requested through a read-only ring.
         let _ = RingReader::ask_frames(self, request);
     }
 
@@ -391,7 +393,7 @@ impl Source for RingReader {
             return Ok(match state {
                 STATE_ENDED if self.ended => Progress::Ended,
                 STATE_ALIVE | STATE_IDLE | STATE_EXITED if is_there => Progress::Idle,
-                // Nobody is left to write it.
+                // No process is left that could write the end marker.
                 STATE_IDLE | STATE_EXITED if !self.ended => {
                     self.ended = true;
                     sink(Event { seq: self.seq, at: self.at, kind: Kind::TraceEnd {} });
@@ -525,7 +527,7 @@ pub(crate) fn born(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-/// Elsewhere the start cannot be had so simply: a process of that number is taken for the one.
+/// Other systems have no simple way to read the start time: any process with that id counts as the writer.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn born(pid: u32) -> Option<u64> {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
@@ -535,7 +537,7 @@ pub(crate) fn born(pid: u32) -> Option<u64> {
     }
 }
 
-/// A number for this boot of the machine: process ids start anew with each.
+/// Returns a number for this boot of the machine: process ids start again with each boot.
 pub(crate) fn boot() -> u64 {
     static BOOT: OnceLock<u64> = OnceLock::new();
     *BOOT.get_or_init(|| {

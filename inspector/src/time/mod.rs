@@ -1,8 +1,8 @@
 //! Time travel: every event of a run, and the model at any moment of it.
 //!
-//! A [`Tape`] keeps the events as bytes, in chunks, and a copy of the model (a key frame) at the beginning of most chunks.
-//! The model at a position is the key frame before it, with the events in between folded into it. Copies share what has not
-//! changed, so they are few milliseconds and megabytes even with a hundred thousand coroutines.
+//! A [`Tape`] keeps the events as bytes, in chunks, and a copy of the model (a key frame) at the beginning of most
+//! chunks. The model at a position is the key frame before it, with the events in between folded into it. Copies share
+//! what has not changed, so they are few milliseconds and megabytes even with a hundred thousand coroutines.
 
 mod codec;
 
@@ -13,9 +13,9 @@ use crate::model::Model;
 
 /// Events per chunk. Folding one takes some 3 to 20 ms, which bounds the time of a jump.
 const CHUNK: u64 = if cfg!(test) { 1_024 } else { 65_536 };
-/// How many coroutines all key frames may have in them; beyond, every other one goes.
+/// How many coroutines all key frames may hold together; beyond that, every other key frame is dropped.
 const KEY_FRAMES: usize = 2_000_000;
-/// How near to the last jump's goal a copy is kept, so that stepping back from it is quick.
+/// How near to the last jump's target a copy is kept, so that stepping back from it is quick.
 const NEAR: u64 = if cfg!(test) { 100 } else { 2_048 };
 
 /// A recorded run, growing or complete.
@@ -129,7 +129,7 @@ impl Tape {
         self.len() == 0
     }
 
-    /// The earliest position one can go to.
+    /// The earliest position that can be restored.
     pub fn first(&self) -> u64 {
         self.first
     }
@@ -163,7 +163,8 @@ impl Tape {
         model
     }
 
-    /// The nearest key frame before a position: where it is, the time of the event that comes next there, and the model.
+    /// The nearest key frame before a position: where it is, the time of the event that comes next there, and the
+    /// model.
     pub fn key_frame_before(&self, position: u64) -> (u64, u64, Model) {
         let before = self.chunks.iter().rev().filter(|chunk| chunk.first < position);
         let found = before.into_iter().find_map(|chunk| Some((chunk.first, chunk.from, chunk.key_frame.clone()?)));
@@ -259,8 +260,8 @@ impl Iterator for Events<'_> {
     }
 }
 
-/// Whether an event is one to jump to. While a loop is being cancelled everything ends in some other way than well: that it
-/// began to is the mark.
+/// Whether an event is a mark to jump to. While a loop is being cancelled, all of its coroutines end with an outcome
+/// other than `Ok`: only the begin of the cancellation is a mark.
 fn is_mark(kind: &Kind, model: &Model) -> bool {
     match kind {
         Kind::CancelBegin { .. } | Kind::Lost { .. } => true,

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-/// How often a file that is locked is tried again, and how long to wait in between: a reader locks it for a moment, too.
+/// How often a file that is locked is tried again, and how long to wait in between: a reader locks it for a moment,
+/// too.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Makes the file under another name, locks it, and gives it its name: at no moment is there a file of this name that is not locked.
+/// Makes the file under another name, locks it, and gives it its name: at no moment is there a file of this name that
+/// is not locked.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     let failed = |error: io::Error| {
         let what = "cannot make the trace";

@@ -1,8 +1,8 @@
 //! One event, one line of JSON.
 //!
-//! The kinds that come by the million are written and read by hand: `serde` takes its time over a tagged, flattened enum. What is
-//! written is byte for byte what `serde_json` writes, and what is read by hand is exactly that form; any other goes to `serde_json`,
-//! which has the last word. Tests hold the two against each other for every kind.
+//! The kinds that come by the million are written and read by hand: `serde` takes its time over a tagged, flattened
+//! enum. What is written is byte for byte what `serde_json` writes, and what is read by hand is exactly that form; any
+//! other goes to `serde_json`, which has the last word. Tests hold the two against each other for every kind.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -21,11 +21,11 @@ pub fn write_event(event: &Event, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads the event in a line.
+/// Reads the event of a line.
 ///
 /// # Errors
 ///
-/// When it is none; the message says at which column, and what was expected.
+/// When the line is no event; the message gives the column and what was expected.
 pub fn parse(line: &[u8]) -> Result<Event, serde_json::Error> {
     match Scan(line).event() {
         Some(event) => Ok(event),
@@ -48,7 +48,7 @@ const TAKEN_APART: usize = 1 << 20;
 /// Characters of [`Misfit::why`].
 const WHY: usize = 200;
 
-/// Describes a line that [`parse`] refused with `error`. `None` if it is not even JSON.
+/// Describes a line that [`parse`] rejected with `error`. `None` if it is not even JSON.
 pub(super) fn misfit(line: &[u8], error: &serde_json::Error) -> Option<Misfit> {
     #[derive(Deserialize)]
     struct Seq {
@@ -230,7 +230,8 @@ impl<'a> Scan<'a> {
         Some(value)
     }
 
-    /// A text without escapes, up to its closing quote, the opening one having been read. Words only: no check for UTF-8.
+    /// A text without escapes, up to its closing quote, the opening one having been read. Words only: no check for
+    /// UTF-8.
     #[inline(always)]
     fn word(&mut self) -> Option<&'a [u8]> {
         let end = self.0.iter().position(|byte| *byte == b'"')?;

@@ -27,7 +27,8 @@ pub struct TraceReader {
     /// Time of the last event.
     at: u64,
     state: State,
-    /// Events that come before the next line: what is said about the last one, and the last one itself after what is missing before it.
+    /// Events to hand out before the next line: a message on the last event, or a `Lost` event followed by the event
+    /// itself.
     held: VecDeque<Event>,
     /// A regular file, which may be being written.
     may_grow: bool,
@@ -215,7 +216,8 @@ impl TraceReader {
         }
     }
 
-    /// Goes back to the beginning of a line that may not be the last word, if the file is being written. Returns whether it is not.
+    /// Goes back to the beginning of a line that may not be the last word, if the file is being written. Returns
+    /// whether it is not.
     fn wait(&mut self, begin: u64) -> io::Result<bool> {
         let is_final = !is_locked(self.file.get_ref());
         self.file.seek(SeekFrom::Start(begin))?;

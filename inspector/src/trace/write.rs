@@ -16,11 +16,12 @@ use crate::ring::RingReader;
 use crate::source::{Progress, Source};
 use crate::threads;
 
-/// Writes a JSON trace of a recording that goes on. It has a thread of its own and never slows the loop: if it falls behind by a
-/// whole ring, it says in the trace how much is missing.
+/// Writes a JSON trace of a recording that goes on. It has a thread of its own and never slows the loop: if it falls
+/// behind by a whole ring, it says in the trace how much is missing.
 ///
-/// The file is locked (`flock`) as long as it is written, so that readers know. Whenever no loop runs it ends with [`Kind::TraceEnd`], which is
-/// overwritten when the next one starts: a process that is killed in between leaves a whole trace.
+/// The file is locked (`flock`) as long as it is written, so that readers know. Whenever no loop runs it ends with
+/// [`Kind::TraceEnd`], which is overwritten when the next one starts: a process that is killed in between leaves a
+/// whole trace.
 #[derive(Debug)]
 pub struct TraceWriter {
     thread: Option<JoinHandle<io::Result<Summary>>>,
@@ -48,8 +49,8 @@ pub struct AtExit {
 }
 
 impl AtExit {
-    /// Waits until all that was recorded so far is in the file, with an end marker, but no longer than `limit`. No effect on a trace that is
-    /// finished.
+    /// Waits until all that was recorded so far is in the file, with an end marker, but no longer than `limit`. No
+    /// effect on a trace that is finished.
     pub fn finish(&self, limit: Duration) {
         let end = Instant::now() + limit;
         self.shared.finish.store(true, Ordering::Release);
@@ -60,7 +61,7 @@ impl AtExit {
     }
 }
 
-/// What was written.
+/// Totals of a written trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Lines of events.
@@ -77,8 +78,8 @@ const PAUSE: Duration = Duration::from_micros(200);
 const STACK: usize = 2 << 20;
 
 impl TraceWriter {
-    /// Begins to write what `recorder` records to `path`, from the oldest event in the ring on. The file is readable by its owner alone; a
-    /// regular file that is there is replaced.
+    /// Begins to write what `recorder` records to `path`, from the oldest event in the ring on. The file is readable by
+    /// its owner alone; a regular file that is there is replaced.
     ///
     /// # Errors
     ///
@@ -122,8 +123,8 @@ impl TraceWriter {
         self.shared.written.load(Ordering::Acquire)
     }
 
-    /// Waits until all before `seq` is in the file (or in the system's hands), or the writer has given up. Returns at once in a child of
-    /// `fork`, where nothing is written.
+    /// Waits until all before `seq` is in the file (or in the system's hands), or the writer has given up. Returns at
+    /// once in a child of `fork`, where nothing is written.
     pub fn flush(&self, seq: u64) {
         let Some(thread) = self.running() else { return };
         while self.written() < seq && !thread.is_finished() {

@@ -1,5 +1,5 @@
-//! Nodes and edges, for programs that draw graphs. Alike leaves are one node: a drawing of a hundred thousand nodes shows
-//! nothing.
+//! Nodes and edges, for programs that draw graphs. Alike leaves are one node: a drawing of a hundred thousand nodes
+//! shows nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,7 +30,7 @@ pub(super) enum Shape {
     Thread,
 }
 
-/// An edge, from who waits to what it waits on.
+/// An edge, from the waiting coroutine to its target.
 pub(super) struct Edge {
     pub(super) from: String,
     pub(super) to: String,
@@ -96,7 +96,7 @@ impl Graph {
             let label = one_line(&model.target_label(Target::Thread(thread.id)));
             nodes.push(Node { id: format!("t{}", thread.id), kind: Shape::Thread, lines: vec![label] });
         }
-        // A file that is damaged may point to what it never told of.
+        // A damaged file may refer to objects that it never announced.
         let known: std::collections::HashSet<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
         let edges =
             edges.into_iter().filter(|edge| known.contains(edge.from.as_str()) && known.contains(edge.to.as_str()));

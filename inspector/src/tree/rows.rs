@@ -7,8 +7,8 @@ use crate::model::{Activity, Coro, Counts, Model, Parent, short_name};
 use crate::say;
 use crate::words::{brief, count, span};
 
-/// Siblings of one name are one row beyond this many; those that run, that have
-/// something beneath them or whose stack is known stay, up to this many.
+/// Beyond this many, siblings of one name share one row; those that run, that have something below them or that have a
+/// known stack keep rows of their own, up to this many.
 const SIBLINGS: usize = 5;
 /// References beyond this many are counted.
 const REFERENCES: usize = 5;
@@ -99,7 +99,7 @@ pub(crate) fn rows(model: &Model) -> Vec<Row> {
         many => many.iter().map(|id| Item::Loop(*id)).collect(),
     };
     let mut rows: Vec<Row> = Vec::new();
-    // By hand and not by recursion: chains of coroutines may be as long as memory is.
+    // Iterative, because chains of coroutines can have any length.
     let mut todo: Vec<std::iter::Peekable<std::vec::IntoIter<Item<'_>>>> = vec![roots.into_iter().peekable()];
     while let Some(level) = todo.last_mut() {
         let Some(item) = level.next() else {
@@ -149,7 +149,7 @@ fn beneath(model: &Model, parent: Parent) -> Vec<Item<'_>> {
         let many = group.members.len() - shown.len();
         let commonest =
             counts.iter().max_by_key(|(_, number)| *number).map_or(Activity::Ready, |(activity, _)| activity);
-        // The oldest wait of a hundred thousand is not worth a look at each.
+        // For a hundred thousand waits, the oldest one is not looked for.
         let longest = members().take(1000).map(|coro| coro.for_how_long(model.now())).max().unwrap_or(0);
         items.extend(shown.into_iter().map(Item::Coro));
         items.push(Item::Group(model.name(group.name), many, counts, commonest, longest));

@@ -1,7 +1,7 @@
-//! The state of the screens, and what each action does to it.
+//! The state of the screens, and the effect of each action on it.
 //!
-//! Nothing in here knows a terminal, a file or a clock: events, keys and the time come in from outside, and what has to happen
-//! outside comes back as an [`Effect`].
+//! `App` draws nothing and does not use the terminal: events, keys and the time are passed in, and an action that needs
+//! the terminal or another process is returned as an [`Effect`].
 
 mod crash_keys;
 mod moves;
@@ -31,23 +31,23 @@ pub use state::{CrashState, Effect, GraphState, Hit, Page, PageKind, Screen, Sta
 use state::{Outside, Past};
 pub use typing::{Purpose, Typing};
 
-/// So many crashes of isolated loops can be looked at, the latest ones.
+/// At most this many crashes of isolated loops are kept, the latest ones.
 const ISOLATED: usize = 8;
 
-/// A step that takes so long is said to block the loop.
+/// A step of this length counts as blocking the loop.
 const BLOCKED: u64 = 100_000_000;
 
-/// Everything the screens show.
+/// The state of everything that the screens show.
 pub struct App {
     /// All events.
     pub tape: Tape,
     /// The moment being looked at, unless it is now.
     past: Option<Past>,
-    /// How the stream is.
+    /// The status of the stream.
     pub status: Status,
-    /// Now, in the stream's time, by the clock on the wall; 0 where there is none.
+    /// Now, in the stream's time, by the wall clock; 0 if there is none.
     pub clock: u64,
-    /// Events per second of late.
+    /// Events per second, measured recently.
     pub rate: f64,
     /// The program runs beneath this view, in its own terminal.
     pub in_process: bool,
@@ -59,7 +59,7 @@ pub struct App {
     pub keys: Keys,
     /// The screen shown.
     pub screen: Screen,
-    /// What lies over it, the topmost last.
+    /// The pages over the screen, the topmost last.
     pub pages: Vec<Page>,
     /// A line being typed.
     pub typing: Option<Typing>,
@@ -89,9 +89,9 @@ pub struct App {
     pub search: String,
     /// The counter of a search: which one of how many.
     pub found: Option<(usize, usize)>,
-    /// Lints, found now and then.
+    /// The lints, updated at intervals.
     pub lints: Vec<crate::lint::Lint>,
-    /// Where things were drawn, for the mouse.
+    /// Where clickable things were drawn, for the mouse.
     pub hits: Vec<(Rect, Hit)>,
     /// Height of the list on the screen, when it was last drawn.
     pub rows: u16,
@@ -103,13 +103,13 @@ pub struct App {
     pub finished: bool,
     /// What was read from outside of the program while its loop was stuck.
     outside: Option<Outside>,
-    /// Since when the values that are shown in full have been asked for.
+    /// Since when the values that are shown in full have been requested.
     values_since: u64,
     crashes_seen: usize,
 }
 
 impl App {
-    /// Of a program that has done nothing yet.
+    /// Creates the state for a program that has recorded nothing yet.
     pub fn new(header: &Header, options: Options) -> App {
         App {
             tape: Tape::new(header, options.tape),
@@ -149,7 +149,7 @@ impl App {
         }
     }
 
-    /// Takes an event in.
+    /// Applies an event.
     pub fn push(&mut self, event: &Event) {
         self.tape.push(event);
         self.dirty = true;
@@ -213,7 +213,7 @@ impl App {
         longest.filter(|(_, long)| *long >= BLOCKED)
     }
 
-    /// Takes notice of how the stream is after some events: a crash of the program opens the post-mortem.
+    /// Updates the status of the stream after some events: a crash of the program opens the post-mortem.
     pub fn settle(&mut self, status: Status) {
         if self.status != status {
             self.status = status;
@@ -232,7 +232,7 @@ impl App {
                         self.go_to_screen(Screen::Crash);
                     }
                 }
-                // The program goes on: it is there for who asks, and is not taken away from who looks at it, but new when they come back.
+                // The program continues: keep showing the crash the user has open; refresh it on the next visit.
                 (None, [_, ..]) if self.screen == Screen::Crash => self.crashes_seen = usize::MAX,
                 (None, [latest_one, rest @ ..]) => {
                     self.crash = Some(CrashState::of(PostMortem::new(latest, latest_one, rest)));
@@ -242,7 +242,7 @@ impl App {
         }
     }
 
-    /// The model of the moment being looked at.
+    /// Returns the model of the moment that is shown.
     pub fn model(&self) -> &Model {
         self.past.as_ref().map_or(self.tape.latest(), |past| &past.model)
     }
@@ -250,7 +250,7 @@ impl App {
     /// The time of that moment; of a living program, the time on the wall.
     pub fn now(&self) -> u64 {
         match (&self.past, &self.status) {
-            // The program only waits to be left: time has stopped.
+            // The program only waits for the user to leave: time has stopped.
             (None, Status::Live) if self.finished => self.tape.latest().now(),
             (None, Status::Live) => self.clock.max(self.tape.latest().now()),
             (Some(past), _) => past.time.unwrap_or(0).max(past.model.now()),
@@ -258,7 +258,7 @@ impl App {
         }
     }
 
-    /// Looks for what is probably wrong.
+    /// Runs the lints.
     pub fn lint(&mut self) {
         let lints = crate::lint::check(self.model(), self.now());
         if lints != self.lints {
@@ -281,7 +281,7 @@ impl App {
     pub fn go_to(&mut self, position: u64) {
         let position = position.clamp(self.tape.first(), self.tape.len());
         match &mut self.past {
-            // One on is the common step, and needs no copy.
+            // One event forward is the common step, and needs no copy.
             Some(past) if past.position <= position && position - past.position <= 1024 => {
                 for (_, event) in self.tape.events(past.position).take((position - past.position) as usize) {
                     past.model.apply(&event);
@@ -357,7 +357,7 @@ impl App {
         }
     }
 
-    /// Does what an action says.
+    /// Performs an action.
     pub fn update(&mut self, action: Action) -> Effect {
         self.dirty = true;
         if self.typing.is_some() {
@@ -492,7 +492,7 @@ impl App {
         self.go_to_screen(Screen::ALL[(at + by) % count]);
     }
 
-    /// How the program is, in a word, with its style: for the header.
+    /// The status of the program in a word, with its style: for the header.
     pub fn headline(&self) -> (String, ratatui::style::Style) {
         let theme = &self.theme;
         let latest = self.tape.latest();

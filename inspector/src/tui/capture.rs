@@ -1,8 +1,9 @@
-//! The program's input and output while the screens have its terminal.
+//! Redirects the program's input and output while the screens use its terminal.
 //!
-//! What would go to the terminal goes to a file, which the log screen reads and which is printed when the screens are left. A file,
-//! because nothing is lost in one when the process is killed (the guard prints it then), nobody waits for a reader, and stdout and
-//! stderr keep their order. What goes elsewhere (a pipe, a file) is left alone.
+//! Output to the terminal goes to a file instead, which the log screen reads and which is printed when the screens are
+//! left. It is a file because no output is lost when the process is killed (the guard prints it then), no writer has to
+//! wait for a reader, and stdout and stderr keep their order. Output that goes elsewhere (a pipe, a file) is not
+//! redirected.
 //!
 //! Keys cannot be shared: of two readers of a terminal each gets some of them. So stdin, if it is the terminal, is
 //! empty meanwhile, for this process and for those that it starts. A process that opens `/dev/tty` by itself still
@@ -22,10 +23,10 @@ use crate::output::{Follow, Line};
 
 /// What the names of these files begin with; the number of the process follows.
 const NAME: &str = "tinyio-output-";
-/// So old has to be what a dead process left before it is removed: the guard may be printing it.
+/// Minimum age of a dead process's file before it is removed: its guard may still be printing it.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// Removes what processes left that were killed together with their guard.
+/// Removes the files of processes that were killed together with their guard.
 fn clean() {
     let Ok(entries) = std::fs::read_dir(environment::temp_dir()) else { return };
     for entry in entries.filter_map(Result::ok) {
@@ -85,7 +86,7 @@ impl Spool {
         &self.path
     }
 
-    /// Something to write to: what is written by whomever keeps its order.
+    /// Returns a writer to the file. All writers together keep the order of what they write.
     pub fn writer(&self) -> io::Result<File> {
         self.file.try_clone()
     }
@@ -100,7 +101,7 @@ impl Spool {
         Ok(copied)
     }
 
-    /// The same, and ends the last line if that was not ended.
+    /// Like [`Spool::copy`], and ends the last line if it has not ended.
     pub fn copy_line(&mut self, out: &mut dyn Write) -> io::Result<()> {
         // What is printed next begins a line of its own.
         let mut last = [b'\n'];

@@ -77,7 +77,7 @@ fn read(name: &str, header: &Header) -> Source {
     let Some(path) = candidates.into_iter().find(|path| path.is_file()) else {
         return missing(format!("{name} is not here; open this where the program was built"));
     };
-    // A name from a recording is handed to other programs, which may not take it for an option.
+    // A name from a recording is passed to other programs, which must not take it for an option.
     let path = std::path::absolute(&path).unwrap_or(path);
     let meta = match std::fs::metadata(&path) {
         Ok(meta) if meta.len() <= LARGEST => meta,

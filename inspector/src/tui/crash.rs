@@ -7,7 +7,7 @@ use crate::model::{Crash, Model, short_name};
 use crate::report::{before_place, fields_of};
 use crate::words::brief;
 
-/// Alike ones that are listed one by one at once; the rest stays folded.
+/// At most so many alike failures are listed one by one; the rest stays folded.
 const UNFOLDED: usize = 100;
 
 /// The callstacks of a crash, the origin first, alike ones as one.
@@ -28,7 +28,7 @@ pub struct Callstack {
     isolated: bool,
     /// Which of the crash's failures, and those exactly alike after it.
     failures: Vec<usize>,
-    /// What it is to the crash.
+    /// Its relation to the crash.
     pub role: Role,
     /// How it is called in the list.
     pub title: String,
@@ -40,7 +40,7 @@ pub struct Callstack {
     pub collapsed: bool,
 }
 
-/// What a callstack is to the crash.
+/// The relation of a callstack to the crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Where the error arose.
@@ -57,7 +57,7 @@ pub enum Role {
     NeverStarted,
 }
 
-/// One frame, and whose it is.
+/// One frame, with its coroutine.
 #[derive(Clone, Debug)]
 pub struct Located {
     /// The coroutine, 0 if none.
@@ -108,7 +108,7 @@ impl PostMortem {
             }
             stacks.push(Callstack::of(model, crash, vec![index], role));
         }
-        // Those that waited for the origin come right after it: up from it is where one looks next.
+        // The callstacks that waited for the origin follow it.
         stacks.sort_by_key(|stack| match stack.role {
             Role::Origin => 0,
             Role::Waited => 1,
@@ -177,7 +177,8 @@ impl PostMortem {
         self.stacks.get(stack).map_or(&self.crash, |stack| &stack.of)
     }
 
-    /// The frame to look at first: where the error was made if it carries a backtrace, else the deepest frame that is not hidden, else the deepest.
+    /// The frame to look at first: where the error was made if it carries a backtrace, else the deepest frame that is
+    /// not hidden, else the deepest.
     pub fn deepest(&self, stack: usize) -> usize {
         // Where the error was made, if it says so itself.
         let is_told = self.failure(stack).is_some_and(|failure| !failure.error_backtrace.is_empty());

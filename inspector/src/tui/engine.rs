@@ -1,7 +1,7 @@
 //! The loop behind the screens: reads events, takes keys, draws.
 //!
-//! It draws only when something changed, at most every 33 ms; all keys that are waiting are taken before it draws. Where nothing
-//! changes it blocks. It knows neither the terminal nor the clock but through [`Host`], so that tests drive it.
+//! It draws only when something changed, at most every 33 ms; all pending keys are handled before it draws. Without
+//! changes it blocks. It uses the terminal through [`Host`] only, so that tests can drive it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,18 +17,18 @@ use crate::source::{Progress, Source};
 const FRAME: Duration = Duration::from_millis(33);
 /// How long events are read before keys are looked at again.
 const READ: Duration = Duration::from_millis(12);
-/// How often a quiet stream is looked at, at first and after a while.
+/// How often a quiet stream is polled, at first and after a while.
 const POLL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(80));
 /// How often times on the screen are brought up to date while nothing else happens.
 const TICK: Duration = Duration::from_millis(500);
 /// How often the program is asked for the frames of the selected coroutine.
 const ASK: Duration = Duration::from_millis(200);
-/// How often it is asked in vain before its memory is looked at from outside.
+/// How often a request is repeated without an answer before the memory of the program is read from outside.
 const IN_VAIN: u32 = 2;
 /// Events read between two looks at the clock.
 const BATCH: usize = 4096;
 
-/// What comes in from outside.
+/// An input of the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A key, by its name in the table.
@@ -64,11 +64,11 @@ pub enum Exit {
     Stopped,
 }
 
-/// The outside.
+/// The environment of the loop: the terminal, and the program.
 pub trait Host {
     /// Draws.
     fn draw(&mut self, app: &mut App) -> std::io::Result<()>;
-    /// Draws everything anew.
+    /// Clears the screen and draws everything.
     fn redraw(&mut self, app: &mut App) -> std::io::Result<()>;
     /// Stops this process, or the whole `job` it belongs to, and comes back.
     fn suspend(&mut self, job: bool) -> std::io::Result<()>;
@@ -140,7 +140,8 @@ pub fn drive(
             }
         }
         quiet = if more { 0 } else { quiet.saturating_add(1) };
-        // While there is more to read, the screens show the past: nobody has blocked for as long as they lag behind.
+        // While there is more to read, the screens show the past: the time by which they lag behind is not a blocked
+        // step.
         app.clock = if more { app.tape.latest().now() } else { wall(app) };
 
         if app.status == Status::Live && drawn.is_some_and(|at| at.elapsed() >= TICK) && is_ticking(app) {
@@ -149,7 +150,7 @@ pub fn drive(
         if linted.elapsed() >= TICK {
             let begin = Instant::now();
             app.lint();
-            // Never more than a twentieth of the time.
+            // Limited to a twentieth of the time.
             linted = Instant::now() + begin.elapsed() * 20;
         }
         let due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
@@ -361,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_recording_is_not_called_live_before_its_end_is_known() {
-        // A step of this program is on, and began long before today.
+        // A step is running that began long before the test.
         for (last, word) in [(Progress::Died, "KILLED"), (Progress::Idle, "BLOCKED"), (Progress::Ended, "STOPPED")] {
             let script = crawl();
             let mut app = App::new(&script.header, Options::of(DARK));

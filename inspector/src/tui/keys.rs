@@ -248,7 +248,7 @@ pub struct Keys {
     bindings: Vec<(Binding, Vec<String>)>,
 }
 
-/// That an action have these keys and no others.
+/// A request to bind an action to these keys and no others.
 #[derive(Clone, Debug)]
 pub struct Wish {
     /// Where it was said.
@@ -267,7 +267,8 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// Gives actions other keys, all at once, so that two may change places. Returns what cannot be, a sentence each; the rest is done.
+    /// Rebinds actions, all at once, so that two can exchange their keys. Returns one sentence for each request that is
+    /// impossible; the others take effect.
     pub fn rebind(&mut self, wishes: Vec<Wish>) -> Vec<String> {
         let mut problems = Vec::new();
         let mut wanted: Vec<(usize, Wish)> = Vec::new();
@@ -325,8 +326,8 @@ impl Keys {
         }
     }
 
-    /// Where a screen's key goes before one that is to be valid everywhere, but for those of which the table says so itself. Both are in force, the
-    /// latter on the other screens.
+    /// Where a screen's key goes before one that is to be valid everywhere, but for those of which the table says so
+    /// itself. Both are in force, the latter on the other screens.
     fn hidden(&self, wanted: &[(usize, Wish)]) -> Vec<String> {
         let everywhere = |index: usize| self.bindings[index].0.context == Context::Everywhere;
         let wished = |index: usize| wanted.iter().any(|(other, _)| *other == index);
@@ -334,7 +335,7 @@ impl Keys {
         for (index, wish) in wanted {
             let (own, keys) = &self.bindings[*index];
             for (other, (binding, others)) in self.bindings.iter().enumerate() {
-                // Of two wishes one is enough to be told.
+                // Of two conflicting requests, one message is enough.
                 let apart = everywhere(*index) != everywhere(other) && (everywhere(*index) || !wished(other));
                 let typed = [own.context, binding.context].contains(&Context::Typing);
                 if !apart || typed || own.action == binding.action {

@@ -1,8 +1,9 @@
 //! The terminal screens.
 //!
-//! [`run`] shows a stream of events until the user leaves; [`spawn`] does so on a thread of its own, over the program that is
-//! being looked at, whose output it keeps out of the way meanwhile. State and drawing are apart: `app` holds the state and knows what keys do, `pane` draws it, `engine` is the
-//! loop between them, and `terminal` is the one file that touches the terminal.
+//! [`run`] shows a stream of events until the user leaves; [`spawn`] does so on a thread of its own, over the recorded
+//! program itself, and redirects the output of that program meanwhile. State and drawing are apart: `app` holds the
+//! state and handles keys, `pane` draws it, `engine` is the loop between them, and `terminal` takes the terminal over
+//! and restores it.
 
 mod ansi;
 mod app;
@@ -62,7 +63,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The default ones in this theme, whatever the user set.
+    /// Returns the default options with this theme, independent of the user's settings.
     fn of(theme: Theme) -> Options {
         Options { theme, keys: Keys::default(), tape: settings::TAPE, file: None, notice: None }
     }
@@ -93,8 +94,8 @@ pub fn run(source: Box<dyn Source>, options: Options) -> io::Result<Exit> {
     run_over(source, options, None).map(|(exit, _)| exit)
 }
 
-/// Shows the stream of a program that was started for it, with its output in the log. What of the output was not copied to the
-/// terminal before is printed on leaving; the spool comes back, for what is still to come.
+/// Shows the stream of a program that was started for it, with its output in the log. What of the output was not copied
+/// to the terminal before is printed on leaving; the spool comes back, for what is still to come.
 ///
 /// # Errors
 ///
@@ -159,11 +160,11 @@ struct Live {
     stopped: bool,
 }
 
-/// Whose output goes to the log.
+/// The program that writes the output in the log.
 enum Program {
-    /// This very program's.
+    /// This process.
     This(capture::Capture),
-    /// That of a program that was started to be watched.
+    /// A program that was started to be watched.
     Child {
         /// Its process.
         pid: u32,
@@ -183,7 +184,7 @@ impl Program {
 }
 
 impl Live {
-    /// Gives the terminal and the keys to someone else for a while.
+    /// Lends the terminal and the keys to another program while `with` runs.
     fn lend(&mut self, with: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         self.reader.pause();
         self.screen.leave()?;
@@ -192,7 +193,7 @@ impl Live {
         done
     }
 
-    /// Takes the terminal and the keys again, if they are to be had. A process that goes on in the background waits
+    /// Takes the terminal and the keys again, if this process is in the foreground. A process in the background waits
     /// until it is in the foreground.
     fn take_back(&mut self) -> io::Result<()> {
         if terminal::is_foreground() {
@@ -257,7 +258,8 @@ impl Host for Live {
 
     fn interrupt(&mut self) -> bool {
         match &self.program {
-            // Who catches the signal cleans up, and that is worth watching. Anyone else dies of it: the terminal comes back first.
+            // A program that catches the signal cleans up, and the screens keep showing it. Otherwise the signal ends
+            // it: the terminal is restored first.
             Some(Program::This(_)) if terminal::catches_interrupt() => terminal::interrupt(),
             Some(Program::This(_)) | None => return false,
             Some(Program::Child { pid, .. }) => terminal::interrupt_other(*pid),

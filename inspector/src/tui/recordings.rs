@@ -24,7 +24,7 @@ pub(super) struct Recordings {
     joining: Receiver<RingReader>,
     seq: u64,
     at: u64,
-    /// The recording whose checkpoint is being passed on: no event of another recording may come in between.
+    /// The recording that is passing a checkpoint on: no event of another recording may come in between.
     inside: Option<usize>,
 }
 
@@ -73,7 +73,7 @@ impl Recordings {
         self.all.push(Recording { reader, after, events, progress, passed: 0, whole, skipping: false });
     }
 
-    /// The recording whose event comes next; `None` if that cannot be told yet.
+    /// The recording that has the next event; `None` if that is not known yet.
     fn next(&self) -> Option<usize> {
         if let Some(inside) = self.inside {
             return (!self.all[inside].events.is_empty()).then_some(inside);
@@ -139,8 +139,8 @@ impl Recordings {
         sink(event);
     }
 
-    /// Tells the state of a recording of which no event is missing, from its oldest checkpoint on, for a model that has
-    /// forgotten it.
+    /// Emits the state of a recording without missing events, from its oldest checkpoint on, for a model that has
+    /// discarded it.
     fn tell_again(&mut self, n: usize, sink: &mut dyn FnMut(Event)) -> io::Result<()> {
         let one = &self.all[n];
         if !one.whole {
@@ -157,7 +157,7 @@ impl Recordings {
                     Kind::CheckpointEnd {} => (skipping, told) = (false, true),
                     Kind::Name { .. } | Kind::Site { .. } => self.hand(n, event, false, sink),
                     Kind::Lost { .. } => lost = true,
-                    // What happened once is not told twice.
+                    // An event of the past is not emitted twice.
                     Kind::Output { .. } | Kind::Diag { .. } | Kind::Crash { .. } | Kind::TraceEnd {} => {}
                     Kind::Log { level, .. } if level != FIELD => {}
                     _ if skipping => {}
@@ -168,7 +168,7 @@ impl Recordings {
                 break;
             }
         }
-        // It was overtaken meanwhile: its next checkpoint tells the state of all.
+        // The reader was overtaken meanwhile: its next checkpoint holds the complete state.
         self.all[n].whole = told && !lost;
         Ok(())
     }
@@ -241,7 +241,7 @@ struct Numbers {
     sites: Block,
 }
 
-/// So many numbers are given at once.
+/// Number of ids that are allocated at once.
 const BLOCK: u64 = 1000;
 
 /// Numbers of one kind: each block of a recording has a block of the stream.

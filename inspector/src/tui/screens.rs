@@ -1,4 +1,4 @@
-//! The screens without a terminal: pressed by a program, read as text, drawn as SVG.
+//! The screens without a terminal: driven by key names, read as text, drawn as SVG.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,8 +17,8 @@ use crate::source::{Progress, Source};
 /// Width and height of a character, in pixels.
 const CELL: (f64, f64) = (8.4, 17.0);
 
-/// The screens over a recording, as they would be on a terminal: for pictures, tests and measurements. Dark, with the keys of the table, whatever the
-/// user set.
+/// The screens over a recording, as they would be on a terminal: for pictures, tests and measurements. Dark, with the
+/// keys of the table, whatever the user set.
 pub struct Screens {
     app: App,
     terminal: Terminal<TestBackend>,
@@ -31,8 +31,8 @@ impl std::fmt::Debug for Screens {
 }
 
 impl Screens {
-    /// With that many columns and rows, when that time had come, in nanoseconds since the beginning: as if the program lived. Without a time, at the end
-    /// of what there is to read.
+    /// With that many columns and rows, when that time had come, in nanoseconds since the beginning: as if the program
+    /// lived. Without a time, at the end of what there is to read.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
-//! What the user set: theme, signs, styles, keys, memory; in a file and in the environment.
+//! The settings of the user: theme, signs, styles, keys, memory; in a file and in the environment.
 //!
-//! The file is `$TINYIO_SETTINGS_FILE`, or `tinyio/inspector.conf` in `$XDG_CONFIG_HOME` or `~/.config`. `TINYIO_SETTINGS` has
-//! the same lines, with semicolons between them, and wins over the file. What is wrong is said, with its line, and left out; the rest is in force.
+//! The file is `$TINYIO_SETTINGS_FILE`, or `tinyio/inspector.conf` in `$XDG_CONFIG_HOME` or `~/.config`.
+//! `TINYIO_SETTINGS` has the same lines, with semicolons between them, and wins over the file. What is wrong is said,
+//! with its line, and left out; the rest is in force.
 //!
 //! ```text
 //! theme = light                  # dark, light, mono
@@ -66,7 +67,7 @@ impl Settings {
         let (name, text) = file.unwrap_or_default();
         let entries = entries(&get, name, text, &mut problems);
         let last = |name: &str| entries.iter().rev().find(|entry| entry.name == name).map(|entry| entry.value.clone());
-        // The variables of their own name win, as they are what one sets for once.
+        // The variables with names of their own take precedence, as they are set for one run.
         let mut theme = Theme::from_env(|name| {
             get(name).filter(|value| !value.is_empty()).or_else(|| match name {
                 "TINYIO_THEME" => last("theme"),

@@ -1,9 +1,9 @@
-//! The only file that touches the terminal.
+//! Takes the terminal over and restores it.
 //!
-//! Whatever ends the process, the terminal must come back as it was. Three nets, one below the other: leaving ([`Screen`]'s
-//! drop, which panics unwind through), signals (in the inspector's own program), and a guard: a shell that waits for the end of a
-//! pipe from us and puts the terminal right if that came without a good-bye. The guard also works after `exit` and `kill -9`,
-//! which no code in this process could.
+//! In whatever way the process ends, the terminal must be restored. Three mechanisms do so: leaving ([`Screen`]'s drop,
+//! which also runs when a panic unwinds), signals (in the inspector's own program), and a guard: a shell that waits for
+//! the end of a pipe from this process and restores the terminal if the process ended without restoring it. The guard
+//! also works after `exit` and `kill -9`, which no code in this process could handle.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -43,7 +43,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over. `spool` is a file that the guard prints if we end without a good-bye.
+    /// Takes the terminal over. `spool` is a file that the guard prints if the process ends without restoring the
+    /// terminal.
     ///
     /// # Errors
     ///
@@ -51,8 +52,8 @@ impl Screen {
     pub fn take(spool: Option<&Path>) -> io::Result<Screen> {
         check()?;
         let tty = open()?;
-        // With NO_COLOR crossterm leaves out every attribute, the reverse video of the selection too; we have a theme without
-        // colours for that.
+        // With NO_COLOR crossterm leaves out every attribute, the reverse video of the selection too; we have a theme
+        // without colours for that.
         crossterm::style::force_color_output(true);
         let guard = Guard::start(spool).ok();
         let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, tty)))?;
@@ -63,7 +64,7 @@ impl Screen {
 
     /// Takes it again, after [`Screen::leave`] or [`Screen::lose`].
     pub fn enter(&mut self) -> io::Result<()> {
-        // A shell may have changed the modes meanwhile, of which crossterm does not know.
+        // A shell may have changed the modes meanwhile, without crossterm's knowledge.
         disable_raw_mode()?;
         enable_raw_mode()?;
         self.entered.store(true, Ordering::SeqCst);
@@ -73,24 +74,24 @@ impl Screen {
         self.clear()
     }
 
-    /// Whether it is taken.
+    /// Whether the terminal is taken over at the moment.
     pub fn is_entered(&self) -> bool {
         self.entered.load(Ordering::SeqCst)
     }
 
-    /// Something else has it now, in what state it ever is: it is not to be touched.
+    /// Marks that another program has the terminal, in any state: it must not be changed.
     pub fn lose(&mut self) {
         self.entered.store(false, Ordering::SeqCst);
     }
 
-    /// Empties the screen, so that the next frame draws all of it. (`Terminal::clear` would ask the terminal where its cursor is,
-    /// by way of stdout, which need not be a terminal.)
+    /// Empties the screen, so that the next frame draws all of it. (`Terminal::clear` would ask the terminal where its
+    /// cursor is, by way of stdout, which need not be a terminal.)
     pub fn clear(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
 
-    /// Gives it back for a while.
+    /// Restores the terminal for a while.
     pub fn leave(&mut self) -> io::Result<()> {
         if self.entered.swap(false, Ordering::SeqCst) {
             let out = self.terminal.backend_mut();
@@ -101,7 +102,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Something that gives it back from elsewhere: a panic hook, a signal.
+    /// Returns a handle that restores the terminal from elsewhere: a panic hook, a signal.
     pub fn restorer(&self) -> impl Fn() + Send + Sync + 'static {
         let entered = self.entered.clone();
         move || {
@@ -158,8 +159,8 @@ pub fn is_foreground() -> bool {
     group.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// A shell that outlives us. When this process ends without a good-bye, or another program takes its place, it puts the
-/// terminal right and prints what was captured, to the last that is written there.
+/// Starts a shell that outlives this process. When this process ends without restoring the terminal, or another program
+/// takes its place, the shell restores the terminal and prints what was captured, up to the last byte written there.
 struct Guard {
     shell: Child,
 }
@@ -188,7 +189,7 @@ impl Guard {
         // In a group of its own: what is sent to the group of the program does not end it too.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut shell = command.spawn()?;
-        // Once it has said a line it knows how the terminal was.
+        // Once it has written a line, it has saved the modes of the terminal.
         let mut line = String::new();
         if let Some(stdout) = shell.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
@@ -213,9 +214,9 @@ pub struct Reader {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     On,
-    /// Someone else wants the keys.
+    /// Another program needs the keys.
     Pausing,
-    /// It does not look at them.
+    /// The thread does not read keys.
     Paused,
     Off,
 }
@@ -350,7 +351,7 @@ pub fn key_name(key: &KeyEvent) -> Option<String> {
     })
 }
 
-/// What becomes of signals while the screens have the terminal.
+/// The handling of signals while the screens have the terminal.
 pub struct SignalNet {
     handle: signal_hook::iterator::Handle,
 }
@@ -368,8 +369,8 @@ impl SignalNet {
         SignalNet::of(&[SIGTSTP, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM], to, restore)
     }
 
-    /// Of another's program, whose signals are not ours to handle: only those that stop it and let it go on, and that
-    /// only where it does not handle them itself.
+    /// Handles signals for a recorded program: its signals are not ours to handle, except those that stop and continue
+    /// it, and those only where it does not handle them itself.
     pub fn of_the_program(to: Sender<Input>) -> io::Result<SignalNet> {
         use signal_hook::consts::{SIGCONT, SIGTSTP};
         let handled = |signal| in_mask("SigCgt:", signal) || in_mask("SigIgn:", signal);
@@ -412,8 +413,8 @@ impl Drop for SignalNet {
     }
 }
 
-/// Whether this process may stop: something can let it go on again. Of one that a terminal started without a shell
-/// nothing can, and the system does not stop it either.
+/// Whether this process may stop: whether something can continue it again. Nothing can continue a process that a
+/// terminal started without a shell, and the system does not stop it either.
 pub fn can_stop() -> bool {
     rustix::process::getsid(None).is_ok_and(|session| session != rustix::process::getpgrp())
 }
@@ -423,7 +424,8 @@ pub fn suspend(job: bool) {
     use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
     OWN_STOP.store(in_mask("SigCgt:", signal_hook::consts::SIGTSTP), Ordering::SeqCst);
     let _ = if job { kill_current_process_group(Signal::TSTP) } else { kill_process(getpid(), Signal::TSTP) };
-    // Where another thread receives it this one runs on for a moment. It must not have taken the terminal again when it stops.
+    // If another thread receives the signal, this thread runs for a moment longer. It must not have taken the terminal
+    // again when the process stops.
     std::thread::sleep(Duration::from_millis(100));
 }
 

@@ -16,7 +16,8 @@ use crate::model::Level;
 use crate::output::Line;
 use crate::script::{Script, crawl, verify};
 
-/// Sizes at which every pane is looked at. Smaller ones have one sentence or nothing; that they do no harm is another test.
+/// Sizes at which every pane is looked at. Smaller ones have one sentence or nothing; that they do no harm is another
+/// test.
 const SIZES: [(u16, u16); 4] = [(20, 5), (80, 24), (120, 40), (200, 60)];
 
 /// The screens over a whole stream.

@@ -19,7 +19,8 @@ pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text in at most `columns`, its end replaced by `…` where it does not fit. What would move the cursor is made visible.
+/// Returns the text in at most `columns`, its end replaced by `…` where it does not fit. Control characters are made
+/// visible.
 pub fn fit(text: &str, columns: usize) -> String {
     let clean = one_line(text);
     if clean.width() <= columns {

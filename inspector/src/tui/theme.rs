@@ -10,7 +10,7 @@ use crate::model::{Activity, Level};
 pub struct Theme {
     /// Ordinary text.
     pub text: Style,
-    /// What may be overlooked.
+    /// Secondary text.
     pub dim: Style,
     /// Headings.
     pub title: Style,
@@ -133,7 +133,7 @@ pub const LIGHT: Theme = Theme {
     ..DARK
 };
 
-/// Without colours: bold, underline, reverse, and the signs say it all.
+/// Without colours: only bold, underline, reverse, and the signs.
 pub const MONO: Theme = Theme {
     dim: PLAIN.add_modifier(Modifier::DIM),
     line: PLAIN.add_modifier(Modifier::DIM),

@@ -1,16 +1,16 @@
-//! Walking through the tree row by row.
+//! Walks through the tree row by row.
 //!
-//! Rows have no numbers: a row is a [`Node`], and knows its neighbours. So a screen of forty rows costs forty steps whether the
-//! tree has a hundred rows or a million, and what is selected stays selected whatever comes and goes around it.
+//! Rows have no numbers: a row is a [`Node`], and knows its neighbours. So a screen of forty rows costs forty steps
+//! whether the tree has a hundred rows or a million, and the selected row stays selected when other rows come and go.
 
 use std::collections::HashSet;
 
 use crate::event::{CoroId, LoopId, NameId};
 use crate::model::{Group, Model, Parent};
 
-/// So many siblings of one name become one row.
+/// More siblings of one name than this form one row.
 pub const FOLD: usize = 4;
-/// So many references are listed beneath a coroutine, of so many edges looked at.
+/// At most so many references are listed below a coroutine, out of so many edges.
 const REFERENCES: (usize, usize) = (8, 64);
 
 /// A row of the tree.
@@ -22,11 +22,11 @@ pub enum Node {
     Coro(CoroId),
     /// All children of one name.
     Group(Parent, NameId),
-    /// Someone waits on a coroutine that is shown elsewhere.
+    /// A wait on a coroutine that is shown elsewhere.
     Reference {
-        /// Who waits.
+        /// The waiting coroutine.
         from: CoroId,
-        /// On whom.
+        /// The coroutine it waits on.
         to: CoroId,
     },
 }
@@ -125,7 +125,7 @@ impl TreeView<'_> {
         Some(node)
     }
 
-    /// The nearest row that is to be seen: the node itself, or what it is folded into.
+    /// The nearest visible row: the node itself, or the row it is folded into.
     pub fn visible(&mut self, node: Node) -> Node {
         let mut visible = node;
         let mut above = self.parent(node);

@@ -40,7 +40,7 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
         app.log.captured = capture.level();
         let mut host = Live { screen, reader: keys, program: Some(Program::This(capture)), stopped: false };
         let drive = || engine::drive(&mut app, &mut source, &inputs, &mut host);
-        // A mistake in here must not take the program's output with it.
+        // A bug in the screens must not lose the program's output.
         let exit = std::panic::catch_unwind(std::panic::AssertUnwindSafe(drive));
         restore();
         let Live { screen, reader, program, .. } = host;
@@ -98,7 +98,7 @@ struct State {
     /// Outermost loops that run.
     running: u32,
     thread: Option<JoinHandle<()>>,
-    /// The screens were left. An error is told to one that asks.
+    /// The screens were left. A caller that waits receives the error.
     left: Option<io::Result<Left>>,
 }
 

@@ -237,7 +237,7 @@ impl Fold {
             _ => event.seq + 1,
         });
         if told_anew {
-            // Whether it was told in its turn or anew shows in what follows.
+            // Whether it is a new event or part of a checkpoint is known from the following events.
             self.next = None;
         }
         match &event.kind {
@@ -295,7 +295,7 @@ pub struct Program {
     next_res: ResId,
     next_thread: ThreadId,
     next_loop: LoopId,
-    /// The coroutine whose step it is.
+    /// The coroutine that is in a step.
     running: CoroId,
     slots: HashMap<CoroId, u32>,
     free: Vec<u32>,
@@ -463,7 +463,7 @@ impl Program {
     }
 }
 
-// ---- any event at all ----------------------------------------------------------------------------------------------------------
+// ---- any event at all -----------------------------------------------------------------------------------------------
 
 fn id() -> BoxedStrategy<u64> {
     let all = { prop_oneof![0..10u64, 0..1u64 << 56, any::<u64>()] };

@@ -1,4 +1,4 @@
-//! Damages the debug info of a program that runs, and reads its stacks with that: whatever comes out, it has to come out.
+//! Damages the debug info of a running program, and reads its stacks with it: reading has to end, with any result.
 //!
 //! The fuzz target `binary` and the tests share it.
 

@@ -22,7 +22,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// A shell that runs `script` in a terminal of that size; `$PRETEND` and `$INSPECTOR` are the programs, `$TRACES` the traces.
+    /// A shell that runs `script` in a terminal of that size; `$PRETEND` and `$INSPECTOR` are the programs, `$TRACES`
+    /// the traces.
     pub fn start(script: &str, size: (u16, u16)) -> Session {
         let mut command = CommandBuilder::new("/bin/sh");
         command.args(["-c", script]);
@@ -107,7 +108,8 @@ impl Session {
         self.wait(text, |screen| screen.contents().contains(text));
     }
 
-    /// Waits until the terminal is as it was: normal screen, cursor, no mouse, and the line editing that the shell reports.
+    /// Waits until the terminal is as it was: normal screen, cursor, no mouse, and the line editing that the shell
+    /// reports.
     #[track_caller]
     pub fn wait_for_restored(&mut self) {
         self.wait("normal screen", |screen| {

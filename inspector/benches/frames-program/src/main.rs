@@ -1,6 +1,6 @@
-//! `stand COUNT`: suspends futures, says where they are, and waits to be looked at from outside until its input is closed.
-//! `crash COUNT`: runs that many coroutines on a loop; when all wait, one more fails. Says how many microseconds it took from there to
-//! the end of the loop.
+//! `stand COUNT`: suspends futures, says where they are, and waits to be looked at from outside until its input is
+//! closed. `crash COUNT`: runs that many coroutines on a loop; when all wait, one more fails. Says how many
+//! microseconds it took from there to the end of the loop.
 
 #[allow(dead_code, reason = "it is read from outside")]
 mod locals;

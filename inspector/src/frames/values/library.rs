@@ -1,4 +1,4 @@
-//! Library types whose `{:?}` is not that of their fields.
+//! Reads library types with a `{:?}` output that differs from that of their fields.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ impl Look<'_> {
         if members == ["data_ptr", "length"] || members == ["pointer", "vtable"] {
             return Some(self.wide(ty, known, place, depth));
         }
-        // A pointer that says more than an address: what it says is not believed under other names.
+        // A pointer with more than an address: the rest is not trusted under other names.
         if known.name.starts_with(['&', '*']) || known.name.starts_with("alloc::boxed::Box<") {
             return Some(Err("unknown layout".into()));
         }

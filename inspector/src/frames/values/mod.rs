@@ -1,7 +1,7 @@
 //! Values: from bytes and a type to the text `{:?}` would print, and to a tree that can be unfolded.
 //!
-//! Nothing is believed: field names must be the expected ones, lengths and discriminants are checked, and what does not
-//! fit is printed as its type and the reason.
+//! No data is trusted: field names must be the expected ones, lengths and discriminants are checked, and a value that
+//! does not fit is printed as its type and the reason.
 
 mod collections;
 mod library;
@@ -22,7 +22,7 @@ use crate::event::{CoroId, Value};
 use crate::secrets::MASKED;
 use text::cut;
 
-/// Number of the coroutine whose block is at an address, 0 if there is none.
+/// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none.
 pub type CoroAt<'a> = dyn Fn(u64) -> CoroId + 'a;
 
 /// One look at the memory of a process: its bounds, and what is left of them.
@@ -74,7 +74,7 @@ fn is_standard(known: &Type) -> bool {
 /// Larger objects are not read at once.
 const LARGEST: u64 = 1 << 20;
 
-/// How a value could not be had; printed behind the type.
+/// Why a value could not be read; printed behind the type.
 type Printed = Result<Value, String>;
 
 impl Look<'_> {
@@ -85,7 +85,8 @@ impl Look<'_> {
         Look { types, limits, left, deadline, asked, coro_at, trail: Vec::new(), moved: FastSet::default() }
     }
 
-    /// Reads one of so many parts that are left, with its share of the bounds: what one part does not use is for the others.
+    /// Reads one of so many parts that are left, with its share of the bounds: what one part does not use is for the
+    /// others.
     pub fn share<R>(&mut self, parts: usize, read: impl FnOnce(&mut Self) -> R) -> R {
         let (left, deadline) = (self.left, self.deadline);
         let now = worked().saturating_sub(self.types.learnt());
@@ -104,7 +105,7 @@ impl Look<'_> {
 
     pub fn out_of_time(&self) -> bool {
         let (asks, mut late) = self.asked.get();
-        // To read the clock costs as much as a small value.
+        // Reading the clock costs as much as reading a small value.
         if asks.is_multiple_of(16) {
             late = worked().saturating_sub(self.types.learnt()) >= self.deadline;
         }
@@ -167,7 +168,8 @@ impl Look<'_> {
         }
     }
 
-    /// Whether a value is masked for its type: a secret by name, or marked as sensitive as a header of the crate `http` may be.
+    /// Whether a value is masked for its type: a secret by name, or marked as sensitive as a header of the crate `http`
+    /// may be.
     fn hides(&mut self, known: &Type, place: Place<'_>) -> bool {
         if is_standard(known) || known.is_coroutine() || known.is_unknown_coroutine() {
             return false;
@@ -310,7 +312,7 @@ impl Look<'_> {
             (true, _) if name.is_empty() => "()".to_owned(),
             (true, _) => name.to_owned(),
             (false, true) => {
-                // A tuple of one is told from brackets by its comma.
+                // A tuple of one element has a comma, which distinguishes it from brackets.
                 let close = if name.is_empty() && members.len() == 1 { ",)" } else { ")" };
                 self.join(&format!("{name}("), &children, close, more, |child| child.1.text.clone())
             }
@@ -320,8 +322,8 @@ impl Look<'_> {
         Ok(Value { text, children, ..Value::default() })
     }
 
-    /// Whether a member is a function by its type alone, which takes no room. Debug info describes it like a pointer to a function; but
-    /// that would share its bytes with no other member.
+    /// Whether a member is a function by its type alone, which takes no room. Debug info describes it like a pointer to
+    /// a function; but that would share its bytes with no other member.
     fn is_function_item(&mut self, member: &Member, members: &[Member], place: Place<'_>) -> bool {
         let Shape::Pointer(Some(target)) = self.types.get(member.ty).shape else { return false };
         if !matches!(self.types.get(target).shape, Shape::Function) {
@@ -440,12 +442,13 @@ impl Look<'_> {
     }
 }
 
-/// In place of a value that is a secret.
+/// The replacement of a value that is a secret.
 fn masked(type_name: String) -> Value {
     Value { text: MASKED.into(), type_name, ..Value::default() }
 }
 
-/// The names of the members that are a name and what goes by it: `("Authorization", …)`, `Header { name: …, value: … }`.
+/// The names of the members that are a name and what goes by it: `("Authorization", …)`,
+/// `Header { name: …, value: … }`.
 fn pair(members: &[Member]) -> Option<(&'static str, &'static str)> {
     let has = |name: &str| members.iter().any(|member| member.name == name);
     let pairs = [("key", "value"), ("name", "value"), ("key", "val"), ("name", "val")];

@@ -1,4 +1,4 @@
-//! What is behind pointers: references, boxes, slices, trait objects, and what is counted.
+//! Values behind pointers: references, boxes, slices, trait objects, and reference-counted values.
 
 use super::wide::{Extra, Target};
 use super::{Look, Place, Printed, plain};
@@ -12,7 +12,7 @@ impl Look<'_> {
         let raw = known.name.starts_with('*');
         let function = target.is_some_and(|target| matches!(self.types.get(target).shape, Shape::Function));
         if function && self.types.images.find(&self.types.memory, address).is_err() {
-            // No code is there: the function is told by the type, and these bytes belong to something else.
+            // There is no code: the type identifies the function, and these bytes belong to another value.
             return Ok(plain(format!("<{}>", known.shown)));
         }
         if raw || function {

@@ -1,4 +1,4 @@
-//! Text: strings, paths, and what the system calls so.
+//! Text: strings, paths, and strings of the operating system.
 
 use super::{Look, Place, Printed, plain};
 use crate::event::Value;

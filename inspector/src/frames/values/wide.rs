@@ -1,7 +1,8 @@
 //! Types behind a wide pointer: sized and laid out by their last field, as the language does it.
 //!
-//! Debug info describes an unsized structure up to its last field: the offset of that field is not rounded up for the alignment of the
-//! concrete type, a slice is described by the type of one element, a trait object by a structure without fields.
+//! Debug info describes an unsized structure up to its last field: the offset of that field is not rounded up for the
+//! alignment of the concrete type, a slice is described by the type of one element, a trait object by a structure
+//! without fields.
 
 use super::Look;
 use crate::frames::names;
@@ -97,8 +98,8 @@ impl Look<'_> {
         Ok((self.types.add(made), align))
     }
 
-    /// Whether the last field of an unsized structure is described by an element of the slice that it is, not as a structure that is
-    /// unsized itself: such an element reaches beyond the part of the structure that has a size.
+    /// Whether the last field of an unsized structure is described by an element of the slice that it is, not as a
+    /// structure that is unsized itself: such an element reaches beyond the part of the structure that has a size.
     fn is_element(&mut self, prefix: u64, last: &Member) -> Result<bool, String> {
         let size = self.types.size(last.ty).ok_or("the size of its elements is not known")?;
         if size > 0 {

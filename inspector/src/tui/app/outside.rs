@@ -5,11 +5,12 @@ use super::{App, Status};
 use crate::event::{CoroId, Stack};
 use crate::model::{Activity, Coro};
 
-/// How often that of a running coroutine is read anew: what it holds changes while it runs.
+/// How often the stack of a running coroutine is read again: its values change while it runs.
 const AGAIN: u64 = 1_000_000_000;
 
 impl App {
-    /// The coroutine whose frames the program is to be asked for: the selected one, unless they are as new as its last step.
+    /// Returns the coroutine to request frames of from the program: the selected one, unless its frames are as new as
+    /// its last step.
     pub fn wants_frames(&self) -> Option<CoroId> {
         if let Some(coro) = self.wants_values() {
             return Some(coro);
@@ -17,7 +18,7 @@ impl App {
         self.without_frames().filter(|coro| coro.activity.is_waiting()).map(|coro| coro.id)
     }
 
-    /// The coroutine whose values are shown, until the program has told them in full.
+    /// Returns the coroutine to show the values of, until the program has sent them in full.
     pub fn wants_values(&self) -> Option<CoroId> {
         let Some(PageKind::Values(id)) = self.pages.last().map(|page| &page.what) else { return None };
         let coro = self.model().coro(*id).filter(|coro| coro.is_live() && coro.activity.is_waiting())?;
@@ -31,8 +32,8 @@ impl App {
         self.toggle(PageKind::Values(id));
     }
 
-    /// The coroutine whose frames are to be read from outside: the selected one, while a step blocks the loop, or if the program was
-    /// asked in vain.
+    /// Returns the coroutine to read frames of from outside: the selected one, while a step blocks the loop, or if the
+    /// program did not answer.
     pub fn wants_frames_from_outside(&self, in_vain: bool) -> Option<CoroId> {
         let coro = self.without_frames().filter(|_| in_vain || self.blocked().is_some())?;
         let again = coro.activity == Activity::Running;
@@ -55,7 +56,7 @@ impl App {
         self.dirty = true;
     }
 
-    /// What was read of a coroutine from outside, as long as that is how it stands.
+    /// Returns the result of reading a coroutine's stack from outside, as long as it is current.
     pub(in crate::tui) fn outside(&self, coro: CoroId) -> Option<&Outside> {
         let read = self.outside.as_ref().filter(|read| read.coro == coro && read.events == self.tape.len());
         read.filter(|_| self.is_live() && self.status == Status::Live)

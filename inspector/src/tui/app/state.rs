@@ -1,4 +1,4 @@
-//! What the screens are in: which screen, which page, which row.
+//! The state of the screens: the current screen, page and row.
 
 use crate::event::{CoroId, ResId, Stack, ThreadId};
 use crate::model::Model;
@@ -11,11 +11,11 @@ pub(super) struct Past {
     pub position: u64,
     /// The time asked for; that of the latest event before it is earlier or the same.
     pub time: Option<u64>,
-    /// What was then.
+    /// The model of that moment.
     pub model: Model,
 }
 
-/// How the stream is.
+/// The status of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     /// The program lives.
@@ -30,12 +30,12 @@ pub enum Status {
 
 /// An await stack that was read in the program's memory while its loop was stuck.
 pub(in crate::tui) struct Outside {
-    /// Whose.
+    /// The coroutine.
     pub coro: CoroId,
-    /// When, in the stream's time, and by how many events: it holds until the next.
+    /// When it was read, in the stream's time, and after how many events: it is valid until the next event.
     pub at: u64,
     pub events: u64,
-    /// It, or why it cannot be had.
+    /// The stack, or why it cannot be read.
     pub stack: Result<Stack, String>,
 }
 
@@ -103,11 +103,11 @@ pub struct CrashState {
     pub stack: usize,
     /// The selected frame in it.
     pub frame: usize,
-    /// Hidden frames are shown.
+    /// Whether hidden frames are shown.
     pub hidden: bool,
 }
 
-/// What lies over the screen.
+/// A page over the screen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// What it shows.
@@ -119,7 +119,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// From its beginning.
+    /// A page that shows its content from the beginning.
     pub fn new(what: PageKind) -> Page {
         Page { what, scroll: 0, left: 0 }
     }

@@ -114,7 +114,7 @@ impl App {
         Effect::None
     }
 
-    /// What is typed takes effect as it is typed, where that harms nothing.
+    /// A change takes effect while it is typed, where that is harmless.
     fn changed(&mut self) {
         let Some(typing) = &mut self.typing else { return };
         typing.choices.clear();
@@ -203,7 +203,7 @@ impl App {
         }
     }
 
-    /// Selects the next coroutine whose name has what was searched for, or the next such line of a log.
+    /// Selects the next coroutine with a name that contains the searched text, or the next such line of a log.
     pub(super) fn find(&mut self, forward: bool) {
         if self.search.is_empty() {
             self.notice = Some("nothing was searched for: / begins".to_owned());

@@ -92,7 +92,8 @@ impl State {
         sorted.into_iter().zip(0..).map(|((id, _), rank)| (id, rank)).collect()
     }
 
-    /// Makes the order anew if it is out of date; of very many not with every frame, but so that it costs a tenth of the time.
+    /// Updates the order if it is out of date; for very many coroutines not in every frame, so that it takes a tenth of
+    /// the time at most.
     fn refresh(&mut self, model: &Model, position: u64, now: u64) {
         if let Some(made) = &self.made
             && (made.sort, made.reverse) == (self.sort, self.reverse)

@@ -1,4 +1,4 @@
-//! The post-mortem: what failed, where everyone was, the source there, and the values.
+//! The post-mortem: what failed, where each coroutine was, the source there, and the values.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -15,8 +15,8 @@ use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
 use crate::tui::theme::Theme;
 use crate::words::brief;
 
-/// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have them one
-/// above the other.
+/// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have
+/// them one above the other.
 pub fn render(buf: &mut Buffer, app: &mut App, body: Rect, upper: Rect, lower: Rect) {
     let Some(crash) = app.crash.take() else {
         super::empty(buf, app, body, &["nothing has crashed"]);
@@ -246,7 +246,7 @@ fn source_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) 
         }
     }
     let current = lines.iter().position(|(number, _)| *number == located.frame.line).unwrap_or(0);
-    // The line in question with a little more above it than below: what led there is read first.
+    // More lines above the current line than below: the code before it is read first.
     let top = current.saturating_sub(rows * 3 / 5).min(lines.len().saturating_sub(rows));
     for (row, (number, text)) in lines.iter().skip(top).take(rows).enumerate() {
         let y = area.bottom() - rows as u16 + row as u16;

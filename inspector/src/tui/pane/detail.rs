@@ -74,7 +74,7 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     }
 
     lines.push(Line::default());
-    // Of who failed, what it was at when its error was made.
+    // For a failed coroutine, its stack when its error was made.
     let failures = model.crashes().iter().rev().flat_map(|crash| &crash.failures);
     let at_failure = failures.filter(|one| one.coro == id).find_map(|one| one.stack.as_ref());
     let stack = coro.stack.as_ref().map(|(at, stack)| (*at, &**stack));

@@ -1,7 +1,7 @@
-//! The neighbourhood of the selected coroutine, drawn: who waits on it above, what it waits on below, two steps each way.
+//! Draws the neighbourhood of the selected coroutine: its waiters above, its targets below, two steps each way.
 //!
-//! Waiting goes down. Layers are ordered by number, so that nothing moves while nothing changes; each line between two layers has a
-//! row of its own where there is room, so that the eye can follow it.
+//! Waiters are above their targets. Layers are ordered by number, so that nothing moves while nothing changes; each
+//! line between two layers has a row of its own where there is room, so that it can be followed.
 
 mod layout;
 

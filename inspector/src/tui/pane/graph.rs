@@ -95,7 +95,7 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
     }
 }
 
-/// The selected row, or once that is gone, the one that is nearest to where it was.
+/// The selected row, or once it is gone, the row nearest to its place.
 fn keep_cursor(app: &mut App) {
     let (cursor, shown) = (app.graph.cursor, std::mem::take(&mut app.graph.shown));
     let found = app.tree(|view| {
@@ -111,7 +111,7 @@ fn keep_cursor(app: &mut App) {
     });
     if found != cursor {
         app.graph.cursor = found;
-        // The detail stays with the one that ended: what became of it is what one wants to know.
+        // The detail stays with a coroutine that ended, to show how it ended.
         if app.selected.is_none() {
             app.selected = found.and_then(Node::coro);
         }

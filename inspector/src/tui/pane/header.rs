@@ -1,4 +1,4 @@
-//! The top: which program, how it is, how much is going on.
+//! The header: the program, its status, and its load.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -48,11 +48,11 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
         _ => theme.sign(Activity::Failed),
     };
     right.push(Span::styled(format!("{sign} {text}"), style));
-    // The less important it is, the sooner it goes where there is no room for all.
+    // The least important parts are left out first where there is no room for all.
     let mut rest = Vec::new();
     let live = count(model.live_count() as u64);
     if app.status == Status::Live && text.starts_with("LIVE") {
-        // Room for what may come, so that nothing jumps.
+        // Room for longer values, so that the layout does not shift.
         rest.push(Span::styled(format!("   {live:>6} live"), theme.text));
         rest.push(Span::styled(format!("  {:>5} ev/s", rate(app.rate)), theme.dim));
     } else if let Some((coros, threads)) =

@@ -9,7 +9,8 @@ use crate::tui::app::Screen;
 use crate::tui::keys::Context;
 use crate::tui::text::{count, counted, pad, width, wrap};
 
-/// Where the settings are, as one would write it in a shell; not in tests, whose screens are to be the same everywhere.
+/// The path of the settings, as written in a shell; none in tests, where the screens have to be the same on all
+/// machines.
 fn settings_path() -> Option<String> {
     if cfg!(test) {
         return Some("~/.config/tinyio/inspector.conf".to_owned());

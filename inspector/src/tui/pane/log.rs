@@ -1,4 +1,4 @@
-//! What the program said: its output, its log events, and tinyio's own remarks.
+//! The log: the program's output, its log events, and tinyio's own messages.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,7 @@ pub struct State {
     pub until: Option<Key>,
     /// The line last found.
     pub found: Option<Key>,
-    /// What the recorder takes for this is in `output` already, as it is captured here, too.
+    /// Lines that the recorder takes for output are in `output` already, as they are captured here, too.
     pub captured: Option<Level>,
     /// What the program wrote, where its terminal is ours.
     output: VecDeque<LogLine>,

@@ -170,7 +170,7 @@ fn right(buf: &mut Buffer, x: u16, y: u16, wide: u16, text: &str, style: Style) 
     buf.set_stringn(at, y, &text, usize::from(wide), style);
 }
 
-/// Says what to do where there is nothing to show.
+/// Shows what to do where there is nothing to show.
 fn empty(buf: &mut Buffer, app: &App, area: Rect, sentences: &[&str]) {
     let wide = usize::from(area.width.saturating_sub(4).max(1));
     let lines: Vec<_> = sentences.iter().flat_map(|one| super::text::wrap(one, wide)).collect();
@@ -196,7 +196,7 @@ fn heading(app: &App, text: &str) -> Line<'static> {
     Line::styled(text.to_owned(), app.theme.title)
 }
 
-/// A list of which one entry is selected: by what it is, not by its row.
+/// A list with one selected entry, identified by its id and not by its row.
 #[derive(Clone, Debug)]
 pub struct List<K> {
     /// The selected one.

@@ -1,4 +1,4 @@
-//! Events, locks, semaphores and barriers: who holds them, who waits.
+//! Events, locks, semaphores and barriers, with their holders and waiters.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -8,14 +8,15 @@ use crate::tui::code::{function_of, highlight, lines_of};
 use crate::tui::text::pad_left;
 use crate::tui::theme::Theme;
 
-/// So many lines before and after the one in question are enough for any screen.
+/// Number of lines before and after the current one that are enough for any screen.
 const NEAR: usize = 200;
 
 /// The lines around a frame's place, and what is wrong with them.
 pub fn of(app: &mut App, frame: &Frame) -> (Vec<(u32, String)>, Option<String>) {
     let header = app.tape.latest().header().clone();
     let file = app.sources.file(&frame.file, &header);
-    // Lines that came with the frame are those the program was built from. The file has more of them, as long as it says the same.
+    // Lines that came with the frame are those the program was built from. The file has more of them, as long as it
+    // says the same.
     let line = |number: u32| file.lines.get((number as usize).wrapping_sub(1));
     let same = |(number, text): &(u32, String)| line(*number).is_some_and(|line| line.trim_end() == text.trim_end());
     if !frame.source.iter().all(same) {

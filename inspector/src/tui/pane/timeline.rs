@@ -19,7 +19,8 @@ use crate::tui::theme::Theme;
 
 /// The shortest and the longest time across the screen.
 const SPANS: (u64, u64) = (10_000, 86_400_000_000_000);
-/// So much of a column has to be spent running to be drawn full, and less than that to be drawn as what it was at meanwhile, if it ran again and again.
+/// Parts of a column spent running, as denominators: from the first on it is drawn as running; below the second, if it
+/// ran again and again, as its other activity.
 const PARTS: (u64, u64) = (2, 8);
 /// Columns from one time on the axis to the next, at least.
 const APART: u64 = 14;
@@ -214,7 +215,7 @@ fn head(buf: &mut Buffer, app: &App, area: Rect, lane_x: u16, axis: Axis, cursor
     }
 }
 
-/// The next stretch of time that is told easily.
+/// Returns the next round unit of time.
 fn round_step(least: u64) -> u64 {
     const SECOND: u64 = 1_000_000_000;
     const LONG: [u64; 14] = [20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400];
@@ -233,7 +234,7 @@ fn sign(theme: &Theme, cell: &Cell, column: u64) -> (&'static str, Style) {
     let other = (1..CLASSES).max_by_key(|class| cell.spent[*class]).filter(|class| cell.spent[*class] > 0);
     match other {
         _ if ran.saturating_mul(PARTS.0) >= column => (theme.glyphs.lanes[0], theme.running),
-        // What it is mostly at shows in what is drawn, that it goes on all the time in its colour.
+        // The sign is that of the longest other activity; the colour of running shows that it ran again and again.
         Some(class) if cell.steps > 1 && ran.saturating_mul(PARTS.1) < column => {
             (theme.glyphs.lanes[class], theme.running)
         }

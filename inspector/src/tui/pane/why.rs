@@ -1,4 +1,4 @@
-//! Why is it still waiting?
+//! The chain of waits of a coroutine.
 
 use ratatui::text::{Line, Span};
 
@@ -28,7 +28,7 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
         let indent = " ".repeat(2 + step.min(12));
         let arrow = if depth == 0 { "" } else { theme.glyphs.last };
         let (who, mut what) = say::link(model, link, now);
-        // The last one hangs on the leaf, which says it better.
+        // The last link is left out: the leaf says the same, more precisely.
         if depth + 1 == total && link.others == 0 && !matches!(link.on, Target::Res(_)) {
             what.clear();
         }
@@ -61,7 +61,7 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
     lines
 }
 
-/// The page: the whole chain, and who waits for the coroutine in turn.
+/// The lines of the page: the whole chain, and the waiters of the coroutine.
 pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let model = app.model();
     let wide = usize::from(wide);

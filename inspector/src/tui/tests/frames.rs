@@ -1,4 +1,4 @@
-//! Frames of a living program: who is asked for them, and what is said of where they come from.
+//! Frames of a live program: which coroutine they are requested of, and what the screens say about their origin.
 
 use super::*;
 use crate::event::{CoroId, Frame, Local, Stack, Value};

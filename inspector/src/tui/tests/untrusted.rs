@@ -1,4 +1,4 @@
-//! Recordings of strangers, in the screens.
+//! Recordings from untrusted sources, in the screens.
 
 #[path = "../../../tests/common/spoiled.rs"]
 mod spoiled;

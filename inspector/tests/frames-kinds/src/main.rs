@@ -1,5 +1,5 @@
-//! A value of every kind that the standard library has, each held by a suspended future of its own; and futures of a library that is
-//! loaded, unloaded and loaded again. It says the same as `frames-programs`, in the same way.
+//! A value of every kind that the standard library has, each held by a suspended future of its own; and futures of a
+//! library that is loaded, unloaded and loaded again. It says the same as `frames-programs`, in the same way.
 
 #[path = "../../frames-programs/src/cases.rs"]
 mod cases;

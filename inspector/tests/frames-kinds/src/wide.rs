@@ -1,4 +1,5 @@
-//! Types behind wide pointers, enums with variants that cannot be, types that share a vtable, macros with bindings of their own.
+//! Types behind wide pointers, enums with variants that cannot be, types that share a vtable, macros with bindings of
+//! their own.
 
 use std::cell::RefCell;
 use std::convert::Infallible;

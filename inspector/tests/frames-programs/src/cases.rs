@@ -23,7 +23,8 @@ macro_rules! marked {
     ($mark:literal: $($name:literal),+) => {$( $crate::expect($name, String::new(), $mark); )+};
 }
 
-/// Says that a local is to be read as this value where the scopes of names are described, which they are in unoptimised builds alone.
+/// Says that a local is to be read as this value where the scopes of names are described, which they are in unoptimised
+/// builds alone.
 #[macro_export]
 macro_rules! shadowed {
     ($name:ident) => {

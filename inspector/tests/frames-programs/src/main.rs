@@ -1,8 +1,8 @@
 //! Suspends one future after another and says where it is and what is true of it; then waits, to be looked at from
 //! outside, until its input is closed.
 //!
-//! One line a case, fields separated by tabs: name, function, drop glue, size, alignment, type, address; then name, text and
-//! mark of each expected local.
+//! One line a case, fields separated by tabs: name, function, drop glue, size, alignment, type, address; then name,
+//! text and mark of each expected local.
 
 mod cases;
 #[path = "../../../src/frames/mark.rs"]

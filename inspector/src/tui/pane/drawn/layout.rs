@@ -18,7 +18,7 @@ pub(super) enum Thing {
     Leaf(CoroId, Target),
     /// A coroutine that is drawn elsewhere already.
     Again(CoroId, CoroId),
-    /// So many more of them.
+    /// The number of further ones.
     More(Option<usize>),
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Place {
     pub wide: u16,
 }
 
-/// Who waits, and on what.
+/// The waiting side of an edge, and its target.
 type Pair = (Thing, Thing);
 
 /// A line from a box of one layer to a box of the next.
@@ -47,7 +47,7 @@ pub(super) struct Drawing {
     pub layers: Vec<Vec<Place>>,
     /// Lines between each layer and the next.
     pub links: Vec<Vec<Link>>,
-    /// How many more there are in each layer than were looked at; none: nobody counted.
+    /// How many more there are in each layer than were looked at; none: they were not counted.
     unseen: Vec<Option<usize>>,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn build(model: &Model, id: CoroId, steps: usize, now: u64, theme: &T
         for thing in &layer {
             let Thing::Coro(lower) = *thing else { continue };
             let Some(coro) = model.coro(lower) else { continue };
-            // One that nobody waits on hangs from who made it.
+            // A coroutine without waiters is placed below the one that scheduled it.
             let spawner = Some(coro.parent).filter(|parent| *parent != 0 && coro.waiters.is_empty());
             for upper in coro.waiters.ids().take(NEIGHBOURS).chain(spawner) {
                 if model.coro(upper).is_none() {
@@ -110,7 +110,7 @@ pub(super) fn build(model: &Model, id: CoroId, steps: usize, now: u64, theme: &T
         for thing in &layer {
             let lower = match *thing {
                 Thing::Coro(upper) => model.coro(upper).map(|coro| below(model, coro)).unwrap_or_default(),
-                // A lock hangs on who holds it.
+                // A lock is connected to its holders.
                 Thing::Leaf(_, Target::Res(res)) => {
                     let holders = model.resource(res).map(|one| &one.holders[..]).unwrap_or_default();
                     holders.iter().take(4).filter(|one| one.coro != 0).map(|one| Thing::Coro(one.coro)).collect()
@@ -155,7 +155,8 @@ pub(super) fn build(model: &Model, id: CoroId, steps: usize, now: u64, theme: &T
             pairs.iter().filter_map(link).collect()
         })
         .collect();
-    // Of those above and below the selected one it is known how many there are; beyond, only of those that were looked at.
+    // Of those above and below the selected one it is known how many there are; beyond, only of those that were looked
+    // at.
     let mut unseen = vec![Some(0); layers.len()];
     let here = things.iter().position(|layer| layer.contains(&Thing::Coro(id))).unwrap_or(0);
     if let Some(coro) = model.coro(id) {

@@ -9,9 +9,9 @@
 //!                       known
 //! ```
 //!
-//! A window may hold tens of millions of events, and a key has to show its effect at once. So the window is looked at from its right edge to the left,
-//! a stretch of the tape between two key frames at a time, with as many per frame of the screen as there is time for; and what comes in is added on
-//! the right, the columns moving as the window does.
+//! A window may hold tens of millions of events, and a key has to show its effect at once. So the window is looked at
+//! from its right edge to the left, a stretch of the tape between two key frames at a time, with as many per frame of
+//! the screen as there is time for; and what comes in is added on the right, the columns moving as the window does.
 
 use std::time::{Duration, Instant};
 
@@ -50,8 +50,8 @@ pub(super) fn class(activity: Activity) -> Option<usize> {
     })
 }
 
-/// Columns of time: so many, each so long, from that one on, counted from the beginning of time so that they stay what they are while the window
-/// moves.
+/// Columns of time: so many, each so long, from that one on, counted from the beginning of time so that they stay what
+/// they are while the window moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Axis {
     pub(super) column: u64,
@@ -134,7 +134,8 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// The lanes of `ids` up to a position of the tape, as far as there is time for. `newest` is the latest coroutine of all.
+    /// The lanes of `ids` up to a position of the tape, as far as there is time for. `newest` is the latest coroutine
+    /// of all.
     pub(super) fn new(tape: &Tape, axis: Axis, ids: &[CoroId], newest: CoroId, until: u64) -> Lanes {
         let index = index(ids);
         let (at, from, model) = tape.key_frame_before(until);
@@ -147,11 +148,11 @@ impl Lanes {
         lanes
     }
 
-    /// Takes in the events up to a position, moves to the columns of `axis`, and looks further into the past. `false` if that cannot be had by adding to
-    /// what is there: then they are to be made anew.
+    /// Takes in the events up to a position, moves to the columns of `axis`, and looks further into the past. `false`
+    /// if that cannot be had by adding to what is there: then they are to be made anew.
     pub(super) fn update(&mut self, tape: &Tape, axis: Axis, ids: &[CoroId], newest: CoroId, until: u64) -> bool {
         let same = (axis.column, axis.count) == (self.axis.column, self.axis.count);
-        // Of whoever else there was before, the past was not looked at.
+        // For any other coroutine that existed before, the past was not looked at.
         let known = |id: &CoroId| self.index.contains_key(id) || *id > self.newest;
         if !same || axis.first < self.axis.first || until < self.ahead.at || !ids.iter().all(known) {
             return false;
@@ -180,7 +181,7 @@ impl Lanes {
         cells
     }
 
-    /// Keeps the cells of those who stay, where they are in time.
+    /// Keeps the cells of the coroutines that stay, at their place in time.
     fn rearrange(&mut self, axis: Axis, ids: &[CoroId]) {
         if (axis, ids) == (self.axis, &self.ids[..]) {
             return;
@@ -255,7 +256,7 @@ impl Stretch {
             self.at = position + 1;
             let subject = subject(&event.kind);
             let lane = subject.and_then(|id| Some((id, *index.get(&id)?)));
-            // Of the many others it is only of interest who lives.
+            // Of the many other coroutines, only the begin and end of their lives are needed.
             let others = matches!(event.kind, Kind::Spawn { .. } | Kind::End { .. } | Kind::CoroState { .. });
             if subject.is_none() || lane.is_some() || others {
                 self.model.apply(&event);
@@ -287,7 +288,7 @@ impl Stretch {
     }
 }
 
-/// The coroutine whose state an event changes.
+/// The coroutine that an event changes the state of.
 fn subject(kind: &Kind) -> Option<CoroId> {
     match kind {
         Kind::Spawn { coro, .. }
