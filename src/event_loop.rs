@@ -133,7 +133,7 @@ impl Loop {
     /// async fn connection() -> tinyio::Result<()> {
     ///     let work = tinyio::sleep(Duration::from_secs(60)).await;
     ///     if work.is_err() {
-    ///         tinyio::sleep(Duration::from_millis(5)).await?; // says good-bye
+    ///         tinyio::sleep(Duration::from_millis(5)).await?; // awaits in its cleanup
     ///     }
     ///     Ok(work?)
     /// }

@@ -146,8 +146,8 @@
 //! ## Waiting for one another
 //!
 //! [`Event`], [`Semaphore`], [`Lock`], [`Barrier`] and [`as_completed`] are the usual ones. Coroutines that can never
-//! go on, because they wait for each other or for a lock that one of them holds, end the run with a [`Deadlock`] that
-//! names them.
+//! continue, because they wait for each other or for a lock that one of them holds, end the run with a [`Deadlock`]
+//! that names them.
 //!
 //! ## Loops in loops, and in other runtimes
 //!
@@ -224,7 +224,7 @@
 //!     jobs.spawn(work(1));
 //!     jobs.spawn(work(2));
 //!     while let Some(job) = jobs.join_next().await {
-//!         job.expect("no panic")?;               // dropping the set aborts the others: they are not told
+//!         job.expect("no panic")?;               // dropping the set aborts the others: they get no error
 //!     }
 //!     Ok(())
 //! });
@@ -243,7 +243,7 @@
 //! let ended = smol::block_on(executor.run(async {
 //!     let jobs = [executor.spawn(work(1)), executor.spawn(work(2))];
 //!     for job in jobs {
-//!         job.await?;                            // dropping a task cancels it: it is not told
+//!         job.await?;                            // dropping a task cancels it: it gets no error
 //!     }
 //!     Ok(())
 //! }));

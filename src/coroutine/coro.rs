@@ -213,7 +213,7 @@ impl<T> Coro<T> {
         }
     }
 
-    /// Unregisters this handle's wait; the coroutine may go on.
+    /// Unregisters this handle's wait; the coroutine may continue.
     #[cold]
     fn unregister(&mut self) {
         let wake_token = self.handle.remove_waiter(self.position);

@@ -99,7 +99,7 @@ pub trait Children: Unpin {
     #[doc(hidden)]
     fn each(&mut self, f: &mut dyn FnMut(&mut dyn Child));
 
-    /// Polls number `index` and keeps its output; `None` if there are not so many.
+    /// Polls number `index` and keeps its output; `None` if there are fewer.
     #[doc(hidden)]
     fn poll_child(&mut self, index: usize, poll: Poller<'_, '_>) -> Option<Poll<Result<(), CancelledError>>>;
 

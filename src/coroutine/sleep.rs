@@ -17,8 +17,8 @@ use crate::observe::Target;
 /// Polls every other ready coroutine once before this one continues. Python's bare `yield`.
 ///
 /// An await point whose result is there already gives no turn: an event that is set, a free lock, a coroutine that has
-/// ended. A coroutine that awaits only such keeps all others, timers and Ctrl-C waiting for as long as it goes on. A
-/// long loop of that kind, like one that only computes, calls `yield_now` now and then. (`sleep(Duration::ZERO)`, a new
+/// ended. A coroutine that awaits only such results keeps all others, timers and Ctrl-C waiting while it runs. A long
+/// loop of that kind, like one that only computes, should call `yield_now` regularly. (`sleep(Duration::ZERO)`, a new
 /// [`coro`](crate::coroutine::coro) and a [`gather`](crate::coroutine::gather) give a turn.)
 ///
 /// ```

@@ -21,7 +21,7 @@ use crate::observe::Target;
 ///
 /// A coroutine that ends with a value when it is cancelled loses nothing: this gives the value. One that answers with
 /// another error crashes the loop with it. If other handles of the coroutine are alive when the time is up, only this
-/// wait ends, and the coroutine goes on. A `Timeout` that is dropped cancels its coroutine at once.
+/// wait ends, and the coroutine continues. A `Timeout` that is dropped cancels its coroutine at once.
 ///
 /// ```
 /// # use std::time::Duration;

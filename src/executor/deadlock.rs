@@ -2,7 +2,7 @@
 //!
 //! The loop ends with a [`Deadlock`] only if that is certain: coroutines await each other in a cycle, or nothing is
 //! left that could wake any of those that wait. A guard can be moved, so its acquirer only probably is the coroutine
-//! that will drop it: a cycle through locks while anything else can go on is a warning.
+//! that will drop it: a cycle through locks while anything else can continue is a warning.
 //!
 //! A search visits all coroutines, so it is made rarely (see [`STEPS_EACH`]) and only after something happened that may
 //! close a cycle.

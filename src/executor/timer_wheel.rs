@@ -199,7 +199,7 @@ impl Wheel {
 
     /// The first slot, of any level, that is not empty: its level, number and first tick.
     fn first(&self) -> Option<(usize, usize, u64)> {
-        // All timers of a level lie after all those of the levels below: their ticks differ in a higher digit.
+        // The timers of a level are later than those of the levels below: their ticks differ in a higher digit.
         self.levels.iter().enumerate().find(|(_, level)| level.full != 0).map(|(number, level)| {
             let shift = number as u32 * SLOT_BITS;
             let here = (self.tick >> shift) as u32 % SLOTS as u32;

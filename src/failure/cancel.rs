@@ -164,7 +164,7 @@ impl Cancelling {
         self.grace_until = self.grace_until.map(|_| 0);
     }
 
-    /// Lets cleanup code run as usual; returns when to look again, and `None` when all have ended or the period is
+    /// Lets cleanup code run as usual; returns when to call it again, and `None` when all have ended or the period is
     /// over.
     fn clean_up(&mut self, executor: &Executor, until: u64) -> Option<u64> {
         executor.cancel.set(Cancel::default());

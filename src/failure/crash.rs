@@ -136,7 +136,7 @@ impl fmt::Display for Interrupted {
 
 impl StdError for Interrupted {}
 
-/// The error of a [`Crash`] whose coroutines can never go on: they wait for each other.
+/// The error of a [`Crash`] whose coroutines can never continue: they wait for each other.
 ///
 /// ```
 /// let crash = tinyio::Loop::new().run(async {

@@ -34,7 +34,7 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
 }
 
 /// Drops a value of the program; a panic of its destructor ends here. A payload whose own destructor panics is leaked:
-/// dropping it could go on for ever.
+/// dropping it could continue for ever.
 pub(crate) fn dispose<T>(value: T) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value)))
         && let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)))

@@ -8,7 +8,7 @@
 //! by side, each as a root. The view waits for a key when no loop runs at that moment, and at a loop that crashed; once
 //! it is left the rest of the tests runs without it. So it is made for one test, `TINYIO_INSPECT=1 cargo test NAME`;
 //! `TINYIO_INSPECT=record cargo test` keeps the recordings of a whole suite. A test that runs in the background of the
-//! terminal, as in some other harnesses, has no view, and says so.
+//! terminal, as in some other harnesses, has no view, and reports that.
 
 use std::path::Path;
 use std::sync::OnceLock;

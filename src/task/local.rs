@@ -89,7 +89,7 @@ pub(super) fn find<R>(number: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R 
     search(|executor| executor.number() == number, f)
 }
 
-/// Like `with`, with the loop that has this tag now.
+/// Like [`find`], with the loop that has this tag now.
 #[inline]
 pub(crate) fn find_tag<R>(tag: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R {
     search(|executor| executor.tag() == tag, f)

@@ -32,7 +32,7 @@ const MAX_THREADS: usize = 512;
 const SEARCH: Duration = Duration::from_micros(50);
 /// The interval at which the queue is watched.
 const WATCH: Duration = Duration::from_micros(500);
-/// A function that takes longer than this gets a thread of its own: about the cost of starting one.
+/// If functions take longer than this on average, the limit doubles: about the cost of starting a thread.
 const LONG: Duration = Duration::from_micros(50);
 
 /// Work for a thread.
