@@ -5,8 +5,8 @@
 //! TINYIO_INSPECT=1 cargo run --example dedup -- ~/Pictures    # and watch it
 //! ```
 //!
-//! Most files differ in size, and most others in their first few KiB. Only what is left is read as a whole. One coroutine per
-//! folder, then a few that share the files; all reading is done in threads.
+//! Most files differ in size, and most others in their first few KiB. Only what is left is read as a whole. One
+//! coroutine per folder, then a few that share the files; all reading is done in threads.
 
 mod common;
 #[path = "dedup/folder.rs"]
@@ -29,19 +29,19 @@ use folder::{File, Start};
 use tinyio::ThreadPool;
 use tinyio::{Coro, Loop, coro, gather};
 
-/// Files that agree so far are hashed as a whole.
+/// Files with equal sums of this many first bytes are hashed as a whole.
 const HEAD: u64 = 4 * 1024;
 /// Threads at once, and so open files.
 const THREADS: usize = 8;
 
 /// Finds files with equal content.
 ///
-/// Prints them as `sha256sum` does, group by group, those that waste the most last, with the rest in comments: `sha256sum --check`
-/// and the example `verify` can read it.
+/// Prints them as `sha256sum` does, group by group, those that waste the most last, with the rest in comments:
+/// `sha256sum --check` and the example `verify` can read it.
 ///
 /// Only regular files count, empty ones too. Each name counts: files that are hard links to each other are equal, but
-/// waste nothing. Symbolic links are not followed, except those named as PATH. What lies under several PATHs counts once.
-/// What cannot be read is noted on stderr and left out.
+/// waste nothing. Symbolic links are not followed, except those named as PATH. What lies under several PATHs counts
+/// once. What cannot be read is noted on stderr and left out.
 #[derive(Parser)]
 struct Args {
     /// Folders and files to compare
@@ -49,7 +49,7 @@ struct Args {
     paths: Vec<PathBuf>,
 }
 
-/// What the coroutines share.
+/// State that the coroutines share.
 struct Job {
     pool: ThreadPool,
     progress: Rc<Progress>,
@@ -59,7 +59,7 @@ struct Job {
 struct Hashed {
     file: File,
     sum: Sum,
-    /// The sum is that of all of it.
+    /// The sum is that of the whole file.
     whole: bool,
 }
 
@@ -114,7 +114,7 @@ fn walk(folder: PathBuf, job: Rc<Job>) -> Coro<Vec<File>> {
     })
 }
 
-/// One of those who share the work of comparing beginnings.
+/// One of the workers that hash beginnings.
 async fn hash_heads(files: Queue<File>, job: Rc<Job>) -> tinyio::Result<Vec<Hashed>> {
     let mut hashed = Vec::new();
     while let Some(file) = files.next() {
@@ -127,11 +127,11 @@ async fn hash_heads(files: Queue<File>, job: Rc<Job>) -> tinyio::Result<Vec<Hash
 async fn hash_head(file: File, job: Rc<Job>) -> tinyio::Result<Option<Hashed>> {
     let hashed = job.pool.run_in_thread(sum::hash(file.path.clone(), HEAD, |_| ())).await?;
     job.progress.bar().inc(1);
-    // By what was read: not every file is as long as its folder says, those in `/proc` are not.
+    // By the bytes read: the size in the folder is not always right, such as for files in `/proc`.
     Ok(job.readable(&file.path, hashed).map(|(sum, bytes)| Hashed { file, sum, whole: bytes < HEAD }))
 }
 
-/// One of those who share the work of comparing contents.
+/// One of the workers that hash contents.
 async fn hash_files(files: Queue<File>, job: Rc<Job>) -> tinyio::Result<Vec<Hashed>> {
     let mut hashed = Vec::new();
     while let Some(file) = files.next() {
@@ -140,7 +140,7 @@ async fn hash_files(files: Queue<File>, job: Rc<Job>) -> tinyio::Result<Vec<Hash
     Ok(hashed)
 }
 
-/// The sum of all of it, unless the file cannot be read.
+/// The sum of the whole file, unless it cannot be read.
 async fn hash_file(file: File, job: Rc<Job>) -> tinyio::Result<Option<Hashed>> {
     let bar = job.progress.bar();
     let hashed = job.pool.run_in_thread(sum::hash(file.path.clone(), u64::MAX, move |bytes| bar.inc(bytes))).await?;
@@ -157,7 +157,7 @@ impl Job {
     }
 }
 
-/// Leaves out those whose key no other has.
+/// Removes the items whose key is unique.
 fn keep_repeated<T, K: Eq + Hash>(items: &mut Vec<T>, key: impl Fn(&T) -> K) {
     let mut count: HashMap<K, usize> = HashMap::new();
     for item in items.iter() {

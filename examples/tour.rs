@@ -1,7 +1,7 @@
 //! A program to look at: docs/TOUR.md walks through it with the inspector.
 //!
-//! It reads the pages of a site that it makes up, and counts their words. `tour` does so until it is stopped; `tour crash` comes upon a page that is no text,
-//! `tour stuck` makes a blocking call that never returns.
+//! It reads the pages of a site that it makes up, and counts their words. `tour` does so until it is stopped; `tour
+//! crash` comes upon a page that is no text, `tour stuck` makes a blocking call that never returns.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tinyio::{Crash, Lock, Loop, Result, gather, run_in_thread, sleep};
 
 const SECTIONS: [&str; 8] = ["news", "sport", "weather", "letters", "archive", "images", "people", "contact"];
-/// How long the slow one keeps everybody else from the index.
+/// How long the slow coroutine keeps all others from the index.
 const SLOW: Duration = Duration::from_secs(4);
 
 /// A page of the site.
@@ -31,16 +31,16 @@ struct NotText {
     byte: u8,
 }
 
-/// What all readers share.
+/// State that all readers share.
 struct Site {
-    /// Who has it may change the counts.
+    /// A coroutine that holds it may change the counts.
     index: Lock,
     pages: Cell<usize>,
     words: Cell<usize>,
     goes: Goes,
 }
 
-/// How it goes with the third page of a section.
+/// What happens to the third page of a section.
 #[derive(Clone, Copy, PartialEq)]
 enum Goes {
     Slowly,
@@ -75,7 +75,7 @@ async fn read(section: &'static str, site: Rc<Site>) -> Result<()> {
     }
 }
 
-/// As if it came over the network.
+/// Simulates a request over the network.
 async fn fetch(section: &'static str, number: u32, goes: Goes) -> Result<Page> {
     let distance = 50 + 10 * section.len() as u64;
     sleep(Duration::from_millis(distance)).await?;
@@ -88,13 +88,13 @@ async fn fetch(section: &'static str, number: u32, goes: Goes) -> Result<Page> {
     Ok(Page { section, number, text })
 }
 
-/// Blocks the thread, and so everybody: what not to do, either. Besides, nobody ever sends that word.
+/// Blocks the thread, and so all coroutines: a mistake on purpose. Besides, the message is never sent.
 fn wait_for_word() {
     let (_word, words) = std::sync::mpsc::channel::<String>();
     let _ = words.recv();
 }
 
-/// Counts them on a thread, as one does with what takes long.
+/// Counts the words on a thread, as is right for work that takes long.
 async fn words(page: &Page) -> Result<usize> {
     let text = page.text.clone();
     let count = move || tinyio::Ok(String::from_utf8(text).map(|text| text.split_whitespace().count()));
@@ -105,7 +105,7 @@ async fn words(page: &Page) -> Result<usize> {
     })
 }
 
-/// Adds a page to the index. The archive is slow, and keeps the lock meanwhile: what not to do.
+/// Adds a page to the index. The archive is slow, and keeps the lock meanwhile: a mistake on purpose.
 async fn store(site: &Site, page: &Page, words: usize) -> Result<()> {
     let _mine = site.index.acquire().await?;
     if page.section == "archive" && site.goes == Goes::Slowly {
@@ -116,7 +116,7 @@ async fn store(site: &Site, page: &Page, words: usize) -> Result<()> {
     Ok(())
 }
 
-/// Says now and then how far it is.
+/// Reports the progress regularly.
 async fn report(site: Rc<Site>) -> Result<()> {
     loop {
         sleep(Duration::from_millis(500)).await?;

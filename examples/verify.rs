@@ -5,7 +5,7 @@
 //! cargo run --example verify -- sums
 //! ```
 //!
-//! The first file that is not as it should be ends everything: its error comes out of the loop, with what everybody was at.
+//! The first file that differs ends everything: its error comes out of the loop, with what all coroutines were at.
 
 mod common;
 #[path = "verify/manifest.rs"]
@@ -37,7 +37,7 @@ struct Args {
     manifest: PathBuf,
 }
 
-/// What the coroutines share.
+/// State that the coroutines share.
 struct Job {
     manifest: PathBuf,
     pool: ThreadPool,
@@ -51,7 +51,7 @@ struct Checked {
     bytes: u64,
 }
 
-/// A file is not what the manifest says.
+/// A file differs from the manifest.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: expected the sum {expected}, found {found}", path.display())]
 struct Mismatch {
@@ -87,7 +87,7 @@ async fn verify(job: Rc<Job>) -> tinyio::Result<Checked> {
     Ok(checked)
 }
 
-/// Fails unless all files are as they should be.
+/// Fails unless all files match the manifest.
 async fn check_manifest(job: Rc<Job>) -> tinyio::Result<Checked> {
     let entries = run_in_thread(manifest::read(job.manifest.clone())).await?;
     job.progress.stage("checking {bar:16} {human_pos} of {human_len} files, {eta}", entries.len() as u64);
@@ -96,7 +96,7 @@ async fn check_manifest(job: Rc<Job>) -> tinyio::Result<Checked> {
     Ok(Checked { files: sizes.len() as u64, bytes: sizes.iter().sum() })
 }
 
-/// One of those who share the work.
+/// One of the workers.
 async fn check_all(entries: Queue<Entry>, job: Rc<Job>) -> tinyio::Result<Vec<u64>> {
     let mut sizes = Vec::new();
     while let Some(entry) = entries.next() {
@@ -105,7 +105,7 @@ async fn check_all(entries: Queue<Entry>, job: Rc<Job>) -> tinyio::Result<Vec<u6
     Ok(sizes)
 }
 
-/// The size of a file that is as it should be.
+/// The size of a file that matches the manifest.
 async fn check(entry: Entry, job: Rc<Job>) -> tinyio::Result<u64> {
     let Entry { path, sum: expected, line } = entry;
     let (found, bytes) = match job.pool.run_in_thread(sum::hash(path.clone(), u64::MAX, |_| ())).await? {

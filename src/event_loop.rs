@@ -1,4 +1,4 @@
-//! `Loop`: running everything.
+//! `Loop`: runs coroutines.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,8 +18,8 @@ use crate::task::{self, BoxError, Inbox, Profile};
 
 /// An event loop.
 ///
-/// It runs coroutines on the thread that calls it, one at a time, first in, first out. As soon as one of them fails, all the others
-/// are cancelled, threads too, and the error comes out.
+/// It runs coroutines on the thread that calls it, one at a time, first in, first out. As soon as one of them fails,
+/// all the others are cancelled, threads too, and the error comes out.
 ///
 /// ```
 /// let mut looped = tinyio::Loop::new();
@@ -35,33 +35,20 @@ pub struct Loop {
 }
 
 impl Loop {
-    /// A loop with nothing in it.
-    ///
-    /// ```
-    /// assert_eq!(tinyio::Loop::new().run(async { tinyio::Ok(7) }).unwrap(), 7);
-    /// ```
+    /// Creates an empty loop.
     pub fn new() -> Loop {
         Loop { executor: Executor::new(), group: Group::default(), grace: None, shuffle: None }
     }
 
-    /// What its crashes consist of.
-    ///
-    /// ```
-    /// use tinyio::{Group, Loop};
-    /// let crash = Loop::new().group(Group::Always).run(async {
-    ///     tinyio::spawn(tinyio::sleep(std::time::Duration::from_secs(60)));
-    ///     tinyio::yield_now().await?;
-    ///     Err::<(), _>(tinyio::Error::msg("enough"))
-    /// });
-    /// assert_eq!(crash.unwrap_err().failures().len(), 2); // and who was cancelled
-    /// ```
+    /// Sets which failures a crash of the loop contains.
     #[must_use]
     pub fn group(mut self, group: Group) -> Loop {
         self.group = group;
         self
     }
 
-    /// Runs `main` and everything that it schedules; returns what it returned when all have ended. `main` may borrow from the caller.
+    /// Runs `main` and everything that it schedules; returns what it returned when all have ended. `main` may borrow
+    /// from the caller.
     ///
     /// A coroutine may run another loop:
     ///
@@ -113,7 +100,7 @@ impl Loop {
         session.output(main, crash)
     }
 
-    /// One for coroutines inside `executor`, which handles them as that one would.
+    /// A loop for coroutines inside `executor`, with the same settings for failures.
     pub(crate) fn inside(executor: &Executor) -> Loop {
         let shuffle = executor.shuffled.borrow_mut().as_mut().map(Shuffled::random);
         Loop { grace: executor.grace.get(), shuffle, ..Loop::new() }
@@ -124,10 +111,11 @@ impl Loop {
         &self.executor
     }
 
-    /// The core, with nothing in it.
+    /// The executor, with no tasks in it.
     pub(crate) fn fresh_core(&mut self) -> Rc<Executor> {
         if self.executor.live() > 0 {
-            // A `drive` was forgotten (`mem::forget`): what its coroutines borrow may be gone, so they are left alone for ever.
+            // A `drive` was forgotten (`mem::forget`): what its coroutines borrow may be gone, so they are never
+            // touched again.
             self.executor = Executor::new();
         }
         self.executor.group.set(self.group);
@@ -136,8 +124,8 @@ impl Loop {
         self.executor.clone()
     }
 
-    /// Gives coroutines this long for a cleanup that awaits: after the answer of the await point at which each was cancelled, others
-    /// work as usual. Who is not done by then is cut off.
+    /// Gives coroutines this long for a cleanup that awaits: after the answer of the await point at which each was
+    /// cancelled, others work as usual. A coroutine that has not ended by then is dropped.
     ///
     /// ```
     /// use std::time::Duration;
@@ -145,7 +133,7 @@ impl Loop {
     /// async fn connection() -> tinyio::Result<()> {
     ///     let work = tinyio::sleep(Duration::from_secs(60)).await;
     ///     if work.is_err() {
-    ///         tinyio::sleep(Duration::from_millis(5)).await?; // says good-bye
+    ///         tinyio::sleep(Duration::from_millis(5)).await?; // awaits in its cleanup
     ///     }
     ///     Ok(work?)
     /// }
@@ -163,7 +151,8 @@ impl Loop {
         self
     }
 
-    /// Runs whoever is ready in an order that the seed decides, the same for the same seed: to find what depends on the order.
+    /// Runs the ready coroutines in an order determined by the seed, to find code that depends on the order. The same
+    /// seed gives the same order.
     ///
     /// ```
     /// let order = |seed| {
@@ -190,11 +179,13 @@ impl Loop {
         self
     }
 
-    /// Sleeps take no time: whenever nobody is ready and no thread is at work, the loop's clock goes on to the next timer.
+    /// Sleeps take no time: when no coroutine is ready and no thread is running, the loop's clock advances to the next
+    /// timer.
     ///
-    /// A thread is one of [`run_in_thread`](crate::run_in_thread) or `from_tokio`. Nothing else from outside holds the clock: not a socket, not a thread of one's
-    /// own, not a waker in whoever's hands. Whether they will ever wake anybody is not known, and a coroutine that waits for another one
-    /// through a foreign channel looks the same. A program that needs such in virtual time waits for it in `run_in_thread`.
+    /// "Thread" means a function run by [`run_in_thread`](crate::run_in_thread) or `from_tokio`. Nothing else outside
+    /// of the loop holds the clock: no socket, no other thread, no cloned waker. The loop cannot know whether they will
+    /// ever wake a coroutine; a coroutine that waits for another one through a foreign channel looks the same. A
+    /// program that needs one of these in virtual time waits for it in `run_in_thread`.
     ///
     /// ```
     /// use std::time::{Duration, Instant};
@@ -210,8 +201,9 @@ impl Loop {
         self
     }
 
-    /// How long a loop in which everybody waits, some of them for an [`Event`](crate::Event) that nobody on the loop can set, goes on without a word; then it
-    /// warns, once, and lists them. Five seconds, unless this says otherwise.
+    /// Sets how long the loop waits before it warns that all coroutines wait, some of them for an
+    /// [`Event`](crate::Event) that no coroutine of the loop can set. It warns once and lists them. The default is five
+    /// seconds.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -229,14 +221,7 @@ impl Loop {
         self
     }
 
-    /// Something to stop the loop with, from anywhere.
-    ///
-    /// ```
-    /// let mut looped = tinyio::Loop::new();
-    /// let handle = looped.handle();
-    /// handle.cancel();
-    /// assert!(looped.run(async { tinyio::Ok(()) }).is_err());
-    /// ```
+    /// A handle that stops the loop from any thread.
     pub fn handle(&self) -> crate::Handle {
         crate::Handle::new(self.executor.inbox().clone())
     }
@@ -271,29 +256,30 @@ impl Handle {
         Handle(inbox)
     }
 
-    /// The loop still exists.
+    /// Whether the loop still exists.
     #[cfg(feature = "signal")]
     pub(crate) fn is_open(&self) -> bool {
         self.0.is_open()
     }
 
-    /// A run is on.
+    /// Whether the loop is running.
     #[cfg(feature = "signal")]
     pub(crate) fn is_running(&self) -> bool {
         self.0.is_running()
     }
 
-    /// Like `cancel`, for Ctrl-C. `true`: that has been done, and the run has not ended yet.
+    /// Like `cancel`, for Ctrl-C. Returns `true` if the run was already cancelled this way and has not ended yet.
     #[cfg(feature = "signal")]
     pub(crate) fn interrupt(&self) -> bool {
-        // Noted first: once it is cancelled, the run may end, which takes the note back.
+        // Recorded first: once it is cancelled, the run may end, which clears the flag.
         let again = self.0.interrupt();
         self.cancel();
         again
     }
 
-    /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted). If it is not running, its next run
-    /// ends at once. A loop that a coroutine of this one runs inside of its step, by [`Loop::run`], is cancelled with it.
+    /// Cancels everything on the loop; its `run` gives a [`Crash`] whose error is [`Interrupted`](crate::Interrupted).
+    /// If it is not running, its next run ends at once. A loop that a coroutine of this one runs inside its step, by
+    /// [`Loop::run`], is cancelled with it.
     ///
     /// ```
     /// let mut looped = tinyio::Loop::new();
@@ -337,7 +323,7 @@ impl Session {
         Session { executor: executor.clone(), crashed: false }
     }
 
-    /// The run is over.
+    /// Ends the run and gives its result.
     pub(crate) fn output<T>(mut self, mut main: Coro<T>, crash: Option<Crash>) -> Result<T, Crash> {
         self.crashed = crash.is_some();
         match crash {
@@ -353,7 +339,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         task::enter(&self.executor, || self.executor.abandon());
-        // A destructor that panicked when all was over is no failure of the next run.
+        // A destructor that panicked after the end of the run is no failure of the next run.
         panic_hook::dispose(self.executor.failure.take());
         self.executor.inbox().run_ended();
         task::each(|outer| outer.inbox().release(self.executor.inbox()));

@@ -15,15 +15,16 @@
 //! # Ok::<_, tinyio::Crash>(())
 //! ```
 //!
-//! An error that leaves a coroutine cancels *all* coroutines of the loop; each gets [`CancelledError`] at its await point to clean up, threads
-//! too, and the original error comes out of [`Loop::run`], its trace chained through every coroutine that awaited it. With the feature
-//! `inspect`, and `TINYIO_INSPECT=1` in the environment, the program shows what waits on what while it runs.
+//! An error that leaves a coroutine cancels *all* coroutines of the loop; each gets [`CancelledError`] at its await
+//! point to clean up, threads too, and the original error comes out of [`Loop::run`], its trace chained through every
+//! coroutine that awaited it. With the feature `inspect`, and `TINYIO_INSPECT=1` in the environment, the program shows
+//! what waits on what while it runs.
 //!
 //! # Catching, retrying, isolating
 //!
-//! An error is caught where it is still a value: inside the coroutine, by a plain `.await` of the function that returns it. An error that
-//! leaves a coroutine (what was given to [`coro`], [`gather`], [`spawn`] and the like) cannot be caught,
-//! unless the work is [isolated](isolate).
+//! An error is caught where it is still a value: inside the coroutine, by a plain `.await` of the function that returns
+//! it. An error that leaves a coroutine (what was given to [`coro`], [`gather`], [`spawn`] and the like) cannot be
+//! caught, unless the work is [isolated](isolate).
 //!
 //! ```
 //! use std::time::Duration;
@@ -61,17 +62,19 @@
 //!
 //! # What is dropped is cancelled
 //!
-//! A coroutine belongs to its handles. When the last one is dropped before the coroutine has ended (the loser of a `select!`, an early
-//! return, a [`timeout`] that is up), it gets `CancelledError` at its await point, cleans up and ends, and so does what it alone awaits:
-//! its coroutines, its threads, its tokio tasks. What is to run on without a handle is started by [`spawn`], or [detached](Coro::detach).
+//! A coroutine belongs to its handles. When the last one is dropped before the coroutine has ended (the loser of a
+//! `select!`, an early return, a [`timeout`] that is up), it gets `CancelledError` at its await point, cleans up and
+//! ends, and so does what it alone awaits: its coroutines, its threads, its tokio tasks. What is to run on without a
+//! handle is started by [`spawn`], or [detached](Coro::detach).
 //!
 //! # Guide
 //!
 //! ## Coroutines
 //!
-//! A *coroutine* is what the loop schedules: one node of the dependency graph. An async function is not one by itself: a plain
-//! `f().await` runs inside the coroutine that awaits it. [`coro`]`(f())` makes it one, [`gather`] does so for several, and [`spawn`]
-//! schedules one that runs to its end without being awaited. A [`Coro`] is lazy, and its clones share one run and one output:
+//! A *coroutine* is what the loop schedules: one node of the dependency graph. An async function is not one by itself:
+//! a plain `f().await` runs inside the coroutine that awaits it. [`coro`]`(f())` makes it one, [`gather`] does so for
+//! several, and [`spawn`] schedules one that runs to its end without being awaited. A [`Coro`] is lazy, and its clones
+//! share one run and one output:
 //!
 //! ```
 //! use tinyio::{coro, gather};
@@ -93,14 +96,16 @@
 //! # Ok::<_, tinyio::Crash>(())
 //! ```
 //!
-//! The loop is fair: one turn each, first in, first out. It runs on one thread, so coroutines need not be `Send`, and share data by
-//! `Rc<RefCell<_>>`. It takes the futures of the ecosystem as they are: `async-channel`, `async-io`, `futures` and the like.
+//! The loop is fair: one turn each, first in, first out. It runs on one thread, so coroutines need not be `Send`, and
+//! share data by `Rc<RefCell<_>>`. It takes the futures of the ecosystem as they are: `async-channel`, `async-io`,
+//! `futures` and the like.
 //!
 //! ## Errors and cleaning up
 //!
-//! A coroutine returns `Result<T, E>` with any error: `io::Error`, `anyhow::Error`, an enum of yours. [`Error`] works best, because it
-//! remembers where it arose. As soon as one returns an error, or panics, each of the others is polled once more, and the await point that it
-//! is at answers `Err(CancelledError)`. `?` hands that up; what is to be cleaned up is cleaned up on the way:
+//! A coroutine returns `Result<T, E>` with any error: `io::Error`, `anyhow::Error`, an enum of yours. [`Error`] works
+//! best, because it remembers where it arose. As soon as one returns an error, or panics, each of the others is polled
+//! once more, and the await point that it is at answers `Err(CancelledError)`. `?` hands that up; what is to be cleaned
+//! up is cleaned up on the way:
 //!
 //! ```
 //! use std::time::Duration;
@@ -127,15 +132,16 @@
 //! println!("{crash:?}"); // the error, its trace, and what else failed
 //! ```
 //!
-//! Cleanup may not await, unless the loop is given a [grace](Loop::grace) period. A coroutine that swallows its cancellation is reported as not
-//! responding properly, and dropped. [`Group`] says what else the [`Crash`] holds. [`CancelledError::cause`] names the coroutine that failed,
-//! the call of [`timeout`], or the coroutine that dropped the last handle.
+//! Cleanup may not await, unless the loop is given a [grace](Loop::grace) period. A coroutine that swallows its
+//! cancellation is reported as not responding properly, and dropped. [`Group`] says what else the [`Crash`] holds.
+//! [`CancelledError::cause`] names the coroutine that failed, the call of [`timeout`], or the coroutine that dropped
+//! the last handle.
 //!
 //! ## Threads
 //!
-//! What blocks goes to a thread: [`run_in_thread`], or a [`ThreadPool`] to bound how many. An error in a thread cancels the loop; an error
-//! in the loop asks the thread to stop, which it sees by [`thread::check_cancelled`] and [`thread::sleep`]. Threads that are not tinyio's wake
-//! coroutines through an [`Event`], or through any waker.
+//! What blocks goes to a thread: [`run_in_thread`], or a [`ThreadPool`] to bound how many. An error in a thread cancels
+//! the loop; an error in the loop asks the thread to stop, which it sees by [`thread::check_cancelled`] and
+//! [`thread::sleep`]. Threads that are not tinyio's wake coroutines through an [`Event`], or through any waker.
 //!
 //! ## Waiting for one another
 //!
@@ -145,9 +151,9 @@
 //!
 //! ## Loops in loops, and in other runtimes
 //!
-//! A loop can be run inside a coroutine of another (it blocks that thread), [driven](Loop::drive) as a future of tokio, smol or any executor, or
-//! [isolated](isolate). A `Coro` that one loop has scheduled can be awaited from another of the same thread. Futures that need a tokio reactor run through
-//! `from_tokio` (feature `tokio`).
+//! A loop can be run inside a coroutine of another (it blocks that thread), [driven](Loop::drive) as a future of tokio,
+//! smol or any executor, or [isolated](isolate). A `Coro` that one loop has scheduled can be awaited from another of
+//! the same thread. Futures that need a tokio reactor run through `from_tokio` (feature `tokio`).
 //!
 //! ```
 //! # fn main() -> Result<(), tinyio::Crash> {
@@ -160,9 +166,9 @@
 //!
 //! # What it is not for
 //!
-//! A loop is one core. Servers that need all cores take `tokio`, or drive a loop per core from it. There are no sockets and no files
-//! in here: `async-io` and `async-net` bring them, or threads. On microcontrollers take `embassy`; for one future and nothing else,
-//! `pollster`.
+//! A loop is one core. Servers that need all cores take `tokio`, or drive a loop per core from it. There are no sockets
+//! and no files in here: `async-io` and `async-net` bring them, or threads. On microcontrollers take `embassy`; for one
+//! future and nothing else, `pollster`.
 //!
 //! # Coming from Python tinyio, tokio, smol
 //!
@@ -179,7 +185,8 @@
 //! | `yield timeout(f(), 1)` | `timeout(secs, f()).await?` | `timeout(secs, f()).await` | `f().or(timer).await` |
 //! | an error cancels all | an error cancels all | the task's `JoinHandle` gives it | the task panics or gives it |
 //!
-//! The same program in all of them: two jobs, of which one fails. (Those of tokio and smol are compiled and run by `tests/ecosystem`.)
+//! The same program in all of them: two jobs, of which one fails. (Those of tokio and smol are compiled and run by
+//! `tests/ecosystem`.)
 //!
 //! ```python
 //! def work(n):                                   # Python tinyio
@@ -217,7 +224,7 @@
 //!     jobs.spawn(work(1));
 //!     jobs.spawn(work(2));
 //!     while let Some(job) = jobs.join_next().await {
-//!         job.expect("no panic")?;               // dropping the set aborts the others: they are not told
+//!         job.expect("no panic")?;               // dropping the set aborts the others: they get no error
 //!     }
 //!     Ok(())
 //! });
@@ -236,7 +243,7 @@
 //! let ended = smol::block_on(executor.run(async {
 //!     let jobs = [executor.spawn(work(1)), executor.spawn(work(2))];
 //!     for job in jobs {
-//!         job.await?;                            // dropping a task cancels it: it is not told
+//!         job.await?;                            // dropping a task cancels it: it gets no error
 //!     }
 //!     Ok(())
 //! }));
@@ -253,10 +260,10 @@
 //! | `inspect` | `record`, and the live view in this terminal (`TINYIO_INSPECT=1`) | recordings are looked at with the program `tinyio-inspector` |
 //! | `signal` | `Loop::cancel_on_ctrl_c` | Ctrl-C ends the process |
 //! | `tokio` | `from_tokio` | |
-//! | `tracing` | each coroutine is a span of `tracing`; `trace_layer` puts log events and fields of spans into the record | log events are in nobody's name |
+//! | `tracing` | each coroutine is a span of `tracing`; `trace_layer` puts log events and fields of spans into the record | log events belong to no coroutine |
 //!
-//! `TINYIO_INSPECT=record` records only, `TINYIO_TRACE=FILE.jsonl` writes the trace, `TINYIO_RING=64M` sets the ring's size, `TINYIO_LOCALS=0` never
-//! reads local variables.
+//! `TINYIO_INSPECT=record` records only, `TINYIO_TRACE=FILE.jsonl` writes the trace, `TINYIO_RING=64M` sets the ring's
+//! size, `TINYIO_LOCALS=0` never reads local variables.
 
 mod coroutine;
 mod event_loop;
@@ -286,11 +293,11 @@ pub use sync::event::{Event, Wait, WaitTimeout};
 pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
 pub use thread::{ThreadPool, run_in_thread};
 
-/// Whether the feature `record` is built in: benches say so.
+/// Whether the feature `record` is built in, for the output of the benches.
 #[doc(hidden)]
 pub const RECORDS: bool = cfg!(feature = "record");
 
-/// Waits until the threads of [`run_in_thread`] are gone, as a model has to.
+/// Waits until the threads of [`run_in_thread`] are gone, which a loom model requires.
 #[cfg(loom)]
 #[doc(hidden)]
 pub fn end_threads() {

@@ -1,5 +1,5 @@
-//! Locks, atomics and threads where loops and threads meet: the standard library's, or `loom`'s, which tries every order in which threads
-//! can run (see the script `tests/loom`).
+//! Locks, atomics and threads for the code shared between loops and threads: the standard library's, or `loom`'s, which
+//! tries every order in which threads can run (see the script `tests/loom`).
 
 #[cfg(not(loom))]
 mod real {
@@ -8,12 +8,12 @@ mod real {
     pub(crate) use std::thread::{Builder, Thread, current, park, park_timeout, yield_now};
     pub(crate) use std::thread_local as per_thread;
 
-    /// What can run at the same time.
+    /// The number of threads that can run at the same time.
     pub(crate) fn cores() -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// A static that is made when it is first used.
+    /// A static that is initialised on first use.
     macro_rules! global {
         ($name:ident: $type:ty = $init:expr) => {
             static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $init);
@@ -28,7 +28,7 @@ mod real {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock};
     pub(crate) use loom::thread::{Builder, yield_now};
 
-    /// A thread that can be unparked. Loom's own forgets that it was when it waits for a lock before it parks.
+    /// A thread that can be unparked. Loom's own loses an unpark when it waits for a lock before it parks.
     #[derive(Clone, Default)]
     pub(crate) struct Thread(std::sync::Arc<(Mutex<bool>, Condvar)>);
 
@@ -52,7 +52,7 @@ mod real {
             unparked = this.1.wait(unparked).expect("nothing panics");
         }
     }
-    /// There is no time in there: it never comes, so nobody may rely on it to be woken.
+    /// Loom has no time: the timeout never comes, so no code may rely on it.
     pub(crate) fn park_timeout(_: std::time::Duration) {
         park();
     }
@@ -78,8 +78,8 @@ mod real {
 
 pub(crate) use real::*;
 
-/// A value that every process makes for itself. A forked child has the memory of its parent, and none of its threads: what those have
-/// promised, it must not rely on.
+/// A value that every process makes for itself. A forked child has the memory of its parent, and none of its threads,
+/// so it must not rely on anything that those were to do.
 pub(crate) struct PerProcess<T> {
     make: fn() -> T,
     process: u32,
@@ -92,7 +92,7 @@ impl<T> PerProcess<T> {
         PerProcess { make, process: std::process::id(), value: make(), child: std::sync::OnceLock::new() }
     }
 
-    /// That of this process.
+    /// The value of this process.
     pub(crate) fn here(&self) -> &T {
         let process = std::process::id();
         let mut this = self;

@@ -1,4 +1,4 @@
-//! The examples, run as programs. What they say is compared with what coreutils say.
+//! The examples, run as programs. Their output is compared with that of coreutils.
 
 #![cfg(target_os = "linux")]
 
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 #[path = "../examples/verify.rs"]
 mod verify_itself;
 
-/// The built example: beside this test, where cargo puts it.
+/// The built example: next to this test, where cargo puts it.
 fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let target = test.ancestors().nth(2).expect("tests are two folders below");
@@ -58,13 +58,13 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Its stdout; it must succeed and have nothing to complain about.
+/// Its stdout; it must succeed and write nothing to stderr.
 fn fine(output: Output) -> Vec<u8> {
     assert!(output.status.success() && output.stderr.is_empty(), "{}: {}", output.status, text(&output.stderr));
     output.stdout
 }
 
-/// Its stderr; it must fail, by itself.
+/// Its stderr; it must fail, without a signal.
 fn failed(output: Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     text(&output.stderr)
@@ -260,7 +260,7 @@ mod verify {
 
     const ALL: &str = "find . -type f ! -name manifest -printf '%P\\0' | xargs -0 sha256sum ";
 
-    /// What it says of `odd_names` with a manifest made by `sha256sum` and changed by `change`.
+    /// What it prints for `odd_names` with a manifest made by `sha256sum` and changed by `change`.
     fn accepts(options: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
         let folder = odd_names();
         let manifest = change(shell(&format!("{ALL}{options}"), folder.path()));

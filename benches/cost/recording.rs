@@ -1,14 +1,16 @@
-//! What recording costs: `cargo bench --bench recording`. With `-- console` also beside console-subscriber, which takes minutes to build.
+//! Measures what recording costs: `cargo bench --bench recording`. With `-- console` also beside console-subscriber,
+//! which takes minutes to build.
 //!
-//! The program `tinyio-cost` is built twice, with the recorder and without, and run by turns: without it, with it but not switched on,
-//! and recorded. The figures are medians of the CPU time of the loop's thread; the goals for what is recorded are in units of one
-//! `Instant::now()` of the same run, for the clock is most of an event. What the recorder's other threads do, which make the ring's memory
-//! present and wait for readers, is not the loop's and not in them.
+//! The program `tinyio-cost` is built twice, with the recorder and without, and run alternately: without it, with it
+//! but not switched on, and recorded. The figures are medians of the CPU time of the loop's thread; the goals for what
+//! is recorded are in units of one `Instant::now()` of the same run, because reading the clock is most of the cost of
+//! an event. The work of the recorder's other threads, which fault in the ring's memory and wait for readers, is not
+//! included.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// How often each is run.
+/// The number of runs of each.
 const RUNS: usize = 9;
 
 /// The work, its name, what one operation is, and how many clock readings recording it may cost.
@@ -19,9 +21,10 @@ const WORK: [(&str, &str, &str, f64); 5] = [
     ("W3", "yield, one task, 1M", "a step", 1.0),
     ("W4", "chain of 100k", "a coroutine", 3.0),
 ];
-/// How much less than console-subscriber's.
+/// How many times less than console-subscriber's cost it has to be.
 const CONSOLE: f64 = 30.0;
-/// What the recorder may cost where it is built in and not switched on: a part, or for a step that does nothing else, ns.
+/// The limit for the cost of a recorder that is built in and not switched on: a fraction, or, for a step that does
+/// nothing else, ns.
 const OFF_PART: f64 = 0.03;
 const OFF_STEP: f64 = 2.0;
 
@@ -47,7 +50,7 @@ fn table() -> Result<(), String> {
         }
         false => None,
     };
-    // Rings of other programs are left alone.
+    // Rings of other programs are not touched.
     let rings = std::env::temp_dir().join(format!("tinyio-bench-{}", std::process::id()));
     let clock = middle(|| run(&without, &["clock"], None))?;
     println!("Recording, medians of {RUNS}; one Instant::now() is {clock:.1} ns\n");
@@ -93,7 +96,7 @@ fn mark(fits: bool) -> char {
 /// Builds something in a folder of the repository and gives the folder of the program.
 fn build(args: &[&str], folder: &str, target: &str, flags: &str) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    // A target folder each, or every run would build all again.
+    // A target folder each, or every run would rebuild everything.
     let targets = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let target = targets.join(target);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -108,7 +111,7 @@ fn build(args: &[&str], folder: &str, target: &str, flags: &str) -> Result<PathB
     }
 }
 
-/// One figure, from a process of its own: the switch is read when a loop starts.
+/// Measures one figure in a process of its own: the switch is read when a loop starts.
 fn run(program: &Path, args: &[&str], rings: Option<&Path>) -> Result<f64, String> {
     let mut command = Command::new(program);
     command.args(args).env_remove("TINYIO_TRACE").env_remove("TINYIO_INSPECT").env_remove("TINYIO_RING");
@@ -116,7 +119,7 @@ fn run(program: &Path, args: &[&str], rings: Option<&Path>) -> Result<f64, Strin
         command.env("TINYIO_INSPECT", "record").env("TINYIO_RING_DIR", rings);
     }
     let output = command.output().map_err(|error| format!("{}: cannot start it: {error}", program.display()))?;
-    // Before the system begins to write it to the disk, which would be in the next figure.
+    // Before the system begins to write the ring to disk, which would count in the next figure.
     if let Some(rings) = rings {
         std::fs::remove_dir_all(rings).map_err(|error| format!("{}: cannot remove it: {error}", rings.display()))?;
     }

@@ -1,4 +1,4 @@
-//! Many futures inside one, without a scheduler: what W2 costs there.
+//! Joins many futures inside one, without a scheduler: the cost of W2 there.
 
 use std::hint::black_box;
 

@@ -1,8 +1,8 @@
-//! `limit`: how fast an executor of the usual kind could be if it had nothing else to do.
+//! `limit`: a minimal executor, which shows how fast one of the usual kind can be without further features.
 //!
-//! One box per task, slab slots, a queue of indices, wakers of generation and index without counts, join handles without
-//! atomics. No panic is caught, nothing is named, nobody is cancelled in order, a long chain may recurse when it is dropped,
-//! and a waker works on its own thread alone. It is the floor that the others are compared with.
+//! One box per task, slab slots, a queue of indices, wakers of generation and index without counts, join handles
+//! without atomics. It catches no panic, names nothing and cancels no task in order; dropping a long chain may recurse,
+//! and a waker works on its own thread only. It is the lower bound that the others are compared with.
 //!
 //! ```text
 //! handle ──┐
@@ -25,7 +25,7 @@ type Word = u64;
 
 /// The index of the future that `run` was given.
 const MAIN: u32 = u32::MAX;
-/// Nobody.
+/// No task.
 const NONE: Word = Word::MAX;
 
 #[derive(Default)]
@@ -44,14 +44,14 @@ struct Slot {
 }
 
 thread_local! {
-    /// One for each thread, emptied after every run.
+    /// The executor of each thread, emptied after every run.
     static LIMIT: Cell<*mut Limit> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// The executor of this thread, for as long as `f` runs, which calls nobody who might come back here.
+/// Calls `f` with the executor of this thread. `f` must not call this again.
 #[inline(always)]
 fn with<R>(f: impl FnOnce(&mut Limit) -> R) -> R {
-    // SAFETY: `run` has made it, and lets it live for ever; nobody else has a reference, by what the comment demands.
+    // SAFETY: `run` has made it and never frees it; there is no other reference, as required of callers above.
     f(unsafe { &mut *LIMIT.get() })
 }
 
@@ -68,7 +68,7 @@ fn waker(word: Word) -> ManuallyDrop<Waker> {
     ManuallyDrop::new(unsafe { Waker::new(ptr::without_provenance(word as usize), &VTABLE) })
 }
 
-/// The word of whoever is polled.
+/// The word of the task that is polled.
 fn word(cx: &Context<'_>) -> Word {
     cx.waker().data().addr() as Word
 }
@@ -88,13 +88,13 @@ impl Limit {
 
 // ---- Tasks ----
 
-/// What every task has.
+/// The header of every task.
 struct Header {
     poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
     /// Drops future or output, and frees the box.
     free: unsafe fn(NonNull<Header>),
     waiter: Cell<Word>,
-    /// Of the two, slot and handle.
+    /// The number of owners: the slot and the handle.
     owners: Cell<u8>,
     state: Cell<State>,
 }
@@ -119,7 +119,7 @@ union Body<F: Future> {
     output: ManuallyDrop<F::Output>,
 }
 
-/// Where the output of a task lies.
+/// The address of a task's output.
 fn output<T>(task: NonNull<Header>) -> *mut T {
     const { assert!(align_of::<T>() <= 8, "as all that is measured here") };
     // SAFETY: behind the header, in the same box.
@@ -135,7 +135,7 @@ impl<F: Future> Task<F> {
 
     unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> bool {
         let body = Self::body(task);
-        // SAFETY: the caller has seen that the future is there; the box does not move.
+        // SAFETY: the caller has checked that the future is there; the box does not move.
         let Poll::Ready(output) = unsafe { Pin::new_unchecked(&mut *(*body).future) }.poll(cx) else { return false };
         // SAFETY: the same future, dropped once; then the output is written over it.
         unsafe {
@@ -147,7 +147,7 @@ impl<F: Future> Task<F> {
     }
 
     unsafe fn free(task: NonNull<Header>) {
-        // SAFETY: the caller is the last owner, so that nobody sees the state or the box again.
+        // SAFETY: the caller is the last owner, so that the state and the box are not accessed again.
         unsafe {
             match task.as_ref().state.get() {
                 State::Future => ManuallyDrop::drop(&mut (*Self::body(task)).future),
@@ -159,7 +159,7 @@ impl<F: Future> Task<F> {
     }
 }
 
-/// One of the two owners is gone.
+/// Drops one of the two owners.
 #[inline]
 fn release(task: NonNull<Header>) {
     // SAFETY: an owner keeps the box, and there was one until now.
@@ -225,7 +225,7 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
     JoinHandle(task, PhantomData)
 }
 
-/// Runs `main` until it ends, and drops everyone else.
+/// Runs `main` until it ends, and drops all other tasks.
 pub fn run<F: Future>(main: F) -> F::Output {
     if LIMIT.get().is_null() {
         LIMIT.set(Box::into_raw(Box::default()));
@@ -246,7 +246,7 @@ pub fn run<F: Future>(main: F) -> F::Output {
             }
         }
         let Some(task) = slot.task else { continue };
-        // SAFETY: its slot owns it, and is emptied by nobody but the next lines; so its future is there.
+        // SAFETY: the task's slot owns it, and only the next lines empty the slot; so its future is there.
         if unsafe { (task.as_ref().poll)(task, &mut cx) } {
             // SAFETY: as above.
             let waiter = unsafe { task.as_ref() }.waiter.get();
@@ -254,7 +254,7 @@ pub fn run<F: Future>(main: F) -> F::Output {
             release(task);
         }
     };
-    // From the end: there are those who wait for the ones before them.
+    // From the end: later tasks wait for earlier ones.
     while let Some(slot) = with(|limit| limit.slots.pop()) {
         slot.task.into_iter().for_each(release);
     }
@@ -263,7 +263,7 @@ pub fn run<F: Future>(main: F) -> F::Output {
 }
 
 impl Limit {
-    /// Whose turn it is.
+    /// The next ready task.
     #[inline]
     fn next(&mut self) -> Option<(u32, Slot)> {
         let index = self.queue.pop_front()?;
@@ -274,7 +274,7 @@ impl Limit {
         Some((index, *slot))
     }
 
-    /// A task is done.
+    /// Ends a task.
     #[inline]
     fn end(&mut self, index: u32, waiter: Word) {
         let slot = &mut self.slots[index as usize];
@@ -298,7 +298,7 @@ impl Limit {
 
 // ---- Sharing ----
 
-/// A join handle for many.
+/// A join handle that several tasks can await.
 pub struct Shared<T>(std::rc::Rc<Share<T>>);
 
 struct Share<T> {
@@ -308,7 +308,7 @@ struct Share<T> {
 }
 
 impl<T> Shared<T> {
-    /// Makes it one.
+    /// Shares a join handle.
     pub fn new(handle: JoinHandle<T>) -> Shared<T> {
         let (output, waiters) = (UnsafeCell::new(None), UnsafeCell::default());
         Shared(std::rc::Rc::new(Share { handle: UnsafeCell::new(handle), output, waiters }))
@@ -326,10 +326,10 @@ impl<T: Clone> Future for Shared<T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        // SAFETY: on one thread; what is measured has outputs whose `clone` does not come back here.
+        // SAFETY: on one thread; the measured outputs have a `clone` that does not access this again.
         let (output, waiters) = unsafe { (&mut *self.0.output.get(), &mut *self.0.waiters.get()) };
         if output.is_none() {
-            // SAFETY: as above, and polling a handle calls nobody.
+            // SAFETY: as above, and polling a handle calls no user code.
             let Poll::Ready(value) = Pin::new(unsafe { &mut *self.0.handle.get() }).poll(cx) else {
                 waiters.push(word(cx));
                 return Poll::Pending;
@@ -343,7 +343,7 @@ impl<T: Clone> Future for Shared<T> {
 
 // ---- An event ----
 
-/// Can be waited for.
+/// A flag that can be waited for.
 #[derive(Clone, Default)]
 pub struct Event(std::rc::Rc<EventState>);
 
@@ -360,7 +360,7 @@ impl Event {
             if self.0.set.get() {
                 return Poll::Ready(());
             }
-            // SAFETY: on one thread; pushing calls nobody.
+            // SAFETY: on one thread; pushing calls no user code.
             unsafe { &mut *self.0.waiters.get() }.push(word(cx));
             Poll::Pending
         })
@@ -374,7 +374,7 @@ const WHEEL: u64 = 1024;
 
 struct Timers {
     start: Instant,
-    /// All slots before it are done.
+    /// All slots before it are empty.
     tick: u64,
     slots: Vec<Vec<Timer>>,
 }
@@ -382,7 +382,7 @@ struct Timers {
 #[derive(Clone, Copy)]
 struct Timer {
     tick: u64,
-    /// Once it is cancelled it wakes somebody who is not there, or who is not waiting for it.
+    /// Once the timer is cancelled, it wakes a task that is gone or does not wait for it.
     word: Word,
 }
 
@@ -402,7 +402,7 @@ impl Timers {
         self.slots[(tick % WHEEL) as usize].push(Timer { tick, word });
     }
 
-    /// What is due in the next tick that has passed.
+    /// The timers that are due in the next tick that has passed.
     fn due(&mut self, now: u64) -> Option<Vec<Timer>> {
         (self.tick <= now).then(|| {
             let slot = &mut self.slots[(self.tick % WHEEL) as usize];
@@ -416,13 +416,13 @@ impl Timers {
     }
 }
 
-/// Sleeps for so long.
+/// The future of [`sleep`].
 pub struct Sleep {
     after: Duration,
     began: bool,
 }
 
-/// Sleeps for so long.
+/// Sleeps for this long.
 pub fn sleep(after: Duration) -> Sleep {
     Sleep { after, began: false }
 }
@@ -430,7 +430,7 @@ pub fn sleep(after: Duration) -> Sleep {
 impl Future for Sleep {
     type Output = ();
 
-    /// It is woken by the timer alone.
+    /// Only the timer wakes it.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if std::mem::replace(&mut self.began, true) {
             return Poll::Ready(());

@@ -1,7 +1,8 @@
-//! What the loop costs, beside its peers: `cargo bench`, or `cargo bench -p tinyio-benches -- W3 --quick`.
+//! Measures what the loop costs, compared with other executors: `cargo bench`, or `cargo bench -p tinyio-benches -- W3
+//! --quick`.
 //!
-//! All executors of a line alternate in one run; the figures are medians. Absolute figures move from machine to machine, so the
-//! goals are ratios. Everybody uses the system's allocator, fat LTO and one codegen unit.
+//! All executors of a line alternate in one run; the figures are medians. Absolute figures differ between machines, so
+//! the goals are ratios. All of them use the system's allocator, fat LTO and one codegen unit.
 
 mod joined;
 mod limit;
@@ -27,7 +28,7 @@ macro_rules! line {
     }};
 }
 
-/// One measurement of W9: what, by whom, and how many.
+/// One measurement of W9: the work, the executor, and the number of tasks.
 fn bytes(asked: &str) -> Option<f64> {
     let mut words = asked.split(' ');
     let (what, who, n) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
@@ -93,7 +94,7 @@ fn main() {
             .goal(0.7, "glommio")
             .goal(0.23, "tokio"),
     );
-    // nio is not in it: it does not drop its tasks.
+    // nio is left out: it does not drop its tasks.
     table.run(
         line!("W4", "chain, dropped while all wait", few, work::chain_dropped::<P>(few), Tinyio Tokio Smol Limit)
             .tenth(move || work::chain_dropped::<Tinyio>(few / 10))
@@ -135,7 +136,7 @@ fn main() {
     table.run(
         line!("W8", "to a thread and back, both parked", trips, threads::round_trip::<P>(trips), Tinyio Tokio Smol)
             .by("bare park", move || threads::bare_park(trips))
-            // Whether the system puts two threads side by side or one after the other changes from second to second.
+            // Whether the system runs two threads in parallel or one after the other changes from second to second.
             .runs(9)
             .goal(1.1, "bare park"),
     );

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// A moment, by one of three clocks.
+/// A start time by one of three clocks.
 #[derive(Clone, Copy)]
 pub struct Start(ClockId, Duration);
 
@@ -23,40 +23,40 @@ pub fn cpu() -> Start {
     Start(ClockId::ProcessCPUTime, read(ClockId::ProcessCPUTime))
 }
 
-/// What a clock on the wall shows: for work that goes to and fro between threads.
+/// Wall-clock time: for work that alternates between threads.
 pub fn wall() -> Start {
     Start(ClockId::Monotonic, read(ClockId::Monotonic))
 }
 
 impl Start {
-    /// Nanoseconds per operation, of which there were so many since.
+    /// Nanoseconds per operation since the start, for this number of operations.
     pub fn per(self, operations: u64) -> f64 {
         (read(self.0) - self.1).as_nanos() as f64 / operations as f64
     }
 }
 
-/// The middle one.
+/// The median.
 pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Bytes of memory that the process has in use: what a task costs includes what the allocator adds to it. Linux only.
+/// The resident memory of the process in bytes: the cost of a task includes the allocator's overhead. Linux only.
 pub fn resident() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc");
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok());
     pages.expect("the second field is that number") * rustix::param::page_size() as f64
 }
 
-/// Tells this program to make one measurement, of this name, and print it.
+/// Has this program make one measurement, of this name, and print it.
 const CHILD: &str = "TINYIO_BENCH_CHILD";
 
-/// The measurement that this process is to make for another.
+/// The measurement that this process makes for its parent.
 pub fn asked() -> Option<String> {
     std::env::var(CHILD).ok()
 }
 
-/// A measurement in a process of its own, where nothing was freed before that could be used again.
+/// Measures in a process of its own, where no freed memory can be reused.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! The executors, seen alike.
+//! The executors, under one trait.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -19,16 +19,16 @@ use crate::limit;
 
 /// An executor of one thread.
 pub trait Peer: 'static {
-    /// As the table calls it.
+    /// Its name in the table.
     const NAME: &'static str;
-    /// What awaiting gives when everything is cancelled; the others have no such thing.
+    /// The error of awaiting when everything is cancelled; only tinyio has one.
     type Error: Debug + 'static;
     /// Awaits a task.
     type Join<T: 'static>: Future<Output = Result<T, Self::Error>> + 'static;
-    /// Awaits a task that others await too.
+    /// Awaits a task that others await, too.
     type Shared<T: Clone + 'static>: Future<Output = Result<T, Self::Error>> + Clone + 'static;
 
-    /// It can run on this machine.
+    /// Whether it can run on this machine.
     fn works() -> bool {
         true
     }
@@ -36,7 +36,7 @@ pub trait Peer: 'static {
     /// Runs `main` on a new executor, and ends the executor.
     fn run<T>(main: impl Future<Output = Result<T, Self::Error>>) -> T;
 
-    /// Runs `main`; then whoever is still there is dropped, or cancelled.
+    /// Runs `main`; then drops, or cancels, the remaining tasks.
     fn quit<T>(main: impl Future<Output = Result<T, Self::Error>>) -> T {
         Self::run(main)
     }
@@ -47,15 +47,15 @@ pub trait Peer: 'static {
         F: Future<Output = Result<T, Self::Error>> + 'static,
         T: 'static;
 
-    /// Lets a task run on its own.
+    /// Lets a task run without its handle.
     fn detach<T: 'static>(join: Self::Join<T>) {
         drop(join);
     }
 
-    /// For many to await.
+    /// Makes a handle that several tasks can await.
     fn share<T: Clone + 'static>(join: Self::Join<T>) -> Self::Shared<T>;
 
-    /// All outputs, in order.
+    /// Awaits all, with the outputs in order.
     fn gather<F, T>(futures: impl ExactSizeIterator<Item = F>) -> impl Future<Output = Result<Vec<T>, Self::Error>>
     where
         F: Future<Output = Result<T, Self::Error>> + 'static,
@@ -72,12 +72,12 @@ pub trait Peer: 'static {
     }
 }
 
-/// One with timers and events.
+/// An executor with timers and events.
 pub trait Timed: Peer {
-    /// What tasks can wait for; never set.
+    /// An event that tasks can wait for; never set.
     type Event: 'static;
 
-    /// Waits for so long.
+    /// Waits for this long.
     fn sleep(after: Duration) -> impl Future<Output = Result<(), Self::Error>> + 'static;
 
     /// A new event.
@@ -87,14 +87,14 @@ pub trait Timed: Peer {
     fn wait(event: &Self::Event) -> impl Future<Output = Result<(), Self::Error>> + 'static;
 }
 
-/// One that runs blocking functions on threads.
+/// An executor that runs blocking functions on threads.
 pub trait Threads: Peer {
     /// Runs `f` on a thread.
     fn thread(f: impl FnOnce() + Send + 'static) -> impl Future<Output = Result<(), Self::Error>> + 'static;
 }
 
 pin_project! {
-    /// A future that cannot fail, as one that could; of the same size.
+    /// Makes a future that cannot fail one that returns a `Result`, of the same size.
     pub struct Fine<F> {
         #[pin]
         future: F,
@@ -115,7 +115,7 @@ impl<F: Future> Future for Fine<F> {
 }
 
 pin_project! {
-    /// A join handle that says whether the task panicked or was cancelled: here it never is.
+    /// A join handle that reports whether the task panicked or was cancelled, which never happens here.
     pub struct Joined<J> {
         #[pin]
         join: J,
@@ -147,7 +147,7 @@ fn safe<T>(result: Safe<T>) -> T {
 
 // ---- tinyio ----
 
-/// Ours.
+/// tinyio.
 pub struct Tinyio;
 
 impl Peer for Tinyio {
@@ -160,7 +160,7 @@ impl Peer for Tinyio {
         tinyio::Loop::new().run(main).expect("nothing fails")
     }
 
-    /// By an error, so that everyone is told and cleans up.
+    /// By an error, so that all coroutines are cancelled and clean up.
     fn quit<T>(main: impl Future<Output = Result<T, Self::Error>>) -> T {
         let mut output = None;
         let crash = tinyio::Loop::new().run(async {
@@ -271,7 +271,7 @@ impl Threads for Tokio {
 
 // ---- smol ----
 
-/// async-executor's `LocalExecutor` with async-io and blocking: what smol is made of.
+/// async-executor's `LocalExecutor` with async-io and blocking: the parts of smol.
 pub struct Smol;
 
 thread_local! {
@@ -333,7 +333,7 @@ impl Threads for Smol {
 
 // ---- limit ----
 
-/// The floor.
+/// The lower bound.
 pub struct Limit;
 
 impl Peer for Limit {

@@ -2,14 +2,14 @@
 
 use crate::measure::median;
 
-/// How often each is run.
+/// The number of runs of each.
 const RUNS: usize = 5;
 
-/// Which lines are to be run, and how large.
+/// The lines to be run, and how large.
 pub struct Table {
     filters: Vec<String>,
     quick: bool,
-    /// For a profiler: nobody else runs.
+    /// For a profiler: no other executor runs.
     ours: bool,
     missed: Vec<String>,
     met: usize,
@@ -23,7 +23,7 @@ pub struct Line {
     runs: usize,
     entries: Vec<Entry>,
     goals: Vec<(f64, &'static str)>,
-    /// Who cannot run here.
+    /// Executors that cannot run here.
     missing: Vec<&'static str>,
 }
 
@@ -32,10 +32,10 @@ struct Entry {
     run: Box<dyn FnMut() -> f64>,
 }
 
-/// Ours, in every line.
+/// tinyio, in every line.
 pub const OURS: &str = "tinyio";
 const TENTH: &str = "tinyio at a tenth";
-/// No scheduler, or none to be beaten.
+/// No scheduler, or none that is to be beaten.
 const FLOORS: [&str; 3] = ["limit", TENTH, OURS];
 
 impl Table {
@@ -59,7 +59,7 @@ impl Table {
         table
     }
 
-    /// Says what is compared.
+    /// Prints what is compared.
     pub fn heading(&self) {
         let built = if tinyio::RECORDS {
             "recording is built in, but off; `cargo bench -p tinyio-benches` builds without it"
@@ -69,7 +69,7 @@ impl Table {
         println!("tinyio beside its peers, medians per operation ({built})\n");
     }
 
-    /// So many, or a tenth of it if it is to be quick.
+    /// This number, or a tenth of it with `--quick`.
     pub fn scale(&self, n: u64) -> u64 {
         if self.quick { n / 10 } else { n }
     }
@@ -115,7 +115,7 @@ impl Table {
         }
     }
 
-    /// Says which goals were missed.
+    /// Prints which goals were missed.
     pub fn end(self) {
         println!("\n{} goals met, {} missed", self.met, self.missed.len());
         for line in self.missed {
@@ -131,42 +131,42 @@ impl Line {
         Line { id, title, unit: "ns", runs: RUNS, entries: Vec::new(), goals: Vec::new(), missing: Vec::new() }
     }
 
-    /// Something else than nanoseconds.
+    /// Sets a unit other than nanoseconds.
     pub fn unit(mut self, unit: &'static str) -> Line {
         self.unit = unit;
         self
     }
 
-    /// Run so often.
+    /// Sets the number of runs.
     pub fn runs(mut self, runs: usize) -> Line {
         self.runs = runs;
         self
     }
 
-    /// Who does it, and how.
+    /// Adds an executor, and how it runs the work.
     pub fn by(mut self, name: &'static str, run: impl FnMut() -> f64 + 'static) -> Line {
         self.entries.push(Entry { name, run: Box::new(run) });
         self
     }
 
-    /// Somebody cannot run here: goals that name it are left out.
+    /// Marks an executor that cannot run here: goals that name it are left out.
     pub fn without(mut self, name: &'static str) -> Line {
         self.missing.push(name);
         self
     }
 
-    /// Ours with a tenth of the work: per operation it should cost nearly the same.
+    /// tinyio with a tenth of the work: per operation it should cost nearly the same.
     pub fn tenth(self, run: impl FnMut() -> f64 + 'static) -> Line {
         self.by(TENTH, run)
     }
 
-    /// We must not cost more than so many times what `peer` costs.
+    /// tinyio must not cost more than this many times what `peer` costs.
     pub fn goal(mut self, factor: f64, peer: &'static str) -> Line {
         self.goals.push((factor, peer));
         self
     }
 
-    /// We must cost less than every other scheduler of the line.
+    /// tinyio must cost less than every other scheduler of the line.
     pub fn below_all(mut self) -> Line {
         let others = self.entries.iter().map(|entry| entry.name).filter(|name| !FLOORS.contains(name));
         self.goals.extend(others.map(|name| (1.0, name)));
@@ -182,7 +182,7 @@ fn count(n: u64) -> String {
     }
 }
 
-/// With three figures at least.
+/// With three digits at least.
 fn number(figure: f64) -> String {
     match figure {
         figure if figure < 9.95 => format!("{figure:.2}"),

@@ -12,7 +12,7 @@ use futures_util::task::AtomicWaker;
 use crate::measure::wall;
 use crate::peer::Peer;
 
-/// A function on a rayon thread, and a future of its end.
+/// Runs a function on a rayon thread; gives a future of its end.
 fn rayon(f: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> {
     let done = Arc::new(Signal::default());
     let set = done.clone();
@@ -46,7 +46,7 @@ pub fn rayon_pipelined(n: u64) -> f64 {
     })
 }
 
-/// Set by one thread, awaited by another's task, over and over.
+/// A flag that one thread sets and a task on another awaits, repeatedly.
 #[derive(Default)]
 struct Signal {
     set: AtomicBool,
@@ -71,8 +71,8 @@ impl Signal {
     }
 }
 
-/// W8: a task unparks a thread and awaits its answer. The same signal for everyone: it is the executor's waker and its sleep that
-/// are measured.
+/// W8: a task unparks a thread and awaits its answer. All executors use the same signal: only the executor's waker and
+/// its sleep are measured.
 pub fn round_trip<P: Peer>(n: u64) -> f64 {
     let ask = Arc::new(AtomicBool::new(false));
     let answer = Arc::new(Signal::default());

@@ -12,7 +12,7 @@ use crate::peer::{Peer, Threads, Timed};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The same yield for everyone: tokio's own costs it eight times as much.
+/// The same yield for all executors: tokio's own costs it eight times as much.
 struct Yield(bool);
 
 fn turn() -> Yield {
@@ -31,7 +31,7 @@ impl Future for Yield {
     }
 }
 
-/// Waits until everyone who was spawned before has had a turn: the queues are first in, first out.
+/// Waits until all tasks spawned before have had a turn: the queues are first in, first out.
 async fn settle<P: Peer>() -> Result<(), P::Error> {
     P::spawn(async { Ok(()) }).await
 }
@@ -47,7 +47,7 @@ pub fn spawn_await<P: Peer>(n: u64) -> f64 {
     })
 }
 
-/// W2. Small ones are repeated, up to a million in all.
+/// W2. Small gathers are repeated, up to a million tasks in all.
 pub fn gather<P: Peer>(n: u64) -> f64 {
     let times = (1_000_000 / n).clamp(1, 20);
     P::run(async {
@@ -108,7 +108,7 @@ pub fn chain_dropped<P: Peer>(n: u64) -> f64 {
     start.per(n)
 }
 
-/// W5. The one yields, so that all wait.
+/// W5. The awaited task yields, so that all wait.
 pub fn shared<P: Peer>(n: u64) -> f64 {
     P::run(async {
         let start = busy();
@@ -116,7 +116,7 @@ pub fn shared<P: Peer>(n: u64) -> f64 {
             turn().await;
             Ok(1_u64)
         }));
-        // In a future of its own: a handle given as it is would be the same coroutine to some.
+        // In a future of its own: some executors would take the plain handle as the same task.
         #[allow(clippy::redundant_async_block, reason = "that is the point")]
         let all = P::gather((0..n as usize).map(|_| {
             let one = one.clone();
@@ -127,7 +127,7 @@ pub fn shared<P: Peer>(n: u64) -> f64 {
     })
 }
 
-/// Times up to `most`, the same ones every time: xorshift, after Marsaglia (2003).
+/// Random times up to `most`, the same ones every time: xorshift, after Marsaglia (2003).
 fn random_within(most: Duration) -> impl FnMut() -> Duration {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     move || {
@@ -148,8 +148,8 @@ pub fn timers<P: Timed>(n: u64) -> f64 {
     start.per(n)
 }
 
-/// W6: setting timers that do not fire, within the hour after the next, and cancelling them, by one task. Each lies in a box of its
-/// own, as one that is kept must.
+/// W6: one task sets timers that do not fire, within the hour after the next, and cancels them. Each is in a box of its
+/// own, as a timer that is kept must be.
 pub fn set_and_cancel<P: Timed>(n: u64) -> (f64, f64) {
     P::run(async {
         let mut random = random_within(HOUR);
@@ -203,7 +203,7 @@ pub fn idle_bytes<P: Peer>(n: u64) -> f64 {
     })
 }
 
-/// W9: bytes of tasks that wait on one event.
+/// W9: bytes of tasks that wait for one event.
 pub fn waiting_bytes<P: Timed>(n: u64) -> f64 {
     let event = P::event();
     P::quit(async {

@@ -1,4 +1,4 @@
-//! How errors are shown.
+//! How the examples show errors.
 
 use std::io::{IsTerminal, stderr};
 
@@ -8,14 +8,14 @@ use color_eyre::config::{HookBuilder, Theme};
 use color_eyre::eyre::{Report, Result, eyre};
 use tinyio::Crash;
 
-/// Lets color-eyre print errors and panics, with colours where there is a terminal to show them.
+/// Has color-eyre print errors and panics, in colour where the terminal supports it.
 pub fn install() -> Result<()> {
     let plain = !stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some();
     let theme = if plain { Theme::new() } else { Theme::dark() };
     HookBuilder::default().theme(theme).display_env_section(false).install()
 }
 
-/// The error that crashed the loop, and below it what everybody was at.
+/// The error that crashed the loop, followed by what all coroutines were at.
 pub fn explain(crash: Crash) -> Report {
     let everybody = format!("{crash:?}").header("What the loop was doing:");
     eyre!(crash.into_error()).section(everybody)

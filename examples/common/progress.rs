@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often the bar is looked after. Also how long a finished job may wait for it, hence short.
+/// The interval at which the bar is updated. Also how long a finished job may wait for it, hence short.
 const TICK: Duration = Duration::from_millis(20);
-/// A job that takes no longer shows no bar.
+/// A job that takes no longer than this shows no bar.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A bar, if stderr is a terminal and no live view is on.
@@ -22,8 +22,8 @@ impl Progress {
         Rc::new(Progress { bar: ProgressBar::hidden(), finished: Cell::new(false) })
     }
 
-    /// Starts from zero, with another `template` of indicatif's. It should be narrow: where stdout goes elsewhere, indicatif takes
-    /// every terminal to be 80 columns wide.
+    /// Starts from zero, with another `template` of indicatif's. It should be narrow: where stdout goes elsewhere,
+    /// indicatif takes every terminal to be 80 columns wide.
     pub fn stage(&self, template: &str, total: u64) {
         self.bar
             .set_style(ProgressStyle::with_template(template).expect("written in this program").progress_chars("━╸ "));
@@ -31,7 +31,7 @@ impl Progress {
         self.bar.set_length(total);
     }
 
-    /// The bar, which threads may move too.
+    /// The bar, which threads may advance, too.
     pub fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
@@ -51,12 +51,12 @@ impl Progress {
         Ok(())
     }
 
-    /// The job is done: lets [`tick`](Progress::tick) end.
+    /// Marks the job as finished: [`tick`](Progress::tick) ends.
     pub fn finish(&self) {
         self.finished.set(true);
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }

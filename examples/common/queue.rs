@@ -1,4 +1,4 @@
-//! Much work for few coroutines.
+//! Runs many work items on few coroutines.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -7,14 +7,15 @@ use std::vec;
 
 use tinyio::{CancelledError, gather};
 
-/// So many coroutines share the work: enough to keep the threads busy, and few enough to watch.
+/// The number of coroutines that share the work: enough to keep the threads busy, and few enough to watch.
 const WORKERS: usize = 32;
 
 /// Work that several coroutines take from.
 pub struct Queue<T>(Rc<RefCell<vec::IntoIter<T>>>);
 
 impl<T> Queue<T> {
-    /// Has `items` worked off by a few coroutines side by side, each taking one after the other, and puts together what they return.
+    /// Processes `items` by a few coroutines concurrently, each taking one after the other, and concatenates what they
+    /// return.
     ///
     /// Gathering a coroutine for each item would be simpler. But then a million items are a million coroutines.
     pub async fn work_off<F, U, E>(items: Vec<T>, worker: impl Fn(Queue<T>) -> F) -> Result<Vec<U>, CancelledError>

@@ -8,17 +8,17 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 use tinyio::{CancelledError, thread};
 
-/// Between two of them a thread looks whether it is cancelled.
+/// A thread checks between two chunks whether it is cancelled.
 const CHUNK: u64 = 64 * 1024;
 
 /// A SHA-256 sum, shown as `sha256sum` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sum(pub [u8; 32]);
 
-/// What a thread does to hash the first `limit` bytes of a file: gives their sum and number, and tells `read` of every chunk.
+/// Hashes the first `limit` bytes of a file, on a thread: gives their sum and number, and calls `read` for every chunk.
 ///
-/// What a thread fails with stops the whole loop. That is right for a cancellation; whether an unreadable file is reason enough
-/// is for the coroutine to say, so that is a value here.
+/// An error of a thread stops the whole loop. That is right for a cancellation; whether an unreadable file should do so
+/// is decided by the coroutine, so that is a value here.
 pub fn hash(
     path: PathBuf,
     limit: u64,

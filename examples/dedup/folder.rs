@@ -16,7 +16,7 @@ pub struct File {
     pub id: Option<(u64, u64)>,
 }
 
-/// Where to begin.
+/// The files and folders to start from.
 #[derive(Debug, Default)]
 pub struct Start {
     pub files: Vec<File>,
@@ -31,14 +31,14 @@ pub struct Listing {
     pub unreadable: Vec<(PathBuf, io::Error)>,
 }
 
-/// Sorts the command line's paths into files and folders, without those that lie in others of them.
+/// Sorts the command line's paths into files and folders, without those that are inside others of them.
 pub fn start(paths: Vec<PathBuf>) -> Result<Start> {
     let mut named = Vec::with_capacity(paths.len());
     for path in paths {
         let canonical = path.canonicalize().wrap_err_with(|| format!("cannot search {}", path.display()))?;
         named.push((canonical, path));
     }
-    // What lies in a folder comes right after it.
+    // The content of a folder comes right after it.
     named.sort();
     named.dedup_by(|(below, _), (above, _)| below.starts_with(above));
     let mut start = Start::default();
@@ -55,7 +55,7 @@ pub fn start(paths: Vec<PathBuf>) -> Result<Start> {
     Ok(start)
 }
 
-/// What a thread does to list a folder.
+/// Lists a folder, on a thread.
 pub fn list(folder: PathBuf) -> impl FnOnce() -> Result<Listing, CancelledError> {
     move || {
         let mut listing = Listing::default();

@@ -1,4 +1,4 @@
-//! What is printed.
+//! The output.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -20,7 +20,7 @@ struct Group {
     waste: u64,
 }
 
-/// Prints the groups and the totals. If nobody wants to read them, that is fine.
+/// Prints the groups and the totals. A closed pipe is not an error.
 pub fn print(equal: Vec<Hashed>) -> Result<()> {
     match write(&groups(equal), BufWriter::new(io::stdout().lock())) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -63,7 +63,7 @@ fn write(groups: &[Group], mut out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// As `sha256sum` writes it: a backslash in front says that there are some in the name.
+/// Writes a line as `sha256sum` does: a backslash in front means that the name contains escapes.
 fn write_line(out: &mut impl Write, sum: &Sum, path: &Path) -> io::Result<()> {
     let name = path.as_os_str().as_encoded_bytes();
     if !name.iter().any(|byte| b"\\\n\r".contains(byte)) {

@@ -1,4 +1,4 @@
-//! What `sha256sum` writes.
+//! Parses what `sha256sum` writes.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,7 +14,7 @@ use super::common::sum::Sum;
 pub struct Entry {
     pub path: PathBuf,
     pub sum: Sum,
-    /// Where it stands in the manifest, from 1.
+    /// Its line in the manifest, from 1.
     pub line: usize,
 }
 
@@ -60,7 +60,7 @@ pub enum Bad {
     NotUtf8,
 }
 
-/// What a thread does to read a manifest.
+/// Reads a manifest, on a thread.
 pub fn read(manifest: PathBuf) -> impl FnOnce() -> tinyio::Result<Vec<Entry>> {
     move || {
         let input = open(&manifest).map_err(|source| NoManifest { manifest: manifest.clone(), source })?;
@@ -85,7 +85,7 @@ fn open(manifest: &Path) -> io::Result<Box<dyn BufRead>> {
     }
 }
 
-/// One line without its end. Comments and empty lines have nothing to say.
+/// Parses one line without its end. `None` for comments and empty lines.
 fn parse(line: &[u8]) -> Result<Option<(PathBuf, Sum)>, Bad> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.is_empty() || line.starts_with(b"#") {
@@ -132,7 +132,7 @@ fn tagged(line: &[u8]) -> Result<Option<(Sum, &[u8])>, Bad> {
     if kind != b"SHA256" {
         return Err(Bad::Kind(String::from_utf8_lossy(kind).into_owned()));
     }
-    // The name may have parentheses, the sum has none.
+    // The name may contain parentheses, the sum contains none.
     let end = rest.iter().rposition(|byte| *byte == b')').ok_or(Bad::Form)?;
     let sum = rest[end + 1..].trim_ascii_start().strip_prefix(b"=").ok_or(Bad::Form)?;
     Ok(Some((decode(sum.trim_ascii())?, &rest[..end])))

@@ -1,4 +1,4 @@
-//! Outputs in the order in which they come.
+//! Outputs in the order in which the coroutines end.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -90,7 +90,7 @@ async fn complete<C: Completing>(coro: C, index: usize, shared: Rc<Shared<C::Val
     Ok(())
 }
 
-/// Shown under the name of what it runs.
+/// The profile, which shows the name of the wrapped future.
 struct Inner<C>(PhantomData<C>);
 
 impl<F, C, E: Into<BoxError>> Profile<F, (), E> for Inner<C> {
@@ -106,11 +106,11 @@ impl<F, C, E: Into<BoxError>> Profile<F, (), E> for Inner<C> {
 /// The coroutines in the order in which they were given, each until its output is taken.
 type Handles = Rc<RefCell<Vec<Option<Coro<()>>>>>;
 
-/// What the coroutines and their outputs share. The coroutines own it too, so it must not own them.
+/// State that the coroutines and their outputs share. The coroutines own it too, so it must not own them.
 struct Shared<T> {
     /// In order of completion, with the index of the coroutine.
     outputs: RefCell<Vec<Option<(usize, T)>>>,
-    /// Set when the output of that place is there; the first is the next to be filled.
+    /// Set when the output at that position is stored; the first is the next to be filled.
     places: RefCell<VecDeque<Event>>,
     /// The coroutines.
     wake_tokens: Rc<RefCell<Vec<WakeToken>>>,
@@ -129,15 +129,15 @@ struct Shared<T> {
 pub struct AsCompleted<T> {
     shared: Rc<Shared<T>>,
     handles: Handles,
-    /// The places that have not been taken.
+    /// The events of the positions that `next` has not taken.
     events: VecDeque<(usize, Event)>,
-    /// For use as a stream.
+    /// The pending `next` of the `Stream` implementation.
     waiting: Option<Next<T>>,
 }
 
 impl<T> AsCompleted<T> {
-    /// The next output, `None` after the last. Each call stands for the next place in the order, so that several can be taken up front and
-    /// awaited in any order.
+    /// The next output, `None` after the last. Each call stands for the next place in the order, so that several can be
+    /// taken up front and awaited in any order.
     ///
     /// ```
     /// # tinyio::Loop::new().run(async {

@@ -18,11 +18,13 @@ use crate::task::{self, BoxError, Handle, Header, Position, Profile, WakeToken, 
 
 /// A coroutine: what a loop schedules, and one node of its dependency graph.
 ///
-/// Made by [`coro`], it is lazy: it is scheduled when it is first awaited, [gathered](crate::coroutine::gather) or [spawned](spawn), on the loop that
-/// this happens in. Awaiting it gives its output, or `CancelledError` if it will never have one: an error of the coroutine is not
-/// seen by those that await it, but cancels all coroutines of the loop and comes out of [`Loop::run`](crate::Loop::run).
+/// Made by [`coro`], it is lazy: it is scheduled when it is first awaited, [gathered](crate::coroutine::gather) or
+/// [spawned](spawn), on the loop that this happens in. Awaiting it gives its output, or `CancelledError` if it will
+/// never have one: an error of the coroutine is not seen by those that await it, but cancels all coroutines of the loop
+/// and comes out of [`Loop::run`](crate::Loop::run).
 ///
-/// When its last handle is dropped before it has ended, it is cancelled, unless it was [spawned](spawn) or [detached](Coro::detach).
+/// When its last handle is dropped before it has ended, it is cancelled, unless it was [spawned](spawn) or
+/// [detached](Coro::detach).
 ///
 /// Where `T` is `Clone`, so is the handle. All clones share one run and one output; the last one moves the output out.
 ///
@@ -36,7 +38,7 @@ use crate::task::{self, BoxError, Handle, Header, Position, Profile, WakeToken, 
 /// ```
 pub struct Coro<T> {
     handle: Handle,
-    /// Where it is registered among the coroutine's waiters, 0 if it is not.
+    /// The position of its wake token among the coroutine's waiters, 0 if none is registered.
     position: Position,
     output: PhantomData<fn() -> T>,
 }
@@ -45,8 +47,8 @@ impl<T> Unpin for Coro<T> {}
 
 /// A coroutine that runs this future.
 ///
-/// A plain `f().await` runs inside the coroutine that awaits it; `coro(f()).await` is a coroutine of its own, which others can await too and
-/// which shows as a node of the graph. `coro(coro(f))` is the same coroutine as `coro(f)`.
+/// A plain `f().await` runs inside the coroutine that awaits it; `coro(f()).await` is a coroutine of its own, which
+/// others can await too and which shows as a node of the graph. `coro(coro(f))` is the same coroutine as `coro(f)`.
 ///
 /// ```
 /// async fn double(x: u32) -> tinyio::Result<u32> {
@@ -68,7 +70,7 @@ where
     coro_at(future, Location::caller())
 }
 
-/// As [`coro`], made at this place.
+/// Like [`coro`], with `at` as its place of creation.
 pub(crate) fn coro_at<F, T, E>(future: F, at: &'static Location<'static>) -> Coro<T>
 where
     F: Future<Output = Result<T, E>> + 'static,
@@ -82,8 +84,8 @@ where
     Coro::new::<_, _, Shown>(future.expect("it was no `Coro`"), at, 0)
 }
 
-/// A coroutine that is scheduled now, and runs to its end whether or not its handle is kept: [`Loop::run`](crate::Loop::run) returns only when
-/// all coroutines have ended.
+/// A coroutine that is scheduled now, and runs to its end whether or not its handle is kept:
+/// [`Loop::run`](crate::Loop::run) returns only when all coroutines have ended.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -109,7 +111,7 @@ where
     coro
 }
 
-/// The profile of a coroutine whose output may be looked at.
+/// The profile of a coroutine whose output the record may show.
 pub(crate) struct Shown;
 
 impl<F, T: 'static, E: Into<BoxError> + 'static> Profile<F, T, E> for Shown {
@@ -132,7 +134,7 @@ impl<T> Coro<T> {
         E: Into<Box<dyn StdError + Send + Sync>>,
         P: Profile<F, T, E>,
     {
-        // Folded to a constant.
+        // Folded to a constant by the compiler.
         let ours = if std::any::type_name::<F>().starts_with("tinyio::") { flag::INTERNAL } else { 0 };
         Coro { handle: Handle::new::<F, T, E, P>(future, place, flags | ours), position: 0, output: PhantomData }
     }
@@ -141,8 +143,8 @@ impl<T> Coro<T> {
         &self.handle
     }
 
-    /// Schedules it, and lets it run to its end whether or not it has handles, as [`spawn`] does: dropping the last handle of a coroutine
-    /// cancels it otherwise.
+    /// Schedules the coroutine, and lets it run to its end whether or not it has handles, as [`spawn`] does: dropping
+    /// the last handle of a coroutine cancels it otherwise.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -174,12 +176,12 @@ impl<T> Coro<T> {
         self.schedule(executor);
     }
 
-    /// There are other handles of it.
+    /// Whether other handles of the coroutine exist.
     pub(crate) fn is_shared(&self) -> bool {
         self.handle.is_shared()
     }
 
-    /// Schedules it, unless it has been.
+    /// Schedules the coroutine, unless it is already scheduled.
     #[inline]
     pub(crate) fn schedule(&self, executor: &Executor) {
         if !self.handle.is_scheduled() {
@@ -189,18 +191,19 @@ impl<T> Coro<T> {
         }
     }
 
-    /// The output, if it is there.
+    /// The output, if it is ready.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<T> {
-        // SAFETY: `T` is the output's type: `new` made the handle for it, `clone` shared it, and nothing else makes a `Coro`.
+        // SAFETY: `T` is the output's type: `new` made the handle for it, `clone` shared it, and nothing else makes a
+        // `Coro`.
         let output = unsafe { self.handle.take::<T>() };
         if output.is_some() {
-            self.position = 0; // Its waiters were taken when it ended.
+            self.position = 0; // The waiters were removed when the coroutine ended.
         }
         output
     }
 
-    /// Registers `wake_token` to be told when it ends, in place of what was registered before.
+    /// Registers `wake_token` to be woken when the coroutine ends, in place of the token registered before.
     #[inline]
     pub(crate) fn register(&mut self, wake_token: WakeToken) {
         if self.position == 0 {
@@ -210,7 +213,7 @@ impl<T> Coro<T> {
         }
     }
 
-    /// It is awaited no more, though it may go on.
+    /// Unregisters this handle's wait; the coroutine may continue.
     #[cold]
     fn unregister(&mut self) {
         let wake_token = self.handle.remove_waiter(self.position);
@@ -220,13 +223,13 @@ impl<T> Coro<T> {
         }
     }
 
-    /// What is registered.
+    /// The registered wake token.
     #[inline]
     pub(crate) fn registered(&self) -> WakeToken {
         if self.position == 0 { WakeToken::NONE } else { self.handle.waiter(self.position) }
     }
 
-    /// One poll inside `executor`, which has scheduled it already.
+    /// Polls once inside `executor`, on which it is already scheduled.
     #[inline(always)]
     pub(crate) fn poll_in(
         &mut self,
@@ -250,7 +253,7 @@ impl<T> Coro<T> {
     }
 }
 
-/// What awaiting a coroutine gives that has no output and never will.
+/// The error of awaiting a coroutine that has no output and never will have one.
 #[cold]
 fn never(coro: &Header, at: &'static Location<'static>) -> CancelledError {
     if coro.is_taken() {
@@ -258,7 +261,7 @@ fn never(coro: &Header, at: &'static Location<'static>) -> CancelledError {
             format!("a `Coro` was awaited again at {at}, after it had given its output: await a clone of it instead");
         panic_hook::misused(at, &again);
     }
-    // It belonged to a loop that has crashed, or was dropped.
+    // The coroutine belonged to a loop that has crashed or was dropped.
     CancelledError::new(Reason::Gone(coro.name()))
 }
 

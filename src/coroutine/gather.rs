@@ -13,10 +13,11 @@ use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
 use crate::task::WakeToken;
 
-/// Runs these side by side and waits for all: `Vec`s give `Vec`s, arrays arrays, tuples of up to twelve tuples, in order.
+/// Runs these concurrently and waits for all: `Vec`s give `Vec`s, arrays arrays, tuples of up to twelve tuples, in
+/// order.
 ///
-/// They are scheduled when the result is first polled, in order; a plain future becomes a coroutine. If one fails, everybody is
-/// cancelled, and this gives `CancelledError` like any other await point.
+/// They are scheduled when the result is first polled, in order; a plain future becomes a coroutine. If one fails, all
+/// coroutines of the loop are cancelled, and this gives `CancelledError` like any other await point.
 ///
 /// ```
 /// use std::time::Duration;
@@ -94,11 +95,11 @@ pub trait Children: Unpin {
     #[doc(hidden)]
     type Output;
 
-    /// Shows `f` each of them.
+    /// Calls `f` with each of them.
     #[doc(hidden)]
     fn each(&mut self, f: &mut dyn FnMut(&mut dyn Child));
 
-    /// Polls number `index` and keeps its output; `None` if there are not so many.
+    /// Polls number `index` and keeps its output; `None` if there are fewer.
     #[doc(hidden)]
     fn poll_child(&mut self, index: usize, poll: Poller<'_, '_>) -> Option<Poll<Result<(), CancelledError>>>;
 
@@ -107,7 +108,7 @@ pub trait Children: Unpin {
     fn outputs(&mut self) -> Self::Output;
 }
 
-/// A coroutine of whatever output.
+/// A coroutine with an output of any type.
 pub trait Child {
     /// Schedules it and draws the edge from `waiter`.
     #[doc(hidden)]
@@ -123,7 +124,7 @@ pub struct Start<'a> {
     at: &'static Location<'static>,
 }
 
-/// With what a child is polled.
+/// The context for polling a child.
 #[doc(hidden)]
 #[allow(missing_debug_implementations, reason = "passed down, never seen")]
 pub struct Poller<'a, 'w> {
@@ -154,7 +155,7 @@ impl<T> Child for Coro<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Gathering<G: Gather> {
     children: <G as sealed::Gather>::Children,
-    /// The first whose output is not there yet. It alone wakes the waiter; to the others there is only an edge.
+    /// The first child whose output is missing. Only it wakes the waiter; the other children have an edge and no waker.
     next: usize,
     phase: Phase,
 }
@@ -195,7 +196,7 @@ impl<G: Gather> Future for Gathering<G> {
                 });
                 if children == 0 {
                     executor.yields(at);
-                    cx.waker().wake_by_ref(); // One turn for the others all the same.
+                    cx.waker().wake_by_ref(); // Still give the other coroutines one turn.
                     return Poll::Pending;
                 }
             }
@@ -224,7 +225,7 @@ impl<T: 'static> Many<T> {
     #[track_caller]
     fn new<C: sealed::Awaitable<Value = T>>(coros: impl IntoIterator<Item = C>) -> Many<T> {
         let at = Location::caller();
-        // Out of a `Vec`, this uses its memory again.
+        // For a `Vec`, this reuses its memory.
         let coros: Vec<_> = coros.into_iter().map(|coro| coro.into_coro(at)).collect();
         let outputs = Vec::with_capacity(coros.len());
         Many { coros: coros.into_iter(), outputs }

@@ -1,4 +1,4 @@
-//! What coroutines are made of and wait with: handles, gathering, time limits, sleeping.
+//! Coroutines and what they wait with: handles, gathering, time limits, sleeping.
 
 pub(crate) mod as_completed;
 pub(crate) mod coro;

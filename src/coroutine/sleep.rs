@@ -1,4 +1,4 @@
-//! Giving others a turn, and sleeping.
+//! Yielding and sleeping.
 
 use std::fmt;
 use std::future::Future;
@@ -14,11 +14,12 @@ use crate::executor::waker_slot::Waiter;
 use crate::failure::error::CancelledError;
 use crate::observe::Target;
 
-/// Lets every other coroutine that is ready have its turn first. Python's bare `yield`.
+/// Polls every other ready coroutine once before this one continues. Python's bare `yield`.
 ///
-/// An await point whose result is there already gives no turn: an event that is set, a free lock, a coroutine that has ended. A coroutine that
-/// awaits only such keeps all others, timers and Ctrl-C waiting for as long as it goes on. A long loop of that kind, like one that only computes,
-/// calls `yield_now` now and then. (`sleep(Duration::ZERO)`, a new [`coro`](crate::coroutine::coro) and a [`gather`](crate::coroutine::gather) give a turn.)
+/// An await point whose result is there already gives no turn: an event that is set, a free lock, a coroutine that has
+/// ended. A coroutine that awaits only such results keeps all others, timers and Ctrl-C waiting while it runs. A long
+/// loop of that kind, like one that only computes, should call `yield_now` regularly. (`sleep(Duration::ZERO)`, a new
+/// [`coro`](crate::coroutine::coro) and a [`gather`](crate::coroutine::gather) give a turn.)
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -90,14 +91,14 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
-    /// Nanoseconds: how long, until it is first polled; then until when, by the loop's clock.
+    /// In nanoseconds: the duration until the first poll, after that the deadline on the loop's clock.
     time: u64,
     began: bool,
     timer: Timer,
     waiter: Waiter,
 }
 
-// A program may have a million of them.
+// A program may hold a million of them.
 const _: () = assert!(size_of::<Sleep>() <= 32);
 
 impl fmt::Debug for Sleep {
@@ -121,7 +122,7 @@ impl Future for Sleep {
             }
             if !this.began {
                 this.began = true;
-                // Not even a look at the clock: one turn.
+                // A zero duration gives one turn and does not read the clock.
                 if this.time == 0 {
                     executor.yields(at);
                     cx.waker().wake_by_ref();

@@ -15,12 +15,13 @@ use crate::executor::waker_slot::Waiter;
 use crate::failure::error::{CancelledError, Reason};
 use crate::observe::Target;
 
-/// Runs a future as a coroutine for at most this long. If it is not done by then, it is cancelled at its await point, with a
-/// [`CancelledError`] whose [`is_timeout`](CancelledError::is_timeout) is true, and so are the coroutines and threads that it alone awaits.
+/// Runs a future as a coroutine for at most this long. If it is not done by then, it is cancelled at its await point,
+/// with a [`CancelledError`] whose [`is_timeout`](CancelledError::is_timeout) is true, and so are the coroutines and
+/// threads that it alone awaits.
 ///
-/// A coroutine that ends with a value when it is cancelled loses nothing: this gives the value. One that answers with another error crashes
-/// the loop with it. If other handles of the coroutine are alive when the time is up, only this wait ends, and the coroutine goes on. A
-/// `Timeout` that is dropped cancels its coroutine at once.
+/// A coroutine that ends with a value when it is cancelled loses nothing: this gives the value. One that answers with
+/// another error crashes the loop with it. If other handles of the coroutine are alive when the time is up, only this
+/// wait ends, and the coroutine continues. A `Timeout` that is dropped cancels its coroutine at once.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -108,11 +109,11 @@ impl<T: 'static> Future for Timeout<T> {
             let deadline = *this.deadline.get_or_insert_with(|| executor.deadline(this.limit));
             if this.timer.has_fired(executor) {
                 if this.coro.is_shared() {
-                    return Poll::Ready(Ok(Err(TimeoutError))); // Others await it.
+                    return Poll::Ready(Ok(Err(TimeoutError))); // Other coroutines await it.
                 }
                 executor.cancel_one(this.coro.header().wake_token(), Reason::Timeout(this.at));
                 if executor.failed() {
-                    return Poll::Pending; // It answered with an error, for which all are cancelled, this one too.
+                    return Poll::Pending; // It answered with an error, for which all coroutines are cancelled.
                 }
                 return Poll::Ready(Ok(this.coro.take().ok_or(TimeoutError)));
             }

@@ -1,11 +1,12 @@
-//! Executors inside of a coroutine: `block_on(tinyio::sleep(..))` waits for a wake that the loop is to give, and keeps the loop, which runs on
-//! the same thread, from ever giving it.
+//! Detects other executors inside a coroutine: `block_on(tinyio::sleep(..))` waits for a wake that the loop is to give,
+//! and keeps the loop, which runs on the same thread, from ever giving it.
 //!
-//! Such an executor leaves a waker at the await point, as `FuturesUnordered` does, too. The difference is what the waker does: one of
-//! these has the coroutine polled, the other no task that the loop knows. So if a turn of the loop lasts long, the thread of the timers
-//! calls the waker that was left in it last, which at worst costs a needless poll, and sees whether that wakes a task of a loop. If it does not,
-//! time and again, and the same await point is polled once more in the same step of a coroutine that nothing has woken, then an executor
-//! blocks the step. Something else than the loop may end that, so it is a warning.
+//! Such an executor registers a waker at the await point, as `FuturesUnordered` does, too. The difference is what the
+//! waker does: that of `FuturesUnordered` wakes the coroutine, that of the executor wakes no task of the loop. So if a
+//! turn of the loop lasts long, the timer thread calls the waker that was registered in it last, which at worst costs a
+//! needless poll, and checks whether that wakes a task of a loop. If it repeatedly does not, and the same await point
+//! is polled again in the same step of a coroutine that has not been woken, then an executor blocks the step. Something
+//! other than the loop may end that, so it is a warning.
 
 use std::cell::Cell;
 use std::panic::Location;
@@ -19,12 +20,13 @@ use crate::failure::type_name;
 use crate::observe::Target;
 use crate::task::{Header, Inbox, flag};
 
-/// How often a turn in which wakers of others were left is looked at.
+/// The interval at which a turn in which foreign wakers were registered is checked.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
-/// So many wakes in vain are believed. One may be: who has been woken already is not woken again.
+/// The number of ineffective wakes after which the executor counts as blocking. A single one proves nothing: a task
+/// that is already woken is not woken again.
 const IN_VAIN: u32 = 2;
 
-/// What was left in the turn that a loop is at.
+/// The foreign waker that was registered in the loop's current turn.
 #[derive(Default)]
 pub(crate) struct Watchdog(Mutex<State>);
 
@@ -36,21 +38,21 @@ struct State {
 }
 
 struct Left {
-    /// Shared, so that code of its executor runs while nothing is locked.
+    /// Shared, so that its executor's code runs while nothing is locked.
     waker: Arc<Waker>,
     /// The alarm has not gone off since.
     fresh: bool,
     in_vain: u32,
-    /// The warning was given.
+    /// The warning has been given.
     said: bool,
 }
 
 thread_local! {
-    /// A wake on this thread was for a coroutine.
+    /// Set when a wake on this thread was for a coroutine.
     static REACHED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Somebody wakes a coroutine, from a thread that is in no loop.
+/// Records that a coroutine was woken from a thread that runs no loop.
 pub(crate) fn reached() {
     REACHED.set(true);
 }
@@ -62,10 +64,10 @@ impl Watchdog {
 }
 
 impl Executor {
-    /// The running coroutine has left the waker of another executor at an await point, once more if `again`.
+    /// Records that the running coroutine registered a foreign waker at an await point, repeatedly if `again`.
     pub(crate) fn watch_turn(&self, waker: &Waker, again: bool) {
         self.watched.set(true);
-        // Whoever has been woken is not woken again by a waker that leads to it.
+        // A task that is already woken is not woken again by a waker that leads to it.
         let waits_on = self.current_task.with(|coro| {
             coro.is_some_and(|coro| {
                 let before = coro.has(flag::FOREIGN_WAKER);
@@ -94,7 +96,7 @@ impl Executor {
         }
     }
 
-    /// The turn is over: nobody blocks it.
+    /// Records that the turn is over, so no executor blocks it.
     pub(crate) fn end_watch(&self) {
         if self.watched.take() {
             let left = self.inbox().watch().state().left.take();
@@ -103,7 +105,7 @@ impl Executor {
     }
 }
 
-/// The alarm has gone off. `true`: it is to be set again.
+/// Handles the alarm. Returns `true` if it is to be set again.
 pub(crate) fn look(inbox: &Inbox) -> bool {
     let mut state = inbox.watch().state();
     let waker = match &mut state.left {
@@ -128,7 +130,7 @@ pub(crate) fn look(inbox: &Inbox) -> bool {
     true
 }
 
-/// Says that an executor blocks this coroutine, which waits here.
+/// Warns that an executor blocks this coroutine, which waits here.
 #[cold]
 pub(crate) fn warn_of_block(coro: &Header, on: Target, at: &'static Location<'static>) {
     coro.unset(flag::BLOCKED);

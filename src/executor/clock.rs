@@ -10,13 +10,13 @@ use crate::executor::timer_wheel::TICK;
 /// The loop's clock.
 pub(crate) struct Clock {
     start: Instant,
-    /// With virtual time: what it shows.
+    /// With virtual time: its current value.
     shown: Cell<Option<u64>>,
-    /// It is set by the loop around this one.
+    /// Set by the enclosing loop.
     guest: Cell<bool>,
 }
 
-/// No timer is set for later than 73 years, half of what the wheel can hold.
+/// The latest deadline is 73 years away, half of the wheel's range.
 const FAR: Duration = Duration::from_nanos(1 << 61);
 
 /// The clocks of all loops begin with the first one, so that an await point may be kept from one loop to another.
@@ -43,14 +43,15 @@ impl Executor {
         }
     }
 
-    /// From now on the clock stands still while anybody is ready, and then goes on to the next timer.
+    /// Switches to virtual time: the clock stands still while a coroutine is ready, and then advances to the next
+    /// timer.
     pub(crate) fn use_virtual_time(&self) {
-        // Always the same, so that what is rounded to ticks is, too.
+        // Always the same start, so that rounding to ticks is deterministic, too.
         self.clock.shown.set(Some(0));
         self.timers.borrow_mut().begin_at(0);
     }
 
-    /// Takes over the virtual time of the loop around this one, which alone goes on with it.
+    /// Takes over the virtual time of the enclosing loop, which alone advances it.
     pub(crate) fn follow_clock(&self, host: &Executor) {
         if host.clock.shown.get().is_some() {
             self.clock.shown.set(host.clock.shown.get());
@@ -59,13 +60,14 @@ impl Executor {
         }
     }
 
-    /// With virtual time of its own: goes on to the next timer, unless a thread may come first.
+    /// With virtual time of its own: advances to the next timer, unless a thread may come first.
     pub(crate) fn skip_time(&self) -> bool {
         let next = self.timers.borrow().earliest();
         !self.clock.guest.get() && next.is_some_and(|next| self.skip_to(next))
     }
 
-    /// With virtual time: goes on to this moment, unless a thread may come first. For a loop that nobody polls meanwhile.
+    /// With virtual time: advances to this time, unless a thread may come first. For a loop that is not polled
+    /// meanwhile.
     pub(crate) fn skip_to(&self, until: u64) -> bool {
         let Some(now) = self.clock.shown.get().filter(|_| self.jobs.get() == 0 && until < u64::MAX) else {
             return false;
@@ -75,13 +77,13 @@ impl Executor {
         true
     }
 
-    /// When it will be `after` from now.
+    /// The time that is `after` from now.
     pub(crate) fn deadline(&self, after: Duration) -> u64 {
         self.now().saturating_add(nanoseconds(after))
     }
 }
 
-/// No longer than any timer is set for.
+/// Limited to the longest time that a timer can be set for.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     duration.min(FAR).as_nanos() as u64
 }

@@ -1,10 +1,11 @@
-//! Coroutines that can never go on: read [`Executor::search`].
+//! Finds coroutines that can never continue: read [`Executor::search`].
 //!
-//! The loop ends with a [`Deadlock`] only if that is certain: coroutines await each other in a cycle, or nothing is left that could wake
-//! any of those that wait. A guard can be moved, so its acquirer only probably is the coroutine that will drop it: a cycle through locks
-//! while anything else can go on is a warning.
+//! The loop ends with a [`Deadlock`] only if that is certain: coroutines await each other in a cycle, or nothing is
+//! left that could wake any of those that wait. A guard can be moved, so its acquirer only probably is the coroutine
+//! that will drop it: a cycle through locks while anything else can continue is a warning.
 //!
-//! A search visits all coroutines, so it is made rarely (see [`STEPS_EACH`]) and only after something happened that may close a cycle.
+//! A search visits all coroutines, so it is made rarely (see [`STEPS_EACH`]) and only after something happened that may
+//! close a cycle.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,22 +21,23 @@ use crate::failure::type_name;
 use crate::sync::Permits;
 use crate::task::{self, Kind, WakeToken, flag};
 
-/// Between two searches the loop makes so many steps for each coroutine, which takes many times as long as the search, ...
+/// Between two searches the loop makes this many steps for each coroutine, which takes many times as long as the
+/// search, ...
 const STEPS_EACH: u64 = 256;
-/// ... or so much time passes, unless the clock is virtual, ...
+/// ... or this much time passes, unless the clock is virtual, ...
 const PUT_OFF: Duration = Duration::from_millis(20);
-/// ... and so much for each coroutine.
+/// ... and this much for each coroutine.
 const PUT_OFF_EACH: Duration = Duration::from_micros(4);
-/// A cycle through locks that lasts so long is worth a warning.
+/// The loop warns of a cycle through locks that lasts this long, ns.
 const LASTING: u64 = 1_000_000_000;
-/// Names in a list before the rest is counted.
+/// The number of names in a list before the rest is only counted.
 const LISTED: usize = 20;
 
 /// A coroutine that waits for something that is neither a coroutine nor a timer.
 pub(crate) struct Queuing {
     coro: WakeToken,
     on: On,
-    /// Tells this wait from others of the thread.
+    /// Distinguishes this wait from others of the thread.
     serial: u64,
 }
 
@@ -50,32 +52,32 @@ impl Queuing {
     }
 }
 
-/// What for.
+/// What the coroutine waits for.
 pub(crate) enum On {
     /// A lock or a semaphore.
     Permits(Arc<Permits>),
     /// A barrier.
     Meeting,
-    /// Whichever of these ends next: [`as_completed`](crate::as_completed).
+    /// Any one of these coroutines: [`as_completed`](crate::as_completed).
     Any(Rc<RefCell<Vec<WakeToken>>>),
 }
 
 /// What to do when no coroutine is ready.
 pub(crate) enum Idle {
-    /// There is something to do after all.
+    /// Look for ready coroutines again.
     Again,
-    /// Sleep until then, or until there is mail.
+    /// Sleep until this time, or until there is mail.
     Until(Option<u64>),
 }
 
-/// What the searches of a loop remember.
+/// State that the searches of a loop keep.
 #[derive(Default)]
 pub(crate) struct Searches {
     /// Cycles through locks, as of the last search: by the coroutines, and the serial numbers of their waits.
     cycles: HashMap<Vec<(u64, u64)>, Lasting>,
-    /// When the next search is due because of one of them.
+    /// When the next search for one of them is due.
     due: Option<u64>,
-    /// Nodes and edges that were visited, in all searches.
+    /// The number of nodes and edges visited in all searches.
     #[cfg(test)]
     visited: usize,
 }
@@ -90,12 +92,13 @@ struct Lasting {
     told: bool,
 }
 
-/// The coroutines of a loop, and of the loops inside of it, and the locks and semaphores that they wait for.
+/// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
+/// for.
 #[derive(Default)]
 struct Nodes {
     /// Coroutines by loop, and then by slot; then locks and semaphores.
     all: Vec<Option<Node>>,
-    /// Where the coroutines of each loop begin, by its tag.
+    /// The index of the first coroutine of each loop, by its tag.
     starts: HashMap<u32, usize>,
 }
 
@@ -128,11 +131,11 @@ enum What {
 enum Hope {
     /// Something other than a node may wake it.
     Yes,
-    /// Any node that has hope may wake it: a coroutine at a barrier, or permits whose holder is not known.
+    /// Any wakeable node may wake it: a coroutine at a barrier, or permits whose holder is not known.
     Shared,
-    /// The same, but probably only those it waits for can: permits whose acquirers are known.
+    /// Like `Shared`, but probably only the nodes it waits for can: permits whose acquirers are known.
     Held,
-    /// Only those it waits for can.
+    /// Only the nodes it waits for can.
     No,
 }
 
@@ -154,7 +157,7 @@ impl Node {
         self.site().map(|site| site.name)
     }
 
-    /// The coroutine, and where it waits.
+    /// The coroutine, and the place where it waits.
     fn site(&self) -> Option<Site> {
         let What::Coro { id, type_name, at, .. } = self.what else { return None };
         let name = format!("{} #{id}", type_name::path(type_name));
@@ -180,7 +183,7 @@ impl Nodes {
         }
     }
 
-    /// Marks all nodes with this hope, and those that wait for a node that is marked.
+    /// Marks all nodes of this `Hope` as alive, then the nodes that wait for a marked node.
     fn spread(&self, hope: Hope, alive: &mut [bool]) {
         let has = |index: &usize| self.all[*index].as_ref().is_some_and(|node| node.hope == hope);
         let mut marked: Vec<usize> = (0..self.all.len()).filter(has).collect();
@@ -194,10 +197,10 @@ impl Nodes {
         }
     }
 
-    /// The cycles of nodes that are not alive.
+    /// The cycles among nodes that are not alive.
     fn cycles(&self, alive: &[bool]) -> Vec<Vec<usize>> {
         let next = |index: usize| self.all[index].as_ref()?.target.filter(|next| !alive[*next]);
-        // By which walk each was visited: one that is visited twice in a walk is on a cycle.
+        // The walk that visited each node: a node visited twice in one walk is on a cycle.
         let mut walks = vec![0_usize; self.all.len()];
         let mut cycles = Vec::new();
         for first in (0..self.all.len()).filter(|index| !alive[*index]) {
@@ -220,7 +223,7 @@ impl Nodes {
         nodes.skip_while(|node| node.id().is_none()).take(cycle.len())
     }
 
-    /// A line for each coroutine of a cycle, and their places.
+    /// Gives a line for each coroutine of a cycle, and their places.
     fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
         let mut text = String::new();
         let mut sites = Vec::new();
@@ -241,8 +244,8 @@ impl Nodes {
         (text, sites)
     }
 
-    /// A guard of the cycle may be in a coroutine that can go on: one that was scheduled after the guard was acquired, and before the
-    /// cycle was found, when its acquirer could still give it away.
+    /// Whether a guard of the cycle may be in a coroutine that can continue: one that was scheduled after the guard was
+    /// acquired, and before the cycle was found, while its acquirer could still move it.
     fn may_be_moved(&self, cycle: &[usize], alive: &[bool], found: u64) -> bool {
         let ids = self.all.iter().zip(alive).filter(|(_, alive)| **alive).filter_map(|(node, _)| node.as_ref()?.id());
         let mut ids: Vec<u64> = ids.filter(|id| *id <= found).collect();
@@ -256,7 +259,7 @@ impl Nodes {
 }
 
 impl Executor {
-    /// No coroutine is ready, and the next timer is due at `until`.
+    /// Decides what to do when no coroutine is ready and the next timer is due at `until`.
     pub(crate) fn before_idling(&self, until: Option<u64>) -> Idle {
         self.check_process();
         if self.failed() || self.inbox().has_mail() {
@@ -276,7 +279,7 @@ impl Executor {
         if !(self.cycle_check_pending.get() || (quiet && !said) || is_due) {
             return self.idle(until, due);
         }
-        // Virtual time passes at once, which would be no limit to the searches.
+        // Virtual time passes at once, so it does not limit the searches.
         let timed = until.is_none() || !self.clock.is_virtual();
         let put_off = PUT_OFF + PUT_OFF_EACH * u32::try_from(self.live()).unwrap_or(u32::MAX);
         let soon = self.search_at.get().unwrap_or_else(|| now.saturating_add(put_off.as_nanos() as u64));
@@ -290,7 +293,7 @@ impl Executor {
                 Idle::Again
             }
             None if self.cycle_check_pending.get() => Idle::Again,
-            // The loop around it knows more.
+            // The enclosing loop knows more.
             None if quiet && !self.is_guest.get() => {
                 let again = self.warn_of_quiet(now);
                 self.idle(again, self.searches.borrow().due)
@@ -299,7 +302,7 @@ impl Executor {
         }
     }
 
-    /// Some coroutine is ready, as in a loop in which one always is.
+    /// Searches if one is due while some coroutine is ready, for loops in which one always is.
     pub(crate) fn search_while_busy(&self) {
         let due = || self.searches.borrow().due.is_some_and(|due| due <= self.now());
         if self.has_stepped_enough()
@@ -310,13 +313,13 @@ impl Executor {
         }
     }
 
-    /// The time that a search takes does not count beside that of the steps since the last one. A turn counts as a whole one, however few
-    /// steps it had.
+    /// Whether enough steps have been made since the last search to make the time of a search negligible. A turn counts
+    /// as a full one, however few steps it had.
     fn has_stepped_enough(&self) -> bool {
         self.cycle_check_steps.get() >= STEPS_EACH * self.live() as u64
     }
 
-    /// Sleep until the next timer, or until `earlier`.
+    /// Sleeps until the next timer, or until `earlier`.
     fn idle(&self, until: Option<u64>, earlier: Option<u64>) -> Idle {
         match earlier.filter(|earlier| until.is_none_or(|until| *earlier < until)) {
             None if self.skip_time() => Idle::Again,
@@ -325,13 +328,13 @@ impl Executor {
         }
     }
 
-    /// Searches, and notes that it did.
+    /// Searches, and records that it did.
     fn search_now(&self, quiet: bool) -> Option<Failure> {
         self.search_at.set(None);
         self.cycle_check_pending.set(false);
         self.cycle_check_steps.set(0);
         let found = self.search(quiet);
-        // A thread woke a coroutine and dropped its waker meanwhile, in this order: what was found may not be true.
+        // Meanwhile a thread woke a coroutine and then dropped its waker: the result may be false.
         if found.is_some()
             && (self.inbox().has_mail() || self.inside().iter().any(|(_, guest)| guest.inbox().has_mail()))
         {
@@ -341,12 +344,12 @@ impl Executor {
         found
     }
 
-    /// Looks for a cycle of coroutines, and, if nothing outside can wake any coroutine, for those that only such can wake. Warns of
-    /// cycles through locks that last.
+    /// Looks for a cycle of coroutines, and, if nothing outside can wake any coroutine, for those that only something
+    /// outside can wake. Warns of cycles through locks that last.
     ///
-    /// What may be woken from outside has hope, and so has what waits for one that has; a gathering waits for all, so it hopes for no more
-    /// than the child it is at. Those without hope wait for others without hope: following them leads to a cycle, or to one that nothing
-    /// is going to wake.
+    /// It marks nodes that can be woken from outside, then the nodes that wait for a marked node; a gathering waits for
+    /// all its children, so it counts only the child that it waits for now. Unmarked nodes wait for unmarked nodes:
+    /// following them leads to a cycle, or to a node that nothing will wake.
     fn search(&self, quiet: bool) -> Option<Failure> {
         let nodes = self.nodes();
         let mut alive = vec![false; nodes.all.len()];
@@ -365,7 +368,7 @@ impl Executor {
             };
             return Some(Failure::of_loop(Deadlock(head + &text).into(), sites));
         }
-        // The loop around this one sees more.
+        // The enclosing loop sees more.
         if !self.is_guest.get() {
             let cycles = likely.as_ref().map(|alive| nodes.cycles(alive)).unwrap_or_default();
             self.note_cycles(&nodes, &cycles, &likely.unwrap_or_default());
@@ -403,7 +406,7 @@ impl Executor {
             if !lasting.told && now < at {
                 due = Some(due.map_or(at, |due| due.min(at)));
             } else if !lasting.told && nodes.may_be_moved(cycle, alive, lasting.newest) {
-                // Virtual time passes at once: it would look for ever.
+                // Virtual time passes at once: the loop would search for ever.
                 let again = (!self.clock.is_virtual()).then(|| now.saturating_add(LASTING));
                 due = due.into_iter().chain(again).min();
             } else if !lasting.told {
@@ -424,7 +427,7 @@ impl Executor {
         self.searches.borrow_mut().due = due;
     }
 
-    /// Something happened that may have closed a cycle, also one through the loops around this one.
+    /// Records that a cycle may have been closed, also one through the enclosing loops.
     pub(crate) fn suspect(&self) {
         self.cycle_check_pending.set(true);
         if self.is_guest.get() {
@@ -432,7 +435,7 @@ impl Executor {
         }
     }
 
-    /// The loops that coroutines of this one drive, and the loops inside of those, with the coroutine that drives each.
+    /// The loops that coroutines of this one drive, and the loops inside those, with the coroutine that drives each.
     fn inside(&self) -> Vec<(WakeToken, Rc<Executor>)> {
         let guests = |executor: &Executor| -> Vec<(WakeToken, Rc<Executor>)> {
             let guests = executor.guests.borrow();
@@ -448,7 +451,7 @@ impl Executor {
         all
     }
 
-    /// The loop of this tag is none of those inside this one, and this one does not block it.
+    /// Whether the loop of this tag is none of those inside this one, and this one does not block it.
     fn runs_elsewhere(&self, nodes: &Nodes, tag: u32) -> bool {
         let blocked = || !self.is_guest.get() && task::find_tag(tag, |executor| executor.is_some());
         !nodes.starts.contains_key(&tag) && !blocked()
@@ -473,7 +476,8 @@ impl Executor {
                     || task.is_queued()
                     || task.has(flag::EXTERNAL_WAKE | flag::EVENT)
                     || (task.has(flag::CLONED) && wakers)
-                    // A loop around this one runs on meanwhile, if a coroutine of it drives this one: otherwise this one blocks its thread.
+                    // An enclosing loop continues meanwhile if a coroutine of it drives this one: otherwise this one
+                    // blocks its thread.
                     || (task.has(flag::OUTER_LOOP) && self.is_guest.get());
                 let (wake_token, id, type_name, at) = (task.wake_token(), task.id(), task.type_name(), task.place());
                 let hope = if outside { Hope::Yes } else { Hope::No };
@@ -518,11 +522,11 @@ impl Executor {
             }
         }
         for (host, guest) in &inside {
-            // One that is being cancelled ends, one without coroutines has ended.
+            // A loop that is being cancelled ends; one without coroutines has ended.
             if guest.failed() || guest.live() == 0 {
                 nodes.give_hope(*host);
             }
-            // It waits until all have ended, or one of them fails.
+            // The driving coroutine waits until all coroutines of the guest have ended, or one of them fails.
             guest.slots.each(|task| edges.push((*host, task.wake_token())));
         }
         #[cfg(test)]
@@ -540,7 +544,7 @@ impl Executor {
             let (Some(from), Some(to)) = (nodes.find(owner), nodes.find(target)) else { continue };
             if let Some(node) = &mut nodes.all[from] {
                 node.target.get_or_insert(to);
-                // Behind a foreign waker there may be anything.
+                // What a foreign waker wakes is unknown.
                 if waiter.kind() == Kind::Foreign {
                     node.hope = Hope::Yes;
                 }
@@ -554,8 +558,8 @@ impl Executor {
         nodes
     }
 
-    /// A lock or a semaphore that a coroutine waits for. Its guards may be anywhere on this thread, and, with `blocked_jobs`, on threads of
-    /// a loop that this one blocks.
+    /// Adds a lock or a semaphore that a coroutine waits for. Its guards may be anywhere on this thread, and, with
+    /// `blocked_jobs`, on threads of a loop that this one blocks.
     fn add_permits(&self, nodes: &mut Nodes, permits: &Arc<Permits>, blocked_jobs: bool) -> usize {
         let index = nodes.all.len();
         let holders = permits.holders();
@@ -583,8 +587,8 @@ impl Executor {
         index
     }
 
-    /// All coroutines wait, some of them for something outside of the loop, which may have been forgotten. Warns after a while; returns
-    /// when to come back.
+    /// Handles a loop in which all coroutines wait, some of them for something outside the loop that may never happen.
+    /// Warns once the time set by `warn_quiescent` has passed; returns when to call it again.
     fn warn_of_quiet(&self, now: u64) -> Option<u64> {
         let (since, said) = self.quiet_since.get().unwrap_or((now, false));
         let at = since.saturating_add(self.quiescent_warning.get().as_nanos() as u64);
@@ -593,7 +597,7 @@ impl Executor {
             return None;
         }
         if now < at {
-            // The search that leads here is not put off again.
+            // The search that leads here is not delayed again.
             self.cycle_check_steps.set(u64::MAX / 2);
             return Some(at);
         }
@@ -608,7 +612,7 @@ impl Executor {
     }
 }
 
-/// Where the coroutines among these wait, in the order in which they were scheduled.
+/// The places where the coroutines among these wait, in the order in which they were scheduled.
 fn sites<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Site> {
     let mut nodes: Vec<&Node> = nodes.collect();
     nodes.sort_by_key(|node| node.id());
@@ -639,8 +643,8 @@ mod tests {
 
     const MANY: usize = 2_000;
 
-    /// Many coroutines that all want the same few permits, a few times each, and sleep while they have them: the steps that it takes, at
-    /// the least, and what the searches visit.
+    /// Runs many coroutines that acquire the same few permits, a few times each, and sleep while they hold them. Gives
+    /// the least number of steps that takes, and the number of nodes that the searches visit.
     fn crowd(looped: &mut Loop, permits: usize, rounds: usize) -> (usize, usize) {
         let executor = looped.executor().clone();
         let main = async {
@@ -657,7 +661,7 @@ mod tests {
                 });
             }
             sleep(Duration::from_secs(3600)).await?;
-            // The searches are forgotten when the run is over.
+            // The state of the searches is dropped when the run is over.
             crate::Ok(executor.searches.borrow().visited)
         };
         (MANY * rounds * 3, looped.run(main).unwrap())

@@ -1,6 +1,7 @@
-//! The loop itself: who is alive, who is ready, and one step after the other.
+//! The loop itself: the live tasks, the ready queue, and one step after the other.
 //!
-//! Read [`Executor::turn`] first, then [`Executor::poll`], [`Executor::end`] and [`Executor::wake`]. Cancelling is in [`crate::failure::cancel`].
+//! Read [`Executor::turn`] first, then [`Executor::poll`], [`Executor::end`] and [`Executor::wake`]. Cancelling is in
+//! [`crate::failure::cancel`].
 
 pub(crate) mod block_on_guard;
 pub(crate) mod clock;
@@ -37,81 +38,82 @@ use crate::task::{
 };
 use crate::threading;
 
-/// Steps between two looks at inbox and timers.
+/// Steps between two reads of inbox and timers.
 pub(crate) const STEPS_PER_TURN: u32 = 64;
 
-/// Memory of an inbox is used again if it has room for no more words than these.
+/// An inbox buffer is reused if it has capacity for at most this many entries.
 const MAIL_KEPT: usize = 1_024;
 
-/// A loop, as its coroutines see it.
+/// A loop, as its coroutines access it.
 pub(crate) struct Executor {
     inbox: Arc<Inbox>,
-    /// The last of its content, empty by now.
+    /// The buffer of the last read inbox, now empty, for reuse.
     read: Cell<Mail>,
-    /// The inbox's, close at hand: every wake compares the tag.
+    /// The tag of the inbox, kept here too because every wake compares it.
     tag: u32,
     number: u32,
-    /// Ready, in order.
+    /// The ready tasks, in order.
     queue: Queue,
-    /// Everyone who is scheduled and has not ended.
+    /// All tasks that are scheduled and have not ended.
     pub(crate) slots: TaskTable,
     pub(crate) timers: RefCell<Wheel>,
-    /// Wakers of others (`FuturesUnordered`, `select!`) that coroutines of this loop have left at tinyio's await points.
+    /// Foreign wakers (`FuturesUnordered`, `select!`) that coroutines of this loop have registered at tinyio's await
+    /// points.
     pub(crate) foreign: RefCell<Slab<Foreign>>,
     /// The coroutine that is running.
     pub(crate) current_task: CurrentTask,
     pub(crate) clock: Clock,
-    /// What went wrong first.
+    /// The first failure.
     pub(crate) failure: RefCell<Option<Failure>>,
-    /// How many coroutines were scheduled since everything is being cancelled, and how many may be.
+    /// The number of coroutines scheduled since the cancellation began, and the limit for it.
     late: Cell<(usize, usize)>,
-    /// What await points answer in a coroutine that is being cancelled.
+    /// The answer of await points in a coroutine that is being cancelled.
     pub(crate) cancel: Cell<Cancel>,
-    /// Coroutines whose last handle was dropped, to be cancelled, and the coroutine that dropped it.
+    /// Coroutines whose last handle was dropped, to be cancelled, each with the coroutine that dropped the handle.
     abandoned: RefCell<VecDeque<(WakeToken, Option<TypeName>)>>,
-    /// Set when a coroutine awaits one that was scheduled before, or a lock: while unset, there is no new cycle.
+    /// Set when a coroutine awaits one that was scheduled before, or a lock. While unset, a new cycle is impossible.
     pub(crate) cycle_check_pending: Cell<bool>,
     /// Steps since the last search for a cycle.
     pub(crate) cycle_check_steps: Cell<u64>,
-    /// When the search that was put off is due.
+    /// When the delayed search is due.
     pub(crate) search_at: Cell<Option<u64>>,
     pub(crate) searches: RefCell<Searches>,
     /// The loops that coroutines of this one drive, by the coroutine.
     pub(crate) guests: RefCell<Slab<(WakeToken, Weak<Executor>)>>,
     /// A coroutine of another loop drives this one.
     pub(crate) is_guest: Cell<bool>,
-    /// Wakers of others were left at await points in this turn.
+    /// Set when foreign wakers were registered at await points in this turn.
     pub(crate) watched: Cell<bool>,
-    /// Functions at work on threads.
+    /// The number of functions running on threads.
     pub(crate) jobs: Cell<usize>,
-    /// The process that has those threads.
+    /// The id of the process that has those threads.
     jobs_of: Cell<u32>,
-    /// One of them was handed over, or ended, since the loop last slept: another may end any moment.
+    /// Set when one of them was started or ended since the loop last slept: another may end any moment.
     pub(crate) expects_mail: Cell<bool>,
-    /// Who waits for a lock, a semaphore or a barrier.
+    /// The waits for locks, semaphores and barriers.
     pub(crate) queued: RefCell<Slab<Queuing>>,
-    /// Since when nothing in the loop can change anything; and whether that was said.
+    /// Since when nothing in the loop can change anything, and whether the warning was given.
     pub(crate) quiet_since: Cell<Option<(u64, bool)>>,
     pub(crate) quiescent_warning: Cell<Duration>,
     pub(crate) group: Cell<Group>,
     /// How long cleanup code may await.
     pub(crate) grace: Cell<Option<Duration>>,
-    /// There is a seed, or a coroutine to be cancelled. Close at hand: every step looks at it.
+    /// Set when there is a seed, or a coroutine to be cancelled. One flag, because every step reads it.
     detour: Cell<bool>,
-    /// With a seed: who is ready, to be taken at random.
+    /// With a seed: the ready tasks, taken at random.
     pub(crate) shuffled: RefCell<Option<Shuffled>>,
     pub(crate) rec: Rec,
 }
 
-/// What an await point has left in its loop, and takes back when it ends or is dropped.
+/// What an await point has registered in its loop, and removes when it ends or is dropped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Left {
     Timer(timer_wheel::Key),
-    /// The waker of another executor.
+    /// A foreign waker.
     Foreign(u32),
-    /// A place among those that wait for locks, semaphores and the like.
+    /// An entry in `queued`, the waits for locks, semaphores and the like.
     Queuing(u32),
-    /// A loop that a task of this one drives, and how many functions on threads it has.
+    /// A loop that a task of this one drives, and the number of functions it runs on threads.
     Guest(u32, usize),
 }
 
@@ -127,44 +129,45 @@ pub(crate) enum Stop {
 /// Whether await points answer, and what they have answered in this poll.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cancel {
-    /// Set while a coroutine is polled to be told.
+    /// Set while a coroutine is polled to deliver its cancellation.
     pub(crate) reason: Option<Reason>,
     /// Await points that are reached after the first answer work as usual: the coroutine may await in its cleanup.
     pub(crate) gently: bool,
     /// An await point has answered.
     pub(crate) answered: bool,
-    /// Await points that were reached after that, and the first of them.
+    /// The number of await points reached after that, and the first of them.
     pub(crate) again: u32,
     pub(crate) again_at: Option<&'static Location<'static>>,
 }
 
 impl Cancel {
-    /// Everyone is polled in order; nobody has a turn of his own.
+    /// Whether all coroutines are polled in order by the cancellation, with no turns of their own.
     pub(crate) fn is_hard(&self) -> bool {
         matches!(self.reason, Some(Reason::Crash(_))) && !self.gently
     }
 }
 
-/// Await points that answer a coroutine which goes on awaiting; after these it is cut off.
+/// The number of await points that answer a coroutine which continues to await; after these it is dropped.
 const PATIENCE: u32 = 1_000;
 
-/// Coroutines that destructors and cleanup code may schedule while everything is being cancelled, beside two for each that was alive.
+/// The number of coroutines that destructors and cleanup code may schedule while everything is being cancelled, in
+/// addition to two for each that was alive.
 const LATE: usize = 10_000;
 
 /// What there is to do after a turn.
 pub(crate) enum Turn {
-    /// More of the same.
+    /// More coroutines are ready.
     Ready,
-    /// Nothing, before this time of the loop's clock or a word from outside.
+    /// Nothing to do before this time of the loop's clock or mail.
     Idle(Option<u64>),
-    /// Everyone has ended.
+    /// All coroutines have ended.
     Done,
-    /// Somebody failed: everything is to be cancelled.
+    /// A coroutine failed: all are to be cancelled.
     Failed,
 }
 
 thread_local! {
-    /// Coroutines are numbered by thread, as they are recorded by thread.
+    /// Coroutines are numbered per thread, as they are recorded per thread.
     static IDS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -218,20 +221,20 @@ impl Executor {
         self.tag
     }
 
-    /// What await points remember the loop by.
+    /// The tag by which await points identify the loop.
     #[inline]
     pub(crate) fn number(&self) -> u32 {
         self.number
     }
 
-    /// Live coroutines.
+    /// The number of live coroutines.
     pub(crate) fn live(&self) -> usize {
         self.slots.len()
     }
 
     // ---- One turn ----
 
-    /// Runs what is ready, up to a number of steps, then looks at inbox and timers.
+    /// Runs ready tasks, up to a number of steps, then reads inbox and timers.
     pub(crate) fn turn(&self) -> Turn {
         self.contain(|| self.begin_turn()).unwrap_or(Turn::Failed)
     }
@@ -258,10 +261,11 @@ impl Executor {
         }
     }
 
-    /// Runs what is ready, up to a number of steps. `true`: somebody has failed.
+    /// Runs ready tasks, up to a number of steps. Returns `true` if one has failed.
     ///
-    /// This and what it calls exist twice. With `OBSERVED` the loop's record is told of everything; it knows itself whether anybody
-    /// records. Without, nothing is told, so that those who do not record pay nothing for it: only after `rec.is_observed()` said no.
+    /// This and what it calls exist twice. With `OBSERVED` every event goes to the loop's recorder, which checks itself
+    /// whether a recording is active. Without it no event is emitted, so that a program that does not record pays
+    /// nothing: only used after `rec.is_observed()` returned `false`.
     #[inline(always)]
     fn steps<const OBSERVED: bool>(&self) -> bool {
         for _ in 0..STEPS_PER_TURN {
@@ -276,9 +280,9 @@ impl Executor {
                     self.end::<OBSERVED>(&task, None);
                 }
                 Step::Failed(fault) if task.has(flag::CANCEL_DELIVERED) && fault.cancellation().is_some() => {
-                    self.end::<OBSERVED>(&task, Some(crate::FailureKind::Cancelled)); // A thread whose time was up.
+                    self.end::<OBSERVED>(&task, Some(crate::FailureKind::Cancelled)); // A function on a thread.
                 }
-                // It keeps its place until everyone's place has been noted: see `Cancelling::begin`.
+                // It keeps its place until the snapshot of all places is taken: see `Cancelling::begin`.
                 Step::Failed(fault) => {
                     self.fail(Failure::of_error(self, &task, fault));
                     return true;
@@ -292,7 +296,7 @@ impl Executor {
         false
     }
 
-    /// Has everything recorded that threads have said until now.
+    /// Records everything that threads have logged until now.
     pub(crate) fn read_notes(&self) {
         if self.rec.is_on() {
             for note in self.inbox.take_notes() {
@@ -301,14 +305,14 @@ impl Executor {
         }
     }
 
-    /// No coroutine is ready, and none is to be cancelled.
+    /// Whether no coroutine is ready, and none is to be cancelled.
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.is_empty()
             && self.abandoned.borrow().is_empty()
             && self.shuffled.borrow().as_ref().is_none_or(Shuffled::is_empty)
     }
 
-    /// Reads the inbox, fires what timers are due, and cancels coroutines whose last handle was dropped.
+    /// Reads the inbox, fires the timers that are due, and cancels coroutines whose last handle was dropped.
     pub(crate) fn drain_sources(&self) {
         self.end_watch();
         self.read_inbox();
@@ -316,18 +320,18 @@ impl Executor {
         self.cancel_abandoned();
     }
 
-    /// The last handle of a coroutine of this loop was dropped by this coroutine.
+    /// Queues a coroutine of this loop for cancellation, because this coroutine dropped its last handle.
     pub(crate) fn cancel_later(&self, wake_token: WakeToken, by: Option<TypeName>) {
         self.abandoned.borrow_mut().push_back((wake_token, by));
         self.detour.set(true);
     }
 
-    /// Cancels the coroutines whose last handle was dropped, and those that only these awaited.
+    /// Cancels the coroutines whose last handle was dropped, and those that only they awaited.
     fn cancel_abandoned(&self) {
         while !self.failed() {
             let next = self.abandoned.borrow_mut().pop_front();
             let Some((wake_token, by)) = next else { break };
-            // A word that is out of date may name another one by now.
+            // A stale wake token may name another task by now.
             if self.slots.with(wake_token, |task| task.is_abandoned()) == Some(true) {
                 self.cancel_one(wake_token, Reason::Dropped(by));
             }
@@ -335,12 +339,12 @@ impl Executor {
         self.detour.set(self.shuffled.borrow().is_some());
     }
 
-    /// Polls whoever's turn it is. `None`: nobody is ready.
+    /// Polls the next ready task. `None`: no task is ready.
     #[inline(always)]
     pub(crate) fn poll_next<const OBSERVED: bool>(&self) -> Option<(Running, Step)> {
         loop {
             let Some(mut task) = self.next_ready()?.run() else { continue };
-            // It may have ended while it was queued.
+            // The task may have ended while it was queued.
             if task.is_alive() {
                 let step = self.poll::<OBSERVED>(&mut task);
                 return Some((task, step));
@@ -348,7 +352,7 @@ impl Executor {
         }
     }
 
-    /// Takes the next one from the queue; with a seed, any one of those that are ready.
+    /// Takes the next task from the queue; with a seed, a random one of the ready tasks.
     #[inline]
     fn next_ready(&self) -> Option<Queued> {
         if self.detour.get() { self.next_by_detour() } else { self.queue.pop() }
@@ -370,7 +374,7 @@ impl Executor {
         }
     }
 
-    /// From now on a seed decides whose turn it is.
+    /// Sets the seed that decides the order of ready tasks.
     pub(crate) fn shuffle(&self, seed: Option<u64>) {
         self.detour.set(seed.is_some());
         *self.shuffled.borrow_mut() = seed.map(Shuffled::new);
@@ -394,7 +398,7 @@ impl Executor {
         self.failure.borrow().is_some()
     }
 
-    /// Notes what went wrong. The first failure is the one that counts.
+    /// Records a failure. The first one counts.
     pub(crate) fn fail(&self, failure: Failure) {
         let first = self.failure.replace(Some(failure));
         if first.is_some() {
@@ -402,12 +406,13 @@ impl Executor {
         }
     }
 
-    /// Runs code of the program that belongs to no coroutine's step, such as a waker: its panic is a failure of the loop. `None`: it panicked.
+    /// Runs code of the program outside of any coroutine's step, such as a waker: its panic is a failure of the loop.
+    /// `None`: it panicked.
     pub(crate) fn contain<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
         catch_unwind(AssertUnwindSafe(f)).map_err(|payload| self.fail(Failure::of_loop_panic(payload))).ok()
     }
 
-    /// Takes a coroutine that has ended out of the table and wakes whoever waits for its output.
+    /// Removes a coroutine that has ended from the table and wakes the waiters for its output.
     #[inline]
     pub(crate) fn end<const OBSERVED: bool>(&self, task: &Running, how: Option<crate::FailureKind>) {
         if OBSERVED {
@@ -416,7 +421,7 @@ impl Executor {
         self.leave::<OBSERVED>(task);
     }
 
-    /// Takes it out without a word.
+    /// Removes it without recording anything.
     #[inline]
     pub(crate) fn leave<const OBSERVED: bool>(&self, task: &Running) {
         self.slots.remove(task);
@@ -484,7 +489,7 @@ impl Executor {
         self.rec.unpark();
     }
 
-    /// So many functions were handed over to threads, and so many have ended.
+    /// Counts functions handed over to threads, and functions that have ended.
     pub(crate) fn count_jobs(&self, more: usize, fewer: usize) {
         let before = self.jobs.get();
         if before == 0 && more > 0 {
@@ -493,7 +498,7 @@ impl Executor {
         self.jobs.set((before + more).saturating_sub(fewer));
     }
 
-    /// Fails if the functions that are waited for are at work in another process: this one was forked meanwhile.
+    /// Fails if the awaited functions run in another process: this one was forked meanwhile.
     pub(crate) fn check_process(&self) {
         if self.jobs.get() > 0 && self.jobs_of.get() != std::process::id() {
             let text = "the process was forked while functions ran on threads, which only the parent has: they never return here. \
@@ -504,7 +509,7 @@ impl Executor {
 
     // ---- Scheduling and waking ----
 
-    /// Gives a coroutine its place in this loop, and its first turn.
+    /// Adds a coroutine to this loop, and queues it for its first turn.
     #[inline]
     pub(crate) fn schedule(&self, coro: &Handle) {
         if self.rec.is_observed() { self.schedule_observed(coro) } else { self.insert_task::<false>(coro) }
@@ -523,7 +528,7 @@ impl Executor {
         if OBSERVED {
             self.rec.spawn(self, coro);
         }
-        // While everything is being cancelled, nothing starts any more.
+        // During the cancellation no coroutine starts.
         if self.cancel.get().is_hard() {
             self.come_late(coro);
         } else if let Some(queued) = coro.queue() {
@@ -531,7 +536,7 @@ impl Executor {
         }
     }
 
-    /// A coroutine was scheduled while everything is being cancelled.
+    /// Handles a coroutine that was scheduled during the cancellation.
     #[cold]
     fn come_late(&self, coro: &Header) {
         let (late, limit) = self.late.get();
@@ -547,12 +552,12 @@ impl Executor {
         }
     }
 
-    /// From now on coroutines that are scheduled come late.
+    /// Starts counting the coroutines that are scheduled during the cancellation.
     pub(crate) fn expect_late(&self) {
         self.late.set((0, LATE + 2 * self.live()));
     }
 
-    /// Drops what is left of a coroutine, or leaks it if destructors go on scheduling others without end.
+    /// Drops what is left of a coroutine, or leaks it if destructors schedule others without end.
     pub(crate) fn discard(&self, task: &mut Running) -> Result<(), Payload> {
         let (late, limit) = self.late.get();
         if late <= limit || task.has(flag::STARTED) {
@@ -562,7 +567,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Wakes whomever a word of this loop names.
+    /// Wakes the target of a wake token of this loop.
     #[inline]
     pub(crate) fn wake(&self, wake_token: WakeToken) {
         if self.rec.is_observed() { self.wake_observed(wake_token) } else { self.wake_task::<false>(wake_token) }
@@ -577,7 +582,7 @@ impl Executor {
     fn wake_task<const OBSERVED: bool>(&self, wake_token: WakeToken) {
         match wake_token.kind() {
             Kind::Edge => {}
-            // Everyone is polled in order; nobody has a turn of his own.
+            // The cancellation polls all coroutines in order; none has a turn of its own.
             Kind::Task if self.cancel.get().is_hard() => {}
             Kind::Task => {
                 if let Some(queued) = self.slots.queue(wake_token) {
@@ -599,13 +604,13 @@ impl Executor {
         addresses
     }
 
-    /// Empties the ready queue, and forgets which coroutines are to be cancelled.
+    /// Empties the ready queue and the list of coroutines to be cancelled.
     pub(crate) fn clear_queue(&self) {
         self.abandoned.borrow_mut().clear();
         while self.pop_ready().is_some() {}
     }
 
-    /// Removes everyone, whatever they are at.
+    /// Removes all tasks, whatever their state.
     pub(crate) fn abandon(&self) {
         self.end_watch();
         self.clear_queue();
@@ -613,7 +618,7 @@ impl Executor {
             self.expect_late();
             self.cancel.set(Cancel { reason: Some(Reason::Crash(None)), ..Cancel::default() });
         }
-        // Their destructors may schedule others, and those again.
+        // Their destructors may schedule others, whose destructors may do the same.
         while self.live() > 0 {
             let mut wake_tokens = Vec::with_capacity(self.live());
             self.slots.each(|task| wake_tokens.push(task.wake_token()));
@@ -626,13 +631,13 @@ impl Executor {
         }
         self.cancel.set(Cancel::default());
         self.clear_queue();
-        // Timers, wakers and places in queues have gone with their futures; those that are left are of futures that the caller has
-        // kept, and may poll in the next run.
+        // Timers, wakers and queue entries were removed with their futures; the remaining ones belong to futures that
+        // the caller has kept, and may poll in the next run.
         self.quiet_since.set(None);
         self.searches.take();
     }
 
-    /// Somebody cloned the waker that his coroutine was polled with: from now on it may be woken by whoever has the clone.
+    /// Records that the waker of a coroutine was cloned: from now on the owner of the clone may wake it.
     pub(crate) fn waker_cloned(&self, wake_token: WakeToken) {
         self.current_task.with(|coro| {
             if let Some(coro) = coro.filter(|coro| coro.wake_token() == wake_token) {
@@ -643,7 +648,7 @@ impl Executor {
 
     // ---- What await points do ----
 
-    /// `true`: it was there.
+    /// Removes what an await point registered. Returns `true` if it was there.
     pub(crate) fn take_back(&self, left: Left) -> bool {
         match left {
             Left::Timer(key) => self.timers.borrow_mut().remove(key),
@@ -664,7 +669,7 @@ impl Executor {
         }
     }
 
-    /// What an await point has to answer before anything else, if the coroutine is being cancelled. `fresh`: it is polled for the
+    /// The answer that an await point gives first if the coroutine is being cancelled. `fresh`: it is polled for the
     /// first time.
     #[inline]
     pub(crate) fn cancelled(&self, fresh: bool, at: &'static Location<'static>) -> Option<Poll<CancelledError>> {
@@ -682,7 +687,7 @@ impl Executor {
         Some(if cancel.again > PATIENCE { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
     }
 
-    /// The running coroutine waits here, on this, which is no coroutine.
+    /// Records that the running coroutine waits here for something other than a coroutine.
     #[inline]
     pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
         if self.rec.is_observed() { self.waits_observed(on, at) } else { self.note_wait(on, at, |_, _| ()) }
@@ -693,7 +698,7 @@ impl Executor {
         self.note_wait(on, at, |coro, at| self.rec.wait(self, coro, on, at));
     }
 
-    /// The running coroutine waits here, for its next turn.
+    /// Records that the running coroutine waits here for its next turn.
     #[inline]
     pub(crate) fn yields(&self, at: &'static Location<'static>) {
         if self.rec.is_observed() { self.yields_observed(at) } else { self.note_wait(Target::Turn, at, |_, _| ()) }
@@ -704,7 +709,7 @@ impl Executor {
         self.note_wait(Target::Turn, at, |coro, at| self.rec.wait_turn(coro, at));
     }
 
-    /// The running coroutine waits here, for this one.
+    /// Records that the running coroutine waits here for this one.
     #[inline]
     pub(crate) fn waits_for(&self, other: &Header, at: &'static Location<'static>) {
         if self.rec.is_observed() {
@@ -719,7 +724,7 @@ impl Executor {
         self.note_wait(Target::Coro(other.id()), at, |coro, at| self.rec.wait_for(self, coro, other, at));
     }
 
-    /// Notes where the running coroutine waits, and tells `record`.
+    /// Stores where the running coroutine waits, and emits the event to the recorder.
     #[inline(always)]
     fn note_wait(
         &self,
@@ -730,7 +735,7 @@ impl Executor {
         self.current_task.with(|coro| {
             if let Some(coro) = coro {
                 if coro.has(flag::INTERNAL | flag::BLOCKED) {
-                    // Its own place says more.
+                    // The place of the awaited task is more precise.
                     at = coro.place();
                     if coro.has(flag::BLOCKED) {
                         block_on_guard::warn_of_block(coro, on, at);
@@ -746,7 +751,7 @@ impl Executor {
         });
     }
 
-    /// The running coroutine waits on one of the loop of this tag.
+    /// Records that the running coroutine waits for one of the loop of this tag.
     #[cold]
     pub(crate) fn waits_for_loop(&self, tag: u32) {
         let above = task::find_tag(tag, |executor| executor.is_some());
@@ -757,14 +762,14 @@ impl Executor {
             .with(|coro| coro.map(|coro| coro.set(if above { flag::OUTER_LOOP } else { flag::EXTERNAL_WAKE })));
     }
 
-    /// The running coroutine no longer waits on this, and was not woken by it.
+    /// Records that the running coroutine no longer waits for this, and was not woken by it.
     #[inline]
     pub(crate) fn edge_cleared(&self, on: Target) {
         self.current_task.with(|coro| coro.inspect(|coro| self.rec.clear(coro, on)).is_some());
     }
 }
 
-/// The running coroutine has dropped an await point that waited for this in the loop of this thread.
+/// Records that the running coroutine dropped an await point that waited for this in the loop of this thread.
 #[inline]
 pub(crate) fn edge_dropped(on: impl FnOnce(&Executor) -> Target) {
     if cfg!(feature = "record") {
@@ -778,7 +783,7 @@ pub(crate) fn edge_dropped(on: impl FnOnce(&Executor) -> Target) {
 
 impl Drop for Executor {
     fn drop(&mut self) {
-        // Wakers of others, left at await points that outlive the loop.
+        // Foreign wakers, registered at await points that outlive the loop.
         let foreign = self.foreign.take();
         foreign.into_values().for_each(panic_hook::dispose);
         self.inbox.close();
@@ -813,7 +818,7 @@ fn no_loop(what: &str, at: &'static Location<'static>) -> ! {
     )
 }
 
-/// Says something to whoever reads stderr, and to the record.
+/// Writes a warning to stderr and to the record.
 pub(crate) fn warn(text: &str) {
     eprintln!("tinyio: warning: {text}");
     task::current(|executor| executor.map(|executor| executor.rec.diag(text)));

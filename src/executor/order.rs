@@ -1,8 +1,8 @@
-//! Whose turn it is when a seed decides.
+//! The order of ready tasks when a seed decides.
 
 use crate::task::{Queue, Queued};
 
-/// Takes whoever is ready in an order that a seed decides.
+/// Takes the ready tasks in an order that a seed decides.
 pub(crate) struct Shuffled {
     state: u64,
     ready: Vec<Queued>,
@@ -17,7 +17,7 @@ impl Shuffled {
         self.ready.is_empty()
     }
 
-    /// Any one of those who are ready, here or in the queue.
+    /// A random one of the ready tasks, here or in the queue.
     #[cold]
     pub(crate) fn next(&mut self, queue: &Queue) -> Option<Queued> {
         self.ready.extend(std::iter::from_fn(|| queue.pop()));

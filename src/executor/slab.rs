@@ -1,4 +1,4 @@
-//! Values under small numbers that are used again.
+//! Values under small indices that are reused.
 
 /// A vector with holes, which are filled before it grows.
 pub(crate) struct Slab<T> {
@@ -9,7 +9,7 @@ pub(crate) struct Slab<T> {
 
 enum Entry<T> {
     Full(T),
-    /// The next free one; `END` for the last.
+    /// The next free entry; `END` for the last.
     Free(u32),
 }
 
@@ -26,7 +26,7 @@ impl<T> Slab<T> {
         self.len
     }
 
-    /// The number that the next `insert` gives.
+    /// The index that the next `insert` gives.
     #[inline]
     pub(crate) fn next_key(&self) -> u32 {
         if self.free == END { self.entries.len() as u32 } else { self.free }

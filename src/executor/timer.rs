@@ -6,7 +6,7 @@ use crate::observe::{Target, WakeCause};
 use crate::task::{self, WakeToken};
 
 impl Executor {
-    /// Wakes whoever's time has come.
+    /// Wakes the tasks whose timers are due.
     pub(crate) fn fire_timers(&self) {
         if self.timers.borrow().is_empty() {
             return;
@@ -25,12 +25,12 @@ impl Executor {
 /// A timer that has been set, and is taken out when it is dropped.
 #[derive(Default)]
 pub(crate) struct Timer(
-    /// The number of the loop.
+    /// The number of the loop, and the timer's key in its wheel.
     Option<(u32, Key)>,
 );
 
 impl Timer {
-    /// Sets it, unless it is set in this loop already; wakes `wake_token` at `deadline`.
+    /// Sets the timer, unless it is already set in this loop; it wakes `wake_token` at `deadline`.
     pub(crate) fn set(&mut self, executor: &Executor, deadline: u64, wake_token: WakeToken) {
         match self.0 {
             Some((number, key)) if number == executor.number() => {
@@ -43,7 +43,7 @@ impl Timer {
         }
     }
 
-    /// It was set in this loop, and has fired.
+    /// Whether it was set in this loop and has fired.
     pub(crate) fn has_fired(&self, executor: &Executor) -> bool {
         self.0.is_some_and(|(number, key)| number == executor.number() && !executor.timers.borrow().contains(key))
     }

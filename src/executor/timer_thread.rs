@@ -1,5 +1,5 @@
-//! Wakes driven loops when their timers are due: their hosts know nothing of tinyio's timers, and tinyio knows nothing of theirs. And looks
-//! whether a coroutine blocks its loop.
+//! Wakes driven loops when their timers are due: their hosts know nothing of tinyio's timers, and tinyio knows nothing
+//! of theirs. It also checks whether a coroutine blocks its loop.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,7 +18,7 @@ struct Alarms {
 
 struct Heap {
     alarms: BinaryHeap<Reverse<Alarm>>,
-    /// The thread runs. It ends when it has nothing left to wait for.
+    /// Whether the thread runs. It ends when there is nothing left to wait for.
     running: bool,
 }
 
@@ -32,7 +32,7 @@ struct Alarm {
 enum What {
     /// The loop has a timer.
     Wake,
-    /// See whether somebody blocks the loop.
+    /// Check whether an executor blocks the loop.
     Look,
 }
 
@@ -64,12 +64,12 @@ impl Alarms {
     }
 }
 
-/// Wakes the loop of this inbox after so many nanoseconds. A loop that is gone by then is not missed.
+/// Wakes the loop of this inbox after this many nanoseconds. Ignored if the loop is gone by then.
 pub(crate) fn ring(after: u64, inbox: Weak<Inbox>) {
     set(Duration::from_nanos(after), inbox, What::Wake);
 }
 
-/// Looks at the turn of the loop of this inbox: see [`blocked`].
+/// Checks the turn of the loop of this inbox: see [`blocked`].
 pub(crate) fn look(inbox: Weak<Inbox>) {
     set(block_on_guard::INTERVAL, inbox, What::Look);
 }
@@ -102,8 +102,8 @@ fn watch(alarms: &Alarms) {
             Some(Reverse(alarm)) if alarm.at <= now => {
                 let due = heap.alarms.pop().and_then(|Reverse(alarm)| Some((alarm.inbox.upgrade()?, alarm.what)));
                 drop(heap);
-                // The wakers of other executors may panic, and the inbox may be the last of a loop that left some: this thread serves the
-                // other loops all the same.
+                // The wakers of other executors may panic, and dropping the last reference to an inbox may drop some:
+                // this thread still serves the other loops.
                 panic_hook::contain(|| match due {
                     Some((inbox, What::Wake)) => inbox.post(|_| {}),
                     Some((inbox, What::Look)) if block_on_guard::look(&inbox) => look(Arc::downgrade(&inbox)),

@@ -1,11 +1,12 @@
 //! Timers: a hierarchical wheel, after Varghese and Lauck, *Hashed and Hierarchical Timing Wheels* (1987).
 //!
-//! Level `n` has 64 slots of 64ⁿ ticks each; a timer lies in the lowest level whose turn it is within, and moves down
-//! when its slot's time comes. Insertion and removal take constant time; a timer moves at most `LEVELS` times.
+//! Level `n` has 64 slots of 64ⁿ ticks each; a timer lies in the lowest level whose current turn contains its deadline,
+//! and moves down when its slot's time comes. Insertion and removal take constant time; a timer moves at most `LEVELS`
+//! times.
 //!
-//! A slot is a vector of places, not a list through the timers: timers of one slot lie anywhere in memory, and what is known
-//! beforehand the processor fetches side by side. With a million timers that halves what one costs. Whoever is removed leaves a
-//! hole, so that no other timer is touched; when half of a slot is holes they are closed.
+//! A slot is a vector of indices, not a list through the timers: the timers of one slot are scattered in memory, and
+//! addresses known in advance are fetched in parallel. With a million timers that halves the cost of each. A removed
+//! timer leaves a hole, so that no other timer is touched; when half of a slot is holes they are closed.
 
 use std::num::NonZeroU32;
 
@@ -20,14 +21,14 @@ const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 /// 64^7 ticks are 146 years.
 const LEVELS: usize = 7;
-/// A vector that is empty keeps its memory if it has room for no more than these.
+/// An empty vector keeps its memory if its capacity is at most this.
 const KEPT: usize = 256;
-/// Holes that are not worth closing.
+/// The number of holes below which a slot is not compacted.
 const FEW: u32 = 32;
 /// No timer: a hole.
 const HOLE: u32 = u32::MAX;
 
-/// Names a timer. One that has fired or was removed is not found again.
+/// Names a timer. A timer that has fired or was removed is not found again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Key {
     node: u32,
@@ -48,7 +49,7 @@ struct Node {
     place: u16,
 }
 
-// A million timers are as many of these.
+// A million timers take a million of these.
 const _: () = assert!(size_of::<Option<Node>>() == 32);
 
 /// The slots of one level.
@@ -82,13 +83,13 @@ pub(crate) struct Due {
 /// The timers of a loop.
 pub(crate) struct Wheel {
     nodes: Slab<Node>,
-    /// As many as were needed so far.
+    /// As many levels as were needed so far.
     levels: Vec<Level>,
     /// All slots before this tick are empty.
     tick: u64,
-    /// Of the next timer.
+    /// The serial number of the next timer.
     serial: Serial,
-    /// Used again.
+    /// The buffer of `expire`, for reuse.
     due: Vec<Due>,
 }
 
@@ -96,7 +97,7 @@ fn tick_of(deadline: u64) -> u64 {
     deadline.div_ceil(1 << TICK_BITS)
 }
 
-/// Empties a vector; one that was large gives its memory back.
+/// Empties a vector; frees its memory if it was large.
 fn clear<T>(mut vector: Vec<T>) -> Vec<T> {
     vector.clear();
     if vector.capacity() > KEPT { Vec::new() } else { vector }
@@ -114,7 +115,8 @@ impl Wheel {
         Wheel { nodes, levels, tick: 0, serial: Serial::MIN, due }
     }
 
-    /// Has a wheel without timers go on from here, be it backwards. Timers are set for no time before `now`.
+    /// Restarts a wheel without timers from this time, which may be earlier than before. Timers are set for no time
+    /// before `now`.
     pub(crate) fn begin_at(&mut self, now: u64) {
         if self.is_empty() {
             self.tick = now >> TICK_BITS;
@@ -136,12 +138,12 @@ impl Wheel {
         Key { node, serial }
     }
 
-    /// It has neither fired nor been removed.
+    /// Whether the timer has neither fired nor been removed.
     pub(crate) fn contains(&self, key: Key) -> bool {
         self.nodes.get(key.node).is_some_and(|node| node.serial == key.serial)
     }
 
-    /// Changes whom it wakes.
+    /// Changes the wake token of a timer.
     pub(crate) fn set_word(&mut self, key: Key, wake_token: WakeToken) {
         if let Some(node) = self.nodes.get_mut(key.node).filter(|node| node.serial == key.serial) {
             node.wake_token = wake_token;
@@ -158,9 +160,9 @@ impl Wheel {
         false
     }
 
-    /// Puts a timer into the slot of its deadline; says where it is.
+    /// Puts a timer into the slot of its deadline; returns its position.
     fn link(&mut self, node: u32, deadline: u64) -> (u32, u16) {
-        // Never in the slot whose turn has passed.
+        // Never in a slot that has passed.
         let tick = tick_of(deadline).max(self.tick);
         let differs = (tick ^ self.tick) | 1;
         let level = ((63 - differs.leading_zeros()) / SLOT_BITS).min(LEVELS as u32 - 1) as usize;
@@ -175,7 +177,7 @@ impl Wheel {
         (nodes.len() as u32 - 1, (level * SLOTS + number) as u16)
     }
 
-    /// Takes a timer, which is no node any more, out of its slot.
+    /// Removes a timer, which is no longer a node, from its slot.
     fn unlink(&mut self, node: &Node) {
         let (level, number) = (node.place as usize / SLOTS, node.place as usize % SLOTS);
         let slot = &mut self.levels[level].slots[number];
@@ -197,7 +199,7 @@ impl Wheel {
 
     /// The first slot, of any level, that is not empty: its level, number and first tick.
     fn first(&self) -> Option<(usize, usize, u64)> {
-        // All timers of a level lie after all those of the levels below: their ticks differ in a higher digit.
+        // The timers of a level are later than those of the levels below: their ticks differ in a higher digit.
         self.levels.iter().enumerate().find(|(_, level)| level.full != 0).map(|(number, level)| {
             let shift = number as u32 * SLOT_BITS;
             let here = (self.tick >> shift) as u32 % SLOTS as u32;
@@ -208,20 +210,20 @@ impl Wheel {
         })
     }
 
-    /// When something is to be done next: no later than the first deadline is due.
+    /// When something is to be done next: no later than the first deadline.
     pub(crate) fn next(&self) -> Option<u64> {
         self.first().map(|(_, _, tick)| tick << TICK_BITS)
     }
 
-    /// The earliest deadline itself. Looks through one slot.
+    /// The earliest deadline itself. Reads through one slot.
     pub(crate) fn earliest(&self) -> Option<u64> {
         let (level, slot, _) = self.first()?;
         let nodes = self.levels[level].slots[slot].iter().filter_map(|node| self.nodes.get(node));
         nodes.map(|node| node.deadline).min()
     }
 
-    /// Takes out all that are due at `now`, by tick, deadline and age. When they have been woken, the vector is to be
-    /// given back: see [`take_back`](Wheel::take_back).
+    /// Takes out all timers that are due at `now`, by tick, deadline and age. When they have been woken, the vector is
+    /// to be given back: see [`take_back`](Wheel::take_back).
     pub(crate) fn expire(&mut self, now: u64) -> Vec<Due> {
         let now = now >> TICK_BITS;
         let mut due = std::mem::take(&mut self.due);
@@ -243,14 +245,14 @@ impl Wheel {
                     (node.at, node.place) = (at, place);
                 }
             }
-            // Nothing was put there meanwhile: what is left of it went to a level below.
+            // Nothing was put there meanwhile: the remaining timers went to a lower level.
             self.levels[level].slots[number].nodes = clear(slot.nodes);
             let due = &mut due[before..];
             if !due.is_sorted_by_key(|due| (due.deadline, due.serial)) {
                 due.sort_unstable_by_key(|due| (due.deadline, due.serial));
             }
         }
-        // What is left begins later, and differs from this tick in the same digit as before.
+        // The remaining timers are later, and differ from this tick in the same digit as before.
         self.tick = self.tick.max(now);
         due
     }
@@ -265,7 +267,7 @@ impl Wheel {
 mod tests {
     use super::*;
 
-    /// Against a sorted list: everything fires once, in order, never early, at most a tick late.
+    /// Compared with a sorted list: every timer fires once, in order, never early, at most a tick late.
     #[test]
     fn fires_what_a_sorted_list_would() {
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -316,7 +318,7 @@ mod tests {
         }
     }
 
-    /// Most of a slot is removed, so that holes are closed, and then more: everyone else stays where it can be found.
+    /// Most of a slot is removed, so that it is compacted, and then more: all other timers can still be found.
     #[test]
     fn holes_are_closed() {
         let mut wheel = Wheel::new();

@@ -1,28 +1,29 @@
-//! What wakes an await point: the coroutine that came to it, or, inside of `FuturesUnordered`, `select!` and the like, a waker of theirs.
+//! What wakes an await point: the coroutine that polled it, or, inside `FuturesUnordered`, `select!` and the like, a
+//! waker of theirs.
 
 use std::task::{Context, Waker};
 
 use crate::executor::{Executor, Left};
 use crate::task::{self, Header, Kind, WakeToken};
 
-/// A waker of somebody else.
+/// A waker that is not tinyio's.
 pub(crate) struct Foreign {
     waker: Waker,
-    /// The coroutine that left it.
+    /// The coroutine that registered it.
     owner: WakeToken,
-    /// It is woken once, by the end of a coroutine, and then done with.
+    /// It is woken once, by the end of a coroutine, and then removed.
     once: bool,
 }
 
 impl Executor {
-    /// The word of the coroutine that is running.
+    /// The wake token of the running coroutine.
     #[inline]
     pub(crate) fn here(&self) -> WakeToken {
         self.current_task.with(|coro| coro.map_or(WakeToken::NONE, Header::wake_token))
     }
 
-    /// The word by which an await point is woken: of the running coroutine if that is whom the waker wakes, or of the waker, which is
-    /// kept here until [`release`]. In place of `old`, which is the same word again if it still fits.
+    /// The token by which an await point is woken: that of the running coroutine if the waker wakes it, or that of the
+    /// waker, which is kept here until [`release`]. It replaces `old`, and is the same token again if that still fits.
     #[inline]
     pub(crate) fn word_for(&self, cx: &Context<'_>, old: WakeToken, once: bool) -> WakeToken {
         let here = self.here();
@@ -52,11 +53,11 @@ impl Executor {
         wake_token
     }
 
-    /// Calls a foreign waker because of what it waits for.
+    /// Calls a foreign waker because the wait that it is registered for ended.
     #[cold]
     pub(crate) fn wake_behind(&self, wake_token: WakeToken) {
         if wake_token.number() != self.number() {
-            return; // Of a loop that is gone.
+            return; // It belongs to a loop that is gone.
         }
         let slot = wake_token.slot();
         let once = |foreign: &Foreign| foreign.once;
@@ -69,14 +70,14 @@ impl Executor {
         }
     }
 
-    /// Calls a foreign waker, which stays where it is until the await point that left it is done. The waker's code runs while
-    /// nothing is borrowed.
+    /// Calls a foreign waker, which stays registered until the await point that registered it ends. The waker's code
+    /// runs while nothing is borrowed.
     fn poke(&self, slot: u32) {
         let take = |foreign: &mut Foreign| std::mem::replace(&mut foreign.waker, Waker::noop().clone());
         let waker = self.foreign.borrow_mut().get_mut(slot).map(take);
         if let Some(mut waker) = waker {
             self.contain(|| waker.wake_by_ref());
-            // Unless the place was given to another meanwhile.
+            // Unless the slot holds another waker by now.
             if let Some(foreign) = self.foreign.borrow_mut().get_mut(slot)
                 && foreign.waker.will_wake(Waker::noop())
             {
@@ -86,7 +87,7 @@ impl Executor {
         }
     }
 
-    /// The coroutine that stands behind a word: itself, or the one that left the foreign waker.
+    /// The coroutine that a wake token stands for: itself, or the one that registered the foreign waker.
     pub(crate) fn owner(&self, wake_token: WakeToken) -> WakeToken {
         match wake_token.kind() {
             Kind::Foreign if wake_token.number() != self.number() => WakeToken::NONE,
@@ -98,7 +99,7 @@ impl Executor {
         }
     }
 
-    /// Wakes the foreign wakers that this coroutine has left, or all: whoever waits behind one is polled again.
+    /// Wakes the foreign wakers that this coroutine has registered, or all: the futures behind them are polled again.
     pub(crate) fn wake_foreign(&self, owner: Option<WakeToken>) {
         let left_by = |foreign: &Foreign| owner.is_none_or(|owner| foreign.owner == owner);
         let slots: Vec<u32> =
@@ -107,7 +108,7 @@ impl Executor {
     }
 }
 
-/// Nobody is to be woken by this word any more.
+/// Releases a wake token that is no longer to be woken.
 #[inline]
 pub(crate) fn release(wake_token: WakeToken) {
     #[cold]
@@ -119,12 +120,12 @@ pub(crate) fn release(wake_token: WakeToken) {
     }
 }
 
-/// What wakes an await point: the running coroutine, or whoever's waker it was polled with.
+/// What wakes an await point: the running coroutine, or the foreign waker it was polled with.
 #[derive(Default)]
 pub(crate) struct Waiter(WakeToken);
 
 impl Waiter {
-    /// The word to be woken; the same as before if it still fits.
+    /// The token to be woken; the same as before if it still fits.
     #[inline]
     pub(crate) fn wake_token(&mut self, executor: &Executor, cx: &Context<'_>) -> WakeToken {
         self.0 = executor.word_for(cx, self.0, false);

@@ -1,5 +1,4 @@
-//! The way from a coroutine up to the root, through everybody who waits for it: as it is now, and as it was before everything was
-//! cancelled.
+//! The chain of waiters from a coroutine up to the root: as it is now, and as it was before the cancellation.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
@@ -11,7 +10,7 @@ use crate::failure::crash::Site;
 use crate::failure::type_name;
 use crate::task::{Header, WakeToken};
 
-/// A place in the program text.
+/// A place in the source code.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) file: &'static str,
@@ -20,7 +19,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// No place of the program is known.
+    /// No place in the program is known.
     pub(crate) const UNKNOWN: Place = Place { file: "", line: 0, column: 0 };
 }
 
@@ -33,13 +32,13 @@ impl From<&'static Location<'static>> for Place {
     }
 }
 
-/// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such as `.map(tinyio::spawn)`:
-/// `#[track_caller]` then tells a line of `executor`, which says nothing of the program.
+/// Whether a file is one of the standard library. A call through a function pointer, such as `.map(tinyio::spawn)`,
+/// comes from there: `#[track_caller]` then gives a line of the standard library, not one of the program.
 pub(crate) fn is_library(file: &str) -> bool {
     file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/")
 }
 
-/// Root first: sites, and the numbers of their coroutines.
+/// The sites, root first, and the numbers of their coroutines.
 pub(crate) struct Trace(Vec<(Site, u64)>);
 
 impl Trace {
@@ -49,13 +48,13 @@ impl Trace {
         trace
     }
 
-    /// One who waits.
+    /// Adds a waiter.
     fn up(&mut self, id: u64, type_name: &'static str, place: impl Into<Place>) {
         let Place { file, line, column } = place.into();
         self.0.push((Site { name: type_name::path(type_name).to_owned(), file, line, column }, id));
     }
 
-    /// Root first; without the coroutine that only stands for a handle given to `run`.
+    /// Gives the sites root first, without the coroutine that only stands for a handle given to `run`.
     pub(crate) fn finish(mut self) -> (Vec<Site>, Vec<u64>) {
         if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| is_stand_in(&site.name)) {
             self.0.pop();
@@ -64,45 +63,46 @@ impl Trace {
     }
 }
 
-/// The coroutine of this name only stands for a handle given to `run`.
+/// Whether the coroutine of this name only stands for a handle given to `run`.
 pub(crate) fn is_stand_in(name: &str) -> bool {
     let handle = std::any::type_name::<Coro<()>>();
     let (path, _) = handle.split_once('<').unwrap_or((handle, ""));
     name.strip_prefix(path).is_some_and(|rest| rest.starts_with('<'))
 }
 
-/// Sites that the traces of all who are cancelled may have together, before each is cut short: in a chain of a hundred thousand they would
-/// be five billion.
+/// The number of sites that the traces of all cancelled coroutines may have together, before each is shortened: in a
+/// chain of a hundred thousand they would be five billion.
 const SITES: usize = 1 << 17;
-/// Sites of a trace that is cut short: the nearest.
+/// The number of sites of a shortened trace: the nearest ones.
 const SHORT: usize = 8;
 
-/// Who waited for whom before anything was cancelled: afterwards the edges are gone.
+/// The wait edges before the cancellation, which removes them.
 pub(crate) struct Snapshot {
-    /// Of the loop.
+    /// The tag of the loop.
     tag: u32,
     /// In the order in which they were scheduled.
     stood: Vec<TaskSnapshot>,
-    /// What there is of names and places.
+    /// The distinct combinations of names and places.
     kinds: Vec<Kind>,
-    /// Where each is in `stood`, by slot; made when it is first asked for, which it seldom is.
+    /// The index of each in `stood`, by slot; computed on first use, which is rare.
     indices: OnceCell<Vec<u32>>,
-    /// What is left of [`SITES`].
+    /// The rest of [`SITES`].
     sites: Cell<usize>,
 }
 
-/// One coroutine. There may be a million, and each page of memory that this takes costs as much as some of them.
+/// One coroutine. There may be a million, so the memory of this costs time too: each page takes as long as several of
+/// them.
 struct TaskSnapshot {
     id: u64,
     slot: u32,
-    /// The slot of the one that waits for it, if exactly one does.
+    /// The slot of its waiter, if there is exactly one.
     waiter: u32,
     kind: u32,
 }
 
 const NOBODY: u32 = u32::MAX;
 
-/// What coroutines have in common that come from the same line and are at the same line.
+/// What coroutines share that were created at the same line and wait at the same line.
 #[derive(Clone, Copy)]
 struct Kind {
     /// Gives the name of the type, also when the coroutine is gone.
@@ -111,14 +111,14 @@ struct Kind {
 }
 
 impl Kind {
-    /// Equal ones are of one kind.
+    /// Values with equal keys are of one kind.
     fn key(self) -> (usize, usize) {
         (self.name as usize, std::ptr::from_ref(self.place).addr())
     }
 }
 
 impl Executor {
-    /// Who waits for `task`, as long as exactly one does.
+    /// The chain of waiters of `task`, as long as there is exactly one.
     pub(crate) fn trace(&self, task: &Header, place: Place) -> Trace {
         let mut trace = Trace::of(task, place);
         let mut next = self.only_waiter(task);
@@ -134,9 +134,10 @@ impl Executor {
         trace
     }
 
-    /// The coroutine that waits for `task`, if exactly one does.
+    /// The waiter of `task`, if there is exactly one.
     pub(crate) fn only_waiter(&self, task: &Header) -> WakeToken {
-        // Not an `Option`: optimised code compares what is in it before it looks whether there is anything, and valgrind reports that.
+        // Not an `Option`: optimised code compares its content before it checks whether there is any, and valgrind
+        // reports that.
         let (mut only, mut is_first) = (WakeToken::NONE, true);
         task.each_waiter(|wake_token| {
             let owner = if wake_token.tag() == self.tag() { self.owner(wake_token) } else { WakeToken::NONE };
@@ -162,12 +163,12 @@ impl Snapshot {
         Snapshot { tag, stood, kinds, indices: OnceCell::new(), sites: Cell::new(SITES) }
     }
 
-    /// How many there were.
+    /// The number of coroutines.
     pub(crate) fn len(&self) -> usize {
         self.stood.len()
     }
 
-    /// The one that was scheduled after so many of the others.
+    /// The wake token of the coroutine at this index, in the order in which they were scheduled.
     pub(crate) fn wake_token(&self, index: usize) -> WakeToken {
         let TaskSnapshot { id, slot, .. } = self.stood[index];
         WakeToken::task(self.tag, id, slot)
@@ -185,7 +186,7 @@ impl Snapshot {
         self.stood.get(*indices.get(slot as usize)? as usize)
     }
 
-    /// How it stood with this coroutine; its own end may be at another place.
+    /// The trace of this coroutine in the snapshot; its own end may be at another place.
     pub(crate) fn trace(&self, task: &Header, place: Option<Place>) -> Trace {
         let Some(mut stood) = self.at(task.wake_token().slot()).filter(|stood| stood.id == task.id()) else {
             return Trace::of(task, place.unwrap_or(task.place().into()));
@@ -204,12 +205,12 @@ impl Snapshot {
     }
 }
 
-/// Numbers for names and places.
+/// Assigns numbers to combinations of names and places.
 #[derive(Default)]
 struct Kinds {
     all: Vec<Kind>,
     numbers: HashMap<(usize, usize), u32>,
-    /// Mostly it is the same again.
+    /// Mostly the same as before.
     last: Option<((usize, usize), u32)>,
 }
 

@@ -1,6 +1,6 @@
-//! Cancelling everybody: read [`Cancelling`].
+//! Cancels all coroutines: read [`Cancelling`].
 //!
-//! Nothing that happens in here, be it an error, a panic or a destructor that panics, keeps the rest from being cancelled.
+//! No error, panic or panicking destructor keeps the remaining coroutines from being cancelled.
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
@@ -15,37 +15,38 @@ use crate::task::{Header, Running, Step, WakeToken, flag};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
-/// After so many panics outside of coroutines, those that are left are dropped without being told.
+/// After this many panics outside of coroutines, the remaining ones are dropped without a cancellation.
 const PANICS: usize = 1_000;
 
-/// Everybody is being cancelled.
+/// The cancellation of all coroutines of a loop.
 ///
 /// ```text
-/// begin ──▶ told, with a grace period ──▶ clean up, awaiting ──┐ the period is over
+/// begin ─▶ deliver, with grace period ──▶ clean up, awaiting ──┐ the period is over
 ///   │                                                          ▼
-///   └────────────────────────▶ told, and judged by the answer ──▶ threads end ──▶ nobody is left ──▶ finish
+///   └────────────────────────▶ deliver, classify each answer ───▶ threads end ──▶ all have ended ──▶ finish
 ///                                        ▲                                │
 ///                                        └────── cleanup scheduled more ──┘
 /// ```
 pub(crate) struct Cancelling {
     snapshot: Snapshot,
     failures: Vec<Failure>,
-    /// What await points answer.
+    /// The reason that await points answer with.
     reason: Reason,
     /// When threads that have not ended are named in a warning; `None` once they were.
     warn_at: Option<u64>,
     /// Until when cleanup code may await.
     grace_until: Option<u64>,
-    /// The period was granted, and is over.
+    /// The grace period was granted, and is over.
     grace_over: bool,
-    /// Nobody has been told: everybody is in the snapshot, in order.
+    /// No cancellation has been delivered: all coroutines are in the snapshot, in order.
     first_round: bool,
-    /// Somebody will see also those who were cancelled as they should be; otherwise nothing is kept of them, as there may be a million.
+    /// Coroutines that were cancelled properly are shown too; otherwise nothing is kept of them, as there may be a
+    /// million.
     all_are_seen: bool,
 }
 
 impl Executor {
-    /// Tells everyone, blocks until all have ended, and makes the crash.
+    /// Cancels all coroutines, blocks until they have ended, and makes the crash.
     pub(crate) fn cancel_all(&self) -> Crash {
         let mut cancelling = Cancelling::begin(self);
         while let Some(until) = cancelling.advance(self) {
@@ -54,15 +55,15 @@ impl Executor {
         cancelling.finish(self)
     }
 
-    /// From now on await points answer with this reason. Unless it is done `gently`, no coroutine has a turn of its own between the polls
-    /// of those that are told.
+    /// Makes await points answer with this reason. Unless `gently` is set, no coroutine has a turn of its own between
+    /// the polls that deliver the cancellation.
     fn answer_with(&self, reason: Reason, gently: bool) {
         self.cancel.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
     }
 }
 
 impl Cancelling {
-    /// Notes what everybody is at.
+    /// Takes a snapshot of where all coroutines wait.
     pub(crate) fn begin(executor: &Executor) -> Cancelling {
         let mut original = executor.failure.take().expect("only a failure cancels");
         let name = executor.slots.with(original.wake_token, |task| {
@@ -77,7 +78,8 @@ impl Cancelling {
         let grace_until = executor.grace.get().map(|grace| executor.deadline(grace));
         let all_are_seen = executor.group.get() == Group::Always || executor.rec.is_on();
         let (mut failures, mut reason) = (Vec::new(), Reason::Crash(name));
-        // A run inside of a step was stopped with this loop: what the step made of that only follows from it.
+        // A run inside a step was stopped together with this loop: the error that the step returned only follows from
+        // that.
         if original.is_interrupted()
             && let Some(stop) = executor.inbox().take_stop()
         {
@@ -90,16 +92,17 @@ impl Cancelling {
         Cancelling { snapshot, failures, reason, warn_at, grace_until, grace_over, first_round, all_are_seen }
     }
 
-    /// Goes on as far as it can without waiting: returns when to be called again, unless there is mail before, and `None` when nobody
-    /// is left.
+    /// Continues as far as possible without waiting. Returns when to be called again, unless there is mail before, and
+    /// `None` when no coroutine is left.
     ///
-    /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled; each await point
-    ///    of tinyio answers `CancelledError`.
-    /// 2. Who is still pending and was not answered sits in a future that tinyio does not know: dropping it is a proper answer.
+    /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled;
+    ///    each await point of tinyio answers `CancelledError`.
+    /// 2. A coroutine that is still pending and got no answer waits in a future that tinyio does not know: dropping it
+    ///    is a proper answer.
     /// 3. Threads were asked in 1; they are waited for.
-    /// 4. Cleanup code may have scheduled more: again, until nobody is left.
+    /// 4. Cleanup code may have scheduled more: repeat until no coroutine is left.
     pub(crate) fn advance(&mut self, executor: &Executor) -> Option<u64> {
-        // A panic that no coroutine caught, such as that of an error's `source`, keeps nothing from being told.
+        // A panic that no coroutine caught, such as that of an error's `source`, must not stop the delivery.
         for _ in 0..PANICS {
             match catch_unwind(AssertUnwindSafe(|| self.go_on(executor))) {
                 Ok(until) => return until,
@@ -156,12 +159,13 @@ impl Cancelling {
         }
     }
 
-    /// Whoever awaits in his cleanup is cut off.
+    /// Ends the grace period: a coroutine that awaits in its cleanup is dropped.
     pub(crate) fn skip_grace(&mut self) {
         self.grace_until = self.grace_until.map(|_| 0);
     }
 
-    /// Lets cleanup code run as usual; returns when to look again, and `None` when all have ended or the period is over.
+    /// Lets cleanup code run as usual; returns when to call it again, and `None` when all have ended or the period is
+    /// over.
     fn clean_up(&mut self, executor: &Executor, until: u64) -> Option<u64> {
         executor.cancel.set(Cancel::default());
         loop {
@@ -183,7 +187,7 @@ impl Cancelling {
         }
     }
 
-    /// What cleanup code cancelled by itself, by a timeout or a dropped handle, may have failed.
+    /// Keeps the failure of what cleanup code cancelled itself, by a timeout or a dropped handle.
     fn keep_failure(&mut self, executor: &Executor) {
         let failure = executor.failure.take();
         if let Some(failure) = failure.filter(|failure| !failure.wake_token.is_none()) {
@@ -205,7 +209,8 @@ impl Cancelling {
         threads
     }
 
-    /// Tells all that have not been told, or, when it is not done `gently`, all but the threads that have. `true`: there were some.
+    /// Delivers the cancellation to all coroutines that have not got it, or, unless `gently`, to all but the threads
+    /// that have. Returns `true` if there were any.
     fn deliver_all(&mut self, executor: &Executor, gently: bool) -> bool {
         executor.answer_with(self.reason, gently);
         executor.wake_foreign(None);
@@ -230,11 +235,12 @@ impl Cancelling {
         some
     }
 
-    /// Tells one coroutine, once, and judges its answer. `gently`: await points that it comes to afterwards work as usual.
+    /// Delivers the cancellation to one coroutine, once, and classifies its answer. `gently`: await points that it
+    /// reaches afterwards work as usual.
     fn deliver(&mut self, executor: &Executor, wake_token: WakeToken, gently: bool) {
         let Some(mut task) = executor.slots.run(wake_token) else { return };
         if !task.is_alive() {
-            return executor.leave::<true>(&task); // The one that failed.
+            return executor.leave::<true>(&task); // The coroutine that failed.
         }
         if !task.has(flag::STARTED) {
             let failure = self.failure(&task, FailureKind::NeverStarted, "had not started", None);
@@ -249,7 +255,7 @@ impl Cancelling {
         let cancel = executor.cancel.get();
         executor.answer_with(self.reason, gently);
         if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
-            return executor.end::<true>(&task, Some(FailureKind::Cancelled)); // As nearly all do, and nobody will see it.
+            return executor.end::<true>(&task, Some(FailureKind::Cancelled)); // The common case; it is not shown.
         }
         if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
@@ -257,7 +263,7 @@ impl Cancelling {
         self.classify(executor, task, step, cancel);
     }
 
-    /// Judges how a coroutine took it.
+    /// Classifies how a coroutine responded to its cancellation.
     fn classify(&mut self, executor: &Executor, task: Running, step: Step, cancel: Cancel) {
         let told = task.has(flag::CANCEL_DELIVERED);
         let again = || went_on(cancel.again_at, task.place());
@@ -269,7 +275,7 @@ impl Cancelling {
             }
             Step::Pending if !cancel.answered => fail(FailureKind::Cancelled, "cancelled", None),
             Step::Pending => fail(FailureKind::Improper, &again(), None),
-            // It was about to end, and came by no await point; or it is part of a cleanup.
+            // It was about to end and reached no await point, or it is part of a cleanup.
             Step::Done if !cancel.answered || !told => None,
             Step::Done => {
                 let value =
@@ -292,7 +298,7 @@ impl Cancelling {
         }
     }
 
-    /// What the crash is to say of a coroutine. `None`: nobody will see it.
+    /// The failure that the crash shows for a coroutine. `None`: it is not shown.
     #[inline]
     fn failure(&self, task: &Header, kind: FailureKind, answer: &str, fault: Option<Fault>) -> Option<Box<Failure>> {
         let expected = matches!(kind, FailureKind::Cancelled | FailureKind::NeverStarted);
@@ -300,7 +306,7 @@ impl Cancelling {
             .then(|| Box::new(Failure::of_cancelled(&self.snapshot, task, kind, answer, fault)))
     }
 
-    /// Notes how a coroutine ended and drops what is left of it.
+    /// Records how a coroutine ended and drops what is left of it.
     fn finish_task(
         &mut self,
         executor: &Executor,
@@ -326,12 +332,12 @@ impl Cancelling {
         executor.end::<true>(&task, Some(kind));
     }
 
-    /// Makes the crash of it.
+    /// Makes the crash from the collected failures.
     pub(crate) fn finish(mut self, executor: &Executor) -> Crash {
         executor.cancel.set(Cancel::default());
         executor.abandon();
         let failures = &mut self.failures;
-        // A loop that is stopping already may have been stopped again, which is not for its next run.
+        // A stopping loop may have been stopped again, which must not affect its next run.
         match executor.failure.take() {
             Some(failure) if failure.kind == FailureKind::Panic => failures.push(failure),
             other => panic_hook::dispose(other),
@@ -339,7 +345,7 @@ impl Cancelling {
         failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
         let report = executor.rec.crash(failures);
         let group = executor.group.get();
-        // Who waited for the one that failed is told by its trace.
+        // The waiters of the failed coroutine are in its trace.
         let mut waited = failures[0].ids.clone();
         waited.sort_unstable();
         let mut first = true;
@@ -361,9 +367,9 @@ impl Cancelling {
 }
 
 impl Executor {
-    /// Cancels one coroutine alone: its time is up, or its last handle was dropped. It gets `CancelledError` at its await point and ends; a
-    /// function on a thread is asked to stop, and its coroutine stays in the table until it has ended. An output that it ends with is kept
-    /// for its handles.
+    /// Cancels one coroutine alone: its time is up, or its last handle was dropped. It gets `CancelledError` at its
+    /// await point and ends; a function on a thread is asked to stop, and its coroutine stays in the table until it has
+    /// ended. An output that it ends with is kept for its handles.
     pub(crate) fn cancel_one(&self, coro: WakeToken, reason: Reason) {
         let Some(mut task) = self.slots.run(coro) else { return };
         if !task.is_alive() || task.has(flag::CANCEL_DELIVERED) {
@@ -381,7 +387,7 @@ impl Executor {
         let step = self.poll::<true>(&mut task);
         let cancel = self.cancel.replace(before);
         let kind = match step {
-            // It ends by itself.
+            // The function on the thread ends by itself.
             Step::Pending if task.has(flag::THREAD) => return task.set(flag::CANCEL_DELIVERED),
             Step::Pending if cancel.answered => {
                 let answer = went_on(cancel.again_at, task.place());

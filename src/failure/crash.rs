@@ -7,7 +7,8 @@ use std::fmt;
 use crate::failure::error::{original, source_texts, text};
 use crate::task::{BoxError, WakeToken};
 
-/// What a [`Loop`](crate::Loop) puts into its [`Crash`] beside the original error. Python tinyio's `exception_group`.
+/// What a [`Loop`](crate::Loop) puts into its [`Crash`] in addition to the original error. Python tinyio's
+/// `exception_group`.
 ///
 /// ```
 /// use tinyio::{Group, Loop};
@@ -21,7 +22,8 @@ use crate::task::{BoxError, WakeToken};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Group {
-    /// The original error alone, unless another coroutine or thread failed while it was being cancelled (`None` in Python).
+    /// The original error alone, unless another coroutine or thread failed while it was being cancelled (`None` in
+    /// Python).
     #[default]
     Auto,
     /// The original error alone, whatever else happens (`False` in Python).
@@ -30,10 +32,10 @@ pub enum Group {
     Always,
 }
 
-/// The error of [`Loop::run`](crate::Loop::run): what failed first, and who was cancelled for it.
+/// The error of [`Loop::run`](crate::Loop::run): what failed first, and what was cancelled for it.
 ///
-/// `Display` is one line. `Debug`, which is what `fn main() -> Result<(), tinyio::Crash>` prints, is the full report: the error and its
-/// sources, its trace, the group.
+/// `Display` is one line. `Debug`, which is what `fn main() -> Result<(), tinyio::Crash>` prints, is the full report:
+/// the error and its sources, its trace, the group.
 ///
 /// ```
 /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
@@ -56,16 +58,16 @@ pub struct Crash {
 pub struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) name: String,
-    /// What it answered, where that is no error.
+    /// The text of its answer, where that is no error.
     pub(crate) answer: String,
     pub(crate) error: Option<BoxError>,
     pub(crate) trace: Vec<Site>,
-    /// The last line of the trace is not where the error was made: see [`Failure::is_last_await`].
+    /// Whether the last line of the trace is not where the error was made: see [`Failure::is_last_await`].
     pub(crate) last_await: bool,
-    /// The coroutine, if there is one: its word, and its number, else 0.
+    /// The wake token of the coroutine, if there is one.
     pub(crate) wake_token: WakeToken,
     pub(crate) id: u64,
-    /// The numbers of those on the trace, and for the record what it was at.
+    /// The numbers of the coroutines in the trace.
     pub(crate) ids: Vec<u64>,
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) error_type: &'static str,
@@ -85,13 +87,13 @@ pub enum FailureKind {
     Error,
     /// It panicked.
     Panic,
-    /// It was cancelled, and answered properly: with the [`CancelledError`](crate::CancelledError), or by being dropped inside a future that
-    /// tinyio does not know.
+    /// It was cancelled, and answered properly: with the [`CancelledError`](crate::CancelledError), or by being dropped
+    /// inside a future that tinyio does not know.
     Cancelled,
-    /// It was cancelled, and answered in another way: it returned a value, awaited again, or hid the cancellation in an error of
-    /// its own (a thread).
+    /// It was cancelled, and answered in another way: it returned a value, awaited again, or hid the cancellation in an
+    /// error of its own (a thread).
     Improper,
-    /// It had been scheduled, and never began.
+    /// It was scheduled, and never started.
     NeverStarted,
 }
 
@@ -111,7 +113,7 @@ pub struct Site {
     pub file: &'static str,
     /// From 1.
     pub line: u32,
-    /// From 1; 0 where it is not known: debug info, which a recorded program is asked, has no columns.
+    /// From 1; 0 where it is not known: debug info, which is used for recorded programs, has no columns.
     pub column: u32,
 }
 
@@ -134,7 +136,7 @@ impl fmt::Display for Interrupted {
 
 impl StdError for Interrupted {}
 
-/// The error of a [`Crash`] whose coroutines can never go on: they wait for one another.
+/// The error of a [`Crash`] whose coroutines can never continue: they wait for each other.
 ///
 /// ```
 /// let crash = tinyio::Loop::new().run(async {
@@ -207,13 +209,7 @@ impl Crash {
         self.failures[0].error().expect("what crashes a loop is an error")
     }
 
-    /// The original error, to go on with.
-    ///
-    /// ```
-    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
-    /// let error: Box<std::io::Error> = crash.into_error().downcast().unwrap();
-    /// assert_eq!(error.to_string(), "broken");
-    /// ```
+    /// The original error, by value.
     pub fn into_error(mut self) -> Box<dyn StdError + Send + Sync> {
         self.failures.swap_remove(0).error.expect("what crashes a loop is an error")
     }
@@ -229,12 +225,7 @@ impl Crash {
         self.error().downcast_ref()
     }
 
-    /// There is more than the original error in it, by the loop's [`Group`].
-    ///
-    /// ```
-    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
-    /// assert!(!crash.is_group());
-    /// ```
+    /// Whether it contains more than the original error, by the loop's [`Group`].
     pub fn is_group(&self) -> bool {
         self.failures.len() > 1
     }
@@ -251,8 +242,8 @@ impl Crash {
         &self.failures
     }
 
-    /// All of it as JSON: members, messages, sources, traces, and what the one that failed was at. `tinyio_inspector::event::crash_from_json`
-    /// reads it back. Needs the feature `record`.
+    /// All of it as JSON: members, messages, sources, traces, and what the one that failed was at.
+    /// `tinyio_inspector::event::crash_from_json` reads it back. Needs the feature `record`.
     ///
     /// ```
     /// # #[cfg(feature = "record")] {
@@ -315,8 +306,8 @@ impl Failure {
         self.error.as_deref().map(original)
     }
 
-    /// Root first: which coroutine awaited which, down to where the error was made, or, if [`is_last_await`](Failure::is_last_await), to the last
-    /// known place of the coroutine that returned it.
+    /// Root first: which coroutine awaited which, down to where the error was made, or, if
+    /// [`is_last_await`](Failure::is_last_await), to the last known place of the coroutine that returned it.
     ///
     /// ```
     /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
@@ -327,9 +318,10 @@ impl Failure {
         &self.trace
     }
 
-    /// Whether the last line of the trace is the last known `.await` of the coroutine, and not the place of the error. A [`tinyio::Error`](crate::Error)
-    /// remembers where it was made, and so does a panic; of any other error the loop learns only when the coroutine returns it. A coroutine
-    /// that never waited has no `.await` yet: the line is where it was made.
+    /// Whether the last line of the trace is the last known `.await` of the coroutine, and not the place of the error.
+    /// A [`tinyio::Error`](crate::Error) remembers where it was made, and so does a panic; of any other error the loop
+    /// learns only when the coroutine returns it. A coroutine that never waited has no `.await` yet: the line is where
+    /// it was made.
     ///
     /// ```
     /// let last_await = |crash: tinyio::Crash| crash.failures()[0].is_last_await();
@@ -392,7 +384,7 @@ impl fmt::Debug for Crash {
         }
         writeln!(f)?;
         trace(f, first)?;
-        // Failures that read the same are told once.
+        // Failures with equal text are shown once.
         let mut told: Vec<(&Failure, usize)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         for failure in others {

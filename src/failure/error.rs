@@ -36,8 +36,8 @@ pub fn Ok<T>(value: T) -> Result<T> {
 
 /// Any error, and the place where `?` made it one of these.
 ///
-/// Like `anyhow::Error`: made from every `std::error::Error` by `?`, and itself no `std::error::Error`. It works best as
-/// the error of a coroutine, because it remembers where it arose: a [`Crash`](crate::Crash) shows that line.
+/// Like `anyhow::Error`: made from every `std::error::Error` by `?`, and itself no `std::error::Error`. It works best
+/// as the error of a coroutine, because it remembers where it arose: a [`Crash`](crate::Crash) shows that line.
 ///
 /// ```
 /// async fn size(path: &str) -> tinyio::Result<u64> {
@@ -48,7 +48,7 @@ pub fn Ok<T>(value: T) -> Result<T> {
 /// ```
 pub struct Error(Box<Located>);
 
-/// The error of an [`Error`], with its place. This is what a loop finds in a `Box<dyn Error>`.
+/// The error of an [`Error`], with its place. A loop finds this type in a `Box<dyn Error>`.
 pub(crate) struct Located {
     pub(crate) error: BoxError,
     pub(crate) site: &'static Location<'static>,
@@ -77,7 +77,7 @@ impl Error {
     }
 
     fn at(error: BoxError, type_name: &'static str, site: &'static Location<'static>) -> Error {
-        // A cancellation passes through every `?` of a crash: its place is known, and nobody asks for its moment.
+        // A cancellation passes through every `?` of a crash: its place is known, and its moment is never used.
         let moment = if error.is::<CancelledError>() { Default::default() } else { crate::observe::moment() };
         let place = if is_library(site.file()) { moment.place() } else { Some(site.into()) };
         Error(Box::new(Located { error, site, place, type_name, moment }))
@@ -103,8 +103,8 @@ impl Error {
         self.error().downcast_ref()
     }
 
-    /// Where it was made. It is a line of the standard library if it was made through a pointer to a function, such as by
-    /// `.map_err(tinyio::Error::msg)`; `.map_err(|error| tinyio::Error::msg(error))` has a line of the program.
+    /// Where it was made. It is a line of the standard library if it was made through a pointer to a function, such as
+    /// by `.map_err(tinyio::Error::msg)`; `.map_err(|error| tinyio::Error::msg(error))` has a line of the program.
     ///
     /// ```
     /// let error = tinyio::Error::msg("broken");
@@ -147,7 +147,7 @@ impl fmt::Debug for Error {
     }
 }
 
-// Transparent: it is its error, and has its sources.
+// Transparent: it displays as its error, and has its sources.
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
@@ -166,7 +166,8 @@ impl StdError for Located {
     }
 }
 
-/// What is inside: looks through [`Error`], and through the box of `io::Error::other` and the like where it holds one.
+/// The innermost error: looks through [`Error`], and through the box of `io::Error::other` and the like where it holds
+/// one.
 pub(crate) fn original<'a>(
     error: &'a (dyn StdError + Send + Sync + 'static),
 ) -> &'a (dyn StdError + Send + Sync + 'static) {
@@ -178,12 +179,12 @@ pub(crate) fn original<'a>(
 
 /// The errors behind an error, outermost first.
 pub(crate) fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    // A bound, for an error may name itself as its source.
+    // Bounded, because an error may name itself as its source.
     std::iter::successors(error.source(), |error| (*error).source()).filter(|error| !error.is::<Reason>()).take(64)
 }
 
-/// What every await point of tinyio returns once its coroutine is cancelled, because another one failed, its time is up, or
-/// the loop is being stopped.
+/// What every await point of tinyio returns once its coroutine is cancelled, because another one failed, its time is
+/// up, or the loop is being stopped.
 ///
 /// Clean up and return it (`?` does): any error that has it among its sources counts as a proper answer.
 ///
@@ -212,15 +213,15 @@ const _: () = assert!(size_of::<std::task::Poll<Result<(), CancelledError>>>() =
 /// Gives the name of a coroutine's type, also when the coroutine is gone.
 pub(crate) type TypeName = fn() -> &'static str;
 
-/// Why: the source of every [`CancelledError`]. Report types of other crates hide the type of the outermost error when they are
-/// turned into a `Box<dyn Error>`, but not its sources: it is by this one that a cancellation is recognised.
+/// Why: the source of every [`CancelledError`]. Report types of other crates hide the type of the outermost error when
+/// they are turned into a `Box<dyn Error>`, but not its sources: so a cancellation is recognised by this source.
 #[derive(Clone, Copy)]
 pub(crate) enum Reason {
     /// This coroutine failed; without a name, the loop itself was stopped.
     Crash(Option<TypeName>),
-    /// The limit set at this place is up.
+    /// The time limit set at this place has passed.
     Timeout(&'static Location<'static>),
-    /// The last handle was dropped, by this coroutine, or by code outside of any.
+    /// The last handle was dropped, by this coroutine, or by code outside of any coroutine.
     Dropped(Option<TypeName>),
     /// This coroutine, which was awaited, has been cancelled.
     Gone(TypeName),
@@ -248,7 +249,8 @@ impl CancelledError {
         matches!(self.0, Reason::Timeout(_))
     }
 
-    /// What caused the cancellation: the coroutine that failed, the call of `timeout`, or the coroutine that dropped the last handle.
+    /// What caused the cancellation: the coroutine that failed, the call of `timeout`, or the coroutine that dropped
+    /// the last handle.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -267,7 +269,7 @@ impl CancelledError {
     }
 }
 
-/// Two are equal if they are of one kind: a crash, a timeout, a dropped handle.
+/// Two are equal if they are of the same kind: a crash, a timeout, a dropped handle.
 impl PartialEq for CancelledError {
     fn eq(&self, other: &Self) -> bool {
         std::mem::discriminant(&self.0) == std::mem::discriminant(&other.0)
@@ -295,8 +297,8 @@ impl Eq for CancelledError {}
 pub struct Cause(Reason);
 
 impl Cause {
-    /// The path of the coroutine that failed, dropped the last handle, or was awaited and cancelled. `None` for a timeout, and where no
-    /// coroutine caused it.
+    /// The path of the coroutine that failed, dropped the last handle, or was awaited and cancelled. `None` for a
+    /// timeout, and where no coroutine caused it.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -353,7 +355,7 @@ impl fmt::Debug for Cause {
 impl fmt::Display for CancelledError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            // The crash itself tells what failed.
+            // The crash itself shows what failed.
             Reason::Crash(_) => f.write_str("cancelled"),
             reason => write!(f, "cancelled: {reason}"),
         }
@@ -405,9 +407,9 @@ impl From<CancelledError> for io::Error {
 
 /// How a coroutine failed.
 pub(crate) enum Fault {
-    /// By its cancellation, as it is: without a box, since there may be a million at once.
+    /// With its cancellation, unboxed, since there may be a million at once.
     Cancelled(CancelledError),
-    /// With the name of the error's type, empty where it is not known.
+    /// With an error and the name of its type, empty where it is not known.
     Error(BoxError, &'static str),
 }
 
@@ -422,10 +424,10 @@ impl Fault {
 }
 
 impl Fault {
-    /// Of an error that a coroutine has returned.
+    /// The fault of an error that a coroutine returned.
     pub(crate) fn of<E: Into<BoxError>>(error: E) -> Fault {
         let name = std::any::type_name::<E>();
-        // What is in a box is not known, and an `Error` knows the type of what it was made from.
+        // The type in a box is not known, and an `Error` knows the type that it was made from.
         let is_known = !name.starts_with("alloc::boxed::Box<") && name != std::any::type_name::<Error>();
         Fault::Error(error.into(), if is_known { name } else { "" })
     }
@@ -457,7 +459,7 @@ pub(crate) fn source_texts(error: &(dyn StdError + Send + Sync + 'static)) -> Ve
     panic_hook::contain(|| sources(error).map(text).collect()).unwrap_or_default()
 }
 
-/// Where in an error a cancellation sits.
+/// Where in an error a cancellation was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cancellation {
     /// It is one, perhaps in the box of another error type.

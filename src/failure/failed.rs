@@ -1,4 +1,4 @@
-//! Failures as they come about: from errors, panics, and the loop itself.
+//! Makes failures from errors, panics, and the loop itself.
 
 use std::error::Error as StdError;
 
@@ -37,19 +37,19 @@ impl Failure {
         Failure { kind, name, answer, error, trace, last_await, wake_token, id, ids, error_type, moment }
     }
 
-    /// It has an error of its own, be it one that hides the cancellation.
+    /// Whether it has an error of its own, also one that hides the cancellation.
     pub(crate) fn is_error(&self) -> bool {
         self.kind == FailureKind::Panic || error_is_returned(self.kind, &self.answer)
     }
 
-    /// It comes from a loop that was stopped from outside.
+    /// Whether it comes from a loop that was stopped from outside.
     pub(crate) fn is_interrupted(&self) -> bool {
         let Some(error) = self.error() else { return false };
         error.is::<Interrupted>()
             || panic_hook::contain(|| sources(error).any(|error| error.is::<Interrupted>())) == Some(true)
     }
 
-    /// A coroutine returned this error.
+    /// The failure of a coroutine that returned this error.
     pub(crate) fn of_error(executor: &Executor, task: &Header, fault: Fault) -> Failure {
         let place = fault.error().and_then(located).and_then(|located| located.place);
         let suspended = || executor.rec.suspended_at(task).unwrap_or(task.place()).into();
@@ -62,13 +62,13 @@ impl Failure {
         failure
     }
 
-    /// A coroutine panicked.
+    /// The failure of a coroutine that panicked.
     pub(crate) fn of_panic(executor: &Executor, task: &Header, payload: Payload) -> Failure {
         let trace = executor.trace(task, panic_hook::take_place().unwrap_or(task.place().into()));
         Failure::new(task, FailureKind::Panic, "", Some(Fault::Error(Panic::new(payload).into(), "")), trace)
     }
 
-    /// Code of the program panicked that the loop called outside of any coroutine's step: a waker, a destructor.
+    /// The failure of program code that panicked outside of any coroutine's step: a waker, a destructor.
     pub(crate) fn of_loop_panic(payload: Payload) -> Failure {
         let name = "the loop".to_owned();
         let trace = panic_hook::take_place().map(|Place { file, line, column }| Site {
@@ -81,7 +81,7 @@ impl Failure {
         Failure { kind: FailureKind::Panic, moment: panic_hook::take_moment(), ..failure }
     }
 
-    /// How a coroutine took its cancellation.
+    /// The failure of a coroutine by how it responded to its cancellation.
     pub(crate) fn of_cancelled(
         before: &Snapshot,
         task: &Header,
@@ -98,14 +98,14 @@ impl Failure {
         Failure::new(task, kind, answer, fault, before.trace(task, place))
     }
 
-    /// A coroutine panicked when it was cancelled.
+    /// The failure of a coroutine that panicked when it was cancelled.
     pub(crate) fn of_panicked_cleanup(before: &Snapshot, task: &Header, payload: Payload) -> Failure {
         let place = panic_hook::take_place();
         let fault = Fault::Error(Panic::new(payload).into(), "");
         Failure::new(task, FailureKind::Panic, "", Some(fault), before.trace(task, place))
     }
 
-    /// The loop is stopped from outside.
+    /// The failure of a loop that is stopped from outside.
     pub(crate) fn of_stop(stop: Stop) -> Failure {
         match stop {
             Stop::Interrupted => Failure::of_loop(Interrupted.into(), Vec::new()),
@@ -113,7 +113,7 @@ impl Failure {
         }
     }
 
-    /// The loop itself cannot go on.
+    /// The failure of a loop that itself cannot continue.
     pub(crate) fn of_loop(error: BoxError, trace: Vec<Site>) -> Failure {
         let (name, answer, moment) = ("the loop".to_owned(), String::new(), Moment::default());
         let (kind, ids, error_type) = (FailureKind::Error, Vec::new(), "");
@@ -122,7 +122,7 @@ impl Failure {
     }
 }
 
-/// A failure of this kind, with this answer, is an error that the coroutine returned.
+/// Whether a failure of this kind, with this answer, is an error that the coroutine returned.
 fn error_is_returned(kind: FailureKind, answer: &str) -> bool {
     match kind {
         FailureKind::Error => true,

@@ -1,4 +1,5 @@
-//! Errors, panics and cancellation: how a failure comes about, how it cancels the other coroutines, and the crash that it becomes.
+//! Errors, panics and cancellation: how a failure comes about, how it cancels the other coroutines, and the crash that
+//! it becomes.
 
 pub(crate) mod await_chain;
 pub(crate) mod cancel;

@@ -1,4 +1,4 @@
-//! Where threads panic: a payload does not say.
+//! Records where threads panic, which a payload does not contain.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -27,14 +27,14 @@ impl Drop for Panic {
     }
 }
 
-/// Runs code of the program where no coroutine can be blamed for its panic, and the caller has to go on. `None`: it panicked, which the
-/// panic hook has reported.
+/// Runs code of the program whose panic belongs to no coroutine and must not stop the caller. `None`: it panicked,
+/// which the panic hook has reported.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
     panic::catch_unwind(AssertUnwindSafe(f)).map_err(dispose).ok()
 }
 
-/// Drops a value of the program; a panic of its destructor ends here. A payload whose own destructor panics is leaked: dropping it could
-/// go on for ever.
+/// Drops a value of the program; a panic of its destructor ends here. A payload whose own destructor panics is leaked:
+/// dropping it could continue for ever.
 pub(crate) fn dispose<T>(value: T) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value)))
         && let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)))
@@ -43,7 +43,7 @@ pub(crate) fn dispose<T>(value: T) {
     }
 }
 
-/// Is disposed of when it is dropped.
+/// Disposes of its value when it is dropped.
 pub(crate) struct Disposed<T>(Option<T>);
 
 impl<T> Disposed<T> {
@@ -63,22 +63,22 @@ impl<T> Drop for Disposed<T> {
 }
 
 thread_local! {
-    /// Where this thread last panicked, and what its coroutine was at: a payload does not say.
+    /// Where this thread last panicked, which a payload does not contain.
     static PANIC: Cell<Option<Place>> = const { Cell::new(None) };
     static MOMENT: RefCell<Moment> = RefCell::default();
-    /// Whose fault the panic is that comes next.
+    /// The place to report for the next panic.
     static MISUSE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
-/// Panics because of what stands at this place in the caller's program: a crash shows that line.
+/// Panics because of a misuse at this place in the caller's program: a crash shows that line.
 #[cold]
 pub(crate) fn misused(at: &'static Location<'static>, message: &str) -> ! {
     MISUSE.set(Some(at));
     panic!("tinyio: {message}")
 }
 
-/// Has the process remember where threads panic. The hook that was there is called as before. A thread that is panicking may not change
-/// the hook: the next loop does it.
+/// Installs a panic hook that records where threads panic. The previous hook is still called. A thread that is
+/// panicking may not change the hook: the next loop does it.
 pub(crate) fn watch() {
     static ONCE: Once = Once::new();
     if std::thread::panicking() {
@@ -100,8 +100,8 @@ pub(crate) fn watch() {
     });
 }
 
-/// The name of a file, for ever: the hook is lent its place for the time of the call. A program is built from a bounded number of files, and each name
-/// is kept once.
+/// Gives the name of a file a `'static` lifetime: the hook borrows its place for the call only. A program is built from
+/// a bounded number of files, and each name is kept once.
 pub(crate) fn keep(file: &str) -> &'static str {
     static FILES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,17 +115,17 @@ pub(crate) fn keep(file: &str) -> &'static str {
     }
 }
 
-/// Where this thread last panicked, told once.
+/// Takes the place where this thread last panicked.
 pub(crate) fn take_place() -> Option<Place> {
     PANIC.take()
 }
 
-/// The panic that is about to be resumed on this thread happened there, on another.
+/// Sets the place of a panic of another thread that is about to be resumed on this one.
 pub(crate) fn set_place(place: Option<Place>) {
     PANIC.set(place);
 }
 
-/// What the coroutine was at that panicked last on this thread, told once.
+/// Takes what the coroutine that panicked last on this thread was at.
 pub(crate) fn take_moment() -> Moment {
     MOMENT.take()
 }

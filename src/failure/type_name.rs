@@ -1,4 +1,4 @@
-//! Names and values as they are shown.
+//! Names and values in the form in which they are shown.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -12,7 +12,7 @@ pub(crate) fn path(type_name: &'static str) -> &'static str {
     name
 }
 
-/// A value as `{:?}` prints it, if it is of a type that needs no looking into; otherwise its type.
+/// A value as `{:?}` prints it, if it is of a simple type; otherwise the name of its type.
 pub(crate) fn value<T: 'static>(value: &T) -> String {
     fn try_as<A: Debug + 'static>(value: &dyn Any) -> Option<String> {
         value.downcast_ref::<A>().map(|value| format!("{value:?}"))

@@ -1,4 +1,4 @@
-//! Loops inside of others: as a future of any executor, and isolated inside a coroutine.
+//! Loops inside other executors: as a future of any executor, and isolated inside a coroutine.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -24,17 +24,19 @@ use crate::failure::panic_hook;
 use crate::observe::{LoopMode, Target};
 use crate::task::{self, Profile, WakeToken, flag};
 
-/// Turns of a driven loop before its host has one.
+/// Turns of a driven loop before its host gets one.
 const TURNS: u32 = 8;
 
 impl Loop {
-    /// The loop as a future: runs `main` and everything that it schedules inside whatever polls it, tokio, smol or another, without
-    /// blocking its thread.
+    /// The loop as a future: runs `main` and everything that it schedules inside whatever polls it, tokio, smol or
+    /// another, without blocking its thread.
     ///
-    /// Dropped before it has finished, it cancels every coroutine, lets them clean up, and waits for its threads. That blocks the thread of the
-    /// host: on a host with one thread, a cleanup that awaits something of the host (a tokio timer on a current-thread runtime) is cut off when the
-    /// [`grace`](Loop::grace) period is over, and a function on a thread that waits for the host is waited for without end, with a warning after a
-    /// second. Where that can happen, call [`Handle::cancel`](crate::Handle::cancel) and await the loop to its end in place of dropping it.
+    /// If it is dropped before it has finished, it cancels every coroutine, lets them clean up, and waits for its
+    /// threads. That blocks the thread of the host: on a host with one thread, a cleanup that awaits something of the
+    /// host (a tokio timer on a current-thread runtime) is cut off when the [`grace`](Loop::grace) period is over, and
+    /// a function on a thread that waits for the host is waited for without end, with a warning after a second. Where
+    /// that can happen, call [`Handle::cancel`](crate::Handle::cancel) and await the loop to its end in place of
+    /// dropping it.
     ///
     /// ```
     /// let mut looped = tinyio::Loop::new();
@@ -78,31 +80,31 @@ impl<T> Future for Drive<'_, T> {
     }
 }
 
-/// How far a driven loop has come.
+/// The state of a driven loop.
 enum Progress {
-    /// The host has its turn.
+    /// Yield to the host.
     More,
     /// Nothing to do before this time, or mail.
     Idle(Option<u64>),
     Ended(Option<Crash>),
 }
 
-/// Runs a loop bit by bit.
+/// Runs a loop step by step.
 struct Driver<T> {
     executor: Rc<Executor>,
     mode: LoopMode,
     main: Option<Coro<T>>,
-    /// Once it has begun.
+    /// `Some` once it has begun.
     session: Option<Session>,
     cancelling: Option<Cancelling>,
     /// Wakes the host when a timer is due, if the host is a tinyio loop of this thread.
     timer: Timer,
     waiter: Waiter,
-    /// For which time the host has asked to be woken otherwise.
+    /// The time for which the host has otherwise been asked to wake it.
     alarm: Option<u64>,
-    /// How many threads of this loop count as those of the loop around it.
+    /// The number of threads of this loop that count as those of the enclosing loop.
     jobs: usize,
-    /// Its place among the guests of the loop around it, whose number this is.
+    /// Its index among the guests of the enclosing loop, and the tag of that loop.
     guest: Option<(u32, u32)>,
     /// Where it was made.
     at: &'static Location<'static>,
@@ -191,8 +193,8 @@ impl<T> Driver<T> {
         Poll::Pending
     }
 
-    /// Has this loop known to the one around it, if it is polled inside of one: so that nobody there is taken for one who is never woken, and
-    /// everybody here for one who is.
+    /// Registers this loop with the enclosing one, if it is polled inside of one, so that the deadlock search of the
+    /// enclosing loop includes the coroutines of this one.
     fn visit(&mut self, host: Option<&Executor>) {
         if let Some(host) = host.filter(|_| self.mode == LoopMode::Isolate) {
             self.executor.follow_clock(host);
@@ -221,7 +223,7 @@ impl<T> Driver<T> {
         }
     }
 
-    /// Work on threads in here is work of the loop around it.
+    /// Counts work on threads of this loop as work of the enclosing loop.
     fn count_jobs(&mut self, jobs: usize) {
         if self.mode == LoopMode::Isolate {
             let before = std::mem::replace(&mut self.jobs, jobs);
@@ -229,7 +231,7 @@ impl<T> Driver<T> {
         }
     }
 
-    /// Has the host woken at this time of the loop's clock. Mail wakes it by itself.
+    /// Requests a wake of the host at this time of the loop's clock. Mail wakes it by itself.
     fn wake_at(&mut self, until: Option<u64>, cx: &Context<'_>) {
         let Some(until) = until.filter(|until| *until < u64::MAX) else { return self.timer.clear() };
         let left = until.saturating_sub(self.executor.now());
@@ -246,12 +248,12 @@ impl<T> Driver<T> {
         }
     }
 
-    /// Cancels everything. It is to be polled until that is done.
+    /// Cancels everything. The loop is to be polled until that is done.
     fn cancel(&self) {
         self.executor.fail(crate::failure::crash::Failure::of_stop(Stop::Dropped));
     }
 
-    /// Cleanup code has no time to await.
+    /// Ends the grace period of cleanup code.
     fn skip_grace(&mut self) {
         self.executor.grace.set(None);
         self.cancelling.iter_mut().for_each(Cancelling::skip_grace);
@@ -263,7 +265,7 @@ impl<T> Driver<T> {
         self.count_jobs(0);
         self.executor.inbox().set_host(None);
         if self.mode == LoopMode::Isolate {
-            self.skip_grace(); // The loop around it waits.
+            self.skip_grace(); // The enclosing loop waits.
         }
         let executor = &self.executor;
         let crash = task::enter(executor, || match self.cancelling.take() {
@@ -291,11 +293,12 @@ impl<T> Drop for Driver<T> {
     }
 }
 
-/// Runs a future, and all that it schedules, in a loop of its own inside this coroutine: a crash in there is a value here, and nobody
-/// out here is cancelled for it.
+/// Runs a future, and all that it schedules, in a loop of its own inside this coroutine: a crash inside is a value
+/// here, and cancels no coroutine outside.
 ///
-/// Coroutines of the outer loop can be awaited from inside through their handles. If the outer loop crashes, or this is dropped, what is
-/// isolated is cancelled and cleans up. Its threads are asked to stop, and the outer loop goes on meanwhile.
+/// Coroutines of the outer loop can be awaited from inside through their handles. If the outer loop crashes, or this is
+/// dropped, the isolated coroutines are cancelled and clean up. Their threads are asked to stop, and the outer loop
+/// continues meanwhile.
 ///
 /// ```
 /// let answer = tinyio::Loop::new().run(async {
@@ -332,7 +335,7 @@ pub struct Isolate<T> {
 enum State<T> {
     New(Coro<T>),
     Running(Box<Driver<T>>),
-    /// The loop around it has crashed, for this reason, and gives it the same time for its cleanup as others.
+    /// The enclosing loop has crashed, for this reason, and gives the inner one the same time for cleanup as others.
     Stopping(Box<Driver<T>>, Reason),
     Ended,
 }
@@ -388,8 +391,8 @@ impl<T: 'static> Future for Isolate<T> {
 }
 
 impl<T> Isolate<T> {
-    /// Cancels everything inside. The loop around it goes on until that is done, unless all of it is being cancelled or it is not running: then
-    /// this blocks.
+    /// Cancels everything inside. The enclosing loop continues until that is done, unless all of it is being cancelled
+    /// or it is not running: then this blocks.
     fn give_up(&mut self) {
         let (State::Running(driver) | State::Stopping(driver, _)) = std::mem::replace(&mut self.state, State::Ended)
         else {
@@ -412,7 +415,8 @@ impl<T> Drop for Isolate<T> {
     }
 }
 
-/// Drives an isolated loop that was given up until all in it have ended. Like a function on a thread, it ends by itself.
+/// Drives an isolated loop that was given up until all in it have ended. Like a function on a thread, it ends by
+/// itself.
 struct GivenUp<T>(Box<Driver<T>>);
 
 impl<T> Unpin for GivenUp<T> {}
@@ -443,9 +447,9 @@ impl<F> Profile<F, (), CancelledError> for GivenUpProfile {
     }
 }
 
-/// A loop inside of `outer`.
+/// Starts a loop inside `outer`.
 fn begin<T: 'static>(outer: &Executor, main: Coro<T>, at: &'static Location<'static>) -> Driver<T> {
-    // A coroutine of another loop is awaited from in here.
+    // A coroutine of another loop is awaited from inside.
     let main =
         if main.header().is_scheduled() { Coro::new::<_, _, crate::coroutine::coro::Shown>(main, at, 0) } else { main };
     Driver::new(&mut Loop::inside(outer), main, LoopMode::Isolate)

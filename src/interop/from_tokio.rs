@@ -16,14 +16,14 @@ use crate::executor;
 use crate::failure::error::{CancelledError, Reason};
 use crate::task::{BoxError, Profile, flag};
 
-/// One thread, for all such futures of the process.
+/// The runtime, with one thread, for all such futures of the process.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("tinyio tokio").enable_all().build();
     runtime.unwrap_or_else(|error| panic!("tinyio: cannot start a tokio runtime for `from_tokio`: {error}"))
 });
 
-/// A coroutine that runs a future of the tokio world, one that needs tokio's sockets, timers or tasks, on a tokio runtime that tinyio keeps on a
-/// thread of its own. Futures that need none of these are simply awaited. Needs the feature `tokio`.
+/// A coroutine that runs a future that needs tokio's sockets, timers or tasks, on a tokio runtime that tinyio keeps on
+/// a thread of its own. Other futures can be awaited directly. Needs the feature `tokio`.
 ///
 /// If the coroutine is cancelled, so is the future: tokio drops it at its next await point, which is waited for.
 ///
@@ -49,7 +49,7 @@ where
     Coro::new::<_, _, TokioProfile<F>>(Guest { state }, at, flag::THREAD)
 }
 
-/// Shown under the name of the future.
+/// The profile, which shows the name of the future.
 struct TokioProfile<F>(PhantomData<F>);
 
 impl<W, F, T: 'static, E: Into<BoxError>> Profile<W, T, E> for TokioProfile<F> {
@@ -62,14 +62,14 @@ impl<W, F, T: 'static, E: Into<BoxError>> Profile<W, T, E> for TokioProfile<F> {
     }
 }
 
-/// The coroutine that stands for it.
+/// The coroutine that stands for the tokio task.
 struct Guest<F, T> {
     state: State<F, T>,
 }
 
 enum State<F, T> {
     New(Option<F>),
-    /// And why it was aborted, if it was.
+    /// The task, and why it was aborted, if it was.
     Running(JoinHandle<Result<T, BoxError>>, Option<Reason>),
 }
 
@@ -106,7 +106,7 @@ where
     }
 }
 
-/// The future was aborted, or goes on panicking here.
+/// The error of a future that was aborted; a panic of it is resumed here.
 fn ended(error: JoinError, aborted: Option<Reason>) -> BoxError {
     match error.try_into_panic() {
         Ok(payload) => std::panic::resume_unwind(payload),

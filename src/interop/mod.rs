@@ -1,4 +1,4 @@
-//! Loops beside other runtimes: driven as a future, isolated in another loop, futures of tokio, Ctrl-C.
+//! Loops with other runtimes: driven as a future, isolated in another loop, futures of tokio, Ctrl-C.
 
 pub(crate) mod drive;
 #[cfg(feature = "tokio")]

@@ -8,13 +8,14 @@ use signal_hook::iterator::Signals;
 use crate::event_loop::{Handle, Loop};
 use crate::threading::PerProcess;
 
-/// The loops to be cancelled.
+/// The loops to be cancelled at Ctrl-C.
 static LOOPS: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
 impl Loop {
-    /// Cancels everything on the loop at the first Ctrl-C (SIGINT): its `run` then gives a [`Crash`](crate::Crash) whose error is
-    /// [`Interrupted`](crate::Interrupted). A loop that a coroutine runs inside of its step is cancelled with it. A second Ctrl-C during the same run,
-    /// and one while no such loop runs, do what they do without tinyio: the process ends at once. Needs the feature `signal`.
+    /// Cancels everything on the loop at the first Ctrl-C (SIGINT): its `run` then gives a [`Crash`](crate::Crash)
+    /// whose error is [`Interrupted`](crate::Interrupted). A loop that a coroutine runs inside its step is cancelled
+    /// with it. A second Ctrl-C during the same run, and one while no such loop runs, do what they do without tinyio:
+    /// the process ends at once. Needs the feature `signal`.
     ///
     /// ```no_run
     /// let crash = tinyio::Loop::new().cancel_on_ctrl_c().run(tinyio::sleep(std::time::Duration::from_secs(60)));
@@ -51,7 +52,7 @@ fn watch(mut signals: Signals) {
         drop(loops);
         let again = running.iter().filter(|looped| looped.interrupt()).count() > 0;
         if again || running.is_empty() {
-            // It does what would have been done without us: the process ends.
+            // The default action of the signal: the process ends.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     }

@@ -17,11 +17,12 @@ use crate::failure::error::source_texts;
 use crate::failure::panic_hook;
 use crate::task;
 
-/// Errors are made in good times too. Reading frames for them may take this part of the time.
+/// Errors are also made in normal operation. Reading frames for them may take this share of the time: one part in this
+/// many.
 const MOMENT_SHARE: u32 = 20;
 const MOMENT_START: Duration = Duration::from_millis(500);
 
-/// How a coroutine or thread ended, in the words of the record.
+/// How a coroutine or thread ended, as an `Outcome` of the record.
 pub(super) fn outcome(how: Option<FailureKind>) -> Outcome {
     match how {
         None => Outcome::Ok,
@@ -33,7 +34,7 @@ pub(super) fn outcome(how: Option<FailureKind>) -> Outcome {
     }
 }
 
-/// A failure in the words of the record.
+/// A failure as an event of the record.
 pub(crate) fn told(failure: &Failure) -> event::Failure {
     let Moment { stack, backtrace, error_backtrace, .. } = failure.moment.clone();
     let last = failure.trace.len().wrapping_sub(1);
@@ -61,8 +62,8 @@ pub(crate) fn told(failure: &Failure) -> event::Failure {
     }
 }
 
-/// Corrects the places of coroutines that wait for something tinyio knows nothing about, such as a channel of another library: the loop knows
-/// only where each waited before, or was made. Debug info, in the stacks, knows the line.
+/// Corrects the places of coroutines that wait for something that is not tinyio's, such as a channel of another
+/// library: the loop knows only where each waited before, or was made. The stacks, read from debug info, have the line.
 pub(super) fn place_foreign(failures: &mut [Failure], stacks: &HashMap<u64, Stack>, foreign: &HashSet<u64>) {
     for failure in failures {
         let is_panic = failure.kind == FailureKind::Panic;
@@ -106,15 +107,15 @@ impl Moment {
         self.place
     }
 
-    /// With the native stack of the moment in which the error was made.
+    /// Adds the native stack of the moment in which the error was made.
     pub(crate) fn made_in(self, made: Moment) -> Moment {
         let error_backtrace = if made.backtrace.is_empty() { self.error_backtrace } else { made.backtrace };
         Moment { error_backtrace, ..self }
     }
 }
 
-/// Looks at the running coroutine, if it is recorded. Errors are made in good times too, so this takes no more than a small part
-/// of the time.
+/// Captures the running coroutine, if it is recorded. Errors are also made in normal operation, so this takes at most a
+/// small share of the time.
 pub(crate) fn moment() -> Moment {
     task::current(|executor| {
         let Some((executor, recording)) =
@@ -124,7 +125,7 @@ pub(crate) fn moment() -> Moment {
         };
         let (begin, began) = (worked(), Instant::now());
         let spent = recording.moments.get();
-        // Not while everybody is being cancelled, nor inside the reading of frames.
+        // Not during the cancellation, nor while frames are read.
         if executor.cancel.get().reason.is_some()
             || recording.frames.try_borrow_mut().is_err()
             || spent > MOMENT_START + recording.started.elapsed() / MOMENT_SHARE
@@ -138,7 +139,7 @@ pub(crate) fn moment() -> Moment {
         let place = backtrace.first().filter(|_| is_certain == Some(true));
         let place = place.map(|at| Place { file: panic_hook::keep(&at.file), line: at.line, column: at.column });
         recording.moments.set(spent + worked().saturating_sub(begin));
-        // Between two steps it is of no coroutine.
+        // Between two steps it belongs to no coroutine.
         if executor.current_task.with(|running| running.is_some()) {
             recording.reading.set(recording.reading.get() + began.elapsed());
         }
@@ -146,16 +147,16 @@ pub(crate) fn moment() -> Moment {
     })
 }
 
-/// What was recorded of a crash, to be told by its report.
+/// What was recorded of a crash, for its report.
 #[derive(Default)]
 pub(crate) struct Report(Option<Box<Told>>);
 
 pub(super) struct Told {
     pub(super) header: event::Header,
-    /// The loop, what everyone was at, the crash.
+    /// The events: the loop, what all coroutines were at, the crash.
     pub(super) events: Vec<Event>,
     pub(super) file: Option<String>,
-    /// The live view has printed the report when it was left.
+    /// Set when the live view has printed the report on exit.
     pub(super) shown: Arc<AtomicBool>,
 }
 
@@ -172,7 +173,7 @@ impl Report {
         // The report of `main`'s error goes to stderr.
         let options = report::Options { file: told.file.clone(), ..report::Options::for_stderr() };
         let text = report::text(&model, &options);
-        // Leaving the live view has printed it there already.
+        // The live view has already printed it there on exit.
         match told.shown.load(Ordering::Relaxed) {
             true => text.lines().next().map(|line| format!("{line} (told above)\n")),
             false => Some(text),

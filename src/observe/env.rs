@@ -1,4 +1,4 @@
-//! The environment variables that switch a recording on.
+//! The environment variables that turn recording on.
 
 #[cfg(not(feature = "record"))]
 use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[cfg(feature = "record")]
 use tinyio_inspector::environment::var_os;
 
-/// What is asked for.
+/// What the environment asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Switch {
     /// `TINYIO_INSPECT=1`: the live view.
@@ -22,7 +22,7 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    /// Reads the environment. Nonsense is said on stderr, once, and ignored.
+    /// Reads the environment. Invalid values are reported on stderr, once, and ignored.
     pub(super) fn read() -> Switch {
         let [inspect, trace, output] = ["TINYIO_INSPECT", "TINYIO_TRACE", "TINYIO_OUTPUT"].map(|name| var_os(name));
         Switch::from(inspect, trace, output).unwrap_or_else(|error| {
@@ -57,7 +57,7 @@ impl Switch {
         Ok(Switch { view, record: view || trace.is_some(), trace, output })
     }
 
-    /// One line for programs that were built without what is asked for.
+    /// Prints one line in programs that were built without the requested feature.
     #[cfg_attr(feature = "inspect", allow(dead_code, reason = "everything is built in"))]
     pub(super) fn missing(&self) -> Option<&'static str> {
         if self.view && !cfg!(feature = "inspect") {

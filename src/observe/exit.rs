@@ -1,5 +1,5 @@
-//! Recordings that go on when the process exits: `std::process::exit` in a coroutine or on another thread, `main` that returns while loops run on
-//! other threads. Destructors do not run then.
+//! Ends recordings that are active when the process exits: `std::process::exit` in a coroutine or on another thread,
+//! `main` that returns while loops run on other threads. Destructors do not run then.
 
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -17,18 +17,18 @@ type Open = Vec<(u64, recorder::AtExit, Option<trace::AtExit>)>;
 
 static OPEN: Mutex<(u64, u32, Open)> = Mutex::new((0, 0, Vec::new()));
 
-/// A recording is told when the process exits, until this is dropped.
+/// Registers a recording to be ended when the process exits, until this is dropped.
 pub(super) struct AtExit(u64);
 
 impl AtExit {
     pub(super) fn watch(ring: recorder::AtExit, trace: Option<trace::AtExit>) -> AtExit {
         static ONCE: Once = Once::new();
-        // Without it a recording that goes on looks as if the process had been killed.
+        // Without it an active recording looks as if the process had been killed.
         ONCE.call_once(|| _ = shutdown_hooks::add_shutdown_hook(exit));
         let (count, pid, open) = &mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let own = std::process::id();
         if std::mem::replace(pid, own) != own {
-            // Those of the process that this one was forked from are not ours to end.
+            // The recordings of the process that this one was forked from must not be ended here.
             open.drain(..).for_each(std::mem::forget);
         }
         *count += 1;
@@ -44,7 +44,7 @@ impl Drop for AtExit {
 }
 
 extern "C" fn exit() {
-    // In a child of `fork` a thread that is not there may hold the lock for ever.
+    // In a child of `fork` the lock may be held for ever by a thread that does not exist there.
     let found = (0..TRIES).find_map(|_| OPEN.try_lock().inspect_err(|_| std::thread::sleep(PAUSE)).ok());
     let Some(all) = found else { return };
     let (_, pid, open) = &*all;

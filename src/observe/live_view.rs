@@ -8,7 +8,7 @@
 //! by side, each as a root. The view waits for a key when no loop runs at that moment, and at a loop that crashed; once
 //! it is left the rest of the tests runs without it. So it is made for one test, `TINYIO_INSPECT=1 cargo test NAME`;
 //! `TINYIO_INSPECT=record cargo test` keeps the recordings of a whole suite. A test that runs in the background of the
-//! terminal, as in some other harnesses, has no view, and says so.
+//! terminal, as in some other harnesses, has no view, and reports that.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -16,15 +16,15 @@ use std::sync::OnceLock;
 use tinyio_inspector::recorder::Recorder;
 use tinyio_inspector::tui;
 
-/// The view of the process, once a loop has asked for it; `None` inside if there could be none.
+/// The view of the process, once a loop has requested it; `None` inside if it could not be opened.
 static VIEW: OnceLock<Option<tui::Handle>> = OnceLock::new();
 
-/// The part of one recording in it.
+/// One recording's part of the view.
 pub(super) struct View(tui::Handle);
 
 impl View {
-    /// Opens the view, or joins it if there is one already. Says why not, once; the program runs on in either case.
-    /// `trace` is the file that keeps the run, if it is not only the ring.
+    /// Opens the view, or joins it if there is one already. Reports once why it cannot; the program continues in either
+    /// case. `trace` is the file that keeps the run, if it is not only the ring.
     pub(super) fn open(recorder: &Recorder, trace: Option<&Path>) -> Option<View> {
         let mut first = false;
         let view = VIEW.get_or_init(|| {
@@ -45,18 +45,18 @@ impl View {
         Some(View(view.clone()))
     }
 
-    /// The outermost loop of the recording begins.
+    /// Reports that the outermost loop of the recording begins.
     pub(super) fn loop_started(&self) {
         self.0.loop_started();
     }
 
-    /// It has ended.
+    /// Reports that it has ended.
     pub(super) fn loop_ended(&self) {
         self.0.loop_ended();
     }
 
-    /// The recording is over, or has `crashed`: returns when the user leaves, unless other loops are to be seen. Tells
-    /// whether leaving has printed the report of a crash.
+    /// Ends the recording's part, or reports that it has `crashed`: returns when the user leaves, unless other loops
+    /// are still shown. Returns whether the report of a crash was printed on leaving.
     pub(super) fn close(self, crashed: bool) -> bool {
         match self.0.finish(crashed) {
             Ok(left) => left.is_some_and(|left| left.crashed),

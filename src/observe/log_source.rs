@@ -1,4 +1,4 @@
-//! Who says something through `tracing`, and how it gets into the record.
+//! The author of a `tracing` message, and how the message is recorded.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,11 +12,11 @@ use super::recording::{RECORDING, Recording};
 use super::resources::ThreadNote;
 use crate::task::{self, Header, Inbox, Mail};
 
-/// What threads have said and the loop has not taken in, at most. It is left out when a coroutine blocks the loop for so long that
-/// there is more.
+/// The most messages of threads that wait for the loop to record them. More are dropped, when a coroutine blocks the
+/// loop for that long.
 const PATIENCE: usize = 4096;
 
-/// There is a recording on this thread, or the environment asks for one: what is said may be of use.
+/// Whether there is a recording on this thread, or the environment asks for one, so that a message may be needed.
 pub(crate) fn may_record() -> bool {
     static ASKED: LazyLock<bool> = LazyLock::new(|| Switch::read().record);
     *ASKED || is_recorded()
@@ -30,7 +30,7 @@ fn is_recorded() -> bool {
 #[derive(Clone)]
 pub(crate) struct Author {
     coro: u64,
-    /// That of its loop. `None`: no loop runs on this thread at the moment.
+    /// The inbox of its loop. `None`: no loop runs on this thread at the moment.
     inbox: Option<Arc<Inbox>>,
 }
 
@@ -41,7 +41,7 @@ impl PartialEq for Author {
 }
 
 impl Author {
-    /// Whoever this loop's thread is at; `None` on other threads, and when nothing is recorded.
+    /// The author of messages on this loop's thread; `None` on other threads, and when nothing is recorded.
     pub(crate) fn here() -> Option<Author> {
         let inside = task::current(|executor| {
             let executor = executor.filter(|executor| executor.rec.is_on())?;
@@ -55,7 +55,7 @@ impl Author {
         self.coro != 0
     }
 
-    /// Records what it says. Other threads leave it in the loop's inbox.
+    /// Records a message. Other threads leave it in the loop's inbox.
     pub(crate) fn says(&self, level: &str, target: String, message: String, fields: Vec<(&'static str, String)>) {
         static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::from_env);
         let shown = |(name, value): (&str, String)| {

@@ -1,4 +1,4 @@
-//! Nothing is recorded, so nobody is quoted.
+//! No-op implementation for builds without the `record` feature.
 
 pub(crate) const FIELD: &str = "";
 
@@ -6,7 +6,7 @@ pub(crate) fn may_record() -> bool {
     false
 }
 
-/// Who says something: nobody.
+/// The author of a message, empty here.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Author {}
 

@@ -1,5 +1,5 @@
-//! What the loop says about itself while it runs. Each function stands at one moment of the loop; without the feature `record`
-//! all of them are empty, and with it they are a branch each until a recording is switched on.
+//! The events that the loop emits while it runs. Each function is called at one point of the loop; without the feature
+//! `record` all of them are empty, and with it they are a branch each until a recording is switched on.
 
 #[cfg(feature = "record")]
 mod crash_report;

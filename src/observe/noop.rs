@@ -1,4 +1,4 @@
-//! Nothing is recorded: every function is empty, every type has no size.
+//! No-op implementation for builds without the `record` feature: every function is empty, every type has no size.
 
 use std::borrow::Cow;
 use std::panic::Location;
@@ -22,7 +22,7 @@ pub(crate) enum Target {
     Turn,
 }
 
-/// Who woke a coroutine.
+/// What woke a coroutine.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "only the record reads what is in them")]
 pub(crate) enum WakeCause {
@@ -44,7 +44,7 @@ pub(crate) enum ResKind {
 #[inline]
 pub(crate) fn freed(_coro: &Header) {}
 
-/// A resource in the record.
+/// The recorded state of a resource.
 pub(crate) struct Res;
 
 impl Res {
@@ -68,11 +68,11 @@ impl Res {
     pub(crate) fn release(&self, _hold: &Hold) {}
 }
 
-/// Permits that are taken, in the record.
+/// The recorded state of permits that are taken.
 #[derive(Default)]
 pub(crate) struct Hold;
 
-/// A function on a thread, in the record.
+/// The recorded state of a function on a thread.
 #[derive(Default)]
 pub(crate) struct Thread(Around);
 
@@ -111,7 +111,7 @@ pub(crate) enum LoopMode {
     Isolate,
 }
 
-/// The type of a future, for whoever reads frames.
+/// The type of a future, for reading its frames.
 pub(crate) struct FutureMark;
 
 impl FutureMark {
@@ -150,7 +150,7 @@ impl Report {
     }
 }
 
-/// What a thread says about the function it runs.
+/// A note of a thread about the function it runs.
 pub(crate) enum ThreadNote {}
 
 /// A loop's recorder.

@@ -1,8 +1,8 @@
-//! What the program prints, in its recording.
+//! Records what the program prints.
 //!
-//! Followed is what goes to a regular file: the spool of a live view, the file to which `tinyio-inspector run` or a shell has
-//! redirected it. What goes to a terminal or a pipe is not recorded: taking it in would change what `isatty` says, or
-//! delay it. One recording of a process has it, the first that runs.
+//! It follows output that goes to a regular file: the spool of a live view, the file to which `tinyio-inspector run` or
+//! a shell has redirected it. Output to a terminal or a pipe is not recorded: intercepting it would change the result
+//! of `isatty`, or delay it. One recording of a process has it, the first that runs.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +11,7 @@ use tinyio_inspector::output::{self, Follow, Line};
 
 use super::stack_requests::Asked;
 
-/// The process whose output a recording has.
+/// The process id whose output is followed by a recording.
 static TAKEN_BY: AtomicU32 = AtomicU32::new(0);
 
 /// The output of this process, for one recording.
@@ -21,7 +21,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Begins to follow it; `None` if another recording does. `asked` wakes the loops when there is something to record.
+    /// Begins to follow the output; `None` if another recording does. `asked` wakes the loops when there is something
+    /// to record.
     ///
     /// # Errors
     ///
@@ -31,14 +32,15 @@ impl Output {
         if TAKEN_BY.swap(pid, Ordering::Relaxed) == pid {
             return Ok(None);
         }
-        // Dropped on an error, it leaves the output to another.
+        // Dropped on an error, it releases the output for another recording.
         let mut output = Output { streams: Vec::new(), pid };
         let asked = asked.clone();
         output.streams = output::of_this_process(move || asked.wake())?;
         Ok(Some(output))
     }
 
-    /// What to record: each line is given by `take`, with what was left out before it. `now` is the time of the stream.
+    /// Takes the output to record: `take` gives the lines, each with the amount that was dropped before it. `now` is
+    /// the time of the stream.
     pub(super) fn take(&self, now: u64, take: impl Fn(&Follow) -> Vec<Line>) -> Vec<Kind> {
         let lines =
             self.streams.iter().flat_map(|(stream, follow)| take(follow).into_iter().map(move |line| (*stream, line)));

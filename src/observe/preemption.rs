@@ -1,8 +1,9 @@
-//! Time within a step that was not the coroutine's: the system gave the processor to others meanwhile, or tinyio itself read frames for an error.
+//! Measures time within a step that was not the coroutine's: the system ran other threads meanwhile, or tinyio itself
+//! read frames for an error.
 //!
-//! Whether a coroutine keeps the loop to itself is told by how long its steps take, and a machine that has other things to do is not its doing. The
-//! time of the processor alone would not tell: who sleeps in a step, or waits for a disk, takes none and blocks the loop all the same. So what is
-//! taken off is the time in which the thread could have run and was not let, which Linux counts for each thread.
+//! Whether a coroutine blocks the loop is judged by the duration of its steps, which other load on the machine must not
+//! affect. CPU time alone would not do: a step that sleeps or waits for a disk uses none and still blocks the loop. So
+//! the time in which the thread was runnable but did not run is subtracted, which Linux counts for each thread.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -13,27 +14,28 @@ use tinyio_inspector::lint::LONG_STEP;
 
 use super::step_batch::Steps;
 
-/// What is known of a thread's time.
+/// The state of the measurement for one thread.
 pub(super) struct Away {
-    /// When to look next: no step that ends before is long.
+    /// When to measure next: no step that ends before is long.
     next: Cell<u64>,
-    /// Where the system tells; of the thread that opened it.
+    /// The system's count for the thread that opened it.
     schedstat: Option<File>,
-    /// What it told last: nanoseconds the thread was not let run.
+    /// The last value read: nanoseconds in which the thread was runnable but did not run.
     kept_waiting: Cell<u64>,
-    /// Time spent reading frames, as of the last look.
+    /// Time spent reading frames, as of the last measurement.
     reading: Cell<Duration>,
 }
 
 impl Away {
-    /// Of this thread.
+    /// Starts measuring this thread.
     pub(super) fn new() -> Away {
         let schedstat = File::open("/proc/thread-self/schedstat").ok();
         Away { next: Cell::new(0), schedstat, kept_waiting: Cell::new(0), reading: Cell::default() }
     }
 
-    /// At the end of a step, in which frames were read if `reading` has grown. Looks at the system's count a hundred times a second at most: what
-    /// happened between the last look and the beginning of a step is taken for its own, so that one is rather not blamed.
+    /// Handles the end of a step, in which frames were read if `reading` has grown. Reads the system's count a hundred
+    /// times a second at most: waiting time between the last read and the beginning of a step is counted as the step's,
+    /// so that in doubt the step does not count as blocking.
     #[inline(always)]
     pub(super) fn step_end(&self, steps: &mut Steps, coro: u64, began: u64, at: u64, reading: Duration) {
         if at >= self.next.get() || reading != self.reading.get() {
@@ -49,7 +51,7 @@ impl Away {
         let kept_waiting = told.saturating_sub(self.kept_waiting.replace(told));
         let reading = reading.saturating_sub(self.reading.replace(reading)).as_nanos() as u64;
         let took = at.saturating_sub(began);
-        // Short steps are not looked at, so what the thread was kept waiting may have been before.
+        // The count is not read for short steps, so the waiting time may have been before.
         let kept_waiting = if took >= LONG_STEP { kept_waiting } else { 0 };
         let nanos = (kept_waiting + reading).min(took);
         if nanos > 0 {
@@ -70,7 +72,7 @@ impl Away {
     }
 }
 
-/// Of `schedstat`: time on the processor, time waiting for one, time slices.
+/// Parses `schedstat`: time running, time waiting to run, time slices.
 fn kept_waiting(text: &str) -> Option<u64> {
     text.split_ascii_whitespace().nth(1)?.parse().ok()
 }

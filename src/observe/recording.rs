@@ -1,4 +1,4 @@
-//! Events into the ring of this thread, when the environment asks for it.
+//! Writes events into the ring of this thread, if the environment asks for it.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -33,38 +33,39 @@ use crate::failure::type_name;
 use crate::observe::spans::Spans;
 use crate::task::{self, Handle, Header, WakeToken};
 
-/// Coroutines whose frames are read when a loop crashes, and how long this thread may work on reading and recording them.
+/// The number of coroutines whose frames are read when a loop crashes, and how long this thread may spend on reading
+/// and recording them.
 const FRAMES: usize = 10_000;
 const FRAMES_TIME: Duration = Duration::from_secs(2);
-/// Stacks that the report of a crash can draw on.
+/// The number of stacks available to the report of a crash.
 const CANCEL_DELIVERED: usize = 1_000;
 thread_local! {
-    /// The recording of this thread's loops, once one was asked for.
+    /// The recording of this thread's loops, once one was requested.
     pub(super) static RECORDING: RefCell<Option<Rc<Recording>>> = const { RefCell::new(None) };
     static LOOPS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// One recording: of all loops that run on one thread.
+/// A recording of all loops that run on one thread.
 pub(super) struct Recording {
     pub(super) recorder: RefCell<Steps>,
-    /// The time of the running step, or of the last look at the clock.
+    /// The time of the running step, or of the last clock read.
     pub(super) at: Cell<u64>,
-    /// TaskTable of the recorder that are free: loops nest, and each numbers its coroutines by itself.
+    /// The recorder's free slots: loops nest, and each numbers its coroutines by itself.
     slots: RefCell<(Vec<u32>, u32)>,
     pub(super) frames: RefCell<Frames>,
-    /// Loops that are running, one inside the other.
+    /// The number of running loops, nested in each other.
     depth: Cell<u32>,
     pub(super) threads: Cell<u64>,
     pub(super) started: Instant,
-    /// For how long this thread has worked on reading frames for errors.
+    /// How long this thread has worked on reading frames for errors.
     pub(super) moments: Cell<Duration>,
-    /// How long that took on the clock, disks and other programs included.
+    /// The wall-clock time of that, disks and other programs included.
     pub(super) reading: Cell<Duration>,
     pub(super) spent: Spent,
     away: Away,
     #[cfg(feature = "inspect")]
     view: RefCell<Option<super::live_view::View>>,
-    /// The view was left after a crash, whose report it has printed.
+    /// Set when the view was left after a crash and has printed its report.
     shown: Arc<AtomicBool>,
     trace: RefCell<Option<super::trace_file::Trace>>,
     at_exit: RefCell<Option<AtExit>>,
@@ -72,17 +73,18 @@ pub(super) struct Recording {
     pid: u32,
     pub(super) asked: Asked,
     output: Option<Output>,
-    /// The frames read for the crash that is going on, for its report.
+    /// The frames read for the current crash, for its report.
     told: RefCell<HashMap<u64, Stack>>,
-    /// Those of the crash that is going on that waited for something foreign.
+    /// The coroutines of the current crash that waited for something foreign.
     pub(super) foreign: RefCell<HashSet<u64>>,
-    /// Where coroutines were made that nobody awaited.
+    /// The places where coroutines were made and never awaited.
     never_awaited: RefCell<HashSet<&'static Location<'static>>>,
-    /// The recorded fields of those who are in that crash.
+    /// The recorded fields of the coroutines in the current crash.
     fields: RefCell<HashMap<u64, Vec<(String, String)>>>,
 }
 
-/// A coroutine is freed, with its future or its output. If it never had a place in a loop, it never ran: mostly a mistake.
+/// Records that a coroutine is freed, with its future or its output. If it was never scheduled, it never ran: usually a
+/// mistake.
 #[inline]
 pub(crate) fn freed(coro: &Header) {
     if !coro.is_scheduled() {
@@ -97,23 +99,24 @@ pub(crate) struct Rec {
     recording: OnceCell<Rc<Recording>>,
     id: Cell<u32>,
     started: Cell<u64>,
-    /// The recorder's slot of each of the loop's.
+    /// The recorder's slot for each of the loop's slots.
     slots: RefCell<Vec<u32>>,
     spans: Spans,
     pub(super) suspended: Suspended,
-    /// What wakes others, when it is not the running coroutine. At first something outside.
+    /// The cause of wakes when no coroutine is running. Initially something outside.
     by: Cell<Option<WakeCause>>,
 }
 
 impl Recording {
-    /// The recording of this thread, started if need be. `None` if it cannot be, which is said once.
+    /// The recording of this thread, started if necessary. `None` if it cannot be, which is reported once.
     fn of_this_thread(switch: Switch) -> Option<Rc<Recording>> {
         match RECORDING.take() {
             Some(recording) if recording.is_ours() => {
                 RECORDING.set(Some(recording.clone()));
                 return Some(recording);
             }
-            // Of the process that this one was forked from: its threads are not here to be ended.
+            // It belongs to the process that this one was forked from: its threads do not exist here and cannot be
+            // ended.
             other => std::mem::forget(other),
         }
         let mut recorder = match Options::from_env().and_then(|options| Recorder::start(&options)) {
@@ -135,7 +138,7 @@ impl Recording {
                 .then(|| super::live_view::View::open(&recorder, trace.as_ref().map(|trace| trace.path())))
                 .flatten(),
         );
-        // After the view, which may have redirected it.
+        // After the view, which may have redirected the output.
         let output = switch.output.then(|| Output::follow(&asked));
         let (output, unfollowed) = match output.transpose() {
             Ok(output) => (output.flatten(), None),
@@ -194,9 +197,9 @@ impl Recording {
         }
     }
 
-    /// The process exits while a loop runs on this thread.
+    /// Handles the exit of the process while a loop runs on this thread.
     pub(super) fn exits(&self) {
-        // It may be called from anywhere, from code of this crate's, too.
+        // The exit may be called from anywhere, also from inside this crate.
         if self.recorder.try_borrow_mut().is_ok() {
             self.read_output(Follow::rest);
         }
@@ -224,7 +227,8 @@ impl Recording {
         Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
     }
 
-    /// The await stack of the coroutine that this thread is running, and whether the innermost line of `backtrace` is certain.
+    /// The await stack of the coroutine that this thread is running, and whether the innermost line of `backtrace` is
+    /// certain.
     pub(super) fn stack_of_running(
         &self,
         coro: &Handle,
@@ -236,7 +240,7 @@ impl Recording {
         Some(self.frames.borrow_mut().stack_of_running(&future, address, &coro_at, backtrace))
     }
 
-    /// The same as [`stack`](Recording::stack), with more of each value.
+    /// Like [`stack`](Recording::stack), with more of each value.
     fn stack_in_full(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
         let (future, address) = coro.future()?;
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
@@ -245,7 +249,7 @@ impl Recording {
         Some(frames.within(limits, |frames| frames.stack_with_links(&future, address, mid_step, &coro_at)))
     }
 
-    /// Does something for readers between two steps, and records how long it took: that is not the program's time.
+    /// Runs work for readers between two steps, and records how long it took, because that is not the program's time.
     fn between_steps(&self, work: impl FnOnce()) {
         let began = self.tick();
         work();
@@ -258,7 +262,7 @@ impl Recording {
         let mut stack = None;
         task::each(|executor| {
             let addresses = executor.addresses();
-            // One that runs another loop is in the middle of a step.
+            // A coroutine that runs another loop is in the middle of a step.
             let running = executor.current_task.with(|coro| coro.map_or(0, Header::id));
             executor.slots.each(|coro| {
                 if coro.id() == id {
@@ -273,7 +277,7 @@ impl Recording {
         }
     }
 
-    /// Of all that have begun, as far as bounds allow.
+    /// Reads the frames of all coroutines that have started, within bounds.
     fn frames_of_all(&self, executor: &Executor, failed: u64) {
         let (mut read, mut left_out) = (0, 0);
         let end = worked() + FRAMES_TIME;
@@ -305,8 +309,8 @@ impl Recording {
     }
 }
 
-/// What a step consists of. Functions of their own: inside a step, which is small, they would cost those who do not record as much
-/// again.
+/// The parts of a step. They are separate functions: inlined into a step, which is small, they would double its cost
+/// without a recording.
 impl Recording {
     #[inline(never)]
     fn spawn(&self, rec: &Rec, executor: &Executor, coro: &Header) {
@@ -403,7 +407,7 @@ impl Rec {
         self.slots.borrow()[coro.wake_token().slot() as usize]
     }
 
-    /// The slot of a coroutine that may be of another loop of this thread.
+    /// The slot of a coroutine that may belong to another loop of this thread.
     #[inline]
     fn slot_anywhere(&self, executor: &Executor, coro: &Header) -> u32 {
         let of = |rec: &Rec| rec.slots.borrow().get(coro.wake_token().slot() as usize).copied().unwrap_or(NO_SLOT);
@@ -413,24 +417,24 @@ impl Rec {
         }
     }
 
-    /// Somebody may be told of the loop's steps.
+    /// Whether something may observe the loop's steps.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {
         cfg!(feature = "tracing") || self.is_on()
     }
 
-    /// The loop is recorded.
+    /// Whether the loop is recorded.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.on().is_some()
     }
 
-    /// Whether values may be told of: not if they are left out of the recording.
+    /// Whether values may be recorded: not if they are excluded from the recording.
     pub(crate) fn keeps_values(&self) -> bool {
         self.on().is_none_or(|recording| recording.frames.borrow().limits().values)
     }
 
-    /// A loop begins to run. Pairs with `loop_end`.
+    /// Records that a loop begins to run. Pairs with `loop_end`.
     pub(crate) fn loop_start(&self, executor: &Executor, mode: LoopMode) {
         if self.recording.get().is_none() {
             let switch = Switch::read();
@@ -466,12 +470,12 @@ impl Rec {
         recording.read_sent();
     }
 
-    /// Its number, 0 if it is not recorded.
+    /// The number of the loop, 0 if it is not recorded.
     pub(crate) fn loop_id(&self) -> u32 {
         self.id.get()
     }
 
-    /// The loop is empty again.
+    /// Records that the loop is empty again.
     pub(crate) fn loop_end(&self, executor: &Executor, crashed: bool) {
         let Some(recording) = self.on() else { return };
         recording.tick();
@@ -515,7 +519,7 @@ impl Rec {
         self.ask_frames();
     }
 
-    /// The loop is about to do something else than to run coroutines.
+    /// Records that the loop is about to do something other than run coroutines.
     #[inline]
     pub(crate) fn turn_end(&self) {
         if let Some(recording) = self.on() {
@@ -523,14 +527,15 @@ impl Rec {
         }
     }
 
-    /// A time of the loop's clock as one of the stream's.
+    /// Converts a time of the loop's clock to one of the stream.
     fn time(&self, executor: &Executor, at: u64) -> u64 {
         let Some(recording) = self.on() else { return 0 };
         let (own, stream) = (executor.now(), recording.recorder.borrow_mut().now());
         if at >= own { stream.saturating_add(at - own) } else { stream.saturating_sub(own - at) }
     }
 
-    /// Answers a reader that has asked for the frames of a coroutine, of this loop or one around it. Called between two steps.
+    /// Answers a reader's request for the frames of a coroutine, of this loop or an enclosing one. Called between two
+    /// steps.
     #[inline]
     pub(crate) fn ask_frames(&self) {
         let Some(recording) = self.on() else { return };
@@ -540,7 +545,7 @@ impl Rec {
         }
     }
 
-    /// A coroutine was scheduled.
+    /// Records that a coroutine was scheduled.
     #[inline]
     pub(crate) fn spawn(&self, executor: &Executor, coro: &Header) {
         self.spans.spawn(coro);
@@ -549,7 +554,8 @@ impl Rec {
         }
     }
 
-    /// The running coroutine has come to an await point that is not ready: it waits on this, which is no coroutine.
+    /// Records that the running coroutine reached an await point that is not ready, and waits for something other than
+    /// a coroutine.
     #[inline]
     pub(crate) fn wait(&self, executor: &Executor, coro: &Header, on: Target, at: &'static Location<'static>) {
         if let Some(recording) = self.on() {
@@ -557,7 +563,7 @@ impl Rec {
         }
     }
 
-    /// It waits for another.
+    /// Records that it waits for another coroutine.
     #[inline]
     pub(crate) fn wait_for(&self, executor: &Executor, coro: &Header, other: &Header, at: &'static Location<'static>) {
         if let Some(recording) = self.on() {
@@ -565,7 +571,7 @@ impl Rec {
         }
     }
 
-    /// It waits for its turn.
+    /// Records that it waits for its turn.
     #[inline]
     pub(crate) fn wait_turn(&self, coro: &Header, at: &'static Location<'static>) {
         if let Some(recording) = self.on() {
@@ -573,7 +579,7 @@ impl Rec {
         }
     }
 
-    /// The running coroutine gave up waiting for this.
+    /// Records that the running coroutine stopped waiting for this.
     #[inline]
     pub(crate) fn clear(&self, coro: &Header, on: Target) {
         if let Some(recording) = self.on() {
@@ -581,7 +587,7 @@ impl Rec {
         }
     }
 
-    /// The running coroutine has dropped what it waited for, this, unless that was over.
+    /// Records that the running coroutine dropped its wait for this, unless that was over.
     #[inline]
     pub(crate) fn edge_dropped(&self, coro: &Header, on: Target) {
         if let Some(recording) = self.on() {
@@ -590,7 +596,7 @@ impl Rec {
         }
     }
 
-    /// From now on it is this that wakes, where no coroutine is running; returns what it was before.
+    /// Sets the cause of wakes where no coroutine is running; returns the previous one.
     #[inline]
     pub(crate) fn wakes(&self, by: WakeCause) -> WakeCause {
         match self.on() {
@@ -599,7 +605,7 @@ impl Rec {
         }
     }
 
-    /// A coroutine was put into the ready queue.
+    /// Records that a coroutine was put into the ready queue.
     #[inline]
     pub(crate) fn wake(&self, executor: &Executor, coro: &Header) {
         if let Some(recording) = self.on() {
@@ -607,7 +613,7 @@ impl Rec {
         }
     }
 
-    /// A coroutine is about to be polled. Pairs with `step_end`.
+    /// Records that a coroutine is about to be polled. Pairs with `step_end`.
     #[inline]
     pub(crate) fn step_begin(&self, coro: &Header) {
         if let Some(recording) = self.on() {
@@ -616,7 +622,7 @@ impl Rec {
         self.spans.step_begin(coro);
     }
 
-    /// It was polled. The clock is read here, and the next step begins at this time.
+    /// Records that it was polled. The clock is read here, and the next step begins at this time.
     #[inline]
     pub(crate) fn step_end(&self, coro: &Header) {
         self.spans.step_end(coro);
@@ -625,7 +631,7 @@ impl Rec {
         }
     }
 
-    /// A coroutine has ended.
+    /// Records that a coroutine has ended.
     #[inline]
     pub(crate) fn end(&self, coro: &Header, how: Option<FailureKind>) {
         self.spans.end(coro);
@@ -634,7 +640,7 @@ impl Rec {
         }
     }
 
-    /// Everybody is about to be cancelled; nobody has been told.
+    /// Records that all coroutines are about to be cancelled, before the first cancellation is delivered.
     pub(crate) fn cancel_begin(&self, executor: &Executor, failure: &Failure) {
         let Some(recording) = self.on() else { return };
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -645,13 +651,13 @@ impl Rec {
         });
     }
 
-    /// A coroutine is about to be polled to be told.
+    /// Records that a coroutine is about to be polled to deliver its cancellation.
     pub(crate) fn cancel_deliver(&self, coro: &Header) {
         let Some(recording) = self.on() else { return };
         recording.recorder.borrow_mut().recorder().cancel_deliver(recording.at.get(), self.slot(coro), coro.id());
     }
 
-    /// Everybody has ended.
+    /// Records the crash after all coroutines have ended.
     pub(crate) fn crash(&self, failures: &mut [Failure]) -> Report {
         let Some(recording) = self.on() else { return Report::default() };
         recording.tick();
@@ -662,7 +668,7 @@ impl Rec {
             failure.fields = fields.remove(&failure.coro).unwrap_or_default();
         }
         recording.emit(Kind::Crash { id: self.id.get(), failures: failures.clone() });
-        // In the stream the stacks are events of their own.
+        // In the stream the stacks are separate events.
         let mut stacks = recording.told.take();
         for failure in failures.iter_mut().filter(|failure| failure.stack.is_none()) {
             failure.stack = stacks.remove(&failure.coro);
@@ -683,7 +689,8 @@ impl Rec {
         Report::of(Told { header, events, file, shown: recording.shown.clone() })
     }
 
-    /// Once for each place that makes such a coroutine. Those that are dropped by a cancellation or a panic are nobody's mistake.
+    /// Warns once for each place that makes such a coroutine. Coroutines that are dropped by a cancellation or a panic
+    /// are no mistake of the program.
     fn never_awaited(&self, executor: &Executor, coro: &Header) {
         let Some(recording) = self.on() else { return };
         let place = coro.place();
@@ -695,13 +702,13 @@ impl Rec {
         recording.emit(Kind::Diag { coro: executor.current_task.with(|running| running.map_or(0, Header::id)), text });
     }
 
-    /// tinyio has something to say about itself or the program.
+    /// Records a diagnostic of tinyio about itself or the program.
     pub(crate) fn diag(&self, text: &str) {
         let Some(recording) = self.on() else { return };
         recording.emit(Kind::Diag { coro: 0, text: text.to_owned() });
     }
 
-    /// What a thread has left in the inbox. Gives whom it wakes, if that is known, and what to tell of it.
+    /// Records a thread's note from the inbox. Returns what it wakes, if that is known, and the cause of the wake.
     pub(crate) fn note(&self, note: ThreadNote) -> Option<(WakeToken, WakeCause)> {
         let recording = self.on()?;
         match note {

@@ -16,17 +16,17 @@ use crate::failure::type_name;
 use crate::observe::spans::{Around, Entered};
 use crate::task::{Header, Mail, WakeToken};
 
-/// What other threads have to say.
+/// A note of another thread.
 pub(crate) enum ThreadNote {
-    /// To be recorded: a function begins, or has logged something.
+    /// An event to be recorded: a function begins, or has logged something.
     Happened(Kind),
-    /// A function has ended, which wakes its coroutine; unless it was never begun, for then the coroutine knows.
+    /// A function has ended, which wakes its coroutine, unless it was never started: then the coroutine knows already.
     Ended { thread: u64, outcome: Outcome, wakes: Option<WakeToken> },
-    /// There is something for the recording: see [`Asked`].
+    /// The recording has a request: see [`Asked`].
     Look,
 }
 
-/// A function on a thread, in the record.
+/// The recorded state of a function on a thread.
 #[derive(Default)]
 pub(crate) struct Thread {
     /// 0 if it is not recorded.
@@ -35,7 +35,7 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// The coroutine hands its function over.
+    /// Records that the coroutine hands over its function.
     pub(crate) fn queue(executor: &Executor, coro: &Header, at: &'static Location<'static>) -> Thread {
         let around = Around::here();
         let Some(recording) = executor.rec.on() else { return Thread { id: 0, around } };
@@ -50,7 +50,7 @@ impl Thread {
         Thread { id: thread, around }
     }
 
-    /// The thread is at work for the coroutine, until this is dropped.
+    /// Marks the thread as working for the coroutine, until this is dropped.
     pub(crate) fn enter(&self) -> Entered<'_> {
         self.around.enter()
     }
@@ -65,37 +65,37 @@ impl Thread {
         }
     }
 
-    /// A thread begins.
+    /// Records that a thread starts the function.
     pub(crate) fn started(&self, mail: &mut Mail) {
         self.note(mail, Kind::ThreadStart { thread: self.id });
     }
 
-    /// The function has returned, and wakes its coroutine, or will never begin.
+    /// Records that the function has returned, and wakes its coroutine, or that it will never start.
     pub(crate) fn ended(&self, mail: &mut Mail, how: Option<FailureKind>, wakes: Option<WakeToken>) {
         if self.id != 0 {
             mail.notes.push(ThreadNote::Ended { thread: self.id, outcome: outcome(how), wakes });
         }
     }
 
-    /// The function has asked, and was told that it is cancelled.
+    /// Records that the function checked for its cancellation and got it.
     pub(crate) fn noticed(&self, mail: &mut Mail) {
         self.note(mail, Kind::ThreadNotice { thread: self.id });
     }
 
-    /// The loop asks it to stop.
+    /// Records that the loop asks it to stop.
     pub(crate) fn cancelled(&self, executor: &Executor) {
         if let Some(recording) = executor.rec.on().filter(|_| self.id != 0) {
             recording.emit(Kind::ThreadCancel { thread: self.id });
         }
     }
 
-    /// It is recorded: its start is worth a word.
+    /// Whether it is recorded, so that its start has to be, too.
     pub(crate) fn is_recorded(&self) -> bool {
         self.id != 0
     }
 }
 
-/// Permits that are taken, in the record: by which coroutine, and how many. None, if that is not recorded.
+/// The recorded state of permits that are taken: by which coroutine, and how many. Empty if that is not recorded.
 #[derive(Default)]
 pub(crate) struct Hold {
     coro: u64,
@@ -104,7 +104,7 @@ pub(crate) struct Hold {
     recorded: Option<Asked>,
 }
 
-/// A resource in the record. It may be used by several loops; it has the same number in all of them.
+/// The recorded state of a resource. Several loops may use it; it has the same number in all of them.
 pub(crate) struct Res {
     id: AtomicU64,
     what: ResKind,
@@ -128,12 +128,12 @@ impl Res {
         }
     }
 
-    /// Names it, unless it has a name. Recorded with its number.
+    /// Names it, unless it has a name. The name is recorded with its number.
     pub(crate) fn set_name(&self, name: Cow<'static, str>) {
         let _ = self.name.set(name);
     }
 
-    /// Its number, given and recorded when a recorded loop first has to do with it.
+    /// Its number, assigned and recorded when a recorded loop first uses it.
     pub(crate) fn id(&self, executor: &Executor) -> u64 {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let Some(recording) = executor.rec.on() else { return 0 };
@@ -152,14 +152,14 @@ impl Res {
         id
     }
 
-    /// Records something on whatever thread this is.
+    /// Records an event on any thread.
     fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
         if let Some(recorded) = self.recorded.get() {
             recorded.send(kind(self.id.load(Ordering::Relaxed)));
         }
     }
 
-    /// The running coroutine has acquired so many permits.
+    /// Records that the running coroutine has acquired this many permits.
     pub(crate) fn hold(&self, executor: &Executor, at: &'static Location<'static>, permits: usize) -> Hold {
         let res = self.id(executor);
         let Some(recording) = executor.rec.on() else { return Hold::default() };
@@ -173,7 +173,7 @@ impl Res {
         Hold { coro, permits, recorded: Some(recording.asked.clone()) }
     }
 
-    /// What it acquired is given back, on whatever thread.
+    /// Records that the acquired permits are released, on any thread.
     pub(crate) fn release(&self, hold: &Hold) {
         let Some(recorded) = &hold.recorded else { return };
         for _ in 0..hold.permits {
@@ -181,7 +181,7 @@ impl Res {
         }
     }
 
-    /// Its flag was set or cleared.
+    /// Records that its flag was set or cleared.
     pub(crate) fn set(&self, set: bool) {
         self.emit(|res| Kind::Set { res, set });
     }

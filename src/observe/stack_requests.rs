@@ -1,5 +1,5 @@
-//! What other threads have for a recording: readers ask for the frames of a coroutine, guards are dropped, lines are printed. Loops look between two
-//! steps; those that sleep, or wait for their host, are woken.
+//! Requests of other threads to a recording: readers ask for the frames of a coroutine, guards are dropped, lines are
+//! printed. Loops check for them between two steps; loops that sleep, or wait for their host, are woken.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,26 +11,26 @@ use super::recording::RECORDING;
 use super::resources::ThreadNote;
 use crate::task::Inbox;
 
-/// Events that other threads have sent and no loop has recorded, at most. Beyond, they are counted.
+/// The most events of other threads that wait for a loop to record them. Further ones are only counted.
 const PATIENCE: usize = 4096;
 
-/// The way to a recording, from any thread.
+/// Access to a recording from any thread.
 #[derive(Clone, Default)]
 pub(super) struct Asked(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The loops of the recording that run, the innermost last.
+    /// The running loops of the recording, the innermost last.
     loops: Vec<Arc<Inbox>>,
-    /// To be recorded by the thread of the recording.
+    /// Events to be recorded by the thread of the recording.
     sent: Vec<Kind>,
-    /// How many more were sent.
+    /// The number of events that were not kept.
     lost: u64,
 }
 
 impl Asked {
-    /// Starts the thread that waits for requests of readers, which ends with the recording. Best effort: without it a loop answers when it
-    /// wakes up by itself.
+    /// Starts the thread that waits for requests of readers, which ends with the recording. Best effort: without it a
+    /// loop answers when it wakes by itself.
     pub(super) fn watch(recorder: &Recorder) -> Asked {
         let asked = Asked::default();
         if let Ok(mut requests) = recorder.requests() {
@@ -57,16 +57,17 @@ impl Asked {
         self.state().loops.retain(|one| !Arc::ptr_eq(one, inbox));
     }
 
-    /// Has the loops look.
+    /// Has the loops check for requests.
     pub(super) fn wake(&self) {
-        // Not under the lock: the waker of a host may be any code.
+        // Not under the lock: the waker of a host may run any code.
         let loops = self.state().loops.clone();
         for inbox in loops {
             inbox.post(|mail| mail.notes.push(ThreadNote::Look));
         }
     }
 
-    /// Records an event: at once on the thread of the recording, else when a loop of it looks, or the next one starts.
+    /// Records an event: at once on the thread of the recording, otherwise when one of its loops checks, or the next
+    /// one starts.
     pub(super) fn send(&self, kind: Kind) {
         let own = RECORDING.try_with(|recording| {
             let recording = recording.borrow();
@@ -85,7 +86,7 @@ impl Asked {
         self.wake();
     }
 
-    /// What was sent since the last call.
+    /// Takes what was sent since the last call.
     pub(super) fn take(&self) -> Vec<Kind> {
         let mut state = self.state();
         let mut sent = std::mem::take(&mut state.sent);

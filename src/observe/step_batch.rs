@@ -1,28 +1,28 @@
-//! What nearly every step consists of, in one record: see [`Step`].
+//! Writes what nearly every step consists of in one record: see [`Step`].
 
 use std::panic::Location;
 
 use tinyio_inspector::event::{Outcome, SiteId, Target, Waker};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder, Step};
 
-/// A recorder, and the part of the step at hand that is not recorded yet: what comes at once, its end, whom that wakes, and who is next to
-/// run, goes with it. Whatever else happens comes after it.
+/// A recorder, and the part of the current step that is not recorded yet: if its end, the coroutine that it wakes and
+/// the coroutine that runs next follow directly, they are recorded with it. Other events are recorded after it.
 pub(super) struct Steps {
     recorder: Recorder,
-    /// Of the coroutine that began to run last, in the innermost loop.
+    /// The step of the coroutine that began to run last, in the innermost loop.
     step: Step,
-    /// When: it began, or ended.
+    /// When it began, or ended.
     at: u64,
     stage: Stage,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
-    /// All is recorded.
+    /// Everything is recorded.
     Nothing,
-    /// The coroutine waits for its turn, or has woken itself, and most likely gives way now.
+    /// The coroutine waits for its turn, or has woken itself, and most likely returns `Pending` next.
     Within,
-    /// It has given way, or ended.
+    /// It has returned, pending or ended.
     Over,
 }
 
@@ -31,7 +31,7 @@ impl Steps {
         Steps { recorder, step: Step::default(), at: 0, stage: Stage::Nothing }
     }
 
-    /// The recorder, for what is no part of a step.
+    /// The recorder, for events that are no part of a step.
     #[inline(always)]
     pub(super) fn recorder(&mut self) -> &mut Recorder {
         if self.stage != Stage::Nothing {
@@ -40,7 +40,7 @@ impl Steps {
         &mut self.recorder
     }
 
-    /// The recorder, to be asked something.
+    /// The recorder, for queries.
     pub(super) fn look(&self) -> &Recorder {
         &self.recorder
     }
@@ -70,20 +70,20 @@ impl Steps {
         self.begun(slot, coro);
     }
 
-    /// Nothing is left to be recorded of what came before.
+    /// Records what is pending.
     #[inline(always)]
     fn begun(&mut self, slot: u32, coro: u64) {
         self.step = Step { coro, slot, ..Step::default() };
         self.stage = Stage::Nothing;
     }
 
-    /// The number of a place. One that is new is recorded at once: before the step at hand, which may be the first to be there.
+    /// The number of a place. A new one is recorded at once, before the current step, which may be the first to use it.
     #[inline(always)]
     pub(super) fn site(&mut self, place: &'static Location<'static>) -> SiteId {
         self.recorder.site(place)
     }
 
-    /// The running coroutine waits for its turn.
+    /// Records that the running coroutine waits for its turn.
     #[inline(always)]
     pub(super) fn turn(&mut self, at: u64, slot: impl Fn() -> u32, coro: u64, site: SiteId) {
         if self.step.coro == coro {
@@ -93,7 +93,7 @@ impl Steps {
         }
     }
 
-    /// The running coroutine waits on another.
+    /// Records that the running coroutine waits for another.
     #[inline(always)]
     pub(super) fn wait_for(&mut self, at: u64, slot: impl Fn() -> u32, coro: u64, on: u64, on_slot: u32, site: SiteId) {
         if self.step.coro == coro && Step::reaches(coro, on) {
@@ -103,7 +103,7 @@ impl Steps {
         }
     }
 
-    /// It may wait on several.
+    /// It may wait for several.
     #[inline(always)]
     fn within(&mut self, at: u64, Step { has, on, on_slot, site, .. }: Step) {
         self.recorder();
@@ -169,7 +169,7 @@ impl Steps {
         (self.at, self.stage) = (at, Stage::Over);
     }
 
-    /// The slot of this coroutine, if it is known from the step at hand.
+    /// The slot of this coroutine, if it is known from the current step.
     #[inline(always)]
     pub(super) fn slot(&self, coro: u64) -> Option<u32> {
         let Step { next, next_slot, slot, .. } = self.step;

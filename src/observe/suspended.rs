@@ -1,7 +1,7 @@
 //! What a coroutine was at when its step began, for errors that do not remember where they were made.
 //!
-//! The loop learns of such an error when the future returns it: its locals are gone by then. So before a step the memory of the future is
-//! kept, as bytes, and read if the step fails.
+//! The loop learns of such an error when the future returns it: its locals are gone by then. So before a step the
+//! memory of the future is kept, as bytes, and read if the step fails.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -15,9 +15,10 @@ use super::recording::{Rec, Recording};
 use crate::executor::Executor;
 use crate::task::{Header, flag};
 
-/// Before so many steps of a recording the memory is kept in any case. It takes some microseconds each time.
+/// Before this many steps of a recording the memory is kept in any case. It takes some microseconds each time.
 const FIRST: u32 = 256;
-/// After these, keeping may take this part of the time: in a program of a hundred thousand steps a second it is done before some of them only.
+/// After these, keeping may take this share of the time, one part in this many: in a program of a hundred thousand
+/// steps a second it is done before some of them only.
 const SHARE: u32 = 32;
 
 /// The suspension before the step that is running, in one loop.
@@ -26,23 +27,23 @@ pub(super) struct Suspended {
     /// The coroutine whose memory is kept; 0 if none is.
     coro: Cell<u64>,
     place: Cell<Option<&'static Location<'static>>>,
-    /// It waited for something foreign.
+    /// Whether it waited for something foreign.
     is_foreign: Cell<bool>,
     kept: RefCell<Kept>,
 }
 
-/// What one recording has spent on it.
+/// The time that one recording has spent on it.
 #[derive(Default)]
 pub(super) struct Spent {
     times: Cell<u32>,
-    /// After the first.
+    /// The time spent after the first steps.
     worked: Cell<Duration>,
     /// Nothing is kept before this time, in nanoseconds since the recording started.
     next: Cell<u64>,
 }
 
 impl Recording {
-    /// A step of `coro` is about to begin.
+    /// Keeps the memory of `coro` before a step of it begins.
     #[inline]
     pub(super) fn keep(&self, rec: &Rec, coro: &Header) {
         rec.suspended.coro.set(0);
@@ -54,7 +55,7 @@ impl Recording {
     #[inline(never)]
     fn keep_memory(&self, rec: &Rec, coro: &Header) {
         let suspended = &rec.suspended;
-        // A step within a step, of the same loop, that is being recorded: it is not the one that fails.
+        // A step within a step of the same loop, which is being recorded: it is not the one that fails.
         let Ok(mut kept) = suspended.kept.try_borrow_mut() else { return };
         let began = worked();
         let (mark, address) = coro.future_at();
@@ -73,7 +74,7 @@ impl Recording {
         next.set((worked.get() * SHARE).as_nanos() as u64);
     }
 
-    /// Whether a suspended coroutine waits for something tinyio knows nothing about.
+    /// Whether a suspended coroutine waits for something that is not tinyio's.
     pub(super) fn is_foreign(&self, rec: &Rec, coro: &Header) -> bool {
         !self.recorder.borrow_mut().recorder().waits(rec.slot(coro), coro.id())
     }
@@ -95,13 +96,13 @@ impl Recording {
 }
 
 impl Rec {
-    /// Where a coroutine was suspended before the step that is running, or was made, if that is known for certain.
+    /// Where a coroutine was suspended before the running step, or was made, if that is known for certain.
     pub(crate) fn suspended_at(&self, coro: &Header) -> Option<&'static Location<'static>> {
         self.on().filter(|_| self.suspended.coro.get() == coro.id())?;
         self.suspended.place.get()
     }
 
-    /// What is known of a coroutine whose future has just returned this error, which does not remember where it was made.
+    /// What is known of a coroutine whose future has just returned this error, which does not store where it was made.
     pub(crate) fn returned(
         &self,
         executor: &Executor,
@@ -110,7 +111,7 @@ impl Rec {
     ) -> Moment {
         let Some(recording) = self.on() else { return Moment::default() };
         let began = Instant::now();
-        // A function on a thread returned it, and its native stack is gone.
+        // A function on a thread returned it, so its native stack is gone.
         let is_thread = coro.has(flag::THREAD);
         let stack = if is_thread { None } else { recording.stack_before_step(&self.suspended, executor, coro) };
         let backtrace = if is_thread { Vec::new() } else { backtrace() };

@@ -1,4 +1,4 @@
-//! `TINYIO_TRACE`: the JSON trace, written beside the program.
+//! `TINYIO_TRACE`: writes the JSON trace while the program runs.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,8 +12,8 @@ use tinyio_inspector::trace::{AtExit, TraceWriter};
 pub(super) struct Trace(TraceWriter);
 
 impl Trace {
-    /// Begins to write, or says why not. A name that is taken, by another recording of this process or by another process that is writing there, gets
-    /// a number: `trace.2.jsonl`.
+    /// Begins to write, or reports why it cannot. A name that is taken, by another recording of this process or by
+    /// another process that is writing there, gets a number: `trace.2.jsonl`.
     pub(super) fn start(recorder: &mut Recorder, path: &Path) -> Option<Trace> {
         static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
         let wanted = with_pid(path);
@@ -41,7 +41,7 @@ impl Trace {
         None
     }
 
-    /// The file.
+    /// The path of the file.
     pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
@@ -63,7 +63,7 @@ impl Trace {
     }
 }
 
-/// `{pid}` in the name is the number of the process.
+/// Replaces `{pid}` in the name by the id of the process.
 fn with_pid(path: &Path) -> PathBuf {
     match path.to_str().filter(|text| text.contains("{pid}")) {
         Some(text) => text.replace("{pid}", &std::process::id().to_string()).into(),

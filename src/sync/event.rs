@@ -1,4 +1,4 @@
-//! The one primitive of synchronisation: a flag that can be waited for.
+//! The basic synchronisation primitive: a flag that can be waited for.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,7 +34,7 @@ pub struct Event(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Nobody has it but tinyio: no other thread will set it.
+    /// Only tinyio uses it: no other thread will set it.
     internal: bool,
     res: Res,
 }
@@ -42,7 +42,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     set: bool,
-    /// How often it was set: who began to wait in an earlier epoch has been released, whatever happened since.
+    /// How often it was set: a waiter that registered in an earlier epoch has been released, whatever happened since.
     epoch: u64,
     waiters: WaitList<WakeToken>,
 }
@@ -58,8 +58,8 @@ impl Event {
         Event(Arc::new(Shared { state: Mutex::default(), internal: false, res: Res::new(ResKind::Event, 0) }))
     }
 
-    /// Gives it a name, which the inspector shows. Name it before its first use, when it is
-    /// recorded; the first name stays.
+    /// Gives the event a name, which the inspector shows. Set it before the first use, which records it; the first name
+    /// stays.
     ///
     /// ```
     /// let ready = tinyio::Event::new().named("ready");
@@ -70,18 +70,18 @@ impl Event {
         self
     }
 
-    /// One that nobody gets hold of.
+    /// An event that only tinyio uses.
     #[track_caller]
     pub(crate) fn internal() -> Event {
         Event(Arc::new(Shared { state: Mutex::default(), internal: true, res: Res::new(ResKind::Event, 0) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while it is held leaves it whole: none of our code panics between two changes.
+        // A panic while it is locked leaves it consistent: none of our code panics between two changes.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the flag and releases everyone who waits, in the order in which they came.
+    /// Sets the flag and wakes all waiters, in the order in which they registered.
     ///
     /// ```
     /// let event = tinyio::Event::new();
@@ -101,7 +101,7 @@ impl Event {
         waiters.for_each(task::wake);
     }
 
-    /// Clears the flag. Those who have been released stay released.
+    /// Clears the flag. Waiters that have been released stay released.
     ///
     /// ```
     /// let event = tinyio::Event::new();
@@ -114,7 +114,7 @@ impl Event {
         self.0.res.set(false);
     }
 
-    /// The flag.
+    /// Whether the flag is set.
     ///
     /// ```
     /// let event = tinyio::Event::new();
@@ -125,7 +125,7 @@ impl Event {
         self.state().set
     }
 
-    /// Waits until the event is set; at once if it is.
+    /// Waits until the event is set; ready at once if it is.
     ///
     /// ```
     /// # tinyio::Loop::new().run(async {
@@ -139,7 +139,7 @@ impl Event {
         Wait { event: self.clone(), waiter: Waiter::default(), registered: None }
     }
 
-    /// Waits until the event is set or the time is up. `true`: it was the event.
+    /// Waits until the event is set or the time is up. Returns `true` if the event was set.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -180,7 +180,7 @@ impl fmt::Debug for Event {
 pub struct Wait {
     event: Event,
     waiter: Waiter,
-    /// Its place in the line, and the epoch in which it came there.
+    /// Its entry in the wait list, and the epoch in which it registered.
     registered: Option<(Key, u64)>,
 }
 
@@ -197,7 +197,7 @@ pub struct WaitTimeout {
     wait: Wait,
     timeout: Duration,
     timer: Timer,
-    /// When the time is up, once it has begun.
+    /// The deadline, once it has begun.
     deadline: u64,
     /// The time was up when it began.
     expired: bool,
@@ -216,7 +216,7 @@ impl fmt::Debug for WaitTimeout {
 }
 
 impl Wait {
-    /// `Pending` with the word by which the event wakes it.
+    /// Polls the event; when pending, it wakes this wake token.
     fn poll_in(
         &mut self,
         executor: &Executor,
@@ -240,7 +240,7 @@ impl Wait {
         Err(wake_token)
     }
 
-    /// The running coroutine waits for it.
+    /// Records that the running coroutine waits for it.
     fn waits(&self, executor: &Executor, at: &'static Location<'static>) {
         executor.waits(Target::Res(self.event.0.res.id(executor)), at);
         if !self.event.0.internal {
@@ -248,7 +248,7 @@ impl Wait {
         }
     }
 
-    /// Takes its registration back.
+    /// Removes its registration.
     fn leave(&mut self) {
         if let Some((place, epoch)) = self.registered.take() {
             let mut state = self.event.state();

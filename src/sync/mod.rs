@@ -21,7 +21,7 @@ use crate::observe::{Hold, Res, ResKind, Target};
 use crate::sync::wait_list::{Key, WaitList};
 use crate::task::{self, WakeToken};
 
-/// At most so many coroutines at once. First come, first served; clones are the same semaphore.
+/// Lets at most this many coroutines continue at once, in the order of their requests. Clones are the same semaphore.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -40,7 +40,7 @@ use crate::task::{self, WakeToken};
 #[derive(Clone)]
 pub struct Semaphore(Arc<Permits>);
 
-/// What a semaphore's clones, guards and waiters share.
+/// State that a semaphore's clones, guards and waiters share.
 pub(crate) struct Permits {
     state: Mutex<PermitState>,
     size: usize,
@@ -59,7 +59,7 @@ struct PermitState {
     holders: Slab<Holder>,
 }
 
-/// A request for permits that could not be met at once.
+/// A request for permits that could not be granted at once.
 #[derive(Clone, Copy)]
 struct Request {
     permits: usize,
@@ -67,16 +67,16 @@ struct Request {
     wake_token: WakeToken,
     /// The coroutine that waits.
     coro: WakeToken,
-    /// Its number among the holders, once it is granted.
+    /// The index of its holder, once it is granted.
     granted: Option<u32>,
 }
 
-/// The acquirer of permits that are taken. The guard may be anywhere by now.
+/// The acquirer of permits that are taken. The guard may have been moved since.
 #[derive(Clone, Copy)]
 pub(crate) struct Holder {
-    /// The coroutine that acquired them; `Word::NONE` outside of a coroutine.
+    /// The coroutine that acquired them; `WakeToken::NONE` outside of a coroutine.
     pub(crate) coro: WakeToken,
-    /// The newest coroutine of its thread at that time: later ones may have been given the guard.
+    /// The newest coroutine of its thread at that time: the guard may have been moved to later ones.
     pub(crate) newest: u64,
 }
 
@@ -87,7 +87,7 @@ impl Holder {
 }
 
 impl PermitState {
-    /// Takes permits that are free, unless a request waits. The number of the holder.
+    /// Takes free permits, unless a request waits. Returns the index of the holder.
     fn take(&mut self, permits: usize, coro: WakeToken) -> Option<u32> {
         if self.queue.len() > 0 || permits > self.free {
             return None;
@@ -96,7 +96,7 @@ impl PermitState {
         Some(self.holders.insert(Holder::new(coro)))
     }
 
-    /// Grants the first request if there are permits enough. The word to wake.
+    /// Grants the first request if enough permits are free. Returns the wake token.
     fn grant(&mut self) -> Option<WakeToken> {
         let (place, request) = self.queue.first().filter(|(_, first)| first.permits <= self.free)?;
         self.free -= request.permits;
@@ -106,7 +106,7 @@ impl PermitState {
         Some(request.wake_token)
     }
 
-    /// Gives permits back.
+    /// Returns permits.
     fn give(&mut self, permits: usize, holder: u32) {
         self.holders.remove(holder);
         self.free += permits;
@@ -114,7 +114,7 @@ impl PermitState {
 }
 
 impl Semaphore {
-    /// A semaphore with this many permits.
+    /// Creates a semaphore with this many permits.
     ///
     /// ```
     /// let two = tinyio::Semaphore::new(2);
@@ -122,7 +122,7 @@ impl Semaphore {
     ///
     /// # Panics
     ///
-    /// If there are none.
+    /// If `permits` is 0.
     #[track_caller]
     pub fn new(permits: usize) -> Semaphore {
         assert!(
@@ -132,8 +132,8 @@ impl Semaphore {
         Semaphore(Permits::new(permits, ResKind::Semaphore))
     }
 
-    /// Gives it a name, which the inspector shows, and messages about deadlocks, too. Name it before its first use, when it is
-    /// recorded; the first name stays.
+    /// Gives the semaphore a name, which the inspector and deadlock messages show. Set it before the first use, which
+    /// records it; the first name stays.
     ///
     /// ```
     /// let downloads = tinyio::Semaphore::new(2).named("downloads");
@@ -170,8 +170,9 @@ impl Semaphore {
         self.0.try_acquire(Location::caller())
     }
 
-    /// Waits for several permits, which one guard holds. Requests are granted in the order in which they were first polled: while this
-    /// one waits, later ones wait, too, however few permits they want. No permits are a guard at once.
+    /// Waits for several permits, which one guard holds. Requests are granted in the order in which they were first
+    /// polled: while this one waits, later ones wait, too, however few permits they want. A request for no permits is
+    /// granted at once.
     ///
     /// ```
     /// # tinyio::Loop::new().run(async {
@@ -184,7 +185,7 @@ impl Semaphore {
     ///
     /// # Panics
     ///
-    /// If the semaphore does not have as many permits.
+    /// If the semaphore does not have that many permits.
     #[track_caller]
     pub fn acquire_many(&self, permits: usize) -> Acquire {
         let size = self.0.size;
@@ -204,13 +205,14 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// One coroutine at a time. Clones are the same lock. It guards no value of its own: coroutines of one loop share those by `Rc<RefCell<_>>`.
+/// A lock that one coroutine holds at a time. Clones are the same lock. It contains no value: coroutines of one loop
+/// share values by `Rc<RefCell<_>>`.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
 /// let lock = tinyio::Lock::new();
 /// let guard = lock.acquire().await?;
-/// // nobody else has it
+/// // no other coroutine holds it
 /// drop(guard);
 /// # tinyio::Ok(()) }).unwrap();
 /// ```
@@ -218,7 +220,7 @@ impl fmt::Debug for Semaphore {
 pub struct Lock(Arc<Permits>);
 
 impl Lock {
-    /// A lock that nobody holds.
+    /// Creates a free lock.
     ///
     /// ```
     /// let lock = tinyio::Lock::new();
@@ -228,8 +230,8 @@ impl Lock {
         Lock(Permits::new(1, ResKind::Lock))
     }
 
-    /// Gives it a name, which the inspector shows, and messages about deadlocks, too. Name it before its first use, when it is
-    /// recorded; the first name stays.
+    /// Gives the lock a name, which the inspector and deadlock messages show. Set it before the first use, which
+    /// records it; the first name stays.
     ///
     /// ```
     /// let accounts = tinyio::Lock::new().named("accounts");
@@ -293,12 +295,12 @@ impl Permits {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that acquired what is taken, or have been woken to do so.
+    /// The acquirers of taken permits, and those that were woken to take them.
     pub(crate) fn holders(&self) -> Vec<Holder> {
         self.state().holders.iter().map(|(_, holder)| *holder).collect()
     }
 
-    /// A name for messages.
+    /// The name for messages.
     pub(crate) fn describe(&self) -> String {
         let what = if self.what == ResKind::Lock { "the lock" } else { "the semaphore" };
         let name = self.name.get().map(|name| format!("{name:?} ")).unwrap_or_default();
@@ -318,7 +320,7 @@ impl Permits {
         })
     }
 
-    /// Grants the requests that can be met, the first ones first.
+    /// Grants the requests that can be granted, in order.
     fn grant(&self) {
         loop {
             let granted = self.state().grant();
@@ -330,7 +332,7 @@ impl Permits {
     }
 }
 
-/// A place in the loop's list of those who wait for locks, semaphores, barriers and the like.
+/// An entry in the loop's list of waits for locks, semaphores, barriers and the like.
 #[derive(Default)]
 pub(crate) struct Queued(Option<(u32, u32)>);
 
@@ -369,7 +371,7 @@ impl Drop for Queued {
 pub struct Acquire {
     permits: Arc<Permits>,
     count: usize,
-    /// Once it waits.
+    /// `Some` once it waits.
     place: Option<Key>,
     waiter: Waiter,
     queuing: Queued,
@@ -397,7 +399,7 @@ impl Acquire {
         Acquire { permits, count, place: None, waiter: Waiter::default(), queuing: Queued::default() }
     }
 
-    /// One poll, awaited at `at`.
+    /// Polls once, awaited at `at`.
     pub(crate) fn poll_at(
         &mut self,
         executor: &Executor,
@@ -447,30 +449,31 @@ impl Drop for Acquire {
         let mut state = self.permits.state();
         match state.queue.at(place).granted {
             None => state.queue.leave(place),
-            // The permits that it was granted and has not fetched.
+            // The granted permits that were not fetched.
             Some(holder) => {
                 state.queue.release(place);
                 state.give(self.count, holder);
             }
         }
         drop(state);
-        // Without it those behind it may have enough.
+        // Without this request, later ones may have enough permits.
         self.permits.grant();
     }
 }
 
-/// Permits of a [`Semaphore`], or the [`Lock`]: given back when it is dropped.
+/// Holds permits of a [`Semaphore`], or the [`Lock`], until it is dropped.
 ///
-/// A guard may be moved to another coroutine, a channel or a function on a thread, and be dropped there. Only a thread that tinyio did not
-/// start (`std::thread::spawn`) is not seen: if all coroutines wait, and nothing but a guard in such a thread can wake them, the loop
-/// ends with a [`Deadlock`](crate::Deadlock). Give the guard to [`run_in_thread`](crate::run_in_thread) instead.
+/// A guard may be moved to another coroutine, a channel or a function on a thread, and be dropped there. tinyio does
+/// not know of a guard in a thread that it did not start (`std::thread::spawn`): if all coroutines wait, and nothing
+/// but a guard in such a thread can wake them, the loop ends with a [`Deadlock`](crate::Deadlock). Give the guard to
+/// [`run_in_thread`](crate::run_in_thread) instead.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
 /// let lock = tinyio::Lock::new();
 /// {
 ///     let _guard: tinyio::Guard = lock.acquire().await?;
-///     tinyio::yield_now().await?; // nobody else has it
+///     tinyio::yield_now().await?; // no other coroutine holds it
 /// }
 /// let again = lock.acquire().await?;
 /// # tinyio::Ok(()) }).unwrap();
@@ -479,7 +482,7 @@ impl Drop for Acquire {
 pub struct Guard {
     permits: Arc<Permits>,
     count: usize,
-    /// Its number among the holders; none if it holds no permit.
+    /// The index of its holder; `None` if it holds no permit.
     holder: Option<u32>,
     hold: Hold,
 }
@@ -499,7 +502,7 @@ impl Drop for Guard {
     }
 }
 
-/// A meeting point for a number of coroutines. Clones are the same barrier; it can be used again and again.
+/// A point at which a number of coroutines wait for each other. Clones are the same barrier; it can be reused.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -520,15 +523,15 @@ struct Meeting {
 
 #[derive(Default)]
 struct MeetingState {
-    /// Who waits, in the order in which they came.
+    /// The waiters, in the order in which they came.
     here: BTreeMap<u64, WakeToken>,
-    /// Who may go on, with his index.
+    /// The waiters that may continue, each with its index.
     met: BTreeMap<u64, usize>,
     tickets: u64,
 }
 
 impl Barrier {
-    /// A barrier for this many coroutines.
+    /// Creates a barrier for this many coroutines.
     ///
     /// ```
     /// let three = tinyio::Barrier::new(3);
@@ -536,15 +539,15 @@ impl Barrier {
     ///
     /// # Panics
     ///
-    /// If it is none.
+    /// If the number is 0.
     #[track_caller]
     pub fn new(parties: usize) -> Barrier {
         assert!(parties > 0, "tinyio::Barrier::new({parties}): there must be at least one coroutine to meet");
         Barrier(Arc::new(Meeting { parties, state: Mutex::default(), res: Res::new(ResKind::Barrier, parties as u64) }))
     }
 
-    /// Gives it a name, which the inspector shows. Name it before its first use, when it is
-    /// recorded; the first name stays.
+    /// Gives the barrier a name, which the inspector shows. Set it before the first use, which records it; the first
+    /// name stays.
     ///
     /// ```
     /// let start = tinyio::Barrier::new(3).named("start");
@@ -555,7 +558,7 @@ impl Barrier {
         self
     }
 
-    /// Waits until as many coroutines wait as the barrier is for. Each gets a different index from 0 on.
+    /// Waits until the barrier's number of coroutines wait. Each gets a different index, counted from 0.
     ///
     /// ```
     /// # tinyio::Loop::new().run(async {

@@ -1,8 +1,8 @@
-//! Waiters in the order in which they came, any of which may leave.
+//! A list of waiters in the order in which they came, any of which may leave.
 
 use std::num::NonZeroU32;
 
-/// A doubly linked list in a vector, whose nodes are used again. All operations take constant time.
+/// A doubly linked list in a vector that reuses its nodes. All operations take constant time.
 pub(crate) struct WaitList<T> {
     nodes: Vec<Node<T>>,
     first: Option<Key>,
@@ -12,7 +12,7 @@ pub(crate) struct WaitList<T> {
     len: usize,
 }
 
-/// A node of the line: one more than its number.
+/// A node of the list: its index plus one.
 pub(crate) type Key = NonZeroU32;
 
 struct Node<T> {
@@ -28,7 +28,7 @@ impl<T> Default for WaitList<T> {
 }
 
 impl<T: Copy> WaitList<T> {
-    /// Waiters in the line.
+    /// The number of waiters in the list.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -52,7 +52,7 @@ impl<T: Copy> WaitList<T> {
         place
     }
 
-    /// The waiter in this place, also after [`WaitList::step_out`].
+    /// The waiter of this node, also after [`WaitList::step_out`].
     pub(crate) fn at(&mut self, place: Key) -> &mut T {
         &mut self.node(place).value
     }
@@ -62,7 +62,7 @@ impl<T: Copy> WaitList<T> {
         self.first.map(|place| (place, self.nodes[place.get() as usize - 1].value))
     }
 
-    /// Takes a waiter out of the order. Its place stays its own until [`WaitList::release`].
+    /// Takes a waiter out of the order. It keeps its node until [`WaitList::release`].
     pub(crate) fn step_out(&mut self, place: Key) {
         let Node { prev, next, .. } = *self.node(place);
         self.link(prev, next);
@@ -73,19 +73,19 @@ impl<T: Copy> WaitList<T> {
         self.len -= 1;
     }
 
-    /// Gives the place of a waiter that has stepped out to others.
+    /// Frees the node of a waiter that has stepped out.
     pub(crate) fn release(&mut self, place: Key) {
         let free = self.free.replace(place);
         self.node(place).next = free;
     }
 
-    /// Removes a waiter that is in the line.
+    /// Removes a waiter that is in the list.
     pub(crate) fn leave(&mut self, place: Key) {
         self.step_out(place);
         self.release(place);
     }
 
-    /// Calls `f` with each waiter in the line.
+    /// Calls `f` with each waiter in the list.
     pub(crate) fn for_each(&self, mut f: impl FnMut(T)) {
         let mut at = self.first;
         while let Some(place) = at {
@@ -99,7 +99,7 @@ impl<T: Copy> WaitList<T> {
         &mut self.nodes[place.get() as usize - 1]
     }
 
-    /// `next` comes after `prev`.
+    /// Links `next` after `prev`.
     fn link(&mut self, prev: Option<Key>, next: Option<Key>) {
         match prev {
             None => self.first = next,
@@ -112,7 +112,7 @@ impl<T: Copy> WaitList<T> {
 mod tests {
     use super::*;
 
-    /// Against a vector: each waiter is there once, in order; one that has stepped out keeps its value.
+    /// Compared with a vector: each waiter is there once, in order; one that has stepped out keeps its value.
     #[test]
     fn the_line_keeps_its_order() {
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;

@@ -1,17 +1,18 @@
-//! The memory of blocks. Small blocks of one size lie side by side in chunks, so that making a coroutine and freeing it costs a quarter of
-//! what the C library's `malloc` and `free` do; large ones come from the allocator one by one.
+//! The memory of blocks. Small blocks of one size are adjacent in chunks, so that making a coroutine and freeing it
+//! costs a quarter of what the C library's `malloc` and `free` do; large ones are allocated one by one.
 //!
 //! ```text
 //! list by size ──▶ chunk with room ◀──▶ chunk with room     full chunks: in no list
 //!                  ┌───────┬───────┬───────┬───────┬──
-//!                  │ Chunk │ block │ free ─┼─────▶ │ …      at a multiple of its size: a block finds its chunk by its address
+//!                  │ Chunk │ block │ free ─┼─────▶ │ …      aligned to its size: found from a block's address
 //!                  └───────┴───────┴───────┴───────┴──
 //! ```
 //!
-//! A chunk is given back when all its blocks are free; of each size one is kept while the thread is in a loop.
+//! A chunk is freed when all its blocks are free; of each size one is kept while the thread is in a loop.
 //!
-//! Debug builds use the allocator for each block, so that memory checkers see every use of freed memory; the feature `__chunks` makes them use
-//! chunks. Built with `--cfg poison="address"` (AddressSanitizer) or `--cfg poison="valgrind"`, the checker is told which blocks are free.
+//! Debug builds use the allocator for each block, so that memory checkers see every use of freed memory; the feature
+//! `__chunks` makes them use chunks. Built with `--cfg poison="address"` (AddressSanitizer) or `--cfg
+//! poison="valgrind"`, each free block is marked for the checker.
 
 use std::alloc::{self, Layout};
 use std::cell::Cell;
@@ -20,41 +21,42 @@ use std::ptr::NonNull;
 use super::cell::Header;
 
 const USED: bool = cfg!(any(not(debug_assertions), feature = "__chunks"));
-/// Where chunks lie.
+/// The alignment of chunks.
 const ALIGN: usize = 16 << 10;
-/// Less what glibc puts before each, so that the next one follows at once.
+/// Less the 16 bytes that glibc puts before each allocation, so that the next chunk follows directly.
 const LAYOUT: Layout = match Layout::from_size_align(ALIGN - 16, ALIGN) {
     Ok(layout) => layout,
     Err(_) => panic!("sixteen bytes are left"),
 };
-/// Only blocks smaller than this.
+/// Only blocks smaller than this are in chunks.
 const SIZE: usize = 256;
 const STEP: usize = align_of::<Header>();
 
-/// What a thread has.
+/// The block memory of a thread.
 pub(super) struct Memory {
-    /// By size: the chunks with room.
+    /// The chunks with free blocks, by block size.
     lists: [List; SIZE / STEP],
     /// The thread is in a loop.
     inside: Cell<bool>,
 }
 
-/// Linked both ways.
+/// A doubly linked list.
 struct List(Cell<Option<NonNull<Chunk>>>);
 
-/// The head of a chunk; as large as a line of the processor's cache, so that its blocks divide the lines evenly.
+/// The head of a chunk, as large as a cache line, so that its blocks divide the lines evenly.
 #[repr(align(64))]
 struct Chunk {
-    /// The pointer that the allocator gave, by which it gets all of the chunk back. One to this head stands for the head alone.
+    /// The pointer that the allocator returned, with the provenance of the whole chunk, for `dealloc`. A pointer to
+    /// this head covers the head alone.
     whole: NonNull<u8>,
     free: Cell<Option<NonNull<Free>>>,
-    /// Blocks that are not free.
+    /// The number of blocks that are in use.
     used: Cell<usize>,
     previous: Cell<Option<NonNull<Chunk>>>,
     next: Cell<Option<NonNull<Chunk>>>,
 }
 
-/// What a free block begins with.
+/// The beginning of a free block.
 struct Free {
     next: Option<NonNull<Free>>,
 }
@@ -64,13 +66,13 @@ impl Memory {
         Memory { lists: [const { List(Cell::new(None)) }; SIZE / STEP], inside: Cell::new(false) }
     }
 
-    /// The thread enters a loop.
+    /// Records that the thread enters a loop.
     pub(super) fn open(&self) {
         self.inside.set(true);
     }
 
-    /// The thread leaves its outermost loop: what is free is given back, at once or with the last block of its chunk, so that the thread
-    /// leaves nothing behind when it ends.
+    /// Records that the thread leaves its outermost loop: free chunks are deallocated, at once or with the last block
+    /// of each, so that the thread leaks nothing when it ends.
     pub(super) fn close(&self) {
         self.inside.set(false);
         for list in &self.lists {
@@ -81,21 +83,21 @@ impl Memory {
                 next = this.next.get();
                 if this.used.get() == 0 {
                     list.remove(this);
-                    // SAFETY: nobody uses any of its blocks, and no list has it any more.
+                    // SAFETY: none of its blocks is in use, and it is in no list any more.
                     unsafe { Chunk::free(chunk) };
                 }
             }
         }
     }
 
-    /// The chunks for this layout. `None`: the allocator's.
+    /// The chunks for this layout. `None`: it goes to the allocator.
     #[inline]
     fn list(&self, layout: Layout) -> Option<&List> {
         let is_small = layout.size() < SIZE && layout.align() == STEP && layout.size() >= size_of::<Free>();
         ((USED || cfg!(test)) && is_small).then(|| &self.lists[layout.size() / STEP])
     }
 
-    /// Memory of this layout, the size of which is not zero. Null if there is none.
+    /// Allocates memory of this layout, whose size is not zero. Null if there is none.
     #[inline]
     pub(super) fn take(&self, layout: Layout) -> *mut u8 {
         let Some(list) = self.list(layout) else {
@@ -122,19 +124,20 @@ impl Memory {
     ///
     /// # Safety
     ///
-    /// It came from `take` on this thread, with this layout, and nobody uses it any more.
+    /// It came from `take` on this thread, with this layout, and is no longer in use.
     #[inline]
     pub(super) unsafe fn give(&self, memory: NonNull<u8>, layout: Layout) {
         let Some(list) = self.list(layout) else {
-            // SAFETY: the caller's word.
+            // SAFETY: required of the caller.
             return unsafe { alloc::dealloc(memory.as_ptr(), layout) };
         };
         let head = memory.as_ptr().map_addr(|address| address & !(ALIGN - 1)).cast::<Chunk>();
-        // SAFETY: `take` gave it out of the chunk that begins there, which is alive while one of its blocks is in use.
+        // SAFETY: `take` took it from the chunk that begins there, which is alive while one of its blocks is in use.
         let chunk = unsafe { &*head };
         let free = memory.cast::<Free>();
         let next = chunk.free.replace(Some(free));
-        // SAFETY: the memory is nobody's, and as large and aligned as a `Free` needs: no list is of a smaller size.
+        // SAFETY: the memory is not in use, and is as large and aligned as a `Free` needs: no list is of a smaller
+        // size.
         unsafe { free.write(Free { next }) };
         poison::hide(memory, layout.size());
         chunk.used.set(chunk.used.get() - 1);
@@ -146,7 +149,7 @@ impl Memory {
         }
     }
 
-    /// Gives a chunk back, unless it is the only one with room and more blocks of this size are to be expected.
+    /// Frees a chunk, unless it is the only one with free blocks and more blocks of this size are expected.
     #[cold]
     fn emptied(&self, list: &List, chunk: NonNull<Chunk>) {
         // SAFETY: it is in the list.
@@ -154,14 +157,14 @@ impl Memory {
         let is_alone = this.previous.get().is_none() && this.next.get().is_none();
         if !(is_alone && self.inside.get()) {
             list.remove(this);
-            // SAFETY: nobody uses any of its blocks, and no list has it any more.
+            // SAFETY: none of its blocks is in use, and it is in no list any more.
             unsafe { Chunk::free(chunk) };
         }
     }
 }
 
 impl List {
-    /// Puts a chunk first.
+    /// Puts a chunk at the front.
     fn add(&self, chunk: &Chunk) {
         let first = Some(NonNull::from(chunk));
         let next = self.0.replace(first);
@@ -186,7 +189,7 @@ impl List {
         }
     }
 
-    /// A new chunk, of blocks of this size. `None`: there is no memory.
+    /// Allocates a chunk of blocks of this size. `None`: there is no memory.
     #[cold]
     fn grow(&self, size: usize) -> Option<NonNull<Chunk>> {
         // SAFETY: the size is not zero.
@@ -209,7 +212,7 @@ impl List {
             previous: Cell::new(None),
             next: Cell::new(None),
         };
-        // SAFETY: at its beginning, which is as aligned as its head needs.
+        // SAFETY: at the beginning of the chunk, which is aligned as the head needs.
         unsafe {
             chunk.write(head);
             self.add(chunk.as_ref());
@@ -221,7 +224,7 @@ impl List {
 impl Chunk {
     /// # Safety
     ///
-    /// Nobody uses any of its blocks, and no list has it.
+    /// None of its blocks is in use, and it is in no list.
     unsafe fn free(chunk: NonNull<Chunk>) {
         // SAFETY: it is alive until the next line.
         let whole = unsafe { chunk.as_ref() }.whole;
@@ -231,7 +234,7 @@ impl Chunk {
     }
 }
 
-/// Tells a memory checker which blocks are free. Without one, nothing.
+/// No-op without a memory checker.
 #[cfg(not(any(poison = "address", poison = "valgrind")))]
 mod poison {
     use std::ptr::NonNull;
@@ -246,13 +249,14 @@ mod poison {
     pub(super) fn is_new(_: NonNull<u8>, _: usize) {}
 }
 
-/// Tells AddressSanitizer which blocks are free.
+/// Marks free blocks for AddressSanitizer.
 #[cfg(poison = "address")]
 mod poison {
     use std::ffi::{c_int, c_void};
     use std::ptr::NonNull;
 
-    // SAFETY: the functions of `sanitizer/asan_interface.h`, which a program that is built with AddressSanitizer contains.
+    // SAFETY: the functions of `sanitizer/asan_interface.h`, which a program that is built with AddressSanitizer
+    // contains.
     unsafe extern "C" {
         safe fn __asan_poison_memory_region(start: *const c_void, bytes: usize);
         safe fn __asan_unpoison_memory_region(start: *const c_void, bytes: usize);
@@ -268,7 +272,7 @@ mod poison {
         __asan_unpoison_memory_region(memory.as_ptr().cast(), bytes);
     }
 
-    /// AddressSanitizer does not know which bytes were written.
+    /// AddressSanitizer does not track which bytes were written.
     pub(super) fn is_new(_: NonNull<u8>, _: usize) {}
 
     #[cfg(test)]
@@ -277,7 +281,7 @@ mod poison {
     }
 }
 
-/// Tells valgrind which blocks are free, by the client requests of `valgrind/memcheck.h`.
+/// Marks free blocks for valgrind, by the client requests of `valgrind/memcheck.h`.
 #[cfg(poison = "valgrind")]
 mod poison {
     use std::ptr::NonNull;
@@ -293,7 +297,8 @@ mod poison {
         let [a, b, c] = arguments;
         let request = [number, a, b, c, 0, 0];
         let mut answer = 0_usize;
-        // SAFETY: valgrind takes this sequence for a request. Elsewhere it turns `rdi` round twice, and exchanges `rbx` with itself.
+        // SAFETY: valgrind treats this sequence as a request. Elsewhere it rotates `rdi` by 128 bits in all, and
+        // exchanges `rbx` with itself.
         unsafe {
             std::arch::asm!(
                 "rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51", "xchg rbx, rbx",
@@ -311,12 +316,12 @@ mod poison {
         request(MAKE_DEFINED, [memory.addr().get(), bytes, 0]);
     }
 
-    /// What is read of it before it is written is reported.
+    /// Reads of it before the first write are reported.
     pub(super) fn is_new(memory: NonNull<u8>, bytes: usize) {
         request(MAKE_UNDEFINED, [memory.addr().get(), bytes, 0]);
     }
 
-    /// Outside of valgrind nothing is hidden.
+    /// Outside of valgrind nothing is marked.
     #[cfg(test)]
     pub(super) fn is_hidden(memory: NonNull<u8>) -> bool {
         const GET_BITS: usize = MEMCHECK + 8;
@@ -334,7 +339,7 @@ mod tests {
         Layout::from_size_align(size, STEP).unwrap()
     }
 
-    /// Chunks with room for blocks of this size.
+    /// The number of chunks with free blocks of this size.
     fn chunks(memory: &Memory, size: usize) -> usize {
         let mut chunks = 0;
         let mut next = memory.list(layout(size)).unwrap().0.get();
@@ -350,7 +355,7 @@ mod tests {
     fn a_block_is_used_again_and_a_chunk_given_back() {
         let memory = Memory::new();
         let take = || NonNull::new(memory.take(layout(64))).unwrap();
-        // SAFETY: each was taken here, and is given once.
+        // SAFETY: each was taken here, and is given back once.
         let give = |block| unsafe { memory.give(block, layout(64)) };
         memory.open();
         let first = take();
@@ -368,7 +373,8 @@ mod tests {
         assert_eq!(chunks(&memory, 64), 0);
     }
 
-    /// As it is in a build with `--cfg poison="address"`, and in one with `--cfg poison="valgrind"` under valgrind (`TINYIO_TEST_VALGRIND=1`).
+    /// Runs in a build with `--cfg poison="address"`, and in one with `--cfg poison="valgrind"` under valgrind
+    /// (`TINYIO_TEST_VALGRIND=1`).
     #[cfg(any(poison = "address", poison = "valgrind"))]
     #[test]
     fn a_checker_knows_which_blocks_are_free() {
@@ -377,7 +383,7 @@ mod tests {
         }
         let memory = Memory::new();
         let take = || NonNull::new(memory.take(layout(64))).unwrap();
-        // SAFETY: each was taken here, and is given once.
+        // SAFETY: each was taken here, and is given back once.
         let give = |block| unsafe { memory.give(block, layout(64)) };
         memory.open();
         let (block, last) = (take(), take());
@@ -396,7 +402,7 @@ mod tests {
         memory.close();
     }
 
-    /// Blocks of all sizes, taken and given in an order without sense: none overlaps another.
+    /// Blocks of all sizes, taken and given back in random order: none overlaps another.
     #[test]
     fn nobody_writes_into_anothers_block() {
         let memory = Memory::new();
@@ -408,18 +414,18 @@ mod tests {
             (state >> 33) as usize % below
         };
         for step in 0..60_000 {
-            // First more and more, then fewer and fewer.
+            // First a growing number, then a shrinking one.
             let takes = blocks.is_empty() || random(8) < if step < 30_000 { 5 } else { 3 };
             if takes {
                 let size = (1 + random(SIZE / STEP)) * STEP;
                 let block = NonNull::new(memory.take(layout(size))).unwrap();
                 assert!(block.addr().get().is_multiple_of(STEP));
-                // SAFETY: it is ours, and so large.
+                // SAFETY: the block is in use here, and has this size.
                 unsafe { block.write_bytes(size as u8, size) };
                 blocks.push((block, size));
             } else {
                 let (block, size) = blocks.swap_remove(random(blocks.len()));
-                // SAFETY: ours, written above, and given once.
+                // SAFETY: in use here, written above, and given back once.
                 unsafe {
                     assert!(std::slice::from_raw_parts(block.as_ptr(), size).iter().all(|byte| *byte == size as u8));
                     memory.give(block, layout(size));

@@ -1,4 +1,4 @@
-//! Handles: what a `Coro` is made of.
+//! Handles: the type-erased part of a `Coro`.
 
 use std::alloc::{self, Layout};
 use std::cell::{Cell, UnsafeCell};
@@ -15,16 +15,16 @@ use super::waiters::{CloneFn, Waiters};
 use super::wake_token::WakeToken;
 use super::waker;
 
-/// Of these, a coroutine that was scheduled, has not ended and belongs to its handles has only [`flag::SLOTTED`].
+/// Of these flags, a coroutine that was scheduled, has not ended and belongs to its handles has only [`flag::SLOTTED`].
 const OWNED: u16 = flag::BODY | flag::SLOTTED | flag::DETACHED | flag::ABANDONED;
 
 /// One of the handles of a coroutine.
 pub(crate) struct Handle(pub(super) NonNull<Header>);
 
 impl Handle {
-    /// Moves a future into a block of its own. The output's type is the caller's to remember.
+    /// Moves a future into a block of its own. The caller keeps the output's type.
     ///
-    /// The future may borrow: see invariant 7 for who calls this with one that does.
+    /// The future may borrow: see invariant 7 for the callers that pass one that does.
     pub(crate) fn new<F, T, E, P>(future: F, place: &'static Location<'static>, flags: u16) -> Handle
     where
         F: Future<Output = Result<T, E>>,
@@ -46,8 +46,8 @@ impl Handle {
             id: Cell::new(0),
             place: Cell::new(place),
         };
-        // SAFETY: freshly allocated, with this type's layout; the two fields are written in place so that a large future is
-        // copied once.
+        // SAFETY: freshly allocated, with this type's layout; the two fields are written in place so that a large
+        // future is copied once.
         unsafe {
             (&raw mut (*block.as_ptr()).header).write(header);
             UnsafeCell::raw_get(&raw const (*block.as_ptr()).body).write(Body { future: ManuallyDrop::new(future) });
@@ -62,7 +62,7 @@ impl Handle {
     /// `T` is the type of the output.
     pub(crate) unsafe fn share<T: Clone>(&self) -> Handle {
         unsafe fn clone_into<T: Clone>(source: NonNull<()>, target: NonNull<()>) {
-            // SAFETY: the caller's word that the source holds a `T` and the target has room for one.
+            // SAFETY: the caller ensures that the source holds a `T` and the target has room for one.
             unsafe { target.cast::<T>().write(source.cast::<T>().as_ref().clone()) }
         }
         let clone: CloneFn = clone_into::<T>;
@@ -71,19 +71,19 @@ impl Handle {
         unsafe { Handle::of(self.0) }
     }
 
-    /// The future's type and address, for whoever reads frames. `None` once it is gone.
+    /// The future's type and address, for reading its frames. `None` once it is gone.
     #[cfg(feature = "record")]
     pub(crate) fn future(&self) -> Option<(crate::observe::FutureType, usize)> {
         let (mark, address) = self.future_at();
         (self.body() == 0).then(|| (mark.read(), address))
     }
 
-    /// There are other handles of the coroutine.
+    /// Whether there are other handles of the coroutine.
     pub(crate) fn is_shared(&self) -> bool {
         self.handles.get() > 1
     }
 
-    /// To be put into the ready queue; `None` if it is there already.
+    /// Makes the guard for the ready queue; `None` if the coroutine is in it already.
     #[inline]
     pub(crate) fn queue(&self) -> Option<Queued> {
         Queued::new(self.0)
@@ -95,7 +95,7 @@ impl Handle {
     ///
     /// The block is alive.
     pub(super) unsafe fn of(header: NonNull<Header>) -> Handle {
-        // SAFETY: the caller's word.
+        // SAFETY: required of the caller.
         let this = unsafe { header.as_ref() };
         let handles = this.handles.get().checked_add(1).expect("fewer than 2^32 handles of one coroutine");
         this.handles.set(handles);
@@ -116,12 +116,12 @@ impl Handle {
         if self.handles.get() == 1 {
             self.set_body(flag::GONE);
             self.set(flag::TAKEN);
-            // SAFETY: the state was OUTPUT and is GONE by now (2); the output has type `T`, by the caller's word.
+            // SAFETY: the state was OUTPUT and is now GONE (2); the caller ensures that the output has type `T`.
             return Some(unsafe { place.read() });
         }
         let clone = self.waiters.boxed().and_then(|shared| shared.clone.get()).expect("`share` made the other handle");
         let mut copy = std::mem::MaybeUninit::<T>::uninit();
-        // SAFETY: the output is there, and stays while its `clone` runs, for it is moved out by a handle that is alone, and
+        // SAFETY: the output is there, and stays while its `clone` runs, because only the last handle moves it out, and
         // `self` is borrowed; so `copy` is written when `clone` returns.
         unsafe {
             clone(place.cast(), NonNull::from(&mut copy).cast());

@@ -1,4 +1,4 @@
-//! What a thread knows: which loop it is in, and which blocks are to be freed.
+//! Thread-local state: the loop that the thread is in, and the blocks to be freed.
 
 use std::cell::Cell;
 use std::panic;
@@ -14,7 +14,7 @@ use crate::observe;
 struct Local {
     /// The innermost call of [`enter`].
     frame: Cell<*const Frame>,
-    /// Blocks to free, linked; there are some only while `freeing`.
+    /// Blocks to free, linked; not empty only while `freeing`.
     garbage: Cell<Option<NonNull<Header>>>,
     freeing: Cell<bool>,
     memory: Memory,
@@ -69,7 +69,7 @@ pub(crate) fn enter<R>(executor: &Rc<Executor>, inside: impl FnOnce() -> R) -> R
 #[inline]
 pub(crate) fn current<R>(f: impl FnOnce(Option<&Executor>) -> R) -> R {
     let frame = LOCAL.with(|local| local.frame.get());
-    // SAFETY: null, or the frame of a call of `enter` that is still on the stack of this thread: `Restore` takes it out.
+    // SAFETY: null, or the frame of a call of `enter` that is still on the stack of this thread: `Restore` removes it.
     f(unsafe { frame.as_ref() }.map(|frame| &*frame.executor))
 }
 
@@ -83,13 +83,13 @@ pub(crate) fn each(mut f: impl FnMut(&Executor)) {
     }
 }
 
-/// Calls `f` with the loop of this number, if this thread is inside it, however deep.
+/// Calls `f` with the loop of this number, if this thread is inside it, at any depth.
 #[inline]
 pub(super) fn find<R>(number: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R {
     search(|executor| executor.number() == number, f)
 }
 
-/// The same, with the loop that has this tag now.
+/// Like [`find`], with the loop that has this tag now.
 #[inline]
 pub(crate) fn find_tag<R>(tag: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R {
     search(|executor| executor.tag() == tag, f)
@@ -114,18 +114,19 @@ pub(super) fn memory<R>(f: impl FnOnce(&Memory) -> R) -> R {
     LOCAL.with(|local| f(&local.memory))
 }
 
-/// Frees a block, and all that this sets free, one after the other.
+/// Frees a block, and all blocks that this releases, one after the other.
 ///
 /// # Panics
 ///
-/// Goes on with the first panic of a destructor when all are freed, unless the thread is panicking already.
+/// Resumes the first panic of a destructor when all are freed, unless the thread is already panicking.
 #[cold]
 pub(super) fn free(header: NonNull<Header>) {
-    // SAFETY: nobody owns the block, and it has not been freed.
+    // SAFETY: the block has no owner, and it has not been freed.
     observe::freed(unsafe { header.as_ref() });
     LOCAL.with(|local| {
         if local.freeing.get() {
-            // SAFETY: nobody owns the block, and it has not been freed. The link is not in use: a block in the queue is owned.
+            // SAFETY: the block has no owner, and it has not been freed. The link is not in use: a block in the queue
+            // is owned.
             unsafe { header.as_ref() }.link.set(local.garbage.get());
             local.garbage.set(Some(header));
             return;
@@ -134,7 +135,7 @@ pub(super) fn free(header: NonNull<Header>) {
         let mut panicked = None;
         let mut next = Some(header);
         while let Some(header) = next {
-            // SAFETY: a block comes here once, from `Header::release`, when nobody owns it.
+            // SAFETY: a block comes here once, from `cell::release`, when it has no owner.
             if let Err(payload) = unsafe { cell::free(header) } {
                 match panicked {
                     None => panicked = Some(payload),

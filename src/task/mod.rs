@@ -1,4 +1,4 @@
-//! The task layout: all of the crate's `unsafe`, and the invariants it rests on (see [`cell`]).
+//! The task layout: all of the crate's `unsafe`, and the invariants it relies on (see [`cell`]).
 
 mod arena;
 mod cell;

@@ -19,7 +19,7 @@ impl Queue {
     #[inline]
     pub(crate) fn push(&self, task: Queued) {
         let header = ManuallyDrop::new(task).0;
-        // SAFETY: what is in the queue is owned by it: the guard was forgotten, and comes back in `pop`.
+        // SAFETY: the queue owns its blocks: the guard was forgotten, and is remade in `pop`.
         unsafe {
             header.as_ref().link.set(None);
             match self.tail.replace(Some(header)) {
@@ -59,16 +59,16 @@ impl Queued {
     /// `None` if there is one already. The block must be alive.
     #[inline]
     pub(super) fn new(header: NonNull<Header>) -> Option<Queued> {
-        // SAFETY: the caller's word.
+        // SAFETY: required of the caller.
         (!unsafe { header.as_ref() }.queued.replace(true)).then(|| Queued(header))
     }
 
-    /// Its turn has come; `None` if it is being run already.
+    /// Turns it into the guard for a poll; `None` if the coroutine is being polled already.
     #[inline]
     pub(crate) fn run(self) -> Option<Running> {
         let running = Running::new(self.0);
         if running.is_some() {
-            // It is owned, so that `self` need not look whether it is the last owner.
+            // The new guard owns it, so `self` need not check whether it is the last owner.
             ManuallyDrop::new(self).queued.set(false);
         }
         running

@@ -1,4 +1,4 @@
-//! The coroutine that has its turn.
+//! The guard of the coroutine that is being polled.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -12,10 +12,10 @@ use super::handle::Handle;
 use crate::failure::error::Fault;
 use crate::failure::panic_hook;
 
-/// Being polled, or dropped by its loop. Not queued, so that it can be woken meanwhile.
+/// A coroutine that its loop polls or drops. Not queued, so that it can be woken meanwhile.
 pub(crate) struct Running(NonNull<Header>);
 
-/// What came of a poll.
+/// The result of a poll.
 pub(crate) enum Step {
     Pending,
     /// The output is there.
@@ -28,7 +28,7 @@ impl Running {
     /// `None` if there is one already. The block must be alive.
     #[inline]
     pub(super) fn new(header: NonNull<Header>) -> Option<Running> {
-        // SAFETY: the caller's word.
+        // SAFETY: required of the caller.
         let this = unsafe { header.as_ref() };
         if this.running.replace(true) {
             return None;
@@ -36,7 +36,7 @@ impl Running {
         Some(Running(header))
     }
 
-    /// There is a future to be polled.
+    /// Whether there is a future to be polled.
     pub(crate) fn is_alive(&self) -> bool {
         self.body() == 0
     }
@@ -56,16 +56,17 @@ impl Running {
         let header = self.0;
         let outer = current_task.0.replace(Some(header));
         let mut fault = None;
-        // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that nobody else polls it (3).
+        // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that no other code polls it
+        // (3).
         let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut fault) });
         let result = catch_unwind(poll);
         current_task.0.set(outer);
         match result {
-            // Nobody looks at `fault`: it would be read as a whole a moment after a part of it was written, which a processor waits for.
+            // `fault` is not read here: a full read right after a partial write of it would stall the processor.
             Ok(Poll::Pending) => Step::Pending,
             Ok(Poll::Ready(())) => fault.map_or(Step::Done, Step::Failed),
             Err(payload) => {
-                // A destructor that panics as well has nothing to add.
+                // A further panic of a destructor is not reported.
                 self.discard().unwrap_or_else(panic_hook::dispose);
                 Step::Panicked(payload)
             }
@@ -99,7 +100,7 @@ impl Running {
     ///
     /// The payload, if a destructor panicked.
     pub(crate) fn discard(&mut self) -> Result<(), Payload> {
-        // SAFETY: `&mut self` on the only guard of its kind: nobody polls it.
+        // SAFETY: `&mut self` on the only guard of its kind: no code polls it.
         unsafe { cell::drop_body(self.0) }
     }
 }
@@ -123,19 +124,20 @@ impl Drop for Running {
     }
 }
 
-/// The coroutine that its loop is running.
+/// The coroutine that its loop is polling.
 #[derive(Default)]
 pub(crate) struct CurrentTask(Cell<Option<NonNull<Header>>>);
 
 impl CurrentTask {
-    /// Shows `f` the coroutine that is running, if one is.
+    /// Calls `f` with the running coroutine, if there is one.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&Header>) -> R) -> R {
-        // SAFETY: `Running::poll` is on the stack with its guard, and takes it out before it returns: it catches every panic.
+        // SAFETY: `Running::poll` is on the stack with its guard, and removes it before it returns: it catches every
+        // panic.
         f(self.0.get().map(|header| unsafe { header.as_ref() }))
     }
 
-    /// A handle of the coroutine that is running, if one is.
+    /// A handle of the running coroutine, if there is one.
     #[cfg(feature = "record")]
     pub(crate) fn handle(&self) -> Option<Handle> {
         // SAFETY: as above.

@@ -9,15 +9,15 @@ use super::run_queue::Queued;
 use super::running::Running;
 use super::wake_token::{MAX_SLOTS, WakeToken};
 
-/// Everyone who has been scheduled and has not ended, by the slots that words name.
+/// All tasks that are scheduled and have not ended, by the slots that wake tokens name.
 pub(crate) struct TaskTable {
     entries: UnsafeCell<Vec<Entry>>,
-    /// The first free slot, or as many as there are entries.
+    /// The first free slot, or the number of entries if there is none.
     free: Cell<u32>,
     len: Cell<usize>,
 }
 
-/// Whoever has this slot, or, with bit 0 set, which blocks never have, twice the free slot after this one.
+/// The task in this slot, or, with bit 0 set, which is never set in the address of a block, twice the next free slot.
 #[derive(Clone, Copy)]
 struct Entry(*mut Header);
 
@@ -44,7 +44,7 @@ impl TaskTable {
         self.len.get()
     }
 
-    /// Where the table is, for whoever looks at it from outside: see [`Header::BLOCKS`].
+    /// Where the table is, for readers from outside: see [`Header::BLOCKS`].
     #[cfg(feature = "record")]
     pub(crate) fn address(&self) -> usize {
         self.entries.get().addr()
@@ -54,7 +54,7 @@ impl TaskTable {
     ///
     /// # Panics
     ///
-    /// If it has been given one before, or has ended; if all slots are taken.
+    /// If it was scheduled before, or has ended; if all slots are taken.
     #[inline]
     pub(crate) fn schedule(&self, coro: &Handle, id: u64, tag: u32) {
         assert!(!coro.is_scheduled() && coro.body() == 0, "a coroutine is scheduled once");
@@ -78,38 +78,38 @@ impl TaskTable {
         self.len.set(self.len.get() + 1);
     }
 
-    /// The coroutine of this word, which is alive for as long as nobody takes it out.
+    /// The coroutine of this wake token, which is alive until it is removed.
     #[inline]
     fn get(&self, wake_token: WakeToken) -> Option<NonNull<Header>> {
-        // SAFETY: nobody changes the entries meanwhile (6).
+        // SAFETY: the entries do not change meanwhile (6).
         let header = unsafe { &*self.entries.get() }.get(wake_token.slot() as usize)?.full().ok()?;
         // SAFETY: the table owns it.
         (unsafe { header.as_ref() }.wake_token.get() == wake_token).then_some(header)
     }
 
-    /// To be put into the ready queue; `None` if it is there already, or has ended.
+    /// Makes the guard for the ready queue; `None` if the task is in it already, or has ended.
     #[inline]
     pub(crate) fn queue(&self, wake_token: WakeToken) -> Option<Queued> {
         Queued::new(self.get(wake_token)?)
     }
 
-    /// To be polled or dropped; `None` if that is happening already, or if it has ended.
+    /// Makes the guard to poll or drop the task; `None` if one exists already, or the task has ended.
     #[inline]
     pub(crate) fn run(&self, wake_token: WakeToken) -> Option<Running> {
         Running::new(self.get(wake_token)?)
     }
 
-    /// Shows `f` the coroutine of this word.
+    /// Calls `f` with the coroutine of this wake token.
     pub(crate) fn with<R>(&self, wake_token: WakeToken, f: impl FnOnce(&Handle) -> R) -> Option<R> {
         // SAFETY: the table owns it; the handle keeps it, whatever `f` does.
         let task = unsafe { Handle::of(self.get(wake_token)?) };
         Some(f(&task))
     }
 
-    /// Shows `f` everyone, by slot.
+    /// Calls `f` with each task, by slot.
     pub(crate) fn each(&self, mut f: impl FnMut(&Handle)) {
         for slot in 0.. {
-            // SAFETY: nobody changes the entries meanwhile (6).
+            // SAFETY: the entries do not change meanwhile (6).
             let Some(entry) = unsafe { &*self.entries.get() }.get(slot).filter(|_| self.len() > 0) else { break };
             if let Ok(header) = entry.full() {
                 // SAFETY: the table owns it; the handle keeps it, whatever `f` does.
@@ -119,7 +119,7 @@ impl TaskTable {
         }
     }
 
-    /// Takes a coroutine out, if it is in.
+    /// Removes a coroutine, if it is in the table.
     #[inline]
     pub(crate) fn remove(&self, task: &Header) {
         let slot = task.wake_token().slot();
@@ -138,5 +138,5 @@ impl TaskTable {
     }
 }
 
-// Without a destructor: who is still in the table when its loop is dropped belongs to a `drive` that was forgotten, and what they borrow
-// may be gone (7). They leak.
+// Without a destructor: tasks still in the table when its loop is dropped belong to a `drive` that was forgotten, and
+// what they borrow may be gone (7). They leak.

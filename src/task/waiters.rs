@@ -1,31 +1,31 @@
-//! Who waits on a coroutine: nobody, one word in place, or a box once there are more, or handles were cloned.
+//! The waiters of a coroutine: none, one wake token in place, or a box once there are more or a handle was cloned.
 
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 
 use super::wake_token::WakeToken;
 
-/// Copies an output from one place to another: `T::clone`, its type forgotten.
+/// Copies an output from one place to another: `T::clone` without its type.
 pub(super) type CloneFn = unsafe fn(source: NonNull<()>, target: NonNull<()>);
 
 /// The waiters of one coroutine, in one machine word.
 pub(super) struct Waiters(Cell<*mut Shared>);
 
-/// What only shared coroutines need.
+/// State that only shared coroutines need.
 pub(super) struct Shared {
-    /// How the output is cloned, once a handle was.
+    /// How the output is cloned, once a handle was cloned.
     pub(super) clone: Cell<Option<CloneFn>>,
     list: UnsafeCell<List>,
 }
 
 #[derive(Default)]
 struct List {
-    /// A word, or, with bit 0 clear, twice the position of the next free place (0: the last).
+    /// A wake token, or, with bit 0 clear, twice the position of the next free entry (0: the last).
     wake_tokens: Vec<u64>,
     free: Position,
 }
 
-/// Place of a registration, from 1; 0 is "not registered".
+/// The position of a registration, from 1; 0 is "not registered".
 pub(crate) type Position = u32;
 
 impl Waiters {
@@ -51,20 +51,20 @@ impl Waiters {
         unsafe { self.0.get().as_ref() }
     }
 
-    /// It has no box.
+    /// Whether it has no box.
     #[inline]
     pub(super) fn is_inline(&self) -> bool {
         self.0.get().is_null() || self.inline().is_some()
     }
 
-    /// Moves to the box.
+    /// Moves the content to a box.
     pub(super) fn make_shared(&self) -> &Shared {
         if self.boxed().is_none() {
             let wake_tokens = self.inline().map(|wake_token| wake_token.bits()).into_iter().collect();
             let shared = Shared { clone: Cell::new(None), list: UnsafeCell::new(List { wake_tokens, free: 0 }) };
             self.0.set(Box::into_raw(Box::new(shared)));
         }
-        // SAFETY: it has just been made, or was there; see `boxed`.
+        // SAFETY: it was just made, or existed already; see `boxed`.
         unsafe { &*self.0.get() }
     }
 
@@ -77,7 +77,7 @@ impl Waiters {
         self.make_shared().with(|list| list.add(wake_token))
     }
 
-    /// Who is registered there.
+    /// The wake token registered at this position.
     pub(super) fn get(&self, at: Position) -> WakeToken {
         match self.boxed() {
             None => self.inline().unwrap_or_default(),
@@ -85,7 +85,7 @@ impl Waiters {
         }
     }
 
-    /// Registers another; returns who was there.
+    /// Replaces a registration; returns the previous wake token.
     #[inline]
     pub(super) fn replace(&self, at: Position, wake_token: WakeToken) -> WakeToken {
         let old = self.get(at);
@@ -96,7 +96,7 @@ impl Waiters {
         old
     }
 
-    /// Takes out whoever is registered there: nobody, once all were taken.
+    /// Removes the registration at this position: `NONE` once all were taken.
     pub(super) fn remove(&self, at: Position) -> WakeToken {
         let old = self.get(at);
         match self.boxed() {
@@ -110,7 +110,7 @@ impl Waiters {
         old
     }
 
-    /// Takes all out, in order of registration.
+    /// Removes all, in order of registration.
     #[inline]
     pub(super) fn take(&self, mut each: impl FnMut(WakeToken)) {
         if let Some(wake_token) = self.inline() {
@@ -122,7 +122,7 @@ impl Waiters {
         }
     }
 
-    /// Shows `each` all, in order of registration.
+    /// Calls `each` with all, in order of registration.
     pub(super) fn each(&self, mut each: impl FnMut(WakeToken)) {
         if let Some(wake_token) = self.inline() {
             each(wake_token);
@@ -137,10 +137,10 @@ impl Waiters {
 }
 
 impl Shared {
-    /// `f` must call nothing that could come back here.
+    /// `f` must call nothing that could access this list again.
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut List) -> R) -> R {
-        // SAFETY: nobody else has a reference into it, as `f` calls nobody (6).
+        // SAFETY: there is no other reference into it, as `f` calls no user code (6).
         f(unsafe { &mut *self.list.get() })
     }
 }
@@ -165,7 +165,7 @@ impl List {
 impl Drop for Waiters {
     fn drop(&mut self) {
         if self.boxed().is_some() {
-            // SAFETY: `boxed` says that it is the box from `make_shared`; nobody has a reference any more.
+            // SAFETY: `boxed` checks that it is the box from `make_shared`; there is no reference to it any more.
             drop(unsafe { Box::from_raw(self.0.get()) });
         }
     }

@@ -1,4 +1,4 @@
-//! The words that name who is to be woken: what a `Waker` carries and what every list of waiters holds.
+//! Wake tokens, which name what is to be woken: the data of a `Waker`, and the entries of every list of waiters.
 //!
 //! ```text
 //!  63                44 43         32 31                          3 2     0
@@ -7,28 +7,29 @@
 //! └────────────────────┴─────────────┴─────────────────────────────┴───────┘
 //! ```
 //!
-//! A word is looked up, never dereferenced: a task's word that is out of date wakes nothing, or costs a task one needless poll. In a foreign
-//! word, tag and generation are the number of the loop, which no other loop has: see [`WakeToken::number`].
+//! A token is looked up, never dereferenced: a stale token of a task wakes nothing, or costs a task one needless poll.
+//! In a foreign token, tag and generation are the number of the loop, which no other loop has: see
+//! [`WakeToken::number`].
 
 use std::fmt;
 
-/// Names who is to be woken. See the module.
+/// Names what is to be woken. See the module.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct WakeToken(u64);
 
 const KIND: u64 = 0b111;
-// Bit 0 is set in each, so that no word can be taken for the address of a box.
+// Bit 0 is set in each kind, so that no token equals the address of a box.
 const TASK: u64 = 0b001;
 const EDGE: u64 = 0b011;
 const FOREIGN: u64 = 0b101;
 
 const TAG_BITS: u32 = 20;
-/// Loops alive at once in a process.
+/// The most loops of a process at a time.
 pub(crate) const MAX_TAGS: usize = 1 << TAG_BITS;
-/// Coroutines alive at once in a loop.
+/// The most live coroutines of a loop.
 pub(crate) const MAX_SLOTS: usize = 1 << 29;
 
-/// The tag of the loop of this number. A tag is given to one loop after the other, a number is not: the tag is its low bits.
+/// The tag of the loop of this number. A tag is reused by later loops, a number is not: the tag is its low bits.
 pub(crate) fn tag_of(number: u32) -> u32 {
     number & (MAX_TAGS as u32 - 1)
 }
@@ -38,7 +39,7 @@ pub(super) fn next_number(number: u32) -> u32 {
     number.wrapping_add(1 << TAG_BITS)
 }
 
-/// What a word stands for, in the loop it belongs to.
+/// What a wake token stands for in its loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The coroutine in this slot is to be queued.
@@ -50,14 +51,14 @@ pub(crate) enum Kind {
 }
 
 impl WakeToken {
-    /// No word. Never equal to one that was made.
+    /// No token. Never equal to one that was made.
     pub(crate) const NONE: WakeToken = WakeToken(0);
 
     pub(crate) fn task(tag: u32, id: u64, slot: u32) -> WakeToken {
         WakeToken((u64::from(tag) << 44) | ((id & 0xfff) << 32) | (u64::from(slot) << 3) | TASK)
     }
 
-    /// `number` is that of the loop.
+    /// The token of a foreign waker; `number` is that of the loop.
     pub(crate) fn foreign(number: u32, slot: u32) -> WakeToken {
         let (tag, generation) = (tag_of(number), u64::from(number >> TAG_BITS));
         WakeToken((u64::from(tag) << 44) | (generation << 32) | (u64::from(slot) << 3) | FOREIGN)
@@ -81,7 +82,7 @@ impl WakeToken {
         match self.0 & KIND {
             TASK => Kind::Task,
             FOREIGN => Kind::Foreign,
-            // And no word at all, which wakes nobody.
+            // Also for `NONE`, which wakes nothing.
             _ => Kind::Edge,
         }
     }
@@ -90,7 +91,7 @@ impl WakeToken {
         (self.0 >> 44) as u32
     }
 
-    /// The number of the loop, of a foreign word.
+    /// The number of the loop, for a foreign token.
     pub(crate) fn number(self) -> u32 {
         self.tag() | (((self.0 >> 32) as u32 & 0xfff) << TAG_BITS)
     }

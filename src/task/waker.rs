@@ -17,51 +17,51 @@ use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, RwLock,
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("tinyio keeps 64-bit words in wakers: it needs a 64-bit target");
 
-/// What other threads have for a loop.
+/// What other threads send to a loop.
 pub(crate) struct Inbox {
     number: u32,
     mail: Mutex<Mail>,
-    /// `mail` holds something.
+    /// Set when `mail` holds something.
     flag: AtomicBool,
-    /// Wakers cloned and not yet dropped: while there are none, nothing outside can wake a coroutine.
+    /// The number of wakers cloned and not yet dropped: while it is 0, nothing outside can wake a coroutine.
     wakers: AtomicUsize,
     /// The loop is gone.
     closed: AtomicBool,
-    /// What was left at await points in the turn that is on.
+    /// The foreign wakers registered at await points in the current turn.
     watch: Watchdog,
-    /// A run is on.
+    /// Set while the loop runs.
     running: AtomicBool,
-    /// Ctrl-C was pressed for the run that is on.
+    /// Set when Ctrl-C was pressed in the current run.
     interrupted: AtomicBool,
-    /// Runs inside of steps of this loop: they block it, and are stopped with it.
+    /// Runs inside steps of this loop: they block it, and are stopped with it.
     inner: Mutex<Vec<Arc<Inbox>>>,
-    /// Who runs the loop: it is unparked.
+    /// The thread that runs the loop: it is unparked.
     thread: Thread,
-    /// Who drives the loop, if it is driven: woken instead.
+    /// The host that drives the loop, if it is driven: woken instead.
     host: Mutex<Option<Host>>,
 }
 
-/// Who drives a loop.
+/// The task that drives a loop.
 #[derive(Clone)]
 enum Host {
-    /// A coroutine. Not a clone of its waker, which would count as one that somebody unknown holds.
+    /// A coroutine. Not a clone of its waker, which would count as a waker outside the loop.
     Coro(WakeToken),
-    /// Shared, so that code of its executor runs while the lock is free.
+    /// Shared, so that its executor's code runs while the lock is free.
     Task(Arc<Waker>),
 }
 
 /// The content of an inbox.
 #[derive(Default)]
 pub(crate) struct Mail {
-    /// To be woken.
+    /// The tasks to be woken.
     pub(crate) wake_tokens: Vec<WakeToken>,
     /// Why everything is to be cancelled, if it is.
     pub(crate) cancel: Option<crate::executor::Stop>,
-    /// Coroutines whose last handle was dropped outside of the loop, and the coroutine that did it.
+    /// Coroutines whose last handle was dropped outside of the loop, each with the coroutine that dropped it.
     pub(crate) abandoned: Vec<(WakeToken, Option<TypeName>)>,
-    /// What threads say about themselves, for the record.
+    /// Notes of threads for the record.
     pub(crate) notes: Vec<crate::observe::ThreadNote>,
-    /// What await points had left in the loop that were dropped where it was not running.
+    /// What await points had registered in the loop that were dropped where it was not running.
     pub(crate) left: Vec<Left>,
 }
 
@@ -69,9 +69,9 @@ pub(crate) struct Mail {
 #[derive(Default)]
 struct Table {
     inboxes: Vec<Option<Arc<Inbox>>>,
-    /// The next numbers of tags that no loop has.
+    /// The next numbers of free tags.
     free: Vec<u32>,
-    /// The first numbers of tags of which all numbers have been given out. They are given out again when all tags are here, which is after
+    /// The first numbers of tags whose numbers are all used up. They are reused when all tags are here, which is after
     /// 2^32 loops: until then, an await point that was kept names its own loop or none.
     worn: VecDeque<u32>,
 }
@@ -79,7 +79,7 @@ struct Table {
 global!(TABLE: RwLock<Table> = RwLock::default());
 
 impl Inbox {
-    /// A new inbox, with a tag of its own.
+    /// Makes an inbox, with a tag of its own.
     ///
     /// # Panics
     ///
@@ -114,25 +114,25 @@ impl Inbox {
         inbox
     }
 
-    /// The loop is gone. Its tag is given out again, with another number, once no waker bears it.
+    /// Closes the inbox of a loop that is gone. Its tag is reused, with another number, once no waker has it.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.retire();
     }
 
-    /// The loop still exists.
+    /// Whether the loop still exists.
     #[cfg(feature = "signal")]
     pub(crate) fn is_open(&self) -> bool {
         !self.closed.load(Ordering::SeqCst)
     }
 
-    /// Ctrl-C. `true`: not the first one for this run.
+    /// Handles Ctrl-C. Returns `true` if it was not the first one in this run.
     #[cfg(feature = "signal")]
     pub(crate) fn interrupt(&self) -> bool {
         self.interrupted.swap(true, Ordering::Relaxed)
     }
 
-    /// A run is on.
+    /// Whether the loop is running.
     #[cfg(feature = "signal")]
     pub(crate) fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed)
@@ -147,7 +147,7 @@ impl Inbox {
         self.interrupted.store(false, Ordering::Relaxed);
     }
 
-    /// Stops the loop, or its next run, and the runs inside of its steps.
+    /// Stops the loop, or its next run, and the runs inside its steps.
     pub(crate) fn stop(&self) {
         self.post(|mail| mail.cancel = Some(Stop::Interrupted));
         let inner = self.inner().clone();
@@ -158,7 +158,7 @@ impl Inbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A run begins inside of a step of this loop.
+    /// Records that a run begins inside a step of this loop.
     pub(crate) fn enclose(&self, inner: &Arc<Inbox>) {
         self.inner().push(inner.clone());
         // The loop may have been stopped since the step began.
@@ -167,12 +167,12 @@ impl Inbox {
         }
     }
 
-    /// That run has ended.
+    /// Records that this run has ended.
     pub(crate) fn release(&self, inner: &Arc<Inbox>) {
         self.inner().retain(|other| !Arc::ptr_eq(other, inner));
     }
 
-    /// Takes out that the loop was stopped.
+    /// Takes the request to stop the loop.
     pub(crate) fn take_stop(&self) -> Option<Stop> {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner).cancel.take()
     }
@@ -196,7 +196,7 @@ impl Inbox {
         self.number
     }
 
-    /// That of the words of the loop's tasks.
+    /// The tag in the wake tokens of the loop's tasks.
     pub(crate) fn tag(&self) -> u32 {
         tag_of(self.number)
     }
@@ -205,12 +205,12 @@ impl Inbox {
         &self.watch
     }
 
-    /// Wakers that somebody outside the loop still holds.
+    /// The number of wakers that code outside the loop still holds.
     pub(crate) fn wakers(&self) -> usize {
         self.wakers.load(Ordering::Acquire)
     }
 
-    /// Puts something in and wakes the loop, unless it has been woken and has not looked yet.
+    /// Puts something in and wakes the loop, unless it was woken and has not read its inbox since.
     pub(crate) fn post(&self, put: impl FnOnce(&mut Mail)) {
         put(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner));
         if self.raise() {
@@ -218,34 +218,34 @@ impl Inbox {
         }
     }
 
-    /// Wakes a coroutine by a waker that is gone with it. The loop is woken once for both, after both.
+    /// Wakes a coroutine by a waker that is dropped with it. The loop is woken once for both, after both.
     fn post_last(&self, wake_token: WakeToken) {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner).wake_tokens.push(wake_token);
         let raised = self.raise();
-        // Again, for the loop may have looked in between.
+        // Again, because the loop may have read its inbox in between.
         if (self.forget_waker() && self.raise()) || raised {
             self.notify();
         }
     }
 
-    /// Raises the flag. `true`: it was down, so that the loop is to be woken.
+    /// Sets the flag. Returns `true` if it was clear, so that the loop is to be woken.
     fn raise(&self) -> bool {
         !self.flag.swap(true, Ordering::AcqRel)
     }
 
-    /// Has the loop look into its inbox.
+    /// Has the loop read its inbox.
     fn notify(&self) {
         let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match host {
-            // Its panic ends here: this may be a thread that serves other loops, too.
+            // Its panic is caught here: this thread may serve other loops, too.
             Some(Host::Task(waker)) => _ = panic_hook::contain(move || waker.wake_by_ref()),
             Some(Host::Coro(wake_token)) => wake(wake_token),
             None => self.thread.unpark(),
         }
     }
 
-    /// A waker is gone. `true`: it was the last one. It may be the end of all hope: if the loop sleeps, it is to look who is left that could
-    /// wake anybody.
+    /// Counts down a dropped waker. Returns `true` if no waker remains: a sleeping loop must then start the deadlock
+    /// check.
     fn forget_waker(&self) -> bool {
         let last = self.wakers.fetch_sub(1, Ordering::SeqCst) == 1;
         if last {
@@ -254,25 +254,25 @@ impl Inbox {
         last
     }
 
-    /// Something is in it. Whoever sees a waker gone sees its wake here.
+    /// Whether the inbox holds something. A thread that sees the count of a dropped waker also sees its wake here.
     #[inline]
     pub(crate) fn has_mail(&self) -> bool {
         self.flag.load(Ordering::Acquire)
     }
 
-    /// Takes out what there is; what is put in next will use the memory of `empty`.
+    /// Takes the content; new content will use the memory of `empty`.
     pub(crate) fn take(&self, empty: Mail) -> Mail {
-        // Cleared first: whoever posts after this flags, and wakes, again.
+        // Cleared first: a post after this sets the flag, and wakes, again.
         self.flag.swap(false, Ordering::AcqRel);
         std::mem::replace(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner), empty)
     }
 
-    /// Takes out what threads have said for the record.
+    /// Takes the notes of threads for the record.
     pub(crate) fn take_notes(&self) -> Vec<crate::observe::ThreadNote> {
         std::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner).notes)
     }
 
-    /// Names the task that drives the loop.
+    /// Sets the task that drives the loop.
     pub(crate) fn set_host(&self, waker: Option<&Waker>) {
         let lock = || self.host.lock().unwrap_or_else(PoisonError::into_inner);
         let new = match waker.map(|waker| (waker, wake_token(waker))) {
@@ -290,7 +290,7 @@ impl Inbox {
     }
 }
 
-/// Wakes whomever the word names, from wherever.
+/// Wakes the target of a wake token, from any thread.
 #[inline]
 pub(crate) fn wake(wake_token: WakeToken) {
     if !here(wake_token, |executor| executor.wake(wake_token)) {
@@ -298,7 +298,7 @@ pub(crate) fn wake(wake_token: WakeToken) {
     }
 }
 
-/// The last handle of the coroutine of this word was dropped: its loop cancels it.
+/// Has the loop of this coroutine cancel it, because its last handle was dropped.
 #[cold]
 pub(super) fn abandon(wake_token: WakeToken) {
     let by = local::current(|executor| executor?.current_task.with(|coro| Some(coro?.name())));
@@ -308,8 +308,9 @@ pub(super) fn abandon(wake_token: WakeToken) {
     });
 }
 
-/// Takes back what an await point has left in the loop of this number: at once inside of that loop, otherwise before the loop next sleeps.
-/// A loop that is gone has nothing of it any more. `true`: it was taken back at once, and was there.
+/// Removes what an await point has registered in the loop of this number: at once inside that loop, otherwise before
+/// the loop next sleeps. A loop that is gone has nothing to remove. Returns `true` if it was there and was removed at
+/// once.
 pub(crate) fn take_back(number: u32, left: Left) -> bool {
     match local::find(number, |executor| executor.map(|executor| executor.take_back(left))) {
         Some(was_there) => was_there,
@@ -322,7 +323,7 @@ pub(crate) fn take_back(number: u32, left: Left) -> bool {
     }
 }
 
-/// Does it if the word is of the innermost loop of this thread.
+/// Calls `act` if the token is of the innermost loop of this thread.
 #[inline]
 fn here(wake_token: WakeToken, act: impl FnOnce(&Executor)) -> bool {
     local::current(|executor| executor.filter(|executor| executor.tag() == wake_token.tag()).map(act)).is_some()
@@ -334,7 +335,7 @@ fn wake_elsewhere(wake_token: WakeToken, post: impl FnOnce(&Inbox)) {
     elsewhere(wake_token, post);
 }
 
-/// Does it with the inbox of the word's loop, if there still is one.
+/// Calls `act` with the inbox of the token's loop, if it still exists.
 fn elsewhere(wake_token: WakeToken, act: impl FnOnce(&Inbox)) {
     if let Some(inbox) = inbox(wake_token.tag()) {
         act(&inbox);
@@ -355,15 +356,15 @@ fn data_of(wake_token: WakeToken) -> *const () {
     ptr::without_provenance(wake_token.bits() as usize)
 }
 
-/// A waker of this coroutine, to be lent to its poll: it is not counted, so it must not be dropped.
+/// A waker of this coroutine, lent to its poll: it is not counted, so it must not be dropped.
 #[inline]
 pub(crate) fn lend(wake_token: WakeToken) -> std::mem::ManuallyDrop<Waker> {
-    // SAFETY: the functions treat the data as a word, and uphold the contract of `RawWaker`: they may be called from any
-    // thread, and `data` owns nothing.
+    // SAFETY: the functions treat the data as a wake token, and uphold the contract of `RawWaker`: they may be called
+    // from any thread, and `data` owns nothing.
     std::mem::ManuallyDrop::new(unsafe { Waker::new(data_of(wake_token), &VTABLE) })
 }
 
-/// The word of a waker, if it is one of ours.
+/// The wake token of a waker, if it is one of ours.
 #[inline]
 pub(crate) fn wake_token(waker: &Waker) -> Option<WakeToken> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| word_of(waker.data()))
@@ -396,7 +397,7 @@ fn wake_by_ref(data: *const ()) {
 
 fn drop_waker(data: *const ()) {
     let wake_token = word_of(data);
-    // A loop that is at work looks before it sleeps.
+    // A loop that is running checks before it sleeps.
     if !here(wake_token, |executor| _ = executor.inbox().forget_waker()) {
         elsewhere(wake_token, |inbox| {
             if inbox.forget_waker() {

@@ -1,4 +1,4 @@
-//! Blocking functions on threads, and what they can ask of tinyio while they run.
+//! Blocking functions on threads, and the functions of tinyio that they can call.
 //!
 //! ```
 //! use std::time::Duration;
@@ -46,9 +46,9 @@ use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
 
 /// Runs a blocking function on a thread of its own. Awaiting the coroutine gives what it returned.
 ///
-/// An error or a panic of the function is one of the coroutine: it cancels everybody. If the loop crashes otherwise, the function is
-/// asked to stop: it should call [`check_cancelled`] now and then, or sleep with [`sleep`]. It is asked, not interrupted: the
-/// loop waits until it returns, and says so if that takes long.
+/// An error or a panic of the function is one of the coroutine: it cancels all coroutines. If the loop crashes
+/// otherwise, the function is asked to stop: it should call [`check_cancelled`] regularly, or sleep with [`sleep`]. It
+/// is not interrupted: the loop waits until it returns, with a warning if that takes long.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -76,7 +76,7 @@ where
     Coro::new::<_, _, ThreadProfile<F>>(Threaded::new(f, at, pool), at, flag::THREAD)
 }
 
-/// A thread is shown under the name of its function.
+/// The profile, which shows the name of the function.
 struct ThreadProfile<F>(PhantomData<F>);
 
 impl<W, F, T: 'static, E: Into<BoxError>> Profile<W, T, E> for ThreadProfile<F> {
@@ -91,7 +91,7 @@ impl<W, F, T: 'static, E: Into<BoxError>> Profile<W, T, E> for ThreadProfile<F> 
 
 /// The coroutine that stands for a thread.
 struct Threaded<F, T> {
-    /// The wait for a thread of the pool, if there is one; then the permission to have it.
+    /// The wait for a thread of the pool, if there is one; then the guard for it.
     turn: Option<Acquire>,
     permit: Option<Guard>,
     pool: Option<Arc<Size>>,
@@ -103,7 +103,7 @@ struct Threaded<F, T> {
     at: &'static Location<'static>,
 }
 
-/// What the coroutine and the thread share.
+/// State that the coroutine and the thread share.
 struct Job<F, T> {
     stage: Mutex<Stage<F, T>>,
     token: Token,
@@ -113,9 +113,9 @@ struct Job<F, T> {
 }
 
 enum Stage<F, T> {
-    /// No thread has begun with it.
+    /// No thread has started it.
     Queued(F),
-    /// The thread has the function, or the coroutine what came of it.
+    /// The thread has taken the function, or the coroutine its result.
     Taken,
     Returned(Result<T, BoxError>),
     Panicked(Payload, Option<Place>),
@@ -127,7 +127,7 @@ impl<F, T> Job<F, T> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the function out, if no thread has begun with it.
+    /// Takes the function out, if no thread has started it.
     fn take_work(&self) -> Option<F> {
         let mut stage = self.stage();
         match std::mem::replace(&mut *stage, Stage::Taken) {
@@ -139,7 +139,7 @@ impl<F, T> Job<F, T> {
         }
     }
 
-    /// Asks it to stop. `true`: it was not begun, and never will be.
+    /// Asks it to stop. Returns `true` if it was not started, and never will be.
     fn cancel(&self, reason: Reason) -> bool {
         self.token.cancel(reason);
         let unused = self.take_work();
@@ -149,7 +149,7 @@ impl<F, T> Job<F, T> {
         unused.is_some()
     }
 
-    /// What came of it. `None`: a thread is at it, or will be.
+    /// Takes the result. `None`: a thread is running it, or will.
     fn take_end(&self) -> Option<std::thread::Result<Result<T, BoxError>>> {
         let mut stage = self.stage();
         match std::mem::replace(&mut *stage, Stage::Taken) {
@@ -166,18 +166,19 @@ impl<F, T> Job<F, T> {
     }
 }
 
-/// Asks a thread to stop, and tells what its function waits for and occupies.
+/// Asks a thread to stop, and knows what its function waits for and occupies.
 #[derive(Default)]
 struct Token {
-    /// The pool of which it has a thread.
+    /// The pool that its thread belongs to.
     pool: Option<Arc<Size>>,
-    /// The function in which the loop runs that wants this one, if it runs on a thread of tinyio: it does not return before this one has.
+    /// The function that runs the loop that awaits this one, if it runs on a thread of tinyio: it does not return
+    /// before this one does.
     outer: Option<Arc<dyn Worker>>,
     /// The process that has the thread.
     process: u32,
     cancelled: AtomicBool,
     noticed: AtomicBool,
-    /// Why it is to stop, once it was asked.
+    /// Why it is to stop, once that was requested.
     reason: Mutex<Option<Reason>>,
     change: Condvar,
 }
@@ -201,7 +202,7 @@ trait Worker: Send + Sync {
     fn token(&self) -> &Token;
     fn notice(&self);
 
-    /// Why it is to stop, if it was asked; it has noticed by now.
+    /// Why it is to stop, if that was requested; marks it as noticed.
     fn asked(&self) -> Option<Reason> {
         if !self.token().cancelled.load(Ordering::Relaxed) {
             return None;
@@ -211,8 +212,8 @@ trait Worker: Send + Sync {
     }
 }
 
-/// How many functions of the pool are on threads and cannot return before one that this thread wants has: the one that it runs, and those
-/// that wait for that one.
+/// The number of functions of the pool that are on threads and cannot return before one that this thread awaits: the
+/// one that it runs, and those that wait for that one.
 fn wait_for_this_thread(pool: &Arc<Size>) -> usize {
     let first = WORKER.with(|worker| worker.borrow().clone());
     let workers = std::iter::successors(first, |worker| worker.token().outer.clone());
@@ -238,7 +239,7 @@ where
     E: Into<BoxError> + Send + 'static,
 {
     fn run(self: Arc<Self>) {
-        // Cancelled before it was begun: it never is.
+        // Cancelled before it was started: it never is.
         let Some(work) = self.take_work() else { return };
         if self.record.is_recorded() {
             self.inbox.post(|mail| self.record.started(mail));
@@ -262,7 +263,7 @@ where
         self.inbox.post(|mail| {
             self.record.ended(mail, how, Some(self.wake_token));
             mail.wake_tokens.push(self.wake_token);
-            // Last, and under the lock of the mail: whoever sees it finds in the mail what happened before.
+            // Last, and under the lock of the mail: a reader that sees it finds in the mail what happened before.
             *self.stage() = end;
         });
     }
@@ -333,7 +334,7 @@ where
                     return Poll::Pending;
                 }
             }
-            // That the function ended comes before that its coroutine did.
+            // The end of the function is recorded before that of its coroutine.
             executor.read_notes();
             executor.count_jobs(0, 1);
             executor.expects_mail.set(true);
@@ -343,7 +344,7 @@ where
                 Some(Err(payload)) => panic::resume_unwind(payload),
                 Some(Ok(Err(error))) => Poll::Ready(Err(error)),
                 Some(Ok(Ok(output))) if !asked => Poll::Ready(Ok(output)),
-                // It ended before it could notice, or was never begun: its output is not needed any more.
+                // It ended before it could notice, or was never started: its output is not needed any more.
                 _ => Poll::Ready(Err(CancelledError::new(reason.unwrap_or(Reason::Crash(None))).into())),
             }
         })
@@ -380,10 +381,10 @@ where
     job
 }
 
-/// At most so many functions on threads at once. Clones are the same pool.
+/// A limit on how many functions run on threads at once. Clones are the same pool.
 ///
-/// A function of the pool may run a loop that uses the same pool, as long as a thread is left for that: if all are held by functions that
-/// wait for this one, [`run_in_thread`](ThreadPool::run_in_thread) is an error at once.
+/// A function of the pool may run a loop that uses the same pool, as long as a thread is left for that: if all are
+/// occupied by functions that wait for this one, [`run_in_thread`](ThreadPool::run_in_thread) is an error at once.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -398,7 +399,7 @@ pub struct ThreadPool {
     size: Arc<Size>,
 }
 
-/// What a pool and its functions share.
+/// State that a pool and its functions share.
 struct Size {
     threads: usize,
     /// Where it was made.
@@ -424,7 +425,7 @@ impl fmt::Debug for ThreadPool {
 }
 
 impl ThreadPool {
-    /// A pool for this many functions at once.
+    /// Creates a pool for this many functions at once.
     ///
     /// ```
     /// let pool = tinyio::ThreadPool::new(4);
@@ -432,7 +433,7 @@ impl ThreadPool {
     ///
     /// # Panics
     ///
-    /// If it is none.
+    /// If the number is 0.
     #[track_caller]
     pub fn new(threads: usize) -> ThreadPool {
         assert!(
@@ -442,7 +443,7 @@ impl ThreadPool {
         ThreadPool { turns: Semaphore::new(threads), size: Arc::new(Size { threads, at: Location::caller() }) }
     }
 
-    /// Like [`run_in_thread`], when a thread of the pool is free.
+    /// Like [`run_in_thread`], once a thread of the pool is free.
     ///
     /// ```
     /// # tinyio::Loop::new().run(async {
@@ -493,7 +494,7 @@ impl ThreadPool {
     }
 }
 
-/// `Err` once the loop has asked this thread to stop. Always `Ok` on threads that tinyio did not start.
+/// Returns `Err` once the loop has asked this thread to stop. Always `Ok` on threads that tinyio did not start.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -517,7 +518,7 @@ pub fn check_cancelled() -> Result<(), CancelledError> {
     reason.map_or(Ok(()), |reason| Err(CancelledError::new(reason)))
 }
 
-/// The loop has asked this thread to stop.
+/// Whether the loop has asked this thread to stop.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -538,7 +539,7 @@ pub fn is_cancelled() -> bool {
     WORKER.with(|worker| worker.borrow().as_ref().is_some_and(|worker| worker.asked().is_some()))
 }
 
-/// Blocks this thread for so long, or until it is asked to stop.
+/// Blocks this thread for this long, or until it is asked to stop.
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {

@@ -1,7 +1,7 @@
-//! The threads of the process, and how many of them there are: read [`Pool::help`], then [`Pool::work`].
+//! The threads of the process, and their number: read [`Pool::help`], then [`Pool::work`].
 //!
 //! ```text
-//!              push                    help: nobody searches
+//!              push                    help: none searches
 //!  loop ──────────────▶ queue ◀──────────────────────────────┐
 //!                         │ take                             │
 //!            ┌────────────▼───────────┐   a short while   ┌──┴─────┐ 10 s
@@ -11,9 +11,10 @@
 //!                         └─────────── watching ◀────────────┘
 //! ```
 //!
-//! Two kinds of functions come here: those that block, which want a thread each, and short ones, of which a thread for each would only
-//! fight over the queue. Nobody says which is which. So there are at first as many threads as cores; when that is not enough, one more
-//! watches how fast the queue moves, and lets in more as long as it moves slowly.
+//! There are two kinds of functions: those that block, which need a thread each, and short ones, for which more threads
+//! would only contend for the queue. The pool is not given the kind. So there are at first as many threads as cores;
+//! when that is not enough, one more thread watches how fast the queue moves, and raises the limit as long as it moves
+//! slowly.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -24,16 +25,17 @@ use std::time::{Duration, Instant};
 use crate::failure::panic_hook;
 use crate::threading::{self, AtomicBool, Condvar, Mutex, MutexGuard, PerProcess, global};
 
-/// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking calls.
+/// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking
+/// calls.
 const MAX_THREADS: usize = 512;
-/// How long whoever has just had something to do looks out for more before it sleeps: about what it costs to wake a sleeping thread.
+/// How long a thread searches for more work before it sleeps: about the cost of waking a sleeping thread.
 const SEARCH: Duration = Duration::from_micros(50);
-/// How often the queue is watched.
+/// The interval at which the queue is watched.
 const WATCH: Duration = Duration::from_micros(500);
-/// A function that takes longer than this is worth a thread of its own: about what it costs to start one.
+/// If functions take longer than this on average, the limit doubles: about the cost of starting a thread.
 const LONG: Duration = Duration::from_micros(50);
 
-/// Something to be done on a thread.
+/// Work for a thread.
 pub(crate) trait Job: Send + Sync {
     fn run(self: Arc<Self>);
 }
@@ -43,42 +45,44 @@ struct Pool {
     wake: Condvar,
     work: Filled,
     cores: usize,
-    /// A thread that finds nothing to do for so long ends.
+    /// A thread that finds no work for this long ends.
     #[cfg_attr(loom, expect(dead_code, reason = "there is no time"))]
     keep_alive: Duration,
 }
 
-/// The queue is not empty. On a cache line of its own, as it is looked at all the time by whoever searches.
+/// Set when the queue is not empty. On a cache line of its own, as searching threads read it all the time.
 #[repr(align(128))]
 struct Filled(AtomicBool);
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Arc<dyn Job>>,
-    /// All there are.
+    /// The number of threads.
     threads: usize,
-    /// In a function.
+    /// Threads that run a function.
     running: usize,
-    /// In a function that runs a loop which waits for functions on other threads. They are not counted as running, and more threads are
-    /// started in their place: functions that wait for each other need a thread each, however many there are.
+    /// Threads in a function that runs a loop which waits for functions on other threads. They are not counted as
+    /// running, and more threads are started in their place: functions that wait for each other need a thread each,
+    /// however many there are.
     lent: usize,
-    /// No more than these are let into a function.
+    /// The most threads that may run a function.
     limit: usize,
-    /// Looking for work, or about to: nobody else need be woken.
+    /// Threads that search for work, or are about to: no other need be woken.
     searching: usize,
-    /// Asleep, and not called.
+    /// Threads that sleep and were not called.
     asleep: usize,
-    /// Called, and not yet awake.
+    /// Threads that were called and are not yet awake.
     called: usize,
-    /// One thread looks how fast the queue moves. There is one as long as something is queued that the limit keeps out.
+    /// One thread watches how fast the queue moves. There is one as long as something is queued that the limit keeps
+    /// out.
     watched: bool,
-    /// Functions begun, ever.
+    /// The number of functions started, ever.
     begun: u64,
 }
 
 global!(POOL: PerProcess<Pool> = PerProcess::new(|| Pool::new(Duration::from_secs(10))));
 
-/// Returns when all threads have ended: loom's statics live no longer than the thread that begins.
+/// Returns when all threads have ended: loom's statics live no longer than the first thread.
 #[cfg(loom)]
 pub(crate) fn end() {
     while POOL.here().lock().threads > 0 {
@@ -90,15 +94,15 @@ pub(crate) fn end() {
 ///
 /// # Panics
 ///
-/// If there is no thread at all, and none can be started.
+/// If there is no thread, and none can be started.
 pub(crate) fn run(job: Arc<dyn Job>) {
     POOL.here().push(job);
 }
 
-/// Looks for something for a short while, if another core can bring it about meanwhile. Waiting this way for somebody who is about to be
-/// done is quicker than sleeping.
+/// Polls for a condition for a short time, if another core can make it true meanwhile. For a thread that is about to
+/// finish, this is quicker than sleeping.
 pub(crate) fn search(found: impl Fn() -> bool) {
-    // Where every order is tried, looking for long is of no use.
+    // Under loom, which tries every order, polling for long is of no use.
     if threading::cores() < 2 || cfg!(loom) {
         return;
     }
@@ -113,13 +117,13 @@ pub(crate) fn search(found: impl Fn() -> bool) {
         if start.elapsed() > SEARCH {
             return;
         }
-        // Whoever is to bring it may be waiting for this core.
+        // The thread that makes it true may be waiting for this core.
         threading::yield_now();
     }
 }
 
 crate::threading::per_thread! {
-    /// The pool that this thread is of.
+    /// The pool that this thread belongs to.
     static HERE: Cell<Option<&'static Pool>> = const { Cell::new(None) };
 }
 
@@ -144,7 +148,7 @@ pub(crate) fn lend() -> std::io::Result<Option<Lent>> {
 }
 
 impl Lent {
-    /// All threads wait.
+    /// Whether all threads wait.
     fn is_last(&self) -> bool {
         let state = self.0.lock();
         state.threads == state.lent
@@ -167,7 +171,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Jobs run while it is not held, and nothing else panics.
+        // Jobs run while it is not locked, and nothing else panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -178,14 +182,14 @@ impl Pool {
             self.work.0.store(true, Ordering::Relaxed);
         }
         if let Err(error) = self.help(state) {
-            // With one thread at least the work is done, later.
+            // With at least one thread the work is done, later.
             let state = self.lock();
             assert!(state.threads > state.lent, "tinyio: cannot start a thread for `run_in_thread`: {error}");
         }
     }
 
-    /// Has somebody come for what is queued, unless somebody is coming. Called whenever something was queued or taken, so that each who takes
-    /// something brings the next.
+    /// Wakes or starts a thread for the queued work, unless one is already searching. Called whenever work was queued
+    /// or taken, so that each thread that takes work brings the next.
     fn help(&'static self, mut state: MutexGuard<'_, State>) -> std::io::Result<()> {
         if state.queue.is_empty() || state.searching > 0 || (state.running >= state.limit && state.watched) {
             return Ok(());
@@ -211,7 +215,7 @@ impl Pool {
         Ok(())
     }
 
-    /// What a thread does. It is counted as searching when it begins.
+    /// The main function of a thread. It is counted as searching when it begins.
     fn work(&'static self) {
         HERE.with(|here| here.set(Some(self)));
         let mut state = self.lock();
@@ -226,9 +230,10 @@ impl Pool {
                 }
                 state.running += 1;
                 state.begun += 1;
-                // It is no worse off without the help.
+                // The work is still done without further threads.
                 let _ = self.help(state);
-                // The job has told its loop of panics; one of a destructor of what is left of it has been reported by the hook.
+                // The job has reported panics to its loop; a panic in a destructor of what is left of it was reported
+                // by the hook.
                 panic_hook::contain(|| job.run());
                 state = self.lock();
                 state.running -= 1;
@@ -252,7 +257,7 @@ impl Pool {
         }
     }
 
-    /// Sleeps until it is called. `None`: nobody did so for a long time.
+    /// Sleeps until it is called. `None`: it was not called within the keep-alive time.
     fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<MutexGuard<'a, State>> {
         state.asleep += 1;
         loop {
@@ -272,14 +277,14 @@ impl Pool {
         }
     }
 
-    /// Waits to be called. `true`: the time was up.
+    /// Waits to be called. Returns `true` if the time was up.
     #[cfg(not(loom))]
     fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
         let (state, timeout) = self.wake.wait_timeout(state, self.keep_alive).unwrap_or_else(PoisonError::into_inner);
         (state, timeout.timed_out())
     }
 
-    /// Its time is up at once: a thread that slept on would be one that never ends.
+    /// Its time is up at once: a thread that continued to sleep would never end.
     #[cfg(loom)]
     fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
         drop(state);
@@ -287,7 +292,7 @@ impl Pool {
         (self.lock(), true)
     }
 
-    /// Looks how fast the queue moves, until it is empty or one more may run.
+    /// Watches how fast the queue moves, until it is empty or one more function may run.
     fn watch<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.watched = true;
         while !state.queue.is_empty() && state.running >= state.limit {
@@ -310,7 +315,7 @@ mod tests {
 
     use super::*;
 
-    /// Says on which thread it ran, if anybody still listens.
+    /// Sends the id of the thread it ran on, if the receiver still exists.
     struct Says(Mutex<mpsc::Sender<std::thread::ThreadId>>);
 
     impl Job for Says {
@@ -319,9 +324,9 @@ mod tests {
         }
     }
 
-    /// A pool that has run some jobs, and the receiver of what the next ones say.
+    /// A pool that has run some jobs, and the receiver of what the next ones send.
     fn used(keep_alive: Duration) -> &'static Pool {
-        // Within reach for good, as the process's own is.
+        // Reachable for ever, as the process's own pool is.
         static POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(Vec::new());
         let pool: &'static Pool = Box::leak(Box::new(Pool::new(keep_alive)));
         POOLS.lock().unwrap().push(pool);
@@ -346,13 +351,13 @@ mod tests {
     fn threads_without_work_end_after_a_while() {
         let pool = used(Duration::from_millis(1));
         wait_until("no thread is left", || pool.lock().threads == 0);
-        // And the next job starts one.
+        // The next job starts a thread.
         let (say, said) = mpsc::channel();
         pool.push(Arc::new(Says(Mutex::new(say))));
         said.recv_timeout(Duration::from_secs(60)).expect("it runs");
     }
 
-    /// How often each thread of that name has gone to sleep or has been put off.
+    /// How often each thread of that name has gone to sleep or was preempted.
     #[cfg(target_os = "linux")]
     fn switches(of: &[String]) -> Vec<String> {
         let status = |task: &String| std::fs::read_to_string(format!("{task}/status")).expect("the thread lives");
@@ -360,7 +365,7 @@ mod tests {
         of.iter().map(status).map(switches).collect()
     }
 
-    /// Tells the folder of its thread in `/proc`.
+    /// Sends the folder of its thread in `/proc`.
     #[cfg(target_os = "linux")]
     struct Where(Mutex<mpsc::Sender<String>>);
 
@@ -388,7 +393,7 @@ mod tests {
             let state = pool.lock();
             state.asleep == state.threads && state.searching == 0
         });
-        // They are about to, when they have said so.
+        // They are about to sleep when they have sent it.
         let asleep =
             |task: &String| std::fs::read_to_string(format!("{task}/stat")).is_ok_and(|stat| stat.contains(") S "));
         wait_until("the system says so too", || threads.iter().all(asleep));

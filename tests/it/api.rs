@@ -1,4 +1,4 @@
-//! The public names and promises that programs outside are compiled against.
+//! The public names and promises that programs depend on.
 
 use std::error::Error as StdError;
 use std::time::Duration;

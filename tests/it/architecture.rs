@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md says of the modules of `src` is so.
+//! The statements of ARCHITECTURE.md about the modules of `src` are true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! What blocks: executors and runs inside of a step, functions that wait for threads of their own pool, Ctrl-C meanwhile.
+//! Blocking: executors and runs inside a step, functions that wait for threads of their own pool, Ctrl-C meanwhile.
 
 use std::future::Future;
 use std::io::BufRead;
@@ -16,7 +16,7 @@ use crate::check::{Child, is_child, stderr_of, watched};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A line of stdin.
+/// Reads a line of stdin.
 fn told() -> String {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).expect("text");
@@ -41,7 +41,7 @@ async fn until_told() {
     .await;
 }
 
-/// Whichever ends first.
+/// Waits for the first of two to end.
 async fn race(one: impl Future, other: impl Future) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     std::future::poll_fn(|cx| match (one.as_mut().poll(cx).is_ready(), other.as_mut().poll(cx).is_ready()) {
@@ -65,7 +65,7 @@ fn an_executor_that_blocks_a_step_is_warned_of_with_its_place_and_nothing_panics
                 } // the coroutine
                 _ => pollster::block_on(race(event.wait(), until_told())),               // the event
             }
-            // What was scheduled goes on for ever.
+            // The scheduled coroutine runs for ever.
             Err::<(), _>(tinyio::Error::msg("went on"))
         };
         assert_eq!(Loop::new().run(main).unwrap_err().error().to_string(), "went on");
@@ -84,7 +84,7 @@ fn an_executor_that_blocks_a_step_is_warned_of_with_its_place_and_nothing_panics
     }
 }
 
-/// Wakes nothing, as the waker of `now_or_never`.
+/// A waker that wakes nothing, like that of `now_or_never`.
 struct Quiet;
 
 impl Wake for Quiet {
@@ -100,7 +100,7 @@ fn a_long_step_that_only_looks_at_await_points_is_let_alone() {
             let _guard = lock.acquire().await?;
             let (start, mut skipped) = (Instant::now(), 0_u32);
             let quiet = Waker::from(Arc::new(Quiet));
-            // Longer than it takes to be warned of.
+            // Longer than the delay of the warning.
             while start.elapsed() < Duration::from_millis(1_500) {
                 std::thread::sleep(Duration::from_millis(5));
                 let mut look = pin!(lock.acquire());
@@ -114,7 +114,7 @@ fn a_long_step_that_only_looks_at_await_points_is_let_alone() {
     assert!(!said.contains("warning"), "{said}");
 }
 
-/// Runs a loop that wants a thread of the pool, so many deep.
+/// Runs a loop that needs a thread of the pool, nested this deep.
 fn nested(pool: ThreadPool, depth: u32) -> Result<u32, Crash> {
     Loop::new().run(async move {
         let inner = pool.clone();
@@ -142,7 +142,7 @@ fn a_function_that_waits_for_the_last_thread_of_its_own_pool_is_an_error() {
         let through = pool.clone();
         let main = async move { run_in_thread(move || nested(through, threads)).await.map(drop) };
         assert!(Loop::new().run(main).is_err());
-        // It is as good as before.
+        // The pool still works.
         assert_eq!(nested(pool, threads - 1).unwrap(), 7);
     }
 }
@@ -162,7 +162,7 @@ fn a_function_may_wait_for_a_thread_of_its_pool_that_another_will_give_back() {
         }));
         let waits = spawn(first.run_in_thread(move || {
             Loop::new().run(async move {
-                // Both threads are held, and one of them by no function that waits for this one.
+                // Both threads are occupied, and one of them by no function that waits for this one.
                 let late = timeout(Duration::from_millis(1), other.run_in_thread(|| tinyio::Ok(2))).await?;
                 assert!(late.is_err());
                 *opener.0.lock().unwrap() = true;

@@ -1,4 +1,4 @@
-//! What the tests say things with.
+//! Helpers of the tests.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use tinyio::{Crash, Failure, FailureKind, Group, Result, Site, yield_now};
 
-/// All policies: what has to hold for each of them is tested with each.
+/// All policies: behaviour that holds for each of them is tested with each.
 pub const GROUPS: [Group; 3] = [Group::Auto, Group::Never, Group::Always];
 
-/// How long a test may take: long enough for a busy machine. `TINYIO_TEST_SECONDS` says otherwise.
+/// How long a test may take: long enough for a busy machine. `TINYIO_TEST_SECONDS` overrides it.
 const PATIENCE: u64 = 120;
 
-/// Ends the process if the test does not: without that, one that hangs would hold up all others and never fail. For the first line of each test.
+/// Ends the process if the test does not: without that, one that hangs would block all others and never fail. For the
+/// first line of each test.
 #[must_use]
 #[track_caller]
 pub fn watched() -> Watched {
@@ -29,7 +30,7 @@ pub fn watched() -> Watched {
     let (watched, ended) = mpsc::channel();
     std::thread::spawn(move || {
         if ended.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
-            // Not by `eprintln`: what that says in a test is lost with the process.
+            // Not by `eprintln`: its output in a test is lost with the process.
             let _ = writeln!(std::io::stderr(), "the test at {test} has not ended after {seconds} s");
             std::process::abort();
         }
@@ -40,7 +41,7 @@ pub fn watched() -> Watched {
 /// Lives as long as a test that is watched.
 pub struct Watched(#[expect(dead_code, reason = "its end is the message")] mpsc::Sender<()>);
 
-/// What coroutines of a test note, in order.
+/// What coroutines of a test record, in order.
 #[derive(Clone, Debug)]
 pub struct Log<T>(Rc<RefCell<Vec<T>>>);
 
@@ -58,7 +59,7 @@ impl<T: Clone> Log<T> {
     }
 }
 
-/// Notes when it is dropped: the cleanup of a coroutine.
+/// Calls its function when it is dropped: the cleanup of a coroutine.
 pub struct OnDrop<F: FnMut()>(pub F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
@@ -67,7 +68,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// Gives the others as many turns.
+/// Gives the others this many turns.
 pub async fn turns(n: u32) -> Result<()> {
     for _ in 0..n {
         yield_now().await?;
@@ -75,7 +76,7 @@ pub async fn turns(n: u32) -> Result<()> {
     Ok(())
 }
 
-/// Polls a future by hand, once, where no loop is.
+/// Polls a future once, outside of a loop.
 pub fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = Box::pin(future);
     future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()))
@@ -147,7 +148,7 @@ impl Child {
         Child::start_with(test, &[])
     }
 
-    /// The same, with these variables.
+    /// Like [`Child::start`], with these variables.
     pub fn start_with(test: &str, variables: &[(&str, &OsStr)]) -> Child {
         let child = Command::new(std::env::current_exe().expect("this program"))
             .args([test, "--exact", "--nocapture", "--test-threads=1"])
@@ -164,7 +165,7 @@ impl Child {
     /// Waits for a line of its stderr with this text in it; its end is a failure.
     pub fn wait_for(&mut self, text: &str) -> String {
         let mut seen = String::new();
-        // One byte at a time: what comes after is for the next reader.
+        // One byte at a time: the rest is for the next reader.
         let mut lines = BufReader::with_capacity(1, self.0.stderr.as_mut().expect("piped"));
         loop {
             let start = seen.len();
@@ -181,7 +182,7 @@ impl Child {
         writeln!(self.0.stdin.as_mut().expect("piped"), "{line}").expect("it reads");
     }
 
-    /// Ctrl-C.
+    /// Sends Ctrl-C.
     #[cfg(unix)]
     pub fn interrupt(&self) {
         use rustix::process::{Pid, Signal, kill_process};
@@ -191,12 +192,12 @@ impl Child {
     /// The signal that ended it.
     #[cfg(unix)]
     pub fn ended_by(mut self) -> Option<i32> {
-        // `wait` closes it, which the child would take for an answer.
+        // `wait` closes it, which the child would take as an answer.
         let _stdin = self.0.stdin.take();
         std::os::unix::process::ExitStatusExt::signal(&self.0.wait().expect("it ends"))
     }
 
-    /// Its stderr until it ends, and it has to end well.
+    /// Gives its stderr until it ends, which must be with success.
     pub fn finish(mut self) -> String {
         let mut stderr = String::new();
         self.0.stderr.as_mut().expect("piped").read_to_string(&mut stderr).expect("text");
@@ -212,7 +213,7 @@ impl Drop for Child {
     }
 }
 
-/// What a test of this program, run alone, says on stderr.
+/// Runs a test of this program alone; gives its stderr.
 pub fn stderr_of(test: &str) -> String {
     Child::start(test).finish()
 }

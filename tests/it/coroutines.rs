@@ -45,7 +45,7 @@ fn gather() {
     let many: Vec<u32> =
         Loop::new().run(async { tinyio::gather((0..1000).map(one).collect::<Vec<_>>()).await }).unwrap();
     assert_eq!(many, (1..=1000).collect::<Vec<_>>());
-    // In the order they were given, whoever ends first; of mixed types.
+    // In the order in which they were given, whichever ends first; of mixed types.
     let mixed = Loop::new()
         .run(async {
             let text = async {
@@ -266,7 +266,7 @@ fn freed() {
             drop(handle);
             assert!(!alive(&weak));
 
-            // Nobody had a handle any more when it ended.
+            // No handle was left when it ended.
             let weak = Out::default();
             let out = weak.clone();
             drop(spawn(async move {
@@ -276,7 +276,7 @@ fn freed() {
             turns(10).await?;
             assert!(!alive(&weak));
 
-            // Taken by whoever awaited it last.
+            // Taken by the handle that awaited it last.
             let weak = Out::default();
             let out = weak.clone();
             drop(coro(async move { tinyio::Ok(output(&out)) }).await?);
@@ -297,8 +297,8 @@ fn run_finished() {
     assert_eq!(runs.get(), 1);
 }
 
-/// Running a loop inside itself does not compile: see the example of `Loop::run`. Behind a `RefCell` it is a panic of the coroutine
-/// that tries.
+/// Running a loop inside itself does not compile: see the example of `Loop::run`. Behind a `RefCell` it is a panic of
+/// the coroutine that tries.
 #[test]
 fn reentrant() {
     let _watched = watched();
@@ -339,7 +339,7 @@ fn wrong_context() {
     outside!("Event::wait", event.wait());
     outside!("Event::wait_timeout", event.wait_timeout(Duration::ZERO));
     check(panic_message(|| spawn(one(1))), "spawn", line!());
-    // One that only looks, and others that have wakers of their own, are no such.
+    // Wakers that are only compared, and those of other executors, are no such case.
     let main = async {
         let mut nap = std::pin::pin!(sleep(Duration::from_millis(1)));
         while nap.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending() {

@@ -47,7 +47,7 @@ impl<E: StdError + 'static> StdError for Because<E> {
     }
 }
 
-/// Fails once everybody else has begun.
+/// Fails once all other coroutines have begun.
 async fn fails() -> Result<()> {
     turns(10).await?;
     Err(Broken("broken"))? // fails
@@ -309,7 +309,7 @@ async fn member(next: Slot) -> Result<()> {
     Ok(next.await?) // in the ring
 }
 
-/// Coroutines that await each other in a ring, and others that are at something else.
+/// Coroutines that await each other in a cycle, and others that wait for something else.
 async fn ring(length: usize) -> Result<()> {
     let slots: Vec<Slot> = (0..length).map(|_| Slot::default()).collect();
     let members: Vec<_> = (0..length).map(|n| coro(member(slots[(n + 1) % length].clone()))).collect();
@@ -342,7 +342,7 @@ fn cycle() {
                 assert_eq!(message.matches(&edge).count(), 1, "{message}");
                 assert_eq!(trace.iter().filter(|other| other.name == site.name).count(), 1);
             }
-            // The error is the loop's, so they are all members: those of the ring, the two aside, and the main coroutine.
+            // The error is the loop's, so all are members: those of the cycle, the two others, and the main coroutine.
             assert_eq!(crash.failures().len(), if group == Group::Always { 1 + length + 2 + 1 } else { 1 });
         }
     }

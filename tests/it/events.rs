@@ -1,4 +1,4 @@
-//! What a recording holds of what happens: the events of small programs, in order.
+//! The events that a recording contains: those of small programs, in order.
 
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -54,7 +54,7 @@ fn outline(events: &[Map<String, Value>], kinds: &[&str]) -> Vec<String> {
     let line = |event: &Map<String, Value>| {
         let fields = TOLD.iter().filter_map(|name| event.get(*name).map(|value| format!(" {name} {value}")));
         let line = kind(event).to_owned() + &fields.collect::<String>().replace('"', "");
-        // When it is due is no part of the order.
+        // The time when it is due is no part of the order.
         match line.split_once("{timer:") {
             Some((before, _)) => format!("{before}{{timer}}"),
             None => line,
@@ -278,7 +278,7 @@ fn functions_on_threads_are_told_from_the_queue_to_the_answer_to_a_cancellation(
         "end coro 3 outcome cancelled",
     ];
     let mut told = outline(&events, &[&THREADS[..], &["end"]].concat());
-    told.retain(|line| !line.starts_with("end coro 1 ")); // Whose mail came in late does not hold it up.
+    told.retain(|line| !line.starts_with("end coro 1 ")); // A loop that reads its mail late must not fail here.
     assert_eq!(told, expected);
 }
 

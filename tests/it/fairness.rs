@@ -151,7 +151,7 @@ fn event_many_setters() {
             });
             gather(setters.collect::<Vec<_>>()).await?;
             assert!(event.is_set());
-            // A wake too many would come now, and find him waiting for something else.
+            // A surplus wake would come now, while it waits for something else.
             event.set();
             turns(20).await?;
             end.set();
@@ -195,8 +195,9 @@ fn event_clear_not_strict() {
     }
 }
 
-/// All sequences of up to five of these: set or clear the one or the other. After each it is as the model says: a wait is over, for
-/// ever, once its event was set or its time is up, and the gathering is once both are.
+/// All sequences of up to five of these: set or clear the one or the other. After each the state is that of the model:
+/// a wait is over, permanently, once its event was set or its time is up, and the gathering is over once both waits
+/// are.
 #[test]
 fn event_timeout_mix() {
     let _watched = watched();
@@ -316,8 +317,8 @@ fn wait_timeout_value() {
         .unwrap();
 }
 
-/// A thread that takes a waker, wakes it and drops it, again and again: the loop, which sees no waker left, must not take that for the
-/// end of all hope.
+/// A thread that takes a waker, wakes it and drops it, again and again: the loop, which sees that no waker remains,
+/// must not take that for a deadlock.
 #[test]
 fn a_wake_that_drops_the_last_waker_is_no_deadlock() {
     let _watched = watched();

@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Runs `child` in a forked process, and expects that it is true. A child that hangs is ended by a signal.
 fn forked(child: impl FnOnce() -> bool) {
-    // SAFETY: what the child does needs no lock that another thread of the parent may hold: they wait.
+    // SAFETY: the child needs no lock that another thread of the parent may hold: those threads wait.
     match unsafe { fork() }.expect("a child") {
         ForkResult::Child => {
             alarm::set(60);
@@ -63,7 +63,7 @@ fn a_loop_that_is_forked_goes_on_in_both() {
         let main = async {
             spawn(async { tinyio::Ok(sleep(SHORT).await?) });
             yield_now().await?;
-            // The child's part of this run ends inside of it, and the parent's goes on.
+            // The child's part of this run ends inside it, and the parent's continues.
             forked(everything_works);
             tinyio::Ok(sleep(SHORT).await?)
         };

@@ -1,4 +1,5 @@
-//! Await points that a program keeps: begun in one loop, polled or dropped in another, in the next run, on another thread, or nowhere.
+//! Await points that a program keeps: begun in one loop, polled or dropped in another, in the next run, on another
+//! thread, or nowhere.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -70,12 +71,12 @@ fn all_kinds() -> Vec<(&'static str, Kept)> {
     ]
 }
 
-/// With which waker an await point is polled.
+/// The waker with which an await point is polled.
 #[derive(Clone, Copy, Debug)]
 enum By {
     /// The coroutine's own.
     Coroutine,
-    /// One of another executor, as `FuturesUnordered` has.
+    /// A foreign one, as `FuturesUnordered` has.
     Foreign,
 }
 
@@ -112,7 +113,8 @@ fn begun(mut kept: Kept, by: By, foreign: &Waker) -> Kept {
     out.take().expect("it was kept")
 }
 
-/// A loop with timers, foreign wakers and waiters of its own, in which `meddle` is called in between: all of them are woken.
+/// A loop with timers, foreign wakers and waiters of its own, in which `meddle` is called meanwhile: all of them are
+/// woken.
 fn undisturbed(what: &str, meddle: impl FnOnce(&mut Context<'_>)) {
     let woken = Arc::new(Count(AtomicUsize::new(0)));
     let waker = Waker::from(woken.clone());
@@ -125,7 +127,7 @@ fn undisturbed(what: &str, meddle: impl FnOnce(&mut Context<'_>)) {
             let lock = lock.clone();
             async move { tinyio::Ok(drop(lock.acquire().await?)) }
         });
-        // Foreign wakers, one of them left at a coroutine, which takes it out when it ends.
+        // Foreign wakers, one of them registered at a coroutine, which takes it out when it ends.
         let mut naps: Vec<_> = (0..3).map(|_| Box::pin(sleep(SHORT))).collect();
         let mut child = Box::pin(coro(sleep(SHORT)));
         for nap in &mut naps {
@@ -231,7 +233,7 @@ fn what_is_dropped_between_two_runs_is_gone_in_the_second() {
         };
         looped.run(first).unwrap();
         kept.borrow_mut().clear();
-        // Their timers would be waited for, and keep what can never go on from being found out.
+        // Their timers would be waited for, and hide that some coroutines can never continue.
         let second = async {
             let lock = Lock::new();
             let _held = lock.acquire().await?;

@@ -33,7 +33,7 @@ mod sync;
 mod threads;
 mod user_panics;
 
-/// A test that could hang without end would hide what the others say.
+/// A test that could hang without end would hide the results of the others.
 #[test]
 fn each_test_is_watched() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
@@ -42,7 +42,8 @@ fn each_test_is_watched() {
         for test in text.split("\n#[test]\n").skip(1) {
             let body = test.lines().skip_while(|line| !line.ends_with('{')).nth(1).expect("it does something");
             let test = test.lines().find(|line| line.starts_with("fn ")).expect("a function");
-            // `random_programs` has a watch of its own, which names the program. The tests of this file only read files.
+            // `random_programs` has a timeout of its own, which names the program. The tests of this file only read
+            // files.
             let exempt = [
                 "fn random_programs() {",
                 "fn each_test_is_watched() {",

@@ -1,4 +1,4 @@
-//! Loops inside of loops and of others' executors, pools of threads, Ctrl-C, and crashes as JSON.
+//! Loops inside loops and inside other executors, pools of threads, Ctrl-C, and crashes as JSON.
 
 use std::cell::RefCell;
 use std::error::Error as StdError;
@@ -175,14 +175,14 @@ fn partly_driven() {
 
     // Nothing of it is left in the loop.
     assert_eq!(looped.run(async { tinyio::Ok(3) }).unwrap(), 3);
-    // One that never began, and one that has ended.
+    // A drive that never began, and one that has ended.
     drop(looped.drive(async { tinyio::Ok(3) }));
     let mut cx = Context::from_waker(Waker::noop());
     let ended = pin!(looped.drive(async { tinyio::Ok(4) })).poll(&mut cx);
     assert!(matches!(ended, Poll::Ready(Ok(4))));
 }
 
-/// Futures that are kept from one run to the next keep their places, and take nobody else's.
+/// Futures that are kept from one run to the next keep their entries, and take those of no other.
 #[test]
 fn kept_over_runs() {
     let _watched = watched();
@@ -217,7 +217,7 @@ fn kept_over_runs() {
     assert_eq!(format!("{lock:?}"), "Lock(free, 0 waiting)");
 }
 
-/// What the parent says.
+/// Reads a line from the parent.
 fn told() -> String {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).expect("text");
@@ -294,7 +294,7 @@ fn interrupt() {
         let cancelled = "Err(CancelledError(the loop is stopping))";
         assert_eq!(lines, [format!("the coroutine: {cancelled}"), format!("the thread: {cancelled}")]);
     }
-    // A second one ends the process, whatever it is at.
+    // A second one ends the process, whatever its state.
     let mut child = start(0, "deaf");
     child.interrupt();
     child.wait_for("the coroutine: Err");
@@ -346,7 +346,7 @@ fn serialise() {
         "{}",
         read[0].error_type
     );
-    // Text that is no crash is an error that says where.
+    // Text that is no crash is an error with its position.
     let wrong = event::crash_from_json("[{\"kind\":\"error\"}]").unwrap_err();
     assert!(wrong.to_string().contains("line 1"), "{wrong}");
 }

@@ -1,4 +1,4 @@
-//! What no other loop has: deadlocks by name, quiescence, virtual time, shuffling, cleanup that awaits.
+//! Features of tinyio alone: deadlocks by name, quiescence, virtual time, shuffling, cleanup that awaits.
 
 use std::cell::RefCell;
 use std::io::BufRead;
@@ -84,7 +84,7 @@ fn deadlock_locks() {
     assert!(message.starts_with("deadlock: a coroutine waits for itself:\n"), "{message}");
     assert!(message.contains(" waits for the semaphore made at "), "{message}");
 
-    // Whoever holds one of the two permits goes on, so this is none.
+    // The holder of the other permit continues, so this is no deadlock.
     let two = Semaphore::new(2);
     let busy = two.clone();
     let main = async move {
@@ -99,11 +99,11 @@ fn deadlock_locks() {
     Loop::new().virtual_time().run(main).unwrap();
 }
 
-/// A handle that can be asked for before it is there.
+/// A handle that can be requested before it exists.
 type Later<T> = Rc<RefCell<Option<Coro<T>>>>;
 
 async fn awaits_later(other: Later<()>) -> Result<()> {
-    // The search that follows what happens before this has been made by then.
+    // The search for what happens before this is done by then.
     sleep(Duration::from_millis(60)).await?;
     let other = other.borrow().clone().expect("by now it is there");
     Ok(other.await?)
@@ -112,7 +112,8 @@ async fn awaits_later(other: Later<()>) -> Result<()> {
 #[test]
 fn deadlocks_through_loops_inside_are_found() {
     let _watched = watched();
-    // Whoever is isolated waits for one outside, who waits for the isolating one; however deep; and so it is with a driven loop.
+    // An isolated coroutine waits for one outside, which waits for the isolating one; at any depth; and the same with a
+    // driven loop.
     for how in ["isolated", "deeper", "driven"] {
         let main = async move {
             spawn(async { tinyio::Ok(sleep(DAY).await?) });
@@ -152,7 +153,7 @@ fn deadlocks_through_loops_inside_are_found() {
     assert!(message.starts_with("deadlock: 2 coroutines wait for each other:"), "{message}");
     assert!(message.contains(" waits for the lock made at "), "{message}");
 
-    // Through whoever is to end next.
+    // Through the next to end of several.
     let main = async {
         spawn(async { tinyio::Ok(sleep(DAY).await?) });
         let own: Later<()> = Rc::default();
@@ -167,7 +168,7 @@ fn deadlocks_through_loops_inside_are_found() {
     let message = deadlock(&Loop::new().run(main).unwrap_err());
     assert!(message.starts_with("deadlock: 3 coroutines wait for each other:"), "{message}");
 
-    // One outside may yet give it back, or come to the barrier, or be done: that is none.
+    // A coroutine outside may still release it, or come to the barrier, or end: no deadlock.
     let main = async {
         let (lock, two) = (Lock::new(), Barrier::new(2));
         let (held, here) = (lock.clone(), two.clone());
@@ -190,7 +191,7 @@ fn deadlocks_through_loops_inside_are_found() {
     };
     assert_eq!(Loop::new().virtual_time().run(main).unwrap(), 7);
 
-    // A loop that is run inside of a coroutine blocks whoever it waits for.
+    // A loop that is run inside a coroutine blocks the coroutine it waits for.
     let main = async {
         let other = spawn(async { tinyio::Ok(turns(3).await?) });
         yield_now().await?;
@@ -201,8 +202,8 @@ fn deadlocks_through_loops_inside_are_found() {
     assert!(deadlock(inner).starts_with("nothing can go on: a coroutine waits"), "{inner:?}");
 }
 
-/// A permit that somebody of the loop around was woken for, and has not fetched yet, is as good as held: what waits for it in an isolated loop
-/// has hope.
+/// A permit that a coroutine of the enclosing loop was woken for, and has not fetched yet, counts as held: a coroutine
+/// that waits for it in an isolated loop can still be woken.
 #[test]
 fn deadlock_locks_not_while_a_permit_is_on_its_way() {
     let _watched = watched();
@@ -223,7 +224,7 @@ fn deadlock_locks_not_while_a_permit_is_on_its_way() {
         for _ in 0..10 {
             yield_now().await?;
         }
-        // The isolated loop has its turn first, with nobody left in it but who waits for the lock.
+        // The isolated loop has its turn first; only the coroutine that waits for the lock is left in it.
         event.set();
         drop(held);
         next.await?;
@@ -232,7 +233,8 @@ fn deadlock_locks_not_while_a_permit_is_on_its_way() {
     Loop::new().run(main).unwrap();
 }
 
-/// Hands a guard over: the acquirer waits for the same lock or semaphore while another coroutine, or a thread, has the guard.
+/// Moves a guard: the acquirer waits for the same lock or semaphore while another coroutine, or a thread, has the
+/// guard.
 #[test]
 fn a_guard_that_was_moved_is_no_deadlock() {
     let _watched = watched();
@@ -298,7 +300,7 @@ fn a_guard_that_was_moved_is_no_deadlock() {
             let turns = spawn(turns(100));
             let wants = spawn(async move { lock.acquire().await.map(drop) });
             turns.await?;
-            // The search after this has nothing to see but the one that waits.
+            // The search after this finds only the coroutine that waits.
             std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(100));
                 say.send(())
@@ -314,7 +316,7 @@ fn a_guard_that_was_moved_is_no_deadlock() {
     Loop::new().run(on_thread(false)).unwrap();
     Loop::new().run(on_thread(true)).unwrap();
 
-    // To the loop around, by one that is isolated.
+    // To the enclosing loop, by an isolated one.
     let main = async {
         let (lock, shelf) = (Lock::new(), Rc::new(RefCell::new(Vec::new())));
         let put = shelf.clone();
@@ -363,7 +365,8 @@ fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
         };
         let crash = Loop::new().virtual_time().run(main).unwrap_err();
         assert_eq!(crash.error().to_string(), "enough");
-        // A waker that another thread has, which calls it when the parent has seen the warning; and a coroutine that never sleeps.
+        // A waker that another thread has, which calls it when the parent has seen the warning; and a coroutine that
+        // never sleeps.
         for busy in [false, true] {
             let main = async move {
                 tangle();
@@ -481,7 +484,7 @@ fn a_cycle_of_coroutines_is_found_beside_others_that_never_end() {
 #[test]
 fn quiescent() {
     let _watched = watched();
-    /// Waits for one who does not come.
+    /// Waits for a coroutine that does not come.
     async fn meets(barrier: Barrier) -> Result<()> {
         barrier.wait().await?; // meets
         Ok(())
@@ -498,7 +501,7 @@ fn quiescent() {
         let event = Event::new();
         let set = event.clone();
         std::thread::spawn(move || {
-            // Whoever has read the warning says when.
+            // The parent writes a line when it has read the warning.
             std::io::stdin().lock().read_line(&mut String::new()).expect("text");
             set.set();
         });
@@ -510,7 +513,7 @@ fn quiescent() {
         eprintln!("it went on");
         return;
     }
-    // Nobody will ever come.
+    // No other coroutine will ever come.
     let lock = Lock::new();
     let kept = Rc::new(RefCell::new(None));
     let keeps = kept.clone();
@@ -539,7 +542,7 @@ fn quiescent() {
     }
     assert_eq!(crash.failures()[0].trace().len(), 4);
 
-    // With an event among it: a warning with the same list, and the wait goes on.
+    // With an event among them: a warning with the same list, and the wait continues.
     let mut child = Child::start("ours::quiescent");
     let warning = child.wait_for("warning");
     assert!(
@@ -575,7 +578,7 @@ fn virtual_time() {
         let deep = noted.clone();
         let five = isolate(async move { tinyio::Ok(isolate(nap(deep, 1)).await??) }).await?.unwrap();
         noted.push(5 * five);
-        // and a thread at work has the time it takes.
+        // and a function on a thread takes real time.
         let work = run_in_thread(|| {
             std::thread::sleep(Duration::from_millis(5));
             tinyio::Ok(7)
@@ -588,7 +591,7 @@ fn virtual_time() {
     Loop::new().virtual_time().run(main).unwrap();
     assert_eq!(log.entries(), [1, 2, 3, 4, 1, 5, 7, 10]);
 
-    // Wakers in other hands hold nothing up: here in those of a future that never calls them.
+    // Foreign wakers do not hold the clock: here those of a future that never calls them.
     let main = async {
         let mut kept = None;
         let mut nap = std::pin::pin!(sleep(DAY));
@@ -600,7 +603,7 @@ fn virtual_time() {
     };
     Loop::new().virtual_time().run(main).unwrap();
 
-    // It begins at the same time whenever the loop was made, or the order would depend on that.
+    // The clock begins at the same time whenever the loop was made, or the order would depend on that.
     let order = |age: Duration| {
         let (looped, made) = (Loop::new(), std::time::Instant::now());
         while made.elapsed() < age {
@@ -624,12 +627,12 @@ fn virtual_time() {
     let first = order(Duration::ZERO);
     assert!((1..6).all(|n| order(Duration::from_micros(n * 170)) == first));
 
-    // For ever is no busy loop: the end of the time that timers can be set for is seen by the virtual clock alone.
+    // Waiting for ever is no busy loop: only the virtual clock reaches the latest time that timers can be set for.
     Loop::new().virtual_time().run(async { timeout(DAY, sleep(Duration::MAX)).await }).unwrap().unwrap_err();
     Loop::new().virtual_time().run(sleep(Duration::MAX)).unwrap();
 }
 
-/// A bit of everything whose order is the loop's to decide.
+/// Runs several features whose order is the loop's to decide.
 async fn busy() -> Result<Vec<u32>> {
     let order = Log::new();
     let (lock, two, event) = (Lock::new(), Semaphore::new(2), Event::new());
@@ -686,7 +689,7 @@ fn trace(seed: u64, folder: &Path, run: u32) -> Vec<Value> {
     assert!(status.status.success(), "{status:?}");
     let text = std::fs::read_to_string(&file).expect("a trace");
     let mut events = text.lines().skip(1).map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>();
-    // Frames are read for the report, which takes the time it takes.
+    // Frames are read for the report, which takes real time.
     events.retain(|event: &Value| event["kind"] != "away");
     events.iter_mut().for_each(timeless);
     events
@@ -702,7 +705,7 @@ fn shuffle() {
     }
     assert_eq!(run(1), run(1));
     assert!((2..10).any(|seed| run(seed) != run(1)));
-    // Nobody is left out.
+    // No coroutine is left out.
     let mut order = run(1);
     order.sort_unstable();
     assert_eq!(order, (0..20).collect::<Vec<_>>());
@@ -720,7 +723,7 @@ fn shuffle() {
 #[test]
 fn async_cleanup() {
     let _watched = watched();
-    /// Says good-bye for so long.
+    /// Closes a connection, which takes this long.
     async fn connection(log: Log<&'static str>, goodbye: Duration) -> Result<()> {
         let work = sleep(100 * DAY).await;
         if work.is_err() {
@@ -761,14 +764,15 @@ fn async_cleanup() {
         assert_eq!(run(grace(), Duration::from_millis(5), nested), (vec!["begins", "said"], cancelled.clone()));
         assert_eq!(run(grace().virtual_time(), DAY / 48, nested), (vec!["begins", "said"], cancelled.clone()));
     }
-    // Past it they are told once more, and whoever is in a future that tinyio does not know is cut off.
+    // After it the cancellation is delivered once more, and a coroutine in a future that tinyio does not know is
+    // dropped.
     for nested in [false, true] {
         assert_eq!(run(grace().virtual_time(), DAY, nested), (cut_short.clone(), cancelled.clone()));
         let short = Loop::new().grace(Duration::from_millis(5));
         assert_eq!(run(short, DAY, nested), (cut_short.clone(), cancelled.clone()));
     }
     assert_eq!(run(grace().virtual_time(), Duration::MAX, false), (vec!["begins"], cut_off));
-    // Whoever is in such a future when it begins cannot be told: he is dropped at once, which is a proper answer.
+    // A coroutine in such a future when the period begins cannot be reached: it is dropped at once, a proper answer.
     let main = async {
         spawn(async {
             std::future::pending::<()>().await;
@@ -779,7 +783,7 @@ fn async_cleanup() {
     };
     let crash = grace().group(Group::Always).run(main).unwrap_err();
     assert_eq!((crash.failures().len(), crash.failures()[1].kind()), (2, Cancelled));
-    // Without one, nobody awaits.
+    // Without a period, no coroutine can await.
     let (entries, members) = run(Loop::new(), Duration::ZERO, false);
     assert_eq!((entries, members.len(), members[0].0), (vec!["begins"], 1, Improper));
     assert!(members[0].1.starts_with("awaited again at "), "{members:?}");

@@ -1,4 +1,4 @@
-//! A coroutine belongs to its handles: what is dropped is cancelled, and a timeout loses nothing.
+//! A coroutine belongs to its handles: without them it is cancelled, and a timeout loses nothing.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -139,14 +139,14 @@ fn dropped_chain() {
         drop(first);
         turns(5).await?;
         assert_eq!(noted.entries(), [("third", Some(false))]);
-        // The other goes on for this one, which awaits it too.
+        // The other continues for this one, which awaits it, too.
         Ok::<_, tinyio::Error>(shared.await?)
     };
     Loop::new().virtual_time().run(main).unwrap();
     assert_eq!(answers.entries(), [("third", Some(false)), ("shared", None)]);
 }
 
-/// Blocks its thread until it is asked to stop, and says so.
+/// Blocks its thread until it is asked to stop, and records that.
 fn stoppable(started: mpsc::Sender<()>, asked: Arc<AtomicBool>) -> impl FnOnce() -> Result<()> + Send {
     move || {
         started.send(()).unwrap();
@@ -171,7 +171,7 @@ fn dropped_thread() {
         poll_once(&mut queued).await;
         yield_now().await?;
         starts.recv()?;
-        // The one that waits for a thread first: none is free for it between the two.
+        // The one that waits for a thread first: none gets free for it between the two.
         drop(queued);
         drop(at_work);
         tinyio::Ok(())
@@ -211,7 +211,7 @@ fn dropped_isolate_does_not_block_the_loop_around_it() {
         let (release, released) = mpsc::channel::<()>();
         let (started, starts) = mpsc::channel();
         let mut isolated = isolate(async move {
-            // It does not ask whether it is to stop.
+            // It does not check whether it is to stop.
             run_in_thread(move || {
                 started.send(()).unwrap();
                 Ok::<_, tinyio::Error>(released.recv()?)
@@ -223,7 +223,7 @@ fn dropped_isolate_does_not_block_the_loop_around_it() {
         starts.recv()?;
         drop(isolated);
         turns(3).await?;
-        noted.push("the loop goes on"); // or the thread would never be released
+        noted.push("the loop goes on"); // Otherwise the thread would never be released.
         release.send(())?;
         tinyio::Ok(())
     };
@@ -278,7 +278,7 @@ fn spawn_outlives() {
 fn timeout_boundary() {
     let _watched = watched();
     let main = async {
-        // It ends with a value in the poll that tells it that its time is up.
+        // It ends with a value in the poll that delivers its timeout.
         let gate = Event::new();
         let opened = gate.clone();
         let value = async move {
@@ -288,7 +288,7 @@ fn timeout_boundary() {
         assert_eq!(timeout(Duration::from_secs(1), value).await?, Ok(true));
         drop(opened);
 
-        // A producer and a consumer with a limit that is the producer's period: nothing that is sent is lost.
+        // A producer and a consumer with a limit that is the producer's period: no sent item is lost.
         let queue = Rc::new(RefCell::new(Vec::new()));
         let ready = Event::new();
         let (sends, sent) = (queue.clone(), ready.clone());
@@ -303,7 +303,7 @@ fn timeout_boundary() {
         let mut received = Vec::new();
         while received.len() < 100 {
             let (takes, ready) = (queue.clone(), ready.clone());
-            // Takes an item if there is one, whatever the await point says: as a channel of another crate does.
+            // Takes an item if there is one, whatever the await point answers, like a channel of another crate.
             let take = async move {
                 let waited = ready.wait().await;
                 ready.clear();

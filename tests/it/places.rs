@@ -1,7 +1,7 @@
-//! Where a crash says that an error arose, and where it says that coroutines waited: what is certain, and what is marked.
+//! The places of errors and of waiting coroutines in a crash: those that are certain, and those that are marked.
 //!
-//! Each test runs itself again as the program, with a trace, and reads the crash from the trace. It holds in debug builds and in optimised ones:
-//! `cargo test --release --test it places`.
+//! Each test runs itself again as the program, with a trace, and reads the crash from the trace. It holds in debug
+//! builds and in optimised ones: `cargo test --release --test it places`.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -36,7 +36,8 @@ struct Recorded {
     trace: String,
 }
 
-/// Runs `program` in a process of its own, with a trace; with a `RUST_BACKTRACE` or without. In that process, `None` comes back.
+/// Runs `program` in a process of its own, with a trace; with a `RUST_BACKTRACE` or without. Returns `None` in that
+/// process.
 fn recorded<F, E>(test: &str, backtrace: bool, program: impl FnOnce() -> F) -> Option<Recorded>
 where
     F: Future<Output = Result<(), E>>,
@@ -168,7 +169,7 @@ fails!(of_eyre, eyre::Report, |number| Ok(number?));
 fails!(of_io, io::Error, |number| number.map_err(invalid));
 fails!(of_own, Own, |number| Ok(number?));
 
-/// Runs one of them beneath `main`, and asserts what has to hold for each.
+/// Runs one of them below `main`, and asserts what holds for each.
 macro_rules! returns_an_error {
     ($test:ident, $function:ident, $error:ty, $type_name:literal) => {
         #[test]
@@ -191,7 +192,7 @@ returns_an_error!(a_report_of_eyre_is_not_shown_at_the_last_await, of_eyre, eyre
 returns_an_error!(an_io_error_is_not_shown_at_the_last_await, of_io, io::Error, "std::io::error::Error");
 returns_an_error!(an_error_of_an_own_type_is_not_shown_at_the_last_await, of_own, Own, "it::places::Own");
 
-/// The first failure is one whose place is not known: the stack and the values of its last suspension are there, and marked.
+/// The first failure has no known place: the stack and the values of its last suspension are there, and marked.
 #[track_caller]
 fn assert_last_await(recorded: &Recorded, function: &str) {
     let failure = &recorded.failures[0];
@@ -318,7 +319,7 @@ fn an_error_that_a_function_on_a_thread_returns_is_marked_too() {
     assert!(recorded.report().contains("last known at "), "{}", recorded.report());
 }
 
-/// One that answers its cancellation with an error of its own.
+/// A coroutine that answers its cancellation with an error of its own.
 #[test]
 fn an_error_made_while_everything_is_cancelled_is_marked_too() {
     let _watched = watched();
@@ -344,7 +345,7 @@ fn an_error_made_while_everything_is_cancelled_is_marked_too() {
     );
 }
 
-/// A channel that tinyio knows nothing about.
+/// A channel that is not tinyio's.
 #[derive(Clone, Default)]
 struct Foreign(Arc<Mutex<Option<Waker>>>);
 
@@ -434,7 +435,8 @@ fn printed_locals(recorded: &Recorded) -> Vec<String> {
     lines
 }
 
-/// The locals that were read at the error, as `name = value`, in the order of their names, and the marks of those that may be moved.
+/// The locals that were read at the error, as `name = value`, in the order of their names, and the marks of those that
+/// may be moved.
 fn at_the_error(stack: &Stack, function: &str) -> (Vec<String>, Vec<String>) {
     let Some(frame) = stack.frames.iter().find(|frame| frame.function.ends_with(function)) else {
         return (Vec::new(), Vec::new());
@@ -446,12 +448,12 @@ fn at_the_error(stack: &Stack, function: &str) -> (Vec<String>, Vec<String>) {
     (read, may_be_moved.map(|local| local.name.clone()).collect())
 }
 
-/// Prints locals as the reader of frames is to print them.
+/// Prints locals in the format of the reader of frames.
 macro_rules! tell {
     ($($name:ident),*) => { $(println!("local {} = {:?}", stringify!($name), $name);)* };
 }
 
-/// Runs a function that tells its locals and fails, beneath `main`, after it was suspended.
+/// Runs a function that prints its locals and fails, below `main`, after it was suspended.
 macro_rules! tells_its_locals {
     ($test:ident, $function:ident, $moved:expr) => {
         #[test]

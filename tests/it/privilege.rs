@@ -1,4 +1,4 @@
-//! Programs with more privileges than the user who starts them: they obey no environment variable.
+//! Programs with more privileges than the user that starts them: they obey no environment variable.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -14,7 +14,8 @@ use crate::check::{is_child, watched};
 
 /// A user and group without rights.
 const NOBODY: u32 = 65_534;
-/// The extended attribute that gives a program `CAP_NET_BIND_SERVICE`: version 2 and "effective", then permitted and inheritable.
+/// The extended attribute that gives a program `CAP_NET_BIND_SERVICE`: version 2 and "effective", then permitted and
+/// inheritable.
 const CAPABILITY: [u32; 5] = [0x0200_0001, 1 << 10, 0, 0, 0];
 
 /// A folder that any user may look into, with a copy of this test program.
@@ -47,7 +48,8 @@ impl Programs {
         program
     }
 
-    /// What the program leaves when a user without rights asks for recordings in all ways: the names in the folder for them.
+    /// What the program leaves when a user without rights requests recordings in all ways: the names in the folder for
+    /// them.
     fn left_by(&self, program: &Path) -> Vec<String> {
         let open = tempfile::tempdir_in(self.folder.path()).expect("a folder");
         std::fs::set_permissions(open.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");

@@ -1,15 +1,16 @@
-//! Random programs, against a naive model of what they must do.
+//! Random programs, compared with a naive model of what they must do.
 //!
-//! A program is a graph of coroutines, made from a seed: each awaits, gathers or spawns some of those behind it, shared ones among
-//! them, sleeps, yields, takes locks and permits, moves permits to others, sets and waits for events, runs functions on threads and in a
-//! pool, catches timeouts and nested loops, begins coroutines and threads and drops their handles, receives with a limit that meets the
-//! sender's period; some fail, panic, or answer their cancellation in wrong ways, also by a destructor that panics; some await whoever awaits them, or take
-//! a second lock; now and then somebody stops the loop from another thread, at a step or at whatever time. The model knows which coroutines
-//! can be reached, what each returns, and whether they must or may wait for each other for ever; the rest are laws that hold for every
-//! program: see [`check`].
+//! A program is a graph of coroutines, made from a seed: each awaits, gathers or spawns some of those after it, shared
+//! ones among them, sleeps, yields, takes locks and permits, moves permits to others, sets and waits for events, runs
+//! functions on threads and in a pool, catches timeouts and nested loops, begins coroutines and threads and drops their
+//! handles, receives with a limit that meets the sender's period; some fail, panic, or answer their cancellation in
+//! wrong ways, also by a destructor that panics; some await a coroutine that awaits them, or take a second lock; some
+//! programs stop the loop from another thread, at a step or at any time. The model knows which coroutines can be
+//! reached, what each returns, and whether they must or may wait for each other for ever; the rest are laws that hold
+//! for every program: see [`check`].
 //!
-//! `TINYIO_RANDOM=SECONDS` goes on for so long, with seeds that nobody has seen before; `TINYIO_RANDOM_PROGRAMS=N` runs the first N only;
-//! `TINYIO_RANDOM_SEED=N` runs one again.
+//! `TINYIO_RANDOM=SECONDS` runs for this long, with new seeds; `TINYIO_RANDOM_PROGRAMS=N` runs the first N only;
+//! `TINYIO_RANDOM_SEED=N` repeats one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use tinyio::{
     TimeoutError, as_completed, coro, gather, isolate, run_in_thread, sleep, spawn, thread, timeout, yield_now,
 };
 
-/// Programs of a plain `cargo test`.
+/// The number of programs in a plain `cargo test`.
 const PROGRAMS: u64 = 1_500;
 /// A program that has not ended by then hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,7 +54,7 @@ impl Random {
     }
 }
 
-/// What a coroutine does, one after the other. Numbers are of coroutines behind it, or of resources.
+/// The acts of a coroutine, in order. Numbers are of coroutines after it, or of resources.
 #[derive(Clone, Debug)]
 enum Act {
     Yield,
@@ -62,35 +63,36 @@ enum Act {
     Gather(Vec<usize>),
     Spawn(usize),
     Completed(Vec<usize>),
-    /// Waits for all of these side by side in one coroutine, behind wakers of its own.
+    /// Waits for all of these concurrently in one coroutine, behind wakers of its own.
     Beside(Vec<u64>),
-    /// Awaits one behind it from inside of a nested loop.
+    /// Awaits one after it from inside a nested loop.
     AwaitInside(usize),
-    /// Awaits itself, or one before it, who may be waiting for it; from inside of a nested loop or not.
+    /// Awaits itself, or one before it, which may be waiting for it; from inside a nested loop or not.
     AwaitBack(usize, bool),
-    /// Takes two locks, which may be one; the second from inside of a nested loop or not.
+    /// Takes two locks, which may be one; the second from inside a nested loop or not.
     Locks(usize, usize, bool),
     Locked(usize, u64),
     Permitted(usize, u64),
-    /// Acquires three permits of two, one after the other, and moves each to another coroutine, which drops it: spawned with it, or one that
-    /// takes it from a shelf.
+    /// Acquires three permits of two, one after the other, and moves each to another coroutine, which drops it: spawned
+    /// with it, or one that takes it from a shelf.
     Moved(usize, u64, bool),
     Set(usize),
-    /// Waits for an event that somebody has to set, or not for long.
+    /// Waits for an event that another coroutine has to set, or only for a short time.
     Wait(usize, u64),
     Thread(u64),
-    /// In the pool.
+    /// Runs a function in the pool.
     Pool(u64),
-    /// A thread that fails.
+    /// Runs a function on a thread that fails.
     ThreadFails,
     Timeout(u64, u64),
-    /// Begins coroutines of its own that never end by themselves, and drops their handles after so many turns.
+    /// Begins coroutines of its own that never end by themselves, and drops their handles after this many turns.
     Abandon(Owner, u64),
-    /// Begins a function on a thread, and drops its handle after so many turns.
+    /// Begins a function on a thread, and drops its handle after this many turns.
     AbandonThread(u64),
-    /// Receives so many items from a coroutine that sends one each so many milliseconds, with that as the limit of each wait.
+    /// Receives this many items from a coroutine that sends one every given number of milliseconds, with that as the
+    /// limit of each wait.
     Receive(u64, u64),
-    /// A loop inside, whose coroutines sleep so long; it fails or does not.
+    /// Isolates a loop whose coroutines sleep this long; it fails or does not.
     Isolate(Vec<u64>, bool),
     Fail,
     Panic,
@@ -113,19 +115,19 @@ enum Owner {
 const OWNERS: [Owner; 7] =
     [Owner::Coro, Owner::Gather, Owner::Completed, Owner::Timeout, Owner::Isolate, Owner::Chain, Owner::Nested];
 
-/// How a coroutine takes its cancellation.
+/// How a coroutine responds to its cancellation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Manners {
     Proper,
     AnswersOk,
     AnswersError,
     Panics,
-    /// A destructor does.
+    /// A destructor panics.
     DropPanics,
     AwaitsAgain,
 }
 
-/// Whether the coroutines of a program come to wait for each other for ever, unless something else ends it before.
+/// Whether the coroutines of a program end up waiting for each other for ever, unless something else ends it before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stuck {
     Never,
@@ -146,9 +148,9 @@ struct Program {
     shuffle: Option<u64>,
     virtual_time: bool,
     grace: bool,
-    /// After so many steps of coroutines somebody stops the loop, from another thread.
+    /// Another thread stops the loop after this many steps of coroutines.
     stop: Option<u64>,
-    /// After so many microseconds somebody does.
+    /// Another thread stops the loop after this many microseconds.
     stop_after: Option<u64>,
 }
 
@@ -159,7 +161,8 @@ impl Program {
         let random = &mut Random(seed);
         let most = if random.one_in(10) { 60 } else { 12 };
         let count = 1 + random.below(most);
-        // What an async function was about to return is lost when one of its variables panics on being dropped.
+        // The value that an async function was about to return is lost when one of its variables panics on being
+        // dropped.
         let may_leak = std::env::var_os("TINYIO_TEST_LEAKS").is_none_or(|leaks| leaks != "0");
         let (failing, rude, tangled) = (!random.one_in(3), random.one_in(2), random.one_in(3));
         let plans = (0..count)
@@ -235,7 +238,7 @@ impl Program {
             match act {
                 Act::Await(other) | Act::AwaitInside(other) => add(other),
                 Act::Gather(others) => others.iter().for_each(add),
-                // In whatever order.
+                // In any order.
                 Act::Completed(others) => {
                     let sum = others.iter().fold(0_u64, |sum, n| sum.wrapping_add(self.value(*n, known)));
                     value = value.wrapping_mul(31).wrapping_add(sum);
@@ -251,7 +254,7 @@ impl Program {
     fn reached(&self) -> Vec<bool> {
         let mut reached = vec![false; self.plans.len()];
         reached[0] = true;
-        // Nearly everyone reaches only those behind him.
+        // Nearly all coroutines reach only those after them.
         let mut before = Vec::new();
         while before != reached {
             before = reached.clone();
@@ -277,7 +280,7 @@ impl Program {
     }
 
     fn stuck(&self, reached: &[bool]) -> Stuck {
-        // Who waits for whom, also through others, in the end.
+        // Which coroutine waits for which, also through others, in the end.
         let count = self.plans.len();
         let mut waits = vec![vec![false; count]; count];
         for (n, act) in self.acts(reached) {
@@ -306,7 +309,7 @@ impl Program {
         }
     }
 
-    /// All that happens in it is the loop's to decide: it is the same each time.
+    /// Whether the loop decides all that happens in it, so that it is the same each time.
     fn is_determined(&self, reached: &[bool]) -> bool {
         let threads =
             |act: &Act| matches!(act, Act::Thread(_) | Act::ThreadFails | Act::Pool(_) | Act::AbandonThread(_));
@@ -331,7 +334,7 @@ impl fmt::Display for Broken {
 
 impl StdError for Broken {}
 
-/// What came of one coroutine.
+/// What happened to one coroutine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Fate {
     begun: u32,
@@ -342,10 +345,10 @@ struct Fate {
 /// What all coroutines of a program share.
 struct World {
     program: Program,
-    /// The handles: everyone may await anyone behind him.
+    /// The handles: every coroutine may await any one after it.
     coros: RefCell<Vec<Option<Coro<u64>>>>,
     fates: RefCell<Vec<Fate>>,
-    /// Who failed first, of those that nobody had cancelled.
+    /// The first failed coroutine among those that were not cancelled.
     first: Cell<Option<usize>>,
     cancelled: Cell<bool>,
     locks: Vec<(Lock, Cell<usize>)>,
@@ -355,13 +358,13 @@ struct World {
     pool: ThreadPool,
     /// Functions in the pool.
     pooled: Arc<AtomicUsize>,
-    /// Who made which step, in order.
+    /// The coroutine of each step, in order.
     log: RefCell<Vec<usize>>,
     steps: Cell<u64>,
     handle: RefCell<Option<tinyio::Handle>>,
 }
 
-/// Notes that a coroutine has ended, however it did.
+/// Records that a coroutine has ended, in whatever way.
 struct Life {
     world: Rc<World>,
     own: usize,
@@ -384,7 +387,7 @@ impl Drop for Bomb<'_> {
     }
 }
 
-/// Counts while it is there, and checks that there are never more.
+/// Counts while it exists, and checks that the limit is kept.
 struct Held<'a>(&'a Cell<usize>);
 
 impl<'a> Held<'a> {
@@ -624,14 +627,14 @@ impl World {
 /// Longer than any program takes.
 const ENDLESS: Duration = Duration::from_secs(3600);
 
-/// Holds what counts as alive until it is cancelled.
+/// Keeps `alive` until it is cancelled.
 async fn endless(alive: Rc<()>) -> Result<()> {
     let _alive = alive;
     sleep(ENDLESS).await?;
     Err(tinyio::Error::msg("what was dropped has slept to its end"))
 }
 
-/// Polls this once, gives the others as many turns, and drops it.
+/// Polls this once, gives the others this many turns, and drops it.
 async fn begin<F: Future>(future: F, turns: u64) -> Result<()> {
     let mut future = Box::pin(future);
     std::future::poll_fn(|cx| {
@@ -679,7 +682,7 @@ async fn begun(future: impl Future<Output = Result<()>> + 'static) -> Coro<()> {
     coro
 }
 
-/// One coroutine sends, this one receives: what comes in the moment in which a wait ends is not lost.
+/// One coroutine sends, this one receives: an item that is sent at the moment in which a wait ends is not lost.
 async fn receive(items: u64, period: Duration) -> Result<()> {
     let (queue, sent) = (Rc::new(RefCell::new(Vec::new())), Event::new());
     let (sends, sets) = (queue.clone(), sent.clone());
@@ -694,7 +697,7 @@ async fn receive(items: u64, period: Duration) -> Result<()> {
     let mut received = 0;
     while received < items {
         let (takes, sent) = (queue.clone(), sent.clone());
-        // Like a channel of another crate: what is there is taken, whatever the await point answers.
+        // Like a channel of another crate: an item that is there is taken, whatever the await point answers.
         let take = async move {
             let waited = sent.wait().await;
             let taken = std::mem::take(&mut *takes.borrow_mut());
@@ -712,14 +715,14 @@ async fn receive(items: u64, period: Duration) -> Result<()> {
     Ok(sender.await?)
 }
 
-/// Awaits a coroutine of this loop from inside of another one.
+/// Awaits a coroutine of this loop from inside another one.
 async fn inside(other: Coro<u64>) -> Result<u64> {
-    // Whoever is awaited first in there is scheduled in there.
+    // A coroutine that is first awaited in the nested loop is scheduled in it.
     let other = spawn(other);
     isolate(async move { other.await }).await?.map_err(unexpected)
 }
 
-/// What is isolated ends well, or because everything does.
+/// An isolated loop ends well, or because everything is cancelled.
 fn unexpected(crash: Crash) -> tinyio::Error {
     match crash.downcast_ref::<tinyio::CancelledError>() {
         Some(cancelled) => (*cancelled).into(),
@@ -731,7 +734,7 @@ fn unexpected(crash: Crash) -> tinyio::Error {
 async fn beside(naps: &mut [std::pin::Pin<Box<tinyio::Sleep>>]) -> Result<()> {
     use std::sync::Mutex;
     use std::task::{Poll, Wake, Waker};
-    /// Passes on, and remembers whom to poll.
+    /// Passes a wake on, and remembers which child to poll.
     struct Behind(Mutex<Option<Waker>>, AtomicUsize);
     impl Wake for Behind {
         fn wake(self: Arc<Self>) {
@@ -748,7 +751,7 @@ async fn beside(naps: &mut [std::pin::Pin<Box<tinyio::Sleep>>]) -> Result<()> {
         left.retain(|n| {
             *behind[*n].0.lock().expect("no panic while it is locked") = Some(cx.waker().clone());
             if behind[*n].1.swap(0, Ordering::SeqCst) == 0 {
-                return true; // Not woken, so not polled: whoever loses a wake hangs.
+                return true; // Not woken, so not polled: a lost wake makes the program hang.
             }
             let waker = Waker::from(behind[*n].clone());
             match naps[*n].as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
@@ -769,7 +772,7 @@ async fn beside(naps: &mut [std::pin::Pin<Box<tinyio::Sleep>>]) -> Result<()> {
     .await
 }
 
-/// Runs the program of a seed and checks what must hold. Says how it ended.
+/// Runs the program of a seed and checks what must hold. Returns how it ended.
 fn check(seed: u64) -> &'static str {
     let (how, log) = check_once(seed);
     let program = Program::new(seed);
@@ -827,12 +830,12 @@ fn check_once(seed: u64) -> (&'static str, Vec<usize>) {
     world.coros.borrow_mut().clear();
     let fates = world.fates.borrow().clone();
 
-    // Everyone who began has ended, once, whatever happened; nobody began twice.
+    // Every coroutine that began has ended, once, in whatever way; none began twice.
     for (n, fate) in fates.iter().enumerate() {
         assert!(fate.begun <= 1 && fate.dropped == fate.begun, "coroutine {n}: {fate:?}");
         assert!(reached[n] || fate.begun == 0, "coroutine {n} began, and nobody reaches it: {fate:?}");
     }
-    // Everything was given back, every function on a thread has ended, nothing is left of any coroutine.
+    // Everything was released, every function on a thread has ended, nothing is left of any coroutine.
     let held = world.locks.iter().map(|(_, held)| held).chain(world.permits.iter().map(|(_, held)| held));
     assert!(held.into_iter().all(|held| held.get() == 0));
     for (lock, _) in &world.locks {
@@ -904,7 +907,7 @@ fn random_programs() {
     static SEED: AtomicU64 = AtomicU64::new(0);
     static ROUNDS: AtomicU64 = AtomicU64::new(0);
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    // Whoever hangs is named.
+    // A program that hangs is named.
     let (_watched, ended) = mpsc::channel::<()>();
     std::thread::spawn(move || {
         let mut last = u64::MAX;
@@ -912,7 +915,7 @@ fn random_programs() {
             let rounds = ROUNDS.load(Ordering::SeqCst);
             if rounds == last {
                 let seed = SEED.load(Ordering::SeqCst);
-                // Not by `eprintln`: what that says in a test is lost with the process.
+                // Not by `eprintln`: its output in a test is lost with the process.
                 let program = Program::new(seed);
                 let _ = writeln!(std::io::stderr(), "TINYIO_RANDOM_SEED={seed} hangs: {program:#?}");
                 std::process::abort();
@@ -920,7 +923,7 @@ fn random_programs() {
             last = rounds;
         }
     });
-    // Panics that are part of the programs are no news.
+    // Panics that are part of the programs are not printed.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.payload_as_str().unwrap_or_default();
@@ -943,7 +946,7 @@ fn random_programs() {
         None => {
             let programs = number("TINYIO_RANDOM_PROGRAMS").unwrap_or(PROGRAMS);
             (0..programs).for_each(one);
-            // They are of all kinds.
+            // The programs end in all ways.
             assert!(programs < PROGRAMS || ends.len() == 6 && ends.values().all(|count| *count > 20), "{ends:?}");
         }
         Some(seconds) => {

@@ -1,4 +1,4 @@
-//! What a recording does to a loop.
+//! The effects of a recording on a loop.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tinyio_inspector::source::{Progress, Source};
 use crate::check::{is_child, watched};
 
 const LONG: Duration = Duration::from_secs(3600);
-/// When it is clear that nothing will come.
+/// The time after which nothing is expected to come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// This program again, recorded, at one of its tests; killed when it is dropped.
@@ -96,7 +96,7 @@ impl Recorded {
         panic!("nothing came in {PATIENCE:?}")
     }
 
-    /// The frames of the first coroutine that waits on something like this, asked for while everybody sleeps.
+    /// The frames of the first coroutine that waits for something like this, requested while all coroutines sleep.
     fn ask(&self, of: &str, is_asleep: fn(&Model) -> bool) -> Stack {
         let wanted = self.read_until(None, |model, _| {
             let coro = model.live().find(|coro| model.full_name(coro.id).ends_with(of))?.id;
@@ -105,11 +105,11 @@ impl Recorded {
         self.ask_again(wanted.into())
     }
 
-    /// The frames that are told from now on.
+    /// The frames that are recorded from now on.
     fn ask_again(&self, request: Request) -> Stack {
         let rings = discover::rings_in(&rings(self.folder.path())).unwrap();
         let mut reader = RingReader::open(&rings[0].path).unwrap();
-        // What was told before is no answer.
+        // Frames that were recorded before are no answer.
         while reader.read(1000, &mut |_| ()).unwrap() == Progress::More {}
         reader.ask_frames(request).unwrap();
         self.read_until(Some(reader), |_, kind| match kind {
@@ -188,7 +188,7 @@ fn further_names_of_secrets_are_masked_for_readers_that_do_not_know_them() {
     // This process has no such variable.
     let [outside] = program.read("::stuck", ["::pays"]);
     assert_eq!(shown(&outside), masked);
-    // More names than readers can be told: they read no values.
+    // More names than can be passed to readers: they read no values.
     let many =
         (0..200_u32).map(|n| format!("name{}", "abcdefghij".repeat(2) + &letters(n))).collect::<Vec<_>>().join(",");
     let program = Recorded::with(TEST, &[("TINYIO_SECRETS", &many)]);
@@ -217,7 +217,7 @@ fn who_asks_for_frames_in_full_gets_more_of_each_value() {
     assert_eq!(program.ask_again(1.into()), usual, "only that once");
 }
 
-/// Stuck until somebody writes a line.
+/// Blocked until a line is written to stdin.
 async fn stuck(words: Vec<String>) -> tinyio::Result<usize> {
     yield_now().await?;
     let mut line = String::new();
@@ -240,7 +240,7 @@ fn while_a_coroutine_blocks_its_loop_frames_are_read_from_outside() {
             gather((stuck(words), waits(asleep.clone(), "1234"))).await?;
             tinyio::Ok(())
         };
-        // One in a loop around the one that is stuck.
+        // A coroutine in a loop that encloses the blocked one.
         let outer = gather((sleeper(8), isolate(inner)));
         Loop::new().run(async { outer.await.map(drop) }).unwrap();
         return;
@@ -252,7 +252,7 @@ fn while_a_coroutine_blocks_its_loop_frames_are_read_from_outside() {
         locals.map(|local| (local.name.clone(), local.value.text.clone(), local.mark.clone())).collect::<Vec<_>>()
     };
     let value = |name: &str, text: &str, mark: &str| (name.to_owned(), text.to_owned(), mark.to_owned());
-    // Of the two, the one around: it came first.
+    // Of the two, the outer one: it came first.
     assert_eq!((frames(&asleep), values(&asleep)), (vec!["sleeper"], vec![value("nights", "8", "")]));
     assert_eq!(frames(&waits), ["waits"], "{waits:?}");
     let password = waits.frames[0].locals.iter().find(|local| local.name == "password");
@@ -578,7 +578,7 @@ fn what_the_program_prints_to_a_file_reaches_it_and_is_recorded_with_its_time() 
         assert!(out.contains("one\nthree"), "{out}");
         let lines = lines(&events);
         let of = |stream: u8| lines.iter().filter(move |(one, _)| *one == stream).map(|(_, text)| text.as_str());
-        // The harness may print, too.
+        // The test harness may print, too.
         assert!(of(1).zip(of(1).skip(1)).any(|pair| pair == ("one", third)), "{mode}: {lines:?}");
         assert!(of(2).any(|text| text == "two") && err.contains("two\n"), "{mode}: {lines:?}");
     }
@@ -615,7 +615,7 @@ fn a_coroutine_that_blocks_is_seen_running_and_the_others_as_they_are() {
     });
 }
 
-/// What a graph says, to be compared.
+/// The content of a graph as text, for comparison.
 fn said(model: &Model) -> BTreeMap<String, String> {
     let coros = model.live().map(|coro| {
         let waits: BTreeMap<_, _> = coro.waits().collect();
@@ -637,7 +637,7 @@ fn said(model: &Model) -> BTreeMap<String, String> {
     coros.chain(loops).chain(threads).chain(resources).collect()
 }
 
-/// Folds what is recorded, and at each checkpoint what that alone says.
+/// Folds what is recorded, and at each checkpoint what that contains alone.
 struct Checker {
     reader: RingReader,
     whole: Model,
@@ -679,7 +679,7 @@ impl Checker {
     }
 }
 
-/// Does something at random, for so many turns.
+/// Does something random, for this many turns.
 async fn wander(seed: u64, turns: u32, lock: Lock, semaphore: Semaphore, event: tinyio::Event) -> tinyio::Result<()> {
     let mut random = seed;
     let mut roll = move |sides: u64| {

@@ -1,4 +1,4 @@
-//! Recorded programs in a sandbox that forbids the system calls that recording makes use of where it can.
+//! Recorded programs in a sandbox that forbids the system calls that recording uses where it can.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use tinyio::{Loop, coro, sleep};
 
 use crate::check::{Child, is_child, watched};
 
-/// What the filter does, as the parent says.
+/// The action of the filter, set by the parent.
 const ACTION: &str = "TINYIO_TEST_ACTION";
 
-/// From here on these calls are refused with this error, or end the process. Not the `madvise` of the C library at the end of each thread, which
-/// no program can do without.
+/// Makes these calls fail with this error, or end the process. Not the `madvise` of the C library at the end of each
+/// thread, which every program needs.
 fn forbid(action: SeccompAction) {
     let (advice, ends) = (2, MADV_DONTNEED as u64);
     let not_at_the_end = SeccompCondition::new(advice, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, ends);

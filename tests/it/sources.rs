@@ -1,4 +1,4 @@
-//! What SECURITY.md says about the sources, and what keeps it true.
+//! Checks the statements of SECURITY.md about the sources.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ fn one_file_reads_the_environment() {
     let found: Vec<String> = others
         .flat_map(|(name, code)| code.lines().filter(is_read).map(move |line| format!("{name}: {}", line.trim())))
         .collect();
-    // Without the feature `record`, two variables are looked at for a message.
+    // Without the feature `record`, two variables are read for a message.
     let message = "src/observe/env.rs: use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.";
     assert_eq!(found, [message], "use `tinyio_inspector::environment`: privileged programs must not obey variables");
 }

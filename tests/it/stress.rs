@@ -1,4 +1,4 @@
-//! Many coroutines, and deep ones: on a small stack, for nothing may recurse with their number.
+//! Many coroutines, and deep chains, on a small stack: nothing may recurse with their number.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,11 +8,11 @@ use tinyio::{Coro, Event, Group, Loop, coro, gather, sleep, spawn, yield_now};
 
 use crate::check::{OnDrop, turns, watched};
 
-/// In debug builds, and under valgrind, a tenth does.
+/// In debug builds, and under valgrind, a tenth is enough.
 const DEEP: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
 const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
-/// Runs `f` on a thread whose stack would not hold a frame for each of a few thousand coroutines.
+/// Runs `f` on a thread whose stack is too small for a frame for each of a few thousand coroutines.
 fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(128 * 1024).spawn(f).unwrap().join().unwrap();
 }
@@ -155,7 +155,7 @@ fn many_are_cancelled() {
         let crash = Loop::new().group(Group::Always).run(async { main.await }).unwrap_err();
         assert_eq!(crash.failures().len(), MANY);
         assert_eq!(crash.error().to_string(), "the last");
-        // Failures that read the same are told once.
+        // Failures with equal text are shown once.
         let report = format!("{crash:?}");
         assert!(report.lines().count() < 50, "{report}");
     });
@@ -185,7 +185,7 @@ fn many_wait_for_one() {
     });
 }
 
-/// Registrations are taken back: a thousand losers of a race leave nothing behind.
+/// Registrations are removed: a thousand losers of a race leave nothing behind.
 #[test]
 fn dropped_waits_leave_nothing() {
     let _watched = watched();

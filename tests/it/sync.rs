@@ -33,7 +33,7 @@ impl fmt::Display for Broken {
 
 impl StdError for Broken {}
 
-/// How many are inside, and the most there ever were.
+/// The number of coroutines inside, and the most there ever were.
 #[derive(Clone, Default)]
 struct Inside(Rc<Cell<(usize, usize)>>);
 
@@ -83,7 +83,7 @@ fn lock() {
     assert_eq!(format!("{lock:?}"), "Lock(free, 0 waiting)");
 }
 
-/// Polls once, and expects that it has to wait.
+/// Polls once, and expects `Pending`.
 async fn waits<F: Future>(mut future: Pin<&mut F>) {
     poll_fn(|cx| {
         assert!(future.as_mut().poll(cx).is_pending());
@@ -108,7 +108,7 @@ fn semaphore_released() {
         assert_eq!(crash.await?.unwrap_err().downcast_ref(), Some(&Broken("holder")));
         drop(one.acquire().await?);
 
-        // By a cancellation, of the one who has it and of the one who waits for it.
+        // By a cancellation, of the coroutine that holds it and of the one that waits for it.
         let (held, wanted) = (one.clone(), one.clone());
         let crash = tinyio::isolate(async move {
             spawn(async move {
@@ -126,7 +126,7 @@ fn semaphore_released() {
         assert_eq!(crash.await?.unwrap_err().downcast_ref(), Some(&Broken("third")));
         let held = one.acquire().await?;
 
-        // One who waits goes; the next in the queue has it.
+        // A waiter leaves; the next in the queue gets the permit.
         let mut first = Box::pin(one.acquire());
         let mut second = pin!(one.acquire());
         waits(first.as_mut()).await;
@@ -135,7 +135,7 @@ fn semaphore_released() {
         drop(held);
         let held = second.await?;
 
-        // One who was given the permit goes before he has fetched it.
+        // A waiter that was granted the permit leaves before it has fetched it.
         let mut first = Box::pin(one.acquire());
         let mut second = pin!(one.acquire());
         waits(first.as_mut()).await;
@@ -144,7 +144,7 @@ fn semaphore_released() {
         drop(first);
         drop(second.await?);
 
-        // The same, and nobody is behind him.
+        // The same, with no waiter behind it.
         let held = one.acquire().await?;
         let mut first = Box::pin(one.acquire());
         waits(first.as_mut()).await;
@@ -214,7 +214,7 @@ fn acquire_many_is_first_come_first_served() {
         gather(all).await?;
         assert_eq!(log.entries(), ["three", "gives", "one", "two", "gives", "gives"]);
 
-        // One that waits and goes lets those behind it have what is there, and loses none.
+        // A waiter that leaves lets those behind it have the free permits, and loses none.
         let one = three.acquire().await?;
         let mut all = Box::pin(three.acquire_many(3));
         let mut two = pin!(three.acquire_many(2));
@@ -222,7 +222,7 @@ fn acquire_many_is_first_come_first_served() {
         waits(two.as_mut()).await;
         drop(all);
         let two = two.await?;
-        // So does one that was granted them and goes before it fetches them.
+        // So does one that was granted them and leaves before it fetches them.
         let mut all = Box::pin(three.acquire_many(3));
         waits(all.as_mut()).await;
         drop((one, two));
@@ -230,7 +230,7 @@ fn acquire_many_is_first_come_first_served() {
         drop(all);
         assert_eq!(format!("{three:?}"), "Semaphore(3 free, 0 waiting)");
 
-        // None at all are there at once, whoever waits.
+        // A request for none is granted at once, whatever waits.
         let held = three.acquire_many(3).await?;
         let mut waiting = pin!(three.acquire());
         waits(waiting.as_mut()).await;
@@ -270,7 +270,7 @@ fn barrier() {
         Ok(index)
     }
     let barrier = Barrier::new(3);
-    // It can be used again.
+    // It can be reused.
     for _ in 0..2 {
         let arrived = Rc::new(Cell::new(0));
         let meetings: Vec<_> = [0, 7, 3].map(|delay| meet(barrier.clone(), arrived.clone(), delay)).into();
@@ -278,7 +278,7 @@ fn barrier() {
         assert_eq!(indices.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([0, 1, 2]));
     }
     assert_eq!(format!("{barrier:?}"), "Barrier(0 of 3 here)");
-    // Who waits and goes is not counted.
+    // A waiter that leaves is not counted.
     Loop::new()
         .run(async {
             let mut gone = Box::pin(barrier.wait());
@@ -363,7 +363,7 @@ fn timeout() {
     Loop::new().virtual_time().run(main).unwrap();
     assert_eq!(log.entries(), [("slow", Some(true)), ("bystander", None)]);
 
-    // A foreign future is dropped, a thread is asked, and waited for.
+    // A foreign future is dropped; a thread is asked to stop, and waited for.
     let dropped = Rc::new(Cell::new(false));
     let drops = dropped.clone();
     let ended = Arc::new(Mutex::new(None));
@@ -384,7 +384,7 @@ fn timeout() {
     };
     Loop::new().run(main).unwrap();
     assert!(dropped.get());
-    // Where no thread was free in time it was never begun.
+    // Where no thread was free in time it was never started.
     assert!(!matches!(*ended.lock().unwrap(), Some(Ok(()))));
 }
 
@@ -406,7 +406,7 @@ fn timeout_answers_error() {
     assert_failures(&crash, &[(Error, "timeout_answers_error::slow", "another")]);
     let trace = [("timeout_answers_error", "waits for it"), ("timeout_answers_error::slow", "answers")];
     assert_trace(crash.failures()[0].trace(), &trace);
-    // Whoever waited is cancelled like everybody else.
+    // A coroutine that waited is cancelled like all others.
     assert!(matches!(log.entries()[..], [Err(cancelled)] if !cancelled.is_timeout()), "{:?}", log.entries());
 }
 
@@ -499,7 +499,7 @@ fn isolate_args() {
     assert_eq!(Loop::new().run(main).unwrap(), (8, 7, 7));
     assert_eq!(runs.get(), 1);
 
-    // One that nobody has scheduled yet, and a handle as what is isolated.
+    // A coroutine that is not scheduled yet, and a handle as what is isolated.
     let main = async move {
         let lazy = coro(async { tinyio::Ok(nap(3).await? + 1) });
         let inside = tinyio::isolate(lazy.clone()).await?.unwrap();

@@ -56,7 +56,7 @@ fn thread_many() {
             let calls = (0..100).map(|n| {
                 let all = all.clone();
                 run_in_thread(move || {
-                    // Goes on only when all hundred run at once.
+                    // Continues only when all hundred run at once.
                     all.wait();
                     tinyio::Ok(n)
                 })
@@ -225,7 +225,7 @@ fn thread_never_checks() {
         let main = async move {
             let work = run_in_thread(move || {
                 set.set();
-                // Whoever has read the warning says when to go on.
+                // The parent writes a line when it has read the warning.
                 std::io::stdin().lock().read_line(&mut String::new())?;
                 eprintln!("the thread goes on");
                 tinyio::Ok(())

@@ -1,4 +1,5 @@
-//! Code of the program panics, in every place where a loop calls it: `run` gives a crash, all others are told, and the loop can be used again.
+//! Code of the program panics, in every place where a loop calls it: `run` gives a crash, all other coroutines are
+//! cancelled, and the loop can be used again.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -92,7 +93,7 @@ impl From<Unboxable> for Box<dyn std::error::Error + Send + Sync> {
     }
 }
 
-/// A waker that panics in one of its functions, told by its data.
+/// A waker that panics in one of its functions, selected by its data.
 fn waker(panics_in: usize) -> Waker {
     const VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop_it);
     fn function(data: *const ()) -> usize {
@@ -116,13 +117,13 @@ const CLONE: usize = 1;
 const WAKE: usize = 2;
 const DROP: usize = 3;
 
-/// Polls it once with a waker that panics, which it leaves there.
+/// Polls it once with a waker that panics, which stays registered there.
 fn leave<F: Future + Unpin>(future: &mut F, function: usize) {
     let waker = std::mem::ManuallyDrop::new(waker(function));
     assert!(Pin::new(future).poll(&mut Context::from_waker(&waker)).is_pending());
 }
 
-/// Waits for a day beside a future that was left with such a waker.
+/// Waits for a day next to a future that was polled with such a waker.
 async fn beside<F: Future + Unpin>(mut future: F, function: usize) -> Result<()> {
     leave(&mut future, function);
     let told = sleep(DAY).await;
@@ -339,7 +340,7 @@ impl From<SendUnboxable> for Box<dyn std::error::Error + Send + Sync> {
     }
 }
 
-/// Waits for a day, and counts that it was told and that it has cleaned up.
+/// Waits for a day, and counts its cancellation and its cleanup.
 async fn witness(told: Rc<Cell<u32>>) -> Result<()> {
     let cleaned = told.clone();
     let _cleanup = OnDrop(move || cleaned.set(cleaned.get() + 1));
@@ -376,7 +377,7 @@ fn check_all() {
                 let crash = crash.err().unwrap_or_else(|| panic!("{what}: no crash"));
                 assert_eq!(told.get(), 4, "{what}: both were told, and cleaned up");
                 assert!(!crash.to_string().is_empty() && crash.failures().iter().all(|one| !one.message().is_empty()));
-                // What it holds is the program's.
+                // Its content belongs to the program.
                 std::mem::forget(crash);
                 assert_eq!(
                     looped.run(async { tinyio::Ok(coro(async { tinyio::Ok(7) }).await?) }).unwrap(),
@@ -458,7 +459,7 @@ fn destructors_run_after_some_have_panicked_with_payloads_that_panic() {
     assert_eq!(count.get(), 10);
 }
 
-/// Panics when it is woken, and says when that was.
+/// Panics when it is woken, and records that.
 struct Gone(AtomicBool);
 
 impl Wake for Gone {
@@ -474,7 +475,7 @@ fn a_host_whose_waker_panics_takes_no_timer_and_no_thread_from_others() {
     let gone = Arc::new(Gone(AtomicBool::new(false)));
     let waker = Waker::from(gone.clone());
     let (mut by_timer, mut by_thread) = (Loop::new(), Loop::new());
-    // Woken by the timers' thread, and by a thread of a function.
+    // Woken by the timer thread, and by a thread of a function.
     let mut timed = Box::pin(by_timer.drive(sleep(SHORT)));
     assert!(timed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     while !gone.0.swap(false, Ordering::SeqCst) {
@@ -494,7 +495,7 @@ fn a_host_whose_waker_panics_takes_no_timer_and_no_thread_from_others() {
         .unwrap()
     });
     assert_eq!(other.join().unwrap(), 100);
-    // A host that polls again goes on.
+    // A host that polls again continues.
     assert_eq!(pollster::block_on(timed).map_err(|crash| crash.to_string()), Ok(()));
     assert_eq!(pollster::block_on(threaded).map_err(|crash| crash.to_string()), Ok(()));
 }
@@ -547,7 +548,7 @@ fn the_first_loop_of_a_process_may_run_while_its_thread_panics() {
         }));
         assert!(caught.is_err());
         assert_eq!(*said.borrow(), ["closed"]);
-        // The next one has its places of panics again.
+        // The next loop has the places of panics again.
         let crash = Loop::new().run(async { if true { panic!("second") } else { tinyio::Ok(()) } }).unwrap_err();
         assert_eq!(crash.failures()[0].trace()[0].file, file!());
         return;
@@ -557,7 +558,7 @@ fn the_first_loop_of_a_process_may_run_while_its_thread_panics() {
 
 static RESPAWNED: AtomicU32 = AtomicU32::new(0);
 
-/// Schedules so many of its kind when it is dropped.
+/// Schedules this many of its kind when it is dropped.
 struct Supervise(u32);
 
 impl Drop for Supervise {

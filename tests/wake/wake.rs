@@ -1,5 +1,5 @@
-//! A loop sleeps, and threads wake it. `loom` runs each of these in every order in which the threads' accesses to locks and atomics can
-//! follow each other; one in which nobody is woken who should be is a deadlock, which it reports. Run by the script `tests/loom`.
+//! A loop sleeps, and threads wake it. `loom` runs each of these in every order in which the threads' accesses to locks
+//! and atomics can follow each other; a lost wake is a deadlock, which it reports. Run by the script `tests/loom`.
 #![cfg(loom)]
 
 use std::future::poll_fn;
@@ -11,15 +11,15 @@ use loom::sync::atomic::AtomicBool;
 use loom::thread;
 use tinyio::{Event, Interrupted, Loop, run_in_thread};
 
-/// Tries everything, within bounds: threads are put off against their will twice, which finds nearly all there is to find.
-/// `LOOM_MAX_PREEMPTIONS` says otherwise.
+/// Tries every order, within bounds: at most two preemptions of threads, which find nearly all faults.
+/// `LOOM_MAX_PREEMPTIONS` overrides that.
 fn model(f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(2));
     builder.check(f);
 }
 
-/// Waits until the flag is set; whoever sets it has the waker.
+/// Waits until the flag is set; the code that sets it has the waker.
 async fn flag(set: Arc<AtomicBool>, hand_over: impl FnOnce(Waker)) -> tinyio::Result<()> {
     let mut hand_over = Some(hand_over);
     poll_fn(|cx| {

@@ -1,5 +1,5 @@
-//! `tinyio-bench-console W1|W2|W3 [console]`: nanoseconds of CPU time of this thread per operation, of tokio's current-thread runtime, without
-//! console-subscriber or with it. The work is that of `../cost`, less of it.
+//! `tinyio-bench-console W1|W2|W3 [console]`: nanoseconds of CPU time of this thread per operation, of tokio's
+//! current-thread runtime, without console-subscriber or with it. The work is that of `../cost`, in a smaller amount.
 
 use std::hint::black_box;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use tokio::task::{LocalSet, spawn_local};
 
-/// The generic one: tokio's own costs it more.
+/// The generic yield: tokio's own costs it more.
 struct Yield(bool);
 
 impl Future for Yield {

@@ -1,5 +1,5 @@
-//! `tinyio-cost W1|W2|W2M|W3|W4|clock`: nanoseconds of CPU time per operation. The work is that of the table of the loop; it
-//! is run by `cargo bench --bench recording`, which builds this program twice and tells what recording costs.
+//! `tinyio-cost W1|W2|W2M|W3|W4|clock`: nanoseconds of CPU time per operation. The work is that of the table of the
+//! loop; it is run by `cargo bench --bench recording`, which builds this program twice and prints what recording costs.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 use tinyio::{CancelledError, Coro, Loop, spawn, yield_now};
 
-/// Nanoseconds per operation. What it costs to start is not in it.
+/// Nanoseconds per operation, without the cost of starting.
 fn work(id: &str) -> Option<f64> {
     match id {
         "W1" => Some(spawn_await(1_000_000)),
@@ -31,7 +31,7 @@ fn run(main: impl Future<Output = Result<u64, CancelledError>>) -> f64 {
     Loop::new().run(timed).expect("nothing fails")
 }
 
-/// One after another.
+/// Tasks that are awaited one after another.
 fn spawn_await(n: u64) -> f64 {
     run(async {
         for i in 0..n {
@@ -41,7 +41,7 @@ fn spawn_await(n: u64) -> f64 {
     })
 }
 
-/// All at once.
+/// Tasks that are gathered all at once.
 fn gather(n: u64, times: u64) -> f64 {
     run(async {
         for _ in 0..times {
@@ -52,7 +52,7 @@ fn gather(n: u64, times: u64) -> f64 {
     })
 }
 
-/// One that does nothing but give way.
+/// A task that only yields.
 fn yields(n: u64) -> f64 {
     run(async {
         for _ in 0..n {
@@ -62,7 +62,7 @@ fn yields(n: u64) -> f64 {
     })
 }
 
-/// Each awaits the one before.
+/// A chain of tasks, each of which awaits the one before.
 fn chain(n: u64, times: u64) -> f64 {
     run(async {
         for _ in 0..times {
@@ -80,7 +80,7 @@ fn chain(n: u64, times: u64) -> f64 {
     })
 }
 
-/// What is most of an event.
+/// Reading the clock, which is most of the cost of an event.
 fn clock(n: u64) -> f64 {
     let start = cpu();
     for _ in 0..n {

@@ -23,18 +23,18 @@ pub async fn serve(stream: Async<TcpStream>, from: SocketAddr, files: Files) -> 
         async move { Ok::<_, Infallible>(answer(request, files).await) }
     });
     let mut connection = pin!(http1::Builder::new().serve_connection(FuturesIo::new(stream), service));
-    // The client is served until the loop stops, which is when waiting for this event ends: nobody ever sets it.
+    // Waiting for this event, which is never set, ends when the loop stops; the client is served until then.
     let stopping = async { Err(Event::new().wait().await) };
     let served = future::or(async { Ok(connection.as_mut().await) }, stopping).await;
     let (ended, stopped) = match served {
         Ok(ended) => (ended, None),
         Err(stopped) => {
-            // Tells the client, with `connection: close` if an answer is under way, and is done after that.
+            // Sends `connection: close` if an answer is under way, and closes the connection after it.
             connection.as_mut().graceful_shutdown();
             (connection.await, stopped.err())
         }
     };
-    // A client that went away or talks nonsense is its own affair.
+    // A client that disconnected or sent invalid data is no failure of the server.
     if let Err(error) = ended {
         eprintln!("{from}: {error}");
     }
@@ -44,7 +44,7 @@ pub async fn serve(stream: Async<TcpStream>, from: SocketAddr, files: Files) -> 
     }
 }
 
-/// Answers one request. What goes wrong in there stays in there.
+/// Answers one request. Its errors stay inside.
 async fn answer(request: Request<Incoming>, files: Files) -> Response<Full<Bytes>> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let asked = format!("{method} {path}");
@@ -58,7 +58,7 @@ async fn answer(request: Request<Incoming>, files: Files) -> Response<Full<Bytes
     }
 }
 
-/// A response that only says how it went.
+/// A response with the status as its text.
 pub fn text(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!("{status}\n")));
     *response.status_mut() = status;

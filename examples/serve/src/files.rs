@@ -14,17 +14,17 @@ use tinyio::{ThreadPool, thread};
 
 use crate::connection::text;
 
-/// A folder whose files are served. Clones are the same.
+/// A folder whose files are served. Clones share it.
 #[derive(Clone)]
 pub struct Files(Rc<Shared>);
 
 struct Shared {
     folder: PathBuf,
-    /// Files are read on so many threads at once.
+    /// The number of threads on which files are read.
     threads: ThreadPool,
 }
 
-/// Bytes that are read before a thread looks whether anybody still wants them.
+/// Bytes that are read before a thread checks whether it is cancelled.
 const PIECE: usize = 1 << 20;
 
 impl Files {
@@ -58,10 +58,10 @@ impl Files {
     }
 }
 
-/// Reads a file of the folder. What is in the way of that is a value: only a cancellation is an error.
+/// Reads a file of the folder. A file that cannot be read is a value: only a cancellation is an error.
 fn read(folder: &Path, file: &Path) -> tinyio::Result<Result<Vec<u8>, ErrorKind>> {
     let open = || {
-        // Links must not lead out of it.
+        // Links must not lead out of the folder.
         let file = file.canonicalize()?;
         if !file.starts_with(folder) {
             return Err(ErrorKind::NotFound.into());

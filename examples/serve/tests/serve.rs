@@ -1,4 +1,4 @@
-//! The server as its clients see it.
+//! Tests the server through its clients.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -36,7 +36,7 @@ impl Server {
         TcpStream::connect(&self.address).unwrap()
     }
 
-    /// What it answers on a connection of its own.
+    /// The answer on a connection of its own.
     fn get(&self, path: &str) -> String {
         let mut stream = self.connect();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
@@ -45,7 +45,7 @@ impl Server {
         answer
     }
 
-    /// Ctrl-C: the rest of its stdout and its stderr.
+    /// Sends Ctrl-C; gives the rest of its stdout and its stderr.
     fn stop(mut self) -> (String, String) {
         kill_process(Pid::from_child(&self.process), Signal::INT).unwrap();
         let (mut out, mut err) = (String::new(), String::new());
@@ -74,7 +74,7 @@ fn files_are_served() {
     assert!(server.get("/").ends_with("\r\n\r\n<p>"));
     assert!(server.get("/none").starts_with("HTTP/1.1 404 Not Found\r\n"));
     assert!(server.get("/../Cargo.toml").starts_with("HTTP/1.1 400 Bad Request\r\n"));
-    // A link that leads out of the folder is none of its files.
+    // A link that leads out of the folder is not served.
     std::os::unix::fs::symlink("/etc/passwd", server.folder.path().join("out")).unwrap();
     assert!(server.get("/out").starts_with("HTTP/1.1 404 Not Found\r\n"));
     assert_eq!(server.stop(), ("stopped\n".to_owned(), String::new()));

@@ -1,4 +1,4 @@
-//! [`trace_layer`]: what is logged through `tracing`, into the record.
+//! [`trace_layer`]: puts what is logged through `tracing` into the record.
 
 use std::fmt::Debug;
 
@@ -12,15 +12,17 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use super::on::{self, NAME, TARGET};
 use crate::observe::{self, Author};
 
-/// A layer of `tracing-subscriber` that puts log events and the fields of spans into the record, each with its coroutine. Needs the feature
-/// `tracing`.
+/// A layer of `tracing-subscriber` that puts log events and the fields of spans into the record, each with its
+/// coroutine. Needs the feature `tracing`.
 ///
-/// They come with the await stacks and locals in the report of a crash, on the inspector's screens (`field.url~VALUE` filters them), and in
-/// traces. Events of functions run by [`run_in_thread`](crate::run_in_thread) belong to the coroutine that stands for the thread; those of
-/// threads that tinyio did not start to the coroutine whose span they are in, and are left out if they are in none. The fields of a span
-/// are those of the coroutine that enters it, and stay when it is left: the newest value of each counts.
+/// They come with the await stacks and locals in the report of a crash, on the inspector's screens (`field.url~VALUE`
+/// filters them), and in traces. Events of functions run by [`run_in_thread`](crate::run_in_thread) belong to the
+/// coroutine that stands for the thread; those of threads that tinyio did not start belong to the coroutine whose span
+/// they are in, and are left out if they are in none. The fields of a span are those of the coroutine that enters it,
+/// and stay when it is left: the newest value of each counts.
 ///
-/// Without a recording (see [Features](crate#features)) it does nothing. Values of fields whose names look like a secret's are masked.
+/// Without a recording (see [Features](crate#features)) it does nothing. Values of fields whose names look like a
+/// secret's are masked.
 ///
 /// ```
 /// use tracing_subscriber::prelude::*;
@@ -33,19 +35,19 @@ use crate::observe::{self, Author};
 /// # Ok::<_, tinyio::Crash>(())
 /// ```
 ///
-/// Which events and spans it hears of is the business of filters, as with any layer: `trace_layer().with_filter(LevelFilter::INFO)`.
+/// Filters decide which events and spans it gets, as with any layer: `trace_layer().with_filter(LevelFilter::INFO)`.
 pub fn trace_layer() -> TraceLayer {
     TraceLayer(())
 }
 
-/// What [`trace_layer`] gives.
+/// The layer that [`trace_layer`] makes.
 #[derive(Debug)]
 pub struct TraceLayer(());
 
 /// What the layer keeps with each span.
 struct Noted {
     fields: Fields,
-    /// Who entered it last.
+    /// The author that entered it last.
     author: Option<Author>,
 }
 
@@ -58,7 +60,7 @@ where
             return;
         }
         let mut fields = Fields::default();
-        // What tinyio says of a coroutine is in its record anyway.
+        // tinyio's own events about a coroutine are in its record already.
         if !(span.metadata().target() == TARGET && span.metadata().name() == NAME) {
             span.record(&mut fields);
         }
@@ -118,7 +120,7 @@ where
     change(span.extensions_mut().get_mut()?)
 }
 
-/// Each field by itself: the newest value of each is kept.
+/// Records each field separately: the newest value of each is kept.
 fn tell(author: &Author, span: &str, fields: Vec<(&'static str, String)>) {
     for field in fields {
         author.says(observe::FIELD, span.to_owned(), String::new(), vec![field]);
@@ -130,7 +132,7 @@ fn tell(author: &Author, span: &str, fields: Vec<(&'static str, String)>) {
 struct Fields {
     message: String,
     named: Vec<(&'static str, String)>,
-    /// Where an event of the crate `log` comes from: its own target is always `log`.
+    /// The target of an event of the crate `log`: its `tracing` target is always `log`.
     target: Option<String>,
 }
 

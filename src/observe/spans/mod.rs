@@ -1,5 +1,5 @@
-//! Coroutines as spans of `tracing`, and what is logged in them on its way into the record. Without the feature `tracing` every
-//! function is empty, every type has no size.
+//! Coroutines as spans of `tracing`, and the authors of the messages logged in them. Without the feature `tracing`
+//! every function is empty, every type has no size.
 
 #[cfg(feature = "tracing")]
 mod layer;

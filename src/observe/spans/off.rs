@@ -1,4 +1,4 @@
-//! Nobody listens.
+//! No-op implementation for builds without the `tracing` feature.
 
 use std::marker::PhantomData;
 
@@ -20,7 +20,7 @@ impl Spans {
     pub(crate) fn end(&self, _coro: &Header) {}
 }
 
-/// What is going on here, to be gone on with on another thread.
+/// The current span and author, to be continued on another thread.
 #[derive(Default)]
 pub(crate) struct Around;
 
@@ -36,10 +36,10 @@ impl Around {
     }
 }
 
-/// Ends when it is dropped.
+/// Exits the span when it is dropped.
 pub(crate) struct Entered<'a>(PhantomData<&'a ()>);
 
-/// A future that is polled elsewhere, with what is going on here around it.
+/// Wraps a future that is polled elsewhere in the current span.
 #[cfg(feature = "tokio")]
 pub(crate) fn inside<F: Future>(future: F) -> F {
     future

@@ -1,4 +1,5 @@
-//! Each coroutine is a span of its own: it is entered for each step, so that whatever listens to `tracing` knows who speaks.
+//! Makes each coroutine a span of its own, entered for each step, so that subscribers of `tracing` know which coroutine
+//! a message comes from.
 
 use std::cell::RefCell;
 
@@ -9,12 +10,12 @@ use crate::failure::type_name;
 use crate::observe::Author;
 use crate::task::Header;
 
-/// What coroutines' spans are called, and where they come from.
+/// The name and target of coroutines' spans.
 pub(super) const NAME: &str = "coroutine";
 pub(super) const TARGET: &str = "tinyio";
 
 thread_local! {
-    /// On behalf of which coroutine this thread works, if it is not a loop's.
+    /// The coroutine that this thread works for, if it is not a loop's thread.
     static AUTHOR: RefCell<Option<Author>> = const { RefCell::new(None) };
 }
 
@@ -29,10 +30,11 @@ pub(crate) struct Spans(RefCell<Vec<State>>);
 /// ```
 #[derive(Default)]
 enum State {
-    /// Nobody listens, or nobody to this one.
+    /// No subscriber is interested, or none in this span.
     #[default]
     None,
-    /// In this span it was scheduled. Its own is made at its first step: making one runs code of others, which may schedule and wake.
+    /// The span in which it was scheduled. Its own is made at its first step: making one runs code of the subscriber,
+    /// which may schedule and wake.
     Scheduled(Span),
     Entered(EnteredSpan),
     Left(Span),
@@ -78,7 +80,7 @@ impl Spans {
         self.change(coro, |_| State::None);
     }
 
-    /// Nothing is borrowed meanwhile.
+    /// Nothing is borrowed during the call.
     #[inline]
     fn change(&self, coro: &Header, next: impl FnOnce(State) -> State) {
         let slot = coro.wake_token().slot() as usize;
@@ -90,7 +92,7 @@ impl Spans {
     }
 }
 
-/// What is going on here, to be gone on with on another thread.
+/// The current span and author, to be continued on another thread.
 #[derive(Default)]
 pub(crate) struct Around {
     span: Option<Span>,
@@ -112,7 +114,7 @@ impl Around {
     }
 }
 
-/// Ends when it is dropped.
+/// Exits the span when it is dropped.
 pub(crate) struct Entered<'a> {
     #[allow(dead_code, reason = "dropped")]
     span: Option<tracing::span::Entered<'a>>,
@@ -125,12 +127,12 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Who is at work on this thread.
+/// The author that this thread works for.
 pub(super) fn author() -> Option<Author> {
     Author::here().or_else(|| AUTHOR.try_with(|author| author.borrow().clone()).ok().flatten())
 }
 
-/// A future that is polled elsewhere, with what is going on here around it.
+/// Wraps a future that is polled elsewhere in the current span.
 #[cfg(feature = "tokio")]
 pub(crate) fn inside<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let around = Around::here();

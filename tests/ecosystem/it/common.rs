@@ -1,4 +1,4 @@
-//! What these tests say things with.
+//! Helpers of these tests.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -20,7 +20,7 @@ impl fmt::Display for Broken {
 
 impl Error for Broken {}
 
-/// What coroutines of a test note, in order.
+/// What coroutines of a test record, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Rc<RefCell<Vec<&'static str>>>);
 
@@ -34,7 +34,7 @@ impl Log {
     }
 }
 
-/// Notes when it is dropped: the cleanup of a future.
+/// Calls its function when it is dropped: the cleanup of a future.
 pub struct OnDrop<F: FnMut()>(pub F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
@@ -43,7 +43,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// Naps until it is cancelled, and notes that.
+/// Sleeps until it is cancelled, and records that.
 pub async fn naps(log: Log) -> tinyio::Result<()> {
     let nap = tinyio::sleep(LONG).await;
     log.push(if nap.is_err() { "cancelled" } else { "slept" });

@@ -16,13 +16,13 @@ use tinyio::{Barrier, Loop, Result, gather, run_in_thread, sleep, spawn};
 
 const CONNECTIONS: usize = 1_000;
 const REQUESTS: usize = 3;
-/// Names the server to whoever is the load.
+/// Names the server for the load process.
 const SERVER: &str = "TINYIO_TEST_SERVER";
 
 async fn answer(request: Request<Incoming>, answered: Rc<Cell<usize>>) -> Result<Response<Full<Bytes>>> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await?.to_bytes();
-    // Await points of the loop, of a thread now and then.
+    // Await points of the loop, and sometimes of a thread.
     sleep(Duration::from_millis(1)).await?;
     let length = body.len();
     let length = if length % 100 == 7 { run_in_thread(move || tinyio::Ok(length)).await? } else { length };
@@ -55,7 +55,7 @@ async fn client(server: SocketAddr, all_connected: Barrier, n: usize) -> Result<
     Ok(connection.await?)
 }
 
-/// A thousand clients, all of them connected before the first of them asks.
+/// A thousand clients, all of them connected before the first one sends.
 fn load(server: SocketAddr) {
     let all_connected = Barrier::new(CONNECTIONS);
     let clients: Vec<_> = (0..CONNECTIONS).map(|n| client(server, all_connected.clone(), n)).collect();

@@ -33,8 +33,8 @@ async fn diamond() -> Result<u32> {
     Ok(three + four + two)
 }
 
-/// What is to be run inside a host: the diamond, and a conversation with somebody outside of the loop, each of whom goes on only
-/// when the other does.
+/// What is run inside a host: the diamond, and an exchange with code outside of the loop, in which each side continues
+/// only after the other.
 async fn in_host() -> u32 {
     let (there, here) = (async_channel::bounded(1), async_channel::bounded(1));
     let called = Event::new();
@@ -59,7 +59,7 @@ async fn in_host() -> u32 {
         // From the host's side, while the loop has nothing to do.
         calls.set();
     };
-    // Every way out is watched: the loop wakes its host when there is something to do, and only then.
+    // Every exit is counted: the loop wakes its host when there is something to do, and only then.
     let mut looped = Loop::new();
     let mut polls = 0;
     let mut driven = pin!(looped.drive(main));
@@ -135,7 +135,7 @@ fn inside_pollster_and_futures() {
 
 #[test]
 fn inside_itself() {
-    // A loop driven by a coroutine of another, blocking nobody.
+    // A loop driven by a coroutine of another, without blocking it.
     let main = async { Ok::<_, tinyio::Error>((in_host().await, coro(diamond()).await?)) };
     assert_eq!(Loop::new().run(main).unwrap(), (9, 9));
 }
@@ -164,6 +164,7 @@ fn inside_a_host_that_counts() {
         driven.as_mut().poll(cx)
     });
     pollster::block_on(counted).unwrap();
-    // Five naps; the event and the end of the thread come together or one by one; a host's waker may be woken once more than it is polled.
+    // Five sleeps; the event and the end of the thread come together or one by one; a host's waker may be woken once
+    // more than it is polled.
     assert!((6..=12).contains(&polls), "the loop was polled {polls} times");
 }

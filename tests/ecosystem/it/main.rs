@@ -1,4 +1,5 @@
-//! tinyio among others: futures, executors, sockets and servers of the ecosystem, one test per row of the table of behaviours.
+//! tinyio with other crates: futures, executors, sockets and servers of the ecosystem, one test per row of the table of
+//! behaviours.
 
 mod common;
 mod errors_cross;

@@ -1,5 +1,5 @@
-//! Secrets do not get into a recording, whatever shape they have and whichever way values and texts take. The programs are this test binary
-//! itself, with the secret in its environment, so that it is in no source line.
+//! Secrets do not get into a recording, whatever shape they have and whichever way values and texts take. The programs
+//! are this test binary itself, with the secret in its environment, so that it is in no source line.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -103,7 +103,7 @@ mod shapes {
 }
 use shapes::*;
 
-/// Values whose type or name says that they are secrets.
+/// Values whose type or name marks them as secrets.
 async fn named() -> Result<()> {
     let s = secret;
     let newtypes = (Password(s()), ApiToken(s()), Jwt { raw: s() });
@@ -136,7 +136,7 @@ async fn of_crates() -> Result<()> {
     Ok(())
 }
 
-/// Values beside a name.
+/// Values next to a name.
 async fn keyed() -> Result<()> {
     let s = secret;
     let one = ("Authorization", s());
@@ -209,7 +209,7 @@ fn program() {
     eprintln!("{crash:?}");
 }
 
-/// All that is left of a recorded run of `program`: the ring, the trace, exports of it, the report.
+/// The output of a recorded run of `program`: the ring, the trace, exports of it, the report.
 fn recorded(test: &str, secret: &str, variables: &[(&str, &str)]) -> Option<BTreeMap<&'static str, Vec<u8>>> {
     if std::env::var_os(CHILD).is_some() {
         program();
@@ -247,13 +247,13 @@ fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// Letters and digits, another each time.
+/// Random letters and digits, different each time.
 fn random() -> String {
     use std::hash::BuildHasher;
     format!("h{:016x}", RandomState::new().hash_one(0))
 }
 
-/// Where a secret is, with what stands before it.
+/// Where a secret is, with the text before it.
 fn leaks(what: &str, bytes: &[u8], secret: &str) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let before = |at: usize| text[text.floor_char_boundary(at.saturating_sub(60))..at].to_owned();

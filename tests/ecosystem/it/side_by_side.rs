@@ -1,4 +1,4 @@
-//! The programs of tokio and of smol beside which the crate's documentation sets its own: they do what is said there.
+//! The programs of tokio and of smol that the crate's documentation compares with its own do what it states.
 
 use std::time::Duration;
 

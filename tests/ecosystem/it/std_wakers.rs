@@ -105,7 +105,7 @@ fn std_wakers_in_the_first_loop() {
     assert_eq!(Loop::new().run(main).unwrap(), (1..=20).collect::<Vec<_>>());
 }
 
-/// A coroutine that holds its loop up for long is slow, not blocked: whoever waits inside of it is woken in the end.
+/// A coroutine that blocks its loop for long is slow, not blocked: the tasks that wait inside it are woken in the end.
 #[test]
 fn std_wakers_in_a_slow_step() {
     let main = async {
@@ -131,13 +131,13 @@ fn std_wakers_in_a_slow_step() {
 #[test]
 fn std_wakers_combinators() {
     let main = async {
-        // join!, try_join!: tinyio's own await points side by side in one coroutine,
+        // join!, try_join!: tinyio's own await points concurrently in one coroutine,
         let (a, b, c) = futures::join!(nap(3), coro(nap(2)), run_in_thread(|| tinyio::Ok(1)));
         assert_eq!((a?, b?, c?), (3, 2, 1));
         let (a, b) = futures::try_join!(nap(2), nap(1))?;
         assert_eq!((a, b), (2, 1));
 
-        // select!, many times with the same one that lasts: the loop keeps no more of it than one registration.
+        // select!, many times with the same long future: the loop keeps no more of it than one registration.
         let mut long = Box::pin(nap(3_600_000).fuse());
         let shared = spawn(naps(Log::default()));
         let mut awaited = shared.clone().fuse();
@@ -185,7 +185,7 @@ fn std_wakers_combinators() {
     assert_eq!(crash.downcast_ref(), Some(&Broken("enough")), "{crash:?}");
 }
 
-/// Everyone inside of a combinator sees the cancellation, and cleans up.
+/// Every child of a combinator gets the cancellation, and cleans up.
 #[test]
 fn std_wakers_cancelled() {
     let log = Log::default();
@@ -213,7 +213,7 @@ fn std_wakers_cancelled() {
 
 #[test]
 fn std_wakers_io() {
-    /// Says back what it hears, line by line, and how many lines it heard.
+    /// Echoes what it receives, line by line, and returns the number of lines.
     async fn echo(stream: TcpStream) -> Result<usize> {
         let mut lines = BufReader::new(stream.clone()).lines();
         let mut out = stream;
@@ -290,7 +290,7 @@ fn std_wakers_processes() {
     let ended = Loop::new().run(main).unwrap();
     assert_eq!(ended, (0..4).map(|n| (format!("hello {n}\n"), Some(n))).collect::<Vec<_>>());
 
-    // Whoever is cancelled while he waits for a process can kill it.
+    // A coroutine that is cancelled while it waits for a process can kill it.
     let main = async {
         spawn(async {
             let mut child = Command::new("sleep").arg("3600").kill_on_drop(true).spawn()?;

@@ -1,4 +1,4 @@
-//! Futures of the tokio world inside a loop.
+//! Futures of tokio inside a loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,7 +40,7 @@ fn tokio_inside() {
     assert_eq!(Loop::new().run(main).unwrap(), ((hello(), hello()), hello()));
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 
-    // With virtual time it has the time it takes.
+    // With virtual time it still takes real time.
     let main = async {
         let nap = from_tokio(async {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -53,7 +53,7 @@ fn tokio_inside() {
     assert_eq!(Loop::new().virtual_time().run(main).unwrap(), Ok("slept"));
 }
 
-/// A tokio future that never ends, and what is told when it is dropped.
+/// A tokio future that never ends, and a receiver that is notified when it is dropped.
 fn endless() -> (impl Future<Output = std::io::Result<()>> + Send, tokio::sync::oneshot::Receiver<()>) {
     let (sender, dropped) = tokio::sync::oneshot::channel();
     let endless = async move {

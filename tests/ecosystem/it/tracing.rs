@@ -1,5 +1,5 @@
-//! Coroutines as spans of `tracing`, and `trace_layer`. The switch of a recording is the environment, and a subscriber is for the whole
-//! process, so each test is run by itself, in a process of its own.
+//! Coroutines as spans of `tracing`, and `trace_layer`. A recording is switched on by the environment, and a subscriber
+//! is for the whole process, so each test runs in a process of its own.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -19,7 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 const CHILD: &str = "TINYIO_TEST_CHILD";
 
-/// What came of a program.
+/// The results of a program.
 struct Recorded {
     events: Vec<Event>,
     model: Model,
@@ -56,7 +56,7 @@ fn alone(test: &str, program: fn(), prepare: impl FnOnce(&mut Command)) -> Optio
 }
 
 impl Recorded {
-    /// The messages that are in the name of each coroutine, by the name of the coroutine's function.
+    /// The messages of each coroutine, by the name of the coroutine's function.
     fn said(&self) -> BTreeMap<String, Vec<String>> {
         let mut said = BTreeMap::<_, Vec<_>>::new();
         for line in self.model.log() {
@@ -124,7 +124,7 @@ fn events_are_in_the_name_of_the_coroutine_that_runs() {
     assert_eq!(turn.fields, pairs(&[("turn", "0"), ("ok", "true"), ("text", "\"a b\"")]));
     let main = log.iter().find(|line| line.text == "main").unwrap();
     assert_eq!(main.target, "elsewhere");
-    // Inside the step: each is told between its begin and its end, at its own time.
+    // Inside the step: each is recorded between its begin and its end, at its own time.
     let mut running = None;
     let mut at = 0;
     for event in &recorded.events {
@@ -196,7 +196,7 @@ fn what_threads_say_is_in_the_name_of_their_coroutine() {
             info!("on a thread");
             let span = info_span!("read", file = "a.txt");
             let _entered = span.enter();
-            // A thread tinyio knows nothing of, in a span that it does know; and in none.
+            // A thread that tinyio did not start, in a span of a coroutine, and in none.
             let inside = span.clone();
             std::thread::spawn(move || inside.in_scope(|| info!("lent"))).join().unwrap();
             std::thread::spawn(|| info!("lost")).join().unwrap();
@@ -243,7 +243,7 @@ fn more_than_the_loop_takes_in_is_counted() {
                 tinyio::Ok(())
             }));
             yield_now().await?; // The thread has been handed its function.
-            // The loop is blocked, and cannot take it in.
+            // The loop is blocked, and cannot record it.
             is_done.recv().unwrap();
             Ok::<_, tinyio::Error>(thread.await?)
         };
@@ -295,7 +295,7 @@ fn the_report_of_a_crash_has_the_fields() {
     assert!(tinyio_inspector::report::text(&recorded.model, &options).contains("recorded: fetch.url = \"b\""));
 }
 
-/// Notes in which spans events are.
+/// Records which spans events are in.
 #[derive(Clone, Default)]
 struct Scopes(Arc<Mutex<Vec<String>>>);
 
@@ -351,8 +351,8 @@ fn coroutines_are_spans_without_a_recording_too() {
     let _ = alone("coroutines_are_spans_without_a_recording_too", program, |_| {});
 }
 
-/// Wakes a coroutine of the loop when spans are made and closed, as a layer does that hands events to a coroutine. Not more often: it would
-/// always be awake.
+/// Wakes a coroutine of the loop when spans are made and closed, as a layer does that passes events to a coroutine. Not
+/// at other times: the coroutine would always be ready.
 #[derive(Clone)]
 struct Wakes(tinyio::Event);
 

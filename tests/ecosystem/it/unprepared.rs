@@ -1,8 +1,8 @@
-//! Programs that nobody prepared for being looked at, each run on the loop as it stands: where their coroutines stood at a crash,
+//! Programs without preparation for inspection, each run unchanged on the loop: where their coroutines were at a crash,
 //! and with which values.
 //!
-//! Each test runs itself again as the program, with a trace, and compares the stacks in the trace. It holds in debug builds and in
-//! optimised ones: `cargo test -p tinyio-ecosystem --release unprepared`.
+//! Each test runs itself again as the program, with a trace, and compares the stacks in the trace. It holds in debug
+//! builds and in optimised ones: `cargo test -p tinyio-ecosystem --release unprepared`.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -26,11 +26,11 @@ use crate::common::LONG;
 
 /// Set for the program.
 const PROGRAM: &str = "TINYIO_TEST_PROGRAM";
-/// Turns after which whoever can get on has got on.
+/// Turns after which every coroutine that can continue has done so.
 const TURNS: usize = 1_000;
 
-/// The stacks of `program` when it crashed: of the one that failed, as of then, and of all others. In the program itself, it is run and
-/// `None` comes back.
+/// The stacks of `program` when it crashed: that of the failed coroutine at that time, and those of all others. In the
+/// process of the program, it runs the program and returns `None`.
 fn stacks<F: Future<Output = Result<()>>>(test: &str, program: impl FnOnce() -> F) -> Option<Vec<Stack>> {
     if std::env::var_os(PROGRAM).is_some() {
         Loop::new().run(program()).expect_err("the program fails at its end");
@@ -59,8 +59,8 @@ fn stacks<F: Future<Output = Result<()>>>(test: &str, program: impl FnOnce() -> 
     Some(stacks)
 }
 
-/// The stacks that async functions of this file are on, each a line for a frame; what is awaited side by side each as a stack of its own.
-/// Of the locals those asked for, with what has to be known before they are believed.
+/// The stacks that contain async functions of this file, with a line for each frame; futures awaited concurrently have
+/// a stack each. Contains the requested locals, with their marks of uncertainty.
 fn outlines(frames: &[Frame], asked: &[&str]) -> Vec<String> {
     let mut above = String::new();
     let mut found = Vec::new();
@@ -69,7 +69,8 @@ fn outlines(frames: &[Frame], asked: &[&str]) -> Vec<String> {
             let line = frame.source.iter().find(|(line, _)| *line == frame.line).map_or("", |(_, text)| text.trim());
             above.push_str(&format!("{} `{line}`", frame.function));
             for local in frame.locals.iter().filter(|local| asked.contains(&local.name.as_str())) {
-                // Where optimisation left too little of the code that drops a local, that it is there cannot be proved; its value is as true.
+                // Where optimisation left too little of the code that drops a local, its presence cannot be proved; its
+                // value is still right.
                 let doubted = !cfg!(debug_assertions) && local.mark == "may be moved";
                 let mark = if local.mark.is_empty() || doubted { String::new() } else { format!(" ({})", local.mark) };
                 above.push_str(&format!(" {} = {}{mark}", local.name, local.value.text));
@@ -93,7 +94,7 @@ fn assert_outlines(stacks: &[Stack], asked: &[&str], expected: &str) {
     assert_eq!(found.trim_end(), expected.trim(), "\n{found}\n{stacks:#?}");
 }
 
-/// Lets everybody else go as far as he can.
+/// Lets all other coroutines continue as far as they can.
 async fn settle() -> Result<()> {
     for _ in 0..TURNS {
         yield_now().await?;
@@ -115,7 +116,7 @@ mod pipeline {
         while let Ok(line) = lines.recv().await {
             let length = line.len();
             lengths.send(length).await?;
-            // What is not used again is not kept.
+            // A variable that is not used again is not kept.
             drop(line);
         }
         Ok(())
@@ -155,7 +156,8 @@ it::unprepared::pipeline::produce `lines.send(format!("{n}").repeat(n)).await?;`
 it::unprepared::pipeline::run `let sum = add(added).await?;`
 it::unprepared::pipeline::add `return Err(Error::msg("three are enough"));` seen = [0, 1, 2] (mid-step)
 "#;
-    // An optimised build keeps the parameter alone, a debug build the variable that it is copied to as well, where that is used.
+    // An optimised build keeps the parameter alone, a debug build the variable that it is copied to as well, where that
+    // is used.
     let expected = if cfg!(debug_assertions) { expected.to_owned() } else { expected.replace(" (as passed)", "") };
     assert_outlines(&stacks, &["n", "count", "line", "seen"], &expected);
 }
