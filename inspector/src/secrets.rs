@@ -90,7 +90,7 @@ impl Secrets {
 
     /// With the names in `TINYIO_SECRETS` and in the setting `secrets` of the file and of `TINYIO_SETTINGS`.
     pub fn from_env() -> Secrets {
-        Secrets::from(|name| crate::environment::var_os(name))
+        Secrets::from(crate::environment::var_os)
     }
 
     fn from(get: impl Fn(&str) -> Option<OsString>) -> Secrets {

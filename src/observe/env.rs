@@ -24,7 +24,7 @@ pub(super) struct Switch {
 impl Switch {
     /// Reads the environment. Invalid values are reported on stderr, once, and ignored.
     pub(super) fn read() -> Switch {
-        let [inspect, trace, output] = ["TINYIO_INSPECT", "TINYIO_TRACE", "TINYIO_OUTPUT"].map(|name| var_os(name));
+        let [inspect, trace, output] = ["TINYIO_INSPECT", "TINYIO_TRACE", "TINYIO_OUTPUT"].map(var_os);
         Switch::from(inspect, trace, output).unwrap_or_else(|error| {
             static ONCE: std::sync::Once = std::sync::Once::new();
             ONCE.call_once(|| eprintln!("tinyio: {error}"));
