@@ -5,7 +5,8 @@
 //! cargo run --example verify -- sums
 //! ```
 //!
-//! The first file that differs ends everything: its error comes out of the loop, with what all coroutines were at.
+//! The first file that differs or cannot be read ends everything: its error comes out of the loop, with what all
+//! coroutines were at.
 
 mod common;
 #[path = "verify/manifest.rs"]

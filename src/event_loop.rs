@@ -100,7 +100,7 @@ impl Loop {
         session.output(main, crash)
     }
 
-    /// A loop for coroutines inside `executor`, with the same settings for failures.
+    /// A loop for coroutines inside `executor`, with its grace period and, if it has a seed, one drawn from it.
     pub(crate) fn inside(executor: &Executor) -> Loop {
         let shuffle = executor.shuffled.borrow_mut().as_mut().map(Shuffled::random);
         Loop { grace: executor.grace.get(), shuffle, ..Loop::new() }

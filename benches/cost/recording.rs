@@ -21,7 +21,7 @@ const WORK: [(&str, &str, &str, f64); 5] = [
     ("W3", "yield, one task, 1M", "a step", 1.0),
     ("W4", "chain of 100k", "a coroutine", 3.0),
 ];
-/// How many times less than console-subscriber's cost it has to be.
+/// console-subscriber has to add at least this many times the cost of recording.
 const CONSOLE: f64 = 30.0;
 /// The limit for the cost of a recorder that is built in and not switched on: a fraction, or, for a step that does
 /// nothing else, ns.
