@@ -18,7 +18,7 @@ use crate::task::{self, BoxError, Handle, Header, Position, Profile, WakeToken, 
 
 /// A coroutine: what a loop schedules, and one node of its dependency graph.
 ///
-/// Made by [`coro`], it is lazy: it is scheduled when it is first awaited, [gathered](crate::coroutine::gather) or
+/// Made by [`coro`], it is lazy: it is scheduled when it is first awaited, [gathered](crate::gather) or
 /// [spawned](spawn), on the loop that this happens in. Awaiting it gives its output, or `CancelledError` if it will
 /// never have one: an error of the coroutine is not seen by those that await it, but cancels all coroutines of the loop
 /// and comes out of [`Loop::run`](crate::Loop::run).

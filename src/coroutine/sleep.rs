@@ -19,7 +19,7 @@ use crate::observe::Target;
 /// An await point whose result is there already gives no turn: an event that is set, a free lock, a coroutine that has
 /// ended. A coroutine that awaits only such results keeps all others, timers and Ctrl-C waiting while it runs. A long
 /// loop of that kind, like one that only computes, should call `yield_now` regularly. (`sleep(Duration::ZERO)`, a new
-/// [`coro`](crate::coroutine::coro) and a [`gather`](crate::coroutine::gather) give a turn.)
+/// [`coro`](crate::coro) and a [`gather`](crate::gather) give a turn.)
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {

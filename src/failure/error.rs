@@ -232,7 +232,7 @@ impl CancelledError {
         CancelledError(reason)
     }
 
-    /// It was [`timeout`](crate::coroutine::timeout) that cancelled this coroutine, and nothing else has failed.
+    /// It was [`timeout`](crate::timeout) that cancelled this coroutine, and nothing else has failed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -319,7 +319,7 @@ impl Cause {
         }
     }
 
-    /// Where [`timeout`](crate::coroutine::timeout) was called, if that was the cause.
+    /// Where [`timeout`](crate::timeout) was called, if that was the cause.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -38,7 +38,7 @@ use crate::task::{self, Handle, Header, WakeToken};
 const FRAMES: usize = 10_000;
 const FRAMES_TIME: Duration = Duration::from_secs(2);
 /// The number of stacks available to the report of a crash.
-const CANCEL_DELIVERED: usize = 1_000;
+const REPORT_STACKS: usize = 1_000;
 thread_local! {
     /// The recording of this thread's loops, once one was requested.
     pub(super) static RECORDING: RefCell<Option<Rc<Recording>>> = const { RefCell::new(None) };
@@ -291,7 +291,7 @@ impl Recording {
                 left_out += 1;
             } else if let Some(stack) = self.stack(coro, false, &addresses) {
                 read += 1;
-                if told.len() < CANCEL_DELIVERED {
+                if told.len() < REPORT_STACKS {
                     if self.is_foreign(&executor.rec, coro) {
                         self.foreign.borrow_mut().insert(coro.id());
                     }
@@ -647,7 +647,7 @@ impl Rec {
         recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
         recording.between_steps(|| {
             recording.frames_of_all(executor, failure.id);
-            recording.fields.borrow_mut().extend(recording.recorder.borrow().look().fields().take(CANCEL_DELIVERED));
+            recording.fields.borrow_mut().extend(recording.recorder.borrow().look().fields().take(REPORT_STACKS));
         });
     }
 

@@ -64,8 +64,8 @@ use values::Look;
 
 /// The note of a function that was called and not awaited.
 const CALLED: &str = "called, not awaited";
-const OPTIMISED: &str = "code is optimised: nothing is known of locals that are not held across an await; `opt-level = 0` in the profile of \
-    Cargo.toml brings them";
+const UNCERTAIN: &str = "locals that are not held across an await are left out: not every function on the native stack is certain, as in \
+    optimised code. `opt-level = 0` in the profile of Cargo.toml brings most of them";
 
 /// Reads the await stacks of one process. Keeps what it has read of images and types.
 pub struct Frames {
@@ -166,7 +166,7 @@ impl Frames {
             self.settle(&mut stack, backtrace);
             let is_complete = self.add_calls(&mut stack, coro_at, &running);
             if !is_complete && registers.is_some() {
-                stack.missing.get_or_insert_with(|| OPTIMISED.into());
+                stack.missing.get_or_insert_with(|| UNCERTAIN.into());
             }
             // What the stack held is over with this function.
             self.types.memory.forget();
