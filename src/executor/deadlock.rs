@@ -73,6 +73,8 @@ pub(crate) enum Idle {
 /// State that the searches of a loop keep.
 #[derive(Default)]
 pub(crate) struct Searches {
+    /// The loop was searched when nothing outside could wake it, in this run.
+    was_quiet: bool,
     /// Cycles through locks, as of the last search: by the coroutines, and the serial numbers of their waits.
     cycles: HashMap<Vec<(u64, u64)>, Lasting>,
     /// When the next search for one of them is due.
@@ -283,7 +285,9 @@ impl Executor {
         let timed = until.is_none() || !self.clock.is_virtual();
         let put_off = PUT_OFF + PUT_OFF_EACH * u32::try_from(self.live()).unwrap_or(u32::MAX);
         let soon = self.search_at.get().unwrap_or_else(|| now.saturating_add(put_off.as_nanos() as u64));
-        if !(is_due || self.has_stepped_enough() || timed && now >= soon) {
+        // The first search of a run that nothing outside can wake is not put off.
+        let is_first = quiet && !std::mem::replace(&mut self.searches.borrow_mut().was_quiet, true);
+        if !(is_first || is_due || self.has_stepped_enough() || timed && now >= soon) {
             self.search_at.set(Some(soon));
             return self.idle(until, timed.then_some(soon).into_iter().chain(due).min());
         }
@@ -339,6 +343,7 @@ impl Executor {
             && (self.inbox().has_mail() || self.inside().iter().any(|(_, guest)| guest.inbox().has_mail()))
         {
             self.cycle_check_pending.set(true);
+            self.searches.borrow_mut().was_quiet = false;
             return None;
         }
         found
