@@ -481,8 +481,11 @@ fn a_host_whose_waker_panics_takes_no_timer_and_no_thread_from_others() {
     while !gone.0.swap(false, Ordering::SeqCst) {
         std::thread::yield_now();
     }
-    let mut threaded = Box::pin(by_thread.drive(run_in_thread(|| tinyio::Ok(()))));
+    let (release, released) = std::sync::mpsc::channel();
+    let function = run_in_thread(move || Ok::<_, tinyio::Error>(released.recv()?));
+    let mut threaded = Box::pin(by_thread.drive(function));
     assert!(threaded.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    release.send(()).unwrap(); // not before it is waited for
     while !gone.0.swap(false, Ordering::SeqCst) {
         std::thread::yield_now();
     }
