@@ -3,7 +3,7 @@
 //! A program is a graph of coroutines, made from a seed: each awaits, gathers or spawns some of those after it, shared
 //! ones among them, sleeps, yields, takes locks and permits, moves permits to others, sets and waits for events, runs
 //! functions on threads and in a pool, catches timeouts and nested loops, begins coroutines and threads and drops their
-//! handles, receives with a limit that meets the sender's period; some fail, panic, or answer their cancellation in
+//! handles, keeps await points for another loop, receives with a limit that meets the sender's period; some fail, panic, or answer their cancellation in
 //! wrong ways, also by a destructor that panics; some await a coroutine that awaits them, or take a second lock; some
 //! programs stop the loop from another thread, at a step or at any time. The model knows which coroutines can be
 //! reached, what each returns, and whether they must or may wait for each other for ever; the rest are laws that hold
@@ -18,6 +18,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::io::Write;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -89,6 +90,8 @@ enum Act {
     Abandon(Owner, u64),
     /// Begins a function on a thread, and drops its handle after this many turns.
     AbandonThread(u64),
+    /// Polls an await point once, and keeps it for the next run of the loop.
+    Keep(usize),
     /// Receives this many items from a coroutine that sends one every given number of milliseconds, with that as the
     /// limit of each wait.
     Receive(u64, u64),
@@ -178,7 +181,7 @@ impl Program {
                             _ => Act::Locks(random.below(RESOURCES), random.below(RESOURCES), random.one_in(4)),
                         };
                     }
-                    match random.below(if own + 1 < count { 34 } else { 18 }) {
+                    match random.below(if own + 1 < count { 35 } else { 19 }) {
                         0 => Act::Yield,
                         1 | 2 => Act::Sleep(random.next() % 4),
                         3 => Act::Beside(naps(random)),
@@ -197,10 +200,11 @@ impl Program {
                         15 => Act::AbandonThread(random.next() % 4),
                         16 => Act::Receive(random.next() % 4, random.next() % 3),
                         17 => Act::Moved(random.below(RESOURCES), [0, 1, 2, 50][random.below(4)], random.one_in(2)),
-                        18..=20 => Act::Await(behind(random)),
-                        21 => Act::AwaitInside(behind(random)),
-                        22..=26 => Act::Gather(some(random)),
-                        27..=31 => Act::Spawn(behind(random)),
+                        18 => Act::Keep(random.below(5)),
+                        19..=21 => Act::Await(behind(random)),
+                        22 => Act::AwaitInside(behind(random)),
+                        23..=27 => Act::Gather(some(random)),
+                        28..=32 => Act::Spawn(behind(random)),
                         _ => Act::Completed(some(random)),
                     }
                 });
@@ -362,6 +366,8 @@ struct World {
     log: RefCell<Vec<usize>>,
     steps: Cell<u64>,
     handle: RefCell<Option<tinyio::Handle>>,
+    /// Await points that have begun, for the next run.
+    kept: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
 }
 
 /// Records that a coroutine has ended, in whatever way.
@@ -570,6 +576,15 @@ impl World {
                 }
             }
             Act::Receive(items, period) => receive(*items, ms(*period)).await?,
+            Act::Keep(kind) => {
+                let mut kept = keep(*kind);
+                std::future::poll_fn(|cx| {
+                    let _ = kept.as_mut().poll(cx);
+                    std::task::Poll::Ready(())
+                })
+                .await;
+                self.kept.borrow_mut().push(kept);
+            }
             Act::Isolate(naps, fails) => {
                 let (naps, fails) = (naps.clone(), *fails);
                 let ended = isolate(async move {
@@ -680,6 +695,24 @@ async fn begun(future: impl Future<Output = Result<()>> + 'static) -> Coro<()> {
     })
     .await;
     coro
+}
+
+/// An await point that does not end soon by itself. A timer that is armed for long would keep the program's deadlocks
+/// from being certain.
+fn keep(kind: usize) -> Pin<Box<dyn Future<Output = ()>>> {
+    let event = Event::new();
+    let long = ms(100);
+    match kind {
+        0 => Box::pin(async move { _ = sleep(long).await }),
+        1 => Box::pin(async move { _ = event.wait().await }),
+        2 => Box::pin(async move { _ = event.wait_timeout(long).await }),
+        3 => Box::pin(async { _ = tinyio::Barrier::new(2).wait().await }),
+        _ => Box::pin(async {
+            let lock = Lock::new();
+            let _held = lock.try_acquire();
+            drop(lock.acquire().await);
+        }),
+    }
 }
 
 /// One coroutine sends, this one receives: an item that is sent at the moment in which a wait ends is not lost.
@@ -822,6 +855,7 @@ fn check_once(seed: u64) -> (&'static str, Vec<usize>) {
         log: RefCell::default(),
         steps: Cell::new(0),
         handle: RefCell::new(Some(looped.handle())),
+        kept: RefCell::default(),
         program,
     });
     *world.coros.borrow_mut() = (0..count).map(|own| Some(coro(world.clone().body(own)))).collect();
@@ -899,6 +933,26 @@ fn check_once(seed: u64) -> (&'static str, Vec<usize>) {
         assert!(again(&mut looped).is_ok_and(|three| three == 3) || again(&mut looped).is_ok());
     }
     assert_eq!(again(&mut looped).unwrap(), 3);
+    // What the first run has kept disturbs no timer of another loop, be it dropped or polled there.
+    let kept = world.kept.take();
+    let other = Loop::new().run(async move {
+        let naps = [2, 1, 3].map(|nap| spawn(sleep(ms(nap))));
+        yield_now().await?;
+        let mut polled = Vec::new();
+        for (n, mut kept) in kept.into_iter().enumerate() {
+            if n % 2 == 0 {
+                std::future::poll_fn(|cx| {
+                    let _ = kept.as_mut().poll(cx);
+                    std::task::Poll::Ready(())
+                })
+                .await;
+                polled.push(kept);
+            }
+        }
+        gather(naps).await?;
+        tinyio::Ok(3)
+    });
+    assert_eq!(other.unwrap(), 3);
     (how, Rc::into_inner(world).expect("it was the last one").log.into_inner())
 }
 
