@@ -10,7 +10,9 @@ mod real {
 
     /// The number of threads that can run at the same time.
     pub(crate) fn cores() -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
+        // Asked of the system once: it reads files, which takes longer than a function on a thread.
+        static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+        *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
 
     /// A static that is initialised on first use.
