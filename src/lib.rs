@@ -145,9 +145,9 @@
 //!
 //! ## Waiting for one another
 //!
-//! [`Event`], [`Semaphore`], [`Lock`], [`Barrier`] and [`as_completed`] are the usual ones. Coroutines that await each other, or
-//! that wait while nothing is left to wake them, end the run with a [`Deadlock`] that names them; a cycle through locks beside other work is a
-//! warning, since a guard can be moved.
+//! [`Event`], [`Semaphore`], [`Lock`], [`Barrier`] and [`as_completed`] are the usual ones. Coroutines that await each
+//! other, or that wait while nothing is left to wake them, end the run with a [`Deadlock`] that names them; a cycle
+//! through locks beside other work is a warning, since a guard can be moved.
 //!
 //! ## Loops in loops, and in other runtimes
 //!

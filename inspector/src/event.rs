@@ -644,10 +644,12 @@ pub struct Local {
     pub name: String,
     /// Its value.
     pub value: Value,
-    /// What has to be known before it is believed; empty when it is simply true: `moved`, `may be moved`, `mid-step`; `shadowed, older binding
-    /// shown` where a later binding of the name is not kept over the await, `as passed` where all that is kept is the argument of that name, and
-    /// `shadowed, not described` where nothing says which one it is. `may be of a macro` where a binding hides another that may be meant, which
-    /// follows as `outer binding` if it is kept, or is not declared in the function's own text, or where the declarations are not found; `one of several bindings` where optimised code keeps one and nothing says which.
+    /// What has to be known before it is believed; empty when it is simply true: `moved`, `may be moved`, `mid-step`;
+    /// `shadowed, older binding shown` where a later binding of the name is not kept over the await, `as passed` where
+    /// all that is kept is the argument of that name, and `shadowed, not described` where nothing says which one it is.
+    /// `may be of a macro` where a binding hides another that may be meant, which follows as `outer binding` if it is
+    /// kept, or is not declared in the function's own text, or where the declarations are not found; `one of several
+    /// bindings` where optimised code keeps one and nothing says which.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mark: String,
 }

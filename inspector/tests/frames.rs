@@ -77,8 +77,8 @@ fn locals_read_as_they_print_from_split_debug_info() {
     check("unpacked", &[1]);
 }
 
-/// Compares every value of a kind, as it is read, with what `{:?}` prints, or with another text where that cannot be had: how many kinds
-/// there are of the one and of the other, and the differences.
+/// Compares every value of a kind, as it is read, with what `{:?}` prints, or with another text where that cannot be
+/// had: how many kinds there are of the one and of the other, and the differences.
 fn differences(profile: &str, of: impl Fn(&str) -> bool) -> (usize, usize, Vec<String>) {
     let (mut kinds, mut others) = <(std::collections::BTreeSet<_>, std::collections::BTreeSet<_>)>::default();
     let mut wrong = Vec::new();

@@ -3,11 +3,11 @@
 //! A program is a graph of coroutines, made from a seed: each awaits, gathers or spawns some of those after it, shared
 //! ones among them, sleeps, yields, takes locks and permits, moves permits to others, sets and waits for events, runs
 //! functions on threads and in a pool, catches timeouts and nested loops, begins coroutines and threads and drops their
-//! handles, keeps await points for another loop, receives with a limit that meets the sender's period; some fail, panic, or answer their cancellation in
-//! wrong ways, also by a destructor that panics; some await a coroutine that awaits them, or take a second lock; some
-//! programs stop the loop from another thread, at a step or at any time. The model knows which coroutines can be
-//! reached, what each returns, and whether they must or may wait for each other for ever; the rest are laws that hold
-//! for every program: see [`check`].
+//! handles, keeps await points for another loop, receives with a limit that meets the sender's period; some fail,
+//! panic, or answer their cancellation in wrong ways, also by a destructor that panics; some await a coroutine that
+//! awaits them, or take a second lock; some programs stop the loop from another thread, at a step or at any time. The
+//! model knows which coroutines can be reached, what each returns, and whether they must or may wait for each other for
+//! ever; the rest are laws that hold for every program: see [`check`].
 //!
 //! `TINYIO_RANDOM=SECONDS` runs for this long, with new seeds; `TINYIO_RANDOM_PROGRAMS=N` runs the first N only;
 //! `TINYIO_RANDOM_SEED=N` repeats one.

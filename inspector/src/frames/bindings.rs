@@ -197,7 +197,8 @@ impl Types {
                 return Some(found);
             }
         }
-        // It may be inlined in another unit, such as that of the code that polls it: those that were read are looked through.
+        // It may be inlined in another unit, such as that of the code that polls it: those that were read are looked
+        // through.
         if let Some(found) = self.inlined_elsewhere(own, ty) {
             return Some(found);
         }

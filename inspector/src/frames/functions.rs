@@ -144,9 +144,10 @@ impl Types {
         Some(shared)
     }
 
-    /// The types that the vtable at an address may be of, as a unit says. Of equal vtables that the compiler writes once, of whatever traits,
-    /// one has the address in debug info, the others have none. A function is of one type alone, so equal are those that hold none, neither
-    /// methods nor drop glue. Vtables that become equal later, when functions are merged, keep their addresses in debug info.
+    /// The types that the vtable at an address may be of, as a unit says. Of equal vtables that the compiler writes
+    /// once, of whatever traits, one has the address in debug info, the others have none. A function is of one type
+    /// alone, so equal are those that hold none, neither methods nor drop glue. Vtables that become equal later, when
+    /// functions are merged, keep their addresses in debug info.
     fn vtable_types(&mut self, image: usize, unit: usize, address: u64, file_address: u64) -> Vec<TypeRef> {
         let Some((image, unit)) = self.whole(image, unit) else { return Vec::new() };
         let (dwarf, units) = self.units(image);
@@ -171,8 +172,8 @@ impl Types {
         types
     }
 
-    /// Whether a vtable of so many bytes holds drop glue or methods. It may hold other vtables, too, and nothing where a method cannot be
-    /// called.
+    /// Whether a vtable of so many bytes holds drop glue or methods. It may hold other vtables, too, and nothing where
+    /// a method cannot be called.
     fn holds_functions(&mut self, vtable: u64, size: u64) -> bool {
         const METHODS: u64 = 24;
         let methods = (METHODS..size.min(1 << 16)).step_by(8);

@@ -67,7 +67,8 @@ struct Node {
 
 const NONE: u32 = u32::MAX;
 
-/// The names of implementations and the scopes of functions are worth a tenth of a second; counted in bytes, they are the same on a busy machine.
+/// The names of implementations and the scopes of functions are worth a tenth of a second; counted in bytes, they are
+/// the same on a busy machine.
 const PATIENCE: usize = 8 << 20;
 
 impl Units {

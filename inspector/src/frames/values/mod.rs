@@ -466,7 +466,8 @@ fn last(path: &str) -> &str {
     names::segments(path).last().copied().unwrap_or(path)
 }
 
-/// The name of a type in its module or function, without generics. A path may have generics before it: those of an implementation.
+/// The name of a type in its module or function, without generics. A path may have generics before it: those of an
+/// implementation.
 fn own_name(known: &Type) -> &str {
     names::without_generics(last(&known.name))
 }

@@ -44,7 +44,8 @@ macro_rules! kinds {
     )+};
 }
 
-/// The same for values that `{:?}` does not print, or prints by what only the program has: the text that is read instead.
+/// The same for values that `{:?}` does not print, or prints by what only the program has: the text that is read
+/// instead.
 macro_rules! not_compared {
     ($cases:ident: $($name:literal => $value:expr, $text:expr),+ $(,)?) => {$(
         $cases.case(concat!("kind ", $name), {
