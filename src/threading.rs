@@ -96,7 +96,11 @@ impl<T> PerProcess<T> {
 
     /// The value of this process.
     pub(crate) fn here(&self) -> &T {
-        let process = std::process::id();
+        self.of(std::process::id())
+    }
+
+    /// The value of the process with that id, which must be this one.
+    pub(crate) fn of(&self, process: u32) -> &T {
         let mut this = self;
         while this.process != process {
             this = this.child.get_or_init(|| Box::new(PerProcess::new(this.make)));

@@ -275,7 +275,7 @@ fn more_coroutines_than_a_checkpoint_can_hold_are_counted() {
 /// As `TRACE.md` says: 64 bytes for a coroutine that waits on one thing, in seven sixteenths of the ring.
 #[test]
 fn a_checkpoint_is_whole_up_to_the_number_of_coroutines_that_is_documented() {
-    let page = include_str!("../TRACE.md");
+    let page = include_str!("../../docs/TRACE.md");
     assert!(
         page.contains("one of 16 MiB holds 114,000 coroutines, one of 256 MiB 1,830,000"),
         "the figures are elsewhere"

@@ -419,7 +419,7 @@ fn all_words() -> Vec<String> {
 
 /// The examples of the page about the format: every kind, with all of its fields.
 fn examples() -> impl Iterator<Item = &'static str> {
-    let blocks = include_str!("../TRACE.md").split("```json\n").skip(1);
+    let blocks = include_str!("../../docs/TRACE.md").split("```json\n").skip(1);
     let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
     lines.filter(|text| text.starts_with("{\"seq\""))
 }
@@ -520,7 +520,7 @@ fn text_that_is_no_text_and_values_that_are_too_deep_cost_their_event_only() {
 
 #[test]
 fn the_page_about_the_format_has_every_kind_and_its_examples_are_true() {
-    let page = include_str!("../TRACE.md");
+    let page = include_str!("../../docs/TRACE.md");
     let words = all_words();
     assert!(words.len() >= 36 && words.contains(&"step_begin".to_string()), "{words:?}");
     let mut examples: Vec<(String, Event)> = vec![];

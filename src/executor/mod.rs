@@ -88,6 +88,9 @@ pub(crate) struct Executor {
     pub(crate) jobs: Cell<usize>,
     /// The id of the process that has those threads.
     jobs_of: Cell<u32>,
+    /// The id of this process, once it was asked for in this turn; else 0. A coroutine may fork the process. The system
+    /// takes 0.35 µs to answer (AMD EPYC, virtual), as much as the rest of handing a function to a thread.
+    process: Cell<u32>,
     /// Set when one of them was started or ended since the loop last slept: another may end any moment.
     pub(crate) expects_mail: Cell<bool>,
     /// The waits for locks, semaphores and barriers.
@@ -198,6 +201,7 @@ impl Executor {
             watched: Cell::default(),
             jobs: Cell::default(),
             jobs_of: Cell::default(),
+            process: Cell::default(),
             expects_mail: Cell::default(),
             queued: RefCell::default(),
             quiet_since: Cell::default(),
@@ -240,6 +244,7 @@ impl Executor {
     }
 
     fn begin_turn(&self) -> Turn {
+        self.process.set(0);
         let failed = if self.rec.is_observed() { self.steps::<true>() } else { self.steps::<false>() };
         if failed {
             return Turn::Failed;
@@ -493,9 +498,17 @@ impl Executor {
     pub(crate) fn count_jobs(&self, more: usize, fewer: usize) {
         let before = self.jobs.get();
         if before == 0 && more > 0 {
-            self.jobs_of.set(std::process::id());
+            self.jobs_of.set(self.process());
         }
         self.jobs.set((before + more).saturating_sub(fewer));
+    }
+
+    /// The id of this process, as of its first use in this turn.
+    pub(crate) fn process(&self) -> u32 {
+        if self.process.get() == 0 {
+            self.process.set(std::process::id());
+        }
+        self.process.get()
     }
 
     /// Fails if the awaited functions run in another process: this one was forked meanwhile.

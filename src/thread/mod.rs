@@ -375,9 +375,10 @@ where
         executor.current_task.with(|coro| observe::Thread::queue(executor, coro.expect("polled by its loop"), at));
     let inbox = executor.inbox().clone();
     let outer = WORKER.with(|worker| worker.borrow().clone());
-    let token = Token { pool, outer, process: std::process::id(), ..Token::default() };
+    let process = executor.process();
+    let token = Token { pool, outer, process, ..Token::default() };
     let job = Arc::new(Job { stage: Mutex::new(Stage::Queued(work)), token, inbox, wake_token, record });
-    pool::run(job.clone());
+    pool::run(job.clone(), process);
     job
 }
 

@@ -90,13 +90,13 @@ pub(crate) fn end() {
     }
 }
 
-/// Runs a job on some thread.
+/// Runs a job on some thread of this process, which has the id `process`.
 ///
 /// # Panics
 ///
 /// If there is no thread, and none can be started.
-pub(crate) fn run(job: Arc<dyn Job>) {
-    POOL.here().push(job);
+pub(crate) fn run(job: Arc<dyn Job>, process: u32) {
+    POOL.of(process).push(job);
 }
 
 /// Polls for a condition for a short time, if another core can make it true meanwhile. For a thread that is about to

@@ -46,7 +46,7 @@ pub fn spoiled<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Value> {
 
 /// The examples of the page about the format, of every kind, as a trace that ends.
 pub fn examples() -> impl Iterator<Item = &'static str> {
-    let page = include_str!("../../TRACE.md").lines();
+    let page = include_str!("../../../docs/TRACE.md").lines();
     let lines = page.filter(|line| line.starts_with("{\"seq\"")).filter(|line| !line.contains("\"trace_end\""));
     let header = r#"{"trace":"tinyio","version":1,"program":"p","pid":1,"started":0,"directory":"/d","thread":"t"}"#;
     [header].into_iter().chain(lines).chain([r#"{"seq":1000,"at":9000000,"kind":"trace_end"}"#])

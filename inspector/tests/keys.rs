@@ -1,5 +1,5 @@
-//! The README's key table is the table in `tui/keys.rs`. `UPDATE=1 cargo test -p tinyio-inspector --test readme` writes
-//! it anew.
+//! The table in docs/KEYS.md is the one in `tui/keys.rs`. `UPDATE=1 cargo test -p tinyio-inspector --test keys` writes it
+//! anew.
 
 #![cfg(feature = "tui")]
 
@@ -26,15 +26,15 @@ fn table() -> String {
 }
 
 #[test]
-fn the_key_table_of_the_readme_is_the_one_the_screens_use() {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
-    let readme = std::fs::read_to_string(path).expect("README.md");
-    let (before, rest) = readme.split_once(BEGIN).expect("the mark where the keys begin");
+fn the_key_table_of_the_documentation_is_the_one_the_screens_use() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/KEYS.md"));
+    let page = std::fs::read_to_string(path).expect("KEYS.md");
+    let (before, rest) = page.split_once(BEGIN).expect("the mark where the keys begin");
     let (kept, after) = rest.split_once(END).expect("the mark where the keys end");
     let table = format!("{}\n", table());
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).expect("README.md can be written");
+        std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).expect("KEYS.md can be written");
     } else {
-        assert!(kept == table, "README.md has other keys: UPDATE=1 cargo test -p tinyio-inspector --test readme");
+        assert!(kept == table, "docs/KEYS.md has other keys: UPDATE=1 cargo test -p tinyio-inspector --test keys");
     }
 }
