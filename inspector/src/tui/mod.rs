@@ -37,7 +37,7 @@ pub use capture::Spool;
 pub use engine::Exit;
 use engine::Host;
 pub use keys::{Binding, Context, Keys, TABLE};
-pub use screens::Screens;
+pub use screens::{Film, Screens};
 pub use settings::{path as settings_path, sample as sample_settings};
 pub use terminal::check;
 pub use theme::{DARK, LIGHT, MONO, Theme};

@@ -85,19 +85,83 @@ impl Screens {
 
     /// The screen as SVG.
     pub fn svg(&self) -> String {
-        svg(self.terminal.backend().buffer())
+        let buffer = self.terminal.backend().buffer();
+        let mut out = head(buffer.area.width, buffer.area.height);
+        out.push_str(r#"<g transform="translate(10 10)">"#);
+        out.push('\n');
+        draw_cells(&mut out, buffer);
+        out.push_str("</g></svg>\n");
+        out
     }
 }
 
-fn svg(buffer: &Buffer) -> String {
-    let (wide, high) = (f64::from(buffer.area.width) * CELL.0, f64::from(buffer.area.height) * CELL.1);
-    let mut out = String::new();
-    let _ = writeln!(
-        out,
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {:.0} {:.0}" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14"><rect width="100%" height="100%" rx="8" fill="#16181d"/><g transform="translate(10 10)">"##,
+/// Screens one after another, as one animated SVG that begins again at its end.
+#[derive(Debug)]
+pub struct Film {
+    wide: u16,
+    high: u16,
+    /// Seconds, caption, and the picture.
+    scenes: Vec<(f64, String, String)>,
+}
+
+impl Film {
+    /// An empty film, of screens with that many columns and rows.
+    pub fn new(wide: u16, high: u16) -> Film {
+        Film { wide, high, scenes: Vec::new() }
+    }
+
+    /// Adds what is on the screen now, for some seconds, with a line of text below it.
+    pub fn add(&mut self, screens: &Screens, seconds: f64, caption: &str) {
+        let mut picture = String::new();
+        draw_cells(&mut picture, screens.terminal.backend().buffer());
+        self.scenes.push((seconds, caption.to_owned(), picture));
+    }
+
+    /// The film as SVG. Readers that do not animate show the first scene.
+    pub fn svg(&self) -> String {
+        let all: f64 = self.scenes.iter().map(|(seconds, ..)| seconds).sum();
+        let mut out = head(self.wide, self.high + 2);
+        out.push_str("<style>.scene { animation-duration: ");
+        let _ = write!(out, "{all:.1}s; animation-iteration-count: infinite; animation-timing-function: step-end }}");
+        let mut begin = 0.0;
+        for (scene, (seconds, ..)) in self.scenes.iter().enumerate() {
+            let (from, to) = (begin / all * 100.0, (begin + seconds) / all * 100.0);
+            let hidden = if scene > 0 { "0% { visibility: hidden } " } else { "" };
+            let _ = write!(
+                out,
+                "\n@keyframes s{scene} {{ {hidden}{from:.2}% {{ visibility: visible }} {to:.2}% {{ visibility: hidden }} }} \
+                 #s{scene} {{ animation-name: s{scene} }}"
+            );
+            begin += seconds;
+        }
+        out.push_str("</style>\n");
+        for (scene, (_, caption, picture)) in self.scenes.iter().enumerate() {
+            let hidden = if scene > 0 { r#" visibility="hidden""# } else { "" };
+            let _ = writeln!(out, r#"<g class="scene" id="s{scene}" transform="translate(10 10)"{hidden}>"#);
+            out.push_str(picture);
+            let below = (f64::from(self.high) + 1.0) * CELL.1 + 13.0;
+            let _ = writeln!(
+                out,
+                r##"<text x="8.4" y="{below:.1}" fill="#f0c674" font-weight="bold">{}</text></g>"##,
+                escaped(caption)
+            );
+        }
+        out.push_str("</svg>\n");
+        out
+    }
+}
+
+/// The beginning of a picture with room for that many columns and rows.
+fn head(wide: u16, high: u16) -> String {
+    let (wide, high) = (f64::from(wide) * CELL.0, f64::from(high) * CELL.1);
+    format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {:.0} {:.0}" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14"><rect width="100%" height="100%" rx="8" fill="#16181d"/>"##,
         wide + 20.0,
         high + 20.0
-    );
+    )
+}
+
+fn draw_cells(out: &mut String, buffer: &Buffer) {
     for row in 0..buffer.area.height {
         let mut column = 0;
         while column < buffer.area.width {
@@ -108,11 +172,13 @@ fn svg(buffer: &Buffer) -> String {
                 text.push_str(buffer[(column, row)].symbol());
                 column += 1;
             }
-            run(&mut out, first, &text, begin, row, column - begin);
+            run(out, first, &text, begin, row, column - begin);
         }
     }
-    out.push_str("</g></svg>\n");
-    out
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn same(one: &Cell, other: &Cell) -> bool {
@@ -142,7 +208,7 @@ fn run(out: &mut String, style: &Cell, text: &str, column: u16, row: u16, cells:
     let text = text.trim_end().trim_start();
     let x = x + indent as f64 * CELL.0;
     let length = text.chars().count() as f64 * CELL.0;
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = escaped(text);
     let _ = writeln!(
         out,
         r#"<text x="{x:.1}" y="{:.1}" fill="{ink}"{bold}{dim} textLength="{length:.1}" lengthAdjust="spacingAndGlyphs" xml:space="preserve">{text}</text>"#,
