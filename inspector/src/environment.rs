@@ -1,10 +1,11 @@
-//! The environment variables of this process.
+//! The environment of this process: its variables, and what its stderr is.
 //!
 //! A setuid, setgid or setcap program runs with privileges that the starting user does not have, and with the
 //! environment of that user. Such a program must not write to a file, run an editor or show memory because a variable
 //! says so. For it every variable counts as unset, as in `secure_getenv` of the C library.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -26,6 +27,16 @@ pub fn temp_dir() -> PathBuf {
 /// The home directory of the user; `None` if the program [is privileged](is_trusted).
 pub fn home_dir() -> Option<PathBuf> {
     is_trusted().then(std::env::home_dir).flatten()
+}
+
+/// Columns of the terminal that stderr is, if it is one.
+pub fn stderr_columns() -> Option<usize> {
+    rustix::termios::tcgetwinsize(std::io::stderr()).ok().map(|size| usize::from(size.ws_col))
+}
+
+/// Whether to write to stderr in colours: if it is a terminal, and `NO_COLOR` is not set.
+pub fn stderr_in_color() -> bool {
+    std::io::stderr().is_terminal() && var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether the environment can be trusted: false in a program that got privileges when it was started (`AT_SECURE`),

@@ -702,6 +702,9 @@ pub struct Header {
 /// The coroutine's name follows, then `, made at` and the place.
 pub const NEVER_AWAITED: &str = "never awaited: ";
 
+/// A step over this length is reported, in nanoseconds: no other coroutine of the loop runs meanwhile.
+pub const LONG_STEP: u64 = 10_000_000;
+
 /// Version of the trace format. It changes when a reader of an older version would misunderstand a newer file; new
 /// kinds and new fields do not change it.
 pub const VERSION: u32 = 1;

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{CoroId, NEVER_AWAITED, NameId, ResKind, Target};
+use crate::event::{CoroId, LONG_STEP, NEVER_AWAITED, NameId, ResKind, Target};
 use crate::model::{Activity, Coro, Leaf, Level, Link, Model, short_name};
 
 /// A probable mistake.
@@ -20,8 +20,6 @@ pub struct Lint {
     pub text: String,
 }
 
-/// A step over this length is reported, in nanoseconds: no other coroutine of the loop runs meanwhile.
-pub const LONG_STEP: u64 = 10_000_000;
 /// A wait this long is long, where others wait for its end.
 const LONG_WAIT: u64 = 1_000_000_000;
 /// This many wake-ups in a row without progress are reported.

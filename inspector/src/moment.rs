@@ -1,16 +1,12 @@
 //! A recording at a moment: which one, and the model there.
 
-use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::str::FromStr;
 
-use crate::event::{CoroId, Event, Header, Kind, LoopId, Outcome};
+use crate::event::{CoroId, Event, Kind, LoopId, Outcome};
 use crate::model::Model;
 use crate::report::Ending;
-use crate::ring::{RingReader, is_ring};
 use crate::source::{Progress, Source};
-use crate::trace::TraceReader;
 
 /// Events taken from a source at once.
 const BATCH: usize = 4096;
@@ -84,42 +80,6 @@ impl Moment {
             Some(before) if self.model.live_count() == 0 => before,
             _ => &self.model,
         }
-    }
-}
-
-/// Opens a recording. Of one that goes on, what there is now: a program may write faster than we read.
-///
-/// # Errors
-///
-/// When the file cannot be read, or is no recording.
-pub fn open(path: &Path) -> io::Result<Box<dyn Source>> {
-    let file = File::open(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("{}: cannot open the recording: {error}", path.display()))
-    })?;
-    if is_ring(&file) {
-        let ring = RingReader::open(path)?;
-        let end = ring.recorded();
-        Ok(Box::new(UpTo { source: ring, end }))
-    } else {
-        Ok(Box::new(TraceReader::open(path)?))
-    }
-}
-
-/// A ring up to what was recorded when it was opened.
-struct UpTo {
-    source: RingReader,
-    end: u64,
-}
-
-impl Source for UpTo {
-    fn header(&self) -> &Header {
-        self.source.header()
-    }
-
-    fn read(&mut self, limit: usize, sink: &mut dyn FnMut(Event)) -> io::Result<Progress> {
-        let progress = self.source.read(limit, sink)?;
-        let is_over = progress == Progress::More && self.source.position() >= self.end;
-        Ok(if is_over { Progress::Idle } else { progress })
     }
 }
 

@@ -17,12 +17,6 @@ const SITE: u64 = 2;
 /// Bytes of one text. A longer one is cut.
 pub(crate) const LIMIT: usize = 4096;
 
-/// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such
-/// as `.map(tinyio::spawn)`: `#[track_caller]` then tells a line of `core`, which says nothing of the program.
-pub(crate) fn is_library(file: &str) -> bool {
-    file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/")
-}
-
 /// `text`, cut to at most `limit` bytes, with a mark where it was cut.
 pub(crate) fn cut(text: &str, limit: usize) -> std::borrow::Cow<'_, str> {
     if text.len() <= limit {

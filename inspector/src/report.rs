@@ -24,7 +24,7 @@ mod notes;
 mod paint;
 mod stack;
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use crate::event::{LoopOutcome, Outcome};
 use crate::model::Model;
@@ -56,13 +56,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// For stderr: as wide as its terminal, in colours unless `NO_COLOR` is set.
-    pub fn for_stderr() -> Options {
-        let stderr = std::io::stderr();
-        let size = rustix::termios::tcgetwinsize(&stderr).ok().map(|size| usize::from(size.ws_col));
-        let color = stderr.is_terminal() && crate::environment::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    /// For a terminal of so many columns, or for a file if there is none; with colours if these are wanted.
+    pub fn of_terminal(columns: Option<usize>, color: bool) -> Options {
         let default = Options::default();
-        let width = size.filter(|columns| *columns > 0).map_or(default.width, |columns| columns.clamp(40, 200));
+        let width = columns.filter(|columns| *columns > 0).map_or(default.width, |columns| columns.clamp(40, 200));
         Options { color, width, ..default }
     }
 }

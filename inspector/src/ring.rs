@@ -18,12 +18,13 @@ mod create;
 mod outside;
 mod read;
 
-pub use ask::{Request, Requests};
+pub use crate::source::Request;
+pub use ask::Requests;
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
 
 pub(crate) use create::{Created, create, give_back, open_folder};
-pub(crate) use read::{Writer, is_locked, is_ring, open_ring};
+pub(crate) use read::{Writer, is_ring, open_ring};
 #[cfg(feature = "tui")]
 pub(crate) use {create::bytes, read::born};
 
@@ -72,7 +73,7 @@ pub(crate) const CHECKPOINTS: usize = 8;
 /// The coroutine that a reader requests the frames of. Written by readers.
 pub(crate) const W_REQUEST: usize = 48;
 /// Where coroutines are in the memory of the program, for reads from outside: the words of
-/// [`Blocks`](crate::frames::Blocks), the first of them 0 if the program does not provide them.
+/// [`Blocks`](crate::program_memory::Blocks), the first of them 0 if the program does not provide them.
 pub(crate) const W_BLOCKS: usize = 56;
 /// The tables of the loops that run, the outermost first; 0 for none.
 pub(crate) const W_LOOPS: usize = 64;

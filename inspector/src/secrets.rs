@@ -3,7 +3,7 @@
 //! `TRACE.md` says what this covers and what it does not.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use crate::event::Kind;
 use crate::{fit, settings_file};
@@ -140,6 +140,16 @@ impl Secrets {
             || words_of.any(|word| PASSWORDS.iter().any(|part| word.contains(part)))
             || wraps_one && self.has(name)
     }
+}
+
+/// Whether values of local variables are recorded: not if `TINYIO_LOCALS` is set to anything but 1. A word that is not
+/// known turns them off: they may be secrets.
+pub fn locals_are_recorded() -> bool {
+    records_locals(crate::environment::var_os("TINYIO_LOCALS").as_deref())
+}
+
+fn records_locals(variable: Option<&OsStr>) -> bool {
+    variable.is_none_or(|value| value.is_empty() || value == "1")
 }
 
 fn is_secret(word: &str) -> bool {
@@ -398,6 +408,15 @@ mod tests {
             mask(&mut kind);
             let json = serde_json::to_string(&kind).unwrap();
             assert!(json.contains("x://u:<masked>@h") && !json.contains("hunter2"), "{json}");
+        }
+    }
+
+    #[test]
+    fn values_are_recorded_unless_the_variable_says_anything_but_1() {
+        for (variable, records) in
+            [(None, true), (Some(""), true), (Some("1"), true), (Some("0"), false), (Some("off"), false)]
+        {
+            assert_eq!(records_locals(variable.map(OsStr::new)), records, "{variable:?}");
         }
     }
 }

@@ -3,8 +3,7 @@
 use std::io;
 
 use crate::event::{CoroId, Event, Header, Stack};
-use crate::frames::Frames;
-use crate::ring::Request;
+use crate::program_memory::ProgramMemory;
 
 /// A stream of events that can be read without blocking.
 pub trait Source: Send {
@@ -25,13 +24,37 @@ pub trait Source: Send {
         let _ = request;
     }
 
-    /// Reads the await stack of a coroutine in the memory of the program, which is stuck in a step and cannot answer.
-    /// `None` if that is impossible, or if the program continued meanwhile.
+    /// Returns where a coroutine can be read in the memory of the program, which may be stuck in a step and unable to
+    /// answer; `None` if the program does not run, or the recording is of no running program. Reads none of it.
     ///
-    /// `frames` keeps what was read of the program's types: the caller owns it, because it stays on one thread.
-    fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: CoroId) -> Option<Result<Stack, String>> {
-        let _ = (frames, coro);
+    /// # Errors
+    ///
+    /// When the program does not state it.
+    fn memory(&mut self, coro: CoroId) -> Option<Result<ProgramMemory, String>> {
+        let _ = coro;
         None
+    }
+
+    /// Replaces the numbers of coroutines in a stack that was read in [`memory`](Source::memory) of `coro` by those of
+    /// this stream. No effect where they are the same.
+    fn renumber(&mut self, coro: CoroId, stack: &mut Stack) {
+        let _ = (coro, stack);
+    }
+}
+
+/// A request of a reader to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The coroutine to read the frames of.
+    pub coro: CoroId,
+    /// Read more of each value than usual.
+    pub in_full: bool,
+}
+
+impl From<CoroId> for Request {
+    /// Makes a request with the usual bounds on values.
+    fn from(coro: CoroId) -> Request {
+        Request { coro, in_full: false }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tinyio_inspector::environment::{stderr_columns, stderr_in_color};
 use tinyio_inspector::event::{self, Event, Outcome, Stack, TraceSite};
 use tinyio_inspector::frames::worked;
 use tinyio_inspector::model::Model;
@@ -171,7 +172,10 @@ impl Report {
         let mut model = Model::new(&told.header);
         told.events.iter().for_each(|event| model.apply(event));
         // The report of `main`'s error goes to stderr.
-        let options = report::Options { file: told.file.clone(), ..report::Options::for_stderr() };
+        let options = report::Options {
+            file: told.file.clone(),
+            ..report::Options::of_terminal(stderr_columns(), stderr_in_color())
+        };
         let text = report::text(&model, &options);
         // The live view has already printed it there on exit.
         match told.shown.load(Ordering::Relaxed) {

@@ -4,6 +4,7 @@ use std::backtrace::Backtrace;
 
 use super::names;
 use crate::event::TraceSite;
+use crate::place::root;
 
 /// The native frames of the calling thread, innermost first; those of tinyio, of the standard library and of what
 /// starts a program are left out.
@@ -44,7 +45,7 @@ pub fn backtrace_in(debug: &str) -> Vec<TraceSite> {
         return Vec::new();
     }
     let mut sites = parse(text);
-    sites.retain(|site| !matches!(names::root(&site.name), "anyhow" | "eyre"));
+    sites.retain(|site| !matches!(root(&site.name), "anyhow" | "eyre"));
     sites
 }
 
@@ -130,11 +131,11 @@ fn without_hashes(name: &str) -> String {
 
 /// Frames of the runtime and of the panic machinery, which are not shown.
 fn is_machinery(function: &str) -> bool {
-    let root = function.trim_start_matches(['<', '&']).split("::").next().unwrap_or_default();
     names::is_plumbing(function)
+        || names::is_ours(function)
         || matches!(
-            root,
-            "tinyio_inspector" | "__rustc" | "backtrace" | "main" | "_start" | "clone" | "start_thread" | "rust_begin_unwind"
+            root(function),
+            "__rustc" | "backtrace" | "main" | "_start" | "clone" | "start_thread" | "rust_begin_unwind"
         )
         || ["<unknown>", "__libc_start", "rust_panic", "rust_begin", "__rust_", "__clone", "thread_start", "_Unwind"]
             .iter()
@@ -143,10 +144,14 @@ fn is_machinery(function: &str) -> bool {
         || function.contains(" as core::ops::function::Fn")
 }
 
+/// The file of the loop that calls [`backtrace`], from where its sources are.
+const CALLER: &str = "observe/crash_report.rs";
+
 /// Where the sources of tinyio are: this crate's and that of the loop, which calls it.
 fn roots(sites: &[TraceSite]) -> Vec<String> {
-    let of = |end| sites.iter().find_map(|site| site.file.strip_suffix(end)).filter(|root| !root.is_empty());
-    ["frames/backtrace.rs", "record/crash.rs"].into_iter().filter_map(of).map(str::to_owned).collect()
+    let files = || sites.iter().map(|site| site.file.as_str()).filter(|file| !is_library(file));
+    let of = |end| files().find_map(|file| file.strip_suffix(end)).filter(|root| !root.is_empty());
+    ["frames/backtrace.rs", CALLER].into_iter().filter_map(of).map(str::to_owned).collect()
 }
 
 /// Debug info of lines alone has the last part of a function's name, nothing of where that is.
@@ -173,7 +178,7 @@ mod tests {
    1: backtrace
                                at /registry/tinyio-inspector-1.0.0/src/frames/backtrace.rs:15:30
    2: moment
-                               at /registry/tinyio-1.0.0/src/record/crash.rs:81:25
+                               at /registry/tinyio-1.0.0/src/observe/crash_report.rs:81:25
    3: msg<alloc::string::String>
                                at /registry/tinyio-1.0.0/src/error.rs:77:9
    4: {async_fn#0}
@@ -189,6 +194,8 @@ mod tests {
         let sites = parse(text);
         let short: Vec<_> = sites.iter().map(|site| format!("{} {}", site.name, site.line)).collect();
         assert_eq!(short, ["{async_fn#0} 5", "run 20"]);
+        let loop_sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+        assert!(loop_sources.join(CALLER).exists(), "{CALLER} has been moved");
     }
 
     #[test]

@@ -10,12 +10,13 @@ use super::alive::Alive;
 use super::bindings::{AWAITEE, Await};
 use super::hash::FastSet;
 use super::locals::{Oracle, Unread, readable};
+use super::names;
 use super::native::{Running, Suspended};
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
-use super::{names, place};
 use crate::event::{Branch, Frame, Local};
+use crate::place::NOT_STARTED;
 
 /// The native frame of a coroutine may have one part in so many of the bounds.
 const CURRENT_SHARE: usize = 4;
@@ -141,7 +142,7 @@ impl Walk<'_, '_> {
         let first = self.first_variant(known);
         let variant = self.look.types.get(state.ty);
         match state.name.as_str() {
-            "0" => frame.note = place::NOT_STARTED.into(),
+            "0" => frame.note = NOT_STARTED.into(),
             "1" | "2" => {
                 frame.note = if state.name == "1" { "finished" } else { "panicked" }.into();
                 return (frame.into(), None);

@@ -6,6 +6,8 @@
 
 use super::hash::{FastMap, FastSet};
 use super::memory::{PAGE, Page, read_pages};
+use crate::event::{Frame, Stack};
+use crate::place::{BEGAN, NOT_STARTED};
 
 /// Pages that are kept at most, of the future itself and of what its pointers lead to.
 const PAGES: usize = 48;
@@ -113,5 +115,24 @@ mod tests {
         let mut kept = Kept::default();
         assert!(!kept.take(8, 64));
         assert!(!kept.take(std::ptr::from_ref(&kept).addr(), PAGES * PAGE as usize));
+    }
+}
+
+/// Marks the values of a suspension that is over.
+pub(super) fn mark_as_past(stack: &mut Stack) {
+    stack.mid_step = true;
+    mark_frames(&mut stack.frames);
+}
+
+fn mark_frames(frames: &mut [Frame]) {
+    for frame in frames {
+        if frame.note == NOT_STARTED {
+            frame.note = BEGAN.into();
+        }
+        for local in &mut frame.locals {
+            let comma = if local.mark.is_empty() { "" } else { ", " };
+            local.mark = format!("{}{comma}mid-step", local.mark);
+        }
+        frame.branches.iter_mut().for_each(|branch| mark_frames(&mut branch.frames));
     }
 }

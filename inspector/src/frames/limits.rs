@@ -1,10 +1,8 @@
 //! Bounds on what is read of an await stack.
 
-use std::ffi::OsStr;
 use std::time::Duration;
 
-use crate::environment;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, locals_are_recorded};
 
 /// Bounds on what is read of one await stack. Whatever is cut says so with `…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +50,7 @@ impl Limits {
     /// The default, with the environment looked at: `TINYIO_LOCALS=0` reads no values, and [`Secrets::from_env`] has
     /// further names.
     pub fn from_env() -> Limits {
-        let values = reads_values(environment::var_os("TINYIO_LOCALS").as_deref());
-        Limits { values, secrets: Secrets::from_env(), ..Limits::default() }
+        Limits { values: locals_are_recorded(), secrets: Secrets::from_env(), ..Limits::default() }
     }
 
     /// Returns the same bounds, but more of each value: for a user that wants to see all of it and accepts that the
@@ -61,24 +58,5 @@ impl Limits {
     pub fn in_full(&self) -> Limits {
         let time = Duration::from_millis(300);
         Limits { depth: 16, elements: 1_000, text: 10_000, total: 20_000, time, ..self.clone() }
-    }
-}
-
-/// What `TINYIO_LOCALS` says. A word that is not known turns values off: they may be secrets.
-fn reads_values(variable: Option<&OsStr>) -> bool {
-    variable.is_none_or(|value| value.is_empty() || value == "1")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_read_unless_the_variable_says_anything_but_1() {
-        for (variable, reads) in
-            [(None, true), (Some(""), true), (Some("1"), true), (Some("0"), false), (Some("off"), false)]
-        {
-            assert_eq!(reads_values(variable.map(OsStr::new)), reads, "{variable:?}");
-        }
     }
 }

@@ -31,7 +31,6 @@ mod native;
 mod oracle;
 mod outside;
 mod parser;
-mod place;
 mod registers;
 mod settle;
 mod source;
@@ -42,18 +41,16 @@ mod unwind;
 mod values;
 mod work;
 
+pub use crate::program_memory::Blocks;
 pub use backtrace::{backtrace, backtrace_in};
 pub use kept::Kept;
 pub use limits::Limits;
 pub use mark::{FutureMark, FutureType, mark};
-pub(crate) use native::AT_ERROR;
-pub use outside::Blocks;
-pub(crate) use place::BEGAN;
 pub use values::CoroAt;
 pub use work::worked;
 
 use crate::event::{Frame, Stack, TraceSite};
-use crate::words::same_file;
+use crate::place::same_file;
 use alive::Alive;
 use coroutine::Walk;
 use memory::Memory;
@@ -139,7 +136,7 @@ impl Frames {
         self.types.memory.go_back(kept.pages());
         let mut stack = self.walk(ty, kept.address() as usize, false, Some(coro_at), &[]);
         self.types.memory.forget();
-        place::mark_as_past(&mut stack);
+        kept::mark_as_past(&mut stack);
         stack
     }
 

@@ -1,5 +1,7 @@
 //! Converts names of debug info to the names a Rust programmer uses.
 
+use crate::place::root;
+
 /// `alloc::vec::Vec<u8>` → `alloc::vec::Vec`.
 pub(super) fn without_generics(name: &str) -> &str {
     match name.find('<') {
@@ -169,11 +171,12 @@ pub(super) fn is_plumbing(function: &str) -> bool {
     matches!(root, "core" | "std" | "alloc" | "tinyio") || root.starts_with("futures")
 }
 
-/// The crate of a function.
-pub(super) fn root(function: &str) -> &str {
-    let path = function.rsplit_once(" in ").map_or(function, |(_, path)| path);
-    let path = path.trim_start_matches(['<', '&']).trim_start_matches("mut ").trim_start_matches("dyn ");
-    path.split("::").next().unwrap_or_default()
+/// Whether a function is one of the recorder and the reader of frames.
+pub(super) fn is_ours(function: &str) -> bool {
+    matches!(
+        root(function),
+        "tinyio_events" | "tinyio_frames" | "tinyio_model" | "tinyio_recorder" | "tinyio_inspector"
+    )
 }
 
 #[cfg(test)]

@@ -19,17 +19,16 @@ use super::image::Slice;
 use super::locals::readable;
 use super::names;
 use super::parser::Parser;
-use super::place::is_dependency;
 use super::registers::Registers;
 use super::source::Sources;
 use super::types::{Shape, TypeRef, Types};
 use super::units;
 use super::values::{Look, Place};
 use crate::event::{Local, Value};
+use crate::place::{AT_ERROR, is_dependency};
 
 /// The mark of a local that was read where the error was made or the panic began, not where its coroutine was suspended
 /// before.
-pub(crate) const AT_ERROR: &str = "at the error";
 /// Deeper stacks are not followed, nor are functions with more scopes or with scopes nested deeper: they are damage, or
 /// recursion.
 const FRAMES: usize = 512;
@@ -153,7 +152,7 @@ impl Types {
         }
         running.name = names::function(&path.replace("{closure#", "{closure_env#"));
         let is_library = |file: &PathBuf| is_dependency(&file.to_string_lossy());
-        let is_ours = names::root(&running.name) == "tinyio_inspector";
+        let is_ours = names::is_ours(&running.name);
         if is_ours || names::is_plumbing(&running.name) || running.file.as_deref().is_none_or(is_library) {
             return None;
         }

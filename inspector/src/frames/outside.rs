@@ -10,58 +10,24 @@ use super::mark::FutureMark;
 use super::memory::Memory;
 use super::{Frames, FutureType};
 use crate::event::{CoroId, Stack};
-
-/// Where things are in the blocks of coroutines, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blocks {
-    /// In a block: the pointer to the vtable.
-    pub vtable: usize,
-    /// In a block: the coroutine's number.
-    pub id: usize,
-    /// In a block: a byte, not 0 while it is polled.
-    pub running: usize,
-    /// In a block: 16 bits of flags.
-    pub flags: usize,
-    /// The flags of which one is set when there is no future any more.
-    pub ended: u16,
-    /// In a vtable: where in a block the future begins.
-    pub body: usize,
-    /// In a vtable: the [`FutureMark`].
-    pub future: usize,
-}
-
-impl Blocks {
-    pub(crate) fn words(&self) -> [u64; 7] {
-        let Blocks { vtable, id, running, flags, ended, body, future } = *self;
-        [vtable, id, running, flags, usize::from(ended), body, future].map(|word| word as u64)
-    }
-
-    pub(crate) fn of(words: [u64; 7]) -> Blocks {
-        let [vtable, id, running, flags, ended, body, future] = words.map(|word| word as usize);
-        Blocks { vtable, id, running, flags, ended: ended as u16, body, future }
-    }
-}
+use crate::program_memory::{Blocks, ProgramMemory};
 
 /// More coroutines than a loop can have.
 const MOST: u64 = 1 << 26;
 
 impl Frames {
-    /// Reads the await stack of a coroutine of one of these loops, each given by the address of its table: a vector of
-    /// pointers to blocks, in which odd values are no pointers.
+    /// Reads the await stack of a coroutine of one of the loops. The table of a loop is a vector of pointers to blocks,
+    /// in which odd values are no pointers.
     ///
     /// # Errors
     ///
     /// When the memory may not be read, or the coroutine is in none of the loops.
-    pub(crate) fn stack_from_outside(
-        &mut self,
-        blocks: &Blocks,
-        tables: &[u64],
-        coro: CoroId,
-    ) -> Result<Stack, String> {
+    pub fn stack_from_outside(&mut self, program: &ProgramMemory) -> Result<Stack, String> {
+        let ProgramMemory { ref blocks, ref loops, coro, .. } = *program;
         let memory = &self.types.memory;
         memory.forget();
         let mut numbers: FastMap<u64, CoroId> = FastMap::default();
-        for table in tables {
+        for table in loops {
             memory.reach(*table)?;
             numbers.extend(numbered(memory, blocks, *table).into_iter().flatten());
         }
@@ -109,15 +75,4 @@ fn numbered(memory: &Memory, blocks: &Blocks, table: u64) -> Option<impl Iterato
         found.extend(here.into_iter().zip(memory.words(&ids)));
     }
     Some(found.into_iter().filter_map(|(block, id)| Some((block, id?))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_things_are_goes_through_words() {
-        let blocks = Blocks { vtable: 1, id: 2, running: 3, flags: 4, ended: 5, body: 6, future: 7 };
-        assert_eq!(Blocks::of(blocks.words()), blocks);
-    }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::Recorder;
 use crate::event::{Kind, NameId, SiteId};
-use crate::names::{self, is_library};
+use crate::names;
+use crate::place::is_library;
 use crate::record::{self, code};
 use crate::ring;
 use crate::secrets;

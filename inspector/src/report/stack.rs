@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::event::{CoroId, Failure, Frame, Header, Stack, TraceSite};
-use crate::frames::{AT_ERROR, BEGAN};
 use crate::model::{Model, short_name};
-use crate::words::same_file;
+use crate::place::{AT_ERROR, BEGAN, same_file};
 
 /// The text for a place in an unknown function.
 const UNTOLD: &str = "in a function called there";

@@ -278,7 +278,7 @@ fn the_last_await_of_one_that_returned_an_error_is_not_shown_as_the_place_of_the
         Some(Stack { frames: vec![frame("fetch", "a.rs:1:0", &[("n", "1")])], missing: None, mid_step: true });
     let with_stack = report(&origin);
     assert!(with_stack.contains("last suspended at a.rs:1:9\n      as of its last await:\n"), "{with_stack}");
-    origin.stack.as_mut().unwrap().frames[0].note = crate::frames::BEGAN.into();
+    origin.stack.as_mut().unwrap().frames[0].note = crate::place::BEGAN.into();
     let at_once = report(&origin);
     assert!(at_once.contains("began at a.rs:1:9  (as it began)\n      as it began:\n"), "{at_once}");
 }

@@ -4,49 +4,34 @@ use std::sync::atomic::Ordering;
 
 use super::{Ring, W_REQUEST};
 use crate::event::CoroId;
+use crate::source::Request;
 
 /// The recording has ended: a thread that sleeps on the word has to return.
 const ENDED: u64 = u64::MAX;
 /// With the number of a coroutine: see [`Request::in_full`].
 const IN_FULL: u64 = 1 << 63;
 
-/// A request of a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The coroutine to read the frames of.
-    pub coro: CoroId,
-    /// Read more of each value than usual.
-    pub in_full: bool,
+/// A request as a word of the ring.
+pub(super) fn to_word(request: Request) -> u64 {
+    request.coro | if request.in_full { IN_FULL } else { 0 }
 }
 
-impl From<CoroId> for Request {
-    /// Makes a request with the usual bounds on values.
-    fn from(coro: CoroId) -> Request {
-        Request { coro, in_full: false }
-    }
-}
-
-impl Request {
-    pub(super) fn word(self) -> u64 {
-        self.coro | if self.in_full { IN_FULL } else { 0 }
-    }
-
-    fn of(word: u64) -> Option<Request> {
-        (word != 0 && word != ENDED).then_some(Request { coro: word & !IN_FULL, in_full: word & IN_FULL != 0 })
-    }
+/// The request in a word of the ring.
+fn from_word(word: u64) -> Option<Request> {
+    (word != 0 && word != ENDED).then_some(Request { coro: word & !IN_FULL, in_full: word & IN_FULL != 0 })
 }
 
 impl Ring {
     /// The current request.
     #[inline]
     pub(crate) fn requested(&self) -> Option<Request> {
-        Request::of(self.word(W_REQUEST).load(Ordering::Relaxed))
+        from_word(self.word(W_REQUEST).load(Ordering::Relaxed))
     }
 
     /// Withdraws the request for `coro`.
     pub(crate) fn answered(&self, coro: CoroId) {
         let asked = self.word(W_REQUEST).load(Ordering::Relaxed);
-        if Request::of(asked).is_some_and(|request| request.coro == coro)
+        if from_word(asked).is_some_and(|request| request.coro == coro)
             && self.word(W_REQUEST).compare_exchange(asked, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             self.wake();

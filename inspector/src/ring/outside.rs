@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::read::RingReader;
 use super::{HEAD, LOOPS, Ring, SECRETS_ROOM, W_BLOCKS, W_LOOPS};
-use crate::event::{CoroId, Stack};
-use crate::frames::{Blocks, Frames, Limits};
+use crate::event::CoroId;
+use crate::program_memory::{Blocks, ProgramMemory};
+use crate::secrets::{Secrets, locals_are_recorded};
 
 /// First of the words: it says where things are, and whether values may be read.
 const TOLD: u64 = 1;
@@ -17,9 +18,8 @@ impl Ring {
             self.word(word).store(value, Ordering::Relaxed);
         }
         // Readers take the names of secrets from the header, and cannot mask what is not told there.
-        let limits = Limits::from_env();
-        let told = limits.secrets.further().len() <= SECRETS_ROOM;
-        let values = if limits.values && told { 0 } else { NO_VALUES };
+        let told = Secrets::from_env().further().len() <= SECRETS_ROOM;
+        let values = if locals_are_recorded() && told { 0 } else { NO_VALUES };
         self.word(W_BLOCKS).store(TOLD | values, Ordering::Release);
     }
 
@@ -45,13 +45,8 @@ impl Ring {
 }
 
 impl RingReader {
-    /// Reads the await stack of a coroutine in the memory of the program. `None` if the program was not stuck: then it
-    /// answers by itself, and what was read may be a mixture.
-    pub(crate) fn stack_from_outside(
-        &self,
-        frames: &mut Option<Frames>,
-        coro: CoroId,
-    ) -> Option<Result<Stack, String>> {
+    /// Where a coroutine can be read in the memory of the program; `None` if it does not run.
+    pub(super) fn program_memory(&self, coro: CoroId) -> Option<Result<ProgramMemory, String>> {
         if !self.alive() {
             return None;
         }
@@ -59,15 +54,14 @@ impl RingReader {
             let why = "the program does not say where its coroutines are: it was built with another version of tinyio";
             return Some(Err(why.into()));
         };
-        // Between two steps something is recorded, always.
-        let head = self.ring.word(HEAD).load(Ordering::Acquire);
-        let frames = frames.get_or_insert_with(|| {
-            let mut limits = Limits::from_env();
-            limits.values &= values;
-            limits.secrets.extend(&self.header.secrets);
-            Frames::of_process(self.header.pid).with_limits(limits)
-        });
-        let stack = frames.stack_from_outside(&blocks, &self.ring.loops(), coro);
-        (self.ring.word(HEAD).load(Ordering::Acquire) == head).then_some(stack)
+        Some(Ok(ProgramMemory {
+            pid: self.header.pid,
+            blocks,
+            recorded: self.ring.word(HEAD).load(Ordering::Acquire),
+            loops: self.ring.loops(),
+            coro,
+            values,
+            secrets: self.header.secrets.clone(),
+        }))
     }
 }

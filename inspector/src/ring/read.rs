@@ -9,11 +9,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::ask::to_word;
 use super::create::explain;
 use super::*;
-use crate::event::{CoroId, Event, Header, Kind, Stack, VERSION};
-use crate::frames::Frames;
+use crate::event::{CoroId, Event, Header, Kind, VERSION};
+use crate::lock::is_locked;
 use crate::names;
+use crate::program_memory::ProgramMemory;
 use crate::record::{self, Step, code};
 use crate::source::{Progress, Source};
 
@@ -105,7 +107,7 @@ impl RingReader {
     ///
     /// When the file may only be read.
     pub fn ask_frames(&self, request: impl Into<Request>) -> io::Result<()> {
-        let asked = self.file.write_all_at(&request.into().word().to_ne_bytes(), W_REQUEST as u64 * 8);
+        let asked = self.file.write_all_at(&to_word(request.into()).to_ne_bytes(), W_REQUEST as u64 * 8);
         asked.map_err(|error| {
             explain(error, |error| format!("{}: cannot ask for frames: {error}", self.path.display()))
         })?;
@@ -357,8 +359,8 @@ impl Source for RingReader {
         let _ = RingReader::ask_frames(self, request);
     }
 
-    fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: CoroId) -> Option<Result<Stack, String>> {
-        RingReader::stack_from_outside(self, frames, coro)
+    fn memory(&mut self, coro: CoroId) -> Option<Result<ProgramMemory, String>> {
+        self.program_memory(coro)
     }
 
     fn header(&self) -> &Header {
@@ -486,18 +488,6 @@ fn writer(ring: &Ring, file: &File) -> Writer {
             Err(_) => Writer::Gone,
         },
         (None, None) => Writer::Unknown,
-    }
-}
-
-/// Whether another open file of the same name holds the writer's lock.
-pub(crate) fn is_locked(file: &File) -> bool {
-    use rustix::fs::{FlockOperation, flock};
-    match flock(file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => {
-            let _ = flock(file, FlockOperation::Unlock);
-            false
-        }
-        Err(error) => error == rustix::io::Errno::WOULDBLOCK,
     }
 }
 

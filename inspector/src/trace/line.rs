@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use crate::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State, Target, Waker};
-use crate::words::fit;
+use crate::names::cut;
 
 /// Appends an event to `out`, without the line's end.
 pub fn write_event(event: &Event, out: &mut Vec<u8>) {
@@ -45,7 +45,7 @@ pub(super) struct Misfit {
 
 /// Longer lines are not taken apart to find the field.
 const TAKEN_APART: usize = 1 << 20;
-/// Characters of [`Misfit::why`].
+/// Bytes of [`Misfit::why`].
 const WHY: usize = 200;
 
 /// Describes a line that [`parse`] rejected with `error`. `None` if it is not even JSON.
@@ -70,7 +70,7 @@ pub(super) fn misfit(line: &[u8], error: &serde_json::Error) -> Option<Misfit> {
         text.rsplit_once(" at line 1 column ").map_or_else(|| text.clone(), |(what, _)| what.to_owned())
     });
     let (seq, at) = (read::<Seq>(line).map(|one| one.seq), read::<At>(line).map(|one| one.at));
-    Some(Misfit { seq, at, why: fit(&why, WHY) })
+    Some(Misfit { seq, at, why: cut(&why, WHY).into_owned() })
 }
 
 /// The first field that no event of this kind can have, as a sentence.

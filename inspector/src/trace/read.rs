@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::line::Misfit;
 use super::{LINE_LIMIT, line};
 use crate::event::{Event, Header, Kind, VERSION};
-use crate::ring::is_locked;
+use crate::lock::is_locked;
 use crate::source::{Progress, Source};
 
 /// Reads a JSON trace. One that is still being written is followed.
