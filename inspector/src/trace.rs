@@ -1,12 +1,9 @@
 //! Traces on disk: JSON Lines, one event a line. `TRACE.md` is the format.
 
 mod file;
-mod line;
-mod read;
 mod write;
 
-pub use line::{parse, write_event};
-pub use read::TraceReader;
+pub use tinyio_events::trace::{LINE_LIMIT, TraceReader, parse, write_event};
 pub use write::{AtExit, Summary, TraceWriter};
 
 use std::fs::File;
@@ -16,9 +13,6 @@ use std::path::Path;
 use crate::event::{Event, Header};
 use crate::ring::{RingReader, is_ring};
 use crate::source::{Progress, Source};
-
-/// Bytes of one line at most: no event is longer, and what is longer is not read into memory.
-pub const LINE_LIMIT: usize = 32 << 20;
 
 /// Opens a recording, whichever it is: a ring or a JSON trace. One that goes on is followed.
 ///

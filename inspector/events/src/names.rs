@@ -15,10 +15,10 @@ const NAME: u64 = 1;
 const SITE: u64 = 2;
 
 /// Bytes of one text. A longer one is cut.
-pub(crate) const LIMIT: usize = 4096;
+pub const LIMIT: usize = 4096;
 
 /// `text`, cut to at most `limit` bytes, with a mark where it was cut.
-pub(crate) fn cut(text: &str, limit: usize) -> std::borrow::Cow<'_, str> {
+pub fn cut(text: &str, limit: usize) -> std::borrow::Cow<'_, str> {
     if text.len() <= limit {
         return text.into();
     }
@@ -27,7 +27,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> std::borrow::Cow<'_, str> {
 }
 
 /// Appends `kind`, a name or a place, at word `at`. Gives the words it took; `None` if there is no room.
-pub(crate) fn write(table: &[AtomicU64], at: usize, kind: &Kind) -> Option<usize> {
+pub fn write(table: &[AtomicU64], at: usize, kind: &Kind) -> Option<usize> {
     let (tag, id, text, place) = match kind {
         Kind::Name { id, text } => (NAME, *id, text, None),
         Kind::Site { id, file, line, column } => (SITE, *id, file, Some((*column as u64) << 32 | *line as u64)),
@@ -54,7 +54,7 @@ pub(crate) fn write(table: &[AtomicU64], at: usize, kind: &Kind) -> Option<usize
 }
 
 /// Reads the entry at word `at` and the words it takes; `None` if there is none that makes sense.
-pub(crate) fn read(table: &[AtomicU64], at: usize) -> Option<(Kind, usize)> {
+pub fn read(table: &[AtomicU64], at: usize) -> Option<(Kind, usize)> {
     let word = |at: usize| table.get(at).map(|word| word.load(Ordering::Relaxed));
     let head = word(at)?;
     let (id, bytes) = ((head >> 32) as u32, (head >> 8 & 0xff_ffff) as usize);

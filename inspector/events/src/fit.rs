@@ -14,7 +14,7 @@ const BRANCHES: usize = 8;
 /// The JSON of `kind` in at most `limit` bytes, and a sentence about what had to be left out.
 ///
 /// Leaves out the least important parts first, and stops as soon as the rest fits.
-pub(crate) fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
+pub fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     let mut kind = kind.clone();
     // First, because a secret in a text may not be recognised once the text is cut.
     secrets::mask(&mut kind);
@@ -202,7 +202,7 @@ fn texts(kind: &mut Kind, limit: usize) {
 }
 
 /// All texts outside of values, and the first line of each value.
-pub(crate) fn each_text(kind: &mut Kind, one: &mut dyn FnMut(&mut String)) {
+pub fn each_text(kind: &mut Kind, one: &mut dyn FnMut(&mut String)) {
     match kind {
         Kind::Log { level, target, message, fields, .. } => {
             [level, target, message].into_iter().for_each(&mut *one);

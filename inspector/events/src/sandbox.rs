@@ -7,7 +7,7 @@
 /// Whether a filter checks the system calls of this thread, or this cannot be told. A thread can get a filter at any
 /// time, and never loses it.
 #[cfg(target_os = "linux")]
-pub(crate) fn is_filtered() -> bool {
+pub fn is_filtered() -> bool {
     !std::fs::read("/proc/thread-self/status").is_ok_and(|status| says_no_filter(&status))
 }
 

@@ -13,32 +13,39 @@
 use crate::event::{CoroId, Kind, LoopMode, LoopOutcome, NameId, Outcome, ResKind, SiteId, State, Target, Waker};
 
 /// One record.
-pub(crate) type Words = [u64; 4];
+pub type Words = [u64; 4];
 
 /// What `at` and an id can be at most.
-pub(crate) const MAX: u64 = (1 << 56) - 1;
+pub const MAX: u64 = (1 << 56) - 1;
 /// What a name or a place can be where there is little room. The table of names ends long before.
-pub(crate) const MAX_NAME: u32 = (1 << 24) - 1;
+pub const MAX_NAME: u32 = (1 << 24) - 1;
 
 /// No deadline.
 const NONE: u64 = u64::MAX;
 
 macro_rules! codes {
-    ($($name:ident = $value:literal,)*) => {
+    ($($(#[$note:meta])* $name:ident = $value:literal,)*) => {
         /// The kind of a record. The numbers are part of the format: add new ones, never change old ones.
-        pub(crate) mod code {
-            $(pub(crate) const $name: u8 = $value;)*
+        pub mod code {
+            $(
+                #[doc = concat!("The record `", stringify!($name), "`.")]
+                $(#[$note])*
+                pub const $name: u8 = $value;
+            )*
             /// The highest known.
-            pub(crate) const LAST: u8 = AWAY;
+            pub const LAST: u8 = AWAY;
         }
     };
 }
 
 codes! {
     // 0 is memory that was never written.
-    MORE = 1, // continues a JSON record
-    JSON = 2, // word 1: bytes of JSON that follow, 24 a record in words 1 to 3
-    NAME = 3, // word 1: where in the table of names the entry is; stands for `name` or `site`
+    /// continues a JSON record
+    MORE = 1,
+    /// word 1: bytes of JSON that follow, 24 a record in words 1 to 3
+    JSON = 2,
+    /// word 1: where in the table of names the entry is; stands for `name` or `site`
+    NAME = 3,
     LOOP_START = 4,
     LOOP_END = 5,
     PARK = 6,
@@ -61,14 +68,17 @@ codes! {
     THREAD_CANCEL = 23,
     THREAD_NOTICE = 24,
     CANCEL_DELIVER = 25,
-    CHECKPOINT = 26, // word 3: its seq
+    /// word 3: its seq
+    CHECKPOINT = 26,
     LOOP_STATE = 27,
-    CORO_READY = 28, // the time in word 0 is since when; that of the event is the checkpoint's
+    /// the time in word 0 is since when; that of the event is the checkpoint's
+    CORO_READY = 28,
     CORO_RUNNING = 29,
     CORO_WAITING = 30,
     CHECKPOINT_END = 31,
     TRACE_END = 32,
-    STEP = 33, // the end of a step and what follows at once: several events, see `Step`
+    /// the end of a step and what follows at once: several events, see `Step`
+    STEP = 33,
     AWAY = 34,
 }
 
@@ -133,15 +143,16 @@ impl Step {
         outcome.byte()
     }
 
+    /// As a record.
     #[inline(always)]
-    pub(crate) fn words(&self, at: u64) -> Words {
+    pub fn words(&self, at: u64) -> Words {
         let apart = if self.has & Step::ON == 0 { 0 } else { self.on.wrapping_sub(self.coro) << 32 };
         [head(at, code::STEP), pair(self.coro, self.has), pair(self.next, self.outcome), apart | self.site as u64]
     }
 
     /// How many events it stands for.
     #[inline(always)]
-    pub(crate) fn events(&self) -> u64 {
+    pub fn events(&self) -> u64 {
         /// Counting bits takes a dozen instructions where it is not known that the processor can.
         const EVENTS: [u8; 64] = {
             let mut events = [0; 64];
@@ -156,7 +167,7 @@ impl Step {
     }
 
     /// What a record says; `None` if it is damaged.
-    pub(crate) fn of([_, a, b, c]: Words) -> Option<Step> {
+    pub fn of([_, a, b, c]: Words) -> Option<Step> {
         let all = Step::TURN | Step::OWN | Step::END | Step::WAKES | Step::BEGINS | Step::ON;
         let both = Step::TURN | Step::ON;
         let (coro, has, outcome) = (a >> 8, a as u8, b as u8);
@@ -167,7 +178,7 @@ impl Step {
     }
 
     /// The events, in order.
-    pub(crate) fn kinds(self) -> impl Iterator<Item = Kind> {
+    pub fn kinds(self) -> impl Iterator<Item = Kind> {
         let Step { coro, next, on, site, outcome, has, .. } = self;
         let has = move |part: u8, kind: Kind| (has & part != 0).then_some(kind);
         let outcome = Outcome::of(outcome).unwrap_or(Outcome::Ok);
@@ -184,8 +195,9 @@ impl Step {
     }
 }
 
+/// Word 0: the time and the kind of the record.
 #[inline(always)]
-pub(crate) fn head(at: u64, code: u8) -> u64 {
+pub fn head(at: u64, code: u8) -> u64 {
     at.min(MAX) << 8 | code as u64
 }
 
@@ -195,8 +207,9 @@ fn pair(id: u64, small: u8) -> u64 {
     id << 8 | small as u64
 }
 
+/// A target as a tag and a value.
 #[inline(always)]
-pub(crate) fn target(on: Target) -> (u8, u64) {
+pub fn target(on: Target) -> (u8, u64) {
     match on {
         Target::Coro(id) => (1, id),
         Target::Res(id) => (2, id),
@@ -208,8 +221,9 @@ pub(crate) fn target(on: Target) -> (u8, u64) {
     }
 }
 
+/// The target of a tag and a value; `None` if they are damaged.
 #[inline(always)]
-pub(crate) fn to_target(tag: u8, value: u64) -> Option<Target> {
+pub fn to_target(tag: u8, value: u64) -> Option<Target> {
     Some(match tag {
         1 => Target::Coro(value),
         2 => Target::Res(value),
@@ -249,14 +263,16 @@ fn to_waker(tag: u8, value: u64) -> Option<Waker> {
 }
 
 /// A small enum as a byte.
-pub(crate) trait Small: Sized + Copy + PartialEq + 'static {
+pub trait Small: Sized + Copy + PartialEq + 'static {
     /// Its values; their place is the byte.
     const ALL: &'static [Self];
 
+    /// As a byte.
     fn byte(self) -> u8 {
         Self::ALL.iter().position(|one| *one == self).unwrap_or(0) as u8
     }
 
+    /// The value of a byte; `None` if it has none.
     fn of(byte: u8) -> Option<Self> {
         Self::ALL.get(byte as usize).copied()
     }
@@ -281,7 +297,7 @@ impl Small for ResKind {
 
 /// The three words that `spawn` and the state of a coroutine have in common.
 #[inline(always)]
-pub(crate) fn coro_words(coro: u64, in_loop: u32, parent: u64, name: NameId, site: SiteId) -> [u64; 3] {
+pub fn coro_words(coro: u64, in_loop: u32, parent: u64, name: NameId, site: SiteId) -> [u64; 3] {
     [
         pair(coro, name as u8),
         pair(parent, (name >> 8) as u8),
@@ -289,43 +305,49 @@ pub(crate) fn coro_words(coro: u64, in_loop: u32, parent: u64, name: NameId, sit
     ]
 }
 
+/// The record of [`Kind::Spawn`].
 #[inline(always)]
-pub(crate) fn spawn(at: u64, coro: u64, in_loop: u32, parent: u64, name: NameId, site: SiteId) -> Words {
+pub fn spawn(at: u64, coro: u64, in_loop: u32, parent: u64, name: NameId, site: SiteId) -> Words {
     let [a, b, c] = coro_words(coro, in_loop, parent, name, site);
     [head(at, code::SPAWN), a, b, c]
 }
 
+/// The record of [`Kind::Wait`].
 #[inline(always)]
-pub(crate) fn wait(at: u64, coro: u64, on: Target, site: SiteId) -> Words {
+pub fn wait(at: u64, coro: u64, on: Target, site: SiteId) -> Words {
     let (tag, value) = target(on);
     [head(at, code::WAIT), pair(coro, tag), value, site as u64]
 }
 
+/// The record of [`Kind::Clear`].
 #[inline(always)]
-pub(crate) fn clear(at: u64, coro: u64, on: Target) -> Words {
+pub fn clear(at: u64, coro: u64, on: Target) -> Words {
     let (tag, value) = target(on);
     [head(at, code::CLEAR), pair(coro, tag), value, 0]
 }
 
+/// The record of [`Kind::Wake`].
 #[inline(always)]
-pub(crate) fn wake(at: u64, coro: u64, by: Waker) -> Words {
+pub fn wake(at: u64, coro: u64, by: Waker) -> Words {
     let (tag, value) = waker(by);
     [head(at, code::WAKE), pair(coro, tag), value, 0]
 }
 
 /// A record of at most two ids and one small value.
 #[inline(always)]
-pub(crate) fn plain(at: u64, code: u8, id: u64, small: u8, second: u64) -> Words {
+pub fn plain(at: u64, code: u8, id: u64, small: u8, second: u64) -> Words {
     [head(at, code), pair(id, small), second, 0]
 }
 
+/// The record of [`Kind::Hold`].
 #[inline(always)]
-pub(crate) fn hold(at: u64, res: u64, coro: u64, site: SiteId) -> Words {
+pub fn hold(at: u64, res: u64, coro: u64, site: SiteId) -> Words {
     [head(at, code::HOLD), pair(res, 0), coro, site as u64]
 }
 
 /// The record of an event; `None` if it has to go as JSON.
-pub(crate) fn encode(at: u64, kind: &Kind) -> Option<Words> {
+#[inline]
+pub fn encode(at: u64, kind: &Kind) -> Option<Words> {
     let fits = |id: u64| (id <= MAX).then_some(id);
     Some(match *kind {
         Kind::LoopStart { id, parent, mode } => plain(at, code::LOOP_START, fits(parent)?, mode.byte(), id as u64),
@@ -374,7 +396,8 @@ pub(crate) fn encode(at: u64, kind: &Kind) -> Option<Words> {
 /// Decodes a record to an event; `None` if it is none, or needs more than the record itself (`MORE`, `JSON`, `NAME`).
 ///
 /// The time is in word 0, except for the state of a coroutine, which has the time of its checkpoint.
-pub(crate) fn decode(words: Words) -> Option<Kind> {
+#[inline]
+pub fn decode(words: Words) -> Option<Kind> {
     let [_, a, b, c] = words;
     let (id, small) = (a >> 8, a as u8);
     let in_loop = || u32::try_from(b).ok();
@@ -429,7 +452,8 @@ pub(crate) fn decode(words: Words) -> Option<Kind> {
     })
 }
 
-/// When.
-pub(crate) fn time(words: Words) -> u64 {
+/// The time in word 0.
+#[inline]
+pub fn time(words: Words) -> u64 {
     words[0] >> 8
 }

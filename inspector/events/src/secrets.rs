@@ -69,7 +69,7 @@ const HIDING: [&str; 5] = ["secret", "secrets", "sensitive", "redacted", "zeroiz
 /// # Examples
 ///
 /// ```
-/// use tinyio_inspector::secrets::Secrets;
+/// use tinyio_events::secrets::Secrets;
 ///
 /// assert!(Secrets::default().has("user_pass") && !Secrets::default().has("passenger"));
 /// assert!(Secrets::of("iban, account number").has("customerIban"));
@@ -134,7 +134,7 @@ impl Secrets {
 
     /// Whether values of a type with this name, without its path, are masked. A type that wraps nothing but one value
     /// is by the words that mask a variable, any other by those that say nothing else than that it hides its content.
-    pub(crate) fn has_type(&self, name: &str, wraps_one: bool) -> bool {
+    pub fn has_type(&self, name: &str, wraps_one: bool) -> bool {
         let mut words_of = words(name).map(str::to_lowercase).peekable();
         words_of.peek().is_some_and(|first| HIDING.contains(&first.as_str()))
             || words_of.any(|word| PASSWORDS.iter().any(|part| word.contains(part)))
@@ -203,7 +203,7 @@ pub fn mask(kind: &mut Kind) {
 /// # Examples
 ///
 /// ```
-/// use tinyio_inspector::secrets::mask_urls;
+/// use tinyio_events::secrets::mask_urls;
 ///
 /// assert_eq!(mask_urls("no route to postgres://me:hunter2@db/x"), "no route to postgres://me:<masked>@db/x");
 /// assert_eq!(mask_urls("http://localhost:80/@me"), "http://localhost:80/@me");

@@ -64,7 +64,12 @@ impl TraceReader {
         Self::of(file, path)
     }
 
-    pub(crate) fn of(file: File, path: &Path) -> io::Result<Self> {
+    /// Reads the trace in an open file, whose path is for messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](TraceReader::open).
+    pub fn of(file: File, path: &Path) -> io::Result<Self> {
         let header = Header::default();
         let may_grow = file.metadata().is_ok_and(|meta| meta.is_file());
         let mut reader = TraceReader {

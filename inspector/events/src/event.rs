@@ -58,9 +58,10 @@ pub struct Event {
 }
 
 /// What happened.
+// Exhaustive: where the model folds events, and where the numbers of several recordings are merged, a new kind must not
+// be forgotten.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Kind {
     /// A name was interned.
     Name {

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 /// The variable with the path of the file.
-pub(crate) const FILE: &str = "TINYIO_SETTINGS_FILE";
+pub const FILE: &str = "TINYIO_SETTINGS_FILE";
 /// The variable with settings that win over the file.
-pub(crate) const INLINE: &str = "TINYIO_SETTINGS";
+pub const INLINE: &str = "TINYIO_SETTINGS";
 
 /// One setting.
-pub(crate) struct Entry {
+pub struct Entry {
     /// Where it stands: `inspector.conf:3`.
-    #[cfg_attr(not(feature = "tui"), allow(dead_code, reason = "what is wrong with a setting is said by the screens"))]
     pub place: String,
+    /// Its name.
     pub name: String,
+    /// The text after `=`.
     pub value: String,
 }
 
@@ -24,12 +25,7 @@ pub fn path(get: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
 }
 
 /// The settings in the text of the file called `file`, then those in the environment.
-pub(crate) fn entries(
-    get: impl Fn(&str) -> Option<String>,
-    file: &str,
-    text: &str,
-    problems: &mut Vec<String>,
-) -> Vec<Entry> {
+pub fn entries(get: impl Fn(&str) -> Option<String>, file: &str, text: &str, problems: &mut Vec<String>) -> Vec<Entry> {
     let lines = (1..).zip(text.lines()).map(|(number, line)| (format!("{file}:{number}"), line));
     let inline = get(INLINE).unwrap_or_default();
     let parts = inline.split([';', '\n']).map(|part| (INLINE.to_owned(), part));
