@@ -4,7 +4,6 @@
 pub mod clock;
 pub mod discover;
 pub mod export;
-pub mod frames;
 pub mod lint;
 mod live;
 mod map;
@@ -29,6 +28,7 @@ mod words;
 use tinyio_events::sandbox;
 pub use tinyio_events::{environment, event, place, program_memory, secrets, source};
 use tinyio_events::{fit, lock, names, record, settings_file};
+pub use tinyio_frames as frames;
 
 #[doc(hidden)]
 pub use words::{escaped_json, one_line};

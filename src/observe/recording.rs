@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack, TraceSite};
 pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as WakeCause};
-pub(crate) use tinyio_inspector::frames::{Blocks, FutureMark, FutureType};
 use tinyio_inspector::frames::{Frames, worked};
+pub(crate) use tinyio_inspector::frames::{FutureMark, FutureType};
 use tinyio_inspector::output::{Follow, Line};
+pub(crate) use tinyio_inspector::program_memory::Blocks;
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
 use tinyio_inspector::ring::{Options, Request};
 use tinyio_inspector::secrets;

@@ -1,7 +1,7 @@
 //! Measures reading await stacks of a debug build of about 100 MB: the first frame, the next one of a known type, and a
 //! crash of very many coroutines.
 //!
-//! `cargo bench -p tinyio-inspector --bench frames`; builds that program first, which takes a minute.
+//! `cargo bench -p tinyio-frames --bench frames`; builds that program first, which takes a minute.
 
 #[cfg(target_os = "linux")]
 #[allow(dead_code, reason = "it is formatted, which reads all of it")]
@@ -26,8 +26,8 @@ mod linux {
     use std::process::{Child, Command, Stdio};
     use std::time::Instant;
 
-    use tinyio_inspector::event::Stack;
-    use tinyio_inspector::frames::{Frames, FutureType};
+    use tinyio_events::event::Stack;
+    use tinyio_frames::{Frames, FutureType};
 
     use crate::locals::Item;
 

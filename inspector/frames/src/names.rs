@@ -1,6 +1,6 @@
 //! Converts names of debug info to the names a Rust programmer uses.
 
-use crate::place::root;
+use tinyio_events::place::root;
 
 /// `alloc::vec::Vec<u8>` → `alloc::vec::Vec`.
 pub(super) fn without_generics(name: &str) -> &str {

@@ -3,8 +3,8 @@
 use std::backtrace::Backtrace;
 
 use super::names;
-use crate::event::TraceSite;
-use crate::place::root;
+use tinyio_events::event::TraceSite;
+use tinyio_events::place::root;
 
 /// The native frames of the calling thread, innermost first; those of tinyio, of the standard library and of what
 /// starts a program are left out.
@@ -151,7 +151,7 @@ const CALLER: &str = "observe/crash_report.rs";
 fn roots(sites: &[TraceSite]) -> Vec<String> {
     let files = || sites.iter().map(|site| site.file.as_str()).filter(|file| !is_library(file));
     let of = |end| files().find_map(|file| file.strip_suffix(end)).filter(|root| !root.is_empty());
-    ["frames/backtrace.rs", CALLER].into_iter().filter_map(of).map(str::to_owned).collect()
+    ["src/backtrace.rs", CALLER].into_iter().filter_map(of).map(str::to_owned).collect()
 }
 
 /// Debug info of lines alone has the last part of a function's name, nothing of where that is.
@@ -176,7 +176,7 @@ mod tests {
         let text = "   0: create
                                at /rustc/abc/library/std/src/backtrace.rs:331:13
    1: backtrace
-                               at /registry/tinyio-inspector-1.0.0/src/frames/backtrace.rs:15:30
+                               at /registry/tinyio-frames-1.0.0/src/backtrace.rs:15:30
    2: moment
                                at /registry/tinyio-1.0.0/src/observe/crash_report.rs:81:25
    3: msg<alloc::string::String>
@@ -194,7 +194,7 @@ mod tests {
         let sites = parse(text);
         let short: Vec<_> = sites.iter().map(|site| format!("{} {}", site.name, site.line)).collect();
         assert_eq!(short, ["{async_fn#0} 5", "run 20"]);
-        let loop_sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+        let loop_sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
         assert!(loop_sources.join(CALLER).exists(), "{CALLER} has been moved");
     }
 

@@ -2,9 +2,9 @@
 
 use super::wide::{Extra, Target};
 use super::{Look, Place, Printed, plain};
-use crate::event::Value;
-use crate::frames::names;
-use crate::frames::types::{Shape, Type, TypeRef};
+use crate::names;
+use crate::types::{Shape, Type, TypeRef};
+use tinyio_events::event::Value;
 
 impl Look<'_> {
     pub(super) fn pointer(&mut self, known: &Type, target: Option<TypeRef>, place: Place<'_>, depth: usize) -> Printed {

@@ -1,9 +1,9 @@
 //! Text: strings, paths, and strings of the operating system.
 
 use super::{Look, Place, Printed, plain};
-use crate::event::Value;
-use crate::frames::types::{Shape, TypeRef};
-use crate::secrets::mask_urls;
+use crate::types::{Shape, TypeRef};
+use tinyio_events::event::Value;
+use tinyio_events::secrets::mask_urls;
 
 impl Look<'_> {
     /// The bytes of the `Vec<u8>` at a path, as many as are shown.

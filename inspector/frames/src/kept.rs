@@ -6,8 +6,8 @@
 
 use super::hash::{FastMap, FastSet};
 use super::memory::{PAGE, Page, read_pages};
-use crate::event::{Frame, Stack};
-use crate::place::{BEGAN, NOT_STARTED};
+use tinyio_events::event::{Frame, Stack};
+use tinyio_events::place::{BEGAN, NOT_STARTED};
 
 /// Pages that are kept at most, of the future itself and of what its pointers lead to.
 const PAGES: usize = 48;

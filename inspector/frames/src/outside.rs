@@ -9,8 +9,8 @@ use super::hash::FastMap;
 use super::mark::FutureMark;
 use super::memory::Memory;
 use super::{Frames, FutureType};
-use crate::event::{CoroId, Stack};
-use crate::program_memory::{Blocks, ProgramMemory};
+use tinyio_events::event::{CoroId, Stack};
+use tinyio_events::program_memory::{Blocks, ProgramMemory};
 
 /// More coroutines than a loop can have.
 const MOST: u64 = 1 << 26;

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use object::{Object, ObjectSection};
-use tinyio_inspector::frames::Limits;
+use tinyio_frames::Limits;
 
 use crate::program::{self, Program};
 

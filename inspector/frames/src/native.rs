@@ -24,8 +24,8 @@ use super::source::Sources;
 use super::types::{Shape, TypeRef, Types};
 use super::units;
 use super::values::{Look, Place};
-use crate::event::{Local, Value};
-use crate::place::{AT_ERROR, is_dependency};
+use tinyio_events::event::{Local, Value};
+use tinyio_events::place::{AT_ERROR, is_dependency};
 
 /// The mark of a local that was read where the error was made or the panic began, not where its coroutine was suspended
 /// before.

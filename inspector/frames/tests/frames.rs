@@ -1,5 +1,5 @@
 //! Await stacks and locals of programs without any code for the inspector, built in several profiles; with another
-//! compiler too: `FRAMES_RUSTC=$(rustup which --toolchain nightly rustc) cargo test -p tinyio-inspector --test frames`.
+//! compiler too: `FRAMES_RUSTC=$(rustup which --toolchain nightly rustc) cargo test -p tinyio-frames --test frames`.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use object::{Object, ObjectSection, ObjectSegment};
 use program::Program;
-use tinyio_inspector::frames::{Frames, FutureType, Limits};
+use tinyio_frames::{Frames, FutureType, Limits};
 
 /// Compares every local a program speaks of with what is read from outside.
 #[track_caller]

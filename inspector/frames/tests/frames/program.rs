@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use tinyio_inspector::event::{Frame, Local};
-use tinyio_inspector::frames::{Frames, FutureType, Limits};
+use tinyio_events::event::{Frame, Local};
+use tinyio_frames::{Frames, FutureType, Limits};
 
 /// A program that has suspended its futures and waits.
 pub struct Program {
@@ -32,7 +32,7 @@ pub fn is_of_another_compiler() -> bool {
 }
 
 /// From the package of the tests, and from that of the fuzz targets.
-const FOLDER: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() { "tests" } else { "../tests" };
+const FOLDER: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() { "tests" } else { "../frames/tests" };
 
 /// Builds the programs in a profile: the path of the binary.
 pub fn build(profile: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::environment;
+use tinyio_events::environment;
 
 /// Larger files are not read.
 const LARGEST: u64 = 4 << 20;

@@ -1,8 +1,8 @@
 //! Collections: vectors, queues, maps and sets.
 
 use super::{LARGEST, Look, Place, Printed, masked, note_rest, plain};
-use crate::event::Value;
-use crate::frames::types::{Member, Shape, Type, TypeRef};
+use crate::types::{Member, Shape, Type, TypeRef};
+use tinyio_events::event::Value;
 
 impl Look<'_> {
     /// Pointer, length and capacity of a vector, checked.

@@ -5,9 +5,15 @@
 //! follows from there: the function's debug info names the exact type, and the type's layout says at which `.await` the
 //! future stands, what is alive there, and what it awaits in turn.
 //!
-//! A value is either certain or marked as uncertain: see [`event::Local::mark`](crate::event::Local::mark).
+//! A value is either certain or marked as uncertain: see [`event::Local::mark`](tinyio_events::event::Local::mark).
 //! [`Stack::missing`] says what is missing and how to get it. Memory is read through the system, so that a wild pointer
 //! is an error and never a fault.
+//!
+//! The crate depends on `tinyio-events` for the types of stacks, the names of secrets and the environment, on `gimli` and
+//! `object` for debug info, and on `iced-x86` for the code that drops a future. It must not know rings, traces, the model
+//! of a program, or a terminal.
+
+#![deny(unsafe_code)]
 
 mod alive;
 mod backtrace;
@@ -31,6 +37,8 @@ mod native;
 mod oracle;
 mod outside;
 mod parser;
+// What the processor holds is read with an instruction.
+#[expect(unsafe_code)]
 mod registers;
 mod settle;
 mod source;
@@ -41,7 +49,6 @@ mod unwind;
 mod values;
 mod work;
 
-pub use crate::program_memory::Blocks;
 pub use backtrace::{backtrace, backtrace_in};
 pub use kept::Kept;
 pub use limits::Limits;
@@ -49,13 +56,13 @@ pub use mark::{FutureMark, FutureType, mark};
 pub use values::CoroAt;
 pub use work::worked;
 
-use crate::event::{Frame, Stack, TraceSite};
-use crate::place::same_file;
 use alive::Alive;
 use coroutine::Walk;
 use memory::Memory;
 use native::Running;
 use source::Sources;
+use tinyio_events::event::{Frame, Stack, TraceSite};
+use tinyio_events::place::same_file;
 use types::Types;
 use values::Look;
 

@@ -7,7 +7,7 @@ use super::hash::FastSet;
 use super::source::Sources;
 use super::types::{Member, TypeRef};
 use super::values::{Look, Place};
-use crate::event::{Local, Value};
+use tinyio_events::event::{Local, Value};
 
 /// What drop glue says about the life of a local.
 #[derive(Clone, Copy)]

@@ -5,8 +5,8 @@
 //! without fields.
 
 use super::Look;
-use crate::frames::names;
-use crate::frames::types::{Base, Member, Shape, Type, TypeRef};
+use crate::names;
+use crate::types::{Base, Member, Shape, Type, TypeRef};
 
 /// What a wide pointer says beside the address.
 #[derive(Clone, Copy)]

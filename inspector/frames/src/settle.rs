@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Frames;
-use crate::event::{Frame, Stack, TraceSite};
+use tinyio_events::event::{Frame, Stack, TraceSite};
 
 impl Frames {
     /// Brings the stack of a coroutine in the middle of a step up to date by the native stack of its thread: the

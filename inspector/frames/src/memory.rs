@@ -157,7 +157,7 @@ impl Memory {
     #[cfg(target_os = "linux")]
     fn read_places(&self, places: &[nix::sys::uio::RemoteIoVec], buffer: &mut [u8]) -> bool {
         let Ok(pid) = i32::try_from(self.pid) else { return false };
-        let direct = self.direct.get().unwrap_or_else(|| !crate::sandbox::is_filtered());
+        let direct = self.direct.get().unwrap_or_else(|| !tinyio_events::sandbox::is_filtered());
         self.direct.set(Some(direct));
         let wanted = buffer.len();
         let local = &mut [std::io::IoSliceMut::new(buffer)];
@@ -215,7 +215,7 @@ fn constant_range(line: &str) -> Option<Range<u64>> {
 #[cfg(target_os = "linux")]
 pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mut Vec<u8>) {
     use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-    if crate::sandbox::is_filtered() {
+    if tinyio_events::sandbox::is_filtered() {
         return; // The call might end the process.
     }
     let own = nix::unistd::Pid::this();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::secrets::{Secrets, locals_are_recorded};
+use tinyio_events::secrets::{Secrets, locals_are_recorded};
 
 /// Bounds on what is read of one await stack. Whatever is cut says so with `…`.
 #[derive(Clone, Debug, PartialEq, Eq)]

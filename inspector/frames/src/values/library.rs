@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::{Look, Place, Printed, is_standard, last, own_name, plain, scalar};
-use crate::event::Value;
-use crate::frames::names;
-use crate::frames::types::{Base, Member, Shape, Type, TypeRef};
+use crate::names;
+use crate::types::{Base, Member, Shape, Type, TypeRef};
+use tinyio_events::event::Value;
 
 impl Look<'_> {
     pub(super) fn special(&mut self, ty: TypeRef, known: &Rc<Type>, place: Place<'_>, depth: usize) -> Option<Printed> {

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tinyio_inspector::frames::FutureType;
+use tinyio_frames::FutureType;
 
 /// Types among which the coroutines are shared out.
 const TYPES: u64 = 20;

@@ -15,8 +15,8 @@ use super::native::{Running, Suspended};
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
-use crate::event::{Branch, Frame, Local};
-use crate::place::NOT_STARTED;
+use tinyio_events::event::{Branch, Frame, Local};
+use tinyio_events::place::NOT_STARTED;
 
 /// The native frame of a coroutine may have one part in so many of the bounds.
 const CURRENT_SHARE: usize = 4;
