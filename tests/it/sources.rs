@@ -61,8 +61,8 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
     let named = [
         "src/task/",
         "src/coroutine/coro.rs",
-        "inspector/src/map.rs",
-        "inspector/src/clock.rs",
+        "inspector/recorder/src/map.rs",
+        "inspector/recorder/src/clock.rs",
         "inspector/frames/src/registers.rs",
     ];
     let found = sources().into_iter().filter(|(_, code)| has_unsafe(code)).map(|(name, _)| name);

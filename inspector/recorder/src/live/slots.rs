@@ -1,8 +1,8 @@
 //! The table of the live coroutines.
 
 use super::edges::Edge;
-use crate::event::{CoroId, LoopId, NameId, SiteId};
 use crate::map;
+use tinyio_events::event::{CoroId, LoopId, NameId, SiteId};
 
 // State of a coroutine, the low bits of `Slot::bits`.
 pub(super) const READY: u32 = 0;

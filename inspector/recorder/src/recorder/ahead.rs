@@ -38,7 +38,7 @@ struct Shared {
 impl Ahead {
     pub(super) fn start(ring: &Ring) -> Option<Ahead> {
         #[cfg(target_os = "linux")]
-        if crate::sandbox::is_filtered() {
+        if tinyio_events::sandbox::is_filtered() {
             return None; // It could make no page present.
         }
         let shared = Arc::new(Shared { until: AtomicU64::new(LEAD), stop: AtomicBool::new(false) });

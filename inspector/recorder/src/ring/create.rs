@@ -12,11 +12,11 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::read::{boot, born, namespace};
 use super::*;
-use crate::environment;
-use crate::event::{Header, VERSION};
+use tinyio_events::environment;
+use tinyio_events::event::{Header, VERSION};
 #[cfg(target_os = "linux")]
-use crate::sandbox;
-use crate::secrets::Secrets;
+use tinyio_events::sandbox;
+use tinyio_events::secrets::Secrets;
 
 /// Bytes of records in a ring, unless told otherwise: half a million events.
 pub const DEFAULT_SIZE: u64 = 16 << 20;
@@ -71,8 +71,8 @@ impl Options {
 /// # Examples
 ///
 /// ```
-/// assert_eq!(tinyio_inspector::ring::parse_size("64M").unwrap(), 64 << 20);
-/// assert!(tinyio_inspector::ring::parse_size("big").is_err());
+/// assert_eq!(tinyio_recorder::ring::parse_size("64M").unwrap(), 64 << 20);
+/// assert!(tinyio_recorder::ring::parse_size("big").is_err());
 /// ```
 pub fn parse_size(text: &str) -> io::Result<u64> {
     bytes(text).filter(|size| (MIN_SIZE..=MAX_SIZE).contains(size)).ok_or_else(|| {
@@ -82,7 +82,7 @@ pub fn parse_size(text: &str) -> io::Result<u64> {
 }
 
 /// A number of bytes, or of K, M or G.
-pub(crate) fn bytes(text: &str) -> Option<u64> {
+pub fn bytes(text: &str) -> Option<u64> {
     let trimmed = text.trim();
     let (digits, unit) = match trimmed.char_indices().last() {
         Some((at, 'k' | 'K')) => (&trimmed[..at], 1 << 10),

@@ -53,9 +53,9 @@ impl Line {
 /// use std::io::Write;
 ///
 /// let mut file = tempfile::NamedTempFile::new()?;
-/// let follow = tinyio_inspector::output::Follow::start(file.reopen()?, 0, || ())?;
+/// let follow = tinyio_recorder::output::Follow::start(file.reopen()?, 0, || ())?;
 /// file.write_all(b"one\ntwo")?;
-/// let texts = |lines: Vec<tinyio_inspector::output::Line>| {
+/// let texts = |lines: Vec<tinyio_recorder::output::Line>| {
 ///     lines.into_iter().map(|line| line.text).collect::<Vec<_>>()
 /// };
 /// assert_eq!(texts(follow.take()), ["one"]);

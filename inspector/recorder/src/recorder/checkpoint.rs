@@ -4,8 +4,8 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::{Recorder, State};
 use crate::live::Out;
-use crate::record::{self, Words, code};
 use crate::ring::{self, PAYLOAD, Ring, records_for};
+use tinyio_events::record::{self, Words, code};
 
 impl Recorder {
     /// What is due before `records` more records: nothing in a forked child, which this finds out; the follower; a

@@ -5,12 +5,12 @@ use std::panic::Location;
 use std::sync::atomic::Ordering;
 
 use super::Recorder;
-use crate::event::{Kind, NameId, SiteId};
-use crate::names;
-use crate::place::is_library;
-use crate::record::{self, code};
 use crate::ring;
-use crate::secrets;
+use tinyio_events::event::{Kind, NameId, SiteId};
+use tinyio_events::names;
+use tinyio_events::place::is_library;
+use tinyio_events::record::{self, code};
+use tinyio_events::secrets;
 
 /// Slots of the caches by address. A program has hundreds of places at most, of which few are hot.
 const CACHE: usize = 256;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use super::ids::Ids;
 use super::slots::Slots;
-use crate::event::SiteId;
 use crate::map;
+use tinyio_events::event::SiteId;
 
 /// One thing that a coroutine waits on.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ impl Edge {
     #[inline(always)]
     pub(super) fn new(tag: u8, value: u64, since: u64, slot: u32, site: SiteId) -> Edge {
         // The table of names ends long before that.
-        let site = if site <= crate::record::MAX_NAME { site } else { 0 };
+        let site = if site <= tinyio_events::record::MAX_NAME { site } else { 0 };
         Edge { value, since, slot, place: site << 8 | tag as u32 }
     }
 

@@ -9,12 +9,12 @@ use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use super::file::create;
-use crate::event::{Event, Header, Kind};
 use crate::recorder::Recorder;
 use crate::ring::RingReader;
-use crate::source::{Progress, Source};
 use crate::threads;
-use crate::trace::write_event;
+use tinyio_events::event::{Event, Header, Kind};
+use tinyio_events::source::{Progress, Source};
+use tinyio_events::trace::write_event;
 
 /// Writes a JSON trace of a recording that goes on. It has a thread of its own and never slows the loop: if it falls
 /// behind by a whole ring, it says in the trace how much is missing.

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::{Ring, W_REQUEST};
-use crate::event::CoroId;
-use crate::source::Request;
+use tinyio_events::event::CoroId;
+use tinyio_events::source::Request;
 
 /// The recording has ended: a thread that sleeps on the word has to return.
 const ENDED: u64 = u64::MAX;

@@ -18,8 +18,8 @@ pub(crate) use self::ids::Ids;
 use self::edges::{Edge, Many};
 use self::slots::{FAR, MANY, READY, RUNNING, STATE, Slot, Slots, TOLD, WAITING, WOKEN};
 use self::things::Things;
-use crate::event::{CoroId, LoopId, NameId, SiteId, Target};
-use crate::record::{self, Step, Words};
+use tinyio_events::event::{CoroId, LoopId, NameId, SiteId, Target};
+use tinyio_events::record::{self, Step, Words};
 
 /// No slot: the coroutine awaited is none of this recorder's.
 pub const NO_SLOT: u32 = u32::MAX;

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 
-use crate::event::Header;
 use crate::ring::{RingReader, Writer, folder, open_folder};
-use crate::source::Source;
+use tinyio_events::event::Header;
+use tinyio_events::source::Source;
 
 /// A ring in the folder of recordings.
 #[derive(Clone, Debug, PartialEq, Serialize)]

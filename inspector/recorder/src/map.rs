@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memmap2::{MmapOptions, MmapRaw};
 
 #[cfg(target_os = "linux")]
-use crate::sandbox;
+use tinyio_events::sandbox;
 
 /// A file mapped into memory, shared with every other process that maps it.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::read::RingReader;
 use super::{HEAD, LOOPS, Ring, SECRETS_ROOM, W_BLOCKS, W_LOOPS};
-use crate::event::CoroId;
-use crate::program_memory::{Blocks, ProgramMemory};
-use crate::secrets::{Secrets, locals_are_recorded};
+use tinyio_events::event::CoroId;
+use tinyio_events::program_memory::{Blocks, ProgramMemory};
+use tinyio_events::secrets::{Secrets, locals_are_recorded};
 
 /// First of the words: it says where things are, and whether values may be read.
 const TOLD: u64 = 1;

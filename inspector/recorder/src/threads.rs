@@ -16,7 +16,7 @@ pub const SMALL: usize = 64 << 10;
 /// # Examples
 ///
 /// ```
-/// use tinyio_inspector::threads;
+/// use tinyio_recorder::threads;
 ///
 /// let thread = threads::spawn("adder", threads::SMALL, || 1 + 1)?;
 /// assert_eq!(thread.join().unwrap(), 2);

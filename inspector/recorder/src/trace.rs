@@ -10,9 +10,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::event::{Event, Header};
 use crate::ring::{RingReader, is_ring};
-use crate::source::{Progress, Source};
+use tinyio_events::event::{Event, Header};
+use tinyio_events::source::{Progress, Source};
 
 /// Opens a recording, whichever it is: a ring or a JSON trace. One that goes on is followed.
 ///

@@ -1,8 +1,8 @@
 //! What one record says at once is the same as its events one by one.
 
 use super::*;
-use crate::event::Kind;
-use crate::record::code;
+use tinyio_events::event::Kind;
+use tinyio_events::record::code;
 
 /// A checkpoint, in any order.
 #[derive(Default)]

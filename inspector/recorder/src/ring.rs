@@ -18,21 +18,21 @@ mod create;
 mod outside;
 mod read;
 
-pub use crate::source::Request;
 pub use ask::Requests;
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use read::RingReader;
+pub use tinyio_events::source::Request;
 
+pub use create::bytes;
 pub(crate) use create::{Created, create, give_back, open_folder};
+pub use read::born;
 pub(crate) use read::{Writer, is_ring, open_ring};
-#[cfg(feature = "tui")]
-pub(crate) use {create::bytes, read::born};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::map::{Cursor, Map};
-use crate::record::Words;
+use tinyio_events::record::Words;
 
 /// First word of a ring: `tinyioR1` in native byte order, so that a ring of the other byte order is rejected.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"tinyioR1");
@@ -73,7 +73,7 @@ pub(crate) const CHECKPOINTS: usize = 8;
 /// The coroutine that a reader requests the frames of. Written by readers.
 pub(crate) const W_REQUEST: usize = 48;
 /// Where coroutines are in the memory of the program, for reads from outside: the words of
-/// [`Blocks`](crate::program_memory::Blocks), the first of them 0 if the program does not provide them.
+/// [`Blocks`](tinyio_events::program_memory::Blocks), the first of them 0 if the program does not provide them.
 pub(crate) const W_BLOCKS: usize = 56;
 /// The tables of the loops that run, the outermost first; 0 for none.
 pub(crate) const W_LOOPS: usize = 64;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
 
 use crate::clock::Clock;
-use crate::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target, Waker};
+use tinyio_events::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target, Waker};
 mod ahead;
 mod checkpoint;
 mod interned;
@@ -19,14 +19,14 @@ mod interned;
 use self::ahead::Ahead;
 use self::checkpoint::Writer;
 use self::interned::Names;
-use crate::fit;
 pub use crate::live::NO_SLOT;
 use crate::live::{Ids, Live, Out};
 use crate::map::{Cursor, ForkWord};
-use crate::program_memory::Blocks;
-pub use crate::record::Step;
-use crate::record::{self, MAX_NAME, Small, Words, code};
 use crate::ring::{self, Options, PAYLOAD, Ring, records_for};
+use tinyio_events::fit;
+use tinyio_events::program_memory::Blocks;
+pub use tinyio_events::record::Step;
+use tinyio_events::record::{self, MAX_NAME, Small, Words, code};
 
 /// Writes the events of one thread's loops into a ring.
 ///

@@ -3,8 +3,8 @@
 use super::edges::Edge;
 use super::slots::{FAR, MANY, READY, STATE, TOLD, WAITING, WOKEN};
 use super::{Live, Out};
-use crate::event::{CoroId, Waker};
-use crate::record::{self, Words, code};
+use tinyio_events::event::{CoroId, Waker};
+use tinyio_events::record::{self, Words, code};
 
 impl Live {
     /// Records a checkpoint of everything takes at most.

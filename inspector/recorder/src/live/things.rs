@@ -2,9 +2,9 @@
 
 use super::Out;
 use super::ids::Ids;
-use crate::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, ThreadId};
-use crate::record::{self, Small, code};
 use crate::ring::records_for;
+use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, ThreadId};
+use tinyio_events::record::{self, Small, code};
 
 struct Loop {
     parent: CoroId,

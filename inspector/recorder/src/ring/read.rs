@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::ask::to_word;
 use super::create::explain;
 use super::*;
-use crate::event::{CoroId, Event, Header, Kind, VERSION};
-use crate::lock::is_locked;
-use crate::names;
-use crate::program_memory::ProgramMemory;
-use crate::record::{self, Step, code};
-use crate::source::{Progress, Source};
+use tinyio_events::event::{CoroId, Event, Header, Kind, VERSION};
+use tinyio_events::lock::is_locked;
+use tinyio_events::names;
+use tinyio_events::program_memory::ProgramMemory;
+use tinyio_events::record::{self, Step, code};
+use tinyio_events::source::{Progress, Source};
 
 /// Reads the events of a ring, of this process or another, living or dead.
 ///
@@ -507,7 +507,7 @@ fn own_birth() -> u64 {
 
 /// When a process started, by the system's count; `None` when there is no such process, or it is a zombie.
 #[cfg(target_os = "linux")]
-pub(crate) fn born(pid: u32) -> Option<u64> {
+pub fn born(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the name in parentheses, which may hold anything.
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
@@ -519,7 +519,7 @@ pub(crate) fn born(pid: u32) -> Option<u64> {
 
 /// Other systems have no simple way to read the start time: any process with that id counts as the writer.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn born(pid: u32) -> Option<u64> {
+pub fn born(pid: u32) -> Option<u64> {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
     match rustix::process::test_kill_process(pid) {
         Err(rustix::io::Errno::SRCH) => None,
