@@ -1,28 +1,34 @@
-//! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of
-//! them.
+//! The inspector of [tinyio](https://docs.rs/tinyio): the screens in a terminal, exports to the formats of other tools, and
+//! the program `tinyio-inspector`.
+//!
+//! | module | | feature |
+//! |---|---|---|
+//! | [`export`] | formats of other tools | |
+//! | [`outside`] | await stacks of a program that is stuck in a step, read in its memory | |
+//! | `tui` | the screens | `tui` |
+//! | the program `tinyio-inspector` | the commands (`src/cli`) | `cli` |
+//!
+//! All else is in the crates that it depends on, and is exported again under the names of their modules: `tinyio-events`,
+//! `tinyio-recorder`, `tinyio-frames` and `tinyio-model`. It must not know `tinyio`, whose tests and live view use it.
+
+#![forbid(unsafe_code)]
 
 pub mod export;
-pub mod lint;
-pub mod model;
-pub mod moment;
 pub mod outside;
-pub mod report;
-mod say;
-pub mod time;
-pub mod tree;
 #[cfg(feature = "tui")]
 pub mod tui;
-pub mod why;
-mod words;
 
 #[cfg(feature = "tui")]
 use tinyio_events::settings_file;
 pub use tinyio_events::{environment, event, place, program_memory, secrets, source};
 pub use tinyio_frames as frames;
+#[cfg(feature = "tui")]
+use tinyio_model::say;
+#[cfg(test)]
+use tinyio_model::script;
+use tinyio_model::words;
+pub use tinyio_model::{lint, model, moment, report, time, tree, why};
 pub use tinyio_recorder::{clock, discover, output, recorder, ring, threads, trace};
 
 #[doc(hidden)]
 pub use words::{escaped_json, one_line};
-
-#[cfg(test)]
-mod script;
