@@ -1,46 +1,34 @@
-//! The inspector of [tinyio](https://docs.rs/tinyio): events, ring, traces, frames, and the terminal debugger on top of
-//! them.
+//! The inspector of [tinyio](https://docs.rs/tinyio): the screens in a terminal, exports to the formats of other tools, and
+//! the program `tinyio-inspector`.
+//!
+//! | module | | feature |
+//! |---|---|---|
+//! | [`export`] | formats of other tools | |
+//! | [`outside`] | await stacks of a program that is stuck in a step, read in its memory | |
+//! | `tui` | the screens | `tui` |
+//! | the program `tinyio-inspector` | the commands (`src/cli`) | `cli` |
+//!
+//! All else is in the crates that it depends on, and is exported again under the names of their modules: `tinyio-events`,
+//! `tinyio-recorder`, `tinyio-frames` and `tinyio-model`. It must not know `tinyio`, whose tests and live view use it.
 
-#[cfg(not(unix))]
-compile_error!(
-    "recording and the inspector need Unix so far (values: Linux): build tinyio without the features `record` and `inspect` for this target"
-);
+#![forbid(unsafe_code)]
 
-pub mod clock;
-pub mod discover;
-pub mod environment;
-pub mod event;
 pub mod export;
-mod fit;
-pub mod frames;
-pub mod lint;
-mod live;
-mod map;
-pub mod model;
-pub mod moment;
-mod names;
-pub mod output;
-mod record;
-pub mod recorder;
-pub mod report;
-pub mod ring;
-#[cfg(target_os = "linux")]
-mod sandbox;
-mod say;
-pub mod secrets;
-mod settings_file;
-pub mod source;
-pub mod threads;
-pub mod time;
-pub mod trace;
-pub mod tree;
+pub mod outside;
 #[cfg(feature = "tui")]
 pub mod tui;
-pub mod why;
-mod words;
+
+#[cfg(feature = "tui")]
+use tinyio_events::settings_file;
+pub use tinyio_events::{environment, event, place, program_memory, secrets, source};
+pub use tinyio_frames as frames;
+#[cfg(feature = "tui")]
+use tinyio_model::say;
+#[cfg(test)]
+use tinyio_model::script;
+use tinyio_model::words;
+pub use tinyio_model::{lint, model, moment, report, time, tree, why};
+pub use tinyio_recorder::{clock, discover, output, recorder, ring, threads, trace};
 
 #[doc(hidden)]
 pub use words::{escaped_json, one_line};
-
-#[cfg(test)]
-mod script;

@@ -402,7 +402,7 @@ fn a_trace_follows_no_link_and_writes_to_no_device_or_folder() {
 
 /// All kinds, by the words they are written with.
 fn all_words() -> Vec<String> {
-    let source = include_str!("../src/event.rs");
+    let source = include_str!("../events/src/event.rs");
     let body = &source[source.find("pub enum Kind {").unwrap()..];
     let body = &body[..body.find("\n}\n").unwrap()];
     let variants = body.lines().filter_map(|line| {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tinyio_inspector::event::{self, Event, Outcome, Stack, TraceSite};
-use tinyio_inspector::frames::worked;
-use tinyio_inspector::model::Model;
-use tinyio_inspector::report;
+use tinyio_events::environment::{stderr_columns, stderr_in_color};
+use tinyio_events::event::{self, Event, Outcome, Stack, TraceSite};
+use tinyio_frames::worked;
+use tinyio_model::model::Model;
+use tinyio_model::report;
 
 use crate::failure::await_chain::Place;
 use crate::failure::crash::{Failure, FailureKind, Site};
@@ -132,7 +133,7 @@ pub(crate) fn moment() -> Moment {
         {
             return Moment::default();
         }
-        let backtrace = tinyio_inspector::frames::backtrace();
+        let backtrace = tinyio_frames::backtrace();
         let coro = executor.current_task.handle();
         let (stack, is_certain) =
             coro.and_then(|coro| recording.stack_of_running(&coro, &executor.addresses(), &backtrace)).unzip();
@@ -171,7 +172,10 @@ impl Report {
         let mut model = Model::new(&told.header);
         told.events.iter().for_each(|event| model.apply(event));
         // The report of `main`'s error goes to stderr.
-        let options = report::Options { file: told.file.clone(), ..report::Options::for_stderr() };
+        let options = report::Options {
+            file: told.file.clone(),
+            ..report::Options::of_terminal(stderr_columns(), stderr_in_color())
+        };
         let text = report::text(&model, &options);
         // The live view has already printed it there on exit.
         match told.shown.load(Ordering::Relaxed) {

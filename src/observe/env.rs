@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 #[cfg(feature = "record")]
-use tinyio_inspector::environment::var_os;
+use tinyio_events::environment::var_os;
 
 /// What the environment asks for.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use tinyio_inspector::{recorder, trace};
+use tinyio_recorder::{recorder, trace};
 
 /// How long an exit waits for the trace to be written: a disk may hang.
 const PATIENCE: Duration = Duration::from_secs(5);

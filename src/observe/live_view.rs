@@ -13,8 +13,8 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use tinyio_inspector::recorder::Recorder;
 use tinyio_inspector::tui;
+use tinyio_recorder::recorder::Recorder;
 
 /// The view of the process, once a loop has requested it; `None` inside if it could not be opened.
 static VIEW: OnceLock<Option<tui::Handle>> = OnceLock::new();

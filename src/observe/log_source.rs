@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-pub(crate) use tinyio_inspector::event::FIELD;
-use tinyio_inspector::event::Kind;
-use tinyio_inspector::frames::Limits;
-use tinyio_inspector::secrets::{MASKED, NOT_RECORDED};
+pub(crate) use tinyio_events::event::FIELD;
+use tinyio_events::event::Kind;
+use tinyio_events::secrets::{MASKED, NOT_RECORDED};
+use tinyio_frames::Limits;
 
 use super::env::Switch;
 use super::recording::{RECORDING, Recording};

@@ -6,8 +6,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tinyio_inspector::event::Kind;
-use tinyio_inspector::output::{self, Follow, Line};
+use tinyio_events::event::Kind;
+use tinyio_recorder::output::{self, Follow, Line};
 
 use super::stack_requests::Asked;
 

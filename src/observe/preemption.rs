@@ -9,8 +9,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::time::Duration;
 
-use tinyio_inspector::event::Kind;
-use tinyio_inspector::lint::LONG_STEP;
+use tinyio_events::event::{Kind, LONG_STEP};
 
 use super::step_batch::Steps;
 

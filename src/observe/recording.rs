@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack, TraceSite};
-pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as WakeCause};
-pub(crate) use tinyio_inspector::frames::{Blocks, FutureMark, FutureType};
-use tinyio_inspector::frames::{Frames, worked};
-use tinyio_inspector::output::{Follow, Line};
-use tinyio_inspector::recorder::{NO_SLOT, Recorder};
-use tinyio_inspector::ring::{Options, Request};
-use tinyio_inspector::secrets;
-use tinyio_inspector::source::Source;
+use tinyio_events::event::{self, Event, Kind, LoopOutcome, Stack, TraceSite};
+pub(crate) use tinyio_events::event::{LoopMode, Target, Waker as WakeCause};
+pub(crate) use tinyio_events::program_memory::Blocks;
+use tinyio_events::secrets;
+use tinyio_events::source::Source;
+use tinyio_frames::{Frames, worked};
+pub(crate) use tinyio_frames::{FutureMark, FutureType};
+use tinyio_recorder::output::{Follow, Line};
+use tinyio_recorder::recorder::{NO_SLOT, Recorder};
+use tinyio_recorder::ring::{Options, Request};
 
 use super::crash_report::{Report, Told, outcome, place_foreign, told};
 use super::env::Switch;

@@ -5,8 +5,8 @@ use std::panic::Location;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use tinyio_inspector::event::ResKind;
-use tinyio_inspector::event::{Kind, Outcome};
+pub(crate) use tinyio_events::event::ResKind;
+use tinyio_events::event::{Kind, Outcome};
 
 use super::crash_report::outcome;
 use super::stack_requests::Asked;

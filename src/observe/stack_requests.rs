@@ -3,9 +3,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tinyio_inspector::event::Kind;
-use tinyio_inspector::recorder::Recorder;
-use tinyio_inspector::threads;
+use tinyio_events::event::Kind;
+use tinyio_recorder::recorder::Recorder;
+use tinyio_recorder::threads;
 
 use super::recording::RECORDING;
 use super::resources::ThreadNote;

@@ -2,8 +2,8 @@
 
 use std::panic::Location;
 
-use tinyio_inspector::event::{Outcome, SiteId, Target, Waker};
-use tinyio_inspector::recorder::{NO_SLOT, Recorder, Step};
+use tinyio_events::event::{Outcome, SiteId, Target, Waker};
+use tinyio_recorder::recorder::{NO_SLOT, Recorder, Step};
 
 /// A recorder, and the part of the current step that is not recorded yet: if its end, the coroutine that it wakes and
 /// the coroutine that runs next follow directly, they are recorded with it. Other events are recorded after it.

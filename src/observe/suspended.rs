@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use tinyio_inspector::event::Stack;
-use tinyio_inspector::frames::{Kept, backtrace, backtrace_in, worked};
+use tinyio_events::event::Stack;
+use tinyio_frames::{Kept, backtrace, backtrace_in, worked};
 
 use super::crash_report::Moment;
 use super::recording::{Rec, Recording};
@@ -117,7 +117,7 @@ impl Rec {
         let backtrace = if is_thread { Vec::new() } else { backtrace() };
         let is_asked = ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"]
             .iter()
-            .any(|name| tinyio_inspector::environment::var_os(name).is_some());
+            .any(|name| tinyio_events::environment::var_os(name).is_some());
         let error_backtrace =
             error.filter(|_| is_asked).map(|error| backtrace_in(&format!("{error:?}"))).unwrap_or_default();
         recording.reading.set(recording.reading.get() + began.elapsed());

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use tinyio_inspector::recorder::Recorder;
-use tinyio_inspector::trace::{AtExit, TraceWriter};
+use tinyio_recorder::recorder::Recorder;
+use tinyio_recorder::trace::{AtExit, TraceWriter};
 
 /// The trace of one recording.
 pub(super) struct Trace(TraceWriter);

@@ -61,7 +61,7 @@ impl Recorded {
         let mut reader = RingReader::open(&rings[0].path).unwrap();
         let mut frames = None;
         ids.map(|id| {
-            let stack = reader.stack_from_outside(&mut frames, id);
+            let stack = tinyio_inspector::outside::stack(&mut reader, &mut frames, id);
             stack.expect("nothing happens meanwhile").expect("its memory can be read")
         })
     }

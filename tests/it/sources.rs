@@ -8,6 +8,14 @@ use crate::check::watched;
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = vec![root.join("src"), root.join("inspector/src")];
+    let crates = std::fs::read_dir(root.join("inspector")).expect("the crates of the inspector");
+    let crates = crates.map(|entry| entry.expect("an entry").path());
+    folders.extend(
+        crates
+            .filter(|path| path.join("Cargo.toml").exists())
+            .map(|path| path.join("src"))
+            .filter(|path| path.exists()),
+    );
     let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("sources") {
@@ -15,7 +23,7 @@ fn sources() -> Vec<(String, String)> {
             let name = path.strip_prefix(root).expect("in it").to_str().expect("ASCII").replace('\\', "/");
             if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".rs") && !name.ends_with("/tests.rs") && name != "inspector/src/script.rs" {
+            } else if name.ends_with(".rs") && !name.ends_with("/tests.rs") && name != "inspector/model/src/script.rs" {
                 let text = std::fs::read_to_string(&path).expect("text");
                 let code = text.split("mod tests {").next().expect("a beginning");
                 sources.push((name, code.to_owned()));
@@ -32,13 +40,13 @@ fn one_file_reads_the_environment() {
     let reads = ["env::var", "env::{", "env::temp_dir", "env::home_dir"];
     let is_read = |line: &&str| reads.iter().any(|read| line.contains(read));
     let all = sources();
-    let others = all.iter().filter(|(name, _)| name != "inspector/src/environment.rs");
+    let others = all.iter().filter(|(name, _)| name != "inspector/events/src/environment.rs");
     let found: Vec<String> = others
         .flat_map(|(name, code)| code.lines().filter(is_read).map(move |line| format!("{name}: {}", line.trim())))
         .collect();
     // Without the feature `record`, two variables are read for a message.
     let message = "src/observe/env.rs: use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.";
-    assert_eq!(found, [message], "use `tinyio_inspector::environment`: privileged programs must not obey variables");
+    assert_eq!(found, [message], "use `tinyio_events::environment`: privileged programs must not obey variables");
 }
 
 #[test]
@@ -53,9 +61,9 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
     let named = [
         "src/task/",
         "src/coroutine/coro.rs",
-        "inspector/src/map.rs",
-        "inspector/src/clock.rs",
-        "inspector/src/frames/registers.rs",
+        "inspector/recorder/src/map.rs",
+        "inspector/recorder/src/clock.rs",
+        "inspector/frames/src/registers.rs",
     ];
     let found = sources().into_iter().filter(|(_, code)| has_unsafe(code)).map(|(name, _)| name);
     let others: Vec<String> = found.filter(|name| !named.iter().any(|named| name.starts_with(named))).collect();

@@ -1,10 +1,10 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the tests use all of it")]
-#[path = "../../tests/frames/damage.rs"]
+#[path = "../../frames/tests/frames/damage.rs"]
 mod damage;
 #[allow(dead_code, reason = "the tests use all of it")]
-#[path = "../../tests/frames/program.rs"]
+#[path = "../../frames/tests/frames/program.rs"]
 mod program;
 
 use std::sync::LazyLock;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tinyio_inspector::export::{self, By, Format, Options};
-use tinyio_inspector::moment::{self, At};
+use tinyio_inspector::moment::At;
+use tinyio_inspector::trace;
 
 /// See [`run`].
 #[derive(clap::Args)]
@@ -30,7 +31,7 @@ pub struct Args {
 /// Writes a recording in the format of another tool.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let file = &args.input.file;
-    let mut source = moment::open(file)?;
+    let mut source = trace::open_until_now(file)?;
     let options = Options { at: args.at, by: args.by, file: Some(file.display().to_string()) };
     match &args.out {
         Some(path) => {

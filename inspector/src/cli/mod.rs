@@ -19,6 +19,7 @@ use tinyio_inspector::environment;
 use tinyio_inspector::moment::{self, At, Moment};
 use tinyio_inspector::one_line;
 use tinyio_inspector::source::Source;
+use tinyio_inspector::trace;
 use tinyio_inspector::tui::{self, Options};
 
 /// See who waits on whom in a tinyio program: live, in a recording, after a crash.
@@ -139,7 +140,7 @@ struct Input {
 impl Input {
     /// The recording at a moment, or at its end.
     fn load(&self, at: Option<At>) -> io::Result<Moment> {
-        let mut source = moment::open(&self.file)?;
+        let mut source = trace::open_until_now(&self.file)?;
         moment::fold(&mut *source, at, &mut |_, _| Ok(())).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput => io::Error::new(error.kind(), format!("{}: {error}", self.file.display())),
             _ => error,

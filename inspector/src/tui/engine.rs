@@ -10,6 +10,7 @@ use super::app::{App, Effect, Status};
 use super::keys::Action;
 use crate::model::Activity;
 use crate::output::Line;
+use crate::outside;
 use crate::ring::Request;
 use crate::source::{Progress, Source};
 
@@ -133,7 +134,7 @@ pub fn drive(
                 asked = Instant::now();
             }
             if let Some(coro) = app.wants_frames_from_outside(wanted.is_some() && in_vain.1 >= IN_VAIN) {
-                if let Some(stack) = source.stack_from_outside(&mut frames, coro) {
+                if let Some(stack) = outside::stack(source, &mut frames, coro) {
                     app.take_frames_from_outside(coro, stack);
                 }
                 asked = Instant::now();

@@ -43,6 +43,7 @@ pub use terminal::check;
 pub use theme::{DARK, LIGHT, MONO, Theme};
 pub use view::{Handle, Left, spawn};
 
+use crate::environment::{stderr_columns, stderr_in_color};
 use crate::model::{Crash, Level};
 use crate::output::Line;
 use crate::source::Source;
@@ -134,7 +135,7 @@ fn run_over(
 /// How it ended, on the normal screen, so that the scrollback keeps it. Tells whether that was the report of the one
 /// crash there was.
 fn print_farewell(app: &App) -> bool {
-    let mut options = crate::report::Options::for_stderr();
+    let mut options = crate::report::Options::of_terminal(stderr_columns(), stderr_in_color());
     options.color &= app.theme.colours;
     let printed = io::stderr().lock().write_all(app.farewell(options.color, options.width).as_bytes());
     let latest = app.tape.latest();

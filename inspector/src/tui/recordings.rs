@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::event::{Event, FIELD, Failure, Frame, Header, Kind, Stack, Target, Value, Waker};
-use crate::frames::Frames;
+use crate::event::{CoroId, Event, FIELD, Failure, Frame, Header, Kind, Stack, Target, Value, Waker};
+use crate::program_memory::ProgramMemory;
 use crate::ring::{Request, RingReader};
 use crate::source::{Progress, Source};
 
@@ -212,13 +212,15 @@ impl Source for Recordings {
         }
     }
 
-    fn stack_from_outside(&mut self, frames: &mut Option<Frames>, coro: u64) -> Option<Result<Stack, String>> {
+    fn memory(&mut self, coro: CoroId) -> Option<Result<ProgramMemory, String>> {
         let (n, coro) = self.numbers.coros.origin(coro)?;
-        let mut read = Source::stack_from_outside(&mut self.all[n].reader, frames, coro)?;
-        if let Ok(stack) = &mut read {
+        self.all[n].reader.memory(coro)
+    }
+
+    fn renumber(&mut self, coro: CoroId, stack: &mut Stack) {
+        if let Some((n, _)) = self.numbers.coros.origin(coro) {
             self.numbers.stack(n, stack);
         }
-        Some(read)
     }
 }
 

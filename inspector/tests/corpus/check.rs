@@ -16,7 +16,7 @@ use tinyio_inspector::recorder::{NO_SLOT, Recorder, Step};
 use tinyio_inspector::report;
 use tinyio_inspector::ring::{MIN_SIZE, Options, RingReader};
 use tinyio_inspector::source::{Progress, Source};
-use tinyio_inspector::trace::{TraceReader, parse, write_event};
+use tinyio_inspector::trace::{TraceReader, open_until_now, parse, write_event};
 use tinyio_inspector::{tree, why};
 
 /// A file in memory with this in it, and its path.
@@ -83,7 +83,7 @@ pub fn ring(bytes: &[u8]) {
 #[allow(dead_code, reason = "the fuzz targets look at the model only")]
 pub fn every_view(bytes: &[u8]) {
     let (_file, path) = file(bytes);
-    let open = || moment::open(&path);
+    let open = || open_until_now(&path);
     if let Ok(moment) = open().and_then(|mut source| moment::fold(&mut *source, None, &mut |_, _| Ok(()))) {
         let options = report::Options { ending: moment.ending, ..report::Options::default() };
         assert!(report::text(&moment.model, &options).ends_with('\n'));

@@ -1,0 +1,711 @@
+//! The events of a recording: everything a loop records about itself.
+//!
+//! All parts of the crate exchange these types. The loop *emits* events through a recorder, the ring and the JSON trace
+//! *carry* them, the model *folds* them, and the screens, reports and exports *show* the model.
+//!
+//! # Ids
+//!
+//! Coroutines, loops, resources and threads are numbered from 1, each kind by itself, over the life of one recording
+//! (one thread that runs loops); a number is never reused. [`NameId`] and [`SiteId`] are interned: a [`Kind::Name`] or
+//! [`Kind::Site`] comes before the first event that uses one. 0 means "unknown" in all of them.
+//!
+//! # Time
+//!
+//! [`Event::at`] is in nanoseconds since the recording started, on the monotonic clock. Order events by `seq`, not by
+//! `at`: the clock is read once at the end of each step, so all events of one step carry the time at which the step
+//! began. Inside a checkpoint, `at` is the time at which the edge, the hold or the other recorded state began, so there
+//! it can go back.
+//!
+//! # A life
+//!
+//! ```text
+//!                 ┌───────── Wake ◀──────────┐
+//!                 ▼                          │
+//! Spawn ──▶ ready ──StepBegin──▶ running ──Wait*, StepEnd──▶ waiting
+//!                                   │
+//!                                   └──End, StepEnd──▶ done | failed | cancelled | improper
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// Number of a coroutine.
+pub type CoroId = u64;
+/// Number of a loop.
+pub type LoopId = u32;
+/// Number of a resource: an event, a lock, a semaphore, a barrier.
+pub type ResId = u64;
+/// Number of a function run by `run_in_thread`.
+pub type ThreadId = u64;
+/// Number of an interned name.
+pub type NameId = u32;
+
+fn is_none(name: &NameId) -> bool {
+    *name == 0
+}
+/// Number of an interned source place.
+pub type SiteId = u32;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the stream, counting every event ever emitted, from 0. A gap means loss.
+    pub seq: u64,
+    /// Nanoseconds since the recording started.
+    pub at: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What happened.
+// Exhaustive: where the model folds events, and where the numbers of several recordings are merged, a new kind must not
+// be forgotten.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Kind {
+    /// A name was interned.
+    Name {
+        /// Its number.
+        id: NameId,
+        /// The text: a Rust path such as `crawl::fetch`.
+        text: String,
+    },
+    /// A source place was interned.
+    Site {
+        /// Its number.
+        id: SiteId,
+        /// File, as the compiler was given it.
+        file: String,
+        /// Line, from 1.
+        line: u32,
+        /// Column, from 1; 0 where unknown.
+        column: u32,
+    },
+
+    /// A loop began to run.
+    LoopStart {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// The coroutine inside which it runs (nested, isolated), 0 for none.
+        parent: CoroId,
+        /// How it was started: `run`, `drive` or `isolate`.
+        mode: LoopMode,
+    },
+    /// A loop ended.
+    LoopEnd {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// How.
+        outcome: LoopOutcome,
+    },
+    /// Nothing is ready: the loop went to sleep.
+    Park {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// Its next timer, if it has one (nanoseconds, the stream's time).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<u64>,
+    },
+    /// The loop woke up.
+    Unpark {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+    },
+
+    /// A coroutine was scheduled for the first time; it is ready.
+    Spawn {
+        /// The coroutine.
+        coro: CoroId,
+        /// Its loop.
+        #[serde(rename = "loop")]
+        in_loop: LoopId,
+        /// The coroutine that scheduled it, 0 for the loop itself.
+        parent: CoroId,
+        /// Its name.
+        name: NameId,
+        /// Where `coro`, `spawn` or `gather` made it.
+        site: SiteId,
+    },
+    /// A coroutine began to wait on something: an edge of the graph. A coroutine can wait on several things at once,
+    /// and it runs until its step ends. A repeated `Wait` for an existing edge changes nothing.
+    Wait {
+        /// The waiting coroutine.
+        coro: CoroId,
+        /// The target it waits on.
+        on: Target,
+        /// The `.await` at which it waits.
+        site: SiteId,
+    },
+    /// An edge was removed without a wake: a handle was dropped, or a select took another branch.
+    Clear {
+        /// The coroutine that waited.
+        coro: CoroId,
+        /// The target it waited on.
+        on: Target,
+    },
+    /// A coroutine became ready. Its edges are removed when its next step begins, except those to coroutines that have
+    /// not ended (`gather`). A running coroutine becomes ready when its step ends.
+    Wake {
+        /// The woken coroutine.
+        coro: CoroId,
+        /// The source of the wake.
+        by: Waker,
+    },
+    /// The loop began to run a coroutine.
+    StepBegin {
+        /// The coroutine.
+        coro: CoroId,
+    },
+    /// The coroutine gave control back.
+    StepEnd {
+        /// The coroutine.
+        coro: CoroId,
+    },
+    /// Part of the time up to now was not spent by the program: tinyio read frames, for an error or a reader, or the
+    /// system ran other processes, which is recorded for long steps only.
+    Away {
+        /// The coroutine during the step of which it happened, 0 between two steps.
+        coro: CoroId,
+        /// The time that was not the program's, in nanoseconds.
+        nanos: u64,
+    },
+    /// A coroutine ended; every edge on it and from it is gone.
+    End {
+        /// The coroutine.
+        coro: CoroId,
+        /// How.
+        outcome: Outcome,
+    },
+
+    /// A resource was made.
+    ResNew {
+        /// The resource.
+        res: ResId,
+        /// What it is.
+        what: ResKind,
+        /// Permits of a semaphore (1 for a lock), parties of a barrier, 0 for an event.
+        size: u64,
+        /// Where it was made.
+        site: SiteId,
+        /// The name that the program gave it, 0 for none.
+        #[serde(default, skip_serializing_if = "is_none")]
+        name: NameId,
+    },
+    /// A coroutine holds a lock, or one more permit of a semaphore.
+    Hold {
+        /// The resource.
+        res: ResId,
+        /// The holder, 0 if it is none of the loop's coroutines.
+        coro: CoroId,
+        /// Where it was acquired.
+        site: SiteId,
+    },
+    /// A holder gave back what it acquired last.
+    Release {
+        /// The resource.
+        res: ResId,
+        /// The coroutine recorded by the matching [`Kind::Hold`].
+        coro: CoroId,
+    },
+    /// An event was set or cleared.
+    Set {
+        /// The resource.
+        res: ResId,
+        /// Its flag now.
+        set: bool,
+    },
+    /// The last handle of a resource was dropped.
+    ResDrop {
+        /// The resource.
+        res: ResId,
+    },
+
+    /// A function was handed to a thread.
+    ThreadQueue {
+        /// Its number.
+        thread: ThreadId,
+        /// The coroutine that represents the thread: a coroutine that awaits the thread waits on it, and it waits on
+        /// the thread.
+        coro: CoroId,
+        /// The function.
+        name: NameId,
+        /// Where `run_in_thread` was called.
+        site: SiteId,
+    },
+    /// The thread has begun to run it.
+    ThreadStart {
+        /// Its number.
+        thread: ThreadId,
+    },
+    /// It returned.
+    ThreadEnd {
+        /// Its number.
+        thread: ThreadId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The thread was asked to stop.
+    ThreadCancel {
+        /// Its number.
+        thread: ThreadId,
+    },
+    /// The thread noticed that it was asked to stop.
+    ThreadNotice {
+        /// Its number.
+        thread: ThreadId,
+    },
+
+    /// A loop began to cancel all of its coroutines.
+    CancelBegin {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// The coroutine that failed, 0 if it was none (`Handle::cancel`, Ctrl-C, a cycle, a dropped loop).
+        origin: CoroId,
+        /// The reason, in one line.
+        reason: String,
+    },
+    /// A cancellation is delivered to a coroutine: it is polled once, and its await points return `CancelledError`.
+    CancelDeliver {
+        /// The coroutine.
+        coro: CoroId,
+    },
+
+    /// The await stack of a coroutine. A loop that crashes records one such event per coroutine, before any
+    /// cancellation is delivered; it is also recorded when a reader requests it.
+    Frames {
+        /// The coroutine.
+        coro: CoroId,
+        /// Its await stack.
+        stack: Stack,
+    },
+    /// A loop crashed.
+    Crash {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// Everything that failed, was cancelled or did not stop properly; the original error first.
+        failures: Vec<Failure>,
+    },
+
+    /// A log event, or a span's field (`tracing`).
+    Log {
+        /// The coroutine it happened in, 0 for none.
+        coro: CoroId,
+        /// `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE`; [`FIELD`] for a field of the coroutine itself.
+        level: String,
+        /// Where it comes from: a module path, or the name of the field's span.
+        target: String,
+        /// The text.
+        message: String,
+        /// Structured fields, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<(String, String)>,
+    },
+    /// A line that the program printed, if the output goes to a regular file or is captured by a live view.
+    Output {
+        /// 1 for stdout, or for both if they go to one file; 2 for stderr.
+        stream: u8,
+        /// The line, as a terminal shows it.
+        text: String,
+        /// Time at which it was printed, which may precede the events recorded before it; 0 for the time of the event.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        printed: u64,
+    },
+    /// A message of tinyio itself: a warning, never an error of the program.
+    Diag {
+        /// The coroutine it is about, 0 for none.
+        coro: CoroId,
+        /// One sentence.
+        text: String,
+    },
+
+    /// Events are missing here.
+    Lost {
+        /// How many, 0 if that is not known.
+        events: u64,
+        /// The reason: `lapped` (this reader was too slow), `dropped` (the recorder could not keep up), `cut` (the file
+        /// ends early), `missing` (`seq` has a gap), `damaged` (the data cannot be decoded).
+        why: String,
+    },
+    /// A key frame begins: the complete state follows, up to the matching [`Kind::CheckpointEnd`]. A reader that has no
+    /// state, or has lost events, discards its state and starts here.
+    Checkpoint {
+        /// How many coroutines follow.
+        coros: u64,
+        /// Number of coroutines, edges, resources, holders and threads that were left out because the ring is too small
+        /// for all of them. Edges to left-out coroutines are left out with them and not counted.
+        left_out: u64,
+    },
+    /// One live loop, in a checkpoint.
+    LoopState {
+        /// The loop.
+        #[serde(rename = "loop")]
+        id: LoopId,
+        /// See [`Kind::LoopStart`].
+        parent: CoroId,
+        /// See [`Kind::LoopStart`].
+        mode: LoopMode,
+        /// When it started.
+        since: u64,
+    },
+    /// One live coroutine, in a checkpoint. Its edges follow as [`Kind::Wait`], resources and holders as
+    /// [`Kind::ResNew`] and [`Kind::Hold`], threads as [`Kind::ThreadQueue`] and [`Kind::ThreadStart`], and so on: see
+    /// `TRACE.md`.
+    CoroState {
+        /// The coroutine.
+        coro: CoroId,
+        /// Its loop.
+        #[serde(rename = "loop")]
+        in_loop: LoopId,
+        /// The coroutine that scheduled it.
+        parent: CoroId,
+        /// Its name.
+        name: NameId,
+        /// Where it was made.
+        site: SiteId,
+        /// Its state.
+        state: State,
+        /// The time since which it is in this state.
+        since: u64,
+    },
+    /// The key frame is complete.
+    CheckpointEnd {},
+
+    /// The recording ended in good order.
+    TraceEnd {},
+    /// A kind this version does not know; skipped, never an error.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The level of a [`Kind::Log`] that is a field of the coroutine itself. Of each name, the latest value is valid.
+pub const FIELD: &str = "FIELD";
+
+impl Kind {
+    /// Returns the fields of a coroutine that this event records, as `span.name` and value; empty for any other event.
+    pub fn recorded_fields(&self) -> impl Iterator<Item = (String, String)> {
+        let (target, fields) = match self {
+            Kind::Log { level, target, fields, .. } if level == FIELD => (target.as_str(), &fields[..]),
+            _ => ("", &[][..]),
+        };
+        let name = move |name: &str| if target.is_empty() { name.to_owned() } else { format!("{target}.{name}") };
+        fields.iter().map(move |(field, value)| (name(field), value.clone()))
+    }
+}
+
+/// The target a coroutine waits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Another coroutine.
+    Coro(CoroId),
+    /// An event, lock, semaphore or barrier.
+    Res(ResId),
+    /// A function on a thread.
+    Thread(ThreadId),
+    /// A timer, due at this time of the stream.
+    Timer(u64),
+    /// A loop nested in this coroutine (`isolate`).
+    Loop(LoopId),
+    /// Its next turn: `yield_now`.
+    Turn,
+    /// A future that tinyio does not know.
+    External,
+}
+
+/// The source of a wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waker {
+    /// A coroutine: it ended, or it woke the other one from its own step.
+    Coro(CoroId),
+    /// An event, lock, semaphore or barrier.
+    Res(ResId),
+    /// A function on a thread ended.
+    Thread(ThreadId),
+    /// Its timer.
+    Timer,
+    /// The coroutine itself: `yield_now`, or a future that woke itself.
+    Own,
+    /// The loop, to deliver a cancellation.
+    Cancel,
+    /// Another thread, or a waker that tinyio cannot trace.
+    External,
+}
+
+/// State of a live coroutine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// In the queue.
+    Ready,
+    /// Being polled.
+    Running,
+    /// Waiting.
+    Waiting,
+}
+
+/// How a coroutine or thread ended. The names are those of `tinyio::FailureKind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With a value.
+    Ok,
+    /// With an error.
+    Error,
+    /// It panicked.
+    Panic,
+    /// It returned its `CancelledError`, or was dropped while it awaited a foreign future.
+    Cancelled,
+    /// It did not return its `CancelledError` when cancelled.
+    Improper,
+    /// It was scheduled and never ran.
+    NeverStarted,
+}
+
+/// How a loop was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopMode {
+    /// `Loop::run`
+    Run,
+    /// `Loop::drive`
+    Drive,
+    /// `isolate`
+    Isolate,
+}
+
+/// How a loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoopOutcome {
+    /// All coroutines are done.
+    Ok,
+    /// With a crash.
+    Crashed,
+    /// It was dropped before it finished.
+    Dropped,
+}
+
+/// What a resource is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResKind {
+    /// `Event`
+    Event,
+    /// `Lock`
+    Lock,
+    /// `Semaphore`
+    Semaphore,
+    /// `Barrier`
+    Barrier,
+}
+
+/// One member of a crash: a coroutine or a thread.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// How it failed.
+    pub kind: Outcome,
+    /// The coroutine (the one that stands for it, if it is a thread), 0 if none.
+    pub coro: CoroId,
+    /// The thread, 0 if it is none.
+    pub thread: ThreadId,
+    /// Its name.
+    pub name: String,
+    /// The error, the panic's message, or what it answered; one line or more.
+    pub message: String,
+    /// The error's type, where it is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error_type: String,
+    /// The error's sources, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// The await path from the root to the place of the error.
+    pub trace: Vec<TraceSite>,
+    /// The await stack: from before anything was cancelled; for the failing coroutine, from when its error was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Stack>,
+    /// Its recorded fields (`tracing`), as `span.field` and the newest value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<(String, String)>,
+    /// Native frames of the failing step, innermost first, without those of the runtime: captured where the error was
+    /// made, or, if the last line of `trace` is [`last_await`](TraceSite::last_await), where the future returned it to
+    /// the loop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtrace: Vec<TraceSite>,
+    /// The backtrace that the error carries itself (`anyhow`, `eyre`), innermost first: where it was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_backtrace: Vec<TraceSite>,
+}
+
+impl Failure {
+    /// Whether it is unknown where the error was made: then the last line of the trace is the last known await.
+    pub fn is_last_await(&self) -> bool {
+        self.trace.last().is_some_and(|site| site.last_await)
+    }
+}
+
+/// The members of a crash as JSON, to be kept or sent without a trace around them.
+pub fn crash_to_json(failures: &[Failure]) -> String {
+    serde_json::to_string(failures).expect("every key is text, and nothing else in it can fail")
+}
+
+/// Reads what [`crash_to_json`] wrote.
+///
+/// # Errors
+///
+/// If the text is something else; says at which line and column.
+pub fn crash_from_json(text: &str) -> Result<Vec<Failure>, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// One line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceSite {
+    /// The coroutine, 0 if none.
+    #[serde(default)]
+    pub coro: CoroId,
+    /// Function or coroutine.
+    pub name: String,
+    /// File.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1; 0 where unknown.
+    pub column: u32,
+    /// The error was made later, at an unknown place. This is the place where its coroutine was last suspended, or the
+    /// last known place of the coroutine (where it was made, if it was never suspended).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_await: bool,
+}
+
+/// Where a coroutine stands, and with which values: its await stack.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    /// Root first.
+    pub frames: Vec<Frame>,
+    /// One sentence that says what is missing and how to get it, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+    /// The coroutine was in the middle of a step: the place is that of its last suspension.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mid_step: bool,
+}
+
+/// One level of an await stack.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The function, as a Rust path: `crawl::fetch`, `async block 0 in crawl::main`.
+    pub function: String,
+    /// File, absolute where that is known; empty where unknown.
+    #[serde(default)]
+    pub file: String,
+    /// Line of the `.await`; 0 where unknown.
+    #[serde(default)]
+    pub line: u32,
+    /// Column, 0 where unknown (debug info does not hold it).
+    #[serde(default)]
+    pub column: u32,
+    /// Source around the line, with line numbers, so that a trace can be shown without the source files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<(u32, String)>,
+    /// Locals, in order of declaration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locals: Vec<Local>,
+    /// Futures awaited concurrently (`join!`, `select!`), each with a stack of its own. If not empty, this is the last
+    /// frame.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<Branch>,
+    /// The frame is internal (of std, of tinyio, of a combinator) and hidden by default.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+    /// A note on the frame, such as "not started".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// One of several futures awaited concurrently.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Branch {
+    /// Its variable, such as `_fut0`, or its index.
+    pub name: String,
+    /// Root first.
+    pub frames: Vec<Frame>,
+}
+
+/// A local variable of a suspended function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Local {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+    /// What has to be known before it is believed; empty when it is simply true: `moved`, `may be moved`, `mid-step`;
+    /// `shadowed, older binding shown` where a later binding of the name is not kept over the await, `as passed` where
+    /// all that is kept is the argument of that name, and `shadowed, not described` where nothing says which one it is.
+    /// `may be of a macro` where a binding hides another that may be meant, which follows as `outer binding` if it is
+    /// kept, or is not declared in the function's own text, or where the declarations are not found; `one of several
+    /// bindings` where optimised code keeps one and nothing says which.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mark: String,
+}
+
+/// A value, as text and as a tree.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    /// One line, as `{:?}` prints it, bounded; `…` where it was cut.
+    pub text: String,
+    /// Its type, as a Rust path.
+    #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
+    pub type_name: String,
+    /// Fields, elements, entries: they can be unfolded and addressed by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<(String, Value)>,
+    /// The coroutine this value is a handle of, 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub coro: CoroId,
+}
+
+fn is_zero(id: &CoroId) -> bool {
+    *id == 0
+}
+
+/// First line of a trace file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Always `tinyio`.
+    pub trace: String,
+    /// Version of the format: [`VERSION`].
+    pub version: u32,
+    /// The program's name.
+    pub program: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Wall clock at `at == 0`, in nanoseconds since 1970 (UTC).
+    pub started: u64,
+    /// Working directory at the start: places are relative to it or to where the crate was built.
+    #[serde(default)]
+    pub directory: String,
+    /// The thread that runs the loops.
+    #[serde(default)]
+    pub thread: String,
+    /// Further names with masked values, with commas between them: see [`Secrets`](crate::secrets::Secrets).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub secrets: String,
+}
+
+/// Prefix of the text of a [`Kind::Diag`] about a coroutine that was made and dropped without having been scheduled.
+/// The coroutine's name follows, then `, made at` and the place.
+pub const NEVER_AWAITED: &str = "never awaited: ";
+
+/// A step over this length is reported, in nanoseconds: no other coroutine of the loop runs meanwhile.
+pub const LONG_STEP: u64 = 10_000_000;
+
+/// Version of the trace format. It changes when a reader of an older version would misunderstand a newer file; new
+/// kinds and new fields do not change it.
+pub const VERSION: u32 = 1;

@@ -1,0 +1,244 @@
+//! Events with text in them, as JSON of bounded length and depth.
+
+use crate::event::{Failure, Frame, Kind, Local, Stack, Value};
+use crate::names::cut;
+use crate::secrets;
+
+/// Bytes of one text.
+const TEXT: usize = 64 << 10;
+/// Levels of a value, and of futures awaited side by side. Readers bound the depth of JSON at 128; a level of values
+/// takes three, one of branches four.
+const VALUES: usize = 20;
+const BRANCHES: usize = 8;
+
+/// The JSON of `kind` in at most `limit` bytes, and a sentence about what had to be left out.
+///
+/// Leaves out the least important parts first, and stops as soon as the rest fits.
+pub fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
+    let mut kind = kind.clone();
+    // First, because a secret in a text may not be recognised once the text is cut.
+    secrets::mask(&mut kind);
+    texts(&mut kind, TEXT.min(limit / 2));
+    depth(&mut kind);
+    if let Some(json) = encode(&kind, limit) {
+        return (json, None);
+    }
+    let left_out = |kind: &Kind, what: &str| {
+        let json = encode(kind, limit)?;
+        let text = format!(
+            "an event of more than {} KiB was too long for the ring: {what}; set TINYIO_RING to more",
+            limit >> 10
+        );
+        Some((json, Some(text)))
+    };
+
+    stacks(&mut kind, &mut |stack| frames(stack, &mut |frame| frame.source.clear()));
+    if let Some(done) = left_out(&kind, "source lines were left out") {
+        return done;
+    }
+    let mut others = 0;
+    if let Kind::Crash { failures, .. } = &mut kind {
+        // Their frames are events of their own.
+        others = failures.len().saturating_sub(1);
+        for failure in failures.iter_mut().skip(1) {
+            failure.stack = None;
+            failure.backtrace.clear();
+        }
+    }
+    if let Some(done) = left_out(&kind, "frames of all but the first failure were left out") {
+        return done;
+    }
+    for (levels, count, text) in [(4, 64, 1024), (2, 32, 256), (1, 16, 80), (0, 0, 80)] {
+        stacks(&mut kind, &mut |stack| {
+            frames(stack, &mut |frame| {
+                frame.locals.truncate(count);
+                frame.locals.iter_mut().for_each(|local| value(&mut local.value, levels, count, text));
+            });
+        });
+        if let Some(done) = left_out(&kind, "values of local variables were cut") {
+            return done;
+        }
+    }
+    for keep in [64, 16, 4, 1] {
+        stacks(&mut kind, &mut |stack| shorten(&mut stack.frames, keep));
+        texts(&mut kind, (limit / 8).min(keep * 64));
+        if let Kind::Crash { failures, .. } = &mut kind {
+            for failure in failures {
+                failure.sources.truncate(keep);
+                failure.fields.truncate(keep);
+                failure.backtrace.truncate(keep);
+                let trace = &mut failure.trace;
+                if trace.len() > 2 * keep {
+                    trace.drain(keep..trace.len() - keep);
+                }
+            }
+        }
+        if let Kind::Log { fields, .. } = &mut kind {
+            fields.truncate(keep);
+        }
+        if let Some(done) = left_out(&kind, "callstacks were cut") {
+            return done;
+        }
+    }
+    let mut keep = others + 1;
+    while keep > 1 {
+        keep /= 2;
+        if let Kind::Crash { failures, .. } = &mut kind {
+            failures.truncate(keep);
+        }
+        if let Some(json) = encode(&kind, limit) {
+            let gone = others + 1 - keep;
+            let text = format!(
+                "{gone} failures of a crash were left out: they are too long for the ring; set TINYIO_RING to more"
+            );
+            return (json, Some(text));
+        }
+    }
+    let text = format!(
+        "an event of more than {} KiB was left out: it is too long for the ring; set TINYIO_RING to more",
+        limit >> 10
+    );
+    let name = encode(&Kind::Diag { coro: 0, text }, usize::MAX).unwrap_or_default();
+    (name, None)
+}
+
+/// The JSON of an event, if it has no more than `limit` bytes. What is longer costs no more than that: a crash may have
+/// a hundred thousand failures.
+fn encode(kind: &Kind, limit: usize) -> Option<Vec<u8>> {
+    struct Bounded {
+        json: Vec<u8>,
+        left: usize,
+    }
+    impl std::io::Write for Bounded {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.left = self.left.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+            self.json.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut out = Bounded { json: Vec::with_capacity(128), left: limit };
+    // Nothing else can fail: no maps, no foreign implementations.
+    serde_json::to_writer(&mut out, kind).ok()?;
+    Some(out.json)
+}
+
+fn shorten_text(text: &mut String, limit: usize) {
+    if text.len() > limit {
+        *text = cut(text, limit).into_owned();
+    }
+}
+
+fn shorten(frames: &mut Vec<Frame>, keep: usize) {
+    if frames.len() > 2 * keep {
+        let gone = frames.len() - 2 * keep;
+        frames.drain(keep..keep + gone);
+        if let Some(frame) = frames.get_mut(keep) {
+            frame.note = format!("{gone} frames before this one were left out");
+        }
+    }
+    for frame in frames {
+        if frame.branches.len() > 2 * keep {
+            frame.note = format!("{} more are awaited here side by side", frame.branches.len() - 2 * keep);
+            frame.branches.truncate(2 * keep);
+        }
+        frame.branches.iter_mut().for_each(|branch| shorten(&mut branch.frames, keep));
+    }
+}
+
+/// All stacks in an event.
+fn stacks(kind: &mut Kind, change: &mut dyn FnMut(&mut Stack)) {
+    match kind {
+        Kind::Frames { stack, .. } => change(stack),
+        Kind::Crash { failures, .. } => {
+            failures.iter_mut().filter_map(|failure| failure.stack.as_mut()).for_each(change)
+        }
+        _ => {}
+    }
+}
+
+/// All frames of a stack.
+fn frames(stack: &mut Stack, change: &mut dyn FnMut(&mut Frame)) {
+    fn walk(frames: &mut [Frame], change: &mut dyn FnMut(&mut Frame)) {
+        for frame in frames {
+            change(frame);
+            frame.branches.iter_mut().for_each(|branch| walk(&mut branch.frames, change));
+        }
+    }
+    walk(&mut stack.frames, change);
+}
+
+fn value(value: &mut Value, levels: usize, count: usize, text: usize) {
+    shorten_text(&mut value.text, text);
+    if levels == 0 {
+        value.children.clear();
+    }
+    value.children.truncate(count);
+    value.children.iter_mut().for_each(|(_, child)| self::value(child, levels - 1, count, text));
+}
+
+/// Bounds how deep things are nested.
+fn depth(kind: &mut Kind) {
+    fn branches(frames: &mut [Frame], levels: usize) {
+        for frame in frames {
+            for Local { value, .. } in &mut frame.locals {
+                self::value(value, VALUES, usize::MAX, TEXT);
+            }
+            if levels == 0 && !frame.branches.is_empty() {
+                frame.branches.clear();
+                frame.note = "what is awaited here side by side is too deep to show".into();
+            }
+            frame.branches.iter_mut().for_each(|branch| branches(&mut branch.frames, levels - 1));
+        }
+    }
+    stacks(kind, &mut |stack| branches(&mut stack.frames, BRANCHES));
+}
+
+/// Bounds the texts outside of values.
+fn texts(kind: &mut Kind, limit: usize) {
+    each_text(kind, &mut |text| shorten_text(text, limit));
+}
+
+/// All texts outside of values, and the first line of each value.
+pub fn each_text(kind: &mut Kind, one: &mut dyn FnMut(&mut String)) {
+    match kind {
+        Kind::Log { level, target, message, fields, .. } => {
+            [level, target, message].into_iter().for_each(&mut *one);
+            fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
+        }
+        Kind::CancelBegin { reason: text, .. }
+        | Kind::Output { text, .. }
+        | Kind::Diag { text, .. }
+        | Kind::Lost { why: text, .. } => {
+            one(text);
+        }
+        Kind::Crash { failures, .. } => {
+            for Failure { name, message, error_type, sources, trace, fields, backtrace, error_backtrace, .. } in
+                failures
+            {
+                [name, message, error_type].into_iter().chain(sources).for_each(&mut *one);
+                fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
+                trace
+                    .iter_mut()
+                    .chain(backtrace)
+                    .chain(error_backtrace)
+                    .for_each(|site| [&mut site.name, &mut site.file].into_iter().for_each(&mut *one));
+            }
+        }
+        _ => {}
+    }
+    stacks(kind, &mut |stack| {
+        if let Some(missing) = &mut stack.missing {
+            one(missing);
+        }
+        frames(stack, &mut |frame| {
+            [&mut frame.function, &mut frame.file, &mut frame.note].into_iter().for_each(&mut *one);
+            frame.source.iter_mut().for_each(|(_, line)| one(line));
+            for Local { name, value, mark } in &mut frame.locals {
+                [name, mark, &mut value.text, &mut value.type_name].into_iter().for_each(&mut *one);
+            }
+        });
+    });
+}

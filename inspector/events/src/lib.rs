@@ -1,0 +1,37 @@
+//! The events of [tinyio](https://docs.rs/tinyio): what a loop records, how it is encoded, and how a trace is read.
+//!
+//! | module | |
+//! |---|---|
+//! | [`event`] | the events, and the await stacks and values in them |
+//! | [`record`], [`names`], [`fit`] | an event as words of a ring, the table of names, JSON of bounded length |
+//! | [`trace`] | an event as a line of JSON; the reader of traces |
+//! | [`source`], [`program_memory`] | what all that gives events has in common |
+//! | [`secrets`], [`settings_file`] | which values are masked |
+//! | [`environment`], [`sandbox`], [`lock`] | what this process may do, and whether another one writes a file |
+//! | [`place`] | functions and files of the program and of others |
+//!
+//! It is the lowest of the crates: the recorder, the reader of frames and the model depend on it. It depends on `serde`
+//! for JSON and on `rustix` for the system, and must not know how a ring is mapped, how memory is read, what is made of
+//! the events, or how it is shown.
+
+#![forbid(unsafe_code)]
+
+#[cfg(not(unix))]
+compile_error!(
+    "recording and the inspector need Unix so far (values: Linux): build tinyio without the features `record` and `inspect` for this target"
+);
+
+pub mod environment;
+pub mod event;
+pub mod fit;
+pub mod lock;
+pub mod names;
+pub mod place;
+pub mod program_memory;
+pub mod record;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
+pub mod secrets;
+pub mod settings_file;
+pub mod source;
+pub mod trace;

@@ -1,0 +1,97 @@
+//! Functions and files as frames and traces name them: which are the program's own, and which are the same.
+
+use crate::event::{Frame, Stack};
+
+/// The [note](Frame::note) of a function that was not suspended yet when the step began in which its coroutine failed.
+pub const BEGAN: &str = "as it began";
+/// The [note](Frame::note) of a function that has not been started.
+pub const NOT_STARTED: &str = "not started";
+/// How the [mark](crate::event::Local::mark) of a value begins that was read where the error was made.
+pub const AT_ERROR: &str = "at the error";
+
+impl Stack {
+    /// Returns the await at which the coroutine waits for something that tinyio does not know: a channel, a socket, a
+    /// future of another library. `None` if it awaits a future of tinyio (the loop knows the place of that await, with
+    /// its column), or if debug info has no line.
+    ///
+    /// It is the innermost await of the program; only for a coroutine that consists of library code alone it is one of
+    /// a library.
+    pub fn foreign_await(&self) -> Option<&Frame> {
+        if any(&self.frames, &|frame| root(&frame.function) == "tinyio") {
+            return None;
+        }
+        let lines = || self.frames.iter().filter(|frame| !frame.hidden && frame.line > 0 && frame.note.is_empty());
+        lines().rfind(|frame| !is_dependency(&frame.file)).or_else(|| lines().next_back())
+    }
+}
+
+fn any(frames: &[Frame], of: &dyn Fn(&Frame) -> bool) -> bool {
+    frames.iter().any(|frame| of(frame) || frame.branches.iter().any(|branch| any(&branch.frames, of)))
+}
+
+/// The crate of a function, which is a Rust path.
+pub fn root(function: &str) -> &str {
+    let path = function.rsplit_once(" in ").map_or(function, |(_, path)| path);
+    let path = path.trim_start_matches(['<', '&']).trim_start_matches("mut ").trim_start_matches("dyn ");
+    path.split("::").next().unwrap_or_default()
+}
+
+/// Whether a file is in a folder in which cargo and the compiler keep the sources of dependencies.
+pub fn is_dependency(file: &str) -> bool {
+    ["/registry/src/", "/git/checkouts/", "/rustc/", "/rustlib/"].iter().any(|part| file.contains(part))
+}
+
+/// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such
+/// as `.map(tinyio::spawn)`: `#[track_caller]` then tells a line of `core`, which says nothing of the program.
+pub fn is_library(file: &str) -> bool {
+    file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/")
+}
+
+/// Whether two names of files can be the same file: one may be relative.
+pub fn same_file(left: &str, right: &str) -> bool {
+    let ends = |long: &str, short: &str| {
+        long.strip_suffix(short.trim_start_matches("./"))
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with(['/', '\\']))
+    };
+    !left.is_empty() && !right.is_empty() && (ends(left, right) || ends(right, left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Branch;
+
+    fn frame(function: &str, file: &str, line: u32) -> Frame {
+        Frame { function: function.into(), file: file.into(), line, ..Frame::default() }
+    }
+
+    fn line(frames: Vec<Frame>) -> Option<u32> {
+        Stack { frames, ..Stack::default() }.foreign_await().map(|frame| frame.line)
+    }
+
+    #[test]
+    fn a_foreign_await_is_the_innermost_of_the_program() {
+        let program = || vec![frame("crawl::main", "/p/src/main.rs", 3), frame("crawl::get", "/p/src/get.rs", 9)];
+        let library = frame("tokio::sync::mpsc::recv", "/home/.cargo/registry/src/i/tokio-1/src/m.rs", 70);
+        assert_eq!(line(program()), Some(9));
+        assert_eq!(line([program(), vec![library.clone()]].concat()), Some(9));
+        assert_eq!(line(vec![library]), Some(70));
+        let unknown = Frame { note: NOT_STARTED.into(), ..frame("crawl::get", "/p/src/get.rs", 1) };
+        assert_eq!(line(vec![unknown]), None);
+    }
+
+    #[test]
+    fn where_something_of_tinyio_is_awaited_beside_the_loop_knows_better() {
+        let mut outer = frame("crawl::main", "/p/src/main.rs", 3);
+        let sleep = Frame { hidden: true, ..frame("tinyio::time::Sleep", "", 0) };
+        assert_eq!(line(vec![outer.clone(), sleep.clone()]), None);
+        outer.branches = vec![Branch { name: "_fut0".into(), frames: vec![sleep] }];
+        assert_eq!(line(vec![outer]), None);
+    }
+
+    #[test]
+    fn names_of_files_are_compared_from_their_end() {
+        assert!(same_file("/src/demo/src/main.rs", "src/main.rs") && same_file("main.rs", "./main.rs"));
+        assert!(!same_file("/src/xmain.rs", "main.rs") && !same_file("", ""));
+    }
+}

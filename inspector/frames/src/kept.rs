@@ -1,0 +1,138 @@
+//! Keeps the memory of a suspended future over the step that follows.
+//!
+//! A future that returns an error has dropped its locals by then, and has reused their memory. A future that uses the
+//! error type of the loop is read when the error is made; of any other error the loop learns when the future returns.
+//! What is kept is what the future and its locals consist of, as bytes: nothing is decoded until the future fails.
+
+use super::hash::{FastMap, FastSet};
+use super::memory::{PAGE, Page, read_pages};
+use tinyio_events::event::{Frame, Stack};
+use tinyio_events::place::{BEGAN, NOT_STARTED};
+
+/// Pages that are kept at most, of the future itself and of what its pointers lead to.
+const PAGES: usize = 48;
+/// How many pointers are followed one after the other: box → string → text.
+const LEVELS: usize = 3;
+/// Bytes behind a pointer that are searched for further pointers, and that are kept in any case.
+const REACH: u64 = 512;
+/// Lower addresses are never on a heap; higher ones are never of a program.
+const ADDRESSES: std::ops::Range<u64> = 1 << 32..1 << 47;
+
+/// The memory of one future as of a moment. The buffers are reused by the next [`take`](Kept::take).
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The address of the future.
+    address: u64,
+    /// The addresses of the pages, in the order of their bytes.
+    pages: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+impl Kept {
+    /// Keeps what is at `address`, and what the pointers in it lead to, as far as there is room. False if there is too
+    /// much of it, or it cannot be read.
+    pub fn take(&mut self, address: usize, size: usize) -> bool {
+        self.address = address as u64;
+        self.pages.clear();
+        self.bytes.clear();
+        let (address, size) = (address as u64, size as u64);
+        if size > PAGES as u64 * PAGE / 2 {
+            return false;
+        }
+        let mut asked = FastSet::default();
+        let mut wanted = Vec::new();
+        let mut spans: Vec<_> = std::iter::once(address..address + size).collect();
+        for level in 0..=LEVELS {
+            for span in &spans {
+                let pages = (span.start & !(PAGE - 1)..span.end).step_by(PAGE as usize);
+                wanted.extend(pages.filter(|page| asked.insert(*page)));
+            }
+            wanted.truncate(PAGES.saturating_sub(self.pages.len()));
+            read_pages(&mut wanted, &mut self.pages, &mut self.bytes);
+            wanted.clear();
+            if level == 0 && self.pages.len() as u64 * PAGE < size {
+                return false;
+            }
+            if level < LEVELS {
+                spans = self.pointers(&spans);
+            }
+        }
+        true
+    }
+
+    /// Where the pointers lead to that lie in these spans.
+    fn pointers(&self, spans: &[std::ops::Range<u64>]) -> Vec<std::ops::Range<u64>> {
+        let index = self.index();
+        let mut seen = FastSet::default();
+        let mut found = Vec::new();
+        for span in spans {
+            let words = (span.start & !7..span.end & !7).step_by(8);
+            let word = |at: u64| {
+                let start = index.get(&(at & !(PAGE - 1)))? + (at & (PAGE - 1)) as usize;
+                self.bytes[start..].first_chunk().map(|word| u64::from_le_bytes(*word))
+            };
+            let pointers = words.filter_map(word).filter(|word| ADDRESSES.contains(word) && seen.insert(*word));
+            found.extend(pointers.map(|word| word..word + REACH));
+        }
+        found
+    }
+
+    /// Where in `bytes` each page is.
+    fn index(&self) -> FastMap<u64, usize> {
+        (0..).step_by(PAGE as usize).zip(&self.pages).map(|(at, page)| (*page, at)).collect()
+    }
+
+    /// The address of the future.
+    pub(super) fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// The pages, by their addresses.
+    pub(super) fn pages(&self) -> impl Iterator<Item = (u64, Box<Page>)> {
+        let pages = self.bytes.as_chunks::<{ PAGE as usize }>().0.iter();
+        self.pages.iter().copied().zip(pages.map(|page| Box::new(*page)))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pointers_lead_to_is_kept_as_it_was() {
+        let mut value = Box::new((7_u64, vec![Box::new(String::from("first"))]));
+        let mut kept = Kept::default();
+        assert!(kept.take(std::ptr::from_ref(&*value).addr(), size_of_val(&*value)));
+        let (start, text) = (value.1[0].as_ptr().addr() as u64, value.1[0].len());
+        value.1[0].replace_range(.., "other");
+        let pages: FastMap<u64, Box<Page>> = kept.pages().collect();
+        let at = (start & (PAGE - 1)) as usize;
+        assert_eq!(&pages[&(start & !(PAGE - 1))][at..at + text], b"first");
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_is_too_large_is_not_kept() {
+        let mut kept = Kept::default();
+        assert!(!kept.take(8, 64));
+        assert!(!kept.take(std::ptr::from_ref(&kept).addr(), PAGES * PAGE as usize));
+    }
+}
+
+/// Marks the values of a suspension that is over.
+pub(super) fn mark_as_past(stack: &mut Stack) {
+    stack.mid_step = true;
+    mark_frames(&mut stack.frames);
+}
+
+fn mark_frames(frames: &mut [Frame]) {
+    for frame in frames {
+        if frame.note == NOT_STARTED {
+            frame.note = BEGAN.into();
+        }
+        for local in &mut frame.locals {
+            let comma = if local.mark.is_empty() { "" } else { ", " };
+            local.mark = format!("{}{comma}mid-step", local.mark);
+        }
+        frame.branches.iter_mut().for_each(|branch| mark_frames(&mut branch.frames));
+    }
+}

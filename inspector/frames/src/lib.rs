@@ -1,0 +1,237 @@
+//! Await stacks and local variables of suspended futures, from debug info and the memory of the process. The program
+//! that is read needs no extra code for it.
+//!
+//! The loop knows the address of a future and which function was instantiated for its type ([`mark`]). Everything else
+//! follows from there: the function's debug info names the exact type, and the type's layout says at which `.await` the
+//! future stands, what is alive there, and what it awaits in turn.
+//!
+//! A value is either certain or marked as uncertain: see [`event::Local::mark`](tinyio_events::event::Local::mark).
+//! [`Stack::missing`] says what is missing and how to get it. Memory is read through the system, so that a wild pointer
+//! is an error and never a fault.
+//!
+//! The crate depends on `tinyio-events` for the types of stacks, the names of secrets and the environment, on `gimli` and
+//! `object` for debug info, and on `iced-x86` for the code that drops a future. It must not know rings, traces, the model
+//! of a program, or a terminal.
+
+#![deny(unsafe_code)]
+
+mod alive;
+mod backtrace;
+mod bindings;
+mod code;
+mod coroutine;
+mod functions;
+mod glue;
+mod hash;
+mod image;
+mod kept;
+mod limits;
+mod locals;
+#[cfg(target_arch = "x86_64")]
+mod machine;
+mod mark;
+mod memory;
+mod names;
+mod native;
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
+mod oracle;
+mod outside;
+mod parser;
+// What the processor holds is read with an instruction.
+#[expect(unsafe_code)]
+mod registers;
+mod settle;
+mod source;
+mod symbols;
+mod types;
+mod units;
+mod unwind;
+mod values;
+mod work;
+
+pub use backtrace::{backtrace, backtrace_in};
+pub use kept::Kept;
+pub use limits::Limits;
+pub use mark::{FutureMark, FutureType, mark};
+pub use values::CoroAt;
+pub use work::worked;
+
+use alive::Alive;
+use coroutine::Walk;
+use memory::Memory;
+use native::Running;
+use source::Sources;
+use tinyio_events::event::{Frame, Stack, TraceSite};
+use tinyio_events::place::same_file;
+use types::Types;
+use values::Look;
+
+/// The note of a function that was called and not awaited.
+const CALLED: &str = "called, not awaited";
+const UNCERTAIN: &str = "locals that are not held across an await are left out: not every function on the native stack is certain, as in \
+    optimised code. `opt-level = 0` in the profile of Cargo.toml brings most of them";
+
+/// Reads the await stacks of one process. Keeps what it has read of images and types.
+pub struct Frames {
+    types: Types,
+    sources: Sources,
+    limits: Limits,
+}
+
+impl Frames {
+    /// Reads the process this code runs in.
+    pub fn of_this_process() -> Frames {
+        Frames::of_process(std::process::id())
+    }
+
+    /// Reads a running process, as far as the system allows it.
+    pub fn of_process(pid: u32) -> Frames {
+        Frames { types: Types::of(Memory::of(pid)), sources: Sources::default(), limits: Limits::from_env() }
+    }
+
+    /// Sets the bounds.
+    pub fn with_limits(mut self, limits: Limits) -> Frames {
+        self.limits = limits;
+        self
+    }
+
+    /// Calls `read` with these bounds, which apply to this call only.
+    pub fn within<R>(&mut self, limits: Limits, read: impl FnOnce(&mut Frames) -> R) -> R {
+        let usual = std::mem::replace(&mut self.limits, limits);
+        let result = read(self);
+        self.limits = usual;
+        result
+    }
+
+    /// The bounds it reads within.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Reads the debug info of this file in place of the running program's, whatever it contains: for tests with
+    /// damaged files.
+    #[doc(hidden)]
+    pub fn with_debug_info_of(mut self, file: std::path::PathBuf) -> Frames {
+        self.types.images.instead = Some(file);
+        self
+    }
+
+    /// The await stack of a suspended future.
+    ///
+    /// The future must not run meanwhile, or what is read is a mixture: stop the loop, or call this from its thread
+    /// between two steps.
+    pub fn stack(&mut self, ty: &FutureType, address: usize) -> Stack {
+        self.read(ty, address, false, None)
+    }
+
+    /// The await stack of a future that is in the middle of a step: as of its last suspension, and marked so.
+    pub fn stack_mid_step(&mut self, ty: &FutureType, address: usize) -> Stack {
+        self.read(ty, address, true, None)
+    }
+
+    /// Like [`stack`](Frames::stack) and [`stack_mid_step`](Frames::stack_mid_step); handles of coroutines among the
+    /// values are linked: `coro_at` gets the address a handle holds and returns the coroutine's number.
+    pub fn stack_with_links(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: &CoroAt<'_>) -> Stack {
+        self.read(ty, address, mid_step, Some(coro_at))
+    }
+
+    /// The await stack of a future as it was when its memory was kept, before a step that is over by now. It is marked
+    /// like one in the middle of a step; handles of coroutines are linked as by
+    /// [`stack_with_links`](Frames::stack_with_links).
+    pub fn stack_before_step(&mut self, kept: &Kept, ty: &FutureType, coro_at: &CoroAt<'_>) -> Stack {
+        self.types.renew();
+        self.types.memory.go_back(kept.pages());
+        let mut stack = self.walk(ty, kept.address() as usize, false, Some(coro_at), &[]);
+        self.types.memory.forget();
+        kept::mark_as_past(&mut stack);
+        stack
+    }
+
+    fn read(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: Option<&CoroAt<'_>>) -> Stack {
+        self.types.renew();
+        self.walk(ty, address, mid_step, coro_at, &[])
+    }
+
+    /// The await stack of a future that this thread is running, with what its native stack adds: the line that runs,
+    /// locals that are not held across an `.await`, and the functions that the innermost coroutine has called, as
+    /// frames of their own. `backtrace` is that of this thread. Also whether its innermost line is certainly where the
+    /// program is: optimised code may have left frames out.
+    pub fn stack_of_running(
+        &mut self,
+        ty: &FutureType,
+        address: usize,
+        coro_at: &CoroAt<'_>,
+        backtrace: &[TraceSite],
+    ) -> (Stack, bool) {
+        registers::here(|registers| {
+            self.types.renew();
+            let running = registers.map_or_else(Vec::new, |registers| self.types.running(registers));
+            let mut stack = self.walk(ty, address, true, Some(coro_at), &running);
+            self.settle(&mut stack, backtrace);
+            let is_complete = self.add_calls(&mut stack, coro_at, &running);
+            if !is_complete && registers.is_some() {
+                stack.missing.get_or_insert_with(|| UNCERTAIN.into());
+            }
+            // What the stack held is over with this function.
+            self.types.memory.forget();
+            let same_place =
+                |frame: &Frame, site: &TraceSite| frame.line == site.line && same_file(&frame.file, &site.file);
+            let is_certain =
+                stack.frames.last().zip(backtrace.first()).is_some_and(|(frame, site)| same_place(frame, site));
+            (stack, is_complete && is_certain)
+        })
+    }
+
+    /// Adds the functions that the innermost coroutine of a stack has called. False if there may be others.
+    fn add_calls(&mut self, stack: &mut Stack, coro_at: &CoroAt<'_>, running: &[Running]) -> bool {
+        let Some(innermost) = running.iter().position(|one| one.coroutine.is_some()) else { return false };
+        let is_last = stack.frames.last().is_some_and(|frame| frame.function == running[innermost].name);
+        if !is_last || !running[innermost].is_met.get() {
+            return false;
+        }
+        let is_optimised = running[..=innermost].iter().any(|one| one.is_optimised);
+        let mut look = Look::new(&mut self.types, &self.limits, Some(coro_at));
+        for one in running[..innermost].iter().rev().filter(|one| !one.is_optimised) {
+            let mut frame =
+                Frame { function: one.name.clone(), line: one.line, note: CALLED.into(), ..Frame::default() };
+            if let Some(file) = &one.file {
+                frame.file = self.sources.shown(file);
+                frame.source = self.sources.around(file, one.line, look.limits.source);
+            }
+            if look.limits.values {
+                one.add_locals(&mut look, &mut self.sources, native::Suspended::Never, &mut frame.locals);
+            }
+            stack.frames.push(frame);
+        }
+        !is_optimised
+    }
+
+    fn walk(
+        &mut self,
+        ty: &FutureType,
+        address: usize,
+        mid_step: bool,
+        coro_at: Option<&CoroAt<'_>>,
+        running: &[Running],
+    ) -> Stack {
+        let root = match self.types.of_function(ty.function as u64) {
+            Ok(root) => root,
+            Err(why) => return Stack { missing: Some(why), mid_step, ..Stack::default() },
+        };
+        let known = self.types.get(root);
+        if self.types.size(root) != Some(ty.size as u64) || known.align.is_some_and(|align| align != ty.align as u64) {
+            let why = format!(
+                "debug info says {}, which is not what runs ({}); optimisation has merged functions of different types",
+                known.shown, ty.name
+            );
+            return Stack { missing: Some(why), mid_step, ..Stack::default() };
+        }
+        let mut look = Look::new(&mut self.types, &self.limits, coro_at);
+        let frames = self.limits.frames;
+        let mut alive = Alive::default();
+        alive.dropped_by(root, address as u64, ty.drop as u64);
+        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step, running };
+        let frames = walk.walk(root, address as u64);
+        Stack { frames, missing: None, mid_step }
+    }
+}

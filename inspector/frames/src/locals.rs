@@ -1,0 +1,274 @@
+//! The locals of one frame.
+
+use super::alive::{Glue, Life};
+use super::bindings::{Await, Binding, Variable, same};
+use super::coroutine::Walk;
+use super::hash::FastSet;
+use super::source::Sources;
+use super::types::{Member, TypeRef};
+use super::values::{Look, Place};
+use tinyio_events::event::{Local, Value};
+
+/// What drop glue says about the life of a local.
+#[derive(Clone, Copy)]
+pub(super) enum Oracle {
+    NotNeeded,
+    Asked,
+    Silent,
+}
+
+/// A name, and the binding it has at the `.await`.
+pub(super) struct Bound<'m> {
+    name: String,
+    member: &'m Member,
+    which: Which,
+    /// A restriction on its value.
+    note: Option<&'static str>,
+}
+
+enum Which {
+    /// The only binding that the layout has under this name.
+    Only,
+    /// A later binding.
+    Later { offset: u64, ty: TypeRef },
+    /// A later binding, which is not kept over the `.await`.
+    NotKept,
+    /// A later binding that is not kept, where the argument is kept: the function binds its argument again.
+    Passed,
+    /// The binding that the layout has, which may be any of several.
+    OneOf,
+    /// Another binding; nothing says which.
+    NotDescribed,
+}
+
+impl Walk<'_, '_> {
+    /// The names of locals among the members of a state, each with its binding.
+    pub(super) fn bound<'m>(
+        &mut self,
+        ty: TypeRef,
+        members: &'m [Member],
+        arguments: &[Member],
+        point: Option<&Await<'_>>,
+    ) -> Vec<Bound<'m>> {
+        let types = &mut *self.look.types;
+        let scopes = point.and_then(|point| Some((point, types.bindings(ty)?)));
+        let mut bound: Vec<Bound<'_>> = Vec::new();
+        for member in members {
+            // Of members with one name the first is the local; the others are copies of it, or the argument it came
+            // from.
+            let name = readable(&member.name);
+            if member.name.starts_with("__") || bound.iter().any(|known| known.name == name) {
+                continue;
+            }
+            let count = |list: &[Member]| list.iter().filter(|other| other.name == member.name).count();
+            let (of_name, of_arguments) = (count(members), count(arguments));
+            let is_passed = arguments.iter().any(|one| one.name == member.name && one.offset == member.offset);
+            let current = scopes.as_ref().and_then(|(point, scopes)| scopes.at(types, point, &member.name));
+            let visible = scopes.as_ref().map(|(point, scopes)| scopes.visible(types, point, &member.name));
+            let visible = visible.unwrap_or_default();
+            let hides = match (point, &scopes, visible.as_slice()) {
+                (Some(point), _, [inner, outer, ..]) => !declared_after(self.sources, point, inner, outer),
+                // The function's own binding may be left out of the debug info of optimised code.
+                (_, Some((_, scopes)), [only]) if current.is_none() => {
+                    scopes.is_outside(only) || is_unnamed(self.sources, only)
+                }
+                (point, scopes, _) => point.is_some() && scopes.is_none(),
+            };
+            let mut note = hides.then_some("may be of a macro");
+            let which = match current {
+                Some(Binding::Kept { offset, ty }) if offset != member.offset || !same(types, ty, member.ty) => {
+                    Which::Later { offset, ty }
+                }
+                Some(Binding::Kept { .. }) => Which::Only,
+                Some(Binding::Gone) if is_passed => Which::Passed,
+                Some(Binding::Gone) => Which::NotKept,
+                None if of_name >= of_arguments + 2 => Which::NotDescribed,
+                // The layout has one binding of several: its type may tell which.
+                None if visible.len() > 1 => {
+                    let mut fits = visible.iter().map(|variable| same(types, variable.ty, member.ty));
+                    match (fits.next().unwrap_or(false), fits.any(|fits| fits)) {
+                        _ if of_name <= of_arguments && is_passed => Which::Passed,
+                        (true, true) => Which::OneOf,
+                        (true, false) => Which::Only,
+                        (false, _) => Which::NotKept,
+                    }
+                }
+                // Without the scopes around the `.await` nothing tells bindings of one name apart.
+                None if visible.is_empty()
+                    && scopes.as_ref().is_some_and(|(_, all)| all.declared(&member.name) > 1) =>
+                {
+                    Which::OneOf
+                }
+                None => Which::Only,
+            };
+            if !matches!(which, Which::Only | Which::Later { .. } | Which::OneOf) {
+                note = None;
+            }
+            bound.push(Bound { name: name.clone(), member, which, note });
+            // The program's own binding, where one of a macro may hide it.
+            if let (Some(_), Some(outer), Some(_)) = (note, visible.get(1), current)
+                && let Some(Binding::Kept { offset, ty }) = outer.binding
+            {
+                bound.push(Bound { name, member, which: Which::Later { offset, ty }, note: Some("outer binding") });
+            }
+        }
+        bound
+    }
+
+    /// The locals of a frame at an address, without their values.
+    pub(super) fn locals(&mut self, oracle: Oracle, bound: &[Bound<'_>], address: u64) -> Vec<Unread> {
+        bound.iter().map(|bound| self.local(oracle, bound, address)).collect()
+    }
+
+    fn local(&mut self, oracle: Oracle, bound: &Bound<'_>, address: u64) -> Unread {
+        let mut marks = Vec::new();
+        let (offset, ty) = match bound.which {
+            Which::Later { offset, ty } => (offset, ty),
+            Which::NotDescribed => {
+                let mark = "shadowed, not described".into();
+                return Unread { name: bound.name.clone(), mark, value: Part::NotDescribed };
+            }
+            _ => (bound.member.offset, bound.member.ty),
+        };
+        match bound.which {
+            Which::NotKept => marks.push("shadowed, older binding shown"),
+            Which::Passed => marks.push("as passed"),
+            Which::OneOf => marks.push("one of several bindings"),
+            _ => {}
+        }
+        marks.extend(bound.note);
+        let address = address.wrapping_add(offset);
+        let mut gone = FastSet::default();
+        let life = match oracle {
+            Oracle::NotNeeded => Life::Alive,
+            Oracle::Asked => self.alive.local(self.look, ty, address, &mut gone),
+            Oracle::Silent if self.look.types.glue(ty) == Glue::No => Life::Alive,
+            Oracle::Silent => Life::Unknown,
+        };
+        // Moved as a whole, for whatever reason: one mark for all cases.
+        let moved = life == Life::Moved || gone.contains(&(address, ty));
+        if moved {
+            marks.push("moved");
+        } else if !gone.is_empty() {
+            marks.push("moved in part");
+        } else if life == Life::Unknown && !self.mid_step {
+            marks.push("may be moved");
+        }
+        if self.mid_step {
+            marks.push("mid-step");
+        }
+        let value = if moved { Part::Moved(ty) } else { Part::Kept { ty, offset, gone } };
+        Unread { name: bound.name.clone(), mark: marks.join(", "), value }
+    }
+}
+
+/// A local with a value that is not read yet.
+pub(super) struct Unread {
+    name: String,
+    mark: String,
+    value: Part,
+}
+
+/// The part of a frame that a value belongs to.
+enum Part {
+    Kept {
+        ty: TypeRef,
+        offset: u64,
+        /// The parts of it that were moved.
+        gone: FastSet<(u64, TypeRef)>,
+    },
+    Moved(TypeRef),
+    NotDescribed,
+}
+
+impl Unread {
+    /// Reads the value.
+    pub fn read(self, look: &mut Look<'_>, place: Place<'_>) -> Local {
+        let value = match self.value {
+            Part::NotDescribed => Value { text: "…".into(), ..Value::default() },
+            Part::Moved(ty) => Value { text: "<moved>".into(), type_name: look.name(ty), ..Value::default() },
+            Part::Kept { ty, offset, gone } => {
+                let size = look.types.size(ty).unwrap_or(0);
+                look.moved = gone;
+                let value = match place.part(offset, size) {
+                    Some(part) => look.named(&self.name, ty, part, 0),
+                    None => Value { text: "<reaches beyond its frame>".into(), ..Value::default() },
+                };
+                look.moved.clear();
+                value
+            }
+        };
+        Local { name: self.name, value, mark: self.mark }
+    }
+}
+
+/// `_ref__a` is what a block borrows as `a`, `self__x` what it takes of `self`.
+pub(super) fn readable(name: &str) -> String {
+    let name = name.strip_prefix("_ref__").unwrap_or(name);
+    name.replacen("__", ".", usize::from(!name.starts_with("__")))
+}
+
+/// Whether a binding is certainly one that the function declares after another of that name, and so means to hide it.
+/// One that a macro declares has the line of the macro, or of its call. Source text decides; without it nothing is
+/// certain.
+fn declared_after(sources: &mut Sources, point: &Await<'_>, inner: &Variable, outer: &Variable) -> bool {
+    let (Some(file), true) = (&inner.file, inner.file == outer.file && inner.line > outer.line) else { return false };
+    let between = sources.around(file, inner.line, inner.line - outer.line);
+    let lines: Vec<&str> =
+        between.iter().filter(|(line, _)| *line <= inner.line).map(|(_, text)| text.as_str()).collect();
+    let Some(declaration) = lines.last().map(|line| line.trim()) else { return false };
+    if !words(declaration).any(|word| word == inner.name) || lines.iter().any(|line| defines_macro(line)) {
+        return false;
+    }
+    if !calls_macro(declaration) {
+        return true;
+    }
+    // `let n = vec![1];` is over before a later line.
+    let pattern = declaration.strip_prefix("let ").and_then(|rest| rest.split_once('='));
+    pattern.is_some_and(|(pattern, _)| words(pattern).any(|word| word == inner.name))
+        && declaration.ends_with(';')
+        && point.file == Some(&**file)
+        && point.line > inner.line
+}
+
+/// Whether the line that declares a binding does not have its name, as that of a call of a macro.
+fn is_unnamed(sources: &mut Sources, variable: &Variable) -> bool {
+    let Some(file) = &variable.file else { return false };
+    let around = sources.around(file, variable.line, 1);
+    let declaration = around.into_iter().find(|(line, _)| *line == variable.line);
+    // A loop has an iterator of this name.
+    let is_loop = |text: &str| variable.name == "iter" && words(text).any(|word| word == "for");
+    declaration.is_some_and(|(_, text)| !words(&text).any(|word| word == variable.name) && !is_loop(&text))
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+fn defines_macro(line: &str) -> bool {
+    words(line).any(|word| word == "macro_rules" || word == "macro")
+}
+
+/// Whether a line calls a macro: `name!(`, `name![`, `name! {`.
+fn calls_macro(line: &str) -> bool {
+    line.match_indices('!').any(|(at, _)| {
+        let name = line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let after = line[at + 1..].trim_start();
+        name && (after.is_empty() || after.starts_with(['(', '[', '{']))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_a_macro_is_told_from_a_negation() {
+        for line in ["let n = vec![1];", "retry!(f())", "select! {", "a = b!", "format!"] {
+            assert!(calls_macro(line), "{line}");
+        }
+        for line in ["let n = !done;", "if a != b {", "f(!n)", "n"] {
+            assert!(!calls_macro(line), "{line}");
+        }
+    }
+}

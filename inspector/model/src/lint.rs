@@ -1,0 +1,451 @@
+//! Lints: probable mistakes, in one sentence each, with the coroutine and the remedy.
+//!
+//! Each check reports only what the events prove, because a lint with false alarms gets disabled: where a wake may
+//! still come from outside (a timer, a thread, a foreign future, an event that another thread can set), nothing is
+//! reported as stuck.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::{Activity, Coro, Leaf, Level, Link, Model, short_name};
+use tinyio_events::event::{CoroId, LONG_STEP, NEVER_AWAITED, NameId, ResKind, Target};
+
+/// A probable mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lint {
+    /// Which check found it.
+    pub check: &'static str,
+    /// The coroutine it is about, 0 for none.
+    pub coro: CoroId,
+    /// One sentence: the coroutine, the problem, and the remedy.
+    pub text: String,
+}
+
+/// A wait this long is long, where others wait for its end.
+const LONG_WAIT: u64 = 1_000_000_000;
+/// This many wake-ups in a row without progress are reported.
+const FRUITLESS: u32 = 100;
+/// Beyond this many coroutines, the search for deadlocks waits until the loop sleeps.
+const MANY: usize = 20_000;
+
+/// A check: appends its findings for a moment.
+type Check = fn(&Model, u64, &mut Vec<Lint>);
+
+/// All checks, the most serious first.
+const CHECKS: [Check; 8] = [
+    deadlock,
+    waits_for_ever,
+    blocks_loop,
+    ignores_cancellation,
+    answers_improperly,
+    holds_lock,
+    never_awaited,
+    woken_in_vain,
+];
+
+/// All lints of a moment, the most serious first.
+pub fn check(model: &Model, now: u64) -> Vec<Lint> {
+    let mut found = Vec::new();
+    CHECKS.iter().for_each(|check| check(model, now, &mut found));
+    found
+}
+
+fn all(model: &Model) -> impl Iterator<Item = &Coro> + '_ {
+    model.live().chain(model.finished())
+}
+
+fn seconds(nanos: u64) -> String {
+    match nanos {
+        0..1_000_000_000 => format!("{} ms", nanos / 1_000_000),
+        _ => format!("{}.{} s", nanos / 1_000_000_000, nanos / 100_000_000 % 10),
+    }
+}
+
+/// A step over 10 ms, without the time in which the coroutine did not have the processor. One lint per name: the
+/// longest step of them all.
+fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
+    let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
+    // The step of a coroutine with a loop inside lasts as long as that loop.
+    let outer: HashSet<CoroId> = model.loops().map(|one| one.parent).collect();
+    for coro in all(model).filter(|coro| coro.longest >= LONG_STEP && !outer.contains(&coro.id)) {
+        let entry = worst.entry(coro.name).or_insert((coro, 0));
+        entry.1 += 1;
+        if coro.longest > entry.0.longest {
+            entry.0 = coro;
+        }
+    }
+    let mut worst: Vec<_> = worst.into_values().collect();
+    worst.sort_by_key(|(coro, _)| std::cmp::Reverse(coro.longest));
+    for (coro, count) in worst {
+        let others = if count > 1 { format!(", and {} like it were slow too", count - 1) } else { String::new() };
+        let text = format!(
+            "{} kept the loop to itself for {} in one step{others}: give the work to run_in_thread, or yield_now in between",
+            model.label(coro.id),
+            seconds(coro.longest),
+        );
+        found.push(Lint { check: "blocks-loop", coro: coro.id, text });
+    }
+}
+
+fn woken_in_vain(model: &Model, _now: u64, found: &mut Vec<Lint>) {
+    let worst = model.live().filter(|coro| coro.fruitless >= FRUITLESS).max_by_key(|coro| coro.fruitless);
+    let Some(coro) = worst else { return };
+    let by = coro.woken_by.map_or_else(String::new, |(_, by)| format!(" by {}", model.waker_label(by)));
+    let text = format!(
+        "{} was woken {} times in a row{by} and waited for the same thing again each time: wake it only when there is something for it",
+        model.label(coro.id),
+        coro.fruitless,
+    );
+    found.push(Lint { check: "woken-in-vain", coro: coro.id, text });
+}
+
+/// Reports a lock that is held through a long wait, while other coroutines wait for it.
+fn holds_lock(model: &Model, now: u64, found: &mut Vec<Lint>) {
+    for resource in model.resources().filter(|one| one.what == ResKind::Lock && !one.waiters.is_empty()) {
+        let Some(coro) = resource.holders.first().and_then(|holder| model.coro(holder.coro)) else { continue };
+        let long = coro.for_how_long(now);
+        // A holder that waits on a coroutine or a lock is not reported: the cause is the coroutine that makes it wait.
+        let own =
+            matches!(coro.activity, Activity::Sleeping | Activity::OnThread | Activity::OnEvent | Activity::External);
+        if !coro.is_live() || !own || long < LONG_WAIT {
+            continue;
+        }
+        let what = match coro.activity {
+            Activity::Sleeping => "sleeping",
+            Activity::OnThread => "waiting on a thread",
+            Activity::OnEvent => "waiting on an event",
+            _ => "waiting on something outside",
+        };
+        let waiting = match resource.waiters.len() {
+            1 => "another coroutine waits".to_owned(),
+            many => format!("{many} others wait"),
+        };
+        let text = format!(
+            "{} has held {} while {what} for {}, and {waiting} for it: drop the guard before the wait",
+            model.label(coro.id),
+            model.resource_label(resource.id),
+            seconds(long),
+        );
+        found.push(Lint { check: "holds-lock", coro: coro.id, text });
+    }
+}
+
+fn ignores_cancellation(model: &Model, now: u64, found: &mut Vec<Lint>) {
+    for thread in model.threads().filter(|thread| thread.started.is_some() && thread.noticed.is_none()) {
+        let Some(long) = thread.asked.map(|asked| now.saturating_sub(asked)).filter(|long| *long >= LONG_WAIT) else {
+            continue;
+        };
+        let text = format!(
+            "thread {} ({}) was asked to stop {} ago and has not looked: call thread::check_cancelled()? in its loop",
+            thread.id,
+            short_name(model.name(thread.name)),
+            seconds(long),
+        );
+        found.push(Lint { check: "ignores-cancellation", coro: thread.coro, text });
+    }
+}
+
+fn answers_improperly(model: &Model, _now: u64, found: &mut Vec<Lint>) {
+    for coro in model.finished().filter(|coro| coro.activity == Activity::Improper) {
+        let text = format!(
+            "{} was told to stop and did not: return the CancelledError that its await gave it",
+            model.label(coro.id)
+        );
+        found.push(Lint { check: "answers-improperly", coro: coro.id, text });
+    }
+}
+
+/// A coroutine that was made and dropped without having run, unless its maker failed: an error on the way is a good
+/// reason to drop it.
+fn never_awaited(model: &Model, _now: u64, found: &mut Vec<Lint>) {
+    for line in model.log().iter().filter(|line| line.level == Level::Tinyio) {
+        let Some(rest) = line.text.strip_prefix(NEVER_AWAITED) else { continue };
+        if model.coro(line.coro).is_some_and(|coro| coro.activity == Activity::Failed) {
+            continue;
+        }
+        let (name, place) = rest.split_once(", made at ").unwrap_or((rest, "an unknown place"));
+        let text = format!(
+            "{} made a coroutine of {} at {place} and dropped it, so it never ran: await it, gather it or spawn it",
+            model.label(line.coro),
+            short_name(name),
+        );
+        found.push(Lint { check: "never-awaited", coro: line.coro, text });
+    }
+}
+
+/// The loop sleeps without a timer, no thread works, nothing foreign is awaited: only another thread of the program can
+/// set what is waited on.
+fn waits_for_ever(model: &Model, now: u64, found: &mut Vec<Lint>) {
+    let Some(root) = model.loops().find(|one| one.parent == 0 && one.ended.is_none()) else { return };
+    let Some((since, None)) = root.parked else { return };
+    let long = now.saturating_sub(since);
+    let counts = model.counts();
+    let outside = [Activity::External, Activity::OnThread, Activity::Sleeping, Activity::Ready, Activity::Running];
+    let may_go_on = outside.iter().any(|activity| counts.get(*activity) > 0);
+    if long < LONG_WAIT || may_go_on || model.threads().next().is_some() || !model.is_sure() {
+        return;
+    }
+    for resource in model.resources().filter(|one| one.what == ResKind::Event && !one.set) {
+        let Some(coro) = resource.waiters.first() else { continue };
+        let others = resource.waiters.len() - 1;
+        let others = if others > 0 { format!(" and {others} more have") } else { " has".to_owned() };
+        let text = format!(
+            "{}{others} waited {} on {}, which no coroutine can set any more: set it before it is forgotten, or wait with a time limit",
+            model.label(coro),
+            seconds(long),
+            model.resource_label(resource.id),
+        );
+        found.push(Lint { check: "waits-for-ever", coro, text });
+    }
+}
+
+/// Coroutines that wait on each other in a circle: directly, or, for some time, through locks. A guard can be moved, so
+/// a circle through locks is only likely, and none at all if its holder has scheduled a coroutine since that can go on:
+/// that one may have the guard.
+fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
+    let asleep = model.loops().any(|one| one.ended.is_none() && one.parked.is_some_and(|(_, until)| until.is_none()));
+    let locks = model.counts().get(Activity::OnLock) > 0;
+    if !model.is_sure() || !asleep && (!locks || model.live_count() > MANY) {
+        return;
+    }
+    let free = can_go_on(model);
+    let mut named: HashSet<CoroId> = HashSet::new();
+    for coro in model.live().filter(|coro| !free.contains(&coro.id)) {
+        let why = model.why(coro.id);
+        let Leaf::Cycle(_) = why.leaf else { continue };
+        let cycle = why.cycle();
+        let locks = cycle.iter().any(|link| matches!(link.on, Target::Res(_)));
+        let short = cycle.iter().any(|link| now.saturating_sub(link.since) < LONG_WAIT);
+        if locks && (short || cycle.iter().any(|link| may_be_moved(model, link, &free))) {
+            continue;
+        }
+        if cycle.iter().any(|link| !named.insert(link.coro)) {
+            continue;
+        }
+        let mut parts = Vec::new();
+        for link in cycle.iter().take(6) {
+            parts.push(match link.on {
+                Target::Res(res) => {
+                    let (res, holder) = (model.resource_label(res), model.label(link.holder));
+                    format!("{} waits for {res}, which {holder} holds", model.label(link.coro))
+                }
+                on => format!("{} waits for {}", model.label(link.coro), model.target_label(on)),
+            });
+        }
+        let more = if cycle.len() > 6 { format!(" (and {} more)", cycle.len() - 6) } else { String::new() };
+        let (what, advice) = match locks {
+            true => ("likely deadlock", "take locks in one order everywhere"),
+            false => ("deadlock", "break the circle"),
+        };
+        let text = format!("{what}: {}{more}: {advice}", parts.join(", "));
+        found.push(Lint { check: "deadlock", coro: cycle[0].coro, text });
+    }
+}
+
+/// The guard that this link waits for may be in a coroutine that can go on, and that the holder scheduled since it took
+/// it.
+fn may_be_moved(model: &Model, link: &Link, free: &HashSet<CoroId>) -> bool {
+    let Target::Res(res) = link.on else { return false };
+    let holders = model.resource(res).map(|resource| &resource.holders[..]).unwrap_or_default();
+    let Some(taken) = holders.iter().filter(|holder| holder.coro == link.holder).map(|holder| holder.since).min()
+    else {
+        return false;
+    };
+    let later = |coro: &Coro| coro.parent == link.holder && coro.spawned >= taken;
+    free.iter().filter_map(|id| model.coro(*id)).any(later)
+}
+
+/// The coroutines that may go on, even if only by something from outside.
+fn can_go_on(model: &Model) -> HashSet<CoroId> {
+    let mut free: HashSet<CoroId> = model.live().filter(|coro| is_free(model, coro)).map(|coro| coro.id).collect();
+    let mut queue: Vec<CoroId> = free.iter().copied().collect();
+    while let Some(id) = queue.pop() {
+        let Some(coro) = model.coro(id) else { continue };
+        let held = coro.holds.iter().filter_map(|res| model.resource(*res)).flat_map(|one| one.waiters.ids());
+        for waiter in coro.waiters.ids().chain(held) {
+            if free.insert(waiter) {
+                queue.push(waiter);
+            }
+        }
+    }
+    free
+}
+
+fn is_free(model: &Model, coro: &Coro) -> bool {
+    if !coro.activity.is_waiting() || coro.wait_count() == 0 {
+        return true;
+    }
+    coro.waits().any(|(on, _)| match on {
+        Target::Coro(id) => !model.coro(id).is_some_and(Coro::is_live),
+        Target::Res(id) => model.resource(id).is_none_or(|resource| {
+            let known = |id: CoroId| model.coro(id).is_some_and(Coro::is_live);
+            matches!(resource.what, ResKind::Event | ResKind::Barrier)
+                || (resource.holders.len() as u64) < resource.size
+                || resource.holders.iter().any(|holder| !known(holder.coro))
+        }),
+        Target::Thread(_) | Target::Timer(_) | Target::Loop(_) | Target::Turn | Target::External => true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Script, crawl, verify};
+    use tinyio_events::event::{Kind, LoopOutcome, Outcome, Waker};
+
+    fn found(s: &Script, now: u64) -> Vec<(&'static str, CoroId)> {
+        check(&s.model(), now).iter().map(|lint| (lint.check, lint.coro)).collect()
+    }
+
+    fn two() -> Script {
+        let mut s = Script::new("two");
+        s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");
+        s.resource(1, ResKind::Lock, 1, "a.rs:1:5").resource(2, ResKind::Lock, 1, "a.rs:1:6");
+        s.step(1, Target::Coro(2), "a.rs:4:1");
+        s
+    }
+
+    #[test]
+    fn a_program_at_its_work_has_none() {
+        assert_eq!(found(&crawl(), 1_200_500_000), []);
+    }
+
+    #[test]
+    fn a_long_step() {
+        let mut s = two();
+        s.at(100).begin(2).at(35_100).wait(2, Target::Timer(9), "a.rs:5:1").pause(2);
+        assert_eq!(found(&s, 0), [("blocks-loop", 2)]);
+        assert!(check(&s.model(), 0)[0].text.contains("35 ms"));
+    }
+
+    #[test]
+    fn a_long_step_around_a_nested_loop_is_no_blocking() {
+        let mut s = two();
+        s.at(100).begin(2);
+        s.push(Kind::LoopStart { id: 2, parent: 2, mode: tinyio_events::event::LoopMode::Run });
+        s.at(90_000).push(Kind::LoopEnd { id: 2, outcome: LoopOutcome::Ok });
+        s.wait(2, Target::Timer(9), "a.rs:5:1").pause(2);
+        assert_eq!(found(&s, 0), []);
+    }
+
+    #[test]
+    fn what_was_not_the_coroutines_own_of_a_step_is_no_blocking() {
+        let step = |away: u64| {
+            let mut s = two();
+            s.at(100).begin(2).at(35_100).push(Kind::Away { coro: 2, nanos: away });
+            s.wait(2, Target::Timer(9), "a.rs:5:1").pause(2).at(36_000).begin(2).at(37_000).pause(2);
+            check(&s.model(), 0).iter().map(|lint| lint.text.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(step(30_000_000), [""; 0]);
+        assert!(step(5_000_000)[0].contains("for 30 ms"));
+    }
+
+    #[test]
+    fn a_deadlock_through_two_locks() {
+        let mut s = two();
+        s.hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1").step(2, Target::Res(2), "a.rs:7:1");
+        s.step(3, Target::Res(1), "a.rs:8:1");
+        // Also while another coroutine keeps the loop alive.
+        for ticker in [false, true] {
+            if ticker {
+                s.spawn(4, 1, "ticker", "a.rs:2:1").step(4, Target::Timer(9_000_000_000), "a.rs:9:1");
+                s.at(10).push(Kind::Park { id: 1, until: Some(9_000_000_000) });
+            }
+            assert_eq!(found(&s, 500_000_000), [], "not for long yet");
+            assert_eq!(found(&s, 2_000_000_000), [("deadlock", 2)]);
+            let text = &check(&s.model(), 2_000_000_000)[0].text;
+            assert!(
+                text.starts_with("likely deadlock: left #2 waits for lock #2, which right #3 holds, right #3 waits"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_permit_that_may_have_been_given_to_another_coroutine_is_no_deadlock() {
+        let mut s = two();
+        s.resource(3, ResKind::Semaphore, 1, "a.rs:1:7").hold(3, 2, "a.rs:5:1");
+        s.spawn(4, 2, "job", "a.rs:6:1").step(2, Target::Res(3), "a.rs:5:1");
+        s.step(4, Target::Timer(9_000_000_000), "a.rs:9:1");
+        assert_eq!(found(&s, 2_000_000_000), []);
+        s.end(4, Outcome::Ok);
+        assert_eq!(found(&s, 2_000_000_000), [("deadlock", 2)], "it has ended, and nothing was given back");
+    }
+
+    #[test]
+    fn a_circle_with_a_time_limit_is_no_deadlock() {
+        let mut s = two();
+        s.hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1").step(2, Target::Res(2), "a.rs:7:1");
+        s.begin(3).wait(3, Target::Res(1), "a.rs:8:1").wait(3, Target::Timer(99), "a.rs:8:1").pause(3);
+        assert_eq!(found(&s, 0), []);
+    }
+
+    #[test]
+    fn a_lock_held_through_a_long_sleep_that_others_want() {
+        let mut s = two();
+        s.hold(1, 2, "a.rs:5:1").step(2, Target::Timer(5_000_000_000), "a.rs:7:1");
+        assert_eq!(found(&s, 3_000_000_000), [], "nobody wants it");
+        s.step(3, Target::Res(1), "a.rs:8:1");
+        assert_eq!(found(&s, 3_000_000_000), [("holds-lock", 2)]);
+        assert_eq!(found(&s, 500_000_000), [], "not for long yet");
+    }
+
+    #[test]
+    fn woken_again_and_again_for_nothing() {
+        let mut s = two();
+        s.resource(3, ResKind::Event, 0, "a.rs:1:7");
+        for _ in 0..=FRUITLESS {
+            s.step(2, Target::Res(3), "a.rs:7:1").wake(2, Waker::Res(3));
+        }
+        assert_eq!(found(&s, 0), [("woken-in-vain", 2)]);
+        s.step(2, Target::Timer(7), "a.rs:7:1");
+        assert_eq!(found(&s, 0), []);
+    }
+
+    #[test]
+    fn sleeping_again_and_again_is_progress() {
+        let mut s = two();
+        for turn in 0..=2 * u64::from(FRUITLESS) {
+            s.step(2, Target::Timer(turn), "a.rs:7:1").wake(2, Waker::Timer);
+        }
+        assert_eq!(found(&s, 0), []);
+    }
+
+    #[test]
+    fn a_thread_that_does_not_look() {
+        let mut s = two();
+        s.thread(1, 2, "hash", "a.rs:9:1").step(2, Target::Thread(1), "a.rs:9:5");
+        s.at(10).push(Kind::ThreadCancel { thread: 1 });
+        assert_eq!(found(&s, 2_000_000_000), [("ignores-cancellation", 2)]);
+        s.at(20).push(Kind::ThreadNotice { thread: 1 });
+        assert_eq!(found(&s, 2_000_000_000), []);
+    }
+
+    #[test]
+    fn an_improper_answer() {
+        assert_eq!(found(&verify(), 9_000_000_000), [("answers-improperly", 3)]);
+    }
+
+    #[test]
+    fn a_coroutine_that_was_made_and_forgotten() {
+        let mut s = two();
+        let text = format!("{NEVER_AWAITED}crawl::fetch, made at a.rs:7:5");
+        s.begin(2).push(Kind::Diag { coro: 2, text });
+        assert_eq!(found(&s, 0), [("never-awaited", 2)]);
+        assert!(
+            check(&s.model(), 0)[0].text.starts_with("left #2 made a coroutine of fetch at a.rs:7:5 and dropped it")
+        );
+        s.end(2, Outcome::Error);
+        assert_eq!(found(&s, 0), [], "an error came in between");
+    }
+
+    #[test]
+    fn an_event_that_nobody_is_left_to_set() {
+        let mut s = two();
+        s.resource(3, ResKind::Event, 0, "a.rs:1:7").end(3, Outcome::Ok).step(2, Target::Res(3), "a.rs:7:1");
+        s.at(10).push(Kind::Park { id: 1, until: None });
+        assert_eq!(found(&s, 2_000_000_000), [("waits-for-ever", 2)]);
+        assert_eq!(found(&s, 500_000_000), []);
+        s.thread(1, 2, "setter", "a.rs:9:1");
+        assert_eq!(found(&s, 2_000_000_000), [], "a thread may set it");
+    }
+}

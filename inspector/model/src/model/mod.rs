@@ -1,0 +1,357 @@
+//! The model: the state of the program, folded from the events.
+//!
+//! ```
+//! use tinyio_events::event::{Event, Header, Kind};
+//! use tinyio_model::model::Model;
+//!
+//! let mut model = Model::new(&Header { program: "crawl".into(), ..Header::default() });
+//! for (seq, kind) in [
+//!     Kind::Name { id: 1, text: "crawl::main".into() },
+//!     Kind::Spawn { coro: 1, in_loop: 1, parent: 0, name: 1, site: 0 },
+//! ].into_iter().enumerate() {
+//!     model.apply(&Event { seq: seq as u64, at: 0, kind });
+//! }
+//! assert_eq!(model.label(1), "main");
+//! ```
+//!
+//! The model is a pure fold and does no I/O. It accepts any event: one about an object that was never announced, or has
+//! ended already, is counted in [`Lost::odd`] and otherwise ignored. Clones are cheap (everything large is shared until
+//! it changes); key frames, from which any past moment is restored, are such clones.
+//!
+//! Memory is bounded by the live objects: of the ended coroutines, the latest [`FINISHED`] are kept, and those that a
+//! crash names.
+
+mod coro;
+mod fold;
+mod links;
+mod names;
+mod paged;
+mod parts;
+mod tree;
+mod why;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+pub use coro::{Activity, Coro, Counts, Edge, HISTORY, Moment, Past};
+pub use links::Links;
+pub use names::{Site, file_name, short_name};
+pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, Resource, Thread};
+pub use tree::{Group, Parent};
+pub use why::{Leaf, Link, Why};
+
+use tinyio_events::event::{CoroId, Header, LoopId, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker};
+
+/// How many ended coroutines are remembered, beside those a crash names.
+pub const FINISHED: usize = 1024;
+/// How many lines of the log are remembered.
+pub const LOG: usize = 10_000;
+/// How many crashes are remembered: the first, and the latest of the others.
+pub const CRASHES: usize = 16;
+/// How many ended threads and loops are remembered.
+pub const ENDED: usize = 256;
+
+/// What the program is at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    header: Arc<Header>,
+    names: Arc<names::Names>,
+    now: u64,
+    next_seq: Option<u64>,
+    events: u64,
+    complete: bool,
+    /// The last period that was not the program's, as begin and end. See [`Kind::Away`](tinyio_events::event::Kind::Away).
+    away: (u64, u64),
+    sync: Sync,
+    coros: paged::Paged<Arc<Coro>>,
+    finished: IdMap<CoroId, Arc<Coro>>,
+    finished_order: VecDeque<CoroId>,
+    pinned: HashSet<CoroId>,
+    tree: tree::Tree,
+    counts: Counts,
+    loops: BTreeMap<LoopId, Loop>,
+    threads: BTreeMap<ThreadId, Thread>,
+    ended_threads: VecDeque<Thread>,
+    resources: BTreeMap<ResId, Resource>,
+    log: VecDeque<Arc<LogLine>>,
+    log_dropped: u64,
+    crashes: Vec<Arc<Crash>>,
+    lost: Lost,
+}
+
+/// Whether the known state is the actual state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sync {
+    /// Nothing was missed.
+    True,
+    /// Something was missed: until the next key frame, the model may hold coroutines that ended and lack others.
+    Unsure,
+    /// A key frame is passing by that contains nothing new.
+    Skipping,
+    /// A key frame is being applied.
+    Filling,
+}
+
+impl Model {
+    /// Creates the model of a program that has recorded nothing yet.
+    pub fn new(header: &Header) -> Model {
+        Model {
+            header: Arc::new(header.clone()),
+            names: Arc::default(),
+            now: 0,
+            next_seq: None,
+            events: 0,
+            complete: false,
+            sync: Sync::Unsure,
+            coros: paged::Paged::default(),
+            finished: IdMap::default(),
+            finished_order: VecDeque::new(),
+            pinned: HashSet::new(),
+            tree: tree::Tree::default(),
+            counts: Counts::default(),
+            loops: BTreeMap::new(),
+            threads: BTreeMap::new(),
+            ended_threads: VecDeque::new(),
+            resources: BTreeMap::new(),
+            log: VecDeque::new(),
+            log_dropped: 0,
+            crashes: Vec::new(),
+            lost: Lost::default(),
+            away: (0, 0),
+        }
+    }
+
+    /// Returns the header of the recording.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Time of the latest event, in nanoseconds since the recording started.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Returns the known part of the time since `time` that was not the program's: tinyio read frames, or other
+    /// processes ran.
+    pub(crate) fn away_since(&self, time: u64) -> u64 {
+        let (from, to) = self.away;
+        to.saturating_sub(from.max(time))
+    }
+
+    /// Number of events folded.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Whether the recording ended in good order.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether no event was missed since the last key frame.
+    pub fn is_sure(&self) -> bool {
+        matches!(self.sync, Sync::True | Sync::Skipping)
+    }
+
+    /// What is missing.
+    pub fn lost(&self) -> &Lost {
+        &self.lost
+    }
+
+    /// A coroutine: one that lives, or ended not long ago.
+    pub fn coro(&self, id: CoroId) -> Option<&Coro> {
+        self.coros.get(id).or_else(|| self.finished.get(&id)).map(|coro| &**coro)
+    }
+
+    /// The coroutines that live, by number.
+    pub fn live(&self) -> impl DoubleEndedIterator<Item = &Coro> + '_ {
+        self.coros.iter().map(|(_, coro)| &**coro)
+    }
+
+    /// The live coroutines from `id` on, by number.
+    pub fn live_from(&self, id: CoroId) -> impl DoubleEndedIterator<Item = &Coro> + '_ {
+        self.coros.from(id).map(|(_, coro)| &**coro)
+    }
+
+    /// The live coroutines below `id`, by number.
+    pub fn live_until(&self, id: CoroId) -> impl DoubleEndedIterator<Item = &Coro> + '_ {
+        self.coros.until(id).map(|(_, coro)| &**coro)
+    }
+
+    /// How many coroutines live.
+    pub fn live_count(&self) -> usize {
+        self.coros.len()
+    }
+
+    /// The ended coroutines that are remembered, by number.
+    pub fn finished(&self) -> impl Iterator<Item = &Coro> + '_ {
+        let mut ids: Vec<_> = self.finished.keys().copied().collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|id| &*self.finished[&id])
+    }
+
+    /// Number of coroutines per activity: the live ones, and all that ended so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The loops, by number: those that run, and the latest of those that ended.
+    pub fn loops(&self) -> impl DoubleEndedIterator<Item = &Loop> + '_ {
+        self.loops.values()
+    }
+
+    /// A loop.
+    pub fn get_loop(&self, id: LoopId) -> Option<&Loop> {
+        self.loops.get(&id)
+    }
+
+    /// The threads that are queued or run, by number.
+    pub fn threads(&self) -> impl DoubleEndedIterator<Item = &Thread> + '_ {
+        self.threads.values()
+    }
+
+    /// The threads that ended not long ago, oldest first.
+    pub fn ended_threads(&self) -> impl DoubleEndedIterator<Item = &Thread> + '_ {
+        self.ended_threads.iter()
+    }
+
+    /// A thread.
+    pub fn thread(&self, id: ThreadId) -> Option<&Thread> {
+        self.threads.get(&id).or_else(|| self.ended_threads.iter().rev().find(|thread| thread.id == id))
+    }
+
+    /// The resources, by number.
+    pub fn resources(&self) -> impl DoubleEndedIterator<Item = &Resource> + '_ {
+        self.resources.values()
+    }
+
+    /// A resource.
+    pub fn resource(&self, id: ResId) -> Option<&Resource> {
+        self.resources.get(&id)
+    }
+
+    /// The log, oldest first: at most [`LOG`] lines.
+    pub fn log(&self) -> &VecDeque<Arc<LogLine>> {
+        &self.log
+    }
+
+    /// How many older lines the log has had.
+    pub fn log_dropped(&self) -> u64 {
+        self.log_dropped
+    }
+
+    /// The crashes, oldest first.
+    pub fn crashes(&self) -> &[Arc<Crash>] {
+        &self.crashes
+    }
+
+    /// The crash that ended the program: the latest of a loop that ran inside no other.
+    pub fn crash(&self) -> Option<&Arc<Crash>> {
+        self.crashes.iter().rev().find(|crash| self.loops.get(&crash.in_loop).is_none_or(|one| one.parent == 0))
+    }
+
+    /// An interned name; empty if it was never announced.
+    pub fn name(&self, id: NameId) -> &str {
+        self.names.name(id).map_or("", |name| name)
+    }
+
+    /// An interned place.
+    pub fn site(&self, id: SiteId) -> Option<&Site> {
+        self.names.site(id).map(|site| &**site)
+    }
+
+    /// A coroutine's name in full: `crawl::fetch`.
+    pub fn full_name(&self, id: CoroId) -> &str {
+        match self.coro(id).map_or("", |coro| self.name(coro.name)) {
+            "" => "?",
+            name => name,
+        }
+    }
+
+    /// Returns the label of a coroutine on screens and in reports: `fetch #17`. The first one of a loop has no number.
+    pub fn label(&self, id: CoroId) -> String {
+        match self.coro(id) {
+            Some(coro) if coro.parent == 0 && id == 1 => short_name(self.full_name(id)).to_owned(),
+            Some(_) => format!("{} #{id}", short_name(self.full_name(id))),
+            None if id == 0 => "outside the loop".to_owned(),
+            None => format!("#{id}"),
+        }
+    }
+
+    /// Returns a short label for a target: `fetch #17`, `lock #3`, `thread 3 · read_to_string`.
+    pub fn target_label(&self, target: Target) -> String {
+        match target {
+            Target::Coro(id) => self.label(id),
+            Target::Res(id) => self.resource_label(id),
+            Target::Thread(id) => match self.thread(id).map_or("", |thread| self.name(thread.name)) {
+                "" => format!("thread {id}"),
+                name => format!("thread {id} · {}", short_name(name)),
+            },
+            Target::Timer(_) => "timer".to_owned(),
+            Target::Loop(id) => format!("loop {id}"),
+            Target::Turn => "its turn".to_owned(),
+            Target::External => "external".to_owned(),
+        }
+    }
+
+    /// Returns a short label for a resource: `lock #3`, `lock accounts #3`.
+    pub fn resource_label(&self, id: ResId) -> String {
+        let resource = self.resource(id);
+        let what = match resource.map(|resource| resource.what) {
+            Some(ResKind::Event) => "event",
+            Some(ResKind::Lock) => "lock",
+            Some(ResKind::Semaphore) => "semaphore",
+            Some(ResKind::Barrier) => "barrier",
+            None => "resource",
+        };
+        match resource.map_or(0, |resource| resource.name) {
+            0 => format!("{what} #{id}"),
+            name => format!("{what} {} #{id}", self.name(name)),
+        }
+    }
+
+    /// Returns a short label for the source of a wake.
+    pub fn waker_label(&self, waker: Waker) -> String {
+        match waker {
+            Waker::Coro(id) => self.label(id),
+            Waker::Res(id) => self.resource_label(id),
+            Waker::Thread(id) => self.target_label(Target::Thread(id)),
+            Waker::Timer => "its timer".to_owned(),
+            Waker::Own => "itself".to_owned(),
+            Waker::Cancel => "the cancellation".to_owned(),
+            Waker::External => "external".to_owned(),
+        }
+    }
+}
+
+/// A map from small numbers. The keys are counted up by tinyio, so spreading them by one multiplication is enough.
+pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+
+/// See [`IdMap`].
+#[derive(Clone, Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let mixed = (self.0.rotate_left(26) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}

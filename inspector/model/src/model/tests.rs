@@ -1,0 +1,279 @@
+//! What the fold makes of small streams.
+
+use super::*;
+use crate::script::{Script, crawl, verify};
+use tinyio_events::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State};
+
+fn at(model: &Model, id: CoroId) -> Activity {
+    model.coro(id).unwrap().activity
+}
+
+/// The live counts, counted one by one.
+fn recount(model: &Model) -> Counts {
+    let mut counts = Counts::default();
+    model.live().for_each(|coro| counts.add(coro.activity));
+    counts
+}
+
+fn check_invariants(model: &Model) {
+    for (activity, count) in recount(model).iter() {
+        assert_eq!(model.counts().get(activity), count, "{activity:?}");
+    }
+    let mut seen = 0;
+    let parents = model.loops().map(|one| Parent::Loop(one.id)).chain(model.live().map(|coro| Parent::Coro(coro.id)));
+    for parent in parents {
+        for group in model.groups(parent) {
+            let mut counts = Counts::default();
+            for id in group.members.ids() {
+                let coro = model.coro(id).unwrap();
+                assert_eq!((model.parent_of(coro), coro.name), (parent, group.name));
+                counts.add(coro.activity);
+                seen += 1;
+            }
+            assert_eq!(counts, group.counts);
+        }
+    }
+    assert_eq!(seen, model.live_count(), "every live coroutine hangs somewhere, once");
+    for coro in model.live() {
+        for target in coro.on_coros.ids() {
+            assert!(model.coro(target).unwrap().waiters.contains(coro.id), "an edge has two ends");
+        }
+        for waiter in coro.waiters.ids() {
+            assert!(model.coro(waiter).unwrap().on_coros.contains(coro.id), "an edge has two ends");
+        }
+    }
+}
+
+#[test]
+fn a_life_from_spawn_to_end() {
+    let mut s = Script::new("life");
+    s.start().spawn(1, 0, "main", "a.rs:1:1");
+    assert_eq!(at(&s.model(), 1), Activity::Ready);
+    s.at(10).begin(1);
+    assert_eq!(at(&s.model(), 1), Activity::Running);
+    s.wait(1, Target::Timer(90_000), "a.rs:2:3").at(15).pause(1);
+    let model = s.model();
+    assert_eq!((at(&model, 1), model.coro(1).unwrap().busy), (Activity::Sleeping, 5_000));
+    s.at(90).wake(1, Waker::Timer);
+    assert_eq!(at(&s.model(), 1), Activity::Ready);
+    s.begin(1).end(1, Outcome::Ok).at(91).pause(1).stop(LoopOutcome::Ok);
+    let model = s.model();
+    let coro = model.coro(1).unwrap();
+    assert_eq!((coro.activity, coro.steps, coro.busy), (Activity::Done, 2, 6_000));
+    assert_eq!((model.live_count(), model.counts().get(Activity::Done)), (0, 1));
+    assert_eq!(*model.lost(), Lost::default());
+}
+
+#[test]
+fn a_gather_loses_an_edge_with_each_child_that_ends_and_keeps_the_others_over_steps() {
+    let mut s = Script::new("gather");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").begin(1);
+    for id in 2..5 {
+        s.spawn(id, 1, "child", "a.rs:2:1").wait(1, Target::Coro(id), "a.rs:3:1");
+    }
+    s.pause(1).begin(3).end(3, Outcome::Ok).pause(3).wake(1, Waker::Coro(3)).begin(1).pause(1);
+    let model = s.model();
+    assert_eq!(model.coro(1).unwrap().on_coros.ids().collect::<Vec<_>>(), [2, 4]);
+    check_invariants(&model);
+}
+
+#[test]
+fn edges_on_other_things_go_when_the_next_step_begins() {
+    let mut s = Script::new("edges");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").resource(1, ResKind::Event, 0, "a.rs:1:2");
+    s.begin(1).wait(1, Target::Res(1), "a.rs:2:1").wait(1, Target::Timer(5), "a.rs:2:1").pause(1);
+    let model = s.model();
+    assert_eq!((at(&model, 1), model.resource(1).unwrap().waiters.len()), (Activity::OnEvent, 1));
+    s.wake(1, Waker::Timer);
+    assert_eq!(s.model().coro(1).unwrap().wait_count(), 2, "woken, but it has not run yet");
+    s.begin(1);
+    let model = s.model();
+    assert_eq!((model.coro(1).unwrap().wait_count(), model.resource(1).unwrap().waiters.len()), (0, 0));
+}
+
+#[test]
+fn woken_while_it_runs_it_is_ready_after_the_step() {
+    let mut s = Script::new("yield");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").begin(1).wait(1, Target::Turn, "a.rs:1:1").wake(1, Waker::Own);
+    assert_eq!(at(&s.model(), 1), Activity::Running);
+    s.pause(1);
+    assert_eq!(at(&s.model(), 1), Activity::Ready);
+}
+
+#[test]
+fn children_of_one_that_ended_move_up_and_stay_counted() {
+    let mut s = Script::new("orphans");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "mid", "a.rs:2:1");
+    s.spawn(3, 2, "leaf", "a.rs:3:1").spawn(4, 2, "leaf", "a.rs:3:1").spawn(5, 1, "leaf", "a.rs:3:1");
+    s.end(2, Outcome::Ok);
+    let model = s.model();
+    let leaves = model.groups(Parent::Coro(1)).next().unwrap();
+    assert_eq!(leaves.members.ids().collect::<Vec<_>>(), [3, 4, 5]);
+    check_invariants(&model);
+}
+
+#[test]
+fn why_goes_through_locks_to_whom_holds_them() {
+    let model = crawl().model();
+    let why = model.why(5);
+    assert_eq!(
+        why.chain.iter().map(|link| (link.coro, link.on, link.holder)).collect::<Vec<_>>(),
+        [(5, Target::Res(1), 9)]
+    );
+    assert_eq!(why.leaf, Leaf::Running(9, 1_200_100_000));
+    assert_eq!(model.why(17).leaf, Leaf::Thread(3));
+    assert_eq!(model.why(99).leaf, Leaf::Unknown(99));
+}
+
+#[test]
+fn why_finds_the_cycle_through_two_locks() {
+    let mut s = Script::new("deadlock");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");
+    s.resource(1, ResKind::Lock, 1, "a.rs:1:5").resource(2, ResKind::Lock, 1, "a.rs:1:6");
+    s.step(1, Target::Coro(2), "a.rs:4:1").hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1");
+    s.step(2, Target::Res(2), "a.rs:7:1").step(3, Target::Res(1), "a.rs:8:1");
+    let why = s.model().why(1);
+    assert_eq!(why.leaf, Leaf::Cycle(2));
+    assert_eq!(why.cycle().iter().map(|link| link.coro).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn why_enters_the_loop_that_runs_inside_a_coroutine() {
+    let mut s = Script::new("nested");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").begin(1);
+    s.push(Kind::LoopStart { id: 2, parent: 1, mode: LoopMode::Run });
+    let (name, site) = (s.name("inner"), s.site("a.rs:2:1"));
+    s.push(Kind::Spawn { coro: 2, in_loop: 2, parent: 0, name, site }).step(2, Target::Timer(70), "a.rs:3:1");
+    let model = s.model();
+    assert_eq!(model.why(1).leaf, Leaf::Timer(70));
+    assert_eq!(model.loops_in(1).map(|one| one.id).collect::<Vec<_>>(), [2]);
+    assert_eq!(model.roots().map(|coro| coro.id).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_crash_keeps_whom_it_names() {
+    let mut s = verify();
+    s.events.pop();
+    for id in 1000..1000 + FINISHED as u64 + 50 {
+        s.spawn(id, 0, "later", "a.rs:1:1").end(id, Outcome::Ok);
+    }
+    let model = s.model();
+    assert_eq!(model.crash().unwrap().failures.len(), 6);
+    let coro = model.coro(783).expect("named by the crash");
+    assert_eq!(coro.at_cancel.as_ref().unwrap()[0].0, Target::Thread(12), "what it was at is known");
+    assert_eq!(coro.activity, Activity::Cancelled);
+    assert!(model.coro(1000).is_none(), "others are forgotten");
+    assert!(model.finished().count() <= FINISHED + 7);
+}
+
+#[test]
+fn a_key_frame_is_passed_over_by_those_who_missed_nothing() {
+    let mut s = crawl();
+    let before = s.model();
+    checkpoint(&mut s);
+    let after = s.model();
+    assert_eq!(after.lost(), before.lost());
+    assert_eq!(after.coro(17).unwrap().history, before.coro(17).unwrap().history);
+    assert!(after.is_sure());
+}
+
+#[test]
+fn a_key_frame_replaces_what_is_known_after_a_loss() {
+    let mut s = crawl();
+    let gone = s.events.len();
+    checkpoint(&mut s);
+    s.at(2_000_000).wake(50, Waker::Timer);
+    let mut model = Model::new(&s.header);
+    // Seen to the middle, then a gap up to the key frame.
+    s.events[..gone / 2].iter().for_each(|event| model.apply(event));
+    s.events[gone..].iter().for_each(|event| model.apply(event));
+    assert!(model.is_sure());
+    assert_eq!(model.lost().gaps, (gone - gone / 2) as u64);
+    assert_eq!(model.live().map(|coro| coro.id).collect::<Vec<_>>(), [50, 51]);
+    assert_eq!((at(&model, 50), at(&model, 51)), (Activity::Ready, Activity::OnCoro));
+    check_invariants(&model);
+}
+
+fn checkpoint(s: &mut Script) {
+    let (name, site) = (s.name("crawl::fetch"), s.site("crawl.rs:41:9"));
+    s.at(1_900_000).push(Kind::Checkpoint { coros: 2, left_out: 0 });
+    s.push(Kind::LoopState { id: 1, parent: 0, mode: LoopMode::Run, since: 0 });
+    for coro in [50, 51] {
+        s.push(Kind::CoroState { coro, in_loop: 1, parent: 0, name, site, state: State::Waiting, since: 7 });
+    }
+    s.wait(50, Target::Timer(1), "crawl.rs:41:9").wait(51, Target::Coro(50), "crawl.rs:41:9");
+    s.push(Kind::CheckpointEnd {});
+}
+
+#[test]
+fn what_cannot_be_true_is_counted_and_passed_over() {
+    let mut s = Script::new("odd");
+    s.begin(9)
+        .pause(9)
+        .end(9, Outcome::Ok)
+        .wake(9, Waker::Own)
+        .wait(9, Target::Coro(8), "a.rs:1:1")
+        .clear(9, Target::Coro(8));
+    s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(1, 0, "main", "a.rs:1:1").end(1, Outcome::Ok).end(1, Outcome::Ok);
+    s.push(Kind::Release { res: 5, coro: 1 }).push(Kind::ThreadEnd { thread: 4, outcome: Outcome::Ok });
+    s.push(Kind::Unknown).push(Kind::Lost { events: 7, why: "dropped".into() });
+    // A parent with a higher number than its child could close a circle in the tree.
+    s.spawn(20, 30, "child", "a.rs:1:1").spawn(30, 20, "parent", "a.rs:1:1").spawn(40, 40, "own", "a.rs:1:1");
+    let model = s.model();
+    check_invariants(&model);
+    assert_eq!(model.lost().dropped, 7);
+    assert!(model.lost().odd >= 8, "{:?}", model.lost());
+    assert!(!model.is_sure());
+}
+
+#[test]
+fn any_stream_whatever_leaves_the_model_consistent() {
+    // A linear congruence is enough to shuffle, drop and repeat what small streams say.
+    let mut seed = 1_u64;
+    let mut roll = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    for _ in 0..200 {
+        let scripts = [crawl(), verify()];
+        let mut model = Model::new(&scripts[0].header);
+        for seq in 0..300 {
+            let script = &scripts[roll(2)];
+            let event = &script.events[roll(script.events.len())];
+            model.apply(&Event { seq, ..event.clone() });
+        }
+        check_invariants(&model);
+        for id in 0..20 {
+            model.why(id);
+        }
+    }
+}
+
+#[test]
+fn a_resource_is_shown_by_the_name_that_the_program_gave_it() {
+    let mut s = Script::new("named");
+    s.start().resource(1, ResKind::Lock, 1, "a.rs:1:5");
+    s.push(Kind::Name { id: 70, text: "accounts".to_owned() });
+    s.push(Kind::ResNew { res: 2, what: ResKind::Semaphore, size: 2, site: 0, name: 70 });
+    assert_eq!(s.model().resource_label(1), "lock #1");
+    assert_eq!(s.model().resource_label(2), "semaphore accounts #2");
+    // As JSON it carries the name only if there is one; a trace from before there were names is read.
+    let line =
+        |name| serde_json::to_string(&Kind::ResNew { res: 2, what: ResKind::Lock, size: 1, site: 3, name }).unwrap();
+    assert!(line(70).ends_with(r#""site":3,"name":70}"#) && line(0).ends_with(r#""site":3}"#), "{}", line(70));
+    let read: Kind = serde_json::from_str(&line(0)).unwrap();
+    assert_eq!(read, Kind::ResNew { res: 2, what: ResKind::Lock, size: 1, site: 3, name: 0 });
+}
+
+#[test]
+fn a_timer_is_not_late_by_the_time_in_which_frames_were_read() {
+    let mut s = Script::new("late");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").step(1, Target::Timer(1_000_000), "a.rs:2:1");
+    // Due after 1 ms; from 2 ms to 902 ms tinyio read frames, in two parts.
+    s.at(502_000).push(Kind::Away { coro: 0, nanos: 500_000_000 });
+    s.at(902_000).push(Kind::Away { coro: 0, nanos: 400_000_000 });
+    let said = |s: &Script| crate::say::target(&s.model(), Target::Timer(1_000_000), s.model().now());
+    assert_eq!(said(&s), "fires now, 1.0 ms late");
+    s.at(905_000).push(Kind::Diag { coro: 0, text: "later".into() });
+    assert_eq!(said(&s), "fires now, 4.0 ms late");
+}

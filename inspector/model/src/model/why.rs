@@ -1,0 +1,174 @@
+//! Why a coroutine still waits: the chain of waits from it to the final cause.
+
+use std::collections::HashMap;
+
+use super::{Coro, Model};
+use tinyio_events::event::{CoroId, Frame, LoopId, Outcome, ResId, SiteId, State, Target, ThreadId};
+
+/// The chain of waits of one coroutine, and where it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The waits, from the requested coroutine down.
+    pub chain: Vec<Link>,
+    /// The end of the chain.
+    pub leaf: Leaf,
+}
+
+/// One step of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The waiting coroutine.
+    pub coro: CoroId,
+    /// The target it waits on.
+    pub on: Target,
+    /// The `.await` at which it waits.
+    pub site: SiteId,
+    /// Since when.
+    pub since: u64,
+    /// Number of other things it waits on.
+    pub others: usize,
+    /// The holder of the resource with which the chain continues, 0 for none.
+    pub holder: CoroId,
+}
+
+/// The end of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// The coroutine is being polled, since then.
+    Running(CoroId, u64),
+    /// The coroutine is ready since then, and waits for its turn.
+    Ready(CoroId, u64),
+    /// The coroutine has ended.
+    Ended(CoroId, Outcome),
+    /// A function on a thread.
+    Thread(ThreadId),
+    /// A timer, due then.
+    Timer(u64),
+    /// An event that is not set, a barrier that is not full, or a lock or semaphore without a known holder.
+    Resource(ResId),
+    /// A lock or semaphore that is held outside the loop's coroutines.
+    HeldOutside(ResId),
+    /// A loop inside the coroutine, with nothing in it to follow.
+    Loop(LoopId),
+    /// A future that tinyio does not know, awaited by this coroutine.
+    External(CoroId),
+    /// The chain returns to this coroutine: no coroutine of the cycle can continue by itself.
+    Cycle(CoroId),
+    /// Nothing is known about the coroutine.
+    Unknown(CoroId),
+}
+
+impl Why {
+    /// The coroutines on the cycle, if there is one.
+    pub fn cycle(&self) -> &[Link] {
+        let Leaf::Cycle(back) = self.leaf else { return &[] };
+        let start = self.chain.iter().position(|link| link.coro == back).unwrap_or(0);
+        &self.chain[start..]
+    }
+}
+
+impl Model {
+    /// Returns why this coroutine still waits.
+    ///
+    /// If a coroutine waits on several things, the chain follows its main wait: the longest one, with timers and
+    /// foreign futures last, as beside another wait those are usually timeouts and combinators.
+    pub fn why(&self, id: CoroId) -> Why {
+        self.why_within(id, usize::MAX)
+    }
+
+    /// Like [`why`](Model::why), but at most `most` links long: a longer chain ends as if nothing were known beyond
+    /// that.
+    pub fn why_within(&self, id: CoroId, most: usize) -> Why {
+        let mut chain: Vec<Link> = Vec::new();
+        let mut seen: HashMap<CoroId, ()> = HashMap::new();
+        let mut at = id;
+        let leaf = loop {
+            let Some(coro) = self.coro(at).filter(|_| chain.len() < most) else { break Leaf::Unknown(at) };
+            if let Some((_, outcome)) = coro.ended {
+                break Leaf::Ended(at, outcome);
+            }
+            if seen.insert(at, ()).is_some() {
+                break Leaf::Cycle(at);
+            }
+            match coro.state() {
+                State::Running if !self.is_inside_out(coro) => break Leaf::Running(at, coro.since),
+                State::Ready => break Leaf::Ready(at, coro.since),
+                _ => {}
+            }
+            let Some((on, edge)) = self.main_wait(coro) else {
+                // Running, with a loop inside it that says more.
+                match self.next_in_loop(at) {
+                    Some((inner, next)) => {
+                        let on = Target::Loop(inner);
+                        chain.push(Link { coro: at, on, site: 0, since: coro.since, others: 0, holder: 0 });
+                        at = next;
+                        continue;
+                    }
+                    None => break Leaf::External(at),
+                }
+            };
+            let others = coro.wait_count().saturating_sub(1);
+            let mut link = Link { coro: at, on, site: edge.site, since: edge.since, others, holder: 0 };
+            let next = match on {
+                Target::Coro(next) => Ok(next),
+                Target::Loop(inner) => self.first_waiting(inner).ok_or(Leaf::Loop(inner)),
+                Target::Thread(thread) => Err(Leaf::Thread(thread)),
+                Target::Timer(due) => Err(Leaf::Timer(due)),
+                Target::Turn => Err(Leaf::Ready(at, coro.since)),
+                Target::External => Err(Leaf::External(at)),
+                Target::Res(res) => match self.resource(res).map(|resource| &resource.holders[..]) {
+                    None | Some([]) => Err(Leaf::Resource(res)),
+                    Some(holders) => {
+                        let known = holders.iter().find(|holder| self.coros.contains(holder.coro));
+                        known.map(|holder| holder.coro).ok_or(Leaf::HeldOutside(res))
+                    }
+                },
+            };
+            if let (Target::Res(_), Ok(holder)) = (on, &next) {
+                link.holder = *holder;
+            }
+            chain.push(link);
+            match next {
+                Ok(next) => at = next,
+                Err(leaf) => break leaf,
+            }
+        };
+        Why { chain, leaf }
+    }
+
+    /// Returns the main wait of a coroutine: the longest one, with timers and foreign futures last.
+    pub fn main_wait(&self, coro: &Coro) -> Option<(Target, super::Edge)> {
+        let rank = |target: &Target| match target {
+            Target::Thread(_) | Target::Res(_) | Target::Coro(_) | Target::Loop(_) => 0,
+            Target::External => 1,
+            Target::Timer(_) => 2,
+            Target::Turn => 3,
+        };
+        // For a gather of many, the first ones are as informative as any, and are found in constant time.
+        let coros = coro.on_coros.iter().take(64).map(|(id, edge)| (Target::Coro(id), *edge));
+        coros.chain(coro.on_others.iter().take(64).copied()).min_by_key(|(target, edge)| (rank(target), edge.since))
+    }
+
+    /// Returns where a coroutine stands that waits for nothing known to tinyio, from debug info: see
+    /// [`Stack::foreign_await`](tinyio_events::event::Stack::foreign_await). `None` if its stack was not read since it began to
+    /// wait.
+    pub fn foreign_await<'a>(&self, coro: &'a Coro) -> Option<&'a Frame> {
+        let (at, stack) = coro.stack.as_ref()?;
+        let is_current = coro.state() == State::Waiting && *at >= coro.since && !stack.mid_step;
+        stack.foreign_await().filter(|_| is_current && coro.waits().next().is_none())
+    }
+
+    /// Whether a coroutine is running because a loop runs inside it.
+    fn is_inside_out(&self, coro: &Coro) -> bool {
+        self.loops_in(coro.id).next().is_some()
+    }
+
+    fn next_in_loop(&self, coro: CoroId) -> Option<(LoopId, CoroId)> {
+        let inner = self.loops_in(coro).next()?;
+        Some((inner.id, self.first_waiting(inner.id)?))
+    }
+
+    fn first_waiting(&self, inner: LoopId) -> Option<CoroId> {
+        self.children(super::Parent::Loop(inner)).next().map(|coro| coro.id)
+    }
+}

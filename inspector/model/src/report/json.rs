@@ -1,0 +1,146 @@
+//! The report as one JSON object.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::group::{Group, Section};
+use super::{Ending, notes, stack};
+use crate::model::{Crash, Model};
+use crate::words::escaped_json;
+use tinyio_events::event::{CoroId, Failure, LoopId, State, Target};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    /// The program's name.
+    program: &'a str,
+    /// Its process id.
+    pid: u32,
+    /// Wall clock at the start, in nanoseconds since 1970 (UTC).
+    started: u64,
+    /// Nanoseconds from there to the last event.
+    now: u64,
+    /// `crashed`, `ended`, `died` or `running`.
+    state: &'static str,
+    /// The crash of the program, if there is one.
+    crash: Option<Crashed<'a>>,
+    /// Crashes of isolated loops, which the program has handled.
+    handled: Vec<Crashed<'a>>,
+    /// The live coroutines.
+    alive: Vec<Alive<'a>>,
+    /// What is missing, a sentence each.
+    notes: Vec<String>,
+    /// Events that are missing.
+    missing_events: u64,
+}
+
+#[derive(Serialize)]
+struct Crashed<'a> {
+    at: u64,
+    #[serde(rename = "loop")]
+    in_loop: LoopId,
+    /// The original first; each with the stack that is known of it.
+    failures: Vec<Failure>,
+    /// Those beside the origin and its trace, alike ones as one.
+    groups: Vec<Alike<'a>>,
+}
+
+#[derive(Serialize)]
+struct Alike<'a> {
+    section: &'static str,
+    name: &'a str,
+    count: usize,
+    was_at: String,
+    /// The first of them.
+    first: CoroId,
+}
+
+#[derive(Serialize)]
+struct Alive<'a> {
+    coro: CoroId,
+    name: &'a str,
+    state: State,
+    activity: &'static str,
+    /// Nanoseconds since the start.
+    since: u64,
+    waits: Vec<Wait>,
+}
+
+#[derive(Serialize)]
+struct Wait {
+    on: Target,
+    label: String,
+    site: String,
+    since: u64,
+}
+
+pub(super) fn write(model: &Model, ending: Ending, out: &mut dyn io::Write) -> io::Result<()> {
+    let header = model.header();
+    let own = model.crash();
+    let handled = model.crashes().iter().filter(|crash| own.is_none_or(|own| own.seq != crash.seq));
+    let state = match ending {
+        _ if own.is_some() => "crashed",
+        _ if model.is_complete() => "ended",
+        Ending::Ended => "ended",
+        Ending::Died => "died",
+        Ending::Living => "running",
+    };
+    let report = Report {
+        program: &header.program,
+        pid: header.pid,
+        started: header.started,
+        now: model.now(),
+        state,
+        crash: own.map(|crash| crashed(model, crash)),
+        handled: handled.map(|crash| crashed(model, crash)).collect(),
+        alive: model.live().map(|coro| alive(model, coro)).collect(),
+        notes: notes(model),
+        missing_events: model.lost().events(),
+    };
+    writeln!(out, "{}", escaped_json(&serde_json::to_string_pretty(&report)?))
+}
+
+fn crashed<'a>(model: &'a Model, crash: &'a Crash) -> Crashed<'a> {
+    let with_stack = |failure: &Failure| {
+        let mut failure = failure.clone();
+        if failure.stack.is_none() {
+            failure.stack = stack::stack_of(model, &failure).cloned();
+        }
+        failure
+    };
+    let groups = Group::of(model, crash).into_iter().map(|group| Alike {
+        section: match group.section {
+            Section::Failed => "failed",
+            Section::Improper => "improper",
+            Section::Cancelled => "cancelled",
+            Section::NeverStarted => "never_started",
+        },
+        name: &group.first().name,
+        count: group.members.len(),
+        first: group.first().coro,
+        was_at: group.was_at,
+    });
+    Crashed {
+        at: crash.at,
+        in_loop: crash.in_loop,
+        failures: crash.failures.iter().map(with_stack).collect(),
+        groups: groups.collect(),
+    }
+}
+
+fn alive<'a>(model: &'a Model, coro: &crate::model::Coro) -> Alive<'a> {
+    let waits = coro.waits().map(|(on, edge)| Wait {
+        on,
+        label: model.target_label(on),
+        site: model.site(edge.site).map_or(String::new(), |site| site.to_string()),
+        since: edge.since,
+    });
+    Alive {
+        coro: coro.id,
+        name: model.full_name(coro.id),
+        state: coro.state(),
+        activity: coro.activity.words(),
+        since: coro.since,
+        waits: waits.collect(),
+    }
+}

@@ -1,0 +1,157 @@
+//! Short descriptions of coroutines, targets and resources.
+
+use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, short_name};
+use crate::words::{count, short_path, span};
+use tinyio_events::event::{CoroId, Outcome, ResKind, State, Target};
+
+/// What a coroutine is at: `fetch #17`, `thread 3 · read_to_string`, `lock #1, held by parse #9`, `fires in 0.4 s`.
+pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {
+    if let Some((_, outcome)) = coro.ended {
+        return ended(outcome).to_owned();
+    }
+    match coro.state() {
+        State::Running => return "running".to_owned(),
+        State::Ready => {
+            return match coro.woken_by {
+                Some((_, by)) => format!("ready, woken by {}", model.waker_label(by)),
+                None => "ready to start".to_owned(),
+            };
+        }
+        State::Waiting => {}
+    }
+    let Some((on, _)) = model.main_wait(coro) else { return "external".to_owned() };
+    let first = target(model, on, now);
+    match coro.wait_count() {
+        0 | 1 => first,
+        // A time limit beside what is waited on.
+        2 if coro.on_others.iter().any(|(on, _)| matches!(on, Target::Timer(_))) && !matches!(on, Target::Timer(_)) => {
+            let due = coro.on_others.iter().find_map(|(on, _)| match on {
+                Target::Timer(due) => Some(*due),
+                _ => None,
+            });
+            format!("{first}, at most {}", span(due.unwrap_or(0).saturating_sub(now)))
+        }
+        many => format!("{first} and {} more", count(many as u64 - 1)),
+    }
+}
+
+/// Describes the target of a wait, with the known facts about it.
+pub fn target(model: &Model, on: Target, now: u64) -> String {
+    match on {
+        Target::Timer(due) if due > now => format!("fires in {}", span(due - now)),
+        Target::Timer(due) => format!("fires now, {} late", span((now - due).saturating_sub(model.away_since(due)))),
+        Target::Res(res) => resource(model, res),
+        Target::Coro(id) if !model.coro(id).is_some_and(Coro::is_live) => format!("{}, which ended", model.label(id)),
+        on => model.target_label(on),
+    }
+}
+
+/// The `.await` at which a waiting coroutine stands: `crawl.rs:43:30`; empty where unknown.
+pub fn place(model: &Model, coro: &Coro) -> String {
+    if coro.state() != State::Waiting {
+        return String::new();
+    }
+    let directory = &model.header().directory;
+    let Some((_, edge)) = model.main_wait(coro) else {
+        let frame = model.foreign_await(coro);
+        return frame.map_or(String::new(), |frame| format!("{}:{}", short_path(&frame.file, directory), frame.line));
+    };
+    let Some(site) = model.site(edge.site) else { return String::new() };
+    let file = short_path(&site.file, directory);
+    if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
+}
+
+/// Describes a resource and why it blocks: `lock #1, held by parse #9`.
+pub fn resource(model: &Model, res: u64) -> String {
+    let label = model.resource_label(res);
+    let Some(resource) = model.resource(res) else { return label };
+    match (resource.what, &resource.holders[..]) {
+        (ResKind::Event, _) => label,
+        (ResKind::Barrier, _) => format!("{label}, {} of {} there", resource.waiters.len(), resource.size),
+        (_, []) => label,
+        (_, [only]) => format!("{label}, held by {}", model.label(only.coro)),
+        (_, [first, rest @ ..]) => format!("{label}, held by {} and {} more", model.label(first.coro), rest.len()),
+    }
+}
+
+/// How something ended, in a word or two.
+pub fn ended(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "done",
+        Outcome::Error => "failed",
+        Outcome::Panic => "panicked",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Improper => "did not stop properly",
+        Outcome::NeverStarted => "never started",
+    }
+}
+
+/// Describes the activities of many coroutines: `409 sleeping · 3 on threads`.
+pub fn counts(counts: &Counts, dot: &str) -> String {
+    let mut parts: Vec<_> = counts.iter().filter(|(activity, _)| activity.is_live()).collect();
+    parts.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+    let say = |(activity, number): &(Activity, u32)| format!("{} {}", count(u64::from(*number)), activity.words());
+    parts.iter().map(say).collect::<Vec<_>>().join(&format!(" {dot} "))
+}
+
+/// Describes one link of a why chain: the waiting coroutine, and its target.
+pub fn link(model: &Model, link: &Link, now: u64) -> (String, String) {
+    let mut what = match link.on {
+        Target::Coro(_) => String::new(),
+        on => target(model, on, now),
+    };
+    if link.others > 0 {
+        what += &format!("{}+ {} more", if what.is_empty() { "" } else { " " }, count(link.others as u64));
+    }
+    (model.label(link.coro), what)
+}
+
+/// What a why chain ends at, as a sentence, and the coroutine it names.
+pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
+    match *leaf {
+        Leaf::Running(id, since) => {
+            (format!("{} is running, for {}", model.label(id), span(now.saturating_sub(since))), Some(id))
+        }
+        Leaf::Ready(id, since) => {
+            (format!("{} is ready, for {}", model.label(id), span(now.saturating_sub(since))), Some(id))
+        }
+        Leaf::Ended(id, outcome) => (format!("{} {}", model.label(id), ended(outcome)), Some(id)),
+        Leaf::Thread(id) => {
+            let Some(thread) = model.thread(id) else { return (format!("thread {id}"), None) };
+            let name = short_name(model.name(thread.name)).to_owned();
+            let text = match (thread.started, thread.ended) {
+                (_, Some((at, outcome))) => {
+                    format!("thread {id} {} {} ago: {name}", ended(outcome), span(now.saturating_sub(at)))
+                }
+                (Some(since), None) => {
+                    format!("thread {id} has been running {name} for {}", span(now.saturating_sub(since)))
+                }
+                (None, None) => {
+                    format!("thread {id} has been queued for {}: {name}", span(now.saturating_sub(thread.queued)))
+                }
+            };
+            (text, None)
+        }
+        Leaf::Timer(due) if due > now => (format!("a timer, due in {}", span(due - now)), None),
+        Leaf::Timer(due) => (format!("a timer, due {} ago", span(now - due)), None),
+        Leaf::Resource(res) => {
+            let label = model.resource_label(res);
+            let text = match model.resource(res).map(|resource| resource.what) {
+                Some(ResKind::Event) => format!("{label}, which nobody has set"),
+                Some(ResKind::Barrier) => resource(model, res),
+                Some(_) => format!("{label}, which is free: its turn will come"),
+                None => format!("{label}, which is gone"),
+            };
+            (text, None)
+        }
+        Leaf::HeldOutside(res) => (format!("{}, held outside the loop", model.resource_label(res)), None),
+        Leaf::Loop(id) => (format!("loop {id}, in which nothing lives"), None),
+        Leaf::External(id) => {
+            let place = model.coro(id).map_or(String::new(), |coro| place(model, coro));
+            let at = if place.is_empty() { "" } else { ", at " };
+            (format!("something tinyio knows nothing about{at}{place}"), None)
+        }
+        Leaf::Cycle(id) => (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id)),
+        Leaf::Unknown(id) => (format!("nothing is known about #{id}"), None),
+    }
+}

@@ -1,0 +1,117 @@
+//! The chain of waits of a coroutine, as text.
+
+use std::fmt::Write;
+
+use crate::model::{Leaf, Link, Model};
+use crate::say;
+use crate::words::{brief, counted, one_line, short_path, span, width};
+use tinyio_events::event::CoroId;
+
+/// Of a longer chain only the beginning and the end are shown: that many links each.
+const ENDS: usize = 24;
+
+/// The chain from a coroutine down to what it hangs on. `None` if nothing is known of the coroutine.
+///
+/// ```
+/// use tinyio_events::event::{Event, Header, Kind, LoopMode, Target};
+/// use tinyio_model::{model::Model, why};
+///
+/// let mut model = Model::new(&Header::default());
+/// for (seq, kind) in [
+///     Kind::Name { id: 1, text: "crawl::main".into() },
+///     Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Run },
+///     Kind::Spawn { coro: 1, in_loop: 1, parent: 0, name: 1, site: 0 },
+///     Kind::StepBegin { coro: 1 },
+///     Kind::Wait { coro: 1, on: Target::Timer(2_000_000_000), site: 0 },
+///     Kind::StepEnd { coro: 1 },
+/// ].into_iter().enumerate() {
+///     model.apply(&Event { seq: seq as u64, at: 0, kind });
+/// }
+/// assert_eq!(why::text(&model, 1).unwrap(), "main  fires in 2.0 s\n└ a timer, due in 2.0 s\n");
+/// assert!(why::text(&model, 2).is_none());
+/// ```
+pub fn text(model: &Model, id: CoroId) -> Option<String> {
+    model.coro(id)?;
+    let why = model.why(id);
+    let now = model.now();
+    let mut text = String::new();
+    let rows: Vec<Option<[String; 4]>> = match why.chain.len() {
+        0..=48 => why.chain.iter().map(|link| Some(row(model, link))).collect(),
+        many => {
+            let head = why.chain[..ENDS].iter().map(|link| Some(row(model, link)));
+            let tail = why.chain[many - ENDS..].iter().map(|link| Some(row(model, link)));
+            head.chain([None]).chain(tail).collect()
+        }
+    };
+    let columns = |index: usize| rows.iter().flatten().map(|row| width(&row[index])).max().unwrap_or(0);
+    let widths = [columns(0) + 2, columns(1), columns(2)];
+    for (index, row) in rows.iter().enumerate() {
+        let Some([who, what, place, long]) = row else {
+            let _ = writeln!(text, "… {}", counted((why.chain.len() - 2 * ENDS) as u64, "more link"));
+            continue;
+        };
+        let branch = if index == 0 { "" } else { "└ " };
+        let who = format!("{branch}{who}");
+        let first = if rows.len() > 1 { widths[0] } else { widths[0] - 2 };
+        let (second, third) = (widths[1], widths[2]);
+        let line = format!("{who:first$}  {what:second$}  {place:third$}  {long}");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    let branch = if rows.is_empty() { "" } else { "└ " };
+    let _ = writeln!(text, "{branch}{}", brief(&one_line(&say::leaf(model, &why.leaf, now).0)));
+    if let Leaf::Cycle(_) = why.leaf {
+        let around: Vec<_> = why.cycle().iter().map(|link| model.label(link.coro)).take(ENDS).collect();
+        let more = if why.cycle().len() > ENDS { " → …" } else { "" };
+        let _ = writeln!(text, "the cycle: {}{more} → {}", one_line(&around.join(" → ")), one_line(&around[0]));
+    }
+    Some(text)
+}
+
+fn row(model: &Model, link: &Link) -> [String; 4] {
+    let (who, what) = say::link(model, link, model.now());
+    let place = model.site(link.site).map_or(String::new(), |site| {
+        let file = short_path(&site.file, &model.header().directory);
+        if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
+    });
+    let long = model.now().saturating_sub(link.since);
+    let long = if long > 0 { span(long) } else { String::new() };
+    [brief(&one_line(&who)), brief(&one_line(&what)), one_line(&place), long]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Script, crawl};
+    use tinyio_events::event::{ResKind, Target};
+
+    #[test]
+    fn the_chain_goes_through_coroutines_locks_and_threads() {
+        let model = crawl().model();
+        let all: Vec<_> = [1, 5, 17, 9].iter().map(|id| text(&model, *id).unwrap()).collect();
+        insta::assert_snapshot!(all.join("\n"));
+        assert_eq!(text(&model, 99), None);
+    }
+
+    #[test]
+    fn a_cycle_is_named() {
+        let mut s = Script::new("deadlock");
+        s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");
+        s.resource(1, ResKind::Lock, 1, "a.rs:1:5").resource(2, ResKind::Lock, 1, "a.rs:1:6");
+        s.step(1, Target::Coro(2), "a.rs:4:1").hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1");
+        s.step(2, Target::Res(2), "a.rs:7:1").step(3, Target::Res(1), "a.rs:8:1");
+        insta::assert_snapshot!(text(&s.model(), 1).unwrap());
+    }
+
+    #[test]
+    fn a_long_chain_is_cut_in_its_middle() {
+        let mut s = Script::new("long");
+        s.start().spawn(1, 0, "link", "a.rs:1:1");
+        for id in 1..5_000 {
+            s.spawn(id + 1, id, "link", "a.rs:1:1").step(id, Target::Coro(id + 1), "a.rs:2:1");
+        }
+        let text = text(&s.model(), 1).unwrap();
+        assert_eq!(text.lines().count(), 2 * ENDS + 2);
+        assert!(text.contains("… 4,951 more links\n") && text.ends_with("link #5000 is ready, for 0 ns\n"), "{text}");
+    }
+}

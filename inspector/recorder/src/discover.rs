@@ -1,0 +1,122 @@
+//! Finds the rings of programs that are being recorded, and those that ended programs have left.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{Mode, OFlags};
+use serde::Serialize;
+
+use crate::ring::{RingReader, Writer, folder, open_folder};
+use tinyio_events::event::Header;
+use tinyio_events::source::Source;
+
+/// A ring in the folder of recordings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ring {
+    /// The file.
+    pub path: PathBuf,
+    /// The header of the recording.
+    pub header: Header,
+    /// Its state.
+    pub state: State,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Events ever recorded, about.
+    pub events: u64,
+    /// When the last event was recorded.
+    pub last: SystemTime,
+}
+
+/// The state of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It goes on.
+    Living,
+    /// It ended in good order.
+    Ended,
+    /// Its process is gone, and it had not ended: killed, aborted.
+    Died,
+    /// Its process runs another program now (`exec`): nothing more is recorded.
+    Replaced,
+    /// Its process cannot be seen from here: it is in another pid namespace, and the file system has no locks.
+    Unknown,
+}
+
+/// All rings of this user, the newest first.
+///
+/// # Errors
+///
+/// When the folder cannot be read, or is not to be trusted. That there is none is no error.
+pub fn rings() -> io::Result<Vec<Ring>> {
+    rings_in(&folder())
+}
+
+/// All rings in a folder, the newest first.
+///
+/// # Errors
+///
+/// As [`rings`].
+pub fn rings_in(path: &Path) -> io::Result<Vec<Ring>> {
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(vec![]);
+    }
+    let folder = open_folder(path)?;
+    let entries = fs::read_dir(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("{}: cannot list recordings: {error}", path.display()))
+    })?;
+    let mut rings: Vec<Ring> = entries.filter_map(|entry| look(&folder, path, entry.ok()?.file_name())).collect();
+    rings.sort_by_key(|ring| std::cmp::Reverse((ring.header.started, ring.last)));
+    Ok(rings)
+}
+
+/// The ring of the program that ended or died last.
+///
+/// # Errors
+///
+/// As [`rings`].
+pub fn last() -> io::Result<Option<Ring>> {
+    Ok(rings()?
+        .into_iter()
+        .filter(|ring| !matches!(ring.state, State::Living | State::Unknown))
+        .max_by_key(|ring| ring.last))
+}
+
+/// The living recordings of a process: one for each of its threads that runs loops.
+///
+/// # Errors
+///
+/// As [`rings`].
+pub fn of_process(pid: u32) -> io::Result<Vec<Ring>> {
+    Ok(rings()?.into_iter().filter(|ring| ring.header.pid == pid && ring.state == State::Living).collect())
+}
+
+fn look(folder: &File, path: &Path, name: OsString) -> Option<Ring> {
+    if Path::new(&name).extension()? != "ring" {
+        return None;
+    }
+    // Opened through the checked folder, and never through a link: a link could lead to a file that another user chose.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(folder, &name, flags, Mode::empty()).ok()?);
+    let meta = file.metadata().ok()?;
+    let path = path.join(name);
+    let reader = RingReader::of(file, &path).ok()?;
+    let state = match reader.writer() {
+        _ if reader.ended() => State::Ended,
+        Writer::Lives => State::Living,
+        Writer::Gone => State::Died,
+        Writer::Replaced => State::Replaced,
+        Writer::Unknown => State::Unknown,
+    };
+    Some(Ring {
+        state,
+        header: reader.header().clone(),
+        size: meta.len(),
+        events: reader.recorded(),
+        last: reader.last_written(),
+        path,
+    })
+}

@@ -1,0 +1,98 @@
+//! A checkpoint of everything alive.
+
+use super::edges::Edge;
+use super::slots::{FAR, MANY, READY, STATE, TOLD, WAITING, WOKEN};
+use super::{Live, Out};
+use tinyio_events::event::{CoroId, Waker};
+use tinyio_events::record::{self, Words, code};
+
+impl Live {
+    /// Records a checkpoint of everything takes at most.
+    pub(crate) fn records(&self) -> u64 {
+        2 + 2 * self.slots.len() + self.many_edges + self.told + self.things.records()
+    }
+
+    /// Removes edges to ended coroutines, once enough have ended to pay for it.
+    pub(crate) fn sweep(&mut self) {
+        if self.many_edges <= 64 || self.ended - self.swept < self.many_edges / 2 {
+            return;
+        }
+        for many in &mut self.many {
+            self.many_edges -= many.len();
+            for edges in [&mut many.near, &mut many.rest] {
+                edges.sweep(&self.slots, self.ended);
+            }
+            self.many_edges += many.len();
+        }
+        self.swept = self.ended;
+    }
+
+    /// Writes everything, as far as there is room; `whole` says that there is room for all. Gives the coroutines
+    /// written, and how many things were left out.
+    pub(crate) fn write(&self, at: u64, whole: bool, out: &mut impl Out) -> (u64, u64) {
+        let mut left_out = self.things.write_before(at, whole, out);
+        // Coroutines first, then their edges, so that no edge is on one that is not known yet. Half of what is left is
+        // for each.
+        let stop = if whole { 0 } else { out.room() / 2 };
+        let mut end = self.slots.end();
+        let mut coros = 0;
+        for (index, slot) in self.slots.iter() {
+            if out.room() <= stop + 1 && !whole {
+                end = index;
+                break;
+            }
+            let code = match slot.bits & STATE {
+                READY => code::CORO_READY,
+                WAITING => code::CORO_WAITING,
+                _ => code::CORO_RUNNING,
+            };
+            let [a, b, c] = record::coro_words(slot.coro, slot.in_loop, slot.parent, slot.name, slot.site);
+            out.record([record::head(slot.since, code), a, b, c]);
+            coros += 1;
+            if slot.bits & STATE == WOKEN {
+                // The source of the wake is not kept.
+                out.record(record::wake(at, slot.coro, Waker::External));
+            }
+            if slot.bits & TOLD != 0 {
+                out.record(record::plain(at, code::CANCEL_DELIVER, slot.coro, 0, 0));
+            }
+        }
+        left_out += self.slots.len() - coros;
+        // An edge on a coroutine that was left out goes with it.
+        let known = |edge: &Edge| edge.tag() != 1 || (edge.slot as usize) < end;
+        for (_, slot) in self.slots.iter().take_while(|(index, _)| *index < end) {
+            match slot.tag() {
+                0 => {}
+                MANY => {
+                    let many = &self.many[slot.edge as usize];
+                    for edges in [&many.near, &many.rest] {
+                        // If not all fit anyway, some of them are enough: there may be millions.
+                        let look = if whole { usize::MAX } else { 4 * out.room() as usize };
+                        let (all, standing) = edges.standing(&self.slots);
+                        for (at, edge) in standing.enumerate() {
+                            if out.room() == 0 || at >= look {
+                                left_out += (all - at) as u64;
+                                break;
+                            }
+                            if let Some(edge) = edge.filter(|edge| known(edge)) {
+                                out.record(edge_words(slot.coro, edge));
+                            }
+                        }
+                    }
+                }
+                1 if !self.slots.lives(slot.edge_slot, slot.edge) => {}
+                _ => {
+                    let edge = slot.edge();
+                    left_out += (known(&edge) && !out.record(edge_words(slot.coro, &edge))) as u64;
+                }
+            }
+        }
+        left_out += self.things.write_after(out);
+        (coros, left_out)
+    }
+}
+
+fn edge_words(coro: CoroId, edge: &Edge) -> Words {
+    let tag = if edge.tag() == FAR { 1 } else { edge.tag() };
+    [record::head(edge.since, code::WAIT), coro << 8 | tag as u64, edge.value, edge.site() as u64]
+}
