@@ -18,7 +18,6 @@ use std::time::Duration;
 use crate::executor::{self, Executor, warn};
 use crate::failure::crash::{Deadlock, Failure, Site};
 use crate::failure::type_name;
-use crate::sync::Permits;
 use crate::task::{self, Kind, WakeToken, flag};
 
 /// Between two searches the loop makes this many steps for each coroutine, which takes many times as long as the
@@ -52,10 +51,34 @@ impl Queuing {
     }
 }
 
+/// What coroutines acquire and wait for: a lock or a semaphore.
+pub(crate) trait Resource {
+    /// The acquirers of what is taken of it, and those that were woken to take it.
+    fn holders(&self) -> Vec<Holder>;
+
+    /// The name for messages.
+    fn describe(&self) -> String;
+}
+
+/// The acquirer of what is taken of a resource. The guard may have been moved since.
+#[derive(Clone, Copy)]
+pub(crate) struct Holder {
+    /// The coroutine that acquired it; `WakeToken::NONE` outside of a coroutine.
+    coro: WakeToken,
+    /// The newest coroutine of its thread at that time: the guard may have been moved to later ones.
+    newest: u64,
+}
+
+impl Holder {
+    pub(crate) fn new(coro: WakeToken) -> Holder {
+        Holder { coro, newest: executor::newest() }
+    }
+}
+
 /// What the coroutine waits for.
 pub(crate) enum On {
     /// A lock or a semaphore.
-    Permits(Arc<Permits>),
+    Resource(Arc<dyn Resource>),
     /// A barrier.
     Meeting,
     /// Any one of these coroutines: [`as_completed`](crate::as_completed).
@@ -119,11 +142,11 @@ enum What {
         id: u64,
         type_name: &'static str,
         at: &'static Location<'static>,
-        /// The serial number of its wait for permits.
+        /// The serial number of its wait for a resource.
         serial: u64,
     },
-    Permits {
-        permits: Arc<Permits>,
+    Resource {
+        resource: Arc<dyn Resource>,
         /// The newest coroutine of the thread when the holder that is `target` acquired it.
         newest: u64,
     },
@@ -133,9 +156,9 @@ enum What {
 enum Hope {
     /// Something other than a node may wake it.
     Yes,
-    /// Any wakeable node may wake it: a coroutine at a barrier, or permits whose holder is not known.
+    /// Any wakeable node may wake it: a coroutine at a barrier, or a resource whose holder is not known.
     Shared,
-    /// Like `Shared`, but probably only the nodes it waits for can: permits whose acquirers are known.
+    /// Like `Shared`, but probably only the nodes it waits for can: a resource whose acquirers are known.
     Held,
     /// Only the nodes it waits for can.
     No,
@@ -150,7 +173,7 @@ impl Node {
     fn id(&self) -> Option<u64> {
         match self.what {
             What::Coro { id, .. } => Some(id),
-            What::Permits { .. } => None,
+            What::Resource { .. } => None,
         }
     }
 
@@ -234,9 +257,9 @@ impl Nodes {
             let Some(site) = node.site() else { continue };
             let Site { name, file, line, column } = &site;
             let what = match target(node) {
-                Some(lock @ Node { what: What::Permits { permits, .. }, .. }) => {
+                Some(lock @ Node { what: What::Resource { resource, .. }, .. }) => {
                     let holder = target(lock).and_then(Node::name).unwrap_or_default();
-                    format!("{}, held by {holder},", permits.describe())
+                    format!("{}, held by {holder},", resource.describe())
                 }
                 other => other.and_then(Node::name).unwrap_or_default(),
             };
@@ -254,7 +277,7 @@ impl Nodes {
         ids.sort_unstable();
         let last = ids.last().copied();
         self.around(cycle).any(|node| match node.what {
-            What::Permits { newest, .. } => last.is_some_and(|last| last > newest),
+            What::Resource { newest, .. } => last.is_some_and(|last| last > newest),
             What::Coro { .. } => false,
         })
     }
@@ -401,7 +424,7 @@ impl Executor {
         for cycle in cycles {
             let waits = nodes.around(cycle).filter_map(|node| match node.what {
                 What::Coro { id, serial, .. } => Some((id, serial)),
-                What::Permits { .. } => None,
+                What::Resource { .. } => None,
             });
             let mut key: Vec<(u64, u64)> = waits.collect();
             key.sort_unstable();
@@ -492,22 +515,23 @@ impl Executor {
         }
         let mut blocked_jobs = 0;
         task::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.get() });
-        let mut wanted: HashMap<*const Permits, usize> = HashMap::new();
+        let mut wanted: HashMap<*const (), usize> = HashMap::new();
         for executor in cores() {
             for (_, Queuing { coro, on, serial }) in executor.queued.borrow().iter() {
                 match on {
-                    On::Permits(permits) => {
-                        let known = wanted.get(&Arc::as_ptr(permits)).copied();
-                        let index = known.unwrap_or_else(|| self.add_permits(&mut nodes, permits, blocked_jobs > 0));
-                        wanted.insert(Arc::as_ptr(permits), index);
+                    On::Resource(resource) => {
+                        let address = Arc::as_ptr(resource).cast::<()>();
+                        let known = wanted.get(&address).copied();
+                        let index = known.unwrap_or_else(|| self.add_resource(&mut nodes, resource, blocked_jobs > 0));
+                        wanted.insert(address, index);
                         let Some(waiter) = nodes.find(*coro) else { continue };
                         if let Some(Node { what: What::Coro { serial: own, .. }, target, .. }) = &mut nodes.all[waiter]
                         {
                             *own = *serial;
                             target.get_or_insert(index);
                         }
-                        if let Some(permits) = &mut nodes.all[index] {
-                            permits.waiters.push(waiter);
+                        if let Some(resource) = &mut nodes.all[index] {
+                            resource.waiters.push(waiter);
                         }
                     }
                     On::Meeting => {
@@ -565,9 +589,9 @@ impl Executor {
 
     /// Adds a lock or a semaphore that a coroutine waits for. Its guards may be anywhere on this thread, and, with
     /// `blocked_jobs`, on threads of a loop that this one blocks.
-    fn add_permits(&self, nodes: &mut Nodes, permits: &Arc<Permits>, blocked_jobs: bool) -> usize {
+    fn add_resource(&self, nodes: &mut Nodes, resource: &Arc<dyn Resource>, blocked_jobs: bool) -> usize {
         let index = nodes.all.len();
-        let holders = permits.holders();
+        let holders = resource.holders();
         let outside = |coro: WakeToken| coro.is_none() || self.runs_elsewhere(nodes, coro.tag());
         let places: Option<Vec<usize>> = holders.iter().map(|holder| nodes.find(holder.coro)).collect();
         let hope = match &places {
@@ -577,7 +601,7 @@ impl Executor {
             _ => Hope::Shared,
         };
         let newest = holders.first().map_or(0, |holder| holder.newest);
-        let mut node = Node::new(What::Permits { permits: permits.clone(), newest }, hope);
+        let mut node = Node::new(What::Resource { resource: resource.clone(), newest }, hope);
         for place in places.into_iter().flatten() {
             node.target.get_or_insert(place);
             if let Some(holder) = &mut nodes.all[place] {

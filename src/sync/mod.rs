@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::executor::deadlock::{On, Queuing};
+use crate::executor::deadlock::{Holder, On, Queuing, Resource};
 use crate::executor::slab::Slab;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor, Left};
@@ -41,7 +41,7 @@ use crate::task::{self, WakeToken};
 pub struct Semaphore(Arc<Permits>);
 
 /// State that a semaphore's clones, guards and waiters share.
-pub(crate) struct Permits {
+struct Permits {
     state: Mutex<PermitState>,
     size: usize,
     res: Res,
@@ -69,21 +69,6 @@ struct Request {
     coro: WakeToken,
     /// The index of its holder, once it is granted.
     granted: Option<u32>,
-}
-
-/// The acquirer of permits that are taken. The guard may have been moved since.
-#[derive(Clone, Copy)]
-pub(crate) struct Holder {
-    /// The coroutine that acquired them; `WakeToken::NONE` outside of a coroutine.
-    pub(crate) coro: WakeToken,
-    /// The newest coroutine of its thread at that time: the guard may have been moved to later ones.
-    pub(crate) newest: u64,
-}
-
-impl Holder {
-    fn new(coro: WakeToken) -> Holder {
-        Holder { coro, newest: executor::newest() }
-    }
 }
 
 impl PermitState {
@@ -283,6 +268,18 @@ impl fmt::Debug for Lock {
     }
 }
 
+impl Resource for Permits {
+    fn holders(&self) -> Vec<Holder> {
+        self.state().holders.iter().map(|(_, holder)| *holder).collect()
+    }
+
+    fn describe(&self) -> String {
+        let what = if self.what == ResKind::Lock { "the lock" } else { "the semaphore" };
+        let name = self.name.get().map(|name| format!("{name:?} ")).unwrap_or_default();
+        format!("{what} {name}made at {}:{}", self.at.file(), self.at.line())
+    }
+}
+
 impl Permits {
     #[track_caller]
     fn new(free: usize, what: ResKind) -> Arc<Permits> {
@@ -293,18 +290,6 @@ impl Permits {
 
     fn state(&self) -> MutexGuard<'_, PermitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The acquirers of taken permits, and those that were woken to take them.
-    pub(crate) fn holders(&self) -> Vec<Holder> {
-        self.state().holders.iter().map(|(_, holder)| *holder).collect()
-    }
-
-    /// The name for messages.
-    pub(crate) fn describe(&self) -> String {
-        let what = if self.what == ResKind::Lock { "the lock" } else { "the semaphore" };
-        let name = self.name.get().map(|name| format!("{name:?} ")).unwrap_or_default();
-        format!("{what} {name}made at {}:{}", self.at.file(), self.at.line())
     }
 
     fn set_name(&self, name: Cow<'static, str>) {
@@ -436,7 +421,7 @@ impl Acquire {
             None => this.place = Some(state.queue.join(request)),
         }
         drop(state);
-        this.queuing.enter(executor, || On::Permits(this.permits.clone()));
+        this.queuing.enter(executor, || On::Resource(this.permits.clone()));
         executor.waits(Target::Res(this.permits.res.id(executor)), at);
         Poll::Pending
     }
