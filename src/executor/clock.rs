@@ -69,7 +69,7 @@ impl Executor {
     /// With virtual time: advances to this time, unless a thread may come first. For a loop that is not polled
     /// meanwhile.
     pub(crate) fn skip_to(&self, until: u64) -> bool {
-        let Some(now) = self.clock.shown.get().filter(|_| self.jobs.get() == 0 && until < u64::MAX) else {
+        let Some(now) = self.clock.shown.get().filter(|_| self.jobs.count() == 0 && until < u64::MAX) else {
             return false;
         };
         // Timers fire at the end of a tick.

@@ -291,7 +291,7 @@ impl Executor {
             return Idle::Again;
         }
         let quiet = until.is_none()
-            && self.jobs.get() == 0
+            && self.jobs.count() == 0
             && self.inbox().wakers() == 0
             && self.inside().iter().all(|(_, guest)| guest.inbox().wakers() == 0);
         if !quiet {
@@ -514,7 +514,7 @@ impl Executor {
             });
         }
         let mut blocked_jobs = 0;
-        task::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.get() });
+        task::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
         let mut wanted: HashMap<*const (), usize> = HashMap::new();
         for executor in cores() {
             for (_, Queuing { coro, on, serial }) in executor.queued.borrow().iter() {

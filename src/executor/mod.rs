@@ -6,6 +6,7 @@
 pub(crate) mod block_on_guard;
 pub(crate) mod clock;
 pub(crate) mod deadlock;
+pub(crate) mod jobs;
 pub(crate) mod order;
 pub(crate) mod slab;
 pub(crate) mod timer;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use crate::executor::clock::Clock;
 use crate::executor::deadlock::{Queuing, Searches};
+use crate::executor::jobs::Jobs;
 use crate::executor::order::Shuffled;
 use crate::executor::slab::Slab;
 use crate::executor::timer_wheel::Wheel;
@@ -84,12 +86,8 @@ pub(crate) struct Executor {
     pub(crate) is_guest: Cell<bool>,
     /// Set when foreign wakers were registered at await points in this turn.
     pub(crate) watched: Cell<bool>,
-    /// The number of functions running on threads.
-    pub(crate) jobs: Cell<usize>,
-    /// The id of the process that has those threads.
-    jobs_of: Cell<u32>,
-    /// Set when one of them was started or ended since the loop last slept: another may end any moment.
-    pub(crate) expects_mail: Cell<bool>,
+    /// The functions running on threads.
+    pub(crate) jobs: Jobs,
     /// The waits for locks, semaphores and barriers.
     pub(crate) queued: RefCell<Slab<Queuing>>,
     /// Since when nothing in the loop can change anything, and whether the warning was given.
@@ -196,9 +194,7 @@ impl Executor {
             guests: RefCell::default(),
             is_guest: Cell::default(),
             watched: Cell::default(),
-            jobs: Cell::default(),
-            jobs_of: Cell::default(),
-            expects_mail: Cell::default(),
+            jobs: Jobs::default(),
             queued: RefCell::default(),
             quiet_since: Cell::default(),
             quiescent_warning: Cell::new(Duration::from_secs(5)),
@@ -466,41 +462,28 @@ impl Executor {
         if until.is_some_and(|until| self.skip_to(until)) {
             return;
         }
-        let _lent = match if self.jobs.get() > 0 { crate::thread::pool::lend() } else { Ok(None) } {
-            Ok(lent) => lent,
-            Err(error) => {
-                let text = format!(
-                    "no thread for `run_in_thread`: all wait for others, and one more cannot be started: {error}"
-                );
-                return self.fail(Failure::of_loop(text.into(), Vec::new()));
+        let has_mail = || self.inbox.has_mail();
+        let wait = || {
+            self.rec.park(self, until);
+            while !has_mail() {
+                match until.map(|until| until.saturating_sub(self.now())) {
+                    Some(0) => break,
+                    Some(left) => threading::park_timeout(Duration::from_nanos(left)),
+                    None => threading::park(),
+                }
             }
+            self.rec.unpark();
         };
-        if self.expects_mail.take() && self.jobs.get() > 0 {
-            crate::thread::pool::search(|| self.inbox.has_mail());
+        if let Err(error) = self.jobs.wait(&has_mail, wait) {
+            let text =
+                format!("no thread for `run_in_thread`: all wait for others, and one more cannot be started: {error}");
+            self.fail(Failure::of_loop(text.into(), Vec::new()));
         }
-        self.rec.park(self, until);
-        while !self.inbox.has_mail() {
-            match until.map(|until| until.saturating_sub(self.now())) {
-                Some(0) => break,
-                Some(left) => threading::park_timeout(Duration::from_nanos(left)),
-                None => threading::park(),
-            }
-        }
-        self.rec.unpark();
-    }
-
-    /// Counts functions handed over to threads, and functions that have ended.
-    pub(crate) fn count_jobs(&self, more: usize, fewer: usize) {
-        let before = self.jobs.get();
-        if before == 0 && more > 0 {
-            self.jobs_of.set(std::process::id());
-        }
-        self.jobs.set((before + more).saturating_sub(fewer));
     }
 
     /// Fails if the awaited functions run in another process: this one was forked meanwhile.
     pub(crate) fn check_process(&self) {
-        if self.jobs.get() > 0 && self.jobs_of.get() != std::process::id() {
+        if self.jobs.are_lost() {
             let text = "the process was forked while functions ran on threads, which only the parent has: they never return here. \
                         Fork before the loop runs, or while no thread is at work";
             self.fail(Failure::of_loop(text.into(), Vec::new()));
@@ -663,7 +646,7 @@ impl Executor {
                 queuing.is_some()
             }
             Left::Guest(key, jobs) => {
-                self.count_jobs(0, jobs);
+                self.jobs.change(0, jobs);
                 self.guests.borrow_mut().remove(key).is_some()
             }
         }

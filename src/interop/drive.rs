@@ -178,7 +178,7 @@ impl<T> Driver<T> {
             }
             Progress::More
         });
-        self.count_jobs(executor.jobs.get());
+        self.count_jobs(executor.jobs.count());
         match progress {
             Progress::More => cx.waker().wake_by_ref(),
             Progress::Idle(until) => self.wake_at(until, cx),
@@ -227,7 +227,7 @@ impl<T> Driver<T> {
     fn count_jobs(&mut self, jobs: usize) {
         if self.mode == LoopMode::Isolate {
             let before = std::mem::replace(&mut self.jobs, jobs);
-            task::current(|host| host.map(|host| host.count_jobs(jobs, before)));
+            task::current(|host| host.map(|host| host.jobs.change(jobs, before)));
         }
     }
 

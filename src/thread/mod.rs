@@ -33,6 +33,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::coroutine::coro::Coro;
+use crate::executor::jobs::Threads;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
 use crate::failure::await_chain::Place;
@@ -274,6 +275,21 @@ crate::threading::per_thread! {
     static WORKER: RefCell<Option<Arc<dyn Worker>>> = const { RefCell::new(None) };
 }
 
+/// The threads of the pool, for loops that wait for functions on them.
+struct PoolThreads;
+
+impl Threads for PoolThreads {
+    fn lend(&self, wait: &mut dyn FnMut()) -> std::io::Result<()> {
+        let _lent = pool::lend()?;
+        wait();
+        Ok(())
+    }
+
+    fn search(&self, found: &dyn Fn() -> bool) {
+        pool::search(found);
+    }
+}
+
 impl<F, T> Unpin for Threaded<F, T> {}
 
 impl<F, T> Threaded<F, T> {
@@ -317,8 +333,7 @@ where
                 let wake_token = this.waiter.wake_token(executor, cx);
                 let pool = this.pool.take();
                 this.job = Some(start(executor, wake_token, this.at, work, pool));
-                executor.count_jobs(1, 0);
-                executor.expects_mail.set(true);
+                executor.jobs.begin(&PoolThreads);
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
             let ended = job.take_end();
@@ -336,8 +351,7 @@ where
             }
             // The end of the function is recorded before that of its coroutine.
             executor.read_notes();
-            executor.count_jobs(0, 1);
-            executor.expects_mail.set(true);
+            executor.jobs.end();
             let reason = *job.token.reason();
             (this.job, this.permit) = (None, None);
             match ended {
