@@ -14,11 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::executor::inbox::Inbox;
 use crate::executor::timer_thread;
 use crate::executor::{Executor, warn};
 use crate::failure::type_name;
 use crate::observe::Target;
-use crate::task::{Header, Inbox, flag};
+use crate::task::{Header, flag};
 
 /// The interval at which a turn in which foreign wakers were registered is checked.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(250);

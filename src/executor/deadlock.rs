@@ -15,10 +15,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::executor::context;
 use crate::executor::{self, Executor, warn};
 use crate::failure::crash::{Deadlock, Failure, Site};
 use crate::failure::type_name;
-use crate::task::{self, Kind, WakeToken, flag};
+use crate::task::{Kind, WakeToken, flag};
 
 /// Between two searches the loop makes this many steps for each coroutine, which takes many times as long as the
 /// search, ...
@@ -459,7 +460,7 @@ impl Executor {
     pub(crate) fn suspect(&self) {
         self.cycle_check_pending.set(true);
         if self.is_guest.get() {
-            task::each(|executor| executor.cycle_check_pending.set(true));
+            context::each(|executor| executor.cycle_check_pending.set(true));
         }
     }
 
@@ -481,7 +482,7 @@ impl Executor {
 
     /// Whether the loop of this tag is none of those inside this one, and this one does not block it.
     fn runs_elsewhere(&self, nodes: &Nodes, tag: u32) -> bool {
-        let blocked = || !self.is_guest.get() && task::find_tag(tag, |executor| executor.is_some());
+        let blocked = || !self.is_guest.get() && context::find_tag(tag, |executor| executor.is_some());
         !nodes.starts.contains_key(&tag) && !blocked()
     }
 
@@ -514,7 +515,7 @@ impl Executor {
             });
         }
         let mut blocked_jobs = 0;
-        task::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
+        context::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
         let mut wanted: HashMap<*const (), usize> = HashMap::new();
         for executor in cores() {
             for (_, Queuing { coro, on, serial }) in executor.queued.borrow().iter() {

@@ -5,7 +5,9 @@
 
 pub(crate) mod block_on_guard;
 pub(crate) mod clock;
+pub(crate) mod context;
 pub(crate) mod deadlock;
+pub(crate) mod inbox;
 pub(crate) mod jobs;
 pub(crate) mod order;
 pub(crate) mod slab;
@@ -24,19 +26,20 @@ use std::time::Duration;
 
 use crate::executor::clock::Clock;
 use crate::executor::deadlock::{Queuing, Searches};
+use crate::executor::inbox::{Inbox, Loops, Mail};
 use crate::executor::jobs::Jobs;
 use crate::executor::order::Shuffled;
 use crate::executor::slab::Slab;
 use crate::executor::timer_wheel::Wheel;
 use crate::executor::waker_slot::Foreign;
 use crate::failure::crash::{Failure, Group};
-use crate::failure::error::{CancelledError, Reason, TypeName};
-use crate::failure::panic_hook;
+use crate::failure::error::CancelledError;
 use crate::failure::type_name;
 use crate::observe::{Rec, Target, WakeCause};
+use crate::panics;
 use crate::task::{
-    self, CurrentTask, Handle, Header, Inbox, Kind, Mail, Payload, Queue, Queued, Running, Step, TaskTable, WakeToken,
-    flag,
+    self, CurrentTask, Handle, Header, Kind, Payload, Queue, Queued, Reason, Running, Step, TaskTable, TypeName,
+    WakeToken, flag,
 };
 use crate::threading;
 
@@ -382,7 +385,7 @@ impl Executor {
         if OBSERVED {
             self.rec.step_begin(task);
         }
-        let waker = task::lend(task.wake_token());
+        let waker = task::lend::<Loops>(task.wake_token());
         let step = task.poll(&self.current_task, &mut Context::from_waker(&waker));
         if OBSERVED {
             self.rec.step_end(task);
@@ -398,7 +401,7 @@ impl Executor {
     pub(crate) fn fail(&self, failure: Failure) {
         let first = self.failure.replace(Some(failure));
         if first.is_some() {
-            panic_hook::dispose(self.failure.replace(first));
+            panics::dispose(self.failure.replace(first));
         }
     }
 
@@ -423,7 +426,7 @@ impl Executor {
         self.slots.remove(task);
         let by = OBSERVED.then(|| self.rec.wakes(WakeCause::Coro(task.id())));
         task.take_waiters(|wake_token| {
-            if wake_token.tag() == self.tag { self.wake_task::<OBSERVED>(wake_token) } else { task::wake(wake_token) }
+            if wake_token.tag() == self.tag { self.wake_task::<OBSERVED>(wake_token) } else { inbox::wake(wake_token) }
         });
         if let Some(by) = by {
             self.rec.wakes(by);
@@ -608,8 +611,8 @@ impl Executor {
             for task in wake_tokens.into_iter().filter_map(|wake_token| self.slots.run(wake_token)) {
                 let mut task = task;
                 self.slots.remove(&task);
-                self.discard(&mut task).unwrap_or_else(panic_hook::dispose);
-                panic_hook::dispose(task);
+                self.discard(&mut task).unwrap_or_else(panics::dispose);
+                panics::dispose(task);
             }
         }
         self.cancel.set(Cancel::default());
@@ -737,7 +740,7 @@ impl Executor {
     /// Records that the running coroutine waits for one of the loop of this tag.
     #[cold]
     pub(crate) fn waits_for_loop(&self, tag: u32) {
-        let above = task::find_tag(tag, |executor| executor.is_some());
+        let above = context::find_tag(tag, |executor| executor.is_some());
         if above {
             self.suspect();
         }
@@ -756,7 +759,7 @@ impl Executor {
 #[inline]
 pub(crate) fn edge_dropped(on: impl FnOnce(&Executor) -> Target) {
     if cfg!(feature = "record") {
-        task::current(|executor| {
+        context::current(|executor| {
             if let Some(executor) = executor.filter(|executor| executor.rec.is_on()) {
                 executor.current_task.with(|coro| coro.map(|coro| executor.rec.edge_dropped(coro, on(executor))));
             }
@@ -768,7 +771,7 @@ impl Drop for Executor {
     fn drop(&mut self) {
         // Foreign wakers, registered at await points that outlive the loop.
         let foreign = self.foreign.take();
-        foreign.into_values().for_each(panic_hook::dispose);
+        foreign.into_values().for_each(panics::dispose);
         self.inbox.close();
     }
 }
@@ -787,7 +790,7 @@ pub(crate) fn newest() -> u64 {
 #[track_caller]
 pub(crate) fn with<R>(what: &str, f: impl FnOnce(&Executor) -> R) -> R {
     let at = Location::caller();
-    task::current(|executor| match executor {
+    context::current(|executor| match executor {
         Some(executor) => f(executor),
         None => no_loop(what, at),
     })
@@ -804,5 +807,5 @@ fn no_loop(what: &str, at: &'static Location<'static>) -> ! {
 /// Writes a warning to stderr and to the record.
 pub(crate) fn warn(text: &str) {
     eprintln!("tinyio: warning: {text}");
-    task::current(|executor| executor.map(|executor| executor.rec.diag(text)));
+    context::current(|executor| executor.map(|executor| executor.rec.diag(text)));
 }

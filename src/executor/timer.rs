@@ -1,9 +1,10 @@
 //! Timers as await points hold them.
 
+use crate::executor::inbox;
 use crate::executor::timer_wheel::Key;
 use crate::executor::{self, Executor, Left};
 use crate::observe::{Target, WakeCause};
-use crate::task::{self, WakeToken};
+use crate::task::WakeToken;
 
 impl Executor {
     /// Wakes the tasks whose timers are due.
@@ -50,7 +51,7 @@ impl Timer {
 
     pub(crate) fn clear(&mut self) {
         if let Some((number, key)) = self.0.take()
-            && task::take_back(number, Left::Timer(key))
+            && inbox::take_back(number, Left::Timer(key))
         {
             executor::edge_dropped(|_| Target::Timer(0));
         }

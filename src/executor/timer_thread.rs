@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::executor::block_on_guard;
-use crate::failure::panic_hook;
-use crate::task::Inbox;
+use crate::executor::inbox::Inbox;
+use crate::panics;
 use crate::threading::PerProcess;
 
 struct Alarms {
@@ -104,7 +104,7 @@ fn watch(alarms: &Alarms) {
                 drop(heap);
                 // The wakers of other executors may panic, and dropping the last reference to an inbox may drop some:
                 // this thread still serves the other loops.
-                panic_hook::contain(|| match due {
+                panics::contain(|| match due {
                     Some((inbox, What::Wake)) => inbox.post(|_| {}),
                     Some((inbox, What::Look)) if block_on_guard::look(&inbox) => look(Arc::downgrade(&inbox)),
                     _ => {}

@@ -3,6 +3,8 @@
 
 use std::task::{Context, Waker};
 
+use crate::executor::inbox;
+use crate::executor::inbox::Loops;
 use crate::executor::{Executor, Left};
 use crate::task::{self, Header, Kind, WakeToken};
 
@@ -27,7 +29,7 @@ impl Executor {
     #[inline]
     pub(crate) fn word_for(&self, cx: &Context<'_>, old: WakeToken, once: bool) -> WakeToken {
         let here = self.here();
-        if task::wake_token(cx.waker()) == Some(here) {
+        if task::wake_token::<Loops>(cx.waker()) == Some(here) {
             release(old);
             return here;
         }
@@ -113,7 +115,7 @@ impl Executor {
 pub(crate) fn release(wake_token: WakeToken) {
     #[cold]
     fn foreign(wake_token: WakeToken) {
-        task::take_back(wake_token.number(), Left::Foreign(wake_token.slot()));
+        inbox::take_back(wake_token.number(), Left::Foreign(wake_token.slot()));
     }
     if wake_token.kind() == Kind::Foreign {
         foreign(wake_token);

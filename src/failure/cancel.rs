@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::executor::{Cancel, Executor, STEPS_PER_TURN, warn};
 use crate::failure::await_chain::{self, Snapshot};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
-use crate::failure::error::{Cancellation, Fault, Reason};
-use crate::failure::panic_hook;
+use crate::failure::error::Cancellation;
 use crate::failure::type_name;
-use crate::task::{Header, Running, Step, WakeToken, flag};
+use crate::panics;
+use crate::task::{Fault, Header, Reason, Running, Step, WakeToken, flag};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
@@ -340,7 +340,7 @@ impl Cancelling {
         // A stopping loop may have been stopped again, which must not affect its next run.
         match executor.failure.take() {
             Some(failure) if failure.kind == FailureKind::Panic => failures.push(failure),
-            other => panic_hook::dispose(other),
+            other => panics::dispose(other),
         }
         failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
         let report = executor.rec.crash(failures);
@@ -361,7 +361,7 @@ impl Cancelling {
                     (Group::Always, _) => true,
                 }
         });
-        unseen.into_iter().for_each(panic_hook::dispose);
+        unseen.into_iter().for_each(panics::dispose);
         Crash::new(failures, report)
     }
 }

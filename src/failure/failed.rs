@@ -5,11 +5,12 @@ use std::error::Error as StdError;
 use crate::executor::{Executor, Stop};
 use crate::failure::await_chain::{Place, Snapshot, Trace};
 use crate::failure::crash::{Failure, FailureKind, Interrupted, Panic, Site};
-use crate::failure::error::{Fault, Located, sources};
+use crate::failure::error::{Located, sources};
 use crate::failure::panic_hook;
 use crate::failure::type_name;
 use crate::observe::Moment;
-use crate::task::{BoxError, Header, Payload, WakeToken};
+use crate::panics;
+use crate::task::{BoxError, Fault, Header, Payload, WakeToken};
 
 fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a Located> {
     error.downcast_ref::<Located>()
@@ -46,7 +47,7 @@ impl Failure {
     pub(crate) fn is_interrupted(&self) -> bool {
         let Some(error) = self.error() else { return false };
         error.is::<Interrupted>()
-            || panic_hook::contain(|| sources(error).any(|error| error.is::<Interrupted>())) == Some(true)
+            || panics::contain(|| sources(error).any(|error| error.is::<Interrupted>())) == Some(true)
     }
 
     /// The failure of a coroutine that returned this error.

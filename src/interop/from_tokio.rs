@@ -13,8 +13,8 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::coroutine::coro::Coro;
 use crate::executor;
-use crate::failure::error::{CancelledError, Reason};
-use crate::task::{BoxError, Profile, flag};
+use crate::failure::error::CancelledError;
+use crate::task::{BoxError, Profile, Reason, flag};
 
 /// The runtime, with one thread, for all such futures of the process.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {

@@ -11,11 +11,11 @@ use tinyio_inspector::frames::worked;
 use tinyio_inspector::model::Model;
 use tinyio_inspector::report;
 
+use crate::executor::context;
 use crate::failure::await_chain::Place;
 use crate::failure::crash::{Failure, FailureKind, Site};
 use crate::failure::error::source_texts;
 use crate::failure::panic_hook;
-use crate::task;
 
 /// Errors are also made in normal operation. Reading frames for them may take this share of the time: one part in this
 /// many.
@@ -117,7 +117,7 @@ impl Moment {
 /// Captures the running coroutine, if it is recorded. Errors are also made in normal operation, so this takes at most a
 /// small share of the time.
 pub(crate) fn moment() -> Moment {
-    task::current(|executor| {
+    context::current(|executor| {
         let Some((executor, recording)) =
             executor.and_then(|executor| executor.rec.on().map(|recording| (executor, recording)))
         else {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tinyio_inspector::{recorder, trace};
 
+use crate::executor::context;
+
 /// How long an exit waits for the trace to be written: a disk may hang.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the lock is tried, and how long to wait in between.
@@ -51,7 +53,7 @@ extern "C" fn exit() {
     if *pid != std::process::id() {
         return;
     }
-    crate::task::current(|executor| {
+    context::current(|executor| {
         _ = executor.and_then(|executor| executor.rec.on()).map(super::recording::Recording::exits)
     });
     for (_, ring, trace) in open {

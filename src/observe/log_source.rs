@@ -10,7 +10,9 @@ use tinyio_inspector::secrets::{MASKED, NOT_RECORDED};
 use super::env::Switch;
 use super::recording::{RECORDING, Recording};
 use super::resources::ThreadNote;
-use crate::task::{self, Header, Inbox, Mail};
+use crate::executor::context;
+use crate::executor::inbox::{Inbox, Mail};
+use crate::task::Header;
 
 /// The most messages of threads that wait for the loop to record them. More are dropped, when a coroutine blocks the
 /// loop for that long.
@@ -43,7 +45,7 @@ impl PartialEq for Author {
 impl Author {
     /// The author of messages on this loop's thread; `None` on other threads, and when nothing is recorded.
     pub(crate) fn here() -> Option<Author> {
-        let inside = task::current(|executor| {
+        let inside = context::current(|executor| {
             let executor = executor.filter(|executor| executor.rec.is_on())?;
             let coro = executor.current_task.with(|coro| coro.map_or(0, Header::id));
             Some(Author { coro, inbox: Some(executor.inbox().clone()) })
@@ -75,7 +77,7 @@ impl Author {
         let Some(inbox) = &self.inbox else {
             return RECORDING.with_borrow(|recording| _ = recording.as_deref().map(record));
         };
-        let here = task::find_tag(inbox.tag(), |executor| {
+        let here = context::find_tag(inbox.tag(), |executor| {
             executor
                 .filter(|executor| Arc::ptr_eq(executor.inbox(), inbox))
                 .and_then(|executor| executor.rec.on())

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::panic::Location;
 
 use crate::executor::Executor;
+use crate::executor::inbox::Mail;
 use crate::failure::crash::{Failure, FailureKind};
 use crate::observe::spans::{Around, Entered, Spans};
-use crate::task::{Header, Mail, WakeToken};
+use crate::task::{Header, WakeToken};
 
 type BoxedError = dyn std::error::Error + Send + Sync + 'static;
 
@@ -109,16 +110,6 @@ pub(crate) enum LoopMode {
     Run,
     Drive,
     Isolate,
-}
-
-/// The type of a future, for reading its frames.
-pub(crate) struct FutureMark;
-
-impl FutureMark {
-    #[allow(clippy::extra_unused_type_parameters, reason = "the same signature as with a recorder")]
-    pub(crate) const fn of<F>() -> FutureMark {
-        FutureMark
-    }
 }
 
 /// What a failing coroutine was at.

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Kind, LoopOutcome, Stack, TraceSite};
 pub(crate) use tinyio_inspector::event::{LoopMode, Target, Waker as WakeCause};
-pub(crate) use tinyio_inspector::frames::{Blocks, FutureMark, FutureType};
 use tinyio_inspector::frames::{Frames, worked};
 use tinyio_inspector::output::{Follow, Line};
 use tinyio_inspector::recorder::{NO_SLOT, Recorder};
@@ -28,6 +27,7 @@ use super::stack_requests::Asked;
 use super::step_batch::Steps;
 use super::suspended::{Spent, Suspended};
 use crate::executor::Executor;
+use crate::executor::context;
 use crate::failure::crash::{Failure, FailureKind};
 use crate::failure::type_name;
 use crate::observe::spans::Spans;
@@ -88,7 +88,7 @@ pub(super) struct Recording {
 #[inline]
 pub(crate) fn freed(coro: &Header) {
     if !coro.is_scheduled() {
-        task::current(|executor| executor.map(|executor| executor.rec.never_awaited(executor, coro)));
+        context::current(|executor| executor.map(|executor| executor.rec.never_awaited(executor, coro)));
     }
 }
 
@@ -260,7 +260,7 @@ impl Recording {
     #[cold]
     fn answer(&self, Request { coro: id, in_full }: Request) {
         let mut stack = None;
-        task::each(|executor| {
+        context::each(|executor| {
             let addresses = executor.addresses();
             // A coroutine that runs another loop is in the middle of a step.
             let running = executor.current_task.with(|coro| coro.map_or(0, Header::id));
@@ -413,7 +413,7 @@ impl Rec {
         let of = |rec: &Rec| rec.slots.borrow().get(coro.wake_token().slot() as usize).copied().unwrap_or(NO_SLOT);
         match coro.wake_token().tag() {
             tag if tag == executor.tag() => of(self),
-            tag => task::find_tag(tag, |other| other.map_or(NO_SLOT, |other| of(&other.rec))),
+            tag => context::find_tag(tag, |other| other.map_or(NO_SLOT, |other| of(&other.rec))),
         }
     }
 
@@ -464,8 +464,9 @@ impl Rec {
         recording.asked.loop_start(executor.inbox());
         recording.recorder.borrow().look().loop_at(executor.slots.address());
         self.started.set(recording.tick());
-        let parent =
-            task::current(|outer| outer.map_or(0, |outer| outer.current_task.with(|coro| coro.map_or(0, Header::id))));
+        let parent = context::current(|outer| {
+            outer.map_or(0, |outer| outer.current_task.with(|coro| coro.map_or(0, Header::id)))
+        });
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
         recording.read_sent();
     }

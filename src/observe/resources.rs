@@ -11,10 +11,11 @@ use tinyio_inspector::event::{Kind, Outcome};
 use super::crash_report::outcome;
 use super::stack_requests::Asked;
 use crate::executor::Executor;
+use crate::executor::inbox::Mail;
 use crate::failure::crash::FailureKind;
 use crate::failure::type_name;
 use crate::observe::spans::{Around, Entered};
-use crate::task::{Header, Mail, WakeToken};
+use crate::task::{Header, WakeToken};
 
 /// A note of another thread.
 pub(crate) enum ThreadNote {

@@ -9,7 +9,7 @@ use tinyio_inspector::threads;
 
 use super::recording::RECORDING;
 use super::resources::ThreadNote;
-use crate::task::Inbox;
+use crate::executor::inbox::Inbox;
 
 /// The most events of other threads that wait for a loop to record them. Further ones are only counted.
 const PATIENCE: usize = 4096;

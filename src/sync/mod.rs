@@ -12,14 +12,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
+use crate::executor::context;
 use crate::executor::deadlock::{Holder, On, Queuing, Resource};
+use crate::executor::inbox;
 use crate::executor::slab::Slab;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor, Left};
 use crate::failure::error::CancelledError;
 use crate::observe::{Hold, Res, ResKind, Target};
 use crate::sync::wait_list::{Key, WaitList};
-use crate::task::{self, WakeToken};
+use crate::task::WakeToken;
 
 /// Lets at most this many coroutines continue at once, in the order of their requests. Clones are the same semaphore.
 ///
@@ -298,7 +300,7 @@ impl Permits {
     }
 
     fn try_acquire(self: &Arc<Self>, at: &'static Location<'static>) -> Option<Guard> {
-        task::current(|executor| {
+        context::current(|executor| {
             let holder = self.state().take(1, executor.map_or(WakeToken::NONE, Executor::here))?;
             let hold = executor.map_or_else(Hold::default, |executor| self.res.hold(executor, at, 1));
             Some(Guard { permits: self.clone(), count: 1, holder: Some(holder), hold })
@@ -310,7 +312,7 @@ impl Permits {
         loop {
             let granted = self.state().grant();
             match granted {
-                Some(wake_token) => task::wake(wake_token),
+                Some(wake_token) => inbox::wake(wake_token),
                 None => return,
             }
         }
@@ -333,7 +335,7 @@ impl Queued {
 
     fn leave(&mut self) {
         if let Some((number, key)) = self.0.take() {
-            task::take_back(number, Left::Queuing(key));
+            inbox::take_back(number, Left::Queuing(key));
         }
     }
 }
@@ -614,7 +616,7 @@ impl Future for BarrierWait {
                 let index = others.len();
                 state.met.extend(others.keys().enumerate().map(|(index, ticket)| (*ticket, index)));
                 drop(state);
-                others.into_values().for_each(task::wake);
+                others.into_values().for_each(inbox::wake);
                 return Poll::Ready(Ok(index));
             }
             let ticket = *this.ticket.get_or_insert_with(|| {

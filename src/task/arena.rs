@@ -66,9 +66,9 @@ impl Memory {
         Memory { lists: [const { List(Cell::new(None)) }; SIZE / STEP], inside: Cell::new(false) }
     }
 
-    /// Records that the thread enters a loop.
-    pub(super) fn open(&self) {
-        self.inside.set(true);
+    /// Records that the thread enters a loop. Returns `true` if it was in none.
+    pub(super) fn open(&self) -> bool {
+        !self.inside.replace(true)
     }
 
     /// Records that the thread leaves its outermost loop: free chunks are deallocated, at once or with the last block

@@ -36,7 +36,6 @@
 
 use std::alloc::Layout;
 use std::cell::{Cell, UnsafeCell};
-use std::error::Error;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -45,15 +44,15 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
+#[cfg(feature = "record")]
+use tinyio_inspector::frames::{Blocks, FutureMark};
+
+use super::fault::{BoxError, Fault, Payload};
 use super::local;
+use super::schedule::Schedule;
 use super::waiters::{Position, Waiters};
 use super::wake_token::WakeToken;
-use crate::failure::error::Fault;
-use crate::failure::panic_hook::Disposed;
-use crate::observe::FutureMark;
-
-pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
-pub(crate) type Payload = Box<dyn std::any::Any + Send>;
+use crate::panics::Disposed;
 
 /// The header of every coroutine. 56 bytes: 64 cost a fifth more on a gather of a million.
 pub(crate) struct Header {
@@ -129,9 +128,12 @@ pub(super) struct Vtable {
     /// The offset of the body.
     pub(super) offset: usize,
     name: fn() -> &'static str,
-    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record reads frames"))]
+    /// The type of the future, for readers of frames.
+    #[cfg(feature = "record")]
     pub(super) future: FutureMark,
     pub(super) describe: unsafe fn(NonNull<Header>) -> String,
+    pub(super) abandoned: fn(WakeToken),
+    pub(super) freed: fn(&Header),
 }
 
 /// Both fields are at the start of the body.
@@ -163,13 +165,14 @@ pub(crate) trait Profile<F, T, E: Into<BoxError>> {
     }
 }
 
-pub(super) struct RawTask<F, T, E, P>(PhantomData<(F, T, E, P)>);
+pub(super) struct RawTask<F, T, E, P, S>(PhantomData<(F, T, E, P, S)>);
 
-impl<F, T, E, P> RawTask<F, T, E, P>
+impl<F, T, E, P, S> RawTask<F, T, E, P, S>
 where
     F: Future<Output = Result<T, E>>,
     E: Into<BoxError>,
     P: Profile<F, T, E>,
+    S: Schedule,
 {
     pub(in crate::task) const VTABLE: Vtable = Vtable {
         poll: Self::poll,
@@ -177,8 +180,11 @@ where
         layout: Layout::new::<TaskCell<F, T>>(),
         offset: std::mem::offset_of!(TaskCell<F, T>, body),
         name: P::type_name,
+        #[cfg(feature = "record")]
         future: FutureMark::of::<F>(),
         describe: Self::describe,
+        abandoned: S::abandoned,
+        freed: S::freed,
     };
 
     fn body(header: NonNull<Header>) -> *mut Body<F, T> {
@@ -282,7 +288,7 @@ impl Header {
 
     /// The offsets in blocks and vtables, for readers from outside.
     #[cfg(feature = "record")]
-    pub(crate) const BLOCKS: crate::observe::Blocks = crate::observe::Blocks {
+    pub(crate) const BLOCKS: Blocks = Blocks {
         vtable: std::mem::offset_of!(Header, vtable),
         id: std::mem::offset_of!(Header, id),
         running: std::mem::offset_of!(Header, running),

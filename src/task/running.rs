@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::cell::{self, Header, Payload, flag};
+use super::cell::{self, Header, flag};
+use super::fault::{Fault, Payload};
 #[cfg(feature = "record")]
 use super::handle::Handle;
-use crate::failure::error::Fault;
-use crate::failure::panic_hook;
+use crate::panics;
 
 /// A coroutine that its loop polls or drops. Not queued, so that it can be woken meanwhile.
 pub(crate) struct Running(NonNull<Header>);
@@ -67,7 +67,7 @@ impl Running {
             Ok(Poll::Ready(())) => fault.map_or(Step::Done, Step::Failed),
             Err(payload) => {
                 // A further panic of a destructor is not reported.
-                self.discard().unwrap_or_else(panic_hook::dispose);
+                self.discard().unwrap_or_else(panics::dispose);
                 Step::Panicked(payload)
             }
         }

@@ -33,16 +33,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::coroutine::coro::Coro;
+use crate::executor::inbox::Inbox;
 use crate::executor::jobs::Threads;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
 use crate::failure::await_chain::Place;
 use crate::failure::crash::FailureKind;
-use crate::failure::error::{CancelledError, Reason, cancellation};
+use crate::failure::error::{CancelledError, cancellation};
 use crate::failure::panic_hook;
 use crate::observe::{self, Target};
 use crate::sync::{Acquire, Guard, Semaphore};
-use crate::task::{BoxError, Inbox, Payload, Profile, WakeToken, flag};
+use crate::task::{BoxError, Payload, Profile, Reason, WakeToken, flag};
 use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
 
 /// Runs a blocking function on a thread of its own. Awaiting the coroutine gives what it returned.
