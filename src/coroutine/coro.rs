@@ -314,3 +314,15 @@ impl<T> fmt::Debug for Coro<T> {
         write!(f, "Coro({} #{}, {state})", crate::failure::type_name::path(self.handle.type_name()), self.handle.id())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::type_name;
+
+    #[test]
+    fn a_handle_is_recognised_by_its_name() {
+        assert!(type_name::is_stand_in(std::any::type_name::<Coro<u8>>()));
+        assert!(!type_name::is_stand_in(std::any::type_name::<Vec<Coro<u8>>>()));
+    }
+}

@@ -1,12 +1,15 @@
 //! The loop itself: the live tasks, the ready queue, and one step after the other.
 //!
 //! Read [`Executor::turn`] first, then [`Executor::poll`], [`Executor::end`] and [`Executor::wake`]. Cancelling is in
-//! [`crate::failure::cancel`].
+//! [`crate::executor::cancel`].
 
+mod await_chain;
 pub(crate) mod block_on_guard;
+pub(crate) mod cancel;
 pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod deadlock;
+mod failed;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
 pub(crate) mod order;

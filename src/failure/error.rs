@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 
-use crate::failure::await_chain::{Place, is_library};
+use crate::failure::moment::Moment;
+use crate::failure::place::{Place, is_library};
 use crate::panics;
 use crate::task::{BoxError, Fault, Reason};
 
@@ -56,7 +57,7 @@ pub(crate) struct Located {
     pub(crate) place: Option<Place>,
     /// The type of `error`, if it was known; empty otherwise.
     pub(crate) type_name: &'static str,
-    pub(crate) moment: crate::observe::Moment,
+    pub(crate) moment: Moment,
 }
 
 impl Error {
@@ -78,7 +79,7 @@ impl Error {
 
     fn at(error: BoxError, type_name: &'static str, site: &'static Location<'static>) -> Error {
         // A cancellation passes through every `?` of a crash: its place is known, and its moment is never used.
-        let moment = if error.is::<CancelledError>() { Default::default() } else { crate::observe::moment() };
+        let moment = if error.is::<CancelledError>() { Moment::default() } else { Moment::here() };
         let place = if is_library(site.file()) { moment.place() } else { Some(site.into()) };
         Error(Box::new(Located { error, site, place, type_name, moment }))
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::panic::Location;
 use std::sync::{Mutex, Once, PoisonError};
 
-use crate::failure::await_chain::{Place, is_library};
 use crate::failure::crash::Panic;
-use crate::observe::Moment;
+use crate::failure::moment::Moment;
+use crate::failure::place::{Place, is_library};
 use crate::panics;
 use crate::task::Payload;
 
@@ -54,7 +54,7 @@ pub(crate) fn watch() {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let place = MISUSE.try_with(Cell::take).ok().flatten().or(info.location());
-            let moment = crate::observe::moment();
+            let moment = Moment::here();
             let place = place.map(|at| match moment.place() {
                 Some(place) if is_library(at.file()) => place,
                 _ => Place { file: keep(at.file()), line: at.line(), column: at.column() },

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use crate::coroutine::coro::Coro;
 use crate::event_loop::{Loop, Opaque, Session};
+use crate::executor::cancel::Cancelling;
 use crate::executor::context;
 use crate::executor::deadlock::Idle;
 use crate::executor::inbox;
@@ -19,7 +20,6 @@ use crate::executor::timer::Timer;
 use crate::executor::timer_thread;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Cancel, Executor, Left, Stop, Turn};
-use crate::failure::cancel::Cancelling;
 use crate::failure::crash::Crash;
 use crate::failure::error::CancelledError;
 use crate::failure::panic_hook;

@@ -16,7 +16,7 @@ mod resources;
 #[cfg(feature = "record")]
 mod stack_requests;
 #[cfg(feature = "record")]
-pub(crate) use {crash_report::*, recording::*, resources::*};
+pub(crate) use {recording::*, resources::*};
 
 #[cfg(not(feature = "record"))]
 mod noop;

@@ -5,7 +5,8 @@ use std::panic::Location;
 
 use crate::executor::Executor;
 use crate::executor::inbox::Mail;
-use crate::failure::crash::{Failure, FailureKind};
+use crate::failure::crash::{Failure, FailureKind, Report};
+use crate::failure::moment::Moment;
 use crate::observe::spans::{Around, Entered, Spans};
 use crate::task::{Header, WakeToken};
 
@@ -112,35 +113,6 @@ pub(crate) enum LoopMode {
     Isolate,
 }
 
-/// What a failing coroutine was at.
-#[derive(Default)]
-pub(crate) struct Moment {}
-
-impl Moment {
-    pub(crate) fn place(&self) -> Option<crate::failure::await_chain::Place> {
-        None
-    }
-
-    pub(crate) fn made_in(self, _made: Moment) -> Moment {
-        self
-    }
-}
-
-#[inline]
-pub(crate) fn moment() -> Moment {
-    Moment {}
-}
-
-/// The report of a crash with what was recorded of it.
-#[derive(Default)]
-pub(crate) struct Report {}
-
-impl Report {
-    pub(crate) fn text(&self) -> Option<String> {
-        None
-    }
-}
-
 /// A note of a thread about the function it runs.
 pub(crate) enum ThreadNote {}
 
@@ -220,12 +192,18 @@ impl Rec {
         None
     }
     #[inline]
-    pub(crate) fn returned(&self, _core: &Executor, _coro: &Header, _error: Option<&BoxedError>) -> Moment {
-        Moment {}
+    pub(crate) fn returned(
+        &self,
+        _core: &Executor,
+        _coro: &Header,
+        _error: Option<&BoxedError>,
+        _made: Moment,
+    ) -> Moment {
+        Moment::default()
     }
     #[inline]
-    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Report {
-        Report {}
+    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Option<Box<dyn Report>> {
+        None
     }
     #[inline]
     pub(crate) fn keeps_values(&self) -> bool {

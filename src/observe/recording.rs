@@ -17,7 +17,7 @@ use tinyio_inspector::ring::{Options, Request};
 use tinyio_inspector::secrets;
 use tinyio_inspector::source::Source;
 
-use super::crash_report::{Report, Told, outcome, place_foreign, told};
+use super::crash_report::{Told, moment, place_foreign};
 use super::env::Switch;
 use super::exit::AtExit;
 use super::output::Output;
@@ -28,7 +28,9 @@ use super::step_batch::Steps;
 use super::suspended::{Spent, Suspended};
 use crate::executor::Executor;
 use crate::executor::context;
-use crate::failure::crash::{Failure, FailureKind};
+use crate::failure::crash::{Failure, FailureKind, Report};
+use crate::failure::event::{outcome, told};
+use crate::failure::moment::Moment;
 use crate::failure::type_name;
 use crate::observe::spans::Spans;
 use crate::task::{self, Handle, Header, WakeToken};
@@ -172,6 +174,7 @@ impl Recording {
         if let Some(text) = unfollowed {
             recording.emit(Kind::Diag { coro: 0, text });
         }
+        Moment::capture_by(moment);
         RECORDING.set(Some(recording.clone()));
         Some(recording)
     }
@@ -659,8 +662,8 @@ impl Rec {
     }
 
     /// Records the crash after all coroutines have ended.
-    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Report {
-        let Some(recording) = self.on() else { return Report::default() };
+    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Option<Box<dyn Report>> {
+        let recording = self.on()?;
         recording.tick();
         place_foreign(failures, &recording.told.borrow(), &recording.foreign.take());
         let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
@@ -676,10 +679,7 @@ impl Rec {
         }
         let mut crash = Kind::Crash { id: self.id.get(), failures };
         secrets::mask(&mut crash);
-        let Some(header) = recording.recorder.borrow().look().reader().ok().map(|reader| reader.header().clone())
-        else {
-            return Report::default();
-        };
+        let header = recording.recorder.borrow().look().reader().ok().map(|reader| reader.header().clone())?;
         let start = Kind::LoopStart { id: self.id.get(), parent: 0, mode: LoopMode::Run };
         let end = Kind::LoopEnd { id: self.id.get(), outcome: LoopOutcome::Crashed };
         let began = (self.started.get(), start);
@@ -687,7 +687,7 @@ impl Rec {
         let events = std::iter::once(began).chain(ended);
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
         let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
-        Report::of(Told { header, events, file, shown: recording.shown.clone() })
+        Some(Box::new(Told { header, events, file, shown: recording.shown.clone() }))
     }
 
     /// Warns once for each place that makes such a coroutine. Coroutines that are dropped by a cancellation or a panic

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use tinyio_inspector::event::ResKind;
 use tinyio_inspector::event::{Kind, Outcome};
 
-use super::crash_report::outcome;
 use super::stack_requests::Asked;
 use crate::executor::Executor;
 use crate::executor::inbox::Mail;
 use crate::failure::crash::FailureKind;
+use crate::failure::event::outcome;
 use crate::failure::type_name;
 use crate::observe::spans::{Around, Entered};
 use crate::task::{Header, WakeToken};

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use tinyio_inspector::event::Stack;
 use tinyio_inspector::frames::{Kept, backtrace, backtrace_in, worked};
 
-use super::crash_report::Moment;
 use super::recording::{Rec, Recording};
 use crate::executor::Executor;
+use crate::failure::moment::Moment;
 use crate::task::{Header, flag};
 
 /// Before this many steps of a recording the memory is kept in any case. It takes some microseconds each time.
@@ -108,6 +108,7 @@ impl Rec {
         executor: &Executor,
         coro: &Header,
         error: Option<&(dyn std::error::Error + Send + Sync + 'static)>,
+        made: Moment,
     ) -> Moment {
         let Some(recording) = self.on() else { return Moment::default() };
         let began = Instant::now();
@@ -121,6 +122,6 @@ impl Rec {
         let error_backtrace =
             error.filter(|_| is_asked).map(|error| backtrace_in(&format!("{error:?}"))).unwrap_or_default();
         recording.reading.set(recording.reading.get() + began.elapsed());
-        Moment { stack, backtrace, error_backtrace, place: None }
+        Moment { stack, backtrace, error_backtrace, place: None }.made_in(made)
     }
 }

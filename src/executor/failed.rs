@@ -2,13 +2,14 @@
 
 use std::error::Error as StdError;
 
+use crate::executor::await_chain::{Snapshot, Trace};
 use crate::executor::{Executor, Stop};
-use crate::failure::await_chain::{Place, Snapshot, Trace};
 use crate::failure::crash::{Failure, FailureKind, Interrupted, Panic, Site};
 use crate::failure::error::{Located, sources};
+use crate::failure::moment::Moment;
 use crate::failure::panic_hook;
+use crate::failure::place::Place;
 use crate::failure::type_name;
-use crate::observe::Moment;
 use crate::panics;
 use crate::task::{BoxError, Fault, Header, Payload, WakeToken};
 
@@ -58,7 +59,7 @@ impl Failure {
         let mut failure = Failure::new(task, FailureKind::Error, "", Some(fault), trace);
         if failure.last_await {
             let made = std::mem::take(&mut failure.moment);
-            failure.moment = executor.rec.returned(executor, task, failure.error.as_deref()).made_in(made);
+            failure.moment = executor.rec.returned(executor, task, failure.error.as_deref(), made);
         }
         failure
     }

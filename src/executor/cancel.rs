@@ -5,8 +5,8 @@
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
+use crate::executor::await_chain::Snapshot;
 use crate::executor::{Cancel, Executor, STEPS_PER_TURN, warn};
-use crate::failure::await_chain::{self, Snapshot};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
 use crate::failure::error::Cancellation;
 use crate::failure::type_name;
@@ -356,7 +356,7 @@ impl Cancelling {
                     _ if failure.is_error() => true,
                     (Group::Auto, _) => false,
                     (Group::Always, FailureKind::Cancelled) => {
-                        waited.binary_search(&failure.id).is_err() && !await_chain::is_stand_in(&failure.name)
+                        waited.binary_search(&failure.id).is_err() && !type_name::is_stand_in(&failure.name)
                     }
                     (Group::Always, _) => true,
                 }
