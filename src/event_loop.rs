@@ -318,7 +318,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn begin(executor: &Rc<Executor>, mode: LoopMode) -> Session {
-        executor.rec.loop_start(executor, mode);
+        executor.rec.loop_start(&**executor, mode);
         executor.inbox().run_begins();
         if mode == LoopMode::Run {
             context::each(|outer| outer.inbox().enclose(executor.inbox()));
@@ -346,6 +346,6 @@ impl Drop for Session {
         panics::dispose(self.executor.failure.take());
         self.executor.inbox().run_ended();
         context::each(|outer| outer.inbox().release(self.executor.inbox()));
-        self.executor.rec.loop_end(&self.executor, self.crashed);
+        self.executor.rec.loop_end(&*self.executor, self.crashed);
     }
 }

@@ -1,6 +1,7 @@
 //! The loops that a thread is in: nested ones, the innermost first.
 
 use crate::executor::Executor;
+use crate::observe;
 use crate::task::{self, Context};
 
 crate::threading::per_thread! {
@@ -10,7 +11,7 @@ crate::threading::per_thread! {
 
 /// Runs `inside` with `executor` as the loop of this thread.
 pub(crate) fn enter<R>(executor: &Executor, inside: impl FnOnce() -> R) -> R {
-    CONTEXT.with(|context| context.enter(executor, || task::keep_memory(inside)))
+    CONTEXT.with(|context| context.enter(executor, || observe::enter(executor, || task::keep_memory(inside))))
 }
 
 /// Calls `f` with the innermost loop of this thread.

@@ -287,6 +287,13 @@ impl Inbox {
     }
 }
 
+#[cfg(feature = "record")]
+impl observe::Mailbox for Inbox {
+    fn post_notes(&self, put: &mut dyn FnMut(&mut Vec<ThreadNote>)) {
+        self.post(|mail| put(&mut mail.notes));
+    }
+}
+
 /// Wakes the target of a wake token, from any thread.
 #[inline]
 pub(crate) fn wake(wake_token: WakeToken) {

@@ -12,6 +12,7 @@ pub(crate) mod deadlock;
 mod failed;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
+mod observed;
 pub(crate) mod order;
 pub(crate) mod slab;
 pub(crate) mod timer;
@@ -583,14 +584,6 @@ impl Executor {
             }
             Kind::Foreign => self.wake_behind(wake_token),
         }
-    }
-
-    /// The numbers of the live coroutines by the address of their blocks, which is what handles hold.
-    #[cfg(feature = "record")]
-    pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
-        let mut addresses = std::collections::HashMap::with_capacity(self.live());
-        self.slots.each(|task| _ = addresses.insert(std::ptr::from_ref::<Header>(task).addr() as u64, task.id()));
-        addresses
     }
 
     /// Empties the ready queue and the list of coroutines to be cancelled.

@@ -4,23 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use tinyio_inspector::event::{self, Event, Stack};
-use tinyio_inspector::frames::worked;
 use tinyio_inspector::model::Model;
 use tinyio_inspector::report;
 
-use crate::executor::context;
 use crate::failure::crash::{Failure, FailureKind, Report};
-use crate::failure::moment::Moment;
 use crate::failure::panic_hook;
-use crate::failure::place::Place;
-
-/// Errors are also made in normal operation. Reading frames for them may take this share of the time: one part in this
-/// many.
-const MOMENT_SHARE: u32 = 20;
-const MOMENT_START: Duration = Duration::from_millis(500);
 
 /// Corrects the places of coroutines that wait for something that is not tinyio's, such as a channel of another
 /// library: the loop knows only where each waited before, or was made. The stacks, read from debug info, have the line.
@@ -49,39 +39,6 @@ pub(super) fn place_foreign(failures: &mut [Failure], stacks: &HashMap<u64, Stac
             }
         }
     }
-}
-
-/// Captures the running coroutine, if it is recorded. Errors are also made in normal operation, so this takes at most a
-/// small share of the time.
-pub(super) fn moment() -> Moment {
-    context::current(|executor| {
-        let Some((executor, recording)) =
-            executor.and_then(|executor| executor.rec.on().map(|recording| (executor, recording)))
-        else {
-            return Moment::default();
-        };
-        let (begin, began) = (worked(), Instant::now());
-        let spent = recording.moments.get();
-        // Not during the cancellation, nor while frames are read.
-        if executor.cancel.get().reason.is_some()
-            || recording.frames.try_borrow_mut().is_err()
-            || spent > MOMENT_START + recording.started.elapsed() / MOMENT_SHARE
-        {
-            return Moment::default();
-        }
-        let backtrace = tinyio_inspector::frames::backtrace();
-        let coro = executor.current_task.handle();
-        let (stack, is_certain) =
-            coro.and_then(|coro| recording.stack_of_running(&coro, &executor.addresses(), &backtrace)).unzip();
-        let place = backtrace.first().filter(|_| is_certain == Some(true));
-        let place = place.map(|at| Place { file: panic_hook::keep(&at.file), line: at.line, column: at.column });
-        recording.moments.set(spent + worked().saturating_sub(begin));
-        // Between two steps it belongs to no coroutine.
-        if executor.current_task.with(|running| running.is_some()) {
-            recording.reading.set(recording.reading.get() + began.elapsed());
-        }
-        Moment { stack, backtrace, error_backtrace: Vec::new(), place }
-    })
 }
 
 /// What was recorded of a crash, for its report.

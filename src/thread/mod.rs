@@ -146,7 +146,7 @@ impl<F, T> Job<F, T> {
         self.token.cancel(reason);
         let unused = self.take_work();
         if unused.is_some() && self.record.is_recorded() {
-            self.inbox.post(|mail| self.record.ended(mail, Some(FailureKind::Cancelled), None));
+            self.inbox.post(|mail| self.record.ended(&mut mail.notes, Some(FailureKind::Cancelled), None));
         }
         unused.is_some()
     }
@@ -229,7 +229,7 @@ impl<F: Send, T: Send> Worker for Job<F, T> {
 
     fn notice(&self) {
         if !self.token.noticed.swap(true, Ordering::Relaxed) {
-            self.inbox.post(|mail| self.record.noticed(mail));
+            self.inbox.post(|mail| self.record.noticed(&mut mail.notes));
         }
     }
 }
@@ -244,7 +244,7 @@ where
         // Cancelled before it was started: it never is.
         let Some(work) = self.take_work() else { return };
         if self.record.is_recorded() {
-            self.inbox.post(|mail| self.record.started(mail));
+            self.inbox.post(|mail| self.record.started(&mut mail.notes));
         }
         WORKER.with(|worker| worker.replace(Some(self.clone())));
         let result = {
@@ -263,7 +263,7 @@ where
             Err(payload) => (Stage::Panicked(payload, panic_hook::take_place()), Some(FailureKind::Panic)),
         };
         self.inbox.post(|mail| {
-            self.record.ended(mail, how, Some(self.wake_token));
+            self.record.ended(&mut mail.notes, how, Some(self.wake_token));
             mail.wake_tokens.push(self.wake_token);
             // Last, and under the lock of the mail: a reader that sees it finds in the mail what happened before.
             *self.stage() = end;
