@@ -11,10 +11,13 @@ use crate::failure::crash::{Crash, Failure, FailureKind, Group};
 use crate::failure::error::Cancellation;
 use crate::failure::type_name;
 use crate::panics;
-use crate::task::{Fault, Header, Reason, Running, Step, WakeToken, flag};
+use crate::task::{Fault, Header, Payload, Reason, Running, Step, WakeToken, flag};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
+/// The number of coroutines that destructors and cleanup code may schedule while everything is being cancelled, in
+/// addition to two for each that was alive.
+const LATE: usize = 10_000;
 /// After this many panics outside of coroutines, the remaining ones are dropped without a cancellation.
 const PANICS: usize = 1_000;
 
@@ -59,6 +62,37 @@ impl Executor {
     /// the polls that deliver the cancellation.
     fn answer_with(&self, reason: Reason, gently: bool) {
         self.cancel.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
+    }
+
+    /// Handles a coroutine that was scheduled during the cancellation.
+    #[cold]
+    pub(super) fn come_late(&self, coro: &Header) {
+        let (late, limit) = self.late.get();
+        self.late.set((late + 1, limit));
+        if late == limit {
+            warn(&format!(
+                "destructors have scheduled {late} coroutines while the loop was being cancelled, at last {} ({}). They and those that \
+                 they schedule in turn are leaked, as the run would never end otherwise: let no destructor schedule a coroutine whose \
+                 destructor schedules another",
+                type_name::path(coro.type_name()),
+                coro.place()
+            ));
+        }
+    }
+
+    /// Starts counting the coroutines that are scheduled during the cancellation.
+    pub(crate) fn expect_late(&self) {
+        self.late.set((0, LATE + 2 * self.live()));
+    }
+
+    /// Drops what is left of a coroutine, or leaks it if destructors schedule others without end.
+    pub(crate) fn discard(&self, task: &mut Running) -> Result<(), Payload> {
+        let (late, limit) = self.late.get();
+        if late <= limit || task.has(flag::STARTED) {
+            return task.discard();
+        }
+        task.leak();
+        Ok(())
     }
 }
 

@@ -1,7 +1,9 @@
 //! The loops that a thread is in: nested ones, the innermost first.
 
+use std::panic::Location;
+
 use crate::executor::Executor;
-use crate::observe;
+use crate::observe::{self, Target};
 use crate::task::{self, Context};
 
 crate::threading::per_thread! {
@@ -35,4 +37,45 @@ pub(crate) fn find<R>(number: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R 
 #[inline]
 pub(crate) fn find_tag<R>(tag: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R {
     CONTEXT.with(|context| context.find(|executor| executor.tag() == tag, f))
+}
+
+/// Calls `f` with the loop of this thread.
+///
+/// # Panics
+///
+/// If there is none. The message names `what` and the caller's line.
+#[inline]
+#[track_caller]
+pub(crate) fn with<R>(what: &str, f: impl FnOnce(&Executor) -> R) -> R {
+    let at = Location::caller();
+    current(|executor| match executor {
+        Some(executor) => f(executor),
+        None => no_loop(what, at),
+    })
+}
+
+#[cold]
+fn no_loop(what: &str, at: &'static Location<'static>) -> ! {
+    panic!(
+        "tinyio::{what} was awaited at {at}, where no tinyio loop is running. Run the future with `tinyio::Loop::run`, or drive a loop inside \
+         another runtime with `tinyio::Loop::drive`"
+    )
+}
+
+/// Records that the running coroutine dropped an await point that waited for this in the loop of this thread.
+#[inline]
+pub(crate) fn edge_dropped(on: impl FnOnce(&Executor) -> Target) {
+    if cfg!(feature = "record") {
+        current(|executor| {
+            if let Some(executor) = executor.filter(|executor| executor.rec.is_on()) {
+                executor.current_task.with(|coro| coro.map(|coro| executor.rec.edge_dropped(coro, on(executor))));
+            }
+        });
+    }
+}
+
+/// Writes a warning to stderr and to the record.
+pub(crate) fn warn(text: &str) {
+    eprintln!("tinyio: warning: {text}");
+    current(|executor| executor.map(|executor| executor.rec.diag(text)));
 }

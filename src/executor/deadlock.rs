@@ -7,7 +7,6 @@
 //! A search visits all coroutines, so it is made rarely (see [`STEPS_EACH`]) and only after something happened that may
 //! close a cycle.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::panic::Location;
@@ -16,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::executor::context;
-use crate::executor::{self, Executor, warn};
+use crate::executor::context::warn;
+use crate::executor::waits::{Lasting, On, Queuing, Resource};
+use crate::executor::{Executor, ids};
 use crate::failure::crash::{Deadlock, Failure, Site};
 use crate::failure::type_name;
 use crate::task::{Kind, WakeToken, flag};
@@ -33,89 +34,12 @@ const LASTING: u64 = 1_000_000_000;
 /// The number of names in a list before the rest is only counted.
 const LISTED: usize = 20;
 
-/// A coroutine that waits for something that is neither a coroutine nor a timer.
-pub(crate) struct Queuing {
-    coro: WakeToken,
-    on: On,
-    /// Distinguishes this wait from others of the thread.
-    serial: u64,
-}
-
-impl Queuing {
-    pub(crate) fn new(coro: WakeToken, on: On) -> Queuing {
-        thread_local! {
-            static SERIALS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-        }
-        let serial = SERIALS.get() + 1;
-        SERIALS.set(serial);
-        Queuing { coro, on, serial }
-    }
-}
-
-/// What coroutines acquire and wait for: a lock or a semaphore.
-pub(crate) trait Resource {
-    /// The acquirers of what is taken of it, and those that were woken to take it.
-    fn holders(&self) -> Vec<Holder>;
-
-    /// The name for messages.
-    fn describe(&self) -> String;
-}
-
-/// The acquirer of what is taken of a resource. The guard may have been moved since.
-#[derive(Clone, Copy)]
-pub(crate) struct Holder {
-    /// The coroutine that acquired it; `WakeToken::NONE` outside of a coroutine.
-    coro: WakeToken,
-    /// The newest coroutine of its thread at that time: the guard may have been moved to later ones.
-    newest: u64,
-}
-
-impl Holder {
-    pub(crate) fn new(coro: WakeToken) -> Holder {
-        Holder { coro, newest: executor::newest() }
-    }
-}
-
-/// What the coroutine waits for.
-pub(crate) enum On {
-    /// A lock or a semaphore.
-    Resource(Arc<dyn Resource>),
-    /// A barrier.
-    Meeting,
-    /// Any one of these coroutines: [`as_completed`](crate::as_completed).
-    Any(Rc<RefCell<Vec<WakeToken>>>),
-}
-
 /// What to do when no coroutine is ready.
 pub(crate) enum Idle {
     /// Look for ready coroutines again.
     Again,
     /// Sleep until this time, or until there is mail.
     Until(Option<u64>),
-}
-
-/// State that the searches of a loop keep.
-#[derive(Default)]
-pub(crate) struct Searches {
-    /// The loop was searched when nothing outside could wake it, in this run.
-    was_quiet: bool,
-    /// Cycles through locks, as of the last search: by the coroutines, and the serial numbers of their waits.
-    cycles: HashMap<Vec<(u64, u64)>, Lasting>,
-    /// When the next search for one of them is due.
-    due: Option<u64>,
-    /// The number of nodes and edges visited in all searches.
-    #[cfg(test)]
-    visited: usize,
-}
-
-/// A cycle through locks.
-#[derive(Clone, Copy)]
-struct Lasting {
-    /// When a search first found it.
-    since: u64,
-    /// The newest coroutine of the thread at that time.
-    newest: u64,
-    told: bool,
 }
 
 /// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
@@ -429,7 +353,7 @@ impl Executor {
             });
             let mut key: Vec<(u64, u64)> = waits.collect();
             key.sort_unstable();
-            let fresh = Lasting { since: now, newest: executor::newest(), told: false };
+            let fresh = Lasting { since: now, newest: ids::newest(), told: false };
             let mut lasting = before.get(&key).copied().unwrap_or(fresh);
             let at = lasting.since.saturating_add(LASTING);
             if !lasting.told && now < at {

@@ -6,12 +6,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
-use crate::executor::block_on_guard::{self, Watchdog};
-use crate::executor::context;
-use crate::executor::{Executor, Left, Stop};
-use crate::observe::{self, ThreadNote};
+use crate::executor::timer_wheel;
+use crate::executor::watchdog::Watchdog;
+#[cfg(feature = "record")]
+use crate::observe::Mailbox;
+use crate::observe::ThreadNote;
 use crate::panics;
-use crate::task::{self, Header, MAX_TAGS, Schedule, TypeName, WakeToken, WakerVtable, next_number, tag_of};
+use crate::task::{MAX_TAGS, TypeName, WakeToken, next_number, tag_of};
 use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, RwLock, Thread, global};
 
 /// What other threads send to a loop.
@@ -40,9 +41,9 @@ pub(crate) struct Inbox {
 
 /// The task that drives a loop.
 #[derive(Clone)]
-enum Host {
-    /// A coroutine. Not a clone of its waker, which would count as a waker outside the loop.
-    Coro(WakeToken),
+pub(super) enum Host {
+    /// A coroutine, and what wakes it. Not a clone of its waker, which would count as a waker outside the loop.
+    Coro(WakeToken, fn(WakeToken)),
     /// Shared, so that its executor's code runs while the lock is free.
     Task(Arc<Waker>),
 }
@@ -60,6 +61,27 @@ pub(crate) struct Mail {
     pub(crate) notes: Vec<ThreadNote>,
     /// What await points had registered in the loop that were dropped where it was not running.
     pub(crate) left: Vec<Left>,
+}
+
+/// What an await point has registered in its loop, and removes when it ends or is dropped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Left {
+    Timer(timer_wheel::Key),
+    /// A foreign waker.
+    Foreign(u32),
+    /// An entry in `queued`, the waits for locks, semaphores and the like.
+    Queuing(u32),
+    /// A loop that a task of this one drives, and the number of functions it runs on threads.
+    Guest(u32, usize),
+}
+
+/// Why a loop is stopped from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stop {
+    /// By its handle, or Ctrl-C.
+    Interrupted,
+    /// The future that drives it was dropped.
+    Dropped,
 }
 
 /// The inboxes by tag.
@@ -216,7 +238,7 @@ impl Inbox {
     }
 
     /// Wakes a coroutine by a waker that is dropped with it. The loop is woken once for both, after both.
-    fn post_last(&self, wake_token: WakeToken) {
+    pub(super) fn post_last(&self, wake_token: WakeToken) {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner).wake_tokens.push(wake_token);
         let raised = self.raise();
         // Again, because the loop may have read its inbox in between.
@@ -232,18 +254,23 @@ impl Inbox {
 
     /// Has the loop read its inbox.
     fn notify(&self) {
-        let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let host = self.host().clone();
         match host {
             // Its panic is caught here: this thread may serve other loops, too.
             Some(Host::Task(waker)) => _ = panics::contain(move || waker.wake_by_ref()),
-            Some(Host::Coro(wake_token)) => wake(wake_token),
+            Some(Host::Coro(wake_token, wake)) => wake(wake_token),
             None => self.thread.unpark(),
         }
     }
 
+    /// Counts a waker that was cloned.
+    pub(super) fn keep_waker(&self) {
+        self.wakers.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Counts down a dropped waker. Returns `true` if no waker remains: a sleeping loop must then start the deadlock
     /// check.
-    fn forget_waker(&self) -> bool {
+    pub(super) fn forget_waker(&self) -> bool {
         let last = self.wakers.fetch_sub(1, Ordering::SeqCst) == 1;
         if last {
             self.retire();
@@ -270,129 +297,32 @@ impl Inbox {
     }
 
     /// Sets the task that drives the loop.
-    pub(crate) fn set_host(&self, waker: Option<&Waker>) {
-        let lock = || self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = match waker.map(|waker| (waker, task::wake_token::<Loops>(waker))) {
-            None => None,
-            Some((_, Some(wake_token))) => Some(Host::Coro(wake_token)),
-            Some((new, None)) => {
-                if matches!(&*lock(), Some(Host::Task(old)) if old.will_wake(new)) {
-                    return;
-                }
-                Some(Host::Task(Arc::new(new.clone())))
-            }
-        };
-        let old = std::mem::replace(&mut *lock(), new);
+    pub(super) fn set_host(&self, new: Option<Host>) {
+        let old = std::mem::replace(&mut *self.host(), new);
         panics::dispose(old);
+    }
+
+    /// Whether the task of this waker drives the loop.
+    pub(super) fn is_driven_by(&self, waker: &Waker) -> bool {
+        matches!(&*self.host(), Some(Host::Task(old)) if old.will_wake(waker))
+    }
+
+    fn host(&self) -> MutexGuard<'_, Option<Host>> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(feature = "record")]
-impl observe::Mailbox for Inbox {
+impl Mailbox for Inbox {
     fn post_notes(&self, put: &mut dyn FnMut(&mut Vec<ThreadNote>)) {
         self.post(|mail| put(&mut mail.notes));
     }
 }
 
-/// Wakes the target of a wake token, from any thread.
-#[inline]
-pub(crate) fn wake(wake_token: WakeToken) {
-    if !here(wake_token, |executor| executor.wake(wake_token)) {
-        wake_elsewhere(wake_token, |inbox| inbox.post(|mail| mail.wake_tokens.push(wake_token)));
-    }
-}
-
-/// Removes what an await point has registered in the loop of this number: at once inside that loop, otherwise before
-/// the loop next sleeps. A loop that is gone has nothing to remove. Returns `true` if it was there and was removed at
-/// once.
-pub(crate) fn take_back(number: u32, left: Left) -> bool {
-    match context::find(number, |executor| executor.map(|executor| executor.take_back(left))) {
-        Some(was_there) => was_there,
-        None => {
-            if let Some(inbox) = inbox(tag_of(number)).filter(|inbox| inbox.number == number) {
-                inbox.post(|mail| mail.left.push(left));
-            }
-            false
-        }
-    }
-}
-
-/// Calls `act` if the token is of the innermost loop of this thread.
-#[inline]
-fn here(wake_token: WakeToken, act: impl FnOnce(&Executor)) -> bool {
-    context::current(|executor| executor.filter(|executor| executor.tag() == wake_token.tag()).map(act)).is_some()
-}
-
-#[cold]
-fn wake_elsewhere(wake_token: WakeToken, post: impl FnOnce(&Inbox)) {
-    block_on_guard::reached();
-    elsewhere(wake_token, post);
-}
-
-/// Calls `act` with the inbox of the token's loop, if it still exists.
-fn elsewhere(wake_token: WakeToken, act: impl FnOnce(&Inbox)) {
-    if let Some(inbox) = inbox(wake_token.tag()) {
-        act(&inbox);
-    }
-}
-
-fn inbox(tag: u32) -> Option<Arc<Inbox>> {
+/// The inbox of the loop that has this tag now.
+pub(super) fn find(tag: u32) -> Option<Arc<Inbox>> {
     TABLE.read().unwrap_or_else(PoisonError::into_inner).inboxes.get(tag as usize)?.clone()
 }
 
-static WAKERS: WakerVtable = WakerVtable::of::<Loops>();
-
 /// The loops of the process.
 pub(crate) struct Loops;
-
-impl Schedule for Loops {
-    fn wakers() -> &'static WakerVtable {
-        &WAKERS
-    }
-
-    fn wake(wake_token: WakeToken) {
-        wake(wake_token);
-    }
-
-    fn wake_owned(wake_token: WakeToken) {
-        let woken = here(wake_token, |executor| {
-            executor.wake(wake_token);
-            executor.inbox().forget_waker();
-        });
-        if !woken {
-            wake_elsewhere(wake_token, |inbox| inbox.post_last(wake_token));
-        }
-    }
-
-    fn waker_cloned(wake_token: WakeToken) {
-        context::current(|executor| executor.map(|executor| executor.waker_cloned(wake_token)));
-        let count = |inbox: &Inbox| _ = inbox.wakers.fetch_add(1, Ordering::SeqCst);
-        if !here(wake_token, |executor| count(executor.inbox())) {
-            elsewhere(wake_token, count);
-        }
-    }
-
-    fn waker_dropped(wake_token: WakeToken) {
-        // A loop that is running checks before it sleeps.
-        if !here(wake_token, |executor| _ = executor.inbox().forget_waker()) {
-            elsewhere(wake_token, |inbox| {
-                if inbox.forget_waker() {
-                    inbox.post(|_| {});
-                }
-            });
-        }
-    }
-
-    /// Has the loop of the task cancel it.
-    fn abandoned(wake_token: WakeToken) {
-        let by = context::current(|executor| executor?.current_task.with(|coro| Some(coro?.name())));
-        context::find_tag(wake_token.tag(), |executor| match executor {
-            Some(executor) => executor.cancel_later(wake_token, by),
-            None => elsewhere(wake_token, |inbox| inbox.post(|mail| mail.abandoned.push((wake_token, by)))),
-        });
-    }
-
-    fn freed(task: &Header) {
-        observe::freed(task);
-    }
-}

@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::executor::block_on_guard;
 use crate::executor::inbox::Inbox;
+use crate::executor::watchdog;
 use crate::panics;
 use crate::threading::PerProcess;
 
@@ -69,9 +69,9 @@ pub(crate) fn ring(after: u64, inbox: Weak<Inbox>) {
     set(Duration::from_nanos(after), inbox, What::Wake);
 }
 
-/// Checks the turn of the loop of this inbox: see [`blocked`].
+/// Checks the turn of the loop of this inbox: see [`watchdog`].
 pub(crate) fn look(inbox: Weak<Inbox>) {
-    set(block_on_guard::INTERVAL, inbox, What::Look);
+    set(watchdog::INTERVAL, inbox, What::Look);
 }
 
 fn set(after: Duration, inbox: Weak<Inbox>, what: What) {
@@ -106,7 +106,7 @@ fn watch(alarms: &Alarms) {
                 // this thread still serves the other loops.
                 panics::contain(|| match due {
                     Some((inbox, What::Wake)) => inbox.post(|_| {}),
-                    Some((inbox, What::Look)) if block_on_guard::look(&inbox) => look(Arc::downgrade(&inbox)),
+                    Some((inbox, What::Look)) if inbox.watch().look() => look(Arc::downgrade(&inbox)),
                     _ => {}
                 });
                 heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);

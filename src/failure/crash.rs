@@ -248,22 +248,6 @@ impl Crash {
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }
-
-    /// All of it as JSON: members, messages, sources, traces, and what the one that failed was at.
-    /// `tinyio_inspector::event::crash_from_json` reads it back. Needs the feature `record`.
-    ///
-    /// ```
-    /// # #[cfg(feature = "record")] {
-    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(tinyio::Error::msg("broken")) }).unwrap_err();
-    /// let members = tinyio_inspector::event::crash_from_json(&crash.to_json()).unwrap();
-    /// assert_eq!(members[0].message, "broken");
-    /// # }
-    /// ```
-    #[cfg(feature = "record")]
-    pub fn to_json(&self) -> String {
-        let failures: Vec<_> = self.failures.iter().map(crate::failure::event::told).collect();
-        tinyio_inspector::event::crash_to_json(&failures)
-    }
 }
 
 impl Failure {

@@ -2,7 +2,7 @@
 
 use tinyio_inspector::event::{self, Outcome, TraceSite};
 
-use crate::failure::crash::{Failure, FailureKind, Site};
+use crate::failure::crash::{Crash, Failure, FailureKind, Site};
 use crate::failure::error::source_texts;
 use crate::failure::moment::Moment;
 
@@ -43,5 +43,22 @@ pub(crate) fn told(failure: &Failure) -> event::Failure {
         fields: Vec::new(),
         backtrace,
         error_backtrace,
+    }
+}
+
+impl Crash {
+    /// All of it as JSON: members, messages, sources, traces, and what the one that failed was at.
+    /// `tinyio_inspector::event::crash_from_json` reads it back. Needs the feature `record`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "record")] {
+    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(tinyio::Error::msg("broken")) }).unwrap_err();
+    /// let members = tinyio_inspector::event::crash_from_json(&crash.to_json()).unwrap();
+    /// assert_eq!(members[0].message, "broken");
+    /// # }
+    /// ```
+    pub fn to_json(&self) -> String {
+        let failures: Vec<_> = self.failures().iter().map(told).collect();
+        event::crash_to_json(&failures)
     }
 }

@@ -15,9 +15,9 @@ use crate::event_loop::{Loop, Opaque, Session};
 use crate::executor::cancel::Cancelling;
 use crate::executor::context;
 use crate::executor::deadlock::Idle;
-use crate::executor::inbox;
 use crate::executor::timer::Timer;
 use crate::executor::timer_thread;
+use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Cancel, Executor, Left, Stop, Turn};
 use crate::failure::crash::Crash;
@@ -145,7 +145,7 @@ impl<T> Driver<T> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Crash>> {
         let executor = self.executor.clone();
-        executor.inbox().set_host(Some(cx.waker()));
+        wake::set_host(executor.inbox(), Some(cx.waker()));
         context::current(|host| self.visit(host));
         let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
         if self.session.is_none() {
@@ -187,7 +187,7 @@ impl<T> Driver<T> {
             Progress::Ended(crash) => {
                 let session = self.session.take().expect("begun above");
                 let main = self.main.take().expect("it is ready once");
-                executor.inbox().set_host(None);
+                wake::set_host(executor.inbox(), None);
                 self.take_leave();
                 return Poll::Ready(session.output(main, crash));
             }
@@ -221,7 +221,7 @@ impl<T> Driver<T> {
 
     fn take_leave(&mut self) {
         if let Some((number, key)) = self.guest.take() {
-            inbox::take_back(number, Left::Guest(key, std::mem::take(&mut self.jobs)));
+            wake::take_back(number, Left::Guest(key, std::mem::take(&mut self.jobs)));
         }
     }
 
@@ -265,7 +265,7 @@ impl<T> Driver<T> {
     fn stop(&mut self) {
         let Some(session) = self.session.take() else { return };
         self.count_jobs(0);
-        self.executor.inbox().set_host(None);
+        wake::set_host(self.executor.inbox(), None);
         if self.mode == LoopMode::Isolate {
             self.skip_grace(); // The enclosing loop waits.
         }

@@ -22,7 +22,7 @@ use crate::failure::crash::{Failure, FailureKind, Report};
 use crate::failure::event::{outcome, told};
 use crate::failure::moment::Moment;
 use crate::failure::type_name;
-use crate::task::{Header, WakeToken, flag};
+use crate::task::{Header, TypeName, WakeToken, flag};
 
 /// The number of coroutines whose frames are read when a loop crashes, and how long this thread may spend on reading
 /// and recording them.
@@ -35,13 +35,14 @@ thread_local! {
     static LOOPS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Records that a coroutine is freed, with its future or its output. If it was never scheduled, it never ran: usually a
-/// mistake.
-#[inline]
-pub(crate) fn freed(coro: &Header) {
-    if !coro.is_scheduled() {
-        observed::current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, coro)));
-    }
+/// Handles the exit of the process on this thread, whose other variables may be gone by now.
+fn exits() {
+    observed::current(|executor| _ = executor.and_then(|executor| executor.rec().on()).map(Recording::exits));
+}
+
+/// Records that a coroutine is freed that was never scheduled, so it never ran: usually a mistake.
+pub(crate) fn never_scheduled(place: &'static Location<'static>, name: TypeName) {
+    observed::current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, place, name)));
 }
 
 impl Recording {
@@ -212,7 +213,7 @@ impl Rec {
             if !switch.record {
                 return;
             }
-            let Some(recording) = Recording::of_this_thread(switch) else { return };
+            let Some(recording) = Recording::of_this_thread(switch, exits) else { return };
             Moment::capture_by(moment);
             // Coroutines that were scheduled before have no slots.
             if executor.tasks().len() > 0 || self.recording.set(recording).is_err() {
@@ -464,14 +465,13 @@ impl Rec {
 
     /// Warns once for each place that makes such a coroutine. Coroutines that are dropped by a cancellation or a panic
     /// are no mistake of the program.
-    fn never_awaited(&self, executor: &(impl Observed + ?Sized), coro: &Header) {
+    fn never_awaited(&self, executor: &dyn Observed, place: &'static Location<'static>, name: TypeName) {
         let Some(recording) = self.on() else { return };
-        let place = coro.place();
         let stopped = executor.is_cancelling() || std::thread::panicking();
         if stopped || !recording.never_awaited.borrow_mut().insert(place) {
             return;
         }
-        let text = format!("{}{}, made at {place}", event::NEVER_AWAITED, type_name::path(coro.type_name()));
+        let text = format!("{}{}, made at {place}", event::NEVER_AWAITED, type_name::path(name()));
         recording
             .emit(Kind::Diag { coro: executor.current_task().with(|running| running.map_or(0, Header::id)), text });
     }

@@ -24,7 +24,7 @@ mod resources;
 #[cfg(feature = "record")]
 mod stack_requests;
 #[cfg(feature = "record")]
-pub(crate) use {hooks::freed, notes::*, observed::*, recording::*, resources::*};
+pub(crate) use {hooks::never_scheduled, notes::*, observed::*, recording::*, resources::*};
 
 #[cfg(not(feature = "record"))]
 mod noop;

@@ -6,7 +6,7 @@ use std::panic::Location;
 use crate::failure::crash::{Failure, FailureKind, Report};
 use crate::failure::moment::Moment;
 use crate::observe::spans::{Around, Entered, Spans};
-use crate::task::{Header, WakeToken};
+use crate::task::{Header, TypeName, WakeToken};
 
 type BoxedError = dyn std::error::Error + Send + Sync + 'static;
 
@@ -40,9 +40,9 @@ pub(crate) enum ResKind {
     Barrier,
 }
 
-/// A coroutine is freed.
+/// A coroutine is freed that was never scheduled.
 #[inline]
-pub(crate) fn freed(_coro: &Header) {}
+pub(crate) fn never_scheduled(_place: &'static Location<'static>, _name: TypeName) {}
 
 /// The recorded state of a resource.
 pub(crate) struct Res;

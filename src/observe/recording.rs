@@ -68,19 +68,6 @@ pub(super) struct Recording {
     pub(super) fields: RefCell<HashMap<u64, Vec<(String, String)>>>,
 }
 
-/// Handles the exit of the process on this thread.
-fn exits() {
-    let _ = RECORDING.try_with(|recording| {
-        // The exit may be called from anywhere, also from inside this crate.
-        if let Ok(recording) = recording.try_borrow()
-            && let Some(recording) = recording.as_ref().filter(|recording| recording.depth.get() > 0)
-            && recording.recorder.try_borrow_mut().is_ok()
-        {
-            recording.read_output(Follow::rest);
-        }
-    });
-}
-
 /// Records an event: at once on the thread of the recording, otherwise when that has time.
 pub(super) fn send(asked: &Asked, kind: Kind) {
     let own = RECORDING.try_with(|recording| recording.borrow().as_ref().filter(|own| own.asked.is(asked)).cloned());
@@ -106,8 +93,8 @@ pub(crate) struct Rec {
 }
 
 impl Recording {
-    /// The recording of this thread, started if necessary. `None` if it cannot be, which is reported once.
-    pub(super) fn of_this_thread(switch: Switch) -> Option<Rc<Recording>> {
+    /// The recording of this thread, started if necessary. `exits` is called when the process exits. `None` if it cannot be, which is reported once.
+    pub(super) fn of_this_thread(switch: Switch, exits: fn()) -> Option<Rc<Recording>> {
         match RECORDING.take() {
             Some(recording) if recording.is_ours() => {
                 RECORDING.set(Some(recording.clone()));
@@ -192,6 +179,14 @@ impl Recording {
     fn read_output(&self, take: impl Fn(&Follow) -> Vec<Line>) {
         if let Some(output) = &self.output {
             output.take(self.tick(), take).into_iter().for_each(|kind| self.emit(kind));
+        }
+    }
+
+    /// Handles the exit of the process while a loop runs on this thread.
+    pub(super) fn exits(&self) {
+        // The exit may be called from anywhere, also from inside this crate.
+        if self.recorder.try_borrow_mut().is_ok() {
+            self.read_output(Follow::rest);
         }
     }
 

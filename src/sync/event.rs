@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::executor::inbox;
 use crate::executor::timer::Timer;
+use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
@@ -99,7 +99,7 @@ impl Event {
             std::mem::take(&mut state.waiters)
         };
         self.0.res.set(true);
-        waiters.for_each(inbox::wake);
+        waiters.for_each(wake::wake);
     }
 
     /// Clears the flag. Waiters that have been released stay released.

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use crate::executor::context;
-use crate::executor::deadlock::{Holder, On, Queuing, Resource};
-use crate::executor::inbox;
 use crate::executor::slab::Slab;
+use crate::executor::waits::{Holder, On, Queuing, Resource};
+use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor, Left};
 use crate::failure::error::CancelledError;
@@ -312,7 +312,7 @@ impl Permits {
         loop {
             let granted = self.state().grant();
             match granted {
-                Some(wake_token) => inbox::wake(wake_token),
+                Some(wake_token) => wake::wake(wake_token),
                 None => return,
             }
         }
@@ -335,7 +335,7 @@ impl Queued {
 
     fn leave(&mut self) {
         if let Some((number, key)) = self.0.take() {
-            inbox::take_back(number, Left::Queuing(key));
+            wake::take_back(number, Left::Queuing(key));
         }
     }
 }
@@ -616,7 +616,7 @@ impl Future for BarrierWait {
                 let index = others.len();
                 state.met.extend(others.keys().enumerate().map(|(index, ticket)| (*ticket, index)));
                 drop(state);
-                others.into_values().for_each(inbox::wake);
+                others.into_values().for_each(wake::wake);
                 return Poll::Ready(Ok(index));
             }
             let ticket = *this.ticket.get_or_insert_with(|| {

@@ -18,8 +18,6 @@ use std::alloc::{self, Layout};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use super::cell::Header;
-
 const USED: bool = cfg!(any(not(debug_assertions), feature = "__chunks"));
 /// The alignment of chunks.
 const ALIGN: usize = 16 << 10;
@@ -30,7 +28,8 @@ const LAYOUT: Layout = match Layout::from_size_align(ALIGN - 16, ALIGN) {
 };
 /// Only blocks smaller than this are in chunks.
 const SIZE: usize = 256;
-const STEP: usize = align_of::<Header>();
+/// The alignment of blocks, and the step of their sizes.
+pub(super) const STEP: usize = align_of::<usize>();
 
 /// The block memory of a thread.
 pub(super) struct Memory {

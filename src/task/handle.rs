@@ -11,10 +11,10 @@ use std::ptr::NonNull;
 #[cfg(feature = "record")]
 use tinyio_inspector::frames::FutureType;
 
-use super::cell::{self, Body, Header, Profile, RawTask, TaskCell, flag};
+use super::cell::{Body, Header, Profile, RawTask, TaskCell, flag};
 use super::fault::BoxError;
-use super::local;
-use super::run_queue::Queued;
+use super::memory;
+use super::release::release;
 use super::schedule::Schedule;
 use super::waiters::{CloneFn, Waiters};
 use super::wake_token::WakeToken;
@@ -37,7 +37,7 @@ impl Handle {
         S: Schedule,
     {
         let layout = Layout::new::<TaskCell<F, T>>();
-        let block = local::memory(|memory| memory.take(layout)).cast::<TaskCell<F, T>>();
+        let block = memory::with(|memory| memory.take(layout)).cast::<TaskCell<F, T>>();
         let Some(block) = NonNull::new(block) else { alloc::handle_alloc_error(layout) };
         let header = Header {
             vtable: const { &RawTask::<F, T, E, P, S>::VTABLE },
@@ -93,12 +93,6 @@ impl Handle {
     /// Whether there are other handles of the coroutine.
     pub(crate) fn is_shared(&self) -> bool {
         self.handles.get() > 1
-    }
-
-    /// Makes the guard for the ready queue; `None` if the coroutine is in it already.
-    #[inline]
-    pub(crate) fn queue(&self) -> Option<Queued> {
-        Queued::new(self.0)
     }
 
     /// One more handle.
@@ -161,6 +155,6 @@ impl Drop for Handle {
             self.abandon();
         }
         // SAFETY: `self` owned it until now.
-        unsafe { cell::release(self.0) };
+        unsafe { release(self.0) };
     }
 }

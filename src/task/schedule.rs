@@ -1,8 +1,13 @@
 //! What tasks and their wakers need of the loops.
 
-use super::cell::Header;
+use std::panic::Location;
+use std::task::RawWakerVTable;
+
+use super::fault::TypeName;
 use super::wake_token::WakeToken;
-use super::waker::WakerVtable;
+
+/// The functions of the wakers of all tasks. Only `waker` makes one.
+pub(crate) struct WakerVtable(pub(super) RawWakerVTable);
 
 /// The loops, as tasks and their wakers see them. The functions find the loop of a token by themselves, and do nothing
 /// if it is gone. Those about wakers may be called on any thread, the others on that of the loop.
@@ -25,6 +30,6 @@ pub(crate) trait Schedule: 'static {
     /// The last handle of a task was dropped that is scheduled, and is not detached.
     fn abandoned(wake_token: WakeToken);
 
-    /// A task is about to be freed, together with what is left in it.
-    fn freed(task: &Header);
+    /// A task is about to be freed that was made at this place and never scheduled.
+    fn never_scheduled(place: &'static Location<'static>, name: TypeName);
 }

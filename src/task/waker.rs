@@ -4,14 +4,11 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::schedule::Schedule;
+use super::schedule::{Schedule, WakerVtable};
 use super::wake_token::WakeToken;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("tinyio keeps 64-bit words in wakers: it needs a 64-bit target");
-
-/// The functions of the wakers of all tasks.
-pub(crate) struct WakerVtable(RawWakerVTable);
 
 impl WakerVtable {
     pub(crate) const fn of<S: Schedule>() -> WakerVtable {
