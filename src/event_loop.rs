@@ -8,13 +8,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::coroutine::coro::Coro;
+use crate::executor::context;
 use crate::executor::deadlock::Idle;
+use crate::executor::inbox::Inbox;
 use crate::executor::order::Shuffled;
 use crate::executor::{Executor, Turn};
 use crate::failure::crash::{Crash, Group};
 use crate::failure::panic_hook;
 use crate::observe::LoopMode;
-use crate::task::{self, BoxError, Inbox, Profile};
+use crate::panics;
+use crate::task::{BoxError, Profile};
 
 /// An event loop.
 ///
@@ -83,7 +86,7 @@ impl Loop {
         let main = Coro::new::<_, _, Opaque>(main, Location::caller(), 0);
         let executor = self.fresh_core();
         let session = Session::begin(&executor, LoopMode::Run);
-        let crash = task::enter(&executor, || {
+        let crash = context::enter(&executor, || {
             main.schedule(&executor);
             loop {
                 match executor.turn() {
@@ -315,10 +318,10 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn begin(executor: &Rc<Executor>, mode: LoopMode) -> Session {
-        executor.rec.loop_start(executor, mode);
+        executor.rec.loop_start(&**executor, mode);
         executor.inbox().run_begins();
         if mode == LoopMode::Run {
-            task::each(|outer| outer.inbox().enclose(executor.inbox()));
+            context::each(|outer| outer.inbox().enclose(executor.inbox()));
         }
         Session { executor: executor.clone(), crashed: false }
     }
@@ -328,7 +331,7 @@ impl Session {
         self.crashed = crash.is_some();
         match crash {
             Some(crash) => {
-                panic_hook::dispose(main);
+                panics::dispose(main);
                 Err(crash)
             }
             None => Ok(main.take().expect("it has ended, and nobody else has its handle")),
@@ -338,11 +341,11 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        task::enter(&self.executor, || self.executor.abandon());
+        context::enter(&self.executor, || self.executor.abandon());
         // A destructor that panicked after the end of the run is no failure of the next run.
-        panic_hook::dispose(self.executor.failure.take());
+        panics::dispose(self.executor.failure.take());
         self.executor.inbox().run_ended();
-        task::each(|outer| outer.inbox().release(self.executor.inbox()));
-        self.executor.rec.loop_end(&self.executor, self.crashed);
+        context::each(|outer| outer.inbox().release(self.executor.inbox()));
+        self.executor.rec.loop_end(&*self.executor, self.crashed);
     }
 }

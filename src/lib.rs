@@ -6,6 +6,7 @@ mod executor;
 mod failure;
 mod interop;
 mod observe;
+mod panics;
 mod sync;
 mod task;
 pub mod thread;

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use crate::coroutine::coro::Coro;
 use crate::coroutine::gather::sealed::Awaitable;
 use crate::executor;
-use crate::executor::deadlock::On;
+use crate::executor::waits::On;
 use crate::failure::error::CancelledError;
 use crate::sync::Queued;
 use crate::sync::event::{Event, Wait};

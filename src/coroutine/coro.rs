@@ -9,12 +9,14 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::executor::context;
+use crate::executor::inbox::Loops;
 use crate::executor::waker_slot;
 use crate::executor::{self, Executor};
-use crate::failure::error::{CancelledError, Fault, Reason};
+use crate::failure::error::CancelledError;
 use crate::failure::panic_hook;
 use crate::observe::Target;
-use crate::task::{self, BoxError, Handle, Header, Position, Profile, WakeToken, flag};
+use crate::task::{BoxError, Fault, Handle, Header, Position, Profile, Reason, WakeToken, flag};
 
 /// A coroutine: what a loop schedules, and one node of its dependency graph.
 ///
@@ -120,8 +122,8 @@ impl<F, T: 'static, E: Into<BoxError> + 'static> Profile<F, T, E> for Shown {
     }
 
     fn fault(error: E) -> Fault {
-        match (&error as &dyn Any).downcast_ref() {
-            Some(cancelled) => Fault::Cancelled(*cancelled),
+        match (&error as &dyn Any).downcast_ref::<CancelledError>() {
+            Some(cancelled) => Fault::Cancelled(cancelled.reason()),
             None => Fault::of(error),
         }
     }
@@ -136,7 +138,7 @@ impl<T> Coro<T> {
     {
         // Folded to a constant by the compiler.
         let ours = if std::any::type_name::<F>().starts_with("tinyio::") { flag::INTERNAL } else { 0 };
-        Coro { handle: Handle::new::<F, T, E, P>(future, place, flags | ours), position: 0, output: PhantomData }
+        Coro { handle: Handle::new::<F, T, E, P, Loops>(future, place, flags | ours), position: 0, output: PhantomData }
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -219,7 +221,7 @@ impl<T> Coro<T> {
         let wake_token = self.handle.remove_waiter(self.position);
         if !wake_token.is_none() {
             waker_slot::release(wake_token);
-            task::current(|executor| executor.map(|executor| executor.edge_cleared(Target::Coro(self.handle.id()))));
+            context::current(|executor| executor.map(|executor| executor.edge_cleared(Target::Coro(self.handle.id()))));
         }
     }
 
@@ -310,5 +312,17 @@ impl<T> fmt::Debug for Coro<T> {
             _ => "not scheduled",
         };
         write!(f, "Coro({} #{}, {state})", crate::failure::type_name::path(self.handle.type_name()), self.handle.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::type_name;
+
+    #[test]
+    fn a_handle_is_recognised_by_its_name() {
+        assert!(type_name::is_stand_in(std::any::type_name::<Coro<u8>>()));
+        assert!(!type_name::is_stand_in(std::any::type_name::<Vec<Coro<u8>>>()));
     }
 }

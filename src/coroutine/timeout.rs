@@ -12,8 +12,9 @@ use crate::coroutine::coro::{Coro, coro};
 use crate::executor;
 use crate::executor::timer::Timer;
 use crate::executor::waker_slot::Waiter;
-use crate::failure::error::{CancelledError, Reason};
+use crate::failure::error::CancelledError;
 use crate::observe::Target;
+use crate::task::Reason;
 
 /// Runs a future as a coroutine for at most this long. If it is not done by then, it is cancelled at its await point,
 /// with a [`CancelledError`] whose [`is_timeout`](CancelledError::is_timeout) is true, and so are the coroutines and

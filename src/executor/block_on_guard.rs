@@ -8,60 +8,17 @@
 //! is polled again in the same step of a coroutine that has not been woken, then an executor blocks the step. Something
 //! other than the loop may end that, so it is a warning.
 
-use std::cell::Cell;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
+use crate::executor::Executor;
+use crate::executor::context::warn;
 use crate::executor::timer_thread;
-use crate::executor::{Executor, warn};
+use crate::executor::watchdog::{IN_VAIN, Registered};
 use crate::failure::type_name;
 use crate::observe::Target;
-use crate::task::{Header, Inbox, flag};
-
-/// The interval at which a turn in which foreign wakers were registered is checked.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
-/// The number of ineffective wakes after which the executor counts as blocking. A single one proves nothing: a task
-/// that is already woken is not woken again.
-const IN_VAIN: u32 = 2;
-
-/// The foreign waker that was registered in the loop's current turn.
-#[derive(Default)]
-pub(crate) struct Watchdog(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    left: Option<Left>,
-    /// The alarm is set.
-    rings: bool,
-}
-
-struct Left {
-    /// Shared, so that its executor's code runs while nothing is locked.
-    waker: Arc<Waker>,
-    /// The alarm has not gone off since.
-    fresh: bool,
-    in_vain: u32,
-    /// The warning has been given.
-    said: bool,
-}
-
-thread_local! {
-    /// Set when a wake on this thread was for a coroutine.
-    static REACHED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Records that a coroutine was woken from a thread that runs no loop.
-pub(crate) fn reached() {
-    REACHED.set(true);
-}
-
-impl Watchdog {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::task::{Header, flag};
 
 impl Executor {
     /// Records that the running coroutine registered a foreign waker at an await point, repeatedly if `again`.
@@ -85,7 +42,7 @@ impl Executor {
             }
             return;
         }
-        let left = Left { waker: Arc::new(waker.clone()), fresh: true, in_vain: 0, said: false };
+        let left = Registered { waker: Arc::new(waker.clone()), fresh: true, in_vain: 0, said: false };
         let mut state = watch.state();
         let before = state.left.replace(left);
         let rang = std::mem::replace(&mut state.rings, true);
@@ -103,31 +60,6 @@ impl Executor {
             self.contain(|| drop(left));
         }
     }
-}
-
-/// Handles the alarm. Returns `true` if it is to be set again.
-pub(crate) fn look(inbox: &Inbox) -> bool {
-    let mut state = inbox.watch().state();
-    let waker = match &mut state.left {
-        None | Some(Left { said: true, .. }) => {
-            state.rings = false;
-            return false;
-        }
-        Some(left) if left.fresh => {
-            left.fresh = false;
-            return true;
-        }
-        Some(left) => left.waker.clone(),
-    };
-    drop(state);
-    REACHED.set(false);
-    waker.wake_by_ref();
-    if !REACHED.get()
-        && let Some(left) = inbox.watch().state().left.as_mut().filter(|left| left.waker.will_wake(&waker))
-    {
-        left.in_vain += 1;
-    }
-    true
 }
 
 /// Warns that an executor blocks this coroutine, which waits here.

@@ -7,7 +7,6 @@
 //! A search visits all coroutines, so it is made rarely (see [`STEPS_EACH`]) and only after something happened that may
 //! close a cycle.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::panic::Location;
@@ -15,11 +14,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::executor::{self, Executor, warn};
+use crate::executor::context;
+use crate::executor::context::warn;
+use crate::executor::waits::{Lasting, On, Queuing, Resource};
+use crate::executor::{Executor, ids};
 use crate::failure::crash::{Deadlock, Failure, Site};
 use crate::failure::type_name;
-use crate::sync::Permits;
-use crate::task::{self, Kind, WakeToken, flag};
+use crate::task::{Kind, WakeToken, flag};
 
 /// Between two searches the loop makes this many steps for each coroutine, which takes many times as long as the
 /// search, ...
@@ -33,65 +34,12 @@ const LASTING: u64 = 1_000_000_000;
 /// The number of names in a list before the rest is only counted.
 const LISTED: usize = 20;
 
-/// A coroutine that waits for something that is neither a coroutine nor a timer.
-pub(crate) struct Queuing {
-    coro: WakeToken,
-    on: On,
-    /// Distinguishes this wait from others of the thread.
-    serial: u64,
-}
-
-impl Queuing {
-    pub(crate) fn new(coro: WakeToken, on: On) -> Queuing {
-        thread_local! {
-            static SERIALS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-        }
-        let serial = SERIALS.get() + 1;
-        SERIALS.set(serial);
-        Queuing { coro, on, serial }
-    }
-}
-
-/// What the coroutine waits for.
-pub(crate) enum On {
-    /// A lock or a semaphore.
-    Permits(Arc<Permits>),
-    /// A barrier.
-    Meeting,
-    /// Any one of these coroutines: [`as_completed`](crate::as_completed).
-    Any(Rc<RefCell<Vec<WakeToken>>>),
-}
-
 /// What to do when no coroutine is ready.
 pub(crate) enum Idle {
     /// Look for ready coroutines again.
     Again,
     /// Sleep until this time, or until there is mail.
     Until(Option<u64>),
-}
-
-/// State that the searches of a loop keep.
-#[derive(Default)]
-pub(crate) struct Searches {
-    /// The loop was searched when nothing outside could wake it, in this run.
-    was_quiet: bool,
-    /// Cycles through locks, as of the last search: by the coroutines, and the serial numbers of their waits.
-    cycles: HashMap<Vec<(u64, u64)>, Lasting>,
-    /// When the next search for one of them is due.
-    due: Option<u64>,
-    /// The number of nodes and edges visited in all searches.
-    #[cfg(test)]
-    visited: usize,
-}
-
-/// A cycle through locks.
-#[derive(Clone, Copy)]
-struct Lasting {
-    /// When a search first found it.
-    since: u64,
-    /// The newest coroutine of the thread at that time.
-    newest: u64,
-    told: bool,
 }
 
 /// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
@@ -119,11 +67,11 @@ enum What {
         id: u64,
         type_name: &'static str,
         at: &'static Location<'static>,
-        /// The serial number of its wait for permits.
+        /// The serial number of its wait for a resource.
         serial: u64,
     },
-    Permits {
-        permits: Arc<Permits>,
+    Resource {
+        resource: Arc<dyn Resource>,
         /// The newest coroutine of the thread when the holder that is `target` acquired it.
         newest: u64,
     },
@@ -133,9 +81,9 @@ enum What {
 enum Hope {
     /// Something other than a node may wake it.
     Yes,
-    /// Any wakeable node may wake it: a coroutine at a barrier, or permits whose holder is not known.
+    /// Any wakeable node may wake it: a coroutine at a barrier, or a resource whose holder is not known.
     Shared,
-    /// Like `Shared`, but probably only the nodes it waits for can: permits whose acquirers are known.
+    /// Like `Shared`, but probably only the nodes it waits for can: a resource whose acquirers are known.
     Held,
     /// Only the nodes it waits for can.
     No,
@@ -150,7 +98,7 @@ impl Node {
     fn id(&self) -> Option<u64> {
         match self.what {
             What::Coro { id, .. } => Some(id),
-            What::Permits { .. } => None,
+            What::Resource { .. } => None,
         }
     }
 
@@ -234,9 +182,9 @@ impl Nodes {
             let Some(site) = node.site() else { continue };
             let Site { name, file, line, column } = &site;
             let what = match target(node) {
-                Some(lock @ Node { what: What::Permits { permits, .. }, .. }) => {
+                Some(lock @ Node { what: What::Resource { resource, .. }, .. }) => {
                     let holder = target(lock).and_then(Node::name).unwrap_or_default();
-                    format!("{}, held by {holder},", permits.describe())
+                    format!("{}, held by {holder},", resource.describe())
                 }
                 other => other.and_then(Node::name).unwrap_or_default(),
             };
@@ -254,7 +202,7 @@ impl Nodes {
         ids.sort_unstable();
         let last = ids.last().copied();
         self.around(cycle).any(|node| match node.what {
-            What::Permits { newest, .. } => last.is_some_and(|last| last > newest),
+            What::Resource { newest, .. } => last.is_some_and(|last| last > newest),
             What::Coro { .. } => false,
         })
     }
@@ -268,7 +216,7 @@ impl Executor {
             return Idle::Again;
         }
         let quiet = until.is_none()
-            && self.jobs.get() == 0
+            && self.jobs.count() == 0
             && self.inbox().wakers() == 0
             && self.inside().iter().all(|(_, guest)| guest.inbox().wakers() == 0);
         if !quiet {
@@ -401,11 +349,11 @@ impl Executor {
         for cycle in cycles {
             let waits = nodes.around(cycle).filter_map(|node| match node.what {
                 What::Coro { id, serial, .. } => Some((id, serial)),
-                What::Permits { .. } => None,
+                What::Resource { .. } => None,
             });
             let mut key: Vec<(u64, u64)> = waits.collect();
             key.sort_unstable();
-            let fresh = Lasting { since: now, newest: executor::newest(), told: false };
+            let fresh = Lasting { since: now, newest: ids::newest(), told: false };
             let mut lasting = before.get(&key).copied().unwrap_or(fresh);
             let at = lasting.since.saturating_add(LASTING);
             if !lasting.told && now < at {
@@ -436,7 +384,7 @@ impl Executor {
     pub(crate) fn suspect(&self) {
         self.cycle_check_pending.set(true);
         if self.is_guest.get() {
-            task::each(|executor| executor.cycle_check_pending.set(true));
+            context::each(|executor| executor.cycle_check_pending.set(true));
         }
     }
 
@@ -458,7 +406,7 @@ impl Executor {
 
     /// Whether the loop of this tag is none of those inside this one, and this one does not block it.
     fn runs_elsewhere(&self, nodes: &Nodes, tag: u32) -> bool {
-        let blocked = || !self.is_guest.get() && task::find_tag(tag, |executor| executor.is_some());
+        let blocked = || !self.is_guest.get() && context::find_tag(tag, |executor| executor.is_some());
         !nodes.starts.contains_key(&tag) && !blocked()
     }
 
@@ -491,23 +439,24 @@ impl Executor {
             });
         }
         let mut blocked_jobs = 0;
-        task::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.get() });
-        let mut wanted: HashMap<*const Permits, usize> = HashMap::new();
+        context::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
+        let mut wanted: HashMap<*const (), usize> = HashMap::new();
         for executor in cores() {
             for (_, Queuing { coro, on, serial }) in executor.queued.borrow().iter() {
                 match on {
-                    On::Permits(permits) => {
-                        let known = wanted.get(&Arc::as_ptr(permits)).copied();
-                        let index = known.unwrap_or_else(|| self.add_permits(&mut nodes, permits, blocked_jobs > 0));
-                        wanted.insert(Arc::as_ptr(permits), index);
+                    On::Resource(resource) => {
+                        let address = Arc::as_ptr(resource).cast::<()>();
+                        let known = wanted.get(&address).copied();
+                        let index = known.unwrap_or_else(|| self.add_resource(&mut nodes, resource, blocked_jobs > 0));
+                        wanted.insert(address, index);
                         let Some(waiter) = nodes.find(*coro) else { continue };
                         if let Some(Node { what: What::Coro { serial: own, .. }, target, .. }) = &mut nodes.all[waiter]
                         {
                             *own = *serial;
                             target.get_or_insert(index);
                         }
-                        if let Some(permits) = &mut nodes.all[index] {
-                            permits.waiters.push(waiter);
+                        if let Some(resource) = &mut nodes.all[index] {
+                            resource.waiters.push(waiter);
                         }
                     }
                     On::Meeting => {
@@ -565,9 +514,9 @@ impl Executor {
 
     /// Adds a lock or a semaphore that a coroutine waits for. Its guards may be anywhere on this thread, and, with
     /// `blocked_jobs`, on threads of a loop that this one blocks.
-    fn add_permits(&self, nodes: &mut Nodes, permits: &Arc<Permits>, blocked_jobs: bool) -> usize {
+    fn add_resource(&self, nodes: &mut Nodes, resource: &Arc<dyn Resource>, blocked_jobs: bool) -> usize {
         let index = nodes.all.len();
-        let holders = permits.holders();
+        let holders = resource.holders();
         let outside = |coro: WakeToken| coro.is_none() || self.runs_elsewhere(nodes, coro.tag());
         let places: Option<Vec<usize>> = holders.iter().map(|holder| nodes.find(holder.coro)).collect();
         let hope = match &places {
@@ -577,7 +526,7 @@ impl Executor {
             _ => Hope::Shared,
         };
         let newest = holders.first().map_or(0, |holder| holder.newest);
-        let mut node = Node::new(What::Permits { permits: permits.clone(), newest }, hope);
+        let mut node = Node::new(What::Resource { resource: resource.clone(), newest }, hope);
         for place in places.into_iter().flatten() {
             node.target.get_or_insert(place);
             if let Some(holder) = &mut nodes.all[place] {

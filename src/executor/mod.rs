@@ -1,39 +1,55 @@
 //! The loop itself: the live tasks, the ready queue, and one step after the other.
 //!
 //! Read [`Executor::turn`] first, then [`Executor::poll`], [`Executor::end`] and [`Executor::wake`]. Cancelling is in
-//! [`crate::failure::cancel`].
+//! [`crate::executor::cancel`].
 
+mod await_chain;
+mod await_point;
 pub(crate) mod block_on_guard;
+pub(crate) mod cancel;
 pub(crate) mod clock;
+pub(crate) mod context;
 pub(crate) mod deadlock;
+mod failed;
+mod foreign;
+mod ids;
+pub(crate) mod inbox;
+pub(crate) mod jobs;
+mod observed;
 pub(crate) mod order;
 pub(crate) mod slab;
 pub(crate) mod timer;
 pub(crate) mod timer_thread;
 pub(crate) mod timer_wheel;
+pub(crate) mod waits;
+pub(crate) mod wake;
 pub(crate) mod waker_slot;
+mod watchdog;
+
+pub(crate) use context::{edge_dropped, warn, with};
+pub(crate) use inbox::{Left, Stop};
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 
 use crate::executor::clock::Clock;
-use crate::executor::deadlock::{Queuing, Searches};
+use crate::executor::foreign::Foreign;
+use crate::executor::inbox::{Inbox, Loops, Mail};
+use crate::executor::jobs::Jobs;
 use crate::executor::order::Shuffled;
 use crate::executor::slab::Slab;
 use crate::executor::timer_wheel::Wheel;
-use crate::executor::waker_slot::Foreign;
+use crate::executor::waits::{Queuing, Searches};
 use crate::failure::crash::{Failure, Group};
-use crate::failure::error::{CancelledError, Reason, TypeName};
-use crate::failure::panic_hook;
-use crate::failure::type_name;
-use crate::observe::{Rec, Target, WakeCause};
+use crate::observe::{Rec, WakeCause};
+use crate::panics;
 use crate::task::{
-    self, CurrentTask, Handle, Header, Inbox, Kind, Mail, Payload, Queue, Queued, Running, Step, TaskTable, WakeToken,
+    self, CurrentTask, Handle, Kind, Queue, Queued, Reason, Running, Schedule, Step, TaskTable, TypeName, WakeToken,
     flag,
 };
 use crate::threading;
@@ -84,15 +100,8 @@ pub(crate) struct Executor {
     pub(crate) is_guest: Cell<bool>,
     /// Set when foreign wakers were registered at await points in this turn.
     pub(crate) watched: Cell<bool>,
-    /// The number of functions running on threads.
-    pub(crate) jobs: Cell<usize>,
-    /// The id of the process that has those threads.
-    jobs_of: Cell<u32>,
-    /// The id of this process, once it was asked for in this turn; else 0. A coroutine may fork the process. The system
-    /// takes 0.35 µs to answer (AMD EPYC, virtual), as much as the rest of handing a function to a thread.
-    process: Cell<u32>,
-    /// Set when one of them was started or ended since the loop last slept: another may end any moment.
-    pub(crate) expects_mail: Cell<bool>,
+    /// The functions running on threads.
+    pub(crate) jobs: Jobs,
     /// The waits for locks, semaphores and barriers.
     pub(crate) queued: RefCell<Slab<Queuing>>,
     /// Since when nothing in the loop can change anything, and whether the warning was given.
@@ -106,27 +115,6 @@ pub(crate) struct Executor {
     /// With a seed: the ready tasks, taken at random.
     pub(crate) shuffled: RefCell<Option<Shuffled>>,
     pub(crate) rec: Rec,
-}
-
-/// What an await point has registered in its loop, and removes when it ends or is dropped.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Left {
-    Timer(timer_wheel::Key),
-    /// A foreign waker.
-    Foreign(u32),
-    /// An entry in `queued`, the waits for locks, semaphores and the like.
-    Queuing(u32),
-    /// A loop that a task of this one drives, and the number of functions it runs on threads.
-    Guest(u32, usize),
-}
-
-/// Why a loop is stopped from outside.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Stop {
-    /// By its handle, or Ctrl-C.
-    Interrupted,
-    /// The future that drives it was dropped.
-    Dropped,
 }
 
 /// Whether await points answer, and what they have answered in this poll.
@@ -150,13 +138,6 @@ impl Cancel {
     }
 }
 
-/// The number of await points that answer a coroutine which continues to await; after these it is dropped.
-const PATIENCE: u32 = 1_000;
-
-/// The number of coroutines that destructors and cleanup code may schedule while everything is being cancelled, in
-/// addition to two for each that was alive.
-const LATE: usize = 10_000;
-
 /// What there is to do after a turn.
 pub(crate) enum Turn {
     /// More coroutines are ready.
@@ -167,11 +148,6 @@ pub(crate) enum Turn {
     Done,
     /// A coroutine failed: all are to be cancelled.
     Failed,
-}
-
-thread_local! {
-    /// Coroutines are numbered per thread, as they are recorded per thread.
-    static IDS: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Executor {
@@ -199,10 +175,7 @@ impl Executor {
             guests: RefCell::default(),
             is_guest: Cell::default(),
             watched: Cell::default(),
-            jobs: Cell::default(),
-            jobs_of: Cell::default(),
-            process: Cell::default(),
-            expects_mail: Cell::default(),
+            jobs: Jobs::default(),
             queued: RefCell::default(),
             quiet_since: Cell::default(),
             quiescent_warning: Cell::new(Duration::from_secs(5)),
@@ -244,7 +217,7 @@ impl Executor {
     }
 
     fn begin_turn(&self) -> Turn {
-        self.process.set(0);
+        self.jobs.begin_turn();
         let failed = if self.rec.is_observed() { self.steps::<true>() } else { self.steps::<false>() };
         if failed {
             return Turn::Failed;
@@ -391,7 +364,7 @@ impl Executor {
         if OBSERVED {
             self.rec.step_begin(task);
         }
-        let waker = task::lend(task.wake_token());
+        let waker = task::lend::<Loops>(task.wake_token());
         let step = task.poll(&self.current_task, &mut Context::from_waker(&waker));
         if OBSERVED {
             self.rec.step_end(task);
@@ -407,7 +380,7 @@ impl Executor {
     pub(crate) fn fail(&self, failure: Failure) {
         let first = self.failure.replace(Some(failure));
         if first.is_some() {
-            panic_hook::dispose(self.failure.replace(first));
+            panics::dispose(self.failure.replace(first));
         }
     }
 
@@ -432,7 +405,7 @@ impl Executor {
         self.slots.remove(task);
         let by = OBSERVED.then(|| self.rec.wakes(WakeCause::Coro(task.id())));
         task.take_waiters(|wake_token| {
-            if wake_token.tag() == self.tag { self.wake_task::<OBSERVED>(wake_token) } else { task::wake(wake_token) }
+            if wake_token.tag() == self.tag { self.wake_task::<OBSERVED>(wake_token) } else { Loops::wake(wake_token) }
         });
         if let Some(by) = by {
             self.rec.wakes(by);
@@ -471,49 +444,28 @@ impl Executor {
         if until.is_some_and(|until| self.skip_to(until)) {
             return;
         }
-        let _lent = match if self.jobs.get() > 0 { crate::thread::pool::lend() } else { Ok(None) } {
-            Ok(lent) => lent,
-            Err(error) => {
-                let text = format!(
-                    "no thread for `run_in_thread`: all wait for others, and one more cannot be started: {error}"
-                );
-                return self.fail(Failure::of_loop(text.into(), Vec::new()));
+        let has_mail = || self.inbox.has_mail();
+        let wait = || {
+            self.rec.park(self, until);
+            while !has_mail() {
+                match until.map(|until| until.saturating_sub(self.now())) {
+                    Some(0) => break,
+                    Some(left) => threading::park_timeout(Duration::from_nanos(left)),
+                    None => threading::park(),
+                }
             }
+            self.rec.unpark();
         };
-        if self.expects_mail.take() && self.jobs.get() > 0 {
-            crate::thread::pool::search(|| self.inbox.has_mail());
+        if let Err(error) = self.jobs.wait(&has_mail, wait) {
+            let text =
+                format!("no thread for `run_in_thread`: all wait for others, and one more cannot be started: {error}");
+            self.fail(Failure::of_loop(text.into(), Vec::new()));
         }
-        self.rec.park(self, until);
-        while !self.inbox.has_mail() {
-            match until.map(|until| until.saturating_sub(self.now())) {
-                Some(0) => break,
-                Some(left) => threading::park_timeout(Duration::from_nanos(left)),
-                None => threading::park(),
-            }
-        }
-        self.rec.unpark();
-    }
-
-    /// Counts functions handed over to threads, and functions that have ended.
-    pub(crate) fn count_jobs(&self, more: usize, fewer: usize) {
-        let before = self.jobs.get();
-        if before == 0 && more > 0 {
-            self.jobs_of.set(self.process());
-        }
-        self.jobs.set((before + more).saturating_sub(fewer));
-    }
-
-    /// The id of this process, as of its first use in this turn.
-    pub(crate) fn process(&self) -> u32 {
-        if self.process.get() == 0 {
-            self.process.set(std::process::id());
-        }
-        self.process.get()
     }
 
     /// Fails if the awaited functions run in another process: this one was forked meanwhile.
     pub(crate) fn check_process(&self) {
-        if self.jobs.get() > 0 && self.jobs_of.get() != std::process::id() {
+        if self.jobs.are_lost() {
             let text = "the process was forked while functions ran on threads, which only the parent has: they never return here. \
                         Fork before the loop runs, or while no thread is at work";
             self.fail(Failure::of_loop(text.into(), Vec::new()));
@@ -535,9 +487,7 @@ impl Executor {
 
     #[inline(always)]
     fn insert_task<const OBSERVED: bool>(&self, coro: &Handle) {
-        let id = IDS.get() + 1;
-        IDS.set(id);
-        self.slots.schedule(coro, id, self.tag);
+        self.slots.schedule(coro, ids::next(), self.tag);
         if OBSERVED {
             self.rec.spawn(self, coro);
         }
@@ -547,37 +497,6 @@ impl Executor {
         } else if let Some(queued) = coro.queue() {
             self.queue.push(queued);
         }
-    }
-
-    /// Handles a coroutine that was scheduled during the cancellation.
-    #[cold]
-    fn come_late(&self, coro: &Header) {
-        let (late, limit) = self.late.get();
-        self.late.set((late + 1, limit));
-        if late == limit {
-            warn(&format!(
-                "destructors have scheduled {late} coroutines while the loop was being cancelled, at last {} ({}). They and those that \
-                 they schedule in turn are leaked, as the run would never end otherwise: let no destructor schedule a coroutine whose \
-                 destructor schedules another",
-                type_name::path(coro.type_name()),
-                coro.place()
-            ));
-        }
-    }
-
-    /// Starts counting the coroutines that are scheduled during the cancellation.
-    pub(crate) fn expect_late(&self) {
-        self.late.set((0, LATE + 2 * self.live()));
-    }
-
-    /// Drops what is left of a coroutine, or leaks it if destructors schedule others without end.
-    pub(crate) fn discard(&self, task: &mut Running) -> Result<(), Payload> {
-        let (late, limit) = self.late.get();
-        if late <= limit || task.has(flag::STARTED) {
-            return task.discard();
-        }
-        task.leak();
-        Ok(())
     }
 
     /// Wakes the target of a wake token of this loop.
@@ -609,14 +528,6 @@ impl Executor {
         }
     }
 
-    /// The numbers of the live coroutines by the address of their blocks, which is what handles hold.
-    #[cfg(feature = "record")]
-    pub(crate) fn addresses(&self) -> std::collections::HashMap<u64, u64> {
-        let mut addresses = std::collections::HashMap::with_capacity(self.live());
-        self.slots.each(|task| _ = addresses.insert(std::ptr::from_ref::<Header>(task).addr() as u64, task.id()));
-        addresses
-    }
-
     /// Empties the ready queue and the list of coroutines to be cancelled.
     pub(crate) fn clear_queue(&self) {
         self.abandoned.borrow_mut().clear();
@@ -638,8 +549,8 @@ impl Executor {
             for task in wake_tokens.into_iter().filter_map(|wake_token| self.slots.run(wake_token)) {
                 let mut task = task;
                 self.slots.remove(&task);
-                self.discard(&mut task).unwrap_or_else(panic_hook::dispose);
-                panic_hook::dispose(task);
+                self.discard(&mut task).unwrap_or_else(panics::dispose);
+                panics::dispose(task);
             }
         }
         self.cancel.set(Cancel::default());
@@ -649,190 +560,13 @@ impl Executor {
         self.quiet_since.set(None);
         self.searches.take();
     }
-
-    /// Records that the waker of a coroutine was cloned: from now on the owner of the clone may wake it.
-    pub(crate) fn waker_cloned(&self, wake_token: WakeToken) {
-        self.current_task.with(|coro| {
-            if let Some(coro) = coro.filter(|coro| coro.wake_token() == wake_token) {
-                coro.set(flag::CLONED);
-            }
-        });
-    }
-
-    // ---- What await points do ----
-
-    /// Removes what an await point registered. Returns `true` if it was there.
-    pub(crate) fn take_back(&self, left: Left) -> bool {
-        match left {
-            Left::Timer(key) => self.timers.borrow_mut().remove(key),
-            Left::Foreign(slot) => {
-                let foreign = self.foreign.borrow_mut().remove(slot);
-                let was_there = foreign.is_some();
-                self.contain(|| drop(foreign));
-                was_there
-            }
-            Left::Queuing(key) => {
-                let queuing = self.queued.borrow_mut().remove(key);
-                queuing.is_some()
-            }
-            Left::Guest(key, jobs) => {
-                self.count_jobs(0, jobs);
-                self.guests.borrow_mut().remove(key).is_some()
-            }
-        }
-    }
-
-    /// The answer that an await point gives first if the coroutine is being cancelled. `fresh`: it is polled for the
-    /// first time.
-    #[inline]
-    pub(crate) fn cancelled(&self, fresh: bool, at: &'static Location<'static>) -> Option<Poll<CancelledError>> {
-        let mut cancel = self.cancel.get();
-        let reason = cancel.reason?;
-        if fresh && cancel.answered && cancel.gently {
-            return None;
-        }
-        if fresh && cancel.answered {
-            cancel.again += 1;
-            cancel.again_at.get_or_insert(at);
-        }
-        cancel.answered = true;
-        self.cancel.set(cancel);
-        Some(if cancel.again > PATIENCE { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
-    }
-
-    /// Records that the running coroutine waits here for something other than a coroutine.
-    #[inline]
-    pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
-        if self.rec.is_observed() { self.waits_observed(on, at) } else { self.note_wait(on, at, |_, _| ()) }
-    }
-
-    #[inline(never)]
-    fn waits_observed(&self, on: Target, at: &'static Location<'static>) {
-        self.note_wait(on, at, |coro, at| self.rec.wait(self, coro, on, at));
-    }
-
-    /// Records that the running coroutine waits here for its next turn.
-    #[inline]
-    pub(crate) fn yields(&self, at: &'static Location<'static>) {
-        if self.rec.is_observed() { self.yields_observed(at) } else { self.note_wait(Target::Turn, at, |_, _| ()) }
-    }
-
-    #[inline(never)]
-    fn yields_observed(&self, at: &'static Location<'static>) {
-        self.note_wait(Target::Turn, at, |coro, at| self.rec.wait_turn(coro, at));
-    }
-
-    /// Records that the running coroutine waits here for this one.
-    #[inline]
-    pub(crate) fn waits_for(&self, other: &Header, at: &'static Location<'static>) {
-        if self.rec.is_observed() {
-            self.waits_for_observed(other, at);
-        } else {
-            self.note_wait(Target::Coro(other.id()), at, |_, _| ());
-        }
-    }
-
-    #[inline(never)]
-    fn waits_for_observed(&self, other: &Header, at: &'static Location<'static>) {
-        self.note_wait(Target::Coro(other.id()), at, |coro, at| self.rec.wait_for(self, coro, other, at));
-    }
-
-    /// Stores where the running coroutine waits, and emits the event to the recorder.
-    #[inline(always)]
-    fn note_wait(
-        &self,
-        on: Target,
-        mut at: &'static Location<'static>,
-        record: impl FnOnce(&Header, &'static Location<'static>),
-    ) {
-        self.current_task.with(|coro| {
-            if let Some(coro) = coro {
-                if coro.has(flag::INTERNAL | flag::BLOCKED) {
-                    // The place of the awaited task is more precise.
-                    at = coro.place();
-                    if coro.has(flag::BLOCKED) {
-                        block_on_guard::warn_of_block(coro, on, at);
-                    }
-                }
-                coro.set_place(at);
-                match on {
-                    Target::Timer(_) | Target::Thread(_) => coro.set(flag::EXTERNAL_WAKE),
-                    _ => {}
-                }
-                record(coro, at);
-            }
-        });
-    }
-
-    /// Records that the running coroutine waits for one of the loop of this tag.
-    #[cold]
-    pub(crate) fn waits_for_loop(&self, tag: u32) {
-        let above = task::find_tag(tag, |executor| executor.is_some());
-        if above {
-            self.suspect();
-        }
-        self.current_task
-            .with(|coro| coro.map(|coro| coro.set(if above { flag::OUTER_LOOP } else { flag::EXTERNAL_WAKE })));
-    }
-
-    /// Records that the running coroutine no longer waits for this, and was not woken by it.
-    #[inline]
-    pub(crate) fn edge_cleared(&self, on: Target) {
-        self.current_task.with(|coro| coro.inspect(|coro| self.rec.clear(coro, on)).is_some());
-    }
-}
-
-/// Records that the running coroutine dropped an await point that waited for this in the loop of this thread.
-#[inline]
-pub(crate) fn edge_dropped(on: impl FnOnce(&Executor) -> Target) {
-    if cfg!(feature = "record") {
-        task::current(|executor| {
-            if let Some(executor) = executor.filter(|executor| executor.rec.is_on()) {
-                executor.current_task.with(|coro| coro.map(|coro| executor.rec.edge_dropped(coro, on(executor))));
-            }
-        });
-    }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
         // Foreign wakers, registered at await points that outlive the loop.
         let foreign = self.foreign.take();
-        foreign.into_values().for_each(panic_hook::dispose);
+        foreign.into_values().for_each(panics::dispose);
         self.inbox.close();
     }
-}
-
-/// The number of the newest coroutine of this thread.
-pub(crate) fn newest() -> u64 {
-    IDS.get()
-}
-
-/// Calls `f` with the loop of this thread.
-///
-/// # Panics
-///
-/// If there is none. The message names `what` and the caller's line.
-#[inline]
-#[track_caller]
-pub(crate) fn with<R>(what: &str, f: impl FnOnce(&Executor) -> R) -> R {
-    let at = Location::caller();
-    task::current(|executor| match executor {
-        Some(executor) => f(executor),
-        None => no_loop(what, at),
-    })
-}
-
-#[cold]
-fn no_loop(what: &str, at: &'static Location<'static>) -> ! {
-    panic!(
-        "tinyio::{what} was awaited at {at}, where no tinyio loop is running. Run the future with `tinyio::Loop::run`, or drive a loop inside \
-         another runtime with `tinyio::Loop::drive`"
-    )
-}
-
-/// Writes a warning to stderr and to the record.
-pub(crate) fn warn(text: &str) {
-    eprintln!("tinyio: warning: {text}");
-    task::current(|executor| executor.map(|executor| executor.rec.diag(text)));
 }

@@ -1,11 +1,60 @@
-//! Timers as await points hold them.
+//! The time of a loop, and timers as await points hold them.
 
-use crate::executor::timer_wheel::Key;
+use std::time::Duration;
+
+use crate::executor::clock::nanoseconds;
+use crate::executor::timer_wheel::{Key, TICK};
+use crate::executor::wake;
 use crate::executor::{self, Executor, Left};
 use crate::observe::{Target, WakeCause};
-use crate::task::{self, WakeToken};
+use crate::task::WakeToken;
 
 impl Executor {
+    /// The time of its clock: see [`Clock::now`](crate::executor::clock::Clock::now).
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// Switches to virtual time: the clock stands still while a coroutine is ready, and then advances to the next
+    /// timer.
+    pub(crate) fn use_virtual_time(&self) {
+        // Always the same start, so that rounding to ticks is deterministic, too.
+        self.clock.shown.set(Some(0));
+        self.timers.borrow_mut().begin_at(0);
+    }
+
+    /// Takes over the virtual time of the enclosing loop, which alone advances it.
+    pub(crate) fn follow_clock(&self, host: &Executor) {
+        if host.clock.shown.get().is_some() {
+            self.clock.shown.set(host.clock.shown.get());
+            self.clock.guest.set(true);
+            self.timers.borrow_mut().begin_at(self.now());
+        }
+    }
+
+    /// With virtual time of its own: advances to the next timer, unless a thread may come first.
+    pub(crate) fn skip_time(&self) -> bool {
+        let next = self.timers.borrow().earliest();
+        !self.clock.guest.get() && next.is_some_and(|next| self.skip_to(next))
+    }
+
+    /// With virtual time: advances to this time, unless a thread may come first. For a loop that is not polled
+    /// meanwhile.
+    pub(crate) fn skip_to(&self, until: u64) -> bool {
+        let Some(now) = self.clock.shown.get().filter(|_| self.jobs.count() == 0 && until < u64::MAX) else {
+            return false;
+        };
+        // Timers fire at the end of a tick.
+        self.clock.shown.set(Some(until.checked_next_multiple_of(TICK).unwrap_or(until).max(now)));
+        true
+    }
+
+    /// The time that is `after` from now.
+    pub(crate) fn deadline(&self, after: Duration) -> u64 {
+        self.now().saturating_add(nanoseconds(after))
+    }
+
     /// Wakes the tasks whose timers are due.
     pub(crate) fn fire_timers(&self) {
         if self.timers.borrow().is_empty() {
@@ -50,7 +99,7 @@ impl Timer {
 
     pub(crate) fn clear(&mut self) {
         if let Some((number, key)) = self.0.take()
-            && task::take_back(number, Left::Timer(key))
+            && wake::take_back(number, Left::Timer(key))
         {
             executor::edge_dropped(|_| Target::Timer(0));
         }

@@ -6,9 +6,9 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::executor::block_on_guard;
-use crate::failure::panic_hook;
-use crate::task::Inbox;
+use crate::executor::inbox::Inbox;
+use crate::executor::watchdog;
+use crate::panics;
 use crate::threading::PerProcess;
 
 struct Alarms {
@@ -69,9 +69,9 @@ pub(crate) fn ring(after: u64, inbox: Weak<Inbox>) {
     set(Duration::from_nanos(after), inbox, What::Wake);
 }
 
-/// Checks the turn of the loop of this inbox: see [`blocked`].
+/// Checks the turn of the loop of this inbox: see [`watchdog`].
 pub(crate) fn look(inbox: Weak<Inbox>) {
-    set(block_on_guard::INTERVAL, inbox, What::Look);
+    set(watchdog::INTERVAL, inbox, What::Look);
 }
 
 fn set(after: Duration, inbox: Weak<Inbox>, what: What) {
@@ -104,9 +104,9 @@ fn watch(alarms: &Alarms) {
                 drop(heap);
                 // The wakers of other executors may panic, and dropping the last reference to an inbox may drop some:
                 // this thread still serves the other loops.
-                panic_hook::contain(|| match due {
+                panics::contain(|| match due {
                     Some((inbox, What::Wake)) => inbox.post(|_| {}),
-                    Some((inbox, What::Look)) if block_on_guard::look(&inbox) => look(Arc::downgrade(&inbox)),
+                    Some((inbox, What::Look)) if inbox.watch().look() => look(Arc::downgrade(&inbox)),
                     _ => {}
                 });
                 heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,17 +3,11 @@
 
 use std::task::{Context, Waker};
 
+use crate::executor::foreign::Foreign;
+use crate::executor::inbox::Loops;
+use crate::executor::wake;
 use crate::executor::{Executor, Left};
-use crate::task::{self, Header, Kind, WakeToken};
-
-/// A waker that is not tinyio's.
-pub(crate) struct Foreign {
-    waker: Waker,
-    /// The coroutine that registered it.
-    owner: WakeToken,
-    /// It is woken once, by the end of a coroutine, and then removed.
-    once: bool,
-}
+use crate::task::{self, Header, Kind, WakeToken, flag};
 
 impl Executor {
     /// The wake token of the running coroutine.
@@ -27,7 +21,7 @@ impl Executor {
     #[inline]
     pub(crate) fn word_for(&self, cx: &Context<'_>, old: WakeToken, once: bool) -> WakeToken {
         let here = self.here();
-        if task::wake_token(cx.waker()) == Some(here) {
+        if task::wake_token::<Loops>(cx.waker()) == Some(here) {
             release(old);
             return here;
         }
@@ -99,6 +93,15 @@ impl Executor {
         }
     }
 
+    /// Records that the waker of a coroutine was cloned: from now on the owner of the clone may wake it.
+    pub(crate) fn waker_cloned(&self, wake_token: WakeToken) {
+        self.current_task.with(|coro| {
+            if let Some(coro) = coro.filter(|coro| coro.wake_token() == wake_token) {
+                coro.set(flag::CLONED);
+            }
+        });
+    }
+
     /// Wakes the foreign wakers that this coroutine has registered, or all: the futures behind them are polled again.
     pub(crate) fn wake_foreign(&self, owner: Option<WakeToken>) {
         let left_by = |foreign: &Foreign| owner.is_none_or(|owner| foreign.owner == owner);
@@ -113,7 +116,7 @@ impl Executor {
 pub(crate) fn release(wake_token: WakeToken) {
     #[cold]
     fn foreign(wake_token: WakeToken) {
-        task::take_back(wake_token.number(), Left::Foreign(wake_token.slot()));
+        wake::take_back(wake_token.number(), Left::Foreign(wake_token.slot()));
     }
     if wake_token.kind() == Kind::Foreign {
         foreign(wake_token);

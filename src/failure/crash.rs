@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::failure::error::{original, source_texts, text};
+use crate::failure::moment::Moment;
 use crate::task::{BoxError, WakeToken};
 
 /// What a [`Loop`](crate::Loop) puts into its [`Crash`] in addition to the original error. Python tinyio's
@@ -45,7 +46,13 @@ pub enum Group {
 /// ```
 pub struct Crash {
     failures: Vec<Failure>,
-    report: crate::observe::Report,
+    /// With what was recorded of it.
+    report: Option<Box<dyn Report>>,
+}
+
+/// The report of a crash.
+pub(crate) trait Report: Send + Sync {
+    fn text(&self) -> String;
 }
 
 /// One coroutine or thread of a [`Crash`].
@@ -71,7 +78,7 @@ pub struct Failure {
     pub(crate) ids: Vec<u64>,
     #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
     pub(crate) error_type: &'static str,
-    pub(crate) moment: crate::observe::Moment,
+    pub(crate) moment: Moment,
 }
 
 /// How a coroutine or thread failed.
@@ -195,7 +202,7 @@ impl StdError for Panic {}
 
 impl Crash {
     /// The original failure first.
-    pub(crate) fn new(failures: Vec<Failure>, report: crate::observe::Report) -> Crash {
+    pub(crate) fn new(failures: Vec<Failure>, report: Option<Box<dyn Report>>) -> Crash {
         Crash { failures, report }
     }
 
@@ -240,22 +247,6 @@ impl Crash {
     /// ```
     pub fn failures(&self) -> &[Failure] {
         &self.failures
-    }
-
-    /// All of it as JSON: members, messages, sources, traces, and what the one that failed was at.
-    /// `tinyio_events::event::crash_from_json` reads it back. Needs the feature `record`.
-    ///
-    /// ```
-    /// # #[cfg(feature = "record")] {
-    /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(tinyio::Error::msg("broken")) }).unwrap_err();
-    /// let members = tinyio_events::event::crash_from_json(&crash.to_json()).unwrap();
-    /// assert_eq!(members[0].message, "broken");
-    /// # }
-    /// ```
-    #[cfg(feature = "record")]
-    pub fn to_json(&self) -> String {
-        let failures: Vec<_> = self.failures.iter().map(crate::observe::told).collect();
-        tinyio_events::event::crash_to_json(&failures)
     }
 }
 
@@ -374,8 +365,8 @@ fn one_line(text: &str) -> String {
 
 impl fmt::Debug for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(text) = self.report.text() {
-            return f.write_str(&text);
+        if let Some(report) = &self.report {
+            return f.write_str(&report.text());
         }
         let (first, others) = self.failures.split_first().expect("a crash has its original failure");
         writeln!(f, "✖ {} crashed: {}", first.name, first.message())?;

@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 
-use crate::failure::await_chain::{Place, is_library};
-use crate::failure::panic_hook;
-use crate::task::BoxError;
+use crate::failure::moment::Moment;
+use crate::failure::place::{Place, is_library};
+use crate::panics;
+use crate::task::{BoxError, Fault, Reason};
 
 /// `Result` with tinyio's [`Error`], for coroutines that do not need their own.
 ///
@@ -56,7 +57,7 @@ pub(crate) struct Located {
     pub(crate) place: Option<Place>,
     /// The type of `error`, if it was known; empty otherwise.
     pub(crate) type_name: &'static str,
-    pub(crate) moment: crate::observe::Moment,
+    pub(crate) moment: Moment,
 }
 
 impl Error {
@@ -78,7 +79,7 @@ impl Error {
 
     fn at(error: BoxError, type_name: &'static str, site: &'static Location<'static>) -> Error {
         // A cancellation passes through every `?` of a crash: its place is known, and its moment is never used.
-        let moment = if error.is::<CancelledError>() { Default::default() } else { crate::observe::moment() };
+        let moment = if error.is::<CancelledError>() { Moment::default() } else { Moment::here() };
         let place = if is_library(site.file()) { moment.place() } else { Some(site.into()) };
         Error(Box::new(Located { error, site, place, type_name, moment }))
     }
@@ -210,26 +211,13 @@ pub struct CancelledError(Reason);
 // Every await point returns one: in two registers.
 const _: () = assert!(size_of::<std::task::Poll<Result<(), CancelledError>>>() == 16);
 
-/// Gives the name of a coroutine's type, also when the coroutine is gone.
-pub(crate) type TypeName = fn() -> &'static str;
-
-/// Why: the source of every [`CancelledError`]. Report types of other crates hide the type of the outermost error when
-/// they are turned into a `Box<dyn Error>`, but not its sources: so a cancellation is recognised by this source.
-#[derive(Clone, Copy)]
-pub(crate) enum Reason {
-    /// This coroutine failed; without a name, the loop itself was stopped.
-    Crash(Option<TypeName>),
-    /// The time limit set at this place has passed.
-    Timeout(&'static Location<'static>),
-    /// The last handle was dropped, by this coroutine, or by code outside of any coroutine.
-    Dropped(Option<TypeName>),
-    /// This coroutine, which was awaited, has been cancelled.
-    Gone(TypeName),
-}
-
 impl CancelledError {
     pub(crate) fn new(reason: Reason) -> CancelledError {
         CancelledError(reason)
+    }
+
+    pub(crate) fn reason(self) -> Reason {
+        self.0
     }
 
     /// It was [`timeout`](crate::timeout) that cancelled this coroutine, and nothing else has failed.
@@ -397,20 +385,14 @@ impl fmt::Debug for Reason {
     }
 }
 
+/// It is the source of every [`CancelledError`]. Report types of other crates hide the type of the outermost error when
+/// they are turned into a `Box<dyn Error>`, but not its sources: so a cancellation is recognised by this source.
 impl StdError for Reason {}
 
 impl From<CancelledError> for io::Error {
     fn from(error: CancelledError) -> io::Error {
         io::Error::other(error)
     }
-}
-
-/// How a coroutine failed.
-pub(crate) enum Fault {
-    /// With its cancellation, unboxed, since there may be a million at once.
-    Cancelled(CancelledError),
-    /// With an error and the name of its type, empty where it is not known.
-    Error(BoxError, &'static str),
 }
 
 impl Fault {
@@ -420,16 +402,6 @@ impl Fault {
             Fault::Cancelled(_) => Some(Cancellation::Itself),
             Fault::Error(error, _) => cancellation(&**error),
         }
-    }
-}
-
-impl Fault {
-    /// The fault of an error that a coroutine returned.
-    pub(crate) fn of<E: Into<BoxError>>(error: E) -> Fault {
-        let name = std::any::type_name::<E>();
-        // The type in a box is not known, and an `Error` knows the type that it was made from.
-        let is_known = !name.starts_with("alloc::boxed::Box<") && name != std::any::type_name::<Error>();
-        Fault::Error(error.into(), if is_known { name } else { "" })
     }
 
     /// The error, unless it is a cancellation alone.
@@ -443,7 +415,7 @@ impl Fault {
     /// The error, and the name of its type, empty where it is not known.
     pub(crate) fn into_error(self) -> (BoxError, &'static str) {
         match self {
-            Fault::Cancelled(error) => (error.into(), ""),
+            Fault::Cancelled(reason) => (CancelledError(reason).into(), ""),
             Fault::Error(error, type_name) => (error, type_name),
         }
     }
@@ -451,12 +423,12 @@ impl Fault {
 
 /// The text of an error. Its `Display` is code of the program, which may panic.
 pub(crate) fn text(error: &(dyn StdError + 'static)) -> String {
-    panic_hook::contain(|| error.to_string()).unwrap_or_else(|| "(the `Display` of this error panicked)".to_owned())
+    panics::contain(|| error.to_string()).unwrap_or_else(|| "(the `Display` of this error panicked)".to_owned())
 }
 
 /// The texts of its sources.
 pub(crate) fn source_texts(error: &(dyn StdError + Send + Sync + 'static)) -> Vec<String> {
-    panic_hook::contain(|| sources(error).map(text).collect()).unwrap_or_default()
+    panics::contain(|| sources(error).map(text).collect()).unwrap_or_default()
 }
 
 /// Where in an error a cancellation was found.

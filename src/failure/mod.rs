@@ -1,10 +1,10 @@
-//! Errors, panics and cancellation: how a failure comes about, how it cancels the other coroutines, and the crash that
-//! it becomes.
+//! Errors, panics, and the crash that they become, as plain types: what makes a crash of a failure is in `executor`.
 
-pub(crate) mod await_chain;
-pub(crate) mod cancel;
 pub(crate) mod crash;
 pub(crate) mod error;
-pub(crate) mod failed;
+#[cfg(feature = "record")]
+pub(crate) mod event;
+pub(crate) mod moment;
 pub(crate) mod panic_hook;
+pub(crate) mod place;
 pub(crate) mod type_name;

@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::panic::{self, AssertUnwindSafe, Location};
+use std::panic::Location;
 use std::sync::{Mutex, Once, PoisonError};
 
-use crate::failure::await_chain::{Place, is_library};
 use crate::failure::crash::Panic;
-use crate::observe::Moment;
+use crate::failure::moment::Moment;
+use crate::failure::place::{Place, is_library};
+use crate::panics;
 use crate::task::Payload;
 
 impl Panic {
@@ -23,42 +24,7 @@ impl Panic {
 
 impl Drop for Panic {
     fn drop(&mut self) {
-        dispose(self.take_payload());
-    }
-}
-
-/// Runs code of the program whose panic belongs to no coroutine and must not stop the caller. `None`: it panicked,
-/// which the panic hook has reported.
-pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
-    panic::catch_unwind(AssertUnwindSafe(f)).map_err(dispose).ok()
-}
-
-/// Drops a value of the program; a panic of its destructor ends here. A payload whose own destructor panics is leaked:
-/// dropping it could continue for ever.
-pub(crate) fn dispose<T>(value: T) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value)))
-        && let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)))
-    {
-        std::mem::forget(again);
-    }
-}
-
-/// Disposes of its value when it is dropped.
-pub(crate) struct Disposed<T>(Option<T>);
-
-impl<T> Disposed<T> {
-    pub(crate) fn new(value: T) -> Disposed<T> {
-        Disposed(Some(value))
-    }
-
-    pub(crate) fn into_inner(mut self) -> T {
-        self.0.take().expect("it is taken once")
-    }
-}
-
-impl<T> Drop for Disposed<T> {
-    fn drop(&mut self) {
-        dispose(self.0.take());
+        panics::dispose(self.take_payload());
     }
 }
 
@@ -88,7 +54,7 @@ pub(crate) fn watch() {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let place = MISUSE.try_with(Cell::take).ok().flatten().or(info.location());
-            let moment = crate::observe::moment();
+            let moment = Moment::here();
             let place = place.map(|at| match moment.place() {
                 Some(place) if is_library(at.file()) => place,
                 _ => Place { file: keep(at.file()), line: at.line(), column: at.column() },

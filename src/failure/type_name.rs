@@ -12,6 +12,11 @@ pub(crate) fn path(type_name: &'static str) -> &'static str {
     name
 }
 
+/// Whether this is the name of a coroutine that only stands for a handle given to `run`: its future is a `Coro`.
+pub(crate) fn is_stand_in(name: &str) -> bool {
+    name.starts_with("tinyio::coroutine::coro::Coro<")
+}
+
 /// A value as `{:?}` prints it, if it is of a simple type; otherwise the name of its type.
 pub(crate) fn value<T: 'static>(value: &T) -> String {
     fn try_as<A: Debug + 'static>(value: &dyn Any) -> Option<String> {

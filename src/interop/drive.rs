@@ -12,17 +12,19 @@ use std::task::{Context, Poll};
 
 use crate::coroutine::coro::Coro;
 use crate::event_loop::{Loop, Opaque, Session};
+use crate::executor::cancel::Cancelling;
+use crate::executor::context;
 use crate::executor::deadlock::Idle;
 use crate::executor::timer::Timer;
 use crate::executor::timer_thread;
+use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Cancel, Executor, Left, Stop, Turn};
-use crate::failure::cancel::Cancelling;
 use crate::failure::crash::Crash;
-use crate::failure::error::{CancelledError, Reason};
+use crate::failure::error::CancelledError;
 use crate::failure::panic_hook;
 use crate::observe::{LoopMode, Target};
-use crate::task::{self, Profile, WakeToken, flag};
+use crate::task::{Profile, Reason, WakeToken, flag};
 
 /// Turns of a driven loop before its host gets one.
 const TURNS: u32 = 8;
@@ -143,17 +145,17 @@ impl<T> Driver<T> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Crash>> {
         let executor = self.executor.clone();
-        executor.inbox().set_host(Some(cx.waker()));
-        task::current(|host| self.visit(host));
+        wake::set_host(executor.inbox(), Some(cx.waker()));
+        context::current(|host| self.visit(host));
         let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
         if self.session.is_none() {
             panic_hook::watch();
             self.session = Some(Session::begin(&executor, self.mode));
-            task::enter(&executor, || main.schedule(&executor));
+            context::enter(&executor, || main.schedule(&executor));
         }
         let cancelling = &mut self.cancelling;
         let skip_to = |until| self.mode == LoopMode::Drive && executor.skip_to(until);
-        let progress = task::enter(&executor, || {
+        let progress = context::enter(&executor, || {
             for _ in 0..TURNS {
                 if let Some(running) = cancelling {
                     return match running.advance(&executor) {
@@ -178,14 +180,14 @@ impl<T> Driver<T> {
             }
             Progress::More
         });
-        self.count_jobs(executor.jobs.get());
+        self.count_jobs(executor.jobs.count());
         match progress {
             Progress::More => cx.waker().wake_by_ref(),
             Progress::Idle(until) => self.wake_at(until, cx),
             Progress::Ended(crash) => {
                 let session = self.session.take().expect("begun above");
                 let main = self.main.take().expect("it is ready once");
-                executor.inbox().set_host(None);
+                wake::set_host(executor.inbox(), None);
                 self.take_leave();
                 return Poll::Ready(session.output(main, crash));
             }
@@ -219,7 +221,7 @@ impl<T> Driver<T> {
 
     fn take_leave(&mut self) {
         if let Some((number, key)) = self.guest.take() {
-            task::take_back(number, Left::Guest(key, std::mem::take(&mut self.jobs)));
+            wake::take_back(number, Left::Guest(key, std::mem::take(&mut self.jobs)));
         }
     }
 
@@ -227,7 +229,7 @@ impl<T> Driver<T> {
     fn count_jobs(&mut self, jobs: usize) {
         if self.mode == LoopMode::Isolate {
             let before = std::mem::replace(&mut self.jobs, jobs);
-            task::current(|host| host.map(|host| host.count_jobs(jobs, before)));
+            context::current(|host| host.map(|host| host.jobs.change(jobs, before)));
         }
     }
 
@@ -235,7 +237,7 @@ impl<T> Driver<T> {
     fn wake_at(&mut self, until: Option<u64>, cx: &Context<'_>) {
         let Some(until) = until.filter(|until| *until < u64::MAX) else { return self.timer.clear() };
         let left = until.saturating_sub(self.executor.now());
-        let nested = task::current(|host| {
+        let nested = context::current(|host| {
             let Some(host) = host else { return false };
             let wake_token = self.waiter.wake_token(host, cx);
             self.timer.clear();
@@ -263,12 +265,12 @@ impl<T> Driver<T> {
     fn stop(&mut self) {
         let Some(session) = self.session.take() else { return };
         self.count_jobs(0);
-        self.executor.inbox().set_host(None);
+        wake::set_host(self.executor.inbox(), None);
         if self.mode == LoopMode::Isolate {
             self.skip_grace(); // The enclosing loop waits.
         }
         let executor = &self.executor;
-        let crash = task::enter(executor, || match self.cancelling.take() {
+        let crash = context::enter(executor, || match self.cancelling.take() {
             None => {
                 executor.fail(crate::failure::crash::Failure::of_stop(Stop::Dropped));
                 executor.cancel_all()
@@ -398,7 +400,7 @@ impl<T> Isolate<T> {
         else {
             return;
         };
-        task::current(|outer| {
+        context::current(|outer| {
             if let Some(outer) = outer.filter(|outer| !outer.cancel.get().is_hard()) {
                 driver.cancel();
                 let at = driver.at;

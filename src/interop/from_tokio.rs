@@ -13,8 +13,8 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::coroutine::coro::Coro;
 use crate::executor;
-use crate::failure::error::{CancelledError, Reason};
-use crate::task::{BoxError, Profile, flag};
+use crate::failure::error::CancelledError;
+use crate::task::{BoxError, Profile, Reason, flag};
 
 /// The runtime, with one thread, for all such futures of the process.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -90,7 +90,7 @@ where
                 return Poll::Ready(Err(CancelledError::new(reason).into()));
             }
             let future = future.take().expect("handed over once");
-            executor::with("from_tokio", |executor| executor.count_jobs(1, 0));
+            executor::with("from_tokio", |executor| executor.jobs.change(1, 0));
             let work = crate::observe::spans::inside(async move { future.await.map_err(Into::into) });
             self.state = State::Running(RUNTIME.spawn(work), None);
         }
@@ -100,7 +100,7 @@ where
             aborted.get_or_insert(reason);
         }
         let result = std::task::ready!(Pin::new(handle).poll(cx));
-        executor::with("from_tokio", |executor| executor.count_jobs(0, 1));
+        executor::with("from_tokio", |executor| executor.jobs.change(0, 1));
         let aborted = *aborted;
         Poll::Ready(result.unwrap_or_else(|error| Err(ended(error, aborted))))
     }

@@ -1,7 +1,7 @@
 //! Ends recordings that are active when the process exits: `std::process::exit` in a coroutine or on another thread,
 //! `main` that returns while loops run on other threads. Destructors do not run then.
 
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tinyio_recorder::{recorder, trace};
@@ -15,16 +15,21 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Of each recording of this process: its number, its ring, its trace.
 type Open = Vec<(u64, recorder::AtExit, Option<trace::AtExit>)>;
 
+/// What is called first, once the hook for the exit is set.
+static LAST: OnceLock<fn()> = OnceLock::new();
 static OPEN: Mutex<(u64, u32, Open)> = Mutex::new((0, 0, Vec::new()));
 
 /// Registers a recording to be ended when the process exits, until this is dropped.
 pub(super) struct AtExit(u64);
 
 impl AtExit {
-    pub(super) fn watch(ring: recorder::AtExit, trace: Option<trace::AtExit>) -> AtExit {
-        static ONCE: Once = Once::new();
+    /// `last` is called first when the process exits, on the thread that does.
+    pub(super) fn watch(last: fn(), ring: recorder::AtExit, trace: Option<trace::AtExit>) -> AtExit {
         // Without it an active recording looks as if the process had been killed.
-        ONCE.call_once(|| _ = shutdown_hooks::add_shutdown_hook(exit));
+        LAST.get_or_init(|| {
+            shutdown_hooks::add_shutdown_hook(exit);
+            last
+        });
         let (count, pid, open) = &mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let own = std::process::id();
         if std::mem::replace(pid, own) != own {
@@ -51,9 +56,9 @@ extern "C" fn exit() {
     if *pid != std::process::id() {
         return;
     }
-    crate::task::current(|executor| {
-        _ = executor.and_then(|executor| executor.rec.on()).map(super::recording::Recording::exits)
-    });
+    if let Some(last) = LAST.get() {
+        last();
+    }
     for (_, ring, trace) in open {
         ring.mark();
         if let Some(trace) = trace {

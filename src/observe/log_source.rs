@@ -8,9 +8,10 @@ use tinyio_events::secrets::{MASKED, NOT_RECORDED};
 use tinyio_frames::Limits;
 
 use super::env::Switch;
+use super::notes::{Mailbox, ThreadNote};
+use super::observed;
 use super::recording::{RECORDING, Recording};
-use super::resources::ThreadNote;
-use crate::task::{self, Header, Inbox, Mail};
+use crate::task::Header;
 
 /// The most messages of threads that wait for the loop to record them. More are dropped, when a coroutine blocks the
 /// loop for that long.
@@ -31,22 +32,22 @@ fn is_recorded() -> bool {
 pub(crate) struct Author {
     coro: u64,
     /// The inbox of its loop. `None`: no loop runs on this thread at the moment.
-    inbox: Option<Arc<Inbox>>,
+    inbox: Option<Arc<dyn Mailbox>>,
 }
 
 impl PartialEq for Author {
     fn eq(&self, other: &Author) -> bool {
-        self.coro == other.coro && self.inbox.as_ref().map(Arc::as_ptr) == other.inbox.as_ref().map(Arc::as_ptr)
+        self.coro == other.coro && self.inbox.as_ref().map(address) == other.inbox.as_ref().map(address)
     }
 }
 
 impl Author {
     /// The author of messages on this loop's thread; `None` on other threads, and when nothing is recorded.
     pub(crate) fn here() -> Option<Author> {
-        let inside = task::current(|executor| {
-            let executor = executor.filter(|executor| executor.rec.is_on())?;
-            let coro = executor.current_task.with(|coro| coro.map_or(0, Header::id));
-            Some(Author { coro, inbox: Some(executor.inbox().clone()) })
+        let inside = observed::current(|executor| {
+            let executor = executor.filter(|executor| executor.rec().is_on())?;
+            let coro = executor.current_task().with(|coro| coro.map_or(0, Header::id));
+            Some(Author { coro, inbox: Some(executor.mailbox()) })
         });
         inside.or_else(|| is_recorded().then_some(Author { coro: 0, inbox: None }))
     }
@@ -75,24 +76,26 @@ impl Author {
         let Some(inbox) = &self.inbox else {
             return RECORDING.with_borrow(|recording| _ = recording.as_deref().map(record));
         };
-        let here = task::find_tag(inbox.tag(), |executor| {
-            executor
-                .filter(|executor| Arc::ptr_eq(executor.inbox(), inbox))
-                .and_then(|executor| executor.rec.on())
-                .map(record)
-        });
+        let here = observed::find(
+            |executor| Arc::ptr_eq(&executor.mailbox(), inbox),
+            |executor| executor.and_then(|executor| executor.rec().on()).map(record),
+        );
         if here.is_none() {
-            inbox.post(|mail| leave(mail, kind));
+            inbox.post_notes(&mut |notes| leave(notes, kind.clone()));
         }
     }
 }
 
-fn leave(mail: &mut Mail, kind: Kind) {
-    if mail.notes.len() < PATIENCE {
-        mail.notes.push(ThreadNote::Happened(kind));
-    } else if let Some(ThreadNote::Happened(Kind::Lost { events, .. })) = mail.notes.last_mut() {
+fn address(mailbox: &Arc<dyn Mailbox>) -> *const () {
+    Arc::as_ptr(mailbox).cast()
+}
+
+fn leave(notes: &mut Vec<ThreadNote>, kind: Kind) {
+    if notes.len() < PATIENCE {
+        notes.push(ThreadNote::Happened(kind));
+    } else if let Some(ThreadNote::Happened(Kind::Lost { events, .. })) = notes.last_mut() {
         *events += 1;
     } else {
-        mail.notes.push(ThreadNote::Happened(Kind::Lost { events: 1, why: "log".to_owned() }));
+        notes.push(ThreadNote::Happened(Kind::Lost { events: 1, why: "log".to_owned() }));
     }
 }

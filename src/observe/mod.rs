@@ -6,6 +6,14 @@ mod crash_report;
 #[cfg(feature = "record")]
 mod exit;
 #[cfg(feature = "record")]
+mod hooks;
+#[cfg(feature = "record")]
+mod moments;
+#[cfg(feature = "record")]
+mod notes;
+#[cfg(feature = "record")]
+mod observed;
+#[cfg(feature = "record")]
 mod output;
 #[cfg(feature = "record")]
 mod preemption;
@@ -16,7 +24,7 @@ mod resources;
 #[cfg(feature = "record")]
 mod stack_requests;
 #[cfg(feature = "record")]
-pub(crate) use {crash_report::*, recording::*, resources::*};
+pub(crate) use {hooks::never_scheduled, notes::*, observed::*, recording::*, resources::*};
 
 #[cfg(not(feature = "record"))]
 mod noop;

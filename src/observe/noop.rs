@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::panic::Location;
 
-use crate::executor::Executor;
-use crate::failure::crash::{Failure, FailureKind};
+use crate::failure::crash::{Failure, FailureKind, Report};
+use crate::failure::moment::Moment;
 use crate::observe::spans::{Around, Entered, Spans};
-use crate::task::{Header, Mail, WakeToken};
+use crate::task::{Header, TypeName, WakeToken};
 
 type BoxedError = dyn std::error::Error + Send + Sync + 'static;
 
@@ -40,9 +40,9 @@ pub(crate) enum ResKind {
     Barrier,
 }
 
-/// A coroutine is freed.
+/// A coroutine is freed that was never scheduled.
 #[inline]
-pub(crate) fn freed(_coro: &Header) {}
+pub(crate) fn never_scheduled(_place: &'static Location<'static>, _name: TypeName) {}
 
 /// The recorded state of a resource.
 pub(crate) struct Res;
@@ -55,13 +55,13 @@ impl Res {
     #[inline]
     pub(crate) fn set_name(&self, _name: Cow<'static, str>) {}
     #[inline]
-    pub(crate) fn id(&self, _core: &Executor) -> u64 {
+    pub(crate) fn id(&self, _executor: &impl Observed) -> u64 {
         0
     }
     #[inline]
     pub(crate) fn set(&self, _set: bool) {}
     #[inline]
-    pub(crate) fn hold(&self, _core: &Executor, _at: &'static Location<'static>, _permits: usize) -> Hold {
+    pub(crate) fn hold(&self, _executor: &impl Observed, _at: &'static Location<'static>, _permits: usize) -> Hold {
         Hold
     }
     #[inline]
@@ -78,7 +78,7 @@ pub(crate) struct Thread(Around);
 
 impl Thread {
     #[inline]
-    pub(crate) fn queue(_core: &Executor, _coro: &Header, _at: &'static Location<'static>) -> Thread {
+    pub(crate) fn queue(_executor: &impl Observed, _coro: &Header, _at: &'static Location<'static>) -> Thread {
         Thread(Around::here())
     }
     #[inline]
@@ -90,13 +90,13 @@ impl Thread {
         0
     }
     #[inline]
-    pub(crate) fn started(&self, _mail: &mut Mail) {}
+    pub(crate) fn started(&self, _notes: &mut Vec<ThreadNote>) {}
     #[inline]
-    pub(crate) fn ended(&self, _mail: &mut Mail, _how: Option<FailureKind>, _wakes: Option<WakeToken>) {}
+    pub(crate) fn ended(&self, _notes: &mut Vec<ThreadNote>, _how: Option<FailureKind>, _wakes: Option<WakeToken>) {}
     #[inline]
-    pub(crate) fn noticed(&self, _mail: &mut Mail) {}
+    pub(crate) fn noticed(&self, _notes: &mut Vec<ThreadNote>) {}
     #[inline]
-    pub(crate) fn cancelled(&self, _core: &Executor) {}
+    pub(crate) fn cancelled(&self, _executor: &impl Observed) {}
     #[inline]
     pub(crate) fn is_recorded(&self) -> bool {
         false
@@ -111,43 +111,13 @@ pub(crate) enum LoopMode {
     Isolate,
 }
 
-/// The type of a future, for reading its frames.
-pub(crate) struct FutureMark;
+/// A loop, as hooks see it.
+pub(crate) trait Observed {}
 
-impl FutureMark {
-    #[allow(clippy::extra_unused_type_parameters, reason = "the same signature as with a recorder")]
-    pub(crate) const fn of<F>() -> FutureMark {
-        FutureMark
-    }
-}
-
-/// What a failing coroutine was at.
-#[derive(Default)]
-pub(crate) struct Moment {}
-
-impl Moment {
-    pub(crate) fn place(&self) -> Option<crate::failure::await_chain::Place> {
-        None
-    }
-
-    pub(crate) fn made_in(self, _made: Moment) -> Moment {
-        self
-    }
-}
-
+/// Runs `inside` with `executor` as the loop of this thread.
 #[inline]
-pub(crate) fn moment() -> Moment {
-    Moment {}
-}
-
-/// The report of a crash with what was recorded of it.
-#[derive(Default)]
-pub(crate) struct Report {}
-
-impl Report {
-    pub(crate) fn text(&self) -> Option<String> {
-        None
-    }
+pub(crate) fn enter<R>(_executor: &impl Observed, inside: impl FnOnce() -> R) -> R {
+    inside()
 }
 
 /// A note of a thread about the function it runs.
@@ -170,7 +140,7 @@ impl Rec {
         false
     }
     #[inline]
-    pub(crate) fn loop_start(&self, _core: &Executor, _mode: LoopMode) {
+    pub(crate) fn loop_start(&self, _executor: &impl Observed, _mode: LoopMode) {
         if let Some(missing) = super::env::Switch::read().missing() {
             static ONCE: std::sync::Once = std::sync::Once::new();
             ONCE.call_once(|| eprintln!("{missing}"));
@@ -181,21 +151,29 @@ impl Rec {
         0
     }
     #[inline]
-    pub(crate) fn loop_end(&self, _core: &Executor, _crashed: bool) {}
+    pub(crate) fn loop_end(&self, _executor: &impl Observed, _crashed: bool) {}
     #[inline]
-    pub(crate) fn park(&self, _core: &Executor, _until: Option<u64>) {}
+    pub(crate) fn park(&self, _executor: &impl Observed, _until: Option<u64>) {}
     #[inline]
     pub(crate) fn unpark(&self) {}
     #[inline]
     pub(crate) fn turn_end(&self) {}
     #[inline]
-    pub(crate) fn spawn(&self, _core: &Executor, coro: &Header) {
+    pub(crate) fn spawn(&self, _executor: &impl Observed, coro: &Header) {
         self.spans.spawn(coro);
     }
     #[inline]
-    pub(crate) fn wait(&self, _core: &Executor, _coro: &Header, _on: Target, _at: &'static Location<'static>) {}
+    pub(crate) fn wait(&self, _executor: &impl Observed, _coro: &Header, _on: Target, _at: &'static Location<'static>) {
+    }
     #[inline]
-    pub(crate) fn wait_for(&self, _core: &Executor, _coro: &Header, _other: &Header, _at: &'static Location<'static>) {}
+    pub(crate) fn wait_for(
+        &self,
+        _executor: &impl Observed,
+        _coro: &Header,
+        _other: &Header,
+        _at: &'static Location<'static>,
+    ) {
+    }
     #[inline]
     pub(crate) fn wait_turn(&self, _coro: &Header, _at: &'static Location<'static>) {}
     #[inline]
@@ -207,7 +185,7 @@ impl Rec {
         WakeCause::External
     }
     #[inline]
-    pub(crate) fn wake(&self, _core: &Executor, _coro: &Header) {}
+    pub(crate) fn wake(&self, _executor: &impl Observed, _coro: &Header) {}
     #[inline]
     pub(crate) fn step_begin(&self, coro: &Header) {
         self.spans.step_begin(coro);
@@ -221,7 +199,7 @@ impl Rec {
         self.spans.end(coro);
     }
     #[inline]
-    pub(crate) fn cancel_begin(&self, _core: &Executor, _failure: &Failure) {}
+    pub(crate) fn cancel_begin(&self, _executor: &impl Observed, _failure: &Failure) {}
     #[inline]
     pub(crate) fn cancel_deliver(&self, _coro: &Header) {}
     #[inline]
@@ -229,12 +207,18 @@ impl Rec {
         None
     }
     #[inline]
-    pub(crate) fn returned(&self, _core: &Executor, _coro: &Header, _error: Option<&BoxedError>) -> Moment {
-        Moment {}
+    pub(crate) fn returned(
+        &self,
+        _executor: &impl Observed,
+        _coro: &Header,
+        _error: Option<&BoxedError>,
+        _made: Moment,
+    ) -> Moment {
+        Moment::default()
     }
     #[inline]
-    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Report {
-        Report {}
+    pub(crate) fn crash(&self, _failures: &mut [Failure]) -> Option<Box<dyn Report>> {
+        None
     }
     #[inline]
     pub(crate) fn keeps_values(&self) -> bool {

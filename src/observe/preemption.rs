@@ -9,7 +9,8 @@ use std::cell::Cell;
 use std::fs::File;
 use std::time::Duration;
 
-use tinyio_events::event::{Kind, LONG_STEP};
+use tinyio_events::event::Kind;
+use tinyio_events::event::LONG_STEP;
 
 use super::step_batch::Steps;
 

@@ -5,26 +5,18 @@ use std::panic::Location;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tinyio_events::event::Kind;
 pub(crate) use tinyio_events::event::ResKind;
-use tinyio_events::event::{Kind, Outcome};
 
-use super::crash_report::outcome;
+use super::notes::ThreadNote;
+use super::observed::Observed;
+use super::recording::send;
 use super::stack_requests::Asked;
-use crate::executor::Executor;
 use crate::failure::crash::FailureKind;
+use crate::failure::event::outcome;
 use crate::failure::type_name;
 use crate::observe::spans::{Around, Entered};
-use crate::task::{Header, Mail, WakeToken};
-
-/// A note of another thread.
-pub(crate) enum ThreadNote {
-    /// An event to be recorded: a function begins, or has logged something.
-    Happened(Kind),
-    /// A function has ended, which wakes its coroutine, unless it was never started: then the coroutine knows already.
-    Ended { thread: u64, outcome: Outcome, wakes: Option<WakeToken> },
-    /// The recording has a request: see [`Asked`].
-    Look,
-}
+use crate::task::{Header, WakeToken};
 
 /// The recorded state of a function on a thread.
 #[derive(Default)]
@@ -36,9 +28,9 @@ pub(crate) struct Thread {
 
 impl Thread {
     /// Records that the coroutine hands over its function.
-    pub(crate) fn queue(executor: &Executor, coro: &Header, at: &'static Location<'static>) -> Thread {
+    pub(crate) fn queue(executor: &impl Observed, coro: &Header, at: &'static Location<'static>) -> Thread {
         let around = Around::here();
-        let Some(recording) = executor.rec.on() else { return Thread { id: 0, around } };
+        let Some(recording) = executor.rec().on() else { return Thread { id: 0, around } };
         recording.threads.set(recording.threads.get() + 1);
         let thread = recording.threads.get();
         let (name, site) = {
@@ -59,32 +51,32 @@ impl Thread {
         self.id
     }
 
-    fn note(&self, mail: &mut Mail, kind: Kind) {
+    fn note(&self, notes: &mut Vec<ThreadNote>, kind: Kind) {
         if self.id != 0 {
-            mail.notes.push(ThreadNote::Happened(kind));
+            notes.push(ThreadNote::Happened(kind));
         }
     }
 
     /// Records that a thread starts the function.
-    pub(crate) fn started(&self, mail: &mut Mail) {
-        self.note(mail, Kind::ThreadStart { thread: self.id });
+    pub(crate) fn started(&self, notes: &mut Vec<ThreadNote>) {
+        self.note(notes, Kind::ThreadStart { thread: self.id });
     }
 
     /// Records that the function has returned, and wakes its coroutine, or that it will never start.
-    pub(crate) fn ended(&self, mail: &mut Mail, how: Option<FailureKind>, wakes: Option<WakeToken>) {
+    pub(crate) fn ended(&self, notes: &mut Vec<ThreadNote>, how: Option<FailureKind>, wakes: Option<WakeToken>) {
         if self.id != 0 {
-            mail.notes.push(ThreadNote::Ended { thread: self.id, outcome: outcome(how), wakes });
+            notes.push(ThreadNote::Ended { thread: self.id, outcome: outcome(how), wakes });
         }
     }
 
     /// Records that the function checked for its cancellation and got it.
-    pub(crate) fn noticed(&self, mail: &mut Mail) {
-        self.note(mail, Kind::ThreadNotice { thread: self.id });
+    pub(crate) fn noticed(&self, notes: &mut Vec<ThreadNote>) {
+        self.note(notes, Kind::ThreadNotice { thread: self.id });
     }
 
     /// Records that the loop asks it to stop.
-    pub(crate) fn cancelled(&self, executor: &Executor) {
-        if let Some(recording) = executor.rec.on().filter(|_| self.id != 0) {
+    pub(crate) fn cancelled(&self, executor: &impl Observed) {
+        if let Some(recording) = executor.rec().on().filter(|_| self.id != 0) {
             recording.emit(Kind::ThreadCancel { thread: self.id });
         }
     }
@@ -134,9 +126,9 @@ impl Res {
     }
 
     /// Its number, assigned and recorded when a recorded loop first uses it.
-    pub(crate) fn id(&self, executor: &Executor) -> u64 {
+    pub(crate) fn id(&self, executor: &impl Observed) -> u64 {
         static IDS: AtomicU64 = AtomicU64::new(1);
-        let Some(recording) = executor.rec.on() else { return 0 };
+        let Some(recording) = executor.rec().on() else { return 0 };
         let mut id = self.id.load(Ordering::Relaxed);
         if id == 0 {
             id = IDS.fetch_add(1, Ordering::Relaxed);
@@ -155,15 +147,15 @@ impl Res {
     /// Records an event on any thread.
     fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
         if let Some(recorded) = self.recorded.get() {
-            recorded.send(kind(self.id.load(Ordering::Relaxed)));
+            send(recorded, kind(self.id.load(Ordering::Relaxed)));
         }
     }
 
     /// Records that the running coroutine has acquired this many permits.
-    pub(crate) fn hold(&self, executor: &Executor, at: &'static Location<'static>, permits: usize) -> Hold {
+    pub(crate) fn hold(&self, executor: &impl Observed, at: &'static Location<'static>, permits: usize) -> Hold {
         let res = self.id(executor);
-        let Some(recording) = executor.rec.on() else { return Hold::default() };
-        let coro = executor.current_task.with(|coro| coro.map_or(0, Header::id));
+        let Some(recording) = executor.rec().on() else { return Hold::default() };
+        let coro = executor.current_task().with(|coro| coro.map_or(0, Header::id));
         let mut recorder = recording.recorder.borrow_mut();
         let recorder = recorder.recorder();
         let site = recorder.site(at);
@@ -177,7 +169,7 @@ impl Res {
     pub(crate) fn release(&self, hold: &Hold) {
         let Some(recorded) = &hold.recorded else { return };
         for _ in 0..hold.permits {
-            recorded.send(Kind::Release { res: self.id.load(Ordering::Relaxed), coro: hold.coro });
+            send(recorded, Kind::Release { res: self.id.load(Ordering::Relaxed), coro: hold.coro });
         }
     }
 

@@ -7,9 +7,7 @@ use tinyio_events::event::Kind;
 use tinyio_recorder::recorder::Recorder;
 use tinyio_recorder::threads;
 
-use super::recording::RECORDING;
-use super::resources::ThreadNote;
-use crate::task::Inbox;
+use super::notes::{Mailbox, ThreadNote};
 
 /// The most events of other threads that wait for a loop to record them. Further ones are only counted.
 const PATIENCE: usize = 4096;
@@ -21,7 +19,7 @@ pub(super) struct Asked(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     /// The running loops of the recording, the innermost last.
-    loops: Vec<Arc<Inbox>>,
+    loops: Vec<Arc<dyn Mailbox>>,
     /// Events to be recorded by the thread of the recording.
     sent: Vec<Kind>,
     /// The number of events that were not kept.
@@ -49,33 +47,30 @@ impl Asked {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn loop_start(&self, inbox: &Arc<Inbox>) {
-        self.state().loops.push(inbox.clone());
+    pub(super) fn loop_start(&self, mailbox: Arc<dyn Mailbox>) {
+        self.state().loops.push(mailbox);
     }
 
-    pub(super) fn loop_end(&self, inbox: &Arc<Inbox>) {
-        self.state().loops.retain(|one| !Arc::ptr_eq(one, inbox));
+    pub(super) fn loop_end(&self, mailbox: &Arc<dyn Mailbox>) {
+        self.state().loops.retain(|one| !Arc::ptr_eq(one, mailbox));
     }
 
     /// Has the loops check for requests.
     pub(super) fn wake(&self) {
         // Not under the lock: the waker of a host may run any code.
         let loops = self.state().loops.clone();
-        for inbox in loops {
-            inbox.post(|mail| mail.notes.push(ThreadNote::Look));
+        for mailbox in loops {
+            mailbox.post_notes(&mut |notes| notes.push(ThreadNote::Look));
         }
     }
 
-    /// Records an event: at once on the thread of the recording, otherwise when one of its loops checks, or the next
-    /// one starts.
+    /// Whether it is of the same recording.
+    pub(super) fn is(&self, other: &Asked) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Has an event recorded by the thread of the recording: when one of its loops checks, or the next one starts.
     pub(super) fn send(&self, kind: Kind) {
-        let own = RECORDING.try_with(|recording| {
-            let recording = recording.borrow();
-            recording.as_ref().filter(|recording| Arc::ptr_eq(&recording.asked.0, &self.0)).cloned()
-        });
-        if let Ok(Some(recording)) = own {
-            return recording.emit(kind);
-        }
         let mut state = self.state();
         if state.sent.len() < PATIENCE {
             state.sent.push(kind);

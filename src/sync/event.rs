@@ -10,12 +10,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::executor::timer::Timer;
+use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
 use crate::observe::{Res, ResKind, Target};
 use crate::sync::wait_list::{Key, WaitList};
-use crate::task::{self, WakeToken, flag};
+use crate::task::{WakeToken, flag};
 use crate::threading::{Mutex, MutexGuard};
 
 /// A flag that coroutines can wait for. Clones are the same event; it can be set from any thread.
@@ -98,7 +99,7 @@ impl Event {
             std::mem::take(&mut state.waiters)
         };
         self.0.res.set(true);
-        waiters.for_each(task::wake);
+        waiters.for_each(wake::wake);
     }
 
     /// Clears the flag. Waiters that have been released stay released.

@@ -12,14 +12,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::executor::deadlock::{On, Queuing};
+use crate::executor::context;
 use crate::executor::slab::Slab;
+use crate::executor::waits::{Holder, On, Queuing, Resource};
+use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor, Left};
 use crate::failure::error::CancelledError;
 use crate::observe::{Hold, Res, ResKind, Target};
 use crate::sync::wait_list::{Key, WaitList};
-use crate::task::{self, WakeToken};
+use crate::task::WakeToken;
 
 /// Lets at most this many coroutines continue at once, in the order of their requests. Clones are the same semaphore.
 ///
@@ -41,7 +43,7 @@ use crate::task::{self, WakeToken};
 pub struct Semaphore(Arc<Permits>);
 
 /// State that a semaphore's clones, guards and waiters share.
-pub(crate) struct Permits {
+struct Permits {
     state: Mutex<PermitState>,
     size: usize,
     res: Res,
@@ -69,21 +71,6 @@ struct Request {
     coro: WakeToken,
     /// The index of its holder, once it is granted.
     granted: Option<u32>,
-}
-
-/// The acquirer of permits that are taken. The guard may have been moved since.
-#[derive(Clone, Copy)]
-pub(crate) struct Holder {
-    /// The coroutine that acquired them; `WakeToken::NONE` outside of a coroutine.
-    pub(crate) coro: WakeToken,
-    /// The newest coroutine of its thread at that time: the guard may have been moved to later ones.
-    pub(crate) newest: u64,
-}
-
-impl Holder {
-    fn new(coro: WakeToken) -> Holder {
-        Holder { coro, newest: executor::newest() }
-    }
 }
 
 impl PermitState {
@@ -283,6 +270,18 @@ impl fmt::Debug for Lock {
     }
 }
 
+impl Resource for Permits {
+    fn holders(&self) -> Vec<Holder> {
+        self.state().holders.iter().map(|(_, holder)| *holder).collect()
+    }
+
+    fn describe(&self) -> String {
+        let what = if self.what == ResKind::Lock { "the lock" } else { "the semaphore" };
+        let name = self.name.get().map(|name| format!("{name:?} ")).unwrap_or_default();
+        format!("{what} {name}made at {}:{}", self.at.file(), self.at.line())
+    }
+}
+
 impl Permits {
     #[track_caller]
     fn new(free: usize, what: ResKind) -> Arc<Permits> {
@@ -295,25 +294,13 @@ impl Permits {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The acquirers of taken permits, and those that were woken to take them.
-    pub(crate) fn holders(&self) -> Vec<Holder> {
-        self.state().holders.iter().map(|(_, holder)| *holder).collect()
-    }
-
-    /// The name for messages.
-    pub(crate) fn describe(&self) -> String {
-        let what = if self.what == ResKind::Lock { "the lock" } else { "the semaphore" };
-        let name = self.name.get().map(|name| format!("{name:?} ")).unwrap_or_default();
-        format!("{what} {name}made at {}:{}", self.at.file(), self.at.line())
-    }
-
     fn set_name(&self, name: Cow<'static, str>) {
         self.res.set_name(name.clone());
         let _ = self.name.set(name);
     }
 
     fn try_acquire(self: &Arc<Self>, at: &'static Location<'static>) -> Option<Guard> {
-        task::current(|executor| {
+        context::current(|executor| {
             let holder = self.state().take(1, executor.map_or(WakeToken::NONE, Executor::here))?;
             let hold = executor.map_or_else(Hold::default, |executor| self.res.hold(executor, at, 1));
             Some(Guard { permits: self.clone(), count: 1, holder: Some(holder), hold })
@@ -325,7 +312,7 @@ impl Permits {
         loop {
             let granted = self.state().grant();
             match granted {
-                Some(wake_token) => task::wake(wake_token),
+                Some(wake_token) => wake::wake(wake_token),
                 None => return,
             }
         }
@@ -348,7 +335,7 @@ impl Queued {
 
     fn leave(&mut self) {
         if let Some((number, key)) = self.0.take() {
-            task::take_back(number, Left::Queuing(key));
+            wake::take_back(number, Left::Queuing(key));
         }
     }
 }
@@ -436,7 +423,7 @@ impl Acquire {
             None => this.place = Some(state.queue.join(request)),
         }
         drop(state);
-        this.queuing.enter(executor, || On::Permits(this.permits.clone()));
+        this.queuing.enter(executor, || On::Resource(this.permits.clone()));
         executor.waits(Target::Res(this.permits.res.id(executor)), at);
         Poll::Pending
     }
@@ -629,7 +616,7 @@ impl Future for BarrierWait {
                 let index = others.len();
                 state.met.extend(others.keys().enumerate().map(|(index, ticket)| (*ticket, index)));
                 drop(state);
-                others.into_values().for_each(task::wake);
+                others.into_values().for_each(wake::wake);
                 return Poll::Ready(Ok(index));
             }
             let ticket = *this.ticket.get_or_insert_with(|| {

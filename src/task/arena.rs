@@ -18,8 +18,6 @@ use std::alloc::{self, Layout};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use super::cell::Header;
-
 const USED: bool = cfg!(any(not(debug_assertions), feature = "__chunks"));
 /// The alignment of chunks.
 const ALIGN: usize = 16 << 10;
@@ -30,7 +28,8 @@ const LAYOUT: Layout = match Layout::from_size_align(ALIGN - 16, ALIGN) {
 };
 /// Only blocks smaller than this are in chunks.
 const SIZE: usize = 256;
-const STEP: usize = align_of::<Header>();
+/// The alignment of blocks, and the step of their sizes.
+pub(super) const STEP: usize = align_of::<usize>();
 
 /// The block memory of a thread.
 pub(super) struct Memory {
@@ -66,9 +65,9 @@ impl Memory {
         Memory { lists: [const { List(Cell::new(None)) }; SIZE / STEP], inside: Cell::new(false) }
     }
 
-    /// Records that the thread enters a loop.
-    pub(super) fn open(&self) {
-        self.inside.set(true);
+    /// Records that the thread enters a loop. Returns `true` if it was in none.
+    pub(super) fn open(&self) -> bool {
+        !self.inside.replace(true)
     }
 
     /// Records that the thread leaves its outermost loop: free chunks are deallocated, at once or with the last block

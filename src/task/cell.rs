@@ -36,24 +36,24 @@
 
 use std::alloc::Layout;
 use std::cell::{Cell, UnsafeCell};
-use std::error::Error;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{self, AssertUnwindSafe, Location};
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::local;
+#[cfg(feature = "record")]
+use tinyio_events::program_memory::Blocks;
+use tinyio_frames::FutureMark;
+
+use super::arena::STEP;
+use super::fault::{BoxError, Fault, TypeName};
+use super::schedule::Schedule;
 use super::waiters::{Position, Waiters};
 use super::wake_token::WakeToken;
-use crate::failure::error::Fault;
-use crate::failure::panic_hook::Disposed;
-use crate::observe::FutureMark;
-
-pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
-pub(crate) type Payload = Box<dyn std::any::Any + Send>;
+use crate::panics::Disposed;
 
 /// The header of every coroutine. 56 bytes: 64 cost a fifth more on a gather of a million.
 pub(crate) struct Header {
@@ -77,7 +77,7 @@ pub(crate) struct Header {
     pub(super) place: Cell<&'static Location<'static>>,
 }
 
-const _: () = assert!(size_of::<Header>() == 56);
+const _: () = assert!(size_of::<Header>() == 56 && align_of::<Header>() == STEP);
 
 /// Flags of a header. Two bits of body, the others independent.
 pub(crate) mod flag {
@@ -124,14 +124,17 @@ pub(super) struct Vtable {
     /// An error is stored separately, so that the common return value fits a register.
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>, &mut Option<Fault>) -> Poll<()>,
     /// Drops the future or the output, according to the body bits.
-    drop_body: unsafe fn(NonNull<Header>, body: u16),
+    pub(super) drop_body: unsafe fn(NonNull<Header>, body: u16),
     pub(super) layout: Layout,
     /// The offset of the body.
     pub(super) offset: usize,
-    name: fn() -> &'static str,
-    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record reads frames"))]
+    name: TypeName,
+    /// The type of the future, for readers of frames.
+    #[cfg(feature = "record")]
     pub(super) future: FutureMark,
     pub(super) describe: unsafe fn(NonNull<Header>) -> String,
+    pub(super) abandoned: fn(WakeToken),
+    pub(super) never_scheduled: fn(&'static Location<'static>, TypeName),
 }
 
 /// Both fields are at the start of the body.
@@ -163,13 +166,14 @@ pub(crate) trait Profile<F, T, E: Into<BoxError>> {
     }
 }
 
-pub(super) struct RawTask<F, T, E, P>(PhantomData<(F, T, E, P)>);
+pub(super) struct RawTask<F, T, E, P, S>(PhantomData<(F, T, E, P, S)>);
 
-impl<F, T, E, P> RawTask<F, T, E, P>
+impl<F, T, E, P, S> RawTask<F, T, E, P, S>
 where
     F: Future<Output = Result<T, E>>,
     E: Into<BoxError>,
     P: Profile<F, T, E>,
+    S: Schedule,
 {
     pub(in crate::task) const VTABLE: Vtable = Vtable {
         poll: Self::poll,
@@ -177,8 +181,11 @@ where
         layout: Layout::new::<TaskCell<F, T>>(),
         offset: std::mem::offset_of!(TaskCell<F, T>, body),
         name: P::type_name,
+        #[cfg(feature = "record")]
         future: FutureMark::of::<F>(),
         describe: Self::describe,
+        abandoned: S::abandoned,
+        never_scheduled: S::never_scheduled,
     };
 
     fn body(header: NonNull<Header>) -> *mut Body<F, T> {
@@ -270,7 +277,7 @@ impl Header {
     }
 
     /// The function that gives the type's name, also when the coroutine is gone.
-    pub(crate) fn name(&self) -> fn() -> &'static str {
+    pub(crate) fn name(&self) -> TypeName {
         self.vtable.name
     }
 
@@ -282,7 +289,7 @@ impl Header {
 
     /// The offsets in blocks and vtables, for readers from outside.
     #[cfg(feature = "record")]
-    pub(crate) const BLOCKS: crate::observe::Blocks = crate::observe::Blocks {
+    pub(crate) const BLOCKS: Blocks = Blocks {
         vtable: std::mem::offset_of!(Header, vtable),
         id: std::mem::offset_of!(Header, id),
         running: std::mem::offset_of!(Header, running),
@@ -355,68 +362,4 @@ impl Header {
     pub(crate) fn each_waiter(&self, each: impl FnMut(WakeToken)) {
         self.waiters.each(each);
     }
-}
-
-/// Drops one of the owners of a block. If none is left, frees it, at once or, inside another such call, when that is
-/// done (a chain of coroutines that own each other must not recurse).
-///
-/// # Safety
-///
-/// The block is alive; if it has no owner, it is not accessed again.
-#[inline]
-pub(super) unsafe fn release(header: NonNull<Header>) {
-    // SAFETY: required of the caller.
-    let this = unsafe { header.as_ref() };
-    if this.handles.get() > 0 || this.has(flag::SLOTTED) || this.queued.get() || this.running.get() {
-        return;
-    }
-    if this.body() == flag::GONE && this.waiters.is_inline() {
-        // There is nothing to drop, so nothing to catch, and no recursion. SAFETY: it has no owner.
-        unsafe { dealloc(header) };
-    } else {
-        local::free(header);
-    }
-}
-
-/// Deallocates the memory.
-///
-/// # Safety
-///
-/// The block has no owner, there is nothing left in it to drop, and it is not accessed again.
-unsafe fn dealloc(header: NonNull<Header>) {
-    // SAFETY: `Handle::new` took it, with that layout, on this thread (5).
-    local::memory(|memory| unsafe { memory.give(header.cast(), header.as_ref().vtable.layout) });
-}
-
-/// Frees a block that has no owner. Returns the panic of a destructor.
-///
-/// # Safety
-///
-/// The block has no owner, and this is called for it once.
-pub(super) unsafe fn free(header: NonNull<Header>) -> Result<(), Payload> {
-    // SAFETY: the caller ensures that it is alive, and not being polled.
-    let result = unsafe { drop_body(header) };
-    // SAFETY: the caller ensures that it is not accessed again; nothing else in a header needs to be dropped.
-    unsafe {
-        (&raw mut (*header.as_ptr()).waiters).drop_in_place();
-        dealloc(header);
-    }
-    result
-}
-
-/// Drops future or output in place, whichever there is; catches the destructor's panic.
-///
-/// # Safety
-///
-/// The block is alive, and its future is not being polled.
-pub(super) unsafe fn drop_body(header: NonNull<Header>) -> Result<(), Payload> {
-    // SAFETY: required of the caller.
-    let this = unsafe { header.as_ref() };
-    let body = this.body();
-    if body == flag::GONE {
-        return Ok(());
-    }
-    this.set_body(flag::GONE);
-    // SAFETY: the state was read, and is now GONE (2).
-    panic::catch_unwind(AssertUnwindSafe(|| unsafe { (this.vtable.drop_body)(header, body) }))
 }

@@ -8,12 +8,16 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::cell::{self, Body, BoxError, Header, Profile, RawTask, TaskCell, flag};
-use super::local;
-use super::run_queue::Queued;
+#[cfg(feature = "record")]
+use tinyio_frames::FutureType;
+
+use super::cell::{Body, Header, Profile, RawTask, TaskCell, flag};
+use super::fault::BoxError;
+use super::memory;
+use super::release::release;
+use super::schedule::Schedule;
 use super::waiters::{CloneFn, Waiters};
 use super::wake_token::WakeToken;
-use super::waker;
 
 /// Of these flags, a coroutine that was scheduled, has not ended and belongs to its handles has only [`flag::SLOTTED`].
 const OWNED: u16 = flag::BODY | flag::SLOTTED | flag::DETACHED | flag::ABANDONED;
@@ -25,17 +29,18 @@ impl Handle {
     /// Moves a future into a block of its own. The caller keeps the output's type.
     ///
     /// The future may borrow: see invariant 7 for the callers that pass one that does.
-    pub(crate) fn new<F, T, E, P>(future: F, place: &'static Location<'static>, flags: u16) -> Handle
+    pub(crate) fn new<F, T, E, P, S>(future: F, place: &'static Location<'static>, flags: u16) -> Handle
     where
         F: Future<Output = Result<T, E>>,
         E: Into<BoxError>,
         P: Profile<F, T, E>,
+        S: Schedule,
     {
         let layout = Layout::new::<TaskCell<F, T>>();
-        let block = local::memory(|memory| memory.take(layout)).cast::<TaskCell<F, T>>();
+        let block = memory::with(|memory| memory.take(layout)).cast::<TaskCell<F, T>>();
         let Some(block) = NonNull::new(block) else { alloc::handle_alloc_error(layout) };
         let header = Header {
-            vtable: const { &RawTask::<F, T, E, P>::VTABLE },
+            vtable: const { &RawTask::<F, T, E, P, S>::VTABLE },
             link: Cell::new(None),
             waiters: Waiters::new(),
             handles: Cell::new(1),
@@ -73,20 +78,21 @@ impl Handle {
 
     /// The future's type and address, for reading its frames. `None` once it is gone.
     #[cfg(feature = "record")]
-    pub(crate) fn future(&self) -> Option<(crate::observe::FutureType, usize)> {
+    pub(crate) fn future(&self) -> Option<(FutureType, usize)> {
         let (mark, address) = self.future_at();
         (self.body() == 0).then(|| (mark.read(), address))
+    }
+
+    /// Has its loop cancel it, because its last handle was dropped.
+    #[cold]
+    fn abandon(&self) {
+        self.set(flag::ABANDONED);
+        (self.vtable.abandoned)(self.wake_token());
     }
 
     /// Whether there are other handles of the coroutine.
     pub(crate) fn is_shared(&self) -> bool {
         self.handles.get() > 1
-    }
-
-    /// Makes the guard for the ready queue; `None` if the coroutine is in it already.
-    #[inline]
-    pub(crate) fn queue(&self) -> Option<Queued> {
-        Queued::new(self.0)
     }
 
     /// One more handle.
@@ -146,10 +152,9 @@ impl Drop for Handle {
         let handles = self.handles.get() - 1;
         self.handles.set(handles);
         if handles == 0 && self.flags.get() & OWNED == flag::SLOTTED {
-            self.set(flag::ABANDONED);
-            waker::abandon(self.wake_token());
+            self.abandon();
         }
         // SAFETY: `self` owned it until now.
-        unsafe { cell::release(self.0) };
+        unsafe { release(self.0) };
     }
 }

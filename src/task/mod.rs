@@ -2,21 +2,28 @@
 
 mod arena;
 mod cell;
+mod context;
+mod fault;
 mod handle;
-mod local;
+mod memory;
+mod release;
 mod run_queue;
 mod running;
+mod schedule;
 mod task_table;
 mod waiters;
 mod wake_token;
 mod waker;
 
-pub(crate) use cell::{BoxError, Header, Payload, Profile, flag};
+pub(crate) use cell::{Header, Profile, flag};
+pub(crate) use context::Context;
+pub(crate) use fault::{BoxError, Fault, Payload, Reason, TypeName};
 pub(crate) use handle::Handle;
-pub(crate) use local::{current, each, enter, find_tag};
+pub(crate) use memory::keep_memory;
 pub(crate) use run_queue::{Queue, Queued};
 pub(crate) use running::{CurrentTask, Running, Step};
+pub(crate) use schedule::{Schedule, WakerVtable};
 pub(crate) use task_table::TaskTable;
 pub(crate) use waiters::Position;
-pub(crate) use wake_token::{Kind, WakeToken};
-pub(crate) use waker::{Inbox, Mail, lend, take_back, wake, wake_token};
+pub(crate) use wake_token::{Kind, MAX_TAGS, WakeToken, next_number, tag_of};
+pub(crate) use waker::{lend, wake_token};

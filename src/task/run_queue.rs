@@ -5,7 +5,9 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
-use super::cell::{self, Header};
+use super::cell::Header;
+use super::handle::Handle;
+use super::release::release;
 use super::running::Running;
 
 /// First in, first out, linked through the headers.
@@ -75,6 +77,14 @@ impl Queued {
     }
 }
 
+impl Handle {
+    /// Makes the guard for the ready queue; `None` if the coroutine is in it already.
+    #[inline]
+    pub(crate) fn queue(&self) -> Option<Queued> {
+        Queued::new(self.0)
+    }
+}
+
 impl Deref for Queued {
     type Target = Header;
 
@@ -89,6 +99,6 @@ impl Drop for Queued {
     fn drop(&mut self) {
         self.queued.set(false);
         // SAFETY: `self` owned it until now.
-        unsafe { cell::release(self.0) };
+        unsafe { release(self.0) };
     }
 }

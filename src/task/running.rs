@@ -6,11 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::cell::{self, Header, Payload, flag};
+use super::cell::{Header, flag};
+use super::fault::{Fault, Payload};
 #[cfg(feature = "record")]
 use super::handle::Handle;
-use crate::failure::error::Fault;
-use crate::failure::panic_hook;
+use super::release::{drop_body, release};
+use crate::panics;
 
 /// A coroutine that its loop polls or drops. Not queued, so that it can be woken meanwhile.
 pub(crate) struct Running(NonNull<Header>);
@@ -67,7 +68,7 @@ impl Running {
             Ok(Poll::Ready(())) => fault.map_or(Step::Done, Step::Failed),
             Err(payload) => {
                 // A further panic of a destructor is not reported.
-                self.discard().unwrap_or_else(panic_hook::dispose);
+                self.discard().unwrap_or_else(panics::dispose);
                 Step::Panicked(payload)
             }
         }
@@ -101,7 +102,7 @@ impl Running {
     /// The payload, if a destructor panicked.
     pub(crate) fn discard(&mut self) -> Result<(), Payload> {
         // SAFETY: `&mut self` on the only guard of its kind: no code polls it.
-        unsafe { cell::drop_body(self.0) }
+        unsafe { drop_body(self.0) }
     }
 }
 
@@ -120,7 +121,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.running.set(false);
         // SAFETY: `self` owned it until now.
-        unsafe { cell::release(self.0) };
+        unsafe { release(self.0) };
     }
 }
 

@@ -3,8 +3,9 @@
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::{self, NonNull};
 
-use super::cell::{self, Header, flag};
+use super::cell::{Header, flag};
 use super::handle::Handle;
+use super::release::release;
 use super::run_queue::Queued;
 use super::running::Running;
 use super::wake_token::{MAX_SLOTS, WakeToken};
@@ -133,7 +134,7 @@ impl TaskTable {
             self.len.set(self.len.get() - 1);
             task.unset(flag::SLOTTED);
             // SAFETY: the table owned it until now.
-            unsafe { cell::release(header) };
+            unsafe { release(header) };
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn tag_of(number: u32) -> u32 {
 }
 
 /// The next number with the same tag; the first one again after the last.
-pub(super) fn next_number(number: u32) -> u32 {
+pub(crate) fn next_number(number: u32) -> u32 {
     number.wrapping_add(1 << TAG_BITS)
 }
 

@@ -1,354 +1,22 @@
-//! Wakers, and the inboxes through which other threads reach a loop.
+//! Wakers, whose data is a wake token.
 
-use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::local;
-use super::wake_token::{MAX_TAGS, WakeToken, next_number, tag_of};
-use crate::executor::block_on_guard::{self, Watchdog};
-use crate::executor::{Executor, Left, Stop};
-use crate::failure::error::TypeName;
-use crate::failure::panic_hook;
-use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, RwLock, Thread, global};
+use super::schedule::{Schedule, WakerVtable};
+use super::wake_token::WakeToken;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("tinyio keeps 64-bit words in wakers: it needs a 64-bit target");
 
-/// What other threads send to a loop.
-pub(crate) struct Inbox {
-    number: u32,
-    mail: Mutex<Mail>,
-    /// Set when `mail` holds something.
-    flag: AtomicBool,
-    /// The number of wakers cloned and not yet dropped: while it is 0, nothing outside can wake a coroutine.
-    wakers: AtomicUsize,
-    /// The loop is gone.
-    closed: AtomicBool,
-    /// The foreign wakers registered at await points in the current turn.
-    watch: Watchdog,
-    /// Set while the loop runs.
-    running: AtomicBool,
-    /// Set when Ctrl-C was pressed in the current run.
-    interrupted: AtomicBool,
-    /// Runs inside steps of this loop: they block it, and are stopped with it.
-    inner: Mutex<Vec<Arc<Inbox>>>,
-    /// The thread that runs the loop: it is unparked.
-    thread: Thread,
-    /// The host that drives the loop, if it is driven: woken instead.
-    host: Mutex<Option<Host>>,
-}
-
-/// The task that drives a loop.
-#[derive(Clone)]
-enum Host {
-    /// A coroutine. Not a clone of its waker, which would count as a waker outside the loop.
-    Coro(WakeToken),
-    /// Shared, so that its executor's code runs while the lock is free.
-    Task(Arc<Waker>),
-}
-
-/// The content of an inbox.
-#[derive(Default)]
-pub(crate) struct Mail {
-    /// The tasks to be woken.
-    pub(crate) wake_tokens: Vec<WakeToken>,
-    /// Why everything is to be cancelled, if it is.
-    pub(crate) cancel: Option<crate::executor::Stop>,
-    /// Coroutines whose last handle was dropped outside of the loop, each with the coroutine that dropped it.
-    pub(crate) abandoned: Vec<(WakeToken, Option<TypeName>)>,
-    /// Notes of threads for the record.
-    pub(crate) notes: Vec<crate::observe::ThreadNote>,
-    /// What await points had registered in the loop that were dropped where it was not running.
-    pub(crate) left: Vec<Left>,
-}
-
-/// The inboxes by tag.
-#[derive(Default)]
-struct Table {
-    inboxes: Vec<Option<Arc<Inbox>>>,
-    /// The next numbers of free tags.
-    free: Vec<u32>,
-    /// The first numbers of tags whose numbers are all used up. They are reused when all tags are here, which is after
-    /// 2^32 loops: until then, an await point that was kept names its own loop or none.
-    worn: VecDeque<u32>,
-}
-
-global!(TABLE: RwLock<Table> = RwLock::default());
-
-impl Inbox {
-    /// Makes an inbox, with a tag of its own.
-    ///
-    /// # Panics
-    ///
-    /// If the process has 2^20 loops already.
-    pub(crate) fn new() -> Arc<Inbox> {
-        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        let number = match table.free.pop() {
-            Some(number) => number,
-            None if table.inboxes.len() < MAX_TAGS => {
-                table.inboxes.push(None);
-                table.inboxes.len() as u32 - 1
-            }
-            None => match table.worn.pop_front() {
-                Some(number) => number,
-                None => panic!("tinyio: more than {MAX_TAGS} loops at once in this process"),
-            },
-        };
-        let inbox = Arc::new(Inbox {
-            number,
-            mail: Mutex::default(),
-            flag: AtomicBool::new(false),
-            wakers: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
-            watch: Watchdog::default(),
-            running: AtomicBool::new(false),
-            interrupted: AtomicBool::new(false),
-            inner: Mutex::default(),
-            thread: threading::current(),
-            host: Mutex::new(None),
-        });
-        table.inboxes[tag_of(number) as usize] = Some(inbox.clone());
-        inbox
-    }
-
-    /// Closes the inbox of a loop that is gone. Its tag is reused, with another number, once no waker has it.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        self.retire();
-    }
-
-    /// Whether the loop still exists.
-    #[cfg(feature = "signal")]
-    pub(crate) fn is_open(&self) -> bool {
-        !self.closed.load(Ordering::SeqCst)
-    }
-
-    /// Handles Ctrl-C. Returns `true` if it was not the first one in this run.
-    #[cfg(feature = "signal")]
-    pub(crate) fn interrupt(&self) -> bool {
-        self.interrupted.swap(true, Ordering::Relaxed)
-    }
-
-    /// Whether the loop is running.
-    #[cfg(feature = "signal")]
-    pub(crate) fn is_running(&self) -> bool {
-        self.running.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn run_begins(&self) {
-        self.running.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn run_ended(&self) {
-        self.running.store(false, Ordering::Relaxed);
-        self.interrupted.store(false, Ordering::Relaxed);
-    }
-
-    /// Stops the loop, or its next run, and the runs inside its steps.
-    pub(crate) fn stop(&self) {
-        self.post(|mail| mail.cancel = Some(Stop::Interrupted));
-        let inner = self.inner().clone();
-        inner.iter().for_each(|inner| inner.stop());
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Vec<Arc<Inbox>>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records that a run begins inside a step of this loop.
-    pub(crate) fn enclose(&self, inner: &Arc<Inbox>) {
-        self.inner().push(inner.clone());
-        // The loop may have been stopped since the step began.
-        if self.mail.lock().unwrap_or_else(PoisonError::into_inner).cancel.is_some() {
-            inner.stop();
-        }
-    }
-
-    /// Records that this run has ended.
-    pub(crate) fn release(&self, inner: &Arc<Inbox>) {
-        self.inner().retain(|other| !Arc::ptr_eq(other, inner));
-    }
-
-    /// Takes the request to stop the loop.
-    pub(crate) fn take_stop(&self) -> Option<Stop> {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner).cancel.take()
-    }
-
-    fn retire(&self) {
-        if self.closed.load(Ordering::SeqCst) && self.wakers.load(Ordering::SeqCst) == 0 {
-            let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-            let entry = &mut table.inboxes[self.tag() as usize];
-            if entry.as_ref().is_some_and(|inbox| ptr::eq(&**inbox, self)) {
-                *entry = None;
-                match next_number(self.number) {
-                    first if first < MAX_TAGS as u32 => table.worn.push_back(first),
-                    number => table.free.push(number),
-                }
-            }
-        }
-    }
-
-    /// The number of the loop: see [`tag_of`].
-    pub(crate) fn number(&self) -> u32 {
-        self.number
-    }
-
-    /// The tag in the wake tokens of the loop's tasks.
-    pub(crate) fn tag(&self) -> u32 {
-        tag_of(self.number)
-    }
-
-    pub(crate) fn watch(&self) -> &Watchdog {
-        &self.watch
-    }
-
-    /// The number of wakers that code outside the loop still holds.
-    pub(crate) fn wakers(&self) -> usize {
-        self.wakers.load(Ordering::Acquire)
-    }
-
-    /// Puts something in and wakes the loop, unless it was woken and has not read its inbox since.
-    pub(crate) fn post(&self, put: impl FnOnce(&mut Mail)) {
-        put(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner));
-        if self.raise() {
-            self.notify();
-        }
-    }
-
-    /// Wakes a coroutine by a waker that is dropped with it. The loop is woken once for both, after both.
-    fn post_last(&self, wake_token: WakeToken) {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner).wake_tokens.push(wake_token);
-        let raised = self.raise();
-        // Again, because the loop may have read its inbox in between.
-        if (self.forget_waker() && self.raise()) || raised {
-            self.notify();
-        }
-    }
-
-    /// Sets the flag. Returns `true` if it was clear, so that the loop is to be woken.
-    fn raise(&self) -> bool {
-        !self.flag.swap(true, Ordering::AcqRel)
-    }
-
-    /// Has the loop read its inbox.
-    fn notify(&self) {
-        let host = self.host.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match host {
-            // Its panic is caught here: this thread may serve other loops, too.
-            Some(Host::Task(waker)) => _ = panic_hook::contain(move || waker.wake_by_ref()),
-            Some(Host::Coro(wake_token)) => wake(wake_token),
-            None => self.thread.unpark(),
-        }
-    }
-
-    /// Counts down a dropped waker. Returns `true` if no waker remains: a sleeping loop must then start the deadlock
-    /// check.
-    fn forget_waker(&self) -> bool {
-        let last = self.wakers.fetch_sub(1, Ordering::SeqCst) == 1;
-        if last {
-            self.retire();
-        }
-        last
-    }
-
-    /// Whether the inbox holds something. A thread that sees the count of a dropped waker also sees its wake here.
-    #[inline]
-    pub(crate) fn has_mail(&self) -> bool {
-        self.flag.load(Ordering::Acquire)
-    }
-
-    /// Takes the content; new content will use the memory of `empty`.
-    pub(crate) fn take(&self, empty: Mail) -> Mail {
-        // Cleared first: a post after this sets the flag, and wakes, again.
-        self.flag.swap(false, Ordering::AcqRel);
-        std::mem::replace(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner), empty)
-    }
-
-    /// Takes the notes of threads for the record.
-    pub(crate) fn take_notes(&self) -> Vec<crate::observe::ThreadNote> {
-        std::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner).notes)
-    }
-
-    /// Sets the task that drives the loop.
-    pub(crate) fn set_host(&self, waker: Option<&Waker>) {
-        let lock = || self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = match waker.map(|waker| (waker, wake_token(waker))) {
-            None => None,
-            Some((_, Some(wake_token))) => Some(Host::Coro(wake_token)),
-            Some((new, None)) => {
-                if matches!(&*lock(), Some(Host::Task(old)) if old.will_wake(new)) {
-                    return;
-                }
-                Some(Host::Task(Arc::new(new.clone())))
-            }
-        };
-        let old = std::mem::replace(&mut *lock(), new);
-        panic_hook::dispose(old);
+impl WakerVtable {
+    pub(crate) const fn of<S: Schedule>() -> WakerVtable {
+        WakerVtable(RawWakerVTable::new(clone::<S>, wake_owned::<S>, wake_by_ref::<S>, drop_waker::<S>))
     }
 }
 
-/// Wakes the target of a wake token, from any thread.
-#[inline]
-pub(crate) fn wake(wake_token: WakeToken) {
-    if !here(wake_token, |executor| executor.wake(wake_token)) {
-        wake_elsewhere(wake_token, |inbox| inbox.post(|mail| mail.wake_tokens.push(wake_token)));
-    }
-}
-
-/// Has the loop of this coroutine cancel it, because its last handle was dropped.
-#[cold]
-pub(super) fn abandon(wake_token: WakeToken) {
-    let by = local::current(|executor| executor?.current_task.with(|coro| Some(coro?.name())));
-    local::find_tag(wake_token.tag(), |executor| match executor {
-        Some(executor) => executor.cancel_later(wake_token, by),
-        None => elsewhere(wake_token, |inbox| inbox.post(|mail| mail.abandoned.push((wake_token, by)))),
-    });
-}
-
-/// Removes what an await point has registered in the loop of this number: at once inside that loop, otherwise before
-/// the loop next sleeps. A loop that is gone has nothing to remove. Returns `true` if it was there and was removed at
-/// once.
-pub(crate) fn take_back(number: u32, left: Left) -> bool {
-    match local::find(number, |executor| executor.map(|executor| executor.take_back(left))) {
-        Some(was_there) => was_there,
-        None => {
-            if let Some(inbox) = inbox(tag_of(number)).filter(|inbox| inbox.number == number) {
-                inbox.post(|mail| mail.left.push(left));
-            }
-            false
-        }
-    }
-}
-
-/// Calls `act` if the token is of the innermost loop of this thread.
-#[inline]
-fn here(wake_token: WakeToken, act: impl FnOnce(&Executor)) -> bool {
-    local::current(|executor| executor.filter(|executor| executor.tag() == wake_token.tag()).map(act)).is_some()
-}
-
-#[cold]
-fn wake_elsewhere(wake_token: WakeToken, post: impl FnOnce(&Inbox)) {
-    block_on_guard::reached();
-    elsewhere(wake_token, post);
-}
-
-/// Calls `act` with the inbox of the token's loop, if it still exists.
-fn elsewhere(wake_token: WakeToken, act: impl FnOnce(&Inbox)) {
-    if let Some(inbox) = inbox(wake_token.tag()) {
-        act(&inbox);
-    }
-}
-
-fn inbox(tag: u32) -> Option<Arc<Inbox>> {
-    TABLE.read().unwrap_or_else(PoisonError::into_inner).inboxes.get(tag as usize)?.clone()
-}
-
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_owned, wake_by_ref, drop_waker);
-
-fn word_of(data: *const ()) -> WakeToken {
+fn token_of(data: *const ()) -> WakeToken {
     WakeToken::from_bits(data.addr() as u64)
 }
 
@@ -356,53 +24,33 @@ fn data_of(wake_token: WakeToken) -> *const () {
     ptr::without_provenance(wake_token.bits() as usize)
 }
 
-/// A waker of this coroutine, lent to its poll: it is not counted, so it must not be dropped.
+/// A waker of this task, lent to its poll: it is not counted, so it must not be dropped.
 #[inline]
-pub(crate) fn lend(wake_token: WakeToken) -> std::mem::ManuallyDrop<Waker> {
+pub(crate) fn lend<S: Schedule>(wake_token: WakeToken) -> ManuallyDrop<Waker> {
     // SAFETY: the functions treat the data as a wake token, and uphold the contract of `RawWaker`: they may be called
     // from any thread, and `data` owns nothing.
-    std::mem::ManuallyDrop::new(unsafe { Waker::new(data_of(wake_token), &VTABLE) })
+    ManuallyDrop::new(unsafe { Waker::new(data_of(wake_token), &S::wakers().0) })
 }
 
 /// The wake token of a waker, if it is one of ours.
 #[inline]
-pub(crate) fn wake_token(waker: &Waker) -> Option<WakeToken> {
-    ptr::eq(waker.vtable(), &VTABLE).then(|| word_of(waker.data()))
+pub(crate) fn wake_token<S: Schedule>(waker: &Waker) -> Option<WakeToken> {
+    ptr::eq(waker.vtable(), &S::wakers().0).then(|| token_of(waker.data()))
 }
 
-fn clone(data: *const ()) -> RawWaker {
-    let wake_token = word_of(data);
-    local::current(|executor| executor.map(|executor| executor.waker_cloned(wake_token)));
-    let count = |inbox: &Inbox| _ = inbox.wakers.fetch_add(1, Ordering::SeqCst);
-    if !here(wake_token, |executor| count(executor.inbox())) {
-        elsewhere(wake_token, count);
-    }
-    RawWaker::new(data, &VTABLE)
+fn clone<S: Schedule>(data: *const ()) -> RawWaker {
+    S::waker_cloned(token_of(data));
+    RawWaker::new(data, &S::wakers().0)
 }
 
-fn wake_owned(data: *const ()) {
-    let wake_token = word_of(data);
-    let woken = here(wake_token, |executor| {
-        executor.wake(wake_token);
-        executor.inbox().forget_waker();
-    });
-    if !woken {
-        wake_elsewhere(wake_token, |inbox| inbox.post_last(wake_token));
-    }
+fn wake_owned<S: Schedule>(data: *const ()) {
+    S::wake_owned(token_of(data));
 }
 
-fn wake_by_ref(data: *const ()) {
-    wake(word_of(data));
+fn wake_by_ref<S: Schedule>(data: *const ()) {
+    S::wake(token_of(data));
 }
 
-fn drop_waker(data: *const ()) {
-    let wake_token = word_of(data);
-    // A loop that is running checks before it sleeps.
-    if !here(wake_token, |executor| _ = executor.inbox().forget_waker()) {
-        elsewhere(wake_token, |inbox| {
-            if inbox.forget_waker() {
-                inbox.post(|_| {});
-            }
-        });
-    }
+fn drop_waker<S: Schedule>(data: *const ()) {
+    S::waker_dropped(token_of(data));
 }

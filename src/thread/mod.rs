@@ -33,15 +33,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::coroutine::coro::Coro;
+use crate::executor::inbox::Inbox;
+use crate::executor::jobs::Threads;
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
-use crate::failure::await_chain::Place;
 use crate::failure::crash::FailureKind;
-use crate::failure::error::{CancelledError, Reason, cancellation};
+use crate::failure::error::{CancelledError, cancellation};
 use crate::failure::panic_hook;
+use crate::failure::place::Place;
 use crate::observe::{self, Target};
 use crate::sync::{Acquire, Guard, Semaphore};
-use crate::task::{BoxError, Inbox, Payload, Profile, WakeToken, flag};
+use crate::task::{BoxError, Payload, Profile, Reason, WakeToken, flag};
 use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
 
 /// Runs a blocking function on a thread of its own. Awaiting the coroutine gives what it returned.
@@ -144,7 +146,7 @@ impl<F, T> Job<F, T> {
         self.token.cancel(reason);
         let unused = self.take_work();
         if unused.is_some() && self.record.is_recorded() {
-            self.inbox.post(|mail| self.record.ended(mail, Some(FailureKind::Cancelled), None));
+            self.inbox.post(|mail| self.record.ended(&mut mail.notes, Some(FailureKind::Cancelled), None));
         }
         unused.is_some()
     }
@@ -227,7 +229,7 @@ impl<F: Send, T: Send> Worker for Job<F, T> {
 
     fn notice(&self) {
         if !self.token.noticed.swap(true, Ordering::Relaxed) {
-            self.inbox.post(|mail| self.record.noticed(mail));
+            self.inbox.post(|mail| self.record.noticed(&mut mail.notes));
         }
     }
 }
@@ -242,7 +244,7 @@ where
         // Cancelled before it was started: it never is.
         let Some(work) = self.take_work() else { return };
         if self.record.is_recorded() {
-            self.inbox.post(|mail| self.record.started(mail));
+            self.inbox.post(|mail| self.record.started(&mut mail.notes));
         }
         WORKER.with(|worker| worker.replace(Some(self.clone())));
         let result = {
@@ -261,7 +263,7 @@ where
             Err(payload) => (Stage::Panicked(payload, panic_hook::take_place()), Some(FailureKind::Panic)),
         };
         self.inbox.post(|mail| {
-            self.record.ended(mail, how, Some(self.wake_token));
+            self.record.ended(&mut mail.notes, how, Some(self.wake_token));
             mail.wake_tokens.push(self.wake_token);
             // Last, and under the lock of the mail: a reader that sees it finds in the mail what happened before.
             *self.stage() = end;
@@ -272,6 +274,21 @@ where
 crate::threading::per_thread! {
     /// The job that this thread runs.
     static WORKER: RefCell<Option<Arc<dyn Worker>>> = const { RefCell::new(None) };
+}
+
+/// The threads of the pool, for loops that wait for functions on them.
+struct PoolThreads;
+
+impl Threads for PoolThreads {
+    fn lend(&self, wait: &mut dyn FnMut()) -> std::io::Result<()> {
+        let _lent = pool::lend()?;
+        wait();
+        Ok(())
+    }
+
+    fn search(&self, found: &dyn Fn() -> bool) {
+        pool::search(found);
+    }
 }
 
 impl<F, T> Unpin for Threaded<F, T> {}
@@ -317,8 +334,7 @@ where
                 let wake_token = this.waiter.wake_token(executor, cx);
                 let pool = this.pool.take();
                 this.job = Some(start(executor, wake_token, this.at, work, pool));
-                executor.count_jobs(1, 0);
-                executor.expects_mail.set(true);
+                executor.jobs.begin(&PoolThreads);
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
             let ended = job.take_end();
@@ -336,8 +352,7 @@ where
             }
             // The end of the function is recorded before that of its coroutine.
             executor.read_notes();
-            executor.count_jobs(0, 1);
-            executor.expects_mail.set(true);
+            executor.jobs.end();
             let reason = *job.token.reason();
             (this.job, this.permit) = (None, None);
             match ended {
@@ -375,7 +390,7 @@ where
         executor.current_task.with(|coro| observe::Thread::queue(executor, coro.expect("polled by its loop"), at));
     let inbox = executor.inbox().clone();
     let outer = WORKER.with(|worker| worker.borrow().clone());
-    let process = executor.process();
+    let process = executor.jobs.this_process();
     let token = Token { pool, outer, process, ..Token::default() };
     let job = Arc::new(Job { stage: Mutex::new(Stage::Queued(work)), token, inbox, wake_token, record });
     pool::run(job.clone(), process);

@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::failure::panic_hook;
+use crate::panics;
 use crate::threading::{self, AtomicBool, Condvar, Mutex, MutexGuard, PerProcess, global};
 
 /// Threads at once, in the whole process; further functions wait for a free one. As many as tokio has for blocking
@@ -234,7 +234,7 @@ impl Pool {
                 let _ = self.help(state);
                 // The job has reported panics to its loop; a panic in a destructor of what is left of it was reported
                 // by the hook.
-                panic_hook::contain(|| job.run());
+                panics::contain(|| job.run());
                 state = self.lock();
                 state.running -= 1;
                 searched = false;

@@ -16,7 +16,8 @@ fn the_broken_links_of_the_site_are_found() {
     let output = run(&[]);
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{err}");
-    for part in ["/busy: status 503, try again in 60 s", "/missing.html: status 404", "42 links on 40 pages, 2 broken"] {
+    for part in ["/busy: status 503, try again in 60 s", "/missing.html: status 404", "42 links on 40 pages, 2 broken"]
+    {
         assert!(out.contains(part), "{part}: {out}");
     }
 }

@@ -9,7 +9,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::on::{self, NAME, TARGET};
+use super::around::author;
+use super::on::{NAME, TARGET};
 use crate::observe::{self, Author};
 
 /// A layer of `tracing-subscriber` that puts log events and the fields of spans into the record, each with its
@@ -88,7 +89,7 @@ where
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        let Some(author) = on::author().filter(Author::is_coroutine) else { return };
+        let Some(author) = author().filter(Author::is_coroutine) else { return };
         let Some(span) = context.span(id) else { return };
         let fields = note(&span, |noted| {
             if noted.author.as_ref() == Some(&author) {
@@ -101,7 +102,7 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let author = on::author().or_else(|| {
+        let author = author().or_else(|| {
             let mut scope = context.event_scope(event)?;
             scope.find_map(|span| note(&span, |noted| noted.author.clone()))
         });

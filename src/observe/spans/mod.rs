@@ -2,13 +2,15 @@
 //! every function is empty, every type has no size.
 
 #[cfg(feature = "tracing")]
+mod around;
+#[cfg(feature = "tracing")]
 mod layer;
 #[cfg(feature = "tracing")]
 mod on;
 #[cfg(feature = "tracing")]
 pub use layer::{TraceLayer, trace_layer};
 #[cfg(feature = "tracing")]
-pub(crate) use on::*;
+pub(crate) use {around::*, on::*};
 
 #[cfg(not(feature = "tracing"))]
 mod off;

@@ -7,17 +7,11 @@ use tracing::span::EnteredSpan;
 use tracing::{Span, dispatcher};
 
 use crate::failure::type_name;
-use crate::observe::Author;
 use crate::task::Header;
 
 /// The name and target of coroutines' spans.
 pub(super) const NAME: &str = "coroutine";
 pub(super) const TARGET: &str = "tinyio";
-
-thread_local! {
-    /// The coroutine that this thread works for, if it is not a loop's thread.
-    static AUTHOR: RefCell<Option<Author>> = const { RefCell::new(None) };
-}
 
 /// The spans of a loop's coroutines, by slot.
 #[derive(Default)]
@@ -90,55 +84,4 @@ impl Spans {
             self.0.borrow_mut()[slot] = new;
         }
     }
-}
-
-/// The current span and author, to be continued on another thread.
-#[derive(Default)]
-pub(crate) struct Around {
-    span: Option<Span>,
-    author: Option<Author>,
-}
-
-impl Around {
-    pub(crate) fn here() -> Around {
-        if dispatcher::has_been_set() {
-            Around { span: Some(Span::current()), author: Author::here() }
-        } else {
-            Around::default()
-        }
-    }
-
-    pub(crate) fn enter(&self) -> Entered<'_> {
-        let before = AUTHOR.replace(self.author.clone());
-        Entered { span: self.span.as_ref().map(Span::enter), before }
-    }
-}
-
-/// Exits the span when it is dropped.
-pub(crate) struct Entered<'a> {
-    #[allow(dead_code, reason = "dropped")]
-    span: Option<tracing::span::Entered<'a>>,
-    before: Option<Author>,
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        AUTHOR.set(self.before.take());
-    }
-}
-
-/// The author that this thread works for.
-pub(super) fn author() -> Option<Author> {
-    Author::here().or_else(|| AUTHOR.try_with(|author| author.borrow().clone()).ok().flatten())
-}
-
-/// Wraps a future that is polled elsewhere in the current span.
-#[cfg(feature = "tokio")]
-pub(crate) fn inside<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let around = Around::here();
-    let mut future = Box::pin(future);
-    std::future::poll_fn(move |cx| {
-        let _entered = around.enter();
-        future.as_mut().poll(cx)
-    })
 }

@@ -2,14 +2,16 @@
 
 use std::error::Error as StdError;
 
+use crate::executor::await_chain::{Snapshot, Trace};
 use crate::executor::{Executor, Stop};
-use crate::failure::await_chain::{Place, Snapshot, Trace};
 use crate::failure::crash::{Failure, FailureKind, Interrupted, Panic, Site};
-use crate::failure::error::{Fault, Located, sources};
+use crate::failure::error::{Located, sources};
+use crate::failure::moment::Moment;
 use crate::failure::panic_hook;
+use crate::failure::place::Place;
 use crate::failure::type_name;
-use crate::observe::Moment;
-use crate::task::{BoxError, Header, Payload, WakeToken};
+use crate::panics;
+use crate::task::{BoxError, Fault, Header, Payload, WakeToken};
 
 fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a Located> {
     error.downcast_ref::<Located>()
@@ -46,7 +48,7 @@ impl Failure {
     pub(crate) fn is_interrupted(&self) -> bool {
         let Some(error) = self.error() else { return false };
         error.is::<Interrupted>()
-            || panic_hook::contain(|| sources(error).any(|error| error.is::<Interrupted>())) == Some(true)
+            || panics::contain(|| sources(error).any(|error| error.is::<Interrupted>())) == Some(true)
     }
 
     /// The failure of a coroutine that returned this error.
@@ -57,7 +59,7 @@ impl Failure {
         let mut failure = Failure::new(task, FailureKind::Error, "", Some(fault), trace);
         if failure.last_await {
             let made = std::mem::take(&mut failure.moment);
-            failure.moment = executor.rec.returned(executor, task, failure.error.as_deref()).made_in(made);
+            failure.moment = executor.rec.returned(executor, task, failure.error.as_deref(), made);
         }
         failure
     }

@@ -4,39 +4,11 @@ use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::panic::Location;
 
-use crate::coroutine::coro::Coro;
 use crate::executor::Executor;
 use crate::failure::crash::Site;
+use crate::failure::place::Place;
 use crate::failure::type_name;
 use crate::task::{Header, WakeToken};
-
-/// A place in the source code.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) file: &'static str,
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-}
-
-impl Place {
-    /// No place in the program is known.
-    pub(crate) const UNKNOWN: Place = Place { file: "", line: 0, column: 0 };
-}
-
-impl From<&'static Location<'static>> for Place {
-    fn from(at: &'static Location<'static>) -> Place {
-        match is_library(at.file()) {
-            true => Place::UNKNOWN,
-            false => Place { file: at.file(), line: at.line(), column: at.column() },
-        }
-    }
-}
-
-/// Whether a file is one of the standard library. A call through a function pointer, such as `.map(tinyio::spawn)`,
-/// comes from there: `#[track_caller]` then gives a line of the standard library, not one of the program.
-pub(crate) fn is_library(file: &str) -> bool {
-    file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/")
-}
 
 /// The sites, root first, and the numbers of their coroutines.
 pub(crate) struct Trace(Vec<(Site, u64)>);
@@ -56,18 +28,11 @@ impl Trace {
 
     /// Gives the sites root first, without the coroutine that only stands for a handle given to `run`.
     pub(crate) fn finish(mut self) -> (Vec<Site>, Vec<u64>) {
-        if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| is_stand_in(&site.name)) {
+        if self.0.len() > 1 && self.0.last().is_some_and(|(site, _)| type_name::is_stand_in(&site.name)) {
             self.0.pop();
         }
         self.0.into_iter().rev().unzip()
     }
-}
-
-/// Whether the coroutine of this name only stands for a handle given to `run`.
-pub(crate) fn is_stand_in(name: &str) -> bool {
-    let handle = std::any::type_name::<Coro<()>>();
-    let (path, _) = handle.split_once('<').unwrap_or((handle, ""));
-    name.strip_prefix(path).is_some_and(|rest| rest.starts_with('<'))
 }
 
 /// The number of sites that the traces of all cancelled coroutines may have together, before each is shortened: in a

@@ -5,16 +5,19 @@
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
+use crate::executor::await_chain::Snapshot;
 use crate::executor::{Cancel, Executor, STEPS_PER_TURN, warn};
-use crate::failure::await_chain::{self, Snapshot};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
-use crate::failure::error::{Cancellation, Fault, Reason};
-use crate::failure::panic_hook;
+use crate::failure::error::Cancellation;
 use crate::failure::type_name;
-use crate::task::{Header, Running, Step, WakeToken, flag};
+use crate::panics;
+use crate::task::{Fault, Header, Payload, Reason, Running, Step, WakeToken, flag};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
 const THREAD_PATIENCE: Duration = Duration::from_secs(1);
+/// The number of coroutines that destructors and cleanup code may schedule while everything is being cancelled, in
+/// addition to two for each that was alive.
+const LATE: usize = 10_000;
 /// After this many panics outside of coroutines, the remaining ones are dropped without a cancellation.
 const PANICS: usize = 1_000;
 
@@ -59,6 +62,37 @@ impl Executor {
     /// the polls that deliver the cancellation.
     fn answer_with(&self, reason: Reason, gently: bool) {
         self.cancel.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
+    }
+
+    /// Handles a coroutine that was scheduled during the cancellation.
+    #[cold]
+    pub(super) fn come_late(&self, coro: &Header) {
+        let (late, limit) = self.late.get();
+        self.late.set((late + 1, limit));
+        if late == limit {
+            warn(&format!(
+                "destructors have scheduled {late} coroutines while the loop was being cancelled, at last {} ({}). They and those that \
+                 they schedule in turn are leaked, as the run would never end otherwise: let no destructor schedule a coroutine whose \
+                 destructor schedules another",
+                type_name::path(coro.type_name()),
+                coro.place()
+            ));
+        }
+    }
+
+    /// Starts counting the coroutines that are scheduled during the cancellation.
+    pub(crate) fn expect_late(&self) {
+        self.late.set((0, LATE + 2 * self.live()));
+    }
+
+    /// Drops what is left of a coroutine, or leaks it if destructors schedule others without end.
+    pub(crate) fn discard(&self, task: &mut Running) -> Result<(), Payload> {
+        let (late, limit) = self.late.get();
+        if late <= limit || task.has(flag::STARTED) {
+            return task.discard();
+        }
+        task.leak();
+        Ok(())
     }
 }
 
@@ -340,7 +374,7 @@ impl Cancelling {
         // A stopping loop may have been stopped again, which must not affect its next run.
         match executor.failure.take() {
             Some(failure) if failure.kind == FailureKind::Panic => failures.push(failure),
-            other => panic_hook::dispose(other),
+            other => panics::dispose(other),
         }
         failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
         let report = executor.rec.crash(failures);
@@ -356,12 +390,12 @@ impl Cancelling {
                     _ if failure.is_error() => true,
                     (Group::Auto, _) => false,
                     (Group::Always, FailureKind::Cancelled) => {
-                        waited.binary_search(&failure.id).is_err() && !await_chain::is_stand_in(&failure.name)
+                        waited.binary_search(&failure.id).is_err() && !type_name::is_stand_in(&failure.name)
                     }
                     (Group::Always, _) => true,
                 }
         });
-        unseen.into_iter().for_each(panic_hook::dispose);
+        unseen.into_iter().for_each(panics::dispose);
         Crash::new(failures, report)
     }
 }

@@ -1,0 +1,137 @@
+//! What await points do in their loop.
+
+use std::panic::Location;
+use std::task::Poll;
+
+use crate::executor::Executor;
+use crate::executor::block_on_guard;
+use crate::executor::context;
+use crate::executor::inbox::Left;
+use crate::failure::error::CancelledError;
+use crate::observe::Target;
+use crate::task::{Header, flag};
+
+/// The number of await points that answer a coroutine which continues to await; after these it is dropped.
+const PATIENCE: u32 = 1_000;
+
+impl Executor {
+    /// Removes what an await point registered. Returns `true` if it was there.
+    pub(crate) fn take_back(&self, left: Left) -> bool {
+        match left {
+            Left::Timer(key) => self.timers.borrow_mut().remove(key),
+            Left::Foreign(slot) => {
+                let foreign = self.foreign.borrow_mut().remove(slot);
+                let was_there = foreign.is_some();
+                self.contain(|| drop(foreign));
+                was_there
+            }
+            Left::Queuing(key) => {
+                let queuing = self.queued.borrow_mut().remove(key);
+                queuing.is_some()
+            }
+            Left::Guest(key, jobs) => {
+                self.jobs.change(0, jobs);
+                self.guests.borrow_mut().remove(key).is_some()
+            }
+        }
+    }
+
+    /// The answer that an await point gives first if the coroutine is being cancelled. `fresh`: it is polled for the
+    /// first time.
+    #[inline]
+    pub(crate) fn cancelled(&self, fresh: bool, at: &'static Location<'static>) -> Option<Poll<CancelledError>> {
+        let mut cancel = self.cancel.get();
+        let reason = cancel.reason?;
+        if fresh && cancel.answered && cancel.gently {
+            return None;
+        }
+        if fresh && cancel.answered {
+            cancel.again += 1;
+            cancel.again_at.get_or_insert(at);
+        }
+        cancel.answered = true;
+        self.cancel.set(cancel);
+        Some(if cancel.again > PATIENCE { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
+    }
+
+    /// Records that the running coroutine waits here for something other than a coroutine.
+    #[inline]
+    pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
+        if self.rec.is_observed() { self.waits_observed(on, at) } else { self.note_wait(on, at, |_, _| ()) }
+    }
+
+    #[inline(never)]
+    fn waits_observed(&self, on: Target, at: &'static Location<'static>) {
+        self.note_wait(on, at, |coro, at| self.rec.wait(self, coro, on, at));
+    }
+
+    /// Records that the running coroutine waits here for its next turn.
+    #[inline]
+    pub(crate) fn yields(&self, at: &'static Location<'static>) {
+        if self.rec.is_observed() { self.yields_observed(at) } else { self.note_wait(Target::Turn, at, |_, _| ()) }
+    }
+
+    #[inline(never)]
+    fn yields_observed(&self, at: &'static Location<'static>) {
+        self.note_wait(Target::Turn, at, |coro, at| self.rec.wait_turn(coro, at));
+    }
+
+    /// Records that the running coroutine waits here for this one.
+    #[inline]
+    pub(crate) fn waits_for(&self, other: &Header, at: &'static Location<'static>) {
+        if self.rec.is_observed() {
+            self.waits_for_observed(other, at);
+        } else {
+            self.note_wait(Target::Coro(other.id()), at, |_, _| ());
+        }
+    }
+
+    #[inline(never)]
+    fn waits_for_observed(&self, other: &Header, at: &'static Location<'static>) {
+        self.note_wait(Target::Coro(other.id()), at, |coro, at| self.rec.wait_for(self, coro, other, at));
+    }
+
+    /// Stores where the running coroutine waits, and emits the event to the recorder.
+    #[inline(always)]
+    fn note_wait(
+        &self,
+        on: Target,
+        mut at: &'static Location<'static>,
+        record: impl FnOnce(&Header, &'static Location<'static>),
+    ) {
+        self.current_task.with(|coro| {
+            if let Some(coro) = coro {
+                if coro.has(flag::INTERNAL | flag::BLOCKED) {
+                    // The place of the awaited task is more precise.
+                    at = coro.place();
+                    if coro.has(flag::BLOCKED) {
+                        block_on_guard::warn_of_block(coro, on, at);
+                    }
+                }
+                coro.set_place(at);
+                match on {
+                    Target::Timer(_) | Target::Thread(_) => coro.set(flag::EXTERNAL_WAKE),
+                    _ => {}
+                }
+                record(coro, at);
+            }
+        });
+    }
+
+    /// Records that the running coroutine waits for one of the loop of this tag.
+    #[cold]
+    pub(crate) fn waits_for_loop(&self, tag: u32) {
+        let above = context::find_tag(tag, |executor| executor.is_some());
+        if above {
+            self.suspect();
+        }
+        self.current_task
+            .with(|coro| coro.map(|coro| coro.set(if above { flag::OUTER_LOOP } else { flag::EXTERNAL_WAKE })));
+    }
+
+    /// Records that the running coroutine no longer waits for this, and was not woken by it.
+    #[inline]
+    pub(crate) fn edge_cleared(&self, on: Target) {
+        self.current_task.with(|coro| coro.inspect(|coro| self.rec.clear(coro, on)).is_some());
+    }
+}

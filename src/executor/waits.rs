@@ -1,0 +1,86 @@
+//! What tasks wait for, beside each other and timers, as the search for deadlocks knows it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::executor::ids;
+use crate::task::WakeToken;
+
+/// A coroutine that waits for something that is neither a coroutine nor a timer.
+pub(crate) struct Queuing {
+    pub(super) coro: WakeToken,
+    pub(super) on: On,
+    /// Distinguishes this wait from others of the thread.
+    pub(super) serial: u64,
+}
+
+impl Queuing {
+    pub(crate) fn new(coro: WakeToken, on: On) -> Queuing {
+        thread_local! {
+            static SERIALS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+        }
+        let serial = SERIALS.get() + 1;
+        SERIALS.set(serial);
+        Queuing { coro, on, serial }
+    }
+}
+
+/// What coroutines acquire and wait for: a lock or a semaphore.
+pub(crate) trait Resource {
+    /// The acquirers of what is taken of it, and those that were woken to take it.
+    fn holders(&self) -> Vec<Holder>;
+
+    /// The name for messages.
+    fn describe(&self) -> String;
+}
+
+/// The acquirer of what is taken of a resource. The guard may have been moved since.
+#[derive(Clone, Copy)]
+pub(crate) struct Holder {
+    /// The coroutine that acquired it; `WakeToken::NONE` outside of a coroutine.
+    pub(super) coro: WakeToken,
+    /// The newest coroutine of its thread at that time: the guard may have been moved to later ones.
+    pub(super) newest: u64,
+}
+
+impl Holder {
+    pub(crate) fn new(coro: WakeToken) -> Holder {
+        Holder { coro, newest: ids::newest() }
+    }
+}
+
+/// What the coroutine waits for.
+pub(crate) enum On {
+    /// A lock or a semaphore.
+    Resource(Arc<dyn Resource>),
+    /// A barrier.
+    Meeting,
+    /// Any one of these coroutines: [`as_completed`](crate::as_completed).
+    Any(Rc<RefCell<Vec<WakeToken>>>),
+}
+
+/// State that the searches of a loop keep.
+#[derive(Default)]
+pub(crate) struct Searches {
+    /// The loop was searched when nothing outside could wake it, in this run.
+    pub(super) was_quiet: bool,
+    /// Cycles through locks, as of the last search: by the coroutines, and the serial numbers of their waits.
+    pub(super) cycles: HashMap<Vec<(u64, u64)>, Lasting>,
+    /// When the next search for one of them is due.
+    pub(super) due: Option<u64>,
+    /// The number of nodes and edges visited in all searches.
+    #[cfg(test)]
+    pub(super) visited: usize,
+}
+
+/// A cycle through locks.
+#[derive(Clone, Copy)]
+pub(super) struct Lasting {
+    /// When a search first found it.
+    pub(super) since: u64,
+    /// The newest coroutine of the thread at that time.
+    pub(super) newest: u64,
+    pub(super) told: bool,
+}

@@ -1,0 +1,501 @@
+//! What the loop calls where something happens.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::panic::Location;
+use std::time::Duration;
+
+use tinyio_events::event::{self, Event, Kind, LoopMode, LoopOutcome, Target, Waker as WakeCause};
+use tinyio_events::secrets;
+use tinyio_events::source::Source;
+use tinyio_frames::worked;
+use tinyio_recorder::recorder::NO_SLOT;
+use tinyio_recorder::ring::Request;
+
+use super::crash_report::{Told, place_foreign};
+use super::env::Switch;
+use super::moments::moment;
+use super::notes::ThreadNote;
+use super::observed::{self, Observed};
+use super::recording::{Rec, Recording};
+use crate::failure::crash::{Failure, FailureKind, Report};
+use crate::failure::event::{outcome, told};
+use crate::failure::moment::Moment;
+use crate::failure::type_name;
+use crate::task::{Header, TypeName, WakeToken, flag};
+
+/// The number of coroutines whose frames are read when a loop crashes, and how long this thread may spend on reading
+/// and recording them.
+const FRAMES: usize = 10_000;
+const FRAMES_TIME: Duration = Duration::from_secs(2);
+/// The number of stacks available to the report of a crash.
+const REPORT_STACKS: usize = 1_000;
+
+thread_local! {
+    static LOOPS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Handles the exit of the process on this thread, whose other variables may be gone by now.
+fn exits() {
+    observed::current(|executor| _ = executor.and_then(|executor| executor.rec().on()).map(Recording::exits));
+}
+
+/// Records that a coroutine is freed that was never scheduled, so it never ran: usually a mistake.
+pub(crate) fn never_scheduled(place: &'static Location<'static>, name: TypeName) {
+    observed::current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, place, name)));
+}
+
+impl Recording {
+    #[cold]
+    fn answer(&self, Request { coro: id, in_full }: Request) {
+        let mut stack = None;
+        observed::each(|executor| {
+            let addresses = observed::addresses(executor.tasks());
+            // A coroutine that runs another loop is in the middle of a step.
+            let running = executor.current_task().with(|coro| coro.map_or(0, Header::id));
+            executor.tasks().each(|coro| {
+                if coro.id() == id {
+                    let read = if in_full { Recording::stack_in_full } else { Recording::stack };
+                    stack = read(self, coro, running == id, &addresses);
+                }
+            });
+        });
+        match stack {
+            Some(stack) => self.emit(Kind::Frames { coro: id, stack }),
+            None => self.recorder.borrow().look().answered(id),
+        }
+    }
+
+    /// Reads the frames of all coroutines that have started, within bounds.
+    fn frames_of_all(&self, executor: &(impl Observed + ?Sized), failed: u64) {
+        let (mut read, mut left_out) = (0, 0);
+        let end = worked() + FRAMES_TIME;
+        let mut told = HashMap::new();
+        let addresses = observed::addresses(executor.tasks());
+        executor.tasks().each(|coro| {
+            if coro.id() == failed || !coro.has(flag::STARTED) || coro.has(flag::THREAD) {
+                return;
+            }
+            if read == FRAMES || worked() > end {
+                left_out += 1;
+            } else if let Some(stack) = self.stack(coro, false, &addresses) {
+                read += 1;
+                if told.len() < REPORT_STACKS {
+                    if self.is_foreign(executor.rec(), coro) {
+                        self.foreign.borrow_mut().insert(coro.id());
+                    }
+                    told.insert(coro.id(), stack.clone());
+                }
+                self.emit(Kind::Frames { coro: coro.id(), stack });
+            }
+        });
+        self.told.replace(told);
+        if left_out > 0 {
+            let text =
+                format!("the frames of {left_out} coroutines were left out: {read} were read, which took long enough");
+            self.emit(Kind::Diag { coro: 0, text });
+        }
+    }
+}
+
+/// The parts of a step. They are separate functions: inlined into a step, which is small, they would double its cost
+/// without a recording.
+impl Recording {
+    #[inline(never)]
+    fn spawn(&self, rec: &Rec, executor: &(impl Observed + ?Sized), coro: &Header) {
+        let slot = self.new_slot();
+        let index = coro.wake_token().slot() as usize;
+        let mut slots = rec.slots.borrow_mut();
+        if slots.len() <= index {
+            slots.resize(index + 1, NO_SLOT);
+        }
+        slots[index] = slot;
+        let parent = executor.current_task().with(|coro| coro.map_or(0, Header::id));
+        let mut recorder = self.recorder.borrow_mut();
+        let recorder = recorder.recorder();
+        let name = recorder.name_of(coro.type_name(), type_name::path);
+        let site = recorder.site(coro.place());
+        recorder.spawn(self.at.get(), slot, coro.id(), rec.id.get(), parent, name, site);
+    }
+
+    #[inline(never)]
+    fn wait(&self, executor: &(impl Observed + ?Sized), coro: &Header, on: Target, at: &'static Location<'static>) {
+        let rec = executor.rec();
+        let on = match on {
+            Target::Timer(deadline) => Target::Timer(rec.time(executor, deadline)),
+            on => on,
+        };
+        let mut steps = self.recorder.borrow_mut();
+        let site = steps.site(at);
+        steps.recorder().wait(self.at.get(), rec.slot(coro), coro.id(), on, NO_SLOT, site);
+    }
+
+    #[inline(never)]
+    fn wait_for(
+        &self,
+        executor: &(impl Observed + ?Sized),
+        coro: &Header,
+        other: &Header,
+        at: &'static Location<'static>,
+    ) {
+        let on_slot = executor.rec().slot_anywhere(executor, other);
+        let mut steps = self.recorder.borrow_mut();
+        let site = steps.site(at);
+        steps.wait_for(self.at.get(), || executor.rec().slot(coro), coro.id(), other.id(), on_slot, site);
+    }
+
+    #[inline(never)]
+    fn turn(&self, rec: &Rec, coro: &Header, at: &'static Location<'static>) {
+        let mut steps = self.recorder.borrow_mut();
+        let site = steps.site(at);
+        steps.turn(self.at.get(), || rec.slot(coro), coro.id(), site);
+    }
+
+    #[inline(never)]
+    fn wake(&self, rec: &Rec, executor: &(impl Observed + ?Sized), coro: &Header) {
+        let running = executor.current_task().with(|running| running.map_or(0, Header::id));
+        let by = match running {
+            0 => rec.by.get().unwrap_or(WakeCause::External),
+            own if own == coro.id() => WakeCause::Own,
+            other => WakeCause::Coro(other),
+        };
+        self.recorder.borrow_mut().wake(self.at.get(), || rec.slot(coro), coro.id(), by);
+    }
+
+    #[inline(never)]
+    fn step_begin(&self, rec: &Rec, coro: &Header) {
+        self.keep(rec, coro);
+        let mut steps = self.recorder.borrow_mut();
+        let slot = steps.slot(coro.id()).unwrap_or_else(|| rec.slot(coro));
+        steps.step_begin(self.at.get(), slot, coro.id());
+    }
+
+    #[inline(never)]
+    fn step_end(&self, rec: &Rec, coro: &Header) {
+        let mut steps = self.recorder.borrow_mut();
+        let at = steps.now();
+        let began = self.at.replace(at);
+        self.away.step_end(&mut steps, coro.id(), began, at, self.reading.get());
+        steps.step_end(at, || rec.slot(coro), coro.id());
+    }
+
+    #[inline(never)]
+    fn end(&self, rec: &Rec, coro: &Header, how: Option<FailureKind>) {
+        let mut recorder = self.recorder.borrow_mut();
+        let slot = recorder.slot(coro.id()).unwrap_or_else(|| rec.slot(coro));
+        if let Some(FailureKind::Error | FailureKind::Panic) = how {
+            self.fields.borrow_mut().insert(coro.id(), recorder.look().fields_of(coro.id()));
+        }
+        recorder.end(self.at.get(), slot, coro.id(), outcome(how));
+        self.slots.borrow_mut().0.push(slot);
+    }
+}
+
+impl Rec {
+    /// The slot of a coroutine that may belong to another loop of this thread.
+    #[inline]
+    fn slot_anywhere(&self, executor: &(impl Observed + ?Sized), coro: &Header) -> u32 {
+        let of = |rec: &Rec| rec.slots.borrow().get(coro.wake_token().slot() as usize).copied().unwrap_or(NO_SLOT);
+        match coro.wake_token().tag() {
+            tag if tag == executor.tag() => of(self),
+            tag => observed::find(|other| other.tag() == tag, |other| other.map_or(NO_SLOT, |other| of(other.rec()))),
+        }
+    }
+
+    /// Records that a loop begins to run. Pairs with `loop_end`.
+    pub(crate) fn loop_start(&self, executor: &(impl Observed + ?Sized), mode: LoopMode) {
+        if self.recording.get().is_none() {
+            let switch = Switch::read();
+            if let Some(missing) = switch.missing() {
+                static ONCE: std::sync::Once = std::sync::Once::new();
+                ONCE.call_once(|| eprintln!("{missing}"));
+            }
+            if !switch.record {
+                return;
+            }
+            let Some(recording) = Recording::of_this_thread(switch, exits) else { return };
+            Moment::capture_by(moment);
+            // Coroutines that were scheduled before have no slots.
+            if executor.tasks().len() > 0 || self.recording.set(recording).is_err() {
+                return;
+            }
+        }
+        let Some(recording) = self.on() else { return };
+        LOOPS.set(LOOPS.get() + 1);
+        self.id.set(LOOPS.get());
+        recording.depth.set(recording.depth.get() + 1);
+        #[cfg(feature = "inspect")]
+        if recording.depth.get() == 1
+            && let Some(view) = &*recording.view.borrow()
+        {
+            view.loop_started();
+        }
+        recording.asked.loop_start(executor.mailbox());
+        recording.recorder.borrow().look().loop_at(executor.tasks().address());
+        self.started.set(recording.tick());
+        let parent = observed::current(|outer| {
+            outer.map_or(0, |outer| outer.current_task().with(|coro| coro.map_or(0, Header::id)))
+        });
+        recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
+        recording.read_sent();
+    }
+
+    /// Records that the loop is empty again.
+    pub(crate) fn loop_end(&self, executor: &(impl Observed + ?Sized), crashed: bool) {
+        let Some(recording) = self.on() else { return };
+        recording.tick();
+        recording.asked.loop_end(&executor.mailbox());
+        executor.read_notes();
+        recording.read_sent();
+        self.ask_frames();
+        let outcome = if crashed { LoopOutcome::Crashed } else { LoopOutcome::Ok };
+        recording.emit(Kind::LoopEnd { id: self.id.get(), outcome });
+        recording.recorder.borrow().look().loop_gone(executor.tasks().address());
+        recording.depth.set(recording.depth.get() - 1);
+        if recording.depth.get() > 0 {
+            return;
+        }
+        if let Some(trace) = &*recording.trace.borrow() {
+            trace.flush(recording.recorder.borrow().look());
+        }
+        #[cfg(feature = "inspect")]
+        if let Some(view) = &*recording.view.borrow() {
+            view.loop_ended();
+        }
+        #[cfg(feature = "inspect")]
+        if crashed && let Some(view) = recording.view.take() {
+            recording.shown.store(view.close(true), std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn park(&self, executor: &(impl Observed + ?Sized), until: Option<u64>) {
+        let Some(recording) = self.on() else { return };
+        self.ask_frames();
+        let until = until.map(|until| self.time(executor, until));
+        recording.recorder.borrow_mut().recorder().park(recording.at.get(), self.id.get(), until);
+    }
+
+    #[inline]
+    pub(crate) fn unpark(&self) {
+        let Some(recording) = self.on() else { return };
+        let at = recording.tick();
+        recording.recorder.borrow_mut().recorder().unpark(at, self.id.get());
+        self.ask_frames();
+    }
+
+    /// Records that the loop is about to do something other than run coroutines.
+    #[inline]
+    pub(crate) fn turn_end(&self) {
+        if let Some(recording) = self.on() {
+            recording.recorder.borrow_mut().recorder();
+        }
+    }
+
+    /// Converts a time of the loop's clock to one of the stream.
+    fn time(&self, executor: &(impl Observed + ?Sized), at: u64) -> u64 {
+        let Some(recording) = self.on() else { return 0 };
+        let (own, stream) = (executor.now(), recording.recorder.borrow_mut().now());
+        if at >= own { stream.saturating_add(at - own) } else { stream.saturating_sub(own - at) }
+    }
+
+    /// Answers a reader's request for the frames of a coroutine, of this loop or an enclosing one. Called between two
+    /// steps.
+    #[inline]
+    pub(crate) fn ask_frames(&self) {
+        let Some(recording) = self.on() else { return };
+        let asked = recording.recorder.borrow().look().requested();
+        if let Some(request) = asked {
+            recording.between_steps(|| recording.answer(request));
+        }
+    }
+
+    /// Records that a coroutine was scheduled.
+    #[inline]
+    pub(crate) fn spawn(&self, executor: &(impl Observed + ?Sized), coro: &Header) {
+        self.spans.spawn(coro);
+        if let Some(recording) = self.on() {
+            recording.spawn(self, executor, coro);
+        }
+    }
+
+    /// Records that the running coroutine reached an await point that is not ready, and waits for something other than
+    /// a coroutine.
+    #[inline]
+    pub(crate) fn wait(
+        &self,
+        executor: &(impl Observed + ?Sized),
+        coro: &Header,
+        on: Target,
+        at: &'static Location<'static>,
+    ) {
+        if let Some(recording) = self.on() {
+            recording.wait(executor, coro, on, at);
+        }
+    }
+
+    /// Records that it waits for another coroutine.
+    #[inline]
+    pub(crate) fn wait_for(
+        &self,
+        executor: &(impl Observed + ?Sized),
+        coro: &Header,
+        other: &Header,
+        at: &'static Location<'static>,
+    ) {
+        if let Some(recording) = self.on() {
+            recording.wait_for(executor, coro, other, at);
+        }
+    }
+
+    /// Records that it waits for its turn.
+    #[inline]
+    pub(crate) fn wait_turn(&self, coro: &Header, at: &'static Location<'static>) {
+        if let Some(recording) = self.on() {
+            recording.turn(self, coro, at);
+        }
+    }
+
+    /// Records that the running coroutine stopped waiting for this.
+    #[inline]
+    pub(crate) fn clear(&self, coro: &Header, on: Target) {
+        if let Some(recording) = self.on() {
+            recording.recorder.borrow_mut().recorder().clear(recording.at.get(), self.slot(coro), coro.id(), on);
+        }
+    }
+
+    /// Records that the running coroutine dropped its wait for this, unless that was over.
+    #[inline]
+    pub(crate) fn edge_dropped(&self, coro: &Header, on: Target) {
+        if let Some(recording) = self.on() {
+            let mut steps = recording.recorder.borrow_mut();
+            steps.recorder().clear_if_it_stands(recording.at.get(), self.slot(coro), coro.id(), on);
+        }
+    }
+
+    /// Sets the cause of wakes where no coroutine is running; returns the previous one.
+    #[inline]
+    pub(crate) fn wakes(&self, by: WakeCause) -> WakeCause {
+        match self.on() {
+            Some(_) => self.by.replace(Some(by)).unwrap_or(WakeCause::External),
+            None => WakeCause::External,
+        }
+    }
+
+    /// Records that a coroutine was put into the ready queue.
+    #[inline]
+    pub(crate) fn wake(&self, executor: &(impl Observed + ?Sized), coro: &Header) {
+        if let Some(recording) = self.on() {
+            recording.wake(self, executor, coro);
+        }
+    }
+
+    /// Records that a coroutine is about to be polled. Pairs with `step_end`.
+    #[inline]
+    pub(crate) fn step_begin(&self, coro: &Header) {
+        if let Some(recording) = self.on() {
+            recording.step_begin(self, coro);
+        }
+        self.spans.step_begin(coro);
+    }
+
+    /// Records that it was polled. The clock is read here, and the next step begins at this time.
+    #[inline]
+    pub(crate) fn step_end(&self, coro: &Header) {
+        self.spans.step_end(coro);
+        if let Some(recording) = self.on() {
+            recording.step_end(self, coro);
+        }
+    }
+
+    /// Records that a coroutine has ended.
+    #[inline]
+    pub(crate) fn end(&self, coro: &Header, how: Option<FailureKind>) {
+        self.spans.end(coro);
+        if let Some(recording) = self.on() {
+            recording.end(self, coro, how);
+        }
+    }
+
+    /// Records that all coroutines are about to be cancelled, before the first cancellation is delivered.
+    pub(crate) fn cancel_begin(&self, executor: &(impl Observed + ?Sized), failure: &Failure) {
+        let Some(recording) = self.on() else { return };
+        let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
+        recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
+        recording.between_steps(|| {
+            recording.frames_of_all(executor, failure.id);
+            recording.fields.borrow_mut().extend(recording.recorder.borrow().look().fields().take(REPORT_STACKS));
+        });
+    }
+
+    /// Records that a coroutine is about to be polled to deliver its cancellation.
+    pub(crate) fn cancel_deliver(&self, coro: &Header) {
+        let Some(recording) = self.on() else { return };
+        recording.recorder.borrow_mut().recorder().cancel_deliver(recording.at.get(), self.slot(coro), coro.id());
+    }
+
+    /// Records the crash after all coroutines have ended.
+    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Option<Box<dyn Report>> {
+        let recording = self.on()?;
+        recording.tick();
+        place_foreign(failures, &recording.told.borrow(), &recording.foreign.take());
+        let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
+        let mut fields = recording.fields.take();
+        for failure in &mut failures {
+            failure.fields = fields.remove(&failure.coro).unwrap_or_default();
+        }
+        recording.emit(Kind::Crash { id: self.id.get(), failures: failures.clone() });
+        // In the stream the stacks are separate events.
+        let mut stacks = recording.told.take();
+        for failure in failures.iter_mut().filter(|failure| failure.stack.is_none()) {
+            failure.stack = stacks.remove(&failure.coro);
+        }
+        let mut crash = Kind::Crash { id: self.id.get(), failures };
+        secrets::mask(&mut crash);
+        let header = recording.recorder.borrow().look().reader().ok().map(|reader| reader.header().clone())?;
+        let start = Kind::LoopStart { id: self.id.get(), parent: 0, mode: LoopMode::Run };
+        let end = Kind::LoopEnd { id: self.id.get(), outcome: LoopOutcome::Crashed };
+        let began = (self.started.get(), start);
+        let ended = [crash, end].map(|kind| (recording.at.get(), kind));
+        let events = std::iter::once(began).chain(ended);
+        let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
+        let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
+        Some(Box::new(Told { header, events, file, shown: recording.shown.clone() }))
+    }
+
+    /// Warns once for each place that makes such a coroutine. Coroutines that are dropped by a cancellation or a panic
+    /// are no mistake of the program.
+    fn never_awaited(&self, executor: &dyn Observed, place: &'static Location<'static>, name: TypeName) {
+        let Some(recording) = self.on() else { return };
+        let stopped = executor.is_cancelling() || std::thread::panicking();
+        if stopped || !recording.never_awaited.borrow_mut().insert(place) {
+            return;
+        }
+        let text = format!("{}{}, made at {place}", event::NEVER_AWAITED, type_name::path(name()));
+        recording
+            .emit(Kind::Diag { coro: executor.current_task().with(|running| running.map_or(0, Header::id)), text });
+    }
+
+    /// Records a diagnostic of tinyio about itself or the program.
+    pub(crate) fn diag(&self, text: &str) {
+        let Some(recording) = self.on() else { return };
+        recording.emit(Kind::Diag { coro: 0, text: text.to_owned() });
+    }
+
+    /// Records a thread's note from the inbox. Returns what it wakes, if that is known, and the cause of the wake.
+    pub(crate) fn note(&self, note: ThreadNote) -> Option<(WakeToken, WakeCause)> {
+        let recording = self.on()?;
+        match note {
+            ThreadNote::Happened(kind) => recording.emit(kind),
+            ThreadNote::Ended { thread, outcome, wakes } => {
+                recording.emit(Kind::ThreadEnd { thread, outcome });
+                return Some((wakes?, WakeCause::Thread(thread)));
+            }
+            ThreadNote::Look => {
+                recording.read_sent();
+                self.ask_frames();
+            }
+        }
+        None
+    }
+}

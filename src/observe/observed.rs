@@ -1,0 +1,65 @@
+//! The loops, as hooks see them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::notes::Mailbox;
+use super::recording::Rec;
+use crate::task::{Context, CurrentTask, Header, TaskTable};
+
+/// A loop, as hooks see it.
+pub(crate) trait Observed {
+    fn rec(&self) -> &Rec;
+
+    fn tag(&self) -> u32;
+
+    /// The time of its clock.
+    fn now(&self) -> u64;
+
+    fn tasks(&self) -> &TaskTable;
+
+    fn current_task(&self) -> &CurrentTask;
+
+    /// Whether await points answer with a cancellation.
+    fn is_cancelling(&self) -> bool;
+
+    fn mailbox(&self) -> Arc<dyn Mailbox>;
+
+    /// Records everything that threads have logged until now.
+    fn read_notes(&self);
+}
+
+thread_local! {
+    // Without a destructor, so that it can be used for as long as the thread runs code.
+    static CONTEXT: Context<dyn Observed> = const { Context::new() };
+}
+
+/// Runs `inside` with `executor` as the loop of this thread.
+pub(crate) fn enter<R>(executor: &(dyn Observed + 'static), inside: impl FnOnce() -> R) -> R {
+    CONTEXT.with(|context| context.enter(executor, inside))
+}
+
+/// Calls `f` with the innermost loop of this thread.
+pub(super) fn current<R>(f: impl FnOnce(Option<&(dyn Observed + 'static)>) -> R) -> R {
+    CONTEXT.with(|context| context.current(f))
+}
+
+/// Calls `f` with each loop of this thread, the innermost first.
+pub(super) fn each(f: impl FnMut(&(dyn Observed + 'static))) {
+    CONTEXT.with(|context| context.each(f));
+}
+
+/// Calls `f` with the innermost loop of this thread that `is_it` accepts.
+pub(super) fn find<R>(
+    is_it: impl Fn(&(dyn Observed + 'static)) -> bool,
+    f: impl FnOnce(Option<&(dyn Observed + 'static)>) -> R,
+) -> R {
+    CONTEXT.with(|context| context.find(is_it, f))
+}
+
+/// The numbers of these tasks by the address of their blocks, which is what handles hold.
+pub(super) fn addresses(tasks: &TaskTable) -> HashMap<u64, u64> {
+    let mut addresses = HashMap::with_capacity(tasks.len());
+    tasks.each(|task| _ = addresses.insert(std::ptr::from_ref::<Header>(task).addr() as u64, task.id()));
+    addresses
+}
