@@ -4,7 +4,7 @@
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use tinyio_inspector::{recorder, trace};
+use tinyio_inspector::{output, recorder, trace};
 
 /// How long an exit waits for the trace to be written: a disk may hang.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -12,16 +12,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Of each recording of this process: its number, its ring, its trace.
-type Open = Vec<(u64, recorder::AtExit, Option<trace::AtExit>)>;
+/// A recording of this process.
+struct Recording {
+    number: u64,
+    ring: recorder::AtExit,
+    trace: Option<trace::AtExit>,
+    output: Vec<output::AtExit>,
+}
 
-static OPEN: Mutex<(u64, u32, Open)> = Mutex::new((0, 0, Vec::new()));
+/// The number of recordings so far, the process, and those that are active.
+static OPEN: Mutex<(u64, u32, Vec<Recording>)> = Mutex::new((0, 0, Vec::new()));
 
 /// Registers a recording to be ended when the process exits, until this is dropped.
 pub(super) struct AtExit(u64);
 
 impl AtExit {
-    pub(super) fn watch(ring: recorder::AtExit, trace: Option<trace::AtExit>) -> AtExit {
+    pub(super) fn watch(ring: recorder::AtExit, trace: Option<trace::AtExit>, output: Vec<output::AtExit>) -> AtExit {
         static ONCE: Once = Once::new();
         // Without it an active recording looks as if the process had been killed.
         ONCE.call_once(|| _ = shutdown_hooks::add_shutdown_hook(exit));
@@ -32,14 +38,14 @@ impl AtExit {
             open.drain(..).for_each(std::mem::forget);
         }
         *count += 1;
-        open.push((*count, ring, trace));
+        open.push(Recording { number: *count, ring, trace, output });
         AtExit(*count)
     }
 }
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner).2.retain(|(number, ..)| *number != self.0);
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).2.retain(|recording| recording.number != self.0);
     }
 }
 
@@ -54,7 +60,8 @@ extern "C" fn exit() {
     crate::task::current(|executor| {
         _ = executor.and_then(|executor| executor.rec.on()).map(super::recording::Recording::exits)
     });
-    for (_, ring, trace) in open {
+    for Recording { ring, trace, output, .. } in open {
+        output.iter().for_each(output::AtExit::finish);
         ring.mark();
         if let Some(trace) = trace {
             trace.finish(PATIENCE);

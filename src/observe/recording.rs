@@ -19,6 +19,7 @@ use tinyio_inspector::secrets;
 use tinyio_inspector::source::Source;
 
 use super::crash_report::{Report, Told, outcome, place_foreign, told};
+use super::env::Printed;
 use super::env::Switch;
 use super::exit::AtExit;
 use super::output::Output;
@@ -128,7 +129,6 @@ impl Recording {
         };
         let at = Cell::new(recorder.now());
         let trace = switch.trace.and_then(|path| super::trace_file::Trace::start(&mut recorder, &path));
-        let at_exit = AtExit::watch(recorder.at_exit(), trace.as_ref().and_then(|trace| trace.at_exit()));
         let asked = Asked::watch(&recorder);
         recorder.blocks(&Header::BLOCKS);
         #[cfg(feature = "inspect")]
@@ -139,11 +139,21 @@ impl Recording {
                 .flatten(),
         );
         // After the view, which may have redirected the output.
-        let output = switch.output.then(|| Output::follow(&asked));
-        let (output, unfollowed) = match output.transpose() {
-            Ok(output) => (output.flatten(), None),
+        let output = match switch.output {
+            Printed::Nothing => Ok(None),
+            which => Output::follow(which == Printed::Everything, &asked),
+        };
+        let (output, unfollowed) = match output {
+            Ok(output) => (output, None),
             Err(error) => (None, Some(format!("the output of the program is not recorded: {error}"))),
         };
+        if let Some(text) = &unfollowed
+            && switch.output == Printed::Everything
+        {
+            eprintln!("tinyio: {text}");
+        }
+        let to_finish = output.as_ref().map(Output::at_exit).unwrap_or_default();
+        let at_exit = AtExit::watch(recorder.at_exit(), trace.as_ref().and_then(|trace| trace.at_exit()), to_finish);
         let recording = Rc::new(Recording {
             recorder: RefCell::new(Steps::new(recorder)),
             at,
@@ -186,14 +196,14 @@ impl Recording {
     }
 
     /// Records what other threads have sent, and what was printed.
-    fn read_sent(&self) {
+    fn read_sent(&self, take: impl Fn(&Follow) -> Vec<Line>) {
         self.asked.take().into_iter().for_each(|kind| self.emit(kind));
-        self.read_output(Follow::take);
+        self.read_output(take);
     }
 
     fn read_output(&self, take: impl Fn(&Follow) -> Vec<Line>) {
         if let Some(output) = &self.output {
-            output.take(self.tick(), take).into_iter().for_each(|kind| self.emit(kind));
+            output.take(take, || self.tick()).into_iter().for_each(|kind| self.emit(kind));
         }
     }
 
@@ -467,7 +477,7 @@ impl Rec {
         let parent =
             task::current(|outer| outer.map_or(0, |outer| outer.current_task.with(|coro| coro.map_or(0, Header::id))));
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
-        recording.read_sent();
+        recording.read_sent(Follow::take);
     }
 
     /// The number of the loop, 0 if it is not recorded.
@@ -481,7 +491,9 @@ impl Rec {
         recording.tick();
         recording.asked.loop_end(executor.inbox());
         executor.read_notes();
-        recording.read_sent();
+        // The outermost loop may be the last one, and the process be killed after it.
+        let is_outermost = recording.depth.get() == 1;
+        recording.read_sent(if is_outermost { Follow::take_all } else { Follow::take });
         self.ask_frames();
         let outcome = if crashed { LoopOutcome::Crashed } else { LoopOutcome::Ok };
         recording.emit(Kind::LoopEnd { id: self.id.get(), outcome });
@@ -718,7 +730,7 @@ impl Rec {
                 return Some((wakes?, WakeCause::Thread(thread)));
             }
             ThreadNote::Look => {
-                recording.read_sent();
+                recording.read_sent(Follow::take);
                 self.ask_frames();
             }
         }
