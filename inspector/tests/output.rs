@@ -352,3 +352,36 @@ fn a_program_on_a_terminal_keeps_one_of_the_same_size() {
     session.wait_for("status 0");
     session.end();
 }
+
+/// What the ring has of a process that runs another program is read with the trace, to the last event.
+#[test]
+fn a_trace_that_breaks_off_at_an_exec_is_continued_from_its_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("how"), "exec").unwrap();
+    let mut program = start("ends", folder.path(), Some("1"));
+    let mut stdout = BufReader::new(program.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("from another program\n") {
+        assert!(stdout.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    let inspector = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
+        let output = command.args(args).env("TINYIO_RING_DIR", folder.path().join("rings")).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(inspector(&["list"]).contains("exec"));
+    let trace = folder.path().join("trace.jsonl");
+    let trace = trace.to_str().unwrap();
+    let ring = std::fs::read_dir(folder.path().join("rings")).unwrap().next().unwrap().unwrap().path();
+    let whole = |file: &str| {
+        let text = inspector(&["export", file, "--to", "jsonl"]);
+        text.lines().skip(1).filter(|line| !line.contains("\"diag\"")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(whole(trace), whole(ring.to_str().unwrap()));
+    let report = inspector(&["report", trace]);
+    assert!(report.contains("the trace breaks off here: its process runs another program now (exec)"), "{report}");
+    assert!(report.contains(ring.to_str().unwrap()), "{report}");
+    program.kill().unwrap();
+    program.wait().unwrap();
+}

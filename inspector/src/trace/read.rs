@@ -1,4 +1,6 @@
 //! Reading a trace line by line, in memory that does not grow with it.
+//!
+//! A trace that breaks off is continued from the ring of its recording, while that is there.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -7,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::line::Misfit;
 use super::{LINE_LIMIT, line};
+use crate::discover::{self, Ring, State as RingState};
 use crate::event::{Event, Header, Kind, VERSION};
-use crate::ring::is_locked;
+use crate::ring::{RingReader, is_locked};
 use crate::source::{Progress, Source};
 
 /// Reads a JSON trace. One that is still being written is followed.
@@ -32,6 +35,10 @@ pub struct TraceReader {
     held: VecDeque<Event>,
     /// A regular file, which may be being written.
     may_grow: bool,
+    /// The ring of the recording, from which the end of a trace that breaks off is read.
+    ring: Option<(RingReader, Ring)>,
+    /// Events of the ring were handed out.
+    is_continued: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +46,8 @@ enum State {
     Open,
     /// What there is has been read; it is being written.
     Waiting,
+    /// The file breaks off, and the ring has more.
+    InRing,
     Ended,
     Cut,
 }
@@ -79,6 +88,8 @@ impl TraceReader {
             state: State::Open,
             held: VecDeque::new(),
             may_grow,
+            ring: None,
+            is_continued: false,
         };
         let wrong =
             "expected a recording: a ring, or a JSON trace, whose first line is {\"trace\":\"tinyio\",\"version\":1,…}";
@@ -147,6 +158,9 @@ impl TraceReader {
         // The writer had ended when the line that is being read was begun: it is as it will stay.
         let mut is_final = !self.may_grow;
         loop {
+            if self.state == State::InRing {
+                return self.next_in_ring();
+            }
             if self.state != State::Open {
                 return Ok(None);
             }
@@ -171,6 +185,7 @@ impl TraceReader {
             let (event, said) = match line::parse(&self.buffer) {
                 Ok(event) => (event, None),
                 Err(error) if let Some(misfit) = line::misfit(&self.buffer, &error) => self.left_out(misfit),
+                Err(_) if last && self.continue_in_ring() => continue,
                 Err(_) if last => return Ok(Some(self.cut())),
                 Err(_) if self.buffer.iter().all(u8::is_ascii_whitespace) => continue,
                 Err(error) => {
@@ -238,6 +253,61 @@ impl TraceReader {
         (Event { seq, at, kind: lost }, Some(Event { seq, at, kind: Kind::Diag { coro: 0, text } }))
     }
 
+    /// Goes on in the ring of this recording, if it is still there: a process that was killed, or ran another program
+    /// (`exec`), could not write its last quarter of a second to the trace. Returns whether it is.
+    fn continue_in_ring(&mut self) -> bool {
+        let Some(ring) = discover::of_recording(&self.header) else { return false };
+        let Ok(reader) = RingReader::open(&ring.path) else { return false };
+        self.ring = Some((reader, ring));
+        self.state = State::InRing;
+        true
+    }
+
+    fn next_in_ring(&mut self) -> io::Result<Option<Event>> {
+        let from = self.expected.unwrap_or(0);
+        while self.held.is_empty()
+            && let Some((reader, ring)) = &mut self.ring
+        {
+            let held = &mut self.held;
+            let progress = reader.read(256, &mut |event| {
+                if event.seq >= from {
+                    held.push_back(event);
+                }
+            })?;
+            // The first event after those of the trace.
+            if let Some(seq) = self.held.front().filter(|_| !self.is_continued).map(|event| event.seq) {
+                self.is_continued = true;
+                let exec = if ring.state == RingState::Replaced {
+                    ": its process runs another program now (exec)"
+                } else {
+                    ""
+                };
+                let text =
+                    format!("the trace breaks off here{exec}; what follows is from its ring, {}", ring.path.display());
+                let at = self.at;
+                if seq > from {
+                    let lost = Kind::Lost { events: seq - from, why: "missing".into() };
+                    self.held.push_front(Event { seq: from, at, kind: lost });
+                }
+                self.held.push_front(Event { seq: from, at, kind: Kind::Diag { coro: 0, text } });
+            }
+            match progress {
+                Progress::More => {}
+                Progress::Ended => (self.state, self.ring) = (State::Ended, None),
+                // It may be alive, if it could not write to the trace any more.
+                Progress::Idle | Progress::Died => {
+                    self.ring = None;
+                    if !self.is_continued {
+                        let cut = self.cut();
+                        self.held.push_back(cut);
+                    }
+                    self.state = State::Cut;
+                }
+            }
+        }
+        Ok(self.held.pop_front())
+    }
+
     fn cut(&mut self) -> Event {
         self.state = State::Cut;
         let kind = Kind::Lost { events: 0, why: "cut".into() };
@@ -262,7 +332,7 @@ impl Source for TraceReader {
         }
         Ok(match self.state {
             _ if !self.held.is_empty() => Progress::More,
-            State::Open => Progress::More,
+            State::Open | State::InRing => Progress::More,
             State::Waiting => Progress::Idle,
             State::Ended => Progress::Ended,
             State::Cut => Progress::Died,
