@@ -17,8 +17,20 @@ pub(super) struct Switch {
     pub(super) record: bool,
     /// `TINYIO_TRACE=FILE`.
     pub(super) trace: Option<PathBuf>,
-    /// Not `TINYIO_OUTPUT=0`: what the program prints is recorded, too.
-    pub(super) output: bool,
+    /// `TINYIO_OUTPUT`: what of the program's output is recorded, too.
+    pub(super) output: Printed,
+}
+
+/// What of the program's output is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Printed {
+    /// `TINYIO_OUTPUT=0`: nothing.
+    #[default]
+    Nothing,
+    /// What goes to regular files, which are only read.
+    Files,
+    /// `TINYIO_OUTPUT=1`: also what goes to terminals and pipes.
+    Everything,
 }
 
 impl Switch {
@@ -34,12 +46,13 @@ impl Switch {
 
     fn from(inspect: Option<OsString>, trace: Option<OsString>, output: Option<OsString>) -> Result<Switch, String> {
         let output = match output.as_ref().map(|value| value.to_string_lossy()).as_deref() {
-            None | Some("" | "1") => true,
-            Some("0") => false,
+            None | Some("") => Printed::Files,
+            Some("0") => Printed::Nothing,
+            Some("1") => Printed::Everything,
             Some(other) => {
                 return Err(format!(
                     "TINYIO_OUTPUT={other} is not understood, so nothing is recorded: 0 leaves what the program prints \
-                     out of the recording"
+                     out of the recording, 1 has it there also if it goes to a terminal or a pipe"
                 ));
             }
         };
@@ -86,7 +99,7 @@ mod tests {
             Switch::from(inspect.map(Into::into), trace.map(Into::into), None)
         };
         let file = || Some(PathBuf::from("t.jsonl"));
-        let off = || Switch { output: true, ..Switch::default() };
+        let off = || Switch { output: Printed::Files, ..Switch::default() };
         let on = || Switch { record: true, ..off() };
         assert_eq!(read(None, None), Ok(off()));
         assert_eq!(read(Some("0"), Some("")), Ok(off()));
@@ -94,7 +107,7 @@ mod tests {
         assert_eq!(read(Some("record"), None), Ok(on()));
         assert_eq!(read(None, Some("t.jsonl")), Ok(Switch { trace: file(), ..on() }));
         let output = |value: &str| Switch::from(None, None, Some(value.into()));
-        assert_eq!(output("1"), Ok(off()));
+        assert_eq!(output("1"), Ok(Switch { output: Printed::Everything, ..off() }));
         assert_eq!(output("0"), Ok(Switch::default()));
         assert!(output("no").unwrap_err().contains("TINYIO_OUTPUT=no"));
         assert!(read(Some("yes"), None).unwrap_err().contains("TINYIO_INSPECT=yes"));

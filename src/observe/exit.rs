@@ -4,7 +4,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tinyio_recorder::{recorder, trace};
+use tinyio_recorder::{output, recorder, trace};
 
 /// How long an exit waits for the trace to be written: a disk may hang.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -12,19 +12,30 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Of each recording of this process: its number, its ring, its trace.
-type Open = Vec<(u64, recorder::AtExit, Option<trace::AtExit>)>;
+/// A recording of this process.
+struct Recording {
+    number: u64,
+    ring: recorder::AtExit,
+    trace: Option<trace::AtExit>,
+    output: Vec<output::AtExit>,
+}
 
 /// What is called first, once the hook for the exit is set.
 static LAST: OnceLock<fn()> = OnceLock::new();
-static OPEN: Mutex<(u64, u32, Open)> = Mutex::new((0, 0, Vec::new()));
+/// The number of recordings so far, the process, and those that are active.
+static OPEN: Mutex<(u64, u32, Vec<Recording>)> = Mutex::new((0, 0, Vec::new()));
 
 /// Registers a recording to be ended when the process exits, until this is dropped.
 pub(super) struct AtExit(u64);
 
 impl AtExit {
     /// `last` is called first when the process exits, on the thread that does.
-    pub(super) fn watch(last: fn(), ring: recorder::AtExit, trace: Option<trace::AtExit>) -> AtExit {
+    pub(super) fn watch(
+        last: fn(),
+        ring: recorder::AtExit,
+        trace: Option<trace::AtExit>,
+        output: Vec<output::AtExit>,
+    ) -> AtExit {
         // Without it an active recording looks as if the process had been killed.
         LAST.get_or_init(|| {
             shutdown_hooks::add_shutdown_hook(exit);
@@ -37,14 +48,14 @@ impl AtExit {
             open.drain(..).for_each(std::mem::forget);
         }
         *count += 1;
-        open.push((*count, ring, trace));
+        open.push(Recording { number: *count, ring, trace, output });
         AtExit(*count)
     }
 }
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner).2.retain(|(number, ..)| *number != self.0);
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).2.retain(|recording| recording.number != self.0);
     }
 }
 
@@ -59,7 +70,8 @@ extern "C" fn exit() {
     if let Some(last) = LAST.get() {
         last();
     }
-    for (_, ring, trace) in open {
+    for Recording { ring, trace, output, .. } in open {
+        output.iter().for_each(output::AtExit::finish);
         ring.mark();
         if let Some(trace) = trace {
             trace.finish(PATIENCE);

@@ -9,6 +9,7 @@ use tinyio_events::event::{self, Event, Kind, LoopMode, LoopOutcome, Target, Wak
 use tinyio_events::secrets;
 use tinyio_events::source::Source;
 use tinyio_frames::worked;
+use tinyio_recorder::output::Follow;
 use tinyio_recorder::recorder::NO_SLOT;
 use tinyio_recorder::ring::Request;
 
@@ -237,7 +238,7 @@ impl Rec {
             outer.map_or(0, |outer| outer.current_task().with(|coro| coro.map_or(0, Header::id)))
         });
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
-        recording.read_sent();
+        recording.read_sent(Follow::take);
     }
 
     /// Records that the loop is empty again.
@@ -246,7 +247,9 @@ impl Rec {
         recording.tick();
         recording.asked.loop_end(&executor.mailbox());
         executor.read_notes();
-        recording.read_sent();
+        // The outermost loop may be the last one, and the process be killed after it.
+        let is_outermost = recording.depth.get() == 1;
+        recording.read_sent(if is_outermost { Follow::take_all } else { Follow::take });
         self.ask_frames();
         let outcome = if crashed { LoopOutcome::Crashed } else { LoopOutcome::Ok };
         recording.emit(Kind::LoopEnd { id: self.id.get(), outcome });
@@ -492,7 +495,7 @@ impl Rec {
                 return Some((wakes?, WakeCause::Thread(thread)));
             }
             ThreadNote::Look => {
-                recording.read_sent();
+                recording.read_sent(Follow::take);
                 self.ask_frames();
             }
         }

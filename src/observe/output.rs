@@ -1,13 +1,15 @@
 //! Records what the program prints.
 //!
 //! It follows output that goes to a regular file: the spool of a live view, the file to which `tinyio-inspector run` or
-//! a shell has redirected it. Output to a terminal or a pipe is not recorded: intercepting it would change the result
-//! of `isatty`, or delay it. One recording of a process has it, the first that runs.
+//! a shell has redirected it. With `TINYIO_OUTPUT=1` it also follows output to a terminal or a pipe, through a copier.
+//! That is not the default: it starts a process, the terminal is another one than that of stdin, and after a signal
+//! that ends the program, its last lines may reach the terminal after the next prompt. One recording of a process has
+//! the output, the first that runs.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tinyio_events::event::Kind;
-use tinyio_recorder::output::{self, Follow, Line};
+use tinyio_recorder::output::{self, AtExit, Follow, Line};
 
 use super::stack_requests::Asked;
 
@@ -21,13 +23,13 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Begins to follow the output; `None` if another recording does. `asked` wakes the loops when there is something
-    /// to record.
+    /// Begins to follow the output, to terminals and pipes only if `copies`; `None` if another recording does. `asked`
+    /// wakes the loops when there is something to record.
     ///
     /// # Errors
     ///
     /// When it cannot be followed.
-    pub(super) fn follow(asked: &Asked) -> std::io::Result<Option<Output>> {
+    pub(super) fn follow(copies: bool, asked: &Asked) -> std::io::Result<Option<Output>> {
         let pid = std::process::id();
         if TAKEN_BY.swap(pid, Ordering::Relaxed) == pid {
             return Ok(None);
@@ -35,16 +37,25 @@ impl Output {
         // Dropped on an error, it releases the output for another recording.
         let mut output = Output { streams: Vec::new(), pid };
         let asked = asked.clone();
-        output.streams = output::of_this_process(move || asked.wake())?;
+        output.streams = output::of_this_process(copies, move || asked.wake())?;
         Ok(Some(output))
     }
 
-    /// Takes the output to record: `take` gives the lines, each with the amount that was dropped before it. `now` is
+    pub(super) fn at_exit(&self) -> Vec<AtExit> {
+        self.streams.iter().map(|(_, follow)| follow.at_exit()).collect()
+    }
+
+    /// Takes the output to record: `take` gives the lines, each with the amount that was dropped before it. `now` reads
     /// the time of the stream.
-    pub(super) fn take(&self, now: u64, take: impl Fn(&Follow) -> Vec<Line>) -> Vec<Kind> {
-        let lines =
-            self.streams.iter().flat_map(|(stream, follow)| take(follow).into_iter().map(move |line| (*stream, line)));
-        let events = lines.flat_map(|(stream, Line { printed, text, left_out })| {
+    pub(super) fn take(&self, take: impl Fn(&Follow) -> Vec<Line>, now: impl FnOnce() -> u64) -> Vec<Kind> {
+        let of = |(stream, follow): &(u8, Follow)| {
+            let stream = *stream;
+            take(follow).into_iter().map(move |line| (stream, line))
+        };
+        let lines: Vec<(u8, Line)> = self.streams.iter().flat_map(of).collect();
+        // Afterwards: taking them may wait for the copier.
+        let now = now();
+        let events = lines.into_iter().flat_map(|(stream, Line { printed, text, left_out })| {
             let left_out = (left_out > 0).then(|| {
                 let text =
                     format!("{left_out} bytes of output are left out here: at most 256 KiB per second are recorded");

@@ -15,7 +15,7 @@ use tinyio_recorder::output::{Follow, Line};
 use tinyio_recorder::recorder::Recorder;
 use tinyio_recorder::ring::Options;
 
-use super::env::Switch;
+use super::env::{Printed, Switch};
 use super::exit::AtExit;
 use super::output::Output;
 use super::preemption::Away;
@@ -113,7 +113,6 @@ impl Recording {
         };
         let at = Cell::new(recorder.now());
         let trace = switch.trace.and_then(|path| super::trace_file::Trace::start(&mut recorder, &path));
-        let at_exit = AtExit::watch(exits, recorder.at_exit(), trace.as_ref().and_then(|trace| trace.at_exit()));
         let asked = Asked::watch(&recorder);
         recorder.blocks(&Header::BLOCKS);
         #[cfg(feature = "inspect")]
@@ -124,11 +123,22 @@ impl Recording {
                 .flatten(),
         );
         // After the view, which may have redirected the output.
-        let output = switch.output.then(|| Output::follow(&asked));
-        let (output, unfollowed) = match output.transpose() {
-            Ok(output) => (output.flatten(), None),
+        let output = match switch.output {
+            Printed::Nothing => Ok(None),
+            which => Output::follow(which == Printed::Everything, &asked),
+        };
+        let (output, unfollowed) = match output {
+            Ok(output) => (output, None),
             Err(error) => (None, Some(format!("the output of the program is not recorded: {error}"))),
         };
+        if let Some(text) = &unfollowed
+            && switch.output == Printed::Everything
+        {
+            eprintln!("tinyio: {text}");
+        }
+        let to_finish = output.as_ref().map(Output::at_exit).unwrap_or_default();
+        let trace_at_exit = trace.as_ref().and_then(|trace| trace.at_exit());
+        let at_exit = AtExit::watch(exits, recorder.at_exit(), trace_at_exit, to_finish);
         let recording = Rc::new(Recording {
             recorder: RefCell::new(Steps::new(recorder)),
             at,
@@ -171,14 +181,14 @@ impl Recording {
     }
 
     /// Records what other threads have sent, and what was printed.
-    pub(super) fn read_sent(&self) {
+    pub(super) fn read_sent(&self, take: impl Fn(&Follow) -> Vec<Line>) {
         self.asked.take().into_iter().for_each(|kind| self.emit(kind));
-        self.read_output(Follow::take);
+        self.read_output(take);
     }
 
     fn read_output(&self, take: impl Fn(&Follow) -> Vec<Line>) {
         if let Some(output) = &self.output {
-            output.take(self.tick(), take).into_iter().for_each(|kind| self.emit(kind));
+            output.take(take, || self.tick()).into_iter().for_each(|kind| self.emit(kind));
         }
     }
 

@@ -110,3 +110,76 @@ fn a_loop_that_is_forked_while_a_function_is_on_a_thread_fails_in_the_child() {
     }
     Child::start("forked::a_loop_that_is_forked_while_a_function_is_on_a_thread_fails_in_the_child").finish();
 }
+
+/// Becomes a daemon: two forks, a session of its own, another directory. Returns in the daemon alone.
+#[cfg(feature = "record")]
+fn daemonise() {
+    for is_first in [true, false] {
+        // SAFETY: as in `forked`.
+        if let ForkResult::Parent { .. } = unsafe { fork() }.expect("a child") {
+            std::process::exit(0);
+        }
+        if is_first {
+            nix::unistd::setsid().expect("a session");
+        }
+    }
+    std::env::set_current_dir("/").expect("a directory");
+    alarm::set(60);
+}
+
+#[test]
+#[cfg(feature = "record")]
+fn a_daemon_is_recorded_beside_the_process_that_started_it() {
+    use std::process::{Command, Stdio};
+    use tinyio_inspector::discover::{Ring, State, rings_in};
+
+    let _watched = watched();
+    if let Some(go) = std::env::var_os("TINYIO_TEST_GO") {
+        Loop::new().run(async { yield_now().await }).unwrap();
+        daemonise();
+        let main = async {
+            while !std::path::Path::new(&go).exists() {
+                sleep(SHORT).await?;
+            }
+            tinyio::Ok(())
+        };
+        Loop::new().run(main).unwrap();
+        std::process::exit(0);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let mut parent = Command::new(std::env::current_exe().unwrap())
+        .args(["forked::a_daemon_is_recorded_beside_the_process_that_started_it", "--exact", "--test-threads=1"])
+        .env("TINYIO_TEST_GO", file("go"))
+        .env("TINYIO_TRACE", file("t.jsonl"))
+        .env("TINYIO_RING_DIR", file("rings"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let rings_are = |wanted: [State; 2]| -> [Ring; 2] {
+        loop {
+            // The newest first: the daemon.
+            let rings = rings_in(&file("rings")).unwrap_or_default();
+            if let [daemon, before] = &rings[..]
+                && [daemon.state, before.state] == wanted
+            {
+                return [daemon.clone(), before.clone()];
+            }
+            std::thread::yield_now();
+        }
+    };
+    assert!(parent.wait().unwrap().success());
+    let [daemon, before] = rings_are([State::Living, State::Ended]);
+    assert_eq!(before.header.pid, parent.id());
+    assert_ne!(daemon.header.pid, parent.id());
+    assert_eq!(daemon.header.directory, "/");
+    std::fs::write(file("go"), "").unwrap();
+    rings_are([State::Ended; 2]);
+    for (name, pid) in [("t.jsonl", parent.id()), ("t.2.jsonl", daemon.header.pid)] {
+        let trace = std::fs::read_to_string(file(name)).unwrap();
+        assert!(trace.contains(&format!("\"pid\":{pid},")));
+        assert_eq!(trace.matches("\"loop_end\"").count(), 1, "{name}: {trace}");
+        assert!(trace.trim_end().ends_with("\"trace_end\"}"), "{name}: {trace}");
+    }
+}

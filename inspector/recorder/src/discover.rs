@@ -94,6 +94,12 @@ pub fn of_process(pid: u32) -> io::Result<Vec<Ring>> {
     Ok(rings()?.into_iter().filter(|ring| ring.header.pid == pid && ring.state == State::Living).collect())
 }
 
+/// The ring of a recording of which there is a trace with this header, too.
+pub(crate) fn of_recording(header: &Header) -> Option<Ring> {
+    let is_same = |ring: &Ring| (ring.header.pid, ring.header.started) == (header.pid, header.started);
+    rings().ok()?.into_iter().find(is_same)
+}
+
 fn look(folder: &File, path: &Path, name: OsString) -> Option<Ring> {
     if Path::new(&name).extension()? != "ring" {
         return None;

@@ -1,13 +1,18 @@
-//! Lines that a program prints into a regular file, read while it grows.
+//! Lines that a program prints, read while it runs.
 //!
-//! The file is only read: what the program prints reaches it unchanged, and at no later time. A terminal or a pipe
-//! cannot be followed like that.
+//! A regular file is only read: what the program prints reaches it unchanged, and at no later time. A terminal or a
+//! pipe cannot be followed like that: there a copier, `pass_on`, stands between the program and its output.
+
+#[cfg(target_os = "linux")]
+mod copier;
+#[cfg(target_os = "linux")]
+pub mod pass_on;
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,7 +33,7 @@ const LINE: usize = 16 << 10;
 /// A line that was printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// When it was seen in the file, some milliseconds after it was printed.
+    /// When it was seen in the file, some milliseconds after it was printed, or by the copier.
     pub printed: Instant,
     /// The text without the end of the line, as a terminal shows it: what a carriage return went back over is gone.
     pub text: String,
@@ -43,7 +48,7 @@ impl Line {
     }
 }
 
-/// Follows a file that grows, on a thread of its own, which ends when this is dropped.
+/// Follows what is printed, on a thread of its own, which ends when this is dropped.
 ///
 /// At most 256 KiB are read in a second, and at most 1 MiB is kept; of more the oldest is left out, and counted.
 ///
@@ -64,9 +69,16 @@ impl Line {
 /// ```
 #[derive(Debug)]
 pub struct Follow {
-    shared: Arc<Shared>,
+    printed_to: PrintedTo,
     /// In a child of `fork` there is no thread, and the lock may be held for ever.
     pid: u32,
+}
+
+#[derive(Debug)]
+enum PrintedTo {
+    File(Arc<Shared>),
+    #[cfg(target_os = "linux")]
+    Copier(copier::Copier),
 }
 
 #[derive(Debug)]
@@ -81,9 +93,15 @@ struct State {
     file: File,
     /// Bytes of the file that were read or left out.
     read: u64,
+    lines: Lines,
+}
+
+/// Printed bytes, cut into lines that wait to be taken.
+#[derive(Debug, Default)]
+struct Lines {
     partial: Vec<u8>,
-    lines: VecDeque<Line>,
-    /// Bytes of text in `lines`.
+    whole: VecDeque<Line>,
+    /// Bytes of text in `whole`.
     kept: usize,
     /// Bytes left out since the last line.
     left_out: u64,
@@ -98,36 +116,66 @@ impl Follow {
     /// When the file cannot be watched, or the thread cannot be started.
     pub fn start(file: File, from: u64, wake: impl Fn() + Send + 'static) -> io::Result<Follow> {
         let watch = Watch::of(&file)?;
-        let state = State { file, read: from, partial: Vec::new(), lines: VecDeque::new(), kept: 0, left_out: 0 };
+        let state = State { file, read: from, lines: Lines::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), watch, done: AtomicBool::new(false) });
         let there = shared.clone();
         threads::spawn("tinyio output", threads::SMALL, move || there.follow(&wake))?;
-        Ok(Follow { shared, pid: std::process::id() })
+        Ok(Follow::of(PrintedTo::File(shared)))
     }
 
-    /// The lines that were completed since the last call, to this very moment. None in a child of `fork`.
+    fn of(printed_to: PrintedTo) -> Follow {
+        Follow { printed_to, pid: std::process::id() }
+    }
+
+    /// The lines that were completed since the last call: of a file, to this very moment. None in a child of `fork`.
     pub fn take(&self) -> Vec<Line> {
-        self.take_with(|state| _ = state.look())
+        match &self.printed_to {
+            _ if !self.is_ours() => Vec::new(),
+            PrintedTo::File(shared) => shared.state().take(),
+            #[cfg(target_os = "linux")]
+            PrintedTo::Copier(copier) => copier.take(),
+        }
+    }
+
+    /// The same to this very moment also of a copier, which may take a second if its reader is slow.
+    pub fn take_all(&self) -> Vec<Line> {
+        self.settle();
+        self.take()
     }
 
     /// The same at the end: a line that was begun is one, too.
     pub fn rest(&self) -> Vec<Line> {
-        self.take_with(|state| {
-            state.look();
-            if !state.partial.is_empty() {
-                state.end_line(Instant::now());
+        self.settle();
+        match &self.printed_to {
+            _ if !self.is_ours() => Vec::new(),
+            PrintedTo::File(shared) => {
+                let mut state = shared.state();
+                state.look();
+                state.lines.rest()
             }
-        })
+            #[cfg(target_os = "linux")]
+            PrintedTo::Copier(copier) => copier.rest(),
+        }
     }
 
-    fn take_with(&self, look: impl FnOnce(&mut State)) -> Vec<Line> {
-        if !self.is_ours() {
-            return Vec::new();
+    fn settle(&self) {
+        #[cfg(target_os = "linux")]
+        if let PrintedTo::Copier(copier) = &self.printed_to
+            && self.is_ours()
+        {
+            copier.settle();
         }
-        let mut state = self.shared.state();
-        look(&mut state);
-        state.kept = 0;
-        std::mem::take(&mut state.lines).into()
+    }
+
+    /// For what is to be done when the process exits.
+    pub fn at_exit(&self) -> AtExit {
+        AtExit {
+            #[cfg(target_os = "linux")]
+            copier: match &self.printed_to {
+                PrintedTo::Copier(copier) => Some(copier.clone()),
+                PrintedTo::File(_) => None,
+            },
+        }
     }
 
     fn is_ours(&self) -> bool {
@@ -137,24 +185,47 @@ impl Follow {
 
 impl Drop for Follow {
     fn drop(&mut self) {
-        if self.is_ours() {
-            self.shared.done.store(true, Ordering::Release);
-            self.shared.watch.stop();
+        match &self.printed_to {
+            _ if !self.is_ours() => {}
+            PrintedTo::File(shared) => {
+                shared.done.store(true, Ordering::Release);
+                shared.watch.stop();
+            }
+            #[cfg(target_os = "linux")]
+            PrintedTo::Copier(copier) => copier.finish(),
+        }
+    }
+}
+
+/// Ends a copier when the process exits. May be sent to another thread.
+#[derive(Debug)]
+pub struct AtExit {
+    #[cfg(target_os = "linux")]
+    copier: Option<copier::Copier>,
+}
+
+impl AtExit {
+    /// Waits until what was printed has been passed on, a second at most if its reader is slow. What is printed
+    /// afterwards goes straight to where it went before.
+    pub fn finish(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(copier) = &self.copier {
+            copier.finish();
         }
     }
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn follow(&self, wake: &dyn Fn()) {
         while !self.done.load(Ordering::Acquire) {
             let mut state = self.state();
-            let had_lines = !state.lines.is_empty();
+            let had_lines = !state.lines.whole.is_empty();
             let read = state.look();
-            let wakes = !had_lines && !state.lines.is_empty();
+            let wakes = !had_lines && !state.lines.whole.is_empty();
             drop(state);
             if wakes {
                 wake();
@@ -174,42 +245,73 @@ impl State {
         if written < self.read {
             // It was truncated.
             self.read = written;
-            self.partial.clear();
+            self.lines.partial.clear();
         }
         let skipped = (written - self.read).saturating_sub(CHUNK as u64);
         if skipped > 0 {
-            self.left_out += skipped + self.partial.len() as u64;
+            self.lines.leave_out(skipped);
             self.read += skipped;
-            self.partial.clear();
         }
         let mut bytes = vec![0; (written - self.read) as usize];
         let count = self.file.read_at(&mut bytes, self.read).unwrap_or(0);
         self.read += count as u64;
-        let now = Instant::now();
-        for byte in &bytes[..count] {
+        self.lines.add(&bytes[..count], Instant::now());
+        count
+    }
+
+    fn take(&mut self) -> Vec<Line> {
+        self.look();
+        self.lines.take()
+    }
+}
+
+impl Lines {
+    fn add(&mut self, bytes: &[u8], printed: Instant) {
+        for byte in bytes {
             if *byte == b'\n' || self.partial.len() >= LINE {
-                self.end_line(now);
+                self.end_line(printed);
             }
             if *byte != b'\n' {
                 self.partial.push(*byte);
             }
         }
-        count
+    }
+
+    /// Counts bytes that are left out here, with the line that they are in.
+    fn leave_out(&mut self, bytes: u64) {
+        self.left_out += bytes + self.partial.len() as u64;
+        self.partial.clear();
     }
 
     fn end_line(&mut self, printed: Instant) {
         let line = Line { printed, text: shown(&self.partial), left_out: std::mem::take(&mut self.left_out) };
         self.partial.clear();
         self.kept += line.text.len();
-        self.lines.push_back(line);
+        self.whole.push_back(line);
         while self.kept > KEPT
-            && let Some(oldest) = self.lines.pop_front()
+            && let Some(oldest) = self.whole.pop_front()
         {
             self.kept -= oldest.text.len();
             let left_out = oldest.left_out + oldest.text.len() as u64 + 1;
-            *self.lines.front_mut().map_or(&mut self.left_out, |next| &mut next.left_out) += left_out;
+            *self.whole.front_mut().map_or(&mut self.left_out, |next| &mut next.left_out) += left_out;
         }
     }
+
+    fn take(&mut self) -> Vec<Line> {
+        self.kept = 0;
+        std::mem::take(&mut self.whole).into()
+    }
+
+    fn rest(&mut self) -> Vec<Line> {
+        if !self.partial.is_empty() {
+            self.end_line(Instant::now());
+        }
+        self.take()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A line as a terminal shows it.
@@ -219,26 +321,48 @@ fn shown(bytes: &[u8]) -> String {
     text.rsplit('\r').next().unwrap_or(text).to_owned()
 }
 
-/// Follows the regular files that this process prints to, from here on: each with its stream, 1 for stdout and 2 for
-/// stderr. If both go to one file it is followed once, as stdout. What goes to a terminal, a pipe or a device is not
-/// followed.
+/// Follows what this process prints, from here on: each file with its stream, 1 for stdout and 2 for stderr. If both go
+/// to one file it is followed once, as stdout.
+///
+/// What goes to a regular file is followed. What goes to a terminal or a pipe is followed only if `copies`: a copier is
+/// put in between then. Sockets and devices are never followed.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or watched.
-pub fn of_this_process(wake: impl Fn() + Clone + Send + 'static) -> io::Result<Vec<(u8, Follow)>> {
-    let mut followed = Vec::new();
-    let mut before = None;
+/// When a file cannot be read or watched, or there is no copier.
+pub fn of_this_process(copies: bool, wake: impl Fn() + Clone + Send + 'static) -> io::Result<Vec<(u8, Follow)>> {
+    let mut files: Vec<(u8, File, Metadata)> = Vec::new();
     for (stream, fd) in [(1, rustix::stdio::stdout()), (2, rustix::stdio::stderr())] {
-        // A closed one is followed as little as a terminal.
+        // A closed one is followed as little as a device.
         let Ok(file) = fd.try_clone_to_owned().map(File::from) else { continue };
         let meta = file.metadata()?;
-        let one = (meta.dev(), meta.ino());
-        if meta.is_file() && before.replace(one) != Some(one) {
+        files.push((stream, file, meta));
+    }
+    let is_one = matches!(&files[..], [(_, _, out), (_, _, err)] if is_same(out, err));
+    let mut followed = Vec::new();
+    for (stream, file, meta) in files.into_iter().take(if is_one { 1 } else { 2 }) {
+        if meta.is_file() {
             followed.push((stream, Follow::start(File::open(path_of(&file))?, meta.len(), wake.clone())?));
+        } else if copies && (meta.file_type().is_fifo() || rustix::termios::isatty(&file)) {
+            followed.push((stream, copy(file, stream, is_one, wake.clone())?));
         }
     }
     Ok(followed)
+}
+
+#[cfg(target_os = "linux")]
+fn copy(file: File, stream: u8, is_both: bool, wake: impl Fn() + Send + 'static) -> io::Result<Follow> {
+    copier::Copier::start(file, stream == 1 || is_both, stream == 2 || is_both, wake)
+        .map(|copier| Follow::of(PrintedTo::Copier(copier)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copy(_file: File, _stream: u8, _is_both: bool, _wake: impl Fn() + Send + 'static) -> io::Result<Follow> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "terminals and pipes are copied on Linux only"))
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// A path that leads to this open file, deleted or not.
@@ -307,6 +431,14 @@ mod tests {
         lines.into_iter().map(|line| line.text).collect()
     }
 
+    fn state(follow: &Follow) -> MutexGuard<'_, State> {
+        match &follow.printed_to {
+            PrintedTo::File(shared) => shared.state(),
+            #[cfg(target_os = "linux")]
+            PrintedTo::Copier(_) => unreachable!("it is a file"),
+        }
+    }
+
     fn followed() -> (Follow, File, mpsc::Receiver<()>) {
         let file = tempfile::tempfile().unwrap();
         let (send, woken) = mpsc::channel();
@@ -334,7 +466,7 @@ mod tests {
         let seen = Instant::now();
         file.write_all(b"two\n").unwrap();
         // A line that is there already wakes nothing: only the thread itself can have read the second.
-        while follow.shared.state().lines.len() < 2 {
+        while state(&follow).lines.whole.len() < 2 {
             std::thread::yield_now();
         }
         let read = Instant::now();
@@ -358,12 +490,12 @@ mod tests {
     #[test]
     fn lines_that_are_not_taken_are_bounded() {
         let (follow, mut file, _woken) = followed();
-        let mut state = follow.shared.state();
+        let mut state = state(&follow);
         for _ in 0..100 {
             file.write_all(&[&[b'x'; CHUNK - 1][..], b"\n"].concat()).unwrap();
             state.look();
         }
-        assert!(state.kept <= KEPT);
+        assert!(state.lines.kept <= KEPT);
         drop(state);
         let lines = follow.take();
         let all: u64 = lines.iter().map(|line| line.left_out + line.text.len() as u64).sum();

@@ -1,5 +1,6 @@
 //! Traces on disk: JSON Lines, one event a line. `TRACE.md` is the format.
 
+mod continued;
 mod file;
 mod write;
 
@@ -10,18 +11,24 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use self::continued::Continued;
 use crate::ring::{RingReader, is_ring};
 use tinyio_events::event::{Event, Header};
 use tinyio_events::source::{Progress, Source};
 
-/// Opens a recording, whichever it is: a ring or a JSON trace. One that goes on is followed.
+/// Opens a recording, whichever it is: a ring or a JSON trace. One that goes on is followed. A trace that breaks off is
+/// continued from its ring, while that is there.
 ///
 /// # Errors
 ///
 /// When it cannot be read, or is neither; the message says what was expected.
 pub fn open(path: &Path) -> io::Result<Box<dyn Source>> {
     let file = open_file(path)?;
-    if is_ring(&file) { Ok(Box::new(RingReader::open(path)?)) } else { Ok(Box::new(TraceReader::of(file, path)?)) }
+    if is_ring(&file) {
+        Ok(Box::new(RingReader::open(path)?))
+    } else {
+        Ok(Box::new(Continued::new(TraceReader::of(file, path)?)))
+    }
 }
 
 /// Like [`open`], but of a recording that goes on only what there is now: a program may write faster than we read.
@@ -36,7 +43,7 @@ pub fn open_until_now(path: &Path) -> io::Result<Box<dyn Source>> {
         let end = ring.recorded();
         Ok(Box::new(UpTo { source: ring, end }))
     } else {
-        Ok(Box::new(TraceReader::of(file, path)?))
+        Ok(Box::new(Continued::new(TraceReader::of(file, path)?)))
     }
 }
 

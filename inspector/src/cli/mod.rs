@@ -4,6 +4,8 @@ mod attach;
 mod export;
 mod generate;
 mod list;
+#[cfg(target_os = "linux")]
+mod pass_on;
 mod replay;
 mod report;
 mod run;
@@ -84,6 +86,10 @@ enum Command {
     Completions(generate::Completions),
     /// The man page, or a page for every command into a folder
     Man(generate::Man),
+    /// Copy what a recorded program prints (started by that program)
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    PassOn(pass_on::Args),
 }
 
 /// Reads the command line and does what it says. 0: fine; 1: `--check` found an error; 2: wrong usage, or something
@@ -121,6 +127,8 @@ fn run(command: Command) -> io::Result<ExitCode> {
         Command::Settings => generate::settings().map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => generate::completions(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => generate::man(&args).map(|()| ExitCode::SUCCESS),
+        #[cfg(target_os = "linux")]
+        Command::PassOn(args) => pass_on::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }
 
