@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tinyio_events::environment::{stderr_columns, stderr_in_color};
 use tinyio_events::event::{self, Event, Outcome, Stack, TraceSite};
+use tinyio_events::source_text;
 use tinyio_frames::worked;
 use tinyio_model::model::Model;
 use tinyio_model::report;
@@ -174,6 +175,7 @@ impl Report {
         // The report of `main`'s error goes to stderr.
         let options = report::Options {
             file: told.file.clone(),
+            read_source: source_text::read,
             ..report::Options::of_terminal(stderr_columns(), stderr_in_color())
         };
         let text = report::text(&model, &options);
