@@ -20,7 +20,7 @@ pub mod tui;
 
 #[cfg(feature = "tui")]
 use tinyio_events::settings_file;
-pub use tinyio_events::{environment, event, place, program_memory, secrets, source};
+pub use tinyio_events::{environment, event, place, program_memory, secrets, source, source_text};
 pub use tinyio_frames as frames;
 #[cfg(feature = "tui")]
 use tinyio_model::say;
@@ -29,6 +29,5 @@ use tinyio_model::script;
 use tinyio_model::words;
 pub use tinyio_model::{lint, model, moment, report, time, tree, why};
 pub use tinyio_recorder::{clock, discover, output, recorder, ring, threads, trace};
-
 #[doc(hidden)]
 pub use words::{escaped_json, one_line};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tinyio_events::environment::{stderr_columns, stderr_in_color};
 use tinyio_events::event::{self, Event, Stack};
+use tinyio_events::source_text;
 use tinyio_model::model::Model;
 use tinyio_model::report;
 
@@ -59,6 +60,7 @@ impl Report for Told {
         // The report of `main`'s error goes to stderr.
         let options = report::Options {
             file: self.file.clone(),
+            read_source: source_text::read,
             ..report::Options::of_terminal(stderr_columns(), stderr_in_color())
         };
         let text = report::text(&model, &options);

@@ -19,7 +19,7 @@ use tinyio_inspector::export::{self, Format};
 use tinyio_inspector::model::Model;
 use tinyio_inspector::moment::{self, Moment};
 use tinyio_inspector::trace::TraceReader;
-use tinyio_inspector::{report, tree, why};
+use tinyio_inspector::{report, source_text, tree, why};
 
 use crate::check::{is_child, watched};
 
@@ -77,7 +77,7 @@ where
 
 impl Recorded {
     fn report(&self) -> String {
-        let options = report::Options { width: 200, ..report::Options::default() };
+        let options = report::Options { width: 200, read_source: source_text::read, ..report::Options::default() };
         report::text(&self.moment.model, &options)
     }
 

@@ -8,7 +8,7 @@
 //! | [`source`], [`program_memory`] | what all that gives events has in common |
 //! | [`secrets`], [`settings_file`] | which values are masked |
 //! | [`environment`], [`sandbox`], [`lock`] | what this process may do, and whether another one writes a file |
-//! | [`place`] | functions and files of the program and of others |
+//! | [`place`], [`source_text`] | functions and files of the program and of others; the text of source files |
 //!
 //! It is the lowest of the crates: the recorder, the reader of frames and the model depend on it. It depends on `serde`
 //! for JSON and on `rustix` for the system, and must not know how a ring is mapped, how memory is read, what is made of
@@ -34,4 +34,6 @@ pub mod sandbox;
 pub mod secrets;
 pub mod settings_file;
 pub mod source;
+pub mod source_text;
 pub mod trace;
+mod walk;

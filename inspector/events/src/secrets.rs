@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 use crate::event::Kind;
-use crate::{fit, settings_file};
+use crate::settings_file;
+use crate::walk::each_text;
 
 /// Stands for a masked value.
 pub const MASKED: &str = "<masked>";
@@ -191,7 +192,7 @@ fn camel(part: &str) -> impl Iterator<Item = &str> {
 
 /// Masks what is not to be in a recording in the texts of an event: passwords in URLs.
 pub fn mask(kind: &mut Kind) {
-    fit::each_text(kind, &mut |text| {
+    each_text(kind, &mut |text| {
         if let Cow::Owned(masked) = mask_urls(text) {
             *text = masked;
         }

@@ -2,9 +2,10 @@
 
 use std::backtrace::Backtrace;
 
-use super::names;
 use tinyio_events::event::TraceSite;
 use tinyio_events::place::root;
+
+use super::names;
 
 /// The native frames of the calling thread, innermost first; those of tinyio, of the standard library and of what
 /// starts a program are left out.

@@ -6,6 +6,9 @@
 
 use std::rc::Rc;
 
+use tinyio_events::event::{Branch, Frame, Local};
+use tinyio_events::place::NOT_STARTED;
+
 use super::alive::Alive;
 use super::bindings::{AWAITEE, Await};
 use super::hash::FastSet;
@@ -15,8 +18,6 @@ use super::native::{Running, Suspended};
 use super::source::Sources;
 use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
-use tinyio_events::event::{Branch, Frame, Local};
-use tinyio_events::place::NOT_STARTED;
 
 /// The native frame of a coroutine may have one part in so many of the bounds.
 const CURRENT_SHARE: usize = 4;

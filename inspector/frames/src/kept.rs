@@ -4,10 +4,11 @@
 //! error type of the loop is read when the error is made; of any other error the loop learns when the future returns.
 //! What is kept is what the future and its locals consist of, as bytes: nothing is decoded until the future fails.
 
-use super::hash::{FastMap, FastSet};
-use super::memory::{PAGE, Page, read_pages};
 use tinyio_events::event::{Frame, Stack};
 use tinyio_events::place::{BEGAN, NOT_STARTED};
+
+use super::hash::{FastMap, FastSet};
+use super::memory::{PAGE, Page, read_pages};
 
 /// Pages that are kept at most, of the future itself and of what its pointers lead to.
 const PAGES: usize = 48;

@@ -49,22 +49,21 @@ mod unwind;
 mod values;
 mod work;
 
+use alive::Alive;
 pub use backtrace::{backtrace, backtrace_in};
+use coroutine::Walk;
 pub use kept::Kept;
 pub use limits::Limits;
 pub use mark::{FutureMark, FutureType, mark};
-pub use values::CoroAt;
-pub use work::worked;
-
-use alive::Alive;
-use coroutine::Walk;
 use memory::Memory;
 use native::Running;
 use source::Sources;
 use tinyio_events::event::{Frame, Stack, TraceSite};
 use tinyio_events::place::same_file;
 use types::Types;
+pub use values::CoroAt;
 use values::Look;
+pub use work::worked;
 
 /// The note of a function that was called and not awaited.
 const CALLED: &str = "called, not awaited";

@@ -1,5 +1,7 @@
 //! The locals of one frame.
 
+use tinyio_events::event::{Local, Value};
+
 use super::alive::{Glue, Life};
 use super::bindings::{Await, Binding, Variable, same};
 use super::coroutine::Walk;
@@ -7,7 +9,6 @@ use super::hash::FastSet;
 use super::source::Sources;
 use super::types::{Member, TypeRef};
 use super::values::{Look, Place};
-use tinyio_events::event::{Local, Value};
 
 /// What drop glue says about the life of a local.
 #[derive(Clone, Copy)]

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode, Operation};
+use tinyio_events::event::{Local, Value};
+use tinyio_events::place::{AT_ERROR, is_dependency};
 
 use super::alive::Glue;
 use super::bindings::{AWAITEE, Await, same};
@@ -24,8 +26,6 @@ use super::source::Sources;
 use super::types::{Shape, TypeRef, Types};
 use super::units;
 use super::values::{Look, Place};
-use tinyio_events::event::{Local, Value};
-use tinyio_events::place::{AT_ERROR, is_dependency};
 
 /// The mark of a local that was read where the error was made or the panic began, not where its coroutine was suspended
 /// before.

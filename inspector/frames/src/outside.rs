@@ -5,12 +5,13 @@
 //! type, and the vtable to the address of the function that identifies the type. A suspended coroutine does not change
 //! while the loop is stuck; the caller checks that the loop was stuck all the time.
 
+use tinyio_events::event::{CoroId, Stack};
+use tinyio_events::program_memory::{Blocks, ProgramMemory};
+
 use super::hash::FastMap;
 use super::mark::FutureMark;
 use super::memory::Memory;
 use super::{Frames, FutureType};
-use tinyio_events::event::{CoroId, Stack};
-use tinyio_events::program_memory::{Blocks, ProgramMemory};
 
 /// More coroutines than a loop can have.
 const MOST: u64 = 1 << 26;

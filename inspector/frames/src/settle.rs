@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::Frames;
 use tinyio_events::event::{Frame, Stack, TraceSite};
+
+use super::Frames;
 
 impl Frames {
     /// Brings the stack of a coroutine in the middle of a step up to date by the native stack of its thread: the

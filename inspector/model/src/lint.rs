@@ -6,8 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Activity, Coro, Leaf, Level, Link, Model, short_name};
 use tinyio_events::event::{CoroId, LONG_STEP, NEVER_AWAITED, NameId, ResKind, Target};
+
+use crate::model::{Activity, Coro, Leaf, Level, Link, Model, short_name};
 
 /// A probable mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,9 +289,10 @@ fn is_free(model: &Model, coro: &Coro) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tinyio_events::event::{Kind, LoopOutcome, Outcome, Waker};
+
     use super::*;
     use crate::script::{Script, crawl, verify};
-    use tinyio_events::event::{Kind, LoopOutcome, Outcome, Waker};
 
     fn found(s: &Script, now: u64) -> Vec<(&'static str, CoroId)> {
         check(&s.model(), now).iter().map(|lint| (lint.check, lint.coro)).collect()

@@ -3,10 +3,11 @@
 use std::io;
 use std::str::FromStr;
 
-use crate::model::Model;
-use crate::report::Ending;
 use tinyio_events::event::{CoroId, Event, Kind, LoopId, Outcome};
 use tinyio_events::source::{Progress, Source};
+
+use crate::model::Model;
+use crate::report::Ending;
 
 /// Events taken from a source at once.
 const BATCH: usize = 4096;

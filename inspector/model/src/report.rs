@@ -26,14 +26,14 @@ mod stack;
 
 use std::io;
 
-use crate::model::Model;
-use crate::words::is_command;
-use tinyio_events::event::{LoopOutcome, Outcome};
-
 pub use group::{Group, Section};
 pub use notes::notes;
 pub use stack::{Shown, Step, as_of, backtraces, excerpt, is_as_of_suspension, step_of, steps};
 pub use stack::{before_place, fields_of};
+use tinyio_events::event::{Header, LoopOutcome, Outcome};
+
+use crate::model::Model;
+use crate::words::is_command;
 
 /// How a report is written.
 #[derive(Clone, Debug)]
@@ -46,11 +46,17 @@ pub struct Options {
     pub file: Option<String>,
     /// How the recording ends.
     pub ending: Ending,
+    /// Reads the source files of frames that came without their lines.
+    pub read_source: ReadSource,
 }
+
+/// Gives the text of a source file of the recorded program, if it can be had:
+/// [`source_text::read`](tinyio_events::source_text::read), or no text at all.
+pub type ReadSource = fn(&str, &Header) -> Option<String>;
 
 impl Default for Options {
     fn default() -> Options {
-        Options { color: false, width: 120, file: None, ending: Ending::Living }
+        Options { color: false, width: 120, file: None, ending: Ending::Living, read_source: |_, _| None }
     }
 }
 
@@ -78,7 +84,7 @@ pub enum Ending {
 pub fn text(model: &Model, options: &Options) -> String {
     let mut page = paint::Page::new(options.color, options.width);
     match model.crash() {
-        Some(crash) => crash::write(&mut page, model, crash),
+        Some(crash) => crash::write(&mut page, model, crash, options.read_source),
         None => end::write(&mut page, model, options.ending),
     }
     end::isolated(&mut page, model);

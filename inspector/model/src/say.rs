@@ -1,8 +1,9 @@
 //! Short descriptions of coroutines, targets and resources.
 
+use tinyio_events::event::{CoroId, Outcome, ResKind, State, Target};
+
 use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, short_name};
 use crate::words::{count, short_path, span};
-use tinyio_events::event::{CoroId, Outcome, ResKind, State, Target};
 
 /// What a coroutine is at: `fetch #17`, `thread 3 · read_to_string`, `lock #1, held by parse #9`, `fires in 0.4 s`.
 pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::model::Model;
 use tinyio_events::event::{
     CoroId, Event, FIELD, Failure, Frame, Header, Kind, Local, LoopMode, LoopOutcome, NameId, Outcome, ResId, ResKind,
     SiteId, Stack, Target, ThreadId, TraceSite, Value, Waker,
 };
 use tinyio_events::source::{Progress, Source};
+
+use crate::model::Model;
 
 /// A stream being written. Names and places are interned as they are used.
 #[derive(Clone)]

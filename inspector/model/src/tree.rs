@@ -10,9 +10,9 @@ mod text;
 use std::io;
 use std::str::FromStr;
 
-use crate::model::Model;
-
 pub use rows::{Row, What, rows};
+
+use crate::model::Model;
 
 /// How the graph is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use tinyio_events::event::CoroId;
+
 use crate::model::{Leaf, Link, Model};
 use crate::say;
 use crate::words::{brief, counted, one_line, short_path, span, width};
-use tinyio_events::event::CoroId;
 
 /// Of a longer chain only the beginning and the end are shown: that many links each.
 const ENDS: usize = 24;
@@ -81,9 +82,10 @@ fn row(model: &Model, link: &Link) -> [String; 4] {
 
 #[cfg(test)]
 mod tests {
+    use tinyio_events::event::{ResKind, Target};
+
     use super::*;
     use crate::script::{Script, crawl};
-    use tinyio_events::event::{ResKind, Target};
 
     #[test]
     fn the_chain_goes_through_coroutines_locks_and_threads() {

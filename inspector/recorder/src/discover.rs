@@ -8,10 +8,10 @@ use std::time::SystemTime;
 
 use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
-
-use crate::ring::{RingReader, Writer, folder, open_folder};
 use tinyio_events::event::Header;
 use tinyio_events::source::Source;
+
+use crate::ring::{RingReader, Writer, folder, open_folder};
 
 /// A ring in the folder of recordings.
 #[derive(Clone, Debug, PartialEq, Serialize)]

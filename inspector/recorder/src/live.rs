@@ -5,6 +5,7 @@
 //! coroutine that ended are not searched for when it ends (a million may wait on it) but left behind, and removed in
 //! one sweep once enough coroutines have ended to pay for it.
 
+mod edge;
 mod edges;
 mod ids;
 mod slots;
@@ -13,13 +14,14 @@ mod tests;
 mod things;
 mod write;
 
-pub(crate) use self::ids::Ids;
-
-use self::edges::{Edge, Many};
-use self::slots::{FAR, MANY, READY, RUNNING, STATE, Slot, Slots, TOLD, WAITING, WOKEN};
-use self::things::Things;
 use tinyio_events::event::{CoroId, LoopId, NameId, SiteId, Target};
 use tinyio_events::record::{self, Step, Words};
+
+use self::edge::Edge;
+use self::edges::Many;
+pub(crate) use self::ids::Ids;
+use self::slots::{FAR, MANY, READY, RUNNING, STATE, Slot, Slots, TOLD, WAITING, WOKEN};
+use self::things::Things;
 
 /// No slot: the coroutine awaited is none of this recorder's.
 pub const NO_SLOT: u32 = u32::MAX;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
-
 #[cfg(target_os = "linux")]
 use tinyio_events::sandbox;
 

@@ -10,11 +10,17 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
 
-use crate::clock::Clock;
 use tinyio_events::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target, Waker};
+
+use crate::clock::Clock;
 mod ahead;
 mod checkpoint;
 mod interned;
+
+use tinyio_events::fit;
+use tinyio_events::program_memory::Blocks;
+pub use tinyio_events::record::Step;
+use tinyio_events::record::{self, MAX_NAME, Small, Words, code};
 
 use self::ahead::Ahead;
 use self::checkpoint::Writer;
@@ -23,10 +29,6 @@ pub use crate::live::NO_SLOT;
 use crate::live::{Ids, Live, Out};
 use crate::map::{Cursor, ForkWord};
 use crate::ring::{self, Options, PAYLOAD, Ring, records_for};
-use tinyio_events::fit;
-use tinyio_events::program_memory::Blocks;
-pub use tinyio_events::record::Step;
-use tinyio_events::record::{self, MAX_NAME, Small, Words, code};
 
 /// Writes the events of one thread's loops into a ring.
 ///

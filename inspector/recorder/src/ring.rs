@@ -16,23 +16,23 @@
 mod ask;
 mod create;
 mod outside;
+mod process;
 mod read;
-
-pub use ask::Requests;
-pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
-pub use read::RingReader;
-pub use tinyio_events::source::Request;
-
-pub use create::bytes;
-pub(crate) use create::{Created, create, give_back, open_folder};
-pub use read::born;
-pub(crate) use read::{Writer, is_ring, open_ring};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::map::{Cursor, Map};
+pub use ask::Requests;
+pub use create::bytes;
+pub(crate) use create::{Created, create, give_back, open_folder};
+pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
+pub use process::born;
+pub use read::RingReader;
+pub(crate) use read::{Writer, is_ring, open_ring};
 use tinyio_events::record::Words;
+pub use tinyio_events::source::Request;
+
+use crate::map::{Cursor, Map};
 
 /// First word of a ring: `tinyioR1` in native byte order, so that a ring of the other byte order is rejected.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"tinyioR1");

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tinyio_inspector::report::{self, Options};
+use tinyio_inspector::source_text;
 
 /// See [`run`].
 #[derive(clap::Args)]
@@ -26,6 +27,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         width: super::width(),
         file: Some(args.input.file.display().to_string()),
         ending: moment.ending,
+        read_source: source_text::read,
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {

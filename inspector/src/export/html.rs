@@ -9,6 +9,7 @@ use crate::moment::Moment;
 use crate::report::{
     self, Ending, Group, Section, Shown, Step, as_of, backtraces, excerpt, glyph, is_as_of_suspension, notes, steps,
 };
+use crate::source_text;
 use crate::tree::{Row, What, rows};
 use crate::words::{self, clock, count, counted, fine_span, one_line, short_path};
 
@@ -156,7 +157,7 @@ impl Page<'_> {
         let note =
             if note.is_empty() { String::new() } else { format!(" <span class=\"dim\">({})</span>", escaped(note)) };
         let line = format!("{branch}<code>{function}</code> {before_place}<span class=\"place\">{place}</span>{note}");
-        let source = excerpt(shown, self.model.header(), 8, 8);
+        let source = excerpt(shown, self.model.header(), 8, 8, source_text::read);
         let locals = shown.frame.map_or(&[][..], |frame| &frame.locals);
         if source.is_empty() && locals.is_empty() {
             return writeln!(self.out, "<div class=\"frame\">{line}</div>");

@@ -18,11 +18,11 @@ use std::io::{self, Write};
 use std::str::FromStr;
 
 pub use folded::By;
+use spans::{Sink, Spans};
 
 use crate::moment::{self, At};
 use crate::source::Source;
 use crate::tree;
-use spans::{Sink, Spans};
 
 /// A format of another tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,7 @@ use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
 use crate::model::{Coro, Crash, Model};
 use crate::output::Line;
 use crate::report::{self, Ending};
+use crate::source_text;
 use crate::time::Tape;
 
 pub use state::{CrashState, Effect, GraphState, Hit, Page, PageKind, Screen, Status};
@@ -197,7 +198,8 @@ impl App {
         if latest.crash().is_none() && ending == Ending::Living && !over {
             return String::new();
         }
-        report::text(latest, &report::Options { color, width, file: self.file.clone(), ending })
+        let (file, read_source) = (self.file.clone(), source_text::read);
+        report::text(latest, &report::Options { color, width, file, ending, read_source })
     }
 
     /// The coroutine that keeps a loop from going on, and for how long it has.

@@ -1,8 +1,9 @@
 //! Collections: vectors, queues, maps and sets.
 
+use tinyio_events::event::Value;
+
 use super::{LARGEST, Look, Place, Printed, masked, note_rest, plain};
 use crate::types::{Member, Shape, Type, TypeRef};
-use tinyio_events::event::Value;
 
 impl Look<'_> {
     /// Pointer, length and capacity of a vector, checked.

@@ -13,14 +13,15 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use text::cut;
+use tinyio_events::event::{CoroId, Value};
+use tinyio_events::secrets::MASKED;
+
 use super::hash::FastSet;
 use super::limits::Limits;
 use super::names;
 use super::types::{Base, Member, Shape, Type, TypeRef, Types};
 use super::work::worked;
-use text::cut;
-use tinyio_events::event::{CoroId, Value};
-use tinyio_events::secrets::MASKED;
 
 /// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none.
 pub type CoroAt<'a> = dyn Fn(u64) -> CoroId + 'a;

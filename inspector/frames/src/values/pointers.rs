@@ -1,10 +1,11 @@
 //! Values behind pointers: references, boxes, slices, trait objects, and reference-counted values.
 
+use tinyio_events::event::Value;
+
 use super::wide::{Extra, Target};
 use super::{Look, Place, Printed, plain};
 use crate::names;
 use crate::types::{Shape, Type, TypeRef};
-use tinyio_events::event::Value;
 
 impl Look<'_> {
     pub(super) fn pointer(&mut self, known: &Type, target: Option<TypeRef>, place: Place<'_>, depth: usize) -> Printed {

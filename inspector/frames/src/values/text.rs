@@ -1,9 +1,10 @@
 //! Text: strings, paths, and strings of the operating system.
 
-use super::{Look, Place, Printed, plain};
-use crate::types::{Shape, TypeRef};
 use tinyio_events::event::Value;
 use tinyio_events::secrets::mask_urls;
+
+use super::{Look, Place, Printed, plain};
+use crate::types::{Shape, TypeRef};
 
 impl Look<'_> {
     /// The bytes of the `Vec<u8>` at a path, as many as are shown.

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::links::Links;
 use tinyio_events::event::{CoroId, LoopId, NameId, Outcome, ResId, SiteId, Stack, State, Target, ThreadId, Waker};
+
+use super::links::Links;
 
 /// Number of past moments that are kept per coroutine.
 pub const HISTORY: usize = 24;

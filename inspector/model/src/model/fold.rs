@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::coro::{Activity, Coro, Edge, Moment};
-use super::links::Links;
-use super::parts::{Cancel, Crash, Level, LogLine, Loop, Resource, Thread};
-use super::{CRASHES, ENDED, FINISHED, Holder, LOG, Model, Parent, Site, Sync};
 use tinyio_events::event::{
     CoroId, Event, FIELD, Failure, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, Stack, State,
     Target, Waker,
 };
+
+use super::coro::{Activity, Coro, Edge, Moment};
+use super::links::Links;
+use super::parts::{Cancel, Crash, Level, LogLine, Loop, Resource, Thread};
+use super::{CRASHES, ENDED, FINISHED, Holder, LOG, Model, Parent, Site, Sync};
 
 impl Model {
     /// Applies one event.

@@ -41,10 +41,9 @@ pub use coro::{Activity, Coro, Counts, Edge, HISTORY, Moment, Past};
 pub use links::Links;
 pub use names::{Site, file_name, short_name};
 pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, Resource, Thread};
+use tinyio_events::event::{CoroId, Header, LoopId, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker};
 pub use tree::{Group, Parent};
 pub use why::{Leaf, Link, Why};
-
-use tinyio_events::event::{CoroId, Header, LoopId, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker};
 
 /// How many ended coroutines are remembered, beside those a crash names.
 pub const FINISHED: usize = 1024;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::IdMap;
 use tinyio_events::event::{NameId, SiteId};
+
+use super::IdMap;
 
 /// A source place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

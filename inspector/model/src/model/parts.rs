@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::links::Links;
 use tinyio_events::event::{
     CoroId, Failure, LoopId, LoopMode, LoopOutcome, NameId, Outcome, ResId, ResKind, SiteId, ThreadId,
 };
+
+use super::links::Links;
 
 /// One loop.
 #[derive(Clone, Debug, PartialEq)]

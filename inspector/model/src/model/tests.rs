@@ -1,8 +1,9 @@
 //! What the fold makes of small streams.
 
+use tinyio_events::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State};
+
 use super::*;
 use crate::script::{Script, crawl, verify};
-use tinyio_events::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State};
 
 fn at(model: &Model, id: CoroId) -> Activity {
     model.coro(id).unwrap().activity

@@ -9,10 +9,11 @@
 
 use std::sync::Arc;
 
+use tinyio_events::event::{CoroId, LoopId, NameId};
+
 use super::coro::{Activity, Counts};
 use super::links::Links;
 use super::{Coro, IdMap, Loop, Model};
-use tinyio_events::event::{CoroId, LoopId, NameId};
 
 /// The node above a coroutine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

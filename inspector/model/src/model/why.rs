@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Coro, Model};
 use tinyio_events::event::{CoroId, Frame, LoopId, Outcome, ResId, SiteId, State, Target, ThreadId};
+
+use super::{Coro, Model};
 
 /// The chain of waits of one coroutine, and where it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

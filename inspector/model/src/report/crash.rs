@@ -1,5 +1,8 @@
 //! The text of a crash.
 
+use tinyio_events::event::{Failure, Frame, Local, Outcome, TraceSite};
+
+use super::ReadSource;
 use super::group::{Group, Section};
 use super::paint::{Ink, Page};
 use super::stack::{
@@ -8,7 +11,6 @@ use super::stack::{
 };
 use crate::model::{Crash, Model, short_name};
 use crate::words::{self, brief, counted, fine_span, fit, one_line, short_path, width};
-use tinyio_events::event::{Failure, Frame, Local, Outcome, TraceSite};
 
 /// At most this many groups are listed in each section.
 const GROUPS: usize = 12;
@@ -21,12 +23,12 @@ const BACKTRACE: usize = 12;
 /// At most this many sources of an error are listed, and lines of a message.
 const SOURCES: usize = 16;
 
-pub(super) fn write(page: &mut Page, model: &Model, crash: &Crash) {
+pub(super) fn write(page: &mut Page, model: &Model, crash: &Crash, read: ReadSource) {
     headline(page, model, crash);
     let Some(origin) = crash.failures.first() else { return };
     more_of_the_error(page, origin, 2);
     page.blank();
-    trace(page, model, origin);
+    trace(page, model, origin, read);
     for (title, sites) in backtraces(origin) {
         backtrace(page, model, title, sites);
     }
@@ -87,7 +89,7 @@ fn more_of_the_error(page: &mut Page, failure: &Failure, indent: usize) {
 }
 
 /// The trace of the origin: a line for each frame, the variables beside it or beneath it, and the source of the last.
-fn trace(page: &mut Page, model: &Model, origin: &Failure) {
+fn trace(page: &mut Page, model: &Model, origin: &Failure, read: ReadSource) {
     let steps = steps(model, origin);
     let columns = Columns::of(model, &steps);
     for (index, step) in steps.iter().enumerate() {
@@ -102,7 +104,7 @@ fn trace(page: &mut Page, model: &Model, origin: &Failure) {
         if let Some(missing) = missing {
             page.begin(4).dim(&one_line(missing)).end();
         }
-        source(page, model, shown, step.last_await);
+        source(page, model, shown, step.last_await, read);
     }
 }
 
@@ -301,8 +303,8 @@ fn block_of_all(page: &mut Page, model: &Model, group: &Group<'_>, indent: usize
     }
 }
 
-fn source(page: &mut Page, model: &Model, shown: &Shown<'_>, last_await: bool) {
-    let lines = excerpt(shown, model.header(), 2, 1);
+fn source(page: &mut Page, model: &Model, shown: &Shown<'_>, last_await: bool, read: ReadSource) {
+    let lines = excerpt(shown, model.header(), 2, 1, read);
     if lines.is_empty() {
         return;
     }

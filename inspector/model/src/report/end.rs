@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use tinyio_events::event::State;
+
 use super::Ending;
 use super::crash::first_line;
 use super::paint::{Ink, Page};
 use crate::model::{Activity, Coro, Model, Why, short_name};
 use crate::say;
 use crate::words::{self, brief, clock, counted, fine_span, one_line, span, width};
-use tinyio_events::event::State;
 
 /// At most this many groups of those alive are listed.
 const GROUPS: usize = 24;

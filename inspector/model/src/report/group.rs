@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tinyio_events::event::{CoroId, Failure, Outcome, Target};
+
 use super::stack;
 use crate::model::{Crash, Model, short_name};
-use tinyio_events::event::{CoroId, Failure, Outcome, Target};
 
 /// How the members of a group ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,12 +3,12 @@
 use std::io;
 
 use serde::Serialize;
+use tinyio_events::event::{CoroId, Failure, LoopId, State, Target};
 
 use super::group::{Group, Section};
 use super::{Ending, notes, stack};
 use crate::model::{Crash, Model};
 use crate::words::escaped_json;
-use tinyio_events::event::{CoroId, Failure, LoopId, State, Target};
 
 #[derive(Serialize)]
 struct Report<'a> {

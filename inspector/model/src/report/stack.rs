@@ -1,19 +1,17 @@
 //! The trace of a failure with the await stacks of those on it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
 
-use crate::model::{Model, short_name};
 use tinyio_events::event::{CoroId, Failure, Frame, Header, Stack, TraceSite};
 use tinyio_events::place::{AT_ERROR, BEGAN, same_file};
+
+use super::ReadSource;
+use crate::model::{Model, short_name};
 
 /// The text for a place in an unknown function.
 const UNTOLD: &str = "in a function called there";
 /// At most this many frames of one coroutine are shown.
 const FRAMES: usize = 40;
-/// Larger files are not read: they are hardly source.
-const LARGEST: u64 = 8 << 20;
 
 /// One coroutine of a trace.
 #[derive(Debug)]
@@ -245,9 +243,8 @@ fn flatten<'a>(frames: &'a [Frame], branch: Option<&'a str>, out: &mut Vec<Shown
     }
 }
 
-/// Source lines around a frame's place: those that came with it, else those of the file, if it is here and has not
-/// changed since the program ran.
-pub fn excerpt(shown: &Shown<'_>, header: &Header, before: u32, after: u32) -> Vec<(u32, String)> {
+/// Source lines around a frame's place: those that came with it, else those of the file that `read` gives.
+pub fn excerpt(shown: &Shown<'_>, header: &Header, before: u32, after: u32, read: ReadSource) -> Vec<(u32, String)> {
     if shown.line == 0 {
         return Vec::new();
     }
@@ -275,19 +272,4 @@ pub fn excerpt(shown: &Shown<'_>, header: &Header, before: u32, after: u32) -> V
     let first = lines.iter().position(|line| !blank(line)).unwrap_or(0);
     lines.drain(..first);
     lines
-}
-
-fn read(file: &str, header: &Header) -> Option<String> {
-    if file.is_empty() || file.starts_with("/rustc/") {
-        return None;
-    }
-    // Relative names are relative to where the crate was built: the program's directory, or one above it.
-    let bases = Path::new(&header.directory).ancestors().take(4);
-    let path = bases.map(|base| base.join(file)).find(|path| path.is_file())?;
-    let meta = std::fs::metadata(&path).ok()?;
-    let started = SystemTime::UNIX_EPOCH + Duration::from_nanos(header.started);
-    if meta.len() > LARGEST || meta.modified().is_ok_and(|changed| changed > started) {
-        return None;
-    }
-    Some(String::from_utf8_lossy(&std::fs::read(&path).ok()?).into_owned())
 }

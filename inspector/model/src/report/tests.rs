@@ -1,8 +1,9 @@
 //! What a report says of small streams.
 
+use tinyio_events::event::{Branch, Failure, Kind, LoopMode, ResKind, Stack, Target, Waker};
+
 use super::*;
 use crate::script::{Script, crawl, frame, trace, verify};
-use tinyio_events::event::{Branch, Failure, Kind, LoopMode, ResKind, Stack, Target, Waker};
 
 fn plain() -> Options {
     Options { width: 100, ..Options::default() }

@@ -8,8 +8,9 @@ mod codec;
 
 use std::sync::Mutex;
 
-use crate::model::Model;
 use tinyio_events::event::{CoroId, Event, Header, Kind, Outcome, Target, Waker};
+
+use crate::model::Model;
 
 /// Events per chunk. Folding one takes some 3 to 20 ms, which bounds the time of a jump.
 const CHUNK: u64 = if cfg!(test) { 1_024 } else { 65_536 };

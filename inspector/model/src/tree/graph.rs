@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tinyio_events::event::{CoroId, NameId, ResId, SiteId, State, Target};
+
 use crate::model::{Activity, Coro, Model, Parent, short_name};
 use crate::say;
 use crate::words::{count, one_line};
-use tinyio_events::event::{CoroId, NameId, ResId, SiteId, State, Target};
 
 /// A graph to be drawn.
 pub(super) struct Graph {

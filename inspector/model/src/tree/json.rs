@@ -3,11 +3,11 @@
 use std::io;
 
 use serde::Serialize;
+use tinyio_events::event::{CoroId, LoopId, LoopMode, ResId, ResKind, State, Target, ThreadId};
 
 use crate::model::Model;
 use crate::say;
 use crate::words::escaped_json;
-use tinyio_events::event::{CoroId, LoopId, LoopMode, ResId, ResKind, State, Target, ThreadId};
 
 #[derive(Serialize)]
 struct Head<'a> {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use tinyio_events::event::{CoroId, LoopId, LoopMode};
+
 use crate::model::{Activity, Coro, Counts, Model, Parent, short_name};
 use crate::say;
 use crate::words::{brief, count, span};
-use tinyio_events::event::{CoroId, LoopId, LoopMode};
 
 /// Beyond this many, siblings of one name share one row; those that run, that have something below them or that have a
 /// known stack keep rows of their own, up to this many.

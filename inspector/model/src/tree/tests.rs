@@ -1,8 +1,9 @@
 //! What the tree looks like in each format.
 
+use tinyio_events::event::{Kind, LoopMode, Target};
+
 use super::*;
 use crate::script::{Script, crawl};
-use tinyio_events::event::{Kind, LoopMode, Target};
 
 fn written(model: &Model, format: Format) -> String {
     let mut out = Vec::new();

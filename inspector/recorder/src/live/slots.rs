@@ -1,8 +1,9 @@
 //! The table of the live coroutines.
 
-use super::edges::Edge;
-use crate::map;
 use tinyio_events::event::{CoroId, LoopId, NameId, SiteId};
+
+use super::edge::Edge;
+use crate::map;
 
 // State of a coroutine, the low bits of `Slot::bits`.
 pub(super) const READY: u32 = 0;

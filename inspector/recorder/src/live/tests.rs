@@ -1,8 +1,9 @@
 //! What one record says at once is the same as its events one by one.
 
-use super::*;
 use tinyio_events::event::Kind;
 use tinyio_events::record::code;
+
+use super::*;
 
 /// A checkpoint, in any order.
 #[derive(Default)]

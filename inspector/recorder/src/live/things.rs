@@ -1,10 +1,11 @@
 //! The live objects besides coroutines: loops, resources and their holders, threads, recorded fields.
 
+use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, ThreadId};
+use tinyio_events::record::{self, Small, code};
+
 use super::Out;
 use super::ids::Ids;
 use crate::ring::records_for;
-use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, ThreadId};
-use tinyio_events::record::{self, Small, code};
 
 struct Loop {
     parent: CoroId,

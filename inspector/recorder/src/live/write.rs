@@ -1,10 +1,11 @@
 //! A checkpoint of everything alive.
 
-use super::edges::Edge;
-use super::slots::{FAR, MANY, READY, STATE, TOLD, WAITING, WOKEN};
-use super::{Live, Out};
 use tinyio_events::event::{CoroId, Waker};
 use tinyio_events::record::{self, Words, code};
+
+use super::edge::Edge;
+use super::slots::{FAR, MANY, READY, STATE, TOLD, WAITING, WOKEN};
+use super::{Live, Out};
 
 impl Live {
     /// Records a checkpoint of everything takes at most.

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{Ordering, fence};
 
+use tinyio_events::record::{self, Words, code};
+
 use super::{Recorder, State};
 use crate::live::Out;
 use crate::ring::{self, PAYLOAD, Ring, records_for};
-use tinyio_events::record::{self, Words, code};
 
 impl Recorder {
     /// What is due before `records` more records: nothing in a forked child, which this finds out; the follower; a

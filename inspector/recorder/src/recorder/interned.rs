@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
 
-use super::Recorder;
-use crate::ring;
 use tinyio_events::event::{Kind, NameId, SiteId};
 use tinyio_events::names;
 use tinyio_events::place::is_library;
 use tinyio_events::record::{self, code};
 use tinyio_events::secrets;
+
+use super::Recorder;
+use crate::ring;
 
 /// Slots of the caches by address. A program has hundreds of places at most, of which few are hot.
 const CACHE: usize = 256;

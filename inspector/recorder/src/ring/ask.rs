@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Ring, W_REQUEST};
 use tinyio_events::event::CoroId;
 use tinyio_events::source::Request;
+
+use super::{Ring, W_REQUEST};
 
 /// The recording has ended: a thread that sleeps on the word has to return.
 const ENDED: u64 = u64::MAX;

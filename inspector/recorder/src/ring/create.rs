@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
-
-use super::read::{boot, born, namespace};
-use super::*;
 use tinyio_events::environment;
 use tinyio_events::event::{Header, VERSION};
 #[cfg(target_os = "linux")]
 use tinyio_events::sandbox;
 use tinyio_events::secrets::Secrets;
+
+use super::process::{boot, born, namespace};
+use super::*;
 
 /// Bytes of records in a ring, unless told otherwise: half a million events.
 pub const DEFAULT_SIZE: u64 = 16 << 20;

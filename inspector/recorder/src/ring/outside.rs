@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use super::read::RingReader;
-use super::{HEAD, LOOPS, Ring, SECRETS_ROOM, W_BLOCKS, W_LOOPS};
 use tinyio_events::event::CoroId;
 use tinyio_events::program_memory::{Blocks, ProgramMemory};
 use tinyio_events::secrets::{Secrets, locals_are_recorded};
+
+use super::read::RingReader;
+use super::{HEAD, LOOPS, Ring, SECRETS_ROOM, W_BLOCKS, W_LOOPS};
 
 /// First of the words: it says where things are, and whether values may be read.
 const TOLD: u64 = 1;

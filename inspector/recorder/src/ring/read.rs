@@ -5,19 +5,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::ask::to_word;
-use super::create::explain;
-use super::*;
 use tinyio_events::event::{CoroId, Event, Header, Kind, VERSION};
 use tinyio_events::lock::is_locked;
 use tinyio_events::names;
 use tinyio_events::program_memory::ProgramMemory;
 use tinyio_events::record::{self, Step, code};
 use tinyio_events::source::{Progress, Source};
+
+use super::ask::to_word;
+use super::create::explain;
+use super::process::{boot, born, namespace, own_birth};
+use super::*;
 
 /// Reads the events of a ring, of this process or another, living or dead.
 ///
@@ -489,49 +490,4 @@ fn writer(ring: &Ring, file: &File) -> Writer {
         },
         (None, None) => Writer::Unknown,
     }
-}
-
-/// The number of this process's pid namespace; 0 where there is none.
-pub(crate) fn namespace() -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    static NAMESPACE: OnceLock<u64> = OnceLock::new();
-    *NAMESPACE.get_or_init(|| fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino()))
-}
-
-fn own_birth() -> u64 {
-    static BIRTH: OnceLock<(u32, u64)> = OnceLock::new();
-    let pid = std::process::id();
-    let (of, birth) = *BIRTH.get_or_init(|| (pid, born(pid).unwrap_or(0)));
-    if of == pid { birth } else { born(pid).unwrap_or(0) }
-}
-
-/// When a process started, by the system's count; `None` when there is no such process, or it is a zombie.
-#[cfg(target_os = "linux")]
-pub fn born(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the name in parentheses, which may hold anything.
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-    if matches!(fields.next()?, "Z" | "X" | "x") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
-}
-
-/// Other systems have no simple way to read the start time: any process with that id counts as the writer.
-#[cfg(not(target_os = "linux"))]
-pub fn born(pid: u32) -> Option<u64> {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
-    match rustix::process::test_kill_process(pid) {
-        Err(rustix::io::Errno::SRCH) => None,
-        _ => Some(0),
-    }
-}
-
-/// Returns a number for this boot of the machine: process ids start again with each boot.
-pub(crate) fn boot() -> u64 {
-    static BOOT: OnceLock<u64> = OnceLock::new();
-    *BOOT.get_or_init(|| {
-        let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        id.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ *byte as u64).wrapping_mul(0x100_0000_01b3))
-    })
 }

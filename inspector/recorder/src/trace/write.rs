@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use tinyio_events::event::{Event, Header, Kind};
+use tinyio_events::source::{Progress, Source};
+use tinyio_events::trace::write_event;
+
 use super::file::create;
 use crate::recorder::Recorder;
 use crate::ring::RingReader;
 use crate::threads;
-use tinyio_events::event::{Event, Header, Kind};
-use tinyio_events::source::{Progress, Source};
-use tinyio_events::trace::write_event;
 
 /// Writes a JSON trace of a recording that goes on. It has a thread of its own and never slows the loop: if it falls
 /// behind by a whole ring, it says in the trace how much is missing.

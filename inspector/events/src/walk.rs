@@ -1,0 +1,67 @@
+//! Visits the stacks, frames and texts in an event.
+
+use crate::event::{Failure, Frame, Kind, Local, Stack};
+
+/// All stacks in an event.
+pub(crate) fn stacks(kind: &mut Kind, change: &mut dyn FnMut(&mut Stack)) {
+    match kind {
+        Kind::Frames { stack, .. } => change(stack),
+        Kind::Crash { failures, .. } => {
+            failures.iter_mut().filter_map(|failure| failure.stack.as_mut()).for_each(change)
+        }
+        _ => {}
+    }
+}
+
+/// All frames of a stack.
+pub(crate) fn frames(stack: &mut Stack, change: &mut dyn FnMut(&mut Frame)) {
+    fn walk(frames: &mut [Frame], change: &mut dyn FnMut(&mut Frame)) {
+        for frame in frames {
+            change(frame);
+            frame.branches.iter_mut().for_each(|branch| walk(&mut branch.frames, change));
+        }
+    }
+    walk(&mut stack.frames, change);
+}
+
+/// All texts outside of values, and the first line of each value.
+pub(crate) fn each_text(kind: &mut Kind, one: &mut dyn FnMut(&mut String)) {
+    match kind {
+        Kind::Log { level, target, message, fields, .. } => {
+            [level, target, message].into_iter().for_each(&mut *one);
+            fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
+        }
+        Kind::CancelBegin { reason: text, .. }
+        | Kind::Output { text, .. }
+        | Kind::Diag { text, .. }
+        | Kind::Lost { why: text, .. } => {
+            one(text);
+        }
+        Kind::Crash { failures, .. } => {
+            for Failure { name, message, error_type, sources, trace, fields, backtrace, error_backtrace, .. } in
+                failures
+            {
+                [name, message, error_type].into_iter().chain(sources).for_each(&mut *one);
+                fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
+                trace
+                    .iter_mut()
+                    .chain(backtrace)
+                    .chain(error_backtrace)
+                    .for_each(|site| [&mut site.name, &mut site.file].into_iter().for_each(&mut *one));
+            }
+        }
+        _ => {}
+    }
+    stacks(kind, &mut |stack| {
+        if let Some(missing) = &mut stack.missing {
+            one(missing);
+        }
+        frames(stack, &mut |frame| {
+            [&mut frame.function, &mut frame.file, &mut frame.note].into_iter().for_each(&mut *one);
+            frame.source.iter_mut().for_each(|(_, line)| one(line));
+            for Local { name, value, mark } in &mut frame.locals {
+                [name, mark, &mut value.text, &mut value.type_name].into_iter().for_each(&mut *one);
+            }
+        });
+    });
+}
