@@ -449,7 +449,8 @@ mod tests {
             let takes = blocks.is_empty() || random(8) < if step < 30_000 { 5 } else { 3 };
             if takes {
                 let size = (1 + random(SIZE / STEP)) * STEP;
-                let block = NonNull::new(memory.take(layout(size))).unwrap();
+                // SAFETY: no size is zero.
+                let block = NonNull::new(unsafe { memory.take(layout(size)) }).unwrap();
                 assert!(block.addr().get().is_multiple_of(STEP));
                 // SAFETY: the block is in use here, and has this size.
                 unsafe { block.write_bytes(size as u8, size) };
