@@ -1,5 +1,7 @@
 #![doc = include_str!("../docs/GUIDE.md")]
 
+#![deny(unsafe_code)]
+
 mod coroutine;
 mod event_loop;
 mod executor;
@@ -8,6 +10,7 @@ mod interop;
 mod observe;
 mod panics;
 mod sync;
+#[allow(unsafe_code, reason = "what is unsafe is here")]
 mod task;
 pub mod thread;
 mod threading;
