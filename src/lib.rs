@@ -1,5 +1,4 @@
 #![doc = include_str!("../docs/GUIDE.md")]
-
 #![deny(unsafe_code)]
 
 mod coroutine;

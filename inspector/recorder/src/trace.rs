@@ -8,12 +8,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use self::continued::Continued;
 use tinyio_events::event::{Event, Header};
 use tinyio_events::source::{Progress, Source};
 pub use tinyio_events::trace::{LINE_LIMIT, TraceReader, parse, write_event};
 pub use write::{AtExit, Summary, TraceWriter};
 
+use self::continued::Continued;
 use crate::ring::{RingReader, is_ring};
 
 /// Opens a recording, whichever it is: a ring or a JSON trace. One that goes on is followed. A trace that breaks off is
