@@ -6,9 +6,9 @@
 use std::time::Instant;
 
 use tinyio_inspector::event::{Event, Header, Kind, LoopMode, Target, Waker};
+use tinyio_inspector::history::Tape;
 use tinyio_inspector::model::Model;
 use tinyio_inspector::source::{Progress, Source};
-use tinyio_inspector::time::Tape;
 use tinyio_inspector::tui::Screens;
 
 /// Events of each run.

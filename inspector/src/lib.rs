@@ -18,16 +18,16 @@ pub mod outside;
 #[cfg(feature = "tui")]
 pub mod tui;
 
+#[doc(hidden)]
+pub use format::{escaped_json, one_line};
 #[cfg(feature = "tui")]
 use tinyio_events::settings_file;
 pub use tinyio_events::{environment, event, place, program_memory, secrets, source, source_text};
 pub use tinyio_frames as frames;
 #[cfg(feature = "tui")]
-use tinyio_model::say;
+use tinyio_model::describe;
+use tinyio_model::format;
 #[cfg(test)]
-use tinyio_model::script;
-use tinyio_model::words;
-pub use tinyio_model::{lint, model, moment, report, time, tree, why};
+use tinyio_model::test_script;
+pub use tinyio_model::{history, lint, model, report, time_point, tree, why};
 pub use tinyio_recorder::{clock, discover, output, recorder, ring, threads, trace};
-#[doc(hidden)]
-pub use words::{escaped_json, one_line};

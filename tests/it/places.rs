@@ -17,7 +17,7 @@ use tinyio::{Loop, coro, gather, run_in_thread, sleep, spawn, yield_now};
 use tinyio_inspector::event::{Failure, Kind, Outcome, Stack};
 use tinyio_inspector::export::{self, Format};
 use tinyio_inspector::model::Model;
-use tinyio_inspector::moment::{self, Moment};
+use tinyio_inspector::time_point::{self, Moment};
 use tinyio_inspector::trace::TraceReader;
 use tinyio_inspector::{report, source_text, tree, why};
 
@@ -66,7 +66,7 @@ where
         }
         Ok(())
     };
-    let moment = moment::fold(&mut TraceReader::open(&trace).unwrap(), None, &mut keep).unwrap();
+    let moment = time_point::fold(&mut TraceReader::open(&trace).unwrap(), None, &mut keep).unwrap();
     let mut page = Vec::new();
     let mut reader = TraceReader::open(&trace).unwrap();
     export::export(&mut reader, Format::Html, &export::Options::default(), &mut page).unwrap();

@@ -3,7 +3,7 @@
 //! | module | |
 //! |---|---|
 //! | [`event`] | the events, and the await stacks and values in them |
-//! | [`record`], [`names`], [`fit`] | an event as words of a ring, the table of names, JSON of bounded length |
+//! | [`ring_words`], [`string_table`], [`truncate`] | an event as words of a ring, the table of names, JSON of bounded length |
 //! | [`trace`] | an event as a line of JSON; the reader of traces |
 //! | [`source`], [`program_memory`] | what all that gives events has in common |
 //! | [`secrets`], [`settings_file`] | which values are masked |
@@ -23,17 +23,17 @@ compile_error!(
 
 pub mod environment;
 pub mod event;
-pub mod fit;
 pub mod lock;
-pub mod names;
 pub mod place;
 pub mod program_memory;
-pub mod record;
+pub mod ring_words;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
 pub mod secrets;
 pub mod settings_file;
 pub mod source;
 pub mod source_text;
+pub mod string_table;
 pub mod trace;
+pub mod truncate;
 mod walk;

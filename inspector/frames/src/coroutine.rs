@@ -9,9 +9,9 @@ use std::rc::Rc;
 use tinyio_events::event::{Branch, Frame, Local};
 use tinyio_events::place::NOT_STARTED;
 
-use super::alive::Alive;
 use super::bindings::{AWAITEE, Await};
 use super::hash::FastSet;
+use super::liveness::Alive;
 use super::locals::{Oracle, Unread, readable};
 use super::names;
 use super::native::{Running, Suspended};

@@ -1,7 +1,7 @@
 //! What a function or a vtable says of types: by its address in memory.
 
-use super::alive::Glue;
 use super::bindings::same;
+use super::liveness::Glue;
 use super::types::{Code, Shape, Type, TypeRef, Types};
 use super::units::{self, Unit};
 

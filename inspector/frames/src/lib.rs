@@ -15,32 +15,32 @@
 
 #![deny(unsafe_code)]
 
-mod alive;
 mod backtrace;
 mod bindings;
 mod code;
 mod coroutine;
+mod drop_glue;
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
+mod drop_trace;
 mod functions;
-mod glue;
+mod future_type;
 mod hash;
 mod image;
 mod kept;
 mod limits;
+mod liveness;
 mod locals;
-#[cfg(target_arch = "x86_64")]
-mod machine;
-mod mark;
 mod memory;
 mod names;
 mod native;
-#[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
-mod oracle;
-mod outside;
 mod parser;
+mod remote;
+#[cfg(target_arch = "x86_64")]
+mod x86_interpreter;
 // What the processor holds is read with an instruction.
+mod merge_native;
 #[expect(unsafe_code)]
 mod registers;
-mod settle;
 mod source;
 mod symbols;
 mod types;
@@ -49,12 +49,12 @@ mod unwind;
 mod values;
 mod work;
 
-use alive::Alive;
 pub use backtrace::{backtrace, backtrace_in};
 use coroutine::Walk;
+pub use future_type::{FutureMark, FutureType, mark};
 pub use kept::Kept;
 pub use limits::Limits;
-pub use mark::{FutureMark, FutureType, mark};
+use liveness::Alive;
 use memory::Memory;
 use native::Running;
 use source::Sources;

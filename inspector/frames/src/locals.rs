@@ -2,10 +2,10 @@
 
 use tinyio_events::event::{Local, Value};
 
-use super::alive::{Glue, Life};
 use super::bindings::{Await, Binding, Variable, same};
 use super::coroutine::Walk;
 use super::hash::FastSet;
+use super::liveness::{Glue, Life};
 use super::source::Sources;
 use super::types::{Member, TypeRef};
 use super::values::{Look, Place};

@@ -14,10 +14,10 @@ use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode, Operatio
 use tinyio_events::event::{Local, Value};
 use tinyio_events::place::{AT_ERROR, is_dependency};
 
-use super::alive::Glue;
 use super::bindings::{AWAITEE, Await, same};
 use super::hash::FastSet;
 use super::image::Slice;
+use super::liveness::Glue;
 use super::locals::readable;
 use super::names;
 use super::parser::Parser;

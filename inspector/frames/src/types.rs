@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::alive::Glue;
 use super::bindings::Bindings;
 use super::hash::FastMap;
 use super::image::{Dwarf, Images, Skeleton};
+use super::liveness::Glue;
 use super::memory::Memory;
 use super::names;
 use super::units::Units;

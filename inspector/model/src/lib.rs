@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`model`] | events folded into the state of the program | |
 //! | [`report`] | the crash, or the end, as text and as JSON | |
-//! | [`say`], [`words`] | what a coroutine does, times and numbers, as text | |
+//! | [`describe`], [`format`](mod@format) | what a coroutine does, times and numbers, as text | |
 //! | `lint`, `why`, `tree` | probable mistakes, why a coroutine waits, who waits on whom | `analysis` |
 //! | `moment`, `time` | a recording at a moment; every moment of a recording | `analysis` |
 //!
@@ -16,20 +16,20 @@
 
 #![forbid(unsafe_code)]
 
+pub mod describe;
+pub mod format;
+#[cfg(feature = "analysis")]
+pub mod history;
 #[cfg(feature = "analysis")]
 pub mod lint;
 pub mod model;
-#[cfg(feature = "analysis")]
-pub mod moment;
 pub mod report;
-pub mod say;
 #[cfg(any(test, feature = "__script"))]
 #[doc(hidden)]
-pub mod script;
+pub mod test_script;
 #[cfg(feature = "analysis")]
-pub mod time;
+pub mod time_point;
 #[cfg(feature = "analysis")]
 pub mod tree;
 #[cfg(feature = "analysis")]
 pub mod why;
-pub mod words;

@@ -292,7 +292,7 @@ mod tests {
     use tinyio_events::event::{Kind, LoopOutcome, Outcome, Waker};
 
     use super::*;
-    use crate::script::{Script, crawl, verify};
+    use crate::test_script::{Script, crawl, verify};
 
     fn found(s: &Script, now: u64) -> Vec<(&'static str, CoroId)> {
         check(&s.model(), now).iter().map(|lint| (lint.check, lint.coro)).collect()

@@ -32,8 +32,8 @@ pub use stack::{Shown, Step, as_of, backtraces, excerpt, is_as_of_suspension, st
 pub use stack::{before_place, fields_of};
 use tinyio_events::event::{Header, LoopOutcome, Outcome};
 
+use crate::format::is_command;
 use crate::model::Model;
-use crate::words::is_command;
 
 /// How a report is written.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use tinyio_events::event::CoroId;
 
+use crate::describe;
+use crate::format::{brief, counted, one_line, short_path, span, width};
 use crate::model::{Leaf, Link, Model};
-use crate::say;
-use crate::words::{brief, counted, one_line, short_path, span, width};
 
 /// Of a longer chain only the beginning and the end are shown: that many links each.
 const ENDS: usize = 24;
@@ -60,7 +60,7 @@ pub fn text(model: &Model, id: CoroId) -> Option<String> {
         text.push('\n');
     }
     let branch = if rows.is_empty() { "" } else { "└ " };
-    let _ = writeln!(text, "{branch}{}", brief(&one_line(&say::leaf(model, &why.leaf, now).0)));
+    let _ = writeln!(text, "{branch}{}", brief(&one_line(&describe::leaf(model, &why.leaf, now).0)));
     if let Leaf::Cycle(_) = why.leaf {
         let around: Vec<_> = why.cycle().iter().map(|link| model.label(link.coro)).take(ENDS).collect();
         let more = if why.cycle().len() > ENDS { " → …" } else { "" };
@@ -70,7 +70,7 @@ pub fn text(model: &Model, id: CoroId) -> Option<String> {
 }
 
 fn row(model: &Model, link: &Link) -> [String; 4] {
-    let (who, what) = say::link(model, link, model.now());
+    let (who, what) = describe::link(model, link, model.now());
     let place = model.site(link.site).map_or(String::new(), |site| {
         let file = short_path(&site.file, &model.header().directory);
         if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
@@ -85,7 +85,7 @@ mod tests {
     use tinyio_events::event::{ResKind, Target};
 
     use super::*;
-    use crate::script::{Script, crawl};
+    use crate::test_script::{Script, crawl};
 
     #[test]
     fn the_chain_goes_through_coroutines_locks_and_threads() {

@@ -19,10 +19,10 @@
 #[expect(unsafe_code)]
 pub mod clock;
 pub mod discover;
-mod live;
+mod live_table;
 // Memory that other processes write to, and the handler for a file that is truncated under the mapping.
 #[expect(unsafe_code)]
-mod map;
+mod mmap;
 pub mod output;
 pub mod recorder;
 pub mod ring;

@@ -13,21 +13,21 @@ use std::sync::atomic::{Ordering, fence};
 use tinyio_events::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target, Waker};
 
 use crate::clock::Clock;
-mod ahead;
 mod checkpoint;
 mod interned;
+mod prefault;
 
-use tinyio_events::fit;
 use tinyio_events::program_memory::Blocks;
-pub use tinyio_events::record::Step;
-use tinyio_events::record::{self, MAX_NAME, Small, Words, code};
+pub use tinyio_events::ring_words::Step;
+use tinyio_events::ring_words::{self, MAX_NAME, Small, Words, code};
+use tinyio_events::truncate;
 
-use self::ahead::Ahead;
 use self::checkpoint::Writer;
 use self::interned::Names;
-pub use crate::live::NO_SLOT;
-use crate::live::{Ids, Live, Out};
-use crate::map::{Cursor, ForkWord};
+use self::prefault::Ahead;
+pub use crate::live_table::NO_SLOT;
+use crate::live_table::{Ids, Live, Out};
+use crate::mmap::{Cursor, ForkWord};
 use crate::ring::{self, Options, PAYLOAD, Ring, records_for};
 
 /// Writes the events of one thread's loops into a ring.
@@ -254,7 +254,7 @@ impl Recorder {
         site: SiteId,
     ) {
         let site = if site <= MAX_NAME { site } else { 0 };
-        self.put(at, record::spawn(at, coro, in_loop, parent, name, site));
+        self.put(at, ring_words::spawn(at, coro, in_loop, parent, name, site));
         self.live.spawn(at, slot, coro, in_loop, parent, name, site);
     }
 
@@ -262,14 +262,14 @@ impl Recorder {
     /// if it waits on none of this recorder's.
     #[inline]
     pub fn wait(&mut self, at: u64, slot: u32, coro: CoroId, on: Target, on_slot: u32, site: SiteId) {
-        self.put(at, record::wait(at, coro, on, site));
+        self.put(at, ring_words::wait(at, coro, on, site));
         self.live.wait(at, slot, coro, on, on_slot, site);
     }
 
     /// An edge went away without a wake: [`Kind::Clear`].
     #[inline]
     pub fn clear(&mut self, at: u64, slot: u32, coro: CoroId, on: Target) {
-        self.put(at, record::clear(at, coro, on));
+        self.put(at, ring_words::clear(at, coro, on));
         self.live.clear(slot, coro, on);
     }
 
@@ -284,21 +284,21 @@ impl Recorder {
     /// A coroutine became ready: [`Kind::Wake`].
     #[inline]
     pub fn wake(&mut self, at: u64, slot: u32, coro: CoroId, by: Waker) {
-        self.put(at, record::wake(at, coro, by));
+        self.put(at, ring_words::wake(at, coro, by));
         self.live.wake(at, slot, coro);
     }
 
     /// The loop began to run a coroutine: [`Kind::StepBegin`].
     #[inline]
     pub fn step_begin(&mut self, at: u64, slot: u32, coro: CoroId) {
-        self.put(at, record::plain(at, code::STEP_BEGIN, coro, 0, 0));
+        self.put(at, ring_words::plain(at, code::STEP_BEGIN, coro, 0, 0));
         self.live.step_begin(at, slot, coro);
     }
 
     /// A coroutine gave control back: [`Kind::StepEnd`].
     #[inline]
     pub fn step_end(&mut self, at: u64, slot: u32, coro: CoroId) {
-        self.put(at, record::plain(at, code::STEP_END, coro, 0, 0));
+        self.put(at, ring_words::plain(at, code::STEP_END, coro, 0, 0));
         self.live.step_end(at, slot, coro);
     }
 
@@ -313,14 +313,14 @@ impl Recorder {
     /// A coroutine ended: [`Kind::End`]. Its slot is free from here on.
     #[inline]
     pub fn end(&mut self, at: u64, slot: u32, coro: CoroId, outcome: Outcome) {
-        self.put(at, record::plain(at, code::END, coro, outcome.byte(), 0));
+        self.put(at, ring_words::plain(at, code::END, coro, outcome.byte(), 0));
         self.live.end(slot, coro);
     }
 
     /// A cancellation is delivered to a coroutine: [`Kind::CancelDeliver`].
     #[inline]
     pub fn cancel_deliver(&mut self, at: u64, slot: u32, coro: CoroId) {
-        self.put(at, record::plain(at, code::CANCEL_DELIVER, coro, 0, 0));
+        self.put(at, ring_words::plain(at, code::CANCEL_DELIVER, coro, 0, 0));
         self.live.told(slot, coro);
     }
 
@@ -329,28 +329,28 @@ impl Recorder {
     pub fn park(&mut self, at: u64, id: LoopId, until: Option<u64>) {
         self.check_pid();
         let until = until.map_or(u64::MAX, |until| until.min(u64::MAX - 1));
-        self.put(at, [record::head(at, code::PARK), 0, id as u64, until]);
+        self.put(at, [ring_words::head(at, code::PARK), 0, id as u64, until]);
         self.live.things.parked(at, id, (until != u64::MAX).then_some(until));
     }
 
     /// The loop woke up: [`Kind::Unpark`].
     #[inline]
     pub fn unpark(&mut self, at: u64, id: LoopId) {
-        self.put(at, record::plain(at, code::UNPARK, 0, 0, id as u64));
+        self.put(at, ring_words::plain(at, code::UNPARK, 0, 0, id as u64));
         self.live.things.unparked(id);
     }
 
     /// A coroutine holds a lock or a permit: [`Kind::Hold`].
     #[inline]
     pub fn hold(&mut self, at: u64, res: ResId, coro: CoroId, site: SiteId) {
-        self.put(at, record::hold(at, res, coro, site));
+        self.put(at, ring_words::hold(at, res, coro, site));
         self.live.things.hold(at, res, coro, site);
     }
 
     /// A holder gave back: [`Kind::Release`].
     #[inline]
     pub fn release(&mut self, at: u64, res: ResId, coro: CoroId) {
-        self.put(at, record::plain(at, code::RELEASE, res, 0, coro));
+        self.put(at, ring_words::plain(at, code::RELEASE, res, 0, coro));
         self.live.things.release(res, coro);
     }
 
@@ -460,7 +460,7 @@ impl Recorder {
 
     /// Writes an event as a record or as JSON, and gives the JSON.
     fn put_any(&mut self, at: u64, kind: &Kind) -> Vec<u8> {
-        if let Some(words) = record::encode(at, kind) {
+        if let Some(words) = ring_words::encode(at, kind) {
             self.put(at, words);
             // The one kind with a text that a checkpoint repeats goes as JSON anyway.
             return vec![];
@@ -468,11 +468,11 @@ impl Recorder {
         if self.state == State::Silent {
             return vec![];
         }
-        let (json, left_out) = fit::fit(kind, ring::json_limit(self.ring.records()));
+        let (json, left_out) = truncate::fit(kind, ring::json_limit(self.ring.records()));
         self.put_json(at, &json);
         if let Some(text) = left_out {
             let coro = if let Kind::Frames { coro, .. } = kind { *coro } else { 0 };
-            let (json, _) = fit::fit(&Kind::Diag { coro, text }, PAYLOAD * 200);
+            let (json, _) = truncate::fit(&Kind::Diag { coro, text }, PAYLOAD * 200);
             self.put_json(at, &json);
         }
         json
@@ -524,7 +524,7 @@ impl Recorder {
             return;
         }
         let at = self.clock.now();
-        self.put(at, record::plain(at, code::TRACE_END, 0, 0, 0));
+        self.put(at, ring_words::plain(at, code::TRACE_END, 0, 0, 0));
         self.ring.word(ring::W_STATE).store(ring::STATE_ENDED, Ordering::Release);
         self.ring.answers_no_more();
         // The thread must not touch memory that is given back.

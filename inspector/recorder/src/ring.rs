@@ -13,26 +13,26 @@
 //! at once first stores in `CLAIM` how far it will write: records that are older than one whole ring before `CLAIM` are
 //! no longer valid.
 
-mod ask;
 mod create;
-mod outside;
 mod process;
 mod read;
+mod remote;
+mod request;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-pub use ask::Requests;
 pub use create::bytes;
 pub(crate) use create::{Created, create, give_back, open_folder};
 pub use create::{DEFAULT_SIZE, MAX_SIZE, MIN_SIZE, Options, folder, parse_size};
 pub use process::born;
 pub use read::RingReader;
 pub(crate) use read::{Writer, is_ring, open_ring};
-use tinyio_events::record::Words;
+pub use request::Requests;
+use tinyio_events::ring_words::Words;
 pub use tinyio_events::source::Request;
 
-use crate::map::{Cursor, Map};
+use crate::mmap::{Cursor, Map};
 
 /// First word of a ring: `tinyioR1` in native byte order, so that a ring of the other byte order is rejected.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"tinyioR1");

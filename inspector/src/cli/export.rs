@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tinyio_inspector::export::{self, By, Format, Options};
-use tinyio_inspector::moment::At;
+use tinyio_inspector::time_point::At;
 use tinyio_inspector::trace;
 
 /// See [`run`].

@@ -18,9 +18,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tinyio_inspector::environment;
-use tinyio_inspector::moment::{self, At, Moment};
 use tinyio_inspector::one_line;
 use tinyio_inspector::source::Source;
+use tinyio_inspector::time_point::{self, At, Moment};
 use tinyio_inspector::trace;
 use tinyio_inspector::tui::{self, Options};
 
@@ -149,7 +149,7 @@ impl Input {
     /// The recording at a moment, or at its end.
     fn load(&self, at: Option<At>) -> io::Result<Moment> {
         let mut source = trace::open_until_now(&self.file)?;
-        moment::fold(&mut *source, at, &mut |_, _| Ok(())).map_err(|error| match error.kind() {
+        time_point::fold(&mut *source, at, &mut |_, _| Ok(())).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput => io::Error::new(error.kind(), format!("{}: {error}", self.file.display())),
             _ => error,
         })

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use tinyio_inspector::moment::At;
+use tinyio_inspector::time_point::At;
 use tinyio_inspector::why;
 
 /// See [`run`].

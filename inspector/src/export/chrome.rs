@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::spans::{AWAY, Mark, Sink, Span, Track, What};
 use crate::event::Header;
+use crate::format::escaped_json;
 use crate::model::Model;
-use crate::words::escaped_json;
 
 /// The process all coroutines are shown in.
 const COROUTINES: u32 = 1;

@@ -10,8 +10,8 @@ use std::str::FromStr;
 
 use super::spans::{Mark, Sink, Span, Track, What};
 use crate::event::{CoroId, Header, ResKind, Target};
+use crate::format::one_line;
 use crate::model::{IdMap, Model, short_name};
-use crate::words::one_line;
 
 /// Deeper stacks are cut: coroutines that schedule their own successors would grow them without bound.
 const DEEPEST: u32 = 128;

@@ -4,14 +4,14 @@
 use std::io::{self, Write};
 
 use crate::event::{CoroId, Failure, Frame, Stack, Value};
+use crate::format::{self, clock, count, counted, fine_span, one_line, short_path};
 use crate::model::{Crash, Level, Model, Site, short_name};
-use crate::moment::Moment;
 use crate::report::{
     self, Ending, Group, Section, Shown, Step, as_of, backtraces, excerpt, glyph, is_as_of_suspension, notes, steps,
 };
 use crate::source_text;
+use crate::time_point::Moment;
 use crate::tree::{Row, What, rows};
-use crate::words::{self, clock, count, counted, fine_span, one_line, short_path};
 
 /// Number of values shown of one stack at most, so that browsers can open the page.
 const VALUES: usize = 2_000;
@@ -116,13 +116,13 @@ impl Page<'_> {
     }
 
     fn error(&mut self, failure: &Failure) -> io::Result<()> {
-        let message: Vec<_> = words::lines(&failure.message).map(|line| escaped(&line)).collect();
+        let message: Vec<_> = format::lines(&failure.message).map(|line| escaped(&line)).collect();
         writeln!(self.out, "<pre class=\"error\">{}</pre>", message.join("\n"))?;
         if !failure.error_type.is_empty() {
             writeln!(self.out, "<p class=\"dim\">{}</p>", escaped(&failure.error_type))?;
         }
         for source in &failure.sources {
-            let source: Vec<_> = words::lines(source).map(|line| escaped(&line)).collect();
+            let source: Vec<_> = format::lines(source).map(|line| escaped(&line)).collect();
             writeln!(self.out, "<pre class=\"cause\">caused by: {}</pre>", source.join("\n"))?;
         }
         Ok(())

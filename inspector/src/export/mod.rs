@@ -20,8 +20,8 @@ use std::str::FromStr;
 pub use folded::By;
 use spans::{Sink, Spans};
 
-use crate::moment::{self, At};
 use crate::source::Source;
+use crate::time_point::{self, At};
 use crate::tree;
 
 /// A format of another tool.
@@ -93,12 +93,12 @@ pub fn export(source: &mut dyn Source, format: Format, options: &Options, out: &
         Format::Folded => stream(source, options, folded::Folded::new(out, options.by)),
         Format::Jsonl => jsonl::write(source, options.at, out),
         Format::Dot | Format::Mermaid => {
-            let moment = moment::fold(source, options.at, &mut |_, _| Ok(()))?;
+            let moment = time_point::fold(source, options.at, &mut |_, _| Ok(()))?;
             let format = if format == Format::Dot { tree::Format::Dot } else { tree::Format::Mermaid };
             tree::write(moment.graph(), format, out)
         }
         Format::Html => {
-            let moment = moment::fold(source, options.at, &mut |_, _| Ok(()))?;
+            let moment = time_point::fold(source, options.at, &mut |_, _| Ok(()))?;
             html::write(&moment, options.file.as_deref(), out)
         }
     }
@@ -107,6 +107,6 @@ pub fn export(source: &mut dyn Source, format: Format, options: &Options, out: &
 fn stream<S: Sink>(source: &mut dyn Source, options: &Options, sink: S) -> io::Result<()> {
     let mut spans = Spans::new(sink);
     spans.begin(source.header())?;
-    let moment = moment::fold(source, options.at, &mut |model, event| spans.event(model, event))?;
+    let moment = time_point::fold(source, options.at, &mut |model, event| spans.event(model, event))?;
     spans.finish(&moment.model)
 }

@@ -1,6 +1,6 @@
 //! Protocol buffers, the writing half of what Perfetto's format needs of them.
 
-use crate::words::one_line;
+use crate::format::one_line;
 
 /// A message being written.
 #[derive(Default)]

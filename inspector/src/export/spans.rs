@@ -8,8 +8,8 @@
 use std::io;
 
 use crate::event::{CoroId, Event, FIELD, Header, Kind, Outcome, SiteId, State, Target, ThreadId, Waker};
+use crate::format::{fine_span, one_line};
 use crate::model::{IdMap, Model, short_name};
-use crate::words::{fine_span, one_line};
 
 /// Receives the spans. Each is passed once it has ended; those of one track never overlap, and come in order.
 pub(super) trait Sink {

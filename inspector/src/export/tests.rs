@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::event::{Event, Kind, LoopMode, Outcome, Target, Waker};
-use crate::script::{Script, crawl, verify};
+use crate::test_script::{Script, crawl, verify};
 
 fn exported(script: &Script, format: Format, options: &Options) -> Vec<u8> {
     let mut out = Vec::new();

@@ -22,11 +22,11 @@ use super::keys::{Action, Context, Keys};
 use super::theme::Theme;
 use super::tree_view::{Node, TreeView};
 use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
+use crate::history::Tape;
 use crate::model::{Coro, Crash, Model};
 use crate::output::Line;
 use crate::report::{self, Ending};
 use crate::source_text;
-use crate::time::Tape;
 
 pub use state::{CrashState, Effect, GraphState, Hit, Page, PageKind, Screen, Status};
 use state::{Outside, Past};

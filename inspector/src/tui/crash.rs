@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::event::{CoroId, Failure, Frame, Outcome, Stack, TraceSite};
+use crate::format::brief;
 use crate::model::{Crash, Model, short_name};
 use crate::report::{before_place, fields_of};
-use crate::words::brief;
 
 /// At most so many alike failures are listed one by one; the rest stays folded.
 const UNFOLDED: usize = 100;
@@ -385,7 +385,7 @@ fn strip(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::verify;
+    use crate::test_script::verify;
 
     fn post_mortem() -> PostMortem {
         let model = verify().model();
@@ -456,7 +456,8 @@ mod tests {
         let marked: Vec<_> = all.stacks[0].frames.iter().map(|located| located.before_place).collect();
         assert_eq!(marked, ["", "", "last suspended at ", ""]);
         assert_eq!(all.deepest(0), 2);
-        crash.failures[0].error_backtrace = vec![crate::script::trace(0, "verify::check", "examples/verify.rs:130:3")];
+        crash.failures[0].error_backtrace =
+            vec![crate::test_script::trace(0, "verify::check", "examples/verify.rs:130:3")];
         let all = PostMortem::new(&model, &Arc::new(crash), &[]);
         let first = &all.stacks[0].frames[all.deepest(0)];
         assert_eq!((first.native, first.frame.line), ("of error", 130));

@@ -311,7 +311,7 @@ mod tests {
     use super::super::{DARK, Options};
     use super::*;
     use crate::event::{Event, Header};
-    use crate::script::crawl;
+    use crate::test_script::crawl;
 
     /// A recording that is longer than what is read at once; how it ends is known at its end only.
     struct Long {

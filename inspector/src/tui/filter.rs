@@ -244,7 +244,7 @@ pub fn completions(model: &Model, typed: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::crawl;
+    use crate::test_script::crawl;
 
     fn shown(filter: &str) -> Vec<u64> {
         let model = crawl().model();

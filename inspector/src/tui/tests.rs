@@ -14,7 +14,7 @@ use super::theme::{ASCII, DARK, MONO, Theme};
 use crate::event::{Kind, Outcome, ResKind, Target, Waker};
 use crate::model::Level;
 use crate::output::Line;
-use crate::script::{Script, crawl, verify};
+use crate::test_script::{Script, crawl, verify};
 
 /// Sizes at which every pane is looked at. Smaller ones have one sentence or nothing; that they do no harm is another
 /// test.
@@ -222,7 +222,7 @@ fn the_events_of_the_selected_one_are_gone_through() {
     draw(&mut app, 100, 30);
     press(&mut app, "/ w r i t e r enter < <");
     let event = app.tape.event_at(app.position() - 1).unwrap();
-    assert!(crate::time::concerns(&event.kind, 5), "{event:?}");
+    assert!(crate::history::concerns(&event.kind, 5), "{event:?}");
     let here = app.position();
     press(&mut app, "< >");
     assert_eq!(app.position(), here);

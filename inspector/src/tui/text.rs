@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-pub(crate) use crate::words::{clock_to as clock, count, counted, one_line, span};
+pub(crate) use crate::format::{clock_to as clock, count, counted, one_line, span};
 
 /// A rate in few columns: `312`, `38.1k`, `1.2M`.
 pub fn rate(number: f64) -> String {

@@ -393,7 +393,7 @@ impl TreeView<'_> {
 mod tests {
     use super::*;
     use crate::event::{Kind, LoopMode, Outcome, Target};
-    use crate::script::{Script, crawl};
+    use crate::test_script::{Script, crawl};
 
     fn rows(model: &Model, folds: &mut Folds) -> Vec<Node> {
         let mut view = TreeView { model, folds };

@@ -11,11 +11,11 @@ use std::sync::LazyLock;
 use tinyio_inspector::event::{Event, Kind, LoopMode, Outcome, ResKind, Target, Waker};
 use tinyio_inspector::export::{self, By, Format};
 use tinyio_inspector::model::Model;
-use tinyio_inspector::moment;
 use tinyio_inspector::recorder::{NO_SLOT, Recorder, Step};
 use tinyio_inspector::report;
 use tinyio_inspector::ring::{MIN_SIZE, Options, RingReader};
 use tinyio_inspector::source::{Progress, Source};
+use tinyio_inspector::time_point;
 use tinyio_inspector::trace::{TraceReader, open_until_now, parse, write_event};
 use tinyio_inspector::{tree, why};
 
@@ -84,7 +84,7 @@ pub fn ring(bytes: &[u8]) {
 pub fn every_view(bytes: &[u8]) {
     let (_file, path) = file(bytes);
     let open = || open_until_now(&path);
-    if let Ok(moment) = open().and_then(|mut source| moment::fold(&mut *source, None, &mut |_, _| Ok(()))) {
+    if let Ok(moment) = open().and_then(|mut source| time_point::fold(&mut *source, None, &mut |_, _| Ok(()))) {
         let options = report::Options { ending: moment.ending, ..report::Options::default() };
         assert!(report::text(&moment.model, &options).ends_with('\n'));
         report::json(&moment.model, &options, &mut sink()).expect("a sink");

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use crate::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State, Target, Waker};
-use crate::names::cut;
+use crate::string_table::cut;
 
 /// Appends an event to `out`, without the line's end.
 pub fn write_event(event: &Event, out: &mut Vec<u8>) {

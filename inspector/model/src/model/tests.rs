@@ -3,7 +3,7 @@
 use tinyio_events::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State};
 
 use super::*;
-use crate::script::{Script, crawl, verify};
+use crate::test_script::{Script, crawl, verify};
 
 fn at(model: &Model, id: CoroId) -> Activity {
     model.coro(id).unwrap().activity
@@ -273,7 +273,7 @@ fn a_timer_is_not_late_by_the_time_in_which_frames_were_read() {
     // Due after 1 ms; from 2 ms to 902 ms tinyio read frames, in two parts.
     s.at(502_000).push(Kind::Away { coro: 0, nanos: 500_000_000 });
     s.at(902_000).push(Kind::Away { coro: 0, nanos: 400_000_000 });
-    let said = |s: &Script| crate::say::target(&s.model(), Target::Timer(1_000_000), s.model().now());
+    let said = |s: &Script| crate::describe::target(&s.model(), Target::Timer(1_000_000), s.model().now());
     assert_eq!(said(&s), "fires now, 1.0 ms late");
     s.at(905_000).push(Kind::Diag { coro: 0, text: "later".into() });
     assert_eq!(said(&s), "fires now, 4.0 ms late");

@@ -9,8 +9,8 @@ use super::stack::{
     Shown, Step, as_of, backtraces, before_place, excerpt, fields_of, is_as_of_suspension, relative, stack_of, step,
     steps,
 };
+use crate::format::{self, brief, counted, fine_span, fit, one_line, short_path, width};
 use crate::model::{Crash, Model, short_name};
-use crate::words::{self, brief, counted, fine_span, fit, one_line, short_path, width};
 
 /// At most this many groups are listed in each section.
 const GROUPS: usize = 12;
@@ -73,12 +73,12 @@ pub(super) fn first_line(failure: &Failure) -> String {
 
 /// The other lines of the message, and what caused it.
 fn more_of_the_error(page: &mut Page, failure: &Failure, indent: usize) {
-    let rest: Vec<_> = words::lines(&failure.message).skip(1).collect();
+    let rest: Vec<_> = format::lines(&failure.message).skip(1).collect();
     for line in rest.iter().take(SOURCES) {
         page.begin(indent + 2).plain(line).end();
     }
     for source in failure.sources.iter().take(SOURCES) {
-        let mut lines = words::lines(source);
+        let mut lines = format::lines(source);
         page.begin(indent).dim("caused by: ").plain(&lines.next().unwrap_or_default()).end();
         lines.take(SOURCES).for_each(|line| page.begin(indent + 13).plain(&line).end());
     }
@@ -289,9 +289,9 @@ fn block_of_all(page: &mut Page, model: &Model, group: &Group<'_>, indent: usize
             let comma = if index == 0 { "" } else { ", " };
             let text = fit(value, each);
             let rest = values.len() - index;
-            let more = if rest > 1 { format!(", … {} more", words::count(rest as u64 - 1)) } else { String::new() };
+            let more = if rest > 1 { format!(", … {} more", format::count(rest as u64 - 1)) } else { String::new() };
             if index > 0 && width(comma) + width(&text) + width(&more) > page.left() {
-                page.dim(&format!(", … {} more", words::count(rest as u64)));
+                page.dim(&format!(", … {} more", format::count(rest as u64)));
                 break;
             }
             page.plain(comma).plain(&text);
@@ -347,7 +347,7 @@ fn backtrace(page: &mut Page, model: &Model, title: &str, all: &[TraceSite]) {
 fn write_section(page: &mut Page, model: &Model, section: Section, groups: &[&Group<'_>]) {
     let number: usize = groups.iter().map(|group| group.members.len()).sum();
     let more = if number == 1 { "more was" } else { "more were" };
-    let number_text = words::count(number as u64);
+    let number_text = format::count(number as u64);
     let (title, ink) = match section {
         Section::Failed => (format!("{number_text} more failed"), Ink::Bad),
         Section::Improper => (format!("{number_text} did not stop properly"), Ink::Bad),
@@ -366,7 +366,7 @@ fn write_section(page: &mut Page, model: &Model, section: Section, groups: &[&Gr
         let left: usize = groups[GROUPS..].iter().map(|group| group.members.len()).sum();
         let rest = groups.len() - GROUPS;
         page.begin(6)
-            .dim(&format!("… and {} at {}", words::count(left as u64), counted(rest as u64, "other place")))
+            .dim(&format!("… and {} at {}", format::count(left as u64), counted(rest as u64, "other place")))
             .end();
     }
 }
@@ -375,7 +375,7 @@ fn label(model: &Model, group: &Group<'_>) -> String {
     let name = brief(&one_line(&group.label(model)));
     match group.members.len() {
         1 => name,
-        many => format!("{} × {name}", words::count(many as u64)),
+        many => format!("{} × {name}", format::count(many as u64)),
     }
 }
 

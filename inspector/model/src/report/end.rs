@@ -7,9 +7,9 @@ use tinyio_events::event::State;
 use super::Ending;
 use super::crash::first_line;
 use super::paint::{Ink, Page};
+use crate::describe;
+use crate::format::{self, brief, clock, counted, fine_span, one_line, span, width};
 use crate::model::{Activity, Coro, Model, Why, short_name};
-use crate::say;
-use crate::words::{self, brief, clock, counted, fine_span, one_line, span, width};
 
 /// At most this many groups of those alive are listed.
 const GROUPS: usize = 24;
@@ -36,7 +36,7 @@ pub(super) fn write(page: &mut Page, model: &Model, ending: Ending) {
     }
     if groups.len() > GROUPS {
         let left: usize = groups[GROUPS..].iter().map(|group| group.many).sum();
-        page.begin(2).dim(&format!("… and {} that do other things", words::count(left as u64))).end();
+        page.begin(2).dim(&format!("… and {} that do other things", format::count(left as u64))).end();
     }
     stuck(page, model);
 }
@@ -84,7 +84,7 @@ impl Alive<'_> {
     fn label(&self, model: &Model) -> String {
         match self.many {
             1 => brief(&model.label(self.first.id)),
-            many => format!("{} × {}", words::count(many as u64), brief(short_name(model.full_name(self.first.id)))),
+            many => format!("{} × {}", format::count(many as u64), brief(short_name(model.full_name(self.first.id)))),
         }
     }
 }
@@ -100,13 +100,13 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
             Activity::OnThread => "on a thread".to_owned(),
             Activity::Ready => "ready".to_owned(),
             Activity::OnCoro => "waiting for others".to_owned(),
-            _ => say::doing(model, coro, model.now()),
+            _ => describe::doing(model, coro, model.now()),
         };
         let site = wait.map_or(0, |(_, edge)| edge.site);
         let long = coro.for_how_long(model.now());
         let line = model.foreign_await(coro).map_or(0, |frame| frame.line);
         let index = *known.entry((coro.name, coro.activity, site, doing.clone(), line)).or_insert_with(|| {
-            let place = one_line(&say::place(model, coro));
+            let place = one_line(&describe::place(model, coro));
             groups.push(Alive { first: coro, many: 0, doing, place, longest: 0 });
             groups.len() - 1
         });
@@ -114,7 +114,7 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
         groups[index].longest = groups[index].longest.max(long);
     }
     for group in groups.iter_mut().filter(|group| group.many == 1) {
-        group.doing = brief(&say::doing(model, group.first, model.now()));
+        group.doing = brief(&describe::doing(model, group.first, model.now()));
     }
     groups
 }
@@ -128,7 +128,7 @@ fn stuck(page: &mut Page, model: &Model) {
     }
     page.blank();
     page.begin(2).name(&model.label(main.id)).plain(" hangs on this: ");
-    page.plain(&say::leaf(model, &leaf, model.now()).0);
+    page.plain(&describe::leaf(model, &leaf, model.now()).0);
     if chain.len() > 1 {
         let who: Vec<_> = chain.iter().skip(1).take(6).map(|link| model.label(link.coro)).collect();
         let more = if chain.len() > 7 { format!(" → … {} more", chain.len() - 7) } else { String::new() };
@@ -160,7 +160,7 @@ pub(super) fn isolated(page: &mut Page, model: &Model) {
         }
         let message = crash.failures.first().map_or(String::new(), first_line);
         let room = page.left().max(24);
-        page.plain(&words::fit(&message, room)).end();
+        page.plain(&format::fit(&message, room)).end();
     }
     if inside.len() > ISOLATED {
         page.begin(6).dim(&format!("and {} before them", inside.len() - ISOLATED)).end();

@@ -7,8 +7,8 @@ use tinyio_events::event::{CoroId, Failure, LoopId, State, Target};
 
 use super::group::{Group, Section};
 use super::{Ending, notes, stack};
+use crate::format::escaped_json;
 use crate::model::{Crash, Model};
-use crate::words::escaped_json;
 
 #[derive(Serialize)]
 struct Report<'a> {

@@ -1,7 +1,7 @@
 //! Missing data and tinyio's own warnings, a sentence each.
 
+use crate::format::{counted, one_line};
 use crate::model::{Level, Model};
-use crate::words::{counted, one_line};
 
 /// At most this many of tinyio's own warnings are repeated.
 const WARNINGS: usize = 5;

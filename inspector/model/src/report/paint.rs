@@ -1,6 +1,6 @@
 //! Lines of text with colours, or without.
 
-use crate::words::{self, one_line};
+use crate::format::{self, one_line};
 
 /// Text being written.
 pub(super) struct Page {
@@ -66,7 +66,7 @@ impl Page {
             Ink::Strong => "1",
             Ink::Plain => "",
         };
-        self.column += words::width(&text);
+        self.column += format::width(&text);
         if self.color && !code.is_empty() && !text.trim().is_empty() {
             self.text.push_str(&format!("\u{1b}[{code}m{text}\u{1b}[0m"));
         } else {

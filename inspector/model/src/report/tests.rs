@@ -3,7 +3,7 @@
 use tinyio_events::event::{Branch, Failure, Kind, LoopMode, ResKind, Stack, Target, Waker};
 
 use super::*;
-use crate::script::{Script, crawl, frame, trace, verify};
+use crate::test_script::{Script, crawl, frame, trace, verify};
 
 fn plain() -> Options {
     Options { width: 100, ..Options::default() }

@@ -3,8 +3,8 @@
 use std::io;
 
 use super::graph::{Graph, Line, Shape};
+use crate::format::{clock, one_line};
 use crate::model::{Activity, Model};
-use crate::words::{clock, one_line};
 
 pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     let graph = Graph::of(model);

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use tinyio_events::event::{CoroId, NameId, ResId, SiteId, State, Target};
 
+use crate::describe;
+use crate::format::{count, one_line};
 use crate::model::{Activity, Coro, Model, Parent, short_name};
-use crate::say;
-use crate::words::{count, one_line};
 
 /// A graph to be drawn.
 pub(super) struct Graph {
@@ -128,7 +128,7 @@ fn node(model: &Model, coro: &Coro) -> Node {
     // What is drawn as an edge is not said again.
     let drawn = |on: &Target| matches!(on, Target::Coro(_) | Target::Res(_) | Target::Thread(_));
     if coro.state() != State::Waiting || !model.main_wait(coro).is_some_and(|(on, _)| drawn(&on)) {
-        lines.push(one_line(&say::doing(model, coro, model.now())));
+        lines.push(one_line(&describe::doing(model, coro, model.now())));
     }
     Node { id: format!("c{}", coro.id), kind: Shape::Coro(coro.activity), lines }
 }

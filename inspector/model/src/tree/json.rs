@@ -5,9 +5,9 @@ use std::io;
 use serde::Serialize;
 use tinyio_events::event::{CoroId, LoopId, LoopMode, ResId, ResKind, State, Target, ThreadId};
 
+use crate::describe;
+use crate::format::escaped_json;
 use crate::model::Model;
-use crate::say;
-use crate::words::escaped_json;
 
 #[derive(Serialize)]
 struct Head<'a> {
@@ -101,7 +101,7 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
         activity: coro.activity.words(),
         since: coro.since,
         site: site(coro.site),
-        place: say::place(model, coro),
+        place: describe::place(model, coro),
         waits: coro.waits().map(|(on, edge)| Wait { on, since: edge.since, site: site(edge.site) }).collect(),
         holds: &coro.holds,
     });

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tinyio_events::event::{CoroId, LoopId, LoopMode};
 
+use crate::describe;
+use crate::format::{brief, count, span};
 use crate::model::{Activity, Coro, Counts, Model, Parent, short_name};
-use crate::say;
-use crate::words::{brief, count, span};
 
 /// Beyond this many, siblings of one name share one row; those that run, that have something below them or that have a
 /// known stack keep rows of their own, up to this many.
@@ -181,12 +181,12 @@ fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
     };
     match item {
         Item::Coro(coro) => {
-            let place = say::place(model, coro);
+            let place = describe::place(model, coro);
             let long = long(coro.for_how_long(model.now()));
             row(
                 What::Coro(coro.id, coro.activity),
                 model.label(coro.id),
-                say::doing(model, coro, model.now()),
+                describe::doing(model, coro, model.now()),
                 place,
                 long,
             )
@@ -195,7 +195,7 @@ fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
             let name = if name.is_empty() { "?" } else { short_name(name) };
             let label = format!("{name} ×{}", count(*many as u64));
             let up_to = if *longest == 0 { String::new() } else { format!("up to {}", span(*longest)) };
-            row(What::Group(*activity), label, say::counts(counts, "·"), empty(), up_to)
+            row(What::Group(*activity), label, describe::counts(counts, "·"), empty(), up_to)
         }
         Item::Loop(id) => {
             let one = model.get_loop(*id);

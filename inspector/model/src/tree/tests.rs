@@ -3,7 +3,7 @@
 use tinyio_events::event::{Kind, LoopMode, Target};
 
 use super::*;
-use crate::script::{Script, crawl};
+use crate::test_script::{Script, crawl};
 
 fn written(model: &Model, format: Format) -> String {
     let mut out = Vec::new();
@@ -82,6 +82,6 @@ fn a_chain_as_long_as_memory_is_cut() {
 
 #[test]
 fn nobody_alive_is_said() {
-    let model = crate::script::verify().model();
+    let model = crate::test_script::verify().model();
     assert!(written(&model, Format::Text).ends_with("nobody is alive; --at shows an earlier moment\n"));
 }

@@ -3,8 +3,8 @@
 use std::io;
 
 use super::rows::{DEEPEST, rows};
+use crate::format::{clock, counted, one_line, width};
 use crate::model::Model;
-use crate::words::{clock, counted, one_line, width};
 
 pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     let header = model.header();

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{Ordering, fence};
 
-use tinyio_events::record::{self, Words, code};
+use tinyio_events::ring_words::{self, Words, code};
 
 use super::{Recorder, State};
-use crate::live::Out;
+use crate::live_table::Out;
 use crate::ring::{self, PAYLOAD, Ring, records_for};
 
 impl Recorder {
@@ -62,12 +62,12 @@ impl Recorder {
             out.end -= 1;
             let (coros, left_out) = self.live.write(at, whole, &mut out);
             out.end += 1;
-            out.record(record::plain(at, code::CHECKPOINT_END, 0, 0, 0));
+            out.record(ring_words::plain(at, code::CHECKPOINT_END, 0, 0, 0));
             (coros, left_out, out.position, out.extra)
         };
         self.ring.put(
             self.ring.index(start),
-            [record::head(at, code::CHECKPOINT), coros, left_out, start.wrapping_sub(self.extra)],
+            [ring_words::head(at, code::CHECKPOINT), coros, left_out, start.wrapping_sub(self.extra)],
         );
         self.extra = self.extra.wrapping_add(extra);
         self.checkpoint = start;
@@ -126,13 +126,13 @@ impl Out for Writer<'_> {
         if self.room() < need {
             return false;
         }
-        self.record([record::head(at, code::JSON), json.len() as u64, 0, 0]);
+        self.record([ring_words::head(at, code::JSON), json.len() as u64, 0, 0]);
         for part in json.chunks(PAYLOAD) {
             let mut bytes = [0; PAYLOAD];
             bytes[..part.len()].copy_from_slice(part);
             let words = bytes.as_chunks::<8>().0;
             let word = |at: usize| u64::from_ne_bytes(words[at]);
-            self.record([record::head(at, code::MORE), word(0), word(1), word(2)]);
+            self.record([ring_words::head(at, code::MORE), word(0), word(1), word(2)]);
         }
         self.extra += need - 1;
         true

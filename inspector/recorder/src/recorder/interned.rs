@@ -5,10 +5,10 @@ use std::panic::Location;
 use std::sync::atomic::Ordering;
 
 use tinyio_events::event::{Kind, NameId, SiteId};
-use tinyio_events::names;
 use tinyio_events::place::is_library;
-use tinyio_events::record::{self, code};
+use tinyio_events::ring_words::{self, code};
 use tinyio_events::secrets;
+use tinyio_events::string_table;
 
 use super::Recorder;
 use crate::ring;
@@ -72,7 +72,7 @@ impl Recorder {
     /// The number of a name made at run time.
     pub fn intern(&mut self, text: &str) -> NameId {
         let text = secrets::mask_urls(text);
-        let text = names::cut(&text, names::LIMIT);
+        let text = string_table::cut(&text, string_table::LIMIT);
         if let Some(id) = self.names.by_text.get(&*text) {
             return *id;
         }
@@ -104,7 +104,7 @@ impl Recorder {
 
     /// The number of a source place from elsewhere.
     pub fn intern_site(&mut self, file: &str, line: u32, column: u32) -> SiteId {
-        let file = names::cut(file, names::LIMIT);
+        let file = string_table::cut(file, string_table::LIMIT);
         let key = (file.into_owned(), line, column);
         if let Some(id) = self.names.by_place.get(&key) {
             return *id;
@@ -124,16 +124,16 @@ impl Recorder {
         // That of the event before: the one that needs the name has a time that was read before now.
         let at = match self.head {
             0 => self.clock.now(),
-            head => record::time(self.ring.get(head - 1)),
+            head => ring_words::time(self.ring.get(head - 1)),
         };
         if !self.check_pid() {
             return false;
         }
-        if let Some(words) = names::write(self.ring.names(), self.names.used, kind) {
+        if let Some(words) = string_table::write(self.ring.names(), self.names.used, kind) {
             let place = self.names.used as u64;
             self.names.used += words;
             self.ring.word(ring::W_NAMED).store(self.names.used as u64, Ordering::Release);
-            self.put(at, [record::head(at, code::NAME), place, 0, 0]);
+            self.put(at, [ring_words::head(at, code::NAME), place, 0, 0]);
             return true;
         }
         self.ring.word(ring::W_UNNAMED).fetch_add(1, Ordering::Relaxed);

@@ -10,14 +10,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tinyio_events::event::{CoroId, Event, Header, Kind, VERSION};
 use tinyio_events::lock::is_locked;
-use tinyio_events::names;
 use tinyio_events::program_memory::ProgramMemory;
-use tinyio_events::record::{self, Step, code};
+use tinyio_events::ring_words::{self, Step, code};
 use tinyio_events::source::{Progress, Source};
+use tinyio_events::string_table;
 
-use super::ask::to_word;
 use super::create::explain;
 use super::process::{boot, born, namespace, own_birth};
+use super::request::to_word;
 use super::*;
 
 /// Reads the events of a ring, of this process or another, living or dead.
@@ -185,11 +185,11 @@ impl RingReader {
     /// well.
     fn go(&mut self, (position, words): (u64, Words)) {
         self.next = position;
-        self.at = record::time(words);
+        self.at = ring_words::time(words);
         self.seq = words[3];
         let end = (self.ring.word(W_NAMED).load(Ordering::Acquire) as usize).min(self.ring.names().len());
         while self.named < end {
-            let Some((kind, words)) = names::read(self.ring.names(), self.named) else { break };
+            let Some((kind, words)) = string_table::read(self.ring.names(), self.named) else { break };
             self.named += words;
             self.pending.push_back(Event { seq: self.seq, at: self.at, kind });
         }
@@ -257,17 +257,19 @@ impl RingReader {
 
     #[inline]
     fn one(&mut self, words: Words, limit: usize, handed: &mut usize, sink: &mut dyn FnMut(Event)) {
-        let mut at = record::time(words);
+        let mut at = ring_words::time(words);
         let kind = match words[0] as u8 {
-            code::NAME => match names::read(self.ring.names(), usize::try_from(words[1]).unwrap_or(usize::MAX)) {
-                Some((kind, taken)) => {
-                    if words[1] == self.named as u64 {
-                        self.named += taken;
+            code::NAME => {
+                match string_table::read(self.ring.names(), usize::try_from(words[1]).unwrap_or(usize::MAX)) {
+                    Some((kind, taken)) => {
+                        if words[1] == self.named as u64 {
+                            self.named += taken;
+                        }
+                        kind
                     }
-                    kind
+                    None => return self.damaged(),
                 }
-                None => return self.damaged(),
-            },
+            }
             code::MORE => return self.damaged(),
             code::STEP => {
                 let Some(step) = Step::of(words) else { return self.damaged() };
@@ -291,7 +293,7 @@ impl RingReader {
                 self.seq = self.seq.wrapping_add(1);
                 return;
             }
-            _ => match record::decode(words) {
+            _ => match ring_words::decode(words) {
                 Some(kind) => kind,
                 None => return self.damaged(),
             },
@@ -336,7 +338,7 @@ impl RingReader {
         match serde_json::from_slice(&json) {
             Ok(kind) if whole => {
                 self.next = end;
-                self.at = record::time(words);
+                self.at = ring_words::time(words);
                 if !matches!(kind, Kind::Unknown) {
                     self.pending.push_back(Event { seq: self.seq, at: self.at, kind });
                 }
@@ -412,7 +414,7 @@ impl Source for RingReader {
 /// The system does not note when a mapped file is written to, but every record has its time.
 fn last_written(ring: &Ring, header: &Header) -> SystemTime {
     let head = ring.word(HEAD).load(Ordering::Acquire);
-    let at = if head == 0 { 0 } else { record::time(ring.get(head - 1)) };
+    let at = if head == 0 { 0 } else { ring_words::time(ring.get(head - 1)) };
     UNIX_EPOCH.checked_add(Duration::from_nanos(header.started.saturating_add(at))).unwrap_or(UNIX_EPOCH)
 }
 

@@ -8,9 +8,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::{App, List};
+use crate::describe;
 use crate::event::{CoroId, NameId};
 use crate::model::{Coro, Model, Site, short_name};
-use crate::say;
 use crate::tui::app::Hit;
 use crate::tui::filter::Filter;
 use crate::tui::keys::Action;
@@ -184,7 +184,7 @@ pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
             pad_left(&id.to_string(), 6),
             pad(short_name(model.name(coro.name)), name_width),
             pad_left(&span(coro.for_how_long(now)), 10),
-            pad(&say::doing(model, coro, now), what_width),
+            pad(&describe::doing(model, coro, now), what_width),
             pad_left(&span(coro.busy), 9),
         );
         let room = usize::from(area.width.saturating_sub(3));

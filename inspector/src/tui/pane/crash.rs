@@ -7,13 +7,13 @@ use ratatui::text::{Line, Span};
 
 use super::App;
 use crate::event::{Local, Outcome};
+use crate::format::brief;
 use crate::model::{file_name, short_name};
 use crate::report::as_of;
 use crate::tui::app::{CrashState, Hit};
 use crate::tui::crash::{Located, Role};
 use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
 use crate::tui::theme::Theme;
-use crate::words::brief;
 
 /// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have
 /// them one above the other.

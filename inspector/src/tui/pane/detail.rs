@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{App, heading, labelled};
+use crate::describe;
 use crate::event::{CoroId, Frame, Stack, Target};
 use crate::model::{Activity, Coro, Model, Moment, Site};
-use crate::say;
 use crate::tui::app::Screen;
 use crate::tui::text::{count, fit, span, wrap};
 use crate::tui::tree_view::Node;
@@ -276,7 +276,7 @@ fn group_lines(app: &App, parent: crate::model::Parent, name: u32, wide: u16) ->
     lines.push(Line::default());
     lines.push(heading(app, "At it the longest"));
     for coro in some.iter().take(10) {
-        let text = format!("  {}  {}", model.label(coro.id), say::doing(model, coro, now));
+        let text = format!("  {}  {}", model.label(coro.id), describe::doing(model, coro, now));
         let time = span(coro.for_how_long(now));
         lines.push(Line::raw(format!("{} {}", crate::tui::text::pad(&text, wide.saturating_sub(10)), time)));
     }
@@ -290,10 +290,12 @@ fn state(model: &Model, coro: &Coro, now: u64) -> String {
     let long = span(coro.for_how_long(now));
     match coro.activity {
         Activity::Running => format!("running for {long}"),
-        Activity::Ready => format!("ready for {long}, {}", say::doing(model, coro, now).trim_start_matches("ready, ")),
-        Activity::Sleeping => format!("sleeping {long}, {}", say::doing(model, coro, now)),
-        activity if activity.is_live() => format!("waiting {long} on {}", say::doing(model, coro, now)),
-        _ => format!("{} {long} ago", say::doing(model, coro, now)),
+        Activity::Ready => {
+            format!("ready for {long}, {}", describe::doing(model, coro, now).trim_start_matches("ready, "))
+        }
+        Activity::Sleeping => format!("sleeping {long}, {}", describe::doing(model, coro, now)),
+        activity if activity.is_live() => format!("waiting {long} on {}", describe::doing(model, coro, now)),
+        _ => format!("{} {long} ago", describe::doing(model, coro, now)),
     }
 }
 
@@ -312,6 +314,6 @@ fn moment(model: &Model, moment: &Moment) -> String {
         Moment::Took(res) => format!("took {}", model.resource_label(res)),
         Moment::Gave(res) => format!("gave back {}", model.resource_label(res)),
         Moment::Told => "was told to stop".to_owned(),
-        Moment::Ended(outcome) => say::ended(outcome).to_owned(),
+        Moment::Ended(outcome) => describe::ended(outcome).to_owned(),
     }
 }

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::App;
+use crate::describe;
 use crate::event::LoopMode;
 use crate::model::{Activity, Leaf, Model, short_name};
-use crate::say;
 use crate::tui::app::Hit;
 use crate::tui::text::{count, fit, pad_left, span, width};
 use crate::tui::theme::Theme;
@@ -213,7 +213,7 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
     match node {
         Node::Coro(id) => {
             let Some(coro) = model.coro(id) else { return (String::new(), theme.text) };
-            let text = say::doing(model, coro, now);
+            let text = describe::doing(model, coro, now);
             // A coroutine that waits on one already above it in the chain is on a cycle.
             if coro.activity == Activity::OnCoro || coro.activity == Activity::OnLock {
                 let why = model.why_within(id, 64);
@@ -227,11 +227,11 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
             (text, if coro.activity == Activity::Running { theme.running } else { theme.text })
         }
         Node::Reference { to, .. } => {
-            let text = model.coro(to).map(|coro| say::doing(model, coro, now)).unwrap_or_default();
+            let text = model.coro(to).map(|coro| describe::doing(model, coro, now)).unwrap_or_default();
             (text, theme.dim)
         }
         Node::Group(parent, name) => {
-            let counts = model.group(parent, name).map(|group| say::counts(&group.counts, theme.glyphs.dot));
+            let counts = model.group(parent, name).map(|group| describe::counts(&group.counts, theme.glyphs.dot));
             (counts.unwrap_or_default(), theme.text)
         }
         Node::Loop(id) => {

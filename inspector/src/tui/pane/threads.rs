@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::App;
+use crate::describe;
 use crate::event::ThreadId;
 use crate::model::{Activity, Model, Site, Thread, short_name};
-use crate::say;
 use crate::tui::app::Hit;
 use crate::tui::keys::Action;
 use crate::tui::text::{pad, pad_left, span};
@@ -69,7 +69,7 @@ fn state(thread: &Thread, now: u64) -> (Activity, String, u64) {
             let took = at.saturating_sub(thread.started.unwrap_or(thread.queued));
             // Quicker than the clock is read.
             let after = if took == 0 { String::new() } else { format!(" after {}", span(took)) };
-            (crate::tui::theme::Theme::outcome(outcome), format!("{}{after}", say::ended(outcome)), at)
+            (crate::tui::theme::Theme::outcome(outcome), format!("{}{after}", describe::ended(outcome)), at)
         }
         (None, None, ..) => (Activity::Ready, "queued".to_owned(), thread.queued),
         (None, Some(since), None, _) => (Activity::Running, "running".to_owned(), since),

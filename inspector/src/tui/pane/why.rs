@@ -3,9 +3,9 @@
 use ratatui::text::{Line, Span};
 
 use super::{App, heading};
+use crate::describe;
 use crate::event::{CoroId, Target};
 use crate::model::{Leaf, Model};
-use crate::say;
 use crate::tui::text::{fit, span, width, wrap};
 
 /// The chain, at most `most` links of it, ending in the leaf.
@@ -27,7 +27,7 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
         let step = depth.min(most / 2 + total.min(most).saturating_sub(total - depth));
         let indent = " ".repeat(2 + step.min(12));
         let arrow = if depth == 0 { "" } else { theme.glyphs.last };
-        let (who, mut what) = say::link(model, link, now);
+        let (who, mut what) = describe::link(model, link, now);
         // The last link is left out: the leaf says the same, more precisely.
         if depth + 1 == total && link.others == 0 && !matches!(link.on, Target::Res(_)) {
             what.clear();
@@ -45,7 +45,7 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
             Span::styled(fit(&tail, wide / 2), theme.dim),
         ]));
     }
-    let (text, _) = say::leaf(model, &why.leaf, now);
+    let (text, _) = describe::leaf(model, &why.leaf, now);
     let indent = " ".repeat(2 + total.min(most + 1).min(12));
     let arrow = if total == 0 { String::new() } else { format!("{} ", theme.glyphs.last) };
     let style = match why.leaf {
@@ -73,7 +73,7 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         lines.push(heading(app, "All it waits on"));
         for (on, edge) in coro.waits().take(100) {
             let place = model.site(edge.site).map(|site| site.short()).unwrap_or_default();
-            let text = format!("  {}  {place}", say::target(model, on, app.now()));
+            let text = format!("  {}  {place}", describe::target(model, on, app.now()));
             lines.push(Line::raw(fit(&text, wide)));
         }
         if coro.wait_count() > 100 {

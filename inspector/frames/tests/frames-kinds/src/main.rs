@@ -6,7 +6,7 @@ mod cases;
 mod kinds;
 #[path = "../../../src/frames/mark.rs"]
 #[allow(dead_code, reason = "the loop uses all of it")]
-mod mark;
+mod future_type;
 mod plugin;
 mod wide;
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::mark::FutureType;
+use crate::future_type::FutureType;
 
 thread_local! {
     static EXPECTED: RefCell<Vec<(String, String, String)>> = const { RefCell::new(Vec::new()) };

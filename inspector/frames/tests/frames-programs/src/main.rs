@@ -7,7 +7,7 @@
 mod cases;
 #[path = "../../../src/frames/mark.rs"]
 #[allow(dead_code, reason = "the loop uses all of it")]
-mod mark;
+mod future_type;
 mod moves;
 mod stacks;
 mod values;

@@ -3,9 +3,9 @@
 use ratatui::layout::Rect;
 
 use super::NEIGHBOURS;
+use crate::describe;
 use crate::event::{CoroId, ResKind, Target};
 use crate::model::{Coro, Model};
-use crate::say;
 use crate::tui::text::{span, width};
 use crate::tui::theme::Theme;
 
@@ -206,7 +206,7 @@ fn describe(model: &Model, thing: Thing, now: u64, theme: &Theme) -> Place {
                 _ => String::new(),
             };
             let label = match on {
-                Target::Timer(_) | Target::Coro(_) => say::target(model, on, now),
+                Target::Timer(_) | Target::Coro(_) => describe::target(model, on, now),
                 on => model.target_label(on),
             };
             (label, note)
@@ -299,7 +299,7 @@ pub(super) fn gap_heights(drawing: &Drawing, room: u16, high: u16) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::crawl;
+    use crate::test_script::crawl;
     use crate::tui::theme::DARK;
 
     #[test]

@@ -16,8 +16,8 @@
 use std::time::{Duration, Instant};
 
 use crate::event::{CoroId, Kind};
+use crate::history::Tape;
 use crate::model::{Activity, IdMap, Model};
-use crate::time::Tape;
 
 /// So long one picture may take. What is missing then is looked at in the next ones.
 const TIME: Duration = Duration::from_millis(10);
@@ -307,7 +307,7 @@ fn subject(kind: &Kind) -> Option<CoroId> {
 mod tests {
     use super::*;
     use crate::event::{ResKind, Target, Waker};
-    use crate::script::{Script, crawl, verify};
+    use crate::test_script::{Script, crawl, verify};
 
     fn tape(script: &Script, events: usize) -> Tape {
         let mut tape = Tape::new(&script.header, usize::MAX);

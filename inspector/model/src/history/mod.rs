@@ -301,7 +301,7 @@ pub fn concerns(kind: &Kind, id: CoroId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{Script, crawl, verify};
+    use crate::test_script::{Script, crawl, verify};
 
     fn tape(events: &[Event], header: &Header) -> Tape {
         let mut tape = Tape::new(header, usize::MAX);

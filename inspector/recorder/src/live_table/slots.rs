@@ -3,7 +3,7 @@
 use tinyio_events::event::{CoroId, LoopId, NameId, SiteId};
 
 use super::edge::Edge;
-use crate::map;
+use crate::mmap;
 
 // State of a coroutine, the low bits of `Slot::bits`.
 pub(super) const READY: u32 = 0;
@@ -80,7 +80,7 @@ pub(super) struct Slots {
 /// Slots that the table grows by at once.
 const CHUNK: usize = 256;
 const FEW: usize = 2048;
-const MANY_SLOTS: usize = map::ALONE / size_of::<Slot>();
+const MANY_SLOTS: usize = mmap::ALONE / size_of::<Slot>();
 
 impl Slots {
     /// Coroutines.
@@ -113,7 +113,7 @@ impl Slots {
         // only once it is used.
         self.slots.reserve(if end <= FEW { end - self.slots.len() } else { MANY_SLOTS.max(end) - self.slots.len() });
         if self.slots.capacity() > room {
-            map::big_table(self.slots.as_ptr(), self.slots.capacity());
+            mmap::big_table(self.slots.as_ptr(), self.slots.capacity());
         }
         self.slots.resize(end, Slot::default());
         self.used.resize(end / 64, 0);

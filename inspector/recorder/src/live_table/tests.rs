@@ -1,7 +1,7 @@
 //! What one record says at once is the same as its events one by one.
 
 use tinyio_events::event::Kind;
-use tinyio_events::record::code;
+use tinyio_events::ring_words::code;
 
 use super::*;
 

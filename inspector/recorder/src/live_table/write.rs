@@ -1,7 +1,7 @@
 //! A checkpoint of everything alive.
 
 use tinyio_events::event::{CoroId, Waker};
-use tinyio_events::record::{self, Words, code};
+use tinyio_events::ring_words::{self, Words, code};
 
 use super::edge::Edge;
 use super::slots::{FAR, MANY, READY, STATE, TOLD, WAITING, WOKEN};
@@ -47,15 +47,15 @@ impl Live {
                 WAITING => code::CORO_WAITING,
                 _ => code::CORO_RUNNING,
             };
-            let [a, b, c] = record::coro_words(slot.coro, slot.in_loop, slot.parent, slot.name, slot.site);
-            out.record([record::head(slot.since, code), a, b, c]);
+            let [a, b, c] = ring_words::coro_words(slot.coro, slot.in_loop, slot.parent, slot.name, slot.site);
+            out.record([ring_words::head(slot.since, code), a, b, c]);
             coros += 1;
             if slot.bits & STATE == WOKEN {
                 // The source of the wake is not kept.
-                out.record(record::wake(at, slot.coro, Waker::External));
+                out.record(ring_words::wake(at, slot.coro, Waker::External));
             }
             if slot.bits & TOLD != 0 {
-                out.record(record::plain(at, code::CANCEL_DELIVER, slot.coro, 0, 0));
+                out.record(ring_words::plain(at, code::CANCEL_DELIVER, slot.coro, 0, 0));
             }
         }
         left_out += self.slots.len() - coros;
@@ -95,5 +95,5 @@ impl Live {
 
 fn edge_words(coro: CoroId, edge: &Edge) -> Words {
     let tag = if edge.tag() == FAR { 1 } else { edge.tag() };
-    [record::head(edge.since, code::WAIT), coro << 8 | tag as u64, edge.value, edge.site() as u64]
+    [ring_words::head(edge.since, code::WAIT), coro << 8 | tag as u64, edge.value, edge.site() as u64]
 }

@@ -8,8 +8,8 @@
 use tinyio_events::event::{CoroId, Stack};
 use tinyio_events::program_memory::{Blocks, ProgramMemory};
 
+use super::future_type::FutureMark;
 use super::hash::FastMap;
-use super::mark::FutureMark;
 use super::memory::Memory;
 use super::{Frames, FutureType};
 

@@ -8,20 +8,20 @@
 mod edge;
 mod edges;
 mod ids;
+mod resources;
 mod slots;
 #[cfg(test)]
 mod tests;
-mod things;
 mod write;
 
 use tinyio_events::event::{CoroId, LoopId, NameId, SiteId, Target};
-use tinyio_events::record::{self, Step, Words};
+use tinyio_events::ring_words::{self, Step, Words};
 
 use self::edge::Edge;
 use self::edges::Many;
 pub(crate) use self::ids::Ids;
+use self::resources::Things;
 use self::slots::{FAR, MANY, READY, RUNNING, STATE, Slot, Slots, TOLD, WAITING, WOKEN};
-use self::things::Things;
 
 /// No slot: the coroutine awaited is none of this recorder's.
 pub const NO_SLOT: u32 = u32::MAX;
@@ -82,7 +82,7 @@ impl Live {
 
     #[inline(always)]
     pub(crate) fn wait(&mut self, at: u64, slot: u32, coro: CoroId, on: Target, on_slot: u32, site: SiteId) {
-        let (mut tag, value) = record::target(on);
+        let (mut tag, value) = ring_words::target(on);
         if tag == 1 && on_slot == NO_SLOT {
             tag = FAR;
         }
@@ -162,7 +162,7 @@ impl Live {
 
     #[inline]
     pub(crate) fn clear(&mut self, slot: u32, coro: CoroId, on: Target) {
-        let (tag, value) = record::target(on);
+        let (tag, value) = ring_words::target(on);
         let Some(one) = self.slots.get_mut(slot, coro) else { return };
         match one.tag() {
             0 => {}
@@ -183,9 +183,9 @@ impl Live {
     /// Returns the target of this kind that a coroutine waits on and that is no coroutine, if there is one; a timer,
     /// whatever its time, only if it is the only one.
     pub(crate) fn standing(&self, slot: u32, coro: CoroId, on: Target) -> Option<Target> {
-        let (tag, value) = record::target(on);
+        let (tag, value) = ring_words::target(on);
         let one = self.slots.get(slot, coro)?;
-        let found = |value| record::to_target(tag, value);
+        let found = |value| ring_words::to_target(tag, value);
         match (one.tag(), on) {
             (MANY, Target::Timer(_)) => found(self.many[one.edge as usize].rest.only(tag)?),
             // It costs less to note it than to look for it.
@@ -280,7 +280,7 @@ impl Live {
                 let tag = if step.on_slot == NO_SLOT { FAR } else { 1 };
                 self.edge(slot, coro, Edge::new(tag, step.on, at, step.on_slot, step.site));
             } else if has & Step::TURN != 0 {
-                let (tag, value) = record::target(Target::Turn);
+                let (tag, value) = ring_words::target(Target::Turn);
                 self.edge(slot, coro, Edge::new(tag, value, at, NO_SLOT, step.site));
             }
         }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::edge::Edge;
 use super::ids::Ids;
 use super::slots::Slots;
-use crate::map;
+use crate::mmap;
 
 /// Edges of one coroutine, in order.
 #[derive(Default)]
@@ -81,9 +81,9 @@ impl Edges {
             self.sweep(slots, ended);
         }
         self.sweep = 64 + 2 * self.list.len();
-        let room = if self.sweep < LONG { self.sweep } else { map::ALONE / size_of::<Edge>() };
+        let room = if self.sweep < LONG { self.sweep } else { mmap::ALONE / size_of::<Edge>() };
         self.list.reserve(room.max(self.sweep) - self.list.len());
-        map::big_table(self.list.as_ptr(), self.list.capacity());
+        mmap::big_table(self.list.as_ptr(), self.list.capacity());
     }
 
     pub(super) fn remove(&mut self, tag: u8, value: u64, slots: &Slots, ended: u64) {

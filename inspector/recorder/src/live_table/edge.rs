@@ -17,7 +17,7 @@ impl Edge {
     #[inline(always)]
     pub(super) fn new(tag: u8, value: u64, since: u64, slot: u32, site: SiteId) -> Edge {
         // The table of names ends long before that.
-        let site = if site <= tinyio_events::record::MAX_NAME { site } else { 0 };
+        let site = if site <= tinyio_events::ring_words::MAX_NAME { site } else { 0 };
         Edge { value, since, slot, place: site << 8 | tag as u32 }
     }
 

@@ -3,8 +3,8 @@
 
 use iced_x86::{ConditionCode, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
+use super::drop_trace::{Call, Touched};
 use super::memory::Memory;
-use super::oracle::{Call, Touched};
 
 /// The initial stack pointer, which no process has: the upper half of addresses is the kernel's.
 const STACK: u64 = 0xffff_f000_0010_0000;

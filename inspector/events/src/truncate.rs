@@ -1,8 +1,8 @@
 //! Events with text in them, as JSON of bounded length and depth.
 
 use crate::event::{Frame, Kind, Local, Value};
-use crate::names::cut;
 use crate::secrets;
+use crate::string_table::cut;
 use crate::walk::{each_text, frames, stacks};
 
 /// Bytes of one text.

@@ -152,7 +152,7 @@ pub fn fold(
         let what = format!(
             "the recording begins later than that: with event #{}, at {}",
             first.seq,
-            crate::words::clock(first.at)
+            crate::format::clock(first.at)
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
@@ -164,7 +164,7 @@ pub fn fold(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{crawl, verify};
+    use crate::test_script::{crawl, verify};
 
     #[test]
     fn moments_are_read_as_they_are_written() {

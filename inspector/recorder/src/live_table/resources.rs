@@ -1,7 +1,7 @@
 //! The live objects besides coroutines: loops, resources and their holders, threads, recorded fields.
 
 use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, ThreadId};
-use tinyio_events::record::{self, Small, code};
+use tinyio_events::ring_words::{self, Small, code};
 
 use super::Out;
 use super::ids::Ids;
@@ -194,14 +194,18 @@ impl Things {
         let mut left_out = 0;
         let mut count = |written: bool| left_out += !written as u64;
         for (&id, one) in &self.loops {
-            let words =
-                [record::head(at, code::LOOP_STATE), one.parent << 8 | one.mode.byte() as u64, id as u64, one.since];
+            let words = [
+                ring_words::head(at, code::LOOP_STATE),
+                one.parent << 8 | one.mode.byte() as u64,
+                id as u64,
+                one.since,
+            ];
             count(out.record(words));
             if let Some((at, json)) = &one.cancelling {
                 count(out.json(*at, json));
             }
             if let Some((at, until)) = one.parked {
-                count(record::encode(at, &Kind::Park { id, until }).is_some_and(|words| out.record(words)));
+                count(ring_words::encode(at, &Kind::Park { id, until }).is_some_and(|words| out.record(words)));
             }
         }
         // When not all fits, resources and threads get a quarter each at most, so that no kind pushes out all others.
@@ -209,15 +213,15 @@ impl Things {
         for (&res, one) in &self.resources {
             let made = Kind::ResNew { res, what: one.what, size: one.size, site: one.site, name: one.name };
             let room = whole || out.room() > all / 4 * 3;
-            count(room && record::encode(one.at, &made).is_some_and(|words| out.record(words)));
+            count(room && ring_words::encode(one.at, &made).is_some_and(|words| out.record(words)));
             if let Some(at) = one.set {
-                count(room && out.record(record::plain(at, code::SET, res, 1, 0)));
+                count(room && out.record(ring_words::plain(at, code::SET, res, 1, 0)));
             }
         }
         for (&thread, one) in &self.threads {
             let queued = Kind::ThreadQueue { thread, coro: one.coro, name: one.name, site: one.site };
             let room = whole || out.room() > all / 2;
-            count(room && record::encode(one.queued, &queued).is_some_and(|words| out.record(words)));
+            count(room && ring_words::encode(one.queued, &queued).is_some_and(|words| out.record(words)));
             let more = [
                 (one.started, code::THREAD_START),
                 (one.asked, code::THREAD_CANCEL),
@@ -225,7 +229,7 @@ impl Things {
             ];
             for (at, code) in more {
                 if let Some(at) = at {
-                    count(room && out.record(record::plain(at, code, thread, 0, 0)));
+                    count(room && out.record(ring_words::plain(at, code, thread, 0, 0)));
                 }
             }
         }
@@ -241,7 +245,7 @@ impl Things {
             .collect();
         holds.sort_unstable();
         for (at, res, coro, site) in holds {
-            left_out += !out.record(record::hold(at, res, coro, site)) as u64;
+            left_out += !out.record(ring_words::hold(at, res, coro, site)) as u64;
         }
         for field in self.fields.values().flatten() {
             left_out += !out.json(field.at, &field.json) as u64;

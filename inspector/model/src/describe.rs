@@ -2,8 +2,8 @@
 
 use tinyio_events::event::{CoroId, Outcome, ResKind, State, Target};
 
+use crate::format::{count, short_path, span};
 use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, short_name};
-use crate::words::{count, short_path, span};
 
 /// What a coroutine is at: `fetch #17`, `thread 3 · read_to_string`, `lock #1, held by parse #9`, `fires in 0.4 s`.
 pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {

@@ -12,8 +12,8 @@ use std::ops::Range;
 
 use iced_x86::{Decoder, DecoderOptions};
 
-use super::machine::{Machine, Next};
 use super::memory::Memory;
+use super::x86_interpreter::{Machine, Next};
 
 /// What drop glue touched.
 #[derive(Debug, Default)]

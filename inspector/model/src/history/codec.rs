@@ -186,7 +186,7 @@ fn unzigzag(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{crawl, verify};
+    use crate::test_script::{crawl, verify};
 
     fn check(events: &[Event]) -> usize {
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Decides which locals are alive: maps the results of the [oracle](super::oracle) to types and fields.
+//! Decides which locals are alive: maps the results of the [trace of the drop glue](super::drop_trace) to types and fields.
 
 use std::ops::Range;
 
@@ -183,7 +183,7 @@ impl Alive {
         let body = look.types.function_body(function);
         let touched = body.and_then(|(code, plain)| {
             self.plain = plain;
-            super::oracle::interpret(&look.types.memory, function, &code, address)
+            super::drop_trace::interpret(&look.types.memory, function, &code, address)
         });
         self.asked.insert((function, address), touched.is_some());
         let Some(touched) = touched else { return false };

@@ -1,6 +1,6 @@
 //! Whether dropping a value of a type does anything.
 
-use super::alive::Glue;
+use super::liveness::Glue;
 use super::types::{Shape, TypeRef, Types};
 use super::units::Units;
 
