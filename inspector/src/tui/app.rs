@@ -4,11 +4,11 @@
 //! the terminal or another process is returned as an [`Effect`].
 
 mod crash_keys;
-mod moves;
+mod navigation;
 mod outside;
+mod prompt;
 mod state;
 mod time_keys;
-mod typing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use std::sync::Arc;
 use ratatui::layout::Rect;
 
 use super::Options;
-use super::code::Sources;
-use super::crash::PostMortem;
 use super::keys::{Action, Context, Keys};
+use super::post_mortem::PostMortem;
+use super::syntax::Sources;
 use super::theme::Theme;
 use super::tree_view::{Node, TreeView};
 use crate::event::{CoroId, Event, Header, LoopOutcome, ResId, ThreadId};
@@ -27,9 +27,9 @@ use crate::output::Line;
 use crate::report::{self, Ending};
 use crate::time::Tape;
 
+pub use prompt::{Purpose, Typing};
 pub use state::{CrashState, Effect, GraphState, Hit, Page, PageKind, Screen, Status};
 use state::{Outside, Past};
-pub use typing::{Purpose, Typing};
 
 /// At most this many crashes of isolated loops are kept, the latest ones.
 const ISOLATED: usize = 8;
@@ -72,15 +72,15 @@ pub struct App {
     /// The graph's state.
     pub graph: GraphState,
     /// The coroutine table's state.
-    pub coros: super::pane::coros::State,
+    pub coros: super::panes::coroutines::State,
     /// The selected thread and the scroll position.
-    pub threads: super::pane::List<ThreadId>,
+    pub threads: super::panes::List<ThreadId>,
     /// The selected resource and the scroll position.
-    pub resources: super::pane::List<ResId>,
+    pub resources: super::panes::List<ResId>,
     /// The timeline's state.
-    pub timeline: super::pane::timeline::State,
+    pub timeline: super::panes::timeline::State,
     /// The log's state.
-    pub log: super::pane::log::State,
+    pub log: super::panes::log::State,
     /// The post-mortem, once there was a crash.
     pub crash: Option<CrashState>,
     /// Source files read so far.

@@ -2,26 +2,28 @@
 //!
 //! [`run`] shows a stream of events until the user leaves; [`spawn`] does so on a thread of its own, over the recorded
 //! program itself, and redirects the output of that program meanwhile. State and drawing are apart: `app` holds the
-//! state and handles keys, `pane` draws it, `engine` is the loop between them, and `terminal` takes the terminal over
+//! state and handles keys, `pane` draws it, `event_loop` is the loop between them, and `terminal` takes the terminal over
 //! and restores it.
 
 mod ansi;
 mod app;
 mod capture;
-mod code;
-mod crash;
-mod engine;
+
+mod event_loop;
 mod filter;
+mod headless;
 mod keys;
-mod pane;
+mod panes;
+mod post_mortem;
 mod recordings;
-mod screens;
 mod settings;
+mod syntax;
 mod terminal;
 mod text;
 mod theme;
 mod tree_view;
 mod view;
+mod widgets;
 
 #[cfg(test)]
 mod tests;
@@ -34,10 +36,10 @@ use std::sync::mpsc::channel;
 use app::App;
 use capture::Capture;
 pub use capture::Spool;
-pub use engine::Exit;
-use engine::Host;
+pub use event_loop::Exit;
+use event_loop::Host;
+pub use headless::Screens;
 pub use keys::{Binding, Context, Keys, TABLE};
-pub use screens::Screens;
 pub use settings::{path as settings_path, sample as sample_settings};
 pub use terminal::check;
 pub use theme::{DARK, LIGHT, MONO, Theme};
@@ -124,7 +126,7 @@ fn run_over(
     let signals = terminal::SignalNet::spread(send.clone(), screen.restorer())?;
     let reader = terminal::Reader::start(send)?;
     let mut host = Live { screen, reader, program, stopped: false };
-    let exit = engine::drive(&mut app, &mut *source, &inputs, &mut host)?;
+    let exit = event_loop::drive(&mut app, &mut *source, &inputs, &mut host)?;
     let Live { screen, reader, program, .. } = host;
     drop((reader, screen, signals));
     print_farewell(&app);
@@ -213,7 +215,7 @@ impl Host for Live {
             app.dirty = true;
             return Ok(());
         }
-        self.screen.terminal.draw(|frame| pane::draw(frame, app)).map(drop)
+        self.screen.terminal.draw(|frame| panes::draw(frame, app)).map(drop)
     }
 
     fn redraw(&mut self, app: &mut App) -> io::Result<()> {

@@ -9,7 +9,7 @@ use ratatui::backend::TestBackend;
 use super::Options;
 use super::app::{App, Effect, PageKind, Screen, Status};
 use super::keys::TABLE;
-use super::pane;
+use super::panes;
 use super::theme::{ASCII, DARK, MONO, Theme};
 use crate::event::{Kind, Outcome, ResKind, Target, Waker};
 use crate::model::Level;
@@ -42,7 +42,7 @@ fn ended(script: &Script) -> App {
 
 fn draw(app: &mut App, wide: u16, high: u16) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(wide, high)).unwrap();
-    terminal.draw(|frame| pane::draw(frame, app)).unwrap();
+    terminal.draw(|frame| panes::draw(frame, app)).unwrap();
     terminal
 }
 
@@ -493,7 +493,7 @@ fn measure() {
                 let event = script.events.pop().unwrap();
                 app.push(&crate::event::Event { seq: app.tape.len(), ..event });
                 let begin = std::time::Instant::now();
-                backend.draw(|frame| pane::draw(frame, &mut app)).unwrap();
+                backend.draw(|frame| panes::draw(frame, &mut app)).unwrap();
                 begin.elapsed()
             })
             .collect();

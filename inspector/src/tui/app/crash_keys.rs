@@ -1,7 +1,7 @@
 //! Keys of the post-mortem.
 
 use super::{Action, App, CrashState, Effect, Page, PageKind, Purpose};
-use crate::tui::crash::{Located, PostMortem};
+use crate::tui::post_mortem::{Located, PostMortem};
 
 impl CrashState {
     /// At the deepest visible frame of the origin.
@@ -172,7 +172,7 @@ impl App {
     /// Scrolls a source page so that the current line is in the middle.
     fn centre_source(&mut self) {
         let rows = usize::from(self.rows);
-        let line = crate::tui::pane::source::current_row(self).unwrap_or(0);
+        let line = crate::tui::panes::source::current_row(self).unwrap_or(0);
         if let Some(page) = self.pages.last_mut() {
             page.scroll = line.saturating_sub(rows / 2);
         }

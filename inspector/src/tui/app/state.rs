@@ -2,7 +2,7 @@
 
 use crate::event::{CoroId, ResId, Stack, ThreadId};
 use crate::model::Model;
-use crate::tui::crash::PostMortem;
+use crate::tui::post_mortem::PostMortem;
 use crate::tui::tree_view::{Folds, Node};
 
 /// A moment that is not now.

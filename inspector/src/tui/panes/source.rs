@@ -4,7 +4,7 @@ use ratatui::text::{Line, Span};
 
 use super::App;
 use crate::event::Frame;
-use crate::tui::code::{function_of, highlight, lines_of};
+use crate::tui::syntax::{function_of, highlight, lines_of};
 use crate::tui::text::pad_left;
 use crate::tui::theme::Theme;
 

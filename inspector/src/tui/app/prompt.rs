@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::{Action, App, Effect, Page, PageKind, Screen};
 use crate::event::NameId;
 use crate::model::{Coro, short_name};
-use crate::tui::crash::{completions, look_up};
 use crate::tui::filter;
+use crate::tui::post_mortem::{completions, look_up};
 
 /// What is being typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -210,7 +210,7 @@ impl App {
             return;
         }
         if self.screen == Screen::Log && self.pages.is_empty() {
-            crate::tui::pane::log::find(self, forward);
+            crate::tui::panes::log::find(self, forward);
             return;
         }
         let needle = self.search.to_lowercase();

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::App;
+use crate::tui::app::App;
 use crate::tui::app::Status;
 use crate::tui::text::{fit, width};
 
@@ -34,7 +34,7 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
     };
     buf.set_line(area.x, area.y, &line, area.width);
     if let Some(text) = found {
-        super::right(buf, area.x, area.y, area.width, &text, theme.found);
+        crate::tui::panes::right(buf, area.x, area.y, area.width, &text, theme.found);
     }
 }
 

@@ -40,13 +40,13 @@ impl App {
 
     pub(super) fn move_in_screen(&mut self, action: Action) {
         match self.screen {
-            Screen::Graph if self.graph.drawn => crate::tui::pane::drawn::update(self, action),
+            Screen::Graph if self.graph.drawn => crate::tui::panes::graph_canvas::update(self, action),
             Screen::Graph => self.move_in_graph(action),
-            Screen::Coroutines => crate::tui::pane::coros::update(self, action),
-            Screen::Threads => crate::tui::pane::threads::update(self, action),
-            Screen::Resources => crate::tui::pane::resources::update(self, action),
-            Screen::Timeline => crate::tui::pane::timeline::update(self, action),
-            Screen::Log => crate::tui::pane::log::update(self, action),
+            Screen::Coroutines => crate::tui::panes::coroutines::update(self, action),
+            Screen::Threads => crate::tui::panes::threads::update(self, action),
+            Screen::Resources => crate::tui::panes::resources::update(self, action),
+            Screen::Timeline => crate::tui::panes::timeline::update(self, action),
+            Screen::Log => crate::tui::panes::log::update(self, action),
             Screen::Crash => {}
         }
     }

@@ -1,19 +1,17 @@
 //! What is drawn: one file per pane, each a function of the state and a rectangle.
 
-pub mod coros;
+pub mod coroutines;
 pub mod crash;
 pub mod detail;
-pub mod drawn;
-pub mod footer;
 pub mod graph;
-pub mod header;
+pub mod graph_canvas;
 pub mod help;
 pub mod lints;
 pub mod log;
 pub mod printed;
 pub mod resources;
 pub mod source;
-pub mod stacks;
+pub mod stack_tree;
 pub mod threads;
 pub mod timeline;
 pub mod values;
@@ -58,11 +56,11 @@ pub fn draw(frame: &mut Frame, app: &mut App) {
         Constraint::Length(1),
     ])
     .areas(area);
-    header::render(buf, app, top);
-    header::render_tabs(buf, app, tab_line);
+    super::widgets::header::render(buf, app, top);
+    super::widgets::header::render_tabs(buf, app, tab_line);
     horizontal(buf, app, upper);
     horizontal(buf, app, lower);
-    footer::render(buf, app, bottom);
+    super::widgets::footer::render(buf, app, bottom);
     app.rows = body.height;
     match app.pages.last().map(|page| page.what.clone()) {
         Some(what) => page(buf, app, body, &what),
@@ -85,9 +83,9 @@ fn screen(buf: &mut Buffer, app: &mut App, body: Rect, upper: Rect, lower: Rect)
         Layout::horizontal([Constraint::Fill(1), Constraint::Length(u16::from(beside)), Constraint::Length(right)])
             .areas(body);
     match app.screen {
-        Screen::Graph if app.graph.drawn => drawn::render(buf, app, list),
+        Screen::Graph if app.graph.drawn => graph_canvas::render(buf, app, list),
         Screen::Graph => graph::render(buf, app, list),
-        Screen::Coroutines => coros::render(buf, app, list),
+        Screen::Coroutines => coroutines::render(buf, app, list),
         Screen::Threads => threads::render(buf, app, list),
         Screen::Resources => resources::render(buf, app, list),
         Screen::Timeline => timeline::render(buf, app, list),
@@ -109,7 +107,7 @@ fn page(buf: &mut Buffer, app: &mut App, area: Rect, what: &PageKind) {
         PageKind::Why(id) => why::lines(app, *id, inner.width),
         PageKind::Values(id) => values::lines(app, *id, inner.width),
         PageKind::Lints => lints::lines(app, inner.width),
-        PageKind::Stacks => return stacks::render(buf, app, inner),
+        PageKind::Stacks => return stack_tree::render(buf, app, inner),
         PageKind::Source { whole } => source::lines(app, *whole, inner.width),
         PageKind::Printed(list) => printed::lines(app, list, inner.width),
     };
@@ -164,7 +162,7 @@ fn vertical(buf: &mut Buffer, app: &App, area: Rect, upper: Rect, lower: Rect) {
 }
 
 /// A text that ends at the right edge.
-fn right(buf: &mut Buffer, x: u16, y: u16, wide: u16, text: &str, style: Style) {
+pub(super) fn right(buf: &mut Buffer, x: u16, y: u16, wide: u16, text: &str, style: Style) {
     let text = fit(text, usize::from(wide));
     let at = x + wide.saturating_sub(width(&text) as u16);
     buf.set_stringn(at, y, &text, usize::from(wide), style);

@@ -10,7 +10,7 @@ use crate::event::{Local, Outcome};
 use crate::model::{file_name, short_name};
 use crate::report::as_of;
 use crate::tui::app::{CrashState, Hit};
-use crate::tui::crash::{Located, Role};
+use crate::tui::post_mortem::{Located, Role};
 use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
 use crate::tui::theme::Theme;
 use crate::words::brief;

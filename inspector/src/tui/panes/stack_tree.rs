@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::App;
 use crate::model::Activity;
 use crate::tui::app::Hit;
-use crate::tui::crash::Role;
+use crate::tui::post_mortem::Role;
 use crate::tui::text::{counted, one_line};
 
 /// The tree, with the selected frame in the middle.

@@ -10,7 +10,7 @@ use ratatui::style::{Color, Modifier};
 
 use super::Options;
 use super::app::{App, Status};
-use super::pane;
+use super::panes;
 use super::theme::DARK;
 use crate::source::{Progress, Source};
 
@@ -73,7 +73,7 @@ impl Screens {
 
     /// Draws, as after an event.
     pub fn draw(&mut self) {
-        let Ok(_) = self.terminal.draw(|frame| pane::draw(frame, &mut self.app));
+        let Ok(_) = self.terminal.draw(|frame| panes::draw(frame, &mut self.app));
     }
 
     /// What is on the screen.

@@ -4,8 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::App;
 use crate::model::Activity;
+use crate::tui::app::App;
 use crate::tui::app::{Hit, Screen, Status};
 use crate::tui::text::{clock, count, counted, rate, width};
 
@@ -123,6 +123,6 @@ pub fn render_tabs(buf: &mut Buffer, app: &mut App, area: Rect) {
         }
     };
     if let Some(text) = texts.iter().find(|text| width(text) <= usize::from(room)) {
-        super::right(buf, x, area.y, room, text, theme.warning);
+        crate::tui::panes::right(buf, x, area.y, room, text, theme.warning);
     }
 }
