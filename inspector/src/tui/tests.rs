@@ -1,6 +1,7 @@
 //! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
 mod frames;
+mod snapshot;
 mod untrusted;
 
 use ratatui::Terminal;
@@ -18,7 +19,10 @@ use crate::script::{Script, crawl, verify};
 
 /// Sizes at which every pane is looked at. Smaller ones have one sentence or nothing; that they do no harm is another
 /// test.
-const SIZES: [(u16, u16); 4] = [(20, 5), (80, 24), (120, 40), (200, 60)];
+const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (160, 50)];
+
+/// The size at which its styles are looked at.
+const STYLED: (u16, u16) = (80, 24);
 
 /// The screens over a whole stream.
 fn app_with(script: &Script, theme: Theme) -> App {
@@ -62,46 +66,63 @@ fn text(app: &mut App, wide: u16, high: u16) -> String {
     backend.lines().map(|line| line.trim_matches('"').trim_end().to_owned() + "\n").collect()
 }
 
-/// Draws at all sizes; what is kept are the buffers, styles and all.
-fn check(name: &str, app: &mut App) {
-    let buffers = SIZES.map(|(wide, high)| format!("{:?}", draw(app, wide, high).backend().buffer()));
-    insta::assert_snapshot!(name, buffers.join("\n\n"));
+/// Compares the text at all sizes, and with `styled` the styles at one, with the snapshot of that name.
+fn check(name: &str, app: &mut App, styled: bool) {
+    let mut out = String::new();
+    for (wide, high) in SIZES {
+        out += &format!("{wide}×{high}\n{}\n", snapshot::text(draw(app, wide, high).backend().buffer()));
+    }
+    if styled {
+        let (wide, high) = STYLED;
+        out += &format!("styles at {wide}×{high}\n{}", snapshot::styles(draw(app, wide, high).backend().buffer()));
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, out));
 }
 
+/// A screen as a snapshot; `styled` where the styles are part of it: once per pane.
 macro_rules! pane {
     ($name:ident, $app:expr, $keys:expr) => {
+        pane!($name, $app, $keys, false);
+    };
+    ($name:ident, $app:expr, $keys:expr, styled) => {
+        pane!($name, $app, $keys, true);
+    };
+    ($name:ident, $app:expr, $keys:expr, $styled:literal) => {
         #[test]
         fn $name() {
             let mut app = $app;
             draw(&mut app, 100, 30);
             press(&mut app, $keys);
-            check(stringify!($name), &mut app);
+            check(stringify!($name), &mut app, $styled);
         }
     };
 }
 
-pane!(graph, live(&crawl()), "j j");
+pane!(graph, live(&crawl()), "j j", styled);
 pane!(graph_unfolded, live(&crawl()), "j j j l j j");
-pane!(graph_drawn, live(&crawl()), "j j j j j g");
+pane!(graph_drawn, live(&crawl()), "j j j j j g", styled);
 pane!(coroutines, live(&crawl()), "2 j j");
-pane!(coroutines_filtered, live(&crawl()), "2 f f e t c h enter");
+pane!(coroutines_filtered, live(&crawl()), "2 f f e t c h enter", styled);
 pane!(coroutines_sorted, live(&crawl()), "2 s s s S");
-pane!(threads, live(&crawl()), "3");
-pane!(resources, live(&crawl()), "4");
+pane!(threads, live(&crawl()), "3", styled);
+pane!(resources, live(&crawl()), "4", styled);
 pane!(timeline, live(&crawl()), "5 j");
-pane!(timeline_at_a_moment, live(&crawl()), "5 h h h");
-pane!(log, live(&crawl()), "6");
-pane!(detail, live(&crawl()), "j j j l j j j j j j j j enter");
-pane!(why, live(&crawl()), "j j j j j w");
-pane!(help, live(&crawl()), "?");
+pane!(timeline_at_a_moment, live(&crawl()), "5 h h h", styled);
+pane!(log, live(&crawl()), "6", styled);
+pane!(detail, live(&crawl()), "j j j l j j j j j j j j enter", styled);
+pane!(why, live(&crawl()), "j j j j j w", styled);
+pane!(help, live(&crawl()), "?", styled);
 pane!(paused, live(&crawl()), "space , , ,");
 pane!(searched, live(&crawl()), "/ f e t c h enter n");
 pane!(empty, live(&Script::new("nothing")), "");
-pane!(crash, ended(&verify()), "");
+pane!(crash, ended(&verify()), "", styled);
 pane!(crash_improper, ended(&verify()), "J");
-pane!(crash_stacks, ended(&verify()), "t j");
-pane!(crash_printed, ended(&verify()), "p e n t r y enter");
-pane!(crash_source, ended(&verify()), "s");
+pane!(crash_stacks, ended(&verify()), "t j", styled);
+pane!(crash_printed, ended(&verify()), "p e n t r y enter", styled);
+pane!(crash_source, ended(&verify()), "s", styled);
 pane!(after_the_end, ended(&verify()), "1");
 pane!(timeline_of_a_short_run, ended(&crawl()), "5");
 pane!(before_the_crash, ended(&verify()), "[ 1");
@@ -114,7 +135,7 @@ fn lints_are_announced_and_listed() {
     app.lint();
     draw(&mut app, 100, 30);
     press(&mut app, "!");
-    check("lints", &mut app);
+    check("lints", &mut app, true);
 }
 
 #[test]
