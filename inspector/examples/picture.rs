@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use tinyio_inspector::trace;
-use tinyio_inspector::tui::Screens;
+use tinyio_inspector::tui::Headless;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     };
     let keys = args.collect::<Vec<_>>().join(" ");
     let drawn = trace::open(file.as_ref()).and_then(|mut source| {
-        let mut screens = Screens::of(&mut *source, at, wide, high)?;
+        let mut screens = Headless::of(&mut *source, at, wide, high)?;
         screens.press(&keys);
         Ok(screens.svg())
     });

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use tinyio_inspector::trace;
-use tinyio_inspector::tui::Screens;
+use tinyio_inspector::tui::Headless;
 
 /// The lines of `docs/draw`, so that there is one place that says what is drawn.
 fn drawings() -> Vec<Vec<String>> {
@@ -31,7 +31,7 @@ fn the_pictures_are_up_to_date() {
         let (wide, high) = (wide.parse().expect("a number"), high.parse().expect("a number"));
         let recording = docs().join("..").join(file);
         let mut source = trace::open(&recording).expect("the recording is there");
-        let mut screens = Screens::of(&mut *source, at, wide, high).expect("a recording that can be read");
+        let mut screens = Headless::of(&mut *source, at, wide, high).expect("a recording that can be read");
         screens.press(&keys.join(" "));
         let drawn = screens.svg();
         let kept = std::fs::read_to_string(docs().join(format!("{name}.svg"))).expect("the picture is there");

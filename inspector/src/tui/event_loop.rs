@@ -6,8 +6,9 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::app::{App, Effect, Status};
+use super::app::{App, Effect};
 use super::keys::Action;
+use super::playback::Status;
 use crate::model::Activity;
 use crate::output::Line;
 use crate::ring::Request;
@@ -24,7 +25,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// How often the program is asked for the frames of the selected coroutine.
 const ASK: Duration = Duration::from_millis(200);
 /// How often a request is repeated without an answer before the memory of the program is read from outside.
-const IN_VAIN: u32 = 2;
+const UNANSWERED: u32 = 2;
 /// Events read between two looks at the clock.
 const BATCH: usize = 4096;
 
@@ -78,7 +79,7 @@ pub trait Host {
     }
     /// Opens the editor.
     fn edit(&mut self, file: &std::path::Path, line: u32) -> std::io::Result<()>;
-    /// Interrupts the program if the screens can stay while it ends; tells whether they can.
+    /// Interrupts the program if the screens can stay while it ends; returns whether they can.
     fn interrupt(&mut self) -> bool {
         false
     }
@@ -104,9 +105,9 @@ pub fn drive(
     let mut quiet = 0_u32;
     let mut linted = Instant::now();
     let mut asked = Instant::now();
-    let mut in_vain = (0, 0);
+    let mut unanswered = (0, 0);
     let mut frames = None;
-    app.reading = true;
+    app.session.playback.reading = true;
     loop {
         // Every key that is waiting, before anything is drawn.
         loop {
@@ -123,18 +124,20 @@ pub fn drive(
         let more = read(app, source, &mut pulse);
         let lines = host.output();
         if !lines.is_empty() {
-            app.take_output(wall(app), lines);
+            let now = wall(app);
+            app.session.output.push(now, lines);
+            app.session.dirty = true;
         }
         if asked.elapsed() >= ASK {
             let wanted = app.wants_frames();
-            if let Some(coro) = wanted {
-                source.ask_frames(Request { coro, in_full: app.wants_values().is_some() });
-                in_vain = (coro, if in_vain.0 == coro { in_vain.1 + 1 } else { 0 });
+            if let Some((coro, in_full)) = wanted {
+                source.ask_frames(Request { coro, in_full });
+                unanswered = (coro, if unanswered.0 == coro { unanswered.1 + 1 } else { 0 });
                 asked = Instant::now();
             }
-            if let Some(coro) = app.wants_frames_from_outside(wanted.is_some() && in_vain.1 >= IN_VAIN) {
+            if let Some(coro) = app.session.wants_remote_frames(wanted.is_some() && unanswered.1 >= UNANSWERED) {
                 if let Some(stack) = source.stack_from_outside(&mut frames, coro) {
-                    app.take_frames_from_outside(coro, stack);
+                    app.session.take_remote_stack(coro, stack);
                 }
                 asked = Instant::now();
             }
@@ -142,26 +145,29 @@ pub fn drive(
         quiet = if more { 0 } else { quiet.saturating_add(1) };
         // While there is more to read, the screens show the past: the time by which they lag behind is not a blocked
         // step.
-        app.clock = if more { app.tape.latest().now() } else { wall(app) };
+        app.session.playback.clock = if more { app.session.playback.tape.latest().now() } else { wall(app) };
 
-        if app.status == Status::Live && drawn.is_some_and(|at| at.elapsed() >= TICK) && is_ticking(app) {
-            app.dirty = true;
+        if app.session.playback.status == Status::Live
+            && drawn.is_some_and(|at| at.elapsed() >= TICK)
+            && is_ticking(app)
+        {
+            app.session.dirty = true;
         }
         if linted.elapsed() >= TICK {
             let begin = Instant::now();
-            app.lint();
+            app.session.lint();
             // Limited to a twentieth of the time.
             linted = Instant::now() + begin.elapsed() * 20;
         }
         let due = drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed()));
-        if app.dirty && due.is_zero() {
-            app.dirty = false;
+        if app.session.dirty && due.is_zero() {
+            app.session.dirty = false;
             host.draw(app)?;
             drawn = Some(Instant::now());
             continue;
         }
-        let wait = match &app.status {
-            _ if app.dirty => due,
+        let wait = match &app.session.playback.status {
+            _ if app.session.dirty => due,
             _ if more => Duration::ZERO,
             Status::Live => {
                 if quiet < 100 {
@@ -193,14 +199,11 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
         }
         Input::Scroll(down) => {
             for _ in 0..3 {
-                app.update(if down { Action::Down } else { Action::Up });
+                app.act(if down { Action::Down } else { Action::Up });
             }
             Effect::None
         }
-        Input::Resize => {
-            app.graph.name_width = 0;
-            Effect::Redraw
-        }
+        Input::Resize => Effect::Redraw,
         Input::Paste(text) => {
             app.paste(&text);
             Effect::None
@@ -222,10 +225,10 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
     match effect {
         Effect::None => {}
         Effect::Quit => return Ok(Some(Exit::Quit)),
-        Effect::Interrupt if host.interrupt() => app.notice = Some("the program was interrupted".to_owned()),
+        Effect::Interrupt if host.interrupt() => app.session.note("the program was interrupted"),
         Effect::Interrupt => return Ok(Some(Exit::Interrupt)),
         Effect::Redraw => {
-            app.dirty = false;
+            app.session.dirty = false;
             host.redraw(app)?;
         }
         Effect::Suspend => {
@@ -234,17 +237,17 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
         }
         Effect::Edit { file, line } => {
             let edited = host.edit(&file, line);
-            app.notice = edited.err().map(|error| error.to_string());
-            app.sources = Default::default();
+            app.session.notice = edited.err().map(|error| error.to_string());
+            app.session.sources = Default::default();
             host.redraw(app)?;
         }
     }
     Ok(None)
 }
 
-/// Reads for a while. Tells whether there is more.
+/// Reads for a while. Returns whether there is more.
 fn read(app: &mut App, source: &mut dyn Source, pulse: &mut Pulse) -> bool {
-    if app.status != Status::Live {
+    if app.session.playback.status != Status::Live {
         return false;
     }
     let begin = Instant::now();
@@ -261,21 +264,23 @@ fn read(app: &mut App, source: &mut dyn Source, pulse: &mut Pulse) -> bool {
         Ok(Progress::Died) => Status::Died,
         Err(error) => Status::Broken(error.clone()),
     };
-    app.reading &= progress == Ok(Progress::More);
+    app.session.playback.reading &= progress == Ok(Progress::More);
     app.settle(status);
-    app.rate = pulse.rate(app.tape.len());
+    let playback = &mut app.session.playback;
+    playback.rate = pulse.rate(playback.tape.len());
     progress == Ok(Progress::More)
 }
 
 /// Whether times on the screen go on while no event comes.
 fn is_ticking(app: &App) -> bool {
-    let model = app.model();
-    app.is_live() && model.counts().iter().any(|(activity, _)| activity.is_live() || activity == Activity::Running)
+    let model = app.session.model();
+    app.session.playback.is_live()
+        && model.counts().iter().any(|(activity, _)| activity.is_live() || activity == Activity::Running)
 }
 
 /// Now, in the stream's time.
 fn wall(app: &App) -> u64 {
-    let started = app.tape.latest().header().started;
+    let started = app.session.playback.tape.latest().header().started;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     if started == 0 { 0 } else { now.saturating_sub(started) }
 }
@@ -333,14 +338,15 @@ mod tests {
         }
     }
 
-    /// Notes what the header says in each frame, and leaves when all is read.
+    /// Notes the headline of each frame, and leaves when all is read.
     struct Notes(Vec<String>, Sender<Input>);
 
     impl Host for Notes {
         fn draw(&mut self, app: &mut App) -> std::io::Result<()> {
-            self.0.push(app.headline().0);
-            if app.reading {
-                app.dirty = true;
+            let playback = &app.session.playback;
+            self.0.push(playback.headline(&app.session.theme).0);
+            if playback.reading {
+                app.session.dirty = true;
             } else {
                 self.1.send(Input::Stop).unwrap();
             }
@@ -370,10 +376,10 @@ mod tests {
             let (send, inputs) = channel();
             let mut host = Notes(Vec::new(), send);
             drive(&mut app, &mut source, &inputs, &mut host).unwrap();
-            let Notes(said, _) = host;
-            let (end, before) = said.split_last().unwrap();
-            assert!(end.starts_with(word), "{said:?}");
-            assert!(!before.is_empty() && before.iter().all(|one| one.starts_with("READING")), "{said:?}");
+            let Notes(shown, _) = host;
+            let (end, before) = shown.split_last().unwrap();
+            assert!(end.starts_with(word), "{shown:?}");
+            assert!(!before.is_empty() && before.iter().all(|one| one.starts_with("READING")), "{shown:?}");
         }
     }
 }

@@ -9,8 +9,8 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
 use super::Options;
-use super::app::{App, Status};
-use super::panes;
+use super::app::App;
+use super::playback::Status;
 use super::theme::DARK;
 use crate::source::{Progress, Source};
 
@@ -19,25 +19,25 @@ const CELL: (f64, f64) = (8.4, 17.0);
 
 /// The screens over a recording, as they would be on a terminal: for pictures, tests and measurements. Dark, with the
 /// keys of the table, whatever the user set.
-pub struct Screens {
+pub struct Headless {
     app: App,
     terminal: Terminal<TestBackend>,
 }
 
-impl std::fmt::Debug for Screens {
+impl std::fmt::Debug for Headless {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())
     }
 }
 
-impl Screens {
+impl Headless {
     /// With that many columns and rows, when that time had come, in nanoseconds since the beginning: as if the program
     /// lived. Without a time, at the end of what there is to read.
     ///
     /// # Errors
     ///
     /// When the recording cannot be read.
-    pub fn of(source: &mut dyn Source, until: Option<u64>, wide: u16, high: u16) -> io::Result<Screens> {
+    pub fn of(source: &mut dyn Source, until: Option<u64>, wide: u16, high: u16) -> io::Result<Headless> {
         let mut app = App::new(source.header(), Options::of(DARK));
         let mut status = loop {
             let progress = source.read(4096, &mut |event| {
@@ -53,12 +53,14 @@ impl Screens {
             }
         };
         if let Some(until) = until {
-            let second = app.tape.position_of(until.saturating_sub(1_000_000_000));
-            (status, app.clock, app.rate) = (Status::Live, until, (app.tape.len() - second) as f64);
+            let playback = &mut app.session.playback;
+            let second = playback.tape.position_of(until.saturating_sub(1_000_000_000));
+            (playback.clock, playback.rate) = (until, (playback.tape.len() - second) as f64);
+            status = Status::Live;
         }
         app.settle(status);
         let terminal = Terminal::new(TestBackend::new(wide, high)).map_err(io::Error::other)?;
-        let mut screens = Screens { app, terminal };
+        let mut screens = Headless { app, terminal };
         screens.draw();
         Ok(screens)
     }
@@ -73,7 +75,7 @@ impl Screens {
 
     /// Draws, as after an event.
     pub fn draw(&mut self) {
-        let Ok(_) = self.terminal.draw(|frame| panes::draw(frame, &mut self.app));
+        let Ok(_) = self.terminal.draw(|frame| self.app.draw(frame));
     }
 
     /// What is on the screen.

@@ -1,21 +1,25 @@
 //! The terminal screens.
 //!
 //! [`run`] shows a stream of events until the user leaves; [`spawn`] does so on a thread of its own, over the recorded
-//! program itself, and redirects the output of that program meanwhile. State and drawing are apart: `app` holds the
-//! state and handles keys, `pane` draws it, `event_loop` is the loop between them, and `terminal` takes the terminal over
-//! and restores it.
+//! program itself, and redirects the output of that program meanwhile. `event_loop` reads
+//! events and keys and draws; `app` routes the keys to the screen or page in front, each of them a file of `panes` that
+//! holds its own state; `session` is what they share; `terminal` takes the terminal over and restores it.
 
 mod ansi;
 mod app;
 mod capture;
-
 mod event_loop;
 mod filter;
+mod frame_requests;
 mod headless;
 mod keys;
+mod output;
 mod panes;
+mod playback;
 mod post_mortem;
+mod prompt;
 mod recordings;
+mod session;
 mod settings;
 mod syntax;
 mod terminal;
@@ -38,8 +42,8 @@ use capture::Capture;
 pub use capture::Spool;
 pub use event_loop::Exit;
 use event_loop::Host;
-pub use headless::Screens;
-pub use keys::{Binding, Context, Keys, TABLE};
+pub use headless::Headless;
+pub use keys::{Binding, Context, Keymap, Keys, keymaps};
 pub use settings::{path as settings_path, sample as sample_settings};
 pub use terminal::check;
 pub use theme::{DARK, LIGHT, MONO, Theme};
@@ -119,7 +123,7 @@ fn run_over(
     program: Option<Program>,
 ) -> io::Result<(Exit, Option<Program>)> {
     let mut app = App::new(source.header(), options);
-    app.log.captured = program.as_ref().and_then(Program::level);
+    app.session.output.level = program.as_ref().and_then(Program::level);
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
@@ -133,13 +137,14 @@ fn run_over(
     Ok((exit, program))
 }
 
-/// How it ended, on the normal screen, so that the scrollback keeps it. Tells whether that was the report of the one
+/// How it ended, on the normal screen, so that the scrollback keeps it. Returns whether that was the report of the one
 /// crash there was.
 fn print_farewell(app: &App) -> bool {
     let mut options = crate::report::Options::for_stderr();
-    options.color &= app.theme.colours;
-    let printed = io::stderr().lock().write_all(app.farewell(options.color, options.width).as_bytes());
-    let latest = app.tape.latest();
+    let playback = &app.session.playback;
+    options.color &= app.session.theme.colours;
+    let printed = io::stderr().lock().write_all(playback.farewell(options.color, options.width).as_bytes());
+    let latest = playback.tape.latest();
     let is_root = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
     printed.is_ok() && latest.crashes().iter().filter(is_root).count() == 1
 }
@@ -212,10 +217,10 @@ impl Host for Live {
             self.take_back()?;
         }
         if !self.screen.is_entered() {
-            app.dirty = true;
+            app.session.dirty = true;
             return Ok(());
         }
-        self.screen.terminal.draw(|frame| panes::draw(frame, app)).map(drop)
+        self.screen.terminal.draw(|frame| app.draw(frame)).map(drop)
     }
 
     fn redraw(&mut self, app: &mut App) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! The post-mortem's data: callstacks, and the frames of each.
+//! A crash as it is looked at: callstacks, the frames of each, and which one is selected.
 
 use std::sync::Arc;
 
@@ -19,6 +19,19 @@ pub struct PostMortem {
     pub stacks: Vec<Callstack>,
 }
 
+/// The crash that is looked at: its callstacks, and the selected frame.
+#[derive(Clone, Debug)]
+pub struct CrashView {
+    /// The callstacks.
+    pub data: PostMortem,
+    /// The selected callstack.
+    pub stack: usize,
+    /// The selected frame in it.
+    pub frame: usize,
+    /// Whether hidden frames are shown.
+    pub hidden: bool,
+}
+
 /// One callstack: a failure, from the root to where it happened.
 #[derive(Clone, Debug)]
 pub struct Callstack {
@@ -32,7 +45,7 @@ pub struct Callstack {
     pub role: Role,
     /// How it is called in the list.
     pub title: String,
-    /// What is said about it in the list: of alike ones that they are.
+    /// The note beside it in the list: of alike ones that they are.
     pub note: String,
     /// From the root down.
     pub frames: Vec<Located>,
@@ -180,15 +193,62 @@ impl PostMortem {
     /// The frame to look at first: where the error was made if it carries a backtrace, else the deepest frame that is
     /// not hidden, else the deepest.
     pub fn deepest(&self, stack: usize) -> usize {
-        // Where the error was made, if it says so itself.
-        let is_told = self.failure(stack).is_some_and(|failure| !failure.error_backtrace.is_empty());
+        // Where the error was made, if it carries a backtrace.
+        let has_backtrace = self.failure(stack).is_some_and(|failure| !failure.error_backtrace.is_empty());
         let Some(stack) = self.stacks.get(stack) else { return 0 };
-        if is_told {
+        if has_backtrace {
             return stack.frames.len().saturating_sub(1);
         }
         let visible = stack.frames.iter().rposition(|located| !located.frame.hidden && located.native.is_empty());
         let visible = visible.or_else(|| stack.frames.iter().rposition(|located| !located.frame.hidden));
         visible.unwrap_or(stack.frames.len().saturating_sub(1))
+    }
+}
+
+impl CrashView {
+    /// At the deepest visible frame of the origin.
+    pub fn new(data: PostMortem) -> CrashView {
+        let frame = data.deepest(0);
+        CrashView { data, stack: 0, frame, hidden: false }
+    }
+
+    /// The selected frame.
+    pub fn current(&self) -> Option<&Located> {
+        self.data.stacks.get(self.stack)?.frames.get(self.frame)
+    }
+
+    /// Selects a callstack, at its deepest frame.
+    pub fn select_stack(&mut self, stack: usize) {
+        if stack < self.data.stacks.len() {
+            self.stack = stack;
+            self.frame = self.data.deepest(stack);
+        }
+    }
+
+    /// Shows hidden frames, or passes over them.
+    pub fn toggle_hidden(&mut self) {
+        self.hidden ^= true;
+        if !self.is_shown(self.stack, self.frame) {
+            self.frame = self.data.deepest(self.stack);
+        }
+    }
+
+    /// Whether a frame is listed.
+    pub fn is_shown(&self, stack: usize, frame: usize) -> bool {
+        let frames = &self.data.stacks[stack].frames;
+        self.hidden || !frames[frame].frame.hidden || frames.iter().all(|located| located.frame.hidden)
+    }
+
+    /// The next frame that is shown, down or up, going on in the next callstack at the end of one.
+    pub fn step(&self, down: bool) -> Option<(usize, usize)> {
+        let all = self.data.stacks.iter().enumerate();
+        let mut all: Vec<(usize, usize)> =
+            all.flat_map(|(index, stack)| (0..stack.frames.len()).map(move |frame| (index, frame))).collect();
+        if !down {
+            all.reverse();
+        }
+        let here = all.iter().position(|place| *place == (self.stack, self.frame))?;
+        all[here + 1..].iter().copied().find(|(stack, frame)| self.is_shown(*stack, *frame))
     }
 }
 
@@ -420,7 +480,7 @@ mod tests {
         assert!(!all.unfold(&model, 3), "it is one already");
         assert_eq!(all.fold(&model, 4), Some(2));
         assert_eq!(titles(&all), before);
-        assert_eq!(all.fold(&model, 0), None, "the origin is like nobody");
+        assert_eq!(all.fold(&model, 0), None, "the origin is like no other");
     }
 
     #[test]
@@ -469,7 +529,7 @@ mod tests {
         assert_eq!(look_up(frame, "entry.sum").unwrap().text, "a31f…9e");
         assert_eq!(look_up(frame, " path ").unwrap().text, "\"file 777.txt\"");
         assert!(look_up(frame, "entry.what").unwrap_err().contains("it has line, sum"));
-        assert!(look_up(frame, "nobody").unwrap_err().contains("path, entry, found"));
+        assert!(look_up(frame, "nothing").unwrap_err().contains("path, entry, found"));
         assert!(look_up(frame, "").is_err());
         assert_eq!(completions(frame, "e"), ["entry"]);
         assert_eq!(completions(frame, "entry."), ["entry.line", "entry.sum"]);

@@ -36,8 +36,7 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
     let weak = Arc::downgrade(&shared);
     let show = move || {
         let mut app = App::new(source.header(), options);
-        app.in_process = true;
-        app.log.captured = capture.level();
+        app.session.output.level = capture.level();
         let mut host = Live { screen, reader: keys, program: Some(Program::This(capture)), stopped: false };
         let drive = || event_loop::drive(&mut app, &mut source, &inputs, &mut host);
         // A bug in the screens must not lose the program's output.

@@ -1,135 +1,67 @@
-//! Moving about: through the screens, through pages, with the mouse.
+//! Which screen and which pages are in front; the mouse.
 
-use super::{Action, App, Effect, Hit, PageKind, Screen};
-use crate::tui::tree_view::Node;
+use ratatui::layout::Position;
 
-/// Columns that a page moves sideways, and the most it does.
-const SIDEWAYS: u16 = 8;
-const FAR: u16 = 400;
+use super::{App, Pane, SCREENS, Session};
+use crate::event::CoroId;
 
 impl App {
     /// The mouse was pressed.
     pub fn click(&mut self, column: u16, row: u16) {
-        self.dirty = true;
-        let at = ratatui::layout::Position::new(column, row);
-        let Some((_, hit)) = self.hits.iter().rev().find(|(area, _)| area.contains(at)).copied() else { return };
-        match hit {
-            Hit::Tab(screen) => self.go_to_screen(screen),
-            Hit::Node(node) if self.graph.cursor == Some(node) => {
-                let fold = self.is_open(node);
-                self.move_in_screen(if fold { Action::Left } else { Action::Right });
-            }
-            Hit::Node(node) => self.select_node(node),
-            Hit::Coro(id) => self.select(id),
-            Hit::Thread(id) => {
-                self.threads.selected = Some(id);
-                self.selected = self.model().thread(id).map(|thread| thread.coro);
-            }
-            Hit::Resource(id) => self.resources.selected = Some(id),
-            Hit::Stack(stack) => self.select_stack(stack),
-            Hit::Frame(frame) => {
-                if let Some(crash) = &mut self.crash {
-                    crash.frame = frame;
-                }
-            }
-            Hit::Moment(time) => {
-                self.go_to_time(time);
-            }
+        self.session.dirty = true;
+        let at = Position::new(column, row);
+        match (self.tabs.at(at), self.pages.last_mut()) {
+            (Some(index), _) => self.show_number(index),
+            (None, Some(page)) => page.click(&mut self.session, at),
+            (None, None) => self.screens[self.front].click(&mut self.session, at),
         }
     }
 
-    pub(super) fn move_in_screen(&mut self, action: Action) {
-        match self.screen {
-            Screen::Graph if self.graph.drawn => crate::tui::panes::graph_canvas::update(self, action),
-            Screen::Graph => self.move_in_graph(action),
-            Screen::Coroutines => crate::tui::panes::coroutines::update(self, action),
-            Screen::Threads => crate::tui::panes::threads::update(self, action),
-            Screen::Resources => crate::tui::panes::resources::update(self, action),
-            Screen::Timeline => crate::tui::panes::timeline::update(self, action),
-            Screen::Log => crate::tui::panes::log::update(self, action),
-            Screen::Crash => {}
+    /// Shows a page, or closes it if it is on top.
+    pub(super) fn toggle(&mut self, page: Box<dyn Pane>) {
+        let top = self.pages.last().map(|top| (top.title(), top.subject()));
+        if top == Some((page.title(), page.subject())) {
+            self.pages.pop();
+        } else {
+            self.pages.push(page);
         }
     }
 
-    fn move_in_graph(&mut self, action: Action) {
-        let page = i32::from(self.rows.max(2)) - 1;
-        let by = match action {
-            Action::Up => -1,
-            Action::Down => 1,
-            Action::PageUp => -page,
-            Action::PageDown => page,
-            Action::HalfUp => -page / 2,
-            Action::HalfDown => page / 2,
-            _ => 0,
-        };
-        let cursor = self.graph.cursor;
-        let mut row = i32::from(self.graph.row);
-        let node = self.tree(|view| match (action, cursor) {
-            (Action::Top, _) => {
-                row = 0;
-                view.first()
-            }
-            (Action::Bottom, _) => {
-                row = i32::MAX;
-                view.last()
-            }
-            (_, None) => view.first(),
-            (Action::Left, Some(node)) if view.is_open(node) && view.has_children(node) => {
-                view.set_open(node, false);
-                Some(node)
-            }
-            (Action::Left, Some(node)) => view.parent(node),
-            (Action::Right, Some(Node::Reference { to, .. })) => view.reveal(to),
-            (Action::Right, Some(node)) if !view.is_open(node) => {
-                view.set_open(node, true);
-                Some(node)
-            }
-            (Action::Right, Some(node)) if view.has_children(node) => view.next(node),
-            (_, Some(mut node)) => {
-                for _ in 0..by.abs() {
-                    let Some(next) = (if by > 0 { view.next(node) } else { view.previous(node) }) else { break };
-                    node = next;
-                    row += by.signum();
-                }
-                Some(node)
-            }
-        });
-        self.graph.row = row.clamp(0, i32::from(self.rows.saturating_sub(1))) as u16;
-        if let Some(node) = node {
-            self.select_node(node);
+    /// The same with a page about the selected coroutine.
+    pub(super) fn toggle_selected(&mut self, page: impl FnOnce(&Session, CoroId) -> Box<dyn Pane>) {
+        match self.session.selected {
+            Some(id) => self.toggle(page(&self.session, id)),
+            None => self.session.note(self.screens[self.front].none_selected()),
         }
     }
 
-    pub(super) fn update_page(&mut self, action: Action) -> Effect {
-        let rows = usize::from(self.rows.max(1));
-        let Some(page) = self.pages.last_mut() else { return Effect::None };
-        if page.what == PageKind::Stacks {
-            return self.update_stacks(action);
+    /// Shows the screen of that name.
+    pub(super) fn show(&mut self, title: &str) {
+        if let Some(index) = SCREENS.iter().position(|screen| screen.title == title) {
+            self.pages.clear();
+            self.front = index;
+            self.screens[index].enter(&mut self.session);
+            self.session.dirty = true;
         }
-        // What is wrapped has nothing to the right.
-        let is_cut = matches!(page.what, PageKind::Source { .. } | PageKind::Printed(_));
-        match action {
-            Action::Left => page.left = page.left.saturating_sub(SIDEWAYS),
-            Action::Right if is_cut => page.left = page.left.saturating_add(SIDEWAYS).min(FAR),
-            _ => {}
+    }
+
+    /// Shows a screen by its number from 0 on, if there is something to show.
+    pub(super) fn show_number(&mut self, index: usize) {
+        match self.screens.get(index) {
+            Some(screen) if screen.is_there(&self.session) => self.show(screen.title()),
+            Some(_) => self.session.note("nothing has crashed"),
+            None => {}
         }
-        // Drawing brings what is too far down back to the last line.
-        page.scroll = match action {
-            Action::Up => page.scroll.saturating_sub(1),
-            Action::Down => page.scroll.saturating_add(1),
-            Action::PageUp => page.scroll.saturating_sub(rows),
-            Action::PageDown => page.scroll.saturating_add(rows),
-            Action::HalfUp => page.scroll.saturating_sub(rows / 2),
-            Action::HalfDown => page.scroll.saturating_add(rows / 2),
-            Action::Top => 0,
-            Action::Bottom => usize::MAX,
-            Action::Edit => return self.edit(),
-            Action::Open => {
-                self.pages.pop();
-                return Effect::None;
-            }
-            _ => page.scroll,
-        };
-        Effect::None
+    }
+
+    /// Shows the screen that is so many further, of those where there is something to show.
+    pub(super) fn turn_screen(&mut self, by: usize) {
+        let count = self.screens.len();
+        let step = if by == 1 { 1 } else { count - 1 };
+        let others = (1..count).map(|turn| (self.front + turn * step) % count);
+        let next = others.into_iter().find(|index| self.screens[*index].is_there(&self.session));
+        if let Some(index) = next {
+            self.show_number(index);
+        }
     }
 }

@@ -1,24 +1,36 @@
-//! The coroutines as a table.
+//! The screen of coroutines as a table.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::style::Modifier;
+use ratatui::layout::{Position, Rect};
 
-use super::{App, List};
+use super::{Pane, Reply, Screen};
 use crate::event::{CoroId, NameId};
 use crate::model::{Coro, Model, Site, short_name};
 use crate::say;
-use crate::tui::app::Hit;
-use crate::tui::filter::Filter;
-use crate::tui::keys::Action;
-use crate::tui::text::{count, fit, pad, pad_left, span};
+use crate::tui::filter::{self, Filter};
+use crate::tui::keys::{Action, bind};
+use crate::tui::prompt::Purpose;
+use crate::tui::session::Session;
+use crate::tui::text::{count, fit, span};
+use crate::tui::widgets::{Cell, Column, Hits, List, Table, Width, empty};
+
+pub const SCREEN: Screen = Screen {
+    title: "Coroutines",
+    name: "coroutines",
+    help: "coroutines: a table",
+    keys: &[
+        bind(&["s"], Action::Sort, "sort", "sort", "sort by the next column"),
+        bind(&["S", "r"], Action::SortBack, "sort-reverse", "", "reverse the order"),
+    ],
+    new: || Box::new(Coroutines::default()),
+};
 
 /// What the rows are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sort {
+enum Sort {
     /// Number.
     #[default]
     Id,
@@ -34,17 +46,17 @@ pub enum Sort {
     Busy,
 }
 
-/// The table's state.
-#[derive(Clone, Debug, Default)]
-pub struct State {
-    /// The selected row and the scroll position.
-    pub list: List<CoroId>,
+/// A row per live coroutine that the filter accepts.
+#[derive(Debug, Default)]
+struct Coroutines {
+    list: List<CoroId>,
+    hits: Hits<CoroId>,
     /// Which ones are shown.
-    pub filter: Filter,
+    filter: Filter,
     /// In which order.
-    pub sort: Sort,
+    sort: Sort,
     /// The other way around.
-    pub reverse: bool,
+    reverse: bool,
     order: Vec<CoroId>,
     made: Option<Made>,
 }
@@ -59,9 +71,9 @@ struct Made {
     took: Duration,
 }
 
-impl State {
-    /// The next column.
-    pub fn next_sort(&mut self) {
+impl Coroutines {
+    /// Sorts by the next column.
+    fn next_sort(&mut self) {
         const ORDER: [Sort; 6] = [Sort::Id, Sort::Name, Sort::State, Sort::Age, Sort::Steps, Sort::Busy];
         let at = ORDER.iter().position(|sort| *sort == self.sort).unwrap_or(0);
         self.sort = ORDER[(at + 1) % ORDER.len()];
@@ -73,7 +85,7 @@ impl State {
     }
 
     /// Shows others.
-    pub fn set_filter(&mut self, filter: Filter) {
+    fn set_filter(&mut self, filter: Filter) {
         self.filter = filter;
         self.made = None;
     }
@@ -94,7 +106,8 @@ impl State {
 
     /// Updates the order if it is out of date; for very many coroutines not in every frame, so that it takes a tenth of
     /// the time at most.
-    fn refresh(&mut self, model: &Model, position: u64, now: u64) {
+    fn refresh(&mut self, session: &Session) {
+        let (model, position, now) = (session.model(), session.playback.position(), session.now());
         if let Some(made) = &self.made
             && (made.sort, made.reverse) == (self.sort, self.reverse)
             && (made.position == position || made.at.elapsed() < made.took * 10)
@@ -123,97 +136,101 @@ impl State {
         self.order = all.into_iter().map(|(_, id)| id).collect();
         self.made = Some(Made { position, sort: self.sort, reverse: self.reverse, at, took: at.elapsed() });
     }
+
+    /// What a narrow screen has no room for is left out: first where a coroutine was spawned, then its steps.
+    fn columns(&self, wide: u16) -> [Column; 8] {
+        let sorted = |by| (self.sort == by).then(|| self.is_descending());
+        [
+            Column::text("", Width::Fixed(1)),
+            Column::number("id", 6).sorted(sorted(Sort::Id)),
+            Column::text("name", Width::Part(4, 8..=28)).sorted(sorted(Sort::Name)),
+            Column::number("for", 10).sorted(sorted(Sort::Age)),
+            Column::text("what it is at", Width::Rest(14..=60)).sorted(sorted(Sort::State)),
+            Column::number("steps", 8).sorted(sorted(Sort::Steps)).shown_if(wide >= 90 || self.sort == Sort::Steps),
+            Column::number("busy", 9).sorted(sorted(Sort::Busy)),
+            Column::text("spawned at", Width::Fixed(20)).shown_if(wide >= 100),
+        ]
+    }
 }
 
-/// Moves through the table.
-pub fn update(app: &mut App, action: Action) {
-    let mut state = std::mem::take(&mut app.coros);
-    state.refresh(app.model(), app.position(), app.now());
-    state.list.update(&state.order, action, app.rows);
-    app.selected = state.list.selected.or(app.selected);
-    app.coros = state;
-}
+impl Pane for Coroutines {
+    fn title(&self) -> &'static str {
+        SCREEN.title
+    }
 
-/// A row per coroutine.
-pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
-    let mut state = std::mem::take(&mut app.coros);
-    let now = app.now();
-    state.refresh(app.model(), app.position(), now);
-    if app.selected.is_some() {
-        state.list.selected = app.selected;
+    fn room_beside(&self) -> Option<u16> {
+        Some(super::TABLE_AND_DETAIL)
     }
-    let theme = app.theme;
-    let wide = usize::from(area.width);
-    let name_width = (wide / 4).clamp(8, 28);
-    // What a narrow screen has no room for: first where it was spawned, then the number of steps.
-    let place_width = if wide < 100 { 0 } else { 20 };
-    let with_steps = wide >= 90 || state.sort == Sort::Steps;
-    let what_width = wide.saturating_sub(name_width + 34 + place_width + if with_steps { 9 } else { 0 }).clamp(14, 60);
-    let title = |sort, text: &str| {
-        let by = if state.sort == sort { theme.glyphs.sorted[usize::from(state.is_descending())] } else { "" };
-        format!("{text}{by}")
-    };
-    let mut columns = vec![
-        (Sort::Id, pad_left(&title(Sort::Id, "id"), 7)),
-        (Sort::Name, pad(&title(Sort::Name, "name"), name_width)),
-        (Sort::Age, pad_left(&title(Sort::Age, "for"), 10)),
-        (Sort::State, pad(&title(Sort::State, "what it is at"), what_width)),
-        (Sort::Steps, pad_left(&title(Sort::Steps, "steps"), 8)),
-        (Sort::Busy, pad_left(&title(Sort::Busy, "busy"), 9)),
-    ];
-    columns.retain(|(sort, _)| *sort != Sort::Steps || with_steps);
-    let mut x = area.x + 2;
-    for (sort, text) in &columns {
-        let sorted = *sort == state.sort;
-        let style = if sorted { theme.title.add_modifier(Modifier::UNDERLINED) } else { theme.dim };
-        let room = usize::from(area.right().saturating_sub(x));
-        x = buf.set_stringn(x, area.y, text, room, style).0 + 1;
-    }
-    let footer = u16::from(!state.filter.text.is_empty());
-    let rows = usize::from(area.height.saturating_sub(1 + footer));
-    let window = state.list.window(&state.order, rows);
-    for (row, id) in state.order[window].iter().enumerate() {
-        let y = area.y + 1 + row as u16;
-        let line = Rect { y, height: 1, ..area };
-        let model = app.model();
-        let Some(coro) = model.coro(*id) else { continue };
-        let place = model.site(coro.site).filter(|_| place_width > 0).map(Site::short).unwrap_or_default();
-        let steps = if with_steps { format!(" {}", pad_left(&count(coro.steps), 8)) } else { String::new() };
-        let text = format!(
-            "{} {} {} {}{steps} {}  {place}",
-            pad_left(&id.to_string(), 6),
-            pad(short_name(model.name(coro.name)), name_width),
-            pad_left(&span(coro.for_how_long(now)), 10),
-            pad(&say::doing(model, coro, now), what_width),
-            pad_left(&span(coro.busy), 9),
-        );
-        let room = usize::from(area.width.saturating_sub(3));
-        buf.set_stringn(area.x + 1, y, theme.sign(coro.activity), 1, theme.activity(coro.activity));
-        buf.set_stringn(area.x + 3, y, fit(&text, room), room, theme.text);
-        if state.list.selected == Some(*id) {
-            buf.set_style(line, theme.selected);
+
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply {
+        match action {
+            Action::Open => return Reply::Ignored,
+            Action::Filter => return Reply::Ask(Purpose::Filter, self.filter.text.clone()),
+            Action::Sort => self.next_sort(),
+            Action::SortBack => self.reverse ^= true,
+            action => {
+                self.refresh(session);
+                self.list.act(&self.order, action);
+                if let Some(id) = self.list.selected {
+                    session.select(id);
+                }
+            }
         }
-        app.hits.push((line, Hit::Coro(*id)));
+        Reply::Done
     }
-    if state.order.is_empty() {
-        let none: &[&str] = match footer {
-            0 => &["nothing lives at this moment", ", goes back in time, event by event"],
-            _ => &["none is as the filter asks: f changes it"],
-        };
-        super::empty(buf, app, area, none);
+
+    fn click(&mut self, session: &mut Session, at: Position) {
+        if let Some(id) = self.hits.at(at) {
+            session.select(id);
+        }
     }
-    if footer > 0 {
-        let text = format!(
-            " {} of {} · {}",
-            count(state.order.len() as u64),
-            count(app.model().live_count() as u64),
-            state.filter.text
-        );
-        buf.set_stringn(area.x, area.bottom() - 1, fit(&text, wide), wide, theme.key);
+
+    fn typed(&mut self, _session: &mut Session, _purpose: Purpose, text: &str) -> Result<(), String> {
+        Filter::parse(text).map(|filter| self.set_filter(filter))
     }
-    // What is selected elsewhere need not be among those shown here.
-    if app.selected.is_none() {
-        app.selected = state.list.selected;
+
+    fn completions(&self, session: &Session, _purpose: Purpose, text: &str) -> Vec<String> {
+        filter::completions(session.model(), text)
     }
-    app.coros = state;
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        self.refresh(session);
+        if session.selected.is_some() {
+            self.list.selected = session.selected;
+        }
+        let (theme, model, now) = (&session.theme, session.model(), session.now());
+        let footer = u16::from(!self.filter.text.is_empty());
+        let table = Rect { height: area.height.saturating_sub(footer), ..area };
+        let columns = self.columns(area.width);
+        Table::new(theme, columns).draw(buf, table, &mut self.list, &self.order, &mut self.hits, |id| {
+            let coro = model.coro(id)?;
+            Some([
+                Cell::styled(theme.sign(coro.activity), theme.activity(coro.activity)),
+                id.to_string().into(),
+                short_name(model.name(coro.name)).into(),
+                span(coro.for_how_long(now)).into(),
+                say::doing(model, coro, now).into(),
+                count(coro.steps).into(),
+                span(coro.busy).into(),
+                model.site(coro.site).map(Site::short).unwrap_or_default().into(),
+            ])
+        });
+        if self.order.is_empty() {
+            let none: &[&str] = match footer {
+                0 => &["no live coroutine at this moment", ", goes back in time, event by event"],
+                _ => &["no coroutine matches the filter: f changes it"],
+            };
+            empty(buf, theme, area, none);
+        }
+        if footer > 0 {
+            let shown = count(self.order.len() as u64);
+            let text = format!(" {shown} of {} · {}", count(model.live_count() as u64), self.filter.text);
+            let wide = usize::from(area.width);
+            buf.set_stringn(area.x, area.bottom() - 1, fit(&text, wide), wide, theme.key);
+        }
+        // What is selected elsewhere need not be among those shown here.
+        if let (None, Some(id)) = (session.selected, self.list.selected) {
+            session.select(id);
+        }
+    }
 }

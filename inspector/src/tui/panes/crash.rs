@@ -1,94 +1,287 @@
-//! The post-mortem: what failed, where each coroutine was, the source there, and the values.
+//! The screen of a crash: what failed, where each coroutine was, the source there, and the values.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::App;
+use super::printed::{Printed, paths};
+use super::source::{self, Source};
+use super::stack_tree::StackTree;
+use super::{Detail, Pane, Reply, Screen};
 use crate::event::{Local, Outcome};
 use crate::model::{file_name, short_name};
 use crate::report::as_of;
-use crate::tui::app::{CrashState, Hit};
-use crate::tui::post_mortem::{Located, Role};
+use crate::tui::keys::{Action, bind};
+use crate::tui::post_mortem::{CrashView, Located, Role};
+use crate::tui::prompt::Purpose;
+use crate::tui::session::Session;
 use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
 use crate::tui::theme::Theme;
+use crate::tui::widgets::{Hits, empty, horizontal, mark_of, put, put_lines, right, vertical};
 use crate::words::brief;
 
-/// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals have
-/// them one above the other.
-pub fn render(buf: &mut Buffer, app: &mut App, body: Rect, upper: Rect, lower: Rect) {
-    let Some(crash) = app.crash.take() else {
-        super::empty(buf, app, body, &["nothing has crashed"]);
-        return;
-    };
-    let message = message_lines(app, &crash, body.width);
-    let head = (message.len() as u16).min(body.height / 3).max(1);
-    let ruled = body.height >= 12;
-    let [top, rule, rest] =
-        Layout::vertical([Constraint::Length(head), Constraint::Length(u16::from(ruled)), Constraint::Fill(1)])
-            .areas(body);
-    for (row, line) in message.iter().take(usize::from(head)).enumerate() {
-        buf.set_line(top.x, top.y + row as u16, line, top.width);
-    }
-    super::horizontal(buf, app, rule);
-    if body.width >= 72 {
-        let left = (body.width * 2 / 5).clamp(34, 64);
-        let [left, gap, right] =
-            Layout::horizontal([Constraint::Length(left), Constraint::Length(1), Constraint::Fill(1)]).areas(rest);
-        super::vertical(buf, app, gap, if ruled { rule } else { upper }, lower);
-        let stacks_height = stacks_height(&crash, left.height);
-        let [stacks, frames] = Layout::vertical([Constraint::Length(stacks_height), Constraint::Fill(1)]).areas(left);
-        stacks_pane(buf, app, &crash, stacks);
-        frames_pane(buf, app, &crash, frames);
-        let locals = locals_lines(app, &crash, right.width.saturating_sub(1));
-        let locals_height = (locals.len() as u16).min(right.height * 2 / 5).max(1);
-        let [source, between, values] = Layout::vertical([
-            Constraint::Fill(1),
-            Constraint::Length(u16::from(ruled)),
-            Constraint::Length(locals_height),
-        ])
-        .areas(right);
-        source_pane(buf, app, &crash, source);
-        super::horizontal(buf, app, between);
-        if ruled {
-            buf.set_stringn(gap.x, between.y, app.theme.glyphs.tees[2], 1, app.theme.line);
-        }
-        lines_into(buf, values, locals);
-    } else {
-        let [stacks, frames, source, values] = Layout::vertical([
-            Constraint::Length(stacks_height(&crash, rest.height * 2 / 3)),
-            Constraint::Fill(2),
-            Constraint::Fill(2),
-            Constraint::Fill(1),
-        ])
-        .areas(rest);
-        stacks_pane(buf, app, &crash, stacks);
-        frames_pane(buf, app, &crash, frames);
-        source_pane(buf, app, &crash, source);
-        let locals = locals_lines(app, &crash, values.width.saturating_sub(1));
-        lines_into(buf, values, locals);
-    }
-    app.crash = Some(crash);
+pub const SCREEN: Screen = Screen {
+    title: "Crash",
+    name: "crash",
+    help: "crash, once there was one",
+    keys: &[
+        bind(&["j", "down"], Action::FrameDown, "frame-down", "frame", "one frame down"),
+        bind(&["k", "up"], Action::FrameUp, "frame-up", "", "one frame up"),
+        bind(&["J", "right"], Action::StackDown, "stack-down", "callstack", "one callstack down, depth first"),
+        bind(&["K", "left"], Action::StackUp, "stack-up", "", "one callstack up"),
+        bind(&["l"], Action::Right, "unfold", "", "alike callstacks one by one"),
+        bind(&["h"], Action::Left, "fold", "", "alike callstacks as one again"),
+        bind(&["t"], Action::Stacks, "stacks", "stack tree", "all frames of all callstacks"),
+        bind(&["s"], Action::Function, "function", "source", "source of the function"),
+        bind(&["S"], Action::File, "file", "", "source of the file"),
+        bind(&["p"], Action::Print, "print", "print", "print a variable or a path into one, as entry.sum"),
+        bind(&["P"], Action::PrintAll, "print-all", "", "the same, unfolded to the last"),
+        bind(&["i", "enter"], Action::Coroutine, "coroutine", "coroutine", "details of this coroutine"),
+        bind(&["e"], Action::Edit, "edit", "edit", "open the editor at the line ($TINYIO_EDITOR, $EDITOR)"),
+        bind(&["v"], Action::Hidden, "hidden", "hidden", "show or pass over hidden frames"),
+    ],
+    new: || Box::new(CrashScreen::default()),
+};
+
+/// What the mouse can hit.
+#[derive(Clone, Copy, Debug)]
+enum Hit {
+    /// A callstack.
+    Stack(usize),
+    /// A frame of the selected callstack.
+    Frame(usize),
 }
 
-fn stacks_height(crash: &CrashState, room: u16) -> u16 {
+/// The crash of the session. Which callstack and frame are selected is kept there, as its pages show them too.
+#[derive(Debug, Default)]
+struct CrashScreen {
+    hits: Hits<Hit>,
+}
+
+/// Moves through the callstacks and frames: on the screen and in the stack tree alike.
+pub fn walk(session: &mut Session, action: Action) -> Reply {
+    let Some(crash) = &mut session.crash else { return Reply::Done };
+    let last = crash.data.stacks.len().saturating_sub(1);
+    match action {
+        Action::FrameDown | Action::FrameUp => match crash.step(action == Action::FrameDown) {
+            Some((stack, frame)) => (crash.stack, crash.frame) = (stack, frame),
+            None if action == Action::FrameDown => session.note("the last frame"),
+            None => session.note("the first frame"),
+        },
+        Action::StackDown if crash.stack < last => crash.select_stack(crash.stack + 1),
+        Action::StackDown => session.note("the last callstack"),
+        Action::StackUp if crash.stack > 0 => crash.select_stack(crash.stack - 1),
+        Action::StackUp => session.note("the first callstack"),
+        Action::Top => crash.select_stack(0),
+        Action::Bottom => crash.select_stack(last),
+        Action::Hidden => {
+            crash.toggle_hidden();
+            let now = if crash.hidden { "hidden frames are shown" } else { "hidden frames are passed over" };
+            session.note(now);
+        }
+        Action::Edit => return source::edit(session),
+        _ => {}
+    }
+    Reply::Done
+}
+
+impl Pane for CrashScreen {
+    fn title(&self) -> &'static str {
+        SCREEN.title
+    }
+
+    fn is_there(&self, session: &Session) -> bool {
+        session.crash.is_some()
+    }
+
+    fn tab_style(&self, theme: &Theme) -> Style {
+        theme.failed
+    }
+
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply {
+        let Some(crash) = &mut session.crash else { return Reply::Ignored };
+        let model = session.playback.tape.latest();
+        match action {
+            Action::Filter => return Reply::Ignored,
+            Action::Right if crash.data.unfold(model, crash.stack) => crash.select_stack(crash.stack),
+            Action::Right => session.note("this is one callstack; l unfolds alike ones"),
+            Action::Left => match crash.data.fold(model, crash.stack) {
+                Some(stack) => crash.select_stack(stack),
+                None => session.note("no callstack beside it is alike"),
+            },
+            Action::Stacks => return Reply::Toggle(Box::new(StackTree::default())),
+            Action::Function | Action::File => return Reply::Toggle(Box::new(Source::new(action == Action::File))),
+            Action::Print | Action::PrintAll
+                if crash.current().is_none_or(|located| located.frame.locals.is_empty()) =>
+            {
+                session.note("this frame has no variables to print: j and k go to one that has");
+            }
+            Action::Print => return Reply::Ask(Purpose::Print, String::new()),
+            Action::PrintAll => return Reply::Ask(Purpose::PrintAll, String::new()),
+            Action::Coroutine => match crash.current().map(|located| located.coro).filter(|coro| *coro != 0) {
+                Some(coro) => {
+                    session.select(coro);
+                    return Reply::Toggle(Box::new(Detail::new(coro)));
+                }
+                None => session.note("this frame belongs to no coroutine"),
+            },
+            action => return walk(session, action),
+        }
+        Reply::Done
+    }
+
+    fn click(&mut self, session: &mut Session, at: Position) {
+        let Some(crash) = &mut session.crash else { return };
+        match self.hits.at(at) {
+            Some(Hit::Stack(stack)) => crash.select_stack(stack),
+            Some(Hit::Frame(frame)) => crash.frame = frame,
+            None => {}
+        }
+    }
+
+    fn accepted(&mut self, session: &mut Session, purpose: Purpose, text: &str) -> Result<Reply, String> {
+        let printed = Printed::new(session, purpose, text);
+        Ok(printed.map_or(Reply::Done, |printed| Reply::Toggle(Box::new(printed))))
+    }
+
+    fn completions(&self, session: &Session, _purpose: Purpose, text: &str) -> Vec<String> {
+        paths(session, text)
+    }
+
+    /// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals
+    /// have them one above the other.
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, body: Rect) {
+        self.hits.clear();
+        let theme = session.theme;
+        let Some(crash) = session.crash.take() else {
+            empty(buf, &theme, body, &["nothing has crashed"]);
+            return;
+        };
+        let message = message_lines(session, &crash, body.width);
+        let head = (message.len() as u16).min(body.height / 3).max(1);
+        let ruled = body.height >= 12;
+        let [top, rule, rest] =
+            Layout::vertical([Constraint::Length(head), Constraint::Length(u16::from(ruled)), Constraint::Fill(1)])
+                .areas(body);
+        put_lines(buf, top, &message);
+        horizontal(buf, &theme, rule);
+        if body.width >= 72 {
+            let left = (body.width * 2 / 5).clamp(34, 64);
+            let [left, gap, right] =
+                Layout::horizontal([Constraint::Length(left), Constraint::Length(1), Constraint::Fill(1)]).areas(rest);
+            vertical(buf, &theme, gap);
+            let stacks_height = stacks_height(&crash, left.height);
+            let [stacks, frames] =
+                Layout::vertical([Constraint::Length(stacks_height), Constraint::Fill(1)]).areas(left);
+            self.draw_stacks(buf, &theme, &crash, stacks);
+            self.draw_frames(buf, &theme, &crash, frames);
+            let locals = locals_lines(&theme, &crash, right.width.saturating_sub(1));
+            let locals_height = (locals.len() as u16).min(right.height * 2 / 5).max(1);
+            let [source, between, values] = Layout::vertical([
+                Constraint::Fill(1),
+                Constraint::Length(u16::from(ruled)),
+                Constraint::Length(locals_height),
+            ])
+            .areas(right);
+            draw_source(buf, session, &crash, source);
+            horizontal(buf, &theme, between);
+            if ruled {
+                buf.set_stringn(gap.x, between.y, theme.glyphs.tees[2], 1, theme.line);
+            }
+            put_lines(buf, Rect { x: values.x + 1, width: values.width.saturating_sub(1), ..values }, &locals);
+        } else {
+            let [stacks, frames, source, values] = Layout::vertical([
+                Constraint::Length(stacks_height(&crash, rest.height * 2 / 3)),
+                Constraint::Fill(2),
+                Constraint::Fill(2),
+                Constraint::Fill(1),
+            ])
+            .areas(rest);
+            self.draw_stacks(buf, &theme, &crash, stacks);
+            self.draw_frames(buf, &theme, &crash, frames);
+            draw_source(buf, session, &crash, source);
+            let locals = locals_lines(&theme, &crash, values.width.saturating_sub(1));
+            put_lines(buf, Rect { x: values.x + 1, width: values.width.saturating_sub(1), ..values }, &locals);
+        }
+        session.crash = Some(crash);
+    }
+}
+
+impl CrashScreen {
+    fn draw_stacks(&mut self, buf: &mut Buffer, theme: &Theme, crash: &CrashView, area: Rect) {
+        if area.height == 0 {
+            return;
+        }
+        heading(buf, theme, area, "Callstacks", "J/K");
+        let rows = usize::from(area.height - 1);
+        let top = (crash.stack + 1).saturating_sub(rows);
+        let widest = crash.data.stacks.iter().map(|stack| width(&stack.title)).max().unwrap_or(0);
+        let column = widest.min(usize::from(area.width / 2));
+        // Beside the mark, the sign, the title, and a margin.
+        let room = usize::from(area.width).saturating_sub(column + 7);
+        for (row, (index, stack)) in crash.data.stacks.iter().enumerate().skip(top).take(rows).enumerate() {
+            let y = area.y + 1 + row as u16;
+            let (sign, style) = style_of(stack.role, theme);
+            let here = if index == crash.stack { theme.glyphs.here } else { " " };
+            let line = Line::from(vec![
+                Span::styled(format!("{here} "), theme.key),
+                Span::styled(format!("{sign} "), style),
+                Span::styled(pad(&stack.title, column), if index == crash.stack { theme.title } else { theme.text }),
+                Span::styled(format!("  {}", fit(&stack.note, room)), theme.dim),
+            ]);
+            let line_area = Rect { y, height: 1, ..area };
+            put(buf, area.x + 1, y, &line, area.width.saturating_sub(1));
+            self.hits.add(line_area, Hit::Stack(index));
+        }
+    }
+
+    fn draw_frames(&mut self, buf: &mut Buffer, theme: &Theme, crash: &CrashView, area: Rect) {
+        if area.height == 0 {
+            return;
+        }
+        heading(buf, theme, area, "Frames", "j/k");
+        let Some(stack) = crash.data.stacks.get(crash.stack) else { return };
+        let all_hidden = stack.frames.iter().all(|located| located.frame.hidden);
+        let shown: Vec<(usize, &Located)> = stack
+            .frames
+            .iter()
+            .enumerate()
+            .filter(|(_, located)| crash.hidden || all_hidden || !located.frame.hidden)
+            .collect();
+        let left_out = stack.frames.len() - shown.len();
+        let rows = usize::from(area.height - 1).saturating_sub(usize::from(left_out > 0)).max(1);
+        let here = shown.iter().position(|(index, _)| *index == crash.frame).unwrap_or(0);
+        let top = (here + 1).saturating_sub(rows).min(shown.len().saturating_sub(rows));
+        for (row, (index, located)) in shown.iter().skip(top).take(rows).enumerate() {
+            let y = area.y + 1 + row as u16;
+            let line_area = Rect { y, height: 1, ..area };
+            let line = frame_line(theme, located, *index == crash.frame, area.width.saturating_sub(2));
+            put(buf, area.x + 1, y, &line, area.width.saturating_sub(1));
+            if *index == crash.frame {
+                buf.set_style(line_area, theme.selected);
+            }
+            self.hits.add(line_area, Hit::Frame(*index));
+        }
+        let y = area.y + 1 + shown.len().min(rows) as u16;
+        if left_out > 0 && y < area.bottom() {
+            buf.set_stringn(area.x + 1, y, format!("  {left_out} hidden"), usize::from(area.width), theme.dim);
+            right(buf, area.x, y, area.width.saturating_sub(1), "v", theme.key);
+        }
+    }
+}
+
+fn stacks_height(crash: &CrashView, room: u16) -> u16 {
     (crash.data.stacks.len() as u16 + 2).min(room / 2).max(2)
 }
 
-fn lines_into(buf: &mut Buffer, area: Rect, lines: Vec<Line>) {
-    for (row, line) in lines.iter().take(usize::from(area.height)).enumerate() {
-        buf.set_line(area.x + 1, area.y + row as u16, line, area.width.saturating_sub(1));
-    }
-}
-
 /// The error: of the selected callstack if it has one of its own, else the original.
-fn message_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> {
-    let theme = &app.theme;
+fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'static>> {
+    let theme = &session.theme;
     let own = crash.data.failure(crash.stack).filter(|failure| failure.kind != Outcome::Cancelled);
     let of = crash.data.crash_of(crash.stack);
     let Some(failure) = own.or(of.failures.first()) else {
-        let reason = app.model().get_loop(of.in_loop).and_then(|one| one.cancel.clone());
+        let reason = session.model().get_loop(of.in_loop).and_then(|one| one.cancel.clone());
         let text = reason.map_or_else(|| "the loop was cancelled".to_owned(), |cancel| cancel.reason.clone());
         return vec![Line::styled(format!(" {text}"), theme.failed)];
     };
@@ -119,9 +312,9 @@ fn message_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>>
     lines
 }
 
-fn title(buf: &mut Buffer, app: &App, area: Rect, text: &str, hint: &str) {
-    buf.set_stringn(area.x + 1, area.y, text, usize::from(area.width), app.theme.title);
-    super::right(buf, area.x, area.y, area.width.saturating_sub(1), hint, app.theme.key);
+fn heading(buf: &mut Buffer, theme: &Theme, area: Rect, text: &str, hint: &str) {
+    buf.set_stringn(area.x + 1, area.y, text, usize::from(area.width), theme.title);
+    right(buf, area.x, area.y, area.width.saturating_sub(1), hint, theme.key);
 }
 
 fn style_of(role: Role, theme: &Theme) -> (&'static str, Style) {
@@ -131,69 +324,6 @@ fn style_of(role: Role, theme: &Theme) -> (&'static str, Style) {
         Role::Improper => Theme::outcome(Outcome::Improper),
     };
     (theme.sign(activity), theme.activity(activity))
-}
-
-fn stacks_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) {
-    if area.height == 0 {
-        return;
-    }
-    title(buf, app, area, "Callstacks", "J/K");
-    let theme = app.theme;
-    let rows = usize::from(area.height - 1);
-    let top = (crash.stack + 1).saturating_sub(rows);
-    let widest = crash.data.stacks.iter().map(|stack| width(&stack.title)).max().unwrap_or(0);
-    let column = widest.min(usize::from(area.width / 2));
-    // Beside the mark, the sign, the title, and a margin.
-    let room = usize::from(area.width).saturating_sub(column + 7);
-    for (row, (index, stack)) in crash.data.stacks.iter().enumerate().skip(top).take(rows).enumerate() {
-        let y = area.y + 1 + row as u16;
-        let (sign, style) = style_of(stack.role, &theme);
-        let here = if index == crash.stack { theme.glyphs.here } else { " " };
-        let line = Line::from(vec![
-            Span::styled(format!("{here} "), theme.key),
-            Span::styled(format!("{sign} "), style),
-            Span::styled(pad(&stack.title, column), if index == crash.stack { theme.title } else { theme.text }),
-            Span::styled(format!("  {}", fit(&stack.note, room)), theme.dim),
-        ]);
-        let line_area = Rect { y, height: 1, ..area };
-        buf.set_line(area.x + 1, y, &line, area.width.saturating_sub(1));
-        app.hits.push((line_area, Hit::Stack(index)));
-    }
-}
-
-fn frames_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) {
-    if area.height == 0 {
-        return;
-    }
-    title(buf, app, area, "Frames", "j/k");
-    let theme = app.theme;
-    let Some(stack) = crash.data.stacks.get(crash.stack) else { return };
-    let all_hidden = stack.frames.iter().all(|located| located.frame.hidden);
-    let shown: Vec<(usize, &Located)> = stack
-        .frames
-        .iter()
-        .enumerate()
-        .filter(|(_, located)| crash.hidden || all_hidden || !located.frame.hidden)
-        .collect();
-    let left_out = stack.frames.len() - shown.len();
-    let rows = usize::from(area.height - 1).saturating_sub(usize::from(left_out > 0)).max(1);
-    let here = shown.iter().position(|(index, _)| *index == crash.frame).unwrap_or(0);
-    let top = (here + 1).saturating_sub(rows).min(shown.len().saturating_sub(rows));
-    for (row, (index, located)) in shown.iter().skip(top).take(rows).enumerate() {
-        let y = area.y + 1 + row as u16;
-        let line_area = Rect { y, height: 1, ..area };
-        let line = frame_line(&theme, located, *index == crash.frame, area.width.saturating_sub(2));
-        buf.set_line(area.x + 1, y, &line, area.width.saturating_sub(1));
-        if *index == crash.frame {
-            buf.set_style(line_area, theme.selected);
-        }
-        app.hits.push((line_area, Hit::Frame(*index)));
-    }
-    let y = area.y + 1 + shown.len().min(rows) as u16;
-    if left_out > 0 && y < area.bottom() {
-        buf.set_stringn(area.x + 1, y, format!("  {left_out} hidden"), usize::from(area.width), theme.dim);
-        super::right(buf, area.x, y, area.width.saturating_sub(1), "v", theme.key);
-    }
 }
 
 /// A frame in a line: function, place, how many locals.
@@ -222,13 +352,13 @@ pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Li
     ])
 }
 
-fn source_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) {
+fn draw_source(buf: &mut Buffer, session: &mut Session, crash: &CrashView, area: Rect) {
     if area.height == 0 {
         return;
     }
     let Some(located) = crash.current() else { return };
-    let (lines, warning) = super::source::of(app, &located.frame);
-    let theme = app.theme;
+    let (lines, warning) = source::near(session, &located.frame);
+    let theme = session.theme;
     let place = if located.frame.line == 0 {
         located.frame.file.clone()
     } else {
@@ -250,25 +380,24 @@ fn source_pane(buf: &mut Buffer, app: &mut App, crash: &CrashState, area: Rect) 
     let top = current.saturating_sub(rows * 3 / 5).min(lines.len().saturating_sub(rows));
     for (row, (number, text)) in lines.iter().skip(top).take(rows).enumerate() {
         let y = area.bottom() - rows as u16 + row as u16;
-        let line = super::source::line(&theme, *number, text, *number == located.frame.line);
-        buf.set_line(area.x, y, &line, area.width);
+        let line = source::line(&theme, *number, text, *number == located.frame.line);
+        put(buf, area.x, y, &line, area.width);
     }
 }
 
-fn locals_lines(app: &App, crash: &CrashState, wide: u16) -> Vec<Line<'static>> {
-    let theme = &app.theme;
+fn locals_lines(theme: &Theme, crash: &CrashView, wide: u16) -> Vec<Line<'static>> {
     let Some(located) = crash.current() else { return Vec::new() };
     let wide = usize::from(wide);
     let mut lines = Vec::new();
     let names = located.frame.locals.iter().map(|local| width(&local.name)).max().unwrap_or(0).min(wide / 3);
-    // Said once, where it is so of all.
+    // Noted once where it holds for all.
     let mid_step = |local: &Local| local.mark == "mid-step";
     let all_mid_step = !located.frame.locals.is_empty() && located.frame.locals.iter().all(mid_step);
     if all_mid_step {
         lines.push(Line::styled(format!("{}:", as_of(&located.frame)), theme.dim));
     }
     for local in &located.frame.locals {
-        let mark = super::mark_of(local).filter(|_| !all_mid_step);
+        let mark = mark_of(local).filter(|_| !all_mid_step);
         lines.push(local_line(theme, local, mark, names, wide));
     }
     for (name, value) in &located.fields {

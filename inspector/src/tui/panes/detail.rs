@@ -1,39 +1,70 @@
-//! All about one coroutine.
+//! The details of one coroutine: a page, or beside a list.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{App, heading, labelled};
+use super::{Pane, Reply, scroll};
 use crate::event::{CoroId, Frame, Stack, Target};
-use crate::model::{Activity, Coro, Model, Moment, Site};
+use crate::model::{Activity, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
 use crate::say;
-use crate::tui::app::Screen;
-use crate::tui::text::{count, fit, span, wrap};
-use crate::tui::tree_view::Node;
+use crate::tui::keys::{Action, Context};
+use crate::tui::session::Session;
+use crate::tui::text::{count, counted, fit, pad, pad_left, span, width, wrap};
+use crate::tui::widgets::{Pager, heading, labelled, mark_of};
 
-/// The detail beside a list: of the selected coroutine, group, thread or resource.
-pub fn render_side(buf: &mut Buffer, app: &App, area: Rect) {
-    let lines = match (app.screen, app.graph.cursor) {
-        (Screen::Graph, Some(Node::Group(parent, name))) => group_lines(app, parent, name, area.width),
-        (Screen::Resources, _) => super::resources::detail(app, area.width),
-        _ => match app.selected {
-            Some(id) => lines(app, id, area.width),
-            None => vec![Line::styled("select a coroutine: j and k move, / searches", app.theme.dim)],
-        },
-    };
-    for (row, line) in lines.iter().take(usize::from(area.height)).enumerate() {
-        buf.set_line(area.x, area.y + row as u16, line, area.width);
+/// All that is known about a coroutine.
+#[derive(Debug)]
+pub struct Detail {
+    id: CoroId,
+    pager: Pager,
+}
+
+impl Detail {
+    /// The page of that coroutine.
+    pub fn new(id: CoroId) -> Detail {
+        Detail { id, pager: Pager::default() }
+    }
+}
+
+impl Pane for Detail {
+    fn title(&self) -> &'static str {
+        "Detail"
+    }
+
+    fn subject(&self) -> Option<CoroId> {
+        Some(self.id)
+    }
+
+    fn contexts(&self) -> Vec<Context> {
+        vec![Context::PAGE]
+    }
+
+    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
+        scroll(&mut self.pager, action)
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let id = self.id;
+        self.pager.draw(&session.theme, buf, area, |wide| lines(session, id, wide));
+    }
+}
+
+/// The details of the selected coroutine.
+pub fn selected(session: &Session, wide: u16) -> Vec<Line<'static>> {
+    match session.selected {
+        Some(id) => lines(session, id, wide),
+        None => vec![Line::styled("select a coroutine: j and k move, / searches", session.theme.dim)],
     }
 }
 
 /// All that is known, in lines of that width.
-pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
-    let theme = &app.theme;
-    let (model, now) = (app.model(), app.now());
+fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
+    let theme = &session.theme;
+    let (model, now) = (session.model(), session.now());
     let Some(coro) = model.coro(id) else {
         return vec![
-            heading(app, &format!("#{id}")),
+            heading(theme, &format!("#{id}")),
             Line::styled("nothing is known about it at this moment", theme.dim),
             Line::styled("it is not yet spawned, or ended long ago: < and > find its events", theme.dim),
         ];
@@ -50,18 +81,18 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     if let Some(cancel) = model.get_loop(coro.in_loop).and_then(|one| one.cancel.as_ref()).filter(|_| coro.is_live()) {
         lines.push(Line::styled(fit(&format!("its loop is being cancelled: {}", cancel.reason), wide), theme.warning));
     }
-    for lint in app.lints.iter().filter(|lint| lint.coro == id) {
+    for lint in session.lints.iter().filter(|lint| lint.coro == id) {
         lines.extend(wrap(&lint.text, wide).into_iter().map(|text| Line::styled(text, theme.warning)));
     }
 
     if coro.is_live() {
         lines.push(Line::default());
-        lines.push(heading(app, "Why"));
-        lines.extend(super::why::chain(app, id, wide, 8));
+        lines.push(heading(theme, "Why"));
+        lines.extend(super::why::chain(session, id, wide, 8));
     }
     if let Some(waits) = &coro.at_cancel {
         lines.push(Line::default());
-        lines.push(heading(app, "When it was told to stop"));
+        lines.push(heading(theme, "When it was cancelled"));
         for (on, edge) in waits.iter().take(6) {
             lines.push(Line::raw(fit(
                 &format!("  waited on {}{}", model.target_label(*on), at_place(model, edge.site)),
@@ -79,19 +110,19 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let at_failure = failures.filter(|one| one.coro == id).find_map(|one| one.stack.as_ref());
     let stack = coro.stack.as_ref().map(|(at, stack)| (*at, &**stack));
     let mut title = Line::from(Span::styled("Await stack", theme.title));
-    let outside = app.outside(id);
+    let remote = session.remote_stack(id);
     if let Some((at, _)) = stack.filter(|(at, _)| coro.is_live() && now.saturating_sub(*at) > 1_000_000_000)
-        && outside.is_none()
+        && remote.is_none()
     {
         title.push_span(Span::styled(format!("  as of {} ago", span(now - at)), theme.dim));
     }
     lines.push(title);
-    match (outside, stack.map(|(_, stack)| stack).or(at_failure)) {
-        (Some(outside), _) => lines.extend(outside_lines(app, id, &outside.stack, wide)),
-        (None, Some(stack)) => lines.extend(stack_lines(app, stack, wide)),
+    match (remote, stack.map(|(_, stack)| stack).or(at_failure)) {
+        (Some(remote), _) => lines.extend(remote_lines(session, id, &remote.stack, wide)),
+        (None, Some(stack)) => lines.extend(stack_lines(session, stack, wide)),
         (None, None) => match coro.waits().next() {
             Some((_, edge)) if edge.site != 0 => {
-                lines.push(place_line(app, model.name(coro.name), model.site(edge.site), wide));
+                lines.push(place_line(session, model.name(coro.name), model.site(edge.site), wide));
             }
             _ => lines.push(Line::styled("  not read", theme.dim)),
         },
@@ -99,7 +130,7 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
 
     if !coro.fields.is_empty() {
         lines.push(Line::default());
-        lines.push(heading(app, "Fields"));
+        lines.push(heading(theme, "Fields"));
         for (name, value) in &coro.fields {
             lines.push(Line::from(vec![
                 Span::styled(format!("  {name} = "), theme.name),
@@ -115,7 +146,7 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     };
     let place = model.site(coro.site).map_or_else(|| "place unknown".to_owned(), Site::short);
     lines.push(labelled(
-        app,
+        theme,
         "Spawned",
         fit(&format!("{place}{spawned}, {} ago", span(now.saturating_sub(coro.spawned))), wide.saturating_sub(9)),
     ));
@@ -123,60 +154,55 @@ pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         let first: Vec<_> = coro.waiters.ids().take(3).map(|id| model.label(id)).collect();
         let more = coro.waiters.len().saturating_sub(3);
         let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
-        lines.push(labelled(app, "Awaited", fit(&format!("by {}{more}", first.join(", ")), wide.saturating_sub(9))));
+        lines.push(labelled(theme, "Awaited", fit(&format!("by {}{more}", first.join(", ")), wide.saturating_sub(9))));
     } else if coro.is_live() && coro.parent != 0 {
-        lines.push(labelled(app, "Awaited", "by nobody".to_owned()));
+        lines.push(labelled(theme, "Awaited", "by none".to_owned()));
     }
     if !coro.holds.is_empty() {
         let held: Vec<_> = coro.holds.iter().map(|res| model.resource_label(*res)).collect();
-        lines.push(labelled(app, "Holds", fit(&held.join(", "), wide.saturating_sub(9))));
+        lines.push(labelled(theme, "Holds", fit(&held.join(", "), wide.saturating_sub(9))));
     }
     if let Some(thread) = Some(coro.thread).filter(|id| *id != 0).and_then(|id| model.thread(id)) {
-        let label = model.target_label(crate::event::Target::Thread(thread.id));
-        lines.push(labelled(app, "Thread", fit(&label, wide.saturating_sub(9))));
+        let label = model.target_label(Target::Thread(thread.id));
+        lines.push(labelled(theme, "Thread", fit(&label, wide.saturating_sub(9))));
     }
-    let steps = format!(
-        "{} in {}, longest {}",
-        crate::tui::text::counted(coro.steps, "step"),
-        span(coro.busy),
-        span(coro.longest)
-    );
-    lines.push(labelled(app, "Ran", fit(&steps, wide.saturating_sub(9))));
+    let steps = format!("{} in {}, longest {}", counted(coro.steps, "step"), span(coro.busy), span(coro.longest));
+    lines.push(labelled(theme, "Ran", fit(&steps, wide.saturating_sub(9))));
 
     lines.push(Line::default());
-    lines.push(heading(app, "History"));
-    lines.extend(history(app, model, coro, now, wide));
+    lines.push(heading(theme, "History"));
+    lines.extend(history(session, model, coro, now, wide));
     lines
 }
 
 /// An await stack that was read while the loop was stuck, and what that means.
-fn outside_lines(app: &App, id: CoroId, stack: &Result<Stack, String>, wide: usize) -> Vec<Line<'static>> {
-    let stuck = match app.blocked() {
+fn remote_lines(session: &Session, id: CoroId, stack: &Result<Stack, String>, wide: usize) -> Vec<Line<'static>> {
+    let stuck = match session.playback.blocked() {
         Some((coro, _)) if coro == id => "it blocks the loop".to_owned(),
-        Some((coro, _)) => format!("{} blocks the loop", app.model().label(coro)),
+        Some((coro, _)) => format!("{} blocks the loop", session.model().label(coro)),
         None => "the loop does not answer".to_owned(),
     };
-    let said = match stack {
+    let origin = match stack {
         Ok(_) => format!("read from outside: {stuck}"),
         Err(why) => format!("not read: {stuck}, and {why}"),
     };
-    let mut lines = warning_lines(app, &said, wide);
+    let mut lines = warning_lines(session, &origin, wide);
     if let Ok(stack) = stack {
-        lines.extend(stack_lines(app, stack, wide));
+        lines.extend(stack_lines(session, stack, wide));
     }
     lines
 }
 
-fn warning_lines(app: &App, text: &str, wide: usize) -> Vec<Line<'static>> {
+fn warning_lines(session: &Session, text: &str, wide: usize) -> Vec<Line<'static>> {
     let parts = wrap(text, wide.saturating_sub(2)).into_iter();
-    parts.map(|text| Line::styled(format!("  {text}"), app.theme.warning)).collect()
+    parts.map(|text| Line::styled(format!("  {text}"), session.theme.warning)).collect()
 }
 
-fn history(app: &App, model: &Model, coro: &Coro, now: u64, wide: usize) -> Vec<Line<'static>> {
-    let line = |past: &crate::model::Past| {
+fn history(session: &Session, model: &Model, coro: &Coro, now: u64, wide: usize) -> Vec<Line<'static>> {
+    let line = |past: &Past| {
         let ago = if coro.is_live() || coro.ended.is_some() { now.saturating_sub(past.at) } else { 0 };
         Line::from(vec![
-            Span::styled(format!("  {} ", crate::tui::text::pad_left(&format!("-{}", span(ago)), 10)), app.theme.dim),
+            Span::styled(format!("  {} ", pad_left(&format!("-{}", span(ago)), 10)), session.theme.dim),
             Span::raw(fit(&moment(model, &past.what), wide.saturating_sub(14))),
         ])
     };
@@ -187,60 +213,53 @@ fn at_place(model: &Model, site: u32) -> String {
     model.site(site).map(|site| format!(", {}", site.short())).unwrap_or_default()
 }
 
-fn place_line(app: &App, function: &str, site: Option<&Site>, wide: usize) -> Line<'static> {
+fn place_line(session: &Session, function: &str, site: Option<&Site>, wide: usize) -> Line<'static> {
     let place = site.map(Site::short).unwrap_or_default();
-    frame_line(app, function, &place, wide)
+    frame_line(session, function, &place, wide)
 }
 
-fn frame_line(app: &App, function: &str, place: &str, wide: usize) -> Line<'static> {
+fn frame_line(session: &Session, function: &str, place: &str, wide: usize) -> Line<'static> {
     let place = fit(place, wide / 2);
-    let room = wide.saturating_sub(4 + crate::tui::text::width(&place));
+    let room = wide.saturating_sub(4 + width(&place));
     Line::from(vec![
         Span::raw("  "),
-        Span::styled(crate::tui::text::pad(function, room.min(32)), app.theme.text),
-        Span::styled(format!(" {place}"), app.theme.place),
+        Span::styled(pad(function, room.min(32)), session.theme.text),
+        Span::styled(format!(" {place}"), session.theme.place),
     ])
 }
 
 /// An await stack with its locals.
-pub fn stack_lines(app: &App, stack: &Stack, wide: usize) -> Vec<Line<'static>> {
+fn stack_lines(session: &Session, stack: &Stack, wide: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if stack.mid_step {
-        lines.extend(warning_lines(app, "as it last suspended: it is in the middle of a step", wide));
+        lines.extend(warning_lines(session, "as it last suspended: it is in the middle of a step", wide));
     }
     let hidden = stack.frames.iter().filter(|frame| frame.hidden).count();
     for frame in stack.frames.iter().filter(|frame| !frame.hidden) {
-        frame_lines(app, frame, stack.mid_step, wide, &mut lines);
+        frame_lines(session, frame, stack.mid_step, wide, &mut lines);
     }
     if hidden > 0 {
-        lines.push(Line::styled(
-            format!("  {} hidden", crate::tui::text::counted(hidden as u64, "frame")),
-            app.theme.dim,
-        ));
+        lines.push(Line::styled(format!("  {} hidden", counted(hidden as u64, "frame")), session.theme.dim));
     }
     if let Some(missing) = &stack.missing {
         lines.extend(
             wrap(missing, wide.saturating_sub(2))
                 .into_iter()
-                .map(|text| Line::styled(format!("  {text}"), app.theme.dim)),
+                .map(|text| Line::styled(format!("  {text}"), session.theme.dim)),
         );
     }
     lines
 }
 
-/// With `told` it has been said of all of them that they are as it last suspended.
-fn frame_lines(app: &App, frame: &Frame, told: bool, wide: usize, lines: &mut Vec<Line<'static>>) {
-    let theme = &app.theme;
-    let place = if frame.line == 0 {
-        frame.note.clone()
-    } else {
-        format!("{}:{}", crate::model::file_name(&frame.file), frame.line)
-    };
-    lines.push(frame_line(app, crate::model::short_name(&frame.function), &place, wide));
+/// With `mid_step` a line above notes that they are as it last suspended.
+fn frame_lines(session: &Session, frame: &Frame, mid_step: bool, wide: usize, lines: &mut Vec<Line<'static>>) {
+    let theme = &session.theme;
+    let place = if frame.line == 0 { frame.note.clone() } else { format!("{}:{}", file_name(&frame.file), frame.line) };
+    lines.push(frame_line(session, short_name(&frame.function), &place, wide));
     for local in &frame.locals {
-        let mark = super::mark_of(local).filter(|mark| !(told && *mark == "mid-step"));
+        let mark = mark_of(local).filter(|mark| !(mid_step && *mark == "mid-step"));
         let mark = mark.map(|mark| format!(" ({mark})")).unwrap_or_default();
-        let room = wide.saturating_sub(crate::tui::text::width(&local.name) + 7 + mark.len());
+        let room = wide.saturating_sub(width(&local.name) + 7 + mark.len());
         lines.push(Line::from(vec![
             Span::styled(format!("    {} = ", local.name), theme.name),
             Span::raw(fit(&local.value.text, room)),
@@ -250,23 +269,27 @@ fn frame_lines(app: &App, frame: &Frame, told: bool, wide: usize, lines: &mut Ve
     for branch in &frame.branches {
         lines.push(Line::styled(format!("  beside, {}:", branch.name), theme.dim));
         for frame in branch.frames.iter().filter(|frame| !frame.hidden) {
-            frame_lines(app, frame, told, wide, lines);
+            frame_lines(session, frame, mid_step, wide, lines);
         }
     }
 }
 
-fn group_lines(app: &App, parent: crate::model::Parent, name: u32, wide: u16) -> Vec<Line<'static>> {
-    let (model, now) = (app.model(), app.now());
+/// The details of a group: what its members are at, and which are at it the longest.
+pub fn group(session: &Session, parent: Parent, name: u32, wide: u16) -> Vec<Line<'static>> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
     let Some(group) = model.group(parent, name) else { return Vec::new() };
     let wide = usize::from(wide);
     let mut lines = vec![
-        heading(app, &format!("{} {}{}", model.name(name), app.theme.glyphs.times, count(group.members.len() as u64))),
+        heading(
+            theme,
+            &format!("{} {}{}", model.name(name), session.theme.glyphs.times, count(group.members.len() as u64)),
+        ),
         Line::default(),
     ];
     for (activity, number) in group.counts.iter() {
         lines.push(Line::from(vec![
-            Span::styled(format!("  {} ", app.theme.sign(activity)), app.theme.activity(activity)),
-            Span::raw(crate::tui::text::pad_left(&count(u64::from(number)), 9)),
+            Span::styled(format!("  {} ", session.theme.sign(activity)), session.theme.activity(activity)),
+            Span::raw(pad_left(&count(u64::from(number)), 9)),
             Span::raw(format!(" {}", activity.words())),
         ]));
     }
@@ -274,14 +297,14 @@ fn group_lines(app: &App, parent: crate::model::Parent, name: u32, wide: u16) ->
     let mut some: Vec<_> = group.members.ids().take(2000).filter_map(|id| model.coro(id)).collect();
     some.sort_by_key(|coro| coro.since);
     lines.push(Line::default());
-    lines.push(heading(app, "At it the longest"));
+    lines.push(heading(theme, "At it the longest"));
     for coro in some.iter().take(10) {
         let text = format!("  {}  {}", model.label(coro.id), say::doing(model, coro, now));
         let time = span(coro.for_how_long(now));
-        lines.push(Line::raw(format!("{} {}", crate::tui::text::pad(&text, wide.saturating_sub(10)), time)));
+        lines.push(Line::raw(format!("{} {}", pad(&text, wide.saturating_sub(10)), time)));
     }
     lines.push(Line::default());
-    lines.push(Line::styled("l unfolds", app.theme.dim));
+    lines.push(Line::styled("l unfolds", session.theme.dim));
     lines
 }
 
@@ -311,7 +334,7 @@ fn moment(model: &Model, moment: &Moment) -> String {
         Moment::Ran { steps, took } => format!("ran {steps} steps, {}", span(took)),
         Moment::Took(res) => format!("took {}", model.resource_label(res)),
         Moment::Gave(res) => format!("gave back {}", model.resource_label(res)),
-        Moment::Told => "was told to stop".to_owned(),
+        Moment::Told => "was asked to stop".to_owned(),
         Moment::Ended(outcome) => say::ended(outcome).to_owned(),
     }
 }

@@ -7,92 +7,106 @@ mod layout;
 
 use layout::{Link, Place, Thing, below, build, gap_heights, layers_height, place};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use super::App;
 use crate::event::{CoroId, Target};
 use crate::model::Model;
-use crate::tui::app::Hit;
 use crate::tui::keys::Action;
+use crate::tui::session::Session;
 use crate::tui::text::{fit, width};
 use crate::tui::theme::Theme;
-use crate::tui::tree_view::Node;
+use crate::tui::widgets::{Hits, empty};
 
 /// How many steps are drawn each way.
 const STEPS: usize = 2;
 /// How many neighbours of one box are looked at.
 const NEIGHBOURS: usize = 24;
 
-/// Moves to the box in that direction.
-pub fn update(app: &mut App, action: Action) {
-    let Some(id) = app.selected else { return };
-    let model = app.model();
-    let Some(coro) = model.coro(id) else { return };
-    let siblings = || -> Vec<CoroId> {
-        let above = coro.waiters.first().and_then(|waiter| model.coro(waiter));
-        match above {
-            Some(above) => above.on_coros.ids().take(NEIGHBOURS).collect(),
-            None => model.children(model.parent_of(coro)).take(NEIGHBOURS).map(|coro| coro.id).collect(),
-        }
-    };
-    let beside = |step: isize| {
-        let all = siblings();
-        let here = all.iter().position(|one| *one == id)?;
-        all.get(here.checked_add_signed(step)?).copied()
-    };
-    let next = match action {
-        Action::Up => coro.waiters.first().or(Some(coro.parent).filter(|parent| *parent != 0)),
-        Action::Down => below(model, coro).into_iter().find_map(|thing| match thing {
-            Thing::Coro(id) => Some(id),
-            Thing::Leaf(_, Target::Res(res)) => model.resource(res)?.holders.first().map(|holder| holder.coro),
-            _ => None,
-        }),
-        Action::Left => beside(-1),
-        Action::Right => beside(1),
-        _ => None,
-    };
-    if let Some(next) = next.filter(|next| model.coro(*next).is_some()) {
-        app.select(next);
-    }
+/// The drawing in place of the tree.
+#[derive(Debug, Default)]
+pub struct Canvas {
+    hits: Hits<CoroId>,
 }
 
-/// Draws as many steps as there is room for.
-pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
-    if app.selected.is_none() {
-        app.selected = app.graph.cursor.and_then(Node::coro).or_else(|| app.model().roots().next().map(|coro| coro.id));
-    }
-    let Some(id) = app.selected else {
-        super::empty(buf, app, area, &["select a coroutine: g goes back to the tree"]);
-        return;
-    };
-    if app.model().coro(id).is_none() {
-        super::empty(buf, app, area, &["nothing is known about it at this moment: g goes back to the tree"]);
-        return;
-    }
-    let boxed = area.height >= 13;
-    let high = if boxed { 3 } else { 1 };
-    // The layers next to the selected one are worth more than those beyond.
-    let steps = (0..=STEPS).rev().find(|steps| layers_height(2 * *steps + 1, high) <= area.height).unwrap_or(0);
-    let now = app.now();
-    let theme = app.theme;
-    let mut drawing = build(app.model(), id, steps, now, &theme);
-    place(&mut drawing, area, boxed);
-    let gaps = gap_heights(&drawing, area.height, high);
-    let total: u16 = gaps.iter().sum::<u16>() + drawing.layers.len() as u16 * high;
-    let mut y = area.y + area.height.saturating_sub(total) / 2;
-    for (layer, places) in drawing.layers.iter().enumerate() {
-        for place in places {
-            let selected = place.thing == Thing::Coro(id);
-            draw_box(buf, &theme, app.model(), place, y, boxed, selected, area);
-            if let Thing::Coro(id) | Thing::Again(_, id) = place.thing {
-                app.hits.push((Rect { x: place.x, y, width: place.wide, height: high }, Hit::Coro(id)));
+impl Canvas {
+    /// Moves to the box in that direction.
+    pub fn act(&self, session: &mut Session, action: Action) {
+        let Some(id) = session.selected else { return };
+        let model = session.model();
+        let Some(coro) = model.coro(id) else { return };
+        let siblings = || -> Vec<CoroId> {
+            let above = coro.waiters.first().and_then(|waiter| model.coro(waiter));
+            match above {
+                Some(above) => above.on_coros.ids().take(NEIGHBOURS).collect(),
+                None => model.children(model.parent_of(coro)).take(NEIGHBOURS).map(|coro| coro.id).collect(),
             }
+        };
+        let beside = |step: isize| {
+            let all = siblings();
+            let here = all.iter().position(|one| *one == id)?;
+            all.get(here.checked_add_signed(step)?).copied()
+        };
+        let next = match action {
+            Action::Up => coro.waiters.first().or(Some(coro.parent).filter(|parent| *parent != 0)),
+            Action::Down => below(model, coro).into_iter().find_map(|thing| match thing {
+                Thing::Coro(id) => Some(id),
+                Thing::Leaf(_, Target::Res(res)) => model.resource(res)?.holders.first().map(|holder| holder.coro),
+                _ => None,
+            }),
+            Action::Left => beside(-1),
+            Action::Right => beside(1),
+            _ => None,
+        };
+        if let Some(next) = next.filter(|next| model.coro(*next).is_some()) {
+            session.select(next);
         }
-        y += high;
-        if let Some(links) = drawing.links.get(layer) {
-            draw_links(buf, &theme, places, &drawing.layers[layer + 1], links, y, gaps[layer], boxed, area);
-            y += gaps[layer];
+    }
+
+    /// Selects the box that is there.
+    pub fn click(&self, session: &mut Session, at: Position) {
+        if let Some(id) = self.hits.at(at) {
+            session.select(id);
+        }
+    }
+
+    /// Draws as many steps as there is room for.
+    pub fn draw(&mut self, session: &Session, buf: &mut Buffer, area: Rect) {
+        self.hits.clear();
+        let sentence = match session.selected {
+            None => Some("select a coroutine: g goes back to the tree"),
+            Some(id) if session.model().coro(id).is_none() => {
+                Some("nothing is known about it at this moment: g goes back to the tree")
+            }
+            Some(_) => None,
+        };
+        if let Some(sentence) = sentence {
+            empty(buf, &session.theme, area, &[sentence]);
+        }
+        let Some(id) = session.selected.filter(|id| session.model().coro(*id).is_some()) else { return };
+        let boxed = area.height >= 13;
+        let high = if boxed { 3 } else { 1 };
+        // The layers next to the selected one are worth more than those beyond.
+        let steps = (0..=STEPS).rev().find(|steps| layers_height(2 * *steps + 1, high) <= area.height).unwrap_or(0);
+        let (theme, model, now) = (&session.theme, session.model(), session.now());
+        let mut drawing = build(model, id, steps, now, theme);
+        place(&mut drawing, area, boxed);
+        let gaps = gap_heights(&drawing, area.height, high);
+        let total: u16 = gaps.iter().sum::<u16>() + drawing.layers.len() as u16 * high;
+        let mut y = area.y + area.height.saturating_sub(total) / 2;
+        for (layer, places) in drawing.layers.iter().enumerate() {
+            for place in places {
+                let selected = place.thing == Thing::Coro(id);
+                draw_box(buf, theme, model, place, y, boxed, selected, area);
+                if let Thing::Coro(id) | Thing::Again(_, id) = place.thing {
+                    self.hits.add(Rect { x: place.x, y, width: place.wide, height: high }, id);
+                }
+            }
+            y += high;
+            if let Some(links) = drawing.links.get(layer) {
+                draw_links(buf, theme, places, &drawing.layers[layer + 1], links, y, gaps[layer], boxed, area);
+                y += gaps[layer];
+            }
         }
     }
 }

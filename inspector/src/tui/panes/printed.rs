@@ -1,22 +1,100 @@
-//! Values that were printed.
+//! The page of values that were printed.
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::App;
+use super::{Pane, Reply, scroll};
 use crate::event::Value;
+use crate::tui::keys::{Action, Context};
+use crate::tui::post_mortem::{completions, look_up};
+use crate::tui::prompt::Purpose;
+use crate::tui::session::Session;
 use crate::tui::text::{fit, wrap};
+use crate::tui::theme::Theme;
+use crate::tui::widgets::Pager;
 
 /// How deep and how long a value is unfolded, unless all of it is asked for.
 const SOME: (usize, usize) = (2, 12);
 /// The same, if it is.
-pub(super) const ALL: (usize, usize) = (64, 100_000);
+pub const ALL: (usize, usize) = (64, 100_000);
 
 /// What was printed so far, the latest last.
-pub fn lines(app: &App, printed: &[(String, Result<Value, String>, bool)], wide: u16) -> Vec<Line<'static>> {
-    let theme = &app.theme;
+#[derive(Debug)]
+pub struct Printed {
+    entries: Vec<Entry>,
+    pager: Pager,
+}
+
+/// A variable, or a part of one, that was printed.
+#[derive(Debug)]
+struct Entry {
+    path: String,
+    /// The value, or why there is none.
+    value: Result<Value, String>,
+    /// Unfolded to the last.
+    all: bool,
+}
+
+impl Entry {
+    /// Looks the path up in the selected frame.
+    fn new(session: &Session, purpose: Purpose, path: &str) -> Option<Entry> {
+        let located = session.crash.as_ref()?.current()?;
+        let value = look_up(&located.frame, path).cloned();
+        Some(Entry { path: path.to_owned(), value, all: purpose == Purpose::PrintAll })
+    }
+}
+
+impl Printed {
+    /// With the value at a path, if a frame is selected.
+    pub fn new(session: &Session, purpose: Purpose, path: &str) -> Option<Printed> {
+        let entries = vec![Entry::new(session, purpose, path)?];
+        Some(Printed { entries, pager: Pager::of_long_lines() })
+    }
+}
+
+/// The ways to go on with a path into the selected frame.
+pub fn paths(session: &Session, text: &str) -> Vec<String> {
+    let located = session.crash.as_ref().and_then(|crash| crash.current());
+    located.map(|located| completions(&located.frame, text)).unwrap_or_default()
+}
+
+impl Pane for Printed {
+    fn title(&self) -> &'static str {
+        "Printed"
+    }
+
+    fn contexts(&self) -> Vec<Context> {
+        vec![Context::PAGE]
+    }
+
+    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
+        match action {
+            Action::Print => Reply::Ask(Purpose::Print, String::new()),
+            action => scroll(&mut self.pager, action),
+        }
+    }
+
+    fn accepted(&mut self, session: &mut Session, purpose: Purpose, text: &str) -> Result<Reply, String> {
+        self.entries.extend(Entry::new(session, purpose, text));
+        self.pager.scroll_to_end();
+        Ok(Reply::Done)
+    }
+
+    fn completions(&self, session: &Session, _purpose: Purpose, text: &str) -> Vec<String> {
+        paths(session, text)
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let entries = &self.entries;
+        self.pager.draw(&session.theme, buf, area, |wide| lines(&session.theme, entries, wide));
+    }
+}
+
+fn lines(theme: &Theme, entries: &[Entry], wide: u16) -> Vec<Line<'static>> {
     let wide = usize::from(wide);
     let mut lines = Vec::new();
-    for (path, value, all) in printed {
+    for Entry { path, value, all } in entries {
         lines.push(Line::from(vec![
             Span::styled(if *all { "P " } else { "p " }, theme.key),
             Span::styled(path.clone(), theme.title),
@@ -24,7 +102,7 @@ pub fn lines(app: &App, printed: &[(String, Result<Value, String>, bool)], wide:
         match value {
             Ok(value) => {
                 let (depth, length) = if *all { ALL } else { SOME };
-                unfold(app, "", value, 1, depth, length, wide, &mut lines);
+                unfold(theme, "", value, 1, depth, length, wide, &mut lines);
             }
             Err(error) => {
                 let parts = wrap(error, wide.saturating_sub(2).max(10)).into_iter();
@@ -37,9 +115,10 @@ pub fn lines(app: &App, printed: &[(String, Result<Value, String>, bool)], wide:
     lines
 }
 
+/// A value in lines, its parts below it down to a `depth` and up to a `length` of each.
 #[expect(clippy::too_many_arguments, reason = "a recursion over a tree, with its bounds")]
-pub(super) fn unfold(
-    app: &App,
+pub fn unfold(
+    theme: &Theme,
     name: &str,
     value: &Value,
     level: usize,
@@ -48,7 +127,6 @@ pub(super) fn unfold(
     wide: usize,
     lines: &mut Vec<Line<'static>>,
 ) {
-    let theme = &app.theme;
     let indent = "  ".repeat(level.min(20));
     let lead = if name.is_empty() { indent.clone() } else { format!("{indent}{name} = ") };
     let open = !value.children.is_empty() && depth > 0 && lead.len() + value.text.len() > wide * 2 / 3;
@@ -70,7 +148,7 @@ pub(super) fn unfold(
     }
     lines.push(Line::from(spans));
     for (name, child) in value.children.iter().take(length) {
-        unfold(app, name, child, level + 1, depth - 1, length, wide, lines);
+        unfold(theme, name, child, level + 1, depth - 1, length, wide, lines);
     }
     if value.children.len() > length {
         lines

@@ -1,63 +1,118 @@
-//! Events, locks, semaphores and barriers, with their holders and waiters.
+//! The screen of events, locks, semaphores and barriers, with their holders and waiters.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
 
-use super::{App, heading, labelled};
+use super::{Pane, Reply, Screen};
 use crate::event::{ResId, ResKind};
 use crate::model::{Activity, Model, Resource, Site};
-use crate::tui::app::Hit;
 use crate::tui::keys::Action;
-use crate::tui::text::{fit, pad, pad_left, span};
+use crate::tui::session::Session;
+use crate::tui::text::span;
+use crate::tui::widgets::{Cell, Column, Hits, List, Table, Width, empty, heading, labelled};
+
+pub const SCREEN: Screen = Screen {
+    title: "Resources",
+    name: "resources",
+    help: "resources: events, locks, semaphores, barriers",
+    keys: &[],
+    new: || Box::new(Resources::default()),
+};
+
+/// A row per resource.
+#[derive(Debug, Default)]
+struct Resources {
+    list: List<ResId>,
+    hits: Hits<ResId>,
+}
+
+impl Pane for Resources {
+    fn title(&self) -> &'static str {
+        SCREEN.title
+    }
+
+    fn room_beside(&self) -> Option<u16> {
+        Some(super::TABLE_AND_DETAIL)
+    }
+
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply {
+        if matches!(action, Action::Open | Action::Filter) {
+            return Reply::Ignored;
+        }
+        self.list.act(&keys(session.model()), action);
+        Reply::Done
+    }
+
+    fn click(&mut self, _session: &mut Session, at: Position) {
+        self.list.selected = self.hits.at(at).or(self.list.selected);
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let (theme, model) = (&session.theme, session.model());
+        let keys = keys(model);
+        if keys.is_empty() {
+            self.hits.clear();
+            empty(buf, theme, area, &["no event, lock, semaphore or barrier at this moment"]);
+            return;
+        }
+        let columns = [
+            Column::text("", Width::Fixed(1)),
+            Column::text("what", Width::Fixed(16)),
+            Column::text("state", Width::Rest(20..=60)),
+            Column::number("waiting", 8),
+            Column::text("made", Width::Fixed(20)),
+        ];
+        Table::new(theme, columns).draw(buf, area, &mut self.list, &keys, &mut self.hits, |id| {
+            let resource = model.resource(id)?;
+            let activity = match (resource.holders.is_empty(), resource.waiters.is_empty()) {
+                (_, false) => Activity::OnLock,
+                (false, true) => Activity::Running,
+                (true, true) => Activity::Done,
+            };
+            Some([
+                Cell::styled(theme.sign(activity), theme.activity(activity)),
+                model.resource_label(id).into(),
+                state(model, resource).into(),
+                resource.waiters.len().to_string().into(),
+                model.site(resource.site).map(Site::short).unwrap_or_default().into(),
+            ])
+        });
+    }
+
+    /// Its holders and waiters.
+    fn beside(&self, session: &Session, _wide: u16) -> Vec<Line<'static>> {
+        let (theme, model, now) = (&session.theme, session.model(), session.now());
+        let Some(resource) = self.list.selected.and_then(|id| model.resource(id)) else { return Vec::new() };
+        let place = model.site(resource.site).map(Site::short).unwrap_or_default();
+        let none = || Line::styled("  none", theme.dim);
+        let mut lines = vec![
+            heading(theme, &model.resource_label(resource.id)),
+            Line::raw(state(model, resource)),
+            Line::default(),
+            labelled(theme, "Made", format!("{place}, {} ago", span(now.saturating_sub(resource.since)))),
+            Line::default(),
+            heading(theme, "Held by"),
+        ];
+        lines.extend(resource.holders.iter().take(20).map(|holder| {
+            let place = model.site(holder.site).map(Site::short).unwrap_or_default();
+            let held = span(now.saturating_sub(holder.since));
+            Line::raw(format!("  {}  {place}  {held}", model.label(holder.coro)))
+        }));
+        lines.extend(resource.holders.is_empty().then(none));
+        lines.push(Line::default());
+        lines.push(heading(theme, "Waiting"));
+        lines.extend(resource.waiters.ids().take(50).map(|waiter| {
+            let since = model.coro(waiter).map_or(0, |coro| coro.for_how_long(now));
+            Line::raw(format!("  {}  {}", model.label(waiter), span(since)))
+        }));
+        lines.extend(resource.waiters.is_empty().then(none));
+        lines
+    }
+}
 
 fn keys(model: &Model) -> Vec<ResId> {
     model.resources().map(|resource| resource.id).collect()
-}
-
-/// Moves through the list.
-pub fn update(app: &mut App, action: Action) {
-    let keys = keys(app.model());
-    app.resources.update(&keys, action, app.rows);
-}
-
-/// A row per resource.
-pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
-    let keys = keys(app.model());
-    if keys.is_empty() {
-        super::empty(buf, app, area, &["no event, lock, semaphore or barrier at this moment"]);
-        return;
-    }
-    let theme = app.theme;
-    let state_width = usize::from(area.width).saturating_sub(16 + 8 + 6 + 20).clamp(20, 60);
-    let head = format!("   {} {} {} made", pad("what", 16), pad("state", state_width), pad_left("waiting", 8));
-    buf.set_stringn(area.x, area.y, head, usize::from(area.width), theme.dim);
-    let window = app.resources.window(&keys, usize::from(area.height.saturating_sub(1)));
-    for (row, id) in keys[window].iter().enumerate() {
-        let y = area.y + 1 + row as u16;
-        let line = Rect { y, height: 1, ..area };
-        let model = app.model();
-        let Some(resource) = model.resource(*id) else { continue };
-        let activity = match (resource.holders.is_empty(), resource.waiters.is_empty()) {
-            (_, false) => Activity::OnLock,
-            (false, true) => Activity::Running,
-            (true, true) => Activity::Done,
-        };
-        let place = model.site(resource.site).map(Site::short).unwrap_or_default();
-        let text = format!(
-            "{} {} {} {place}",
-            pad(&model.resource_label(*id), 16),
-            pad(&state(model, resource), state_width),
-            pad_left(&resource.waiters.len().to_string(), 8)
-        );
-        buf.set_stringn(area.x + 1, y, theme.sign(activity), 1, theme.activity(activity));
-        let room = usize::from(area.width.saturating_sub(3));
-        buf.set_stringn(area.x + 3, y, fit(&text, room), room, theme.text);
-        if app.resources.selected == Some(*id) {
-            buf.set_style(line, theme.selected);
-        }
-        app.hits.push((line, Hit::Resource(*id)));
-    }
 }
 
 fn state(model: &Model, resource: &Resource) -> String {
@@ -72,35 +127,4 @@ fn state(model: &Model, resource: &Resource) -> String {
             format!("{} of {} taken: {}{more}", resource.holders.len(), resource.size, holder(first))
         }
     }
-}
-
-/// All about the selected one.
-pub fn detail(app: &App, wide: u16) -> Vec<Line<'static>> {
-    let (model, now) = (app.model(), app.now());
-    let wide = usize::from(wide);
-    let Some(resource) = app.resources.selected.and_then(|id| model.resource(id)) else { return Vec::new() };
-    let mut lines =
-        vec![heading(app, &model.resource_label(resource.id)), Line::raw(state(model, resource)), Line::default()];
-    let place = model.site(resource.site).map(Site::short).unwrap_or_default();
-    lines.push(labelled(app, "Made", format!("{place}, {} ago", span(now.saturating_sub(resource.since)))));
-    lines.push(Line::default());
-    lines.push(heading(app, "Held by"));
-    for holder in resource.holders.iter().take(20) {
-        let place = model.site(holder.site).map(Site::short).unwrap_or_default();
-        let text = format!("  {}  {place}  {}", model.label(holder.coro), span(now.saturating_sub(holder.since)));
-        lines.push(Line::raw(fit(&text, wide)));
-    }
-    if resource.holders.is_empty() {
-        lines.push(Line::styled("  nobody", app.theme.dim));
-    }
-    lines.push(Line::default());
-    lines.push(heading(app, "Waiting"));
-    for waiter in resource.waiters.ids().take(50) {
-        let since = model.coro(waiter).map_or(0, |coro| coro.for_how_long(now));
-        lines.push(Line::raw(fit(&format!("  {}  {}", model.label(waiter), span(since)), wide)));
-    }
-    if resource.waiters.is_empty() {
-        lines.push(Line::styled("  nobody", app.theme.dim));
-    }
-    lines
 }

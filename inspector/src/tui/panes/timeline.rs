@@ -5,17 +5,32 @@ mod lanes;
 use std::time::{Duration, Instant};
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use self::lanes::{Axis, CLASSES, Cell, Lanes};
-use super::{App, List};
+use super::{Pane, Reply, Screen};
 use crate::event::CoroId;
 use crate::model::Model;
-use crate::tui::app::{Hit, Status};
-use crate::tui::keys::Action;
-use crate::tui::text::{clock, pad, span};
+use crate::tui::keys::{Action, bind};
+use crate::tui::playback::{Playback, Status};
+use crate::tui::session::Session;
+use crate::tui::text::{clock, pad, span, width};
 use crate::tui::theme::Theme;
+use crate::tui::widgets::{Hits, List, empty, right};
+
+pub const SCREEN: Screen = Screen {
+    title: "Timeline",
+    name: "timeline",
+    help: "timeline: what each coroutine did when",
+    keys: &[
+        bind(&["+", "="], Action::ZoomIn, "zoom-in", "closer", "half the time"),
+        bind(&["-"], Action::ZoomOut, "zoom-out", "wider", "twice the time"),
+        bind(&["left", "h"], Action::Left, "earlier", "earlier", "earlier"),
+        bind(&["right", "l"], Action::Right, "later", "later", "later"),
+    ],
+    new: || Box::new(Timeline::default()),
+};
 
 /// The shortest and the longest time across the screen.
 const SPANS: (u64, u64) = (10_000, 86_400_000_000_000);
@@ -25,23 +40,33 @@ const PARTS: (u64, u64) = (2, 8);
 /// Columns from one time on the axis to the next, at least.
 const APART: u64 = 14;
 
-/// The timeline's state.
+/// A lane per coroutine.
 #[derive(Debug)]
-pub struct State {
+struct Timeline {
     /// The selected lane and the scroll position.
-    pub list: List<CoroId>,
+    list: List<CoroId>,
+    hits: Hits<Hit>,
     /// Time across the screen, once it was chosen.
-    pub across: Option<u64>,
+    across: Option<u64>,
     /// Time at its right edge; none: now.
-    pub end: Option<u64>,
+    end: Option<u64>,
     columns: usize,
     picture: Option<Picture>,
 }
 
-impl Default for State {
+impl Default for Timeline {
     fn default() -> Self {
-        State { list: List::default(), across: None, end: None, columns: 80, picture: None }
+        Timeline { list: List::default(), hits: Hits::default(), across: None, end: None, columns: 80, picture: None }
     }
+}
+
+/// What the mouse can hit.
+#[derive(Clone, Copy, Debug)]
+enum Hit {
+    /// The name of a lane.
+    Lane(CoroId),
+    /// A column of time.
+    Time(u64),
 }
 
 /// What was computed for a window.
@@ -64,136 +89,201 @@ fn style(theme: &Theme, class: usize) -> Style {
         [class]
 }
 
-/// Time across the screen: as it was chosen, or what shows a short run that is over as a whole.
-fn across(app: &App) -> u64 {
-    const USUAL: u64 = 2_000_000_000;
-    app.timeline.across.unwrap_or(match app.status {
-        Status::Ended | Status::Died => app.tape.latest().now().clamp(SPANS.0, USUAL),
-        Status::Live | Status::Broken(_) => USUAL,
-    })
-}
+impl Timeline {
+    /// Time across the screen: as it was chosen, or what shows a short run that is over as a whole.
+    fn across(&self, playback: &Playback) -> u64 {
+        const USUAL: u64 = 2_000_000_000;
+        self.across.unwrap_or(match playback.status {
+            Status::Ended | Status::Died => playback.tape.latest().now().clamp(SPANS.0, USUAL),
+            Status::Live | Status::Broken(_) => USUAL,
+        })
+    }
 
-/// Moves: up and down through the lanes, left and right through time.
-pub fn update(app: &mut App, action: Action) {
-    let column = (across(app) / app.timeline.columns.max(1) as u64).max(1);
-    match action {
-        Action::ZoomOut if across(app) >= app.tape.latest().now() => {
-            app.notice = Some("all the time there was is on the screen".to_owned());
+    fn zoom(&mut self, session: &mut Session, action: Action) {
+        let playback = &session.playback;
+        let old = self.across(playback);
+        if action == Action::ZoomOut && old >= playback.tape.latest().now() {
+            session.note("all the time there was is on the screen");
+            return;
         }
-        Action::ZoomIn | Action::ZoomOut => {
-            let end = window_end(app);
-            let old = across(app);
-            let new = if action == Action::ZoomIn { old / 2 } else { old.saturating_mul(2) }.clamp(SPANS.0, SPANS.1);
-            app.timeline.across = Some(new);
-            if !app.is_live() {
-                // What is under the cursor stays where it is.
-                let cursor = app.now();
-                let right = u128::from(end.saturating_sub(cursor)) * u128::from(new) / u128::from(old.max(1));
-                app.timeline.end = Some(cursor.saturating_add(right as u64));
+        let end = self.window_end(playback);
+        let new = if action == Action::ZoomIn { old / 2 } else { old.saturating_mul(2) }.clamp(SPANS.0, SPANS.1);
+        self.across = Some(new);
+        if !playback.is_live() {
+            // What is under the cursor stays where it is.
+            let cursor = playback.now();
+            let right = u128::from(end.saturating_sub(cursor)) * u128::from(new) / u128::from(old.max(1));
+            self.end = Some(cursor.saturating_add(right as u64));
+        }
+    }
+
+    /// Moves the cursor by a column.
+    fn move_cursor(&self, playback: &mut Playback, action: Action) {
+        let column = (self.across(playback) / self.columns.max(1) as u64).max(1);
+        let now = playback.now();
+        let goal = if action == Action::Left { now.saturating_sub(column) } else { now.saturating_add(column) };
+        if action == Action::Right && goal >= playback.tape.latest().now() {
+            playback.go_live();
+        } else {
+            playback.go_to_time(goal);
+        }
+    }
+
+    /// The latest time shown: of now, or such that the cursor is inside.
+    fn window_end(&mut self, playback: &Playback) -> u64 {
+        let across = self.across(playback);
+        let now = playback.now();
+        let last = playback.tape.latest().now().max(now);
+        if playback.is_live() {
+            self.end = None;
+            return last;
+        }
+        let end = self.end.unwrap_or(last);
+        // A tenth of the window is kept on either side of the cursor.
+        let margin = across / 10;
+        let end = if now.saturating_add(margin) > end { now.saturating_add(margin) } else { end };
+        let end = if now < end.saturating_sub(across - margin) { now.saturating_add(across - margin) } else { end };
+        self.end = Some(end);
+        end
+    }
+
+    /// Brings the picture up to date; of very many lanes not with every frame.
+    fn refresh(&mut self, playback: &Playback, axis: Axis, rows: usize) {
+        let position = playback.tape.len();
+        if let Some(picture) = &self.picture {
+            let before = picture.lanes.axis();
+            let same = (before.column, before.count) == (axis.column, axis.count);
+            let same = same && picture.rows == rows && picture.list_top == self.list.top;
+            let over = picture.position == position || axis.end() <= picture.known_to;
+            let fresh = before == axis && over && picture.lanes.missing().is_none();
+            if same && (fresh || playback.is_live() && picture.at.elapsed() < picture.took * 10) {
+                return;
             }
         }
-        Action::Left | Action::Right => {
-            let now = app.now();
-            let goal = if action == Action::Left { now.saturating_sub(column) } else { now.saturating_add(column) };
-            if action == Action::Right && goal >= app.tape.latest().now() {
-                app.go_live();
-            } else {
-                app.go_to_time(goal);
+        let begin = Instant::now();
+        let tape = &playback.tape;
+        let ids = lanes(playback, (axis.start(), axis.end()));
+        let drawn = &ids[self.list.window(&ids, rows)];
+        let newest = ids.last().copied().unwrap_or(0);
+        let until = if axis.end() > tape.latest().now() { position } else { tape.position_of(axis.end()) };
+        let kept = self.picture.take().map(|picture| picture.lanes);
+        let kept = kept.and_then(|mut lanes| lanes.update(tape, axis, drawn, newest, until).then_some(lanes));
+        let lanes = kept.unwrap_or_else(|| Lanes::new(tape, axis, drawn, newest, until));
+        self.picture = Some(Picture {
+            lanes,
+            rows,
+            list_top: self.list.top,
+            ids,
+            position,
+            known_to: tape.latest().now(),
+            at: begin,
+            took: begin.elapsed(),
+        });
+    }
+}
+
+impl Pane for Timeline {
+    fn title(&self) -> &'static str {
+        SCREEN.title
+    }
+
+    /// Moves: up and down through the lanes, left and right through time.
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply {
+        match action {
+            Action::Open | Action::Filter => return Reply::Ignored,
+            Action::ZoomIn | Action::ZoomOut => self.zoom(session, action),
+            Action::Left | Action::Right => self.move_cursor(&mut session.playback, action),
+            action => {
+                let lanes = self.picture.as_ref().map_or(&[][..], |picture| &picture.ids);
+                self.list.act(lanes, action);
+                if let Some(id) = self.list.selected {
+                    session.select(id);
+                }
             }
         }
-        action => {
-            let lanes = app.timeline.picture.as_ref().map_or(&[][..], |picture| &picture.ids).to_vec();
-            app.timeline.list.update(&lanes, action, app.rows.saturating_sub(3));
-            app.selected = app.timeline.list.selected.or(app.selected);
+        Reply::Done
+    }
+
+    fn click(&mut self, session: &mut Session, at: Position) {
+        match self.hits.at(at) {
+            Some(Hit::Lane(id)) => session.select(id),
+            Some(Hit::Time(time)) => session.playback.go_to_time(time),
+            None => {}
         }
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        self.hits.clear();
+        let name_width = (area.width / 5).clamp(8, 24);
+        let lane_x = area.x + 1 + name_width + 1;
+        let columns = usize::from(area.right().saturating_sub(lane_x + 1));
+        let theme = session.theme;
+        if columns < 4 || area.height < 4 {
+            empty(buf, &theme, area, &["the timeline needs a wider screen"]);
+            return;
+        }
+        let playback = &session.playback;
+        self.columns = columns;
+        let across = self.across(playback);
+        let axis = Axis::until(self.window_end(playback), across, columns);
+        if session.selected.is_some() {
+            self.list.selected = session.selected;
+        }
+        let rows = usize::from(area.height - 3);
+        self.refresh(playback, axis, rows);
+        let Some(picture) = &self.picture else { return };
+        // What is drawn may be a moment older than what there is.
+        let axis = picture.lanes.axis();
+        let cursor = if playback.is_live() { None } else { axis.column_of(playback.now()) };
+        head(buf, &theme, area, lane_x, axis, cursor.map(|column| (column, playback.now())), across);
+        if let Some(time) = picture.lanes.missing() {
+            let text = format!(" looked back to {} so far ", clock(time, decimals(across / 8)));
+            right(buf, area.x, area.y, area.width, &text, theme.warning);
+            session.dirty = true;
+        }
+        if picture.ids.is_empty() {
+            empty(buf, &theme, area, &["no coroutine lived in this stretch of time"]);
+        }
+        let last = playback.tape.latest().now();
+        let is_running = playback.status == Status::Live && !playback.finished;
+        let last = if is_running { last.max(playback.clock) } else { last };
+        let visible = self.list.window(&picture.ids, rows);
+        for (y, id) in (area.y + 2..).zip(&picture.ids[visible]) {
+            // At an earlier moment it may not yet be known.
+            let known = if playback.model().coro(*id).is_some() { playback.model() } else { playback.tape.latest() };
+            let selected = self.list.selected == Some(*id);
+            let name_style = if selected { theme.title.patch(theme.selected) } else { theme.text };
+            let name = pad(&known.label(*id), usize::from(name_width));
+            buf.set_stringn(area.x + 1, y, name, usize::from(name_width), name_style);
+            self.hits.add(Rect { x: area.x, y, width: name_width + 1, height: 1 }, Hit::Lane(*id));
+            for (column, cell) in picture.lanes.row(*id, last).iter().enumerate() {
+                let (sign, style) = sign(&theme, cell, axis.column);
+                buf.set_stringn(lane_x + column as u16, y, sign, 1, style);
+            }
+            if let Some(column) = cursor {
+                let cell = Rect { x: lane_x + column as u16, y, width: 1, height: 1 };
+                buf.set_style(cell, Style::new().add_modifier(Modifier::REVERSED));
+            }
+        }
+        for column in 0..columns {
+            let time = (axis.first + column as u64) * axis.column;
+            let strip = Rect { x: lane_x + column as u16, y: area.y, width: 1, height: area.height - 1 };
+            self.hits.add(strip, Hit::Time(time));
+        }
+        legend(buf, &theme, area);
     }
 }
 
-/// The latest time shown: of now, or such that the cursor is inside.
-fn window_end(app: &mut App) -> u64 {
-    let across = across(app);
-    let now = app.now();
-    let last = app.tape.latest().now().max(now);
-    if app.is_live() {
-        app.timeline.end = None;
-        return last;
-    }
-    let end = app.timeline.end.unwrap_or(last);
-    // A tenth of the window is kept on either side of the cursor.
-    let margin = across / 10;
-    let end = if now.saturating_add(margin) > end { now.saturating_add(margin) } else { end };
-    let end = if now < end.saturating_sub(across - margin) { now.saturating_add(across - margin) } else { end };
-    app.timeline.end = Some(end);
-    end
-}
-
-/// The lanes.
-pub fn render(buf: &mut Buffer, app: &mut App, area: Rect) {
-    let name_width = (area.width / 5).clamp(8, 24);
-    let lane_x = area.x + 1 + name_width + 1;
-    let columns = usize::from(area.right().saturating_sub(lane_x + 1));
-    if columns < 4 || area.height < 4 {
-        super::empty(buf, app, area, &["the timeline needs a wider screen"]);
-        return;
-    }
-    app.timeline.columns = columns;
-    let across = across(app);
-    let axis = Axis::until(window_end(app), across, columns);
-    let mut state = std::mem::take(&mut app.timeline);
-    if app.selected.is_some() {
-        state.list.selected = app.selected;
-    }
-    let rows = usize::from(area.height - 3);
-    refresh(&mut state, app, axis, rows);
-    let Some(picture) = state.picture.take() else { return };
-    // What is drawn may be a moment older than what there is.
-    let axis = picture.lanes.axis();
-    let theme = app.theme;
-    let cursor = if app.is_live() { None } else { axis.column_of(app.now()) };
-    head(buf, app, area, lane_x, axis, cursor, across);
-    if let Some(time) = picture.lanes.missing() {
-        let text = format!(" looked back to {} so far ", clock(time, decimals(across / 8)));
-        super::right(buf, area.x, area.y, area.width, &text, theme.warning);
-        app.dirty = true;
-    }
-    if picture.ids.is_empty() {
-        super::empty(buf, app, area, &["no coroutine lived in this stretch of time"]);
-    }
-    let last = app.tape.latest().now();
-    let last = if app.status == Status::Live && !app.finished { last.max(app.clock) } else { last };
-    let visible = state.list.window(&picture.ids, rows);
-    for (row, id) in picture.ids[visible].iter().enumerate() {
-        let y = area.y + 2 + row as u16;
-        // At an earlier moment it may not yet be known.
-        let known = if app.model().coro(*id).is_some() { app.model() } else { app.tape.latest() };
-        let label = known.label(*id);
-        let selected = state.list.selected == Some(*id);
-        let name_style = if selected { theme.title.patch(theme.selected) } else { theme.text };
-        buf.set_stringn(area.x + 1, y, pad(&label, usize::from(name_width)), usize::from(name_width), name_style);
-        let line = Rect { x: area.x, y, width: name_width + 1, height: 1 };
-        app.hits.push((line, Hit::Coro(*id)));
-        for (column, cell) in picture.lanes.row(*id, last).iter().enumerate() {
-            let (sign, style) = sign(&theme, cell, axis.column);
-            buf.set_stringn(lane_x + column as u16, y, sign, 1, style);
-        }
-        if let Some(column) = cursor {
-            let cell = Rect { x: lane_x + column as u16, y, width: 1, height: 1 };
-            buf.set_style(cell, Style::new().add_modifier(Modifier::REVERSED));
-        }
-    }
-    for column in 0..columns {
-        let time = (axis.first + column as u64) * axis.column;
-        let strip = Rect { x: lane_x + column as u16, y: area.y, width: 1, height: area.height - 1 };
-        app.hits.push((strip, Hit::Moment(time)));
-    }
-    legend(buf, &theme, area);
-    state.picture = Some(picture);
-    app.timeline = state;
-}
-
-/// The width of the window, the times, and the cursor.
-fn head(buf: &mut Buffer, app: &App, area: Rect, lane_x: u16, axis: Axis, cursor: Option<usize>, across: u64) {
-    let theme = &app.theme;
+/// The width of the window, the times, and the cursor: its column, and its time.
+fn head(
+    buf: &mut Buffer,
+    theme: &Theme,
+    area: Rect,
+    lane_x: u16,
+    axis: Axis,
+    cursor: Option<(usize, u64)>,
+    across: u64,
+) {
     let across = format!(" {} across", span(across));
     buf.set_stringn(area.x, area.y, &across, usize::from(area.width), theme.dim);
     let step = round_step(axis.column * APART);
@@ -201,14 +291,14 @@ fn head(buf: &mut Buffer, app: &App, area: Rect, lane_x: u16, axis: Axis, cursor
     for time in (first..).map(|number| number * step).take_while(|time| *time < axis.end()) {
         let Some(column) = axis.column_of(time) else { break };
         let text = format!("{}{}", theme.glyphs.vertical, clock(time, decimals(step)));
-        let (room, wide) = (axis.count - column, crate::tui::text::width(&text));
+        let (room, wide) = (axis.count - column, width(&text));
         // Neither cut, nor with the cursor in it.
-        let free = wide <= room && cursor.is_none_or(|cursor| !(column..=column + wide).contains(&cursor));
+        let free = wide <= room && cursor.is_none_or(|(cursor, _)| !(column..=column + wide).contains(&cursor));
         let text = if free { &text } else { theme.glyphs.vertical };
         buf.set_stringn(lane_x + column as u16, area.y + 1, text, room, theme.dim);
     }
-    if let Some(column) = cursor {
-        let text = format!(" {} ", clock(app.now(), decimals(axis.column)));
+    if let Some((column, now)) = cursor {
+        let text = format!(" {} ", clock(now, decimals(axis.column)));
         let x = (lane_x + column as u16).min(area.right().saturating_sub(text.len() as u16 + 1));
         buf.set_stringn(x, area.y, &text, text.len(), theme.found);
         buf.set_stringn(lane_x + column as u16, area.y + 1, theme.glyphs.arrows[1], 1, theme.key);
@@ -224,7 +314,7 @@ fn round_step(least: u64) -> u64 {
     short.chain(LONG.map(|seconds| seconds * SECOND)).find(|step| *step >= least).unwrap_or(86_400 * SECOND)
 }
 
-/// Digits after the second that tell such times apart.
+/// Digits after the second that distinguish such times.
 fn decimals(step: u64) -> usize {
     (0..9).find(|digits| step >= 10_u64.pow(9 - *digits)).unwrap_or(9) as usize
 }
@@ -259,43 +349,10 @@ fn legend(buf: &mut Buffer, theme: &Theme, area: Rect) {
     }
 }
 
-/// Brings the picture up to date; of very many lanes not with every frame.
-fn refresh(state: &mut State, app: &App, axis: Axis, rows: usize) {
-    let position = app.tape.len();
-    if let Some(picture) = &state.picture {
-        let before = picture.lanes.axis();
-        let same = (before.column, before.count) == (axis.column, axis.count);
-        let same = same && picture.rows == rows && picture.list_top == state.list.top;
-        let over = picture.position == position || axis.end() <= picture.known_to;
-        let fresh = before == axis && over && picture.lanes.missing().is_none();
-        if same && (fresh || app.is_live() && picture.at.elapsed() < picture.took * 10) {
-            return;
-        }
-    }
-    let begin = Instant::now();
-    let ids = lanes(app, (axis.start(), axis.end()));
-    let drawn = &ids[state.list.window(&ids, rows)];
-    let newest = ids.last().copied().unwrap_or(0);
-    let until = if axis.end() > app.tape.latest().now() { position } else { app.tape.position_of(axis.end()) };
-    let kept = state.picture.take().map(|picture| picture.lanes);
-    let kept = kept.and_then(|mut lanes| lanes.update(&app.tape, axis, drawn, newest, until).then_some(lanes));
-    let lanes = kept.unwrap_or_else(|| Lanes::new(&app.tape, axis, drawn, newest, until));
-    state.picture = Some(Picture {
-        lanes,
-        rows,
-        list_top: state.list.top,
-        ids,
-        position,
-        known_to: app.tape.latest().now(),
-        at: begin,
-        took: begin.elapsed(),
-    });
-}
-
 /// The coroutines that lived in the window, as far as they are remembered, by number.
-fn lanes(app: &App, (start, end): (u64, u64)) -> Vec<CoroId> {
-    let model = app.model();
-    let latest = app.tape.latest();
+fn lanes(playback: &Playback, (start, end): (u64, u64)) -> Vec<CoroId> {
+    let model = playback.model();
+    let latest = playback.tape.latest();
     let ended = |model: &Model| {
         let inside =
             model.finished().filter(|coro| coro.ended.is_some_and(|(at, _)| at >= start) && coro.spawned <= end);
@@ -303,20 +360,21 @@ fn lanes(app: &App, (start, end): (u64, u64)) -> Vec<CoroId> {
     };
     let mut lanes: Vec<CoroId> = model.live().filter(|coro| coro.spawned <= end).map(|coro| coro.id).collect();
     lanes.extend(ended(model));
-    if !app.is_live() {
+    if !playback.is_live() {
         lanes.extend(ended(latest));
     }
     lanes.sort_unstable();
     lanes.dedup();
     lanes
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tui::theme::DARK;
 
     #[test]
-    fn times_on_the_axis_are_round_and_told_apart() {
+    fn times_on_the_axis_are_round_and_distinct() {
         for (least, step, digits) in [
             (1, 1, 9),
             (14_000, 20_000, 5),

@@ -1,17 +1,60 @@
-//! The chain of waits of a coroutine.
+//! The page of the chain of waits of a coroutine.
 
+use std::collections::HashSet;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{App, heading};
+use super::{Pane, Reply, scroll};
 use crate::event::{CoroId, Target};
 use crate::model::{Leaf, Model};
 use crate::say;
-use crate::tui::text::{fit, span, width, wrap};
+use crate::tui::keys::{Action, Context};
+use crate::tui::session::Session;
+use crate::tui::text::{fit, pad, span, width, wrap};
+use crate::tui::widgets::{Pager, heading};
+
+/// Why a coroutine is still waiting.
+#[derive(Debug)]
+pub struct Why {
+    id: CoroId,
+    pager: Pager,
+}
+
+impl Why {
+    /// The page of that coroutine.
+    pub fn new(id: CoroId) -> Why {
+        Why { id, pager: Pager::default() }
+    }
+}
+
+impl Pane for Why {
+    fn title(&self) -> &'static str {
+        "Why"
+    }
+
+    fn subject(&self) -> Option<CoroId> {
+        Some(self.id)
+    }
+
+    fn contexts(&self) -> Vec<Context> {
+        vec![Context::PAGE]
+    }
+
+    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
+        scroll(&mut self.pager, action)
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let id = self.id;
+        self.pager.draw(&session.theme, buf, area, |wide| lines(session, id, wide));
+    }
+}
 
 /// The chain, at most `most` links of it, ending in the leaf.
-pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'static>> {
-    let theme = &app.theme;
-    let (model, now) = (app.model(), app.now());
+pub fn chain(session: &Session, id: CoroId, wide: usize, most: usize) -> Vec<Line<'static>> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
     let why = model.why(id);
     let on_cycle = matches!(why.leaf, Leaf::Cycle(_));
     let mut lines = Vec::new();
@@ -27,19 +70,19 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
         let step = depth.min(most / 2 + total.min(most).saturating_sub(total - depth));
         let indent = " ".repeat(2 + step.min(12));
         let arrow = if depth == 0 { "" } else { theme.glyphs.last };
-        let (who, mut what) = say::link(model, link, now);
+        let (waiter, mut what) = say::link(model, link, now);
         // The last link is left out: the leaf says the same, more precisely.
         if depth + 1 == total && link.others == 0 && !matches!(link.on, Target::Res(_)) {
             what.clear();
         }
         let place = model.site(link.site).map(|site| site.short()).unwrap_or_default();
         let long = span(now.saturating_sub(link.since));
-        let lead = format!("{indent}{arrow}{}{who}", if arrow.is_empty() { "" } else { " " });
+        let lead = format!("{indent}{arrow}{}{waiter}", if arrow.is_empty() { "" } else { " " });
         let text = if what.is_empty() { lead } else { format!("{lead}  {what}") };
         // In a narrow pane what it waits on counts for more than where.
         let full = format!("  {place}  {long}");
         let tail = if width(&text) + width(&full) <= wide { full } else { format!("  {long}") };
-        let text = crate::tui::text::pad(&text, wide.saturating_sub(width(&tail)));
+        let text = pad(&text, wide.saturating_sub(width(&tail)));
         lines.push(Line::from(vec![
             Span::styled(text, if on_cycle { theme.warning } else { theme.text }),
             Span::styled(fit(&tail, wide / 2), theme.dim),
@@ -61,28 +104,28 @@ pub fn chain(app: &App, id: CoroId, wide: usize, most: usize) -> Vec<Line<'stati
     lines
 }
 
-/// The lines of the page: the whole chain, and the waiters of the coroutine.
-pub fn lines(app: &App, id: CoroId, wide: u16) -> Vec<Line<'static>> {
-    let model = app.model();
+/// The whole chain, and the waiters of the coroutine.
+fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
     let wide = usize::from(wide);
-    let mut lines = vec![heading(app, &question(model, id)), Line::default()];
-    lines.extend(chain(app, id, wide, 200));
+    let mut lines = vec![heading(theme, &question(model, id)), Line::default()];
+    lines.extend(chain(session, id, wide, 200));
     let Some(coro) = model.coro(id) else { return lines };
     if coro.wait_count() > 1 {
         lines.push(Line::default());
-        lines.push(heading(app, "All it waits on"));
+        lines.push(heading(theme, "All it waits on"));
         for (on, edge) in coro.waits().take(100) {
             let place = model.site(edge.site).map(|site| site.short()).unwrap_or_default();
-            let text = format!("  {}  {place}", say::target(model, on, app.now()));
+            let text = format!("  {}  {place}", say::target(model, on, now));
             lines.push(Line::raw(fit(&text, wide)));
         }
         if coro.wait_count() > 100 {
-            lines.push(Line::styled(format!("  and {} more", coro.wait_count() - 100), app.theme.dim));
+            lines.push(Line::styled(format!("  and {} more", coro.wait_count() - 100), theme.dim));
         }
     }
     lines.push(Line::default());
-    lines.push(heading(app, "Who waits on it"));
-    lines.extend(dependants(app, model, id, wide));
+    lines.push(heading(theme, "Waiting for it"));
+    lines.extend(dependants(session, id, wide));
     lines
 }
 
@@ -95,9 +138,10 @@ fn question(model: &Model, id: CoroId) -> String {
     }
 }
 
-fn dependants(app: &App, model: &Model, id: CoroId, wide: usize) -> Vec<Line<'static>> {
+fn dependants(session: &Session, id: CoroId, wide: usize) -> Vec<Line<'static>> {
+    let model = session.model();
     let mut lines = Vec::new();
-    let mut seen = std::collections::HashSet::from([id]);
+    let mut seen = HashSet::from([id]);
     let mut at = id;
     // Up along the first waiter of each: most chains have but one.
     while let Some(coro) = model.coro(at) {
@@ -114,7 +158,7 @@ fn dependants(app: &App, model: &Model, id: CoroId, wide: usize) -> Vec<Line<'st
         at = waiter;
     }
     if lines.is_empty() {
-        lines.push(Line::styled("  nobody", app.theme.dim));
+        lines.push(Line::styled("  none", session.theme.dim));
     }
     lines
 }

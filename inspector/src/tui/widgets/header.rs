@@ -2,33 +2,35 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::{Hits, right};
 use crate::model::Activity;
-use crate::tui::app::App;
-use crate::tui::app::{Hit, Screen, Status};
-use crate::tui::text::{clock, count, counted, rate, width};
+use crate::tui::playback::Status;
+use crate::tui::session::Session;
+use crate::tui::text::{clock, count, counted, fit, rate, slice, width};
 
 /// The program on the left, its state on the right.
-pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
-    let theme = &app.theme;
-    let model = app.model();
+pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
+    let theme = &session.theme;
+    let (playback, model) = (&session.playback, session.model());
     let header = model.header();
     let mut left = vec![
         Span::raw(" "),
         Span::styled("tinyio", theme.dim),
         Span::raw("  "),
-        Span::styled(crate::tui::text::fit(&header.program, 40), theme.title),
+        Span::styled(fit(&header.program, 40), theme.title),
         Span::styled(format!(" {} pid {}", theme.glyphs.dot, header.pid), theme.dim),
     ];
-    if !app.is_live() {
-        let event = format!("{} of {}", count(app.position()), count(app.tape.len()));
+    if !playback.is_live() {
+        let event = format!("{} of {}", count(playback.position()), count(playback.tape.len()));
         let (paused, dot) = (theme.glyphs.paused, theme.glyphs.dot);
         left.push(Span::raw("  "));
-        left.push(Span::styled(format!(" {paused} {} {dot} {event} ", clock(app.now(), 4)), theme.found));
+        left.push(Span::styled(format!(" {paused} {} {dot} {event} ", clock(session.now(), 4)), theme.found));
     }
     let mut right = Vec::new();
-    let lost = app.tape.latest().lost();
+    let lost = playback.tape.latest().lost();
     if lost.events() > 0 {
         right.push(Span::styled(format!("{} events lost", count(lost.events())), theme.failed));
         right.push(Span::raw("   "));
@@ -41,7 +43,7 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
         right.push(Span::styled(format!("{} not shown", counted(lost.left_out, "coroutine")), theme.warning));
         right.push(Span::raw("   "));
     }
-    let (text, style) = app.headline();
+    let (text, style) = playback.headline(theme);
     let sign = match text.split(' ').next() {
         Some("LIVE" | "BLOCKED") => theme.sign(Activity::Running),
         Some("ENDED") => theme.sign(Activity::Done),
@@ -51,12 +53,15 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
     // The least important parts are left out first where there is no room for all.
     let mut rest = Vec::new();
     let live = count(model.live_count() as u64);
-    if app.status == Status::Live && text.starts_with("LIVE") {
+    if playback.status == Status::Live && text.starts_with("LIVE") {
         // Room for longer values, so that the layout does not shift.
         rest.push(Span::styled(format!("   {live:>6} live"), theme.text));
-        rest.push(Span::styled(format!("  {:>5} ev/s", rate(app.rate)), theme.dim));
-    } else if let Some((coros, threads)) =
-        app.crash.as_ref().filter(|_| app.is_live() && text.starts_with("CRASHED")).map(|one| one.data.taking_part())
+        rest.push(Span::styled(format!("  {:>5} ev/s", rate(playback.rate)), theme.dim));
+    } else if let Some((coros, threads)) = session
+        .crash
+        .as_ref()
+        .filter(|_| playback.is_live() && text.starts_with("CRASHED"))
+        .map(|one| one.data.taking_part())
     {
         let threads = if threads > 0 { format!(", {}", counted(threads, "thread")) } else { String::new() };
         rest.push(Span::styled(format!("   {}{threads}", counted(coros, "coroutine")), theme.text));
@@ -76,30 +81,35 @@ pub fn render(buf: &mut Buffer, app: &App, area: Rect) {
     }
     let right_width: usize = right.iter().map(|span| width(&span.content)).sum();
     let room = usize::from(area.width).saturating_sub(right_width);
-    buf.set_line(area.x, area.y, &Line::from(left), room as u16);
+    let left = Line::from(left);
+    buf.set_line(area.x, area.y, &slice(&left, 0, room.saturating_sub(1)), room as u16);
     buf.set_line(area.x + room as u16, area.y, &Line::from(right), area.width - room as u16);
 }
 
-/// The screens, the one shown marked; warnings on the right.
-pub fn render_tabs(buf: &mut Buffer, app: &mut App, area: Rect) {
+/// The tab of a screen.
+#[derive(Clone, Copy, Debug)]
+pub struct Tab {
+    /// The number of the screen, from 0 on.
+    pub index: usize,
+    /// Its name.
+    pub title: &'static str,
+    /// Its style while another screen is shown.
+    pub style: Style,
+}
+
+/// The screens, the one in `front` marked; warnings on the right.
+pub fn draw_tabs(buf: &mut Buffer, session: &Session, tabs: &[Tab], front: usize, hits: &mut Hits<usize>, area: Rect) {
     if area.height == 0 {
         return;
     }
-    let theme = app.theme;
-    let names: usize = Screen::ALL.iter().map(|screen| screen.title().len() + 4).sum();
+    let theme = &session.theme;
+    let names: usize = tabs.iter().map(|tab| tab.title.len() + 4).sum();
     let short = names > usize::from(area.width);
     let mut x = area.x + 1;
-    for (index, screen) in Screen::ALL.into_iter().enumerate() {
-        if screen == Screen::Crash && app.crash.is_none() {
-            continue;
-        }
-        let shown = app.screen == screen;
-        let name = if short && !shown { &screen.title()[..3] } else { screen.title() };
-        let style = match screen {
-            _ if shown => theme.title.patch(theme.selected),
-            Screen::Crash => theme.failed,
-            _ => theme.text,
-        };
+    for Tab { index, title, style } in tabs.iter().copied() {
+        let shown = index == front;
+        let name = if short && !shown { &title[..3] } else { title };
+        let style = if shown { theme.title.patch(theme.selected) } else { style };
         let line = Line::from(vec![
             Span::styled(format!("{}", index + 1), if shown { style } else { theme.key }),
             Span::styled(format!(" {name}"), style),
@@ -109,13 +119,15 @@ pub fn render_tabs(buf: &mut Buffer, app: &mut App, area: Rect) {
             break;
         }
         buf.set_line(x, area.y, &line, wide);
-        app.hits.push((Rect { x, y: area.y, width: wide, height: 1 }, Hit::Tab(screen)));
+        hits.add(Rect { x, y: area.y, width: wide, height: 1 }, index);
         x += wide + 2;
     }
     let room = area.right().saturating_sub(x);
     let sign = theme.glyphs.warning;
-    let texts = match app.lints.len() as u64 {
-        _ if app.finished => ["it has ended: q leaves ".to_owned(), "ended: q leaves ".to_owned(), String::new()],
+    let texts = match session.lints.len() as u64 {
+        _ if session.playback.finished => {
+            ["it has ended: q leaves ".to_owned(), "ended: q leaves ".to_owned(), String::new()]
+        }
         0 => return,
         many => {
             let lints = counted(many, "lint");
@@ -123,6 +135,6 @@ pub fn render_tabs(buf: &mut Buffer, app: &mut App, area: Rect) {
         }
     };
     if let Some(text) = texts.iter().find(|text| width(text) <= usize::from(room)) {
-        crate::tui::panes::right(buf, x, area.y, room, text, theme.warning);
+        right(buf, x, area.y, room, text, theme.warning);
     }
 }
