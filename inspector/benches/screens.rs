@@ -9,7 +9,7 @@ use tinyio_inspector::event::{Event, Header, Kind, LoopMode, Target, Waker};
 use tinyio_inspector::history::Tape;
 use tinyio_inspector::model::Model;
 use tinyio_inspector::source::{Progress, Source};
-use tinyio_inspector::tui::Screens;
+use tinyio_inspector::tui::Headless;
 
 /// Events of each run.
 const EVENTS: u64 = 1_000_000;
@@ -104,7 +104,7 @@ fn main() {
         row("a jump to anywhere", jump, 100.0);
         drop(tape);
 
-        let mut screens = Screens::of(&mut program, None, 200, 60).expect("events");
+        let mut screens = Headless::of(&mut program, None, 200, 60).expect("events");
         for (what, keys) in [
             ("graph", "1"),
             ("graph, unfolded", "j l l j"),

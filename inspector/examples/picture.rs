@@ -7,7 +7,7 @@ use std::io;
 use std::process::ExitCode;
 
 use tinyio_inspector::trace;
-use tinyio_inspector::tui::{Film, Screens};
+use tinyio_inspector::tui::{Film, Headless};
 
 fn main() -> ExitCode {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
@@ -39,7 +39,7 @@ fn sizes(size: &str) -> io::Result<(u16, u16)> {
 }
 
 /// The screens that `FILE SECONDS|end [KEY…]` says.
-fn screens(size: &str, scene: &str) -> io::Result<Screens> {
+fn screens(size: &str, scene: &str) -> io::Result<Headless> {
     let (wide, high) = sizes(size)?;
     let mut words = scene.split_whitespace();
     let (Some(file), Some(at)) = (words.next(), words.next()) else {
@@ -47,7 +47,7 @@ fn screens(size: &str, scene: &str) -> io::Result<Screens> {
     };
     let at = at.parse::<f64>().ok().map(|seconds| (seconds * 1e9) as u64);
     let mut source = trace::open(file.as_ref())?;
-    let mut screens = Screens::of(&mut *source, at, wide, high)?;
+    let mut screens = Headless::of(&mut *source, at, wide, high)?;
     screens.press(&words.collect::<Vec<_>>().join(" "));
     Ok(screens)
 }
@@ -57,7 +57,7 @@ pub fn picture(size: &str, scene: &str) -> io::Result<String> {
     Ok(screens(size, scene)?.svg())
 }
 
-/// Screens one after another.
+/// Headless one after another.
 pub fn film(size: &str, scenes: &str) -> io::Result<String> {
     let (wide, high) = sizes(size)?;
     let mut film = Film::new(wide, high);

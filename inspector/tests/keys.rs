@@ -1,26 +1,24 @@
-//! The table in docs/KEYS.md is the one in `tui/keys.rs`. `UPDATE=1 cargo test -p tinyio-inspector --test keys` writes it
-//! anew.
+//! The tables in docs/KEYS.md are those that the screens declare. `UPDATE=1 cargo test -p tinyio-inspector --test keys`
+//! writes them anew.
 
 #![cfg(feature = "tui")]
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use tinyio_inspector::tui::TABLE;
+use tinyio_inspector::tui::keymaps;
 
-const BEGIN: &str = "<!-- keys: from the table in inspector/src/tui/keys.rs -->\n";
+const BEGIN: &str = "<!-- keys: from the tables in inspector/src/tui -->\n";
 const END: &str = "<!-- keys end -->";
 
 fn table() -> String {
     let mut text = String::new();
-    let mut context = None;
-    for binding in TABLE {
-        if context != Some(binding.context) {
-            context = Some(binding.context);
-            let _ = write!(text, "\n| {} | |\n|---|---|\n", binding.context.title());
+    for keymap in keymaps() {
+        let _ = write!(text, "\n| {} | |\n|---|---|\n", keymap.context.title());
+        for binding in &keymap.bindings {
+            let keys: Vec<_> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
+            let _ = writeln!(text, "| {} | {} |", keys.join(" "), binding.help.replace('|', "\\|"));
         }
-        let keys: Vec<_> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
-        let _ = writeln!(text, "| {} | {} |", keys.join(" "), binding.help.replace('|', "\\|"));
     }
     text
 }

@@ -23,7 +23,10 @@ fn sources() -> Vec<(String, String)> {
             let name = path.strip_prefix(root).expect("in it").to_str().expect("ASCII").replace('\\', "/");
             if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".rs") && !name.ends_with("/tests.rs") && name != "inspector/model/src/test_script.rs" {
+            } else if name.ends_with(".rs")
+                && !name.ends_with("/tests.rs")
+                && name != "inspector/model/src/test_script.rs"
+            {
                 let text = std::fs::read_to_string(&path).expect("text");
                 let code = text.split("mod tests {").next().expect("a beginning");
                 sources.push((name, code.to_owned()));

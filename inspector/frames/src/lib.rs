@@ -20,7 +20,7 @@ mod bindings;
 mod code;
 mod coroutine;
 mod drop_glue;
-#[cfg_attr(not(target_arch = "x86_64"), path = "no_oracle.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_drop_trace.rs")]
 mod drop_trace;
 mod functions;
 mod future_type;

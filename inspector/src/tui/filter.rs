@@ -57,7 +57,7 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// When a word is not understood; the message says which, and what would be.
+    /// When a word is not understood; the message names it, and what is expected.
     pub fn parse(text: &str) -> Result<Filter, String> {
         let terms = text.split_whitespace().map(|word| match word.strip_prefix('-') {
             Some(rest) if !rest.is_empty() => Ok((false, term(rest)?)),

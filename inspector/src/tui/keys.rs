@@ -1,45 +1,25 @@
-//! The keys: one table, from which the matcher, the footer, the `?` page and the README come.
+//! The keys: what those do that are valid everywhere, and the tables that the panes declare as one, from which the
+//! matcher, the footer, the `?` page and the README come.
 
-/// Where a key is valid. What is on top of the screen is asked first, then the screen, then [`Context::Everywhere`].
+use super::panes::{PAGES, SCREENS};
+use super::prompt;
+
+/// Where a key is valid, by its heading on the help page. What is on top of the screen is asked first, then the screen,
+/// then [`Context::EVERYWHERE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Context {
-    /// On all screens.
-    Everywhere,
-    /// The graph.
-    Graph,
-    /// The table of coroutines.
-    Table,
-    /// The timeline.
-    Timeline,
-    /// The log.
-    Log,
-    /// The post-mortem.
-    Crash,
-    /// Source text of a file or function.
-    Source,
-    /// The stack tree of the post-mortem.
-    Stacks,
-    /// A page over the screen: help, detail, why, a printed value.
-    Page,
-    /// A line being typed.
-    Typing,
-}
+pub struct Context(pub(super) &'static str);
 
 impl Context {
+    /// On all screens.
+    pub const EVERYWHERE: Context = Context("Everywhere");
+    /// On a page over the screen that has no keys of its own.
+    pub const PAGE: Context = Context("Pages");
+    /// While a line is typed.
+    pub const TYPING: Context = Context("Typing");
+
     /// Its heading on the help page.
     pub fn title(self) -> &'static str {
-        match self {
-            Context::Everywhere => "Everywhere",
-            Context::Graph => "Graph",
-            Context::Table => "Coroutines",
-            Context::Timeline => "Timeline",
-            Context::Log => "Log",
-            Context::Crash => "Post-mortem",
-            Context::Source => "Source",
-            Context::Stacks => "Stack tree",
-            Context::Page => "Pages",
-            Context::Typing => "Typing",
-        }
+        self.0
     }
 }
 
@@ -68,7 +48,7 @@ pub enum Action {
     PreviousScreen,
     Why,
     Lints,
-    Drawn,
+    Canvas,
     Search,
     NextMatch,
     PreviousMatch,
@@ -110,11 +90,9 @@ pub enum Action {
     Newer,
 }
 
-/// One line of the table.
+/// Keys, and what they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// Where it is valid.
-    pub context: Context,
     /// The keys, any of which does it.
     pub keys: &'static [&'static str],
     /// What they do.
@@ -127,131 +105,117 @@ pub struct Binding {
     pub help: &'static str,
 }
 
-const fn bind(
-    context: Context,
+/// A line of a table of keys.
+pub const fn bind(
     keys: &'static [&'static str],
     action: Action,
     name: &'static str,
     short: &'static str,
     help: &'static str,
 ) -> Binding {
-    Binding { context, keys, action, name, short, help }
+    Binding { keys, action, name, short, help }
 }
 
-use Context::{Crash, Everywhere, Graph, Log, Page, Source, Stacks, Table, Timeline, Typing};
+/// The keys of one context.
+#[derive(Clone, Debug)]
+pub struct Keymap {
+    /// Where they are valid.
+    pub context: Context,
+    /// The keys, in the order of the help page.
+    pub bindings: Vec<Binding>,
+}
 
-/// All keys.
+/// All keys: those that are valid everywhere, then those that the panes declare.
+pub fn keymaps() -> Vec<Keymap> {
+    let digits = SCREENS.iter().zip(DIGITS).zip(1..).map(|((screen, keys), number)| Binding {
+        keys,
+        action: Action::Screen(number),
+        name: screen.name,
+        short: "",
+        help: screen.help,
+    });
+    let everywhere = MOVES.iter().copied().chain(digits).chain(GLOBAL.iter().copied()).collect();
+    let screens = SCREENS.iter().map(|screen| (screen.context(), screen.keys));
+    let others = screens.chain(PAGES).chain([(Context::PAGE, ANY_PAGE), (Context::TYPING, prompt::KEYS)]);
+    let others = others.filter(|(_, keys)| !keys.is_empty());
+    let mut all = vec![Keymap { context: Context::EVERYWHERE, bindings: everywhere }];
+    all.extend(others.map(|(context, keys)| Keymap { context, bindings: keys.to_vec() }));
+    all
+}
+
+/// The keys of the screens.
+const DIGITS: [&[&str]; 9] = [&["1"], &["2"], &["3"], &["4"], &["5"], &["6"], &["7"], &["8"], &["9"]];
+
+/// Keys that are valid everywhere, before those of the screens.
 #[rustfmt::skip]
-pub const TABLE: &[Binding] = &[
-    bind(Everywhere, &["up", "k"], Action::Up, "up", "", "one up"),
-    bind(Everywhere, &["down", "j"], Action::Down, "down", "", "one down"),
-    bind(Everywhere, &["left", "h"], Action::Left, "left", "", "fold, or to what is above"),
-    bind(Everywhere, &["right", "l"], Action::Right, "right", "", "unfold, or into it"),
-    bind(Everywhere, &["pgup", "ctrl-b"], Action::PageUp, "page-up", "", "one page up"),
-    bind(Everywhere, &["pgdn", "ctrl-f"], Action::PageDown, "page-down", "", "one page down"),
-    bind(Everywhere, &["ctrl-u"], Action::HalfUp, "half-page-up", "", "half a page up"),
-    bind(Everywhere, &["ctrl-d"], Action::HalfDown, "half-page-down", "", "half a page down"),
-    bind(Everywhere, &["home", "g"], Action::Top, "top", "", "to the beginning"),
-    bind(Everywhere, &["end", "G"], Action::Bottom, "bottom", "", "to the end"),
-    bind(Everywhere, &["enter"], Action::Open, "open", "detail", "all about the selected one"),
-    bind(Everywhere, &["w"], Action::Why, "why", "why", "why it is still waiting: the chain down to what it hangs on"),
-    bind(Everywhere, &["P"], Action::Values, "values", "", "all variables of the selected coroutine, in full"),
-    bind(Everywhere, &["!"], Action::Lints, "lints", "", "the lints: what is probably wrong"),
-    bind(Everywhere, &["/"], Action::Search, "search", "search", "search names"),
-    bind(Everywhere, &["n"], Action::NextMatch, "next-match", "", "next one found"),
-    bind(Everywhere, &["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),
-    bind(Everywhere, &["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch age>2s file:crawl.rs"),
-    bind(Everywhere, &["space"], Action::Pause, "pause", "pause", "hold this moment; again: go on"),
-    bind(Everywhere, &[","], Action::StepBack, "step-back", "", "one event back in time"),
-    bind(Everywhere, &["."], Action::StepOn, "step-on", "", "one event on in time"),
-    bind(Everywhere, &["<"], Action::PreviousOf, "previous-event", "", "the previous event of the selected coroutine"),
-    bind(Everywhere, &[">"], Action::NextOf, "next-event", "", "the next event of the selected coroutine"),
-    bind(Everywhere, &["["], Action::PreviousMark, "previous-error", "", "the previous error, cancellation or loss"),
-    bind(Everywhere, &["]"], Action::NextMark, "next-error", "", "the next error, cancellation or loss"),
-    bind(Everywhere, &["0"], Action::Live, "live", "", "back to now (of a replay: to its end)"),
-    bind(Everywhere, &["1"], Action::Screen(1), "graph", "", "graph: who waits on whom"),
-    bind(Everywhere, &["2"], Action::Screen(2), "coroutines", "", "coroutines: a table"),
-    bind(Everywhere, &["3"], Action::Screen(3), "threads", "", "threads: functions run by run_in_thread"),
-    bind(Everywhere, &["4"], Action::Screen(4), "resources", "", "resources: events, locks, semaphores, barriers"),
-    bind(Everywhere, &["5"], Action::Screen(5), "timeline", "", "timeline: who did what when"),
-    bind(Everywhere, &["6"], Action::Screen(6), "log", "", "log: output of the program, log events"),
-    bind(Everywhere, &["7"], Action::Screen(7), "crash", "", "post-mortem, once there was a crash"),
-    bind(Everywhere, &["tab"], Action::NextScreen, "next-screen", "", "next screen"),
-    bind(Everywhere, &["backtab"], Action::PreviousScreen, "previous-screen", "", "previous screen"),
-    bind(Everywhere, &["esc"], Action::Back, "back", "", "one level back; never leaves"),
-    bind(Everywhere, &["?", "f1"], Action::Help, "help", "help", "this page"),
-    bind(Everywhere, &["q"], Action::Quit, "quit", "quit", "close what is on top, then leave"),
-    bind(Everywhere, &["ctrl-c"], Action::Interrupt, "interrupt", "", "leave; a program that runs under this view is interrupted"),
-    bind(Everywhere, &["ctrl-z"], Action::Suspend, "suspend", "", "to the background; fg comes back"),
-    bind(Everywhere, &["ctrl-l"], Action::Redraw, "redraw", "", "draw everything anew"),
-
-    bind(Graph, &["g", "d"], Action::Drawn, "drawn", "drawn", "the neighbourhood of the selected one, drawn; again: the tree"),
-
-    bind(Table, &["s"], Action::Sort, "sort", "sort", "sort by the next column"),
-    bind(Table, &["S", "r"], Action::SortBack, "sort-reverse", "", "turn the order around"),
-
-    bind(Timeline, &["+", "="], Action::ZoomIn, "zoom-in", "closer", "half the time"),
-    bind(Timeline, &["-"], Action::ZoomOut, "zoom-out", "wider", "twice the time"),
-    bind(Timeline, &["left", "h"], Action::Left, "earlier", "earlier", "earlier"),
-    bind(Timeline, &["right", "l"], Action::Right, "later", "later", "later"),
-
-    bind(Log, &["home", "g"], Action::Top, "log-top", "", "to the oldest line"),
-    bind(Log, &["end", "G"], Action::Bottom, "log-bottom", "follow", "to the latest line, and follow"),
-
-    bind(Crash, &["j", "down"], Action::FrameDown, "frame-down", "frame", "one frame down"),
-    bind(Crash, &["k", "up"], Action::FrameUp, "frame-up", "", "one frame up"),
-    bind(Crash, &["J", "right"], Action::StackDown, "stack-down", "callstack", "one callstack down, depth first"),
-    bind(Crash, &["K", "left"], Action::StackUp, "stack-up", "", "one callstack up"),
-    bind(Crash, &["l"], Action::Right, "unfold", "", "alike callstacks one by one"),
-    bind(Crash, &["h"], Action::Left, "fold", "", "alike callstacks as one again"),
-    bind(Crash, &["t"], Action::Stacks, "stacks", "stack tree", "all frames of all callstacks"),
-    bind(Crash, &["s"], Action::Function, "function", "source", "source of the function"),
-    bind(Crash, &["S"], Action::File, "file", "", "source of the file"),
-    bind(Crash, &["p"], Action::Print, "print", "print", "print a variable or a path into one, as entry.sum"),
-    bind(Crash, &["P"], Action::PrintAll, "print-all", "", "the same, unfolded to the last"),
-    bind(Crash, &["i", "enter"], Action::Coroutine, "coroutine", "coroutine", "all about this coroutine"),
-    bind(Crash, &["e"], Action::Edit, "edit", "edit", "open the editor at the line ($TINYIO_EDITOR, $EDITOR)"),
-    bind(Crash, &["v"], Action::Hidden, "hidden", "hidden", "show or pass over hidden frames"),
-
-    bind(Source, &["esc", "q"], Action::Back, "source-back", "back", "back to the post-mortem"),
-    bind(Source, &["left", "h"], Action::Left, "source-left", "", "to the beginning of long lines"),
-    bind(Source, &["right", "l"], Action::Right, "source-right", "sideways", "further along long lines"),
-    bind(Source, &["e"], Action::Edit, "source-edit", "edit", "open the editor at the line"),
-
-    bind(Stacks, &["j", "down"], Action::FrameDown, "stacks-frame-down", "frame", "one frame down"),
-    bind(Stacks, &["k", "up"], Action::FrameUp, "stacks-frame-up", "", "one frame up"),
-    bind(Stacks, &["J"], Action::StackDown, "stacks-stack-down", "callstack", "one callstack down"),
-    bind(Stacks, &["K"], Action::StackUp, "stacks-stack-up", "", "one callstack up"),
-    bind(Stacks, &["o"], Action::CollapseOne, "collapse", "fold", "fold or unfold this callstack"),
-    bind(Stacks, &["O"], Action::CollapseAll, "collapse-all", "fold all", "fold or unfold all callstacks"),
-    bind(Stacks, &["v"], Action::Hidden, "stacks-hidden", "hidden", "show or pass over hidden frames"),
-    bind(Stacks, &["c", "enter"], Action::GoThere, "go-there", "go there", "go to this frame"),
-    bind(Stacks, &["esc", "q"], Action::Back, "stacks-back", "back", "back to the post-mortem"),
-
-    bind(Page, &["esc", "q"], Action::Back, "page-back", "back", "back to the screen"),
-    bind(Page, &["home", "g"], Action::Top, "page-top", "", "to the beginning of the page"),
-    bind(Page, &["p"], Action::Print, "page-print", "", "in the post-mortem: print another variable"),
-
-    bind(Typing, &["enter"], Action::Accept, "accept", "accept", "accept"),
-    bind(Typing, &["esc", "ctrl-c"], Action::Back, "cancel", "cancel", "back, without"),
-    bind(Typing, &["tab"], Action::Complete, "complete", "complete", "complete"),
-    bind(Typing, &["backspace", "ctrl-h"], Action::Erase, "erase", "", "erase a character"),
-    bind(Typing, &["ctrl-w"], Action::EraseWord, "erase-word", "", "erase a word"),
-    bind(Typing, &["ctrl-u"], Action::EraseLine, "erase-line", "", "erase all"),
-    bind(Typing, &["up", "ctrl-p"], Action::Older, "older", "older", "what was typed before"),
-    bind(Typing, &["down", "ctrl-n"], Action::Newer, "newer", "", "what was typed after that"),
+const MOVES: &[Binding] = &[
+    bind(&["up", "k"], Action::Up, "up", "", "one up"),
+    bind(&["down", "j"], Action::Down, "down", "", "one down"),
+    bind(&["left", "h"], Action::Left, "left", "", "fold, or to what is above"),
+    bind(&["right", "l"], Action::Right, "right", "", "unfold, or into it"),
+    bind(&["pgup", "ctrl-b"], Action::PageUp, "page-up", "", "one page up"),
+    bind(&["pgdn", "ctrl-f"], Action::PageDown, "page-down", "", "one page down"),
+    bind(&["ctrl-u"], Action::HalfUp, "half-page-up", "", "half a page up"),
+    bind(&["ctrl-d"], Action::HalfDown, "half-page-down", "", "half a page down"),
+    bind(&["home", "g"], Action::Top, "top", "", "to the beginning"),
+    bind(&["end", "G"], Action::Bottom, "bottom", "", "to the end"),
+    bind(&["enter"], Action::Open, "open", "detail", "details of the selected one"),
+    bind(&["w"], Action::Why, "why", "why", "why it is still waiting: the chain of waits down to its cause"),
+    bind(&["P"], Action::Values, "values", "", "all variables of the selected coroutine, in full"),
+    bind(&["!"], Action::Lints, "lints", "", "the lints: what is probably wrong"),
+    bind(&["/"], Action::Search, "search", "search", "search names"),
+    bind(&["n"], Action::NextMatch, "next-match", "", "next one found"),
+    bind(&["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),
+    bind(&["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch age>2s file:crawl.rs"),
+    bind(&["space"], Action::Pause, "pause", "pause", "hold this moment; again: go on"),
+    bind(&[","], Action::StepBack, "step-back", "", "one event back in time"),
+    bind(&["."], Action::StepOn, "step-on", "", "one event on in time"),
+    bind(&["<"], Action::PreviousOf, "previous-event", "", "the previous event of the selected coroutine"),
+    bind(&[">"], Action::NextOf, "next-event", "", "the next event of the selected coroutine"),
+    bind(&["["], Action::PreviousMark, "previous-error", "", "the previous error, cancellation or loss"),
+    bind(&["]"], Action::NextMark, "next-error", "", "the next error, cancellation or loss"),
+    bind(&["0"], Action::Live, "live", "", "back to now (of a replay: to its end)"),
 ];
 
-/// The keys in force: the table, with what the user bound otherwise.
+/// Keys that are valid everywhere, after those of the screens.
+#[rustfmt::skip]
+const GLOBAL: &[Binding] = &[
+    bind(&["tab"], Action::NextScreen, "next-screen", "", "next screen"),
+    bind(&["backtab"], Action::PreviousScreen, "previous-screen", "", "previous screen"),
+    bind(&["esc"], Action::Back, "back", "", "one level back; never leaves"),
+    bind(&["?", "f1"], Action::Help, "help", "help", "this page"),
+    bind(&["q"], Action::Quit, "quit", "quit", "close what is on top, then leave"),
+    bind(&["ctrl-c"], Action::Interrupt, "interrupt", "", "leave; a program that runs under this view is interrupted"),
+    bind(&["ctrl-z"], Action::Suspend, "suspend", "", "to the background; fg comes back"),
+    bind(&["ctrl-l"], Action::Redraw, "redraw", "", "draw everything anew"),
+];
+
+/// Keys of pages that have none of their own.
+#[rustfmt::skip]
+const ANY_PAGE: &[Binding] = &[
+    bind(&["esc", "q"], Action::Back, "page-back", "back", "back to the screen"),
+    bind(&["home", "g"], Action::Top, "page-top", "", "to the beginning of the page"),
+    bind(&["p"], Action::Print, "page-print", "", "on printed values: print another variable"),
+];
+
+/// The keys in force: the tables, with what the user bound otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
-    bindings: Vec<(Binding, Vec<String>)>,
+    entries: Vec<Entry>,
+}
+
+/// A line of a table, with the keys in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    context: Context,
+    binding: Binding,
+    keys: Vec<String>,
 }
 
 /// A request to bind an action to these keys and no others.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    /// Where it was said.
+    /// The place of the setting.
     pub place: String,
     /// The action, by its name in the table.
     pub name: String,
@@ -262,7 +226,11 @@ pub struct Wish {
 impl Default for Keys {
     fn default() -> Self {
         let own = |binding: &Binding| binding.keys.iter().map(|key| (*key).to_owned()).collect();
-        Keys { bindings: TABLE.iter().map(|binding| (*binding, own(binding))).collect() }
+        let entries = keymaps().into_iter().flat_map(|keymap| {
+            let entry = move |binding: Binding| Entry { context: keymap.context, binding, keys: own(&binding) };
+            keymap.bindings.into_iter().map(entry)
+        });
+        Keys { entries: entries.collect() }
     }
 }
 
@@ -274,7 +242,7 @@ impl Keys {
         let mut wanted: Vec<(usize, Wish)> = Vec::new();
         for wish in wishes {
             let place = &wish.place;
-            let Some(index) = self.bindings.iter().position(|(binding, _)| binding.name == wish.name) else {
+            let Some(index) = self.entries.iter().position(|entry| entry.binding.name == wish.name) else {
                 problems.push(format!(
                     "{place}: there is no action {:?}: `tinyio-inspector settings` lists them",
                     wish.name
@@ -294,23 +262,21 @@ impl Keys {
         }
         let mut clashes = Vec::new();
         loop {
-            let mut bindings = self.bindings.clone();
+            let mut entries = self.entries.clone();
             for (index, wish) in &wanted {
-                bindings[*index].1.clone_from(&wish.keys);
+                entries[*index].keys.clone_from(&wish.keys);
             }
             let clash = wanted.iter().enumerate().rev().find_map(|(at, (index, wish))| {
-                let context = bindings[*index].0.context;
-                let others = bindings
-                    .iter()
-                    .enumerate()
-                    .filter(|(other, (binding, _))| other != index && binding.context == context);
-                let mut taken =
-                    others.flat_map(|(other, (binding, keys))| keys.iter().map(move |key| (other, binding.name, key)));
+                let context = entries[*index].context;
+                let others =
+                    entries.iter().enumerate().filter(|(other, entry)| other != index && entry.context == context);
+                let mut taken = others
+                    .flat_map(|(other, entry)| entry.keys.iter().map(move |key| (other, entry.binding.name, key)));
                 let (other, name, key) = taken.find(|(_, _, key)| wish.keys.contains(key))?;
                 Some((at, other, name, key.clone()))
             });
             let Some((at, other, name, key)) = clash else {
-                self.bindings = bindings;
+                self.entries = entries;
                 problems.extend(clashes.into_iter().rev());
                 problems.extend(self.hidden(&wanted));
                 return problems;
@@ -326,28 +292,28 @@ impl Keys {
         }
     }
 
-    /// Where a screen's key goes before one that is to be valid everywhere, but for those of which the table says so
+    /// Where a screen's key goes before one that is to be valid everywhere, but for those of which the table has both
     /// itself. Both are in force, the latter on the other screens.
     fn hidden(&self, wanted: &[(usize, Wish)]) -> Vec<String> {
-        let everywhere = |index: usize| self.bindings[index].0.context == Context::Everywhere;
+        let everywhere = |index: usize| self.entries[index].context == Context::EVERYWHERE;
         let wished = |index: usize| wanted.iter().any(|(other, _)| *other == index);
         let mut problems = Vec::new();
         for (index, wish) in wanted {
-            let (own, keys) = &self.bindings[*index];
-            for (other, (binding, others)) in self.bindings.iter().enumerate() {
+            let own = &self.entries[*index];
+            for (other, entry) in self.entries.iter().enumerate() {
                 // Of two conflicting requests, one message is enough.
                 let apart = everywhere(*index) != everywhere(other) && (everywhere(*index) || !wished(other));
-                let typed = [own.context, binding.context].contains(&Context::Typing);
-                if !apart || typed || own.action == binding.action {
+                let typed = [own.context, entry.context].contains(&Context::TYPING);
+                if !apart || typed || own.binding.action == entry.binding.action {
                     continue;
                 }
-                let as_ever = |key: &&str| own.keys.contains(key) && binding.keys.contains(key);
-                let Some(key) = keys.iter().find(|key| others.contains(key) && !as_ever(&key.as_str())) else {
+                let as_ever = |key: &&str| own.binding.keys.contains(key) && entry.binding.keys.contains(key);
+                let Some(key) = own.keys.iter().find(|key| entry.keys.contains(key) && !as_ever(&key.as_str())) else {
                     continue;
                 };
-                let (place, name, other) = (&wish.place, own.name, binding.name);
+                let (place, name, other) = (&wish.place, own.binding.name, entry.binding.name);
                 problems.push(if everywhere(*index) {
-                    let screen = binding.context.title();
+                    let screen = entry.context.title();
                     format!("{place}: key.{name}: {key:?} is the key of {other} in {screen}, and does that there: expected one that is free there, or other keys for {other} as well")
                 } else {
                     let screen = own.context.title();
@@ -358,30 +324,36 @@ impl Keys {
         problems
     }
 
+    fn in_context(&self, context: Context) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.context == context)
+    }
+
     /// What a key does, given what is on the screen, the topmost first.
     pub fn action(&self, contexts: &[Context], key: &str) -> Option<Action> {
-        contexts.iter().find_map(|context| {
-            let here = self.bindings.iter().filter(|(binding, _)| binding.context == *context);
-            here.into_iter().find(|(_, keys)| keys.iter().any(|one| one == key)).map(|(binding, _)| binding.action)
-        })
+        let entries = contexts.iter().flat_map(|context| self.in_context(*context));
+        entries.into_iter().find(|entry| entry.keys.iter().any(|one| one == key)).map(|entry| entry.binding.action)
     }
 
     /// For the footer: what is worth a hint here, as key and word.
     pub fn hints<'a>(&'a self, contexts: &'a [Context]) -> impl Iterator<Item = (&'a str, &'static str)> + 'a {
-        contexts.iter().flat_map(move |context| {
-            let here = self.bindings.iter().filter(|(binding, _)| binding.context == *context);
-            let shown = here.filter(move |(binding, keys)| {
-                let reached = keys.first().and_then(|key| self.action(contexts, key)) == Some(binding.action);
-                !binding.short.is_empty() && reached
-            });
-            shown.filter_map(|(binding, keys)| Some((keys.first()?.as_str(), binding.short)))
-        })
+        let entries = contexts.iter().flat_map(|context| self.in_context(*context));
+        let shown = entries.filter(move |entry| {
+            let reached = entry.keys.first().and_then(|key| self.action(contexts, key)) == Some(entry.binding.action);
+            !entry.binding.short.is_empty() && reached
+        });
+        shown.filter_map(|entry| Some((entry.keys.first()?.as_str(), entry.binding.short)))
+    }
+
+    /// For the help page: the contexts that have keys.
+    pub fn contexts(&self) -> Vec<Context> {
+        let mut all: Vec<Context> = self.entries.iter().map(|entry| entry.context).collect();
+        all.dedup();
+        all
     }
 
     /// For the help page: the keys and help of one context.
     pub fn of(&self, context: Context) -> impl Iterator<Item = (String, &'static str)> + '_ {
-        let here = self.bindings.iter().filter(move |(binding, _)| binding.context == context);
-        here.map(|(binding, keys)| (keys.join(" "), binding.help))
+        self.in_context(context).map(|entry| (entry.keys.join(" "), entry.binding.help))
     }
 }
 
@@ -415,13 +387,16 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    const GRAPH: Context = Context("Graph");
+    const LOG: Context = Context("Log");
+
     #[test]
     fn no_key_does_two_things_in_one_place() {
         let mut seen = HashSet::new();
-        for binding in TABLE {
-            for key in binding.keys {
+        for Keymap { context, bindings } in keymaps() {
+            for key in bindings.iter().flat_map(|binding| binding.keys) {
                 assert!(is_key(key), "{key}");
-                assert!(seen.insert((binding.context, *key)), "{key} twice in {:?}", binding.context);
+                assert!(seen.insert((context, *key)), "{key} twice in {context:?}");
             }
         }
     }
@@ -429,18 +404,29 @@ mod tests {
     #[test]
     fn every_action_has_a_name_of_its_own_and_a_sentence() {
         let mut seen = HashSet::new();
-        for binding in TABLE {
+        for binding in keymaps().iter().flat_map(|keymap| &keymap.bindings) {
             assert!(seen.insert(binding.name), "{} twice", binding.name);
             assert!(!binding.help.is_empty() && !binding.keys.is_empty());
         }
     }
 
     #[test]
-    fn the_matcher_finds_every_line_of_the_table() {
+    fn every_screen_has_a_digit() {
+        let digits = Keys::default();
+        for number in 1..=SCREENS.len() {
+            let action = digits.action(&[Context::EVERYWHERE], &number.to_string());
+            assert_eq!(action, Some(Action::Screen(number as u8)));
+        }
+    }
+
+    #[test]
+    fn the_matcher_finds_every_line_of_the_tables() {
         let keys = Keys::default();
-        for binding in TABLE {
-            for key in binding.keys {
-                assert_eq!(keys.action(&[binding.context, Everywhere], key), Some(binding.action));
+        for Keymap { context, bindings } in keymaps() {
+            for binding in &bindings {
+                for key in binding.keys {
+                    assert_eq!(keys.action(&[context, Context::EVERYWHERE], key), Some(binding.action));
+                }
             }
         }
     }
@@ -448,10 +434,12 @@ mod tests {
     #[test]
     fn the_footer_hints_at_nothing_that_another_place_took() {
         let keys = Keys::default();
-        for contexts in [&[Graph, Everywhere][..], &[Crash, Everywhere], &[Table, Everywhere], &[Stacks, Crash]] {
-            for (key, word) in keys.hints(contexts) {
-                let action = keys.action(contexts, key).unwrap();
-                assert!(TABLE.iter().any(|binding| binding.action == action && binding.short == word));
+        for place in keymaps().iter().map(|keymap| keymap.context) {
+            let contexts = [place, Context::EVERYWHERE];
+            for (key, word) in keys.hints(&contexts) {
+                let action = keys.action(&contexts, key).unwrap();
+                let fits = |binding: &Binding| binding.action == action && binding.short == word;
+                assert!(keymaps().iter().flat_map(|keymap| &keymap.bindings).any(fits));
             }
         }
     }
@@ -464,40 +452,44 @@ mod tests {
     fn keys_are_rebound_change_places_and_clashes_are_refused() {
         let mut keys = Keys::default();
         assert_eq!(keys.rebind(vec![wish("pause", &["x", "ctrl-s"])]), [""; 0]);
-        assert_eq!(keys.action(&[Everywhere], "x"), Some(Action::Pause));
-        assert_eq!(keys.action(&[Everywhere], "space"), None);
+        assert_eq!(keys.action(&[Context::EVERYWHERE], "x"), Some(Action::Pause));
+        assert_eq!(keys.action(&[Context::EVERYWHERE], "space"), None);
         assert!(keys.rebind(vec![wish("live", &["x"])])[0].contains("the key of pause"));
-        assert_eq!(keys.action(&[Everywhere], "0"), Some(Action::Live), "as it was");
+        assert_eq!(keys.action(&[Context::EVERYWHERE], "0"), Some(Action::Live), "as it was");
         assert_eq!(keys.rebind(vec![wish("next-match", &["N"]), wish("previous-match", &["n"])]), [""; 0]);
-        assert_eq!(keys.action(&[Everywhere], "n"), Some(Action::PreviousMatch));
+        assert_eq!(keys.action(&[Context::EVERYWHERE], "n"), Some(Action::PreviousMatch));
         assert_eq!(keys.rebind(vec![wish("lints", &["y"]), wish("lints", &["z"])]), [""; 0]);
-        assert_eq!((keys.action(&[Everywhere], "y"), keys.action(&[Everywhere], "z")), (None, Some(Action::Lints)));
+        assert_eq!(
+            (keys.action(&[Context::EVERYWHERE], "y"), keys.action(&[Context::EVERYWHERE], "z")),
+            (None, Some(Action::Lints))
+        );
     }
 
     #[test]
-    fn a_key_for_everywhere_that_a_screen_has_for_itself_is_told_and_the_other_way_round() {
+    fn a_key_for_everywhere_that_a_screen_has_for_itself_is_reported_and_the_other_way_round() {
         let mut keys = Keys::default();
-        let told = keys.rebind(vec![wish("pause", &["d", "x"])]);
-        assert_eq!(told.len(), 1, "{told:?}");
+        let problems = keys.rebind(vec![wish("pause", &["d", "x"])]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(
-            told[0].starts_with("here: key.pause: \"d\" is the key of drawn in Graph, and does that there"),
-            "{told:?}"
+            problems[0].starts_with("here: key.pause: \"d\" is the key of drawn in Graph, and does that there"),
+            "{problems:?}"
         );
-        assert_eq!(keys.action(&[Graph, Everywhere], "d"), Some(Action::Drawn));
-        assert_eq!(keys.action(&[Log, Everywhere], "d"), Some(Action::Pause), "in force elsewhere");
+        assert_eq!(keys.action(&[GRAPH, Context::EVERYWHERE], "d"), Some(Action::Canvas));
+        assert_eq!(keys.action(&[LOG, Context::EVERYWHERE], "d"), Some(Action::Pause), "in force elsewhere");
 
-        let told = Keys::default().rebind(vec![wish("sort", &["space"])]);
-        assert_eq!(told.len(), 1, "{told:?}");
+        let problems = Keys::default().rebind(vec![wish("sort", &["space"])]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(
-            told[0].starts_with("here: key.sort: \"space\" is the key of pause, which is hidden by that in Coroutines")
+            problems[0]
+                .starts_with("here: key.sort: \"space\" is the key of pause, which is hidden by that in Coroutines")
         );
 
-        let told = Keys::default().rebind(vec![wish("sort", &["m"]), wish("pause", &["m"])]);
-        assert_eq!(told.len(), 1, "once: {told:?}");
-        let told =
+        let problems = Keys::default().rebind(vec![wish("sort", &["m"]), wish("pause", &["m"])]);
+        assert_eq!(problems.len(), 1, "once: {problems:?}");
+        let problems =
             Keys::default().rebind(vec![wish("drawn", &["g", "d"]), wish("older", &["n"]), wish("earlier", &["h"])]);
-        assert_eq!(told, [""; 0], "as in the table; what is typed; the same action");
-        let told = Keys::default().rebind(vec![wish("drawn", &["y"]), wish("lints", &["d"])]);
-        assert_eq!(told, [""; 0], "free by then");
+        assert_eq!(problems, [""; 0], "as in the table; what is typed; the same action");
+        let problems = Keys::default().rebind(vec![wish("drawn", &["y"]), wish("lints", &["d"])]);
+        assert_eq!(problems, [""; 0], "free by then");
     }
 }

@@ -1,27 +1,33 @@
 //! The terminal screens.
 //!
 //! [`run`] shows a stream of events until the user leaves; [`spawn`] does so on a thread of its own, over the recorded
-//! program itself, and redirects the output of that program meanwhile. State and drawing are apart: `app` holds the
-//! state and handles keys, `pane` draws it, `engine` is the loop between them, and `terminal` takes the terminal over
-//! and restores it.
+//! program itself, and redirects the output of that program meanwhile. `event_loop` reads
+//! events and keys and draws; `app` routes the keys to the screen or page in front, each of them a file of `panes` that
+//! holds its own state; `session` is what they share; `terminal` takes the terminal over and restores it.
 
 mod ansi;
 mod app;
 mod capture;
-mod code;
-mod crash;
-mod engine;
+mod event_loop;
 mod filter;
+mod frame_requests;
+mod headless;
 mod keys;
-mod pane;
+mod output;
+mod panes;
+mod playback;
+mod post_mortem;
+mod prompt;
 mod recordings;
-mod screens;
+mod session;
 mod settings;
+mod syntax;
 mod terminal;
 mod text;
 mod theme;
 mod tree_view;
 mod view;
+mod widgets;
 
 #[cfg(test)]
 mod tests;
@@ -34,10 +40,10 @@ use std::sync::mpsc::channel;
 use app::App;
 use capture::Capture;
 pub use capture::Spool;
-pub use engine::Exit;
-use engine::Host;
-pub use keys::{Binding, Context, Keys, TABLE};
-pub use screens::{Film, Screens};
+pub use event_loop::Exit;
+use event_loop::Host;
+pub use headless::{Film, Headless};
+pub use keys::{Binding, Context, Keymap, Keys, keymaps};
 pub use settings::{path as settings_path, sample as sample_settings};
 pub use terminal::check;
 pub use theme::{DARK, LIGHT, MONO, Theme};
@@ -118,27 +124,28 @@ fn run_over(
     program: Option<Program>,
 ) -> io::Result<(Exit, Option<Program>)> {
     let mut app = App::new(source.header(), options);
-    app.log.captured = program.as_ref().and_then(Program::level);
+    app.session.output.level = program.as_ref().and_then(Program::level);
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
     let signals = terminal::SignalNet::spread(send.clone(), screen.restorer())?;
     let reader = terminal::Reader::start(send)?;
     let mut host = Live { screen, reader, program, stopped: false };
-    let exit = engine::drive(&mut app, &mut *source, &inputs, &mut host)?;
+    let exit = event_loop::drive(&mut app, &mut *source, &inputs, &mut host)?;
     let Live { screen, reader, program, .. } = host;
     drop((reader, screen, signals));
     print_farewell(&app);
     Ok((exit, program))
 }
 
-/// How it ended, on the normal screen, so that the scrollback keeps it. Tells whether that was the report of the one
+/// How it ended, on the normal screen, so that the scrollback keeps it. Returns whether that was the report of the one
 /// crash there was.
 fn print_farewell(app: &App) -> bool {
     let mut options = crate::report::Options::of_terminal(stderr_columns(), stderr_in_color());
-    options.color &= app.theme.colours;
-    let printed = io::stderr().lock().write_all(app.farewell(options.color, options.width).as_bytes());
-    let latest = app.tape.latest();
+    let playback = &app.session.playback;
+    options.color &= app.session.theme.colours;
+    let printed = io::stderr().lock().write_all(playback.farewell(options.color, options.width).as_bytes());
+    let latest = playback.tape.latest();
     let is_root = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
     printed.is_ok() && latest.crashes().iter().filter(is_root).count() == 1
 }
@@ -211,10 +218,10 @@ impl Host for Live {
             self.take_back()?;
         }
         if !self.screen.is_entered() {
-            app.dirty = true;
+            app.session.dirty = true;
             return Ok(());
         }
-        self.screen.terminal.draw(|frame| pane::draw(frame, app)).map(drop)
+        self.screen.terminal.draw(|frame| app.draw(frame)).map(drop)
     }
 
     fn redraw(&mut self, app: &mut App) -> io::Result<()> {

@@ -18,7 +18,7 @@ use std::io;
 
 use ratatui::style::{Color, Modifier, Style};
 
-use super::keys::{Keys, TABLE, Wish};
+use super::keys::{Keys, Wish, keymaps};
 use super::theme::{STYLES, Theme};
 use crate::environment;
 use crate::ring::bytes;
@@ -151,14 +151,12 @@ pub fn sample() -> String {
             let _ = writeln!(text, "#style.{name} = {}", style_text(style));
         }
     }
-    let mut context = None;
-    for binding in TABLE {
-        if context != Some(binding.context) {
-            let _ = write!(text, "\n# Keys: {}\n", binding.context.title());
-            context = Some(binding.context);
+    for keymap in keymaps() {
+        let _ = write!(text, "\n# Keys: {}\n", keymap.context.title());
+        for binding in &keymap.bindings {
+            let setting = format!("#key.{} = {}", binding.name, binding.keys.join(" "));
+            let _ = writeln!(text, "{setting:<40} # {}", binding.help);
         }
-        let setting = format!("#key.{} = {}", binding.name, binding.keys.join(" "));
-        let _ = writeln!(text, "{setting:<40} # {}", binding.help);
     }
     text
 }
@@ -235,8 +233,8 @@ mod tests {
         assert_eq!(of(&[], "# nothing\n\n  tape = 2G # much\n").tape, 2 << 30);
         let set = of(&[UTF8], "style.waiting = bold #ff8000 on blue\nkey.pause = x #\nkey.live = space");
         assert_eq!(set.theme.waiting, Style::new().bold().fg(Color::Rgb(255, 128, 0)).bg(Color::Blue));
-        assert_eq!(set.keys.action(&[Context::Everywhere], "#"), Some(Action::Pause));
-        assert_eq!(set.keys.action(&[Context::Everywhere], "space"), Some(Action::Live));
+        assert_eq!(set.keys.action(&[Context::EVERYWHERE], "#"), Some(Action::Pause));
+        assert_eq!(set.keys.action(&[Context::EVERYWHERE], "space"), Some(Action::Live));
         assert!(set.problems.is_empty(), "{:?}", set.problems);
     }
 
@@ -267,7 +265,7 @@ mod tests {
             assert!(problem.starts_with(expected), "{problem:?} is not {expected:?}");
         }
         assert_eq!(set.tape, 64 << 20, "the good lines are in force");
-        assert_eq!(set.keys.action(&[Context::Graph], "x"), Some(Action::Drawn));
+        assert_eq!(set.keys.action(&[Context("Graph")], "x"), Some(Action::Canvas));
         assert!(set.notice().unwrap().ends_with("(and 11 more)"));
     }
 
@@ -282,7 +280,8 @@ mod tests {
             ["theme", "ascii", "tape"].contains(&name) || name.starts_with("style.") || name.starts_with("key.")
         };
         let text: String = text.lines().filter(is_setting).map(|line| format!("{line}\n")).collect();
-        assert_eq!(text.lines().count(), 3 + STYLES.len() + TABLE.len());
+        let keys: usize = keymaps().iter().map(|keymap| keymap.bindings.len()).sum();
+        assert_eq!(text.lines().count(), 3 + STYLES.len() + keys);
         let set = of(&[UTF8], &text);
         assert_eq!((set.problems, set.theme, set.tape), (Vec::new(), DARK, TAPE));
         assert_eq!(set.keys, Keys::default());

@@ -25,7 +25,7 @@ use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
-use super::engine::Input;
+use super::event_loop::Input;
 use crate::environment;
 
 /// What leaving writes: pastes unmarked, mouse off, cursor on, normal screen, plain text.

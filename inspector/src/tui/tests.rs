@@ -1,15 +1,16 @@
 //! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
 mod frames;
+mod snapshot;
 mod untrusted;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::Options;
-use super::app::{App, Effect, PageKind, Screen, Status};
-use super::keys::TABLE;
-use super::pane;
+use super::app::{App, Effect};
+use super::keys::keymaps;
+use super::playback::Status;
 use super::theme::{ASCII, DARK, MONO, Theme};
 use crate::event::{Kind, Outcome, ResKind, Target, Waker};
 use crate::model::Level;
@@ -18,7 +19,10 @@ use crate::test_script::{Script, crawl, verify};
 
 /// Sizes at which every pane is looked at. Smaller ones have one sentence or nothing; that they do no harm is another
 /// test.
-const SIZES: [(u16, u16); 4] = [(20, 5), (80, 24), (120, 40), (200, 60)];
+const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (160, 50)];
+
+/// The size at which its styles are looked at.
+const STYLED: (u16, u16) = (80, 24);
 
 /// The screens over a whole stream.
 fn app_with(script: &Script, theme: Theme) -> App {
@@ -30,7 +34,7 @@ fn app_with(script: &Script, theme: Theme) -> App {
 fn live(script: &Script) -> App {
     let mut app = app_with(script, DARK);
     app.settle(Status::Live);
-    app.clock = app.tape.latest().now() + 300_000;
+    app.session.playback.clock = app.session.playback.tape.latest().now() + 300_000;
     app
 }
 
@@ -42,7 +46,7 @@ fn ended(script: &Script) -> App {
 
 fn draw(app: &mut App, wide: u16, high: u16) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(wide, high)).unwrap();
-    terminal.draw(|frame| pane::draw(frame, app)).unwrap();
+    terminal.draw(|frame| app.draw(frame)).unwrap();
     terminal
 }
 
@@ -62,46 +66,63 @@ fn text(app: &mut App, wide: u16, high: u16) -> String {
     backend.lines().map(|line| line.trim_matches('"').trim_end().to_owned() + "\n").collect()
 }
 
-/// Draws at all sizes; what is kept are the buffers, styles and all.
-fn check(name: &str, app: &mut App) {
-    let buffers = SIZES.map(|(wide, high)| format!("{:?}", draw(app, wide, high).backend().buffer()));
-    insta::assert_snapshot!(name, buffers.join("\n\n"));
+/// Compares the text at all sizes, and with `styled` the styles at one, with the snapshot of that name.
+fn check(name: &str, app: &mut App, styled: bool) {
+    let mut out = String::new();
+    for (wide, high) in SIZES {
+        out += &format!("{wide}×{high}\n{}\n", snapshot::text(draw(app, wide, high).backend().buffer()));
+    }
+    if styled {
+        let (wide, high) = STYLED;
+        out += &format!("styles at {wide}×{high}\n{}", snapshot::styles(draw(app, wide, high).backend().buffer()));
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, out));
 }
 
+/// A screen as a snapshot; `styled` where the styles are part of it: once per pane.
 macro_rules! pane {
     ($name:ident, $app:expr, $keys:expr) => {
+        pane!($name, $app, $keys, false);
+    };
+    ($name:ident, $app:expr, $keys:expr, styled) => {
+        pane!($name, $app, $keys, true);
+    };
+    ($name:ident, $app:expr, $keys:expr, $styled:literal) => {
         #[test]
         fn $name() {
             let mut app = $app;
             draw(&mut app, 100, 30);
             press(&mut app, $keys);
-            check(stringify!($name), &mut app);
+            check(stringify!($name), &mut app, $styled);
         }
     };
 }
 
-pane!(graph, live(&crawl()), "j j");
+pane!(graph, live(&crawl()), "j j", styled);
 pane!(graph_unfolded, live(&crawl()), "j j j l j j");
-pane!(graph_drawn, live(&crawl()), "j j j j j g");
+pane!(graph_drawn, live(&crawl()), "j j j j j g", styled);
 pane!(coroutines, live(&crawl()), "2 j j");
-pane!(coroutines_filtered, live(&crawl()), "2 f f e t c h enter");
+pane!(coroutines_filtered, live(&crawl()), "2 f f e t c h enter", styled);
 pane!(coroutines_sorted, live(&crawl()), "2 s s s S");
-pane!(threads, live(&crawl()), "3");
-pane!(resources, live(&crawl()), "4");
+pane!(threads, live(&crawl()), "3", styled);
+pane!(resources, live(&crawl()), "4", styled);
 pane!(timeline, live(&crawl()), "5 j");
-pane!(timeline_at_a_moment, live(&crawl()), "5 h h h");
-pane!(log, live(&crawl()), "6");
-pane!(detail, live(&crawl()), "j j j l j j j j j j j j enter");
-pane!(why, live(&crawl()), "j j j j j w");
-pane!(help, live(&crawl()), "?");
+pane!(timeline_at_a_moment, live(&crawl()), "5 h h h", styled);
+pane!(log, live(&crawl()), "6", styled);
+pane!(detail, live(&crawl()), "j j j l j j j j j j j j enter", styled);
+pane!(why, live(&crawl()), "j j j j j w", styled);
+pane!(help, live(&crawl()), "?", styled);
 pane!(paused, live(&crawl()), "space , , ,");
 pane!(searched, live(&crawl()), "/ f e t c h enter n");
 pane!(empty, live(&Script::new("nothing")), "");
-pane!(crash, ended(&verify()), "");
+pane!(crash, ended(&verify()), "", styled);
 pane!(crash_improper, ended(&verify()), "J");
-pane!(crash_stacks, ended(&verify()), "t j");
-pane!(crash_printed, ended(&verify()), "p e n t r y enter");
-pane!(crash_source, ended(&verify()), "s");
+pane!(crash_stacks, ended(&verify()), "t j", styled);
+pane!(crash_printed, ended(&verify()), "p e n t r y enter", styled);
+pane!(crash_source, ended(&verify()), "s", styled);
 pane!(after_the_end, ended(&verify()), "1");
 pane!(timeline_of_a_short_run, ended(&crawl()), "5");
 pane!(before_the_crash, ended(&verify()), "[ 1");
@@ -111,14 +132,14 @@ fn lints_are_announced_and_listed() {
     let mut script = crawl();
     script.at(3_000_000).begin(5).at(3_035_000).pause(5);
     let mut app = live(&script);
-    app.lint();
+    app.session.lint();
     draw(&mut app, 100, 30);
     press(&mut app, "!");
-    check("lints", &mut app);
+    check("lints", &mut app, true);
 }
 
 #[test]
-fn without_colours_and_beyond_ascii_everything_is_still_told_apart() {
+fn without_colours_and_beyond_ascii_everything_is_still_distinct() {
     let mut theme = MONO;
     theme.glyphs = ASCII;
     for script in [crawl(), verify()] {
@@ -129,7 +150,7 @@ fn without_colours_and_beyond_ascii_everything_is_still_told_apart() {
             let terminal = draw(&mut app, 100, 30);
             for cell in terminal.backend().buffer().content() {
                 assert!(cell.fg == ratatui::style::Color::Reset && cell.bg == ratatui::style::Color::Reset, "{keys}");
-                // What the program itself says may be anything; the frame around it is ASCII.
+                // What the program itself writes may be anything; the frame around it is ASCII.
                 let own = cell.symbol().is_ascii() || ["·", "×", "…", "µ"].contains(&cell.symbol());
                 assert!(own, "{keys:?}: {:?}", cell.symbol());
             }
@@ -139,7 +160,8 @@ fn without_colours_and_beyond_ascii_everything_is_still_told_apart() {
 
 #[test]
 fn no_key_anywhere_at_any_size_does_harm() {
-    let keys: Vec<&str> = TABLE.iter().flat_map(|binding| binding.keys).copied().collect();
+    let bindings = keymaps().into_iter().flat_map(|keymap| keymap.bindings);
+    let keys: Vec<&str> = bindings.flat_map(|binding| binding.keys).copied().collect();
     let others = ["x", "ß", "日", "f12", "alt-x", "ctrl-x", "delete"];
     let mut seed = 7_u64;
     for script in [crawl(), verify(), Script::new("nothing")] {
@@ -162,7 +184,7 @@ fn selected_after(keys: &str) -> Option<u64> {
     let mut app = live(&crawl());
     draw(&mut app, 100, 30);
     press(&mut app, keys);
-    app.selected
+    app.session.selected
 }
 
 #[test]
@@ -211,7 +233,7 @@ fn time_is_walked_event_by_event_and_from_mark_to_mark() {
         let mut app = ended(&script);
         draw(&mut app, 100, 30);
         press(&mut app, keys);
-        assert_eq!(app.position(), position, "after {keys:?}");
+        assert_eq!(app.session.playback.position(), position, "after {keys:?}");
     }
 }
 
@@ -221,11 +243,11 @@ fn the_events_of_the_selected_one_are_gone_through() {
     let mut app = ended(&script);
     draw(&mut app, 100, 30);
     press(&mut app, "/ w r i t e r enter < <");
-    let event = app.tape.event_at(app.position() - 1).unwrap();
+    let event = app.session.playback.tape.event_at(app.session.playback.position() - 1).unwrap();
     assert!(crate::history::concerns(&event.kind, 5), "{event:?}");
-    let here = app.position();
+    let here = app.session.playback.position();
     press(&mut app, "< >");
-    assert_eq!(app.position(), here);
+    assert_eq!(app.session.playback.position(), here);
 }
 
 #[test]
@@ -233,14 +255,24 @@ fn recording_goes_on_while_a_moment_is_held() {
     let mut script = crawl();
     let mut app = live(&script);
     press(&mut app, "space");
-    let held = (app.position(), app.now());
+    let held = (app.session.playback.position(), app.session.now());
     let before = script.events.len();
     script.at(9_000_000).wake(4, Waker::Timer).begin(4).end(4, Outcome::Ok);
     script.events[before..].iter().for_each(|event| app.push(event));
-    assert_eq!((app.position(), app.now()), held);
-    assert!(app.model().coro(4).unwrap().is_live());
+    assert_eq!((app.session.playback.position(), app.session.now()), held);
+    assert!(app.session.model().coro(4).unwrap().is_live());
     press(&mut app, "0");
-    assert!(!app.model().coro(4).unwrap().is_live());
+    assert!(!app.session.model().coro(4).unwrap().is_live());
+}
+
+/// The row that is drawn as the selected one: its number, and its text.
+fn selected_row(app: &mut App) -> (u16, String) {
+    let terminal = draw(app, 90, 30);
+    let buffer = terminal.backend().buffer();
+    // The tab of the screen is reversed, too.
+    let is_selected = |y: &u16| buffer[(0, *y)].modifier.contains(ratatui::style::Modifier::REVERSED);
+    let y = (2..buffer.area.height).find(is_selected).expect("a selected row");
+    (y, (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect())
 }
 
 #[test]
@@ -249,14 +281,15 @@ fn a_selected_row_that_goes_leaves_the_cursor_beside_it_and_its_detail_in_sight(
     let mut app = live(&script);
     draw(&mut app, 100, 30);
     press(&mut app, "G k");
-    let row = app.graph.row;
+    let row = selected_row(&mut app);
     let before = script.events.len();
     script.at(2_000_000).end(4, Outcome::Ok);
     script.events[before..].iter().for_each(|event| app.push(event));
     draw(&mut app, 100, 30);
-    assert_eq!(app.graph.cursor.and_then(|node| node.coro()), Some(5));
-    assert_eq!(app.graph.row, row);
-    assert_eq!(app.selected, Some(4));
+    let then = selected_row(&mut app);
+    assert!(row.1.contains("ticker #4") && then.1.contains("writer #5"), "{row:?} {then:?}");
+    assert_eq!(then.0, row.0);
+    assert_eq!(app.session.selected, Some(4));
     assert!(text(&mut app, 120, 30).contains("ticker #4"));
 }
 
@@ -273,14 +306,14 @@ fn long_lines_of_source_are_gone_along() {
 }
 
 #[test]
-fn a_crash_of_an_isolated_loop_is_there_for_who_asks_and_disturbs_nobody() {
+fn a_crash_of_an_isolated_loop_can_be_opened_and_does_not_open_itself() {
     let failures = verify().model().crash().unwrap().failures.clone();
     let mut script = crawl();
     script.push(Kind::LoopStart { id: 2, parent: 9, mode: crate::event::LoopMode::Isolate });
     script.push(Kind::Crash { id: 2, failures });
     script.push(Kind::LoopEnd { id: 2, outcome: crate::event::LoopOutcome::Crashed });
     let mut app = live(&script);
-    assert_eq!(app.screen, Screen::Graph);
+    assert_eq!(app.screen(), "Graph");
     assert!(text(&mut app, 120, 30).contains("LIVE"));
     press(&mut app, "7");
     let seen = text(&mut app, 120, 30);
@@ -289,9 +322,9 @@ fn a_crash_of_an_isolated_loop_is_there_for_who_asks_and_disturbs_nobody() {
 }
 
 #[test]
-fn a_crash_opens_the_post_mortem_and_leaves_a_held_moment_alone() {
+fn a_crash_opens_its_screen_and_leaves_a_held_moment_alone() {
     let app = ended(&verify());
-    assert_eq!(app.screen, Screen::Crash);
+    assert_eq!(app.screen(), "Crash");
     let script = verify();
     let mut app = App::new(&script.header, Options::of(DARK));
     let (first, rest) = script.events.split_at(10);
@@ -300,12 +333,12 @@ fn a_crash_opens_the_post_mortem_and_leaves_a_held_moment_alone() {
     press(&mut app, "space");
     rest.iter().for_each(|event| app.push(event));
     app.settle(Status::Ended);
-    assert_eq!(app.screen, Screen::Graph);
+    assert_eq!(app.screen(), "Graph");
     assert!(text(&mut app, 100, 20).contains("7 Crash"));
 }
 
 #[test]
-fn the_post_mortem_is_walked() {
+fn the_crash_is_walked() {
     // Callstack and frame after the keys; frame 3 of the origin is hidden.
     for (keys, place) in [
         ("", (0, 2)),
@@ -327,7 +360,7 @@ fn the_post_mortem_is_walked() {
         let mut app = ended(&verify());
         draw(&mut app, 100, 30);
         press(&mut app, keys);
-        let crash = app.crash.as_ref().unwrap();
+        let crash = app.session.crash.as_ref().unwrap();
         assert_eq!((crash.stack, crash.frame), place, "after {keys:?}");
         assert!(app.pages.is_empty());
     }
@@ -337,15 +370,14 @@ fn the_post_mortem_is_walked() {
 fn values_are_printed_by_path_with_completion_and_history() {
     let mut app = ended(&verify());
     press(&mut app, "p e tab");
-    assert_eq!(app.typing.as_ref().unwrap().text, "entry");
+    assert_eq!(app.prompt.as_ref().unwrap().text, "entry");
     press(&mut app, ". tab");
-    assert_eq!(app.typing.as_ref().unwrap().choices, ["entry.line", "entry.sum"]);
+    assert_eq!(app.prompt.as_ref().unwrap().choices, ["entry.line", "entry.sum"]);
     press(&mut app, "s enter");
-    let Some(PageKind::Printed(list)) = app.pages.last().map(|page| &page.what) else { panic!("no page") };
-    assert!(list[0].1.as_ref().unwrap_err().contains("line, sum"));
+    assert!(text(&mut app, 100, 30).contains("it has line, sum"));
     press(&mut app, "p up backspace s u m enter");
-    let Some(PageKind::Printed(list)) = app.pages.last().map(|page| &page.what) else { panic!("no page") };
-    assert_eq!(list[1].1.as_ref().unwrap().text, "a31f…9e");
+    let text = text(&mut app, 100, 30);
+    assert!(text.contains("it has line, sum") && text.contains("\n   a31f…9e"), "{text}");
     press(&mut app, "q");
     assert!(app.pages.is_empty());
 }
@@ -362,7 +394,39 @@ fn esc_never_leaves_and_q_closes_what_is_on_top_first() {
     assert_eq!(press(&mut app, "ctrl-c"), Effect::Interrupt);
     assert_eq!(press(&mut app, "ctrl-z"), Effect::Suspend);
     assert_eq!(press(&mut app, "/ q"), Effect::None);
-    assert_eq!(app.typing.as_ref().unwrap().text, "q");
+    assert_eq!(app.prompt.as_ref().unwrap().text, "q");
+}
+
+#[test]
+fn widgets_know_no_pane_and_panes_not_the_router() {
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tui");
+    let mut folders = vec![(source.join("widgets"), ["panes::", "app::"]), (source.join("panes"), ["app::", "App,"])];
+    while let Some((folder, arrows)) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push((path, arrows));
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for line in text.lines().filter(|line| line.trim_start().starts_with("use ")) {
+                assert!(!arrows.iter().any(|arrow| line.contains(arrow)), "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_cut_ends_in_an_ellipsis() {
+    let mut script = crawl();
+    let long = "a line of output that is far longer than the terminal is wide and goes on and on";
+    script.log(9, "INFO", "crawl", long);
+    let mut app = live(&script);
+    press(&mut app, "6");
+    let log = text(&mut app, 60, 12);
+    assert!(log.lines().any(|line| line.contains("a line of") && line.ends_with('…')), "{log}");
+    let header = text(&mut app, 30, 12);
+    assert!(header.lines().next().unwrap().contains('…'), "{header}");
 }
 
 #[test]
@@ -370,16 +434,16 @@ fn the_mouse_chooses_screens_and_rows() {
     let mut app = live(&crawl());
     draw(&mut app, 100, 30);
     app.click(12, 1);
-    assert_eq!(app.screen, Screen::Coroutines);
+    assert_eq!(app.screen(), "Coroutines");
     app.click(3, 1);
     draw(&mut app, 100, 30);
     app.click(10, 4);
-    assert_eq!(app.selected, Some(2));
+    assert_eq!(app.session.selected, Some(2));
     // The selected row folds.
     app.click(10, 4);
     draw(&mut app, 100, 30);
     app.click(10, 5);
-    assert_eq!(app.selected, Some(4));
+    assert_eq!(app.session.selected, Some(4));
 }
 
 #[test]
@@ -396,15 +460,15 @@ fn a_cycle_is_drawn_as_one() {
 #[test]
 fn a_coroutine_that_blocks_the_loop_is_named_while_it_does() {
     let mut app = live(&crawl());
-    assert_eq!(app.blocked(), None);
-    app.clock += 2_000_000_000;
+    assert_eq!(app.session.playback.blocked(), None);
+    app.session.playback.clock += 2_000_000_000;
     assert!(text(&mut app, 100, 30).contains("BLOCKED 2.0 s by parse #9"));
 }
 
 #[test]
 fn what_the_program_wrote_is_in_the_log_at_its_time() {
     let mut app = live(&crawl());
-    app.take_output(app.now(), vec![Line::now("\u{1b}[31mred\u{1b}[0m")]);
+    app.session.output.push(app.session.now(), vec![Line::now("\u{1b}[31mred\u{1b}[0m")]);
     press(&mut app, "6");
     assert!(text(&mut app, 100, 30).contains("out                     red\n"));
     press(&mut app, "space , , ,");
@@ -414,10 +478,10 @@ fn what_the_program_wrote_is_in_the_log_at_its_time() {
 #[test]
 fn what_is_written_while_the_past_is_shown_has_its_own_time() {
     let mut app = live(&crawl());
-    let now = app.now();
+    let now = app.session.now();
     press(&mut app, "6 space , , ,");
-    assert!(app.now() < now);
-    app.take_output(now, vec![Line::now("red")]);
+    assert!(app.session.now() < now);
+    app.session.output.push(now, vec![Line::now("red")]);
     assert!(!text(&mut app, 100, 30).contains(" red\n"), "not written yet at that moment");
     press(&mut app, "0");
     assert!(text(&mut app, 100, 30).contains(" red\n"));
@@ -428,9 +492,9 @@ fn what_is_recorded_and_captured_is_in_the_log_once() {
     let mut app = live(&crawl());
     press(&mut app, "6");
     assert!(text(&mut app, 100, 30).contains("3 of 9 pages"), "as a recording shows it");
-    app.log.captured = Some(Level::Stdout);
+    app.session.output.level = Some(Level::Stdout);
     assert!(!text(&mut app, 100, 30).contains("3 of 9 pages"));
-    app.take_output(app.now(), vec![Line::now("3 of 9 pages")]);
+    app.session.output.push(app.session.now(), vec![Line::now("3 of 9 pages")]);
     assert_eq!(text(&mut app, 100, 30).matches("3 of 9 pages").count(), 1);
 }
 
@@ -491,9 +555,9 @@ fn measure() {
                 // Something happens between two frames.
                 script.at(many + 10 + turn).wake(2 + turn, Waker::Timer);
                 let event = script.events.pop().unwrap();
-                app.push(&crate::event::Event { seq: app.tape.len(), ..event });
+                app.push(&crate::event::Event { seq: app.session.playback.tape.len(), ..event });
                 let begin = std::time::Instant::now();
-                backend.draw(|frame| pane::draw(frame, &mut app)).unwrap();
+                backend.draw(|frame| app.draw(frame)).unwrap();
                 begin.elapsed()
             })
             .collect();
@@ -501,15 +565,17 @@ fn measure() {
         println!("{what:32} keys {pressed:9.1?}  frame: median {:9.1?}  worst {:9.1?}", times[15], times[29]);
     }
     for _ in 0..std::env::var("JUMPS").map_or(0, |text| text.parse().unwrap()) {
-        app.go_to(app.tape.len() / 2);
-        app.go_to(app.tape.len() - 70_000);
+        app.session.playback.go_to(app.session.playback.tape.len() / 2);
+        app.session.playback.go_to(app.session.playback.tape.len() - 70_000);
     }
     let begin = std::time::Instant::now();
-    app.lint();
+    app.session.lint();
     println!("lint {:.1?}", begin.elapsed());
-    for position in [app.tape.len() / 3, app.tape.len() / 2, app.tape.len() - 5] {
+    for position in
+        [app.session.playback.tape.len() / 3, app.session.playback.tape.len() / 2, app.session.playback.tape.len() - 5]
+    {
         let begin = std::time::Instant::now();
-        app.go_to(position);
-        println!("jump to {position} of {}: {:.1?}", app.tape.len(), begin.elapsed());
+        app.session.playback.go_to(position);
+        println!("jump to {position} of {}: {:.1?}", app.session.playback.tape.len(), begin.elapsed());
     }
 }

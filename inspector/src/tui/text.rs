@@ -1,5 +1,6 @@
 //! Text in columns of the terminal: widths, padding, wrapping.
 
+use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(crate) use crate::format::{clock_to as clock, count, counted, one_line, span};
@@ -38,6 +39,39 @@ pub fn fit(text: &str, columns: usize) -> String {
     }
     if columns > 0 {
         out.push('…');
+    }
+    out
+}
+
+/// At most `columns` of a line, from column `left` on; its end is replaced by `…` where it does not fit. Spaces at its
+/// end need no room.
+pub fn slice(line: &Line, left: usize, columns: usize) -> Line<'static> {
+    let text: String = line.spans.iter().map(|span| &*span.content).collect();
+    let is_cut = text.trim_end().width() > left + columns;
+    if left == 0 && text.width() <= columns {
+        let spans = line.spans.iter().map(|span| Span::styled(span.content.to_string(), span.style));
+        return Line { style: line.style, alignment: line.alignment, spans: spans.collect() };
+    }
+    let end = if is_cut { left + columns.saturating_sub(1) } else { left + columns };
+    let mut out = Line { style: line.style, alignment: line.alignment, spans: Vec::new() };
+    let mut at = 0;
+    for span in &line.spans {
+        let mut text = String::new();
+        for one in span.content.chars() {
+            let next = at + one.width().unwrap_or(0);
+            if at >= left && next <= end {
+                text.push(one);
+            }
+            at = next;
+        }
+        out.spans.push(Span::styled(text, span.style));
+        if at > end {
+            break;
+        }
+    }
+    if is_cut && columns > 0 {
+        let style = out.spans.last().map(|span| span.style).unwrap_or_default();
+        out.spans.push(Span::styled("…", style));
     }
     out
 }
@@ -104,6 +138,23 @@ mod tests {
         assert_eq!(fit("abc", 0), "");
         assert_eq!(pad("ab", 4), "ab  ");
         assert_eq!(pad_left("ab", 4), "  ab");
+    }
+
+    #[test]
+    fn a_slice_of_a_line_keeps_its_styles_and_ends_in_an_ellipsis_where_it_is_cut() {
+        let line = Line::from(vec![Span::raw("abc"), Span::styled("def", ratatui::style::Style::new().bold())]);
+        let parts = |left, columns| -> Vec<String> {
+            slice(&line, left, columns).spans.iter().map(|span| span.content.to_string()).collect()
+        };
+        assert_eq!(parts(0, 6), ["abc", "def"]);
+        assert_eq!(parts(0, 5), ["abc", "d", "…"]);
+        assert_eq!(parts(0, 3), ["ab", "…"]);
+        assert_eq!(parts(2, 9), ["c", "def"]);
+        assert_eq!(slice(&line, 0, 5).spans[2].style, line.spans[1].style);
+        assert_eq!(parts(9, 4), ["", ""]);
+        assert_eq!(slice(&Line::raw("日本語"), 0, 4).to_string(), "日…");
+        assert_eq!(slice(&Line::raw("abc "), 0, 3).to_string(), "abc");
+        assert_eq!(slice(&Line::raw("abc"), 0, 0).to_string(), "");
     }
 
     #[test]

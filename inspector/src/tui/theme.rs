@@ -182,7 +182,7 @@ pub struct Glyphs {
     pub leaf: &'static str,
     /// The current line or entry.
     pub here: &'static str,
-    /// Between two things said.
+    /// Between two parts of a sentence.
     pub dot: &'static str,
     /// How many.
     pub times: &'static str,

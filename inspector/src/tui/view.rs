@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::app::App;
 use super::capture::Capture;
-use super::engine::{self, Exit, Input};
+use super::event_loop::{self, Exit, Input};
 use super::recordings::Recordings;
 use super::{Live, Options, Program, print_farewell, terminal};
 use crate::ring::RingReader;
@@ -36,10 +36,9 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
     let weak = Arc::downgrade(&shared);
     let show = move || {
         let mut app = App::new(source.header(), options);
-        app.in_process = true;
-        app.log.captured = capture.level();
+        app.session.output.level = capture.level();
         let mut host = Live { screen, reader: keys, program: Some(Program::This(capture)), stopped: false };
-        let drive = || engine::drive(&mut app, &mut source, &inputs, &mut host);
+        let drive = || event_loop::drive(&mut app, &mut source, &inputs, &mut host);
         // A bug in the screens must not lose the program's output.
         let exit = std::panic::catch_unwind(std::panic::AssertUnwindSafe(drive));
         restore();

@@ -22,29 +22,34 @@ fn stack(text: &str) -> Stack {
 /// With `writer` selected, which waits; `parse` runs.
 fn selected() -> (App, CoroId) {
     let mut app = live(&crawl());
-    let writer = app.model().live().find(|coro| app.model().label(coro.id) == "writer #5").map(|coro| coro.id);
-    app.select(writer.expect("it lives"));
+    let writer =
+        app.session.model().live().find(|coro| app.session.model().label(coro.id) == "writer #5").map(|coro| coro.id);
+    app.session.select(writer.expect("it lives"));
     (app, writer.expect("it lives"))
 }
 
 #[test]
 fn a_loop_that_answers_is_not_looked_at_from_outside() {
     let (app, writer) = selected();
-    assert_eq!(app.wants_frames(), Some(writer));
-    assert_eq!(app.wants_frames_from_outside(false), None);
-    assert_eq!(app.wants_frames_from_outside(true), Some(writer), "asked in vain");
+    assert_eq!(app.wants_frames(), Some((writer, false)));
+    assert_eq!(app.session.wants_remote_frames(false), None);
+    assert_eq!(app.session.wants_remote_frames(true), Some(writer), "asked in vain");
 }
 
 #[test]
 fn while_the_loop_is_blocked_frames_come_from_outside_and_say_so_until_it_goes_on() {
     let (mut app, writer) = selected();
-    app.clock += 2 * MOMENT;
-    assert_eq!(app.wants_frames_from_outside(false), Some(writer));
-    app.take_frames_from_outside(writer, Ok(stack("seen from outside")));
-    assert_eq!(app.wants_frames_from_outside(false), None, "it cannot have changed");
+    app.session.playback.clock += 2 * MOMENT;
+    assert_eq!(app.session.wants_remote_frames(false), Some(writer));
+    app.session.take_remote_stack(writer, Ok(stack("seen from outside")));
+    assert_eq!(app.session.wants_remote_frames(false), None, "it cannot have changed");
     let text = super::text(&mut app, 120, 30);
     assert!(text.contains("read from outside: parse #9 blocks") && text.contains("seen from outside"), "{text}");
-    app.push(&crate::event::Event { seq: app.tape.len(), at: app.now(), kind: Kind::StepEnd { coro: 9 } });
+    app.push(&crate::event::Event {
+        seq: app.session.playback.tape.len(),
+        at: app.session.now(),
+        kind: Kind::StepEnd { coro: 9 },
+    });
     let text = super::text(&mut app, 120, 30);
     assert!(!text.contains("from outside"), "{text}");
 }
@@ -52,42 +57,43 @@ fn while_the_loop_is_blocked_frames_come_from_outside_and_say_so_until_it_goes_o
 #[test]
 fn what_the_running_one_has_is_read_now_and_then() {
     let (mut app, _) = selected();
-    app.select(9);
-    assert_eq!(app.wants_frames_from_outside(true), Some(9));
-    app.take_frames_from_outside(9, Ok(Stack { mid_step: true, ..stack("a") }));
-    assert_eq!(app.wants_frames_from_outside(true), None);
-    app.clock += 2 * MOMENT;
-    assert_eq!(app.wants_frames_from_outside(true), Some(9));
+    app.session.select(9);
+    assert_eq!(app.session.wants_remote_frames(true), Some(9));
+    app.session.take_remote_stack(9, Ok(Stack { mid_step: true, ..stack("a") }));
+    assert_eq!(app.session.wants_remote_frames(true), None);
+    app.session.playback.clock += 2 * MOMENT;
+    assert_eq!(app.session.wants_remote_frames(true), Some(9));
     let text = super::text(&mut app, 120, 30);
     assert!(text.contains("read from outside: it blocks the loop"), "{text}");
     assert!(text.contains("as it last suspended: it is in the middle of"), "{text}");
 }
 
 #[test]
-fn why_frames_cannot_be_read_from_outside_is_said() {
+fn why_frames_cannot_be_read_from_outside_is_shown() {
     let (mut app, writer) = selected();
-    app.clock += 2 * MOMENT;
-    app.take_frames_from_outside(writer, Err("the memory of process 1 cannot be read: it is not yours".into()));
+    app.session.playback.clock += 2 * MOMENT;
+    app.session.take_remote_stack(writer, Err("the memory of process 1 cannot be read: it is not yours".into()));
     let text = super::text(&mut app, 200, 30);
     assert!(text.contains("not read: parse #9 blocks the loop, and"), "{text}");
 }
 
 #[test]
-fn all_variables_are_shown_in_full_once_the_program_has_told_them() {
+fn all_variables_are_shown_in_full_once_the_program_has_sent_them() {
     let (mut app, writer) = selected();
-    let tell = |app: &mut App, text: &str| {
+    let send = |app: &mut App, text: &str| {
         let kind = Kind::Frames { coro: writer, stack: stack(text) };
-        app.push(&crate::event::Event { seq: app.tape.len(), at: app.now() + 1, kind });
+        app.push(&crate::event::Event { seq: app.session.playback.tape.len(), at: app.session.now() + 1, kind });
     };
-    tell(&mut app, "[1, 2, …]");
-    assert_eq!((app.wants_frames(), app.wants_values()), (None, None));
+    send(&mut app, "[1, 2, …]");
+    assert_eq!(app.wants_frames(), None);
     app.key("P");
-    assert_eq!((app.wants_frames(), app.wants_values()), (Some(writer), Some(writer)));
+    assert_eq!(app.wants_frames(), Some((writer, true)), "in full");
     let text = super::text(&mut app, 120, 30);
     assert!(text.contains("found = [1, 2, …]") && text.contains("is asked for more"), "{text}");
     let long = format!("[{}]", (1..60).map(|n| n.to_string()).collect::<Vec<_>>().join(", "));
-    tell(&mut app, &long);
-    assert_eq!((app.wants_frames(), app.wants_values()), (None, None));
+    send(&mut app, &long);
+    assert_eq!(app.wants_frames(), None);
+    check("values", &mut app, true);
     let text = super::text(&mut app, 120, 30);
     assert!(text.contains("58, 59]") && !text.contains("is asked for more"), "{text}");
     app.key("P");

@@ -66,7 +66,7 @@ fn no_screen_draws_what_a_terminal_would_obey() {
             assert_harmless(&mut app, keys);
         }
         for color in [true, false] {
-            let farewell = app.farewell(color, 80);
+            let farewell = app.session.playback.farewell(color, 80);
             let plain = farewell.replace('\n', "");
             // Its own colours are the only ones.
             let plain: String = if color { plain.split("\u{1b}[").collect() } else { plain };

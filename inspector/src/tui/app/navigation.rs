@@ -1,0 +1,67 @@
+//! Which screen and which pages are in front; the mouse.
+
+use ratatui::layout::Position;
+
+use super::{App, Pane, SCREENS, Session};
+use crate::event::CoroId;
+
+impl App {
+    /// The mouse was pressed.
+    pub fn click(&mut self, column: u16, row: u16) {
+        self.session.dirty = true;
+        let at = Position::new(column, row);
+        match (self.tabs.at(at), self.pages.last_mut()) {
+            (Some(index), _) => self.show_number(index),
+            (None, Some(page)) => page.click(&mut self.session, at),
+            (None, None) => self.screens[self.front].click(&mut self.session, at),
+        }
+    }
+
+    /// Shows a page, or closes it if it is on top.
+    pub(super) fn toggle(&mut self, page: Box<dyn Pane>) {
+        let top = self.pages.last().map(|top| (top.title(), top.subject()));
+        if top == Some((page.title(), page.subject())) {
+            self.pages.pop();
+        } else {
+            self.pages.push(page);
+        }
+    }
+
+    /// The same with a page about the selected coroutine.
+    pub(super) fn toggle_selected(&mut self, page: impl FnOnce(&Session, CoroId) -> Box<dyn Pane>) {
+        match self.session.selected {
+            Some(id) => self.toggle(page(&self.session, id)),
+            None => self.session.note(self.screens[self.front].none_selected()),
+        }
+    }
+
+    /// Shows the screen of that name.
+    pub(super) fn show(&mut self, title: &str) {
+        if let Some(index) = SCREENS.iter().position(|screen| screen.title == title) {
+            self.pages.clear();
+            self.front = index;
+            self.screens[index].enter(&mut self.session);
+            self.session.dirty = true;
+        }
+    }
+
+    /// Shows a screen by its number from 0 on, if there is something to show.
+    pub(super) fn show_number(&mut self, index: usize) {
+        match self.screens.get(index) {
+            Some(screen) if screen.is_there(&self.session) => self.show(screen.title()),
+            Some(_) => self.session.note("nothing has crashed"),
+            None => {}
+        }
+    }
+
+    /// Shows the screen that is so many further, of those where there is something to show.
+    pub(super) fn turn_screen(&mut self, by: usize) {
+        let count = self.screens.len();
+        let step = if by == 1 { 1 } else { count - 1 };
+        let others = (1..count).map(|turn| (self.front + turn * step) % count);
+        let next = others.into_iter().find(|index| self.screens[*index].is_there(&self.session));
+        if let Some(index) = next {
+            self.show_number(index);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Where the frames of the selected coroutine come from: the program, or its memory while it does not answer.
+
+use super::session::Session;
+use crate::event::{CoroId, Stack};
+use crate::model::{Activity, Coro};
+
+/// How often the stack of a running coroutine is read again: its values change while it runs.
+const AGAIN: u64 = 1_000_000_000;
+
+/// An await stack that was read in the program's memory while its loop was stuck.
+pub struct RemoteStack {
+    /// The coroutine.
+    coro: CoroId,
+    /// When it was read, in the stream's time.
+    at: u64,
+    /// After how many events: it is valid until the next one.
+    events: u64,
+    /// The stack, or why it cannot be read.
+    pub stack: Result<Stack, String>,
+}
+
+impl Session {
+    /// The coroutine to request frames of from the program: the selected one, unless its frames are as new as its last
+    /// step.
+    pub fn wants_frames(&self) -> Option<CoroId> {
+        self.without_frames().filter(|coro| coro.activity.is_waiting()).map(|coro| coro.id)
+    }
+
+    /// Whether to ask the program for the values of a coroutine in full: it has not sent any since that time.
+    pub fn wants_values(&self, id: CoroId, since: u64) -> bool {
+        let coro = self.model().coro(id).filter(|coro| coro.is_live() && coro.activity.is_waiting());
+        let Some(coro) = coro.filter(|_| self.playback.is_running()) else { return false };
+        coro.stack.as_ref().is_none_or(|(at, _)| *at < coro.since || *at <= since)
+    }
+
+    /// The coroutine to read frames of from outside: the selected one, while a step blocks the loop, or if the program
+    /// `did_not_answer`.
+    pub fn wants_remote_frames(&self, did_not_answer: bool) -> Option<CoroId> {
+        let coro = self.without_frames().filter(|_| did_not_answer || self.playback.blocked().is_some())?;
+        let again = coro.activity == Activity::Running;
+        let known =
+            self.remote_stack(coro.id).is_some_and(|known| !again || self.now().saturating_sub(known.at) < AGAIN);
+        (!known).then_some(coro.id)
+    }
+
+    fn without_frames(&self) -> Option<&Coro> {
+        let coro = self.selected_coro().filter(|coro| self.playback.is_running() && coro.is_live())?;
+        let known = coro.stack.as_ref().is_some_and(|(at, _)| *at >= coro.since);
+        (!known).then_some(coro)
+    }
+
+    /// Keeps the stack that was read from outside, or why it cannot be read.
+    pub fn take_remote_stack(&mut self, coro: CoroId, stack: Result<Stack, String>) {
+        self.remote = Some(RemoteStack { coro, at: self.now(), events: self.playback.tape.len(), stack });
+        self.dirty = true;
+    }
+
+    /// The result of reading a coroutine's stack from outside, as long as it is current.
+    pub fn remote_stack(&self, coro: CoroId) -> Option<&RemoteStack> {
+        let current = |read: &&RemoteStack| read.coro == coro && read.events == self.playback.tape.len();
+        self.remote.as_ref().filter(current).filter(|_| self.playback.is_running())
+    }
+}

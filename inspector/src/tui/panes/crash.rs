@@ -1,0 +1,435 @@
+//! The screen of a crash: what failed, where each coroutine was, the source there, and the values.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Position, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::printed::{Printed, paths};
+use super::source::{self, Source};
+use super::stack_tree::StackTree;
+use super::{Detail, Pane, Reply, Screen};
+use crate::event::{Local, Outcome};
+use crate::format::brief;
+use crate::model::{file_name, short_name};
+use crate::report::as_of;
+use crate::tui::keys::{Action, bind};
+use crate::tui::post_mortem::{CrashView, Located, Role};
+use crate::tui::prompt::Purpose;
+use crate::tui::session::Session;
+use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
+use crate::tui::theme::Theme;
+use crate::tui::widgets::{Hits, empty, horizontal, mark_of, put, put_lines, right, vertical};
+
+pub const SCREEN: Screen = Screen {
+    title: "Crash",
+    name: "crash",
+    help: "crash, once there was one",
+    keys: &[
+        bind(&["j", "down"], Action::FrameDown, "frame-down", "frame", "one frame down"),
+        bind(&["k", "up"], Action::FrameUp, "frame-up", "", "one frame up"),
+        bind(&["J", "right"], Action::StackDown, "stack-down", "callstack", "one callstack down, depth first"),
+        bind(&["K", "left"], Action::StackUp, "stack-up", "", "one callstack up"),
+        bind(&["l"], Action::Right, "unfold", "", "alike callstacks one by one"),
+        bind(&["h"], Action::Left, "fold", "", "alike callstacks as one again"),
+        bind(&["t"], Action::Stacks, "stacks", "stack tree", "all frames of all callstacks"),
+        bind(&["s"], Action::Function, "function", "source", "source of the function"),
+        bind(&["S"], Action::File, "file", "", "source of the file"),
+        bind(&["p"], Action::Print, "print", "print", "print a variable or a path into one, as entry.sum"),
+        bind(&["P"], Action::PrintAll, "print-all", "", "the same, unfolded to the last"),
+        bind(&["i", "enter"], Action::Coroutine, "coroutine", "coroutine", "details of this coroutine"),
+        bind(&["e"], Action::Edit, "edit", "edit", "open the editor at the line ($TINYIO_EDITOR, $EDITOR)"),
+        bind(&["v"], Action::Hidden, "hidden", "hidden", "show or pass over hidden frames"),
+    ],
+    new: || Box::new(CrashScreen::default()),
+};
+
+/// What the mouse can hit.
+#[derive(Clone, Copy, Debug)]
+enum Hit {
+    /// A callstack.
+    Stack(usize),
+    /// A frame of the selected callstack.
+    Frame(usize),
+}
+
+/// The crash of the session. Which callstack and frame are selected is kept there, as its pages show them too.
+#[derive(Debug, Default)]
+struct CrashScreen {
+    hits: Hits<Hit>,
+}
+
+/// Moves through the callstacks and frames: on the screen and in the stack tree alike.
+pub fn walk(session: &mut Session, action: Action) -> Reply {
+    let Some(crash) = &mut session.crash else { return Reply::Done };
+    let last = crash.data.stacks.len().saturating_sub(1);
+    match action {
+        Action::FrameDown | Action::FrameUp => match crash.step(action == Action::FrameDown) {
+            Some((stack, frame)) => (crash.stack, crash.frame) = (stack, frame),
+            None if action == Action::FrameDown => session.note("the last frame"),
+            None => session.note("the first frame"),
+        },
+        Action::StackDown if crash.stack < last => crash.select_stack(crash.stack + 1),
+        Action::StackDown => session.note("the last callstack"),
+        Action::StackUp if crash.stack > 0 => crash.select_stack(crash.stack - 1),
+        Action::StackUp => session.note("the first callstack"),
+        Action::Top => crash.select_stack(0),
+        Action::Bottom => crash.select_stack(last),
+        Action::Hidden => {
+            crash.toggle_hidden();
+            let now = if crash.hidden { "hidden frames are shown" } else { "hidden frames are passed over" };
+            session.note(now);
+        }
+        Action::Edit => return source::edit(session),
+        _ => {}
+    }
+    Reply::Done
+}
+
+impl Pane for CrashScreen {
+    fn title(&self) -> &'static str {
+        SCREEN.title
+    }
+
+    fn is_there(&self, session: &Session) -> bool {
+        session.crash.is_some()
+    }
+
+    fn tab_style(&self, theme: &Theme) -> Style {
+        theme.failed
+    }
+
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply {
+        let Some(crash) = &mut session.crash else { return Reply::Ignored };
+        let model = session.playback.tape.latest();
+        match action {
+            Action::Filter => return Reply::Ignored,
+            Action::Right if crash.data.unfold(model, crash.stack) => crash.select_stack(crash.stack),
+            Action::Right => session.note("this is one callstack; l unfolds alike ones"),
+            Action::Left => match crash.data.fold(model, crash.stack) {
+                Some(stack) => crash.select_stack(stack),
+                None => session.note("no callstack beside it is alike"),
+            },
+            Action::Stacks => return Reply::Toggle(Box::new(StackTree::default())),
+            Action::Function | Action::File => return Reply::Toggle(Box::new(Source::new(action == Action::File))),
+            Action::Print | Action::PrintAll
+                if crash.current().is_none_or(|located| located.frame.locals.is_empty()) =>
+            {
+                session.note("this frame has no variables to print: j and k go to one that has");
+            }
+            Action::Print => return Reply::Ask(Purpose::Print, String::new()),
+            Action::PrintAll => return Reply::Ask(Purpose::PrintAll, String::new()),
+            Action::Coroutine => match crash.current().map(|located| located.coro).filter(|coro| *coro != 0) {
+                Some(coro) => {
+                    session.select(coro);
+                    return Reply::Toggle(Box::new(Detail::new(coro)));
+                }
+                None => session.note("this frame belongs to no coroutine"),
+            },
+            action => return walk(session, action),
+        }
+        Reply::Done
+    }
+
+    fn click(&mut self, session: &mut Session, at: Position) {
+        let Some(crash) = &mut session.crash else { return };
+        match self.hits.at(at) {
+            Some(Hit::Stack(stack)) => crash.select_stack(stack),
+            Some(Hit::Frame(frame)) => crash.frame = frame,
+            None => {}
+        }
+    }
+
+    fn accepted(&mut self, session: &mut Session, purpose: Purpose, text: &str) -> Result<Reply, String> {
+        let printed = Printed::new(session, purpose, text);
+        Ok(printed.map_or(Reply::Done, |printed| Reply::Toggle(Box::new(printed))))
+    }
+
+    fn completions(&self, session: &Session, _purpose: Purpose, text: &str) -> Vec<String> {
+        paths(session, text)
+    }
+
+    /// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals
+    /// have them one above the other.
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, body: Rect) {
+        self.hits.clear();
+        let theme = session.theme;
+        let Some(crash) = session.crash.take() else {
+            empty(buf, &theme, body, &["nothing has crashed"]);
+            return;
+        };
+        let message = message_lines(session, &crash, body.width);
+        let head = (message.len() as u16).min(body.height / 3).max(1);
+        let ruled = body.height >= 12;
+        let [top, rule, rest] =
+            Layout::vertical([Constraint::Length(head), Constraint::Length(u16::from(ruled)), Constraint::Fill(1)])
+                .areas(body);
+        put_lines(buf, top, &message);
+        horizontal(buf, &theme, rule);
+        if body.width >= 72 {
+            let left = (body.width * 2 / 5).clamp(34, 64);
+            let [left, gap, right] =
+                Layout::horizontal([Constraint::Length(left), Constraint::Length(1), Constraint::Fill(1)]).areas(rest);
+            vertical(buf, &theme, gap);
+            let stacks_height = stacks_height(&crash, left.height);
+            let [stacks, frames] =
+                Layout::vertical([Constraint::Length(stacks_height), Constraint::Fill(1)]).areas(left);
+            self.draw_stacks(buf, &theme, &crash, stacks);
+            self.draw_frames(buf, &theme, &crash, frames);
+            let locals = locals_lines(&theme, &crash, right.width.saturating_sub(1));
+            let locals_height = (locals.len() as u16).min(right.height * 2 / 5).max(1);
+            let [source, between, values] = Layout::vertical([
+                Constraint::Fill(1),
+                Constraint::Length(u16::from(ruled)),
+                Constraint::Length(locals_height),
+            ])
+            .areas(right);
+            draw_source(buf, session, &crash, source);
+            horizontal(buf, &theme, between);
+            if ruled {
+                buf.set_stringn(gap.x, between.y, theme.glyphs.tees[2], 1, theme.line);
+            }
+            put_lines(buf, Rect { x: values.x + 1, width: values.width.saturating_sub(1), ..values }, &locals);
+        } else {
+            let [stacks, frames, source, values] = Layout::vertical([
+                Constraint::Length(stacks_height(&crash, rest.height * 2 / 3)),
+                Constraint::Fill(2),
+                Constraint::Fill(2),
+                Constraint::Fill(1),
+            ])
+            .areas(rest);
+            self.draw_stacks(buf, &theme, &crash, stacks);
+            self.draw_frames(buf, &theme, &crash, frames);
+            draw_source(buf, session, &crash, source);
+            let locals = locals_lines(&theme, &crash, values.width.saturating_sub(1));
+            put_lines(buf, Rect { x: values.x + 1, width: values.width.saturating_sub(1), ..values }, &locals);
+        }
+        session.crash = Some(crash);
+    }
+}
+
+impl CrashScreen {
+    fn draw_stacks(&mut self, buf: &mut Buffer, theme: &Theme, crash: &CrashView, area: Rect) {
+        if area.height == 0 {
+            return;
+        }
+        heading(buf, theme, area, "Callstacks", "J/K");
+        let rows = usize::from(area.height - 1);
+        let top = (crash.stack + 1).saturating_sub(rows);
+        let widest = crash.data.stacks.iter().map(|stack| width(&stack.title)).max().unwrap_or(0);
+        let column = widest.min(usize::from(area.width / 2));
+        // Beside the mark, the sign, the title, and a margin.
+        let room = usize::from(area.width).saturating_sub(column + 7);
+        for (row, (index, stack)) in crash.data.stacks.iter().enumerate().skip(top).take(rows).enumerate() {
+            let y = area.y + 1 + row as u16;
+            let (sign, style) = style_of(stack.role, theme);
+            let here = if index == crash.stack { theme.glyphs.here } else { " " };
+            let line = Line::from(vec![
+                Span::styled(format!("{here} "), theme.key),
+                Span::styled(format!("{sign} "), style),
+                Span::styled(pad(&stack.title, column), if index == crash.stack { theme.title } else { theme.text }),
+                Span::styled(format!("  {}", fit(&stack.note, room)), theme.dim),
+            ]);
+            let line_area = Rect { y, height: 1, ..area };
+            put(buf, area.x + 1, y, &line, area.width.saturating_sub(1));
+            self.hits.add(line_area, Hit::Stack(index));
+        }
+    }
+
+    fn draw_frames(&mut self, buf: &mut Buffer, theme: &Theme, crash: &CrashView, area: Rect) {
+        if area.height == 0 {
+            return;
+        }
+        heading(buf, theme, area, "Frames", "j/k");
+        let Some(stack) = crash.data.stacks.get(crash.stack) else { return };
+        let all_hidden = stack.frames.iter().all(|located| located.frame.hidden);
+        let shown: Vec<(usize, &Located)> = stack
+            .frames
+            .iter()
+            .enumerate()
+            .filter(|(_, located)| crash.hidden || all_hidden || !located.frame.hidden)
+            .collect();
+        let left_out = stack.frames.len() - shown.len();
+        let rows = usize::from(area.height - 1).saturating_sub(usize::from(left_out > 0)).max(1);
+        let here = shown.iter().position(|(index, _)| *index == crash.frame).unwrap_or(0);
+        let top = (here + 1).saturating_sub(rows).min(shown.len().saturating_sub(rows));
+        for (row, (index, located)) in shown.iter().skip(top).take(rows).enumerate() {
+            let y = area.y + 1 + row as u16;
+            let line_area = Rect { y, height: 1, ..area };
+            let line = frame_line(theme, located, *index == crash.frame, area.width.saturating_sub(2));
+            put(buf, area.x + 1, y, &line, area.width.saturating_sub(1));
+            if *index == crash.frame {
+                buf.set_style(line_area, theme.selected);
+            }
+            self.hits.add(line_area, Hit::Frame(*index));
+        }
+        let y = area.y + 1 + shown.len().min(rows) as u16;
+        if left_out > 0 && y < area.bottom() {
+            buf.set_stringn(area.x + 1, y, format!("  {left_out} hidden"), usize::from(area.width), theme.dim);
+            right(buf, area.x, y, area.width.saturating_sub(1), "v", theme.key);
+        }
+    }
+}
+
+fn stacks_height(crash: &CrashView, room: u16) -> u16 {
+    (crash.data.stacks.len() as u16 + 2).min(room / 2).max(2)
+}
+
+/// The error: of the selected callstack if it has one of its own, else the original.
+fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'static>> {
+    let theme = &session.theme;
+    let own = crash.data.failure(crash.stack).filter(|failure| failure.kind != Outcome::Cancelled);
+    let of = crash.data.crash_of(crash.stack);
+    let Some(failure) = own.or(of.failures.first()) else {
+        let reason = session.model().get_loop(of.in_loop).and_then(|one| one.cancel.clone());
+        let text = reason.map_or_else(|| "the loop was cancelled".to_owned(), |cancel| cancel.reason.clone());
+        return vec![Line::styled(format!(" {text}"), theme.failed)];
+    };
+    let what = match failure.kind {
+        Outcome::Panic => "panicked: ",
+        Outcome::Improper => "did not stop properly: ",
+        Outcome::NeverStarted => "never started: ",
+        _ => "",
+    };
+    let kind = short_name(&failure.error_type);
+    let room = usize::from(wide).saturating_sub(4 + width(kind) + 2);
+    let sign = theme.sign(Theme::outcome(failure.kind));
+    let text = format!("{what}{}", failure.message);
+    let mut parts = wrap(&text, room.max(10)).into_iter();
+    let first = parts.next().unwrap_or_default();
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!(" {sign} "), theme.failed),
+        Span::styled(pad(&first, room), theme.failed),
+        Span::styled(format!("  {kind}"), theme.dim),
+    ])];
+    lines.extend(parts.map(|part| Line::styled(format!("   {part}"), theme.failed)));
+    for source in &failure.sources {
+        lines.push(Line::styled(
+            format!("   caused by: {}", fit(source, usize::from(wide).saturating_sub(15))),
+            theme.text,
+        ));
+    }
+    lines
+}
+
+fn heading(buf: &mut Buffer, theme: &Theme, area: Rect, text: &str, hint: &str) {
+    buf.set_stringn(area.x + 1, area.y, text, usize::from(area.width), theme.title);
+    right(buf, area.x, area.y, area.width.saturating_sub(1), hint, theme.key);
+}
+
+fn style_of(role: Role, theme: &Theme) -> (&'static str, Style) {
+    let activity = match role {
+        Role::Origin | Role::Error => Theme::outcome(Outcome::Error),
+        Role::Waited | Role::Cancelled | Role::NeverStarted => Theme::outcome(Outcome::Cancelled),
+        Role::Improper => Theme::outcome(Outcome::Improper),
+    };
+    (theme.sign(activity), theme.activity(activity))
+}
+
+/// A frame in a line: function, place, how many locals.
+pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Line<'static> {
+    let frame = &located.frame;
+    let wide = usize::from(wide);
+    let place = if frame.line == 0 { String::new() } else { format!("{}:{}", file_name(&frame.file), frame.line) };
+    let locals = match frame.locals.len() {
+        _ if !located.native.is_empty() => located.native.to_owned(),
+        _ if !located.before_place.is_empty() => "last await".to_owned(),
+        0 => frame.note.clone(),
+        some => counted(some as u64, "local"),
+    };
+    // In a narrow pane the name of the function counts for more.
+    let tail = if wide < 44 && located.before_place.is_empty() { 0 } else { 10 };
+    let place_width = width(&place).max(14).min(wide / 2);
+    let name_width = wide.saturating_sub(2 + place_width + 1 + tail);
+    Line::from(vec![
+        Span::styled(if here { format!("{} ", theme.glyphs.here) } else { "  ".to_owned() }, theme.key),
+        Span::styled(
+            pad(&brief(short_name(&frame.function)), name_width),
+            if frame.hidden || !located.native.is_empty() { theme.dim } else { theme.text },
+        ),
+        Span::styled(format!(" {}", pad(&place, place_width)), theme.place),
+        Span::styled(pad_left(&locals, tail), theme.dim),
+    ])
+}
+
+fn draw_source(buf: &mut Buffer, session: &mut Session, crash: &CrashView, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let Some(located) = crash.current() else { return };
+    let (lines, warning) = source::near(session, &located.frame);
+    let theme = session.theme;
+    let place = if located.frame.line == 0 {
+        located.frame.file.clone()
+    } else {
+        format!("{}{}:{}", located.before_place, located.frame.file, located.frame.line)
+    };
+    let name = fit(&place, usize::from(area.width).saturating_sub(2));
+    buf.set_stringn(area.x + 1, area.y, &name, usize::from(area.width), theme.place);
+    let mut rows = usize::from(area.height - 1);
+    if let Some(warning) = warning {
+        let wide = usize::from(area.width.saturating_sub(2)).max(1);
+        for part in wrap(&warning, wide).into_iter().take(rows) {
+            let y = area.bottom() - rows as u16;
+            buf.set_stringn(area.x + 1, y, part, wide, theme.warning);
+            rows -= 1;
+        }
+    }
+    let current = lines.iter().position(|(number, _)| *number == located.frame.line).unwrap_or(0);
+    // More lines above the current line than below: the code before it is read first.
+    let top = current.saturating_sub(rows * 3 / 5).min(lines.len().saturating_sub(rows));
+    for (row, (number, text)) in lines.iter().skip(top).take(rows).enumerate() {
+        let y = area.bottom() - rows as u16 + row as u16;
+        let line = source::line(&theme, *number, text, *number == located.frame.line);
+        put(buf, area.x, y, &line, area.width);
+    }
+}
+
+fn locals_lines(theme: &Theme, crash: &CrashView, wide: u16) -> Vec<Line<'static>> {
+    let Some(located) = crash.current() else { return Vec::new() };
+    let wide = usize::from(wide);
+    let mut lines = Vec::new();
+    let names = located.frame.locals.iter().map(|local| width(&local.name)).max().unwrap_or(0).min(wide / 3);
+    // Noted once where it holds for all.
+    let mid_step = |local: &Local| local.mark == "mid-step";
+    let all_mid_step = !located.frame.locals.is_empty() && located.frame.locals.iter().all(mid_step);
+    if all_mid_step {
+        lines.push(Line::styled(format!("{}:", as_of(&located.frame)), theme.dim));
+    }
+    for local in &located.frame.locals {
+        let mark = mark_of(local).filter(|_| !all_mid_step);
+        lines.push(local_line(theme, local, mark, names, wide));
+    }
+    for (name, value) in &located.fields {
+        lines.push(Line::from(vec![
+            Span::styled(format!("{name} = "), theme.name),
+            Span::styled(fit(value, wide.saturating_sub(width(name) + 15)), theme.text),
+            Span::styled("  (recorded)", theme.dim),
+        ]));
+    }
+    if !located.frame.note.is_empty() {
+        lines.push(Line::styled(fit(&located.frame.note, wide), theme.dim));
+    }
+    if let Some(missing) = &located.missing {
+        lines.extend(wrap(missing, wide.max(10)).into_iter().map(|part| Line::styled(part, theme.dim)));
+    }
+    if lines.is_empty() {
+        let text = match located.native {
+            "" => "no locals are known here",
+            _ => "the native stack has no locals",
+        };
+        lines.push(Line::styled(text, theme.dim));
+    }
+    lines
+}
+
+fn local_line(theme: &Theme, local: &Local, mark: Option<&str>, names: usize, wide: usize) -> Line<'static> {
+    let mark = mark.map(|mark| format!("  ({mark})")).unwrap_or_default();
+    let room = wide.saturating_sub(names + 3 + width(&mark));
+    Line::from(vec![
+        Span::styled(pad(&local.name, names), theme.name),
+        Span::styled(" = ", theme.dim),
+        Span::styled(fit(&local.value.text, room), theme.text),
+        Span::styled(mark, theme.warning),
+    ])
+}

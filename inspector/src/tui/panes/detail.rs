@@ -1,0 +1,342 @@
+//! The details of one coroutine: a page, or beside a list.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{Pane, Reply, scroll};
+use crate::describe;
+use crate::event::{CoroId, Frame, Stack, Target};
+use crate::model::{Activity, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
+use crate::tui::keys::{Action, Context};
+use crate::tui::session::Session;
+use crate::tui::text::{count, counted, fit, pad, pad_left, span, width, wrap};
+use crate::tui::widgets::{Pager, heading, labelled, mark_of};
+
+/// All that is known about a coroutine.
+#[derive(Debug)]
+pub struct Detail {
+    id: CoroId,
+    pager: Pager,
+}
+
+impl Detail {
+    /// The page of that coroutine.
+    pub fn new(id: CoroId) -> Detail {
+        Detail { id, pager: Pager::default() }
+    }
+}
+
+impl Pane for Detail {
+    fn title(&self) -> &'static str {
+        "Detail"
+    }
+
+    fn subject(&self) -> Option<CoroId> {
+        Some(self.id)
+    }
+
+    fn contexts(&self) -> Vec<Context> {
+        vec![Context::PAGE]
+    }
+
+    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
+        scroll(&mut self.pager, action)
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let id = self.id;
+        self.pager.draw(&session.theme, buf, area, |wide| lines(session, id, wide));
+    }
+}
+
+/// The details of the selected coroutine.
+pub fn selected(session: &Session, wide: u16) -> Vec<Line<'static>> {
+    match session.selected {
+        Some(id) => lines(session, id, wide),
+        None => vec![Line::styled("select a coroutine: j and k move, / searches", session.theme.dim)],
+    }
+}
+
+/// All that is known, in lines of that width.
+fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
+    let theme = &session.theme;
+    let (model, now) = (session.model(), session.now());
+    let Some(coro) = model.coro(id) else {
+        return vec![
+            heading(theme, &format!("#{id}")),
+            Line::styled("nothing is known about it at this moment", theme.dim),
+            Line::styled("it is not yet spawned, or ended long ago: < and > find its events", theme.dim),
+        ];
+    };
+    let wide = usize::from(wide).max(10);
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!("{} ", theme.sign(coro.activity)), theme.activity(coro.activity)),
+        Span::styled(model.label(id), theme.title),
+        Span::styled(format!("  {}", model.name(coro.name)), theme.dim),
+    ])];
+    for line in wrap(&state(model, coro, now), wide) {
+        lines.push(Line::styled(line, theme.activity(coro.activity)));
+    }
+    if let Some(cancel) = model.get_loop(coro.in_loop).and_then(|one| one.cancel.as_ref()).filter(|_| coro.is_live()) {
+        lines.push(Line::styled(fit(&format!("its loop is being cancelled: {}", cancel.reason), wide), theme.warning));
+    }
+    for lint in session.lints.iter().filter(|lint| lint.coro == id) {
+        lines.extend(wrap(&lint.text, wide).into_iter().map(|text| Line::styled(text, theme.warning)));
+    }
+
+    if coro.is_live() {
+        lines.push(Line::default());
+        lines.push(heading(theme, "Why"));
+        lines.extend(super::why::chain(session, id, wide, 8));
+    }
+    if let Some(waits) = &coro.at_cancel {
+        lines.push(Line::default());
+        lines.push(heading(theme, "When it was cancelled"));
+        for (on, edge) in waits.iter().take(6) {
+            lines.push(Line::raw(fit(
+                &format!("  waited on {}{}", model.target_label(*on), at_place(model, edge.site)),
+                wide,
+            )));
+        }
+        if waits.is_empty() {
+            lines.push(Line::raw("  it waited on nothing"));
+        }
+    }
+
+    lines.push(Line::default());
+    // For a failed coroutine, its stack when its error was made.
+    let failures = model.crashes().iter().rev().flat_map(|crash| &crash.failures);
+    let at_failure = failures.filter(|one| one.coro == id).find_map(|one| one.stack.as_ref());
+    let stack = coro.stack.as_ref().map(|(at, stack)| (*at, &**stack));
+    let mut title = Line::from(Span::styled("Await stack", theme.title));
+    let remote = session.remote_stack(id);
+    if let Some((at, _)) = stack.filter(|(at, _)| coro.is_live() && now.saturating_sub(*at) > 1_000_000_000)
+        && remote.is_none()
+    {
+        title.push_span(Span::styled(format!("  as of {} ago", span(now - at)), theme.dim));
+    }
+    lines.push(title);
+    match (remote, stack.map(|(_, stack)| stack).or(at_failure)) {
+        (Some(remote), _) => lines.extend(remote_lines(session, id, &remote.stack, wide)),
+        (None, Some(stack)) => lines.extend(stack_lines(session, stack, wide)),
+        (None, None) => match coro.waits().next() {
+            Some((_, edge)) if edge.site != 0 => {
+                lines.push(place_line(session, model.name(coro.name), model.site(edge.site), wide));
+            }
+            _ => lines.push(Line::styled("  not read", theme.dim)),
+        },
+    }
+
+    if !coro.fields.is_empty() {
+        lines.push(Line::default());
+        lines.push(heading(theme, "Fields"));
+        for (name, value) in &coro.fields {
+            lines.push(Line::from(vec![
+                Span::styled(format!("  {name} = "), theme.name),
+                Span::raw(fit(value, wide.saturating_sub(name.len() + 5))),
+            ]));
+        }
+    }
+
+    lines.push(Line::default());
+    let spawned = match coro.parent {
+        0 => String::new(),
+        parent => format!(", {}", model.label(parent)),
+    };
+    let place = model.site(coro.site).map_or_else(|| "place unknown".to_owned(), Site::short);
+    lines.push(labelled(
+        theme,
+        "Spawned",
+        fit(&format!("{place}{spawned}, {} ago", span(now.saturating_sub(coro.spawned))), wide.saturating_sub(9)),
+    ));
+    if !coro.waiters.is_empty() {
+        let first: Vec<_> = coro.waiters.ids().take(3).map(|id| model.label(id)).collect();
+        let more = coro.waiters.len().saturating_sub(3);
+        let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
+        lines.push(labelled(theme, "Awaited", fit(&format!("by {}{more}", first.join(", ")), wide.saturating_sub(9))));
+    } else if coro.is_live() && coro.parent != 0 {
+        lines.push(labelled(theme, "Awaited", "by none".to_owned()));
+    }
+    if !coro.holds.is_empty() {
+        let held: Vec<_> = coro.holds.iter().map(|res| model.resource_label(*res)).collect();
+        lines.push(labelled(theme, "Holds", fit(&held.join(", "), wide.saturating_sub(9))));
+    }
+    if let Some(thread) = Some(coro.thread).filter(|id| *id != 0).and_then(|id| model.thread(id)) {
+        let label = model.target_label(Target::Thread(thread.id));
+        lines.push(labelled(theme, "Thread", fit(&label, wide.saturating_sub(9))));
+    }
+    let steps = format!("{} in {}, longest {}", counted(coro.steps, "step"), span(coro.busy), span(coro.longest));
+    lines.push(labelled(theme, "Ran", fit(&steps, wide.saturating_sub(9))));
+
+    lines.push(Line::default());
+    lines.push(heading(theme, "History"));
+    lines.extend(history(session, model, coro, now, wide));
+    lines
+}
+
+/// An await stack that was read while the loop was stuck, and what that means.
+fn remote_lines(session: &Session, id: CoroId, stack: &Result<Stack, String>, wide: usize) -> Vec<Line<'static>> {
+    let stuck = match session.playback.blocked() {
+        Some((coro, _)) if coro == id => "it blocks the loop".to_owned(),
+        Some((coro, _)) => format!("{} blocks the loop", session.model().label(coro)),
+        None => "the loop does not answer".to_owned(),
+    };
+    let origin = match stack {
+        Ok(_) => format!("read from outside: {stuck}"),
+        Err(why) => format!("not read: {stuck}, and {why}"),
+    };
+    let mut lines = warning_lines(session, &origin, wide);
+    if let Ok(stack) = stack {
+        lines.extend(stack_lines(session, stack, wide));
+    }
+    lines
+}
+
+fn warning_lines(session: &Session, text: &str, wide: usize) -> Vec<Line<'static>> {
+    let parts = wrap(text, wide.saturating_sub(2)).into_iter();
+    parts.map(|text| Line::styled(format!("  {text}"), session.theme.warning)).collect()
+}
+
+fn history(session: &Session, model: &Model, coro: &Coro, now: u64, wide: usize) -> Vec<Line<'static>> {
+    let line = |past: &Past| {
+        let ago = if coro.is_live() || coro.ended.is_some() { now.saturating_sub(past.at) } else { 0 };
+        Line::from(vec![
+            Span::styled(format!("  {} ", pad_left(&format!("-{}", span(ago)), 10)), session.theme.dim),
+            Span::raw(fit(&moment(model, &past.what), wide.saturating_sub(14))),
+        ])
+    };
+    coro.history.iter().rev().map(line).collect()
+}
+
+fn at_place(model: &Model, site: u32) -> String {
+    model.site(site).map(|site| format!(", {}", site.short())).unwrap_or_default()
+}
+
+fn place_line(session: &Session, function: &str, site: Option<&Site>, wide: usize) -> Line<'static> {
+    let place = site.map(Site::short).unwrap_or_default();
+    frame_line(session, function, &place, wide)
+}
+
+fn frame_line(session: &Session, function: &str, place: &str, wide: usize) -> Line<'static> {
+    let place = fit(place, wide / 2);
+    let room = wide.saturating_sub(4 + width(&place));
+    Line::from(vec![
+        Span::raw("  "),
+        Span::styled(pad(function, room.min(32)), session.theme.text),
+        Span::styled(format!(" {place}"), session.theme.place),
+    ])
+}
+
+/// An await stack with its locals.
+fn stack_lines(session: &Session, stack: &Stack, wide: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    if stack.mid_step {
+        lines.extend(warning_lines(session, "as it last suspended: it is in the middle of a step", wide));
+    }
+    let hidden = stack.frames.iter().filter(|frame| frame.hidden).count();
+    for frame in stack.frames.iter().filter(|frame| !frame.hidden) {
+        frame_lines(session, frame, stack.mid_step, wide, &mut lines);
+    }
+    if hidden > 0 {
+        lines.push(Line::styled(format!("  {} hidden", counted(hidden as u64, "frame")), session.theme.dim));
+    }
+    if let Some(missing) = &stack.missing {
+        lines.extend(
+            wrap(missing, wide.saturating_sub(2))
+                .into_iter()
+                .map(|text| Line::styled(format!("  {text}"), session.theme.dim)),
+        );
+    }
+    lines
+}
+
+/// With `mid_step` a line above notes that they are as it last suspended.
+fn frame_lines(session: &Session, frame: &Frame, mid_step: bool, wide: usize, lines: &mut Vec<Line<'static>>) {
+    let theme = &session.theme;
+    let place = if frame.line == 0 { frame.note.clone() } else { format!("{}:{}", file_name(&frame.file), frame.line) };
+    lines.push(frame_line(session, short_name(&frame.function), &place, wide));
+    for local in &frame.locals {
+        let mark = mark_of(local).filter(|mark| !(mid_step && *mark == "mid-step"));
+        let mark = mark.map(|mark| format!(" ({mark})")).unwrap_or_default();
+        let room = wide.saturating_sub(width(&local.name) + 7 + mark.len());
+        lines.push(Line::from(vec![
+            Span::styled(format!("    {} = ", local.name), theme.name),
+            Span::raw(fit(&local.value.text, room)),
+            Span::styled(mark, theme.warning),
+        ]));
+    }
+    for branch in &frame.branches {
+        lines.push(Line::styled(format!("  beside, {}:", branch.name), theme.dim));
+        for frame in branch.frames.iter().filter(|frame| !frame.hidden) {
+            frame_lines(session, frame, mid_step, wide, lines);
+        }
+    }
+}
+
+/// The details of a group: what its members are at, and which are at it the longest.
+pub fn group(session: &Session, parent: Parent, name: u32, wide: u16) -> Vec<Line<'static>> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
+    let Some(group) = model.group(parent, name) else { return Vec::new() };
+    let wide = usize::from(wide);
+    let mut lines = vec![
+        heading(
+            theme,
+            &format!("{} {}{}", model.name(name), session.theme.glyphs.times, count(group.members.len() as u64)),
+        ),
+        Line::default(),
+    ];
+    for (activity, number) in group.counts.iter() {
+        lines.push(Line::from(vec![
+            Span::styled(format!("  {} ", session.theme.sign(activity)), session.theme.activity(activity)),
+            Span::raw(pad_left(&count(u64::from(number)), 9)),
+            Span::raw(format!(" {}", activity.words())),
+        ]));
+    }
+    // The oldest of some: all of a hundred thousand would take too long to look at in a frame.
+    let mut some: Vec<_> = group.members.ids().take(2000).filter_map(|id| model.coro(id)).collect();
+    some.sort_by_key(|coro| coro.since);
+    lines.push(Line::default());
+    lines.push(heading(theme, "At it the longest"));
+    for coro in some.iter().take(10) {
+        let text = format!("  {}  {}", model.label(coro.id), describe::doing(model, coro, now));
+        let time = span(coro.for_how_long(now));
+        lines.push(Line::raw(format!("{} {}", pad(&text, wide.saturating_sub(10)), time)));
+    }
+    lines.push(Line::default());
+    lines.push(Line::styled("l unfolds", session.theme.dim));
+    lines
+}
+
+/// The first line of a detail: `waiting 1.21 s on thread 3`.
+fn state(model: &Model, coro: &Coro, now: u64) -> String {
+    let long = span(coro.for_how_long(now));
+    match coro.activity {
+        Activity::Running => format!("running for {long}"),
+        Activity::Ready => {
+            format!("ready for {long}, {}", describe::doing(model, coro, now).trim_start_matches("ready, "))
+        }
+        Activity::Sleeping => format!("sleeping {long}, {}", describe::doing(model, coro, now)),
+        activity if activity.is_live() => format!("waiting {long} on {}", describe::doing(model, coro, now)),
+        _ => format!("{} {long} ago", describe::doing(model, coro, now)),
+    }
+}
+
+/// A moment of the past, in a few words.
+fn moment(model: &Model, moment: &Moment) -> String {
+    match *moment {
+        Moment::Spawned => "scheduled".to_owned(),
+        Moment::Waits { on: Target::Timer(_), .. } => "sleeps".to_owned(),
+        Moment::Waits { on: Target::Turn, .. } => "yields".to_owned(),
+        Moment::Waits { on, .. } => format!("waits on {}", model.target_label(on)),
+        Moment::WaitsOnMany { count: many, .. } => format!("waits on {} coroutines", count(u64::from(many))),
+        Moment::Cleared(on) => format!("no longer waits on {}", model.target_label(on)),
+        Moment::Woken(by) => format!("woken by {}", model.waker_label(by)),
+        Moment::Ran { steps: 1, took } => format!("ran {}", span(took)),
+        Moment::Ran { steps, took } => format!("ran {steps} steps, {}", span(took)),
+        Moment::Took(res) => format!("took {}", model.resource_label(res)),
+        Moment::Gave(res) => format!("gave back {}", model.resource_label(res)),
+        Moment::Told => "was asked to stop".to_owned(),
+        Moment::Ended(outcome) => describe::ended(outcome).to_owned(),
+    }
+}

@@ -1,0 +1,134 @@
+//! The page of the keys, from the tables that the panes declare.
+
+use std::path::PathBuf;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{Pane, Reply, scroll};
+use crate::environment;
+use crate::model::Activity;
+use crate::tui::keys::{Action, Context};
+use crate::tui::session::Session;
+use crate::tui::text::{count, counted, pad, width, wrap};
+use crate::tui::widgets::{Pager, heading};
+
+/// The keys of the screen it was opened over, those valid everywhere, and what the signs mean.
+#[derive(Debug)]
+pub struct Help {
+    over: Vec<Context>,
+    pager: Pager,
+}
+
+impl Help {
+    /// Over a screen with these contexts.
+    pub fn new(over: Vec<Context>) -> Help {
+        Help { over, pager: Pager::default() }
+    }
+}
+
+impl Pane for Help {
+    fn title(&self) -> &'static str {
+        "Help"
+    }
+
+    fn contexts(&self) -> Vec<Context> {
+        vec![Context::PAGE]
+    }
+
+    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
+        scroll(&mut self.pager, action)
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let over = &self.over;
+        self.pager.draw(&session.theme, buf, area, |wide| lines(session, over, wide));
+    }
+}
+
+/// The path of the settings, as written in a shell; none in tests, where the screens have to be the same on all
+/// machines.
+fn settings_path() -> Option<String> {
+    if cfg!(test) {
+        return Some("~/.config/tinyio/inspector.conf".to_owned());
+    }
+    let path = crate::tui::settings_path(environment::var)?;
+    let home = environment::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let short = home.and_then(|home| path.strip_prefix(home).ok().map(|rest| format!("~/{}", rest.display())));
+    Some(short.unwrap_or_else(|| path.display().to_string()))
+}
+
+fn lines(session: &Session, over: &[Context], wide: u16) -> Vec<Line<'static>> {
+    let (theme, tape) = (&session.theme, &session.playback.tape);
+    let declared = session.keys.contexts();
+    let is_over = |context: &Context| over.contains(context);
+    let mut contexts: Vec<Context> = declared.iter().copied().filter(is_over).collect();
+    contexts.extend(declared.iter().filter(|context| !is_over(context)));
+    let (bytes, budget) = tape.bytes();
+    let mb = |bytes: usize| count(bytes.div_ceil(1 << 20) as u64);
+    let kept = format!(
+        "{} in memory to go back to, {} MB of at most {}{}",
+        counted(tape.len() - tape.first(), "event"),
+        mb(bytes),
+        mb(budget),
+        match tape.first() {
+            0 => String::new(),
+            gone => format!("; {} older ones are gone: `tape` in the settings keeps more", count(gone)),
+        }
+    );
+    let mut lines = vec![heading(theme, "Help")];
+    lines.extend(
+        wrap(&kept, usize::from(wide).saturating_sub(2)).into_iter().map(|text| Line::raw(format!("  {text}"))),
+    );
+    lines.extend(settings_path().map(|path| Line::raw(format!("  settings: {path}"))));
+    lines.push(Line::default());
+    lines.push(heading(theme, "States"));
+    let mut signs = vec![Span::raw("  ")];
+    let mut used = 2;
+    let states = [
+        (Activity::Running, "running"),
+        (Activity::Ready, "ready"),
+        (Activity::OnCoro, "waiting"),
+        (Activity::Sleeping, "sleeping"),
+        (Activity::Done, "done"),
+        (Activity::Failed, "failed"),
+        (Activity::Cancelled, "cancelled"),
+        (Activity::Improper, "improper"),
+    ];
+    for (activity, word) in states {
+        if used + word.len() + 4 > usize::from(wide) {
+            lines.push(Line::from(std::mem::replace(&mut signs, vec![Span::raw("  ")])));
+            used = 2;
+        }
+        used += word.len() + 4;
+        signs.push(Span::styled(theme.sign(activity), theme.activity(activity)));
+        signs.push(Span::raw(format!(" {word}  ")));
+    }
+    lines.push(Line::from(signs));
+    let marks = [
+        (theme.glyphs.reference, "waits on one shown elsewhere"),
+        (theme.glyphs.loose[0], "runs beside: the row above does not wait on it"),
+        (theme.glyphs.cycle, "a cycle"),
+    ];
+    let marks: Vec<_> = marks.iter().map(|(sign, word)| format!("{sign} {word}")).collect();
+    let marks = wrap(&marks.join("   "), usize::from(wide).saturating_sub(2)).into_iter();
+    lines.extend(marks.map(|text| Line::styled(format!("  {text}"), theme.dim)));
+    let longest = contexts.iter().flat_map(|context| session.keys.of(*context)).map(|(keys, _)| width(&keys) + 1).max();
+    let usual = longest.unwrap_or_default().clamp(16, 24);
+    for context in contexts {
+        lines.push(Line::default());
+        lines.push(heading(theme, context.title()));
+        for (keys, help) in session.keys.of(context) {
+            let column = usual.max(width(&keys) + 1);
+            for (index, part) in wrap(help, usize::from(wide).saturating_sub(column + 3)).into_iter().enumerate() {
+                let keys = if index == 0 { keys.as_str() } else { "" };
+                lines.push(Line::from(vec![
+                    Span::styled(format!("  {} ", pad(keys, column)), theme.key),
+                    Span::raw(part),
+                ]));
+            }
+        }
+    }
+    lines
+}

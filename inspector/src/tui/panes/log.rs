@@ -1,0 +1,176 @@
+//! The screen of the log: the program's output, its log events, and tinyio's own messages.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{Pane, Reply, Screen};
+use crate::model::LogLine;
+use crate::tui::ansi;
+use crate::tui::keys::{Action, bind};
+use crate::tui::prompt::Purpose;
+use crate::tui::session::Session;
+use crate::tui::text::{clock, fit, pad};
+use crate::tui::widgets::{empty, put, right};
+
+pub const SCREEN: Screen = Screen {
+    title: "Log",
+    name: "log",
+    help: "log: output of the program, log events",
+    keys: &[
+        bind(&["home", "g"], Action::Top, "log-top", "", "to the oldest line"),
+        bind(&["end", "G"], Action::Bottom, "log-bottom", "follow", "to the latest line, and follow"),
+    ],
+    new: || Box::new(Log::default()),
+};
+
+/// What orders lines: time, then position in the stream.
+type Key = (u64, u64);
+
+fn key(line: &LogLine) -> Key {
+    (line.at, line.seq)
+}
+
+/// The lines that the filter accepts, the latest at the bottom.
+#[derive(Debug, Default)]
+struct Log {
+    /// Only lines with this in them.
+    filter: String,
+    /// The last line shown; none: follow.
+    until: Option<Key>,
+    /// The line last found.
+    found: Option<Key>,
+    /// How many lines there was room for when it was last drawn.
+    rows: usize,
+}
+
+impl Log {
+    /// The lines that the filter accepts, in order: events of the stream and captured output, merged.
+    fn matching<'a>(&self, session: &'a Session) -> Vec<&'a LogLine> {
+        let needle = self.filter.to_lowercase();
+        let (output, now) = (&session.output, session.now());
+        let recorded = session.model().log().iter().map(|line| &**line);
+        let mut lines: Vec<&LogLine> = recorded.filter(|line| Some(line.level) != output.level).collect();
+        lines.extend(output.lines().filter(|line| session.playback.is_live() || line.at <= now));
+        // Two sorted runs: a stable sort merges them in one pass.
+        lines.sort_by_key(|line| key(line));
+        if !needle.is_empty() {
+            lines.retain(|line| text(line).to_lowercase().contains(&needle));
+        }
+        lines
+    }
+
+    /// Scrolls. Any way but down to the end stops following.
+    fn scroll(&mut self, session: &Session, action: Action) {
+        let rows = self.rows.max(1);
+        let lines: Vec<Key> = self.matching(session).into_iter().map(key).collect();
+        let last = lines.len().saturating_sub(1);
+        let here = self.until.and_then(|until| lines.iter().position(|one| *one >= until)).unwrap_or(last);
+        let there = match action {
+            Action::Up => here.saturating_sub(1),
+            Action::Down => here + 1,
+            Action::PageUp => here.saturating_sub(rows),
+            Action::PageDown => here + rows,
+            Action::HalfUp => here.saturating_sub(rows / 2),
+            Action::HalfDown => here + rows / 2,
+            Action::Top => 0,
+            Action::Bottom => last,
+            _ => return,
+        };
+        // The first line shown is not above the oldest.
+        let there = there.max(rows.saturating_sub(1).min(last));
+        self.until = if there >= last { None } else { lines.get(there).copied() };
+    }
+}
+
+impl Pane for Log {
+    fn title(&self) -> &'static str {
+        SCREEN.title
+    }
+
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply {
+        match action {
+            Action::Open => return Reply::Ignored,
+            Action::Filter => return Reply::Ask(Purpose::Filter, self.filter.clone()),
+            action => self.scroll(session, action),
+        }
+        Reply::Done
+    }
+
+    fn typed(&mut self, _session: &mut Session, _purpose: Purpose, text: &str) -> Result<(), String> {
+        text.clone_into(&mut self.filter);
+        Ok(())
+    }
+
+    /// Goes to the next line with what was searched for.
+    fn find(&mut self, session: &mut Session, forward: bool) -> bool {
+        let needle = session.search.text.to_lowercase();
+        let has = |line: &&LogLine| text(line).to_lowercase().contains(&needle);
+        let found: Vec<Key> = self.matching(session).into_iter().filter(has).map(key).collect();
+        let here = self.found.unwrap_or(if forward { (0, 0) } else { (u64::MAX, 0) });
+        let next = if forward {
+            found.iter().position(|key| *key > here).unwrap_or(0)
+        } else {
+            found.iter().rposition(|key| *key < here).unwrap_or(found.len().saturating_sub(1))
+        };
+        match found.get(next) {
+            Some(key) => {
+                self.found = Some(*key);
+                self.until = Some(*key);
+                session.search.found = Some((next + 1, found.len()));
+            }
+            None => {
+                session.search.found = None;
+                session.note(format!("no line has {:?}", session.search.text));
+            }
+        }
+        true
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let theme = &session.theme;
+        self.rows = usize::from(area.height);
+        let all = self.matching(session);
+        let end = self.until.map_or(all.len(), |until| all.partition_point(|line| key(line) <= until));
+        let shown = &all[end.saturating_sub(self.rows)..end];
+        if shown.is_empty() {
+            let sentence = if self.filter.is_empty() {
+                "no line yet: output of the program and tracing events come here"
+            } else {
+                "no line matches the filter: f changes it"
+            };
+            empty(buf, theme, area, &[sentence]);
+            return;
+        }
+        let model = session.model();
+        let widest = if area.width >= 60 { 16 } else { 0 };
+        for (y, line) in (area.y..).zip(shown) {
+            let (style, level) = theme.level(line.level);
+            let coro = if line.coro == 0 { String::new() } else { model.label(line.coro) };
+            let mut spans = vec![
+                Span::styled(format!(" {} ", clock(line.at, 3)), theme.dim),
+                Span::styled(format!("{} ", pad(level, 6)), style),
+            ];
+            if widest > 0 {
+                spans.push(Span::styled(format!("{} ", pad(&coro, widest)), theme.name));
+            }
+            if !line.target.is_empty() {
+                spans.push(Span::styled(format!("{}: ", fit(&line.target, 24)), theme.dim));
+            }
+            let style = if self.found == Some(key(line)) { theme.found } else { theme.text };
+            spans.extend(ansi::spans(&text(line), style, theme.colours));
+            put(buf, area.x, y, &Line::from(spans), area.width);
+        }
+        if self.until.is_some() {
+            right(buf, area.x, area.bottom() - 1, area.width, " G follows again ", theme.key);
+        }
+    }
+}
+
+fn text(line: &LogLine) -> String {
+    let mut text = line.text.trim_end_matches('\n').to_owned();
+    for (name, value) in &line.fields {
+        text += &format!(" {name}={value}");
+    }
+    text
+}

@@ -1,0 +1,118 @@
+//! The screen of functions on threads.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use super::{Pane, Reply, Screen};
+use crate::describe;
+use crate::event::ThreadId;
+use crate::model::{Activity, Model, Site, Thread, short_name};
+use crate::tui::keys::Action;
+use crate::tui::session::Session;
+use crate::tui::text::span;
+use crate::tui::theme::Theme;
+use crate::tui::widgets::{Cell, Column, Hits, List, Table, Width, empty};
+
+pub const SCREEN: Screen = Screen {
+    title: "Threads",
+    name: "threads",
+    help: "threads: functions run by run_in_thread",
+    keys: &[],
+    new: || Box::new(Threads::default()),
+};
+
+/// A row per thread: those that run first, then those that ended, the latest first.
+#[derive(Debug, Default)]
+struct Threads {
+    list: List<ThreadId>,
+    hits: Hits<ThreadId>,
+}
+
+impl Threads {
+    fn select(&mut self, session: &mut Session, id: Option<ThreadId>) {
+        self.list.selected = id;
+        if let Some(coro) = id.and_then(|id| session.model().thread(id)).map(|thread| thread.coro) {
+            session.select(coro);
+        }
+    }
+}
+
+impl Pane for Threads {
+    fn title(&self) -> &'static str {
+        SCREEN.title
+    }
+
+    fn room_beside(&self) -> Option<u16> {
+        Some(super::TABLE_AND_DETAIL)
+    }
+
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply {
+        if matches!(action, Action::Open | Action::Filter) {
+            return Reply::Ignored;
+        }
+        self.list.act(&keys(session.model()), action);
+        self.select(session, self.list.selected);
+        Reply::Done
+    }
+
+    fn click(&mut self, session: &mut Session, at: Position) {
+        if let Some(id) = self.hits.at(at) {
+            self.select(session, Some(id));
+        }
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let (theme, model, now) = (&session.theme, session.model(), session.now());
+        let keys = keys(model);
+        if keys.is_empty() {
+            self.hits.clear();
+            empty(buf, theme, area, &["no thread yet: run_in_thread brings one"]);
+            return;
+        }
+        let columns = [
+            Column::text("", Width::Fixed(1)),
+            Column::number("id", 5),
+            Column::text("function", Width::Part(3, 8..=24)),
+            Column::number("for", 10),
+            Column::text("state", Width::Rest(10..=200)),
+        ];
+        Table::new(theme, columns).draw(buf, area, &mut self.list, &keys, &mut self.hits, |id| {
+            let thread = model.thread(id)?;
+            let (activity, state, since) = state(thread, now);
+            let place = model.site(thread.site).map(Site::short).unwrap_or_default();
+            let caller = model.coro(thread.coro).and_then(|coro| coro.waiters.first());
+            let caller = caller.map(|id| format!(", for {}", model.label(id))).unwrap_or_default();
+            Some([
+                Cell::styled(theme.sign(activity), theme.activity(activity)),
+                id.to_string().into(),
+                short_name(model.name(thread.name)).into(),
+                span(now.saturating_sub(since)).into(),
+                format!("{state}{caller}, {place}").into(),
+            ])
+        });
+    }
+}
+
+fn keys(model: &Model) -> Vec<ThreadId> {
+    let ended = model.ended_threads().rev().map(|thread| thread.id);
+    model.threads().map(|thread| thread.id).chain(ended).collect()
+}
+
+/// What a thread is at, and since when.
+fn state(thread: &Thread, now: u64) -> (Activity, String, u64) {
+    match (thread.ended, thread.started, thread.asked, thread.noticed) {
+        (Some((at, outcome)), ..) => {
+            let took = at.saturating_sub(thread.started.unwrap_or(thread.queued));
+            // Quicker than the clock is read.
+            let after = if took == 0 { String::new() } else { format!(" after {}", span(took)) };
+            (Theme::outcome(outcome), format!("{}{after}", describe::ended(outcome)), at)
+        }
+        (None, None, ..) => (Activity::Ready, "queued".to_owned(), thread.queued),
+        (None, Some(since), None, _) => (Activity::Running, "running".to_owned(), since),
+        (None, Some(since), Some(asked), None) => {
+            let text = format!("asked to stop {} ago, has not looked", span(now.saturating_sub(asked)));
+            (Activity::Improper, text, since)
+        }
+        (None, Some(since), Some(_), Some(_)) => (Activity::Cancelled, "saw that it is to stop".to_owned(), since),
+    }
+}

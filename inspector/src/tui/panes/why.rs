@@ -1,0 +1,164 @@
+//! The page of the chain of waits of a coroutine.
+
+use std::collections::HashSet;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::{Pane, Reply, scroll};
+use crate::describe;
+use crate::event::{CoroId, Target};
+use crate::model::{Leaf, Model};
+use crate::tui::keys::{Action, Context};
+use crate::tui::session::Session;
+use crate::tui::text::{fit, pad, span, width, wrap};
+use crate::tui::widgets::{Pager, heading};
+
+/// Why a coroutine is still waiting.
+#[derive(Debug)]
+pub struct Why {
+    id: CoroId,
+    pager: Pager,
+}
+
+impl Why {
+    /// The page of that coroutine.
+    pub fn new(id: CoroId) -> Why {
+        Why { id, pager: Pager::default() }
+    }
+}
+
+impl Pane for Why {
+    fn title(&self) -> &'static str {
+        "Why"
+    }
+
+    fn subject(&self) -> Option<CoroId> {
+        Some(self.id)
+    }
+
+    fn contexts(&self) -> Vec<Context> {
+        vec![Context::PAGE]
+    }
+
+    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
+        scroll(&mut self.pager, action)
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let id = self.id;
+        self.pager.draw(&session.theme, buf, area, |wide| lines(session, id, wide));
+    }
+}
+
+/// The chain, at most `most` links of it, ending in the leaf.
+pub fn chain(session: &Session, id: CoroId, wide: usize, most: usize) -> Vec<Line<'static>> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
+    let why = model.why(id);
+    let on_cycle = matches!(why.leaf, Leaf::Cycle(_));
+    let mut lines = Vec::new();
+    let total = why.chain.len();
+    for (depth, link) in why.chain.iter().enumerate() {
+        // The beginning and the end of a long chain say most.
+        if total > most && depth == most / 2 {
+            lines.push(Line::styled(format!("  … {} more …", total - most), theme.dim));
+        }
+        if total > most && (most / 2..total - most / 2).contains(&depth) {
+            continue;
+        }
+        let step = depth.min(most / 2 + total.min(most).saturating_sub(total - depth));
+        let indent = " ".repeat(2 + step.min(12));
+        let arrow = if depth == 0 { "" } else { theme.glyphs.last };
+        let (waiter, mut what) = describe::link(model, link, now);
+        // The last link is left out: the leaf says the same, more precisely.
+        if depth + 1 == total && link.others == 0 && !matches!(link.on, Target::Res(_)) {
+            what.clear();
+        }
+        let place = model.site(link.site).map(|site| site.short()).unwrap_or_default();
+        let long = span(now.saturating_sub(link.since));
+        let lead = format!("{indent}{arrow}{}{waiter}", if arrow.is_empty() { "" } else { " " });
+        let text = if what.is_empty() { lead } else { format!("{lead}  {what}") };
+        // In a narrow pane what it waits on counts for more than where.
+        let full = format!("  {place}  {long}");
+        let tail = if width(&text) + width(&full) <= wide { full } else { format!("  {long}") };
+        let text = pad(&text, wide.saturating_sub(width(&tail)));
+        lines.push(Line::from(vec![
+            Span::styled(text, if on_cycle { theme.warning } else { theme.text }),
+            Span::styled(fit(&tail, wide / 2), theme.dim),
+        ]));
+    }
+    let (text, _) = describe::leaf(model, &why.leaf, now);
+    let indent = " ".repeat(2 + total.min(most + 1).min(12));
+    let arrow = if total == 0 { String::new() } else { format!("{} ", theme.glyphs.last) };
+    let style = match why.leaf {
+        Leaf::Cycle(_) | Leaf::Ended(..) => theme.failed,
+        Leaf::Running(..) => theme.running,
+        Leaf::Ready(..) => theme.ready,
+        _ => theme.waiting,
+    };
+    for (index, part) in wrap(&text, wide.saturating_sub(indent.len() + width(&arrow)).max(8)).into_iter().enumerate() {
+        let lead = if index == 0 { arrow.clone() } else { " ".repeat(width(&arrow)) };
+        lines.push(Line::styled(format!("{indent}{lead}{part}"), style));
+    }
+    lines
+}
+
+/// The whole chain, and the waiters of the coroutine.
+fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
+    let wide = usize::from(wide);
+    let mut lines = vec![heading(theme, &question(model, id)), Line::default()];
+    lines.extend(chain(session, id, wide, 200));
+    let Some(coro) = model.coro(id) else { return lines };
+    if coro.wait_count() > 1 {
+        lines.push(Line::default());
+        lines.push(heading(theme, "All it waits on"));
+        for (on, edge) in coro.waits().take(100) {
+            let place = model.site(edge.site).map(|site| site.short()).unwrap_or_default();
+            let text = format!("  {}  {place}", describe::target(model, on, now));
+            lines.push(Line::raw(fit(&text, wide)));
+        }
+        if coro.wait_count() > 100 {
+            lines.push(Line::styled(format!("  and {} more", coro.wait_count() - 100), theme.dim));
+        }
+    }
+    lines.push(Line::default());
+    lines.push(heading(theme, "Waiting for it"));
+    lines.extend(dependants(session, id, wide));
+    lines
+}
+
+fn question(model: &Model, id: CoroId) -> String {
+    let label = model.label(id);
+    match model.coro(id) {
+        Some(coro) if !coro.is_live() => format!("{label} waits no more"),
+        Some(coro) if !coro.activity.is_waiting() => format!("{label} does not wait"),
+        _ => format!("Why is {label} still waiting?"),
+    }
+}
+
+fn dependants(session: &Session, id: CoroId, wide: usize) -> Vec<Line<'static>> {
+    let model = session.model();
+    let mut lines = Vec::new();
+    let mut seen = HashSet::from([id]);
+    let mut at = id;
+    // Up along the first waiter of each: most chains have but one.
+    while let Some(coro) = model.coro(at) {
+        let Some(waiter) = coro.waiters.first() else { break };
+        let more = match coro.waiters.len() - 1 {
+            0 => String::new(),
+            more => format!("  and {more} more"),
+        };
+        let indent = " ".repeat(2 + lines.len().min(12));
+        lines.push(Line::raw(fit(&format!("{indent}{}{more}", model.label(waiter)), wide)));
+        if !seen.insert(waiter) || lines.len() > 200 {
+            break;
+        }
+        at = waiter;
+    }
+    if lines.is_empty() {
+        lines.push(Line::styled("  none", session.theme.dim));
+    }
+    lines
+}

@@ -1,0 +1,195 @@
+//! The recording, and the moment of it that is shown: now, or an earlier one.
+
+use ratatui::style::Style;
+
+use super::text::{clock, span};
+use super::theme::Theme;
+use crate::event::{CoroId, Event, Header, LoopOutcome};
+use crate::history::Tape;
+use crate::model::Model;
+use crate::report::{self, Ending};
+use crate::source_text;
+
+/// A step of this length counts as blocking the loop.
+const BLOCKED: u64 = 100_000_000;
+
+/// A stream of events, and a position in it.
+pub struct Playback {
+    /// All events.
+    pub tape: Tape,
+    /// The moment being looked at, unless it is now.
+    past: Option<Past>,
+    /// The status of the stream.
+    pub status: Status,
+    /// Now, in the stream's time, by the wall clock; 0 if there is none.
+    pub clock: u64,
+    /// Events per second, measured recently.
+    pub rate: f64,
+    /// What was recorded before the screens began is being read: whether the program lives is not known yet.
+    pub reading: bool,
+    /// All outermost loops have ended: the program waits for the user to leave.
+    pub finished: bool,
+    /// The file it comes from, if it is one.
+    file: Option<String>,
+}
+
+/// A moment that is not now.
+struct Past {
+    /// Where on the tape.
+    position: u64,
+    /// The time asked for; that of the latest event before it is earlier or the same.
+    time: Option<u64>,
+    /// The model of that moment.
+    model: Model,
+}
+
+/// The status of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The program lives.
+    Live,
+    /// The last event has been read.
+    Ended,
+    /// The program is gone, or the file was cut.
+    Died,
+    /// It cannot be read on.
+    Broken(String),
+}
+
+impl Playback {
+    /// A stream of which nothing has been read; `memory` is the size of its tape in bytes.
+    pub fn new(header: &Header, memory: usize, file: Option<String>) -> Playback {
+        Playback {
+            tape: Tape::new(header, memory),
+            past: None,
+            status: Status::Live,
+            clock: 0,
+            rate: 0.0,
+            reading: false,
+            finished: false,
+            file,
+        }
+    }
+
+    /// Appends an event.
+    pub fn push(&mut self, event: &Event) {
+        self.tape.push(event);
+    }
+
+    /// The model of the moment that is shown.
+    pub fn model(&self) -> &Model {
+        self.past.as_ref().map_or(self.tape.latest(), |past| &past.model)
+    }
+
+    /// The time of that moment; of a living program, the time on the wall.
+    pub fn now(&self) -> u64 {
+        match (&self.past, &self.status) {
+            // The program only waits for the user to leave: time has stopped.
+            (None, Status::Live) if self.finished => self.tape.latest().now(),
+            (None, Status::Live) => self.clock.max(self.tape.latest().now()),
+            (Some(past), _) => past.time.unwrap_or(0).max(past.model.now()),
+            (None, _) => self.model().now(),
+        }
+    }
+
+    /// Whether the moment being looked at is now.
+    pub fn is_live(&self) -> bool {
+        self.past.is_none()
+    }
+
+    /// Whether it is now, and the program may still do something.
+    pub fn is_running(&self) -> bool {
+        self.is_live() && self.status == Status::Live
+    }
+
+    /// The position on the tape of the moment being looked at.
+    pub fn position(&self) -> u64 {
+        self.past.as_ref().map_or(self.tape.len(), |past| past.position)
+    }
+
+    /// Goes to a position of the tape.
+    pub fn go_to(&mut self, position: u64) {
+        let position = position.clamp(self.tape.first(), self.tape.len());
+        match &mut self.past {
+            // One event forward is the common step, and needs no copy.
+            Some(past) if past.position <= position && position - past.position <= 1024 => {
+                for (_, event) in self.tape.events(past.position).take((position - past.position) as usize) {
+                    past.model.apply(&event);
+                }
+                past.position = position;
+                past.time = None;
+            }
+            _ => self.past = Some(Past { position, time: None, model: self.tape.model_at(position) }),
+        }
+    }
+
+    /// Goes to a time.
+    pub fn go_to_time(&mut self, time: u64) {
+        self.go_to(self.tape.position_of(time));
+        if let Some(past) = &mut self.past {
+            past.time = Some(time);
+        }
+    }
+
+    /// Back to now.
+    pub fn go_live(&mut self) {
+        self.past = None;
+    }
+
+    /// The coroutine that keeps a loop from going on, and for how long it has.
+    pub fn blocked(&self) -> Option<(CoroId, u64)> {
+        if !self.is_running() {
+            return None;
+        }
+        let (model, now) = (self.model(), self.now());
+        let running = model.loops().filter(|one| one.ended.is_none()).filter_map(|one| one.running);
+        // A coroutine with a loop inside it is as busy as that loop.
+        let inner = running.filter(|(coro, _)| model.loops_in(*coro).next().is_none());
+        let longest = inner.map(|(coro, since)| (coro, now.saturating_sub(since))).max_by_key(|(_, long)| *long);
+        longest.filter(|(_, long)| *long >= BLOCKED)
+    }
+
+    /// The status of the program in a few words, with its style: for the header.
+    pub fn headline(&self, theme: &Theme) -> (String, Style) {
+        let latest = self.tape.latest();
+        let root = latest.loops().rev().find(|one| one.parent == 0 && one.ended.is_some());
+        let running = latest.loops().any(|one| one.parent == 0 && one.ended.is_none());
+        let outcome = if running { None } else { root.and_then(|one| one.ended) };
+        let at = |time| clock(time, 3);
+        match (&self.status, outcome) {
+            (Status::Broken(_), _) => ("BROKEN".to_owned(), theme.failed),
+            (_, Some((time, LoopOutcome::Crashed))) => (format!("CRASHED at {}", at(time)), theme.failed),
+            (Status::Died, _) if latest.lost().cut => (format!("CUT at {}", at(latest.now())), theme.warning),
+            (Status::Died, _) => (format!("KILLED at {}", at(latest.now())), theme.failed),
+            (_, Some((time, LoopOutcome::Dropped))) => (format!("DROPPED at {}", at(time)), theme.warning),
+            (_, Some((time, LoopOutcome::Ok))) => (format!("ENDED at {}", at(time)), theme.done),
+            (Status::Ended, None) => (format!("STOPPED at {}", at(latest.now())), theme.warning),
+            (Status::Live, None) if self.reading => (format!("READING {}", at(latest.now())), theme.dim),
+            (Status::Live, None) if self.blocked().is_some() => {
+                let (coro, long) = self.blocked().unwrap_or_default();
+                (format!("BLOCKED {} by {}", span(long), latest.label(coro)), theme.failed)
+            }
+            (Status::Live, None) => {
+                let now = if self.finished { latest.now() } else { self.clock.max(latest.now()) };
+                (format!("LIVE {}", clock(now, 1)), theme.running)
+            }
+        }
+    }
+
+    /// What is printed once the screens are left.
+    pub fn farewell(&self, color: bool, width: usize) -> String {
+        let latest = self.tape.latest();
+        let ending = match self.status {
+            Status::Live if latest.is_complete() => Ending::Ended,
+            Status::Live | Status::Broken(_) => Ending::Living,
+            Status::Ended => Ending::Ended,
+            Status::Died => Ending::Died,
+        };
+        let over = latest.loops().any(|one| one.ended.is_some() && one.parent == 0);
+        if latest.crash().is_none() && ending == Ending::Living && !over {
+            return String::new();
+        }
+        let (file, read_source) = (self.file.clone(), source_text::read);
+        report::text(latest, &report::Options { color, width, file, ending, read_source })
+    }
+}

@@ -1,0 +1,540 @@
+//! A crash as it is looked at: callstacks, the frames of each, and which one is selected.
+
+use std::sync::Arc;
+
+use crate::event::{CoroId, Failure, Frame, Outcome, Stack, TraceSite};
+use crate::format::brief;
+use crate::model::{Crash, Model, short_name};
+use crate::report::{before_place, fields_of};
+
+/// At most so many alike failures are listed one by one; the rest stays folded.
+const UNFOLDED: usize = 100;
+
+/// The callstacks of a crash, the origin first, alike ones as one.
+#[derive(Clone, Debug)]
+pub struct PostMortem {
+    /// The crash.
+    crash: Arc<Crash>,
+    /// The callstacks, in the order of going through them; after its own those of isolated loops that crashed before.
+    pub stacks: Vec<Callstack>,
+}
+
+/// The crash that is looked at: its callstacks, and the selected frame.
+#[derive(Clone, Debug)]
+pub struct CrashView {
+    /// The callstacks.
+    pub data: PostMortem,
+    /// The selected callstack.
+    pub stack: usize,
+    /// The selected frame in it.
+    pub frame: usize,
+    /// Whether hidden frames are shown.
+    pub hidden: bool,
+}
+
+/// One callstack: a failure, from the root to where it happened.
+#[derive(Clone, Debug)]
+pub struct Callstack {
+    /// The crash it belongs to.
+    of: Arc<Crash>,
+    /// That is the crash of an isolated loop, not the program's own.
+    isolated: bool,
+    /// Which of the crash's failures, and those exactly alike after it.
+    failures: Vec<usize>,
+    /// Its relation to the crash.
+    pub role: Role,
+    /// How it is called in the list.
+    pub title: String,
+    /// The note beside it in the list: of alike ones that they are.
+    pub note: String,
+    /// From the root down.
+    pub frames: Vec<Located>,
+    /// Whether the stack tree shows its title alone.
+    pub collapsed: bool,
+}
+
+/// The relation of a callstack to the crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Where the error arose.
+    Origin,
+    /// An error of its own, besides the origin.
+    Error,
+    /// It waited for one that failed, and was cancelled.
+    Waited,
+    /// It was cancelled.
+    Cancelled,
+    /// It was cancelled and did not answer properly.
+    Improper,
+    /// It never ran.
+    NeverStarted,
+}
+
+/// One frame, with its coroutine.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// The coroutine, 0 if none.
+    pub coro: CoroId,
+    /// The frame.
+    pub frame: Frame,
+    /// What native stack it is of, in a word or two; empty if it is of an await stack.
+    pub native: &'static str,
+    /// What to say before its place, if the error was made later than there; else empty.
+    pub before_place: &'static str,
+    /// One sentence about what is missing, after the last frame of a coroutine.
+    pub missing: Option<String>,
+    /// The recorded fields of the coroutine, at its last frame.
+    pub fields: Vec<(String, String)>,
+}
+
+impl PostMortem {
+    /// Of a crash, with those of isolated loops, which the program has dealt with.
+    pub fn new(model: &Model, crash: &Arc<Crash>, isolated: &[Arc<Crash>]) -> PostMortem {
+        let mut stacks = PostMortem::stacks_of(model, crash);
+        for crash in isolated {
+            stacks.extend(PostMortem::stacks_of(model, crash).into_iter().map(|mut stack| {
+                stack.isolated = true;
+                stack.collapsed = true;
+                stack.name_it(model);
+                stack
+            }));
+        }
+        PostMortem { crash: crash.clone(), stacks }
+    }
+
+    fn stacks_of(model: &Model, crash: &Arc<Crash>) -> Vec<Callstack> {
+        let failures = &crash.failures;
+        let above: Vec<CoroId> = match failures.first() {
+            Some(origin) => {
+                origin.trace.iter().map(|site| site.coro).filter(|id| *id != origin.coro && *id != 0).collect()
+            }
+            None => Vec::new(),
+        };
+        let mut stacks: Vec<Callstack> = Vec::new();
+        for (index, failure) in failures.iter().enumerate() {
+            let role = role(index, failure, &above);
+            if let Some(alike) = stacks.iter_mut().find(|stack| {
+                role != Role::Origin && stack.role == role && is_alike(&failures[stack.failures[0]], failure)
+            }) {
+                alike.failures.push(index);
+                continue;
+            }
+            stacks.push(Callstack::of(model, crash, vec![index], role));
+        }
+        // The callstacks that waited for the origin follow it.
+        stacks.sort_by_key(|stack| match stack.role {
+            Role::Origin => 0,
+            Role::Waited => 1,
+            Role::Error => 2,
+            Role::Improper => 3,
+            Role::Cancelled => 4,
+            Role::NeverStarted => 5,
+        });
+        stacks.iter_mut().for_each(|stack| stack.name_it(model));
+        stacks
+    }
+
+    /// How many coroutines and threads it is about.
+    pub fn taking_part(&self) -> (u64, u64) {
+        let threads = self.crash.failures.iter().filter(|failure| failure.thread != 0).count();
+        ((self.crash.failures.len() - threads) as u64, threads as u64)
+    }
+
+    /// Lists those that are alike one by one, or the first of them if they are many. False if it is one only.
+    pub fn unfold(&mut self, model: &Model, stack: usize) -> bool {
+        let Some(group) = self.stacks.get(stack).filter(|group| group.failures.len() > 1) else { return false };
+        let (now, later) = group.failures.split_at(group.failures.len().min(UNFOLDED));
+        let each = now.iter().map(|failure| vec![*failure]);
+        let rest = Some(later.to_vec()).filter(|later| !later.is_empty());
+        let listed = each.chain(rest).map(|of_it| {
+            let mut one = Callstack::of(model, &group.of, of_it, group.role);
+            (one.isolated, one.collapsed) = (group.isolated, group.collapsed);
+            one.name_it(model);
+            one
+        });
+        let listed: Vec<Callstack> = listed.collect();
+        self.stacks.splice(stack..=stack, listed);
+        true
+    }
+
+    /// Lists one and those beside it that are alike as one again: where that is. `None` if there are no others.
+    pub fn fold(&mut self, model: &Model, stack: usize) -> Option<usize> {
+        let one = self.stacks.get(stack)?;
+        let failures = &one.of.failures;
+        let alike = |other: &Callstack| {
+            Arc::ptr_eq(&other.of, &one.of)
+                && other.role == one.role
+                && is_alike(&failures[other.failures[0]], &failures[one.failures[0]])
+        };
+        let start = stack - self.stacks[..stack].iter().rev().take_while(|other| alike(other)).count();
+        let end = stack + self.stacks[stack..].iter().take_while(|other| alike(other)).count();
+        if end - start < 2 || one.role == Role::Origin {
+            return None;
+        }
+        let all = self.stacks[start..end].iter().flat_map(|stack| stack.failures.iter().copied()).collect();
+        let mut group = Callstack::of(model, &one.of, all, one.role);
+        (group.isolated, group.collapsed) = (one.isolated, one.collapsed);
+        group.name_it(model);
+        self.stacks.splice(start..end, [group]);
+        Some(start)
+    }
+
+    /// The first failure of a callstack.
+    pub fn failure(&self, stack: usize) -> Option<&Failure> {
+        let stack = self.stacks.get(stack)?;
+        stack.of.failures.get(*stack.failures.first()?)
+    }
+
+    /// The crash that a callstack belongs to.
+    pub fn crash_of(&self, stack: usize) -> &Crash {
+        self.stacks.get(stack).map_or(&self.crash, |stack| &stack.of)
+    }
+
+    /// The frame to look at first: where the error was made if it carries a backtrace, else the deepest frame that is
+    /// not hidden, else the deepest.
+    pub fn deepest(&self, stack: usize) -> usize {
+        // Where the error was made, if it carries a backtrace.
+        let has_backtrace = self.failure(stack).is_some_and(|failure| !failure.error_backtrace.is_empty());
+        let Some(stack) = self.stacks.get(stack) else { return 0 };
+        if has_backtrace {
+            return stack.frames.len().saturating_sub(1);
+        }
+        let visible = stack.frames.iter().rposition(|located| !located.frame.hidden && located.native.is_empty());
+        let visible = visible.or_else(|| stack.frames.iter().rposition(|located| !located.frame.hidden));
+        visible.unwrap_or(stack.frames.len().saturating_sub(1))
+    }
+}
+
+impl CrashView {
+    /// At the deepest visible frame of the origin.
+    pub fn new(data: PostMortem) -> CrashView {
+        let frame = data.deepest(0);
+        CrashView { data, stack: 0, frame, hidden: false }
+    }
+
+    /// The selected frame.
+    pub fn current(&self) -> Option<&Located> {
+        self.data.stacks.get(self.stack)?.frames.get(self.frame)
+    }
+
+    /// Selects a callstack, at its deepest frame.
+    pub fn select_stack(&mut self, stack: usize) {
+        if stack < self.data.stacks.len() {
+            self.stack = stack;
+            self.frame = self.data.deepest(stack);
+        }
+    }
+
+    /// Shows hidden frames, or passes over them.
+    pub fn toggle_hidden(&mut self) {
+        self.hidden ^= true;
+        if !self.is_shown(self.stack, self.frame) {
+            self.frame = self.data.deepest(self.stack);
+        }
+    }
+
+    /// Whether a frame is listed.
+    pub fn is_shown(&self, stack: usize, frame: usize) -> bool {
+        let frames = &self.data.stacks[stack].frames;
+        self.hidden || !frames[frame].frame.hidden || frames.iter().all(|located| located.frame.hidden)
+    }
+
+    /// The next frame that is shown, down or up, going on in the next callstack at the end of one.
+    pub fn step(&self, down: bool) -> Option<(usize, usize)> {
+        let all = self.data.stacks.iter().enumerate();
+        let mut all: Vec<(usize, usize)> =
+            all.flat_map(|(index, stack)| (0..stack.frames.len()).map(move |frame| (index, frame))).collect();
+        if !down {
+            all.reverse();
+        }
+        let here = all.iter().position(|place| *place == (self.stack, self.frame))?;
+        all[here + 1..].iter().copied().find(|(stack, frame)| self.is_shown(*stack, *frame))
+    }
+}
+
+impl Callstack {
+    fn of(model: &Model, crash: &Arc<Crash>, of_it: Vec<usize>, role: Role) -> Callstack {
+        let first = &crash.failures[of_it[0]];
+        Callstack {
+            of: crash.clone(),
+            isolated: false,
+            role,
+            title: title(model, first),
+            note: String::new(),
+            frames: frames(model, first),
+            collapsed: role == Role::Cancelled || role == Role::NeverStarted,
+            failures: of_it,
+        }
+    }
+
+    fn name_it(&mut self, model: &Model) {
+        let first = &self.of.failures[self.failures[0]];
+        self.title = title(model, first);
+        self.note = note(self.role, first);
+        if self.failures.len() > 1 {
+            self.title = format!("{} ×{}", brief(short_name(&first.name)), self.failures.len());
+            self.note += ", alike";
+        }
+        if self.isolated {
+            self.note = format!("loop {}: {}", self.of.in_loop, self.note);
+        }
+    }
+}
+
+fn role(index: usize, failure: &Failure, above: &[CoroId]) -> Role {
+    match failure.kind {
+        _ if index == 0 => Role::Origin,
+        Outcome::Error | Outcome::Panic => Role::Error,
+        Outcome::Improper => Role::Improper,
+        Outcome::NeverStarted => Role::NeverStarted,
+        Outcome::Cancelled | Outcome::Ok if above.contains(&failure.coro) && failure.thread == 0 => Role::Waited,
+        Outcome::Cancelled | Outcome::Ok => Role::Cancelled,
+    }
+}
+
+fn is_alike(left: &Failure, right: &Failure) -> bool {
+    let last = |failure: &Failure| failure.trace.last().map(|site| (site.file.clone(), site.line));
+    left.kind == right.kind
+        && left.name == right.name
+        && left.message == right.message
+        && (left.thread == 0) == (right.thread == 0)
+        && last(left) == last(right)
+}
+
+fn title(model: &Model, failure: &Failure) -> String {
+    let name = brief(short_name(&failure.name));
+    match (failure.thread, failure.coro) {
+        (0, 0) => name,
+        (0, coro) if model.coro(coro).is_some() => brief(&model.label(coro)),
+        (0, coro) => format!("{name} #{coro}"),
+        (thread, _) => format!("thread {thread} {name}"),
+    }
+}
+
+fn note(role: Role, failure: &Failure) -> String {
+    let message = failure.message.lines().next().unwrap_or("");
+    match role {
+        Role::Origin => "origin".to_owned(),
+        Role::Waited => "waited for it".to_owned(),
+        Role::Cancelled => "cancelled".to_owned(),
+        Role::NeverStarted => "never started".to_owned(),
+        Role::Error if failure.kind == Outcome::Panic => format!("panicked: {message}"),
+        Role::Error => format!("failed: {message}"),
+        Role::Improper => message.to_owned(),
+    }
+}
+
+/// The frames of a failure: for each coroutine of its trace the await stack it had, or if that is not known, its place.
+fn frames(model: &Model, failure: &Failure) -> Vec<Located> {
+    let mut frames = Vec::new();
+    let last = failure.trace.len().saturating_sub(1);
+    for (index, site) in failure.trace.iter().enumerate() {
+        let own = index == last && (failure.coro == site.coro || site.coro == 0);
+        let recorded = || model.coro(site.coro).and_then(|coro| coro.stack.as_ref()).map(|(_, stack)| &**stack);
+        let stack: Option<&Stack> = failure.stack.as_ref().filter(|_| own).or_else(recorded);
+        let first = frames.len();
+        match stack {
+            Some(stack) if !stack.frames.is_empty() => push_stack(&mut frames, site.coro, stack),
+            stack => {
+                let missing = stack.and_then(|stack| stack.missing.clone());
+                frames.push(Located { missing, ..Located::of(site.coro, frame_at(site)) });
+            }
+        }
+        if site.last_await
+            && let Some(at) = frames[first..].iter_mut().rfind(|located| !located.frame.hidden)
+        {
+            at.before_place = before_place(stack.filter(|stack| !stack.frames.is_empty()).map(|_| &at.frame));
+        }
+        if let Some(deepest) = frames.last_mut() {
+            let fields = if own { &failure.fields[..] } else { fields_of(model, site.coro) };
+            deepest.fields = fields.to_vec();
+        }
+    }
+    if failure.trace.is_empty()
+        && let Some(stack) = &failure.stack
+    {
+        push_stack(&mut frames, failure.coro, stack);
+    }
+    let native = if failure.is_last_await() { "at return" } else { "native" };
+    for (native, sites) in [(native, &failure.backtrace), ("of error", &failure.error_backtrace)] {
+        let located = |site| Located { native, ..Located::of(failure.coro, frame_at(site)) };
+        frames.extend(sites.iter().rev().map(located));
+    }
+    frames
+}
+
+fn frame_at(site: &TraceSite) -> Frame {
+    let TraceSite { name, file, line, column, .. } = site.clone();
+    Frame { function: name, file, line, column, ..Frame::default() }
+}
+
+impl Located {
+    fn of(coro: CoroId, frame: Frame) -> Located {
+        Located { coro, frame, native: "", before_place: "", missing: None, fields: Vec::new() }
+    }
+}
+
+fn push_stack(frames: &mut Vec<Located>, coro: CoroId, stack: &Stack) {
+    for frame in &stack.frames {
+        frames.push(Located::of(coro, frame.clone()));
+        for branch in &frame.branches {
+            for inner in &branch.frames {
+                let mut inner = inner.clone();
+                inner.function = format!("{}: {}", branch.name, inner.function);
+                frames.push(Located::of(coro, inner));
+            }
+        }
+    }
+    if let Some(last) = frames.last_mut() {
+        last.missing = stack.missing.clone();
+    }
+}
+
+/// Looks a path such as `entry.sum` or `items[3].name` up among the locals of a frame.
+///
+/// # Errors
+///
+/// When there is nothing of that name; the message says what there is.
+pub fn look_up<'a>(frame: &'a Frame, path: &str) -> Result<&'a crate::event::Value, String> {
+    let mut parts = segments(path).into_iter();
+    let Some(first) = parts.next() else { return Err("name a variable, such as one of those listed here".to_owned()) };
+    let Some(local) = frame.locals.iter().find(|local| local.name == first) else {
+        let known: Vec<_> = frame.locals.iter().map(|local| local.name.as_str()).collect();
+        let known =
+            if known.is_empty() { "no variables here".to_owned() } else { format!("here are {}", known.join(", ")) };
+        return Err(format!("no variable {first:?}: {known}"));
+    };
+    let mut value = &local.value;
+    let mut so_far = first;
+    for part in parts {
+        let Some((_, child)) = value.children.iter().find(|(name, _)| strip(name) == part) else {
+            let known: Vec<_> = value.children.iter().map(|(name, _)| name.as_str()).take(12).collect();
+            let known =
+                if known.is_empty() { "it has no parts".to_owned() } else { format!("it has {}", known.join(", ")) };
+            return Err(format!("no {part:?} in {so_far}: {known}"));
+        };
+        so_far = format!("{so_far}.{part}");
+        value = child;
+    }
+    Ok(value)
+}
+
+/// The ways to go on with a path that is being typed: full paths.
+pub fn completions(frame: &Frame, typed: &str) -> Vec<String> {
+    let cut = typed.rfind(['.', '[']).map_or(0, |at| at + 1);
+    let (base, tail) = typed.split_at(cut);
+    if cut == 0 {
+        let names = frame.locals.iter().map(|local| local.name.clone());
+        return names.filter(|name| name.starts_with(tail)).collect();
+    }
+    let Ok(value) = look_up(frame, base.trim_end_matches(['.', '['])) else { return Vec::new() };
+    let parts = value.children.iter().map(|(name, _)| strip(name).to_owned());
+    parts.filter(|name| name.starts_with(tail)).map(|name| format!("{base}{name}")).collect()
+}
+
+fn segments(path: &str) -> Vec<String> {
+    let parts = path.split(['.', '[']).map(|part| strip(part.trim()).to_owned());
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// An index may be written `3`, `[3]` or `3]`.
+fn strip(name: &str) -> &str {
+    name.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_script::verify;
+
+    fn post_mortem() -> PostMortem {
+        let model = verify().model();
+        PostMortem::new(&model, model.crash().unwrap(), &[])
+    }
+
+    #[test]
+    fn the_origin_is_first_and_alike_ones_are_one() {
+        let all: Vec<_> = post_mortem().stacks.into_iter().map(|stack| (stack.title, stack.note)).collect();
+        let all: Vec<_> = all.iter().map(|(title, note)| (title.as_str(), note.as_str())).collect();
+        assert_eq!(
+            all,
+            [
+                ("check #780", "origin"),
+                ("progress #3", "answered Ok(5)"),
+                ("check ×3", "cancelled, alike"),
+                ("thread 10 hash", "cancelled"),
+            ]
+        );
+    }
+
+    #[test]
+    fn alike_ones_can_be_looked_at_one_by_one() {
+        let model = verify().model();
+        let mut all = post_mortem();
+        let titles = |all: &PostMortem| all.stacks.iter().map(|stack| stack.title.clone()).collect::<Vec<_>>();
+        let before = titles(&all);
+        assert!(all.unfold(&model, 2));
+        let unfolded = titles(&all);
+        assert_eq!(unfolded.len(), before.len() + 2);
+        assert!(unfolded[2..5].iter().all(|title| title.starts_with("check #")), "{unfolded:?}");
+        assert!(!all.unfold(&model, 3), "it is one already");
+        assert_eq!(all.fold(&model, 4), Some(2));
+        assert_eq!(titles(&all), before);
+        assert_eq!(all.fold(&model, 0), None, "the origin is like no other");
+    }
+
+    #[test]
+    fn frames_run_from_the_root_to_the_error_and_the_deepest_visible_one_is_found() {
+        let all = post_mortem();
+        let functions: Vec<_> = all.stacks[0].frames.iter().map(|located| located.frame.function.as_str()).collect();
+        assert_eq!(functions, ["verify::main", "verify::verify", "verify::check", "tinyio::error::Error::from"]);
+        assert_eq!(all.deepest(0), 2);
+    }
+
+    #[test]
+    fn crashes_of_isolated_loops_come_after_it_with_their_own_errors() {
+        let model = verify().model();
+        let crash = model.crash().unwrap();
+        let mut inner = (**crash).clone();
+        inner.in_loop = 7;
+        inner.failures.truncate(1);
+        inner.failures[0].message = "handled".into();
+        let all = PostMortem::new(&model, crash, &[Arc::new(inner)]);
+        let last = all.stacks.len() - 1;
+        assert_eq!((all.stacks[last].note.as_str(), all.stacks[0].note.as_str()), ("loop 7: origin", "origin"));
+        assert_eq!(all.failure(last).unwrap().message, "handled");
+        assert_eq!((all.crash_of(last).in_loop, all.crash_of(0).in_loop), (7, crash.in_loop));
+    }
+
+    #[test]
+    fn a_last_await_is_marked_and_a_backtrace_of_the_error_is_looked_at_first() {
+        let mut crash = (**verify().model().crash().unwrap()).clone();
+        let origin = &mut crash.failures[0];
+        origin.trace.last_mut().unwrap().last_await = true;
+        let model = verify().model();
+        let all = PostMortem::new(&model, &Arc::new(crash.clone()), &[]);
+        let marked: Vec<_> = all.stacks[0].frames.iter().map(|located| located.before_place).collect();
+        assert_eq!(marked, ["", "", "last suspended at ", ""]);
+        assert_eq!(all.deepest(0), 2);
+        crash.failures[0].error_backtrace =
+            vec![crate::test_script::trace(0, "verify::check", "examples/verify.rs:130:3")];
+        let all = PostMortem::new(&model, &Arc::new(crash), &[]);
+        let first = &all.stacks[0].frames[all.deepest(0)];
+        assert_eq!((first.native, first.frame.line), ("of error", 130));
+    }
+
+    #[test]
+    fn a_path_is_looked_up_and_completed() {
+        let all = post_mortem();
+        let frame = &all.stacks[0].frames[2].frame;
+        assert_eq!(look_up(frame, "entry.sum").unwrap().text, "a31f…9e");
+        assert_eq!(look_up(frame, " path ").unwrap().text, "\"file 777.txt\"");
+        assert!(look_up(frame, "entry.what").unwrap_err().contains("it has line, sum"));
+        assert!(look_up(frame, "nothing").unwrap_err().contains("path, entry, found"));
+        assert!(look_up(frame, "").is_err());
+        assert_eq!(completions(frame, "e"), ["entry"]);
+        assert_eq!(completions(frame, "entry."), ["entry.line", "entry.sum"]);
+        assert_eq!(completions(frame, "entry.s"), ["entry.sum"]);
+        assert_eq!(completions(frame, "entry.sum.x"), Vec::<String>::new());
+    }
+}

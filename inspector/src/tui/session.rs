@@ -1,0 +1,108 @@
+//! What all panes share: the recording, the selected coroutine, the look, and what was found or read for any of them.
+
+use super::Options;
+use super::frame_requests::RemoteStack;
+use super::keys::Keys;
+use super::output::Output;
+use super::playback::Playback;
+use super::post_mortem::CrashView;
+use super::syntax::Sources;
+use super::theme::Theme;
+use crate::event::{CoroId, Header};
+use crate::lint::Lint;
+use crate::model::{Coro, Model};
+
+/// The state that belongs to no single pane.
+pub struct Session {
+    /// The recording, and the moment that is shown.
+    pub playback: Playback,
+    /// Colours and signs.
+    pub theme: Theme,
+    /// The keys in force.
+    pub keys: Keys,
+    /// The selected coroutine, on all screens.
+    pub selected: Option<CoroId>,
+    /// A coroutine that was selected elsewhere and that the graph has not unfolded to yet.
+    pub(super) reveal: Option<CoroId>,
+    /// One sentence for the footer, until the next key.
+    pub notice: Option<String>,
+    /// What was searched for.
+    pub search: Search,
+    /// The lints, updated at intervals.
+    pub lints: Vec<Lint>,
+    /// Source files read so far.
+    pub sources: Sources,
+    /// The crash to look at, once there was one, and the selected frame.
+    pub crash: Option<CrashView>,
+    /// What the program wrote, where its terminal is that of the screens.
+    pub output: Output,
+    /// A stack that was read in the memory of the program.
+    pub(super) remote: Option<RemoteStack>,
+    /// Something changed since it was last drawn.
+    pub dirty: bool,
+}
+
+/// A text that was searched for.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// The text.
+    pub text: String,
+    /// Which one of how many was found last.
+    pub found: Option<(usize, usize)>,
+}
+
+impl Session {
+    /// For a program that has recorded nothing yet.
+    pub fn new(header: &Header, options: Options) -> Session {
+        Session {
+            playback: Playback::new(header, options.tape, options.file),
+            theme: options.theme,
+            keys: options.keys,
+            selected: None,
+            reveal: None,
+            notice: options.notice,
+            search: Search::default(),
+            lints: Vec::new(),
+            sources: Sources::default(),
+            crash: None,
+            output: Output::default(),
+            remote: None,
+            dirty: true,
+        }
+    }
+
+    /// The model of the moment that is shown.
+    pub fn model(&self) -> &Model {
+        self.playback.model()
+    }
+
+    /// The time of that moment.
+    pub fn now(&self) -> u64 {
+        self.playback.now()
+    }
+
+    /// Selects a coroutine, on all screens.
+    pub fn select(&mut self, id: CoroId) {
+        self.selected = Some(id);
+        self.reveal = Some(id);
+    }
+
+    /// The selected coroutine, if anything is known about it.
+    pub fn selected_coro(&self) -> Option<&Coro> {
+        self.selected.and_then(|id| self.model().coro(id))
+    }
+
+    /// Shows one sentence in the footer, until the next key.
+    pub fn note(&mut self, sentence: impl Into<String>) {
+        self.notice = Some(sentence.into());
+    }
+
+    /// Runs the lints.
+    pub fn lint(&mut self) {
+        let lints = crate::lint::check(self.model(), self.now());
+        if lints != self.lints {
+            self.lints = lints;
+            self.dirty = true;
+        }
+    }
+}

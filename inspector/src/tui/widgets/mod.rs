@@ -1,0 +1,76 @@
+//! Parts that panes are built of. They know no pane.
+
+pub mod footer;
+pub mod header;
+mod hits;
+mod list;
+mod pager;
+mod rule;
+mod table;
+
+pub use hits::Hits;
+pub use list::List;
+pub use pager::Pager;
+pub use rule::{horizontal, vertical};
+pub use table::{Cell, Column, Table, Width};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::text::{fit, pad, slice, width, wrap};
+use super::theme::Theme;
+use crate::event::Local;
+
+/// One column of space left and right.
+pub fn inset(area: Rect) -> Rect {
+    let space = u16::from(area.width > 30);
+    Rect { x: area.x + space, width: area.width.saturating_sub(2 * space), ..area }
+}
+
+/// A line in at most that many columns, its end replaced by `…` where it does not fit.
+pub fn put(buf: &mut Buffer, x: u16, y: u16, line: &Line, columns: u16) {
+    buf.set_line(x, y, &slice(line, 0, usize::from(columns)), columns);
+}
+
+/// Lines from the top of an area on, as many as there is room for.
+pub fn put_lines(buf: &mut Buffer, area: Rect, lines: &[Line]) {
+    for (y, line) in (area.top()..area.bottom()).zip(lines) {
+        put(buf, area.x, y, line, area.width);
+    }
+}
+
+/// A text that ends at the right edge.
+pub fn right(buf: &mut Buffer, x: u16, y: u16, wide: u16, text: &str, style: Style) {
+    let text = fit(text, usize::from(wide));
+    let at = x + wide.saturating_sub(width(&text) as u16);
+    buf.set_stringn(at, y, &text, usize::from(wide), style);
+}
+
+/// Shows what to do where there is nothing to show.
+pub fn empty(buf: &mut Buffer, theme: &Theme, area: Rect, sentences: &[&str]) {
+    let wide = usize::from(area.width.saturating_sub(4).max(1));
+    let lines: Vec<_> = sentences.iter().flat_map(|one| wrap(one, wide)).collect();
+    let top = area.y + area.height.saturating_sub(lines.len() as u16) / 3;
+    for (row, line) in lines.iter().take(usize::from(area.height)).enumerate() {
+        let x = area.x + area.width.saturating_sub(width(line) as u16) / 2;
+        buf.set_stringn(x, top + row as u16, line, usize::from(area.width), theme.dim);
+    }
+}
+
+/// A line of label and value.
+pub fn labelled(theme: &Theme, label: &str, value: String) -> Line<'static> {
+    Line::from(vec![Span::styled(pad(label, 9), theme.dim), Span::styled(value, theme.text)])
+}
+
+/// A heading.
+pub fn heading(theme: &Theme, text: &str) -> Line<'static> {
+    Line::styled(text.to_owned(), theme.title)
+}
+
+/// What is to be noted of a variable besides its value, unless the value contains it: `<moved>`.
+pub fn mark_of(local: &Local) -> Option<&str> {
+    let contained = local.value.text.trim_matches(['<', '>']) == local.mark;
+    Some(local.mark.as_str()).filter(|mark| !mark.is_empty() && !contained)
+}
