@@ -30,7 +30,7 @@ fn replay(target: &str, check: fn(&[u8])) {
     }
 }
 
-/// Each target's corpus is replayed by a plain test: here, and that of `binary` in `frames.rs`.
+/// Each target's corpus is replayed by a plain test: here, and that of `binary` by the test `frames` of `tinyio-frames`.
 #[test]
 fn each_fuzz_target_has_a_corpus_that_is_replayed() {
     let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -42,7 +42,8 @@ fn each_fuzz_target_has_a_corpus_that_is_replayed() {
         names
     };
     assert_eq!(names("fuzz/targets"), ["binary", "line", "ring", "trace"], "a new target needs a test here");
-    assert_eq!(names("tests/corpus"), names("fuzz/targets"));
+    let corpora = [names("frames/tests/corpus"), names("tests/corpus")].concat();
+    assert_eq!(corpora, names("fuzz/targets"));
 }
 
 #[test]
