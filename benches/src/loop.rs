@@ -11,10 +11,11 @@ mod measure;
 mod peer;
 mod table;
 mod threads;
+mod waiters;
 mod work;
 
 use peer::{Compio, Glommio, Limit, Nio, Peer, Smol, Tinyio, Tokio};
-use table::{Line, Table};
+use table::{Line, OURS, Table};
 
 /// A line of the table: the same work by several executors, each of which is `P` in turn.
 macro_rules! line {
@@ -158,5 +159,14 @@ fn main() {
             .tenth(move || work::cancel::<Tinyio>(few))
             .goal(0.5, "tokio"),
     );
+    for waiters in [few / 10, few] {
+        table.run(
+            Line::new("W11", "a busy coroutine beside others that wait for locks", waiters)
+                .by(OURS, move || waiters::beside(waiters, true))
+                .by("without searches", move || waiters::beside(waiters, false))
+                .runs(3)
+                .goal(1.05, "without searches"),
+        );
+    }
     table.end();
 }

@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{Dice, Fold, Program, assert_same, drain, options};
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,6 +41,16 @@ fn child(folder: &Path, what: &str, seed: u64) -> (Child, PathBuf) {
         .find_map(|line| line.split_once("ring: ").map(|(_, path)| PathBuf::from(path)))
         .expect("a ring");
     (child, path)
+}
+
+/// Fails after a minute, where a test would wait for ever.
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < end, "not after a minute: {what}");
+        std::thread::yield_now();
+    }
 }
 
 /// Not a test by itself: what the children run.
@@ -202,9 +213,10 @@ fn a_sigbus_that_is_not_the_recorders_is_none_of_its_business() {
         std::thread::yield_now();
     }
     // The handler of the standard library, which was there before, takes the first for a chance hit and steps back.
-    while child.try_wait().unwrap().is_none() {
+    wait_until("the signal ends it", || {
         let _ = kill_process(Pid::from_child(&child), Signal::BUS);
-    }
+        child.try_wait().unwrap().is_some()
+    });
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(Signal::BUS.as_raw()));
 }
 
@@ -222,9 +234,7 @@ fn a_process_that_runs_another_program_now_is_told_from_one_that_records() {
     let (mut child, path) = child(folder.path(), "replaced", 3);
     let state = || rings_in(path.parent().unwrap()).unwrap()[0].state;
     // While the system replaces the program, its first thread looks dead for a moment.
-    while state() != State::Replaced {
-        std::thread::yield_now();
-    }
+    wait_until("it is seen as replaced", || state() == State::Replaced);
     assert_eq!(drain(&mut RingReader::open(&path).unwrap()).1, Progress::Died);
     child.kill().unwrap();
     child.wait().unwrap();

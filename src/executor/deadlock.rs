@@ -4,8 +4,8 @@
 //! left that could wake any of those that wait. A guard can be moved, so its acquirer only probably is the coroutine
 //! that will drop it: a cycle through locks while anything else can continue is a warning.
 //!
-//! A search visits all coroutines, so it is made rarely (see [`STEPS_EACH`]) and only after something happened that may
-//! close a cycle.
+//! A search visits all coroutines, so it is made only after something happened that may close a cycle, and only when the
+//! last one is paid for: see [`Budget`].
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -22,13 +22,13 @@ use crate::failure::crash::{Deadlock, Failure, Site};
 use crate::failure::type_name;
 use crate::task::{Kind, WakeToken, flag};
 
-/// Between two searches the loop makes this many steps for each coroutine, which takes many times as long as the
-/// search, ...
-const STEPS_EACH: u64 = 256;
-/// ... or this much time passes, unless the clock is virtual, ...
+/// A search while the loop is idle is put off by this much: until then the coroutines may have gone on.
 const PUT_OFF: Duration = Duration::from_millis(20);
-/// ... and this much for each coroutine.
-const PUT_OFF_EACH: Duration = Duration::from_micros(4);
+/// Between two searches a busy loop makes this many steps for each coroutine, which takes more than twenty times as long
+/// as the search. ...
+const STEPS_EACH: u64 = 512;
+/// ... A search of a few takes as long as one of this many more.
+const STEPS_FIXED: u64 = 4;
 /// The loop warns of a cycle through locks that lasts this long, ns.
 const LASTING: u64 = 1_000_000_000;
 /// The number of names in a list before the rest is only counted.
@@ -222,20 +222,22 @@ impl Executor {
         if !quiet {
             self.quiet_since.set(None);
         }
-        let said = self.quiet_since.get().is_some_and(|(_, said)| said);
         let now = self.now();
-        let due = self.searches.borrow().due;
+        let due = self.due();
         let is_due = due.is_some_and(|due| due <= now);
-        if !(self.cycle_check_pending.get() || (quiet && !said) || is_due) {
+        // Before the warning that all wait, another search: coroutines may have gone on meanwhile.
+        let warns = self.quiet_since.get().is_some_and(|(since, said)| !said && now >= self.quiet_warning_at(since));
+        if !(self.cycle_check_pending.get() || quiet || is_due) {
             return self.idle(until, due);
         }
         // Virtual time passes at once, so it does not limit the searches.
-        let timed = until.is_none() || !self.clock.is_virtual();
-        let put_off = PUT_OFF + PUT_OFF_EACH * u32::try_from(self.live()).unwrap_or(u32::MAX);
-        let soon = self.search_at.get().unwrap_or_else(|| now.saturating_add(put_off.as_nanos() as u64));
+        let is_virtual = self.clock.is_virtual();
+        let timed = until.is_none() || !is_virtual;
+        let put_off = now.saturating_add(PUT_OFF.as_nanos() as u64);
+        let soon = self.search_at.get().unwrap_or_else(|| put_off.max(self.paid_at()));
         // The first search of a run that nothing outside can wake is not put off.
         let is_first = quiet && !std::mem::replace(&mut self.searches.borrow_mut().was_quiet, true);
-        if !(is_first || is_due || self.has_stepped_enough() || timed && now >= soon) {
+        if !(is_first || is_due || warns || (is_virtual && self.has_stepped_enough()) || timed && now >= soon) {
             self.search_at.set(Some(soon));
             return self.idle(until, timed.then_some(soon).into_iter().chain(due).min());
         }
@@ -248,27 +250,46 @@ impl Executor {
             // The enclosing loop knows more.
             None if quiet && !self.is_guest.get() => {
                 let again = self.warn_of_quiet(now);
-                self.idle(again, self.searches.borrow().due)
+                self.idle(again, self.due())
             }
-            None => self.idle(until, self.searches.borrow().due),
+            None => self.idle(until, self.due()),
         }
     }
 
     /// Searches if one is due while some coroutine is ready, for loops in which one always is.
     pub(crate) fn search_while_busy(&self) {
-        let due = || self.searches.borrow().due.is_some_and(|due| due <= self.now());
-        if self.has_stepped_enough()
-            && (self.cycle_check_pending.get() || due())
-            && let Some(failure) = self.search_now(false)
-        {
+        let is_pending = self.cycle_check_pending.get();
+        if !self.has_stepped_enough() || !is_pending && self.searches.borrow().due.is_none() {
+            return;
+        }
+        let now = self.now();
+        if now < self.paid_at() || !is_pending && self.due().is_none_or(|due| due > now) {
+            // Not each turn reads the clock.
+            self.cycle_check_steps.set(self.steps_of_a_search() / 2);
+        } else if let Some(failure) = self.search_now(false) {
             self.fail(failure);
         }
     }
 
-    /// Whether enough steps have been made since the last search to make the time of a search negligible. A turn counts
-    /// as a full one, however few steps it had.
+    /// Whether the steps since the last search make its time negligible. They pay for it where time does not: while the
+    /// clock is virtual, and while other programs have the processor.
     fn has_stepped_enough(&self) -> bool {
-        self.cycle_check_steps.get() >= STEPS_EACH * self.live() as u64
+        self.cycle_check_steps.get() >= self.steps_of_a_search()
+    }
+
+    fn steps_of_a_search(&self) -> u64 {
+        STEPS_EACH * (self.live() as u64 + STEPS_FIXED)
+    }
+
+    /// When the last search is paid for, and the next one with it. Virtual time passes at once, so it pays for none.
+    fn paid_at(&self) -> u64 {
+        if self.clock.is_virtual() { 0 } else { self.searches.borrow().budget.next(self.live()) }
+    }
+
+    /// When the search for a cycle that lasts may begin.
+    fn due(&self) -> Option<u64> {
+        let due = self.searches.borrow().due;
+        due.map(|due| due.max(self.paid_at()))
     }
 
     /// Sleeps until the next timer, or until `earlier`.
@@ -285,7 +306,11 @@ impl Executor {
         self.search_at.set(None);
         self.cycle_check_pending.set(false);
         self.cycle_check_steps.set(0);
+        let began = self.now();
         let found = self.search(quiet);
+        let mut loops = 1;
+        context::each(|executor| loops = loops.max(1 + executor.inside().len() as u64));
+        self.searches.borrow_mut().budget.spend(began, self.now(), self.live(), loops);
         // Meanwhile a thread woke a coroutine and then dropped its waker: the result may be false.
         if found.is_some()
             && (self.inbox().has_mail() || self.inside().iter().any(|(_, guest)| guest.inbox().has_mail()))
@@ -541,18 +566,21 @@ impl Executor {
         index
     }
 
+    /// When the loop warns that all its coroutines have waited since then.
+    fn quiet_warning_at(&self, since: u64) -> u64 {
+        since.saturating_add(self.quiescent_warning.get().as_nanos() as u64)
+    }
+
     /// Handles a loop in which all coroutines wait, some of them for something outside the loop that may never happen.
     /// Warns once the time set by `warn_quiescent` has passed; returns when to call it again.
     fn warn_of_quiet(&self, now: u64) -> Option<u64> {
         let (since, said) = self.quiet_since.get().unwrap_or((now, false));
-        let at = since.saturating_add(self.quiescent_warning.get().as_nanos() as u64);
+        let at = self.quiet_warning_at(since);
         self.quiet_since.set(Some((since, said || now >= at)));
         if said {
             return None;
         }
         if now < at {
-            // The search that leads here is not delayed again.
-            self.cycle_check_steps.set(u64::MAX / 2);
             return Some(at);
         }
         let nodes = self.nodes().all;
@@ -588,14 +616,18 @@ fn list(sites: &[Site]) -> String {
 mod tests {
     use std::time::Duration;
 
+    use crate::Event;
     use crate::Lock;
     use crate::Loop;
     use crate::Semaphore;
+    use crate::executor::waits::Budget;
     use crate::sleep;
     use crate::spawn;
     use crate::yield_now;
 
     const MANY: usize = 2_000;
+    /// In nanoseconds.
+    const HOUR: u64 = 3_600_000_000_000;
 
     /// Runs many coroutines that acquire the same few permits, a few times each, and sleep while they hold them. Gives
     /// the least number of steps that takes, and the number of nodes that the searches visit.
@@ -619,6 +651,91 @@ mod tests {
             crate::Ok(executor.searches.borrow().visited)
         };
         (MANY * rounds * 3, looped.run(main).unwrap())
+    }
+
+    #[test]
+    fn searches_take_a_twentieth_of_the_time_at_most() {
+        let costs: [fn(u64, u64) -> u64; 4] = [
+            |_, coroutines| 1_000 + 100 * coroutines,
+            |_, coroutines| 5 * coroutines,
+            |number, coroutines| if number % 7 == 0 { 1_000_000_000 } else { 300 * coroutines },
+            |number, coroutines| number * number * coroutines,
+        ];
+        for (cost, loops) in costs.into_iter().zip([1, 1, 3, 3]) {
+            let mut budget = Budget::default();
+            let mut spent = 0;
+            for number in 0..300 {
+                let coroutines = [1, 10, 100_000, 1_000][number as usize % 4];
+                let begin = budget.next(coroutines as usize);
+                // The other loops of the thread have the same.
+                assert!(loops * spent * 20 <= begin, "{spent} of {begin}, search {number}");
+                let took = cost(number, coroutines);
+                budget.spend(begin, begin + took, coroutines as usize, loops);
+                spent += took;
+            }
+        }
+        // More coroutines than before: that is paid in advance, and is no less than before for fewer.
+        let mut budget = Budget::default();
+        budget.spend(0, 1_000, 10, 1);
+        assert_eq!(budget.next(10), 20_000);
+        assert_eq!(budget.next(1), 20_000);
+        assert_eq!(budget.next(100_010), 20_000 + 19 * 100_000 * Budget::EACH);
+    }
+
+    #[test]
+    fn no_search_begins_before_the_last_one_is_paid_for() {
+        let mut looped = Loop::new();
+        let executor = looped.executor().clone();
+        let visited = || executor.searches.borrow().visited;
+        let main = async {
+            let lock = Lock::new();
+            let _held = lock.acquire().await?;
+            spawn(async move { lock.acquire().await.map(drop) });
+            yield_now().await?;
+            executor.searches.borrow_mut().budget = Budget { ended: executor.now(), took: HOUR, visited: 2, loops: 1 };
+            let before = visited();
+            // Busy, and idle for longer than a search is put off, each with an await that may close a cycle.
+            for _ in 0..10_000 {
+                spawn(yield_now()).await?;
+            }
+            spawn(sleep(2 * super::PUT_OFF)).await?;
+            sleep(2 * super::PUT_OFF).await?;
+            assert_eq!(visited(), before);
+            executor.searches.borrow_mut().budget = Budget::default();
+            while visited() == before {
+                spawn(yield_now()).await?;
+            }
+            Err::<(), _>(crate::Error::msg("enough"))
+        };
+        assert_eq!(looped.run(main).unwrap_err().error().to_string(), "enough");
+    }
+
+    #[test]
+    fn not_each_event_that_is_set_from_outside_makes_a_search() {
+        let mut looped = Loop::new();
+        let executor = looped.executor().clone();
+        let visited = || executor.searches.borrow().visited;
+        let (ask, asked) = std::sync::mpsc::channel::<Event>();
+        let thread = std::thread::spawn(move || asked.iter().for_each(|event| event.set()));
+        let main = async {
+            let mut before = 0;
+            for round in 0..100 {
+                let event = Event::new();
+                ask.send(event.clone()).expect("the thread waits");
+                event.wait().await?;
+                if round == 50 {
+                    // The first time that nothing but the thread can wake the loop it is searched at once.
+                    executor.searches.borrow_mut().was_quiet = true;
+                    executor.searches.borrow_mut().budget =
+                        Budget { ended: executor.now(), took: HOUR, visited: 1, loops: 1 };
+                    before = visited();
+                }
+            }
+            crate::Ok(visited() - before)
+        };
+        assert_eq!(looped.run(main).unwrap(), 0);
+        drop(ask);
+        thread.join().unwrap();
     }
 
     #[test]

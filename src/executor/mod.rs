@@ -56,6 +56,8 @@ use crate::threading;
 
 /// Steps between two reads of inbox and timers.
 pub(crate) const STEPS_PER_TURN: u32 = 64;
+/// A turn takes as long as this many steps, beside its steps.
+const STEPS_OF_A_TURN: u32 = 4;
 
 /// An inbox buffer is reused if it has capacity for at most this many entries.
 const MAIL_KEPT: usize = 1_024;
@@ -89,7 +91,7 @@ pub(crate) struct Executor {
     abandoned: RefCell<VecDeque<(WakeToken, Option<TypeName>)>>,
     /// Set when a coroutine awaits one that was scheduled before, or a lock. While unset, a new cycle is impossible.
     pub(crate) cycle_check_pending: Cell<bool>,
-    /// Steps since the last search for a cycle.
+    /// Steps since the last search for a cycle, with what counts as some.
     pub(crate) cycle_check_steps: Cell<u64>,
     /// When the delayed search is due.
     pub(crate) search_at: Cell<Option<u64>>,
@@ -223,7 +225,6 @@ impl Executor {
             return Turn::Failed;
         }
         self.rec.turn_end();
-        self.cycle_check_steps.set(self.cycle_check_steps.get() + u64::from(STEPS_PER_TURN));
         self.drain_sources();
         if !self.is_idle() {
             self.search_while_busy();
@@ -246,8 +247,10 @@ impl Executor {
     /// nothing: only used after `rec.is_observed()` returned `false`.
     #[inline(always)]
     fn steps<const OBSERVED: bool>(&self) -> bool {
-        for _ in 0..STEPS_PER_TURN {
+        let mut made = 0;
+        while made < STEPS_PER_TURN {
             let Some((mut task, step)) = self.poll_next::<OBSERVED>() else { break };
+            made += 1;
             match step {
                 Step::Pending => {}
                 Step::Done => {
@@ -271,6 +274,7 @@ impl Executor {
                 }
             }
         }
+        self.cycle_check_steps.set(self.cycle_check_steps.get() + u64::from(made + STEPS_OF_A_TURN));
         false
     }
 
@@ -558,7 +562,7 @@ impl Executor {
         // Timers, wakers and queue entries were removed with their futures; the remaining ones belong to futures that
         // the caller has kept, and may poll in the next run.
         self.quiet_since.set(None);
-        self.searches.take();
+        self.searches.borrow_mut().end_run();
     }
 }
 

@@ -61,9 +61,41 @@ pub(crate) enum On {
     Any(Rc<RefCell<Vec<WakeToken>>>),
 }
 
+/// What the searches of a loop may take: at most one part in [`Budget::SHARE`] of its time, in which they are counted.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Budget {
+    /// When the last search ended, ns.
+    pub(super) ended: u64,
+    /// How long it took, ns.
+    pub(super) took: u64,
+    /// The number of coroutines that it visited.
+    pub(super) visited: usize,
+    /// The number of loops that the thread had: each searches, and they share its time.
+    pub(super) loops: u64,
+}
+
+impl Budget {
+    pub(super) const SHARE: u64 = 20;
+    /// What one coroutine more adds to a search, ns, before the first one has shown what it takes.
+    pub(super) const EACH: u64 = 200;
+
+    /// When a search of this many coroutines may begin.
+    pub(super) fn next(&self, coroutines: usize) -> u64 {
+        let more = coroutines.saturating_sub(self.visited) as u64;
+        let expected = self.took.saturating_add(more.saturating_mul(Budget::EACH));
+        self.ended.saturating_add(expected.saturating_mul(Budget::SHARE * self.loops.max(1) - 1))
+    }
+
+    /// Records a search of this many coroutines, on a thread with this many loops.
+    pub(super) fn spend(&mut self, began: u64, ended: u64, visited: usize, loops: u64) {
+        *self = Budget { ended, took: ended.saturating_sub(began), visited, loops };
+    }
+}
+
 /// State that the searches of a loop keep.
 #[derive(Default)]
 pub(crate) struct Searches {
+    pub(super) budget: Budget,
     /// The loop was searched when nothing outside could wake it, in this run.
     pub(super) was_quiet: bool,
     /// Cycles through locks, as of the last search: by the coroutines, and the serial numbers of their waits.
@@ -73,6 +105,13 @@ pub(crate) struct Searches {
     /// The number of nodes and edges visited in all searches.
     #[cfg(test)]
     pub(super) visited: usize,
+}
+
+impl Searches {
+    /// Forgets what belongs to a run.
+    pub(crate) fn end_run(&mut self) {
+        *self = Searches { budget: self.budget, ..Searches::default() };
+    }
 }
 
 /// A cycle through locks.

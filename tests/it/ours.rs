@@ -357,8 +357,8 @@ fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
         // A ticker, in virtual time: ten seconds of it.
         let main = async {
             tangle();
-            for _ in 0..100 {
-                sleep(Duration::from_millis(100)).await?;
+            for _ in 0..1000 {
+                sleep(Duration::from_millis(10)).await?;
             }
             eprintln!("ticked");
             enough()

@@ -378,7 +378,9 @@ mod tests {
         let mut s = two();
         s.hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1").step(2, Target::Res(2), "a.rs:7:1");
         s.begin(3).wait(3, Target::Res(1), "a.rs:8:1").wait(3, Target::Timer(99), "a.rs:8:1").pause(3);
-        assert_eq!(found(&s, 0), []);
+        assert_eq!(found(&s, 2_000_000_000), []);
+        s.step(3, Target::Res(1), "a.rs:8:1");
+        assert_eq!(found(&s, 4_000_000_000), [("deadlock", 2)], "without the limit it is one");
     }
 
     #[test]
