@@ -7,6 +7,7 @@ mod list;
 mod replay;
 mod report;
 mod run;
+mod stdout;
 mod tree;
 mod why;
 
@@ -92,7 +93,7 @@ pub fn main() -> ExitCode {
         eprintln!("tinyio-inspector: {error}");
     }
     let done = match Cli::try_parse().map(|cli| cli.command) {
-        Err(said) => said.print().and_then(|()| io::stdout().flush()).map(|()| ExitCode::from(said.exit_code() as u8)),
+        Err(said) => print(&said),
         Ok(command) => run(command),
     };
     match done {
@@ -104,6 +105,16 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints the help, the version, or what is wrong with the command line.
+fn print(said: &clap::Error) -> io::Result<ExitCode> {
+    if !said.use_stderr() {
+        stdout::check()?;
+    }
+    said.print()?;
+    io::stdout().flush()?;
+    Ok(ExitCode::from(said.exit_code() as u8))
 }
 
 fn run(command: Command) -> io::Result<ExitCode> {

@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         file: Some(args.input.file.display().to_string()),
         ending: moment.ending,
     };
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = super::stdout::open()?;
     if args.json {
         report::json(&moment.model, &options, &mut out)?;
     } else {
