@@ -347,27 +347,59 @@ fn help_man_pages_and_completions_name_every_command() {
     assert!(print(&["settings"]).contains("#key.pause = space"));
 }
 
+/// Command lines that print something, one of each command.
+const PRINTING: [&[&str]; 14] = [
+    &["report", "t.jsonl"],
+    &["report", "--json", "t.jsonl"],
+    &["tree", "t.jsonl"],
+    &["why", "t.jsonl", "1"],
+    &["export", "--to", "jsonl", "t.jsonl"],
+    &["list"],
+    &["list", "--json"],
+    &["settings"],
+    &["completions", "bash"],
+    &["completions", "zsh"],
+    &["man"],
+    &["help", "why"],
+    &["--help"],
+    &["--version"],
+];
+
 #[test]
 fn what_cannot_be_written_is_an_error_that_is_said() {
     let (folder, _) = trace(crashed());
-    for args in [
-        &["report", "t.jsonl"][..],
-        &["report", "--json", "t.jsonl"],
-        &["tree", "t.jsonl"],
-        &["why", "t.jsonl", "1"],
-        &["export", "--to", "jsonl", "t.jsonl"],
-        &["list"],
-        &["list", "--json"],
-        &["settings"],
-        &["completions", "bash"],
-        &["man"],
-        &["--help"],
-        &["--version"],
-    ] {
+    for args in PRINTING {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let output = command(folder.path(), args).stdout(full).stderr(Stdio::piped()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.starts_with("tinyio-inspector: ") && said.contains("No space left"), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn closed_stdout_is_an_error_and_stdout_at_dev_null_is_none() {
+    let (folder, _) = trace(crashed());
+    let shell = |args: &[&str], stdout: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec \"$@\" {stdout}"), "sh", env!("CARGO_BIN_EXE_tinyio-inspector")]);
+        let output = shell.args(args).current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for args in PRINTING.iter().chain([&["run", "--", "touch", "started"][..]].iter()) {
+        let (code, said) = shell(args, ">&-");
+        assert_eq!(code, Some(2), "{args:?}: {said}");
+        assert!(said.contains("tinyio-inspector: standard output is closed"), "{args:?}: {said}");
+        assert!(!folder.path().join("started").exists());
+        // Opened as a shell does, and for reading too, as Python and `std` do.
+        for null in [">/dev/null", "1<>/dev/null"] {
+            assert_eq!(shell(args, null).0, Some(0), "{args:?} {null}");
+        }
+        let _ = fs::remove_file(folder.path().join("started"));
+    }
+    // Commands that print nothing do not need it.
+    let export = &["export", "--to", "dot", "-o", "out.dot", "t.jsonl"];
+    assert_eq!(shell(export, ">&-"), (Some(0), String::new()));
+    assert_eq!(shell(&["man", "."], ">&-"), (Some(0), String::new()));
+    assert_eq!(shell(&["why"], ">&-").0, Some(2));
 }

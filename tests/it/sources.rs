@@ -58,7 +58,7 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
     let has_unsafe = |code: &str| {
         let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
         lines.flat_map(|line| line.split('"').step_by(2)).any(|code| {
-            ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|kind| code.contains(kind))
+            ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "(unsafe"].iter().any(|kind| code.contains(kind))
         })
     };
     let named = [
@@ -67,6 +67,7 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
         "inspector/recorder/src/mmap.rs",
         "inspector/recorder/src/clock.rs",
         "inspector/frames/src/registers.rs",
+        "inspector/src/cli/stdout.rs",
     ];
     let found = sources().into_iter().filter(|(_, code)| has_unsafe(code)).map(|(name, _)| name);
     let others: Vec<String> = found.filter(|name| !named.iter().any(|named| name.starts_with(named))).collect();

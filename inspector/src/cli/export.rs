@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         None => {
-            let mut out = BufWriter::new(io::stdout().lock());
+            let mut out = super::stdout::open()?;
             export::export(&mut *source, args.to, &options, &mut out)?;
             out.flush()?;
         }

@@ -1,6 +1,6 @@
 //! `completions SHELL`, `man [FOLDER]`, `settings`: made from the same tables as everything else.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use clap::CommandFactory;
@@ -20,7 +20,7 @@ pub struct Completions {
 pub fn completions(args: &Completions) -> io::Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tinyio-inspector", &mut text);
-    io::stdout().lock().write_all(&text)
+    super::stdout::print(&text)
 }
 
 /// See [`man`].
@@ -39,7 +39,7 @@ pub fn man(args: &Man) -> io::Result<()> {
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page)?;
-            io::stdout().lock().write_all(&page)
+            super::stdout::print(&page)
         }
     }
 }
@@ -49,5 +49,5 @@ pub fn settings() -> io::Result<()> {
     if let Some(path) = tui::settings_path(environment::var) {
         eprintln!("tinyio-inspector: settings are read from {}", path.display());
     }
-    io::stdout().lock().write_all(tui::sample_settings().as_bytes())
+    super::stdout::print(tui::sample_settings().as_bytes())
 }

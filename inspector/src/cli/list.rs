@@ -17,18 +17,16 @@ pub struct Args {
 /// Prints the recordings of this user, the newest first.
 pub fn list(args: &Args) -> io::Result<()> {
     let rings = discover::rings()?;
-    let mut out = io::stdout().lock();
+    let mut out = super::stdout::open()?;
     if args.json {
-        return writeln!(out, "{}", escaped_json(&serde_json::to_string_pretty(&rings)?));
+        writeln!(out, "{}", escaped_json(&serde_json::to_string_pretty(&rings)?))?;
+    } else if rings.is_empty() {
+        writeln!(out, "nothing is recorded; TINYIO_INSPECT=record does, of a program built with the feature `record`")?;
+    } else {
+        writeln!(out, "    PID  STATE   SINCE   EVENTS      PROGRAM")?;
+        rings.iter().try_for_each(|ring| writeln!(out, "{}", line(ring)))?;
     }
-    if rings.is_empty() {
-        return writeln!(
-            out,
-            "nothing is recorded; TINYIO_INSPECT=record does, of a program built with the feature `record`"
-        );
-    }
-    writeln!(out, "    PID  STATE   SINCE   EVENTS      PROGRAM")?;
-    rings.iter().try_for_each(|ring| writeln!(out, "{}", line(ring)))
+    out.flush()
 }
 
 /// A recording in a line.

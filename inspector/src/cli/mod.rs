@@ -9,6 +9,7 @@ mod pass_on;
 mod replay;
 mod report;
 mod run;
+mod stdout;
 mod tree;
 mod why;
 
@@ -99,7 +100,7 @@ pub fn main() -> ExitCode {
         eprintln!("tinyio-inspector: {error}");
     }
     let done = match Cli::try_parse().map(|cli| cli.command) {
-        Err(said) => said.print().and_then(|()| io::stdout().flush()).map(|()| ExitCode::from(said.exit_code() as u8)),
+        Err(said) => print(&said),
         Ok(command) => run(command),
     };
     match done {
@@ -111,6 +112,16 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints the help, the version, or what is wrong with the command line.
+fn print(said: &clap::Error) -> io::Result<ExitCode> {
+    if !said.use_stderr() {
+        stdout::check()?;
+    }
+    said.print()?;
+    io::stdout().flush()?;
+    Ok(ExitCode::from(said.exit_code() as u8))
 }
 
 fn run(command: Command) -> io::Result<ExitCode> {

@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         ending: moment.ending,
         read_source: source_text::read,
     };
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = super::stdout::open()?;
     if args.json {
         report::json(&moment.model, &options, &mut out)?;
     } else {

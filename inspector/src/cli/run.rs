@@ -23,6 +23,8 @@ pub struct Args {
 
 /// Starts a command and shows it from its first loop on. Its exit code is ours.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
+    // What the command prints goes there: at once, or when the screens are left.
+    super::stdout::check()?;
     let (program, rest) = args.command.split_first().ok_or_else(|| io::Error::other("there is no command to run"))?;
     let mut command = Command::new(program);
     command.args(rest).env("TINYIO_INSPECT", "record");

@@ -22,7 +22,7 @@ pub struct Args {
 /// Prints the dependency graph at a moment.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let moment = args.input.load(args.at)?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = super::stdout::open()?;
     tree::write(moment.graph(), args.format, &mut out)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)

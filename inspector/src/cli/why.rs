@@ -1,6 +1,6 @@
 //! `why FILE ID`.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use tinyio_inspector::time_point::At;
@@ -37,6 +37,6 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
         );
         return Err(io::Error::new(io::ErrorKind::NotFound, what));
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    super::stdout::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
