@@ -614,6 +614,8 @@ fn list(sites: &[Site]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
     use std::time::Duration;
 
     use crate::Event;
@@ -736,6 +738,23 @@ mod tests {
         assert_eq!(looped.run(main).unwrap(), 0);
         drop(ask);
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn the_result_of_a_search_is_void_if_a_thread_woke_a_coroutine_meanwhile() {
+        let mut looped = Loop::new();
+        let executor = looped.executor().clone();
+        let main = async {
+            spawn(std::future::pending::<crate::Result<()>>());
+            yield_now().await?;
+            assert!(executor.search_now(true).is_some());
+            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            std::thread::spawn(move || waker.wake()).join().unwrap();
+            assert!(executor.search_now(true).is_none());
+            assert!(executor.cycle_check_pending.get(), "another is due");
+            Err::<(), _>(crate::Error::msg("enough"))
+        };
+        assert_eq!(looped.run(main).unwrap_err().error().to_string(), "enough");
     }
 
     #[test]

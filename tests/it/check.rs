@@ -162,8 +162,13 @@ impl Child {
         Child(child)
     }
 
-    /// Waits for a line of its stderr with this text in it; its end is a failure.
+    /// Waits for a line of its stderr with this text in it, and returns it; its end is a failure.
     pub fn wait_for(&mut self, text: &str) -> String {
+        self.read_until(text).lines().next_back().unwrap_or_default().to_owned()
+    }
+
+    /// As [`wait_for`](Child::wait_for), but returns the lines before it as well.
+    pub fn read_until(&mut self, text: &str) -> String {
         let mut seen = String::new();
         // One byte at a time: the rest is for the next reader.
         let mut lines = BufReader::with_capacity(1, self.0.stderr.as_mut().expect("piped"));
@@ -172,7 +177,7 @@ impl Child {
             let read = lines.read_line(&mut seen).expect("text");
             assert!(read > 0, "its stderr ended without `{text}`:\n{seen}");
             if seen[start..].contains(text) {
-                return seen[start..].trim_end().to_owned();
+                return seen;
             }
         }
     }

@@ -354,11 +354,11 @@ fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
     let _watched = watched();
     if is_child() {
         let enough = || Err::<(), _>(tinyio::Error::msg("enough"));
-        // A ticker, in virtual time: ten seconds of it.
+        // A ticker, in virtual time: half a minute of it, in each tick an await that may close a cycle.
         let main = async {
             tangle();
-            for _ in 0..1000 {
-                sleep(Duration::from_millis(10)).await?;
+            for _ in 0..3000 {
+                spawn(sleep(Duration::from_millis(10))).await?;
             }
             eprintln!("ticked");
             enough()
@@ -424,7 +424,7 @@ fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
             );
         }
         if how == "ticker" {
-            let rest = child.wait_for("ticked");
+            let rest = child.read_until("ticked");
             assert!(!rest.contains("warning"), "{rest}");
         } else {
             child.tell("go on");
