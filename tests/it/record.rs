@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, alarm, execv, fork};
 use tinyio::{Lock, Loop, Semaphore, coro, gather, isolate, run_in_thread, sleep, spawn, timeout, yield_now};
 use tinyio_inspector::discover;
 use tinyio_inspector::event::{Event, Kind, Stack, State, Target};
@@ -442,6 +444,114 @@ fn a_program_that_exits_leaves_a_whole_trace_and_is_not_dead() {
             assert!(rings.iter().all(|ring| ring.state == discover::State::Ended), "{rings:?}");
         }
     }
+}
+
+/// Calls itself until the stack is full.
+fn overflows(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if depth == u64::MAX { 0 } else { overflows(depth + 1) + std::hint::black_box(frame)[3] }
+}
+
+async fn dies(how: String) -> tinyio::Result<()> {
+    match how.as_str() {
+        "abort" => std::process::abort(),
+        "exec" => panic!("{}", std::os::unix::process::CommandExt::exec(&mut Command::new("true"))),
+        _ => println!("{}", overflows(0)),
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_that_dies_within_a_step_is_recorded_up_to_it_and_its_trace_has_no_end() {
+    let _watched = watched();
+    if let Ok(how) = std::env::var("TINYIO_TEST_CHILD") {
+        let _ = Loop::new().run(async {
+            spawn(sleeper(1));
+            yield_now().await?;
+            let trace = std::env::var_os("TINYIO_TRACE").unwrap();
+            while !std::fs::read_to_string(&trace).unwrap().contains("sleeper") {
+                std::thread::yield_now();
+            }
+            coro(dies(how)).await
+        });
+        return;
+    }
+    for how in ["abort", "overflow", "exec"] {
+        let folder = tempfile::tempdir().unwrap();
+        let test = "record::a_program_that_dies_within_a_step_is_recorded_up_to_it_and_its_trace_has_no_end";
+        let said = traced(test, how, folder.path(), "trace.jsonl");
+        assert_eq!(said.contains("has overflowed its stack"), how == "overflow", "{said}");
+        assert_eq!(end_of(&folder.path().join("trace.jsonl")).0, Progress::Died, "{how}");
+        let rings = discover::rings_in(&rings(folder.path())).unwrap();
+        let [ring] = &rings[..] else { panic!("{how}: {rings:?}") };
+        assert_eq!(ring.state, discover::State::Died, "{how}");
+        let mut reader = RingReader::open(&ring.path).unwrap();
+        let mut model = Model::new(reader.header());
+        let end = loop {
+            match reader.read(1000, &mut |event| model.apply(&event)).unwrap() {
+                Progress::More => {}
+                end => break end,
+            }
+        };
+        assert_eq!((end, model.lost().cut), (Progress::Died, false), "{how}");
+        let state =
+            |of: &str| model.live().find(|coro| model.full_name(coro.id).ends_with(of)).map(|coro| coro.state());
+        let states = [state("dies"), state("sleeper")];
+        assert_eq!(states, [Some(State::Running), Some(State::Waiting)], "{how}");
+        assert_eq!(model.live_count(), 3, "{how}");
+    }
+}
+
+#[test]
+fn a_program_that_starts_others_and_forks_is_recorded_to_its_end() {
+    let _watched = watched();
+    let test = "record::a_program_that_starts_others_and_forks_is_recorded_to_its_end";
+    let mode = std::env::var("TINYIO_TEST_CHILD");
+    if let Ok(mode) = mode.as_deref() {
+        let parent = std::process::id();
+        let run = Loop::new().run(async {
+            yield_now().await?;
+            if mode == "inner" {
+                return tinyio::Ok(());
+            }
+            // The same program, recorded with the same variables.
+            let own = std::env::current_exe()?;
+            let inner = Command::new(own).args([test, "--exact"]).env("TINYIO_TEST_CHILD", "inner").output()?;
+            assert!(inner.status.success(), "{inner:?}");
+            for goes_on in [false, true] {
+                // SAFETY: the child needs no lock that another thread of the parent may hold: those threads wait.
+                match unsafe { fork() }? {
+                    ForkResult::Child => {
+                        alarm::set(60);
+                        if !goes_on {
+                            execv(c"/bin/true", &[c"true"])?;
+                        }
+                        break;
+                    }
+                    ForkResult::Parent { child } => {
+                        assert_eq!(waitpid(child, None)?, WaitStatus::Exited(child, 0));
+                    }
+                }
+            }
+            tinyio::Ok(yield_now().await?)
+        });
+        run.unwrap();
+        if std::process::id() != parent {
+            // It is one run of tests, in two processes.
+            std::process::exit(0);
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let said = traced(test, "outer", folder.path(), "t-{pid}.jsonl");
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let traces: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect();
+    assert_eq!(traces.len(), 2, "{traces:?} {said}");
+    for trace in traces {
+        assert_eq!(end_of(&trace), (Progress::Ended, 0, false), "{trace:?} {said}");
+    }
+    let rings = discover::rings_in(&rings(folder.path())).unwrap();
+    assert!(rings.len() == 2 && rings.iter().all(|ring| ring.state == discover::State::Ended), "{rings:?}");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 use tinyio::{
-    Event, Loop, Result, ThreadPool, as_completed, coro, gather, isolate, run_in_thread, sleep, spawn, thread, timeout,
-    yield_now,
+    Event, Group, Lock, Loop, Result, ThreadPool, as_completed, coro, gather, isolate, run_in_thread, sleep, spawn,
+    thread, timeout, yield_now,
 };
 
 use tinyio_inspector::discover;
@@ -258,7 +258,19 @@ fn places() -> Vec<Place> {
         }
         "a waker, woken by the end of a coroutine": { beside(coro(sleep(SHORT)), WAKE).await }
         "a waker, woken by a cancellation": { spawn(beside(sleep(DAY), WAKE)); yield_now().await?; enough() }
+        "a waker, woken by a lock": {
+            let lock = Lock::new();
+            let guard = lock.acquire().await?;
+            spawn(async move { let mut next = std::pin::pin!(lock.acquire()); leave(&mut next, WAKE); sleep(DAY).await });
+            yield_now().await?;
+            drop(guard);
+            Ok(sleep(DAY).await?)
+        }
         "a waker's clone": { beside(sleep(DAY), CLONE).await }
+        "a waker's clone at an event": { let event = Event::new(); beside(event.wait(), CLONE).await }
+        "a waker's clone at a coroutine": { let nap = coro(sleep(DAY)); beside(nap, CLONE).await }
+        "a waker's clone at a thread": { beside(run_in_thread(|| thread::sleep(DAY)), CLONE).await }
+        "a waker's clone at as_completed": { let mut all = as_completed([coro(sleep(DAY))]); beside(all.next(), CLONE).await }
         "a waker's drop with its await point": { let mut nap = sleep(DAY); leave(&mut nap, DROP); drop(nap); Ok(sleep(DAY).await?) }
         "a waker's drop when it is replaced": {
             let mut nap = sleep(DAY);
@@ -297,10 +309,41 @@ fn places() -> Vec<Place> {
             let items = (0..3).inspect(|n| assert!(*n < 2, "the iterator"));
             Ok(ThreadPool::new(1).map(|_| tinyio::Ok(()), items).await.map(drop)?)
         }
+        "the function of a pool's map": {
+            Ok(ThreadPool::new(2).map(|_| -> Result<()> { panic_any(PayloadOfThread) }, 0..3).await.map(drop)?)
+        }
+        "what the function of a pool's map captures": {
+            let bomb = Bomb;
+            let f = move |_| { let _bomb = &bomb; tinyio::Ok(()) };
+            Ok(ThreadPool::new(2).map(f, 0..3).await.map(drop)?)
+        }
+        "the items of a pool's map": { Ok(ThreadPool::new(2).map(|_: Bomb| tinyio::Ok(()), [Bomb, Bomb]).await.map(drop)?) }
+        "the destructor of the iterator of a pool's map": {
+            let bomb = Bomb;
+            let items = (0..3).inspect(move |_| _ = &bomb);
+            Ok(ThreadPool::new(1).map(|_| tinyio::Ok(()), items).await.map(drop)?)
+        }
         "the iterator of as_completed": {
             let coros = (0..3).map(|n| { assert!(n < 2, "the iterator"); coro(sleep(DAY)) });
             Ok(as_completed(coros).next().await.map(drop)?)
         }
+        "the destructor of the iterator of as_completed": {
+            let bomb = Bomb;
+            let coros = (0..3).map(move |_| { let _bomb = &bomb; coro(sleep(DAY)) });
+            Ok(as_completed(coros).next().await.map(drop)?)
+        }
+        "outputs of as_completed that nothing takes": {
+            let all = as_completed((0..3).map(|_| coro(async { tinyio::Ok(Bomb) })));
+            yield_now().await?;
+            yield_now().await?;
+            drop(all);
+            enough()
+        }
+        "outputs of a gather of which one fails": {
+            let fails = coro(async { yield_now().await?; enough::<()>() });
+            Ok(gather((coro(async { tinyio::Ok(Bomb) }), fails)).await.map(drop)?)
+        }
+        "outputs of a gather that nothing takes": { drop(gather([coro(async { tinyio::Ok(Bomb) })]).await?); Ok(()) }
         "the clone of an output": {
             struct Uncloneable;
             impl Clone for Uncloneable {
@@ -315,6 +358,18 @@ fn places() -> Vec<Place> {
         "the destructor of a future whose time is up": {
             let slow = async { let _bomb = Bomb; sleep(DAY).await };
             Ok(timeout(SHORT, slow).await.map(drop)?)
+        }
+        "the error of a future whose time is up": {
+            let slow = async { sleep(DAY).await.map_err(|_| Dropped(Bomb)) };
+            timeout(SHORT, slow).await.map(drop)?;
+            enough()
+        }
+        "destructors of a driven loop that is dropped": {
+            let mut looped = Loop::new();
+            let mut driven = Box::pin(looped.drive(async { spawn(async { let _bomb = Bomb; sleep(DAY).await }); sleep(DAY).await }));
+            assert!(driven.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(driven);
+            enough()
         }
         "the original error of an isolated loop": {
             // It is a value here.
@@ -349,41 +404,46 @@ async fn witness(told: Rc<Cell<u32>>) -> Result<()> {
     Ok(answer?)
 }
 
+fn check(program: fn() -> Main, group: Group, grace: Option<Duration>, drives: bool, what: &str) {
+    let told = Rc::new(Cell::new(0));
+    let mut looped = Loop::new().group(group);
+    if let Some(grace) = grace {
+        looped = looped.grace(grace);
+    }
+    let (first, last) = (told.clone(), told.clone());
+    let main = async {
+        spawn(witness(first));
+        yield_now().await?;
+        let program = coro(program());
+        spawn(async { tinyio::Ok(program.await?) });
+        spawn(witness(last));
+        yield_now().await?;
+        sleep(DAY).await
+    };
+    let run = catch_unwind(AssertUnwindSafe(|| match drives {
+        true => pollster::block_on(looped.drive(main)),
+        false => looped.run(main),
+    }));
+    let crash = run.unwrap_or_else(|payload| {
+        std::mem::forget(payload);
+        panic!("{what}: a panic came out of the loop")
+    });
+    let crash = crash.err().unwrap_or_else(|| panic!("{what}: no crash"));
+    assert_eq!(told.get(), 4, "{what}: both were told, and cleaned up");
+    assert!(!crash.to_string().is_empty() && crash.failures().iter().all(|one| !one.message().is_empty()));
+    assert!(format!("{crash:?}").contains(" crashed"), "{what}");
+    // Its content belongs to the program.
+    std::mem::forget(crash);
+    assert_eq!(looped.run(async { tinyio::Ok(coro(async { tinyio::Ok(7) }).await?) }).unwrap(), 7, "{what}");
+}
+
+/// Runs each program by itself and in the loop of another executor.
 fn check_all() {
     for (place, program) in places() {
-        for group in GROUPS {
-            for grace in [None, Some(SHORT)] {
-                let what = format!("{place}, {group:?}, {grace:?}");
-                let told = Rc::new(Cell::new(0));
-                let mut looped = Loop::new().group(group);
-                if let Some(grace) = grace {
-                    looped = looped.grace(grace);
-                }
-                let (first, last) = (told.clone(), told.clone());
-                let main = async {
-                    spawn(witness(first));
-                    yield_now().await?;
-                    let program = coro(program());
-                    spawn(async { tinyio::Ok(program.await?) });
-                    spawn(witness(last));
-                    yield_now().await?;
-                    sleep(DAY).await
-                };
-                let run = catch_unwind(AssertUnwindSafe(|| looped.run(main)));
-                let crash = run.unwrap_or_else(|payload| {
-                    std::mem::forget(payload);
-                    panic!("{what}: a panic came out of `run`")
-                });
-                let crash = crash.err().unwrap_or_else(|| panic!("{what}: no crash"));
-                assert_eq!(told.get(), 4, "{what}: both were told, and cleaned up");
-                assert!(!crash.to_string().is_empty() && crash.failures().iter().all(|one| !one.message().is_empty()));
-                // Its content belongs to the program.
-                std::mem::forget(crash);
-                assert_eq!(
-                    looped.run(async { tinyio::Ok(coro(async { tinyio::Ok(7) }).await?) }).unwrap(),
-                    7,
-                    "{what}"
-                );
+        for (group, grace) in GROUPS.into_iter().flat_map(|group| [(group, None), (group, Some(SHORT))]) {
+            for drives in [false, true] {
+                let what = format!("{place}, {group:?}, {grace:?}{}", if drives { ", driven" } else { "" });
+                check(program, group, grace, drives, &what);
             }
         }
     }
