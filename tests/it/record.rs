@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, alarm, execv, fork};
 use tinyio::{Lock, Loop, Semaphore, coro, gather, isolate, run_in_thread, sleep, spawn, timeout, yield_now};
 use tinyio_inspector::discover;
 use tinyio_inspector::event::{Event, Kind, Stack, State, Target};
@@ -502,9 +504,6 @@ fn a_program_that_dies_within_a_step_is_recorded_up_to_it_and_its_trace_has_no_e
 
 #[test]
 fn a_program_that_starts_others_and_forks_is_recorded_to_its_end() {
-    use nix::sys::wait::{WaitStatus, waitpid};
-    use nix::unistd::{ForkResult, alarm, execv, fork};
-
     let _watched = watched();
     let test = "record::a_program_that_starts_others_and_forks_is_recorded_to_its_end";
     let mode = std::env::var("TINYIO_TEST_CHILD");
