@@ -46,8 +46,14 @@ fn ended(script: &Script) -> App {
 
 fn draw(app: &mut App, wide: u16, high: u16) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(wide, high)).unwrap();
-    terminal.draw(|frame| app.draw(frame)).unwrap();
-    terminal
+    loop {
+        app.session.dirty = false;
+        terminal.draw(|frame| app.draw(frame)).unwrap();
+        // On a slow machine the timeline needs several frames.
+        if !app.session.dirty {
+            return terminal;
+        }
+    }
 }
 
 /// Keys, by their names, with spaces between them.
