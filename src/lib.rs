@@ -265,6 +265,8 @@
 //! `TINYIO_INSPECT=record` records only, `TINYIO_TRACE=FILE.jsonl` writes the trace, `TINYIO_RING=64M` sets the ring's
 //! size, `TINYIO_LOCALS=0` never reads local variables.
 
+#![deny(unsafe_code)]
+
 mod coroutine;
 mod event_loop;
 mod executor;
@@ -273,6 +275,7 @@ mod interop;
 mod observe;
 mod panics;
 mod sync;
+#[allow(unsafe_code, reason = "what is unsafe is here")]
 mod task;
 pub mod thread;
 mod threading;

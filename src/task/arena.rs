@@ -81,9 +81,11 @@ impl Memory {
                 let this = unsafe { chunk.as_ref() };
                 next = this.next.get();
                 if this.used.get() == 0 {
-                    list.remove(this);
-                    // SAFETY: none of its blocks is in use, and it is in no list any more.
-                    unsafe { Chunk::free(chunk) };
+                    // SAFETY: it is in this list, and none of its blocks is in use.
+                    unsafe {
+                        list.remove(this);
+                        Chunk::free(chunk);
+                    }
                 }
             }
         }
@@ -96,14 +98,20 @@ impl Memory {
         ((USED || cfg!(test)) && is_small).then(|| &self.lists[layout.size() / STEP])
     }
 
-    /// Allocates memory of this layout, whose size is not zero. Null if there is none.
+    /// Allocates memory of this layout. Null if there is none.
+    ///
+    /// # Safety
+    ///
+    /// The size is not zero.
     #[inline]
-    pub(super) fn take(&self, layout: Layout) -> *mut u8 {
+    pub(super) unsafe fn take(&self, layout: Layout) -> *mut u8 {
         let Some(list) = self.list(layout) else {
-            // SAFETY: the size is not zero.
+            // SAFETY: required of the caller.
             return unsafe { alloc::alloc(layout) };
         };
-        let Some(chunk) = list.0.get().or_else(|| list.grow(layout.size())) else { return std::ptr::null_mut() };
+        // SAFETY: `list` accepts only sizes that a `Free` fits in, and they are multiples of the alignment.
+        let grow = || unsafe { list.grow(layout.size()) };
+        let Some(chunk) = list.0.get().or_else(grow) else { return std::ptr::null_mut() };
         // SAFETY: it is in the list.
         let chunk = unsafe { chunk.as_ref() };
         let free = chunk.free.get().expect("a chunk in the list has room");
@@ -114,7 +122,8 @@ impl Memory {
         chunk.free.set(next);
         chunk.used.set(chunk.used.get() + 1);
         if next.is_none() {
-            list.remove(chunk);
+            // SAFETY: it is in this list.
+            unsafe { list.remove(chunk) };
         }
         free.as_ptr().cast()
     }
@@ -141,30 +150,42 @@ impl Memory {
         poison::hide(memory, layout.size());
         chunk.used.set(chunk.used.get() - 1);
         if next.is_none() {
-            list.add(chunk);
+            // SAFETY: a full chunk is in no list; `emptied` and `close` take it out before they free it.
+            unsafe { list.add(chunk) };
         }
         if chunk.used.get() == 0 {
-            self.emptied(list, NonNull::from(chunk));
+            // SAFETY: it was in use until now, and none of its blocks is any more.
+            unsafe { self.emptied(list, NonNull::from(chunk)) };
         }
     }
 
     /// Frees a chunk, unless it is the only one with free blocks and more blocks of this size are expected.
+    ///
+    /// # Safety
+    ///
+    /// It is in the list, and none of its blocks is in use.
     #[cold]
-    fn emptied(&self, list: &List, chunk: NonNull<Chunk>) {
-        // SAFETY: it is in the list.
+    unsafe fn emptied(&self, list: &List, chunk: NonNull<Chunk>) {
+        // SAFETY: required of the caller.
         let this = unsafe { chunk.as_ref() };
         let is_alone = this.previous.get().is_none() && this.next.get().is_none();
         if !(is_alone && self.inside.get()) {
-            list.remove(this);
-            // SAFETY: none of its blocks is in use, and it is in no list any more.
-            unsafe { Chunk::free(chunk) };
+            // SAFETY: required of the caller.
+            unsafe {
+                list.remove(this);
+                Chunk::free(chunk);
+            }
         }
     }
 }
 
 impl List {
     /// Puts a chunk at the front.
-    fn add(&self, chunk: &Chunk) {
+    ///
+    /// # Safety
+    ///
+    /// It is in no list, and is removed before it is freed.
+    unsafe fn add(&self, chunk: &Chunk) {
         let first = Some(NonNull::from(chunk));
         let next = self.0.replace(first);
         chunk.next.set(next);
@@ -175,7 +196,12 @@ impl List {
         }
     }
 
-    fn remove(&self, chunk: &Chunk) {
+    /// Takes a chunk out.
+    ///
+    /// # Safety
+    ///
+    /// It is in this list.
+    unsafe fn remove(&self, chunk: &Chunk) {
         let (previous, next) = (chunk.previous.take(), chunk.next.take());
         match previous {
             None => self.0.set(next),
@@ -189,8 +215,12 @@ impl List {
     }
 
     /// Allocates a chunk of blocks of this size. `None`: there is no memory.
+    ///
+    /// # Safety
+    ///
+    /// A `Free` fits in the size, which is a multiple of `STEP`.
     #[cold]
-    fn grow(&self, size: usize) -> Option<NonNull<Chunk>> {
+    unsafe fn grow(&self, size: usize) -> Option<NonNull<Chunk>> {
         // SAFETY: the size is not zero.
         let whole = NonNull::new(unsafe { alloc::alloc(LAYOUT) })?;
         let chunk = whole.cast::<Chunk>();
@@ -353,10 +383,11 @@ mod tests {
     #[test]
     fn a_block_is_used_again_and_a_chunk_given_back() {
         let memory = Memory::new();
-        let take = || NonNull::new(memory.take(layout(64))).unwrap();
+        // SAFETY: the size is not zero.
+        let take = || NonNull::new(unsafe { memory.take(layout(64)) }).unwrap();
         // SAFETY: each was taken here, and is given back once.
         let give = |block| unsafe { memory.give(block, layout(64)) };
-        memory.open();
+        assert!(memory.open());
         let first = take();
         give(first);
         assert_eq!(take(), first, "the last one in is the first one out");
@@ -381,10 +412,11 @@ mod tests {
             return;
         }
         let memory = Memory::new();
-        let take = || NonNull::new(memory.take(layout(64))).unwrap();
+        // SAFETY: the size is not zero.
+        let take = || NonNull::new(unsafe { memory.take(layout(64)) }).unwrap();
         // SAFETY: each was taken here, and is given back once.
         let give = |block| unsafe { memory.give(block, layout(64)) };
-        memory.open();
+        assert!(memory.open());
         let (block, last) = (take(), take());
         // SAFETY: the next block of the chunk, at its last byte.
         let never_taken = unsafe { last.add(64 + 63) };
@@ -405,7 +437,7 @@ mod tests {
     #[test]
     fn nobody_writes_into_anothers_block() {
         let memory = Memory::new();
-        memory.open();
+        assert!(memory.open());
         let mut blocks: Vec<(NonNull<u8>, usize)> = Vec::new();
         let mut state = 7_u64;
         let mut random = |below: usize| {
@@ -417,7 +449,8 @@ mod tests {
             let takes = blocks.is_empty() || random(8) < if step < 30_000 { 5 } else { 3 };
             if takes {
                 let size = (1 + random(SIZE / STEP)) * STEP;
-                let block = NonNull::new(memory.take(layout(size))).unwrap();
+                // SAFETY: no size is zero.
+                let block = NonNull::new(unsafe { memory.take(layout(size)) }).unwrap();
                 assert!(block.addr().get().is_multiple_of(STEP));
                 // SAFETY: the block is in use here, and has this size.
                 unsafe { block.write_bytes(size as u8, size) };

@@ -9,6 +9,26 @@
 //!             └──────────────────────┴────────▶ GONE ◀──── taken ──── OUTPUT
 //! ```
 //!
+//! # Transitions
+//!
+//! The state of a block is its body (FUTURE, OUTPUT or GONE), what owns it, and the flags ([`flag`]).
+//!
+//! 1. [`Handle`]`::new` makes the block: FUTURE, owned by one handle.
+//! 2. [`TaskTable`]`::schedule`, once: it gets its number and its wake token, and a slot owns it (SLOTTED).
+//! 3. [`Handle`]`::queue` after 2, [`TaskTable`]`::queue` for a wake: a [`Queued`] owns it too, at most one at a time.
+//! 4. [`Queued`]`::run` turns that into a [`Running`]; [`TaskTable`]`::run` makes one to cancel the task. At most one at a
+//!    time: for a task that is being polled both give none.
+//! 5. [`Running`]`::poll` polls it (STARTED). Pending: it stays FUTURE, and may have been queued (3) meanwhile.
+//! 6. Ready with a value: `poll` drops the future (GONE) and puts the value in its place (OUTPUT).
+//! 7. Ready with an error, or a panic: `poll` drops the future (GONE).
+//! 8. [`Running`]`::discard` drops future or output (GONE): a task that never started, that answers a cancellation in
+//!    another way than by ending, or whose output has no handle. `leak` forgets it (GONE).
+//! 9. [`TaskTable`]`::remove`, after 6, 7 or 8: the slot no longer owns it. The loop takes its waiters.
+//! 10. [`Handle`]`::take`: the last handle moves the output out (GONE, TAKEN), the others clone it.
+//! 11. The last [`Handle`] is dropped between 2 and 9, and the task is not DETACHED: ABANDONED, and its loop is told, which
+//!     delivers a cancellation (4, 5).
+//! 12. [`release`]: the last owner is gone. What is left in the body is dropped, the block is freed.
+//!
 //! # Invariants
 //!
 //! [`TaskTable`]: super::TaskTable
@@ -16,8 +36,9 @@
 //! [`Handle`]: super::Handle
 //! [`Queued`]: super::Queued
 //! [`Running`]: super::Running
+//! [`release`]: super::release::release
 //!
-//! All of the crate's `unsafe` is in `task`, and relies on these.
+//! The `unsafe` code in `task`, and the calls of it in `coroutine::coro`, rely on these.
 //!
 //! 1. A block is freed exactly when nothing owns it: no [`Handle`], no slot of a [`TaskTable`], no [`Queued`], no
 //!    [`Running`]. Handles are counted. Of the others a block has at most one each, recorded in its header; the guards
@@ -78,42 +99,51 @@ pub(crate) struct Header {
 
 const _: () = assert!(size_of::<Header>() == 56 && align_of::<Header>() == STEP);
 
-/// Flags of a header. Two bits of body, the others independent.
+/// Flags of a header: two bits of the body, the others independent unless stated otherwise. "Never" cleared means that
+/// a flag stays until the block is freed.
 pub(crate) mod flag {
     /// The two bits of the body; 0 is FUTURE.
     pub(in crate::task) const BODY: u16 = 0b11;
-    /// There is an output, to be taken.
+    /// There is an output, to be taken. Set by `poll` (6), cleared by `take` (10) and `discard` (8); excludes GONE.
     pub(in crate::task) const OUTPUT: u16 = 0b01;
-    /// There is neither: the output was taken, or there never was one.
+    /// There is neither. Set by `poll` (6, 7), `discard` (8), `take` (10) and `release` (12), before anything is dropped;
+    /// cleared by `poll` (6) alone. Excludes OUTPUT.
     pub(in crate::task) const GONE: u16 = 0b10;
-    /// It is in the slot table of its loop.
+    /// A slot of the table of its loop owns it. Set by `schedule` (2), cleared by `remove` (9).
     pub(in crate::task) const SLOTTED: u16 = 1 << 2;
-    /// It has been polled.
+    /// It has been polled. Set by the first `poll` (5), cleared never.
     pub(crate) const STARTED: u16 = 1 << 3;
-    /// The output was taken by the last handle.
+    /// The output was taken by the last handle. Set by `take` (10), cleared never; implies GONE.
     pub(in crate::task) const TAKEN: u16 = 1 << 4;
     /// In its last step it began to wait for a timer, a thread or a loop that does not enclose its own: it will be
-    /// woken.
+    /// woken. Set by the await point, cleared by the next `poll` (5).
     pub(crate) const EXTERNAL_WAKE: u16 = 1 << 5;
-    /// In its last step it began to wait for an event: any owner of a clone may set it.
+    /// In its last step it began to wait for an event: any owner of a clone may set it. Set by the await point, cleared
+    /// by the next `poll` (5).
     pub(crate) const EVENT: u16 = 1 << 6;
-    /// Its waker was cloned at some time: code outside the loop may wake it.
+    /// Its waker was cloned at some time: code outside the loop may wake it. Set by the clone, cleared never.
     pub(crate) const CLONED: u16 = 1 << 7;
-    /// In its last step it began to wait for a coroutine of an enclosing loop.
-    pub(crate) const OUTER_LOOP: u16 = 1 << 11;
-    /// In its last step it registered a foreign waker at an await point.
-    pub(crate) const FOREIGN_WAKER: u16 = 1 << 13;
-    /// In this step an executor inside it blocks the thread, which is to be reported.
-    pub(crate) const BLOCKED: u16 = 1 << 12;
-    /// It stands for a function on a thread.
+    /// It stands for a function on a thread, or another thing that ends only by itself. Set by `new` (1), cleared never.
     pub(crate) const THREAD: u16 = 1 << 8;
-    /// Its future is one of tinyio's own, awaited at no line of the program: it keeps the place where it was made.
-    pub(crate) const INTERNAL: u16 = 1 << 10;
-    /// Its cancellation was delivered.
+    /// A cancellation was delivered to it, and it has not ended by that. Set by the loop, cleared never.
     pub(crate) const CANCEL_DELIVERED: u16 = 1 << 9;
-    /// It runs to its end, whether or not it has handles.
+    /// Its future is one of tinyio's own, awaited at no line of the program: it keeps the place where it was made. Set by
+    /// `new` (1), cleared never.
+    pub(crate) const INTERNAL: u16 = 1 << 10;
+    /// In its last step it began to wait for a coroutine of an enclosing loop. Set by the await point, cleared by the
+    /// next `poll` (5).
+    pub(crate) const OUTER_LOOP: u16 = 1 << 11;
+    /// In this step an executor inside it blocks the thread, which is to be reported. Set by the check of its foreign
+    /// waker, cleared by the report or the next `poll` (5); implies FOREIGN_WAKER.
+    pub(crate) const BLOCKED: u16 = 1 << 12;
+    /// In its last step it registered a foreign waker at an await point. Set by the await point, cleared by the next
+    /// `poll` (5).
+    pub(crate) const FOREIGN_WAKER: u16 = 1 << 13;
+    /// It runs to its end, whether or not it has handles. Set by `new` (1) or by a handle, cleared never. A task gets no
+    /// ABANDONED after it.
     pub(crate) const DETACHED: u16 = 1 << 14;
-    /// Its last handle was dropped while it was scheduled: it is to be cancelled.
+    /// Its last handle was dropped while it was scheduled: it is to be cancelled. Set with the drop (11), cleared never;
+    /// excludes DETACHED, and handles.
     pub(in crate::task) const ABANDONED: u16 = 1 << 15;
     /// All flags about the last step.
     pub(in crate::task) const LAST_STEP: u16 = EXTERNAL_WAKE | EVENT | OUTER_LOOP | FOREIGN_WAKER | BLOCKED;
@@ -187,14 +217,18 @@ where
         never_scheduled: S::never_scheduled,
     };
 
-    fn body(header: NonNull<Header>) -> *mut Body<F, T> {
+    /// # Safety
+    ///
+    /// The header is that of a block with this vtable.
+    unsafe fn body(header: NonNull<Header>) -> *mut Body<F, T> {
         let block = header.cast::<TaskCell<F, T>>().as_ptr();
-        // SAFETY: every header is the first field of a block of its vtable's type, so the field is in bounds.
+        // SAFETY: a header is the first field of its block, so the field is in bounds.
         unsafe { UnsafeCell::raw_get(&raw const (*block).body) }
     }
 
     unsafe fn poll(header: NonNull<Header>, cx: &mut Context<'_>, fault: &mut Option<Fault>) -> Poll<()> {
-        let body = Self::body(header);
+        // SAFETY: the vtable is that of this block.
+        let body = unsafe { Self::body(header) };
         // SAFETY: the caller has checked for FUTURE and set RUNNING (3); the block never moves.
         let future = unsafe { Pin::new_unchecked(&mut *(*body).future) };
         let Poll::Ready(result) = future.poll(cx) else { return Poll::Pending };
@@ -217,7 +251,8 @@ where
     }
 
     unsafe fn drop_body(header: NonNull<Header>, body: u16) {
-        let place = Self::body(header);
+        // SAFETY: the vtable is that of this block.
+        let place = unsafe { Self::body(header) };
         match body {
             // SAFETY: the caller read the state and has set GONE since (2).
             0 => unsafe { ManuallyDrop::drop(&mut (*place).future) },
@@ -228,7 +263,7 @@ where
     }
 
     unsafe fn describe(header: NonNull<Header>) -> String {
-        // SAFETY: the caller has checked for OUTPUT.
+        // SAFETY: the vtable is that of this block, and the caller has checked for OUTPUT.
         P::describe(unsafe { &(*Self::body(header)).output })
     }
 }

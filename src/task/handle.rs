@@ -37,7 +37,8 @@ impl Handle {
         S: Schedule,
     {
         let layout = Layout::new::<TaskCell<F, T>>();
-        let block = memory::with(|memory| memory.take(layout)).cast::<TaskCell<F, T>>();
+        // SAFETY: a block has a header, so its size is not zero.
+        let block = memory::with(|memory| unsafe { memory.take(layout) }).cast::<TaskCell<F, T>>();
         let Some(block) = NonNull::new(block) else { alloc::handle_alloc_error(layout) };
         let header = Header {
             vtable: const { &RawTask::<F, T, E, P, S>::VTABLE },

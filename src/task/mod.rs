@@ -1,4 +1,5 @@
-//! The task layout: all of the crate's `unsafe`, and the invariants it relies on (see [`cell`]).
+//! The task layout, which is where `unsafe` code is, and what it relies on: read the top of [`cell`]. It knows no loop,
+//! and no recorder: a loop is what implements [`Schedule`].
 
 mod arena;
 mod cell;

@@ -38,7 +38,8 @@ pub(super) unsafe fn release(header: NonNull<Header>) {
         // There is nothing to drop, so nothing to catch, and no recursion. SAFETY: it has no owner.
         unsafe { dealloc(header) };
     } else {
-        free_all(header);
+        // SAFETY: it has no owner, and comes here once.
+        unsafe { free_all(header) };
     }
 }
 
@@ -90,8 +91,12 @@ pub(super) unsafe fn drop_body(header: NonNull<Header>) -> Result<(), Payload> {
 /// # Panics
 ///
 /// Resumes the first panic of a destructor when all are freed, unless the thread is already panicking.
+///
+/// # Safety
+///
+/// The block has no owner, and this is called for it once.
 #[cold]
-fn free_all(header: NonNull<Header>) {
+unsafe fn free_all(header: NonNull<Header>) {
     // SAFETY: the block has no owner, and it has not been freed.
     let this = unsafe { header.as_ref() };
     if !this.is_scheduled() {

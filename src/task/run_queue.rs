@@ -58,9 +58,13 @@ impl Drop for Queue {
 pub(crate) struct Queued(NonNull<Header>);
 
 impl Queued {
-    /// `None` if there is one already. The block must be alive.
+    /// `None` if there is one already.
+    ///
+    /// # Safety
+    ///
+    /// The block is alive.
     #[inline]
-    pub(super) fn new(header: NonNull<Header>) -> Option<Queued> {
+    pub(super) unsafe fn new(header: NonNull<Header>) -> Option<Queued> {
         // SAFETY: required of the caller.
         (!unsafe { header.as_ref() }.queued.replace(true)).then(|| Queued(header))
     }
@@ -68,7 +72,8 @@ impl Queued {
     /// Turns it into the guard for a poll; `None` if the coroutine is being polled already.
     #[inline]
     pub(crate) fn run(self) -> Option<Running> {
-        let running = Running::new(self.0);
+        // SAFETY: `self` owns it.
+        let running = unsafe { Running::new(self.0) };
         if running.is_some() {
             // The new guard owns it, so `self` need not check whether it is the last owner.
             ManuallyDrop::new(self).queued.set(false);
@@ -81,7 +86,8 @@ impl Handle {
     /// Makes the guard for the ready queue; `None` if the coroutine is in it already.
     #[inline]
     pub(crate) fn queue(&self) -> Option<Queued> {
-        Queued::new(self.0)
+        // SAFETY: `self` owns it.
+        unsafe { Queued::new(self.0) }
     }
 }
 

@@ -26,9 +26,13 @@ pub(crate) enum Step {
 }
 
 impl Running {
-    /// `None` if there is one already. The block must be alive.
+    /// `None` if there is one already.
+    ///
+    /// # Safety
+    ///
+    /// The block is alive.
     #[inline]
-    pub(super) fn new(header: NonNull<Header>) -> Option<Running> {
+    pub(super) unsafe fn new(header: NonNull<Header>) -> Option<Running> {
         // SAFETY: required of the caller.
         let this = unsafe { header.as_ref() };
         if this.running.replace(true) {

@@ -91,13 +91,17 @@ impl TaskTable {
     /// Makes the guard for the ready queue; `None` if the task is in it already, or has ended.
     #[inline]
     pub(crate) fn queue(&self, wake_token: WakeToken) -> Option<Queued> {
-        Queued::new(self.get(wake_token)?)
+        let header = self.get(wake_token)?;
+        // SAFETY: the table owns it.
+        unsafe { Queued::new(header) }
     }
 
     /// Makes the guard to poll or drop the task; `None` if one exists already, or the task has ended.
     #[inline]
     pub(crate) fn run(&self, wake_token: WakeToken) -> Option<Running> {
-        Running::new(self.get(wake_token)?)
+        let header = self.get(wake_token)?;
+        // SAFETY: the table owns it.
+        unsafe { Running::new(header) }
     }
 
     /// Calls `f` with the coroutine of this wake token.
