@@ -5,7 +5,7 @@
 mod real {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock};
-    pub(crate) use std::thread::{Builder, Thread, current, park, park_timeout, yield_now};
+    pub(crate) use std::thread::{Builder, LocalKey, Thread, current, park, park_timeout, yield_now};
     pub(crate) use std::thread_local as per_thread;
 
     /// The number of threads that can run at the same time.
@@ -28,7 +28,7 @@ mod real {
 mod real {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, RwLock};
-    pub(crate) use loom::thread::{Builder, yield_now};
+    pub(crate) use loom::thread::{Builder, LocalKey, yield_now};
 
     /// A thread that can be unparked. Loom's own loses an unpark when it waits for a lock before it parks.
     #[derive(Clone, Default)]

@@ -19,7 +19,7 @@ pub(crate) fn enter<R>(executor: &Executor, inside: impl FnOnce() -> R) -> R {
 /// Calls `f` with the innermost loop of this thread.
 #[inline]
 pub(crate) fn current<R>(f: impl FnOnce(Option<&Executor>) -> R) -> R {
-    CONTEXT.with(|context| context.current(f))
+    Context::current(&CONTEXT, f)
 }
 
 /// Calls `f` with each loop of this thread, the innermost first.

@@ -29,7 +29,7 @@ pub(crate) trait Observed {
     fn read_notes(&self);
 }
 
-thread_local! {
+crate::threading::per_thread! {
     // Without a destructor, so that it can be used for as long as the thread runs code.
     static CONTEXT: Context<dyn Observed> = const { Context::new() };
 }
@@ -41,7 +41,7 @@ pub(crate) fn enter<R>(executor: &(dyn Observed + 'static), inside: impl FnOnce(
 
 /// Calls `f` with the innermost loop of this thread.
 pub(super) fn current<R>(f: impl FnOnce(Option<&(dyn Observed + 'static)>) -> R) -> R {
-    CONTEXT.with(|context| context.current(f))
+    Context::current(&CONTEXT, f)
 }
 
 /// Calls `f` with each loop of this thread, the innermost first.
