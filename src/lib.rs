@@ -1,6 +1,8 @@
 #![doc = include_str!("../docs/GUIDE.md")]
 #![deny(unsafe_code)]
 
+#![deny(unsafe_code)]
+
 mod coroutine;
 mod event_loop;
 mod executor;
