@@ -1,6 +1,5 @@
 #![doc = include_str!("../docs/GUIDE.md")]
 #![deny(unsafe_code)]
-
 #![deny(unsafe_code)]
 
 mod coroutine;

@@ -15,7 +15,8 @@ use tinyio_recorder::output::{Follow, Line};
 use tinyio_recorder::recorder::Recorder;
 use tinyio_recorder::ring::Options;
 
-use super::env::{Printed, Switch};
+use super::env::Printed;
+use super::env::Switch;
 use super::exit::AtExit;
 use super::output::Output;
 use super::preemption::Away;

@@ -1,10 +1,12 @@
 //! Processes that are forked: the child has the memory of its parent, and one thread.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, alarm, fork};
 use tinyio::{Loop, ThreadPool, gather, run_in_thread, sleep, spawn, thread, yield_now};
+use tinyio_inspector::discover::{Ring, State, rings_in};
 
 use crate::check::{Child, is_child, watched};
 
@@ -130,9 +132,6 @@ fn daemonise() {
 #[test]
 #[cfg(feature = "record")]
 fn a_daemon_is_recorded_beside_the_process_that_started_it() {
-    use std::process::{Command, Stdio};
-    use tinyio_inspector::discover::{Ring, State, rings_in};
-
     let _watched = watched();
     if let Some(go) = std::env::var_os("TINYIO_TEST_GO") {
         Loop::new().run(async { yield_now().await }).unwrap();

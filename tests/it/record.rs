@@ -229,7 +229,8 @@ async fn stuck(words: Vec<String>) -> tinyio::Result<usize> {
 }
 
 async fn waits(on: tinyio::Coro<u32>, password: &str) -> tinyio::Result<usize> {
-    Ok(on.await? as usize + password.len())
+    // The clone is moved into the await, and `on` stays.
+    Ok(on.clone().await? as usize + password.len())
 }
 
 #[test]
