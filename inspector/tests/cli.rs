@@ -348,7 +348,8 @@ fn help_man_pages_and_completions_name_every_command() {
 }
 
 /// Command lines that print something, one of each command.
-const PRINTING: [&[&str]; 14] = [
+const PRINTING: [&[&str]; 15] = [
+    &[],
     &["report", "t.jsonl"],
     &["report", "--json", "t.jsonl"],
     &["tree", "t.jsonl"],
@@ -402,4 +403,16 @@ fn closed_stdout_is_an_error_and_stdout_at_dev_null_is_none() {
     assert_eq!(shell(export, ">&-"), (Some(0), String::new()));
     assert_eq!(shell(&["man", "."], ">&-"), (Some(0), String::new()));
     assert_eq!(shell(&["why"], ">&-").0, Some(2));
+}
+
+#[test]
+fn without_a_command_the_recordings_and_the_commands_are_listed() {
+    let rings = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
+    let output = command.env("TINYIO_RING_DIR", rings.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for part in ["nothing is recorded", "TINYIO_INSPECT=record", "tinyio-inspector attach", "--help"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

@@ -77,13 +77,13 @@ fn pages_open_in_a_browser_and_ask_the_network_for_nothing() {
         "tour::words",
         "examples/tour.rs:83:89",
         "Page { section:",
-        "Who waits on whom",
+        "What waits for what",
     ] {
         assert!(opened.dom.contains(part), "{part} is not in {}", opened.dom);
     }
     assert_eq!(opened.requests, [""; 0]);
     let opened = open(&browser, folder.path(), &page("live.jsonl"));
-    assert!(opened.dom.contains("Who waits on whom"), "{}", opened.dom);
+    assert!(opened.dom.contains("What waits for what"), "{}", opened.dom);
     assert_eq!(opened.requests, [""; 0]);
 
     // A request would be seen; and the page forbids scripts and requests that a value may contain.

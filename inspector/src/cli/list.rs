@@ -7,7 +7,7 @@ use tinyio_inspector::discover::{self, Ring, State};
 use tinyio_inspector::{escaped_json, one_line};
 
 /// See [`list`].
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub struct Args {
     /// One JSON array, for programs to read
     #[arg(long)]
@@ -21,7 +21,10 @@ pub fn list(args: &Args) -> io::Result<()> {
     if args.json {
         writeln!(out, "{}", escaped_json(&serde_json::to_string_pretty(&rings)?))?;
     } else if rings.is_empty() {
-        writeln!(out, "nothing is recorded; TINYIO_INSPECT=record does, of a program built with the feature `record`")?;
+        writeln!(
+            out,
+            "nothing is recorded: start a program that was built with the feature `record` with TINYIO_INSPECT=record"
+        )?;
     } else {
         writeln!(out, "    PID  STATE   SINCE   EVENTS      PROGRAM")?;
         rings.iter().try_for_each(|ring| writeln!(out, "{}", line(ring)))?;

@@ -25,12 +25,14 @@ use tinyio_inspector::time_point::{self, At, Moment};
 use tinyio_inspector::trace;
 use tinyio_inspector::tui::{self, Options};
 
-/// See who waits on whom in a tinyio program: live, in a recording, after a crash.
+/// Shows which task of a tinyio program waits for which: live, in a recording, after a crash.
+///
+/// Without a command it lists what is being recorded, and says what can be done with it.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, after_long_help = AFTER, after_help = "`--help` says more: examples, settings, environment.")]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// What `--help` says beyond the commands and options.
@@ -46,7 +48,7 @@ In the screens `?` lists the keys, and `q` leaves.
 
 Settings:
   ~/.config/tinyio/inspector.conf (or in $XDG_CONFIG_HOME, or $TINYIO_SETTINGS_FILE) sets the theme, styles and keys;
-  `tinyio-inspector settings` prints one to begin with. Wrong lines are said with their number, and left out.
+  `tinyio-inspector settings` prints one to begin with. Lines that cannot be read are reported with their number and left out.
 
 Environment:
   TINYIO_SETTINGS   settings that win over the file, with semicolons between them: theme = light; key.pause = x
@@ -75,7 +77,7 @@ enum Command {
     Last,
     /// The crash of a recording, or its end state, as text
     Report(report::Args),
-    /// Who waited on whom at a moment
+    /// Which coroutine waited for which at a moment
     Tree(tree::Args),
     /// Why a coroutine is still waiting: the chain down to what it hangs on
     Why(why::Args),
@@ -101,7 +103,8 @@ pub fn main() -> ExitCode {
     }
     let done = match Cli::try_parse().map(|cli| cli.command) {
         Err(said) => print(&said),
-        Ok(command) => run(command),
+        Ok(None) => overview().map(|()| ExitCode::SUCCESS),
+        Ok(Some(command)) => run(command),
     };
     match done {
         Ok(code) => code,
@@ -122,6 +125,21 @@ fn print(said: &clap::Error) -> io::Result<ExitCode> {
     said.print()?;
     io::stdout().flush()?;
     Ok(ExitCode::from(said.exit_code() as u8))
+}
+
+/// Prints the recordings of this user, and the commands for them.
+fn overview() -> io::Result<()> {
+    list::list(&list::Args::default())?;
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "\n\
+         tinyio-inspector attach [PID]       live view of a program that is being recorded\n\
+         tinyio-inspector last               the newest one that has ended\n\
+         tinyio-inspector replay FILE        a trace or a ring, at any moment of the run\n\
+         tinyio-inspector run -- COMMAND     start a command under the live view\n\
+         tinyio-inspector --help             all commands"
+    )
 }
 
 fn run(command: Command) -> io::Result<ExitCode> {

@@ -303,7 +303,7 @@ impl Page<'_> {
         let live = counted(graph.live_count() as u64, "coroutine");
         writeln!(
             self.out,
-            "<section><h2>Who waits on whom</h2><p class=\"dim\">{live}, {when}</p><div class=\"tree\">"
+            "<section><h2>What waits for what</h2><p class=\"dim\">{live}, {when}</p><div class=\"tree\">"
         )?;
         let mut depth = 0;
         for row in &rows(graph) {
