@@ -195,9 +195,10 @@ fn what_coroutines_wait_on_is_told_and_when_they_give_up() {
             let others = (event.wait(), lock.acquire(), Barrier::new(2).wait(), sleep(LONG));
             drop((once(others.0).await, once(others.1).await, once(others.2).await, once(others.3).await));
             let (release, released) = std::sync::mpsc::channel();
-            let work = spawn(run_in_thread(move || Ok::<_, tinyio::Error>(released.recv()?)));
             yield_now().await?;
-            release.send(())?; // not before it is waited for
+            let work = spawn(run_in_thread(move || Ok::<_, tinyio::Error>(released.recv()?)));
+            // It runs after `work` has begun to wait.
+            spawn(async move { Ok::<_, tinyio::Error>(release.send(())?) });
             work.await?;
             let mut polled = false;
             std::future::poll_fn(|cx| {
@@ -235,6 +236,7 @@ fn what_coroutines_wait_on_is_told_and_when_they_give_up() {
         "wait coro 1 on turn",
         "wait coro 1 on {coro:3}",
         "wait coro 3 on {thread:1}",
+        "end coro 4 outcome ok",
         "wake coro 3 by {thread:1}",
         "end coro 3 outcome ok",
         "wake coro 1 by {coro:3}",
