@@ -1,4 +1,5 @@
 #![doc = include_str!("../docs/GUIDE.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![deny(unsafe_code)]
 

@@ -175,16 +175,18 @@ impl TraceReader {
             };
             let (event, said) = match line::parse(&self.buffer) {
                 Ok(event) => (event, None),
-                Err(error) if let Some(misfit) = line::misfit(&self.buffer, &error) => self.left_out(misfit),
-                Err(_) if last => return Ok(Some(self.cut())),
-                Err(_) if self.buffer.iter().all(u8::is_ascii_whitespace) => continue,
-                Err(error) => {
-                    let text = String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(80)]).into_owned();
-                    let error = error.to_string();
-                    // Serde speaks of "line 1": it has seen no other.
-                    let (what, column) = error.rsplit_once(" at line 1 column ").unwrap_or((&error, "1"));
-                    return Err(self.wrong(&format!("column {column}: {what}; expected an event, found {text:?}")));
-                }
+                Err(error) => match line::misfit(&self.buffer, &error) {
+                    Some(misfit) => self.left_out(misfit),
+                    None if last => return Ok(Some(self.cut())),
+                    None if self.buffer.iter().all(u8::is_ascii_whitespace) => continue,
+                    None => {
+                        let text = String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(80)]).into_owned();
+                        let error = error.to_string();
+                        // Serde speaks of "line 1": it has seen no other.
+                        let (what, column) = error.rsplit_once(" at line 1 column ").unwrap_or((&error, "1"));
+                        return Err(self.wrong(&format!("column {column}: {what}; expected an event, found {text:?}")));
+                    }
+                },
             };
             // The writer takes an end marker back when the next loop starts.
             if matches!(event.kind, Kind::TraceEnd {}) && !is_final {
