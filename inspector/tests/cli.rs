@@ -411,7 +411,7 @@ fn without_a_command_the_recordings_and_the_commands_are_listed() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
     let output = command.env("TINYIO_RING_DIR", rings.path()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success());
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     for part in ["nothing is recorded", "TINYIO_INSPECT=record", "tinyio-inspector attach", "--help"] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -75,7 +75,7 @@ fn code(folder: &Path, lines: &mut Vec<String>) {
         let name = path.file_name().expect("a name").to_str().expect("ASCII");
         if path.is_dir() {
             code(&path, lines);
-        } else if name.ends_with(".rs") && !["tests.rs", "script.rs"].contains(&name) {
+        } else if name.ends_with(".rs") && !["tests.rs", "test_script.rs"].contains(&name) {
             let text = fs::read_to_string(&path).expect("text");
             let code = text.split("mod tests {").next().expect("a beginning").to_owned();
             let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));

@@ -43,7 +43,7 @@ impl Continued {
                 Kind::Lost { events, .. } => *events,
                 _ => 1,
             };
-            (*next, *at) = ((*next).max(event.seq + length), event.at);
+            (*next, *at) = ((*next).max(event.seq.saturating_add(length)), event.at);
             sink(event);
         })?;
         let Some(cut) = cut else { return Ok(progress) };
