@@ -28,6 +28,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event_table::{Choice, Field, Key, Reader, Tagged, Variant, Writer, choices, events, is_empty, key, tagged};
+use crate::event_table::{read_field, write_field};
+
 /// Number of a coroutine.
 pub type CoroId = u64;
 /// Number of a loop.
@@ -39,9 +42,6 @@ pub type ThreadId = u64;
 /// Number of an interned name.
 pub type NameId = u32;
 
-fn is_none(name: &NameId) -> bool {
-    *name == 0
-}
 /// Number of an interned source place.
 pub type SiteId = u32;
 
@@ -57,330 +57,308 @@ pub struct Event {
     pub kind: Kind,
 }
 
-/// What happened.
-// Exhaustive: where the model folds events, and where the numbers of several recordings are merged, a new kind must not
-// be forgotten.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Kind {
-    /// A name was interned.
-    Name {
-        /// Its number.
-        id: NameId,
-        /// The text: a Rust path such as `crawl::fetch`.
-        text: String,
-    },
-    /// A source place was interned.
-    Site {
-        /// Its number.
-        id: SiteId,
-        /// File, as the compiler was given it.
-        file: String,
-        /// Line, from 1.
-        line: u32,
-        /// Column, from 1; 0 where unknown.
-        column: u32,
-    },
-
-    /// A loop began to run.
-    LoopStart {
-        /// The loop.
-        #[serde(rename = "loop")]
-        id: LoopId,
-        /// The coroutine inside which it runs (nested, isolated), 0 for none.
-        parent: CoroId,
-        /// How it was started: `run`, `drive` or `isolate`.
-        mode: LoopMode,
-    },
-    /// A loop ended.
-    LoopEnd {
-        /// The loop.
-        #[serde(rename = "loop")]
-        id: LoopId,
-        /// How.
-        outcome: LoopOutcome,
-    },
-    /// Nothing is ready: the loop went to sleep.
-    Park {
-        /// The loop.
-        #[serde(rename = "loop")]
-        id: LoopId,
-        /// Its next timer, if it has one (nanoseconds, the stream's time).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        until: Option<u64>,
-    },
-    /// The loop woke up.
-    Unpark {
-        /// The loop.
-        #[serde(rename = "loop")]
-        id: LoopId,
-    },
-
-    /// A coroutine was scheduled for the first time; it is ready.
-    Spawn {
-        /// The coroutine.
-        coro: CoroId,
-        /// Its loop.
-        #[serde(rename = "loop")]
-        in_loop: LoopId,
-        /// The coroutine that scheduled it, 0 for the loop itself.
-        parent: CoroId,
-        /// Its name.
-        name: NameId,
-        /// Where `coro`, `spawn` or `gather` made it.
-        site: SiteId,
-    },
-    /// A coroutine began to wait on something: an edge of the graph. A coroutine can wait on several things at once,
-    /// and it runs until its step ends. A repeated `Wait` for an existing edge changes nothing.
-    Wait {
-        /// The waiting coroutine.
-        coro: CoroId,
-        /// The target it waits on.
-        on: Target,
-        /// The `.await` at which it waits.
-        site: SiteId,
-    },
-    /// An edge was removed without a wake: a handle was dropped, or a select took another branch.
-    Clear {
-        /// The coroutine that waited.
-        coro: CoroId,
-        /// The target it waited on.
-        on: Target,
-    },
-    /// A coroutine became ready. Its edges are removed when its next step begins, except those to coroutines that have
-    /// not ended (`gather`). A running coroutine becomes ready when its step ends.
-    Wake {
-        /// The woken coroutine.
-        coro: CoroId,
-        /// The source of the wake.
-        by: Waker,
-    },
-    /// The loop began to run a coroutine.
-    StepBegin {
-        /// The coroutine.
-        coro: CoroId,
-    },
-    /// The coroutine gave control back.
-    StepEnd {
-        /// The coroutine.
-        coro: CoroId,
-    },
-    /// Part of the time up to now was not spent by the program: tinyio read frames, for an error or a reader, or the
-    /// system ran other processes, which is recorded for long steps only.
-    Away {
-        /// The coroutine during the step of which it happened, 0 between two steps.
-        coro: CoroId,
-        /// The time that was not the program's, in nanoseconds.
-        nanos: u64,
-    },
-    /// A coroutine ended; every edge on it and from it is gone.
-    End {
-        /// The coroutine.
-        coro: CoroId,
-        /// How.
-        outcome: Outcome,
-    },
-
-    /// A resource was made.
-    ResNew {
-        /// The resource.
-        res: ResId,
-        /// What it is.
-        what: ResKind,
-        /// Permits of a semaphore (1 for a lock), parties of a barrier, 0 for an event.
-        size: u64,
-        /// Where it was made.
-        site: SiteId,
-        /// The name that the program gave it, 0 for none.
-        #[serde(default, skip_serializing_if = "is_none")]
-        name: NameId,
-    },
-    /// A coroutine holds a lock, or one more permit of a semaphore.
-    Hold {
-        /// The resource.
-        res: ResId,
-        /// The holder, 0 if it is none of the loop's coroutines.
-        coro: CoroId,
-        /// Where it was acquired.
-        site: SiteId,
-    },
-    /// A holder gave back what it acquired last.
-    Release {
-        /// The resource.
-        res: ResId,
-        /// The coroutine recorded by the matching [`Kind::Hold`].
-        coro: CoroId,
-    },
-    /// An event was set or cleared.
-    Set {
-        /// The resource.
-        res: ResId,
-        /// Its flag now.
-        set: bool,
-    },
-    /// The last handle of a resource was dropped.
-    ResDrop {
-        /// The resource.
-        res: ResId,
-    },
-
-    /// A function was handed to a thread.
-    ThreadQueue {
-        /// Its number.
-        thread: ThreadId,
-        /// The coroutine that represents the thread: a coroutine that awaits the thread waits on it, and it waits on
-        /// the thread.
-        coro: CoroId,
-        /// The function.
-        name: NameId,
-        /// Where `run_in_thread` was called.
-        site: SiteId,
-    },
-    /// The thread has begun to run it.
-    ThreadStart {
-        /// Its number.
-        thread: ThreadId,
-    },
-    /// It returned.
-    ThreadEnd {
-        /// Its number.
-        thread: ThreadId,
-        /// How.
-        outcome: Outcome,
-    },
-    /// The thread was asked to stop.
-    ThreadCancel {
-        /// Its number.
-        thread: ThreadId,
-    },
-    /// The thread noticed that it was asked to stop.
-    ThreadNotice {
-        /// Its number.
-        thread: ThreadId,
-    },
-
-    /// A loop began to cancel all of its coroutines.
-    CancelBegin {
-        /// The loop.
-        #[serde(rename = "loop")]
-        id: LoopId,
-        /// The coroutine that failed, 0 if it was none (`Handle::cancel`, Ctrl-C, a cycle, a dropped loop).
-        origin: CoroId,
-        /// The reason, in one line.
-        reason: String,
-    },
-    /// A cancellation is delivered to a coroutine: it is polled once, and its await points return `CancelledError`.
-    CancelDeliver {
-        /// The coroutine.
-        coro: CoroId,
-    },
-
-    /// The await stack of a coroutine. A loop that crashes records one such event per coroutine, before any
-    /// cancellation is delivered; it is also recorded when a reader requests it.
-    Frames {
-        /// The coroutine.
-        coro: CoroId,
-        /// Its await stack.
-        stack: Stack,
-    },
-    /// A loop crashed.
-    Crash {
-        /// The loop.
-        #[serde(rename = "loop")]
-        id: LoopId,
-        /// Everything that failed, was cancelled or did not stop properly; the original error first.
-        failures: Vec<Failure>,
-    },
-
-    /// A log event, or a span's field (`tracing`).
-    Log {
-        /// The coroutine it happened in, 0 for none.
-        coro: CoroId,
-        /// `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE`; [`FIELD`] for a field of the coroutine itself.
-        level: String,
-        /// Where it comes from: a module path, or the name of the field's span.
-        target: String,
-        /// The text.
-        message: String,
-        /// Structured fields, in order.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        fields: Vec<(String, String)>,
-    },
-    /// A line that the program printed, if the output goes to a regular file or is captured by a live view.
-    Output {
-        /// 1 for stdout, or for both if they go to one file; 2 for stderr.
-        stream: u8,
-        /// The line, as a terminal shows it.
-        text: String,
-        /// Time at which it was printed, which may precede the events recorded before it; 0 for the time of the event.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        printed: u64,
-    },
-    /// A message of tinyio itself: a warning, never an error of the program.
-    Diag {
-        /// The coroutine it is about, 0 for none.
-        coro: CoroId,
-        /// One sentence.
-        text: String,
-    },
-
-    /// Events are missing here.
-    Lost {
-        /// How many, 0 if that is not known.
-        events: u64,
-        /// The reason: `lapped` (this reader was too slow), `dropped` (the recorder could not keep up), `cut` (the file
-        /// ends early), `missing` (`seq` has a gap), `damaged` (the data cannot be decoded).
-        why: String,
-    },
-    /// A key frame begins: the complete state follows, up to the matching [`Kind::CheckpointEnd`]. A reader that has no
-    /// state, or has lost events, discards its state and starts here.
-    Checkpoint {
-        /// How many coroutines follow.
-        coros: u64,
-        /// Number of coroutines, edges, resources, holders and threads that were left out because the ring is too small
-        /// for all of them. Edges to left-out coroutines are left out with them and not counted.
-        left_out: u64,
-    },
-    /// One live loop, in a checkpoint.
-    LoopState {
-        /// The loop.
-        #[serde(rename = "loop")]
-        id: LoopId,
-        /// See [`Kind::LoopStart`].
-        parent: CoroId,
-        /// See [`Kind::LoopStart`].
-        mode: LoopMode,
-        /// When it started.
-        since: u64,
-    },
-    /// One live coroutine, in a checkpoint. Its edges follow as [`Kind::Wait`], resources and holders as
-    /// [`Kind::ResNew`] and [`Kind::Hold`], threads as [`Kind::ThreadQueue`] and [`Kind::ThreadStart`], and so on: see
-    /// `TRACE.md`.
-    CoroState {
-        /// The coroutine.
-        coro: CoroId,
-        /// Its loop.
-        #[serde(rename = "loop")]
-        in_loop: LoopId,
-        /// The coroutine that scheduled it.
-        parent: CoroId,
-        /// Its name.
-        name: NameId,
-        /// Where it was made.
-        site: SiteId,
-        /// Its state.
-        state: State,
-        /// The time since which it is in this state.
-        since: u64,
-    },
-    /// The key frame is complete.
-    CheckpointEnd {},
-
-    /// The recording ended in good order.
-    TraceEnd {},
-    /// A kind this version does not know; skipped, never an error.
-    #[serde(other)]
-    Unknown,
+events! {
+    /// What happened.
+    // Exhaustive: where the model folds events, and where the numbers of several recordings are merged, a new kind must
+    // not be forgotten.
+    records {
+        /// A loop began to run.
+        4 loop_start LoopStart {
+            /// The loop.
+            id as "loop": LoopId => Word2,
+            /// The coroutine inside which it runs (nested, isolated), 0 for none.
+            parent: CoroId => Word1,
+            /// How it was started: `run`, `drive` or `isolate`.
+            mode: LoopMode => Byte1,
+        }
+        /// A loop ended.
+        5 loop_end LoopEnd {
+            /// The loop.
+            id as "loop": LoopId => Word2,
+            /// How.
+            outcome: LoopOutcome => Byte1,
+        }
+        /// Nothing is ready: the loop went to sleep.
+        6 park Park {
+            /// The loop.
+            id as "loop": LoopId => Word2,
+            /// Its next timer, if it has one (nanoseconds, the stream's time).
+            until: Option<u64> => Word3 optional,
+        }
+        /// The loop woke up.
+        7 unpark Unpark {
+            /// The loop.
+            id as "loop": LoopId => Word2,
+        }
+        /// A coroutine was scheduled for the first time; it is ready.
+        8 spawn Spawn {
+            /// The coroutine.
+            coro: CoroId => Word1,
+            /// Its loop.
+            in_loop as "loop": LoopId => High3,
+            /// The coroutine that scheduled it, 0 for the loop itself.
+            parent: CoroId => Id2,
+            /// Its name.
+            name: NameId => Name24,
+            /// Where `coro`, `spawn` or `gather` made it.
+            site: SiteId => Site24,
+        }
+        /// A coroutine began to wait on something: an edge of the graph. A coroutine can wait on several things at
+        /// once, and it runs until its step ends. A repeated `Wait` for an existing edge changes nothing.
+        9 wait Wait {
+            /// The waiting coroutine.
+            coro: CoroId => Word1,
+            /// The target it waits on.
+            on: Target => Tagged2,
+            /// The `.await` at which it waits.
+            site: SiteId => Word3,
+        }
+        /// An edge was removed without a wake: a handle was dropped, or a select took another branch.
+        10 clear Clear {
+            /// The coroutine that waited.
+            coro: CoroId => Word1,
+            /// The target it waited on.
+            on: Target => Tagged2,
+        }
+        /// A coroutine became ready. Its edges are removed when its next step begins, except those to coroutines that
+        /// have not ended (`gather`). A running coroutine becomes ready when its step ends.
+        11 wake Wake {
+            /// The woken coroutine.
+            coro: CoroId => Word1,
+            /// The source of the wake.
+            by: Waker => Tagged2,
+        }
+        /// The loop began to run a coroutine.
+        12 step_begin StepBegin {
+            /// The coroutine.
+            coro: CoroId => Word1,
+        }
+        /// The coroutine gave control back.
+        13 step_end StepEnd {
+            /// The coroutine.
+            coro: CoroId => Word1,
+        }
+        /// Part of the time up to now was not spent by the program: tinyio read frames, for an error or a reader, or
+        /// the system ran other processes, which is recorded for long steps only.
+        34 away Away {
+            /// The coroutine during the step of which it happened, 0 between two steps.
+            coro: CoroId => Word1,
+            /// The time that was not the program's, in nanoseconds.
+            nanos: u64 => Word2,
+        }
+        /// A coroutine ended; every edge on it and from it is gone.
+        14 end End {
+            /// The coroutine.
+            coro: CoroId => Word1,
+            /// How.
+            outcome: Outcome => Byte1,
+        }
+        /// A resource was made.
+        15 res_new ResNew {
+            /// The resource.
+            res: ResId => Word1,
+            /// What it is.
+            what: ResKind => Byte1,
+            /// Permits of a semaphore (1 for a lock), parties of a barrier, 0 for an event.
+            size: u64 => Word2,
+            /// Where it was made.
+            site: SiteId => Low3,
+            /// The name that the program gave it, 0 for none.
+            name: NameId => High3 optional,
+        }
+        /// A coroutine holds a lock, or one more permit of a semaphore.
+        16 hold Hold {
+            /// The resource.
+            res: ResId => Word1,
+            /// The holder, 0 if it is none of the loop's coroutines.
+            coro: CoroId => Word2,
+            /// Where it was acquired.
+            site: SiteId => Word3,
+        }
+        /// A holder gave back what it acquired last.
+        17 release Release {
+            /// The resource.
+            res: ResId => Word1,
+            /// The coroutine recorded by the matching [`Kind::Hold`].
+            coro: CoroId => Word2,
+        }
+        /// An event was set or cleared.
+        18 set Set {
+            /// The resource.
+            res: ResId => Word1,
+            /// Its flag now.
+            set: bool => Byte1,
+        }
+        /// The last handle of a resource was dropped.
+        19 res_drop ResDrop {
+            /// The resource.
+            res: ResId => Word1,
+        }
+        /// A function was handed to a thread.
+        20 thread_queue ThreadQueue {
+            /// Its number.
+            thread: ThreadId => Word1,
+            /// The coroutine that represents the thread: a coroutine that awaits the thread waits on it, and it waits
+            /// on the thread.
+            coro: CoroId => Word2,
+            /// The function.
+            name: NameId => High3,
+            /// Where `run_in_thread` was called.
+            site: SiteId => Low3,
+        }
+        /// The thread has begun to run it.
+        21 thread_start ThreadStart {
+            /// Its number.
+            thread: ThreadId => Word1,
+        }
+        /// It returned.
+        22 thread_end ThreadEnd {
+            /// Its number.
+            thread: ThreadId => Word1,
+            /// How.
+            outcome: Outcome => Byte1,
+        }
+        /// The thread was asked to stop.
+        23 thread_cancel ThreadCancel {
+            /// Its number.
+            thread: ThreadId => Word1,
+        }
+        /// The thread noticed that it was asked to stop.
+        24 thread_notice ThreadNotice {
+            /// Its number.
+            thread: ThreadId => Word1,
+        }
+        /// A cancellation is delivered to a coroutine: it is polled once, and its await points return `CancelledError`.
+        25 cancel_deliver CancelDeliver {
+            /// The coroutine.
+            coro: CoroId => Word1,
+        }
+        /// A key frame begins: the complete state follows, up to the matching [`Kind::CheckpointEnd`]. A reader that
+        /// has no state, or has lost events, discards its state and starts here.
+        26 checkpoint Checkpoint {
+            /// How many coroutines follow.
+            coros: u64 => All1,
+            /// Number of coroutines, edges, resources, holders and threads that were left out because the ring is too
+            /// small for all of them. Edges to left-out coroutines are left out with them and not counted.
+            left_out: u64 => Word2,
+        }
+        /// One live loop, in a checkpoint.
+        27 loop_state LoopState {
+            /// The loop.
+            id as "loop": LoopId => Word2,
+            /// See [`Kind::LoopStart`].
+            parent: CoroId => Word1,
+            /// See [`Kind::LoopStart`].
+            mode: LoopMode => Byte1,
+            /// When it started.
+            since: u64 => Word3,
+        }
+        /// One live coroutine, in a checkpoint. Its edges follow as [`Kind::Wait`], resources and holders as
+        /// [`Kind::ResNew`] and [`Kind::Hold`], threads as [`Kind::ThreadQueue`] and [`Kind::ThreadStart`], and so on:
+        /// see `TRACE.md`.
+        28 coro_state CoroState {
+            /// The coroutine.
+            coro: CoroId => Word1,
+            /// Its loop.
+            in_loop as "loop": LoopId => High3,
+            /// The coroutine that scheduled it.
+            parent: CoroId => Id2,
+            /// Its name.
+            name: NameId => Name24,
+            /// Where it was made.
+            site: SiteId => Site24,
+            /// Its state.
+            state: State => Code0,
+            /// The time since which it is in this state.
+            since: u64 => Time0,
+        }
+        /// The key frame is complete.
+        31 checkpoint_end CheckpointEnd {}
+        /// The recording ended in good order.
+        32 trace_end TraceEnd {}
+    }
+    json {
+        /// A name was interned.
+        Name {
+            /// Its number.
+            id: NameId,
+            /// The text: a Rust path such as `crawl::fetch`.
+            text: String,
+        }
+        /// A source place was interned.
+        Site {
+            /// Its number.
+            id: SiteId,
+            /// File, as the compiler was given it.
+            file: String,
+            /// Line, from 1.
+            line: u32,
+            /// Column, from 1; 0 where unknown.
+            column: u32,
+        }
+        /// A loop began to cancel all of its coroutines.
+        CancelBegin {
+            /// The loop.
+            id as "loop": LoopId,
+            /// The coroutine that failed, 0 if it was none (`Handle::cancel`, Ctrl-C, a cycle, a dropped loop).
+            origin: CoroId,
+            /// The reason, in one line.
+            reason: String,
+        }
+        /// The await stack of a coroutine. A loop that crashes records one such event per coroutine, before any
+        /// cancellation is delivered; it is also recorded when a reader requests it.
+        Frames {
+            /// The coroutine.
+            coro: CoroId,
+            /// Its await stack.
+            stack: Stack,
+        }
+        /// A loop crashed.
+        Crash {
+            /// The loop.
+            id as "loop": LoopId,
+            /// Everything that failed, was cancelled or did not stop properly; the original error first.
+            failures: Vec<Failure>,
+        }
+        /// A log event, or a span's field (`tracing`).
+        Log {
+            /// The coroutine it happened in, 0 for none.
+            coro: CoroId,
+            /// `ERROR`, `WARN`, `INFO`, `DEBUG`, `TRACE`; [`FIELD`] for a field of the coroutine itself.
+            level: String,
+            /// Where it comes from: a module path, or the name of the field's span.
+            target: String,
+            /// The text.
+            message: String,
+            /// Structured fields, in order.
+            fields: Vec<(String, String)> => optional,
+        }
+        /// A line that the program printed, if the output goes to a regular file or is captured by a live view.
+        Output {
+            /// 1 for stdout, or for both if they go to one file; 2 for stderr.
+            stream: u8,
+            /// The line, as a terminal shows it.
+            text: String,
+            /// Time at which it was printed, which may precede the events recorded before it; 0 for the time of the
+            /// event.
+            printed: u64 => optional,
+        }
+        /// A message of tinyio itself: a warning, never an error of the program.
+        Diag {
+            /// The coroutine it is about, 0 for none.
+            coro: CoroId,
+            /// One sentence.
+            text: String,
+        }
+        /// Events are missing here.
+        Lost {
+            /// How many, 0 if that is not known.
+            events: u64,
+            /// The reason: `lapped` (this reader was too slow), `dropped` (the recorder could not keep up), `cut` (the
+            /// file ends early), `missing` (`seq` has a gap), `damaged` (the data cannot be decoded).
+            why: String,
+        }
+    }
 }
 
 /// The level of a [`Kind::Log`] that is a field of the coroutine itself. Of each name, the latest value is valid.
@@ -398,112 +376,103 @@ impl Kind {
     }
 }
 
-/// The target a coroutine waits on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    /// Another coroutine.
-    Coro(CoroId),
-    /// An event, lock, semaphore or barrier.
-    Res(ResId),
-    /// A function on a thread.
-    Thread(ThreadId),
-    /// A timer, due at this time of the stream.
-    Timer(u64),
-    /// A loop nested in this coroutine (`isolate`).
-    Loop(LoopId),
-    /// Its next turn: `yield_now`.
-    Turn,
-    /// A future that tinyio does not know.
-    External,
+tagged! {
+    /// The target a coroutine waits on.
+    #[derive(PartialOrd, Ord)]
+    Target {
+        /// Another coroutine.
+        1 coro Coro(id: CoroId),
+        /// An event, lock, semaphore or barrier.
+        2 res Res(id: ResId),
+        /// A function on a thread.
+        3 thread Thread(id: ThreadId),
+        /// A timer, due at this time of the stream.
+        4 timer Timer(due: u64),
+        /// A loop nested in this coroutine (`isolate`).
+        5 loop Loop(id: LoopId),
+        /// Its next turn: `yield_now`.
+        6 turn Turn,
+        /// A future that tinyio does not know.
+        7 external External,
+    }
+
+    /// The source of a wake.
+    Waker {
+        /// A coroutine: it ended, or it woke the other one from its own step.
+        1 coro Coro(id: CoroId),
+        /// An event, lock, semaphore or barrier.
+        2 res Res(id: ResId),
+        /// A function on a thread ended.
+        3 thread Thread(id: ThreadId),
+        /// Its timer.
+        4 timer Timer,
+        /// The coroutine itself: `yield_now`, or a future that woke itself.
+        5 own Own,
+        /// The loop, to deliver a cancellation.
+        6 cancel Cancel,
+        /// Another thread, or a waker that tinyio cannot trace.
+        7 external External,
+    }
 }
 
-/// The source of a wake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Waker {
-    /// A coroutine: it ended, or it woke the other one from its own step.
-    Coro(CoroId),
-    /// An event, lock, semaphore or barrier.
-    Res(ResId),
-    /// A function on a thread ended.
-    Thread(ThreadId),
-    /// Its timer.
-    Timer,
-    /// The coroutine itself: `yield_now`, or a future that woke itself.
-    Own,
-    /// The loop, to deliver a cancellation.
-    Cancel,
-    /// Another thread, or a waker that tinyio cannot trace.
-    External,
-}
+choices! {
+    /// State of a live coroutine.
+    State {
+        /// In the queue.
+        ready Ready,
+        /// Being polled.
+        running Running,
+        /// Waiting.
+        waiting Waiting,
+    }
 
-/// State of a live coroutine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// In the queue.
-    Ready,
-    /// Being polled.
-    Running,
-    /// Waiting.
-    Waiting,
-}
+    /// How a coroutine or thread ended. The names are those of `tinyio::FailureKind`.
+    Outcome {
+        /// With a value.
+        ok Ok,
+        /// With an error.
+        error Error,
+        /// It panicked.
+        panic Panic,
+        /// It returned its `CancelledError`, or was dropped while it awaited a foreign future.
+        cancelled Cancelled,
+        /// It did not return its `CancelledError` when cancelled.
+        improper Improper,
+        /// It was scheduled and never ran.
+        never_started NeverStarted,
+    }
 
-/// How a coroutine or thread ended. The names are those of `tinyio::FailureKind`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// With a value.
-    Ok,
-    /// With an error.
-    Error,
-    /// It panicked.
-    Panic,
-    /// It returned its `CancelledError`, or was dropped while it awaited a foreign future.
-    Cancelled,
-    /// It did not return its `CancelledError` when cancelled.
-    Improper,
-    /// It was scheduled and never ran.
-    NeverStarted,
-}
+    /// How a loop was started.
+    LoopMode {
+        /// `Loop::run`
+        run Run,
+        /// `Loop::drive`
+        drive Drive,
+        /// `isolate`
+        isolate Isolate,
+    }
 
-/// How a loop was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoopMode {
-    /// `Loop::run`
-    Run,
-    /// `Loop::drive`
-    Drive,
-    /// `isolate`
-    Isolate,
-}
+    /// How a loop ended.
+    LoopOutcome {
+        /// All coroutines are done.
+        ok Ok,
+        /// With a crash.
+        crashed Crashed,
+        /// It was dropped before it finished.
+        dropped Dropped,
+    }
 
-/// How a loop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoopOutcome {
-    /// All coroutines are done.
-    Ok,
-    /// With a crash.
-    Crashed,
-    /// It was dropped before it finished.
-    Dropped,
-}
-
-/// What a resource is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResKind {
-    /// `Event`
-    Event,
-    /// `Lock`
-    Lock,
-    /// `Semaphore`
-    Semaphore,
-    /// `Barrier`
-    Barrier,
+    /// What a resource is.
+    ResKind {
+        /// `Event`
+        event Event,
+        /// `Lock`
+        lock Lock,
+        /// `Semaphore`
+        semaphore Semaphore,
+        /// `Barrier`
+        barrier Barrier,
+    }
 }
 
 /// One member of a crash: a coroutine or a thread.
@@ -667,12 +636,8 @@ pub struct Value {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<(String, Value)>,
     /// The coroutine this value is a handle of, 0 for none.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub coro: CoroId,
-}
-
-fn is_zero(id: &CoroId) -> bool {
-    *id == 0
 }
 
 /// First line of a trace file.

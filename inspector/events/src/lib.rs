@@ -2,7 +2,8 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`event`] | the events, and the await stacks and values in them |
+//! | [`event`] | the events, in a table, and the await stacks and values in them |
+//! | [`event_table`] | what follows from the table: types, and how they are written and read |
 //! | [`ring_words`], [`string_table`], [`truncate`] | an event as words of a ring, the table of names, JSON of bounded length |
 //! | [`trace`] | an event as a line of JSON; the reader of traces |
 //! | [`source`], [`program_memory`] | what all that gives events has in common |
@@ -23,6 +24,7 @@ compile_error!(
 
 pub mod environment;
 pub mod event;
+pub mod event_table;
 pub mod lock;
 pub mod place;
 pub mod program_memory;

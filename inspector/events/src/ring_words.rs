@@ -10,7 +10,11 @@
 //! Four whole words are four stores; a struct of mixed small fields costs four times as much. Ids that do not fit go
 //! the way of the cold kinds: as JSON.
 
-use crate::event::{CoroId, Kind, LoopMode, LoopOutcome, NameId, Outcome, ResKind, SiteId, State, Target, Waker};
+use crate::event::records::{self, CODES};
+use crate::event::{CoroId, Kind, NameId, Outcome, SiteId, State, Target, Waker};
+use crate::event_table::{Choice, Tagged};
+
+pub use crate::event::records::*;
 
 /// One record.
 pub type Words = [u64; 4];
@@ -23,63 +27,37 @@ pub const MAX_NAME: u32 = (1 << 24) - 1;
 /// No deadline.
 const NONE: u64 = u64::MAX;
 
-macro_rules! codes {
-    ($($(#[$note:meta])* $name:ident = $value:literal,)*) => {
-        /// The kind of a record. The numbers are part of the format: add new ones, never change old ones.
-        pub mod code {
-            $(
-                #[doc = concat!("The record `", stringify!($name), "`.")]
-                $(#[$note])*
-                pub const $name: u8 = $value;
-            )*
-            /// The highest known.
-            pub const LAST: u8 = AWAY;
-        }
-    };
-}
+/// The kinds of records that are not simply those of the table of events. The numbers are part of the format: add new
+/// ones, never change old ones.
+pub mod code {
+    use super::CODES;
 
-codes! {
     // 0 is memory that was never written.
-    /// continues a JSON record
-    MORE = 1,
-    /// word 1: bytes of JSON that follow, 24 a record in words 1 to 3
-    JSON = 2,
-    /// word 1: where in the table of names the entry is; stands for `name` or `site`
-    NAME = 3,
-    LOOP_START = 4,
-    LOOP_END = 5,
-    PARK = 6,
-    UNPARK = 7,
-    SPAWN = 8,
-    WAIT = 9,
-    CLEAR = 10,
-    WAKE = 11,
-    STEP_BEGIN = 12,
-    STEP_END = 13,
-    END = 14,
-    RES_NEW = 15,
-    HOLD = 16,
-    RELEASE = 17,
-    SET = 18,
-    RES_DROP = 19,
-    THREAD_QUEUE = 20,
-    THREAD_START = 21,
-    THREAD_END = 22,
-    THREAD_CANCEL = 23,
-    THREAD_NOTICE = 24,
-    CANCEL_DELIVER = 25,
-    /// word 3: its seq
-    CHECKPOINT = 26,
-    LOOP_STATE = 27,
-    /// the time in word 0 is since when; that of the event is the checkpoint's
-    CORO_READY = 28,
-    CORO_RUNNING = 29,
-    CORO_WAITING = 30,
-    CHECKPOINT_END = 31,
-    TRACE_END = 32,
-    /// the end of a step and what follows at once: several events, see `Step`
-    STEP = 33,
-    AWAY = 34,
+    /// Continues a JSON record.
+    pub const MORE: u8 = 1;
+    /// Word 1: bytes of JSON that follow, 24 a record in words 1 to 3.
+    pub const JSON: u8 = 2;
+    /// Word 1: where in the table of names the entry is; stands for `name` or `site`.
+    pub const NAME: u8 = 3;
+    /// Word 3: its seq, besides what the table says.
+    pub const CHECKPOINT: u8 = 26;
+    /// The state of a coroutine that is ready. The time in word 0 is since when; that of the event is the checkpoint's.
+    pub const CORO_STATE: u8 = 28;
+    /// The state of a coroutine that waits; between the two, that of one that runs.
+    pub const CORO_WAITING: u8 = CORO_STATE + 2;
+    /// The end of a step and what follows at once: several events, see [`Step`](super::Step).
+    pub const STEP: u8 = 33;
+    /// The highest known.
+    pub const LAST: u8 = {
+        let (mut highest, mut index) = (STEP, 0);
+        while index < CODES.len() {
+            let code = CODES[index];
+            assert!(code > NAME && code != STEP && (code <= CORO_STATE || code > CORO_WAITING), "the code is taken");
+            highest = if code > highest { code } else { highest };
+            index += 1;
+        }
+        highest
+    };
 }
 
 /// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists
@@ -207,190 +185,288 @@ fn pair(id: u64, small: u8) -> u64 {
     id << 8 | small as u64
 }
 
-/// A target as a tag and a value.
-#[inline(always)]
-pub fn target(on: Target) -> (u8, u64) {
-    match on {
-        Target::Coro(id) => (1, id),
-        Target::Res(id) => (2, id),
-        Target::Thread(id) => (3, id),
-        Target::Timer(due) => (4, due),
-        Target::Loop(id) => (5, id as u64),
-        Target::Turn => (6, 0),
-        Target::External => (7, 0),
+/// Where a field lies in a record. What none of its fields takes is 0.
+pub(crate) trait Place<T> {
+    /// Writes the field; the place is 0 so far.
+    fn put(value: T, words: &mut Words);
+    /// Reads the field; `None` if it is damaged.
+    fn get(words: Words) -> Option<T>;
+    /// Whether there is room for the value. If not, the event goes as JSON.
+    #[inline(always)]
+    fn fits(_: T) -> bool {
+        true
     }
 }
 
-/// The target of a tag and a value; `None` if they are damaged.
-#[inline(always)]
-pub fn to_target(tag: u8, value: u64) -> Option<Target> {
-    Some(match tag {
-        1 => Target::Coro(value),
-        2 => Target::Res(value),
-        3 => Target::Thread(value),
-        4 => Target::Timer(value),
-        5 => Target::Loop(u32::try_from(value).ok()?),
-        6 => Target::Turn,
-        7 => Target::External,
-        _ => return None,
-    })
+macro_rules! places {
+    ($($(#[$about:meta])* $Name:ident)*) => { $($(#[$about])* pub(crate) struct $Name;)* };
 }
 
-#[inline(always)]
-fn waker(by: Waker) -> (u8, u64) {
-    match by {
-        Waker::Coro(id) => (1, id),
-        Waker::Res(id) => (2, id),
-        Waker::Thread(id) => (3, id),
-        Waker::Timer => (4, 0),
-        Waker::Own => (5, 0),
-        Waker::Cancel => (6, 0),
-        Waker::External => (7, 0),
+places! {
+    /// An id in the upper 56 bits of word 1.
+    Word1
+    /// The lowest byte of word 1.
+    Byte1
+    /// The lowest byte of word 1, which says what word 2 is.
+    Tagged2
+    /// All of word 1.
+    All1
+    /// All of word 2.
+    Word2
+    /// All of word 3.
+    Word3
+    /// The lower half of word 3.
+    Low3
+    /// The upper half of word 3.
+    High3
+    /// An id in the upper 56 bits of word 2.
+    Id2
+    /// A name of 24 bits, in the lowest bytes of words 1, 2 and 3.
+    Name24
+    /// A site of 24 bits, over the lowest byte of word 3.
+    Site24
+    /// Added to the code.
+    Code0
+    /// In place of the event's time.
+    Time0
+}
+
+impl Place<u64> for Word1 {
+    #[inline(always)]
+    fn put(value: u64, words: &mut Words) {
+        words[1] |= pair(value, 0);
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u64> {
+        Some(words[1] >> 8)
+    }
+
+    #[inline(always)]
+    fn fits(value: u64) -> bool {
+        value <= MAX
     }
 }
 
-fn to_waker(tag: u8, value: u64) -> Option<Waker> {
-    Some(match tag {
-        1 => Waker::Coro(value),
-        2 => Waker::Res(value),
-        3 => Waker::Thread(value),
-        4 => Waker::Timer,
-        5 => Waker::Own,
-        6 => Waker::Cancel,
-        7 => Waker::External,
-        _ => return None,
-    })
-}
-
-/// A small enum as a byte.
-pub trait Small: Sized + Copy + PartialEq + 'static {
-    /// Its values; their place is the byte.
-    const ALL: &'static [Self];
-
-    /// As a byte.
-    fn byte(self) -> u8 {
-        Self::ALL.iter().position(|one| *one == self).unwrap_or(0) as u8
+impl<T: Choice> Place<T> for Byte1 {
+    #[inline(always)]
+    fn put(value: T, words: &mut Words) {
+        words[1] |= value.byte() as u64;
     }
 
-    /// The value of a byte; `None` if it has none.
-    fn of(byte: u8) -> Option<Self> {
-        Self::ALL.get(byte as usize).copied()
+    #[inline(always)]
+    fn get(words: Words) -> Option<T> {
+        T::of(words[1] as u8)
     }
 }
 
-impl Small for Outcome {
-    const ALL: &'static [Self] =
-        &[Outcome::Ok, Outcome::Error, Outcome::Panic, Outcome::Cancelled, Outcome::Improper, Outcome::NeverStarted];
+impl Place<bool> for Byte1 {
+    #[inline(always)]
+    fn put(value: bool, words: &mut Words) {
+        words[1] |= value as u64;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<bool> {
+        Some(words[1] as u8 != 0)
+    }
 }
 
-impl Small for LoopMode {
-    const ALL: &'static [Self] = &[LoopMode::Run, LoopMode::Drive, LoopMode::Isolate];
+impl<T: Tagged> Place<T> for Tagged2 {
+    #[inline(always)]
+    fn put(value: T, words: &mut Words) {
+        let (variant, value) = value.parts();
+        words[1] |= variant.tag as u64;
+        words[2] = value;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<T> {
+        T::of(words[1] as u8, words[2])
+    }
 }
 
-impl Small for LoopOutcome {
-    const ALL: &'static [Self] = &[LoopOutcome::Ok, LoopOutcome::Crashed, LoopOutcome::Dropped];
+impl Place<u64> for All1 {
+    #[inline(always)]
+    fn put(value: u64, words: &mut Words) {
+        words[1] = value;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u64> {
+        Some(words[1])
+    }
 }
 
-impl Small for ResKind {
-    const ALL: &'static [Self] = &[ResKind::Event, ResKind::Lock, ResKind::Semaphore, ResKind::Barrier];
+impl Place<u64> for Word2 {
+    #[inline(always)]
+    fn put(value: u64, words: &mut Words) {
+        words[2] = value;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u64> {
+        Some(words[2])
+    }
 }
 
-/// The three words that `spawn` and the state of a coroutine have in common.
-#[inline(always)]
-pub fn coro_words(coro: u64, in_loop: u32, parent: u64, name: NameId, site: SiteId) -> [u64; 3] {
-    [
-        pair(coro, name as u8),
-        pair(parent, (name >> 8) as u8),
-        (in_loop as u64) << 32 | (site as u64) << 8 | (name >> 16 & 255) as u64,
-    ]
+impl Place<u32> for Word2 {
+    #[inline(always)]
+    fn put(value: u32, words: &mut Words) {
+        words[2] = value as u64;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u32> {
+        words[2].try_into().ok()
+    }
 }
 
-/// The record of [`Kind::Spawn`].
-#[inline(always)]
-pub fn spawn(at: u64, coro: u64, in_loop: u32, parent: u64, name: NameId, site: SiteId) -> Words {
-    let [a, b, c] = coro_words(coro, in_loop, parent, name, site);
-    [head(at, code::SPAWN), a, b, c]
+impl Place<u64> for Word3 {
+    #[inline(always)]
+    fn put(value: u64, words: &mut Words) {
+        words[3] = value;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u64> {
+        Some(words[3])
+    }
 }
 
-/// The record of [`Kind::Wait`].
-#[inline(always)]
-pub fn wait(at: u64, coro: u64, on: Target, site: SiteId) -> Words {
-    let (tag, value) = target(on);
-    [head(at, code::WAIT), pair(coro, tag), value, site as u64]
+impl Place<u32> for Word3 {
+    #[inline(always)]
+    fn put(value: u32, words: &mut Words) {
+        words[3] = value as u64;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u32> {
+        words[3].try_into().ok()
+    }
 }
 
-/// The record of [`Kind::Clear`].
-#[inline(always)]
-pub fn clear(at: u64, coro: u64, on: Target) -> Words {
-    let (tag, value) = target(on);
-    [head(at, code::CLEAR), pair(coro, tag), value, 0]
+impl Place<Option<u64>> for Word3 {
+    #[inline(always)]
+    fn put(value: Option<u64>, words: &mut Words) {
+        words[3] = value.unwrap_or(NONE);
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<Option<u64>> {
+        Some((words[3] != NONE).then_some(words[3]))
+    }
+
+    #[inline(always)]
+    fn fits(value: Option<u64>) -> bool {
+        value != Some(NONE)
+    }
 }
 
-/// The record of [`Kind::Wake`].
-#[inline(always)]
-pub fn wake(at: u64, coro: u64, by: Waker) -> Words {
-    let (tag, value) = waker(by);
-    [head(at, code::WAKE), pair(coro, tag), value, 0]
+impl Place<u32> for Low3 {
+    #[inline(always)]
+    fn put(value: u32, words: &mut Words) {
+        words[3] |= value as u64;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u32> {
+        Some(words[3] as u32)
+    }
 }
 
-/// A record of at most two ids and one small value.
-#[inline(always)]
-pub fn plain(at: u64, code: u8, id: u64, small: u8, second: u64) -> Words {
-    [head(at, code), pair(id, small), second, 0]
+impl Place<u32> for High3 {
+    #[inline(always)]
+    fn put(value: u32, words: &mut Words) {
+        words[3] |= (value as u64) << 32;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u32> {
+        Some((words[3] >> 32) as u32)
+    }
 }
 
-/// The record of [`Kind::Hold`].
-#[inline(always)]
-pub fn hold(at: u64, res: u64, coro: u64, site: SiteId) -> Words {
-    [head(at, code::HOLD), pair(res, 0), coro, site as u64]
+impl Place<u64> for Id2 {
+    #[inline(always)]
+    fn put(value: u64, words: &mut Words) {
+        words[2] |= pair(value, 0);
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u64> {
+        Some(words[2] >> 8)
+    }
+
+    #[inline(always)]
+    fn fits(value: u64) -> bool {
+        value <= MAX
+    }
 }
 
-/// The record of an event; `None` if it has to go as JSON.
-#[inline]
-pub fn encode(at: u64, kind: &Kind) -> Option<Words> {
-    let fits = |id: u64| (id <= MAX).then_some(id);
-    Some(match *kind {
-        Kind::LoopStart { id, parent, mode } => plain(at, code::LOOP_START, fits(parent)?, mode.byte(), id as u64),
-        Kind::LoopEnd { id, outcome } => plain(at, code::LOOP_END, 0, outcome.byte(), id as u64),
-        Kind::Park { id, until } => {
-            if until == Some(NONE) {
-                return None;
-            }
-            [head(at, code::PARK), 0, id as u64, until.unwrap_or(NONE)]
-        }
-        Kind::Unpark { id } => plain(at, code::UNPARK, 0, 0, id as u64),
-        Kind::Spawn { coro, in_loop, parent, name, site } if name <= MAX_NAME && site <= MAX_NAME => {
-            spawn(at, fits(coro)?, in_loop, fits(parent)?, name, site)
-        }
-        Kind::Wait { coro, on, site } => wait(at, fits(coro)?, on, site),
-        Kind::Clear { coro, on } => clear(at, fits(coro)?, on),
-        Kind::Wake { coro, by } => wake(at, fits(coro)?, by),
-        Kind::StepBegin { coro } => plain(at, code::STEP_BEGIN, fits(coro)?, 0, 0),
-        Kind::StepEnd { coro } => plain(at, code::STEP_END, fits(coro)?, 0, 0),
-        Kind::Away { coro, nanos } => plain(at, code::AWAY, fits(coro)?, 0, nanos),
-        Kind::End { coro, outcome } => plain(at, code::END, fits(coro)?, outcome.byte(), 0),
-        Kind::ResNew { res, what, size, site, name } => {
-            [head(at, code::RES_NEW), pair(fits(res)?, what.byte()), size, (u64::from(name) << 32) | u64::from(site)]
-        }
-        Kind::Hold { res, coro, site } => hold(at, fits(res)?, coro, site),
-        Kind::Release { res, coro } => plain(at, code::RELEASE, fits(res)?, 0, coro),
-        Kind::Set { res, set } => plain(at, code::SET, fits(res)?, set as u8, 0),
-        Kind::ResDrop { res } => plain(at, code::RES_DROP, fits(res)?, 0, 0),
-        Kind::ThreadQueue { thread, coro, name, site } => {
-            [head(at, code::THREAD_QUEUE), pair(fits(thread)?, 0), coro, (name as u64) << 32 | site as u64]
-        }
-        Kind::ThreadStart { thread } => plain(at, code::THREAD_START, fits(thread)?, 0, 0),
-        Kind::ThreadEnd { thread, outcome } => plain(at, code::THREAD_END, fits(thread)?, outcome.byte(), 0),
-        Kind::ThreadCancel { thread } => plain(at, code::THREAD_CANCEL, fits(thread)?, 0, 0),
-        Kind::ThreadNotice { thread } => plain(at, code::THREAD_NOTICE, fits(thread)?, 0, 0),
-        Kind::CancelDeliver { coro } => plain(at, code::CANCEL_DELIVER, fits(coro)?, 0, 0),
-        Kind::LoopState { id, parent, mode, since } => {
-            [head(at, code::LOOP_STATE), pair(fits(parent)?, mode.byte()), id as u64, since]
-        }
-        Kind::CheckpointEnd {} => plain(at, code::CHECKPOINT_END, 0, 0, 0),
-        Kind::TraceEnd {} => plain(at, code::TRACE_END, 0, 0, 0),
-        _ => return None,
-    })
+impl Place<NameId> for Name24 {
+    #[inline(always)]
+    fn put(value: NameId, words: &mut Words) {
+        words[1] |= value as u8 as u64;
+        words[2] |= (value >> 8) as u8 as u64;
+        words[3] |= (value >> 16) as u8 as u64;
+    }
+
+    #[inline(always)]
+    fn get([_, a, b, c]: Words) -> Option<NameId> {
+        Some(a as u8 as u32 | (b as u8 as u32) << 8 | (c as u8 as u32) << 16)
+    }
+
+    #[inline(always)]
+    fn fits(value: NameId) -> bool {
+        value <= MAX_NAME
+    }
+}
+
+impl Place<SiteId> for Site24 {
+    #[inline(always)]
+    fn put(value: SiteId, words: &mut Words) {
+        words[3] |= (value as u64) << 8;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<SiteId> {
+        Some((words[3] >> 8) as u32 & MAX_NAME)
+    }
+
+    #[inline(always)]
+    fn fits(value: SiteId) -> bool {
+        value <= MAX_NAME
+    }
+}
+
+impl Place<State> for Code0 {
+    #[inline(always)]
+    fn put(value: State, words: &mut Words) {
+        words[0] += value.byte() as u64;
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<State> {
+        State::of((words[0] as u8).checked_sub(code::CORO_STATE)?)
+    }
+}
+
+impl Place<u64> for Time0 {
+    #[inline(always)]
+    fn put(value: u64, words: &mut Words) {
+        words[0] = head(value, words[0] as u8);
+    }
+
+    #[inline(always)]
+    fn get(words: Words) -> Option<u64> {
+        Some(time(words))
+    }
+
+    #[inline(always)]
+    fn fits(value: u64) -> bool {
+        value <= MAX
+    }
 }
 
 /// Decodes a record to an event; `None` if it is none, or needs more than the record itself (`MORE`, `JSON`, `NAME`).
@@ -398,58 +474,12 @@ pub fn encode(at: u64, kind: &Kind) -> Option<Words> {
 /// The time is in word 0, except for the state of a coroutine, which has the time of its checkpoint.
 #[inline]
 pub fn decode(words: Words) -> Option<Kind> {
-    let [_, a, b, c] = words;
-    let (id, small) = (a >> 8, a as u8);
-    let in_loop = || u32::try_from(b).ok();
-    let coro_state = |state| Kind::CoroState {
-        coro: id,
-        in_loop: (c >> 32) as u32,
-        parent: b >> 8,
-        name: small as u32 | (b as u8 as u32) << 8 | (c as u8 as u32) << 16,
-        site: (c >> 8) as u32 & MAX_NAME,
-        state,
-        since: time(words),
+    let code = match words[0] as u8 {
+        // They differ in the state alone.
+        code::CORO_STATE..=code::CORO_WAITING => code::CORO_STATE,
+        code => code,
     };
-    Some(match words[0] as u8 {
-        code::LOOP_START => Kind::LoopStart { id: in_loop()?, parent: id, mode: LoopMode::of(small)? },
-        code::LOOP_END => Kind::LoopEnd { id: in_loop()?, outcome: LoopOutcome::of(small)? },
-        code::PARK => Kind::Park { id: in_loop()?, until: (c != NONE).then_some(c) },
-        code::UNPARK => Kind::Unpark { id: in_loop()? },
-        code::SPAWN => match coro_state(State::Ready) {
-            Kind::CoroState { coro, in_loop, parent, name, site, .. } => {
-                Kind::Spawn { coro, in_loop, parent, name, site }
-            }
-            _ => return None,
-        },
-        code::WAIT => Kind::Wait { coro: id, on: to_target(small, b)?, site: u32::try_from(c).ok()? },
-        code::CLEAR => Kind::Clear { coro: id, on: to_target(small, b)? },
-        code::WAKE => Kind::Wake { coro: id, by: to_waker(small, b)? },
-        code::STEP_BEGIN => Kind::StepBegin { coro: id },
-        code::STEP_END => Kind::StepEnd { coro: id },
-        code::AWAY => Kind::Away { coro: id, nanos: b },
-        code::END => Kind::End { coro: id, outcome: Outcome::of(small)? },
-        code::RES_NEW => {
-            Kind::ResNew { res: id, what: ResKind::of(small)?, size: b, site: c as u32, name: (c >> 32) as u32 }
-        }
-        code::HOLD => Kind::Hold { res: id, coro: b, site: u32::try_from(c).ok()? },
-        code::RELEASE => Kind::Release { res: id, coro: b },
-        code::SET => Kind::Set { res: id, set: small != 0 },
-        code::RES_DROP => Kind::ResDrop { res: id },
-        code::THREAD_QUEUE => Kind::ThreadQueue { thread: id, coro: b, name: (c >> 32) as u32, site: c as u32 },
-        code::THREAD_START => Kind::ThreadStart { thread: id },
-        code::THREAD_END => Kind::ThreadEnd { thread: id, outcome: Outcome::of(small)? },
-        code::THREAD_CANCEL => Kind::ThreadCancel { thread: id },
-        code::THREAD_NOTICE => Kind::ThreadNotice { thread: id },
-        code::CANCEL_DELIVER => Kind::CancelDeliver { coro: id },
-        code::CHECKPOINT => Kind::Checkpoint { coros: a, left_out: b },
-        code::LOOP_STATE => Kind::LoopState { id: in_loop()?, parent: id, mode: LoopMode::of(small)?, since: c },
-        code::CORO_READY => coro_state(State::Ready),
-        code::CORO_RUNNING => coro_state(State::Running),
-        code::CORO_WAITING => coro_state(State::Waiting),
-        code::CHECKPOINT_END => Kind::CheckpointEnd {},
-        code::TRACE_END => Kind::TraceEnd {},
-        _ => return None,
-    })
+    records::decode(code, words)
 }
 
 /// The time in word 0.

@@ -15,7 +15,8 @@ mod tests;
 mod write;
 
 use tinyio_events::event::{CoroId, LoopId, NameId, SiteId, Target};
-use tinyio_events::ring_words::{self, Step, Words};
+use tinyio_events::event_table::{Tagged, Variant};
+use tinyio_events::ring_words::{Step, Words};
 
 use self::edge::Edge;
 use self::edges::Many;
@@ -82,7 +83,7 @@ impl Live {
 
     #[inline(always)]
     pub(crate) fn wait(&mut self, at: u64, slot: u32, coro: CoroId, on: Target, on_slot: u32, site: SiteId) {
-        let (mut tag, value) = ring_words::target(on);
+        let (Variant { mut tag, .. }, value) = on.parts();
         if tag == 1 && on_slot == NO_SLOT {
             tag = FAR;
         }
@@ -162,7 +163,7 @@ impl Live {
 
     #[inline]
     pub(crate) fn clear(&mut self, slot: u32, coro: CoroId, on: Target) {
-        let (tag, value) = ring_words::target(on);
+        let (Variant { tag, .. }, value) = on.parts();
         let Some(one) = self.slots.get_mut(slot, coro) else { return };
         match one.tag() {
             0 => {}
@@ -183,9 +184,9 @@ impl Live {
     /// Returns the target of this kind that a coroutine waits on and that is no coroutine, if there is one; a timer,
     /// whatever its time, only if it is the only one.
     pub(crate) fn standing(&self, slot: u32, coro: CoroId, on: Target) -> Option<Target> {
-        let (tag, value) = ring_words::target(on);
+        let (Variant { tag, .. }, value) = on.parts();
         let one = self.slots.get(slot, coro)?;
-        let found = |value| ring_words::to_target(tag, value);
+        let found = |value| Target::of(tag, value);
         match (one.tag(), on) {
             (MANY, Target::Timer(_)) => found(self.many[one.edge as usize].rest.only(tag)?),
             // It costs less to note it than to look for it.
@@ -280,7 +281,7 @@ impl Live {
                 let tag = if step.on_slot == NO_SLOT { FAR } else { 1 };
                 self.edge(slot, coro, Edge::new(tag, step.on, at, step.on_slot, step.site));
             } else if has & Step::TURN != 0 {
-                let (tag, value) = ring_words::target(Target::Turn);
+                let (Variant { tag, .. }, value) = Target::Turn.parts();
                 self.edge(slot, coro, Edge::new(tag, value, at, NO_SLOT, step.site));
             }
         }

@@ -19,7 +19,7 @@ mod prefault;
 
 use tinyio_events::program_memory::Blocks;
 pub use tinyio_events::ring_words::Step;
-use tinyio_events::ring_words::{self, MAX_NAME, Small, Words, code};
+use tinyio_events::ring_words::{self, MAX_NAME, Words};
 use tinyio_events::truncate;
 
 use self::checkpoint::Writer;
@@ -291,14 +291,14 @@ impl Recorder {
     /// The loop began to run a coroutine: [`Kind::StepBegin`].
     #[inline]
     pub fn step_begin(&mut self, at: u64, slot: u32, coro: CoroId) {
-        self.put(at, ring_words::plain(at, code::STEP_BEGIN, coro, 0, 0));
+        self.put(at, ring_words::step_begin(at, coro));
         self.live.step_begin(at, slot, coro);
     }
 
     /// A coroutine gave control back: [`Kind::StepEnd`].
     #[inline]
     pub fn step_end(&mut self, at: u64, slot: u32, coro: CoroId) {
-        self.put(at, ring_words::plain(at, code::STEP_END, coro, 0, 0));
+        self.put(at, ring_words::step_end(at, coro));
         self.live.step_end(at, slot, coro);
     }
 
@@ -313,14 +313,14 @@ impl Recorder {
     /// A coroutine ended: [`Kind::End`]. Its slot is free from here on.
     #[inline]
     pub fn end(&mut self, at: u64, slot: u32, coro: CoroId, outcome: Outcome) {
-        self.put(at, ring_words::plain(at, code::END, coro, outcome.byte(), 0));
+        self.put(at, ring_words::end(at, coro, outcome));
         self.live.end(slot, coro);
     }
 
     /// A cancellation is delivered to a coroutine: [`Kind::CancelDeliver`].
     #[inline]
     pub fn cancel_deliver(&mut self, at: u64, slot: u32, coro: CoroId) {
-        self.put(at, ring_words::plain(at, code::CANCEL_DELIVER, coro, 0, 0));
+        self.put(at, ring_words::cancel_deliver(at, coro));
         self.live.told(slot, coro);
     }
 
@@ -328,15 +328,16 @@ impl Recorder {
     #[inline]
     pub fn park(&mut self, at: u64, id: LoopId, until: Option<u64>) {
         self.check_pid();
-        let until = until.map_or(u64::MAX, |until| until.min(u64::MAX - 1));
-        self.put(at, [ring_words::head(at, code::PARK), 0, id as u64, until]);
-        self.live.things.parked(at, id, (until != u64::MAX).then_some(until));
+        // The last moment there is stands for none in a record.
+        let until = until.map(|until| until.min(u64::MAX - 1));
+        self.put(at, ring_words::park(at, id, until));
+        self.live.things.parked(at, id, until);
     }
 
     /// The loop woke up: [`Kind::Unpark`].
     #[inline]
     pub fn unpark(&mut self, at: u64, id: LoopId) {
-        self.put(at, ring_words::plain(at, code::UNPARK, 0, 0, id as u64));
+        self.put(at, ring_words::unpark(at, id));
         self.live.things.unparked(id);
     }
 
@@ -350,7 +351,7 @@ impl Recorder {
     /// A holder gave back: [`Kind::Release`].
     #[inline]
     pub fn release(&mut self, at: u64, res: ResId, coro: CoroId) {
-        self.put(at, ring_words::plain(at, code::RELEASE, res, 0, coro));
+        self.put(at, ring_words::release(at, res, coro));
         self.live.things.release(res, coro);
     }
 
@@ -524,7 +525,7 @@ impl Recorder {
             return;
         }
         let at = self.clock.now();
-        self.put(at, ring_words::plain(at, code::TRACE_END, 0, 0, 0));
+        self.put(at, ring_words::trace_end(at));
         self.ring.word(ring::W_STATE).store(ring::STATE_ENDED, Ordering::Release);
         self.ring.answers_no_more();
         // The thread must not touch memory that is given back.

@@ -1,20 +1,22 @@
 //! One event, one line of JSON.
 //!
-//! The kinds that come by the million are written and read by hand: `serde` takes its time over a tagged, flattened
-//! enum. What is written is byte for byte what `serde_json` writes, and what is read by hand is exactly that form; any
-//! other goes to `serde_json`, which has the last word. Tests hold the two against each other for every kind.
+//! The kinds that are records, some of which come by the million, are written and read by what follows from their
+//! table: `serde` takes its time over a tagged, flattened enum. What is written is byte for byte what `serde_json`
+//! writes, and what is read is exactly that form; any other goes to `serde_json`, which has the last word. Tests hold
+//! the two against each other for every kind.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
-use crate::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State, Target, Waker};
+use crate::event::{Event, Kind};
+use crate::event_table::{Key, Reader, Variant, Writer};
 use crate::string_table::cut;
 
 /// Appends an event to `out`, without the line's end.
 pub fn write_event(event: &Event, out: &mut Vec<u8>) {
     let before = out.len();
-    if !by_hand(event, out) {
+    if !write_record(event, out) {
         out.truncate(before);
         // Nothing in an event can fail to be written: no maps, no foreign implementations.
         let _ = serde_json::to_writer(&mut *out, event);
@@ -27,7 +29,7 @@ pub fn write_event(event: &Event, out: &mut Vec<u8>) {
 ///
 /// When the line is no event; the message gives the column and what was expected.
 pub fn parse(line: &[u8]) -> Result<Event, serde_json::Error> {
-    match Scan(line).event() {
+    match LineReader(line).event() {
         Some(event) => Ok(event),
         None => serde_json::from_slice(line),
     }
@@ -98,6 +100,17 @@ fn misfit_field(mut fields: Map<String, Value>) -> Option<String> {
     None
 }
 
+/// Writes an event of a kind that is a record; `false` for one that is always JSON.
+fn write_record(event: &Event, out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(b"{\"seq\":");
+    number(out, event.seq);
+    out.extend_from_slice(b",\"at\":");
+    number(out, event.at);
+    let written = event.kind.write(&mut LineWriter(out));
+    out.push(b'}');
+    written
+}
+
 fn number(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -112,98 +125,56 @@ fn number(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Words of an enum that is written as one.
-trait Word: Sized + Copy + PartialEq + 'static {
-    const WORDS: &'static [(Self, &'static str)];
+/// Writes the values of an event.
+struct LineWriter<'a>(&'a mut Vec<u8>);
 
-    fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(one, _)| *one == self).map_or("", |(_, word)| word)
+impl Writer for LineWriter<'_> {
+    #[inline(always)]
+    fn kind(&mut self, _: u8, line: &'static str) {
+        self.0.extend_from_slice(line.as_bytes());
     }
-}
 
-macro_rules! words {
-    ($($name:ident { $($variant:ident = $word:literal),* })*) => {
-        $(impl Word for $name { const WORDS: &'static [(Self, &'static str)] = &[$(($name::$variant, $word)),*]; })*
-    };
-}
-
-words! {
-    LoopMode { Run = "run", Drive = "drive", Isolate = "isolate" }
-    LoopOutcome { Ok = "ok", Crashed = "crashed", Dropped = "dropped" }
-    Outcome {
-        Ok = "ok", Error = "error", Panic = "panic", Cancelled = "cancelled", Improper = "improper", NeverStarted = "never_started"
+    #[inline(always)]
+    fn field(&mut self, key: Key, present: bool) {
+        if present {
+            self.0.extend_from_slice(key.line.as_bytes());
+        }
     }
-    ResKind { Event = "event", Lock = "lock", Semaphore = "semaphore", Barrier = "barrier" }
-    State { Ready = "ready", Running = "running", Waiting = "waiting" }
-}
 
-/// Writes one value of an event.
-trait Put {
-    fn put(self, out: &mut Vec<u8>);
-}
-
-impl Put for u64 {
-    fn put(self, out: &mut Vec<u8>) {
-        number(out, self);
+    #[inline(always)]
+    fn number(&mut self, value: u64) {
+        number(self.0, value);
     }
-}
 
-impl Put for u32 {
-    fn put(self, out: &mut Vec<u8>) {
-        number(out, self as u64);
+    #[inline(always)]
+    fn flag(&mut self, flag: bool) {
+        self.0.extend_from_slice(if flag { b"true" } else { b"false" });
     }
-}
 
-impl Put for bool {
-    fn put(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(if self { b"true" } else { b"false" });
+    #[inline(always)]
+    fn choice(&mut self, _: u8, word: &'static str) {
+        self.0.push(b'"');
+        self.0.extend_from_slice(word.as_bytes());
+        self.0.push(b'"');
     }
-}
 
-impl<T: Word> Put for T {
-    fn put(self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        out.extend_from_slice(self.word().as_bytes());
-        out.push(b'"');
-    }
-}
-
-fn tagged(out: &mut Vec<u8>, tag: &str, value: u64) {
-    out.extend_from_slice(b"{\"");
-    out.extend_from_slice(tag.as_bytes());
-    out.extend_from_slice(b"\":");
-    number(out, value);
-    out.push(b'}');
-}
-
-fn put_target(on: Target, out: &mut Vec<u8>) {
-    match on {
-        Target::Coro(id) => tagged(out, "coro", id),
-        Target::Res(id) => tagged(out, "res", id),
-        Target::Thread(id) => tagged(out, "thread", id),
-        Target::Timer(due) => tagged(out, "timer", due),
-        Target::Loop(id) => tagged(out, "loop", id as u64),
-        Target::Turn => out.extend_from_slice(b"\"turn\""),
-        Target::External => out.extend_from_slice(b"\"external\""),
-    }
-}
-
-fn put_waker(by: Waker, out: &mut Vec<u8>) {
-    match by {
-        Waker::Coro(id) => tagged(out, "coro", id),
-        Waker::Res(id) => tagged(out, "res", id),
-        Waker::Thread(id) => tagged(out, "thread", id),
-        Waker::Timer => out.extend_from_slice(b"\"timer\""),
-        Waker::Own => out.extend_from_slice(b"\"own\""),
-        Waker::Cancel => out.extend_from_slice(b"\"cancel\""),
-        Waker::External => out.extend_from_slice(b"\"external\""),
+    #[inline(always)]
+    fn tagged(&mut self, variant: Variant, value: u64) {
+        if !variant.has_value {
+            return self.choice(variant.tag, variant.word);
+        }
+        self.0.extend_from_slice(b"{\"");
+        self.0.extend_from_slice(variant.word.as_bytes());
+        self.0.extend_from_slice(b"\":");
+        number(self.0, value);
+        self.0.push(b'}');
     }
 }
 
 /// Reads one value of an event.
-struct Scan<'a>(&'a [u8]);
+struct LineReader<'a>(&'a [u8]);
 
-impl<'a> Scan<'a> {
+impl<'a> LineReader<'a> {
     #[inline(always)]
     fn eat(&mut self, text: &[u8]) -> Option<()> {
         self.0 = self.0.strip_prefix(text)?;
@@ -211,7 +182,7 @@ impl<'a> Scan<'a> {
     }
 
     #[inline(always)]
-    fn number(&mut self) -> Option<u64> {
+    fn digits(&mut self) -> Option<u64> {
         let mut value: u64 = 0;
         let mut digits = 0;
         while let Some(byte) = self.0.get(digits) {
@@ -240,65 +211,34 @@ impl<'a> Scan<'a> {
         Some(word)
     }
 
-    fn id(&mut self) -> Option<u32> {
-        u32::try_from(self.number()?).ok()
-    }
-
-    fn tagged(&mut self) -> Option<(&'a [u8], u64)> {
-        self.eat(b"{\"")?;
-        let tag = self.word()?;
-        self.eat(b":")?;
-        let value = self.number()?;
+    fn event(&mut self) -> Option<Event> {
+        self.eat(b"{\"seq\":")?;
+        let seq = self.digits()?;
+        self.eat(b",\"at\":")?;
+        let at = self.digits()?;
+        self.eat(b",\"kind\":\"")?;
+        let kind = self.word()?;
+        let kind = Kind::read(Kind::code_of(kind)?, self)?;
         self.eat(b"}")?;
-        Some((tag, value))
+        self.0.is_empty().then_some(Event { seq, at, kind })
     }
+}
 
-    fn target(&mut self) -> Option<Target> {
-        if self.0.first() == Some(&b'"') {
-            self.eat(b"\"")?;
-            return match self.word()? {
-                b"turn" => Some(Target::Turn),
-                b"external" => Some(Target::External),
-                _ => None,
-            };
+impl Reader for LineReader<'_> {
+    #[inline(always)]
+    fn field(&mut self, key: Key) -> Option<bool> {
+        match self.eat(key.line.as_bytes()) {
+            Some(()) => Some(true),
+            None => key.optional.then_some(false),
         }
-        let (tag, value) = self.tagged()?;
-        Some(match tag {
-            b"coro" => Target::Coro(value),
-            b"res" => Target::Res(value),
-            b"thread" => Target::Thread(value),
-            b"timer" => Target::Timer(value),
-            b"loop" => Target::Loop(u32::try_from(value).ok()?),
-            _ => return None,
-        })
     }
 
-    fn waker(&mut self) -> Option<Waker> {
-        if self.0.first() == Some(&b'"') {
-            self.eat(b"\"")?;
-            return Some(match self.word()? {
-                b"timer" => Waker::Timer,
-                b"own" => Waker::Own,
-                b"cancel" => Waker::Cancel,
-                b"external" => Waker::External,
-                _ => return None,
-            });
-        }
-        let (tag, value) = self.tagged()?;
-        Some(match tag {
-            b"coro" => Waker::Coro(value),
-            b"res" => Waker::Res(value),
-            b"thread" => Waker::Thread(value),
-            _ => return None,
-        })
+    #[inline(always)]
+    fn number(&mut self) -> Option<u64> {
+        self.digits()
     }
 
-    fn one_of<T: Word>(&mut self) -> Option<T> {
-        self.eat(b"\"")?;
-        let word = self.word()?;
-        T::WORDS.iter().find(|(_, text)| text.as_bytes() == word).map(|(one, _)| *one)
-    }
-
+    #[inline(always)]
     fn flag(&mut self) -> Option<bool> {
         if self.eat(b"true").is_some() {
             return Some(true);
@@ -306,87 +246,71 @@ impl<'a> Scan<'a> {
         self.eat(b"false").map(|()| false)
     }
 
-    fn event(&mut self) -> Option<Event> {
-        self.eat(b"{\"seq\":")?;
-        let seq = self.number()?;
-        self.eat(b",\"at\":")?;
-        let at = self.number()?;
-        self.eat(b",\"kind\":\"")?;
-        let kind = self.word()?;
-        let kind = self.kind(kind)?;
+    #[inline(always)]
+    fn choice(&mut self, words: &'static [&'static str]) -> Option<u8> {
+        self.eat(b"\"")?;
+        let word = self.word()?;
+        words.iter().position(|one| one.as_bytes() == word).map(|index| index as u8)
+    }
+
+    #[inline(always)]
+    fn tagged(&mut self, variants: &'static [Variant]) -> Option<(u8, u64)> {
+        let has_value = self.eat(b"{").is_some();
+        self.eat(b"\"")?;
+        let word = self.word()?;
+        let variant = variants.iter().find(|one| one.has_value == has_value && one.word.as_bytes() == word)?;
+        if !has_value {
+            return Some((variant.tag, 0));
+        }
+        self.eat(b":")?;
+        let value = self.digits()?;
         self.eat(b"}")?;
-        self.0.is_empty().then_some(Event { seq, at, kind })
+        Some((variant.tag, value))
     }
 }
 
-/// The one table of the kinds that are written and read by hand: their words, and their fields in order.
-macro_rules! hot {
-    ($($word:literal = $variant:ident { $($field:ident: $key:literal $put:ident $get:ident),* })*) => {
-        fn by_hand(event: &Event, out: &mut Vec<u8>) -> bool {
-            out.extend_from_slice(b"{\"seq\":");
-            number(out, event.seq);
-            out.extend_from_slice(b",\"at\":");
-            number(out, event.at);
-            match event.kind {
-                $(Kind::$variant { $($field),* } => {
-                    out.extend_from_slice(concat!(",\"kind\":\"", $word, "\"").as_bytes());
-                    $(
-                        out.extend_from_slice(concat!(",\"", $key, "\":").as_bytes());
-                        $put($field, out);
-                    )*
-                })*
-                _ => return false,
-            }
-            out.push(b'}');
-            true
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring_words::code;
+
+    /// Reads an event of any record of the table: the values of all its fields are this one.
+    struct Same(u32);
+
+    impl Reader for Same {
+        fn field(&mut self, key: Key) -> Option<bool> {
+            Some(!key.optional || self.0 % 2 == 1)
         }
 
-        impl Scan<'_> {
-            #[inline]
-            fn kind(&mut self, word: &[u8]) -> Option<Kind> {
-                $(if word == $word.as_bytes() {
-                    $(
-                        self.eat(concat!(",\"", $key, "\":").as_bytes())?;
-                        let $field = self.$get()?;
-                    )*
-                    return Some(Kind::$variant { $($field),* });
-                })*
-                None
-            }
+        fn number(&mut self) -> Option<u64> {
+            Some(self.0.into())
         }
-    };
-}
 
-fn put<T: Put>(value: T, out: &mut Vec<u8>) {
-    value.put(out);
-}
+        fn flag(&mut self) -> Option<bool> {
+            Some(self.0 % 2 == 1)
+        }
 
-// Most frequent first: they are looked for in this order.
-hot! {
-    "step_begin" = StepBegin { coro: "coro" put number }
-    "step_end" = StepEnd { coro: "coro" put number }
-    "wait" = Wait { coro: "coro" put number, on: "on" put_target target, site: "site" put id }
-    "wake" = Wake { coro: "coro" put number, by: "by" put_waker waker }
-    "spawn" = Spawn {
-        coro: "coro" put number, in_loop: "loop" put id, parent: "parent" put number, name: "name" put id, site: "site" put id
+        fn choice(&mut self, words: &'static [&'static str]) -> Option<u8> {
+            Some((self.0 as usize % words.len()) as u8)
+        }
+
+        fn tagged(&mut self, variants: &'static [Variant]) -> Option<(u8, u64)> {
+            let variant = variants[self.0 as usize % variants.len()];
+            Some((variant.tag, if variant.has_value { self.0.into() } else { 0 }))
+        }
     }
-    "end" = End { coro: "coro" put number, outcome: "outcome" put one_of }
-    "coro_state" = CoroState {
-        coro: "coro" put number, in_loop: "loop" put id, parent: "parent" put number, name: "name" put id, site: "site" put id,
-        state: "state" put one_of, since: "since" put number
+
+    #[test]
+    fn every_record_is_written_and_read_without_serde() {
+        let kinds =
+            || (0..=code::LAST).flat_map(|code| (0..42).filter_map(move |value| Kind::read(code, &mut Same(value))));
+        assert!(kinds().count() > 1000);
+        for kind in kinds() {
+            let event = Event { seq: 1, at: u64::MAX, kind };
+            let mut line = vec![];
+            assert!(write_record(&event, &mut line), "{event:?}");
+            assert_eq!(line, serde_json::to_vec(&event).unwrap(), "{event:?}");
+            assert_eq!(LineReader(&line).event(), Some(event), "{}", String::from_utf8_lossy(&line));
+        }
     }
-    "clear" = Clear { coro: "coro" put number, on: "on" put_target target }
-    "hold" = Hold { res: "res" put number, coro: "coro" put number, site: "site" put id }
-    "release" = Release { res: "res" put number, coro: "coro" put number }
-    "set" = Set { res: "res" put number, set: "set" put flag }
-    "unpark" = Unpark { id: "loop" put id }
-    "res_drop" = ResDrop { res: "res" put number }
-    "thread_queue" = ThreadQueue {
-        thread: "thread" put number, coro: "coro" put number, name: "name" put id, site: "site" put id
-    }
-    "thread_start" = ThreadStart { thread: "thread" put number }
-    "thread_end" = ThreadEnd { thread: "thread" put number, outcome: "outcome" put one_of }
-    "cancel_deliver" = CancelDeliver { coro: "coro" put number }
-    "loop_start" = LoopStart { id: "loop" put id, parent: "parent" put number, mode: "mode" put one_of }
-    "loop_end" = LoopEnd { id: "loop" put id, outcome: "outcome" put one_of }
 }

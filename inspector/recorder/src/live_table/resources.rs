@@ -1,7 +1,7 @@
 //! The live objects besides coroutines: loops, resources and their holders, threads, recorded fields.
 
 use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, ThreadId};
-use tinyio_events::ring_words::{self, Small, code};
+use tinyio_events::ring_words::{self, Words};
 
 use super::Out;
 use super::ids::Ids;
@@ -194,13 +194,7 @@ impl Things {
         let mut left_out = 0;
         let mut count = |written: bool| left_out += !written as u64;
         for (&id, one) in &self.loops {
-            let words = [
-                ring_words::head(at, code::LOOP_STATE),
-                one.parent << 8 | one.mode.byte() as u64,
-                id as u64,
-                one.since,
-            ];
-            count(out.record(words));
+            count(out.record(ring_words::loop_state(at, id, one.parent, one.mode, one.since)));
             if let Some((at, json)) = &one.cancelling {
                 count(out.json(*at, json));
             }
@@ -215,21 +209,21 @@ impl Things {
             let room = whole || out.room() > all / 4 * 3;
             count(room && ring_words::encode(one.at, &made).is_some_and(|words| out.record(words)));
             if let Some(at) = one.set {
-                count(room && out.record(ring_words::plain(at, code::SET, res, 1, 0)));
+                count(room && out.record(ring_words::set(at, res, true)));
             }
         }
         for (&thread, one) in &self.threads {
             let queued = Kind::ThreadQueue { thread, coro: one.coro, name: one.name, site: one.site };
             let room = whole || out.room() > all / 2;
             count(room && ring_words::encode(one.queued, &queued).is_some_and(|words| out.record(words)));
-            let more = [
-                (one.started, code::THREAD_START),
-                (one.asked, code::THREAD_CANCEL),
-                (one.noticed, code::THREAD_NOTICE),
+            let more: [(_, fn(u64, ThreadId) -> Words); 3] = [
+                (one.started, ring_words::thread_start),
+                (one.asked, ring_words::thread_cancel),
+                (one.noticed, ring_words::thread_notice),
             ];
-            for (at, code) in more {
+            for (at, words) in more {
                 if let Some(at) = at {
-                    count(room && out.record(ring_words::plain(at, code, thread, 0, 0)));
+                    count(room && out.record(words(at, thread)));
                 }
             }
         }

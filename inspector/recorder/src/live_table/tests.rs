@@ -1,7 +1,7 @@
 //! What one record says at once is the same as its events one by one.
 
 use tinyio_events::event::Kind;
-use tinyio_events::ring_words::code;
+use tinyio_events::ring_words;
 
 use super::*;
 
@@ -32,7 +32,9 @@ fn written(live: &Live) -> Vec<Words> {
     out.0.sort_unstable();
     // An edge that is there already may be noted again, which says nothing new.
     let mut edges = std::collections::HashSet::new();
-    out.0.retain(|words| words[0] as u8 != code::WAIT || edges.insert((words[1], words[2])));
+    out.0.retain(|words| {
+        !matches!(ring_words::decode(*words), Some(Kind::Wait { .. })) || edges.insert((words[1], words[2]))
+    });
     out.0
 }
 

@@ -1,10 +1,11 @@
 //! A checkpoint of everything alive.
 
-use tinyio_events::event::{CoroId, Waker};
-use tinyio_events::ring_words::{self, Words, code};
+use tinyio_events::event::{CoroId, State, Target, Waker};
+use tinyio_events::event_table::Tagged;
+use tinyio_events::ring_words::{self, Words};
 
 use super::edge::Edge;
-use super::slots::{FAR, MANY, READY, STATE, TOLD, WAITING, WOKEN};
+use super::slots::{FAR, MANY, READY, STATE, Slot, TOLD, WAITING, WOKEN};
 use super::{Live, Out};
 
 impl Live {
@@ -42,20 +43,20 @@ impl Live {
                 end = index;
                 break;
             }
-            let code = match slot.bits & STATE {
-                READY => code::CORO_READY,
-                WAITING => code::CORO_WAITING,
-                _ => code::CORO_RUNNING,
+            let state = match slot.bits & STATE {
+                READY => State::Ready,
+                WAITING => State::Waiting,
+                _ => State::Running,
             };
-            let [a, b, c] = ring_words::coro_words(slot.coro, slot.in_loop, slot.parent, slot.name, slot.site);
-            out.record([ring_words::head(slot.since, code), a, b, c]);
+            let &Slot { coro, in_loop, parent, name, site, since, .. } = slot;
+            out.record(ring_words::coro_state(since, coro, in_loop, parent, name, site, state, since));
             coros += 1;
             if slot.bits & STATE == WOKEN {
                 // The source of the wake is not kept.
                 out.record(ring_words::wake(at, slot.coro, Waker::External));
             }
             if slot.bits & TOLD != 0 {
-                out.record(ring_words::plain(at, code::CANCEL_DELIVER, slot.coro, 0, 0));
+                out.record(ring_words::cancel_deliver(at, slot.coro));
             }
         }
         left_out += self.slots.len() - coros;
@@ -95,5 +96,7 @@ impl Live {
 
 fn edge_words(coro: CoroId, edge: &Edge) -> Words {
     let tag = if edge.tag() == FAR { 1 } else { edge.tag() };
-    [ring_words::head(edge.since, code::WAIT), coro << 8 | tag as u64, edge.value, edge.site() as u64]
+    // Its tag is always that of a target.
+    let on = Target::of(tag, edge.value).unwrap_or(Target::External);
+    ring_words::wait(edge.since, coro, on, edge.site())
 }

@@ -62,13 +62,12 @@ impl Recorder {
             out.end -= 1;
             let (coros, left_out) = self.live.write(at, whole, &mut out);
             out.end += 1;
-            out.record(ring_words::plain(at, code::CHECKPOINT_END, 0, 0, 0));
+            out.record(ring_words::checkpoint_end(at));
             (coros, left_out, out.position, out.extra)
         };
-        self.ring.put(
-            self.ring.index(start),
-            [ring_words::head(at, code::CHECKPOINT), coros, left_out, start.wrapping_sub(self.extra)],
-        );
+        let mut words = ring_words::checkpoint(at, coros, left_out);
+        words[3] = start.wrapping_sub(self.extra);
+        self.ring.put(self.ring.index(start), words);
         self.extra = self.extra.wrapping_add(extra);
         self.checkpoint = start;
         self.commit(end);
