@@ -2,11 +2,12 @@
 //!
 //! No error, panic or panicking destructor keeps the remaining coroutines from being cancelled.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
 use crate::executor::await_chain::Snapshot;
-use crate::executor::{Cancel, Executor, STEPS_PER_TURN, warn};
+use crate::executor::{Cancel, Executor, Progress, warn};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
 use crate::failure::error::Cancellation;
 use crate::failure::type_name;
@@ -49,15 +50,6 @@ pub(crate) struct Cancelling {
 }
 
 impl Executor {
-    /// Cancels all coroutines, blocks until they have ended, and makes the crash.
-    pub(crate) fn cancel_all(&self) -> Crash {
-        let mut cancelling = Cancelling::begin(self);
-        while let Some(until) = cancelling.advance(self) {
-            self.park(Some(until));
-        }
-        cancelling.finish(self)
-    }
-
     /// Makes await points answer with this reason. Unless `gently` is set, no coroutine has a turn of its own between
     /// the polls that deliver the cancellation.
     fn answer_with(&self, reason: Reason, gently: bool) {
@@ -126,8 +118,7 @@ impl Cancelling {
         Cancelling { snapshot, failures, reason, warn_at, grace_until, grace_over, first_round, all_are_seen }
     }
 
-    /// Continues as far as possible without waiting. Returns when to be called again, unless there is mail before, and
-    /// `None` when no coroutine is left.
+    /// Continues as far as possible without waiting. [`Progress::Done`]: no coroutine is left.
     ///
     /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled;
     ///    each await point of tinyio answers `CancelledError`.
@@ -135,24 +126,24 @@ impl Cancelling {
     ///    is a proper answer.
     /// 3. Threads were asked in 1; they are waited for.
     /// 4. Cleanup code may have scheduled more: repeat until no coroutine is left.
-    pub(crate) fn advance(&mut self, executor: &Executor) -> Option<u64> {
+    pub(crate) fn advance(&mut self, executor: &Executor) -> Progress {
         // A panic that no coroutine caught, such as that of an error's `source`, must not stop the delivery.
         for _ in 0..PANICS {
             match catch_unwind(AssertUnwindSafe(|| self.go_on(executor))) {
-                Ok(until) => return until,
+                Ok(progress) => return progress,
                 Err(payload) => self.failures.push(Failure::of_loop_panic(payload)),
             }
         }
-        None
+        Progress::Done
     }
 
-    fn go_on(&mut self, executor: &Executor) -> Option<u64> {
+    fn go_on(&mut self, executor: &Executor) -> Progress {
         if let Some(until) = self.grace_until {
             if self.first_round {
                 self.deliver_all(executor, true);
             }
-            if let Some(wait) = self.clean_up(executor, until) {
-                return Some(wait);
+            if let Some(next) = self.clean_up(executor, until) {
+                return Progress::Idle(Some(next));
             }
             (self.grace_until, self.grace_over) = (None, true);
             executor.clear_queue();
@@ -170,7 +161,7 @@ impl Cancelling {
             let waiting = self.stopping_threads(executor);
             if waiting.is_empty() {
                 if executor.live() == 0 {
-                    return None;
+                    return Progress::Done;
                 }
                 continue;
             }
@@ -189,7 +180,7 @@ impl Cancelling {
                     ));
                 }
             }
-            return Some(self.warn_at.unwrap_or(u64::MAX));
+            return Progress::Idle(self.warn_at);
         }
     }
 
@@ -202,21 +193,23 @@ impl Cancelling {
     /// over.
     fn clean_up(&mut self, executor: &Executor, until: u64) -> Option<u64> {
         executor.cancel.set(Cancel::default());
+        executor.drain_sources();
+        self.keep_failure(executor);
         loop {
-            executor.drain_sources();
-            self.keep_failure(executor);
-            for _ in 0..STEPS_PER_TURN {
-                let Some((task, step)) = executor.poll_next::<true>() else { break };
+            let progress = executor.turn::<true>(|task, step| {
                 self.classify(executor, task, step, Cancel { answered: true, ..Cancel::default() });
                 self.keep_failure(executor);
-            }
-            executor.rec.turn_end();
+                ControlFlow::Continue(())
+            });
+            self.keep_failure(executor);
             if executor.live() == 0 || executor.now() >= until {
                 return None;
             }
-            let next = executor.timers.borrow().next().map_or(until, |at| at.min(until));
-            if executor.is_idle() && next > executor.now() {
-                return Some(next);
+            if let Progress::Idle(timer) = progress {
+                let next = timer.map_or(until, |timer| timer.min(until));
+                if next > executor.now() {
+                    return Some(next);
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::executor::context;
 use crate::executor::context::warn;
 use crate::executor::waits::{Lasting, On, Queuing, Resource};
-use crate::executor::{Executor, ids};
+use crate::executor::{Executor, Progress, ids};
 use crate::failure::crash::{Deadlock, Failure, Site};
 use crate::failure::type_name;
 use crate::task::{Kind, WakeToken, flag};
@@ -33,14 +33,6 @@ const STEPS_FIXED: u64 = 4;
 const LASTING: u64 = 1_000_000_000;
 /// The number of names in a list before the rest is only counted.
 const LISTED: usize = 20;
-
-/// What to do when no coroutine is ready.
-pub(crate) enum Idle {
-    /// Look for ready coroutines again.
-    Again,
-    /// Sleep until this time, or until there is mail.
-    Until(Option<u64>),
-}
 
 /// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
 /// for.
@@ -210,10 +202,10 @@ impl Nodes {
 
 impl Executor {
     /// Decides what to do when no coroutine is ready and the next timer is due at `until`.
-    pub(crate) fn before_idling(&self, until: Option<u64>) -> Idle {
+    pub(super) fn before_idling(&self, until: Option<u64>) -> Progress {
         self.check_process();
         if self.failed() || self.inbox().has_mail() {
-            return Idle::Again;
+            return Progress::Ready;
         }
         let quiet = until.is_none()
             && self.jobs.count() == 0
@@ -244,9 +236,9 @@ impl Executor {
         match self.search_now(quiet) {
             Some(failure) => {
                 self.fail(failure);
-                Idle::Again
+                Progress::Ready
             }
-            None if self.cycle_check_pending.get() => Idle::Again,
+            None if self.cycle_check_pending.get() => Progress::Ready,
             // The enclosing loop knows more.
             None if quiet && !self.is_guest.get() => {
                 let again = self.warn_of_quiet(now);
@@ -256,19 +248,22 @@ impl Executor {
         }
     }
 
-    /// Searches if one is due while some coroutine is ready, for loops in which one always is.
-    pub(crate) fn search_while_busy(&self) {
+    /// Searches if one is due while some coroutine is ready, for loops in which one always is. Returns `true` if there
+    /// is a deadlock.
+    pub(super) fn search_while_busy(&self) -> bool {
         let is_pending = self.cycle_check_pending.get();
         if !self.has_stepped_enough() || !is_pending && self.searches.borrow().due.is_none() {
-            return;
+            return false;
         }
         let now = self.now();
         if now < self.paid_at() || !is_pending && self.due().is_none_or(|due| due > now) {
             // Not each turn reads the clock.
             self.cycle_check_steps.set(self.steps_of_a_search() / 2);
-        } else if let Some(failure) = self.search_now(false) {
-            self.fail(failure);
+            return false;
         }
+        let Some(failure) = self.search_now(false) else { return false };
+        self.fail(failure);
+        true
     }
 
     /// Whether the steps since the last search make its time negligible. They pay for it where time does not: while the
@@ -293,11 +288,11 @@ impl Executor {
     }
 
     /// Sleeps until the next timer, or until `earlier`.
-    fn idle(&self, until: Option<u64>, earlier: Option<u64>) -> Idle {
+    fn idle(&self, until: Option<u64>, earlier: Option<u64>) -> Progress {
         match earlier.filter(|earlier| until.is_none_or(|until| *earlier < until)) {
-            None if self.skip_time() => Idle::Again,
-            None => Idle::Until(until),
-            earlier => Idle::Until(earlier),
+            None if self.skip_time() => Progress::Ready,
+            None => Progress::Idle(until),
+            earlier => Progress::Idle(earlier),
         }
     }
 

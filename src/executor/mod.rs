@@ -1,6 +1,6 @@
 //! The loop itself: the live tasks, the ready queue, and one step after the other.
 //!
-//! Read [`Executor::turn`] first, then [`Executor::poll`], [`Executor::end`] and [`Executor::wake`]. Cancelling is in
+//! Read [`Executor::advance`] first, then [`Executor::turn`], [`Executor::end`] and [`Executor::wake`]. Cancelling is in
 //! [`crate::executor::cancel`].
 
 mod await_chain;
@@ -31,6 +31,7 @@ pub(crate) use inbox::{Left, Stop};
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -140,16 +141,16 @@ impl Cancel {
     }
 }
 
-/// What there is to do after a turn.
-pub(crate) enum Turn {
-    /// More coroutines are ready.
+/// What is left to do after a turn.
+pub(crate) enum Progress {
+    /// Another turn, now.
     Ready,
-    /// Nothing to do before this time of the loop's clock or mail.
+    /// Nothing before this time of the loop's clock, or mail.
     Idle(Option<u64>),
-    /// All coroutines have ended.
-    Done,
     /// A coroutine failed: all are to be cancelled.
     Failed,
+    /// Nothing: all coroutines have ended.
+    Done,
 }
 
 impl Executor {
@@ -213,69 +214,78 @@ impl Executor {
 
     // ---- One turn ----
 
-    /// Runs ready tasks, up to a number of steps, then reads inbox and timers.
-    pub(crate) fn turn(&self) -> Turn {
-        self.contain(|| self.begin_turn()).unwrap_or(Turn::Failed)
-    }
-
-    fn begin_turn(&self) -> Turn {
-        self.jobs.begin_turn();
-        let failed = if self.rec.is_observed() { self.steps::<true>() } else { self.steps::<false>() };
-        if failed {
-            return Turn::Failed;
-        }
-        self.rec.turn_end();
-        self.drain_sources();
-        if !self.is_idle() {
-            self.search_while_busy();
-        }
-        if self.failed() {
-            Turn::Failed
-        } else if !self.is_idle() {
-            Turn::Ready
-        } else if self.live() == 0 {
-            Turn::Done
-        } else {
-            Turn::Idle(self.timers.borrow().next())
+    /// Makes a turn, and looks for deadlocks.
+    pub(crate) fn advance(&self) -> Progress {
+        let progress = self.contain(|| {
+            // A type parameter for what observes the loop, and not a check at each event: see `turn`.
+            if self.rec.is_observed() {
+                self.turn::<true>(|task, step| self.settle::<true>(task, step))
+            } else {
+                self.turn::<false>(|task, step| self.settle::<false>(task, step))
+            }
+        });
+        match progress {
+            Some(Progress::Ready) if self.search_while_busy() => Progress::Failed,
+            Some(Progress::Idle(until)) => self.before_idling(until),
+            Some(progress) => progress,
+            None => Progress::Failed,
         }
     }
 
-    /// Runs ready tasks, up to a number of steps. Returns `true` if one has failed.
+    /// Polls ready tasks, up to a number of steps, each of which `settle` handles; then reads inbox and timers. The
+    /// turn ends early if `settle` returns `Break`.
     ///
     /// This and what it calls exist twice. With `OBSERVED` every event goes to the loop's recorder, which checks itself
     /// whether a recording is active. Without it no event is emitted, so that a program that does not record pays
     /// nothing: only used after `rec.is_observed()` returned `false`.
     #[inline(always)]
-    fn steps<const OBSERVED: bool>(&self) -> bool {
+    fn turn<const OBSERVED: bool>(&self, mut settle: impl FnMut(Running, Step) -> ControlFlow<()>) -> Progress {
+        self.jobs.begin_turn();
         let mut made = 0;
         while made < STEPS_PER_TURN {
-            let Some((mut task, step)) = self.poll_next::<OBSERVED>() else { break };
+            let Some((task, step)) = self.poll_next::<OBSERVED>() else { break };
             made += 1;
-            match step {
-                Step::Pending => {}
-                Step::Done => {
-                    if let Err(payload) = task.discard_unowned() {
-                        self.fail(Failure::of_panic(self, &task, payload));
-                        return true;
-                    }
-                    self.end::<OBSERVED>(&task, None);
-                }
-                Step::Failed(fault) if task.has(flag::CANCEL_DELIVERED) && fault.cancellation().is_some() => {
-                    self.end::<OBSERVED>(&task, Some(crate::FailureKind::Cancelled)); // A function on a thread.
-                }
-                // It keeps its place until the snapshot of all places is taken: see `Cancelling::begin`.
-                Step::Failed(fault) => {
-                    self.fail(Failure::of_error(self, &task, fault));
-                    return true;
-                }
-                Step::Panicked(payload) => {
-                    self.fail(Failure::of_panic(self, &task, payload));
-                    return true;
-                }
+            if settle(task, step).is_break() {
+                return Progress::Failed;
             }
         }
         self.cycle_check_steps.set(self.cycle_check_steps.get() + u64::from(made + STEPS_OF_A_TURN));
-        false
+        self.rec.turn_end();
+        self.drain_sources();
+        if self.failed() {
+            Progress::Failed
+        } else if !self.is_idle() {
+            Progress::Ready
+        } else if self.live() == 0 {
+            Progress::Done
+        } else {
+            Progress::Idle(self.timers.borrow().next())
+        }
+    }
+
+    /// Handles what a step has come to: the end of the task, or the first failure of the loop.
+    #[inline(always)]
+    fn settle<const OBSERVED: bool>(&self, mut task: Running, step: Step) -> ControlFlow<()> {
+        let failure = match step {
+            Step::Pending => return ControlFlow::Continue(()),
+            Step::Done => match task.discard_unowned() {
+                Ok(()) => {
+                    self.end::<OBSERVED>(&task, None);
+                    return ControlFlow::Continue(());
+                }
+                Err(payload) => Failure::of_panic(self, &task, payload),
+            },
+            // A function on a thread.
+            Step::Failed(fault) if task.has(flag::CANCEL_DELIVERED) && fault.cancellation().is_some() => {
+                self.end::<OBSERVED>(&task, Some(crate::FailureKind::Cancelled));
+                return ControlFlow::Continue(());
+            }
+            // The task keeps its place until the snapshot of all places is taken: see `Cancelling::begin`.
+            Step::Failed(fault) => Failure::of_error(self, &task, fault),
+            Step::Panicked(payload) => Failure::of_panic(self, &task, payload),
+        };
+        self.fail(failure);
+        ControlFlow::Break(())
     }
 
     /// Records everything that threads have logged until now.

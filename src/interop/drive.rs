@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,15 +13,13 @@ use std::task::{Context, Poll};
 
 use crate::coroutine::coro::Coro;
 use crate::event_loop::{Loop, Opaque, Session};
-use crate::executor::cancel::Cancelling;
 use crate::executor::context;
-use crate::executor::deadlock::Idle;
 use crate::executor::timer::Timer;
 use crate::executor::timer_thread;
 use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
-use crate::executor::{self, Cancel, Executor, Left, Stop, Turn};
-use crate::failure::crash::Crash;
+use crate::executor::{self, Cancel, Executor, Left, Progress, Stop};
+use crate::failure::crash::{Crash, Failure};
 use crate::failure::error::CancelledError;
 use crate::failure::panic_hook;
 use crate::observe::{LoopMode, Target};
@@ -82,15 +81,6 @@ impl<T> Future for Drive<'_, T> {
     }
 }
 
-/// The state of a driven loop.
-enum Progress {
-    /// Yield to the host.
-    More,
-    /// Nothing to do before this time, or mail.
-    Idle(Option<u64>),
-    Ended(Option<Crash>),
-}
-
 /// Runs a loop step by step.
 struct Driver<T> {
     executor: Rc<Executor>,
@@ -98,7 +88,6 @@ struct Driver<T> {
     main: Option<Coro<T>>,
     /// `Some` once it has begun.
     session: Option<Session>,
-    cancelling: Option<Cancelling>,
     /// Wakes the host when a timer is due, if the host is a tinyio loop of this thread.
     timer: Timer,
     waiter: Waiter,
@@ -120,7 +109,6 @@ impl<T> Driver<T> {
             mode,
             main: Some(main),
             session: None,
-            cancelling: None,
             timer: Timer::default(),
             waiter: Waiter::default(),
             alarm: None,
@@ -148,43 +136,31 @@ impl<T> Driver<T> {
         wake::set_host(executor.inbox(), Some(cx.waker()));
         context::current(|host| self.visit(host));
         let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
-        if self.session.is_none() {
+        let session = self.session.get_or_insert_with(|| {
             panic_hook::watch();
-            self.session = Some(Session::begin(&executor, self.mode));
+            let session = Session::begin(&executor, self.mode);
             context::enter(&executor, || main.schedule(&executor));
-        }
-        let cancelling = &mut self.cancelling;
-        let skip_to = |until| self.mode == LoopMode::Drive && executor.skip_to(until);
+            session
+        });
+        let skips_to = |until| self.mode == LoopMode::Drive && executor.skip_to(until);
         let progress = context::enter(&executor, || {
             for _ in 0..TURNS {
-                if let Some(running) = cancelling {
-                    return match running.advance(&executor) {
-                        Some(until) if skip_to(until) => continue,
-                        Some(until) => Progress::Idle(Some(until)),
-                        None => Progress::Ended(cancelling.take().map(|done| done.finish(&executor))),
-                    };
-                }
-                match executor.turn() {
-                    Turn::Ready => {}
-                    Turn::Idle(until) => match executor.before_idling(until) {
-                        Idle::Until(until) if !executor.inbox().has_mail() => {
-                            if !until.is_some_and(skip_to) {
-                                return Progress::Idle(until);
-                            }
-                        }
-                        Idle::Until(_) | Idle::Again => {}
-                    },
-                    Turn::Done => return Progress::Ended(None),
-                    Turn::Failed => *cancelling = Some(Cancelling::begin(&executor)),
+                match session.advance() {
+                    Progress::Ready => {}
+                    Progress::Idle(until) if until.is_some_and(skips_to) || executor.inbox().has_mail() => {}
+                    Progress::Idle(until) => return ControlFlow::Continue(Some(until)),
+                    Progress::Failed => session.cancel(),
+                    Progress::Done => return ControlFlow::Break(session.crash()),
                 }
             }
-            Progress::More
+            ControlFlow::Continue(None)
         });
         self.count_jobs(executor.jobs.count());
         match progress {
-            Progress::More => cx.waker().wake_by_ref(),
-            Progress::Idle(until) => self.wake_at(until, cx),
-            Progress::Ended(crash) => {
+            // The host has its turn.
+            ControlFlow::Continue(None) => cx.waker().wake_by_ref(),
+            ControlFlow::Continue(Some(until)) => self.wake_at(until, cx),
+            ControlFlow::Break(crash) => {
                 let session = self.session.take().expect("begun above");
                 let main = self.main.take().expect("it is ready once");
                 wake::set_host(executor.inbox(), None);
@@ -252,38 +228,26 @@ impl<T> Driver<T> {
 
     /// Cancels everything. The loop is to be polled until that is done.
     fn cancel(&self) {
-        self.executor.fail(crate::failure::crash::Failure::of_stop(Stop::Dropped));
-    }
-
-    /// Ends the grace period of cleanup code.
-    fn skip_grace(&mut self) {
-        self.executor.grace.set(None);
-        self.cancelling.iter_mut().for_each(Cancelling::skip_grace);
+        self.executor.fail(Failure::of_stop(Stop::Dropped));
     }
 
     /// Cancels everything, and blocks until all have ended.
     fn stop(&mut self) {
-        let Some(session) = self.session.take() else { return };
+        let Some(mut session) = self.session.take() else { return };
         self.count_jobs(0);
         wake::set_host(self.executor.inbox(), None);
         if self.mode == LoopMode::Isolate {
-            self.skip_grace(); // The enclosing loop waits.
+            session.skip_grace(); // The enclosing loop waits.
         }
-        let executor = &self.executor;
-        let crash = context::enter(executor, || match self.cancelling.take() {
-            None => {
-                executor.fail(crate::failure::crash::Failure::of_stop(Stop::Dropped));
-                executor.cancel_all()
+        let crash = context::enter(&self.executor, || {
+            if !session.is_cancelling() {
+                self.cancel();
+                session.cancel();
             }
-            Some(mut cancelling) => {
-                while let Some(until) = cancelling.advance(executor) {
-                    executor.park(Some(until));
-                }
-                cancelling.finish(executor)
-            }
+            session.block()
         });
         if let Some(main) = self.main.take() {
-            drop(session.output(main, Some(crash)));
+            drop(session.output(main, crash));
         }
     }
 }
@@ -429,7 +393,7 @@ impl<T> Future for GivenUp<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         executor::with("isolate", |outer| {
             if outer.cancel.get().is_hard() {
-                self.0.skip_grace();
+                self.0.session.iter_mut().for_each(Session::skip_grace);
             }
             let at = self.0.at;
             self.0.poll_in(outer, cx, at).map(|_| Ok(()))
