@@ -15,7 +15,7 @@ use crate::executor::order::Shuffled;
 use crate::executor::{Executor, Progress};
 use crate::failure::crash::{Crash, Group};
 use crate::failure::panic_hook;
-use crate::observe::LoopMode;
+use crate::observe::{LoopMode, Observer};
 use crate::panics;
 use crate::task::{BoxError, Profile};
 

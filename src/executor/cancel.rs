@@ -11,6 +11,7 @@ use crate::executor::{Cancel, Executor, Progress, warn};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
 use crate::failure::error::Cancellation;
 use crate::failure::type_name;
+use crate::observe::Observer;
 use crate::panics;
 use crate::task::{Fault, Header, Payload, Reason, Running, Step, WakeToken, flag};
 
@@ -196,7 +197,7 @@ impl Cancelling {
         executor.drain_sources();
         self.keep_failure(executor);
         loop {
-            let progress = executor.turn::<true>(|task, step| {
+            let progress = executor.turn(&executor.rec, |task, step| {
                 self.classify(executor, task, step, Cancel { answered: true, ..Cancel::default() });
                 self.keep_failure(executor);
                 ControlFlow::Continue(())
@@ -219,7 +220,7 @@ impl Cancelling {
         let failure = executor.failure.take();
         if let Some(failure) = failure.filter(|failure| !failure.wake_token.is_none()) {
             if let Some(task) = executor.slots.run(failure.wake_token) {
-                executor.end::<true>(&task, Some(failure.kind));
+                executor.end(&executor.rec, &task, Some(failure.kind));
             }
             self.failures.push(failure);
         }
@@ -267,7 +268,7 @@ impl Cancelling {
     fn deliver(&mut self, executor: &Executor, wake_token: WakeToken, gently: bool) {
         let Some(mut task) = executor.slots.run(wake_token) else { return };
         if !task.is_alive() {
-            return executor.leave::<true>(&task); // The coroutine that failed.
+            return executor.leave(&executor.rec, &task); // The coroutine that failed.
         }
         if !task.has(flag::STARTED) {
             let failure = self.failure(&task, FailureKind::NeverStarted, "had not started", None);
@@ -278,11 +279,11 @@ impl Cancelling {
             executor.rec.cancel_deliver(&task);
         }
         executor.answer_with(self.reason, gently);
-        let step = executor.poll::<true>(&mut task);
+        let step = executor.poll(&executor.rec, &mut task);
         let cancel = executor.cancel.get();
         executor.answer_with(self.reason, gently);
         if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
-            return executor.end::<true>(&task, Some(FailureKind::Cancelled)); // The common case; it is not shown.
+            return executor.end(&executor.rec, &task, Some(FailureKind::Cancelled)); // The common case; it is not shown.
         }
         if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
@@ -321,7 +322,7 @@ impl Cancelling {
         };
         match failure {
             Some((kind, failure)) => self.finish_task(executor, task, kind, failure),
-            None => executor.end::<true>(&task, None),
+            None => executor.end(&executor.rec, &task, None),
         }
     }
 
@@ -356,7 +357,7 @@ impl Cancelling {
         if let Err(payload) = executor.discard(&mut task) {
             self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, &task, payload));
         }
-        executor.end::<true>(&task, Some(kind));
+        executor.end(&executor.rec, &task, Some(kind));
     }
 
     /// Makes the crash from the collected failures.
@@ -406,12 +407,12 @@ impl Executor {
             if let Err(payload) = task.discard() {
                 self.fail(Failure::of_panic(self, &task, payload));
             }
-            return self.end::<true>(&task, Some(FailureKind::NeverStarted));
+            return self.end(&self.rec, &task, Some(FailureKind::NeverStarted));
         }
         self.rec.cancel_deliver(&task);
         self.wake_foreign(Some(task.wake_token()));
         let before = self.cancel.replace(Cancel { reason: Some(reason), ..Cancel::default() });
-        let step = self.poll::<true>(&mut task);
+        let step = self.poll(&self.rec, &mut task);
         let cancel = self.cancel.replace(before);
         let kind = match step {
             // The function on the thread ends by itself.
@@ -436,7 +437,7 @@ impl Executor {
         {
             return self.fail(Failure::of_panic(self, &task, payload));
         }
-        self.end::<true>(&task, kind);
+        self.end(&self.rec, &task, kind);
     }
 }
 

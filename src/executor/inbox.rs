@@ -8,9 +8,7 @@ use std::task::Waker;
 
 use crate::executor::timer_wheel;
 use crate::executor::watchdog::Watchdog;
-#[cfg(feature = "record")]
-use crate::observe::Mailbox;
-use crate::observe::ThreadNote;
+use crate::observe::{Mailbox, ThreadNote};
 use crate::panics;
 use crate::task::{MAX_TAGS, TypeName, WakeToken, next_number, tag_of};
 use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, RwLock, Thread, global};
@@ -312,7 +310,6 @@ impl Inbox {
     }
 }
 
-#[cfg(feature = "record")]
 impl Mailbox for Inbox {
     fn post_notes(&self, put: &mut dyn FnMut(&mut Vec<ThreadNote>)) {
         self.post(|mail| put(&mut mail.notes));

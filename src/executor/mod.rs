@@ -46,8 +46,8 @@ use crate::executor::order::Shuffled;
 use crate::executor::slab::Slab;
 use crate::executor::timer_wheel::Wheel;
 use crate::executor::waits::{Queuing, Searches};
-use crate::failure::crash::{Failure, Group};
-use crate::observe::{Rec, WakeCause};
+use crate::failure::crash::{Failure, FailureKind, Group};
+use crate::observe::{Observer, Rec, WakeCause, observe};
 use crate::panics;
 use crate::task::{
     self, CurrentTask, Handle, Kind, Queue, Queued, Reason, Running, Schedule, Step, TaskTable, TypeName, WakeToken,
@@ -216,14 +216,8 @@ impl Executor {
 
     /// Makes a turn, and looks for deadlocks.
     pub(crate) fn advance(&self) -> Progress {
-        let progress = self.contain(|| {
-            // A type parameter for what observes the loop, and not a check at each event: see `turn`.
-            if self.rec.is_observed() {
-                self.turn::<true>(|task, step| self.settle::<true>(task, step))
-            } else {
-                self.turn::<false>(|task, step| self.settle::<false>(task, step))
-            }
-        });
+        let progress = self
+            .contain(|| observe!(self, |observer| self.turn(observer, |task, step| self.settle(observer, task, step))));
         match progress {
             Some(Progress::Ready) if self.search_while_busy() => Progress::Failed,
             Some(Progress::Idle(until)) => self.before_idling(until),
@@ -235,15 +229,13 @@ impl Executor {
     /// Polls ready tasks, up to a number of steps, each of which `settle` handles; then reads inbox and timers. The
     /// turn ends early if `settle` returns `Break`.
     ///
-    /// This and what it calls exist twice. With `OBSERVED` every event goes to the loop's recorder, which checks itself
-    /// whether a recording is active. Without it no event is emitted, so that a program that does not record pays
-    /// nothing: only used after `rec.is_observed()` returned `false`.
+    /// This and what it calls are compiled once for what observes the loop and once for the no-op: see [`observe!`].
     #[inline(always)]
-    fn turn<const OBSERVED: bool>(&self, mut settle: impl FnMut(Running, Step) -> ControlFlow<()>) -> Progress {
+    fn turn<O: Observer>(&self, observer: &O, mut settle: impl FnMut(Running, Step) -> ControlFlow<()>) -> Progress {
         self.jobs.begin_turn();
         let mut made = 0;
         while made < STEPS_PER_TURN {
-            let Some((task, step)) = self.poll_next::<OBSERVED>() else { break };
+            let Some((task, step)) = self.poll_next(observer) else { break };
             made += 1;
             if settle(task, step).is_break() {
                 return Progress::Failed;
@@ -265,19 +257,19 @@ impl Executor {
 
     /// Handles what a step has come to: the end of the task, or the first failure of the loop.
     #[inline(always)]
-    fn settle<const OBSERVED: bool>(&self, mut task: Running, step: Step) -> ControlFlow<()> {
+    fn settle(&self, observer: &impl Observer, mut task: Running, step: Step) -> ControlFlow<()> {
         let failure = match step {
             Step::Pending => return ControlFlow::Continue(()),
             Step::Done => match task.discard_unowned() {
                 Ok(()) => {
-                    self.end::<OBSERVED>(&task, None);
+                    self.end(observer, &task, None);
                     return ControlFlow::Continue(());
                 }
                 Err(payload) => Failure::of_panic(self, &task, payload),
             },
             // A function on a thread.
             Step::Failed(fault) if task.has(flag::CANCEL_DELIVERED) && fault.cancellation().is_some() => {
-                self.end::<OBSERVED>(&task, Some(crate::FailureKind::Cancelled));
+                self.end(observer, &task, Some(FailureKind::Cancelled));
                 return ControlFlow::Continue(());
             }
             // The task keeps its place until the snapshot of all places is taken: see `Cancelling::begin`.
@@ -333,12 +325,12 @@ impl Executor {
 
     /// Polls the next ready task. `None`: no task is ready.
     #[inline(always)]
-    pub(crate) fn poll_next<const OBSERVED: bool>(&self) -> Option<(Running, Step)> {
+    fn poll_next(&self, observer: &impl Observer) -> Option<(Running, Step)> {
         loop {
             let Some(mut task) = self.next_ready()?.run() else { continue };
             // The task may have ended while it was queued.
             if task.is_alive() {
-                let step = self.poll::<OBSERVED>(&mut task);
+                let step = self.poll(observer, &mut task);
                 return Some((task, step));
             }
         }
@@ -374,15 +366,11 @@ impl Executor {
 
     /// Polls one coroutine.
     #[inline(always)]
-    pub(crate) fn poll<const OBSERVED: bool>(&self, task: &mut Running) -> Step {
-        if OBSERVED {
-            self.rec.step_begin(task);
-        }
+    fn poll(&self, observer: &impl Observer, task: &mut Running) -> Step {
+        observer.step_begin(task);
         let waker = task::lend::<Loops>(task.wake_token());
         let step = task.poll(&self.current_task, &mut Context::from_waker(&waker));
-        if OBSERVED {
-            self.rec.step_end(task);
-        }
+        observer.step_end(task);
         step
     }
 
@@ -406,24 +394,20 @@ impl Executor {
 
     /// Removes a coroutine that has ended from the table and wakes the waiters for its output.
     #[inline]
-    pub(crate) fn end<const OBSERVED: bool>(&self, task: &Running, how: Option<crate::FailureKind>) {
-        if OBSERVED {
-            self.rec.end(task, how);
-        }
-        self.leave::<OBSERVED>(task);
+    fn end(&self, observer: &impl Observer, task: &Running, how: Option<FailureKind>) {
+        observer.end(task, how);
+        self.leave(observer, task);
     }
 
-    /// Removes it without recording anything.
+    /// Removes it without recording that it has ended.
     #[inline]
-    pub(crate) fn leave<const OBSERVED: bool>(&self, task: &Running) {
+    fn leave(&self, observer: &impl Observer, task: &Running) {
         self.slots.remove(task);
-        let by = OBSERVED.then(|| self.rec.wakes(WakeCause::Coro(task.id())));
+        let by = observer.wakes(WakeCause::Coro(task.id()));
         task.take_waiters(|wake_token| {
-            if wake_token.tag() == self.tag { self.wake_task::<OBSERVED>(wake_token) } else { Loops::wake(wake_token) }
+            if wake_token.tag() == self.tag { self.wake_task(observer, wake_token) } else { Loops::wake(wake_token) }
         });
-        if let Some(by) = by {
-            self.rec.wakes(by);
-        }
+        observer.wakes(by);
     }
 
     pub(crate) fn read_inbox(&self) {
@@ -491,20 +475,13 @@ impl Executor {
     /// Adds a coroutine to this loop, and queues it for its first turn.
     #[inline]
     pub(crate) fn schedule(&self, coro: &Handle) {
-        if self.rec.is_observed() { self.schedule_observed(coro) } else { self.insert_task::<false>(coro) }
-    }
-
-    #[inline(never)]
-    fn schedule_observed(&self, coro: &Handle) {
-        self.insert_task::<true>(coro);
+        observe!(self, |observer| self.insert_task(observer, coro));
     }
 
     #[inline(always)]
-    fn insert_task<const OBSERVED: bool>(&self, coro: &Handle) {
+    fn insert_task(&self, observer: &impl Observer, coro: &Handle) {
         self.slots.schedule(coro, ids::next(), self.tag);
-        if OBSERVED {
-            self.rec.spawn(self, coro);
-        }
+        observer.spawn(self, coro);
         // During the cancellation no coroutine starts.
         if self.cancel.get().is_hard() {
             self.come_late(coro);
@@ -516,25 +493,18 @@ impl Executor {
     /// Wakes the target of a wake token of this loop.
     #[inline]
     pub(crate) fn wake(&self, wake_token: WakeToken) {
-        if self.rec.is_observed() { self.wake_observed(wake_token) } else { self.wake_task::<false>(wake_token) }
-    }
-
-    #[inline(never)]
-    fn wake_observed(&self, wake_token: WakeToken) {
-        self.wake_task::<true>(wake_token);
+        observe!(self, |observer| self.wake_task(observer, wake_token));
     }
 
     #[inline(always)]
-    fn wake_task<const OBSERVED: bool>(&self, wake_token: WakeToken) {
+    fn wake_task(&self, observer: &impl Observer, wake_token: WakeToken) {
         match wake_token.kind() {
             Kind::Edge => {}
             // The cancellation polls all coroutines in order; none has a turn of its own.
             Kind::Task if self.cancel.get().is_hard() => {}
             Kind::Task => {
                 if let Some(queued) = self.slots.queue(wake_token) {
-                    if OBSERVED {
-                        self.rec.wake(self, &queued);
-                    }
+                    observer.wake(self, &queued);
                     self.queue.push(queued);
                 }
             }

@@ -6,7 +6,7 @@ use crate::executor::clock::nanoseconds;
 use crate::executor::timer_wheel::{Key, TICK};
 use crate::executor::wake;
 use crate::executor::{self, Executor, Left};
-use crate::observe::{Target, WakeCause};
+use crate::observe::{Observer, Target, WakeCause};
 use crate::task::WakeToken;
 
 impl Executor {

@@ -41,7 +41,8 @@ use crate::failure::crash::FailureKind;
 use crate::failure::error::{CancelledError, cancellation};
 use crate::failure::panic_hook;
 use crate::failure::place::Place;
-use crate::observe::{self, Target};
+use crate::observe::spans::Around;
+use crate::observe::{self, Target, ThreadObserver};
 use crate::sync::{Acquire, Guard, Semaphore};
 use crate::task::{BoxError, Payload, Profile, Reason, WakeToken, flag};
 use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
@@ -112,6 +113,8 @@ struct Job<F, T> {
     inbox: Arc<Inbox>,
     wake_token: WakeToken,
     record: observe::Thread,
+    /// What the function logs is logged for the coroutine.
+    around: Around,
 }
 
 enum Stage<F, T> {
@@ -248,7 +251,7 @@ where
         }
         WORKER.with(|worker| worker.replace(Some(self.clone())));
         let result = {
-            let _entered = self.record.enter();
+            let _entered = self.around.enter();
             panic::catch_unwind(AssertUnwindSafe(|| {
                 let result = work().map_err(Into::into);
                 let cancelled = result.as_ref().err().and_then(|error: &BoxError| cancellation(&**error)).is_some();
@@ -392,7 +395,14 @@ where
     let outer = WORKER.with(|worker| worker.borrow().clone());
     let process = executor.jobs.this_process();
     let token = Token { pool, outer, process, ..Token::default() };
-    let job = Arc::new(Job { stage: Mutex::new(Stage::Queued(work)), token, inbox, wake_token, record });
+    let job = Arc::new(Job {
+        stage: Mutex::new(Stage::Queued(work)),
+        token,
+        inbox,
+        wake_token,
+        record,
+        around: Around::here(),
+    });
     pool::run(job.clone(), process);
     job
 }
@@ -599,7 +609,8 @@ mod tests {
                 crate::Ok(())
             });
             let (token, inbox, wake_token) = (Token::default(), Inbox::new(), WakeToken::NONE);
-            Arc::new(Job { stage: Mutex::new(stage), token, inbox, wake_token, record })
+            let around = Around::default();
+            Arc::new(Job { stage: Mutex::new(stage), token, inbox, wake_token, record, around })
         }
         let ran = Arc::new(AtomicBool::new(false));
         let cancelled = job(ran.clone());
