@@ -29,10 +29,7 @@ impl Executor {
                 let queuing = self.queued.borrow_mut().remove(key);
                 queuing.is_some()
             }
-            Left::Guest(key, jobs) => {
-                self.jobs.change(0, jobs);
-                self.guests.borrow_mut().remove(key).is_some()
-            }
+            Left::Guest(key) => self.guests.borrow_mut().remove(key).is_some(),
         }
     }
 

@@ -69,8 +69,8 @@ pub(crate) enum Left {
     Foreign(u32),
     /// An entry in `queued`, the waits for locks, semaphores and the like.
     Queuing(u32),
-    /// A loop that a task of this one drives, and the number of functions it runs on threads.
-    Guest(u32, usize),
+    /// A loop that a task of this one drives.
+    Guest(u32),
 }
 
 /// Why a loop is stopped from outside.

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use crate::coroutine::coro::Coro;
 use crate::event_loop::{Loop, Opaque, Session};
 use crate::executor::context;
+use crate::executor::jobs::Counted;
 use crate::executor::timer::Timer;
 use crate::executor::timer_thread;
 use crate::executor::wake;
@@ -91,12 +92,36 @@ pub(super) struct Driver<T> {
     waiter: Waiter,
     /// The time for which the host has otherwise been asked to wake it.
     alarm: Option<u64>,
-    /// The number of threads of this loop that count as those of the enclosing loop.
-    jobs: usize,
-    /// Its index among the guests of the enclosing loop, and the tag of that loop.
-    guest: Option<(u32, u32)>,
+    /// The functions of this loop, which count as functions of the enclosing loop, and their number.
+    jobs: Option<(Counted, usize)>,
+    guest: Option<Guest>,
     /// Where it was made.
     pub(super) at: &'static Location<'static>,
+}
+
+/// A loop among those that coroutines of its host drive, until this is dropped.
+struct Guest {
+    /// The number of the host.
+    number: u32,
+    key: u32,
+}
+
+impl Guest {
+    fn enter(host: &Executor, driver: WakeToken, guest: &Rc<Executor>) -> Guest {
+        let key = host.guests.borrow_mut().insert((driver, Rc::downgrade(guest)));
+        Guest { number: host.number(), key }
+    }
+
+    /// Sets the coroutine of the host that drives it. Returns `false` if the host does not know the guest any more.
+    fn is_driven_by(&self, host: &Executor, driver: WakeToken) -> bool {
+        host.guests.borrow_mut().get_mut(self.key).map(|(wake_token, _)| *wake_token = driver).is_some()
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        wake::take_back(self.number, Left::Guest(self.key));
+    }
 }
 
 impl<T> Driver<T> {
@@ -110,7 +135,7 @@ impl<T> Driver<T> {
             timer: Timer::default(),
             waiter: Waiter::default(),
             alarm: None,
-            jobs: 0,
+            jobs: None,
             guest: None,
         }
     }
@@ -177,33 +202,25 @@ impl<T> Driver<T> {
         }
         self.executor.is_guest.set(host.is_some());
         let here = host.map_or(WakeToken::NONE, Executor::here);
-        if self.guest.is_some_and(|(number, _)| host.is_none_or(|host| host.number() != number)) {
+        if self.guest.as_ref().is_some_and(|guest| host.is_none_or(|host| host.number() != guest.number)) {
             self.take_leave();
         }
         let Some(host) = host else { return };
-        match self
-            .guest
-            .and_then(|(_, key)| host.guests.borrow_mut().get_mut(key).map(|(wake_token, _)| *wake_token = here))
-        {
-            Some(()) => {}
-            None => {
-                let guest = (here, Rc::downgrade(&self.executor));
-                self.guest = Some((host.number(), host.guests.borrow_mut().insert(guest)));
-            }
+        let known = self.guest.as_ref().is_some_and(|guest| guest.is_driven_by(host, here));
+        if !known {
+            self.guest = Some(Guest::enter(host, here, &self.executor));
         }
     }
 
     fn take_leave(&mut self) {
-        if let Some((number, key)) = self.guest.take() {
-            wake::take_back(number, Left::Guest(key, std::mem::take(&mut self.jobs)));
-        }
+        (self.guest, self.jobs) = (None, None);
     }
 
     /// Counts work on threads of this loop as work of the enclosing loop.
     fn count_jobs(&mut self, jobs: usize) {
-        if self.mode == LoopMode::Isolate {
-            let before = std::mem::replace(&mut self.jobs, jobs);
-            context::current(|host| host.map(|host| host.jobs.change(jobs, before)));
+        if self.mode == LoopMode::Isolate && self.jobs.as_ref().map_or(0, |(_, before)| *before) != jobs {
+            let counted = || context::current(|host| host.map(|host| host.jobs.count_in(jobs)));
+            self.jobs = (jobs > 0).then(counted).flatten().map(|counted| (counted, jobs));
         }
     }
 

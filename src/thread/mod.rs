@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crate::coroutine::coro::Coro;
 use crate::executor::inbox::Inbox;
-use crate::executor::jobs::Threads;
+use crate::executor::jobs::{Counted, Threads};
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
 use crate::failure::crash::FailureKind;
@@ -101,6 +101,8 @@ struct Threaded<F, T> {
     /// The function, until it is handed over.
     work: Option<F>,
     job: Option<Arc<Job<F, T>>>,
+    /// `Some` while it runs.
+    counted: Option<Counted>,
     waiter: Waiter,
     /// Where `run_in_thread` was called.
     at: &'static Location<'static>,
@@ -300,7 +302,7 @@ impl<F, T> Threaded<F, T> {
     fn new(work: F, at: &'static Location<'static>, pool: Option<&ThreadPool>) -> Threaded<F, T> {
         let turn = pool.map(|pool| pool.turns.acquire());
         let pool = pool.map(|pool| pool.size.clone());
-        Threaded { turn, permit: None, pool, work: Some(work), job: None, waiter: Waiter::default(), at }
+        Threaded { turn, permit: None, pool, work: Some(work), job: None, counted: None, waiter: Waiter::default(), at }
     }
 }
 
@@ -337,7 +339,7 @@ where
                 let wake_token = this.waiter.wake_token(executor, cx);
                 let pool = this.pool.take();
                 this.job = Some(start(executor, wake_token, this.at, work, pool));
-                executor.jobs.begin(&PoolThreads);
+                this.counted = Some(executor.jobs.begin(&PoolThreads));
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
             let ended = job.take_end();
@@ -355,7 +357,7 @@ where
             }
             // The end of the function is recorded before that of its coroutine.
             executor.read_notes();
-            executor.jobs.end();
+            this.counted = None;
             let reason = *job.token.reason();
             (this.job, this.permit) = (None, None);
             match ended {
