@@ -11,7 +11,6 @@ use crate::coroutine::coro::Coro;
 use crate::executor::cancel::Cancelling;
 use crate::executor::context;
 use crate::executor::inbox::Inbox;
-use crate::executor::order::Shuffled;
 use crate::executor::{Executor, Progress};
 use crate::failure::crash::{Crash, Group};
 use crate::failure::panic_hook;
@@ -95,8 +94,8 @@ impl Loop {
 
     /// A loop for coroutines inside `executor`, with its grace period and, if it has a seed, one drawn from it.
     pub(crate) fn inside(executor: &Executor) -> Loop {
-        let shuffle = executor.shuffled.borrow_mut().as_mut().map(Shuffled::random);
-        Loop { grace: executor.grace.get(), shuffle, ..Loop::new() }
+        let shuffle = executor.ready.random();
+        Loop { grace: executor.cancellation.grace.get(), shuffle, ..Loop::new() }
     }
 
     #[cfg(test)]
@@ -111,9 +110,9 @@ impl Loop {
             // touched again.
             self.executor = Executor::new();
         }
-        self.executor.group.set(self.group);
-        self.executor.grace.set(self.grace);
-        self.executor.shuffle(self.shuffle);
+        self.executor.cancellation.group.set(self.group);
+        self.executor.cancellation.grace.set(self.grace);
+        self.executor.ready.shuffle(self.shuffle);
         self.executor.clone()
     }
 
@@ -210,7 +209,7 @@ impl Loop {
     /// ```
     #[must_use]
     pub fn warn_quiescent(self, after: Duration) -> Loop {
-        self.executor.quiescent_warning.set(after);
+        self.executor.deadlocks.quiescent_warning.set(after);
         self
     }
 
@@ -338,7 +337,7 @@ impl Session {
 
     /// Ends the grace period of cleanup code.
     pub(crate) fn skip_grace(&mut self) {
-        self.executor.grace.set(None);
+        self.executor.cancellation.grace.set(None);
         self.cancelling.iter_mut().for_each(Cancelling::skip_grace);
     }
 

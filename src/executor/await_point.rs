@@ -18,15 +18,15 @@ impl Executor {
     /// Removes what an await point registered. Returns `true` if it was there.
     pub(crate) fn take_back(&self, left: Left) -> bool {
         match left {
-            Left::Timer(key) => self.timers.borrow_mut().remove(key),
+            Left::Timer(key) => self.timers.wheel.borrow_mut().remove(key),
             Left::Foreign(slot) => {
-                let foreign = self.foreign.borrow_mut().remove(slot);
+                let foreign = self.foreign.wakers.borrow_mut().remove(slot);
                 let was_there = foreign.is_some();
                 self.contain(|| drop(foreign));
                 was_there
             }
             Left::Queuing(key) => {
-                let queuing = self.queued.borrow_mut().remove(key);
+                let queuing = self.deadlocks.queued.borrow_mut().remove(key);
                 queuing.is_some()
             }
             Left::Guest(key) => self.guests.borrow_mut().remove(key).is_some(),
@@ -37,7 +37,7 @@ impl Executor {
     /// first time.
     #[inline]
     pub(crate) fn cancelled(&self, fresh: bool, at: &'static Location<'static>) -> Option<Poll<CancelledError>> {
-        let mut cancel = self.cancel.get();
+        let mut cancel = self.cancellation.answer.get();
         let reason = cancel.reason?;
         if fresh && cancel.answered && cancel.gently {
             return None;
@@ -47,7 +47,7 @@ impl Executor {
             cancel.again_at.get_or_insert(at);
         }
         cancel.answered = true;
-        self.cancel.set(cancel);
+        self.cancellation.answer.set(cancel);
         Some(if cancel.again > PATIENCE { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
     }
 

@@ -54,14 +54,14 @@ impl Executor {
     /// Makes await points answer with this reason. Unless `gently` is set, no coroutine has a turn of its own between
     /// the polls that deliver the cancellation.
     fn answer_with(&self, reason: Reason, gently: bool) {
-        self.cancel.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
+        self.cancellation.answer.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
     }
 
     /// Handles a coroutine that was scheduled during the cancellation.
     #[cold]
     pub(super) fn come_late(&self, coro: &Header) {
-        let (late, limit) = self.late.get();
-        self.late.set((late + 1, limit));
+        let (late, limit) = self.cancellation.late.get();
+        self.cancellation.late.set((late + 1, limit));
         if late == limit {
             warn(&format!(
                 "destructors have scheduled {late} coroutines while the loop was being cancelled, at last {} ({}). They and those that \
@@ -75,17 +75,49 @@ impl Executor {
 
     /// Starts counting the coroutines that are scheduled during the cancellation.
     pub(crate) fn expect_late(&self) {
-        self.late.set((0, LATE + 2 * self.live()));
+        self.cancellation.late.set((0, LATE + 2 * self.live()));
     }
 
     /// Drops what is left of a coroutine, or leaks it if destructors schedule others without end.
     pub(crate) fn discard(&self, task: &mut Running) -> Result<(), Payload> {
-        let (late, limit) = self.late.get();
+        let (late, limit) = self.cancellation.late.get();
         if late <= limit || task.has(flag::STARTED) {
             return task.discard();
         }
         task.leak();
         Ok(())
+    }
+
+    /// Empties the ready queue and the list of coroutines to be cancelled.
+    pub(crate) fn clear_queue(&self) {
+        self.cancellation.abandoned.borrow_mut().clear();
+        while self.ready.pop_any().is_some() {}
+    }
+
+    /// Removes all tasks, whatever their state.
+    pub(crate) fn abandon(&self) {
+        self.end_watch();
+        self.clear_queue();
+        if self.live() > 0 {
+            self.expect_late();
+            self.cancellation.answer.set(Cancel { reason: Some(Reason::Crash(None)), ..Cancel::default() });
+        }
+        // Their destructors may schedule others, whose destructors may do the same.
+        while self.live() > 0 {
+            let mut wake_tokens = Vec::with_capacity(self.live());
+            self.slots.each(|task| wake_tokens.push(task.wake_token()));
+            for task in wake_tokens.into_iter().filter_map(|wake_token| self.slots.run(wake_token)) {
+                let mut task = task;
+                self.slots.remove(&task);
+                self.discard(&mut task).unwrap_or_else(panics::dispose);
+                panics::dispose(task);
+            }
+        }
+        self.cancellation.answer.set(Cancel::default());
+        self.clear_queue();
+        // Timers, wakers and queue entries were removed with their futures; the remaining ones belong to futures that
+        // the caller has kept, and may poll in the next run.
+        self.deadlocks.end_run();
     }
 }
 
@@ -102,8 +134,8 @@ impl Cancelling {
         executor.clear_queue();
         executor.expect_late();
         let warn_at = Some(executor.deadline(THREAD_PATIENCE));
-        let grace_until = executor.grace.get().map(|grace| executor.deadline(grace));
-        let all_are_seen = executor.group.get() == Group::Always || executor.rec.is_on();
+        let grace_until = executor.cancellation.grace.get().map(|grace| executor.deadline(grace));
+        let all_are_seen = executor.cancellation.group.get() == Group::Always || executor.rec.is_on();
         let (mut failures, mut reason) = (Vec::new(), Reason::Crash(name));
         // A run inside a step was stopped together with this loop: the error that the step returned only follows from
         // that.
@@ -193,7 +225,7 @@ impl Cancelling {
     /// Lets cleanup code run as usual; returns when to call it again, and `None` when all have ended or the period is
     /// over.
     fn clean_up(&mut self, executor: &Executor, until: u64) -> Option<u64> {
-        executor.cancel.set(Cancel::default());
+        executor.cancellation.answer.set(Cancel::default());
         executor.drain_sources();
         self.keep_failure(executor);
         loop {
@@ -258,7 +290,7 @@ impl Cancelling {
             !tasks.is_empty()
         };
         if gently {
-            executor.cancel.set(Cancel::default());
+            executor.cancellation.answer.set(Cancel::default());
         }
         some
     }
@@ -280,7 +312,7 @@ impl Cancelling {
         }
         executor.answer_with(self.reason, gently);
         let step = executor.poll(&executor.rec, &mut task);
-        let cancel = executor.cancel.get();
+        let cancel = executor.cancellation.answer.get();
         executor.answer_with(self.reason, gently);
         if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
             return executor.end(&executor.rec, &task, Some(FailureKind::Cancelled)); // The common case; it is not shown.
@@ -297,7 +329,7 @@ impl Cancelling {
         let again = || went_on(cancel.again_at, task.place());
         let fail = |kind, answer: &str, fault| Some((kind, self.failure(&task, kind, answer, fault)));
         let failure = match step {
-            Step::Pending if task.has(flag::THREAD) || executor.cancel.get().reason.is_none() => return,
+            Step::Pending if task.has(flag::THREAD) || executor.cancellation.answer.get().reason.is_none() => return,
             Step::Pending if self.grace_over && told => {
                 fail(FailureKind::Improper, "was cut off when the grace period was over", None)
             }
@@ -343,7 +375,7 @@ impl Cancelling {
         failure: Option<Box<Failure>>,
     ) {
         if let Some(failure) = failure {
-            if kind == FailureKind::Improper && executor.group.get() != Group::Always {
+            if kind == FailureKind::Improper && executor.cancellation.group.get() != Group::Always {
                 let place =
                     failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
                 warn(&format!(
@@ -362,7 +394,7 @@ impl Cancelling {
 
     /// Makes the crash from the collected failures.
     pub(crate) fn finish(mut self, executor: &Executor) -> Crash {
-        executor.cancel.set(Cancel::default());
+        executor.cancellation.answer.set(Cancel::default());
         executor.abandon();
         let failures = &mut self.failures;
         // A stopping loop may have been stopped again, which must not affect its next run.
@@ -372,7 +404,7 @@ impl Cancelling {
         }
         failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
         let report = executor.rec.crash(failures);
-        let group = executor.group.get();
+        let group = executor.cancellation.group.get();
         // The waiters of the failed coroutine are in its trace.
         let mut waited = failures[0].ids.clone();
         waited.sort_unstable();
@@ -394,54 +426,8 @@ impl Cancelling {
     }
 }
 
-impl Executor {
-    /// Cancels one coroutine alone: its time is up, or its last handle was dropped. It gets `CancelledError` at its
-    /// await point and ends; a function on a thread is asked to stop, and its coroutine stays in the table until it has
-    /// ended. An output that it ends with is kept for its handles.
-    pub(crate) fn cancel_one(&self, coro: WakeToken, reason: Reason) {
-        let Some(mut task) = self.slots.run(coro) else { return };
-        if !task.is_alive() || task.has(flag::CANCEL_DELIVERED) {
-            return;
-        }
-        if !task.has(flag::STARTED) {
-            if let Err(payload) = task.discard() {
-                self.fail(Failure::of_panic(self, &task, payload));
-            }
-            return self.end(&self.rec, &task, Some(FailureKind::NeverStarted));
-        }
-        self.rec.cancel_deliver(&task);
-        self.wake_foreign(Some(task.wake_token()));
-        let before = self.cancel.replace(Cancel { reason: Some(reason), ..Cancel::default() });
-        let step = self.poll(&self.rec, &mut task);
-        let cancel = self.cancel.replace(before);
-        let kind = match step {
-            // The function on the thread ends by itself.
-            Step::Pending if task.has(flag::THREAD) => return task.set(flag::CANCEL_DELIVERED),
-            Step::Pending if cancel.answered => {
-                let answer = went_on(cancel.again_at, task.place());
-                warn(&format!(
-                    "{} did not end when it was cancelled ({reason}): {answer}",
-                    type_name::path(task.type_name())
-                ));
-                Some(FailureKind::Improper)
-            }
-            Step::Done => None,
-            Step::Pending => Some(FailureKind::Cancelled),
-            Step::Failed(fault) if fault.cancellation().is_some() => Some(FailureKind::Cancelled),
-            Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault)),
-            Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
-        };
-        // What is left of it is dropped here, where a panic is caught.
-        if (kind.is_some() || task.is_abandoned())
-            && let Err(payload) = task.discard()
-        {
-            return self.fail(Failure::of_panic(self, &task, payload));
-        }
-        self.end(&self.rec, &task, kind);
-    }
-}
-
-fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
+/// How a coroutine continued that had been asked to end.
+pub(super) fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
     match again {
         Some(at) => format!("awaited again at {at}"),
         None => format!("went on, in a future that tinyio does not know, after it was told at {told}"),

@@ -212,25 +212,26 @@ impl Executor {
             && self.inbox().wakers() == 0
             && self.inside().iter().all(|(_, guest)| guest.inbox().wakers() == 0);
         if !quiet {
-            self.quiet_since.set(None);
+            self.deadlocks.quiet_since.set(None);
         }
         let now = self.now();
         let due = self.due();
         let is_due = due.is_some_and(|due| due <= now);
         // Before the warning that all wait, another search: coroutines may have gone on meanwhile.
-        let warns = self.quiet_since.get().is_some_and(|(since, said)| !said && now >= self.quiet_warning_at(since));
-        if !(self.cycle_check_pending.get() || quiet || is_due) {
+        let warns =
+            self.deadlocks.quiet_since.get().is_some_and(|(since, said)| !said && now >= self.quiet_warning_at(since));
+        if !(self.deadlocks.cycle_check_pending.get() || quiet || is_due) {
             return self.idle(until, due);
         }
         // Virtual time passes at once, so it does not limit the searches.
-        let is_virtual = self.clock.is_virtual();
+        let is_virtual = self.timers.clock.is_virtual();
         let timed = until.is_none() || !is_virtual;
         let put_off = now.saturating_add(PUT_OFF.as_nanos() as u64);
-        let soon = self.search_at.get().unwrap_or_else(|| put_off.max(self.paid_at()));
+        let soon = self.deadlocks.search_at.get().unwrap_or_else(|| put_off.max(self.paid_at()));
         // The first search of a run that nothing outside can wake is not put off.
-        let is_first = quiet && !std::mem::replace(&mut self.searches.borrow_mut().was_quiet, true);
+        let is_first = quiet && !std::mem::replace(&mut self.deadlocks.searches.borrow_mut().was_quiet, true);
         if !(is_first || is_due || warns || (is_virtual && self.has_stepped_enough()) || timed && now >= soon) {
-            self.search_at.set(Some(soon));
+            self.deadlocks.search_at.set(Some(soon));
             return self.idle(until, timed.then_some(soon).into_iter().chain(due).min());
         }
         match self.search_now(quiet) {
@@ -238,7 +239,7 @@ impl Executor {
                 self.fail(failure);
                 Progress::Ready
             }
-            None if self.cycle_check_pending.get() => Progress::Ready,
+            None if self.deadlocks.cycle_check_pending.get() => Progress::Ready,
             // The enclosing loop knows more.
             None if quiet && !self.is_guest.get() => {
                 let again = self.warn_of_quiet(now);
@@ -251,14 +252,14 @@ impl Executor {
     /// Searches if one is due while some coroutine is ready, for loops in which one always is. Returns `true` if there
     /// is a deadlock.
     pub(super) fn search_while_busy(&self) -> bool {
-        let is_pending = self.cycle_check_pending.get();
-        if !self.has_stepped_enough() || !is_pending && self.searches.borrow().due.is_none() {
+        let is_pending = self.deadlocks.cycle_check_pending.get();
+        if !self.has_stepped_enough() || !is_pending && self.deadlocks.searches.borrow().due.is_none() {
             return false;
         }
         let now = self.now();
         if now < self.paid_at() || !is_pending && self.due().is_none_or(|due| due > now) {
             // Not each turn reads the clock.
-            self.cycle_check_steps.set(self.steps_of_a_search() / 2);
+            self.deadlocks.cycle_check_steps.set(self.steps_of_a_search() / 2);
             return false;
         }
         let Some(failure) = self.search_now(false) else { return false };
@@ -269,7 +270,7 @@ impl Executor {
     /// Whether the steps since the last search make its time negligible. They pay for it where time does not: while the
     /// clock is virtual, and while other programs have the processor.
     fn has_stepped_enough(&self) -> bool {
-        self.cycle_check_steps.get() >= self.steps_of_a_search()
+        self.deadlocks.cycle_check_steps.get() >= self.steps_of_a_search()
     }
 
     fn steps_of_a_search(&self) -> u64 {
@@ -278,12 +279,12 @@ impl Executor {
 
     /// When the last search is paid for, and the next one with it. Virtual time passes at once, so it pays for none.
     fn paid_at(&self) -> u64 {
-        if self.clock.is_virtual() { 0 } else { self.searches.borrow().budget.next(self.live()) }
+        if self.timers.clock.is_virtual() { 0 } else { self.deadlocks.searches.borrow().budget.next(self.live()) }
     }
 
     /// When the search for a cycle that lasts may begin.
     fn due(&self) -> Option<u64> {
-        let due = self.searches.borrow().due;
+        let due = self.deadlocks.searches.borrow().due;
         due.map(|due| due.max(self.paid_at()))
     }
 
@@ -298,20 +299,20 @@ impl Executor {
 
     /// Searches, and records that it did.
     fn search_now(&self, quiet: bool) -> Option<Failure> {
-        self.search_at.set(None);
-        self.cycle_check_pending.set(false);
-        self.cycle_check_steps.set(0);
+        self.deadlocks.search_at.set(None);
+        self.deadlocks.cycle_check_pending.set(false);
+        self.deadlocks.cycle_check_steps.set(0);
         let began = self.now();
         let found = self.search(quiet);
         let mut loops = 1;
         context::each(|executor| loops = loops.max(1 + executor.inside().len() as u64));
-        self.searches.borrow_mut().budget.spend(began, self.now(), self.live(), loops);
+        self.deadlocks.searches.borrow_mut().budget.spend(began, self.now(), self.live(), loops);
         // Meanwhile a thread woke a coroutine and then dropped its waker: the result may be false.
         if found.is_some()
             && (self.inbox().has_mail() || self.inside().iter().any(|(_, guest)| guest.inbox().has_mail()))
         {
-            self.cycle_check_pending.set(true);
-            self.searches.borrow_mut().was_quiet = false;
+            self.deadlocks.cycle_check_pending.set(true);
+            self.deadlocks.searches.borrow_mut().was_quiet = false;
             return None;
         }
         found
@@ -364,7 +365,7 @@ impl Executor {
     /// Warns of each cycle through locks that lasts, once.
     fn note_cycles(&self, nodes: &Nodes, cycles: &[Vec<usize>], alive: &[bool]) {
         let now = self.now();
-        let before = std::mem::take(&mut self.searches.borrow_mut().cycles);
+        let before = std::mem::take(&mut self.deadlocks.searches.borrow_mut().cycles);
         let mut due: Option<u64> = None;
         for cycle in cycles {
             let waits = nodes.around(cycle).filter_map(|node| match node.what {
@@ -380,7 +381,7 @@ impl Executor {
                 due = Some(due.map_or(at, |due| due.min(at)));
             } else if !lasting.told && nodes.may_be_moved(cycle, alive, lasting.newest) {
                 // Virtual time passes at once: the loop would search for ever.
-                let again = (!self.clock.is_virtual()).then(|| now.saturating_add(LASTING));
+                let again = (!self.timers.clock.is_virtual()).then(|| now.saturating_add(LASTING));
                 due = due.into_iter().chain(again).min();
             } else if !lasting.told {
                 lasting.told = true;
@@ -395,16 +396,16 @@ impl Executor {
                      The loop goes on, as others can. Take locks in one order everywhere, and drop guards before an await that needs them."
                 ));
             }
-            self.searches.borrow_mut().cycles.insert(key, lasting);
+            self.deadlocks.searches.borrow_mut().cycles.insert(key, lasting);
         }
-        self.searches.borrow_mut().due = due;
+        self.deadlocks.searches.borrow_mut().due = due;
     }
 
     /// Records that a cycle may have been closed, also one through the enclosing loops.
     pub(crate) fn suspect(&self) {
-        self.cycle_check_pending.set(true);
+        self.deadlocks.cycle_check_pending.set(true);
         if self.is_guest.get() {
-            context::each(|executor| executor.cycle_check_pending.set(true));
+            context::each(|executor| executor.deadlocks.cycle_check_pending.set(true));
         }
     }
 
@@ -462,7 +463,7 @@ impl Executor {
         context::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
         let mut wanted: HashMap<*const (), usize> = HashMap::new();
         for executor in cores() {
-            for (_, Queuing { coro, on, serial }) in executor.queued.borrow().iter() {
+            for (_, Queuing { coro, on, serial }) in executor.deadlocks.queued.borrow().iter() {
                 match on {
                     On::Resource(resource) => {
                         let address = Arc::as_ptr(resource).cast::<()>();
@@ -505,7 +506,7 @@ impl Executor {
         }
         #[cfg(test)]
         {
-            self.searches.borrow_mut().visited += nodes.all.len() + edges.len();
+            self.deadlocks.searches.borrow_mut().visited += nodes.all.len() + edges.len();
         }
         for (waiter, target) in edges {
             let owner = match waiter.kind() {
@@ -556,22 +557,22 @@ impl Executor {
         nodes.all.push(Some(node));
         #[cfg(test)]
         {
-            self.searches.borrow_mut().visited += holders.len();
+            self.deadlocks.searches.borrow_mut().visited += holders.len();
         }
         index
     }
 
     /// When the loop warns that all its coroutines have waited since then.
     fn quiet_warning_at(&self, since: u64) -> u64 {
-        since.saturating_add(self.quiescent_warning.get().as_nanos() as u64)
+        since.saturating_add(self.deadlocks.quiescent_warning.get().as_nanos() as u64)
     }
 
     /// Handles a loop in which all coroutines wait, some of them for something outside the loop that may never happen.
     /// Warns once the time set by `warn_quiescent` has passed; returns when to call it again.
     fn warn_of_quiet(&self, now: u64) -> Option<u64> {
-        let (since, said) = self.quiet_since.get().unwrap_or((now, false));
+        let (since, said) = self.deadlocks.quiet_since.get().unwrap_or((now, false));
         let at = self.quiet_warning_at(since);
-        self.quiet_since.set(Some((since, said || now >= at)));
+        self.deadlocks.quiet_since.set(Some((since, said || now >= at)));
         if said {
             return None;
         }
@@ -643,7 +644,7 @@ mod tests {
             }
             sleep(Duration::from_secs(3600)).await?;
             // The state of the searches is dropped when the run is over.
-            crate::Ok(executor.searches.borrow().visited)
+            crate::Ok(executor.deadlocks.searches.borrow().visited)
         };
         (MANY * rounds * 3, looped.run(main).unwrap())
     }
@@ -681,13 +682,14 @@ mod tests {
     fn no_search_begins_before_the_last_one_is_paid_for() {
         let mut looped = Loop::new();
         let executor = looped.executor().clone();
-        let visited = || executor.searches.borrow().visited;
+        let visited = || executor.deadlocks.searches.borrow().visited;
         let main = async {
             let lock = Lock::new();
             let _held = lock.acquire().await?;
             spawn(async move { lock.acquire().await.map(drop) });
             yield_now().await?;
-            executor.searches.borrow_mut().budget = Budget { ended: executor.now(), took: HOUR, visited: 2, loops: 1 };
+            executor.deadlocks.searches.borrow_mut().budget =
+                Budget { ended: executor.now(), took: HOUR, visited: 2, loops: 1 };
             let before = visited();
             // Busy, and idle for longer than a search is put off, each with an await that may close a cycle.
             for _ in 0..10_000 {
@@ -696,7 +698,7 @@ mod tests {
             spawn(sleep(2 * super::PUT_OFF)).await?;
             sleep(2 * super::PUT_OFF).await?;
             assert_eq!(visited(), before);
-            executor.searches.borrow_mut().budget = Budget::default();
+            executor.deadlocks.searches.borrow_mut().budget = Budget::default();
             while visited() == before {
                 spawn(yield_now()).await?;
             }
@@ -709,7 +711,7 @@ mod tests {
     fn not_each_event_that_is_set_from_outside_makes_a_search() {
         let mut looped = Loop::new();
         let executor = looped.executor().clone();
-        let visited = || executor.searches.borrow().visited;
+        let visited = || executor.deadlocks.searches.borrow().visited;
         let (ask, asked) = std::sync::mpsc::channel::<Event>();
         let thread = std::thread::spawn(move || asked.iter().for_each(|event| event.set()));
         let main = async {
@@ -720,8 +722,8 @@ mod tests {
                 event.wait().await?;
                 if round == 50 {
                     // The first time that nothing but the thread can wake the loop it is searched at once.
-                    executor.searches.borrow_mut().was_quiet = true;
-                    executor.searches.borrow_mut().budget =
+                    executor.deadlocks.searches.borrow_mut().was_quiet = true;
+                    executor.deadlocks.searches.borrow_mut().budget =
                         Budget { ended: executor.now(), took: HOUR, visited: 1, loops: 1 };
                     before = visited();
                 }
@@ -758,9 +760,9 @@ mod tests {
                     });
                 }
                 yield_now().await?;
-                executor.searches.take();
+                executor.deadlocks.searches.take();
                 assert!(executor.search(false).is_none());
-                crate::Ok(executor.searches.borrow().visited)
+                crate::Ok(executor.deadlocks.searches.borrow().visited)
             };
             looped.run(main).unwrap()
         };

@@ -7,6 +7,8 @@ mod await_chain;
 mod await_point;
 pub(crate) mod block_on_guard;
 pub(crate) mod cancel;
+mod cancel_one;
+mod cancellation;
 pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod deadlock;
@@ -17,51 +19,46 @@ pub(crate) mod inbox;
 pub(crate) mod jobs;
 mod observed;
 pub(crate) mod order;
+mod ready_queue;
 pub(crate) mod slab;
+mod sources;
 pub(crate) mod timer;
 pub(crate) mod timer_thread;
 pub(crate) mod timer_wheel;
+mod timers;
 pub(crate) mod waits;
 pub(crate) mod wake;
 pub(crate) mod waker_slot;
 mod watchdog;
 
+pub(crate) use cancellation::Cancel;
 pub(crate) use context::{edge_dropped, warn, with};
 pub(crate) use inbox::{Left, Stop};
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Context;
-use std::time::Duration;
 
-use crate::executor::clock::Clock;
-use crate::executor::foreign::Foreign;
+use crate::executor::cancellation::Cancellation;
+use crate::executor::foreign::ForeignWakers;
 use crate::executor::inbox::{Inbox, Loops, Mail};
 use crate::executor::jobs::Jobs;
-use crate::executor::order::Shuffled;
+use crate::executor::ready_queue::{Detour, ReadyQueue};
 use crate::executor::slab::Slab;
-use crate::executor::timer_wheel::Wheel;
-use crate::executor::waits::{Queuing, Searches};
-use crate::failure::crash::{Failure, FailureKind, Group};
+use crate::executor::timers::Timers;
+use crate::executor::waits::Detection;
+use crate::failure::crash::{Failure, FailureKind};
 use crate::observe::{Observer, Rec, WakeCause, observe};
 use crate::panics;
-use crate::task::{
-    self, CurrentTask, Handle, Kind, Queue, Queued, Reason, Running, Schedule, Step, TaskTable, TypeName, WakeToken,
-    flag,
-};
-use crate::threading;
+use crate::task::{self, CurrentTask, Handle, Kind, Queued, Running, Schedule, Step, TaskTable, WakeToken, flag};
 
 /// Steps between two reads of inbox and timers.
 pub(crate) const STEPS_PER_TURN: u32 = 64;
 /// A turn takes as long as this many steps, beside its steps.
 const STEPS_OF_A_TURN: u32 = 4;
-
-/// An inbox buffer is reused if it has capacity for at most this many entries.
-const MAIL_KEPT: usize = 1_024;
 
 /// A loop, as its coroutines access it.
 pub(crate) struct Executor {
@@ -71,74 +68,24 @@ pub(crate) struct Executor {
     /// The tag of the inbox, kept here too because every wake compares it.
     tag: u32,
     number: u32,
-    /// The ready tasks, in order.
-    queue: Queue,
+    pub(crate) ready: ReadyQueue,
     /// All tasks that are scheduled and have not ended.
     pub(crate) slots: TaskTable,
-    pub(crate) timers: RefCell<Wheel>,
-    /// Foreign wakers (`FuturesUnordered`, `select!`) that coroutines of this loop have registered at tinyio's await
-    /// points.
-    pub(crate) foreign: RefCell<Slab<Foreign>>,
     /// The coroutine that is running.
     pub(crate) current_task: CurrentTask,
-    pub(crate) clock: Clock,
+    pub(crate) timers: Timers,
+    foreign: ForeignWakers,
+    /// The functions running on threads.
+    pub(crate) jobs: Jobs,
     /// The first failure.
     pub(crate) failure: RefCell<Option<Failure>>,
-    /// The number of coroutines scheduled since the cancellation began, and the limit for it.
-    late: Cell<(usize, usize)>,
-    /// The answer of await points in a coroutine that is being cancelled.
-    pub(crate) cancel: Cell<Cancel>,
-    /// Coroutines whose last handle was dropped, to be cancelled, each with the coroutine that dropped the handle.
-    abandoned: RefCell<VecDeque<(WakeToken, Option<TypeName>)>>,
-    /// Set when a coroutine awaits one that was scheduled before, or a lock. While unset, a new cycle is impossible.
-    pub(crate) cycle_check_pending: Cell<bool>,
-    /// Steps since the last search for a cycle, with what counts as some.
-    pub(crate) cycle_check_steps: Cell<u64>,
-    /// When the delayed search is due.
-    pub(crate) search_at: Cell<Option<u64>>,
-    pub(crate) searches: RefCell<Searches>,
+    pub(crate) cancellation: Cancellation,
+    pub(crate) deadlocks: Detection,
     /// The loops that coroutines of this one drive, by the coroutine.
     pub(crate) guests: RefCell<Slab<(WakeToken, Weak<Executor>)>>,
     /// A coroutine of another loop drives this one.
     pub(crate) is_guest: Cell<bool>,
-    /// Set when foreign wakers were registered at await points in this turn.
-    pub(crate) watched: Cell<bool>,
-    /// The functions running on threads.
-    pub(crate) jobs: Jobs,
-    /// The waits for locks, semaphores and barriers.
-    pub(crate) queued: RefCell<Slab<Queuing>>,
-    /// Since when nothing in the loop can change anything, and whether the warning was given.
-    pub(crate) quiet_since: Cell<Option<(u64, bool)>>,
-    pub(crate) quiescent_warning: Cell<Duration>,
-    pub(crate) group: Cell<Group>,
-    /// How long cleanup code may await.
-    pub(crate) grace: Cell<Option<Duration>>,
-    /// Set when there is a seed, or a coroutine to be cancelled. One flag, because every step reads it.
-    detour: Cell<bool>,
-    /// With a seed: the ready tasks, taken at random.
-    pub(crate) shuffled: RefCell<Option<Shuffled>>,
     pub(crate) rec: Rec,
-}
-
-/// Whether await points answer, and what they have answered in this poll.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Cancel {
-    /// Set while a coroutine is polled to deliver its cancellation.
-    pub(crate) reason: Option<Reason>,
-    /// Await points that are reached after the first answer work as usual: the coroutine may await in its cleanup.
-    pub(crate) gently: bool,
-    /// An await point has answered.
-    pub(crate) answered: bool,
-    /// The number of await points reached after that, and the first of them.
-    pub(crate) again: u32,
-    pub(crate) again_at: Option<&'static Location<'static>>,
-}
-
-impl Cancel {
-    /// Whether all coroutines are polled in order by the cancellation, with no turns of their own.
-    pub(crate) fn is_hard(&self) -> bool {
-        matches!(self.reason, Some(Reason::Crash(_))) && !self.gently
-    }
 }
 
 /// What is left to do after a turn.
@@ -156,40 +103,24 @@ pub(crate) enum Progress {
 impl Executor {
     pub(crate) fn new() -> Rc<Executor> {
         let inbox = Inbox::new();
-        let executor = Rc::new(Executor {
+        Rc::new(Executor {
             tag: inbox.tag(),
             number: inbox.number(),
             inbox,
             read: Cell::default(),
-            queue: Queue::default(),
+            ready: ReadyQueue::default(),
             slots: TaskTable::default(),
-            timers: RefCell::new(Wheel::new()),
-            foreign: RefCell::default(),
             current_task: CurrentTask::default(),
-            clock: Clock::default(),
+            timers: Timers::new(),
+            foreign: ForeignWakers::default(),
+            jobs: Jobs::default(),
             failure: RefCell::new(None),
-            late: Cell::default(),
-            cancel: Cell::default(),
-            abandoned: RefCell::default(),
-            cycle_check_pending: Cell::new(false),
-            cycle_check_steps: Cell::new(0),
-            search_at: Cell::default(),
-            searches: RefCell::default(),
+            cancellation: Cancellation::default(),
+            deadlocks: Detection::default(),
             guests: RefCell::default(),
             is_guest: Cell::default(),
-            watched: Cell::default(),
-            jobs: Jobs::default(),
-            queued: RefCell::default(),
-            quiet_since: Cell::default(),
-            quiescent_warning: Cell::new(Duration::from_secs(5)),
-            group: Cell::default(),
-            grace: Cell::default(),
-            detour: Cell::default(),
-            shuffled: RefCell::default(),
             rec: Rec::default(),
-        });
-        executor.timers.borrow_mut().begin_at(executor.now());
-        executor
+        })
     }
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox> {
@@ -241,7 +172,7 @@ impl Executor {
                 return Progress::Failed;
             }
         }
-        self.cycle_check_steps.set(self.cycle_check_steps.get() + u64::from(made + STEPS_OF_A_TURN));
+        self.deadlocks.count_steps(made + STEPS_OF_A_TURN);
         self.rec.turn_end();
         self.drain_sources();
         if self.failed() {
@@ -251,7 +182,7 @@ impl Executor {
         } else if self.live() == 0 {
             Progress::Done
         } else {
-            Progress::Idle(self.timers.borrow().next())
+            Progress::Idle(self.timers.wheel.borrow().next())
         }
     }
 
@@ -280,47 +211,9 @@ impl Executor {
         ControlFlow::Break(())
     }
 
-    /// Records everything that threads have logged until now.
-    pub(crate) fn read_notes(&self) {
-        if self.rec.is_on() {
-            for note in self.inbox.take_notes() {
-                self.rec.note(note);
-            }
-        }
-    }
-
     /// Whether no coroutine is ready, and none is to be cancelled.
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty()
-            && self.abandoned.borrow().is_empty()
-            && self.shuffled.borrow().as_ref().is_none_or(Shuffled::is_empty)
-    }
-
-    /// Reads the inbox, fires the timers that are due, and cancels coroutines whose last handle was dropped.
-    pub(crate) fn drain_sources(&self) {
-        self.end_watch();
-        self.read_inbox();
-        self.fire_timers();
-        self.cancel_abandoned();
-    }
-
-    /// Queues a coroutine of this loop for cancellation, because this coroutine dropped its last handle.
-    pub(crate) fn cancel_later(&self, wake_token: WakeToken, by: Option<TypeName>) {
-        self.abandoned.borrow_mut().push_back((wake_token, by));
-        self.detour.set(true);
-    }
-
-    /// Cancels the coroutines whose last handle was dropped, and those that only they awaited.
-    fn cancel_abandoned(&self) {
-        while !self.failed() {
-            let next = self.abandoned.borrow_mut().pop_front();
-            let Some((wake_token, by)) = next else { break };
-            // A stale wake token may name another task by now.
-            if self.slots.with(wake_token, |task| task.is_abandoned()) == Some(true) {
-                self.cancel_one(wake_token, Reason::Dropped(by));
-            }
-        }
-        self.detour.set(self.shuffled.borrow().is_some());
+        self.ready.is_empty() && self.cancellation.abandoned.borrow().is_empty()
     }
 
     /// Polls the next ready task. `None`: no task is ready.
@@ -336,32 +229,17 @@ impl Executor {
         }
     }
 
-    /// Takes the next task from the queue; with a seed, a random one of the ready tasks.
+    /// Takes the next ready task. Coroutines whose last handle was dropped are cancelled first.
     #[inline]
     fn next_ready(&self) -> Option<Queued> {
-        if self.detour.get() { self.next_by_detour() } else { self.queue.pop() }
+        self.ready.pop().unwrap_or_else(|Detour| self.next_by_detour())
     }
 
     #[cold]
     fn next_by_detour(&self) -> Option<Queued> {
         self.cancel_abandoned();
-        if self.failed() {
-            return None; // The turn is over.
-        }
-        self.pop_ready()
-    }
-
-    fn pop_ready(&self) -> Option<Queued> {
-        match &mut *self.shuffled.borrow_mut() {
-            Some(shuffled) => shuffled.next(&self.queue),
-            None => self.queue.pop(),
-        }
-    }
-
-    /// Sets the seed that decides the order of ready tasks.
-    pub(crate) fn shuffle(&self, seed: Option<u64>) {
-        self.detour.set(seed.is_some());
-        *self.shuffled.borrow_mut() = seed.map(Shuffled::new);
+        // With a failure the turn is over.
+        if self.failed() { None } else { self.ready.pop_any() }
     }
 
     /// Polls one coroutine.
@@ -410,66 +288,6 @@ impl Executor {
         observer.wakes(by);
     }
 
-    pub(crate) fn read_inbox(&self) {
-        if !self.inbox.has_mail() {
-            return;
-        }
-        let mut mail = self.inbox.take(self.read.take());
-        for note in mail.notes.drain(..) {
-            if let Some((wake_token, by)) = self.rec.note(note) {
-                self.rec.wakes(by);
-                self.wake(wake_token);
-            }
-        }
-        for left in mail.left.drain(..) {
-            self.take_back(left);
-        }
-        self.rec.wakes(WakeCause::External);
-        for wake_token in mail.wake_tokens.drain(..) {
-            self.wake(wake_token);
-        }
-        mail.abandoned.drain(..).for_each(|(wake_token, by)| self.cancel_later(wake_token, by));
-        if let Some(stop) = mail.cancel.take() {
-            self.fail(Failure::of_stop(stop));
-        }
-        if mail.wake_tokens.capacity() <= MAIL_KEPT {
-            self.read.set(mail);
-        }
-    }
-
-    /// Sleeps until `until` or until there is mail.
-    pub(crate) fn park(&self, until: Option<u64>) {
-        if until.is_some_and(|until| self.skip_to(until)) {
-            return;
-        }
-        let has_mail = || self.inbox.has_mail();
-        let wait = || {
-            self.rec.park(self, until);
-            while !has_mail() {
-                match until.map(|until| until.saturating_sub(self.now())) {
-                    Some(0) => break,
-                    Some(left) => threading::park_timeout(Duration::from_nanos(left)),
-                    None => threading::park(),
-                }
-            }
-            self.rec.unpark();
-        };
-        if let Err(error) = self.jobs.wait(&has_mail, wait) {
-            let text =
-                format!("no thread for `run_in_thread`: all wait for others, and one more cannot be started: {error}");
-            self.fail(Failure::of_loop(text.into(), Vec::new()));
-        }
-    }
-
-    /// Fails if the awaited functions run in another process: this one was forked meanwhile.
-    pub(crate) fn check_process(&self) {
-        if self.jobs.are_lost() {
-            let text = "the process was forked while functions ran on threads, which only the parent has: they never return here. \
-                        Fork before the loop runs, or while no thread is at work";
-            self.fail(Failure::of_loop(text.into(), Vec::new()));
-        }
-    }
-
     // ---- Scheduling and waking ----
 
     /// Adds a coroutine to this loop, and queues it for its first turn.
@@ -483,10 +301,10 @@ impl Executor {
         self.slots.schedule(coro, ids::next(), self.tag);
         observer.spawn(self, coro);
         // During the cancellation no coroutine starts.
-        if self.cancel.get().is_hard() {
+        if self.cancellation.answer.get().is_hard() {
             self.come_late(coro);
         } else if let Some(queued) = coro.queue() {
-            self.queue.push(queued);
+            self.ready.push(queued);
         }
     }
 
@@ -501,55 +319,22 @@ impl Executor {
         match wake_token.kind() {
             Kind::Edge => {}
             // The cancellation polls all coroutines in order; none has a turn of its own.
-            Kind::Task if self.cancel.get().is_hard() => {}
+            Kind::Task if self.cancellation.answer.get().is_hard() => {}
             Kind::Task => {
                 if let Some(queued) = self.slots.queue(wake_token) {
                     observer.wake(self, &queued);
-                    self.queue.push(queued);
+                    self.ready.push(queued);
                 }
             }
             Kind::Foreign => self.wake_behind(wake_token),
         }
-    }
-
-    /// Empties the ready queue and the list of coroutines to be cancelled.
-    pub(crate) fn clear_queue(&self) {
-        self.abandoned.borrow_mut().clear();
-        while self.pop_ready().is_some() {}
-    }
-
-    /// Removes all tasks, whatever their state.
-    pub(crate) fn abandon(&self) {
-        self.end_watch();
-        self.clear_queue();
-        if self.live() > 0 {
-            self.expect_late();
-            self.cancel.set(Cancel { reason: Some(Reason::Crash(None)), ..Cancel::default() });
-        }
-        // Their destructors may schedule others, whose destructors may do the same.
-        while self.live() > 0 {
-            let mut wake_tokens = Vec::with_capacity(self.live());
-            self.slots.each(|task| wake_tokens.push(task.wake_token()));
-            for task in wake_tokens.into_iter().filter_map(|wake_token| self.slots.run(wake_token)) {
-                let mut task = task;
-                self.slots.remove(&task);
-                self.discard(&mut task).unwrap_or_else(panics::dispose);
-                panics::dispose(task);
-            }
-        }
-        self.cancel.set(Cancel::default());
-        self.clear_queue();
-        // Timers, wakers and queue entries were removed with their futures; the remaining ones belong to futures that
-        // the caller has kept, and may poll in the next run.
-        self.quiet_since.set(None);
-        self.searches.borrow_mut().end_run();
     }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
         // Foreign wakers, registered at await points that outlive the loop.
-        let foreign = self.foreign.take();
+        let foreign = self.foreign.wakers.take();
         foreign.into_values().for_each(panics::dispose);
         self.inbox.close();
     }

@@ -170,7 +170,7 @@ impl<T> Driver<T> {
             for _ in 0..TURNS {
                 match session.advance() {
                     Progress::Ready => {}
-                    Progress::Idle(until) if until.is_some_and(skips_to) || executor.inbox().has_mail() => {}
+                    Progress::Idle(until) if executor.inbox().has_mail() || until.is_some_and(skips_to) => {}
                     Progress::Idle(until) => return ControlFlow::Continue(Some(until)),
                     Progress::Failed => session.cancel(),
                     Progress::Done => return ControlFlow::Break(session.crash()),

@@ -78,10 +78,10 @@ impl<T: 'static> Future for Isolate<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let at = Location::caller();
         executor::with("isolate", |outer| {
-            let cancel = outer.cancel.get();
+            let cancel = outer.cancellation.answer.get();
             let gently = cancel.reason.filter(|_| cancel.gently && !matches!(self.state, State::New(_) | State::Ended));
             if let Some(reason) = gently {
-                outer.cancel.set(Cancel { answered: true, ..cancel });
+                outer.cancellation.answer.set(Cancel { answered: true, ..cancel });
                 self.state = match std::mem::replace(&mut self.state, State::Ended) {
                     State::Running(driver) => {
                         driver.cancel();
@@ -122,7 +122,7 @@ impl<T> Isolate<T> {
             return;
         };
         context::current(|outer| {
-            if let Some(outer) = outer.filter(|outer| !outer.cancel.get().is_hard()) {
+            if let Some(outer) = outer.filter(|outer| !outer.cancellation.answer.get().is_hard()) {
                 driver.cancel();
                 let at = driver.at;
                 Coro::<()>::new::<_, _, GivenUpProfile>(GivenUp(driver), at, flag::THREAD | flag::DETACHED)
@@ -149,7 +149,7 @@ impl<T> Future for GivenUp<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         executor::with("isolate", |outer| {
-            if outer.cancel.get().is_hard() {
+            if outer.cancellation.answer.get().is_hard() {
                 self.0.skip_grace();
             }
             let at = self.0.at;
