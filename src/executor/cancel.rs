@@ -2,12 +2,11 @@
 //!
 //! No error, panic or panicking destructor keeps the remaining coroutines from being cancelled.
 
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
 use crate::executor::await_chain::Snapshot;
-use crate::executor::{Cancel, Executor, Progress, warn};
+use crate::executor::{Cancel, Executor, Progress, STEPS_PER_TURN, warn};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
 use crate::failure::error::Cancellation;
 use crate::failure::type_name;
@@ -229,10 +228,15 @@ impl Cancelling {
         executor.drain_sources();
         self.keep_failure(executor);
         loop {
-            let progress = executor.turn(&executor.rec, |task, step| {
-                self.classify(executor, task, step, Cancel { answered: true, ..Cancel::default() });
-                self.keep_failure(executor);
-                ControlFlow::Continue(())
+            let progress = executor.turn(|| {
+                let mut made = 0;
+                while made < STEPS_PER_TURN {
+                    let Some((mut task, step)) = executor.poll_next(&executor.rec) else { break };
+                    made += 1;
+                    self.classify(executor, &mut task, step, Cancel { answered: true, ..Cancel::default() });
+                    self.keep_failure(executor);
+                }
+                Some(made)
             });
             self.keep_failure(executor);
             if executor.live() == 0 || executor.now() >= until {
@@ -304,7 +308,7 @@ impl Cancelling {
         }
         if !task.has(flag::STARTED) {
             let failure = self.failure(&task, FailureKind::NeverStarted, "had not started", None);
-            return self.finish_task(executor, task, FailureKind::NeverStarted, failure);
+            return self.finish_task(executor, &mut task, FailureKind::NeverStarted, failure);
         }
         if !task.has(flag::CANCEL_DELIVERED) {
             task.set(flag::CANCEL_DELIVERED);
@@ -320,14 +324,14 @@ impl Cancelling {
         if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
         }
-        self.classify(executor, task, step, cancel);
+        self.classify(executor, &mut task, step, cancel);
     }
 
     /// Classifies how a coroutine responded to its cancellation.
-    fn classify(&mut self, executor: &Executor, task: Running, step: Step, cancel: Cancel) {
+    fn classify(&mut self, executor: &Executor, task: &mut Running, step: Step, cancel: Cancel) {
         let told = task.has(flag::CANCEL_DELIVERED);
         let again = || went_on(cancel.again_at, task.place());
-        let fail = |kind, answer: &str, fault| Some((kind, self.failure(&task, kind, answer, fault)));
+        let fail = |kind, answer: &str, fault| Some((kind, self.failure(task, kind, answer, fault)));
         let failure = match step {
             Step::Pending if task.has(flag::THREAD) || executor.cancellation.answer.get().reason.is_none() => return,
             Step::Pending if self.grace_over && told => {
@@ -349,12 +353,12 @@ impl Cancelling {
                 None => fail(FailureKind::Error, "", Some(fault)),
             },
             Step::Panicked(payload) => {
-                Some((FailureKind::Panic, Some(Box::new(Failure::of_panicked_cleanup(&self.snapshot, &task, payload)))))
+                Some((FailureKind::Panic, Some(Box::new(Failure::of_panicked_cleanup(&self.snapshot, task, payload)))))
             }
         };
         match failure {
             Some((kind, failure)) => self.finish_task(executor, task, kind, failure),
-            None => executor.end(&executor.rec, &task, None),
+            None => executor.end(&executor.rec, task, None),
         }
     }
 
@@ -370,7 +374,7 @@ impl Cancelling {
     fn finish_task(
         &mut self,
         executor: &Executor,
-        mut task: Running,
+        task: &mut Running,
         kind: FailureKind,
         failure: Option<Box<Failure>>,
     ) {
@@ -386,10 +390,10 @@ impl Cancelling {
             }
             self.failures.push(*failure);
         }
-        if let Err(payload) = executor.discard(&mut task) {
-            self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, &task, payload));
+        if let Err(payload) = executor.discard(task) {
+            self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, task, payload));
         }
-        executor.end(&executor.rec, &task, Some(kind));
+        executor.end(&executor.rec, task, Some(kind));
     }
 
     /// Makes the crash from the collected failures.

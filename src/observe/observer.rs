@@ -185,12 +185,13 @@ pub(crate) trait Observer {
 impl Observer for () {}
 
 /// Evaluates an expression with what observes a loop; while nothing does, with the no-op, so that a program that is not
-/// recorded pays for one check and no event. The observed variant is out of line.
+/// recorded pays for one check and no event. The observed variant is out of line, and takes what it needs by value, so
+/// that the other one keeps that in registers.
 macro_rules! observe {
     ($executor:expr, |$observer:ident| $body:expr) => {
         if $crate::observe::Observer::is_observed(&$executor.rec) {
             let $observer = &$executor.rec;
-            $crate::observe::out_of_line(|| $body)
+            $crate::observe::out_of_line(move || $body)
         } else {
             let $observer = &();
             $body
