@@ -8,14 +8,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::coroutine::coro::Coro;
+use crate::executor::cancel::Cancelling;
 use crate::executor::context;
-use crate::executor::deadlock::Idle;
 use crate::executor::inbox::Inbox;
-use crate::executor::order::Shuffled;
-use crate::executor::{Executor, Turn};
+use crate::executor::{Executor, Progress};
 use crate::failure::crash::{Crash, Group};
 use crate::failure::panic_hook;
-use crate::observe::LoopMode;
+use crate::observe::{LoopMode, Observer};
 use crate::panics;
 use crate::task::{BoxError, Profile};
 
@@ -85,28 +84,18 @@ impl Loop {
         panic_hook::watch();
         let main = Coro::new::<_, _, Opaque>(main, Location::caller(), 0);
         let executor = self.fresh_core();
-        let session = Session::begin(&executor, LoopMode::Run);
+        let mut session = Session::begin(&executor, LoopMode::Run);
         let crash = context::enter(&executor, || {
             main.schedule(&executor);
-            loop {
-                match executor.turn() {
-                    Turn::Ready => {}
-                    Turn::Idle(until) => match executor.before_idling(until) {
-                        Idle::Again => {}
-                        Idle::Until(until) => executor.park(until),
-                    },
-                    Turn::Done => return None,
-                    Turn::Failed => return Some(executor.cancel_all()),
-                }
-            }
+            session.block()
         });
         session.output(main, crash)
     }
 
     /// A loop for coroutines inside `executor`, with its grace period and, if it has a seed, one drawn from it.
     pub(crate) fn inside(executor: &Executor) -> Loop {
-        let shuffle = executor.shuffled.borrow_mut().as_mut().map(Shuffled::random);
-        Loop { grace: executor.grace.get(), shuffle, ..Loop::new() }
+        let shuffle = executor.ready.random();
+        Loop { grace: executor.cancellation.grace.get(), shuffle, ..Loop::new() }
     }
 
     #[cfg(test)]
@@ -121,9 +110,9 @@ impl Loop {
             // touched again.
             self.executor = Executor::new();
         }
-        self.executor.group.set(self.group);
-        self.executor.grace.set(self.grace);
-        self.executor.shuffle(self.shuffle);
+        self.executor.cancellation.group.set(self.group);
+        self.executor.cancellation.grace.set(self.grace);
+        self.executor.ready.shuffle(self.shuffle);
         self.executor.clone()
     }
 
@@ -220,7 +209,7 @@ impl Loop {
     /// ```
     #[must_use]
     pub fn warn_quiescent(self, after: Duration) -> Loop {
-        self.executor.quiescent_warning.set(after);
+        self.executor.deadlocks.quiescent_warning.set(after);
         self
     }
 
@@ -313,6 +302,8 @@ impl<F, T, E: Into<BoxError>> Profile<F, T, E> for Opaque {
 /// One run of a loop. However it ends, nothing of it is left in the loop: that is what allows `main` to borrow.
 pub(crate) struct Session {
     executor: Rc<Executor>,
+    /// `Some` once a coroutine has failed.
+    cancelling: Option<Cancelling>,
     crashed: bool,
 }
 
@@ -323,12 +314,55 @@ impl Session {
         if mode == LoopMode::Run {
             context::each(|outer| outer.inbox().enclose(executor.inbox()));
         }
-        Session { executor: executor.clone(), crashed: false }
+        Session { executor: executor.clone(), cancelling: None, crashed: false }
+    }
+
+    /// Makes a turn of the loop, or of its cancellation once that has begun. Called in the context of the loop.
+    pub(crate) fn advance(&mut self) -> Progress {
+        match &mut self.cancelling {
+            None => self.executor.advance(),
+            Some(cancelling) => cancelling.advance(&self.executor),
+        }
+    }
+
+    /// Cancels all coroutines, because one has failed: [`advance`](Session::advance) delivers that from now on.
+    pub(crate) fn cancel(&mut self) {
+        self.cancelling = Some(Cancelling::begin(&self.executor));
+    }
+
+    /// Whether all coroutines are being cancelled.
+    pub(crate) fn is_cancelling(&self) -> bool {
+        self.cancelling.is_some()
+    }
+
+    /// Ends the grace period of cleanup code.
+    pub(crate) fn skip_grace(&mut self) {
+        self.executor.cancellation.grace.set(None);
+        self.cancelling.iter_mut().for_each(Cancelling::skip_grace);
+    }
+
+    /// Runs until all coroutines have ended; the thread sleeps while there is nothing to do. Returns the crash, if one
+    /// has failed.
+    pub(crate) fn block(&mut self) -> Option<Crash> {
+        loop {
+            match self.advance() {
+                Progress::Ready => {}
+                Progress::Idle(until) => self.executor.park(until),
+                Progress::Failed => self.cancel(),
+                Progress::Done => return self.crash(),
+            }
+        }
+    }
+
+    /// Makes the crash, if a coroutine has failed, after all have ended.
+    pub(crate) fn crash(&mut self) -> Option<Crash> {
+        let crash = self.cancelling.take().map(|cancelling| cancelling.finish(&self.executor));
+        self.crashed = crash.is_some();
+        crash
     }
 
     /// Ends the run and gives its result.
-    pub(crate) fn output<T>(mut self, mut main: Coro<T>, crash: Option<Crash>) -> Result<T, Crash> {
-        self.crashed = crash.is_some();
+    pub(crate) fn output<T>(self, mut main: Coro<T>, crash: Option<Crash>) -> Result<T, Crash> {
         match crash {
             Some(crash) => {
                 panics::dispose(main);

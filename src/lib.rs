@@ -24,9 +24,9 @@ pub use coroutine::timeout::{Timeout, TimeoutError, timeout};
 pub use event_loop::{Handle, Loop};
 pub use failure::crash::{Crash, Deadlock, Failure, FailureKind, Group, Interrupted, Panic, Site};
 pub use failure::error::{CancelledError, Cause, Error, Ok, Result};
-pub use interop::drive::{Isolate, isolate};
 #[cfg(feature = "tokio")]
 pub use interop::from_tokio::from_tokio;
+pub use interop::isolate::{Isolate, isolate};
 #[cfg(feature = "tracing")]
 pub use observe::spans::{TraceLayer, trace_layer};
 pub use sync::event::{Event, Wait, WaitTimeout};

@@ -189,7 +189,7 @@ impl<T> Coro<T> {
         if !self.handle.is_scheduled() {
             executor.schedule(&self.handle);
         } else if !self.handle.is_done() {
-            executor.cycle_check_pending.set(true);
+            executor.deadlocks.cycle_check_pending.set(true);
         }
     }
 

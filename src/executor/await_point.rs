@@ -8,7 +8,7 @@ use crate::executor::block_on_guard;
 use crate::executor::context;
 use crate::executor::inbox::Left;
 use crate::failure::error::CancelledError;
-use crate::observe::Target;
+use crate::observe::{Observer, Target, observe};
 use crate::task::{Header, flag};
 
 /// The number of await points that answer a coroutine which continues to await; after these it is dropped.
@@ -18,21 +18,18 @@ impl Executor {
     /// Removes what an await point registered. Returns `true` if it was there.
     pub(crate) fn take_back(&self, left: Left) -> bool {
         match left {
-            Left::Timer(key) => self.timers.borrow_mut().remove(key),
+            Left::Timer(key) => self.timers.wheel.borrow_mut().remove(key),
             Left::Foreign(slot) => {
-                let foreign = self.foreign.borrow_mut().remove(slot);
+                let foreign = self.foreign.wakers.borrow_mut().remove(slot);
                 let was_there = foreign.is_some();
                 self.contain(|| drop(foreign));
                 was_there
             }
             Left::Queuing(key) => {
-                let queuing = self.queued.borrow_mut().remove(key);
+                let queuing = self.deadlocks.queued.borrow_mut().remove(key);
                 queuing.is_some()
             }
-            Left::Guest(key, jobs) => {
-                self.jobs.change(0, jobs);
-                self.guests.borrow_mut().remove(key).is_some()
-            }
+            Left::Guest(key) => self.guests.borrow_mut().remove(key).is_some(),
         }
     }
 
@@ -40,7 +37,7 @@ impl Executor {
     /// first time.
     #[inline]
     pub(crate) fn cancelled(&self, fresh: bool, at: &'static Location<'static>) -> Option<Poll<CancelledError>> {
-        let mut cancel = self.cancel.get();
+        let mut cancel = self.cancellation.answer.get();
         let reason = cancel.reason?;
         if fresh && cancel.answered && cancel.gently {
             return None;
@@ -50,45 +47,27 @@ impl Executor {
             cancel.again_at.get_or_insert(at);
         }
         cancel.answered = true;
-        self.cancel.set(cancel);
+        self.cancellation.answer.set(cancel);
         Some(if cancel.again > PATIENCE { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
     }
 
     /// Records that the running coroutine waits here for something other than a coroutine.
     #[inline]
     pub(crate) fn waits(&self, on: Target, at: &'static Location<'static>) {
-        if self.rec.is_observed() { self.waits_observed(on, at) } else { self.note_wait(on, at, |_, _| ()) }
-    }
-
-    #[inline(never)]
-    fn waits_observed(&self, on: Target, at: &'static Location<'static>) {
-        self.note_wait(on, at, |coro, at| self.rec.wait(self, coro, on, at));
+        observe!(self, |observer| self.note_wait(on, at, |coro, at| observer.wait(self, coro, on, at)));
     }
 
     /// Records that the running coroutine waits here for its next turn.
     #[inline]
     pub(crate) fn yields(&self, at: &'static Location<'static>) {
-        if self.rec.is_observed() { self.yields_observed(at) } else { self.note_wait(Target::Turn, at, |_, _| ()) }
-    }
-
-    #[inline(never)]
-    fn yields_observed(&self, at: &'static Location<'static>) {
-        self.note_wait(Target::Turn, at, |coro, at| self.rec.wait_turn(coro, at));
+        observe!(self, |observer| self.note_wait(Target::Turn, at, |coro, at| observer.wait_turn(coro, at)));
     }
 
     /// Records that the running coroutine waits here for this one.
     #[inline]
     pub(crate) fn waits_for(&self, other: &Header, at: &'static Location<'static>) {
-        if self.rec.is_observed() {
-            self.waits_for_observed(other, at);
-        } else {
-            self.note_wait(Target::Coro(other.id()), at, |_, _| ());
-        }
-    }
-
-    #[inline(never)]
-    fn waits_for_observed(&self, other: &Header, at: &'static Location<'static>) {
-        self.note_wait(Target::Coro(other.id()), at, |coro, at| self.rec.wait_for(self, coro, other, at));
+        let on = Target::Coro(other.id());
+        observe!(self, |observer| self.note_wait(on, at, |coro, at| observer.wait_for(self, coro, other, at)));
     }
 
     /// Stores where the running coroutine waits, and emits the event to the recorder.

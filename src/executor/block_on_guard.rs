@@ -23,7 +23,7 @@ use crate::task::{Header, flag};
 impl Executor {
     /// Records that the running coroutine registered a foreign waker at an await point, repeatedly if `again`.
     pub(crate) fn watch_turn(&self, waker: &Waker, again: bool) {
-        self.watched.set(true);
+        self.foreign.watched.set(true);
         // A task that is already woken is not woken again by a waker that leads to it.
         let waits_on = self.current_task.with(|coro| {
             coro.is_some_and(|coro| {
@@ -55,7 +55,7 @@ impl Executor {
 
     /// Records that the turn is over, so no executor blocks it.
     pub(crate) fn end_watch(&self) {
-        if self.watched.take() {
+        if self.foreign.watched.take() {
             let left = self.inbox().watch().state().left.take();
             self.contain(|| drop(left));
         }

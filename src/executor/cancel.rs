@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
 use crate::executor::await_chain::Snapshot;
-use crate::executor::{Cancel, Executor, STEPS_PER_TURN, warn};
+use crate::executor::{Cancel, Executor, Progress, STEPS_PER_TURN, warn};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
 use crate::failure::error::Cancellation;
 use crate::failure::type_name;
+use crate::observe::Observer;
 use crate::panics;
 use crate::task::{Fault, Header, Payload, Reason, Running, Step, WakeToken, flag};
 
@@ -49,26 +50,17 @@ pub(crate) struct Cancelling {
 }
 
 impl Executor {
-    /// Cancels all coroutines, blocks until they have ended, and makes the crash.
-    pub(crate) fn cancel_all(&self) -> Crash {
-        let mut cancelling = Cancelling::begin(self);
-        while let Some(until) = cancelling.advance(self) {
-            self.park(Some(until));
-        }
-        cancelling.finish(self)
-    }
-
     /// Makes await points answer with this reason. Unless `gently` is set, no coroutine has a turn of its own between
     /// the polls that deliver the cancellation.
     fn answer_with(&self, reason: Reason, gently: bool) {
-        self.cancel.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
+        self.cancellation.answer.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
     }
 
     /// Handles a coroutine that was scheduled during the cancellation.
     #[cold]
     pub(super) fn come_late(&self, coro: &Header) {
-        let (late, limit) = self.late.get();
-        self.late.set((late + 1, limit));
+        let (late, limit) = self.cancellation.late.get();
+        self.cancellation.late.set((late + 1, limit));
         if late == limit {
             warn(&format!(
                 "destructors have scheduled {late} coroutines while the loop was being cancelled, at last {} ({}). They and those that \
@@ -82,17 +74,49 @@ impl Executor {
 
     /// Starts counting the coroutines that are scheduled during the cancellation.
     pub(crate) fn expect_late(&self) {
-        self.late.set((0, LATE + 2 * self.live()));
+        self.cancellation.late.set((0, LATE + 2 * self.live()));
     }
 
     /// Drops what is left of a coroutine, or leaks it if destructors schedule others without end.
     pub(crate) fn discard(&self, task: &mut Running) -> Result<(), Payload> {
-        let (late, limit) = self.late.get();
+        let (late, limit) = self.cancellation.late.get();
         if late <= limit || task.has(flag::STARTED) {
             return task.discard();
         }
         task.leak();
         Ok(())
+    }
+
+    /// Empties the ready queue and the list of coroutines to be cancelled.
+    pub(crate) fn clear_queue(&self) {
+        self.cancellation.abandoned.borrow_mut().clear();
+        while self.ready.pop_any().is_some() {}
+    }
+
+    /// Removes all tasks, whatever their state.
+    pub(crate) fn abandon(&self) {
+        self.end_watch();
+        self.clear_queue();
+        if self.live() > 0 {
+            self.expect_late();
+            self.cancellation.answer.set(Cancel { reason: Some(Reason::Crash(None)), ..Cancel::default() });
+        }
+        // Their destructors may schedule others, whose destructors may do the same.
+        while self.live() > 0 {
+            let mut wake_tokens = Vec::with_capacity(self.live());
+            self.slots.each(|task| wake_tokens.push(task.wake_token()));
+            for task in wake_tokens.into_iter().filter_map(|wake_token| self.slots.run(wake_token)) {
+                let mut task = task;
+                self.slots.remove(&task);
+                self.discard(&mut task).unwrap_or_else(panics::dispose);
+                panics::dispose(task);
+            }
+        }
+        self.cancellation.answer.set(Cancel::default());
+        self.clear_queue();
+        // Timers, wakers and queue entries were removed with their futures; the remaining ones belong to futures that
+        // the caller has kept, and may poll in the next run.
+        self.deadlocks.end_run();
     }
 }
 
@@ -109,8 +133,8 @@ impl Cancelling {
         executor.clear_queue();
         executor.expect_late();
         let warn_at = Some(executor.deadline(THREAD_PATIENCE));
-        let grace_until = executor.grace.get().map(|grace| executor.deadline(grace));
-        let all_are_seen = executor.group.get() == Group::Always || executor.rec.is_on();
+        let grace_until = executor.cancellation.grace.get().map(|grace| executor.deadline(grace));
+        let all_are_seen = executor.cancellation.group.get() == Group::Always || executor.rec.is_on();
         let (mut failures, mut reason) = (Vec::new(), Reason::Crash(name));
         // A run inside a step was stopped together with this loop: the error that the step returned only follows from
         // that.
@@ -126,8 +150,7 @@ impl Cancelling {
         Cancelling { snapshot, failures, reason, warn_at, grace_until, grace_over, first_round, all_are_seen }
     }
 
-    /// Continues as far as possible without waiting. Returns when to be called again, unless there is mail before, and
-    /// `None` when no coroutine is left.
+    /// Continues as far as possible without waiting. [`Progress::Done`]: no coroutine is left.
     ///
     /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled;
     ///    each await point of tinyio answers `CancelledError`.
@@ -135,24 +158,24 @@ impl Cancelling {
     ///    is a proper answer.
     /// 3. Threads were asked in 1; they are waited for.
     /// 4. Cleanup code may have scheduled more: repeat until no coroutine is left.
-    pub(crate) fn advance(&mut self, executor: &Executor) -> Option<u64> {
+    pub(crate) fn advance(&mut self, executor: &Executor) -> Progress {
         // A panic that no coroutine caught, such as that of an error's `source`, must not stop the delivery.
         for _ in 0..PANICS {
             match catch_unwind(AssertUnwindSafe(|| self.go_on(executor))) {
-                Ok(until) => return until,
+                Ok(progress) => return progress,
                 Err(payload) => self.failures.push(Failure::of_loop_panic(payload)),
             }
         }
-        None
+        Progress::Done
     }
 
-    fn go_on(&mut self, executor: &Executor) -> Option<u64> {
+    fn go_on(&mut self, executor: &Executor) -> Progress {
         if let Some(until) = self.grace_until {
             if self.first_round {
                 self.deliver_all(executor, true);
             }
-            if let Some(wait) = self.clean_up(executor, until) {
-                return Some(wait);
+            if let Some(next) = self.clean_up(executor, until) {
+                return Progress::Idle(Some(next));
             }
             (self.grace_until, self.grace_over) = (None, true);
             executor.clear_queue();
@@ -170,7 +193,7 @@ impl Cancelling {
             let waiting = self.stopping_threads(executor);
             if waiting.is_empty() {
                 if executor.live() == 0 {
-                    return None;
+                    return Progress::Done;
                 }
                 continue;
             }
@@ -189,7 +212,7 @@ impl Cancelling {
                     ));
                 }
             }
-            return Some(self.warn_at.unwrap_or(u64::MAX));
+            return Progress::Idle(self.warn_at);
         }
     }
 
@@ -201,22 +224,29 @@ impl Cancelling {
     /// Lets cleanup code run as usual; returns when to call it again, and `None` when all have ended or the period is
     /// over.
     fn clean_up(&mut self, executor: &Executor, until: u64) -> Option<u64> {
-        executor.cancel.set(Cancel::default());
+        executor.cancellation.answer.set(Cancel::default());
+        executor.drain_sources();
+        self.keep_failure(executor);
         loop {
-            executor.drain_sources();
+            let progress = executor.turn(|| {
+                let mut made = 0;
+                while made < STEPS_PER_TURN {
+                    let Some((mut task, step)) = executor.poll_next(&executor.rec) else { break };
+                    made += 1;
+                    self.classify(executor, &mut task, step, Cancel { answered: true, ..Cancel::default() });
+                    self.keep_failure(executor);
+                }
+                Some(made)
+            });
             self.keep_failure(executor);
-            for _ in 0..STEPS_PER_TURN {
-                let Some((task, step)) = executor.poll_next::<true>() else { break };
-                self.classify(executor, task, step, Cancel { answered: true, ..Cancel::default() });
-                self.keep_failure(executor);
-            }
-            executor.rec.turn_end();
             if executor.live() == 0 || executor.now() >= until {
                 return None;
             }
-            let next = executor.timers.borrow().next().map_or(until, |at| at.min(until));
-            if executor.is_idle() && next > executor.now() {
-                return Some(next);
+            if let Progress::Idle(timer) = progress {
+                let next = timer.map_or(until, |timer| timer.min(until));
+                if next > executor.now() {
+                    return Some(next);
+                }
             }
         }
     }
@@ -226,7 +256,7 @@ impl Cancelling {
         let failure = executor.failure.take();
         if let Some(failure) = failure.filter(|failure| !failure.wake_token.is_none()) {
             if let Some(task) = executor.slots.run(failure.wake_token) {
-                executor.end::<true>(&task, Some(failure.kind));
+                executor.end(&executor.rec, &task, Some(failure.kind));
             }
             self.failures.push(failure);
         }
@@ -264,7 +294,7 @@ impl Cancelling {
             !tasks.is_empty()
         };
         if gently {
-            executor.cancel.set(Cancel::default());
+            executor.cancellation.answer.set(Cancel::default());
         }
         some
     }
@@ -274,36 +304,36 @@ impl Cancelling {
     fn deliver(&mut self, executor: &Executor, wake_token: WakeToken, gently: bool) {
         let Some(mut task) = executor.slots.run(wake_token) else { return };
         if !task.is_alive() {
-            return executor.leave::<true>(&task); // The coroutine that failed.
+            return executor.leave(&executor.rec, &task); // The coroutine that failed.
         }
         if !task.has(flag::STARTED) {
             let failure = self.failure(&task, FailureKind::NeverStarted, "had not started", None);
-            return self.finish_task(executor, task, FailureKind::NeverStarted, failure);
+            return self.finish_task(executor, &mut task, FailureKind::NeverStarted, failure);
         }
         if !task.has(flag::CANCEL_DELIVERED) {
             task.set(flag::CANCEL_DELIVERED);
             executor.rec.cancel_deliver(&task);
         }
         executor.answer_with(self.reason, gently);
-        let step = executor.poll::<true>(&mut task);
-        let cancel = executor.cancel.get();
+        let step = executor.poll(&executor.rec, &mut task);
+        let cancel = executor.cancellation.answer.get();
         executor.answer_with(self.reason, gently);
         if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
-            return executor.end::<true>(&task, Some(FailureKind::Cancelled)); // The common case; it is not shown.
+            return executor.end(&executor.rec, &task, Some(FailureKind::Cancelled)); // The common case; it is not shown.
         }
         if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
         }
-        self.classify(executor, task, step, cancel);
+        self.classify(executor, &mut task, step, cancel);
     }
 
     /// Classifies how a coroutine responded to its cancellation.
-    fn classify(&mut self, executor: &Executor, task: Running, step: Step, cancel: Cancel) {
+    fn classify(&mut self, executor: &Executor, task: &mut Running, step: Step, cancel: Cancel) {
         let told = task.has(flag::CANCEL_DELIVERED);
         let again = || went_on(cancel.again_at, task.place());
-        let fail = |kind, answer: &str, fault| Some((kind, self.failure(&task, kind, answer, fault)));
+        let fail = |kind, answer: &str, fault| Some((kind, self.failure(task, kind, answer, fault)));
         let failure = match step {
-            Step::Pending if task.has(flag::THREAD) || executor.cancel.get().reason.is_none() => return,
+            Step::Pending if task.has(flag::THREAD) || executor.cancellation.answer.get().reason.is_none() => return,
             Step::Pending if self.grace_over && told => {
                 fail(FailureKind::Improper, "was cut off when the grace period was over", None)
             }
@@ -323,12 +353,12 @@ impl Cancelling {
                 None => fail(FailureKind::Error, "", Some(fault)),
             },
             Step::Panicked(payload) => {
-                Some((FailureKind::Panic, Some(Box::new(Failure::of_panicked_cleanup(&self.snapshot, &task, payload)))))
+                Some((FailureKind::Panic, Some(Box::new(Failure::of_panicked_cleanup(&self.snapshot, task, payload)))))
             }
         };
         match failure {
             Some((kind, failure)) => self.finish_task(executor, task, kind, failure),
-            None => executor.end::<true>(&task, None),
+            None => executor.end(&executor.rec, task, None),
         }
     }
 
@@ -344,12 +374,12 @@ impl Cancelling {
     fn finish_task(
         &mut self,
         executor: &Executor,
-        mut task: Running,
+        task: &mut Running,
         kind: FailureKind,
         failure: Option<Box<Failure>>,
     ) {
         if let Some(failure) = failure {
-            if kind == FailureKind::Improper && executor.group.get() != Group::Always {
+            if kind == FailureKind::Improper && executor.cancellation.group.get() != Group::Always {
                 let place =
                     failure.trace.last().map(|site| format!(" ({}:{})", site.file, site.line)).unwrap_or_default();
                 warn(&format!(
@@ -360,15 +390,15 @@ impl Cancelling {
             }
             self.failures.push(*failure);
         }
-        if let Err(payload) = executor.discard(&mut task) {
-            self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, &task, payload));
+        if let Err(payload) = executor.discard(task) {
+            self.failures.push(Failure::of_panicked_cleanup(&self.snapshot, task, payload));
         }
-        executor.end::<true>(&task, Some(kind));
+        executor.end(&executor.rec, task, Some(kind));
     }
 
     /// Makes the crash from the collected failures.
     pub(crate) fn finish(mut self, executor: &Executor) -> Crash {
-        executor.cancel.set(Cancel::default());
+        executor.cancellation.answer.set(Cancel::default());
         executor.abandon();
         let failures = &mut self.failures;
         // A stopping loop may have been stopped again, which must not affect its next run.
@@ -378,7 +408,7 @@ impl Cancelling {
         }
         failures[1..].sort_by_key(|failure| (!failure.is_error(), failure.id));
         let report = executor.rec.crash(failures);
-        let group = executor.group.get();
+        let group = executor.cancellation.group.get();
         // The waiters of the failed coroutine are in its trace.
         let mut waited = failures[0].ids.clone();
         waited.sort_unstable();
@@ -400,54 +430,8 @@ impl Cancelling {
     }
 }
 
-impl Executor {
-    /// Cancels one coroutine alone: its time is up, or its last handle was dropped. It gets `CancelledError` at its
-    /// await point and ends; a function on a thread is asked to stop, and its coroutine stays in the table until it has
-    /// ended. An output that it ends with is kept for its handles.
-    pub(crate) fn cancel_one(&self, coro: WakeToken, reason: Reason) {
-        let Some(mut task) = self.slots.run(coro) else { return };
-        if !task.is_alive() || task.has(flag::CANCEL_DELIVERED) {
-            return;
-        }
-        if !task.has(flag::STARTED) {
-            if let Err(payload) = task.discard() {
-                self.fail(Failure::of_panic(self, &task, payload));
-            }
-            return self.end::<true>(&task, Some(FailureKind::NeverStarted));
-        }
-        self.rec.cancel_deliver(&task);
-        self.wake_foreign(Some(task.wake_token()));
-        let before = self.cancel.replace(Cancel { reason: Some(reason), ..Cancel::default() });
-        let step = self.poll::<true>(&mut task);
-        let cancel = self.cancel.replace(before);
-        let kind = match step {
-            // The function on the thread ends by itself.
-            Step::Pending if task.has(flag::THREAD) => return task.set(flag::CANCEL_DELIVERED),
-            Step::Pending if cancel.answered => {
-                let answer = went_on(cancel.again_at, task.place());
-                warn(&format!(
-                    "{} did not end when it was cancelled ({reason}): {answer}",
-                    type_name::path(task.type_name())
-                ));
-                Some(FailureKind::Improper)
-            }
-            Step::Done => None,
-            Step::Pending => Some(FailureKind::Cancelled),
-            Step::Failed(fault) if fault.cancellation().is_some() => Some(FailureKind::Cancelled),
-            Step::Failed(fault) => return self.fail(Failure::of_error(self, &task, fault)),
-            Step::Panicked(payload) => return self.fail(Failure::of_panic(self, &task, payload)),
-        };
-        // What is left of it is dropped here, where a panic is caught.
-        if (kind.is_some() || task.is_abandoned())
-            && let Err(payload) = task.discard()
-        {
-            return self.fail(Failure::of_panic(self, &task, payload));
-        }
-        self.end::<true>(&task, kind);
-    }
-}
-
-fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
+/// How a coroutine continued that had been asked to end.
+pub(super) fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
     match again {
         Some(at) => format!("awaited again at {at}"),
         None => format!("went on, in a future that tinyio does not know, after it was told at {told}"),

@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use crate::executor::Executor;
-use crate::observe::{self, Target};
+use crate::observe::{Observer, Rec, Target};
 use crate::task::{self, Context};
 
 crate::threading::per_thread! {
@@ -13,7 +13,7 @@ crate::threading::per_thread! {
 
 /// Runs `inside` with `executor` as the loop of this thread.
 pub(crate) fn enter<R>(executor: &Executor, inside: impl FnOnce() -> R) -> R {
-    CONTEXT.with(|context| context.enter(executor, || observe::enter(executor, || task::keep_memory(inside))))
+    CONTEXT.with(|context| context.enter(executor, || Rec::within(executor, || task::keep_memory(inside))))
 }
 
 /// Calls `f` with the innermost loop of this thread.

@@ -10,6 +10,7 @@ use crate::failure::moment::Moment;
 use crate::failure::panic_hook;
 use crate::failure::place::Place;
 use crate::failure::type_name;
+use crate::observe::Observer;
 use crate::panics;
 use crate::task::{BoxError, Fault, Header, Payload, WakeToken};
 

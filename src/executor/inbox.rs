@@ -8,9 +8,7 @@ use std::task::Waker;
 
 use crate::executor::timer_wheel;
 use crate::executor::watchdog::Watchdog;
-#[cfg(feature = "record")]
-use crate::observe::Mailbox;
-use crate::observe::ThreadNote;
+use crate::observe::{Mailbox, ThreadNote};
 use crate::panics;
 use crate::task::{MAX_TAGS, TypeName, WakeToken, next_number, tag_of};
 use crate::threading::{self, AtomicBool, AtomicUsize, Mutex, MutexGuard, RwLock, Thread, global};
@@ -71,8 +69,8 @@ pub(crate) enum Left {
     Foreign(u32),
     /// An entry in `queued`, the waits for locks, semaphores and the like.
     Queuing(u32),
-    /// A loop that a task of this one drives, and the number of functions it runs on threads.
-    Guest(u32, usize),
+    /// A loop that a task of this one drives.
+    Guest(u32),
 }
 
 /// Why a loop is stopped from outside.
@@ -312,7 +310,6 @@ impl Inbox {
     }
 }
 
-#[cfg(feature = "record")]
 impl Mailbox for Inbox {
     fn post_notes(&self, put: &mut dyn FnMut(&mut Vec<ThreadNote>)) {
         self.post(|mail| put(&mut mail.notes));

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// The threads of the process, as a loop sees them that waits for functions on them.
@@ -23,20 +24,42 @@ static THREADS: OnceLock<&'static dyn Threads> = OnceLock::new();
 /// Counts the functions of one loop.
 #[derive(Default)]
 pub(crate) struct Jobs {
-    count: Cell<usize>,
+    counts: Rc<Counts>,
     /// The id of the process that has their threads.
     process: Cell<u32>,
     /// The id of this process, once it was asked for in this turn; else 0. A coroutine may fork the process. The system
     /// takes 0.35 µs to answer (AMD EPYC, virtual), as much as the rest of handing a function to a thread.
     this_process: Cell<u32>,
-    /// Set when one was started or has ended since the loop last slept: another may end any moment.
+}
+
+#[derive(Default)]
+struct Counts {
+    running: Cell<usize>,
+    /// Set when one of the pool's was started or has ended since the loop last slept: another may end any moment.
     expects_mail: Cell<bool>,
+}
+
+/// Functions that are counted as running until this is dropped.
+pub(crate) struct Counted {
+    counts: Rc<Counts>,
+    functions: usize,
+    /// They run on the threads of the pool.
+    of_pool: bool,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counts.running.set(self.counts.running.get() - self.functions);
+        if self.of_pool {
+            self.counts.expects_mail.set(true);
+        }
+    }
 }
 
 impl Jobs {
     /// The number of functions that run on threads.
     pub(crate) fn count(&self) -> usize {
-        self.count.get()
+        self.counts.running.get()
     }
 
     /// Begins a turn of the loop, in which the process may be another: a coroutine may have forked it.
@@ -57,26 +80,24 @@ impl Jobs {
         self.count() > 0 && self.process.get() != std::process::id()
     }
 
-    /// Counts functions handed over to threads, and functions that have ended.
-    pub(crate) fn change(&self, more: usize, fewer: usize) {
-        let before = self.count.get();
-        if before == 0 && more > 0 {
+    /// Counts functions that run elsewhere: futures of tokio, or functions of a loop inside this one.
+    pub(crate) fn count_in(&self, functions: usize) -> Counted {
+        self.count_as(functions, false)
+    }
+
+    fn count_as(&self, functions: usize, of_pool: bool) -> Counted {
+        if self.count() == 0 {
             self.process.set(self.this_process());
         }
-        self.count.set((before + more).saturating_sub(fewer));
+        self.counts.running.set(self.count() + functions);
+        Counted { counts: self.counts.clone(), functions, of_pool }
     }
 
     /// Counts a function that is handed over to one of these threads.
-    pub(crate) fn begin(&self, threads: &'static dyn Threads) {
+    pub(crate) fn begin(&self, threads: &'static dyn Threads) -> Counted {
         THREADS.get_or_init(|| threads);
-        self.change(1, 0);
-        self.expects_mail.set(true);
-    }
-
-    /// Counts a function that has ended on its thread.
-    pub(crate) fn end(&self) {
-        self.change(0, 1);
-        self.expects_mail.set(true);
+        self.counts.expects_mail.set(true);
+        self.count_as(1, true)
     }
 
     /// Runs `wait`, which waits for mail. `has_mail` is polled for a short time first, if a function may end any moment.
@@ -86,12 +107,12 @@ impl Jobs {
     /// See [`Threads::lend`].
     pub(crate) fn wait(&self, has_mail: &dyn Fn() -> bool, mut wait: impl FnMut()) -> io::Result<()> {
         let Some(threads) = THREADS.get().filter(|_| self.count() > 0) else {
-            self.expects_mail.set(false);
+            self.counts.expects_mail.set(false);
             wait();
             return Ok(());
         };
         threads.lend(&mut || {
-            if self.expects_mail.take() {
+            if self.counts.expects_mail.take() {
                 threads.search(has_mail);
             }
             wait();

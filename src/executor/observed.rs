@@ -1,12 +1,8 @@
-//! A loop, as hooks see it.
+//! A loop, as its observer sees it.
 
 use crate::executor::Executor;
 use crate::observe::Observed;
 
-#[cfg(not(feature = "record"))]
-impl Observed for Executor {}
-
-#[cfg(feature = "record")]
 impl Observed for Executor {
     #[inline]
     fn rec(&self) -> &crate::observe::Rec {
@@ -32,7 +28,7 @@ impl Observed for Executor {
     }
 
     fn is_cancelling(&self) -> bool {
-        self.cancel.get().reason.is_some()
+        self.cancellation.answer.get().reason.is_some()
     }
 
     fn mailbox(&self) -> std::sync::Arc<dyn crate::observe::Mailbox> {

@@ -6,47 +6,47 @@ use crate::executor::clock::nanoseconds;
 use crate::executor::timer_wheel::{Key, TICK};
 use crate::executor::wake;
 use crate::executor::{self, Executor, Left};
-use crate::observe::{Target, WakeCause};
+use crate::observe::{Observer, Target, WakeCause};
 use crate::task::WakeToken;
 
 impl Executor {
     /// The time of its clock: see [`Clock::now`](crate::executor::clock::Clock::now).
     #[inline]
     pub(crate) fn now(&self) -> u64 {
-        self.clock.now()
+        self.timers.clock.now()
     }
 
     /// Switches to virtual time: the clock stands still while a coroutine is ready, and then advances to the next
     /// timer.
     pub(crate) fn use_virtual_time(&self) {
         // Always the same start, so that rounding to ticks is deterministic, too.
-        self.clock.shown.set(Some(0));
-        self.timers.borrow_mut().begin_at(0);
+        self.timers.clock.shown.set(Some(0));
+        self.timers.wheel.borrow_mut().begin_at(0);
     }
 
     /// Takes over the virtual time of the enclosing loop, which alone advances it.
     pub(crate) fn follow_clock(&self, host: &Executor) {
-        if host.clock.shown.get().is_some() {
-            self.clock.shown.set(host.clock.shown.get());
-            self.clock.guest.set(true);
-            self.timers.borrow_mut().begin_at(self.now());
+        if host.timers.clock.shown.get().is_some() {
+            self.timers.clock.shown.set(host.timers.clock.shown.get());
+            self.timers.clock.guest.set(true);
+            self.timers.wheel.borrow_mut().begin_at(self.now());
         }
     }
 
     /// With virtual time of its own: advances to the next timer, unless a thread may come first.
     pub(crate) fn skip_time(&self) -> bool {
-        let next = self.timers.borrow().earliest();
-        !self.clock.guest.get() && next.is_some_and(|next| self.skip_to(next))
+        let next = self.timers.wheel.borrow().earliest();
+        !self.timers.clock.guest.get() && next.is_some_and(|next| self.skip_to(next))
     }
 
     /// With virtual time: advances to this time, unless a thread may come first. For a loop that is not polled
     /// meanwhile.
     pub(crate) fn skip_to(&self, until: u64) -> bool {
-        let Some(now) = self.clock.shown.get().filter(|_| self.jobs.count() == 0 && until < u64::MAX) else {
+        let Some(now) = self.timers.clock.shown.get().filter(|_| self.jobs.count() == 0 && until < u64::MAX) else {
             return false;
         };
         // Timers fire at the end of a tick.
-        self.clock.shown.set(Some(until.checked_next_multiple_of(TICK).unwrap_or(until).max(now)));
+        self.timers.clock.shown.set(Some(until.checked_next_multiple_of(TICK).unwrap_or(until).max(now)));
         true
     }
 
@@ -57,17 +57,17 @@ impl Executor {
 
     /// Wakes the tasks whose timers are due.
     pub(crate) fn fire_timers(&self) {
-        if self.timers.borrow().is_empty() {
+        if self.timers.wheel.borrow().is_empty() {
             return;
         }
         let now = self.now();
-        let due = self.timers.borrow_mut().expire(now);
+        let due = self.timers.wheel.borrow_mut().expire(now);
         self.rec.wakes(WakeCause::Timer);
         for due in &due {
             self.wake(due.wake_token);
         }
         self.rec.wakes(WakeCause::External);
-        self.timers.borrow_mut().take_back(due);
+        self.timers.wheel.borrow_mut().take_back(due);
     }
 }
 
@@ -83,18 +83,18 @@ impl Timer {
     pub(crate) fn set(&mut self, executor: &Executor, deadline: u64, wake_token: WakeToken) {
         match self.0 {
             Some((number, key)) if number == executor.number() => {
-                executor.timers.borrow_mut().set_word(key, wake_token)
+                executor.timers.wheel.borrow_mut().set_word(key, wake_token)
             }
             _ => {
                 self.clear();
-                self.0 = Some((executor.number(), executor.timers.borrow_mut().insert(deadline, wake_token)));
+                self.0 = Some((executor.number(), executor.timers.wheel.borrow_mut().insert(deadline, wake_token)));
             }
         }
     }
 
     /// Whether it was set in this loop and has fired.
     pub(crate) fn has_fired(&self, executor: &Executor) -> bool {
-        self.0.is_some_and(|(number, key)| number == executor.number() && !executor.timers.borrow().contains(key))
+        self.0.is_some_and(|(number, key)| number == executor.number() && !executor.timers.wheel.borrow().contains(key))
     }
 
     pub(crate) fn clear(&mut self) {

@@ -1,11 +1,13 @@
 //! What tasks wait for, beside each other and timers, as the search for deadlocks knows it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::executor::ids;
+use crate::executor::slab::Slab;
 use crate::task::WakeToken;
 
 /// A coroutine that waits for something that is neither a coroutine nor a timer.
@@ -92,6 +94,50 @@ impl Budget {
     }
 }
 
+/// When a loop is to be searched for deadlocks, and what the searches need and keep.
+pub(crate) struct Detection {
+    /// Set when a coroutine awaits one that was scheduled before, or a lock. While unset, a new cycle is impossible.
+    pub(crate) cycle_check_pending: Cell<bool>,
+    /// Steps since the last search for a cycle, with what counts as some.
+    pub(super) cycle_check_steps: Cell<u64>,
+    /// When the delayed search is due.
+    pub(super) search_at: Cell<Option<u64>>,
+    pub(super) searches: RefCell<Searches>,
+    /// The waits for locks, semaphores and barriers.
+    pub(crate) queued: RefCell<Slab<Queuing>>,
+    /// Since when nothing in the loop can change anything, and whether the warning was given.
+    pub(super) quiet_since: Cell<Option<(u64, bool)>>,
+    pub(crate) quiescent_warning: Cell<Duration>,
+}
+
+impl Default for Detection {
+    fn default() -> Detection {
+        Detection {
+            cycle_check_pending: Cell::default(),
+            cycle_check_steps: Cell::default(),
+            search_at: Cell::default(),
+            searches: RefCell::default(),
+            queued: RefCell::default(),
+            quiet_since: Cell::default(),
+            quiescent_warning: Cell::new(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl Detection {
+    /// Counts steps of the loop, which pay for the next search.
+    #[inline]
+    pub(super) fn count_steps(&self, steps: u32) {
+        self.cycle_check_steps.set(self.cycle_check_steps.get() + u64::from(steps));
+    }
+
+    /// Forgets what belongs to a run.
+    pub(super) fn end_run(&self) {
+        self.quiet_since.set(None);
+        self.searches.borrow_mut().end_run();
+    }
+}
+
 /// State that the searches of a loop keep.
 #[derive(Default)]
 pub(crate) struct Searches {
@@ -109,7 +155,7 @@ pub(crate) struct Searches {
 
 impl Searches {
     /// Forgets what belongs to a run.
-    pub(crate) fn end_run(&mut self) {
+    fn end_run(&mut self) {
         *self = Searches { budget: self.budget, ..Searches::default() };
     }
 }

@@ -7,7 +7,7 @@ use std::task::Waker;
 use crate::executor::context;
 use crate::executor::inbox::{self, Host, Inbox, Left, Loops};
 use crate::executor::{Executor, watchdog};
-use crate::observe;
+use crate::observe::{Observer, Rec};
 use crate::task::{self, Schedule, TypeName, WakeToken, WakerVtable, tag_of};
 
 /// Wakes the target of a wake token, from any thread.
@@ -102,7 +102,7 @@ impl Schedule for Loops {
     }
 
     fn never_scheduled(place: &'static Location<'static>, name: TypeName) {
-        observe::never_scheduled(place, name);
+        Rec::never_scheduled(place, name);
     }
 }
 

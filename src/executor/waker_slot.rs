@@ -31,7 +31,7 @@ impl Executor {
 
     #[cold]
     fn keep(&self, new: Foreign, old: WakeToken) -> WakeToken {
-        let mut foreign = self.foreign.borrow_mut();
+        let mut foreign = self.foreign.wakers.borrow_mut();
         if old.kind() == Kind::Foreign
             && old.number() == self.number()
             && let Some(entry) = foreign.get_mut(old.slot())
@@ -55,10 +55,10 @@ impl Executor {
         }
         let slot = wake_token.slot();
         let once = |foreign: &Foreign| foreign.once;
-        if !self.foreign.borrow().get(slot).is_some_and(once) {
+        if !self.foreign.wakers.borrow().get(slot).is_some_and(once) {
             return self.poke(slot);
         }
-        let foreign = self.foreign.borrow_mut().remove(slot);
+        let foreign = self.foreign.wakers.borrow_mut().remove(slot);
         if let Some(foreign) = foreign {
             self.contain(|| foreign.waker.wake());
         }
@@ -68,11 +68,11 @@ impl Executor {
     /// runs while nothing is borrowed.
     fn poke(&self, slot: u32) {
         let take = |foreign: &mut Foreign| std::mem::replace(&mut foreign.waker, Waker::noop().clone());
-        let waker = self.foreign.borrow_mut().get_mut(slot).map(take);
+        let waker = self.foreign.wakers.borrow_mut().get_mut(slot).map(take);
         if let Some(mut waker) = waker {
             self.contain(|| waker.wake_by_ref());
             // Unless the slot holds another waker by now.
-            if let Some(foreign) = self.foreign.borrow_mut().get_mut(slot)
+            if let Some(foreign) = self.foreign.wakers.borrow_mut().get_mut(slot)
                 && foreign.waker.will_wake(Waker::noop())
             {
                 std::mem::swap(&mut foreign.waker, &mut waker);
@@ -86,7 +86,7 @@ impl Executor {
         match wake_token.kind() {
             Kind::Foreign if wake_token.number() != self.number() => WakeToken::NONE,
             Kind::Foreign => {
-                self.foreign.borrow().get(wake_token.slot()).map_or(WakeToken::NONE, |foreign| foreign.owner)
+                self.foreign.wakers.borrow().get(wake_token.slot()).map_or(WakeToken::NONE, |foreign| foreign.owner)
             }
             Kind::Task | Kind::Edge if wake_token.is_none() => WakeToken::NONE,
             Kind::Task | Kind::Edge => wake_token.woken(),
@@ -106,7 +106,7 @@ impl Executor {
     pub(crate) fn wake_foreign(&self, owner: Option<WakeToken>) {
         let left_by = |foreign: &Foreign| owner.is_none_or(|owner| foreign.owner == owner);
         let slots: Vec<u32> =
-            self.foreign.borrow().iter().filter(|(_, foreign)| left_by(foreign)).map(|(slot, _)| slot).collect();
+            self.foreign.wakers.borrow().iter().filter(|(_, foreign)| left_by(foreign)).map(|(slot, _)| slot).collect();
         slots.into_iter().for_each(|slot| self.poke(slot));
     }
 }

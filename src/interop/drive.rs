@@ -1,9 +1,9 @@
-//! Loops inside other executors: as a future of any executor, and isolated inside a coroutine.
+//! Loops inside other executors, as a future of theirs.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,19 +12,17 @@ use std::task::{Context, Poll};
 
 use crate::coroutine::coro::Coro;
 use crate::event_loop::{Loop, Opaque, Session};
-use crate::executor::cancel::Cancelling;
 use crate::executor::context;
-use crate::executor::deadlock::Idle;
+use crate::executor::jobs::Counted;
 use crate::executor::timer::Timer;
 use crate::executor::timer_thread;
 use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
-use crate::executor::{self, Cancel, Executor, Left, Stop, Turn};
-use crate::failure::crash::Crash;
-use crate::failure::error::CancelledError;
+use crate::executor::{Executor, Left, Progress, Stop};
+use crate::failure::crash::{Crash, Failure};
 use crate::failure::panic_hook;
-use crate::observe::{LoopMode, Target};
-use crate::task::{Profile, Reason, WakeToken, flag};
+use crate::observe::{LoopMode, Observer, Target};
+use crate::task::WakeToken;
 
 /// Turns of a driven loop before its host gets one.
 const TURNS: u32 = 8;
@@ -82,55 +80,68 @@ impl<T> Future for Drive<'_, T> {
     }
 }
 
-/// The state of a driven loop.
-enum Progress {
-    /// Yield to the host.
-    More,
-    /// Nothing to do before this time, or mail.
-    Idle(Option<u64>),
-    Ended(Option<Crash>),
-}
-
 /// Runs a loop step by step.
-struct Driver<T> {
+pub(super) struct Driver<T> {
     executor: Rc<Executor>,
     mode: LoopMode,
     main: Option<Coro<T>>,
     /// `Some` once it has begun.
     session: Option<Session>,
-    cancelling: Option<Cancelling>,
     /// Wakes the host when a timer is due, if the host is a tinyio loop of this thread.
     timer: Timer,
     waiter: Waiter,
     /// The time for which the host has otherwise been asked to wake it.
     alarm: Option<u64>,
-    /// The number of threads of this loop that count as those of the enclosing loop.
-    jobs: usize,
-    /// Its index among the guests of the enclosing loop, and the tag of that loop.
-    guest: Option<(u32, u32)>,
+    /// The functions of this loop, which count as functions of the enclosing loop, and their number.
+    jobs: Option<(Counted, usize)>,
+    guest: Option<Guest>,
     /// Where it was made.
-    at: &'static Location<'static>,
+    pub(super) at: &'static Location<'static>,
+}
+
+/// A loop among those that coroutines of its host drive, until this is dropped.
+struct Guest {
+    /// The number of the host.
+    number: u32,
+    key: u32,
+}
+
+impl Guest {
+    fn enter(host: &Executor, driver: WakeToken, guest: &Rc<Executor>) -> Guest {
+        let key = host.guests.borrow_mut().insert((driver, Rc::downgrade(guest)));
+        Guest { number: host.number(), key }
+    }
+
+    /// Sets the coroutine of the host that drives it. Returns `false` if the host does not know the guest any more.
+    fn is_driven_by(&self, host: &Executor, driver: WakeToken) -> bool {
+        host.guests.borrow_mut().get_mut(self.key).map(|(wake_token, _)| *wake_token = driver).is_some()
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        wake::take_back(self.number, Left::Guest(self.key));
+    }
 }
 
 impl<T> Driver<T> {
-    fn new(looped: &mut Loop, main: Coro<T>, mode: LoopMode) -> Driver<T> {
+    pub(super) fn new(looped: &mut Loop, main: Coro<T>, mode: LoopMode) -> Driver<T> {
         Driver {
             at: main.header().place(),
             executor: looped.fresh_core(),
             mode,
             main: Some(main),
             session: None,
-            cancelling: None,
             timer: Timer::default(),
             waiter: Waiter::default(),
             alarm: None,
-            jobs: 0,
+            jobs: None,
             guest: None,
         }
     }
 
     /// One poll of an isolated loop inside a coroutine of `outer`.
-    fn poll_in(
+    pub(super) fn poll_in(
         &mut self,
         outer: &Executor,
         cx: &mut Context<'_>,
@@ -148,43 +159,31 @@ impl<T> Driver<T> {
         wake::set_host(executor.inbox(), Some(cx.waker()));
         context::current(|host| self.visit(host));
         let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
-        if self.session.is_none() {
+        let session = self.session.get_or_insert_with(|| {
             panic_hook::watch();
-            self.session = Some(Session::begin(&executor, self.mode));
+            let session = Session::begin(&executor, self.mode);
             context::enter(&executor, || main.schedule(&executor));
-        }
-        let cancelling = &mut self.cancelling;
-        let skip_to = |until| self.mode == LoopMode::Drive && executor.skip_to(until);
+            session
+        });
+        let skips_to = |until| self.mode == LoopMode::Drive && executor.skip_to(until);
         let progress = context::enter(&executor, || {
             for _ in 0..TURNS {
-                if let Some(running) = cancelling {
-                    return match running.advance(&executor) {
-                        Some(until) if skip_to(until) => continue,
-                        Some(until) => Progress::Idle(Some(until)),
-                        None => Progress::Ended(cancelling.take().map(|done| done.finish(&executor))),
-                    };
-                }
-                match executor.turn() {
-                    Turn::Ready => {}
-                    Turn::Idle(until) => match executor.before_idling(until) {
-                        Idle::Until(until) if !executor.inbox().has_mail() => {
-                            if !until.is_some_and(skip_to) {
-                                return Progress::Idle(until);
-                            }
-                        }
-                        Idle::Until(_) | Idle::Again => {}
-                    },
-                    Turn::Done => return Progress::Ended(None),
-                    Turn::Failed => *cancelling = Some(Cancelling::begin(&executor)),
+                match session.advance() {
+                    Progress::Ready => {}
+                    Progress::Idle(until) if executor.inbox().has_mail() || until.is_some_and(skips_to) => {}
+                    Progress::Idle(until) => return ControlFlow::Continue(Some(until)),
+                    Progress::Failed => session.cancel(),
+                    Progress::Done => return ControlFlow::Break(session.crash()),
                 }
             }
-            Progress::More
+            ControlFlow::Continue(None)
         });
         self.count_jobs(executor.jobs.count());
         match progress {
-            Progress::More => cx.waker().wake_by_ref(),
-            Progress::Idle(until) => self.wake_at(until, cx),
-            Progress::Ended(crash) => {
+            // The host has its turn.
+            ControlFlow::Continue(None) => cx.waker().wake_by_ref(),
+            ControlFlow::Continue(Some(until)) => self.wake_at(until, cx),
+            ControlFlow::Break(crash) => {
                 let session = self.session.take().expect("begun above");
                 let main = self.main.take().expect("it is ready once");
                 wake::set_host(executor.inbox(), None);
@@ -203,33 +202,25 @@ impl<T> Driver<T> {
         }
         self.executor.is_guest.set(host.is_some());
         let here = host.map_or(WakeToken::NONE, Executor::here);
-        if self.guest.is_some_and(|(number, _)| host.is_none_or(|host| host.number() != number)) {
+        if self.guest.as_ref().is_some_and(|guest| host.is_none_or(|host| host.number() != guest.number)) {
             self.take_leave();
         }
         let Some(host) = host else { return };
-        match self
-            .guest
-            .and_then(|(_, key)| host.guests.borrow_mut().get_mut(key).map(|(wake_token, _)| *wake_token = here))
-        {
-            Some(()) => {}
-            None => {
-                let guest = (here, Rc::downgrade(&self.executor));
-                self.guest = Some((host.number(), host.guests.borrow_mut().insert(guest)));
-            }
+        let known = self.guest.as_ref().is_some_and(|guest| guest.is_driven_by(host, here));
+        if !known {
+            self.guest = Some(Guest::enter(host, here, &self.executor));
         }
     }
 
     fn take_leave(&mut self) {
-        if let Some((number, key)) = self.guest.take() {
-            wake::take_back(number, Left::Guest(key, std::mem::take(&mut self.jobs)));
-        }
+        (self.guest, self.jobs) = (None, None);
     }
 
     /// Counts work on threads of this loop as work of the enclosing loop.
     fn count_jobs(&mut self, jobs: usize) {
-        if self.mode == LoopMode::Isolate {
-            let before = std::mem::replace(&mut self.jobs, jobs);
-            context::current(|host| host.map(|host| host.jobs.change(jobs, before)));
+        if self.mode == LoopMode::Isolate && self.jobs.as_ref().map_or(0, |(_, before)| *before) != jobs {
+            let counted = || context::current(|host| host.map(|host| host.jobs.count_in(jobs)));
+            self.jobs = (jobs > 0).then(counted).flatten().map(|counted| (counted, jobs));
         }
     }
 
@@ -251,39 +242,32 @@ impl<T> Driver<T> {
     }
 
     /// Cancels everything. The loop is to be polled until that is done.
-    fn cancel(&self) {
-        self.executor.fail(crate::failure::crash::Failure::of_stop(Stop::Dropped));
+    pub(super) fn cancel(&self) {
+        self.executor.fail(Failure::of_stop(Stop::Dropped));
     }
 
     /// Ends the grace period of cleanup code.
-    fn skip_grace(&mut self) {
-        self.executor.grace.set(None);
-        self.cancelling.iter_mut().for_each(Cancelling::skip_grace);
+    pub(super) fn skip_grace(&mut self) {
+        self.session.iter_mut().for_each(Session::skip_grace);
     }
 
     /// Cancels everything, and blocks until all have ended.
     fn stop(&mut self) {
-        let Some(session) = self.session.take() else { return };
+        let Some(mut session) = self.session.take() else { return };
         self.count_jobs(0);
         wake::set_host(self.executor.inbox(), None);
         if self.mode == LoopMode::Isolate {
-            self.skip_grace(); // The enclosing loop waits.
+            session.skip_grace(); // The enclosing loop waits.
         }
-        let executor = &self.executor;
-        let crash = context::enter(executor, || match self.cancelling.take() {
-            None => {
-                executor.fail(crate::failure::crash::Failure::of_stop(Stop::Dropped));
-                executor.cancel_all()
+        let crash = context::enter(&self.executor, || {
+            if !session.is_cancelling() {
+                self.cancel();
+                session.cancel();
             }
-            Some(mut cancelling) => {
-                while let Some(until) = cancelling.advance(executor) {
-                    executor.park(Some(until));
-                }
-                cancelling.finish(executor)
-            }
+            session.block()
         });
         if let Some(main) = self.main.take() {
-            drop(session.output(main, Some(crash)));
+            drop(session.output(main, crash));
         }
     }
 }
@@ -293,166 +277,4 @@ impl<T> Drop for Driver<T> {
         self.take_leave();
         self.stop();
     }
-}
-
-/// Runs a future, and all that it schedules, in a loop of its own inside this coroutine: a crash inside is a value
-/// here, and cancels no coroutine outside.
-///
-/// Coroutines of the outer loop can be awaited from inside through their handles. If the outer loop crashes, or this is
-/// dropped, the isolated coroutines are cancelled and clean up. Their threads are asked to stop, and the outer loop
-/// continues meanwhile.
-///
-/// ```
-/// let answer = tinyio::Loop::new().run(async {
-///     let tried = tinyio::isolate(async { Err::<u32, _>(tinyio::Error::msg("broken")) }).await?;
-///     assert_eq!(tried.unwrap_err().error().to_string(), "broken");
-///     tinyio::Ok("still here")
-/// })?;
-/// assert_eq!(answer, "still here");
-/// # Ok::<_, tinyio::Crash>(())
-/// ```
-#[track_caller]
-pub fn isolate<F, T, E>(future: F) -> Isolate<T>
-where
-    F: Future<Output = Result<T, E>> + 'static,
-    E: Into<Box<dyn StdError + Send + Sync>> + 'static,
-    T: 'static,
-{
-    Isolate { state: State::New(crate::coroutine::coro::coro(future)) }
-}
-
-/// The future of [`isolate`].
-///
-/// ```
-/// # tinyio::Loop::new().run(async {
-/// let isolated: tinyio::Isolate<u32> = tinyio::isolate(async { tinyio::Ok(7) });
-/// assert_eq!(isolated.await?.unwrap(), 7);
-/// # tinyio::Ok(()) }).unwrap();
-/// ```
-#[must_use = "futures do nothing unless awaited"]
-pub struct Isolate<T> {
-    state: State<T>,
-}
-
-enum State<T> {
-    New(Coro<T>),
-    Running(Box<Driver<T>>),
-    /// The enclosing loop has crashed, for this reason, and gives the inner one the same time for cleanup as others.
-    Stopping(Box<Driver<T>>, Reason),
-    Ended,
-}
-
-impl<T> Unpin for Isolate<T> {}
-
-impl<T> fmt::Debug for Isolate<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Isolate")
-    }
-}
-
-impl<T: 'static> Future for Isolate<T> {
-    type Output = Result<Result<T, Crash>, CancelledError>;
-
-    #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let at = Location::caller();
-        executor::with("isolate", |outer| {
-            let cancel = outer.cancel.get();
-            let gently = cancel.reason.filter(|_| cancel.gently && !matches!(self.state, State::New(_) | State::Ended));
-            if let Some(reason) = gently {
-                outer.cancel.set(Cancel { answered: true, ..cancel });
-                self.state = match std::mem::replace(&mut self.state, State::Ended) {
-                    State::Running(driver) => {
-                        driver.cancel();
-                        State::Stopping(driver, reason)
-                    }
-                    state => state,
-                };
-            } else if let Some(answer) = outer.cancelled(matches!(self.state, State::New(_)), at) {
-                self.give_up();
-                return answer.map(Err);
-            }
-            if let State::New(_) = &self.state
-                && let State::New(main) = std::mem::replace(&mut self.state, State::Ended)
-            {
-                self.state = State::Running(Box::new(begin(outer, main, at)));
-            }
-            let (driver, stopping) = match &mut self.state {
-                State::Running(driver) => (driver, None),
-                State::Stopping(driver, reason) => (driver, Some(*reason)),
-                State::New(_) | State::Ended => panic!("tinyio: `isolate` was polled at {at} after it had ended"),
-            };
-            let result = std::task::ready!(driver.poll_in(outer, cx, at));
-            self.state = State::Ended;
-            Poll::Ready(match stopping {
-                Some(reason) => Err(CancelledError::new(reason)),
-                None => Ok(result),
-            })
-        })
-    }
-}
-
-impl<T> Isolate<T> {
-    /// Cancels everything inside. The enclosing loop continues until that is done, unless all of it is being cancelled
-    /// or it is not running: then this blocks.
-    fn give_up(&mut self) {
-        let (State::Running(driver) | State::Stopping(driver, _)) = std::mem::replace(&mut self.state, State::Ended)
-        else {
-            return;
-        };
-        context::current(|outer| {
-            if let Some(outer) = outer.filter(|outer| !outer.cancel.get().is_hard()) {
-                driver.cancel();
-                let at = driver.at;
-                Coro::<()>::new::<_, _, GivenUpProfile>(GivenUp(driver), at, flag::THREAD | flag::DETACHED)
-                    .schedule(outer);
-            }
-        });
-    }
-}
-
-impl<T> Drop for Isolate<T> {
-    fn drop(&mut self) {
-        self.give_up();
-    }
-}
-
-/// Drives an isolated loop that was given up until all in it have ended. Like a function on a thread, it ends by
-/// itself.
-struct GivenUp<T>(Box<Driver<T>>);
-
-impl<T> Unpin for GivenUp<T> {}
-
-impl<T> Future for GivenUp<T> {
-    type Output = Result<(), CancelledError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        executor::with("isolate", |outer| {
-            if outer.cancel.get().is_hard() {
-                self.0.skip_grace();
-            }
-            let at = self.0.at;
-            self.0.poll_in(outer, cx, at).map(|_| Ok(()))
-        })
-    }
-}
-
-struct GivenUpProfile;
-
-impl<F> Profile<F, (), CancelledError> for GivenUpProfile {
-    fn type_name() -> &'static str {
-        "tinyio::isolate"
-    }
-
-    fn describe((): &()) -> String {
-        "()".to_owned()
-    }
-}
-
-/// Starts a loop inside `outer`.
-fn begin<T: 'static>(outer: &Executor, main: Coro<T>, at: &'static Location<'static>) -> Driver<T> {
-    // A coroutine of another loop is awaited from inside.
-    let main =
-        if main.header().is_scheduled() { Coro::new::<_, _, crate::coroutine::coro::Shown>(main, at, 0) } else { main };
-    Driver::new(&mut Loop::inside(outer), main, LoopMode::Isolate)
 }

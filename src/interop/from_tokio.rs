@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::coroutine::coro::Coro;
 use crate::executor;
+use crate::executor::jobs::Counted;
 use crate::failure::error::CancelledError;
 use crate::task::{BoxError, Profile, Reason, flag};
 
@@ -69,8 +70,8 @@ struct Guest<F, T> {
 
 enum State<F, T> {
     New(Option<F>),
-    /// The task, and why it was aborted, if it was.
-    Running(JoinHandle<Result<T, BoxError>>, Option<Reason>),
+    /// The task, why it was aborted, if it was, and that it is counted among the functions on threads.
+    Running(JoinHandle<Result<T, BoxError>>, Option<Reason>, Option<Counted>),
 }
 
 impl<F, T> Unpin for Guest<F, T> {}
@@ -84,23 +85,23 @@ where
     type Output = Result<T, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let cancelled = executor::with("from_tokio", |executor| executor.cancel.get().reason);
+        let cancelled = executor::with("from_tokio", |executor| executor.cancellation.answer.get().reason);
         if let State::New(future) = &mut self.state {
             if let Some(reason) = cancelled {
                 return Poll::Ready(Err(CancelledError::new(reason).into()));
             }
             let future = future.take().expect("handed over once");
-            executor::with("from_tokio", |executor| executor.jobs.change(1, 0));
+            let counted = executor::with("from_tokio", |executor| executor.jobs.count_in(1));
             let work = crate::observe::spans::inside(async move { future.await.map_err(Into::into) });
-            self.state = State::Running(RUNTIME.spawn(work), None);
+            self.state = State::Running(RUNTIME.spawn(work), None, Some(counted));
         }
-        let State::Running(handle, aborted) = &mut self.state else { unreachable!("just started") };
+        let State::Running(handle, aborted, counted) = &mut self.state else { unreachable!("just started") };
         if let Some(reason) = cancelled {
             handle.abort();
             aborted.get_or_insert(reason);
         }
         let result = std::task::ready!(Pin::new(handle).poll(cx));
-        executor::with("from_tokio", |executor| executor.jobs.change(0, 1));
+        *counted = None;
         let aborted = *aborted;
         Poll::Ready(result.unwrap_or_else(|error| Err(ended(error, aborted))))
     }
@@ -116,7 +117,7 @@ fn ended(error: JoinError, aborted: Option<Reason>) -> BoxError {
 
 impl<F, T> Drop for Guest<F, T> {
     fn drop(&mut self) {
-        if let State::Running(handle, _) = &self.state {
+        if let State::Running(handle, ..) = &self.state {
             handle.abort();
         }
     }

@@ -3,5 +3,6 @@
 pub(crate) mod drive;
 #[cfg(feature = "tokio")]
 pub(crate) mod from_tokio;
+pub(crate) mod isolate;
 #[cfg(feature = "signal")]
 pub(crate) mod signal;

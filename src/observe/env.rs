@@ -4,6 +4,7 @@
 use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Once;
 
 #[cfg(feature = "record")]
 use tinyio_events::environment::var_os;
@@ -38,7 +39,7 @@ impl Switch {
     pub(super) fn read() -> Switch {
         let [inspect, trace, output] = ["TINYIO_INSPECT", "TINYIO_TRACE", "TINYIO_OUTPUT"].map(var_os);
         Switch::from(inspect, trace, output).unwrap_or_else(|error| {
-            static ONCE: std::sync::Once = std::sync::Once::new();
+            static ONCE: Once = Once::new();
             ONCE.call_once(|| eprintln!("tinyio: {error}"));
             Switch::default()
         })
@@ -70,9 +71,15 @@ impl Switch {
         Ok(Switch { view, record: view || trace.is_some(), trace, output })
     }
 
-    /// Prints one line in programs that were built without the requested feature.
-    #[cfg_attr(feature = "inspect", allow(dead_code, reason = "everything is built in"))]
-    pub(super) fn missing(&self) -> Option<&'static str> {
+    /// Prints one line, once, in programs that were built without the requested feature.
+    pub(super) fn warn_of_missing(&self) {
+        static ONCE: Once = Once::new();
+        if let Some(missing) = self.missing() {
+            ONCE.call_once(|| eprintln!("{missing}"));
+        }
+    }
+
+    fn missing(&self) -> Option<&'static str> {
         if self.view && !cfg!(feature = "inspect") {
             Some(
                 "tinyio: TINYIO_INSPECT=1 has no effect: this program was built without the feature `inspect` of tinyio \

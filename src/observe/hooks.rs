@@ -17,7 +17,8 @@ use super::crash_report::{Told, place_foreign};
 use super::env::Switch;
 use super::moments::moment;
 use super::notes::ThreadNote;
-use super::observed::{self, Observed};
+use super::observed;
+use super::observer::{Observed, Observer};
 use super::recording::{Rec, Recording};
 use crate::failure::crash::{Failure, FailureKind, Report};
 use crate::failure::event::{outcome, told};
@@ -39,11 +40,6 @@ thread_local! {
 /// Handles the exit of the process on this thread, whose other variables may be gone by now.
 fn exits() {
     observed::current(|executor| _ = executor.and_then(|executor| executor.rec().on()).map(Recording::exits));
-}
-
-/// Records that a coroutine is freed that was never scheduled, so it never ran: usually a mistake.
-pub(crate) fn never_scheduled(place: &'static Location<'static>, name: TypeName) {
-    observed::current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, place, name)));
 }
 
 impl Recording {
@@ -68,7 +64,7 @@ impl Recording {
     }
 
     /// Reads the frames of all coroutines that have started, within bounds.
-    fn frames_of_all(&self, executor: &(impl Observed + ?Sized), failed: u64) {
+    fn frames_of_all(&self, executor: &impl Observed, failed: u64) {
         let (mut read, mut left_out) = (0, 0);
         let end = worked() + FRAMES_TIME;
         let mut told = HashMap::new();
@@ -103,7 +99,7 @@ impl Recording {
 /// without a recording.
 impl Recording {
     #[inline(never)]
-    fn spawn(&self, rec: &Rec, executor: &(impl Observed + ?Sized), coro: &Header) {
+    fn spawn(&self, rec: &Rec, executor: &impl Observed, coro: &Header) {
         let slot = self.new_slot();
         let index = coro.wake_token().slot() as usize;
         let mut slots = rec.slots.borrow_mut();
@@ -120,7 +116,7 @@ impl Recording {
     }
 
     #[inline(never)]
-    fn wait(&self, executor: &(impl Observed + ?Sized), coro: &Header, on: Target, at: &'static Location<'static>) {
+    fn wait(&self, executor: &impl Observed, coro: &Header, on: Target, at: &'static Location<'static>) {
         let rec = executor.rec();
         let on = match on {
             Target::Timer(deadline) => Target::Timer(rec.time(executor, deadline)),
@@ -132,13 +128,7 @@ impl Recording {
     }
 
     #[inline(never)]
-    fn wait_for(
-        &self,
-        executor: &(impl Observed + ?Sized),
-        coro: &Header,
-        other: &Header,
-        at: &'static Location<'static>,
-    ) {
+    fn wait_for(&self, executor: &impl Observed, coro: &Header, other: &Header, at: &'static Location<'static>) {
         let on_slot = executor.rec().slot_anywhere(executor, other);
         let mut steps = self.recorder.borrow_mut();
         let site = steps.site(at);
@@ -153,7 +143,7 @@ impl Recording {
     }
 
     #[inline(never)]
-    fn wake(&self, rec: &Rec, executor: &(impl Observed + ?Sized), coro: &Header) {
+    fn wake(&self, rec: &Rec, executor: &impl Observed, coro: &Header) {
         let running = executor.current_task().with(|running| running.map_or(0, Header::id));
         let by = match running {
             0 => rec.by.get().unwrap_or(WakeCause::External),
@@ -192,25 +182,33 @@ impl Recording {
     }
 }
 
-impl Rec {
-    /// The slot of a coroutine that may belong to another loop of this thread.
+impl Observer for Rec {
     #[inline]
-    fn slot_anywhere(&self, executor: &(impl Observed + ?Sized), coro: &Header) -> u32 {
-        let of = |rec: &Rec| rec.slots.borrow().get(coro.wake_token().slot() as usize).copied().unwrap_or(NO_SLOT);
-        match coro.wake_token().tag() {
-            tag if tag == executor.tag() => of(self),
-            tag => observed::find(|other| other.tag() == tag, |other| other.map_or(NO_SLOT, |other| of(other.rec()))),
-        }
+    fn is_on(&self) -> bool {
+        self.on().is_some()
     }
 
-    /// Records that a loop begins to run. Pairs with `loop_end`.
-    pub(crate) fn loop_start(&self, executor: &(impl Observed + ?Sized), mode: LoopMode) {
+    fn loop_id(&self) -> u32 {
+        self.id.get()
+    }
+
+    fn keeps_values(&self) -> bool {
+        self.on().is_none_or(|recording| recording.frames.borrow().limits().values)
+    }
+
+    fn within<R>(executor: &(dyn Observed + 'static), inside: impl FnOnce() -> R) -> R {
+        observed::enter(executor, inside)
+    }
+
+    /// Usually a mistake.
+    fn never_scheduled(place: &'static Location<'static>, name: TypeName) {
+        observed::current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, place, name)));
+    }
+
+    fn loop_start(&self, executor: &impl Observed, mode: LoopMode) {
         if self.recording.get().is_none() {
             let switch = Switch::read();
-            if let Some(missing) = switch.missing() {
-                static ONCE: std::sync::Once = std::sync::Once::new();
-                ONCE.call_once(|| eprintln!("{missing}"));
-            }
+            switch.warn_of_missing();
             if !switch.record {
                 return;
             }
@@ -241,8 +239,7 @@ impl Rec {
         recording.read_sent(Follow::take);
     }
 
-    /// Records that the loop is empty again.
-    pub(crate) fn loop_end(&self, executor: &(impl Observed + ?Sized), crashed: bool) {
+    fn loop_end(&self, executor: &impl Observed, crashed: bool) {
         let Some(recording) = self.on() else { return };
         recording.tick();
         recording.asked.loop_end(&executor.mailbox());
@@ -272,7 +269,7 @@ impl Rec {
     }
 
     #[inline]
-    pub(crate) fn park(&self, executor: &(impl Observed + ?Sized), until: Option<u64>) {
+    fn park(&self, executor: &impl Observed, until: Option<u64>) {
         let Some(recording) = self.on() else { return };
         self.ask_frames();
         let until = until.map(|until| self.time(executor, until));
@@ -280,148 +277,104 @@ impl Rec {
     }
 
     #[inline]
-    pub(crate) fn unpark(&self) {
+    fn unpark(&self) {
         let Some(recording) = self.on() else { return };
         let at = recording.tick();
         recording.recorder.borrow_mut().recorder().unpark(at, self.id.get());
         self.ask_frames();
     }
 
-    /// Records that the loop is about to do something other than run coroutines.
     #[inline]
-    pub(crate) fn turn_end(&self) {
+    fn turn_end(&self) {
         if let Some(recording) = self.on() {
             recording.recorder.borrow_mut().recorder();
         }
     }
 
-    /// Converts a time of the loop's clock to one of the stream.
-    fn time(&self, executor: &(impl Observed + ?Sized), at: u64) -> u64 {
-        let Some(recording) = self.on() else { return 0 };
-        let (own, stream) = (executor.now(), recording.recorder.borrow_mut().now());
-        if at >= own { stream.saturating_add(at - own) } else { stream.saturating_sub(own - at) }
-    }
-
-    /// Answers a reader's request for the frames of a coroutine, of this loop or an enclosing one. Called between two
-    /// steps.
     #[inline]
-    pub(crate) fn ask_frames(&self) {
-        let Some(recording) = self.on() else { return };
-        let asked = recording.recorder.borrow().look().requested();
-        if let Some(request) = asked {
-            recording.between_steps(|| recording.answer(request));
-        }
-    }
-
-    /// Records that a coroutine was scheduled.
-    #[inline]
-    pub(crate) fn spawn(&self, executor: &(impl Observed + ?Sized), coro: &Header) {
-        self.spans.spawn(coro);
+    fn spawn(&self, executor: &impl Observed, coro: &Header) {
+        Observer::spawn(&self.spans, executor, coro);
         if let Some(recording) = self.on() {
             recording.spawn(self, executor, coro);
         }
     }
 
-    /// Records that the running coroutine reached an await point that is not ready, and waits for something other than
-    /// a coroutine.
     #[inline]
-    pub(crate) fn wait(
-        &self,
-        executor: &(impl Observed + ?Sized),
-        coro: &Header,
-        on: Target,
-        at: &'static Location<'static>,
-    ) {
+    fn wait(&self, executor: &impl Observed, coro: &Header, on: Target, at: &'static Location<'static>) {
         if let Some(recording) = self.on() {
             recording.wait(executor, coro, on, at);
         }
     }
 
-    /// Records that it waits for another coroutine.
     #[inline]
-    pub(crate) fn wait_for(
-        &self,
-        executor: &(impl Observed + ?Sized),
-        coro: &Header,
-        other: &Header,
-        at: &'static Location<'static>,
-    ) {
+    fn wait_for(&self, executor: &impl Observed, coro: &Header, other: &Header, at: &'static Location<'static>) {
         if let Some(recording) = self.on() {
             recording.wait_for(executor, coro, other, at);
         }
     }
 
-    /// Records that it waits for its turn.
     #[inline]
-    pub(crate) fn wait_turn(&self, coro: &Header, at: &'static Location<'static>) {
+    fn wait_turn(&self, coro: &Header, at: &'static Location<'static>) {
         if let Some(recording) = self.on() {
             recording.turn(self, coro, at);
         }
     }
 
-    /// Records that the running coroutine stopped waiting for this.
     #[inline]
-    pub(crate) fn clear(&self, coro: &Header, on: Target) {
+    fn clear(&self, coro: &Header, on: Target) {
         if let Some(recording) = self.on() {
             recording.recorder.borrow_mut().recorder().clear(recording.at.get(), self.slot(coro), coro.id(), on);
         }
     }
 
-    /// Records that the running coroutine dropped its wait for this, unless that was over.
     #[inline]
-    pub(crate) fn edge_dropped(&self, coro: &Header, on: Target) {
+    fn edge_dropped(&self, coro: &Header, on: Target) {
         if let Some(recording) = self.on() {
             let mut steps = recording.recorder.borrow_mut();
             steps.recorder().clear_if_it_stands(recording.at.get(), self.slot(coro), coro.id(), on);
         }
     }
 
-    /// Sets the cause of wakes where no coroutine is running; returns the previous one.
     #[inline]
-    pub(crate) fn wakes(&self, by: WakeCause) -> WakeCause {
+    fn wakes(&self, by: WakeCause) -> WakeCause {
         match self.on() {
             Some(_) => self.by.replace(Some(by)).unwrap_or(WakeCause::External),
             None => WakeCause::External,
         }
     }
 
-    /// Records that a coroutine was put into the ready queue.
     #[inline]
-    pub(crate) fn wake(&self, executor: &(impl Observed + ?Sized), coro: &Header) {
+    fn wake(&self, executor: &impl Observed, coro: &Header) {
         if let Some(recording) = self.on() {
             recording.wake(self, executor, coro);
         }
     }
 
-    /// Records that a coroutine is about to be polled. Pairs with `step_end`.
     #[inline]
-    pub(crate) fn step_begin(&self, coro: &Header) {
+    fn step_begin(&self, coro: &Header) {
         if let Some(recording) = self.on() {
             recording.step_begin(self, coro);
         }
-        self.spans.step_begin(coro);
+        Observer::step_begin(&self.spans, coro);
     }
 
-    /// Records that it was polled. The clock is read here, and the next step begins at this time.
     #[inline]
-    pub(crate) fn step_end(&self, coro: &Header) {
-        self.spans.step_end(coro);
+    fn step_end(&self, coro: &Header) {
+        Observer::step_end(&self.spans, coro);
         if let Some(recording) = self.on() {
             recording.step_end(self, coro);
         }
     }
 
-    /// Records that a coroutine has ended.
     #[inline]
-    pub(crate) fn end(&self, coro: &Header, how: Option<FailureKind>) {
-        self.spans.end(coro);
+    fn end(&self, coro: &Header, how: Option<FailureKind>) {
+        Observer::end(&self.spans, coro, how);
         if let Some(recording) = self.on() {
             recording.end(self, coro, how);
         }
     }
 
-    /// Records that all coroutines are about to be cancelled, before the first cancellation is delivered.
-    pub(crate) fn cancel_begin(&self, executor: &(impl Observed + ?Sized), failure: &Failure) {
+    fn cancel_begin(&self, executor: &impl Observed, failure: &Failure) {
         let Some(recording) = self.on() else { return };
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
         recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
@@ -431,14 +384,30 @@ impl Rec {
         });
     }
 
-    /// Records that a coroutine is about to be polled to deliver its cancellation.
-    pub(crate) fn cancel_deliver(&self, coro: &Header) {
+    fn cancel_deliver(&self, coro: &Header) {
         let Some(recording) = self.on() else { return };
         recording.recorder.borrow_mut().recorder().cancel_deliver(recording.at.get(), self.slot(coro), coro.id());
     }
 
-    /// Records the crash after all coroutines have ended.
-    pub(crate) fn crash(&self, failures: &mut [Failure]) -> Option<Box<dyn Report>> {
+    fn suspended_at(&self, coro: &Header) -> Option<&'static Location<'static>> {
+        self.on().filter(|_| self.suspended.coro.get() == coro.id())?;
+        self.suspended.place.get()
+    }
+
+    fn returned(
+        &self,
+        executor: &impl Observed,
+        coro: &Header,
+        error: Option<&(dyn std::error::Error + Send + Sync + 'static)>,
+        made: Moment,
+    ) -> Moment {
+        match self.on() {
+            Some(recording) => recording.returned(&self.suspended, executor, coro, error).made_in(made),
+            None => Moment::default(),
+        }
+    }
+
+    fn crash(&self, failures: &mut [Failure]) -> Option<Box<dyn Report>> {
         let recording = self.on()?;
         recording.tick();
         place_foreign(failures, &recording.told.borrow(), &recording.foreign.take());
@@ -466,27 +435,12 @@ impl Rec {
         Some(Box::new(Told { header, events, file, shown: recording.shown.clone() }))
     }
 
-    /// Warns once for each place that makes such a coroutine. Coroutines that are dropped by a cancellation or a panic
-    /// are no mistake of the program.
-    fn never_awaited(&self, executor: &dyn Observed, place: &'static Location<'static>, name: TypeName) {
-        let Some(recording) = self.on() else { return };
-        let stopped = executor.is_cancelling() || std::thread::panicking();
-        if stopped || !recording.never_awaited.borrow_mut().insert(place) {
-            return;
-        }
-        let text = format!("{}{}, made at {place}", event::NEVER_AWAITED, type_name::path(name()));
-        recording
-            .emit(Kind::Diag { coro: executor.current_task().with(|running| running.map_or(0, Header::id)), text });
-    }
-
-    /// Records a diagnostic of tinyio about itself or the program.
-    pub(crate) fn diag(&self, text: &str) {
+    fn diag(&self, text: &str) {
         let Some(recording) = self.on() else { return };
         recording.emit(Kind::Diag { coro: 0, text: text.to_owned() });
     }
 
-    /// Records a thread's note from the inbox. Returns what it wakes, if that is known, and the cause of the wake.
-    pub(crate) fn note(&self, note: ThreadNote) -> Option<(WakeToken, WakeCause)> {
+    fn note(&self, note: ThreadNote) -> Option<(WakeToken, WakeCause)> {
         let recording = self.on()?;
         match note {
             ThreadNote::Happened(kind) => recording.emit(kind),
@@ -500,5 +454,48 @@ impl Rec {
             }
         }
         None
+    }
+}
+
+impl Rec {
+    /// The slot of a coroutine that may belong to another loop of this thread.
+    #[inline]
+    fn slot_anywhere(&self, executor: &impl Observed, coro: &Header) -> u32 {
+        let of = |rec: &Rec| rec.slots.borrow().get(coro.wake_token().slot() as usize).copied().unwrap_or(NO_SLOT);
+        match coro.wake_token().tag() {
+            tag if tag == executor.tag() => of(self),
+            tag => observed::find(|other| other.tag() == tag, |other| other.map_or(NO_SLOT, |other| of(other.rec()))),
+        }
+    }
+
+    /// Converts a time of the loop's clock to one of the stream.
+    fn time(&self, executor: &impl Observed, at: u64) -> u64 {
+        let Some(recording) = self.on() else { return 0 };
+        let (own, stream) = (executor.now(), recording.recorder.borrow_mut().now());
+        if at >= own { stream.saturating_add(at - own) } else { stream.saturating_sub(own - at) }
+    }
+
+    /// Answers a reader's request for the frames of a coroutine, of this loop or an enclosing one. Called between two
+    /// steps.
+    #[inline]
+    pub(crate) fn ask_frames(&self) {
+        let Some(recording) = self.on() else { return };
+        let asked = recording.recorder.borrow().look().requested();
+        if let Some(request) = asked {
+            recording.between_steps(|| recording.answer(request));
+        }
+    }
+
+    /// Warns once for each place that makes such a coroutine. Coroutines that are dropped by a cancellation or a panic
+    /// are no mistake of the program.
+    fn never_awaited(&self, executor: &dyn Observed, place: &'static Location<'static>, name: TypeName) {
+        let Some(recording) = self.on() else { return };
+        let stopped = executor.is_cancelling() || std::thread::panicking();
+        if stopped || !recording.never_awaited.borrow_mut().insert(place) {
+            return;
+        }
+        let text = format!("{}{}, made at {place}", event::NEVER_AWAITED, type_name::path(name()));
+        recording
+            .emit(Kind::Diag { coro: executor.current_task().with(|running| running.map_or(0, Header::id)), text });
     }
 }

@@ -1,5 +1,5 @@
-//! The events that the loop emits while it runs. Each function is called at one point of the loop; without the feature
-//! `record` all of them are empty, and with it they are a branch each until a recording is switched on.
+//! What observes a loop while it runs: see [`Observer`]. With the feature `record` that is a recording, each method of
+//! which is a branch until it is switched on; without it nothing, or the spans of `tracing`.
 
 #[cfg(feature = "record")]
 mod crash_report;
@@ -9,8 +9,6 @@ mod exit;
 mod hooks;
 #[cfg(feature = "record")]
 mod moments;
-#[cfg(feature = "record")]
-mod notes;
 #[cfg(feature = "record")]
 mod observed;
 #[cfg(feature = "record")]
@@ -24,12 +22,19 @@ mod resources;
 #[cfg(feature = "record")]
 mod stack_requests;
 #[cfg(feature = "record")]
-pub(crate) use {hooks::never_scheduled, notes::*, observed::*, recording::*, resources::*};
+pub(crate) use {recording::Rec, resources::*};
 
 #[cfg(not(feature = "record"))]
-mod noop;
+mod unrecorded;
 #[cfg(not(feature = "record"))]
-pub(crate) use noop::*;
+pub(crate) use {spans::Spans as Rec, unrecorded::*};
+
+mod event;
+mod notes;
+mod observer;
+#[cfg(feature = "tracing")]
+mod traced;
+pub(crate) use {event::*, notes::*, observer::*};
 
 #[cfg(all(feature = "record", feature = "tracing"))]
 mod log_source;

@@ -1,13 +1,13 @@
 //! Captures what coroutines are at: before each step, for errors that do not remember where they were made, and when an
 //! error is made that does.
 
-use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use tinyio_events::event::Stack;
 use tinyio_frames::{backtrace, backtrace_in, worked};
 
-use super::observed::{self, Observed};
+use super::observed;
+use super::observer::Observed;
 use super::recording::{Rec, Recording};
 use super::suspended::{Spent, Suspended};
 use crate::failure::moment::Moment;
@@ -64,12 +64,7 @@ impl Recording {
     }
 
     /// The await stack of a coroutine that has just returned an error, as of the suspension before that step.
-    fn stack_before_step(
-        &self,
-        suspended: &Suspended,
-        executor: &(impl Observed + ?Sized),
-        coro: &Header,
-    ) -> Option<Stack> {
+    fn stack_before_step(&self, suspended: &Suspended, executor: &impl Observed, coro: &Header) -> Option<Stack> {
         let mut frames = self.frames.try_borrow_mut().ok()?;
         if suspended.coro.get() != coro.id() {
             let missing = "the stack of its last suspension was not kept: its loop does so many steps that keeping each took too long";
@@ -82,36 +77,27 @@ impl Recording {
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
         Some(frames.stack_before_step(&suspended.kept.borrow(), &coro.future_at().0.read(), &coro_at))
     }
-}
-
-impl Rec {
-    /// Where a coroutine was suspended before the running step, or was made, if that is known for certain.
-    pub(crate) fn suspended_at(&self, coro: &Header) -> Option<&'static Location<'static>> {
-        self.on().filter(|_| self.suspended.coro.get() == coro.id())?;
-        self.suspended.place.get()
-    }
 
     /// What is known of a coroutine whose future has just returned this error, which does not store where it was made.
-    pub(crate) fn returned(
+    pub(super) fn returned(
         &self,
-        executor: &(impl Observed + ?Sized),
+        suspended: &Suspended,
+        executor: &impl Observed,
         coro: &Header,
         error: Option<&(dyn std::error::Error + Send + Sync + 'static)>,
-        made: Moment,
     ) -> Moment {
-        let Some(recording) = self.on() else { return Moment::default() };
         let began = Instant::now();
         // A function on a thread returned it, so its native stack is gone.
         let is_thread = coro.has(flag::THREAD);
-        let stack = if is_thread { None } else { recording.stack_before_step(&self.suspended, executor, coro) };
+        let stack = if is_thread { None } else { self.stack_before_step(suspended, executor, coro) };
         let backtrace = if is_thread { Vec::new() } else { backtrace() };
         let is_asked = ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"]
             .iter()
             .any(|name| tinyio_events::environment::var_os(name).is_some());
         let error_backtrace =
             error.filter(|_| is_asked).map(|error| backtrace_in(&format!("{error:?}"))).unwrap_or_default();
-        recording.reading.set(recording.reading.get() + began.elapsed());
-        Moment { stack, backtrace, error_backtrace, place: None }.made_in(made)
+        self.reading.set(self.reading.get() + began.elapsed());
+        Moment { stack, backtrace, error_backtrace, place: None }
     }
 }
 

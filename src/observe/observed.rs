@@ -1,33 +1,9 @@
-//! The loops, as hooks see them.
+//! The recorded loops that a thread is in: nested ones, the innermost first.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use super::notes::Mailbox;
-use super::recording::Rec;
-use crate::task::{Context, CurrentTask, Header, TaskTable};
-
-/// A loop, as hooks see it.
-pub(crate) trait Observed {
-    fn rec(&self) -> &Rec;
-
-    fn tag(&self) -> u32;
-
-    /// The time of its clock.
-    fn now(&self) -> u64;
-
-    fn tasks(&self) -> &TaskTable;
-
-    fn current_task(&self) -> &CurrentTask;
-
-    /// Whether await points answer with a cancellation.
-    fn is_cancelling(&self) -> bool;
-
-    fn mailbox(&self) -> Arc<dyn Mailbox>;
-
-    /// Records everything that threads have logged until now.
-    fn read_notes(&self);
-}
+use super::observer::Observed;
+use crate::task::{Context, Header, TaskTable};
 
 crate::threading::per_thread! {
     // Without a destructor, so that it can be used for as long as the thread runs code.
@@ -35,7 +11,7 @@ crate::threading::per_thread! {
 }
 
 /// Runs `inside` with `executor` as the loop of this thread.
-pub(crate) fn enter<R>(executor: &(dyn Observed + 'static), inside: impl FnOnce() -> R) -> R {
+pub(super) fn enter<R>(executor: &(dyn Observed + 'static), inside: impl FnOnce() -> R) -> R {
     CONTEXT.with(|context| context.enter(executor, inside))
 }
 

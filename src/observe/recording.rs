@@ -9,7 +9,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tinyio_events::event::{Kind, Stack, TraceSite};
-pub(crate) use tinyio_events::event::{LoopMode, Target, Waker as WakeCause};
 use tinyio_frames::Frames;
 use tinyio_recorder::output::{Follow, Line};
 use tinyio_recorder::recorder::Recorder;
@@ -17,6 +16,7 @@ use tinyio_recorder::ring::Options;
 
 use super::env::Printed;
 use super::env::Switch;
+use super::event::WakeCause;
 use super::exit::AtExit;
 use super::output::Output;
 use super::preemption::Away;
@@ -263,28 +263,6 @@ impl Rec {
     #[inline]
     pub(super) fn slot(&self, coro: &Header) -> u32 {
         self.slots.borrow()[coro.wake_token().slot() as usize]
-    }
-
-    /// Whether something may observe the loop's steps.
-    #[inline]
-    pub(crate) fn is_observed(&self) -> bool {
-        cfg!(feature = "tracing") || self.is_on()
-    }
-
-    /// Whether the loop is recorded.
-    #[inline]
-    pub(crate) fn is_on(&self) -> bool {
-        self.on().is_some()
-    }
-
-    /// Whether values may be recorded: not if they are excluded from the recording.
-    pub(crate) fn keeps_values(&self) -> bool {
-        self.on().is_none_or(|recording| recording.frames.borrow().limits().values)
-    }
-
-    /// The number of the loop, 0 if it is not recorded.
-    pub(crate) fn loop_id(&self) -> u32 {
-        self.id.get()
     }
 }
 

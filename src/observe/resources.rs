@@ -6,16 +6,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tinyio_events::event::Kind;
-pub(crate) use tinyio_events::event::ResKind;
 
+use super::event::ResKind;
 use super::notes::ThreadNote;
-use super::observed::Observed;
+use super::observer::{Observed, ThreadObserver};
 use super::recording::send;
 use super::stack_requests::Asked;
 use crate::failure::crash::FailureKind;
 use crate::failure::event::outcome;
 use crate::failure::type_name;
-use crate::observe::spans::{Around, Entered};
 use crate::task::{Header, WakeToken};
 
 /// The recorded state of a function on a thread.
@@ -23,14 +22,19 @@ use crate::task::{Header, WakeToken};
 pub(crate) struct Thread {
     /// 0 if it is not recorded.
     id: u64,
-    around: Around,
 }
 
 impl Thread {
-    /// Records that the coroutine hands over its function.
-    pub(crate) fn queue(executor: &impl Observed, coro: &Header, at: &'static Location<'static>) -> Thread {
-        let around = Around::here();
-        let Some(recording) = executor.rec().on() else { return Thread { id: 0, around } };
+    fn note(&self, notes: &mut Vec<ThreadNote>, kind: Kind) {
+        if self.id != 0 {
+            notes.push(ThreadNote::Happened(kind));
+        }
+    }
+}
+
+impl ThreadObserver for Thread {
+    fn queue(executor: &impl Observed, coro: &Header, at: &'static Location<'static>) -> Thread {
+        let Some(recording) = executor.rec().on() else { return Thread::default() };
         recording.threads.set(recording.threads.get() + 1);
         let thread = recording.threads.get();
         let (name, site) = {
@@ -39,51 +43,31 @@ impl Thread {
             (recorder.name(type_name::path(coro.type_name())), recorder.site(at))
         };
         recording.emit(Kind::ThreadQueue { thread, coro: coro.id(), name, site });
-        Thread { id: thread, around }
+        Thread { id: thread }
     }
 
-    /// Marks the thread as working for the coroutine, until this is dropped.
-    pub(crate) fn enter(&self) -> Entered<'_> {
-        self.around.enter()
-    }
-
-    pub(crate) fn id(&self) -> u64 {
+    fn id(&self) -> u64 {
         self.id
     }
 
-    fn note(&self, notes: &mut Vec<ThreadNote>, kind: Kind) {
-        if self.id != 0 {
-            notes.push(ThreadNote::Happened(kind));
-        }
-    }
-
-    /// Records that a thread starts the function.
-    pub(crate) fn started(&self, notes: &mut Vec<ThreadNote>) {
+    fn started(&self, notes: &mut Vec<ThreadNote>) {
         self.note(notes, Kind::ThreadStart { thread: self.id });
     }
 
-    /// Records that the function has returned, and wakes its coroutine, or that it will never start.
-    pub(crate) fn ended(&self, notes: &mut Vec<ThreadNote>, how: Option<FailureKind>, wakes: Option<WakeToken>) {
+    fn ended(&self, notes: &mut Vec<ThreadNote>, how: Option<FailureKind>, wakes: Option<WakeToken>) {
         if self.id != 0 {
             notes.push(ThreadNote::Ended { thread: self.id, outcome: outcome(how), wakes });
         }
     }
 
-    /// Records that the function checked for its cancellation and got it.
-    pub(crate) fn noticed(&self, notes: &mut Vec<ThreadNote>) {
+    fn noticed(&self, notes: &mut Vec<ThreadNote>) {
         self.note(notes, Kind::ThreadNotice { thread: self.id });
     }
 
-    /// Records that the loop asks it to stop.
-    pub(crate) fn cancelled(&self, executor: &impl Observed) {
+    fn cancelled(&self, executor: &impl Observed) {
         if let Some(recording) = executor.rec().on().filter(|_| self.id != 0) {
             recording.emit(Kind::ThreadCancel { thread: self.id });
         }
-    }
-
-    /// Whether it is recorded, so that its start has to be, too.
-    pub(crate) fn is_recorded(&self) -> bool {
-        self.id != 0
     }
 }
 

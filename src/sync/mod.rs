@@ -328,7 +328,7 @@ impl Queued {
         if self.0.is_none_or(|(number, _)| number != executor.number()) {
             self.leave();
             executor.suspect();
-            let key = executor.queued.borrow_mut().insert(Queuing::new(executor.here(), on()));
+            let key = executor.deadlocks.queued.borrow_mut().insert(Queuing::new(executor.here(), on()));
             self.0 = Some((executor.number(), key));
         }
     }

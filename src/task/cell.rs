@@ -67,6 +67,7 @@ use std::task::{Context, Poll};
 
 #[cfg(feature = "record")]
 use tinyio_events::program_memory::Blocks;
+#[cfg(feature = "record")]
 use tinyio_frames::FutureMark;
 
 use super::arena::STEP;

@@ -34,14 +34,15 @@ use std::time::{Duration, Instant};
 
 use crate::coroutine::coro::Coro;
 use crate::executor::inbox::Inbox;
-use crate::executor::jobs::Threads;
+use crate::executor::jobs::{Counted, Threads};
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
 use crate::failure::crash::FailureKind;
 use crate::failure::error::{CancelledError, cancellation};
 use crate::failure::panic_hook;
 use crate::failure::place::Place;
-use crate::observe::{self, Target};
+use crate::observe::spans::Around;
+use crate::observe::{self, Target, ThreadObserver};
 use crate::sync::{Acquire, Guard, Semaphore};
 use crate::task::{BoxError, Payload, Profile, Reason, WakeToken, flag};
 use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
@@ -100,6 +101,8 @@ struct Threaded<F, T> {
     /// The function, until it is handed over.
     work: Option<F>,
     job: Option<Arc<Job<F, T>>>,
+    /// `Some` while it runs.
+    counted: Option<Counted>,
     waiter: Waiter,
     /// Where `run_in_thread` was called.
     at: &'static Location<'static>,
@@ -112,6 +115,8 @@ struct Job<F, T> {
     inbox: Arc<Inbox>,
     wake_token: WakeToken,
     record: observe::Thread,
+    /// What the function logs is logged for the coroutine.
+    around: Around,
 }
 
 enum Stage<F, T> {
@@ -248,7 +253,7 @@ where
         }
         WORKER.with(|worker| worker.replace(Some(self.clone())));
         let result = {
-            let _entered = self.record.enter();
+            let _entered = self.around.enter();
             panic::catch_unwind(AssertUnwindSafe(|| {
                 let result = work().map_err(Into::into);
                 let cancelled = result.as_ref().err().and_then(|error: &BoxError| cancellation(&**error)).is_some();
@@ -297,7 +302,7 @@ impl<F, T> Threaded<F, T> {
     fn new(work: F, at: &'static Location<'static>, pool: Option<&ThreadPool>) -> Threaded<F, T> {
         let turn = pool.map(|pool| pool.turns.acquire());
         let pool = pool.map(|pool| pool.size.clone());
-        Threaded { turn, permit: None, pool, work: Some(work), job: None, waiter: Waiter::default(), at }
+        Threaded { turn, permit: None, pool, work: Some(work), job: None, counted: None, waiter: Waiter::default(), at }
     }
 }
 
@@ -326,7 +331,7 @@ where
                     Poll::Ready(Ok(permit)) => (this.turn, this.permit) = (None, Some(permit)),
                 }
             }
-            let cancelled = executor.cancel.get().reason;
+            let cancelled = executor.cancellation.answer.get().reason;
             if let Some(work) = this.work.take() {
                 if let Some(reason) = cancelled {
                     return Poll::Ready(Err(CancelledError::new(reason).into()));
@@ -334,7 +339,7 @@ where
                 let wake_token = this.waiter.wake_token(executor, cx);
                 let pool = this.pool.take();
                 this.job = Some(start(executor, wake_token, this.at, work, pool));
-                executor.jobs.begin(&PoolThreads);
+                this.counted = Some(executor.jobs.begin(&PoolThreads));
             }
             let job = this.job.as_ref().expect("handed over when it was first polled");
             let ended = job.take_end();
@@ -352,7 +357,7 @@ where
             }
             // The end of the function is recorded before that of its coroutine.
             executor.read_notes();
-            executor.jobs.end();
+            this.counted = None;
             let reason = *job.token.reason();
             (this.job, this.permit) = (None, None);
             match ended {
@@ -392,7 +397,14 @@ where
     let outer = WORKER.with(|worker| worker.borrow().clone());
     let process = executor.jobs.this_process();
     let token = Token { pool, outer, process, ..Token::default() };
-    let job = Arc::new(Job { stage: Mutex::new(Stage::Queued(work)), token, inbox, wake_token, record });
+    let job = Arc::new(Job {
+        stage: Mutex::new(Stage::Queued(work)),
+        token,
+        inbox,
+        wake_token,
+        record,
+        around: Around::here(),
+    });
     pool::run(job.clone(), process);
     job
 }
@@ -599,7 +611,8 @@ mod tests {
                 crate::Ok(())
             });
             let (token, inbox, wake_token) = (Token::default(), Inbox::new(), WakeToken::NONE);
-            Arc::new(Job { stage: Mutex::new(stage), token, inbox, wake_token, record })
+            let around = Around::default();
+            Arc::new(Job { stage: Mutex::new(stage), token, inbox, wake_token, record, around })
         }
         let ran = Arc::new(AtomicBool::new(false));
         let cancelled = job(ran.clone());

@@ -2,23 +2,8 @@
 
 use std::marker::PhantomData;
 
-use crate::task::Header;
-
 /// The spans of a loop's coroutines.
-#[derive(Default)]
-pub(crate) struct Spans;
-
-#[allow(clippy::unused_self, reason = "the same signatures as with spans")]
-impl Spans {
-    #[inline]
-    pub(crate) fn spawn(&self, _coro: &Header) {}
-    #[inline]
-    pub(crate) fn step_begin(&self, _coro: &Header) {}
-    #[inline]
-    pub(crate) fn step_end(&self, _coro: &Header) {}
-    #[inline]
-    pub(crate) fn end(&self, _coro: &Header) {}
-}
+pub(crate) type Spans = ();
 
 /// The current span and author, to be continued on another thread.
 #[derive(Default)]

@@ -18,9 +18,9 @@ pub(super) const TARGET: &str = "tinyio";
 pub(crate) struct Spans(RefCell<Vec<State>>);
 
 /// ```text
-/// Scheduled ──step_begin──▶ Entered ──step_end──▶ Left ──┐
-///                              ▲                         │
-///                              └───────step_begin────────┘
+/// Scheduled ──enter──▶ Entered ──exit──▶ Left ──┐
+///                         ▲                     │
+///                         └────────enter────────┘
 /// ```
 #[derive(Default)]
 enum State {
@@ -36,7 +36,7 @@ enum State {
 
 impl Spans {
     #[inline]
-    pub(crate) fn spawn(&self, coro: &Header) {
+    pub(crate) fn schedule(&self, coro: &Header) {
         if !dispatcher::has_been_set() {
             return;
         }
@@ -49,7 +49,7 @@ impl Spans {
     }
 
     #[inline]
-    pub(crate) fn step_begin(&self, coro: &Header) {
+    pub(crate) fn enter(&self, coro: &Header) {
         self.change(coro, |state| match state {
             State::Scheduled(around) => {
                 let (name, id) = (type_name::path(coro.type_name()), coro.id());
@@ -62,7 +62,7 @@ impl Spans {
     }
 
     #[inline]
-    pub(crate) fn step_end(&self, coro: &Header) {
+    pub(crate) fn exit(&self, coro: &Header) {
         self.change(coro, |state| match state {
             State::Entered(span) => State::Left(span.exit()),
             other => other,
@@ -70,7 +70,7 @@ impl Spans {
     }
 
     #[inline]
-    pub(crate) fn end(&self, coro: &Header) {
+    pub(crate) fn close(&self, coro: &Header) {
         self.change(coro, |_| State::None);
     }
 

@@ -7,19 +7,19 @@
 //! A search visits all coroutines, so it is made only after something happened that may close a cycle, and only when the
 //! last one is paid for: see [`Budget`].
 
+mod graph;
+
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::executor::context;
 use crate::executor::context::warn;
+use crate::executor::deadlock::graph::{Hope, Node, Nodes, What, list, sites};
 use crate::executor::waits::{Lasting, On, Queuing, Resource};
-use crate::executor::{Executor, ids};
-use crate::failure::crash::{Deadlock, Failure, Site};
-use crate::failure::type_name;
+use crate::executor::{Executor, Progress, ids};
+use crate::failure::crash::{Deadlock, Failure};
 use crate::task::{Kind, WakeToken, flag};
 
 /// A search while the loop is idle is put off by this much: until then the coroutines may have gone on.
@@ -31,222 +31,47 @@ const STEPS_EACH: u64 = 512;
 const STEPS_FIXED: u64 = 4;
 /// The loop warns of a cycle through locks that lasts this long, ns.
 const LASTING: u64 = 1_000_000_000;
-/// The number of names in a list before the rest is only counted.
-const LISTED: usize = 20;
-
-/// What to do when no coroutine is ready.
-pub(crate) enum Idle {
-    /// Look for ready coroutines again.
-    Again,
-    /// Sleep until this time, or until there is mail.
-    Until(Option<u64>),
-}
-
-/// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
-/// for.
-#[derive(Default)]
-struct Nodes {
-    /// Coroutines by loop, and then by slot; then locks and semaphores.
-    all: Vec<Option<Node>>,
-    /// The index of the first coroutine of each loop, by its tag.
-    starts: HashMap<u32, usize>,
-}
-
-struct Node {
-    what: What,
-    hope: Hope,
-    /// The nodes that wait for it and are woken by it.
-    waiters: Vec<usize>,
-    /// A node that it waits for.
-    target: Option<usize>,
-}
-
-enum What {
-    Coro {
-        wake_token: WakeToken,
-        id: u64,
-        type_name: &'static str,
-        at: &'static Location<'static>,
-        /// The serial number of its wait for a resource.
-        serial: u64,
-    },
-    Resource {
-        resource: Arc<dyn Resource>,
-        /// The newest coroutine of the thread when the holder that is `target` acquired it.
-        newest: u64,
-    },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hope {
-    /// Something other than a node may wake it.
-    Yes,
-    /// Any wakeable node may wake it: a coroutine at a barrier, or a resource whose holder is not known.
-    Shared,
-    /// Like `Shared`, but probably only the nodes it waits for can: a resource whose acquirers are known.
-    Held,
-    /// Only the nodes it waits for can.
-    No,
-}
-
-impl Node {
-    fn new(what: What, hope: Hope) -> Node {
-        Node { what, hope, waiters: Vec::new(), target: None }
-    }
-
-    /// The number of the coroutine.
-    fn id(&self) -> Option<u64> {
-        match self.what {
-            What::Coro { id, .. } => Some(id),
-            What::Resource { .. } => None,
-        }
-    }
-
-    /// The name of the coroutine.
-    fn name(&self) -> Option<String> {
-        self.site().map(|site| site.name)
-    }
-
-    /// The coroutine, and the place where it waits.
-    fn site(&self) -> Option<Site> {
-        let What::Coro { id, type_name, at, .. } = self.what else { return None };
-        let name = format!("{} #{id}", type_name::path(type_name));
-        Some(Site { name, file: at.file(), line: at.line(), column: at.column() })
-    }
-}
-
-impl Nodes {
-    fn find(&self, wake_token: WakeToken) -> Option<usize> {
-        let index = self.starts.get(&wake_token.tag())? + wake_token.slot() as usize;
-        let of_word =
-            |node: &&Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
-        self.all.get(index)?.as_ref().filter(of_word).map(|_| index)
-    }
-
-    fn find_mut(&mut self, wake_token: WakeToken) -> Option<&mut Node> {
-        self.find(wake_token).and_then(|index| self.all[index].as_mut())
-    }
-
-    fn give_hope(&mut self, wake_token: WakeToken) {
-        if let Some(node) = self.find_mut(wake_token) {
-            node.hope = Hope::Yes;
-        }
-    }
-
-    /// Marks all nodes of this `Hope` as alive, then the nodes that wait for a marked node.
-    fn spread(&self, hope: Hope, alive: &mut [bool]) {
-        let has = |index: &usize| self.all[*index].as_ref().is_some_and(|node| node.hope == hope);
-        let mut marked: Vec<usize> = (0..self.all.len()).filter(has).collect();
-        marked.iter().for_each(|index| alive[*index] = true);
-        while let Some(node) = marked.pop().and_then(|index| self.all[index].as_ref()) {
-            for waiter in &node.waiters {
-                if !std::mem::replace(&mut alive[*waiter], true) {
-                    marked.push(*waiter);
-                }
-            }
-        }
-    }
-
-    /// The cycles among nodes that are not alive.
-    fn cycles(&self, alive: &[bool]) -> Vec<Vec<usize>> {
-        let next = |index: usize| self.all[index].as_ref()?.target.filter(|next| !alive[*next]);
-        // The walk that visited each node: a node visited twice in one walk is on a cycle.
-        let mut walks = vec![0_usize; self.all.len()];
-        let mut cycles = Vec::new();
-        for first in (0..self.all.len()).filter(|index| !alive[*index]) {
-            let mut at = Some(first);
-            while let Some(index) = at.filter(|index| walks[*index] == 0) {
-                walks[index] = first + 1;
-                at = next(index);
-            }
-            if let Some(start) = at.filter(|index| walks[*index] == first + 1) {
-                let around = std::iter::successors(next(start), |index| next(*index).filter(|_| *index != start));
-                cycles.push(around.collect());
-            }
-        }
-        cycles
-    }
-
-    /// The nodes of a cycle, beginning with a coroutine.
-    fn around(&self, cycle: &[usize]) -> impl Iterator<Item = &Node> {
-        let nodes = cycle.iter().chain(cycle).filter_map(|index| self.all[*index].as_ref());
-        nodes.skip_while(|node| node.id().is_none()).take(cycle.len())
-    }
-
-    /// Gives a line for each coroutine of a cycle, and their places.
-    fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
-        let mut text = String::new();
-        let mut sites = Vec::new();
-        let target = |node: &Node| node.target.and_then(|target| self.all[target].as_ref());
-        for node in self.around(cycle) {
-            let Some(site) = node.site() else { continue };
-            let Site { name, file, line, column } = &site;
-            let what = match target(node) {
-                Some(lock @ Node { what: What::Resource { resource, .. }, .. }) => {
-                    let holder = target(lock).and_then(Node::name).unwrap_or_default();
-                    format!("{}, held by {holder},", resource.describe())
-                }
-                other => other.and_then(Node::name).unwrap_or_default(),
-            };
-            let _ = write!(text, "\n  {name} waits for {what} at {file}:{line}:{column}");
-            sites.push(site);
-        }
-        (text, sites)
-    }
-
-    /// Whether a guard of the cycle may be in a coroutine that can continue: one that was scheduled after the guard was
-    /// acquired, and before the cycle was found, while its acquirer could still move it.
-    fn may_be_moved(&self, cycle: &[usize], alive: &[bool], found: u64) -> bool {
-        let ids = self.all.iter().zip(alive).filter(|(_, alive)| **alive).filter_map(|(node, _)| node.as_ref()?.id());
-        let mut ids: Vec<u64> = ids.filter(|id| *id <= found).collect();
-        ids.sort_unstable();
-        let last = ids.last().copied();
-        self.around(cycle).any(|node| match node.what {
-            What::Resource { newest, .. } => last.is_some_and(|last| last > newest),
-            What::Coro { .. } => false,
-        })
-    }
-}
 
 impl Executor {
     /// Decides what to do when no coroutine is ready and the next timer is due at `until`.
-    pub(crate) fn before_idling(&self, until: Option<u64>) -> Idle {
+    pub(super) fn before_idling(&self, until: Option<u64>) -> Progress {
         self.check_process();
         if self.failed() || self.inbox().has_mail() {
-            return Idle::Again;
+            return Progress::Ready;
         }
         let quiet = until.is_none()
             && self.jobs.count() == 0
             && self.inbox().wakers() == 0
             && self.inside().iter().all(|(_, guest)| guest.inbox().wakers() == 0);
         if !quiet {
-            self.quiet_since.set(None);
+            self.deadlocks.quiet_since.set(None);
         }
         let now = self.now();
         let due = self.due();
         let is_due = due.is_some_and(|due| due <= now);
         // Before the warning that all wait, another search: coroutines may have gone on meanwhile.
-        let warns = self.quiet_since.get().is_some_and(|(since, said)| !said && now >= self.quiet_warning_at(since));
-        if !(self.cycle_check_pending.get() || quiet || is_due) {
+        let warns =
+            self.deadlocks.quiet_since.get().is_some_and(|(since, said)| !said && now >= self.quiet_warning_at(since));
+        if !(self.deadlocks.cycle_check_pending.get() || quiet || is_due) {
             return self.idle(until, due);
         }
         // Virtual time passes at once, so it does not limit the searches.
-        let is_virtual = self.clock.is_virtual();
+        let is_virtual = self.timers.clock.is_virtual();
         let timed = until.is_none() || !is_virtual;
         let put_off = now.saturating_add(PUT_OFF.as_nanos() as u64);
-        let soon = self.search_at.get().unwrap_or_else(|| put_off.max(self.paid_at()));
+        let soon = self.deadlocks.search_at.get().unwrap_or_else(|| put_off.max(self.paid_at()));
         // The first search of a run that nothing outside can wake is not put off.
-        let is_first = quiet && !std::mem::replace(&mut self.searches.borrow_mut().was_quiet, true);
+        let is_first = quiet && !std::mem::replace(&mut self.deadlocks.searches.borrow_mut().was_quiet, true);
         if !(is_first || is_due || warns || (is_virtual && self.has_stepped_enough()) || timed && now >= soon) {
-            self.search_at.set(Some(soon));
+            self.deadlocks.search_at.set(Some(soon));
             return self.idle(until, timed.then_some(soon).into_iter().chain(due).min());
         }
         match self.search_now(quiet) {
             Some(failure) => {
                 self.fail(failure);
-                Idle::Again
+                Progress::Ready
             }
-            None if self.cycle_check_pending.get() => Idle::Again,
+            None if self.deadlocks.cycle_check_pending.get() => Progress::Ready,
             // The enclosing loop knows more.
             None if quiet && !self.is_guest.get() => {
                 let again = self.warn_of_quiet(now);
@@ -256,25 +81,28 @@ impl Executor {
         }
     }
 
-    /// Searches if one is due while some coroutine is ready, for loops in which one always is.
-    pub(crate) fn search_while_busy(&self) {
-        let is_pending = self.cycle_check_pending.get();
-        if !self.has_stepped_enough() || !is_pending && self.searches.borrow().due.is_none() {
-            return;
+    /// Searches if one is due while some coroutine is ready, for loops in which one always is. Returns `true` if there
+    /// is a deadlock.
+    pub(super) fn search_while_busy(&self) -> bool {
+        let is_pending = self.deadlocks.cycle_check_pending.get();
+        if !self.has_stepped_enough() || !is_pending && self.deadlocks.searches.borrow().due.is_none() {
+            return false;
         }
         let now = self.now();
         if now < self.paid_at() || !is_pending && self.due().is_none_or(|due| due > now) {
             // Not each turn reads the clock.
-            self.cycle_check_steps.set(self.steps_of_a_search() / 2);
-        } else if let Some(failure) = self.search_now(false) {
-            self.fail(failure);
+            self.deadlocks.cycle_check_steps.set(self.steps_of_a_search() / 2);
+            return false;
         }
+        let Some(failure) = self.search_now(false) else { return false };
+        self.fail(failure);
+        true
     }
 
     /// Whether the steps since the last search make its time negligible. They pay for it where time does not: while the
     /// clock is virtual, and while other programs have the processor.
     fn has_stepped_enough(&self) -> bool {
-        self.cycle_check_steps.get() >= self.steps_of_a_search()
+        self.deadlocks.cycle_check_steps.get() >= self.steps_of_a_search()
     }
 
     fn steps_of_a_search(&self) -> u64 {
@@ -283,40 +111,40 @@ impl Executor {
 
     /// When the last search is paid for, and the next one with it. Virtual time passes at once, so it pays for none.
     fn paid_at(&self) -> u64 {
-        if self.clock.is_virtual() { 0 } else { self.searches.borrow().budget.next(self.live()) }
+        if self.timers.clock.is_virtual() { 0 } else { self.deadlocks.searches.borrow().budget.next(self.live()) }
     }
 
     /// When the search for a cycle that lasts may begin.
     fn due(&self) -> Option<u64> {
-        let due = self.searches.borrow().due;
+        let due = self.deadlocks.searches.borrow().due;
         due.map(|due| due.max(self.paid_at()))
     }
 
     /// Sleeps until the next timer, or until `earlier`.
-    fn idle(&self, until: Option<u64>, earlier: Option<u64>) -> Idle {
+    fn idle(&self, until: Option<u64>, earlier: Option<u64>) -> Progress {
         match earlier.filter(|earlier| until.is_none_or(|until| *earlier < until)) {
-            None if self.skip_time() => Idle::Again,
-            None => Idle::Until(until),
-            earlier => Idle::Until(earlier),
+            None if self.skip_time() => Progress::Ready,
+            None => Progress::Idle(until),
+            earlier => Progress::Idle(earlier),
         }
     }
 
     /// Searches, and records that it did.
     fn search_now(&self, quiet: bool) -> Option<Failure> {
-        self.search_at.set(None);
-        self.cycle_check_pending.set(false);
-        self.cycle_check_steps.set(0);
+        self.deadlocks.search_at.set(None);
+        self.deadlocks.cycle_check_pending.set(false);
+        self.deadlocks.cycle_check_steps.set(0);
         let began = self.now();
         let found = self.search(quiet);
         let mut loops = 1;
         context::each(|executor| loops = loops.max(1 + executor.inside().len() as u64));
-        self.searches.borrow_mut().budget.spend(began, self.now(), self.live(), loops);
+        self.deadlocks.searches.borrow_mut().budget.spend(began, self.now(), self.live(), loops);
         // Meanwhile a thread woke a coroutine and then dropped its waker: the result may be false.
         if found.is_some()
             && (self.inbox().has_mail() || self.inside().iter().any(|(_, guest)| guest.inbox().has_mail()))
         {
-            self.cycle_check_pending.set(true);
-            self.searches.borrow_mut().was_quiet = false;
+            self.deadlocks.cycle_check_pending.set(true);
+            self.deadlocks.searches.borrow_mut().was_quiet = false;
             return None;
         }
         found
@@ -369,7 +197,7 @@ impl Executor {
     /// Warns of each cycle through locks that lasts, once.
     fn note_cycles(&self, nodes: &Nodes, cycles: &[Vec<usize>], alive: &[bool]) {
         let now = self.now();
-        let before = std::mem::take(&mut self.searches.borrow_mut().cycles);
+        let before = std::mem::take(&mut self.deadlocks.searches.borrow_mut().cycles);
         let mut due: Option<u64> = None;
         for cycle in cycles {
             let waits = nodes.around(cycle).filter_map(|node| match node.what {
@@ -385,7 +213,7 @@ impl Executor {
                 due = Some(due.map_or(at, |due| due.min(at)));
             } else if !lasting.told && nodes.may_be_moved(cycle, alive, lasting.newest) {
                 // Virtual time passes at once: the loop would search for ever.
-                let again = (!self.clock.is_virtual()).then(|| now.saturating_add(LASTING));
+                let again = (!self.timers.clock.is_virtual()).then(|| now.saturating_add(LASTING));
                 due = due.into_iter().chain(again).min();
             } else if !lasting.told {
                 lasting.told = true;
@@ -400,16 +228,16 @@ impl Executor {
                      The loop goes on, as others can. Take locks in one order everywhere, and drop guards before an await that needs them."
                 ));
             }
-            self.searches.borrow_mut().cycles.insert(key, lasting);
+            self.deadlocks.searches.borrow_mut().cycles.insert(key, lasting);
         }
-        self.searches.borrow_mut().due = due;
+        self.deadlocks.searches.borrow_mut().due = due;
     }
 
     /// Records that a cycle may have been closed, also one through the enclosing loops.
     pub(crate) fn suspect(&self) {
-        self.cycle_check_pending.set(true);
+        self.deadlocks.cycle_check_pending.set(true);
         if self.is_guest.get() {
-            context::each(|executor| executor.cycle_check_pending.set(true));
+            context::each(|executor| executor.deadlocks.cycle_check_pending.set(true));
         }
     }
 
@@ -467,7 +295,7 @@ impl Executor {
         context::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
         let mut wanted: HashMap<*const (), usize> = HashMap::new();
         for executor in cores() {
-            for (_, Queuing { coro, on, serial }) in executor.queued.borrow().iter() {
+            for (_, Queuing { coro, on, serial }) in executor.deadlocks.queued.borrow().iter() {
                 match on {
                     On::Resource(resource) => {
                         let address = Arc::as_ptr(resource).cast::<()>();
@@ -510,7 +338,7 @@ impl Executor {
         }
         #[cfg(test)]
         {
-            self.searches.borrow_mut().visited += nodes.all.len() + edges.len();
+            self.deadlocks.searches.borrow_mut().visited += nodes.all.len() + edges.len();
         }
         for (waiter, target) in edges {
             let owner = match waiter.kind() {
@@ -561,22 +389,22 @@ impl Executor {
         nodes.all.push(Some(node));
         #[cfg(test)]
         {
-            self.searches.borrow_mut().visited += holders.len();
+            self.deadlocks.searches.borrow_mut().visited += holders.len();
         }
         index
     }
 
     /// When the loop warns that all its coroutines have waited since then.
     fn quiet_warning_at(&self, since: u64) -> u64 {
-        since.saturating_add(self.quiescent_warning.get().as_nanos() as u64)
+        since.saturating_add(self.deadlocks.quiescent_warning.get().as_nanos() as u64)
     }
 
     /// Handles a loop in which all coroutines wait, some of them for something outside the loop that may never happen.
     /// Warns once the time set by `warn_quiescent` has passed; returns when to call it again.
     fn warn_of_quiet(&self, now: u64) -> Option<u64> {
-        let (since, said) = self.quiet_since.get().unwrap_or((now, false));
+        let (since, said) = self.deadlocks.quiet_since.get().unwrap_or((now, false));
         let at = self.quiet_warning_at(since);
-        self.quiet_since.set(Some((since, said || now >= at)));
+        self.deadlocks.quiet_since.set(Some((since, said || now >= at)));
         if said {
             return None;
         }
@@ -592,24 +420,6 @@ impl Executor {
         ));
         None
     }
-}
-
-/// The places where the coroutines among these wait, in the order in which they were scheduled.
-fn sites<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Site> {
-    let mut nodes: Vec<&Node> = nodes.collect();
-    nodes.sort_by_key(|node| node.id());
-    nodes.into_iter().filter_map(Node::site).collect()
-}
-
-fn list(sites: &[Site]) -> String {
-    let mut text = String::new();
-    for Site { name, file, line, column } in sites.iter().take(LISTED) {
-        let _ = write!(text, "\n  {name} at {file}:{line}:{column}");
-    }
-    if sites.len() > LISTED {
-        let _ = write!(text, "\n  and {} more", sites.len() - LISTED);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -650,7 +460,7 @@ mod tests {
             }
             sleep(Duration::from_secs(3600)).await?;
             // The state of the searches is dropped when the run is over.
-            crate::Ok(executor.searches.borrow().visited)
+            crate::Ok(executor.deadlocks.searches.borrow().visited)
         };
         (MANY * rounds * 3, looped.run(main).unwrap())
     }
@@ -688,13 +498,14 @@ mod tests {
     fn no_search_begins_before_the_last_one_is_paid_for() {
         let mut looped = Loop::new();
         let executor = looped.executor().clone();
-        let visited = || executor.searches.borrow().visited;
+        let visited = || executor.deadlocks.searches.borrow().visited;
         let main = async {
             let lock = Lock::new();
             let _held = lock.acquire().await?;
             spawn(async move { lock.acquire().await.map(drop) });
             yield_now().await?;
-            executor.searches.borrow_mut().budget = Budget { ended: executor.now(), took: HOUR, visited: 2, loops: 1 };
+            executor.deadlocks.searches.borrow_mut().budget =
+                Budget { ended: executor.now(), took: HOUR, visited: 2, loops: 1 };
             let before = visited();
             // Busy, and idle for longer than a search is put off, each with an await that may close a cycle.
             for _ in 0..10_000 {
@@ -703,7 +514,7 @@ mod tests {
             spawn(sleep(2 * super::PUT_OFF)).await?;
             sleep(2 * super::PUT_OFF).await?;
             assert_eq!(visited(), before);
-            executor.searches.borrow_mut().budget = Budget::default();
+            executor.deadlocks.searches.borrow_mut().budget = Budget::default();
             while visited() == before {
                 spawn(yield_now()).await?;
             }
@@ -716,7 +527,7 @@ mod tests {
     fn not_each_event_that_is_set_from_outside_makes_a_search() {
         let mut looped = Loop::new();
         let executor = looped.executor().clone();
-        let visited = || executor.searches.borrow().visited;
+        let visited = || executor.deadlocks.searches.borrow().visited;
         let (ask, asked) = std::sync::mpsc::channel::<Event>();
         let thread = std::thread::spawn(move || asked.iter().for_each(|event| event.set()));
         let main = async {
@@ -727,8 +538,8 @@ mod tests {
                 event.wait().await?;
                 if round == 50 {
                     // The first time that nothing but the thread can wake the loop it is searched at once.
-                    executor.searches.borrow_mut().was_quiet = true;
-                    executor.searches.borrow_mut().budget =
+                    executor.deadlocks.searches.borrow_mut().was_quiet = true;
+                    executor.deadlocks.searches.borrow_mut().budget =
                         Budget { ended: executor.now(), took: HOUR, visited: 1, loops: 1 };
                     before = visited();
                 }
@@ -782,9 +593,9 @@ mod tests {
                     });
                 }
                 yield_now().await?;
-                executor.searches.take();
+                executor.deadlocks.searches.take();
                 assert!(executor.search(false).is_none());
-                crate::Ok(executor.searches.borrow().visited)
+                crate::Ok(executor.deadlocks.searches.borrow().visited)
             };
             looped.run(main).unwrap()
         };

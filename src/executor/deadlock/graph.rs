@@ -1,0 +1,198 @@
+//! The wait graph, and how its cycles are described.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::executor::waits::Resource;
+use crate::failure::crash::Site;
+use crate::failure::type_name;
+use crate::task::WakeToken;
+
+/// The number of names in a list before the rest is only counted.
+const LISTED: usize = 20;
+
+/// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
+/// for.
+#[derive(Default)]
+pub(super) struct Nodes {
+    /// Coroutines by loop, and then by slot; then locks and semaphores.
+    pub(super) all: Vec<Option<Node>>,
+    /// The index of the first coroutine of each loop, by its tag.
+    pub(super) starts: HashMap<u32, usize>,
+}
+
+pub(super) struct Node {
+    pub(super) what: What,
+    pub(super) hope: Hope,
+    /// The nodes that wait for it and are woken by it.
+    pub(super) waiters: Vec<usize>,
+    /// A node that it waits for.
+    pub(super) target: Option<usize>,
+}
+
+pub(super) enum What {
+    Coro {
+        wake_token: WakeToken,
+        id: u64,
+        type_name: &'static str,
+        at: &'static Location<'static>,
+        /// The serial number of its wait for a resource.
+        serial: u64,
+    },
+    Resource {
+        resource: Arc<dyn Resource>,
+        /// The newest coroutine of the thread when the holder that is `target` acquired it.
+        newest: u64,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hope {
+    /// Something other than a node may wake it.
+    Yes,
+    /// Any wakeable node may wake it: a coroutine at a barrier, or a resource whose holder is not known.
+    Shared,
+    /// Like `Shared`, but probably only the nodes it waits for can: a resource whose acquirers are known.
+    Held,
+    /// Only the nodes it waits for can.
+    No,
+}
+
+impl Node {
+    pub(super) fn new(what: What, hope: Hope) -> Node {
+        Node { what, hope, waiters: Vec::new(), target: None }
+    }
+
+    /// The number of the coroutine.
+    pub(super) fn id(&self) -> Option<u64> {
+        match self.what {
+            What::Coro { id, .. } => Some(id),
+            What::Resource { .. } => None,
+        }
+    }
+
+    /// The name of the coroutine.
+    pub(super) fn name(&self) -> Option<String> {
+        self.site().map(|site| site.name)
+    }
+
+    /// The coroutine, and the place where it waits.
+    pub(super) fn site(&self) -> Option<Site> {
+        let What::Coro { id, type_name, at, .. } = self.what else { return None };
+        let name = format!("{} #{id}", type_name::path(type_name));
+        Some(Site { name, file: at.file(), line: at.line(), column: at.column() })
+    }
+}
+
+impl Nodes {
+    pub(super) fn find(&self, wake_token: WakeToken) -> Option<usize> {
+        let index = self.starts.get(&wake_token.tag())? + wake_token.slot() as usize;
+        let of_word =
+            |node: &&Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
+        self.all.get(index)?.as_ref().filter(of_word).map(|_| index)
+    }
+
+    pub(super) fn find_mut(&mut self, wake_token: WakeToken) -> Option<&mut Node> {
+        self.find(wake_token).and_then(|index| self.all[index].as_mut())
+    }
+
+    pub(super) fn give_hope(&mut self, wake_token: WakeToken) {
+        if let Some(node) = self.find_mut(wake_token) {
+            node.hope = Hope::Yes;
+        }
+    }
+
+    /// Marks all nodes of this `Hope` as alive, then the nodes that wait for a marked node.
+    pub(super) fn spread(&self, hope: Hope, alive: &mut [bool]) {
+        let has = |index: &usize| self.all[*index].as_ref().is_some_and(|node| node.hope == hope);
+        let mut marked: Vec<usize> = (0..self.all.len()).filter(has).collect();
+        marked.iter().for_each(|index| alive[*index] = true);
+        while let Some(node) = marked.pop().and_then(|index| self.all[index].as_ref()) {
+            for waiter in &node.waiters {
+                if !std::mem::replace(&mut alive[*waiter], true) {
+                    marked.push(*waiter);
+                }
+            }
+        }
+    }
+
+    /// The cycles among nodes that are not alive.
+    pub(super) fn cycles(&self, alive: &[bool]) -> Vec<Vec<usize>> {
+        let next = |index: usize| self.all[index].as_ref()?.target.filter(|next| !alive[*next]);
+        // The walk that visited each node: a node visited twice in one walk is on a cycle.
+        let mut walks = vec![0_usize; self.all.len()];
+        let mut cycles = Vec::new();
+        for first in (0..self.all.len()).filter(|index| !alive[*index]) {
+            let mut at = Some(first);
+            while let Some(index) = at.filter(|index| walks[*index] == 0) {
+                walks[index] = first + 1;
+                at = next(index);
+            }
+            if let Some(start) = at.filter(|index| walks[*index] == first + 1) {
+                let around = std::iter::successors(next(start), |index| next(*index).filter(|_| *index != start));
+                cycles.push(around.collect());
+            }
+        }
+        cycles
+    }
+
+    /// The nodes of a cycle, beginning with a coroutine.
+    pub(super) fn around(&self, cycle: &[usize]) -> impl Iterator<Item = &Node> {
+        let nodes = cycle.iter().chain(cycle).filter_map(|index| self.all[*index].as_ref());
+        nodes.skip_while(|node| node.id().is_none()).take(cycle.len())
+    }
+
+    /// Gives a line for each coroutine of a cycle, and their places.
+    pub(super) fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
+        let mut text = String::new();
+        let mut sites = Vec::new();
+        let target = |node: &Node| node.target.and_then(|target| self.all[target].as_ref());
+        for node in self.around(cycle) {
+            let Some(site) = node.site() else { continue };
+            let Site { name, file, line, column } = &site;
+            let what = match target(node) {
+                Some(lock @ Node { what: What::Resource { resource, .. }, .. }) => {
+                    let holder = target(lock).and_then(Node::name).unwrap_or_default();
+                    format!("{}, held by {holder},", resource.describe())
+                }
+                other => other.and_then(Node::name).unwrap_or_default(),
+            };
+            let _ = write!(text, "\n  {name} waits for {what} at {file}:{line}:{column}");
+            sites.push(site);
+        }
+        (text, sites)
+    }
+
+    /// Whether a guard of the cycle may be in a coroutine that can continue: one that was scheduled after the guard was
+    /// acquired, and before the cycle was found, while its acquirer could still move it.
+    pub(super) fn may_be_moved(&self, cycle: &[usize], alive: &[bool], found: u64) -> bool {
+        let ids = self.all.iter().zip(alive).filter(|(_, alive)| **alive).filter_map(|(node, _)| node.as_ref()?.id());
+        let mut ids: Vec<u64> = ids.filter(|id| *id <= found).collect();
+        ids.sort_unstable();
+        let last = ids.last().copied();
+        self.around(cycle).any(|node| match node.what {
+            What::Resource { newest, .. } => last.is_some_and(|last| last > newest),
+            What::Coro { .. } => false,
+        })
+    }
+}
+
+/// The places where the coroutines among these wait, in the order in which they were scheduled.
+pub(super) fn sites<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Site> {
+    let mut nodes: Vec<&Node> = nodes.collect();
+    nodes.sort_by_key(|node| node.id());
+    nodes.into_iter().filter_map(Node::site).collect()
+}
+
+pub(super) fn list(sites: &[Site]) -> String {
+    let mut text = String::new();
+    for Site { name, file, line, column } in sites.iter().take(LISTED) {
+        let _ = write!(text, "\n  {name} at {file}:{line}:{column}");
+    }
+    if sites.len() > LISTED {
+        let _ = write!(text, "\n  and {} more", sites.len() - LISTED);
+    }
+    text
+}
