@@ -17,8 +17,8 @@ use crate::coroutine::gather::sealed::Awaitable;
 use crate::executor;
 use crate::executor::waits::On;
 use crate::failure::error::CancelledError;
-use crate::sync::Queued;
 use crate::sync::event::{Event, Wait};
+use crate::sync::semaphore::Queued;
 use crate::task::{BoxError, Profile, WakeToken};
 
 /// Schedules these in the background and gives their outputs in the order in which they end. Also a `Stream`.

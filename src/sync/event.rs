@@ -15,7 +15,7 @@ use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
 use crate::observe::{Res, ResKind, Target};
-use crate::sync::wait_list::{Key, WaitList};
+use crate::sync::linked_slab::{Key, LinkedSlab};
 use crate::task::{WakeToken, flag};
 use crate::threading::{Mutex, MutexGuard};
 
@@ -45,7 +45,7 @@ struct State {
     set: bool,
     /// How often it was set: a waiter that registered in an earlier epoch has been released, whatever happened since.
     epoch: u64,
-    waiters: WaitList<WakeToken>,
+    waiters: LinkedSlab<WakeToken>,
 }
 
 impl Event {

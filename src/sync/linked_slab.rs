@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 /// A doubly linked list in a vector that reuses its nodes. All operations take constant time.
-pub(crate) struct WaitList<T> {
+pub(crate) struct LinkedSlab<T> {
     nodes: Vec<Node<T>>,
     first: Option<Key>,
     last: Option<Key>,
@@ -21,13 +21,13 @@ struct Node<T> {
     next: Option<Key>,
 }
 
-impl<T> Default for WaitList<T> {
+impl<T> Default for LinkedSlab<T> {
     fn default() -> Self {
-        WaitList { nodes: Vec::new(), first: None, last: None, free: None, len: 0 }
+        LinkedSlab { nodes: Vec::new(), first: None, last: None, free: None, len: 0 }
     }
 }
 
-impl<T: Copy> WaitList<T> {
+impl<T: Copy> LinkedSlab<T> {
     /// The number of waiters in the list.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -52,7 +52,7 @@ impl<T: Copy> WaitList<T> {
         place
     }
 
-    /// The waiter of this node, also after [`WaitList::step_out`].
+    /// The waiter of this node, also after [`LinkedSlab::step_out`].
     pub(crate) fn at(&mut self, place: Key) -> &mut T {
         &mut self.node(place).value
     }
@@ -62,7 +62,7 @@ impl<T: Copy> WaitList<T> {
         self.first.map(|place| (place, self.nodes[place.get() as usize - 1].value))
     }
 
-    /// Takes a waiter out of the order. It keeps its node until [`WaitList::release`].
+    /// Takes a waiter out of the order. It keeps its node until [`LinkedSlab::release`].
     pub(crate) fn step_out(&mut self, place: Key) {
         let Node { prev, next, .. } = *self.node(place);
         self.link(prev, next);
@@ -122,7 +122,7 @@ mod tests {
             random ^= random << 17;
             (random % below as u64) as usize
         };
-        let mut line = WaitList::default();
+        let mut line = LinkedSlab::default();
         let mut model: Vec<(Key, u32)> = Vec::new();
         let mut out: Vec<(Key, u32)> = Vec::new();
         for round in 0..10_000_u32 {
