@@ -28,8 +28,7 @@ pub use interop::drive::{Isolate, isolate};
 pub use interop::from_tokio::from_tokio;
 #[cfg(feature = "tracing")]
 pub use observe::spans::{TraceLayer, trace_layer};
-pub use sync::event::{Event, Wait, WaitTimeout};
-pub use sync::semaphore::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
+pub use sync::{Acquire, Barrier, BarrierWait, Event, Guard, Lock, Semaphore, Wait, WaitTimeout};
 pub use thread::{ThreadPool, run_in_thread};
 
 /// Whether the feature `record` is built in, for the output of the benches.

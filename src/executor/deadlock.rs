@@ -484,7 +484,7 @@ impl Executor {
                             resource.waiters.push(waiter);
                         }
                     }
-                    On::Meeting => {
+                    On::Barrier => {
                         let hope = if self.is_guest.get() { Hope::Yes } else { Hope::Shared };
                         if let Some(node) = nodes.find_mut(*coro).filter(|node| node.hope == Hope::No) {
                             node.hope = hope;

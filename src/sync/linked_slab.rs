@@ -1,4 +1,4 @@
-//! A list of waiters in the order in which they came, any of which may leave.
+//! Values in an order, any of which can be removed.
 
 use std::num::NonZeroU32;
 
@@ -27,44 +27,44 @@ impl<T> Default for LinkedSlab<T> {
     }
 }
 
-impl<T: Copy> LinkedSlab<T> {
-    /// The number of waiters in the list.
+impl<T> LinkedSlab<T> {
+    /// The number of values in the order.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Appends a waiter.
-    pub(crate) fn join(&mut self, value: T) -> Key {
+    /// Appends a value.
+    pub(crate) fn push(&mut self, value: T) -> Key {
         let node = Node { value, prev: self.last, next: None };
-        let place = match self.free {
-            Some(place) => {
-                self.free = std::mem::replace(self.node(place), node).next;
-                place
+        let key = match self.free {
+            Some(key) => {
+                self.free = std::mem::replace(self.node(key), node).next;
+                key
             }
             None => {
                 self.nodes.push(node);
-                u32::try_from(self.nodes.len()).ok().and_then(Key::new).expect("fewer than 2^32 wait")
+                u32::try_from(self.nodes.len()).ok().and_then(Key::new).expect("fewer than 2^32 values")
             }
         };
-        self.link(self.last, Some(place));
-        self.last = Some(place);
+        self.link(self.last, Some(key));
+        self.last = Some(key);
         self.len += 1;
-        place
+        key
     }
 
-    /// The waiter of this node, also after [`LinkedSlab::step_out`].
-    pub(crate) fn at(&mut self, place: Key) -> &mut T {
-        &mut self.node(place).value
+    /// The value of this node, also after [`LinkedSlab::unlink`].
+    pub(crate) fn get_mut(&mut self, key: Key) -> &mut T {
+        &mut self.node(key).value
     }
 
-    /// The first waiter.
-    pub(crate) fn first(&self) -> Option<(Key, T)> {
-        self.first.map(|place| (place, self.nodes[place.get() as usize - 1].value))
+    /// The first value of the order.
+    pub(crate) fn first(&self) -> Option<(Key, &T)> {
+        self.first.map(|key| (key, &self.nodes[key.get() as usize - 1].value))
     }
 
-    /// Takes a waiter out of the order. It keeps its node until [`LinkedSlab::release`].
-    pub(crate) fn step_out(&mut self, place: Key) {
-        let Node { prev, next, .. } = *self.node(place);
+    /// Removes a value from the order. It keeps its node until [`LinkedSlab::free`].
+    pub(crate) fn unlink(&mut self, key: Key) {
+        let Node { prev, next, .. } = *self.node(key);
         self.link(prev, next);
         match next {
             None => self.last = prev,
@@ -73,30 +73,14 @@ impl<T: Copy> LinkedSlab<T> {
         self.len -= 1;
     }
 
-    /// Frees the node of a waiter that has stepped out.
-    pub(crate) fn release(&mut self, place: Key) {
-        let free = self.free.replace(place);
-        self.node(place).next = free;
+    /// Frees the node of a value that is not in the order.
+    pub(crate) fn free(&mut self, key: Key) {
+        let free = self.free.replace(key);
+        self.node(key).next = free;
     }
 
-    /// Removes a waiter that is in the list.
-    pub(crate) fn leave(&mut self, place: Key) {
-        self.step_out(place);
-        self.release(place);
-    }
-
-    /// Calls `f` with each waiter in the list.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(T)) {
-        let mut at = self.first;
-        while let Some(place) = at {
-            let node = &self.nodes[place.get() as usize - 1];
-            f(node.value);
-            at = node.next;
-        }
-    }
-
-    fn node(&mut self, place: Key) -> &mut Node<T> {
-        &mut self.nodes[place.get() as usize - 1]
+    fn node(&mut self, key: Key) -> &mut Node<T> {
+        &mut self.nodes[key.get() as usize - 1]
     }
 
     /// Links `next` after `prev`.
@@ -112,9 +96,9 @@ impl<T: Copy> LinkedSlab<T> {
 mod tests {
     use super::*;
 
-    /// Compared with a vector: each waiter is there once, in order; one that has stepped out keeps its value.
+    /// Compared with a vector: each value is there once, in order; an unlinked one keeps its value.
     #[test]
-    fn the_line_keeps_its_order() {
+    fn values_keep_their_order() {
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         let mut next = |below: usize| {
             random ^= random << 13;
@@ -122,31 +106,36 @@ mod tests {
             random ^= random << 17;
             (random % below as u64) as usize
         };
-        let mut line = LinkedSlab::default();
+        let mut list = LinkedSlab::default();
         let mut model: Vec<(Key, u32)> = Vec::new();
         let mut out: Vec<(Key, u32)> = Vec::new();
         for round in 0..10_000_u32 {
             match next(7) {
-                0 | 1 => model.push((line.join(round), round)),
+                0 | 1 => model.push((list.push(round), round)),
                 2 if !model.is_empty() => {
                     let at = next(model.len());
                     model[at].1 = round;
-                    *line.at(model[at].0) = round;
+                    *list.get_mut(model[at].0) = round;
                 }
                 3 if !model.is_empty() => {
                     out.push(model.remove(next(model.len())));
-                    line.step_out(out[out.len() - 1].0);
+                    list.unlink(out[out.len() - 1].0);
                 }
-                4 if !out.is_empty() => line.release(out.swap_remove(next(out.len())).0),
-                _ if !model.is_empty() => line.leave(model.remove(next(model.len())).0),
+                4 if !out.is_empty() => list.free(out.swap_remove(next(out.len())).0),
+                _ if !model.is_empty() => {
+                    let (key, _) = model.remove(next(model.len()));
+                    list.unlink(key);
+                    list.free(key);
+                }
                 _ => {}
             }
-            let mut seen = Vec::new();
-            line.for_each(|value| seen.push(value));
-            assert_eq!(seen, model.iter().map(|(_, value)| *value).collect::<Vec<_>>());
-            assert_eq!((line.len(), line.first()), (model.len(), model.first().copied()));
-            assert!(out.iter().all(|(place, value)| line.at(*place) == value));
+            let order = std::iter::successors(list.first, |key| list.nodes[key.get() as usize - 1].next);
+            let values = order.map(|key| (key, list.nodes[key.get() as usize - 1].value));
+            assert_eq!(values.collect::<Vec<_>>(), model);
+            assert_eq!(list.first().map(|(key, value)| (key, *value)), model.first().copied());
+            assert_eq!(list.len(), model.len());
+            assert!(out.iter().all(|(key, value)| list.get_mut(*key) == value));
         }
-        assert!(line.nodes.len() < 500, "room is used again: {}", line.nodes.len());
+        assert!(list.nodes.len() < 500, "room is used again: {}", list.nodes.len());
     }
 }

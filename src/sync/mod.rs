@@ -1,5 +1,15 @@
-//! Events, semaphores, locks and barriers.
+//! Events, semaphores, locks and barriers, all on one wait list.
 
-pub(crate) mod event;
+mod barrier;
+mod event;
 mod linked_slab;
-pub(crate) mod semaphore;
+mod lock;
+mod permits;
+mod semaphore;
+pub(crate) mod wait_list;
+
+pub use barrier::{Barrier, BarrierWait};
+pub use event::{Event, Wait, WaitTimeout};
+pub use lock::Lock;
+pub use permits::{Acquire, Guard};
+pub use semaphore::Semaphore;

@@ -42,7 +42,7 @@ use crate::failure::error::{CancelledError, cancellation};
 use crate::failure::panic_hook;
 use crate::failure::place::Place;
 use crate::observe::{self, Target};
-use crate::sync::semaphore::{Acquire, Guard, Semaphore};
+use crate::sync::{Acquire, Guard, Semaphore};
 use crate::task::{BoxError, Payload, Profile, Reason, WakeToken, flag};
 use crate::threading::{AtomicBool, Condvar, Mutex, MutexGuard};
 
