@@ -130,6 +130,14 @@ pub enum Kind {
         /// Where `coro`, `spawn` or `gather` made it.
         site: SiteId,
     },
+    /// The program has given a coroutine or a loop a name. That of a coroutine comes right after its [`Kind::Spawn`] if
+    /// it was given before.
+    Named {
+        /// The coroutine or loop.
+        what: Target,
+        /// The name.
+        name: NameId,
+    },
     /// A coroutine began to wait on something: an edge of the graph. A coroutine can wait on several things at once,
     /// and it runs until its step ends. A repeated `Wait` for an existing edge changes nothing.
     Wait {

@@ -33,7 +33,7 @@ macro_rules! codes {
                 pub const $name: u8 = $value;
             )*
             /// The highest known.
-            pub const LAST: u8 = AWAY;
+            pub const LAST: u8 = NAMED;
         }
     };
 }
@@ -80,6 +80,7 @@ codes! {
     /// the end of a step and what follows at once: several events, see `Step`
     STEP = 33,
     AWAY = 34,
+    NAMED = 35,
 }
 
 /// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists
@@ -319,6 +320,13 @@ pub fn wait(at: u64, coro: u64, on: Target, site: SiteId) -> Words {
     [head(at, code::WAIT), pair(coro, tag), value, site as u64]
 }
 
+/// The record of [`Kind::Named`].
+#[inline]
+pub fn named(at: u64, what: Target, name: NameId) -> Words {
+    let (tag, value) = target(what);
+    [head(at, code::NAMED), pair(0, tag), value, u64::from(name)]
+}
+
 /// The record of [`Kind::Clear`].
 #[inline(always)]
 pub fn clear(at: u64, coro: u64, on: Target) -> Words {
@@ -362,6 +370,7 @@ pub fn encode(at: u64, kind: &Kind) -> Option<Words> {
         Kind::Spawn { coro, in_loop, parent, name, site } if name <= MAX_NAME && site <= MAX_NAME => {
             spawn(at, fits(coro)?, in_loop, fits(parent)?, name, site)
         }
+        Kind::Named { what, name } => named(at, what, name),
         Kind::Wait { coro, on, site } => wait(at, fits(coro)?, on, site),
         Kind::Clear { coro, on } => clear(at, fits(coro)?, on),
         Kind::Wake { coro, by } => wake(at, fits(coro)?, by),
@@ -421,6 +430,7 @@ pub fn decode(words: Words) -> Option<Kind> {
             }
             _ => return None,
         },
+        code::NAMED => Kind::Named { what: to_target(small, b)?, name: u32::try_from(c).ok()? },
         code::WAIT => Kind::Wait { coro: id, on: to_target(small, b)?, site: u32::try_from(c).ok()? },
         code::CLEAR => Kind::Clear { coro: id, on: to_target(small, b)? },
         code::WAKE => Kind::Wake { coro: id, by: to_waker(small, b)? },
