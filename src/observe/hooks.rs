@@ -1,5 +1,6 @@
 //! What the loop calls where something happens.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::Location;
@@ -16,6 +17,7 @@ use tinyio_recorder::ring::Request;
 use super::crash_report::{Told, place_foreign};
 use super::env::Switch;
 use super::moments::moment;
+use super::names::{self, Name};
 use super::notes::ThreadNote;
 use super::observed::{self, Observed};
 use super::recording::{Rec, Recording};
@@ -42,11 +44,32 @@ fn exits() {
 }
 
 /// Records that a coroutine is freed that was never scheduled, so it never ran: usually a mistake.
-pub(crate) fn never_scheduled(place: &'static Location<'static>, name: TypeName) {
+pub(crate) fn never_scheduled(address: usize, place: &'static Location<'static>, name: TypeName) {
+    names::take(address);
     observed::current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, place, name)));
 }
 
+/// Names a coroutine: in the record, or, before it is scheduled, for the time when it is.
+pub(crate) fn name_task(task: &Header, name: Cow<'static, str>) {
+    if !task.is_scheduled() {
+        names::keep(task, name);
+    } else if !task.is_done() && !task.is_gone() {
+        observed::current(|executor| {
+            if let Some(recording) = executor.and_then(|executor| executor.rec().on()) {
+                recording.named(Target::Coro(task.id()), &name);
+            }
+        });
+    }
+}
+
 impl Recording {
+    /// Records the name of a coroutine or a loop.
+    #[cold]
+    fn named(&self, what: Target, name: &str) {
+        let name = self.recorder.borrow_mut().recorder().intern(name);
+        self.emit(Kind::Named { what, name });
+    }
+
     #[cold]
     fn answer(&self, Request { coro: id, in_full }: Request) {
         let mut stack = None;
@@ -203,6 +226,11 @@ impl Rec {
         }
     }
 
+    /// Sets the name of the loop.
+    pub(crate) fn set_name(&self, name: &Name) {
+        self.name.replace(name.clone());
+    }
+
     /// Records that a loop begins to run. Pairs with `loop_end`.
     pub(crate) fn loop_start(&self, executor: &(impl Observed + ?Sized), mode: LoopMode) {
         if self.recording.get().is_none() {
@@ -238,6 +266,9 @@ impl Rec {
             outer.map_or(0, |outer| outer.current_task().with(|coro| coro.map_or(0, Header::id)))
         });
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
+        if let Some(name) = self.name.borrow().as_deref() {
+            recording.named(Target::Loop(self.id.get()), name);
+        }
         recording.read_sent(Follow::take);
     }
 
@@ -317,8 +348,12 @@ impl Rec {
     #[inline]
     pub(crate) fn spawn(&self, executor: &(impl Observed + ?Sized), coro: &Header) {
         self.spans.spawn(coro);
+        let name = names::take(names::address(coro));
         if let Some(recording) = self.on() {
             recording.spawn(self, executor, coro);
+            if let Some(name) = name {
+                recording.named(Target::Coro(coro.id()), &name);
+            }
         }
     }
 

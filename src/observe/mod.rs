@@ -10,6 +10,8 @@ mod hooks;
 #[cfg(feature = "record")]
 mod moments;
 #[cfg(feature = "record")]
+mod names;
+#[cfg(feature = "record")]
 mod notes;
 #[cfg(feature = "record")]
 mod observed;
@@ -24,7 +26,14 @@ mod resources;
 #[cfg(feature = "record")]
 mod stack_requests;
 #[cfg(feature = "record")]
-pub(crate) use {hooks::never_scheduled, notes::*, observed::*, recording::*, resources::*};
+pub(crate) use {
+    hooks::{name_task, never_scheduled},
+    names::Name,
+    notes::*,
+    observed::*,
+    recording::*,
+    resources::*,
+};
 
 #[cfg(not(feature = "record"))]
 mod noop;

@@ -4,10 +4,6 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use tinyio_events::event::{Kind, Target};
-
-use super::observed;
-use super::recording::Recording;
 use crate::task::Header;
 
 /// The name of a loop.
@@ -18,6 +14,10 @@ impl Name {
     pub(crate) fn new(name: Cow<'static, str>) -> Name {
         Name(Some(name))
     }
+
+    pub(super) fn as_deref(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
 }
 
 thread_local! {
@@ -27,20 +27,12 @@ thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Names a coroutine: in the record, or, before it is scheduled, for the time when it is.
-pub(crate) fn name_task(task: &Header, name: Cow<'static, str>) {
-    if !task.is_scheduled() {
-        let _ = UNSCHEDULED.try_with(|names| {
-            names.borrow_mut().insert(address(task), name);
-            COUNT.set(names.borrow().len());
-        });
-    } else if !task.is_done() && !task.is_gone() {
-        observed::current(|executor| {
-            if let Some(recording) = executor.and_then(|executor| executor.rec().on()) {
-                recording.named(Target::Coro(task.id()), &name);
-            }
-        });
-    }
+/// Keeps the name of a coroutine that has not been scheduled.
+pub(super) fn keep(task: &Header, name: Cow<'static, str>) {
+    let _ = UNSCHEDULED.try_with(|names| {
+        names.borrow_mut().insert(address(task), name);
+        COUNT.set(names.borrow().len());
+    });
 }
 
 /// Takes the name of a coroutine that is scheduled now, or never will be.
@@ -62,20 +54,4 @@ fn take_it(address: usize) -> Option<Cow<'static, str>> {
 
 pub(super) fn address(task: &Header) -> usize {
     std::ptr::from_ref(task).addr()
-}
-
-impl Recording {
-    /// Records the name of a coroutine or a loop.
-    #[cold]
-    pub(super) fn named(&self, what: Target, name: &str) {
-        let name = self.recorder.borrow_mut().recorder().intern(name);
-        self.emit(Kind::Named { what, name });
-    }
-
-    /// Records the name of a loop, if it has one.
-    pub(super) fn loop_named(&self, id: u32, name: &Name) {
-        if let Name(Some(name)) = name {
-            self.named(Target::Loop(id), name);
-        }
-    }
 }

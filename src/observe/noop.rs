@@ -42,7 +42,22 @@ pub(crate) enum ResKind {
 
 /// A coroutine is freed that was never scheduled.
 #[inline]
-pub(crate) fn never_scheduled(_place: &'static Location<'static>, _name: TypeName) {}
+pub(crate) fn never_scheduled(_address: usize, _place: &'static Location<'static>, _name: TypeName) {}
+
+/// The name of a loop.
+#[derive(Clone, Default)]
+pub(crate) struct Name;
+
+impl Name {
+    #[inline]
+    pub(crate) fn new(_name: Cow<'static, str>) -> Name {
+        Name
+    }
+}
+
+/// Names a coroutine.
+#[inline]
+pub(crate) fn name_task(_task: &Header, _name: Cow<'static, str>) {}
 
 /// The recorded state of a resource.
 pub(crate) struct Res;
@@ -146,6 +161,8 @@ impl Rec {
             ONCE.call_once(|| eprintln!("{missing}"));
         }
     }
+    #[inline]
+    pub(crate) fn set_name(&self, _name: &Name) {}
     #[inline]
     pub(crate) fn loop_id(&self) -> u32 {
         0
