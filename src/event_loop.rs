@@ -1,5 +1,6 @@
 //! `Loop`: runs coroutines.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -14,7 +15,7 @@ use crate::executor::inbox::Inbox;
 use crate::executor::{Executor, Progress};
 use crate::failure::crash::{Crash, Group};
 use crate::failure::panic_hook;
-use crate::observe::{LoopMode, Observer};
+use crate::observe::{LoopMode, Name, Observer};
 use crate::panics;
 use crate::task::{BoxError, Profile};
 
@@ -34,18 +35,30 @@ pub struct Loop {
     group: Group,
     grace: Option<Duration>,
     shuffle: Option<u64>,
+    name: Name,
 }
 
 impl Loop {
     /// Creates an empty loop.
     pub fn new() -> Loop {
-        Loop { executor: Executor::new(), group: Group::default(), grace: None, shuffle: None }
+        Loop { executor: Executor::new(), group: Group::default(), grace: None, shuffle: None, name: Name::default() }
     }
 
     /// Sets which failures a crash of the loop contains.
     #[must_use]
     pub fn group(mut self, group: Group) -> Loop {
         self.group = group;
+        self
+    }
+
+    /// Gives the loop a name, which the inspector shows in place of its number.
+    ///
+    /// ```
+    /// let uploads = tinyio::Loop::new().named("uploads");
+    /// ```
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Cow<'static, str>>) -> Loop {
+        self.name = Name::new(name.into());
         self
     }
 
@@ -113,6 +126,7 @@ impl Loop {
         self.executor.cancellation.group.set(self.group);
         self.executor.cancellation.grace.set(self.grace);
         self.executor.ready.shuffle(self.shuffle);
+        self.executor.rec.set_name(&self.name);
         self.executor.clone()
     }
 

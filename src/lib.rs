@@ -29,8 +29,7 @@ pub use interop::from_tokio::from_tokio;
 pub use interop::isolate::{Isolate, isolate};
 #[cfg(feature = "tracing")]
 pub use observe::spans::{TraceLayer, trace_layer};
-pub use sync::event::{Event, Wait, WaitTimeout};
-pub use sync::{Acquire, Barrier, BarrierWait, Guard, Lock, Semaphore};
+pub use sync::{Acquire, Barrier, BarrierWait, Event, Guard, Lock, Semaphore, Wait, WaitTimeout};
 pub use thread::{ThreadPool, run_in_thread};
 
 /// Whether the feature `record` is built in, for the output of the benches.

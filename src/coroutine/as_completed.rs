@@ -17,8 +17,8 @@ use crate::coroutine::gather::sealed::Awaitable;
 use crate::executor;
 use crate::executor::waits::On;
 use crate::failure::error::CancelledError;
-use crate::sync::Queued;
-use crate::sync::event::{Event, Wait};
+use crate::sync::wait_list::WaitEdge;
+use crate::sync::{Event, Wait};
 use crate::task::{BoxError, Profile, WakeToken};
 
 /// Schedules these in the background and gives their outputs in the order in which they end. Also a `Stream`.
@@ -153,7 +153,7 @@ impl<T> AsCompleted<T> {
             None => (0, None),
         };
         let (shared, handles) = (self.shared.clone(), self.handles.clone());
-        Next { shared, handles, wait, index, queuing: Queued::default() }
+        Next { shared, handles, wait, index, edge: WaitEdge::default() }
     }
 }
 
@@ -178,7 +178,7 @@ pub struct Next<T> {
     handles: Handles,
     wait: Option<Wait>,
     index: usize,
-    queuing: Queued,
+    edge: WaitEdge,
 }
 
 impl<T> Unpin for Next<T> {}
@@ -198,12 +198,12 @@ impl<T> Future for Next<T> {
         match Pin::new(wait).poll(cx) {
             Poll::Pending => {
                 let on = On::Any(self.shared.wake_tokens.clone());
-                executor::with("as_completed", |executor| self.queuing.enter(executor, || on));
+                executor::with("as_completed", |executor| self.edge.enter(executor, || on));
                 Poll::Pending
             }
             Poll::Ready(Err(cancelled)) => Poll::Ready(Err(cancelled)),
             Poll::Ready(Ok(())) => {
-                (self.wait, self.queuing) = (None, Queued::default());
+                (self.wait, self.edge) = (None, WaitEdge::default());
                 let output = self.shared.outputs.borrow_mut()[self.index].take();
                 let (index, output) = output.expect("set before the event, and taken once");
                 let handle = self.handles.borrow_mut()[index].take();

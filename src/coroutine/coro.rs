@@ -1,6 +1,7 @@
 //! Coroutines and their handles.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -15,7 +16,7 @@ use crate::executor::waker_slot;
 use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
 use crate::failure::panic_hook;
-use crate::observe::Target;
+use crate::observe::{Observer, Rec, Target};
 use crate::task::{BoxError, Fault, Handle, Header, Position, Profile, Reason, WakeToken, flag};
 
 /// A coroutine: what a loop schedules, and one node of its dependency graph.
@@ -143,6 +144,20 @@ impl<T> Coro<T> {
 
     pub(crate) fn header(&self) -> &Header {
         &self.handle
+    }
+
+    /// Gives the coroutine a name, which the inspector shows in place of its function's name and its number. A later
+    /// name replaces it.
+    ///
+    /// ```
+    /// # tinyio::Loop::new().run(async {
+    /// let workers = (0..4).map(|n| tinyio::coro(async move { tinyio::Ok(n) }).named(format!("worker {n}")));
+    /// tinyio::gather(workers.collect::<Vec<_>>()).await?;
+    /// # tinyio::Ok(()) }).unwrap();
+    /// ```
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Coro<T> {
+        Rec::name_task(self.header(), name.into());
+        self
     }
 
     /// Schedules the coroutine, and lets it run to its end whether or not it has handles, as [`spawn`] does: dropping

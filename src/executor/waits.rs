@@ -58,7 +58,7 @@ pub(crate) enum On {
     /// A lock or a semaphore.
     Resource(Arc<dyn Resource>),
     /// A barrier.
-    Meeting,
+    Barrier,
     /// Any one of these coroutines: [`as_completed`](crate::as_completed).
     Any(Rc<RefCell<Vec<WakeToken>>>),
 }

@@ -101,8 +101,8 @@ impl Schedule for Loops {
         });
     }
 
-    fn never_scheduled(place: &'static Location<'static>, name: TypeName) {
-        Rec::never_scheduled(place, name);
+    fn never_scheduled(address: usize, place: &'static Location<'static>, name: TypeName) {
+        Rec::never_scheduled(address, place, name);
     }
 }
 

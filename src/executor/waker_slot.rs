@@ -134,6 +134,12 @@ impl Waiter {
         self.0 = executor.word_for(cx, self.0, false);
         self.0
     }
+
+    /// The token that [`Waiter::wake_token`] gave last.
+    #[inline]
+    pub(crate) fn current(&self) -> WakeToken {
+        self.0
+    }
 }
 
 impl Drop for Waiter {

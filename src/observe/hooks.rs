@@ -1,5 +1,6 @@
 //! What the loop calls where something happens.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::Location;
@@ -16,6 +17,7 @@ use tinyio_recorder::ring::Request;
 use super::crash_report::{Told, place_foreign};
 use super::env::Switch;
 use super::moments::moment;
+use super::names::{self, Name};
 use super::notes::ThreadNote;
 use super::observed;
 use super::observer::{Observed, Observer};
@@ -43,6 +45,13 @@ fn exits() {
 }
 
 impl Recording {
+    /// Records the name of a coroutine or a loop.
+    #[cold]
+    fn named(&self, what: Target, name: &str) {
+        let name = self.recorder.borrow_mut().recorder().intern(name);
+        self.emit(Kind::Named { what, name });
+    }
+
     #[cold]
     fn answer(&self, Request { coro: id, in_full }: Request) {
         let mut stack = None;
@@ -201,8 +210,25 @@ impl Observer for Rec {
     }
 
     /// Usually a mistake.
-    fn never_scheduled(place: &'static Location<'static>, name: TypeName) {
+    fn never_scheduled(address: usize, place: &'static Location<'static>, name: TypeName) {
+        names::take(address);
         observed::current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, place, name)));
+    }
+
+    fn name_task(task: &Header, name: Cow<'static, str>) {
+        if !task.is_scheduled() {
+            names::keep(task, name);
+        } else if !task.is_done() && !task.is_gone() {
+            observed::current(|executor| {
+                if let Some(recording) = executor.and_then(|executor| executor.rec().on()) {
+                    recording.named(Target::Coro(task.id()), &name);
+                }
+            });
+        }
+    }
+
+    fn set_name(&self, name: &Name) {
+        self.name.replace(name.clone());
     }
 
     fn loop_start(&self, executor: &impl Observed, mode: LoopMode) {
@@ -236,6 +262,9 @@ impl Observer for Rec {
             outer.map_or(0, |outer| outer.current_task().with(|coro| coro.map_or(0, Header::id)))
         });
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
+        if let Some(name) = self.name.borrow().as_deref() {
+            recording.named(Target::Loop(self.id.get()), name);
+        }
         recording.read_sent(Follow::take);
     }
 
@@ -294,8 +323,12 @@ impl Observer for Rec {
     #[inline]
     fn spawn(&self, executor: &impl Observed, coro: &Header) {
         Observer::spawn(&self.spans, executor, coro);
+        let name = names::take(names::address(coro));
         if let Some(recording) = self.on() {
             recording.spawn(self, executor, coro);
+            if let Some(name) = name {
+                recording.named(Target::Coro(coro.id()), &name);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use tinyio_frames::Limits;
 use super::env::Switch;
 use super::notes::{Mailbox, ThreadNote};
 use super::observed;
+use super::observer::Observer as _;
 use super::recording::{RECORDING, Recording};
 use crate::task::Header;
 

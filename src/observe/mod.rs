@@ -10,6 +10,8 @@ mod hooks;
 #[cfg(feature = "record")]
 mod moments;
 #[cfg(feature = "record")]
+mod names;
+#[cfg(feature = "record")]
 mod observed;
 #[cfg(feature = "record")]
 mod output;
@@ -22,7 +24,7 @@ mod resources;
 #[cfg(feature = "record")]
 mod stack_requests;
 #[cfg(feature = "record")]
-pub(crate) use {recording::Rec, resources::*};
+pub(crate) use {names::Name, recording::Rec, resources::*};
 
 #[cfg(not(feature = "record"))]
 mod unrecorded;

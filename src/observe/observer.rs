@@ -1,12 +1,13 @@
 //! What a loop calls where something happens.
 
+use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::Rec;
 use super::env::Switch;
 use super::event::{LoopMode, Target, WakeCause};
 use super::notes::{Mailbox, ThreadNote};
+use super::{Name, Rec};
 use crate::failure::crash::{Failure, FailureKind, Report};
 use crate::failure::moment::Moment;
 use crate::task::{CurrentTask, Header, TaskTable, TypeName, WakeToken};
@@ -68,7 +69,15 @@ pub(crate) trait Observer {
 
     /// A coroutine is freed that was never scheduled, so it never ran.
     #[inline]
-    fn never_scheduled(_place: &'static Location<'static>, _name: TypeName) {}
+    fn never_scheduled(_address: usize, _place: &'static Location<'static>, _name: TypeName) {}
+
+    /// The program names a coroutine, which may not have been scheduled yet.
+    #[inline]
+    fn name_task(_task: &Header, _name: Cow<'static, str>) {}
+
+    /// The program named the loop before it began to run.
+    #[inline]
+    fn set_name(&self, _name: &Name) {}
 
     /// A loop begins to run. Pairs with `loop_end`. Without a recording, warns of variables that ask for one.
     #[inline]

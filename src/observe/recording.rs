@@ -18,6 +18,7 @@ use super::env::Printed;
 use super::env::Switch;
 use super::event::WakeCause;
 use super::exit::AtExit;
+use super::names::Name;
 use super::output::Output;
 use super::preemption::Away;
 use super::stack_requests::Asked;
@@ -84,6 +85,7 @@ pub(crate) struct Rec {
     /// Empty as long as the loop is not recorded: one branch.
     pub(super) recording: OnceCell<Rc<Recording>>,
     pub(super) id: Cell<u32>,
+    pub(super) name: RefCell<Name>,
     pub(super) started: Cell<u64>,
     /// The recorder's slot for each of the loop's slots.
     pub(super) slots: RefCell<Vec<u32>>,

@@ -1,10 +1,21 @@
-//! Resources and threads in builds without the `record` feature: nothing is kept of them.
+//! Names, resources and threads in builds without the `record` feature: nothing is kept of them.
 
 use std::borrow::Cow;
 use std::panic::Location;
 
 use super::event::ResKind;
 use super::observer::Observed;
+
+/// The name of a loop.
+#[derive(Clone, Default)]
+pub(crate) struct Name;
+
+impl Name {
+    #[inline]
+    pub(crate) fn new(_name: Cow<'static, str>) -> Name {
+        Name
+    }
+}
 
 /// The recorded state of a resource.
 pub(crate) struct Res;

@@ -1,23 +1,20 @@
-//! The basic synchronisation primitive: a flag that can be waited for.
+//! Events: a flag that can be waited for.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::executor::timer::Timer;
-use crate::executor::wake;
-use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
-use crate::observe::{Res, ResKind, Target};
-use crate::sync::wait_list::{Key, WaitList};
-use crate::task::{WakeToken, flag};
-use crate::threading::{Mutex, MutexGuard};
+use crate::observe::{ResKind, Target};
+use crate::sync::wait_list::{Locked, WaitEdge, WaitList, Waitable, Waiting};
+use crate::task::flag;
 
 /// A flag that coroutines can wait for. Clones are the same event; it can be set from any thread.
 ///
@@ -34,18 +31,34 @@ use crate::threading::{Mutex, MutexGuard};
 pub struct Event(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    wait_list: WaitList<Shared>,
     /// Only tinyio uses it: no other thread will set it.
     internal: bool,
-    res: Res,
 }
 
 #[derive(Default)]
-struct State {
-    set: bool,
-    /// How often it was set: a waiter that registered in an earlier epoch has been released, whatever happened since.
-    epoch: u64,
-    waiters: WaitList<WakeToken>,
+struct EventState {
+    is_set: bool,
+}
+
+impl Waitable for Shared {
+    type State = EventState;
+    type Request = ();
+    type Grant = ();
+
+    fn wait_list(&self) -> &WaitList<Shared> {
+        &self.wait_list
+    }
+
+    fn request(&self, list: &mut Locked<'_, Shared>, (): ()) -> Option<()> {
+        list.is_set.then_some(())
+    }
+
+    fn register_wait(self: &Arc<Self>, executor: &Executor, _: &mut WaitEdge) {
+        if !self.internal {
+            executor.current_task.with(|coro| coro.map(|coro| coro.set(flag::EVENT)));
+        }
+    }
 }
 
 impl Event {
@@ -56,7 +69,7 @@ impl Event {
     /// ```
     #[track_caller]
     pub fn new() -> Event {
-        Event(Arc::new(Shared { state: Mutex::default(), internal: false, res: Res::new(ResKind::Event, 0) }))
+        Event::shared(false)
     }
 
     /// Gives the event a name, which the inspector shows. Set it before the first use, which records it; the first name
@@ -67,19 +80,19 @@ impl Event {
     /// ```
     #[must_use]
     pub fn named(self, name: impl Into<Cow<'static, str>>) -> Event {
-        self.0.res.set_name(name.into());
+        self.0.wait_list.res.set_name(name.into());
         self
     }
 
     /// An event that only tinyio uses.
     #[track_caller]
     pub(crate) fn internal() -> Event {
-        Event(Arc::new(Shared { state: Mutex::default(), internal: true, res: Res::new(ResKind::Event, 0) }))
+        Event::shared(true)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while it is locked leaves it consistent: none of our code panics between two changes.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    #[track_caller]
+    fn shared(internal: bool) -> Event {
+        Event(Arc::new(Shared { wait_list: WaitList::new(EventState::default(), ResKind::Event, 0), internal }))
     }
 
     /// Sets the flag and wakes all waiters, in the order in which they registered.
@@ -90,16 +103,12 @@ impl Event {
     /// assert!(event.is_set());
     /// ```
     pub fn set(&self) {
-        let waiters = {
-            let mut state = self.state();
-            if !state.set {
-                state.epoch += 1;
-            }
-            state.set = true;
-            std::mem::take(&mut state.waiters)
-        };
-        self.0.res.set(true);
-        waiters.for_each(wake::wake);
+        let mut list = self.0.wait_list.lock();
+        list.is_set = true;
+        (0..list.waiting()).for_each(|_| list.grant_first(()));
+        let granted = list.unlock();
+        self.0.wait_list.res.set(true);
+        granted.wake();
     }
 
     /// Clears the flag. Waiters that have been released stay released.
@@ -111,8 +120,8 @@ impl Event {
     /// assert!(!event.is_set());
     /// ```
     pub fn clear(&self) {
-        self.state().set = false;
-        self.0.res.set(false);
+        self.0.wait_list.lock().is_set = false;
+        self.0.wait_list.res.set(false);
     }
 
     /// Whether the flag is set.
@@ -123,7 +132,7 @@ impl Event {
     /// assert!(event.is_set());
     /// ```
     pub fn is_set(&self) -> bool {
-        self.state().set
+        self.0.wait_list.lock().is_set
     }
 
     /// Waits until the event is set; ready at once if it is.
@@ -137,7 +146,7 @@ impl Event {
     /// # tinyio::Ok(()) }).unwrap();
     /// ```
     pub fn wait(&self) -> Wait {
-        Wait { event: self.clone(), waiter: Waiter::default(), registered: None }
+        Wait(Waiting::new(&self.0))
     }
 
     /// Waits until the event is set or the time is up. Returns `true` if the event was set.
@@ -178,12 +187,7 @@ impl fmt::Debug for Event {
 /// # tinyio::Ok(()) }).unwrap();
 /// ```
 #[must_use = "futures do nothing unless awaited"]
-pub struct Wait {
-    event: Event,
-    waiter: Waiter,
-    /// Its entry in the wait list, and the epoch in which it registered.
-    registered: Option<(Key, u64)>,
-}
+pub struct Wait(Waiting<Shared>);
 
 /// The future of [`Event::wait_timeout`].
 ///
@@ -204,67 +208,21 @@ pub struct WaitTimeout {
     expired: bool,
 }
 
+impl Wait {
+    fn event(&self) -> Event {
+        Event(self.0.on().clone())
+    }
+}
+
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Wait({:?})", self.event)
+        write!(f, "Wait({:?})", self.event())
     }
 }
 
 impl fmt::Debug for WaitTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WaitTimeout({:?}, {:?})", self.wait.event, self.timeout)
-    }
-}
-
-impl Wait {
-    /// Polls the event; when pending, it wakes this wake token.
-    fn poll_in(
-        &mut self,
-        executor: &Executor,
-        cx: &Context<'_>,
-        at: &'static Location<'static>,
-    ) -> Result<Poll<Result<(), CancelledError>>, WakeToken> {
-        if let Some(answer) = executor.cancelled(self.registered.is_none(), at) {
-            return Ok(answer.map(Err));
-        }
-        let wake_token = self.waiter.wake_token(executor, cx);
-        let mut state = self.event.state();
-        match self.registered {
-            Some((_, epoch)) if epoch != state.epoch => {
-                self.registered = None;
-                return Ok(Poll::Ready(Ok(())));
-            }
-            None if state.set => return Ok(Poll::Ready(Ok(()))),
-            Some((place, _)) => *state.waiters.at(place) = wake_token,
-            None => self.registered = Some((state.waiters.join(wake_token), state.epoch)),
-        }
-        Err(wake_token)
-    }
-
-    /// Records that the running coroutine waits for it.
-    fn waits(&self, executor: &Executor, at: &'static Location<'static>) {
-        executor.waits(Target::Res(self.event.0.res.id(executor)), at);
-        if !self.event.0.internal {
-            executor.current_task.with(|coro| coro.map(|coro| coro.set(flag::EVENT)));
-        }
-    }
-
-    /// Removes its registration.
-    fn leave(&mut self) {
-        if let Some((place, epoch)) = self.registered.take() {
-            let mut state = self.event.state();
-            if state.epoch == epoch {
-                state.waiters.leave(place);
-                drop(state);
-                executor::edge_dropped(|executor| Target::Res(self.event.0.res.id(executor)));
-            }
-        }
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        self.leave();
+        write!(f, "WaitTimeout({:?}, {:?})", self.wait.event(), self.timeout)
     }
 }
 
@@ -274,12 +232,7 @@ impl Future for Wait {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let at = Location::caller();
-        executor::with("Event::wait", |executor| {
-            self.poll_in(executor, cx, at).unwrap_or_else(|_| {
-                self.waits(executor, at);
-                Poll::Pending
-            })
-        })
+        executor::with("Event::wait", |executor| self.0.poll(executor, cx, at, ()))
     }
 }
 
@@ -291,15 +244,15 @@ impl Future for WaitTimeout {
         let at = Location::caller();
         let this = &mut *self;
         executor::with("Event::wait_timeout", |executor| {
-            let wake_token = match this.wait.poll_in(executor, cx, at) {
-                Ok(answer) => return answer.map_ok(|()| true),
-                Err(wake_token) => wake_token,
-            };
+            let wait = &mut this.wait.0;
+            if let Some(answer) = wait.poll_unrecorded(executor, cx, at, ()) {
+                return answer.map_ok(|()| true);
+            }
             if this.expired || this.timer.has_fired(executor) {
-                this.wait.leave();
+                wait.leave();
                 return Poll::Ready(Ok(false));
             }
-            this.wait.waits(executor, at);
+            wait.record(executor, at);
             if this.timeout.is_zero() {
                 this.expired = true;
                 cx.waker().wake_by_ref();
@@ -307,7 +260,7 @@ impl Future for WaitTimeout {
                 if this.deadline == 0 {
                     this.deadline = executor.deadline(this.timeout);
                 }
-                this.timer.set(executor, this.deadline, wake_token);
+                this.timer.set(executor, this.deadline, wait.wake_token());
                 executor.waits(Target::Timer(this.deadline), at);
             }
             Poll::Pending

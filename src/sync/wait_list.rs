@@ -1,152 +1,281 @@
-//! A list of waiters in the order in which they came, any of which may leave.
+//! The wait list under events, semaphores, locks and barriers.
+//!
+//! A primitive has a [`WaitList`]: its state and its waiters behind one mutex. A future of it has a [`Waiting`], which
+//! enters the list, records the wait, and leaves the list when it is dropped. What distinguishes the primitives is
+//! [`Waitable`]: how a request is answered.
+//!
+//! - Waiters are in the order in which they were first polled.
+//! - A grant is final: it is stored in the waiter's entry, until its future is polled and takes it, or is dropped.
+//! - No code of the program runs while a list is locked: waiters are woken after [`Locked::unlock`].
 
-use std::num::NonZeroU32;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
 
-/// A doubly linked list in a vector that reuses its nodes. All operations take constant time.
-pub(crate) struct WaitList<T> {
-    nodes: Vec<Node<T>>,
-    first: Option<Key>,
-    last: Option<Key>,
-    /// Unused nodes, linked.
-    free: Option<Key>,
-    len: usize,
+use crate::executor::waits::{On, Queuing};
+use crate::executor::waker_slot::Waiter;
+use crate::executor::{self, Executor, Left, wake};
+use crate::failure::error::CancelledError;
+use crate::observe::{Res, ResKind, Target};
+use crate::sync::linked_slab::{Key, LinkedSlab};
+use crate::task::WakeToken;
+use crate::threading::{Mutex, MutexGuard};
+
+/// What coroutines wait for in a list.
+pub(crate) trait Waitable: Sized {
+    /// What the mutex of the list guards beside the waiters.
+    type State;
+    type Request: Copy;
+    type Grant: Copy;
+
+    fn wait_list(&self) -> &WaitList<Self>;
+
+    /// Answers a request that is polled for the first time. `None`: it has to wait.
+    fn request(&self, list: &mut Locked<'_, Self>, request: Self::Request) -> Option<Self::Grant>;
+
+    /// A waiter takes what it was granted since it was last polled.
+    fn taken(_list: &mut Locked<'_, Self>, _request: Self::Request, _grant: Self::Grant) {}
+
+    /// A waiter is dropped and has left the list. `unused`: what it was granted and has not taken.
+    fn dropped(_list: &mut Locked<'_, Self>, _unused: Option<(Self::Request, Self::Grant)>) {}
+
+    /// Registers the wait of the running coroutine for the search for deadlocks.
+    fn register_wait(self: &Arc<Self>, executor: &Executor, edge: &mut WaitEdge);
 }
 
-/// A node of the list: its index plus one.
-pub(crate) type Key = NonZeroU32;
-
-struct Node<T> {
-    value: T,
-    prev: Option<Key>,
-    next: Option<Key>,
+/// The state and the waiters of a primitive, and its record.
+pub(crate) struct WaitList<P: Waitable> {
+    list: Mutex<List<P>>,
+    pub(crate) res: Res,
 }
 
-impl<T> Default for WaitList<T> {
-    fn default() -> Self {
-        WaitList { nodes: Vec::new(), first: None, last: None, free: None, len: 0 }
+struct List<P: Waitable> {
+    state: P::State,
+    /// In the order: waiters without a grant.
+    waiters: LinkedSlab<Entry<P>>,
+}
+
+struct Entry<P: Waitable> {
+    request: P::Request,
+    /// Woken when the request is granted.
+    wake_token: WakeToken,
+    granted: Option<P::Grant>,
+}
+
+impl<P: Waitable> WaitList<P> {
+    /// The list of a primitive that the caller makes. `size`: what the record shows.
+    #[track_caller]
+    pub(crate) fn new(state: P::State, what: ResKind, size: usize) -> WaitList<P> {
+        WaitList { list: Mutex::new(List { state, waiters: LinkedSlab::default() }), res: Res::new(what, size as u64) }
+    }
+
+    pub(crate) fn lock(&self) -> Locked<'_, P> {
+        // A panic while it is locked leaves it consistent: nothing panics between two changes.
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { list, granted: Granted::default() }
     }
 }
 
-impl<T: Copy> WaitList<T> {
-    /// The number of waiters in the list.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+/// A locked list. Derefs to the state of the primitive.
+pub(crate) struct Locked<'a, P: Waitable> {
+    list: MutexGuard<'a, List<P>>,
+    granted: Granted,
+}
+
+impl<P: Waitable> Deref for Locked<'_, P> {
+    type Target = P::State;
+
+    fn deref(&self) -> &P::State {
+        &self.list.state
+    }
+}
+
+impl<P: Waitable> DerefMut for Locked<'_, P> {
+    fn deref_mut(&mut self) -> &mut P::State {
+        &mut self.list.state
+    }
+}
+
+impl<P: Waitable> Locked<'_, P> {
+    /// The number of waiters without a grant.
+    pub(crate) fn waiting(&self) -> usize {
+        self.list.waiters.len()
     }
 
-    /// Appends a waiter.
-    pub(crate) fn join(&mut self, value: T) -> Key {
-        let node = Node { value, prev: self.last, next: None };
-        let place = match self.free {
-            Some(place) => {
-                self.free = std::mem::replace(self.node(place), node).next;
-                place
-            }
+    /// The request of the first waiter.
+    pub(crate) fn first(&self) -> Option<P::Request> {
+        self.list.waiters.first().map(|(_, entry)| entry.request)
+    }
+
+    /// Grants the request of the first waiter, if there is one, and removes it from the order.
+    pub(crate) fn grant_first(&mut self, grant: P::Grant) {
+        let Some((key, entry)) = self.list.waiters.first() else { return };
+        self.granted.push(entry.wake_token);
+        self.list.waiters.get_mut(key).granted = Some(grant);
+        self.list.waiters.unlink(key);
+    }
+
+    /// Unlocks the list. Returns the waiters that were granted their requests while it was locked.
+    pub(crate) fn unlock(self) -> Granted {
+        self.granted
+    }
+
+    /// Removes a waiter. Returns its request and what it was granted.
+    fn remove(&mut self, key: Key) -> (P::Request, Option<P::Grant>) {
+        let Entry { request, granted, .. } = *self.list.waiters.get_mut(key);
+        if granted.is_none() {
+            self.list.waiters.unlink(key);
+        }
+        self.list.waiters.free(key);
+        (request, granted)
+    }
+}
+
+/// Waiters to be woken, in order.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct Granted {
+    /// Beside the others, so that a single one takes no allocation.
+    first: Option<WakeToken>,
+    others: Vec<WakeToken>,
+}
+
+impl Granted {
+    fn push(&mut self, wake_token: WakeToken) {
+        match self.first {
+            None => self.first = Some(wake_token),
+            Some(_) => self.others.push(wake_token),
+        }
+    }
+
+    pub(crate) fn wake(self) {
+        self.first.into_iter().chain(self.others).for_each(wake::wake);
+    }
+}
+
+/// The wait of a future for a primitive. Leaves the list when it is dropped.
+pub(crate) struct Waiting<P: Waitable> {
+    on: Arc<P>,
+    /// Its entry, while it is in the list.
+    key: Option<Key>,
+    waiter: Waiter,
+    edge: WaitEdge,
+}
+
+impl<P: Waitable> Waiting<P> {
+    pub(crate) fn new(on: &Arc<P>) -> Waiting<P> {
+        Waiting { on: on.clone(), key: None, waiter: Waiter::default(), edge: WaitEdge::default() }
+    }
+
+    pub(crate) fn on(&self) -> &Arc<P> {
+        &self.on
+    }
+
+    /// The token by which it is woken, once it waits.
+    pub(crate) fn wake_token(&self) -> WakeToken {
+        self.waiter.current()
+    }
+
+    /// Polls once, awaited at `at`, and records the wait if the request has to wait.
+    pub(crate) fn poll(
+        &mut self,
+        executor: &Executor,
+        cx: &Context<'_>,
+        at: &'static Location<'static>,
+        request: P::Request,
+    ) -> Poll<Result<P::Grant, CancelledError>> {
+        self.poll_unrecorded(executor, cx, at, request).unwrap_or_else(|| {
+            self.record(executor, at);
+            Poll::Pending
+        })
+    }
+
+    /// Polls once. `None`: it waits, and the caller has to call [`Waiting::record`].
+    pub(crate) fn poll_unrecorded(
+        &mut self,
+        executor: &Executor,
+        cx: &Context<'_>,
+        at: &'static Location<'static>,
+        request: P::Request,
+    ) -> Option<Poll<Result<P::Grant, CancelledError>>> {
+        if let Some(answer) = executor.cancelled(self.key.is_none(), at) {
+            return Some(answer.map(Err));
+        }
+        let wake_token = self.waiter.wake_token(executor, cx);
+        let mut list = self.on.wait_list().lock();
+        let entry = Entry { request, wake_token, granted: None };
+        let grant = match self.key {
             None => {
-                self.nodes.push(node);
-                u32::try_from(self.nodes.len()).ok().and_then(Key::new).expect("fewer than 2^32 wait")
+                let Some(grant) = self.on.request(&mut list, request) else {
+                    self.key = Some(list.list.waiters.push(entry));
+                    return None;
+                };
+                grant
+            }
+            Some(key) => {
+                let Some(grant) = list.list.waiters.get_mut(key).granted else {
+                    *list.list.waiters.get_mut(key) = entry;
+                    return None;
+                };
+                list.remove(key);
+                P::taken(&mut list, request, grant);
+                self.key = None;
+                grant
             }
         };
-        self.link(self.last, Some(place));
-        self.last = Some(place);
-        self.len += 1;
-        place
+        list.unlock().wake();
+        self.edge.leave();
+        Some(Poll::Ready(Ok(grant)))
     }
 
-    /// The waiter of this node, also after [`WaitList::step_out`].
-    pub(crate) fn at(&mut self, place: Key) -> &mut T {
-        &mut self.node(place).value
+    /// Records that the running coroutine waits.
+    pub(crate) fn record(&mut self, executor: &Executor, at: &'static Location<'static>) {
+        self.on.register_wait(executor, &mut self.edge);
+        executor.waits(Target::Res(self.on.wait_list().res.id(executor)), at);
     }
 
-    /// The first waiter.
-    pub(crate) fn first(&self) -> Option<(Key, T)> {
-        self.first.map(|place| (place, self.nodes[place.get() as usize - 1].value))
+    /// Leaves the list.
+    pub(crate) fn leave(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        let wait_list = self.on.wait_list();
+        executor::edge_dropped(|executor| Target::Res(wait_list.res.id(executor)));
+        let mut list = wait_list.lock();
+        let (request, granted) = list.remove(key);
+        P::dropped(&mut list, granted.map(|grant| (request, grant)));
+        list.unlock().wake();
     }
+}
 
-    /// Takes a waiter out of the order. It keeps its node until [`WaitList::release`].
-    pub(crate) fn step_out(&mut self, place: Key) {
-        let Node { prev, next, .. } = *self.node(place);
-        self.link(prev, next);
-        match next {
-            None => self.last = prev,
-            Some(next) => self.node(next).prev = prev,
-        }
-        self.len -= 1;
+impl<P: Waitable> Drop for Waiting<P> {
+    fn drop(&mut self) {
+        self.leave();
     }
+}
 
-    /// Frees the node of a waiter that has stepped out.
-    pub(crate) fn release(&mut self, place: Key) {
-        let free = self.free.replace(place);
-        self.node(place).next = free;
-    }
+/// An entry in the loop's list of waits that the search for deadlocks reads.
+#[derive(Default)]
+pub(crate) struct WaitEdge(Option<(u32, u32)>);
 
-    /// Removes a waiter that is in the list.
-    pub(crate) fn leave(&mut self, place: Key) {
-        self.step_out(place);
-        self.release(place);
-    }
-
-    /// Calls `f` with each waiter in the list.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(T)) {
-        let mut at = self.first;
-        while let Some(place) = at {
-            let node = &self.nodes[place.get() as usize - 1];
-            f(node.value);
-            at = node.next;
+impl WaitEdge {
+    pub(crate) fn enter(&mut self, executor: &Executor, on: impl FnOnce() -> On) {
+        if self.0.is_none_or(|(number, _)| number != executor.number()) {
+            self.leave();
+            executor.suspect();
+            let key = executor.deadlocks.queued.borrow_mut().insert(Queuing::new(executor.here(), on()));
+            self.0 = Some((executor.number(), key));
         }
     }
 
-    fn node(&mut self, place: Key) -> &mut Node<T> {
-        &mut self.nodes[place.get() as usize - 1]
-    }
-
-    /// Links `next` after `prev`.
-    fn link(&mut self, prev: Option<Key>, next: Option<Key>) {
-        match prev {
-            None => self.first = next,
-            Some(prev) => self.node(prev).next = next,
+    fn leave(&mut self) {
+        if let Some((number, key)) = self.0.take() {
+            wake::take_back(number, Left::Queuing(key));
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Compared with a vector: each waiter is there once, in order; one that has stepped out keeps its value.
-    #[test]
-    fn the_line_keeps_its_order() {
-        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut next = |below: usize| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            (random % below as u64) as usize
-        };
-        let mut line = WaitList::default();
-        let mut model: Vec<(Key, u32)> = Vec::new();
-        let mut out: Vec<(Key, u32)> = Vec::new();
-        for round in 0..10_000_u32 {
-            match next(7) {
-                0 | 1 => model.push((line.join(round), round)),
-                2 if !model.is_empty() => {
-                    let at = next(model.len());
-                    model[at].1 = round;
-                    *line.at(model[at].0) = round;
-                }
-                3 if !model.is_empty() => {
-                    out.push(model.remove(next(model.len())));
-                    line.step_out(out[out.len() - 1].0);
-                }
-                4 if !out.is_empty() => line.release(out.swap_remove(next(out.len())).0),
-                _ if !model.is_empty() => line.leave(model.remove(next(model.len())).0),
-                _ => {}
-            }
-            let mut seen = Vec::new();
-            line.for_each(|value| seen.push(value));
-            assert_eq!(seen, model.iter().map(|(_, value)| *value).collect::<Vec<_>>());
-            assert_eq!((line.len(), line.first()), (model.len(), model.first().copied()));
-            assert!(out.iter().all(|(place, value)| line.at(*place) == value));
-        }
-        assert!(line.nodes.len() < 500, "room is used again: {}", line.nodes.len());
+impl Drop for WaitEdge {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

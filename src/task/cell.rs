@@ -165,7 +165,7 @@ pub(super) struct Vtable {
     pub(super) future: FutureMark,
     pub(super) describe: unsafe fn(NonNull<Header>) -> String,
     pub(super) abandoned: fn(WakeToken),
-    pub(super) never_scheduled: fn(&'static Location<'static>, TypeName),
+    pub(super) never_scheduled: fn(usize, &'static Location<'static>, TypeName),
 }
 
 /// Both fields are at the start of the body.

@@ -100,7 +100,7 @@ unsafe fn free_all(header: NonNull<Header>) {
     // SAFETY: the block has no owner, and it has not been freed.
     let this = unsafe { header.as_ref() };
     if !this.is_scheduled() {
-        (this.vtable.never_scheduled)(this.place(), this.name());
+        (this.vtable.never_scheduled)(header.addr().get(), this.place(), this.name());
     }
     GARBAGE.with(|garbage| {
         if garbage.freeing.get() {

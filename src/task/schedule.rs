@@ -30,6 +30,6 @@ pub(crate) trait Schedule: 'static {
     /// The last handle of a task was dropped that is scheduled, and is not detached.
     fn abandoned(wake_token: WakeToken);
 
-    /// A task is about to be freed that was made at this place and never scheduled.
-    fn never_scheduled(place: &'static Location<'static>, name: TypeName);
+    /// The task with its header at this address is about to be freed; it was made at this place and never scheduled.
+    fn never_scheduled(address: usize, place: &'static Location<'static>, name: TypeName);
 }

@@ -20,6 +20,7 @@
 
 pub(crate) mod pool;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::fmt;
@@ -469,6 +470,18 @@ impl ThreadPool {
             "tinyio::ThreadPool::new({threads}): there must be at least one thread, or nothing ever runs"
         );
         ThreadPool { turns: Semaphore::new(threads), size: Arc::new(Size { threads, at: Location::caller() }) }
+    }
+
+    /// Gives the pool a name, which the inspector shows. Set it before the first use, which records it; the first name
+    /// stays.
+    ///
+    /// ```
+    /// let hashing = tinyio::ThreadPool::new(4).named("hashing");
+    /// ```
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Cow<'static, str>>) -> ThreadPool {
+        self.turns = self.turns.named(name);
+        self
     }
 
     /// Like [`run_in_thread`], once a thread of the pool is free.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tinyio::{
-    Barrier, CancelledError, Event, Lock, Loop, Semaphore, coro, gather, isolate, run_in_thread, sleep, spawn, thread,
-    timeout, yield_now,
+    Barrier, CancelledError, Event, Lock, Loop, Semaphore, ThreadPool, coro, gather, isolate, run_in_thread, sleep,
+    spawn, thread, timeout, yield_now,
 };
 
 use crate::check::{is_child, turns, watched};
@@ -180,6 +180,61 @@ fn resources_are_told_with_who_holds_them_and_who_waits() {
         "res_drop res 1",
     ];
     assert_eq!(outline(&events, &[&RESOURCES[..], &["wait", "wake"]].concat()), expected);
+}
+
+#[test]
+fn names_that_the_program_gives_are_recorded() {
+    let _watched = watched();
+    async fn nothing() -> tinyio::Result<()> {
+        tinyio::Ok(yield_now().await?)
+    }
+    let program = || {
+        let early = coro(nothing()).named("early");
+        let main = async {
+            early.await?;
+            gather((0..2).map(|n| coro(nothing()).named(format!("worker {n}"))).collect::<Vec<_>>()).await?;
+            // The next one may be where this one was.
+            for _ in 0..10 {
+                drop(coro(nothing()).named("never scheduled"));
+                coro(nothing()).await?;
+            }
+            let late = spawn(nothing());
+            yield_now().await?;
+            let late = late.named("late");
+            late.await?;
+            ThreadPool::new(1).named("hashing").run_in_thread(|| tinyio::Ok(())).await?;
+            tinyio::Ok(())
+        };
+        Loop::new().named("uploads").run(main).unwrap();
+        Loop::new().run(nothing()).unwrap();
+    };
+    let Some(events) = events_of("names_that_the_program_gives_are_recorded", program) else { return };
+    let text = |id: &Value| {
+        let is_it = |event: &&Map<String, Value>| kind(event) == "name" && event["id"] == *id;
+        events.iter().find(is_it).expect("a name")["text"].as_str().expect("text")
+    };
+    let mut named = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        match kind(event) {
+            "named" => named.push(format!("{} {}", event["what"], text(&event["name"]))),
+            "res_new" => named.push(format!("{} {}", event["what"], text(&event["name"]))),
+            _ => continue,
+        }
+        // Only what it has to be interned with stands between.
+        let before = events[..at].iter().rev().find(|event| kind(event) != "name").expect("an event");
+        if kind(event) == "named" && !named[named.len() - 1].ends_with("late") {
+            assert!(["spawn", "loop_start"].contains(&kind(before)), "{before:?} before {event:?}");
+        }
+    }
+    let expected = [
+        r#"{"loop":1} uploads"#,
+        r#"{"coro":2} early"#,
+        r#"{"coro":3} worker 0"#,
+        r#"{"coro":4} worker 1"#,
+        r#"{"coro":15} late"#,
+        r#""semaphore" hashing"#,
+    ];
+    assert_eq!(named, expected);
 }
 
 #[test]

@@ -146,7 +146,7 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             (text, None)
         }
         Leaf::HeldOutside(res) => (format!("{}, held outside the loop", model.resource_label(res)), None),
-        Leaf::Loop(id) => (format!("loop {id}, in which nothing lives"), None),
+        Leaf::Loop(id) => (format!("{}, in which nothing lives", model.loop_label(id)), None),
         Leaf::External(id) => {
             let place = model.coro(id).map_or(String::new(), |coro| place(model, coro));
             let at = if place.is_empty() { "" } else { ", at " };

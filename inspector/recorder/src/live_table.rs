@@ -250,7 +250,7 @@ impl Live {
         let Some(one) = self.slots.remove(slot, coro) else { return };
         let (told, tag, edge) = (one.bits & TOLD != 0, one.tag(), one.edge);
         self.ended += 1;
-        if told || tag == MANY || self.things.has_fields() {
+        if told || tag == MANY || self.things.has_fields_or_names() {
             self.end_more(coro, told, (tag == MANY).then_some(edge as usize));
         }
     }

@@ -276,7 +276,7 @@ impl Callstack {
             self.note += ", alike";
         }
         if self.isolated {
-            self.note = format!("loop {}: {}", self.of.in_loop, self.note);
+            self.note = format!("{}: {}", model.loop_label(self.of.in_loop), self.note);
         }
     }
 }

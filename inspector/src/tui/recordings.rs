@@ -338,9 +338,14 @@ impl Numbers {
             | Kind::CancelDeliver { coro }
             | Kind::Log { coro, .. }
             | Kind::Diag { coro, .. } => self.coro(n, coro),
-            Kind::ResNew { res, site, .. } => {
+            Kind::Named { what, name } => {
+                self.target(n, what, shift);
+                self.name(n, name);
+            }
+            Kind::ResNew { res, site, name, .. } => {
                 self.resource(n, res);
                 self.site(n, site);
+                self.name(n, name);
             }
             Kind::Hold { res, coro, site } => {
                 self.resource(n, res);

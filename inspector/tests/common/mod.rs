@@ -57,11 +57,13 @@ pub struct Coro {
     pub told: bool,
     pub edges: BTreeMap<Target, (u64, SiteId)>,
     pub fields: BTreeMap<String, String>,
+    pub given_name: NameId,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loop {
     pub parent: CoroId,
+    pub name: NameId,
     pub mode: LoopMode,
     pub since: u64,
     pub parked: Option<(u64, Option<u64>)>,
@@ -100,7 +102,7 @@ impl Graph {
         match *kind {
             Kind::LoopStart { id, parent, mode } | Kind::LoopState { id, parent, mode, .. } => {
                 let since = if let Kind::LoopState { since, .. } = kind { *since } else { at };
-                let one = Loop { parent, mode, since, parked: None, cancelling: None };
+                let one = Loop { parent, name: 0, mode, since, parked: None, cancelling: None };
                 assert!(self.loops.insert(id, one).is_none(), "loop {id} starts twice");
             }
             Kind::LoopEnd { id, .. } => assert!(self.loops.remove(&id).is_some(), "loop {id} ends without a start"),
@@ -115,6 +117,8 @@ impl Graph {
             Kind::CoroState { coro, in_loop, parent, name, site, state, since } => {
                 self.coro(coro, in_loop, parent, name, site, state, since);
             }
+            Kind::Named { what: Target::Coro(coro), name } => self.of(coro).given_name = name,
+            Kind::Named { what: Target::Loop(id), name } => self.loops.get_mut(&id).unwrap().name = name,
             Kind::Wait { coro, on, site } => {
                 self.of(coro).edges.entry(on).or_insert((at, site));
             }
@@ -183,7 +187,8 @@ impl Graph {
     #[allow(clippy::too_many_arguments, reason = "the fields of the event")]
     fn coro(&mut self, id: CoroId, in_loop: u32, parent: u64, name: u32, site: u32, state: State, since: u64) {
         let (edges, fields) = (BTreeMap::new(), BTreeMap::new());
-        let one = Coro { in_loop, parent, name, site, state, woken: false, since, told: false, edges, fields };
+        let (woken, told, given_name) = (false, false, 0);
+        let one = Coro { in_loop, parent, name, site, state, woken, since, told, edges, fields, given_name };
         assert!(self.coros.insert(id, one).is_none(), "coroutine {id} is spawned twice");
     }
 
@@ -408,6 +413,10 @@ impl Program {
                 let message = String::new();
                 Kind::Log { coro, level: FIELD.into(), target: "t".into(), message, fields }
             }
+            (20, _, _) => {
+                let what = [Target::Coro(coro), Target::Loop(id)][dice.roll(2) as usize];
+                Kind::Named { what, name: name + 1 }
+            }
             _ => Kind::Wake { coro, by: Waker::External },
         }
     }
@@ -623,6 +632,7 @@ pub fn emitted() -> BoxedStrategy<Kind> {
         let coro = prop_oneof![
             (id(), small(), id(), small(), small())
                 .prop_map(|(coro, in_loop, parent, name, site)| { Kind::Spawn { coro, in_loop, parent, name, site } }),
+            (target(), small()).prop_map(|(what, name)| Kind::Named { what, name }),
             (id(), target(), small()).prop_map(|(coro, on, site)| Kind::Wait { coro, on, site }),
             (id(), target()).prop_map(|(coro, on)| Kind::Clear { coro, on }),
             (id(), waker()).prop_map(|(coro, by)| Kind::Wake { coro, by }),

@@ -312,7 +312,7 @@ impl Executor {
                             resource.waiters.push(waiter);
                         }
                     }
-                    On::Meeting => {
+                    On::Barrier => {
                         let hope = if self.is_guest.get() { Hope::Yes } else { Hope::Shared };
                         if let Some(node) = nodes.find_mut(*coro).filter(|node| node.hope == Hope::No) {
                             node.hope = hope;
@@ -562,7 +562,7 @@ mod tests {
             let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
             std::thread::spawn(move || waker.wake()).join().unwrap();
             assert!(executor.search_now(true).is_none());
-            assert!(executor.cycle_check_pending.get(), "another is due");
+            assert!(executor.deadlocks.cycle_check_pending.get(), "another is due");
             Err::<(), _>(crate::Error::msg("enough"))
         };
         assert_eq!(looped.run(main).unwrap_err().error().to_string(), "enough");

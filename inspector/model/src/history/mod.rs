@@ -279,6 +279,7 @@ fn is_mark(kind: &Kind, model: &Model) -> bool {
 pub fn concerns(kind: &Kind, id: CoroId) -> bool {
     match kind {
         Kind::Spawn { coro, parent, .. } => *coro == id || *parent == id,
+        Kind::Named { what, .. } => *what == Target::Coro(id),
         Kind::Wait { coro, on, .. } | Kind::Clear { coro, on } => *coro == id || *on == Target::Coro(id),
         Kind::Wake { coro, by } => *coro == id || *by == Waker::Coro(id),
         Kind::StepBegin { coro }

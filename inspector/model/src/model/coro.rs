@@ -15,8 +15,10 @@ pub const HISTORY: usize = 24;
 pub struct Coro {
     /// Its number.
     pub id: CoroId,
-    /// Its name.
+    /// The name of its function or type.
     pub name: NameId,
+    /// The name that the program gave it, 0 for none.
+    pub given_name: NameId,
     /// Its loop.
     pub in_loop: LoopId,
     /// The coroutine that scheduled it, 0 for the loop itself.
@@ -251,6 +253,7 @@ impl Coro {
         Coro {
             id,
             name,
+            given_name: 0,
             in_loop,
             parent,
             under: 0,

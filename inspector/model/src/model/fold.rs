@@ -65,6 +65,14 @@ impl Model {
             }
             Kind::End { coro, outcome } => self.end(*coro, *outcome, at),
 
+            Kind::Named { what: Target::Coro(coro), name } => {
+                if let Some(coro) = self.coros.get_mut(*coro) {
+                    Arc::make_mut(coro).given_name = *name;
+                }
+            }
+            Kind::Named { what: Target::Loop(id), name } => self.with_loop(*id, |one| one.name = *name),
+            Kind::Named { .. } => {}
+
             Kind::ResNew { res, what, size, site, name } => {
                 let (id, what, size, site, name) = (*res, *what, *size, *site, *name);
                 let (holders, waiters) = (Vec::new(), Links::default());
@@ -243,6 +251,7 @@ impl Model {
         let fresh = Loop {
             id,
             parent,
+            name: 0,
             mode,
             since,
             ended: None,

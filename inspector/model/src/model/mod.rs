@@ -271,9 +271,19 @@ impl Model {
         }
     }
 
-    /// Returns the label of a coroutine on screens and in reports: `fetch #17`. The first one of a loop has no number.
+    /// The name that the program gave a coroutine, or that of its function without the path: `worker 3`, `fetch`.
+    pub fn short_name_of(&self, coro: &Coro) -> &str {
+        match coro.given_name {
+            0 => short_name(self.name(coro.name)),
+            name => self.name(name),
+        }
+    }
+
+    /// Returns the label of a coroutine on screens and in reports: `fetch #17`, or the name that the program gave it.
+    /// The first one of a loop has no number.
     pub fn label(&self, id: CoroId) -> String {
         match self.coro(id) {
+            Some(coro) if coro.given_name != 0 => self.name(coro.given_name).to_owned(),
             Some(coro) if coro.parent == 0 && id == 1 => short_name(self.full_name(id)).to_owned(),
             Some(_) => format!("{} #{id}", short_name(self.full_name(id))),
             None if id == 0 => "outside the loop".to_owned(),
@@ -291,9 +301,17 @@ impl Model {
                 name => format!("thread {id} · {}", short_name(name)),
             },
             Target::Timer(_) => "timer".to_owned(),
-            Target::Loop(id) => format!("loop {id}"),
+            Target::Loop(id) => self.loop_label(id),
             Target::Turn => "its turn".to_owned(),
             Target::External => "external".to_owned(),
+        }
+    }
+
+    /// Returns a short label for a loop: `loop 2`, `loop uploads`.
+    pub fn loop_label(&self, id: LoopId) -> String {
+        match self.get_loop(id).map_or(0, |one| one.name) {
+            0 => format!("loop {id}"),
+            name => format!("loop {}", self.name(name)),
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Loop {
     pub id: LoopId,
     /// The coroutine inside which it runs, 0 for none.
     pub parent: CoroId,
+    /// The name that the program gave it, 0 for none.
+    pub name: NameId,
     /// How it was started.
     pub mode: LoopMode,
     /// When it started.

@@ -267,6 +267,21 @@ fn a_resource_is_shown_by_the_name_that_the_program_gave_it() {
 }
 
 #[test]
+fn coroutines_and_loops_are_shown_by_the_names_that_the_program_gave_them() {
+    let mut s = Script::new("named");
+    s.start().spawn(1, 0, "crawl::main", "a.rs:1:5").spawn(2, 1, "crawl::worker", "a.rs:2:5");
+    s.spawn(3, 1, "crawl::worker", "a.rs:2:5");
+    s.push(Kind::Name { id: 70, text: "worker 3".to_owned() }).push(Kind::Name { id: 71, text: "uploads".to_owned() });
+    s.push(Kind::Named { what: Target::Coro(2), name: 70 }).push(Kind::Named { what: Target::Loop(1), name: 71 });
+    let model = s.model();
+    assert_eq!([1, 2, 3].map(|id| model.label(id)), ["main", "worker 3", "worker #3"]);
+    assert_eq!(model.target_label(Target::Coro(2)), "worker 3");
+    assert_eq!([Target::Loop(1), Target::Loop(2)].map(|on| model.target_label(on)), ["loop uploads", "loop 2"]);
+    let names: Vec<_> = model.live().map(|coro| model.short_name_of(coro)).collect();
+    assert_eq!(names, ["main", "worker 3", "worker"]);
+}
+
+#[test]
 fn a_timer_is_not_late_by_the_time_in_which_frames_were_read() {
     let mut s = Script::new("late");
     s.start().spawn(1, 0, "main", "a.rs:1:1").step(1, Target::Timer(1_000_000), "a.rs:2:1");

@@ -208,7 +208,7 @@ fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
             let doing = [mode.to_owned(), format!("{} live", count(u64::from(live)))];
             let doing = doing.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
             let long = one.map_or(String::new(), |one| long(model.now().saturating_sub(one.since)));
-            row(What::Loop, format!("loop {id}"), doing, empty(), long)
+            row(What::Loop, model.loop_label(*id), doing, empty(), long)
         }
         Item::Reference(id) => row(What::Reference, model.label(*id), empty(), empty(), empty()),
         Item::More(text) => row(What::More, text.clone(), empty(), empty(), empty()),

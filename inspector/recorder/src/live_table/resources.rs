@@ -1,6 +1,6 @@
-//! The live objects besides coroutines: loops, resources and their holders, threads, recorded fields.
+//! The live objects besides coroutines: loops, resources and their holders, threads, recorded fields, and names.
 
-use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, ThreadId};
+use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, Target, ThreadId};
 use tinyio_events::ring_words::{self, Words};
 
 use super::Out;
@@ -9,6 +9,8 @@ use crate::ring::records_for;
 
 struct Loop {
     parent: CoroId,
+    /// The time at which it got its name, and that.
+    name: Option<(u64, NameId)>,
     mode: LoopMode,
     since: u64,
     parked: Option<(u64, Option<u64>)>,
@@ -53,6 +55,8 @@ pub(crate) struct Things {
     held: u64,
     threads: Ids<ThreadId, Thread>,
     fields: Ids<CoroId, Vec<Field>>,
+    /// The names of coroutines, each with the time at which it was given.
+    names: Ids<CoroId, (u64, NameId)>,
     /// Records that loops' reasons and the fields take.
     json_records: u64,
 }
@@ -88,7 +92,7 @@ impl Things {
     pub(crate) fn apply(&mut self, at: u64, kind: &Kind, json: &[u8], room: u64) {
         match *kind {
             Kind::LoopStart { id, parent, mode } => {
-                self.loops.insert(id, Loop { parent, mode, since: at, parked: None, cancelling: None });
+                self.loops.insert(id, Loop { parent, name: None, mode, since: at, parked: None, cancelling: None });
             }
             Kind::LoopEnd { id, .. } => {
                 if let Some(Loop { cancelling: Some((_, json)), .. }) = self.loops.remove(&id) {
@@ -100,6 +104,12 @@ impl Things {
                     let old = one.cancelling.replace((at, json.to_vec()));
                     self.json_records += records_for(json.len());
                     self.json_records -= old.map_or(0, |(_, json)| records_for(json.len()));
+                }
+            }
+            Kind::Named { what: Target::Coro(coro), name } => _ = self.names.insert(coro, (at, name)),
+            Kind::Named { what: Target::Loop(id), name } => {
+                if let Some(one) = self.loops.get_mut(&id) {
+                    one.name = Some((at, name));
                 }
             }
             Kind::ResNew { res, what, size, site, name } => {
@@ -167,14 +177,15 @@ impl Things {
         self.json_records += need;
     }
 
-    /// Whether any fields were recorded.
+    /// Whether there are fields or names of coroutines.
     #[inline(always)]
-    pub(super) fn has_fields(&self) -> bool {
-        !self.fields.is_empty()
+    pub(super) fn has_fields_or_names(&self) -> bool {
+        !self.fields.is_empty() || !self.names.is_empty()
     }
 
-    /// A coroutine has ended, and its fields with it.
+    /// A coroutine has ended, and its fields and name with it.
     pub(super) fn ended(&mut self, coro: CoroId) {
+        self.names.remove(&coro);
         for field in self.fields.remove(&coro).unwrap_or_default() {
             self.json_records -= records_for(field.json.len());
         }
@@ -182,7 +193,8 @@ impl Things {
 
     /// Records that a checkpoint of it takes at most.
     pub(super) fn records(&self) -> u64 {
-        3 * self.loops.len() as u64
+        4 * self.loops.len() as u64
+            + self.names.len() as u64
             + 2 * self.resources.len() as u64
             + self.held
             + 4 * self.threads.len() as u64
@@ -195,6 +207,9 @@ impl Things {
         let mut count = |written: bool| left_out += !written as u64;
         for (&id, one) in &self.loops {
             count(out.record(ring_words::loop_state(at, id, one.parent, one.mode, one.since)));
+            if let Some((at, name)) = one.name {
+                count(out.record(ring_words::named(at, Target::Loop(id), name)));
+            }
             if let Some((at, json)) = &one.cancelling {
                 count(out.json(*at, json));
             }
@@ -233,6 +248,9 @@ impl Things {
     /// Writes what refers to coroutines; gives how much was left out.
     pub(super) fn write_after(&self, out: &mut impl Out) -> u64 {
         let mut left_out = 0;
+        for (&coro, &(at, name)) in &self.names {
+            left_out += !out.record(ring_words::named(at, Target::Coro(coro), name)) as u64;
+        }
         // In the order taken.
         let mut holds: Vec<_> = (self.holds.iter())
             .flat_map(|(&(res, coro), holds)| holds.iter().map(move |&(site, at)| (at, res, coro, site)))

@@ -103,7 +103,11 @@ impl App {
                 .entry(coro.name)
                 .or_insert_with(|| short_name(model.name(coro.name)).to_lowercase().contains(&needle))
         };
-        let fits = |coro: &&Coro| is_named(coro) || (numbered && model.label(coro.id).to_lowercase().contains(&needle));
+        let is_given =
+            |coro: &Coro| coro.given_name != 0 && model.name(coro.given_name).to_lowercase().contains(&needle);
+        let fits = |coro: &&Coro| {
+            is_named(coro) || is_given(coro) || (numbered && model.label(coro.id).to_lowercase().contains(&needle))
+        };
         let matches: Vec<u64> = model.live().filter(fits).map(|coro| coro.id).collect();
         let here = self.session.selected.unwrap_or(0);
         let next = if forward {

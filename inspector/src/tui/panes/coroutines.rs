@@ -207,7 +207,7 @@ impl Pane for Coroutines {
             Some([
                 Cell::styled(theme.sign(coro.activity), theme.activity(coro.activity)),
                 id.to_string().into(),
-                short_name(model.name(coro.name)).into(),
+                model.short_name_of(coro).to_owned().into(),
                 span(coro.for_how_long(now)).into(),
                 describe::doing(model, coro, now).into(),
                 count(coro.steps).into(),

@@ -73,6 +73,8 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let mut lines = vec![Line::from(vec![
         Span::styled(format!("{} ", theme.sign(coro.activity)), theme.activity(coro.activity)),
         Span::styled(model.label(id), theme.title),
+        // A given name stands in place of the number in the label.
+        Span::styled(if coro.given_name == 0 { String::new() } else { format!("  #{id}") }, theme.dim),
         Span::styled(format!("  {}", model.name(coro.name)), theme.dim),
     ])];
     for line in wrap(&state(model, coro, now), wide) {

@@ -376,7 +376,7 @@ fn label(model: &Model, node: Node, theme: &Theme) -> (&'static str, String, Sty
         Node::Loop(id) => {
             let running = model.get_loop(id).is_some_and(|one| one.running.is_some());
             let activity = if running { Activity::Running } else { Activity::OnLoop };
-            (theme.sign(activity), format!("loop {id}"), theme.activity(activity))
+            (theme.sign(activity), model.loop_label(id), theme.activity(activity))
         }
     }
 }
