@@ -403,10 +403,11 @@ fn a_trace_follows_no_link_and_writes_to_no_device_or_folder() {
 /// All kinds, by the words they are written with.
 fn all_words() -> Vec<String> {
     let source = include_str!("../events/src/event.rs");
-    let body = &source[source.find("pub enum Kind {").unwrap()..];
+    let body = &source[source.find("events! {").unwrap()..];
     let body = &body[..body.find("\n}\n").unwrap()];
     let variants = body.lines().filter_map(|line| {
-        let name = line.strip_prefix("    ")?.strip_suffix(" {").or(line.strip_prefix("    ")?.strip_suffix(" {},"))?;
+        let row = line.strip_prefix("        ")?;
+        let name = row.strip_suffix(" {").or(row.strip_suffix(" {}"))?.split(' ').next_back()?;
         name.chars().next()?.is_ascii_uppercase().then(|| name.to_string())
     });
     let snake = |name: String| {

@@ -1,7 +1,7 @@
 //! The live objects besides coroutines: loops, resources and their holders, threads, recorded fields, and names.
 
 use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, Target, ThreadId};
-use tinyio_events::ring_words::{self, Words};
+use tinyio_events::ring_words;
 
 use super::Out;
 use super::ids::Ids;
@@ -231,15 +231,13 @@ impl Things {
             let queued = Kind::ThreadQueue { thread, coro: one.coro, name: one.name, site: one.site };
             let room = whole || out.room() > all / 2;
             count(room && ring_words::encode(one.queued, &queued).is_some_and(|words| out.record(words)));
-            let more: [(_, fn(u64, ThreadId) -> Words); 3] = [
-                (one.started, ring_words::thread_start),
-                (one.asked, ring_words::thread_cancel),
-                (one.noticed, ring_words::thread_notice),
+            let more = [
+                one.started.map(|at| ring_words::thread_start(at, thread)),
+                one.asked.map(|at| ring_words::thread_cancel(at, thread)),
+                one.noticed.map(|at| ring_words::thread_notice(at, thread)),
             ];
-            for (at, words) in more {
-                if let Some(at) = at {
-                    count(room && out.record(words(at, thread)));
-                }
+            for words in more.into_iter().flatten() {
+                count(room && out.record(words));
             }
         }
         left_out
