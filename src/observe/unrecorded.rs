@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::panic::Location;
 
 use super::event::ResKind;
+use super::noop::Noop;
 use super::observer::Observed;
 
 /// The recorded state of a resource.
@@ -35,4 +36,4 @@ impl Res {
 pub(crate) struct Hold;
 
 /// The recorded state of a function on a thread.
-pub(crate) type Thread = ();
+pub(crate) type Thread = Noop;
