@@ -32,11 +32,12 @@ mod unrecorded;
 pub(crate) use {spans::Spans as Rec, unrecorded::*};
 
 mod event;
+mod noop;
 mod notes;
 mod observer;
 #[cfg(feature = "tracing")]
 mod traced;
-pub(crate) use {event::*, notes::*, observer::*};
+pub(crate) use {event::*, noop::Noop, notes::*, observer::*};
 
 #[cfg(all(feature = "record", feature = "tracing"))]
 mod log_source;

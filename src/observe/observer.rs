@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::env::Switch;
 use super::event::{LoopMode, Target, WakeCause};
+use super::noop::Noop;
 use super::notes::{Mailbox, ThreadNote};
 use super::{Name, Rec};
 use crate::failure::crash::{Failure, FailureKind, Report};
@@ -190,8 +191,7 @@ pub(crate) trait Observer {
     }
 }
 
-/// The no-op.
-impl Observer for () {}
+impl Observer for Noop {}
 
 /// Evaluates an expression with what observes a loop; while nothing does, with the no-op, so that a program that is not
 /// recorded pays for one check and no event. The observed variant is out of line, and takes what it needs by value, so
@@ -202,7 +202,7 @@ macro_rules! observe {
             let $observer = &$executor.rec;
             $crate::observe::out_of_line(move || $body)
         } else {
-            let $observer = &();
+            let $observer = &$crate::observe::Noop;
             $body
         }
     };
@@ -251,5 +251,4 @@ pub(crate) trait ThreadObserver: Default {
     }
 }
 
-/// The no-op.
-impl ThreadObserver for () {}
+impl ThreadObserver for Noop {}

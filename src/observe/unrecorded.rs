@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::panic::Location;
 
 use super::event::ResKind;
+use super::noop::Noop;
 use super::observer::Observed;
 
 /// The name of a loop.
@@ -46,4 +47,4 @@ impl Res {
 pub(crate) struct Hold;
 
 /// The recorded state of a function on a thread.
-pub(crate) type Thread = ();
+pub(crate) type Thread = Noop;

@@ -2,8 +2,10 @@
 
 use std::marker::PhantomData;
 
+use crate::observe::noop::Noop;
+
 /// The spans of a loop's coroutines.
-pub(crate) type Spans = ();
+pub(crate) type Spans = Noop;
 
 /// The current span and author, to be continued on another thread.
 #[derive(Default)]
