@@ -164,6 +164,9 @@ impl Executor {
         self.jobs.begin_turn();
         let Some(made) = steps() else { return Progress::Failed };
         self.deadlocks.count_steps(made + STEPS_OF_A_TURN);
+        if made > 0 {
+            self.deadlocks.tasks_ran();
+        }
         self.rec.turn_end();
         self.drain_sources();
         if self.failed() {

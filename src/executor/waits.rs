@@ -131,6 +131,14 @@ impl Detection {
         self.cycle_check_steps.set(self.cycle_check_steps.get() + u64::from(steps));
     }
 
+    /// Tasks have run: that all wait is measured from anew, unless the loop has warned of it already.
+    #[inline]
+    pub(super) fn tasks_ran(&self) {
+        if matches!(self.quiet_since.get(), Some((_, false))) {
+            self.quiet_since.set(None);
+        }
+    }
+
     /// Forgets what belongs to a run.
     pub(super) fn end_run(&self) {
         self.quiet_since.set(None);

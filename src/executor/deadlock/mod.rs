@@ -552,6 +552,26 @@ mod tests {
     }
 
     #[test]
+    fn a_step_ends_the_time_for_which_all_have_waited() {
+        let mut looped = Loop::new();
+        let executor = looped.executor().clone();
+        let main = async {
+            let quiet_since = &executor.deadlocks.quiet_since;
+            for said in [false, true] {
+                quiet_since.set(Some((0, said)));
+                // More than a turn.
+                for _ in 0..200 {
+                    yield_now().await?;
+                }
+                // It warns once.
+                assert_eq!(quiet_since.get(), said.then_some((0, true)));
+            }
+            crate::Ok(())
+        };
+        looped.run(main).unwrap();
+    }
+
+    #[test]
     fn the_result_of_a_search_is_void_if_a_thread_woke_a_coroutine_meanwhile() {
         let mut looped = Loop::new();
         let executor = looped.executor().clone();
