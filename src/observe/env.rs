@@ -83,12 +83,12 @@ impl Switch {
         if self.view && !cfg!(feature = "inspect") {
             Some(
                 "tinyio: TINYIO_INSPECT=1 has no effect: this program was built without the feature `inspect` of tinyio \
-                 (Cargo.toml: tinyio = { …, features = [\"inspect\"] })",
+                 (Cargo.toml: tinyio-rt = { …, features = [\"inspect\"] })",
             )
         } else if self.record && !cfg!(feature = "record") {
             Some(
                 "tinyio: TINYIO_INSPECT and TINYIO_TRACE have no effect: this program was built without the feature `record` of \
-                 tinyio (Cargo.toml: tinyio = { …, features = [\"record\"] })",
+                 tinyio (Cargo.toml: tinyio-rt = { …, features = [\"record\"] })",
             )
         } else {
             None
