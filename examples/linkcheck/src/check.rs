@@ -83,7 +83,7 @@ pub async fn check(start: Uri, client: Rc<Client>, workers: usize, bug: Option<B
         bug,
     });
     shared.add(vec![Link { target: start.clone(), from: start }]).await?;
-    let workers = (0..workers).map(|_| coro(worker(shared.clone())));
+    let workers = (1..=workers).map(|number| coro(worker(shared.clone())).named(format!("worker {number}")));
     gather(workers.collect::<Vec<_>>()).await?;
     Ok(shared.results.take())
 }

@@ -77,7 +77,7 @@ fn main() -> Result<ExitCode, Crash> {
     };
     let client = Rc::new(fetch::Client::new(arguments.connections.into(), limits));
     let check = check::check(start, client, arguments.workers.into(), arguments.bug);
-    match Loop::new().cancel_on_ctrl_c().run(check) {
+    match Loop::new().named("linkcheck").cancel_on_ctrl_c().run(check) {
         Ok(report) => {
             print!("{report}");
             Ok(if report.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -318,6 +318,7 @@ fn note(role: Role, failure: &Failure) -> String {
         Role::Waited => "waited for it".to_owned(),
         Role::Cancelled => "cancelled".to_owned(),
         Role::NeverStarted => "never started".to_owned(),
+        Role::Error if message.starts_with("panicked") => message.to_owned(),
         Role::Error if failure.kind == Outcome::Panic => format!("panicked: {message}"),
         Role::Error => format!("failed: {message}"),
         Role::Improper => message.to_owned(),

@@ -286,7 +286,8 @@ fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'s
         return vec![Line::styled(format!(" {text}"), theme.failed)];
     };
     let what = match failure.kind {
-        Outcome::Panic => "panicked: ",
+        // The message of a `Panic` begins with that.
+        Outcome::Panic if !failure.message.starts_with("panicked") => "panicked: ",
         Outcome::Improper => "did not stop properly: ",
         Outcome::NeverStarted => "never started: ",
         _ => "",
