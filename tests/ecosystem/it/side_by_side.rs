@@ -1,13 +1,13 @@
-//! The programs of tokio and of smol that the crate's documentation compares with its own do what it states.
+//! The programs of tokio and of smol in docs/COMING-FROM.md do what it states.
 
 use std::time::Duration;
 
 /// The code between this and the end of its block, in the documentation.
 fn documented(start: &str) -> String {
-    let text = include_str!("../../../src/lib.rs");
+    let text = include_str!("../../../docs/COMING-FROM.md");
     let block = &text[text.find(start).expect("it is there")..];
-    let block = &block[..block.find("//! ```\n").expect("its end")];
-    bare(&block.replace("//! ", "").replace("//!", ""))
+    let block = &block[..block.find("```\n").expect("its end")];
+    bare(block)
 }
 
 /// Without spaces and comments.

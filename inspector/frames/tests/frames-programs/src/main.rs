@@ -5,7 +5,7 @@
 //! text and mark of each expected local.
 
 mod cases;
-#[path = "../../../src/frames/mark.rs"]
+#[path = "../../../src/future_type.rs"]
 #[allow(dead_code, reason = "the loop uses all of it")]
 mod future_type;
 mod moves;
