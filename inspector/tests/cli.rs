@@ -409,7 +409,7 @@ fn closed_stdout_is_an_error_and_stdout_at_dev_null_is_none() {
 fn without_a_command_the_recordings_and_the_commands_are_listed() {
     let rings = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
-    let output = command.env("TINYIO_RING_DIR", rings.path()).output().unwrap();
+    let output = command.env("TINYIO_RING_DIR", rings.path().join("rings")).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     for part in ["nothing is recorded", "TINYIO_INSPECT=record", "tinyio-inspector attach", "--help"] {

@@ -584,6 +584,9 @@ impl World {
                 })
                 .await;
                 self.kept.borrow_mut().push(kept);
+                // Until its next step the loop takes it for a coroutine that an event may wake from outside, and a
+                // deadlock of those that it waits for is not certain.
+                yield_now().await?;
             }
             Act::Isolate(naps, fails) => {
                 let (naps, fails) = (naps.clone(), *fails);

@@ -35,7 +35,8 @@ use crate::ring::{self, Options, PAYLOAD, Ring, records_for};
 /// # Examples
 ///
 /// ```
-/// use tinyio_inspector::{event::*, recorder::Recorder, ring::Options, source::{Progress, Source}};
+/// use tinyio_events::{event::*, source::{Progress, Source}};
+/// use tinyio_recorder::{recorder::Recorder, ring::Options};
 ///
 /// # let folder = tempfile::tempdir().unwrap();
 /// let options = Options { folder: Some(folder.path().join("rings")), ..Options::default() };
