@@ -1,7 +1,6 @@
 #![doc = include_str!("../docs/GUIDE.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
-#![deny(unsafe_code)]
 
 mod coroutine;
 mod event_loop;
