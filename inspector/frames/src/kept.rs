@@ -61,19 +61,23 @@ impl Kept {
         true
     }
 
-    /// Where the pointers lead to that lie in these spans.
+    /// Where the pointers lead to that lie in these spans. Each block of [`REACH`] bytes is searched once: many pointers
+    /// lead to the same few objects.
     fn pointers(&self, spans: &[std::ops::Range<u64>]) -> Vec<std::ops::Range<u64>> {
         let index = self.index();
-        let mut seen = FastSet::default();
+        let (mut searched, mut seen) = (FastSet::default(), FastSet::default());
         let mut found = Vec::new();
         for span in spans {
-            let words = (span.start & !7..span.end & !7).step_by(8);
-            let word = |at: u64| {
-                let start = index.get(&(at & !(PAGE - 1)))? + (at & (PAGE - 1)) as usize;
-                self.bytes[start..].first_chunk().map(|word| u64::from_le_bytes(*word))
-            };
-            let pointers = words.filter_map(word).filter(|word| ADDRESSES.contains(word) && seen.insert(*word));
-            found.extend(pointers.map(|word| word..word + REACH));
+            for block in (span.start & !(REACH - 1)..span.end).step_by(REACH as usize) {
+                if !searched.insert(block) {
+                    continue;
+                }
+                let Some(page) = index.get(&(block & !(PAGE - 1))) else { continue };
+                let start = page + (block & (PAGE - 1)) as usize;
+                let words = self.bytes[start..start + REACH as usize].as_chunks().0.iter();
+                let pointers = words.map(|word| u64::from_le_bytes(*word)).filter(|word| ADDRESSES.contains(word));
+                found.extend(pointers.filter(|word| seen.insert(*word)).map(|word| word..word + REACH));
+            }
         }
         found
     }

@@ -219,14 +219,14 @@ pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mu
         return; // The call might end the process.
     }
     let own = nix::unistd::Pid::this();
+    // Not `bytes` itself: to lengthen it takes a loop over its bytes in builds that are not optimised, 10 ms for a step.
+    let mut buffer = vec![0; wanted.len() * PAGE as usize];
     while !wanted.is_empty() {
-        let start = bytes.len();
-        bytes.resize(start + wanted.len() * PAGE as usize, 0);
         let remote: Vec<_> =
             wanted.iter().map(|page| RemoteIoVec { base: *page as usize, len: PAGE as usize }).collect();
-        let local = &mut [std::io::IoSliceMut::new(&mut bytes[start..])];
+        let local = &mut [std::io::IoSliceMut::new(&mut buffer[..wanted.len() * PAGE as usize])];
         let read = process_vm_readv(own, local, &remote).unwrap_or(0) / PAGE as usize;
-        bytes.truncate(start + read * PAGE as usize);
+        bytes.extend_from_slice(&buffer[..read * PAGE as usize]);
         pages.extend(&wanted[..read]);
         // The system stops at the first that cannot be read.
         wanted.drain(..(read + 1).min(wanted.len()));
