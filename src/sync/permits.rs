@@ -147,7 +147,7 @@ impl Resource for Permits {
     }
 }
 
-/// The future of [`Semaphore::acquire`] and [`Lock::acquire`].
+/// The future of [`Semaphore::acquire`](crate::Semaphore::acquire) and [`Lock::acquire`](crate::Lock::acquire).
 ///
 /// ```
 /// # tinyio::Loop::new().run(async {
@@ -194,7 +194,7 @@ impl Acquire {
     }
 }
 
-/// Holds permits of a [`Semaphore`], or the [`Lock`], until it is dropped.
+/// Holds permits of a [`Semaphore`](crate::Semaphore), or the [`Lock`](crate::Lock), until it is dropped.
 ///
 /// A guard may be moved to another coroutine, a channel or a function on a thread, and be dropped there. tinyio does
 /// not know of a guard in a thread that it did not start (`std::thread::spawn`): if all coroutines wait, and nothing
