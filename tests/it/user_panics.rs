@@ -548,7 +548,7 @@ fn a_host_whose_waker_panics_takes_no_timer_and_no_thread_from_others() {
     let waker = Waker::from(gone.clone());
     let (mut by_timer, mut by_thread) = (Loop::new(), Loop::new());
     // Woken by the timer thread, and by a thread of a function.
-    let mut timed = Box::pin(by_timer.drive(sleep(SHORT)));
+    let mut timed = Box::pin(by_timer.drive(sleep(Duration::from_millis(500))));
     assert!(timed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     while !gone.0.swap(false, Ordering::SeqCst) {
         std::thread::yield_now();
