@@ -539,6 +539,8 @@ mod tests {
                 if round == 50 {
                     // The first time that nothing but the thread can wake the loop it is searched at once.
                     executor.deadlocks.searches.borrow_mut().was_quiet = true;
+                    // Nor is one due that was put off before.
+                    executor.deadlocks.search_at.set(None);
                     executor.deadlocks.searches.borrow_mut().budget =
                         Budget { ended: executor.now(), took: HOUR, visited: 1, loops: 1 };
                     before = visited();
