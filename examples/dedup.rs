@@ -157,7 +157,7 @@ impl Job {
     }
 }
 
-/// Removes the items whose key is unique.
+/// Removes each item that is alone with its key.
 fn keep_repeated<T, K: Eq + Hash>(items: &mut Vec<T>, key: impl Fn(&T) -> K) {
     let mut count: HashMap<K, usize> = HashMap::new();
     for item in items.iter() {

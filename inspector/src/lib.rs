@@ -1,5 +1,5 @@
-//! The inspector of [tinyio](https://docs.rs/tinyio): the screens in a terminal, exports to the formats of other tools, and
-//! the program `tinyio-inspector`.
+//! The inspector of [tinyio](https://docs.rs/tinyio): the screens in a terminal, exports to the formats of other tools,
+//! and the program `tinyio-inspector`.
 //!
 //! | module | | feature |
 //! |---|---|---|
@@ -8,8 +8,9 @@
 //! | `tui` | the screens | `tui` |
 //! | the program `tinyio-inspector` | the commands (`src/cli`) | `cli` |
 //!
-//! All else is in the crates that it depends on, and is exported again under the names of their modules: `tinyio-events`,
-//! `tinyio-recorder`, `tinyio-frames` and `tinyio-model`. It must not know `tinyio`, whose tests and live view use it.
+//! All else is in the crates that it depends on, and is exported again under the names of their modules:
+//! `tinyio-events`, `tinyio-recorder`, `tinyio-frames` and `tinyio-model`. It must not know `tinyio-rt`; the live view
+//! and the tests of `tinyio-rt` use it.
 
 #![forbid(unsafe_code)]
 

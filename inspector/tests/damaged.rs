@@ -30,7 +30,8 @@ fn replay(target: &str, check: fn(&[u8])) {
     }
 }
 
-/// Each target's corpus is replayed by a plain test: here, and that of `binary` by the test `frames` of `tinyio-frames`.
+/// Each target's corpus is replayed by a plain test: here, and that of `binary` by the test `frames` of
+/// `tinyio-frames`.
 #[test]
 fn each_fuzz_target_has_a_corpus_that_is_replayed() {
     let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -120,7 +120,7 @@ fn start(program: &str, folder: &Path, output: Option<&str>) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// A path to the inspector, whose command is the copier.
+/// A `PATH` with the inspector, which has the copier as a command.
 fn path() -> std::ffi::OsString {
     let inspector = Path::new(env!("CARGO_BIN_EXE_tinyio-inspector")).parent().unwrap();
     let rest = std::env::var_os("PATH").unwrap_or_default();

@@ -114,7 +114,7 @@ where
     coro
 }
 
-/// The profile of a coroutine whose output the record may show.
+/// The profile of a coroutine with an output that the record may show.
 pub(crate) struct Shown;
 
 impl<F, T: 'static, E: Into<BoxError> + 'static> Profile<F, T, E> for Shown {

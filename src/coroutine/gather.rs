@@ -155,7 +155,7 @@ impl<T> Child for Coro<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Gathering<G: Gather> {
     children: <G as sealed::Gather>::Children,
-    /// The first child whose output is missing. Only it wakes the waiter; the other children have an edge and no waker.
+    /// The first child without an output. Only it wakes the waiter; the other children have an edge and no waker.
     next: usize,
     phase: Phase,
 }

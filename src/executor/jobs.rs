@@ -100,7 +100,8 @@ impl Jobs {
         self.count_as(1, true)
     }
 
-    /// Runs `wait`, which waits for mail. `has_mail` is polled for a short time first, if a function may end any moment.
+    /// Runs `wait`, which waits for mail. `has_mail` is polled for a short time first, if a function may end any
+    /// moment.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! The loop itself: the live tasks, the ready queue, and one step after the other.
 //!
-//! Read [`Executor::advance`] first, then [`Executor::turn`], [`Executor::end`] and [`Executor::wake`]. Cancelling is in
-//! [`crate::executor::cancel`].
+//! Read [`Executor::advance`] first, then [`Executor::turn`], [`Executor::end`] and [`Executor::wake`]. Cancelling is
+//! in [`crate::executor::cancel`].
 
 mod await_chain;
 mod await_point;

@@ -36,7 +36,8 @@ pub(crate) trait Observed {
     fn read_notes(&self);
 }
 
-/// Observes a loop. Each method is called at one point of the loop; those that are not implemented do nothing, but for `loop_start`.
+/// Observes a loop. Each method is called at one point of the loop; those that are not implemented do nothing, but for
+/// `loop_start`.
 pub(crate) trait Observer {
     /// Whether something may observe the loop's steps.
     #[inline]

@@ -96,7 +96,8 @@ pub(crate) struct Rec {
 }
 
 impl Recording {
-    /// The recording of this thread, started if necessary. `exits` is called when the process exits. `None` if it cannot be, which is reported once.
+    /// The recording of this thread, started if necessary. `exits` is called when the process exits. `None` if it
+    /// cannot be, which is reported once.
     pub(super) fn of_this_thread(switch: Switch, exits: fn()) -> Option<Rc<Recording>> {
         match RECORDING.take() {
             Some(recording) if recording.is_ours() => {

@@ -16,8 +16,8 @@
 //! 1. [`Handle`]`::new` makes the block: FUTURE, owned by one handle.
 //! 2. [`TaskTable`]`::schedule`, once: it gets its number and its wake token, and a slot owns it (SLOTTED).
 //! 3. [`Handle`]`::queue` after 2, [`TaskTable`]`::queue` for a wake: a [`Queued`] owns it too, at most one at a time.
-//! 4. [`Queued`]`::run` turns that into a [`Running`]; [`TaskTable`]`::run` makes one to cancel the task. At most one at a
-//!    time: for a task that is being polled both give none.
+//! 4. [`Queued`]`::run` turns that into a [`Running`]; [`TaskTable`]`::run` makes one to cancel the task. At most one
+//!    at a time: for a task that is being polled both give none.
 //! 5. [`Running`]`::poll` polls it (STARTED). Pending: it stays FUTURE, and may have been queued (3) meanwhile.
 //! 6. Ready with a value: `poll` drops the future (GONE) and puts the value in its place (OUTPUT).
 //! 7. Ready with an error, or a panic: `poll` drops the future (GONE).
@@ -25,8 +25,8 @@
 //!    another way than by ending, or whose output has no handle. `leak` forgets it (GONE).
 //! 9. [`TaskTable`]`::remove`, after 6, 7 or 8: the slot no longer owns it. The loop takes its waiters.
 //! 10. [`Handle`]`::take`: the last handle moves the output out (GONE, TAKEN), the others clone it.
-//! 11. The last [`Handle`] is dropped between 2 and 9, and the task is not DETACHED: ABANDONED, and its loop is told, which
-//!     delivers a cancellation (4, 5).
+//! 11. The last [`Handle`] is dropped between 2 and 9, and the task is not DETACHED: ABANDONED, and its loop is
+//!     notified, which delivers a cancellation (4, 5).
 //! 12. [`release`]: the last owner is gone. What is left in the body is dropped, the block is freed.
 //!
 //! # Invariants
@@ -108,8 +108,8 @@ pub(crate) mod flag {
     pub(in crate::task) const BODY: u16 = 0b11;
     /// There is an output, to be taken. Set by `poll` (6), cleared by `take` (10) and `discard` (8); excludes GONE.
     pub(in crate::task) const OUTPUT: u16 = 0b01;
-    /// There is neither. Set by `poll` (6, 7), `discard` (8), `take` (10) and `release` (12), before anything is dropped;
-    /// cleared by `poll` (6) alone. Excludes OUTPUT.
+    /// There is neither. Set by `poll` (6, 7), `discard` (8), `take` (10) and `release` (12), before anything is
+    /// dropped; cleared by `poll` (6) alone. Excludes OUTPUT.
     pub(in crate::task) const GONE: u16 = 0b10;
     /// A slot of the table of its loop owns it. Set by `schedule` (2), cleared by `remove` (9).
     pub(in crate::task) const SLOTTED: u16 = 1 << 2;
@@ -125,12 +125,13 @@ pub(crate) mod flag {
     pub(crate) const EVENT: u16 = 1 << 6;
     /// Its waker was cloned at some time: code outside the loop may wake it. Set by the clone, cleared never.
     pub(crate) const CLONED: u16 = 1 << 7;
-    /// It stands for a function on a thread, or another thing that ends only by itself. Set by `new` (1), cleared never.
+    /// It stands for a function on a thread, or another thing that ends only by itself. Set by `new` (1), cleared
+    /// never.
     pub(crate) const THREAD: u16 = 1 << 8;
     /// A cancellation was delivered to it, and it has not ended by that. Set by the loop, cleared never.
     pub(crate) const CANCEL_DELIVERED: u16 = 1 << 9;
-    /// Its future is one of tinyio's own, awaited at no line of the program: it keeps the place where it was made. Set by
-    /// `new` (1), cleared never.
+    /// Its future is one of tinyio's own, awaited at no line of the program: it keeps the place where it was made. Set
+    /// by `new` (1), cleared never.
     pub(crate) const INTERNAL: u16 = 1 << 10;
     /// In its last step it began to wait for a coroutine of an enclosing loop. Set by the await point, cleared by the
     /// next `poll` (5).
@@ -141,11 +142,11 @@ pub(crate) mod flag {
     /// In its last step it registered a foreign waker at an await point. Set by the await point, cleared by the next
     /// `poll` (5).
     pub(crate) const FOREIGN_WAKER: u16 = 1 << 13;
-    /// It runs to its end, whether or not it has handles. Set by `new` (1) or by a handle, cleared never. A task gets no
-    /// ABANDONED after it.
+    /// It runs to its end, whether or not it has handles. Set by `new` (1) or by a handle, cleared never. A task gets
+    /// no ABANDONED after it.
     pub(crate) const DETACHED: u16 = 1 << 14;
-    /// Its last handle was dropped while it was scheduled: it is to be cancelled. Set with the drop (11), cleared never;
-    /// excludes DETACHED, and handles.
+    /// Its last handle was dropped while it was scheduled: it is to be cancelled. Set with the drop (11), cleared
+    /// never; excludes DETACHED, and handles.
     pub(in crate::task) const ABANDONED: u16 = 1 << 15;
     /// All flags about the last step.
     pub(in crate::task) const LAST_STEP: u16 = EXTERNAL_WAKE | EVENT | OUTER_LOOP | FOREIGN_WAKER | BLOCKED;

@@ -37,8 +37,8 @@ impl<T: ?Sized + 'static> Context<T> {
         inside()
     }
 
-    /// Calls `f` with the innermost value of this thread. `f` is called outside of `LocalKey::with`, which leaves more of
-    /// it to be inlined: 33 instructions a yield.
+    /// Calls `f` with the innermost value of this thread. `f` is called outside of `LocalKey::with`, which leaves more
+    /// of it to be inlined: 33 instructions a yield.
     #[inline]
     pub(crate) fn current<R>(key: &'static LocalKey<Context<T>>, f: impl FnOnce(Option<&T>) -> R) -> R {
         let frame = key.with(|context| context.0.get());

@@ -13,8 +13,8 @@ pub(super) fn with<R>(f: impl FnOnce(&Memory) -> R) -> R {
     MEMORY.with(f)
 }
 
-/// Runs `inside`, which runs a loop: memory that tasks no longer use is kept for others until the outermost call of this
-/// has ended.
+/// Runs `inside`, which runs a loop: memory that tasks no longer use is kept for others until the outermost call of
+/// this has ended.
 pub(crate) fn keep_memory<R>(inside: impl FnOnce() -> R) -> R {
     struct Close;
     impl Drop for Close {

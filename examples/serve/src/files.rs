@@ -14,7 +14,7 @@ use tinyio::{ThreadPool, thread};
 
 use crate::connection::text;
 
-/// A folder whose files are served. Clones share it.
+/// A folder of files to serve. Clones share it.
 #[derive(Clone)]
 pub struct Files(Rc<Shared>);
 

@@ -146,8 +146,8 @@ events! {
             /// The time that was not the program's, in nanoseconds.
             nanos: u64 => Word2,
         }
-        /// The program has given a coroutine or a loop a name. That of a coroutine comes right after its [`Kind::Spawn`]
-        /// if it was given before.
+        /// The program has given a coroutine or a loop a name. That of a coroutine comes right after its
+        /// [`Kind::Spawn`] if it was given before.
         35 named Named {
             /// The coroutine or loop.
             what: Target => Tagged2,

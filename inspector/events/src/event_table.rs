@@ -16,7 +16,7 @@
 //!
 //! | encoding | made by |
 //! |---|---|
-//! | any JSON | `serde`, whose attributes the macro writes |
+//! | any JSON | `serde`; the macro writes its attributes |
 //! | words of the ring | `records`: a function for each kind, and `records::encode` and `records::decode` for any |
 //! | a line of a trace | `Kind::write` and `Kind::read`, with the [`Writer`] and the [`Reader`] in `trace/line.rs` |
 //! | bytes of the history | the same two, with those in `model/src/history/codec.rs` |
@@ -24,8 +24,9 @@
 //! Kinds under `json` hold texts or nested values (`frames`, `crash`): they are JSON in all four, made by `serde`.
 //!
 //! By hand, because no row can say it: the JSON of a long event is cut (`truncate`); names and sites lie in a table of
-//! their own (`string_table`); a step with what comes before and after it is one record (`ring_words::Step`); the record
-//! of a checkpoint also has its seq; the state of a coroutine is in its code, and its time in place of the event's.
+//! their own (`string_table`); a step with what comes before and after it is one record (`ring_words::Step`); the
+//! record of a checkpoint also has its seq; the state of a coroutine is in its code, and its time in place of the
+//! event's.
 
 /// Writes events in one encoding, value by value. A field is announced, then its value follows.
 pub trait Writer {

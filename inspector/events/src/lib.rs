@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`event`] | the events, in a table, and the await stacks and values in them |
 //! | [`event_table`] | what follows from the table: types, and how they are written and read |
-//! | [`ring_words`], [`string_table`], [`truncate`] | an event as words of a ring, the table of names, JSON of bounded length |
+//! | [`ring_words`], [`string_table`], [`truncate`] | words of a ring, the table of names, JSON of bounded length |
 //! | [`trace`] | an event as a line of JSON; the reader of traces |
 //! | [`source`], [`program_memory`] | what all that gives events has in common |
 //! | [`secrets`], [`settings_file`] | which values are masked |

@@ -8,8 +8,8 @@ use crate::event::Header;
 /// Larger files are not read: they are hardly source.
 const LARGEST: u64 = 8 << 20;
 
-/// Reads a source file of the program that was recorded. `None` if it is not here, is one of the standard library, or has
-/// changed since the program started.
+/// Reads a source file of the program that was recorded. `None` if it is not here, is one of the standard library, or
+/// has changed since the program started.
 pub fn read(file: &str, header: &Header) -> Option<String> {
     if file.is_empty() || file.starts_with("/rustc/") {
         return None;

@@ -61,8 +61,8 @@ impl Kept {
         true
     }
 
-    /// Where the pointers lead to that lie in these spans. Each block of [`REACH`] bytes is searched once: many pointers
-    /// lead to the same few objects.
+    /// Where the pointers lead to that lie in these spans. Each block of [`REACH`] bytes is searched once: many
+    /// pointers lead to the same few objects.
     fn pointers(&self, spans: &[std::ops::Range<u64>]) -> Vec<std::ops::Range<u64>> {
         let index = self.index();
         let (mut searched, mut seen) = (FastSet::default(), FastSet::default());

@@ -9,9 +9,9 @@
 //! [`Stack::missing`] says what is missing and how to get it. Memory is read through the system, so that a wild pointer
 //! is an error and never a fault.
 //!
-//! The crate depends on `tinyio-events` for the types of stacks, the names of secrets and the environment, on `gimli` and
-//! `object` for debug info, and on `iced-x86` for the code that drops a future. It must not know rings, traces, the model
-//! of a program, or a terminal.
+//! The crate depends on `tinyio-events` for the types of stacks, the names of secrets and the environment, on `gimli`
+//! and `object` for debug info, and on `iced-x86` for the code that drops a future. It must not know rings, traces, the
+//! model of a program, or a terminal.
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! Decides which locals are alive: maps the results of the [trace of the drop glue](super::drop_trace) to types and fields.
+//! Decides which locals are alive: maps the results of the [trace of the drop glue](super::drop_trace) to types and
+//! fields.
 
 use std::ops::Range;
 

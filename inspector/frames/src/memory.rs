@@ -219,7 +219,8 @@ pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mu
         return; // The call might end the process.
     }
     let own = nix::unistd::Pid::this();
-    // Not `bytes` itself: to lengthen it takes a loop over its bytes in builds that are not optimised, 10 ms for a step.
+    // Not `bytes` itself: to lengthen it takes a loop over its bytes in builds that are not optimised, 10 ms for a
+    // step.
     let mut buffer = vec![0; wanted.len() * PAGE as usize];
     while !wanted.is_empty() {
         let remote: Vec<_> =

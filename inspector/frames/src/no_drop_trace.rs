@@ -1,4 +1,5 @@
-//! Replaces the [trace of the drop glue](super::drop_trace) on processors with instructions it cannot read: nothing is known to be alive.
+//! Replaces the [trace of the drop glue](super::drop_trace) on processors with instructions it cannot read: nothing is
+//! known to be alive.
 
 use std::ops::Range;
 

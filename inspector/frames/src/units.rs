@@ -44,7 +44,7 @@ pub(super) struct Index {
     pub functions: HashMap<u64, usize>,
     /// Functions that run coroutines.
     async_bodies: Vec<usize>,
-    /// Vtables by address; the entries of their types. Types whose vtables are equal have one between them.
+    /// Vtables by address; the entries of their types. Several types may share one vtable, if their vtables are equal.
     pub vtables: HashMap<u64, Vec<usize>>,
     /// Vtables without an address: they were left out, or are the same as one that has an address.
     pub unplaced: Vec<usize>,

@@ -5,14 +5,14 @@
 //! | [`model`] | events folded into the state of the program | |
 //! | [`report`] | the crash, or the end, as text and as JSON | |
 //! | [`describe`], [`format`](mod@format) | what a coroutine does, times and numbers, as text | |
-//! | `lint`, `why`, `tree` | probable mistakes, why a coroutine waits, who waits on whom | `analysis` |
+//! | `lint`, `why`, `tree` | probable mistakes, why a coroutine waits, which one waits for which | `analysis` |
 //! | `moment`, `time` | a recording at a moment; every moment of a recording | `analysis` |
 //!
 //! A recorded program prints the report of its crash, and needs no more: the feature `analysis` is the inspector's.
 //!
 //! The crate depends on `tinyio-events`, and on `serde` for JSON. It does no I/O: events come from a
-//! [`Source`](tinyio_events::source::Source) or one by one, and texts are returned or written to what the caller gives. It must
-//! not know files, rings, the memory of a program, or a terminal.
+//! [`Source`](tinyio_events::source::Source) or one by one, and texts are returned or written to what the caller gives.
+//! It must not know files, rings, the memory of a program, or a terminal.
 
 #![forbid(unsafe_code)]
 

@@ -4,8 +4,8 @@
 //! left that could wake any of those that wait. A guard can be moved, so its acquirer only probably is the coroutine
 //! that will drop it: a cycle through locks while anything else can continue is a warning.
 //!
-//! A search visits all coroutines, so it is made only after something happened that may close a cycle, and only when the
-//! last one is paid for: see [`Budget`].
+//! A search visits all coroutines, so it is made only after something happened that may close a cycle, and only when
+//! the last one is paid for: see [`Budget`].
 
 mod graph;
 
@@ -24,8 +24,8 @@ use crate::task::{Kind, WakeToken, flag};
 
 /// A search while the loop is idle is put off by this much: until then the coroutines may have gone on.
 const PUT_OFF: Duration = Duration::from_millis(20);
-/// Between two searches a busy loop makes this many steps for each coroutine, which takes more than twenty times as long
-/// as the search. ...
+/// Between two searches a busy loop makes this many steps for each coroutine, which takes more than twenty times as
+/// long as the search. ...
 const STEPS_EACH: u64 = 512;
 /// ... A search of a few takes as long as one of this many more.
 const STEPS_FIXED: u64 = 4;

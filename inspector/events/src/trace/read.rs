@@ -64,7 +64,7 @@ impl TraceReader {
         Self::of(file, path)
     }
 
-    /// Reads the trace in an open file, whose path is for messages.
+    /// Reads the trace in an open file. The path is for messages.
     ///
     /// # Errors
     ///

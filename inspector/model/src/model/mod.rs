@@ -63,7 +63,8 @@ pub struct Model {
     next_seq: Option<u64>,
     events: u64,
     complete: bool,
-    /// The last period that was not the program's, as begin and end. See [`Kind::Away`](tinyio_events::event::Kind::Away).
+    /// The last period that was not the program's, as begin and end. See
+    /// [`Kind::Away`](tinyio_events::event::Kind::Away).
     away: (u64, u64),
     sync: Sync,
     coros: paged::Paged<Arc<Coro>>,

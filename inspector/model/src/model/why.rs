@@ -151,8 +151,8 @@ impl Model {
     }
 
     /// Returns where a coroutine stands that waits for nothing known to tinyio, from debug info: see
-    /// [`Stack::foreign_await`](tinyio_events::event::Stack::foreign_await). `None` if its stack was not read since it began to
-    /// wait.
+    /// [`Stack::foreign_await`](tinyio_events::event::Stack::foreign_await). `None` if its stack was not read since it
+    /// began to wait.
     pub fn foreign_await<'a>(&self, coro: &'a Coro) -> Option<&'a Frame> {
         let (at, stack) = coro.stack.as_ref()?;
         let is_current = coro.state() == State::Waiting && *at >= coro.since && !stack.mid_step;

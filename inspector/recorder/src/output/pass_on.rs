@@ -22,7 +22,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::RATE;
 
-/// The program whose command `pass-on` is the copier.
+/// The program that has the copier as its command `pass-on`.
 pub(super) const PROGRAM: &str = "tinyio-inspector";
 /// The copier's first word.
 pub(super) const READY: u8 = b'r';

@@ -179,7 +179,7 @@ impl Mark for u64 {}
 trait Other {}
 impl Other for u64 {}
 
-/// Traits whose one type each has the vtable of the other.
+/// Two traits with one type each; the two vtables are equal.
 trait Third {}
 impl Third for u8 {}
 trait Fourth {}
