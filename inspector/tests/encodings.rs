@@ -4,7 +4,7 @@ mod common;
 
 use common::events;
 use proptest::prelude::*;
-use tinyio_events::event_table::{Key, Reader, Variant};
+use tinyio_events::field::{Key, Reader, Variant};
 use tinyio_events::ring_words::{self, code};
 use tinyio_events::truncate;
 use tinyio_inspector::event::{Event, Header, Kind};

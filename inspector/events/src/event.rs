@@ -28,8 +28,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event_table::{Choice, Field, Key, Reader, Tagged, Variant, Writer, choices, events, is_empty, key, tagged};
-use crate::event_table::{read_field, write_field};
+use crate::event_table::{choices, events, key, tagged};
+use crate::field::{Choice, Field, Key, Reader, Tagged, Variant, Writer, is_empty, read_field, write_field};
 
 /// Number of a coroutine.
 pub type CoroId = u64;

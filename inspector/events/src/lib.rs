@@ -3,7 +3,7 @@
 //! | module | |
 //! |---|---|
 //! | [`event`] | the events, in a table, and the await stacks and values in them |
-//! | [`event_table`] | what follows from the table: types, and how they are written and read |
+//! | [`event_table`], [`field`] | what follows from the table: types, and how they are written and read |
 //! | [`ring_words`], [`string_table`], [`truncate`] | words of a ring, the table of names, JSON of bounded length |
 //! | [`trace`] | an event as a line of JSON; the reader of traces |
 //! | [`source`], [`program_memory`] | what all that gives events has in common |
@@ -25,6 +25,7 @@ compile_error!(
 pub mod environment;
 pub mod event;
 pub mod event_table;
+pub mod field;
 pub mod lock;
 pub mod place;
 pub mod program_memory;
@@ -39,3 +40,4 @@ pub mod string_table;
 pub mod trace;
 pub mod truncate;
 mod walk;
+mod word_layout;

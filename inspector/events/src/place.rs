@@ -44,7 +44,10 @@ pub fn is_dependency(file: &str) -> bool {
 /// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such
 /// as `.map(tinyio::spawn)`: `#[track_caller]` then tells a line of `core`, which says nothing of the program.
 pub fn is_library(file: &str) -> bool {
-    file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/")
+    // As built by the project, in a toolchain with its sources, and as Debian builds it.
+    file.starts_with("/rustc/")
+        || file.contains("/rustlib/src/rust/library/")
+        || file.starts_with("/usr/src/rustc-") && file.contains("/library/")
 }
 
 /// Whether two names of files can be the same file: one may be relative.

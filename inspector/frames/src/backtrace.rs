@@ -3,7 +3,7 @@
 use std::backtrace::Backtrace;
 
 use tinyio_events::event::TraceSite;
-use tinyio_events::place::root;
+use tinyio_events::place::{is_library, root};
 
 use super::names;
 
@@ -162,10 +162,6 @@ fn has_no_path(function: &str) -> bool {
 
 fn is_ours(file: &str, roots: &[String]) -> bool {
     roots.iter().any(|root| file.starts_with(root))
-}
-
-fn is_library(file: &str) -> bool {
-    ["library/std/", "library/core/", "library/alloc/"].iter().any(|folder| file.contains(folder))
 }
 
 #[cfg(test)]

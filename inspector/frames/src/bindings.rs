@@ -10,52 +10,16 @@ use std::rc::Rc;
 
 use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode, Expression, Operation};
 
-use super::functions::first;
-use super::image::Slice;
 use super::names;
 use super::parser::Parser;
-use super::types::{Member, Shape, TypeRef, Types};
+use super::scopes::{AWAITEE, Binding, Bindings, Variable};
+use super::sections::Slice;
+use super::shape::{Member, Shape, TypeRef};
+use super::types::Types;
 use super::units::{self, Unit};
 
-/// What is awaited.
-pub(super) const AWAITEE: &str = "__awaitee";
 /// Bytes of debug info looked through for the function that runs a coroutine.
 const PATIENCE: usize = 4 << 20;
-
-/// Where the value of a binding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Binding {
-    /// In the coroutine.
-    Kept { offset: u64, ty: TypeRef },
-    /// On the stack while the coroutine runs: it is not used after the `.await`.
-    Gone,
-}
-
-/// The scopes of the function that runs a coroutine.
-#[derive(Debug, Default)]
-pub(super) struct Bindings {
-    /// The scope each scope is in; the first is the whole function.
-    parents: Vec<usize>,
-    variables: Vec<Variable>,
-}
-
-/// A variable that a scope declares.
-#[derive(Clone, Debug)]
-pub(super) struct Variable {
-    scope: usize,
-    pub name: String,
-    pub ty: TypeRef,
-    /// None where it cannot be told.
-    pub binding: Option<Binding>,
-    pub file: Option<Rc<PathBuf>>,
-    pub line: u32,
-}
-
-impl Variable {
-    fn is_at_place_of(&self, other: &Variable) -> bool {
-        (self.line, &self.file) == (other.line, &other.file)
-    }
-}
 
 /// An `.await`: its place, and what is awaited there.
 pub(super) struct Await<'a> {
@@ -91,38 +55,6 @@ impl Bindings {
         chains.max_by_key(Vec::len).unwrap_or_default()
     }
 
-    /// How many bindings of a name the function has, at whatever `.await`.
-    pub fn declared(&self, name: &str) -> usize {
-        let of_name = || self.variables.iter().filter(|variable| variable.name == name);
-        // An argument is declared twice, as in `outwards`.
-        let again = |one: &Variable| of_name().any(|other| other.scope != 0 && other.is_at_place_of(one));
-        of_name().filter(|variable| variable.scope != 0 || !again(variable)).count()
-    }
-
-    /// Whether a variable is declared outside the text of the function that it is in, as one of a macro is.
-    pub fn is_outside(&self, variable: &Variable) -> bool {
-        // The function takes the context of the task where its body begins.
-        let body = self.variables.iter().find(|one| one.scope == 0 && one.name == "_task_context");
-        variable.scope != 0 && body.is_some_and(|body| body.file != variable.file || body.line > variable.line)
-    }
-
-    fn outwards(&self, mut scope: usize, name: &str) -> Vec<Variable> {
-        let mut chain: Vec<Variable> = Vec::new();
-        loop {
-            for variable in self.variables.iter().filter(|variable| variable.scope == scope && variable.name == name) {
-                // An argument is declared twice: as what the coroutine was given, and by its function.
-                let again = |known: &Variable| scope == 0 && known.is_at_place_of(variable);
-                if !chain.iter().any(again) {
-                    chain.push(variable.clone());
-                }
-            }
-            if scope == 0 {
-                return chain;
-            }
-            scope = self.parents[scope];
-        }
-    }
-
     /// The scopes in which something is awaited at a place.
     fn awaits(&self, types: &mut Types, point: &Await<'_>, located: bool) -> Vec<usize> {
         let mut scopes = Vec::new();
@@ -133,38 +65,19 @@ impl Bindings {
             };
             if (variable.line, variable.file.as_deref()) == (point.line, point.file)
                 && (!located || offset == Some(point.offset))
-                && same(types, ty, point.ty)
+                && types.same(ty, point.ty)
             {
                 scopes.push(variable.scope);
             }
         }
         scopes
     }
-
-    /// The binding of a name in the innermost of the scopes around one.
-    fn around(&self, mut scope: usize, name: &str) -> Option<Binding> {
-        loop {
-            let mut here = self.variables.iter().filter(|variable| variable.scope == scope && variable.name == name);
-            if let Some(variable) = here.next() {
-                return variable.binding.filter(|_| here.next().is_none());
-            }
-            if scope == 0 {
-                return None;
-            }
-            scope = self.parents[scope];
-        }
-    }
-}
-
-/// One type may be described in several units.
-pub(super) fn same(types: &mut Types, one: TypeRef, other: TypeRef) -> bool {
-    one == other || types.get(one).name == types.get(other).name && types.size(one) == types.size(other)
 }
 
 fn agree(types: &mut Types, one: Binding, other: Binding) -> bool {
     match (one, other) {
         (Binding::Kept { offset, ty }, Binding::Kept { offset: there, ty: also }) => {
-            offset == there && same(types, ty, also)
+            offset == there && types.same(ty, also)
         }
         _ => one == other,
     }
@@ -242,7 +155,7 @@ impl Types {
             Some(AttributeValue::UnitRef(origin)) => origin.0,
             _ => function,
         };
-        let offset = first(&opened, function, gimli::DW_TAG_formal_parameter)?;
+        let offset = units::type_of_first(&opened, function, gimli::DW_TAG_formal_parameter)?;
         if !self.runs(TypeRef { image, offset }, coroutine) {
             return None;
         }
@@ -257,7 +170,7 @@ impl Types {
         }
         let [pointer] = known.members() else { return false };
         let Shape::Pointer(Some(target)) = self.get(pointer.ty).shape else { return false };
-        same(self, target, coroutine)
+        self.same(target, coroutine)
     }
 
     fn scopes(&mut self, image: usize, unit: usize, function: usize) -> Option<Bindings> {

@@ -1,7 +1,6 @@
 //! Which unit describes the code at an address.
 
-use super::image::Dwarf;
-use super::units::Units;
+use super::sections::Dwarf;
 
 /// A program of a gigabyte has some hundred thousand; what promises more is damaged.
 const MOST: usize = 1 << 22;
@@ -21,40 +20,34 @@ struct Range {
 }
 
 impl Code {
-    /// Reads the table of ranges, or asks the units themselves where there is none (another linker, another compiler).
-    pub fn of(units: &mut Units, dwarf: &Dwarf<'_>) -> Code {
+    /// Reads the table of ranges of a file. `unit`: the unit around an offset into the debug info.
+    pub fn of_table(dwarf: &Dwarf<'_>, unit: impl Fn(usize) -> Option<usize>) -> Code {
         let mut code = Code::default();
         let mut headers = dwarf.debug_aranges.headers();
         while let Ok(Some(header)) = headers.next() {
-            let Some(unit) = units.around(header.debug_info_offset().0) else { continue };
+            let Some(unit) = unit(header.debug_info_offset().0) else { continue };
             let mut entries = header.entries();
             while let Ok(Some(entry)) = entries.next() {
                 code.add(entry.address(), entry.address().saturating_add(entry.length()), unit);
             }
         }
-        if code.0.is_empty() {
-            for unit in 0..units.len() {
-                let Ok(opened) = units.open(dwarf, unit) else { continue };
-                let Ok(mut ranges) = dwarf.unit_ranges(&opened) else { continue };
-                while let Ok(Some(range)) = ranges.next()
-                    && code.0.len() < MOST
-                {
-                    code.add(range.begin, range.end, unit);
-                }
-            }
-        }
-        code.sort();
         code
     }
 
-    fn add(&mut self, begin: u64, end: u64, unit: usize) {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a range; false if there are too many.
+    pub fn add(&mut self, begin: u64, end: u64, unit: usize) -> bool {
         if begin < end && self.0.len() < MOST {
             self.0.push(Range { begin, end, unit });
         }
+        self.0.len() < MOST
     }
 
     /// The look-up goes backwards: of ranges that begin at one address the first unit has to come last.
-    fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.0.sort_unstable_by(|a, b| a.begin.cmp(&b.begin).then(b.unit.cmp(&a.unit)));
     }
 

@@ -9,14 +9,15 @@ use std::rc::Rc;
 use tinyio_events::event::{Branch, Frame, Local};
 use tinyio_events::place::NOT_STARTED;
 
-use super::bindings::{AWAITEE, Await};
+use super::bindings::Await;
 use super::hash::FastSet;
 use super::liveness::Alive;
-use super::locals::{Oracle, Unread, readable};
+use super::locals::{Locals, Oracle, Unread};
 use super::names;
 use super::native::{Running, Suspended};
+use super::scopes::AWAITEE;
+use super::shape::{Member, Shape, Type, TypeRef};
 use super::source::Sources;
-use super::types::{Member, Shape, Type, TypeRef};
 use super::values::{Look, Place};
 
 /// The native frame of a coroutine may have one part in so many of the bounds.
@@ -169,9 +170,11 @@ impl Walk<'_, '_> {
                 _ => Oracle::Silent,
             };
             let point = awaited.map(|(ty, offset)| Await { file: state.file.as_deref(), line: state.line, offset, ty });
-            let members = self.bound(ty, variant.members(), arguments, point.as_ref());
             let current = self.current(ty, address, &state.name, point.as_ref());
-            values = Values::Locals { locals: self.locals(oracle, &members, address), address, bytes, current };
+            let (look, sources) = (&mut *self.look, &mut *self.sources);
+            let mut locals = Locals { look, sources, alive: &self.alive, mid_step: self.mid_step };
+            let bound = locals.bound(ty, variant.members(), arguments, point.as_ref());
+            values = Values::Locals { locals: locals.unread(oracle, &bound, address), address, bytes, current };
         }
         (Walked { frame, values, branches: Vec::new() }, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
     }
@@ -480,7 +483,7 @@ fn branch(outer: &str, path: &str, member: &str) -> String {
     if outer.is_empty() && names::is_plumbing(path) && !path.contains("{closure_env#") {
         return String::new();
     }
-    readable(member)
+    names::variable(member)
 }
 
 /// The thin pointer a wrapper (an atomic, a cell) consists of: its target and its offset.

@@ -1,7 +1,7 @@
 //! Whether dropping a value of a type does anything.
 
-use super::liveness::Glue;
-use super::types::{Shape, TypeRef, Types};
+use super::shape::{Glue, Shape, TypeRef};
+use super::types::Types;
 use super::units::Units;
 
 impl Types {

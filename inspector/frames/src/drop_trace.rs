@@ -8,30 +8,11 @@
 //! Anything unknown, such as an unsupported instruction, ends the attempt, and the locals are marked as maybe moved.
 
 use std::collections::HashSet;
-use std::ops::Range;
 
 use iced_x86::{Decoder, DecoderOptions};
 
 use super::memory::Memory;
-use super::x86_interpreter::{Machine, Next};
-
-/// What drop glue touched.
-#[derive(Debug, Default)]
-pub(super) struct Touched {
-    /// Memory it read.
-    pub reads: Vec<Range<u64>>,
-    /// Functions it would call.
-    pub calls: Vec<Call>,
-}
-
-/// A call that was not made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Call {
-    /// The function, if it is known.
-    pub target: Option<u64>,
-    /// Its first argument, if it is known.
-    pub argument: Option<u64>,
-}
+use super::x86_interpreter::{Machine, Next, Touched};
 
 /// Instructions in one attempt; the glue of a large state machine takes some hundred.
 const STEPS: usize = 20_000;

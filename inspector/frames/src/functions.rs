@@ -1,8 +1,7 @@
 //! What a function or a vtable says of types: by its address in memory.
 
-use super::bindings::same;
-use super::liveness::Glue;
-use super::types::{Code, Shape, Type, TypeRef, Types};
+use super::shape::{Glue, Shape, Type, TypeRef};
+use super::types::{Code, Types};
 use super::units::{self, Unit};
 
 impl Types {
@@ -119,7 +118,7 @@ impl Types {
             for ty in self.vtable_types(image, unit, address, file_address) {
                 let agrees = self.size(ty) == Some(size) && self.align(ty).is_none_or(|known| known == align);
                 // Each unit that uses a type describes it.
-                if agrees && !found.iter().any(|known| same(self, *known, ty)) {
+                if agrees && !found.iter().any(|known| self.same(*known, ty)) {
                     found.push(ty);
                 }
             }
@@ -193,17 +192,5 @@ impl Types {
 
 /// The type of a function's first type parameter.
 fn type_parameter(unit: &Unit<'_>, function: usize) -> Option<usize> {
-    first(unit, function, gimli::DW_TAG_template_type_parameter)
-}
-
-/// The type of the first entry of a kind in a function.
-pub(super) fn first(unit: &Unit<'_>, function: usize, kind: gimli::DwTag) -> Option<usize> {
-    let mut tree = unit.entries_tree(Some(units::within(function))).ok()?;
-    let mut children = tree.root().ok()?.children();
-    while let Ok(Some(child)) = children.next() {
-        if child.entry().tag() == kind {
-            return units::reference(unit, child.entry().attr_value(gimli::DW_AT_type)?);
-        }
-    }
-    None
+    units::type_of_first(unit, function, gimli::DW_TAG_template_type_parameter)
 }

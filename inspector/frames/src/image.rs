@@ -11,13 +11,9 @@ use gimli::{DwarfPackageSections, DwarfSections, EndianSlice, RunTimeEndian, Sec
 use object::{Object, ObjectSection, ObjectSegment};
 
 use super::memory::Memory;
+use super::sections::{Dwarf, Sections, Slice, endian, read_section, sections};
 use super::symbols::Bodies;
 use super::unwind::Unwind;
-
-/// Bytes of debug info, as the parser sees them.
-pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
-/// Debug info, as the parser sees it.
-pub(super) type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
 
 /// One object file that is loaded in a process.
 pub(super) struct Image {
@@ -35,24 +31,6 @@ pub(super) struct Image {
     pub split: Option<Split>,
     /// Why there is less than full debug info, and what brings it.
     pub missing: Option<String>,
-}
-
-/// The debug sections of one file, decompressed.
-pub(super) struct Sections {
-    pub data: DwarfSections<Vec<u8>>,
-    pub endian: RunTimeEndian,
-}
-
-impl Sections {
-    pub fn dwarf(&self) -> Dwarf<'_> {
-        self.data.borrow(|bytes| EndianSlice::new(bytes, self.endian))
-    }
-
-    pub fn empty() -> Sections {
-        let none = |_: SectionId| Ok::<_, std::convert::Infallible>(Vec::new());
-        let Ok(data) = DwarfSections::load(none);
-        Sections { data, endian: RunTimeEndian::Little }
-    }
 }
 
 /// Debug info that was split off: all but a skeleton of a unit is in a file of its own, or with others in a package.
@@ -502,20 +480,6 @@ fn inode(file: &File) -> io::Result<u64> {
     return file.metadata().map(|_| 0);
 }
 
-/// The debug sections of a file, read and decompressed.
-pub(super) fn sections<'a>(object: &impl Object<'a>, file: &File) -> Result<Sections, String> {
-    let load = |id: SectionId| -> Result<Vec<u8>, String> {
-        // Large, and not needed for suspended coroutines.
-        if matches!(id, SectionId::DebugLoc | SectionId::DebugMacinfo | SectionId::DebugMacro) {
-            return Ok(Vec::new());
-        }
-        let Some(section) = object.section_by_name(id.name()) else { return Ok(Vec::new()) };
-        read_section(&section, file)
-            .map_err(|error| format!("has a section {} that cannot be read: {error}", id.name()))
-    };
-    Ok(Sections { data: DwarfSections::load(load)?, endian: endian(object) })
-}
-
 /// The bodies of closures and async functions, from the symbols of a program; none where it was stripped of them.
 fn bodies<'a>(object: &impl Object<'a>, file: &File) -> Bodies {
     if !object.is_64() || !object.is_little_endian() {
@@ -546,40 +510,4 @@ fn package(path: &Path) -> Option<Package> {
 fn split_section<'a>(object: &impl Object<'a>, file: &File, id: SectionId) -> Result<Vec<u8>, String> {
     let section = id.dwo_name().and_then(|name| object.section_by_name(name));
     section.map_or(Ok(Vec::new()), |section| read_section(&section, file))
-}
-
-pub(super) fn endian<'a>(object: &impl Object<'a>) -> RunTimeEndian {
-    if object.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big }
-}
-
-pub(super) fn read_section<'a>(section: &impl ObjectSection<'a>, file: &File) -> Result<Vec<u8>, String> {
-    let range = section.compressed_file_range().map_err(|error| error.to_string())?;
-    let length = file.metadata().map_err(|error| error.to_string())?.len();
-    if range.offset.checked_add(range.compressed_size).is_none_or(|end| end > length) {
-        return Err("it reaches beyond the end of the file".into());
-    }
-    // A damaged header may promise more than there is memory; debug info shrinks by far less than this when compressed.
-    if range.uncompressed_size > range.compressed_size.saturating_mul(1024) {
-        return Err("its size is not credible".into());
-    }
-    let mut data = vec![0; range.compressed_size as usize];
-    read_at(file, &mut data, range.offset).map_err(|error| error.to_string())?;
-    if range.format == object::CompressionFormat::None {
-        return Ok(data);
-    }
-    let compressed =
-        object::CompressedData { format: range.format, data: &data, uncompressed_size: range.uncompressed_size };
-    Ok(compressed.decompress().map_err(|error| error.to_string())?.into_owned())
-}
-
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
-    #[cfg(not(unix))]
-    {
-        use std::io::{Read, Seek, SeekFrom};
-        let mut file = file;
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(buffer)
-    }
 }

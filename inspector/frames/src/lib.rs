@@ -35,6 +35,9 @@ mod names;
 mod native;
 mod parser;
 mod remote;
+mod scopes;
+mod sections;
+mod shape;
 #[cfg(target_arch = "x86_64")]
 mod x86_interpreter;
 // What the processor holds is read with an instruction.

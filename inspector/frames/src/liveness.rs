@@ -4,19 +4,8 @@
 use std::ops::Range;
 
 use super::hash::{FastMap, FastSet};
-use super::types::{Shape, TypeRef};
+use super::shape::{Glue, Shape, TypeRef};
 use super::values::{Look, Place};
-
-/// Whether dropping a value of a type has an effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Glue {
-    /// It has none, or none is known.
-    No,
-    /// A destructor of the program is called, which need not read the value.
-    Own,
-    /// It has one and must read the value for it: a value that is not read was moved.
-    Yes,
-}
 
 /// What is known about the life of a local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

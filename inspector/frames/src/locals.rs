@@ -2,12 +2,13 @@
 
 use tinyio_events::event::{Local, Value};
 
-use super::bindings::{Await, Binding, Variable, same};
-use super::coroutine::Walk;
+use super::bindings::Await;
 use super::hash::FastSet;
-use super::liveness::{Glue, Life};
+use super::liveness::{Alive, Life};
+use super::names;
+use super::scopes::{Binding, Variable};
+use super::shape::{Glue, Member, TypeRef};
 use super::source::Sources;
-use super::types::{Member, TypeRef};
 use super::values::{Look, Place};
 
 /// What drop glue says about the life of a local.
@@ -42,9 +43,18 @@ enum Which {
     NotDescribed,
 }
 
-impl Walk<'_, '_> {
+/// What tells the locals of a frame.
+pub(super) struct Locals<'w, 'l> {
+    pub look: &'w mut Look<'l>,
+    pub sources: &'w mut Sources,
+    pub alive: &'w Alive,
+    /// The coroutine is running: what is read is of its last suspension.
+    pub mid_step: bool,
+}
+
+impl Locals<'_, '_> {
     /// The names of locals among the members of a state, each with its binding.
-    pub(super) fn bound<'m>(
+    pub fn bound<'m>(
         &mut self,
         ty: TypeRef,
         members: &'m [Member],
@@ -57,7 +67,7 @@ impl Walk<'_, '_> {
         for member in members {
             // Of members with one name the first is the local; the others are copies of it, or the argument it came
             // from.
-            let name = readable(&member.name);
+            let name = names::variable(&member.name);
             if member.name.starts_with("__") || bound.iter().any(|known| known.name == name) {
                 continue;
             }
@@ -77,7 +87,7 @@ impl Walk<'_, '_> {
             };
             let mut note = hides.then_some("may be of a macro");
             let which = match current {
-                Some(Binding::Kept { offset, ty }) if offset != member.offset || !same(types, ty, member.ty) => {
+                Some(Binding::Kept { offset, ty }) if offset != member.offset || !types.same(ty, member.ty) => {
                     Which::Later { offset, ty }
                 }
                 Some(Binding::Kept { .. }) => Which::Only,
@@ -86,7 +96,7 @@ impl Walk<'_, '_> {
                 None if of_name >= of_arguments + 2 => Which::NotDescribed,
                 // The layout has one binding of several: its type may tell which.
                 None if visible.len() > 1 => {
-                    let mut fits = visible.iter().map(|variable| same(types, variable.ty, member.ty));
+                    let mut fits = visible.iter().map(|variable| types.same(variable.ty, member.ty));
                     match (fits.next().unwrap_or(false), fits.any(|fits| fits)) {
                         _ if of_name <= of_arguments && is_passed => Which::Passed,
                         (true, true) => Which::OneOf,
@@ -117,7 +127,7 @@ impl Walk<'_, '_> {
     }
 
     /// The locals of a frame at an address, without their values.
-    pub(super) fn locals(&mut self, oracle: Oracle, bound: &[Bound<'_>], address: u64) -> Vec<Unread> {
+    pub fn unread(&mut self, oracle: Oracle, bound: &[Bound<'_>], address: u64) -> Vec<Unread> {
         bound.iter().map(|bound| self.local(oracle, bound, address)).collect()
     }
 
@@ -201,12 +211,6 @@ impl Unread {
         };
         Local { name: self.name, value, mark: self.mark }
     }
-}
-
-/// `_ref__a` is what a block borrows as `a`, `self__x` what it takes of `self`.
-pub(super) fn readable(name: &str) -> String {
-    let name = name.strip_prefix("_ref__").unwrap_or(name);
-    name.replacen("__", ".", usize::from(!name.starts_with("__")))
 }
 
 /// Whether a binding is certainly one that the function declares after another of that name, and so means to hide it.

@@ -179,6 +179,12 @@ pub(super) fn is_ours(function: &str) -> bool {
     )
 }
 
+/// The name of a variable as it is shown: `_ref__a` is what a block borrows as `a`, `self__x` what it takes of `self`.
+pub(super) fn variable(name: &str) -> String {
+    let name = name.strip_prefix("_ref__").unwrap_or(name);
+    name.replacen("__", ".", usize::from(!name.starts_with("__")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

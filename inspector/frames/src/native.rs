@@ -14,21 +14,19 @@ use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode, Operatio
 use tinyio_events::event::{Local, Value};
 use tinyio_events::place::{AT_ERROR, is_dependency};
 
-use super::bindings::{AWAITEE, Await, same};
+use super::bindings::Await;
 use super::hash::FastSet;
-use super::image::Slice;
-use super::liveness::Glue;
-use super::locals::readable;
 use super::names;
 use super::parser::Parser;
 use super::registers::Registers;
+use super::scopes::AWAITEE;
+use super::sections::Slice;
+use super::shape::{Glue, Shape, TypeRef};
 use super::source::Sources;
-use super::types::{Shape, TypeRef, Types};
+use super::types::Types;
 use super::units;
 use super::values::{Look, Place};
 
-/// The mark of a local that was read where the error was made or the panic began, not where its coroutine was suspended
-/// before.
 /// Deeper stacks are not followed, nor are functions with more scopes or with scopes nested deeper: they are damage, or
 /// recursion.
 const FRAMES: usize = 512;
@@ -261,7 +259,7 @@ impl Running {
 
     /// Whether it runs this coroutine.
     pub fn runs(&self, types: &mut Types, ty: TypeRef, address: u64) -> bool {
-        self.coroutine.is_some_and(|(own, at)| at == address && same(types, own, ty))
+        self.coroutine.is_some_and(|(own, at)| at == address && types.same(own, ty))
     }
 
     /// Adds the locals that are certain, each in place of an older binding of its name. `suspended`: the `.await` that
@@ -288,7 +286,7 @@ impl Running {
             let Some(location) = variable.location.as_ref().filter(|_| !lost.contains(&variable.scope)) else {
                 continue;
             };
-            let name = readable(&variable.name);
+            let name = names::variable(&variable.name);
             let Some(local) = self.local(look, variable, location, name) else { continue };
             match locals.iter_mut().find(|known| known.name == local.name) {
                 Some(known) => *known = local,
@@ -335,7 +333,7 @@ impl Running {
         let mut around = FastSet::default();
         for variable in self.variables.iter().filter(|variable| variable.name == AWAITEE) {
             if (variable.line, variable.file.as_deref()) != (point.line, point.file)
-                || !same(types, variable.ty, point.ty)
+                || !types.same(variable.ty, point.ty)
             {
                 continue;
             }
@@ -359,7 +357,7 @@ fn is_written(sources: &mut Sources, variable: &Variable) -> bool {
     let line = sources.around(file, variable.line, 0).pop().map(|(_, line)| line);
     line.is_none_or(|line| {
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.any(|word| word == readable(&variable.name).split('.').next().unwrap_or_default())
+        words.any(|word| word == names::variable(&variable.name).split('.').next().unwrap_or_default())
     })
 }
 

@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode};
 
-use super::image::{Dwarf, Slice};
 use super::names;
-use super::types::{Base, Member, Shape, Type, TypeRef, Types, Variant};
+use super::sections::{Dwarf, Slice};
+use super::shape::{Base, Member, Shape, Type, TypeRef, Variant};
+use super::types::Types;
 use super::units::{self, Unit, Units};
 
 impl Types {

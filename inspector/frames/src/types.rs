@@ -1,138 +1,18 @@
-//! Types, as debug info describes them, each parsed once.
+//! All types that were looked at, each parsed once, and what is known by address.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::bindings::Bindings;
 use super::hash::FastMap;
-use super::image::{Dwarf, Images, Skeleton};
-use super::liveness::Glue;
+use super::image::{Images, Skeleton};
 use super::memory::Memory;
-use super::names;
+use super::scopes::Bindings;
+use super::sections::Dwarf;
+use super::shape::{Base, Glue, Shape, Type, TypeRef};
 use super::units::Units;
 use super::work::worked;
-
-/// A type: the image it is described in, and where in its debug info.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct TypeRef {
-    pub image: usize,
-    pub offset: usize,
-}
-
-/// The description of a type.
-#[derive(Debug)]
-pub(super) struct Type {
-    /// Its path with generics, such as `alloc::vec::Vec<u8, alloc::alloc::Global>`.
-    pub name: String,
-    /// The name as it is shown: see [`names::shorten`].
-    pub shown: String,
-    /// Size in bytes, where the type has one of its own.
-    pub size: Option<u64>,
-    /// Alignment, where it is given.
-    pub align: Option<u64>,
-    /// Its structure.
-    pub shape: Shape,
-    /// Type parameters by name.
-    pub params: Vec<(String, TypeRef)>,
-}
-
-/// The structure of a type.
-#[derive(Debug)]
-pub(super) enum Shape {
-    Base(Base),
-    /// A thin pointer: reference, raw pointer or box; the name tells which.
-    Pointer(Option<TypeRef>),
-    /// A function, behind a pointer.
-    Function,
-    Array {
-        element: TypeRef,
-        count: Option<u64>,
-    },
-    Struct(Vec<Member>),
-    /// An enum with values, or a coroutine.
-    Enum {
-        tag: Option<Member>,
-        variants: Vec<Variant>,
-    },
-    /// An enum without values.
-    CLike(Vec<(u128, String)>),
-    Union,
-    /// One of several types: nothing says which.
-    OneOf(Vec<TypeRef>),
-    /// Text behind a wide pointer: so many bytes of UTF-8.
-    Text(u64),
-    /// Bytes behind a wide pointer that are a `str` or a `[u8]`: debug info describes the two alike.
-    TextOrBytes {
-        element: TypeRef,
-        count: u64,
-    },
-    /// A structure that this reader does not know.
-    Unknown,
-}
-
-/// Numbers and the like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Base {
-    Unit,
-    Bool,
-    Char,
-    Signed,
-    Unsigned,
-    Float,
-    Never,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Member {
-    pub name: String,
-    pub ty: TypeRef,
-    pub offset: u64,
-    /// Where it was declared; of a coroutine's variant: the place of the await.
-    pub file: Option<Rc<PathBuf>>,
-    pub line: u32,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Variant {
-    /// The value of the tag, as an unsigned number of the tag's size; `None` is the variant of all other values.
-    pub tag: Option<u128>,
-    pub member: Member,
-}
-
-impl Type {
-    /// The path without generics: `alloc::vec::Vec`.
-    pub fn path(&self) -> &str {
-        names::without_generics(&self.name)
-    }
-
-    pub fn members(&self) -> &[Member] {
-        match &self.shape {
-            Shape::Struct(members) => members,
-            _ => &[],
-        }
-    }
-
-    pub fn member(&self, name: &str) -> Option<&Member> {
-        self.members().iter().find(|member| member.name == name)
-    }
-
-    pub fn param(&self, name: &str) -> Option<TypeRef> {
-        self.params.iter().find(|param| param.0 == name).map(|param| param.1)
-    }
-
-    /// It is named like an async function, block or closure, but laid out otherwise.
-    pub fn is_unknown_coroutine(&self) -> bool {
-        let last = || names::segments(self.path()).last().is_some_and(|last| last.starts_with("{async_"));
-        matches!(self.shape, Shape::Struct(_) | Shape::Enum { .. }) && !self.is_coroutine() && last()
-    }
-
-    /// A suspended async function, block or closure: nothing else calls its tag `__state`.
-    pub fn is_coroutine(&self) -> bool {
-        matches!(&self.shape, Shape::Enum { tag: Some(tag), .. } if tag.name == "__state")
-    }
-}
 
 /// The image of types that no image describes.
 const MADE: usize = usize::MAX;
@@ -276,6 +156,11 @@ impl Types {
         let parsed = Rc::new(parsed);
         self.known.insert(ty, parsed.clone());
         parsed
+    }
+
+    /// Whether two descriptions are of one type: each unit that uses a type describes it.
+    pub fn same(&mut self, one: TypeRef, other: TypeRef) -> bool {
+        one == other || self.get(one).name == self.get(other).name && self.size(one) == self.size(other)
     }
 
     /// Whether a type has no values, so that an enum is never in a variant that holds one.

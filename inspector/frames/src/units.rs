@@ -9,7 +9,8 @@ use std::sync::Arc;
 use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, Reader, RunTimeEndian, Section, UnitOffset};
 
 use super::code::Code;
-use super::image::{Dwarf, Skeleton, Slice};
+use super::image::Skeleton;
+use super::sections::{Dwarf, Slice};
 
 /// A unit, opened.
 pub(super) type Unit<'a> = gimli::Unit<Slice<'a>>;
@@ -227,10 +228,26 @@ impl Units {
         name
     }
 
+    /// Reads the table of ranges, or asks the units themselves where there is none (another linker, another compiler).
+    fn read_code(&mut self, dwarf: &Dwarf<'_>) -> Code {
+        let mut code = Code::of_table(dwarf, |offset| self.around(offset));
+        if code.is_empty() {
+            for unit in 0..self.len() {
+                let Ok(opened) = self.open(dwarf, unit) else { continue };
+                let Ok(mut ranges) = dwarf.unit_ranges(&opened) else { continue };
+                while let Ok(Some(range)) = ranges.next()
+                    && code.add(range.begin, range.end, unit)
+                {}
+            }
+        }
+        code.sort();
+        code
+    }
+
     /// The unit that holds the code at an address (of the file, not of memory).
     pub fn with_code(&mut self, dwarf: &Dwarf<'_>, address: u64) -> Option<usize> {
         if self.code.is_none() {
-            self.code = Some(Code::of(self, dwarf));
+            self.code = Some(self.read_code(dwarf));
         }
         self.code.as_ref()?.unit(address)
     }
@@ -443,6 +460,18 @@ pub(super) fn reference(unit: &Unit<'_>, value: AttributeValue<Slice<'_>>) -> Op
         AttributeValue::DebugInfoRef(offset) => Some(offset.0),
         _ => None,
     }
+}
+
+/// The type of the first entry of a kind in a function.
+pub(super) fn type_of_first(unit: &Unit<'_>, function: usize, kind: gimli::DwTag) -> Option<usize> {
+    let mut tree = unit.entries_tree(Some(within(function))).ok()?;
+    let mut children = tree.root().ok()?.children();
+    while let Ok(Some(child)) = children.next() {
+        if child.entry().tag() == kind {
+            return reference(unit, child.entry().attr_value(gimli::DW_AT_type)?);
+        }
+    }
+    None
 }
 
 /// The attribute's text.

@@ -9,9 +9,9 @@ use gimli::{
 };
 use object::{Object, ObjectSection};
 
-use super::image::{Slice, endian, read_section};
 use super::memory::Memory;
 use super::registers::Registers;
+use super::sections::{Slice, endian, read_section};
 
 /// The descriptions of functions, and an index of them.
 #[derive(Default)]

@@ -1,9 +1,10 @@
 //! Interprets instructions of x86-64 without side effects: registers and writes of its own, over the memory of a
 //! process.
 
+use std::ops::Range;
+
 use iced_x86::{ConditionCode, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
-use super::drop_trace::{Call, Touched};
 use super::memory::Memory;
 
 /// The initial stack pointer, which no process has: the upper half of addresses is the kernel's.
@@ -12,6 +13,24 @@ const STACK: u64 = 0xffff_f000_0010_0000;
 const RAX: usize = 0;
 const RSP: usize = 4;
 const RDI: usize = 7;
+
+/// What the interpreted code touched.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    /// Memory it read.
+    pub reads: Vec<Range<u64>>,
+    /// Functions it would call.
+    pub calls: Vec<Call>,
+}
+
+/// A call that was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// The function, if it is known.
+    pub target: Option<u64>,
+    /// Its first argument, if it is known.
+    pub argument: Option<u64>,
+}
 
 /// Where execution continues.
 pub(super) enum Next {

@@ -15,7 +15,7 @@ mod tests;
 mod write;
 
 use tinyio_events::event::{CoroId, LoopId, NameId, SiteId, Target};
-use tinyio_events::event_table::{Tagged, Variant};
+use tinyio_events::field::{Tagged, Variant};
 use tinyio_events::ring_words::{Step, Words};
 
 use self::edge::Edge;

@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use crate::event::{Event, Kind};
-use crate::event_table::{Key, Reader, Variant, Writer};
+use crate::field::{Key, Reader, Variant, Writer};
 use crate::string_table::cut;
 
 /// Appends an event to `out`, without the line's end.

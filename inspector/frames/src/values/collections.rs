@@ -3,7 +3,7 @@
 use tinyio_events::event::Value;
 
 use super::{LARGEST, Look, Place, Printed, masked, note_rest, plain};
-use crate::types::{Member, Shape, Type, TypeRef};
+use crate::shape::{Member, Shape, Type, TypeRef};
 
 impl Look<'_> {
     /// Pointer, length and capacity of a vector, checked.

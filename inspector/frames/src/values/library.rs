@@ -6,7 +6,7 @@ use tinyio_events::event::Value;
 
 use super::{Look, Place, Printed, is_standard, last, own_name, plain, scalar};
 use crate::names;
-use crate::types::{Base, Member, Shape, Type, TypeRef};
+use crate::shape::{Base, Member, Shape, Type, TypeRef};
 
 impl Look<'_> {
     pub(super) fn special(&mut self, ty: TypeRef, known: &Rc<Type>, place: Place<'_>, depth: usize) -> Option<Printed> {

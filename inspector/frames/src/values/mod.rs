@@ -13,14 +13,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use text::cut;
 use tinyio_events::event::{CoroId, Value};
 use tinyio_events::secrets::MASKED;
 
 use super::hash::FastSet;
 use super::limits::Limits;
 use super::names;
-use super::types::{Base, Member, Shape, Type, TypeRef, Types};
+use super::shape::{Base, Member, Shape, Type, TypeRef};
+use super::types::Types;
 use super::work::worked;
 
 /// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none.
@@ -461,6 +461,14 @@ fn pair(members: &[Member]) -> Option<(&'static str, &'static str)> {
 
 fn plain(text: String) -> Value {
     Value { text, ..Value::default() }
+}
+
+/// Cuts a text that is too long.
+fn cut(text: String, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((at, _)) if text.len() > at + '…'.len_utf8() => format!("{}…", &text[..at]),
+        _ => text,
+    }
 }
 
 fn last(path: &str) -> &str {

@@ -5,7 +5,7 @@ use tinyio_events::event::Value;
 use super::wide::{Extra, Target};
 use super::{Look, Place, Printed, plain};
 use crate::names;
-use crate::types::{Shape, Type, TypeRef};
+use crate::shape::{Shape, Type, TypeRef};
 
 impl Look<'_> {
     pub(super) fn pointer(&mut self, known: &Type, target: Option<TypeRef>, place: Place<'_>, depth: usize) -> Printed {

@@ -4,7 +4,7 @@ use tinyio_events::event::Value;
 use tinyio_events::secrets::mask_urls;
 
 use super::{Look, Place, Printed, plain};
-use crate::types::{Shape, TypeRef};
+use crate::shape::{Shape, TypeRef};
 
 impl Look<'_> {
     /// The bytes of the `Vec<u8>` at a path, as many as are shown.
@@ -84,12 +84,4 @@ impl Look<'_> {
 fn quoted(text: String, more: bool) -> Value {
     let text = if more { format!("{}…\"", text.trim_end_matches('"')) } else { text };
     plain(mask_urls(&text).into_owned())
-}
-
-/// Cuts a text that is too long.
-pub(super) fn cut(text: String, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
-        Some((at, _)) if text.len() > at + '…'.len_utf8() => format!("{}…", &text[..at]),
-        _ => text,
-    }
 }

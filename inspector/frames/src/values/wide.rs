@@ -6,7 +6,7 @@
 
 use super::Look;
 use crate::names;
-use crate::types::{Base, Member, Shape, Type, TypeRef};
+use crate::shape::{Base, Member, Shape, Type, TypeRef};
 
 /// What a wide pointer says beside the address.
 #[derive(Clone, Copy)]

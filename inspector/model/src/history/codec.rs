@@ -3,7 +3,7 @@
 //! Never written to disk: a trace file is JSON Lines, and the ring has its own records.
 
 use tinyio_events::event::{Event, Kind};
-use tinyio_events::event_table::{Key, Reader, Variant, Writer};
+use tinyio_events::field::{Key, Reader, Variant, Writer};
 use tinyio_events::ring_words::code;
 
 /// The first byte of an event: its code, and what it has in common with the event before.
@@ -158,7 +158,7 @@ fn unzigzag(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use tinyio_events::event::{Outcome, Target, Waker};
-    use tinyio_events::event_table::Choice;
+    use tinyio_events::field::Choice;
 
     use super::*;
     use crate::test_script::{crawl, verify};

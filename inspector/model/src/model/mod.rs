@@ -23,6 +23,7 @@
 
 mod coro;
 mod fold;
+mod id_map;
 mod links;
 mod names;
 mod paged;
@@ -33,11 +34,11 @@ mod why;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 pub use coro::{Activity, Coro, Counts, Edge, HISTORY, Moment, Past};
+pub use id_map::{IdHasher, IdMap};
 pub use links::Links;
 pub use names::{Site, file_name, short_name};
 pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, Resource, Thread};
@@ -343,33 +344,5 @@ impl Model {
             Waker::Cancel => "the cancellation".to_owned(),
             Waker::External => "external".to_owned(),
         }
-    }
-}
-
-/// A map from small numbers. The keys are counted up by tinyio, so spreading them by one multiplication is enough.
-pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
-
-/// See [`IdMap`].
-#[derive(Clone, Default)]
-pub struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let mixed = (self.0.rotate_left(26) ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ (mixed >> 32);
     }
 }

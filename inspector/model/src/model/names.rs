@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tinyio_events::event::{NameId, SiteId};
 
-use super::IdMap;
+use super::id_map::IdMap;
 
 /// A source place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! A checkpoint of everything alive.
 
 use tinyio_events::event::{CoroId, State, Target, Waker};
-use tinyio_events::event_table::Tagged;
+use tinyio_events::field::Tagged;
 use tinyio_events::ring_words::{self, Words};
 
 use super::edge::Edge;
