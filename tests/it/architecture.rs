@@ -1,16 +1,20 @@
-//! The statements of ARCHITECTURE.md about the modules of `src` are true.
+//! The statements of ARCHITECTURE.md about the modules of `src` are true, and those about cycles of other crates too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::check::watched;
 
-/// The modules of the library. The name of one is its path below the crate, such as `executor::timer`; each is a file.
+/// The folders of sources in which no modules import each other in a cycle.
+const WITHOUT_CYCLES: [&str; 2] = ["src", "inspector/src"];
+
+/// The modules of a crate. The name of one is its path below the crate, such as `executor::timer`; each is a file.
+/// Those of unit tests are left out.
 struct Modules(BTreeMap<String, Module>);
 
 struct Module {
-    /// Its path below `src`.
+    /// Its path below the workspace.
     file: String,
     /// Without comments, unit tests and re-exports.
     code: String,
@@ -58,27 +62,30 @@ fn expand(tree: &str) -> Vec<String> {
 }
 
 impl Modules {
-    fn read() -> Modules {
-        fn visit(folder: &Path, files: &mut Vec<(String, String)>) {
+    /// Reads a folder of the workspace.
+    fn read(source: &str) -> Modules {
+        fn visit(folder: &Path, files: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(folder).expect("a folder of sources") {
                 let path = entry.expect("an entry").path();
+                if path.file_stem().is_some_and(|name| name == "tests") {
+                    continue;
+                }
                 if path.is_dir() {
                     visit(&path, files);
-                } else {
-                    files.push((
-                        path.strip_prefix(source()).expect("below src").display().to_string(),
-                        fs::read_to_string(&path).expect("text"),
-                    ));
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    files.push(path);
                 }
             }
         }
         let mut files = Vec::new();
-        visit(&source(), &mut files);
-        let modules = files.into_iter().map(|(file, text)| {
-            let path = file.replace('\\', "/");
-            let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
-            let name = if path == "lib" { String::new() } else { path.replace('/', "::") };
-            (name, Module::parse(file, &text))
+        let root = root().join(source);
+        visit(&root, &mut files);
+        let modules = files.into_iter().map(|file| {
+            let path = file.strip_prefix(&root).expect("below the folder").display().to_string().replace('\\', "/");
+            let text = fs::read_to_string(file).expect("text");
+            let name = path.trim_end_matches(".rs").trim_end_matches("/mod");
+            let name = if name == "lib" { String::new() } else { name.replace('/', "::") };
+            (name, Module::parse(format!("{source}/{path}"), &text))
         });
         let mut modules = Modules(modules.collect());
         modules.read_imports();
@@ -163,7 +170,7 @@ impl Modules {
                         // A whole module is imported in order to use something of it, which is an arrow of its own.
                         let is_whole = self.0.contains_key(&absolute);
                         if to != *name && !to.is_empty() && !is_whole {
-                            let at = format!("src/{}:{line}", module.file);
+                            let at = format!("{}:{line}", module.file);
                             arrows.entry((name.clone(), to)).or_insert(at);
                         }
                     }
@@ -174,8 +181,8 @@ impl Modules {
     }
 }
 
-fn source() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn below(module: &str, path: &str) -> String {
@@ -243,7 +250,7 @@ impl Module {
 #[test]
 fn modules_import_along_the_arrows_of_the_architecture() {
     let _watched = watched();
-    let text = fs::read_to_string(source().join("../ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let (_, table) = text.split_once("<!-- arrows").expect("the table of arrows");
     let rows =
         table.lines().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| line.starts_with('|'));
@@ -254,7 +261,7 @@ fn modules_import_along_the_arrows_of_the_architecture() {
         listed.extend(to.split("`, `").map(|to| (from.to_owned(), to.to_owned())));
     }
     let mut found = BTreeMap::new();
-    for ((from, to), at) in Modules::read().arrows() {
+    for ((from, to), at) in Modules::read("src").arrows() {
         let (from, to) = (folder(&from).to_owned(), folder(&to).to_owned());
         if from != to {
             found.entry((from, to)).or_insert(at);
@@ -277,7 +284,15 @@ fn modules_import_along_the_arrows_of_the_architecture() {
 #[test]
 fn no_modules_import_each_other_in_a_cycle() {
     let _watched = watched();
-    let modules = Modules::read();
+    for source in WITHOUT_CYCLES {
+        if let Some(cycle) = cycle(&Modules::read(source)) {
+            panic!("modules import each other in a cycle, turn one of these round:\n{}", cycle.join("\n"));
+        }
+    }
+}
+
+/// The imports of a cycle, each with the place where it is.
+fn cycle(modules: &Modules) -> Option<Vec<String>> {
     let arrows = modules.arrows();
     // Modules that import nothing that is left are taken away; what remains is in a cycle or leads to one.
     let mut left: BTreeSet<&String> = modules.0.keys().collect();
@@ -290,7 +305,7 @@ fn no_modules_import_each_other_in_a_cycle() {
             break;
         }
     }
-    let Some(first) = left.first() else { return };
+    let first = left.first()?;
     // Following arrows among those comes around.
     let mut way: Vec<&String> = vec![first];
     let start = loop {
@@ -301,9 +316,8 @@ fn no_modules_import_each_other_in_a_cycle() {
             break start;
         }
     };
-    let cycle: Vec<String> = way[start..]
-        .windows(2)
-        .map(|pair| format!("{}: `{}` imports `{}`", arrows[&(pair[0].clone(), pair[1].clone())], pair[0], pair[1]))
-        .collect();
-    panic!("modules import each other in a cycle, turn one of these round:\n{}", cycle.join("\n"));
+    let arrow = |pair: &[&String]| {
+        format!("{}: `{}` imports `{}`", arrows[&(pair[0].clone(), pair[1].clone())], pair[0], pair[1])
+    };
+    Some(way[start..].windows(2).map(arrow).collect())
 }
