@@ -14,7 +14,7 @@ use tinyio_inspector::event::Kind;
 use tinyio_inspector::source::Source;
 use tinyio_inspector::trace::TraceReader;
 
-/// Where the programs find the files that tell them to go on; they do nothing without it.
+/// Where the programs find the files for which they wait; without it they do nothing.
 const FOLDER: &str = "OUTPUT_FOLDER";
 
 fn folder() -> Option<std::path::PathBuf> {
@@ -29,7 +29,7 @@ async fn until(file: &str) -> tinyio::Result<()> {
 }
 
 /// Prints a line, waits for the file `go`, and prints another and a begun one.
-async fn talks() -> tinyio::Result<()> {
+async fn prints_lines() -> tinyio::Result<()> {
     println!("the first line");
     until("go").await?;
     eprintln!("\u{1b}[31ma red line\u{1b}[0m");
@@ -41,7 +41,7 @@ async fn talks() -> tinyio::Result<()> {
 #[ignore = "a program that a test starts"]
 fn program() {
     if folder().is_some() {
-        tinyio::Loop::new().run(talks()).unwrap();
+        tinyio::Loop::new().run(prints_lines()).unwrap();
         println!();
     }
 }
@@ -52,7 +52,7 @@ fn floods() {
     if let Some(folder) = folder() {
         let main = async move {
             (0..50_000).for_each(|line| println!("line {line} of a flood"));
-            tell(&folder, "all");
+            put_file(&folder, "all");
             tinyio::Ok(())
         };
         tinyio::Loop::new().run(main).unwrap();
@@ -90,7 +90,7 @@ fn ends() {
 
 #[test]
 #[ignore = "a program that a test starts"]
-fn tells_its_terminal() {
+fn prints_its_terminal() {
     if folder().is_none() {
         return;
     }
@@ -127,7 +127,7 @@ fn path() -> std::ffi::OsString {
     std::env::join_paths(std::iter::once(inspector.into()).chain(std::env::split_paths(&rest))).unwrap()
 }
 
-fn tell(folder: &Path, file: &str) {
+fn put_file(folder: &Path, file: &str) {
     std::fs::write(folder.join(file), "").unwrap();
 }
 
@@ -173,7 +173,7 @@ const TRACED: &str = "TINYIO_TRACE=$TMPDIR/trace.jsonl";
 fn expect_replayed(session: &mut Session) {
     session.wait_for("PRESS ENTER");
     session.press("\r");
-    session.wait_for("nothing lives any more");
+    session.wait_for("no coroutine is alive");
     session.press("6");
     for text in ["the first line", "a red line", "half a line"] {
         session.wait(text, |screen| time_in_log(&screen.contents(), text).is_some());
@@ -195,62 +195,53 @@ fn time_in_log(log: &str, text: &str) -> Option<String> {
 /// Lets a program that has printed its first line go on after so long that its lines have different times.
 fn go_later(session: &Session) {
     std::thread::sleep(Duration::from_millis(400));
-    tell(session.folder.path(), "go");
+    put_file(session.folder.path(), "go");
+}
+
+/// Runs `RUN` as the script does, then replays its trace, whose log has what was printed. Under screens, which show
+/// `at_the_end` when the program has ended, the log has it too.
+#[track_caller]
+fn expect_recorded(script: &str, at_the_end: Option<&str>) {
+    let mut session = shell(&format!("{TRACED} {script}; {REPLAY}"));
+    if at_the_end.is_some() {
+        session.wait_for("LIVE");
+        session.press("6");
+    }
+    session.wait_for("the first line");
+    go_later(&session);
+    if let Some(text) = at_the_end {
+        session.wait_for(text);
+        session.press("q");
+    }
+    expect_replayed(&mut session);
+    session.end();
 }
 
 #[test]
 fn what_is_printed_under_the_live_view_is_in_the_log_of_a_replay_with_its_time() {
-    let script = format!("TINYIO_INSPECT=1 {TRACED} {RUN}; {REPLAY}");
-    let mut session = shell(&script);
-    session.wait_for("LIVE");
-    session.press("6");
-    session.wait_for("the first line");
-    go_later(&session);
-    session.wait_for("it has ended");
-    session.press("q");
-    expect_replayed(&mut session);
-    session.end();
+    expect_recorded(&format!("TINYIO_INSPECT=1 {RUN}"), Some("it has ended"));
 }
 
 #[test]
 fn what_a_program_prints_that_the_inspector_runs_is_in_the_log_of_a_replay() {
-    let script = format!("{TRACED} $INSPECTOR run -- {RUN}; {REPLAY}");
-    let mut session = shell(&script);
-    session.wait_for("LIVE");
-    session.press("6");
-    session.wait_for("the first line");
-    go_later(&session);
-    session.wait_for("ENDED");
-    session.press("q");
-    expect_replayed(&mut session);
-    session.end();
+    expect_recorded(&format!("$INSPECTOR run -- {RUN}"), Some("ENDED"));
 }
 
 #[test]
 fn what_is_printed_to_a_terminal_is_recorded_if_asked_for() {
-    let script = format!("TINYIO_OUTPUT=1 {TRACED} {RUN}; {REPLAY}");
-    let mut session = shell(&script);
-    session.wait_for("the first line");
-    go_later(&session);
-    expect_replayed(&mut session);
-    session.end();
+    expect_recorded(&format!("TINYIO_OUTPUT=1 {RUN}"), None);
 }
 
 #[test]
 fn what_is_printed_to_a_pipe_is_recorded_if_asked_for() {
-    let script = format!("TINYIO_OUTPUT=1 {TRACED} {RUN} 2>&1 | cat; {REPLAY}");
-    let mut session = shell(&script);
-    session.wait_for("the first line");
-    go_later(&session);
-    expect_replayed(&mut session);
-    session.end();
+    expect_recorded(&format!("TINYIO_OUTPUT=1 {RUN} 2>&1 | cat"), None);
 }
 
 #[test]
 fn output_to_pipes_is_left_alone_unless_asked_for() {
     for output in [None, Some("0")] {
         let folder = tempfile::tempdir().unwrap();
-        tell(folder.path(), "go");
+        put_file(folder.path(), "go");
         let ended = start("program", folder.path(), output).wait_with_output().unwrap();
         assert!(String::from_utf8_lossy(&ended.stdout).contains("the first line"));
         assert_eq!(lines(folder.path()), []);
@@ -260,7 +251,7 @@ fn output_to_pipes_is_left_alone_unless_asked_for() {
 #[test]
 fn without_the_inspector_the_output_is_as_before_and_the_reason_is_printed() {
     let folder = tempfile::tempdir().unwrap();
-    tell(folder.path(), "go");
+    put_file(folder.path(), "go");
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--nocapture", "--exact", "program"]).env(FOLDER, folder.path());
     command.env("TINYIO_TRACE", folder.path().join("trace.jsonl")).env("TINYIO_RING_DIR", folder.path().join("rings"));
@@ -304,7 +295,7 @@ fn whatever_ends_the_program_its_output_arrives_whole() {
         }
         let status = program.wait().unwrap();
         assert!(!status.success(), "{how}: {status}");
-        tell(folder.path(), "go");
+        put_file(folder.path(), "go");
         stdout.read_to_string(&mut text).unwrap();
         assert_eq!(text.contains("from the child\n"), how == "child", "{how}: {text}");
         if ["exit", "child"].contains(&how) {
@@ -343,7 +334,7 @@ fn a_slow_reader_gets_everything() {
 
 #[test]
 fn a_program_on_a_terminal_keeps_one_of_the_same_size() {
-    let program = "\"$PROGRAM\" --ignored --nocapture --exact tells_its_terminal";
+    let program = "\"$PROGRAM\" --ignored --nocapture --exact prints_its_terminal";
     let mut session = shell(&format!("TINYIO_OUTPUT=1 {TRACED} {program}; echo status $?; sleep 60"));
     session.wait_for("terminal: true, size Ok((100, 30))");
     let size = portable_pty::PtySize { rows: 20, cols: 90, pixel_width: 0, pixel_height: 0 };

@@ -54,7 +54,7 @@ fn a_trace_is_replayed_back_to_before_the_crash() {
     session.press("[1");
     session.wait_for("check ×");
     session.press("0");
-    session.wait_for("nothing lives any more");
+    session.wait_for("no coroutine is alive");
     session.press("q");
     session.wait_for("verify crashed after");
     session.wait_for_restored();

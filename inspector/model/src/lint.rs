@@ -136,7 +136,7 @@ fn ignores_cancellation(model: &Model, now: u64, found: &mut Vec<Lint>) {
             continue;
         };
         let text = format!(
-            "thread {} ({}) was asked to stop {} ago and has not looked: call thread::check_cancelled()? in its loop",
+            "thread {} ({}) was asked to stop {} ago and has not checked for cancellation: call thread::check_cancelled()? in its loop",
             thread.id,
             short_name(model.name(thread.name)),
             seconds(long),
@@ -148,7 +148,7 @@ fn ignores_cancellation(model: &Model, now: u64, found: &mut Vec<Lint>) {
 fn answers_improperly(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     for coro in model.finished().filter(|coro| coro.activity == Activity::Improper) {
         let text = format!(
-            "{} was told to stop and did not: return the CancelledError that its await gave it",
+            "{} was cancelled and did not stop: return the CancelledError that its await returned",
             model.label(coro.id)
         );
         found.push(Lint { check: "answers-improperly", coro: coro.id, text });

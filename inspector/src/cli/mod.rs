@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
         eprintln!("tinyio-inspector: {error}");
     }
     let done = match Cli::try_parse().map(|cli| cli.command) {
-        Err(said) => print(&said),
+        Err(message) => print(&message),
         Ok(None) => overview().map(|()| ExitCode::SUCCESS),
         Ok(Some(command)) => run(command),
     };
@@ -118,13 +118,13 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints the help, the version, or what is wrong with the command line.
-fn print(said: &clap::Error) -> io::Result<ExitCode> {
-    if !said.use_stderr() {
+fn print(message: &clap::Error) -> io::Result<ExitCode> {
+    if !message.use_stderr() {
         stdout::check()?;
     }
-    said.print()?;
+    message.print()?;
     io::stdout().flush()?;
-    Ok(ExitCode::from(said.exit_code() as u8))
+    Ok(ExitCode::from(message.exit_code() as u8))
 }
 
 /// Prints the recordings of this user, and the commands for them.

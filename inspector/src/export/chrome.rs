@@ -16,12 +16,12 @@ pub(super) struct Chrome<'a> {
     out: &'a mut dyn Write,
     program: String,
     first: bool,
-    threads_told: bool,
+    threads_announced: bool,
 }
 
 impl<'a> Chrome<'a> {
     pub(super) fn new(out: &'a mut dyn Write) -> Chrome<'a> {
-        Chrome { out, program: String::new(), first: true, threads_told: false }
+        Chrome { out, program: String::new(), first: true, threads_announced: false }
     }
 
     /// One event: what is in the braces.
@@ -50,7 +50,7 @@ impl Sink for Chrome<'_> {
     }
 
     fn track(&mut self, track: Track, name: &str) -> io::Result<()> {
-        if matches!(track, Track::Thread(_)) && !std::mem::replace(&mut self.threads_told, true) {
+        if matches!(track, Track::Thread(_)) && !std::mem::replace(&mut self.threads_announced, true) {
             let name = format!("threads of {}", self.program);
             self.process(THREADS, &name)?;
         }

@@ -255,7 +255,7 @@ impl Page<'_> {
             1 => label,
             many => format!("{} × {label}", count(many as u64)),
         };
-        let said = match group.section {
+        let note = match group.section {
             Section::Failed | Section::Improper => first.message.lines().next().unwrap_or(""),
             Section::Cancelled | Section::NeverStarted => &group.was_at,
         };
@@ -265,7 +265,7 @@ impl Page<'_> {
         writeln!(
             self.out,
             "<details class=\"group\"><summary>{sign} <b>{label}</b> {} {known}<span class=\"place\">{place}</span></summary>",
-            escaped(said)
+            escaped(note)
         )?;
         if group.section == Section::Failed {
             self.error(first)?;
@@ -385,14 +385,14 @@ impl Page<'_> {
             "<section><h2>Locks and events</h2><table><tr><th></th><th>held by</th><th>waited on by</th><th>made at</th></tr>"
         )?;
         for one in used().take(RESOURCES) {
-            let who = |ids: &mut dyn Iterator<Item = CoroId>, all: usize| {
+            let labels = |ids: &mut dyn Iterator<Item = CoroId>, all: usize| {
                 let names: Vec<_> =
                     ids.take(5).map(|id| format!("<a href=\"#c{id}\">{}</a>", escaped(&graph.label(id)))).collect();
                 let more = if all > 5 { format!(" and {} more", count(all as u64 - 5)) } else { String::new() };
                 format!("{}{more}", names.join(", "))
             };
-            let holders = who(&mut one.holders.iter().map(|holder| holder.coro), one.holders.len());
-            let waiters = who(&mut one.waiters.ids(), one.waiters.len());
+            let holders = labels(&mut one.holders.iter().map(|holder| holder.coro), one.holders.len());
+            let waiters = labels(&mut one.waiters.ids(), one.waiters.len());
             let place =
                 graph.site(one.site).map_or(String::new(), |site| self.place(&site.file, site.line, site.column));
             let label = escaped(&graph.resource_label(one.id));
@@ -425,12 +425,12 @@ impl Page<'_> {
                 Level::Tinyio => "tinyio".to_owned(),
                 level => format!("{level:?}").to_uppercase(),
             };
-            let who = if line.coro == 0 { String::new() } else { escaped(&model.label(line.coro)) };
+            let coro = if line.coro == 0 { String::new() } else { escaped(&model.label(line.coro)) };
             let fields: String = line.fields.iter().map(|(name, value)| format!(" {name}={value}")).collect();
             let text = escaped(&one_line(&format!("{}{fields}", line.text.trim_end())));
             writeln!(
                 self.out,
-                "<tr><td class=\"dim\">{}</td><td>{level}</td><td>{who}</td><td class=\"dim\">{}</td><td>{text}</td></tr>",
+                "<tr><td class=\"dim\">{}</td><td>{level}</td><td>{coro}</td><td class=\"dim\">{}</td><td>{text}</td></tr>",
                 clock(line.at),
                 escaped(short_name(&line.target))
             )?;

@@ -52,12 +52,12 @@ const THREADS: u64 = 5;
 
 pub(super) struct Perfetto<'a> {
     out: &'a mut dyn Write,
-    threads_told: bool,
+    threads_announced: bool,
 }
 
 impl<'a> Perfetto<'a> {
     pub(super) fn new(out: &'a mut dyn Write) -> Perfetto<'a> {
-        Perfetto { out, threads_told: false }
+        Perfetto { out, threads_announced: false }
     }
 
     fn packet(&mut self, packet: Message) -> io::Result<()> {
@@ -90,7 +90,7 @@ impl Sink for Perfetto<'_> {
             Track::Program => return Ok(()),
             Track::Coro(_) => PROGRAM,
             Track::Thread(_) => {
-                if !std::mem::replace(&mut self.threads_told, true) {
+                if !std::mem::replace(&mut self.threads_announced, true) {
                     let threads = Message::default().uint(track::UUID, THREADS).text(track::NAME, "threads");
                     self.descriptor(threads.uint(track::PARENT, PROGRAM))?;
                 }

@@ -119,7 +119,7 @@ pub(super) struct Spans<S> {
     /// Events were missed: the live objects are taken from the model once it is in sync again.
     unsure: bool,
     gaps: u64,
-    told_program: bool,
+    program_announced: bool,
 }
 
 struct Lane {
@@ -136,13 +136,13 @@ struct Lane {
     inner: u64,
     away: u64,
     outcome: Option<Outcome>,
-    told: bool,
+    is_announced: bool,
 }
 
 struct ThreadLane {
     since: u64,
     runs: bool,
-    told: bool,
+    is_announced: bool,
 }
 
 impl Lane {
@@ -159,7 +159,7 @@ impl Lane {
             inner: 0,
             away: 0,
             outcome: None,
-            told: false,
+            is_announced: false,
         }
     }
 }
@@ -174,7 +174,7 @@ impl<S: Sink> Spans<S> {
             in_checkpoint: false,
             unsure: true,
             gaps: 0,
-            told_program: false,
+            program_announced: false,
         }
     }
 
@@ -236,7 +236,7 @@ impl<S: Sink> Spans<S> {
             }
 
             Kind::ThreadQueue { thread, .. } => {
-                self.threads.insert(*thread, ThreadLane { since: at, runs: false, told: false });
+                self.threads.insert(*thread, ThreadLane { since: at, runs: false, is_announced: false });
             }
             Kind::ThreadStart { thread } => self.thread_span(model, *thread, at, None)?,
             Kind::ThreadEnd { thread, outcome } => self.thread_span(model, *thread, at, Some(*outcome))?,
@@ -246,7 +246,7 @@ impl<S: Sink> Spans<S> {
             Kind::CancelBegin { reason, .. } => {
                 self.mark(model, Track::Program, at, "cancel", &format!("cancelling everything: {reason}"))?;
             }
-            Kind::CancelDeliver { coro } => self.mark(model, Track::Coro(*coro), at, "cancel", "told to stop")?,
+            Kind::CancelDeliver { coro } => self.mark(model, Track::Coro(*coro), at, "cancel", "cancelled")?,
             Kind::Crash { failures, .. } => {
                 let what = failures.first().map_or("", |failure| failure.message.lines().next().unwrap_or(""));
                 self.mark(model, Track::Program, at, "crash", &format!("crashed: {what}"))?;
@@ -318,7 +318,7 @@ impl<S: Sink> Spans<S> {
 
     /// Ends the span a coroutine is in, and begins the next one's time.
     fn close(&mut self, model: &Model, coro: CoroId, at: u64) -> io::Result<()> {
-        self.tell(model, Track::Coro(coro))?;
+        self.announce(model, Track::Coro(coro))?;
         let Some(lane) = self.lanes.get_mut(&coro) else { return Ok(()) };
         let from = std::mem::replace(&mut lane.since, at).min(at);
         let is_run = lane.phase == What::Run;
@@ -352,7 +352,7 @@ impl<S: Sink> Spans<S> {
     }
 
     fn thread_span(&mut self, model: &Model, thread: ThreadId, at: u64, outcome: Option<Outcome>) -> io::Result<()> {
-        self.tell(model, Track::Thread(thread))?;
+        self.announce(model, Track::Thread(thread))?;
         let Some(lane) = self.threads.get_mut(&thread) else { return Ok(()) };
         let runs = std::mem::replace(&mut lane.runs, true);
         let from = std::mem::replace(&mut lane.since, at).min(at);
@@ -381,24 +381,24 @@ impl<S: Sink> Spans<S> {
     }
 
     /// Announces a track before its first use.
-    fn tell(&mut self, model: &Model, track: Track) -> io::Result<()> {
+    fn announce(&mut self, model: &Model, track: Track) -> io::Result<()> {
         let name = match track {
             Track::Program => {
-                if std::mem::replace(&mut self.told_program, true) {
+                if std::mem::replace(&mut self.program_announced, true) {
                     return Ok(());
                 }
                 model.header().program.clone()
             }
             Track::Coro(id) => {
                 let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
-                if std::mem::replace(&mut lane.told, true) {
+                if std::mem::replace(&mut lane.is_announced, true) {
                     return Ok(());
                 }
                 model.label(id)
             }
             Track::Thread(id) => {
                 let Some(lane) = self.threads.get_mut(&id) else { return Ok(()) };
-                if std::mem::replace(&mut lane.told, true) {
+                if std::mem::replace(&mut lane.is_announced, true) {
                     return Ok(());
                 }
                 model.target_label(Target::Thread(id))
@@ -416,7 +416,7 @@ impl<S: Sink> Spans<S> {
         if !known {
             return Ok(());
         }
-        self.tell(model, track)?;
+        self.announce(model, track)?;
         self.sink.mark(&Mark { track, at, kind, text: &one_line(text) })
     }
 
@@ -462,7 +462,7 @@ impl<S: Sink> Spans<S> {
         let running = model.loops().filter(|one| one.ended.is_none()).filter_map(|one| Some(one.running?.0));
         self.running = running.collect();
         for thread in model.threads() {
-            let lane = ThreadLane { since: at, runs: thread.started.is_some(), told: false };
+            let lane = ThreadLane { since: at, runs: thread.started.is_some(), is_announced: false };
             self.threads.insert(thread.id, lane);
         }
     }

@@ -191,11 +191,11 @@ fn perfetto_has_tracks_before_events_and_slices_that_close() {
             if let Some(descriptor) = message(&packet, 60) {
                 let parent = number(&descriptor, 5);
                 assert!(parent.is_none_or(|parent| tracks.contains(&parent)), "a parent comes first");
-                assert!(tracks.insert(number(&descriptor, 1).unwrap()), "a track is told once");
+                assert!(tracks.insert(number(&descriptor, 1).unwrap()), "a track is described once");
             }
             let Some(event) = message(&packet, 11) else { continue };
             let (at, track) = (number(&packet, 8).unwrap(), number(&event, 11).unwrap());
-            assert!(tracks.contains(&track), "a track is told before it is used");
+            assert!(tracks.contains(&track), "a track is described before it is used");
             match number(&event, 9) {
                 Some(kind @ 1..=2) => slices.push((at, track, kind)),
                 kind => assert_eq!(kind, Some(3)),

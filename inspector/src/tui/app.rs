@@ -14,9 +14,10 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::Options;
 use super::keys::{Action, Context};
-use super::panes::{self, Pane, Reply, SCREENS};
+use super::options::Options;
+use super::pane::{Pane, Reply};
+use super::panes::{self, SCREENS};
 use super::playback::Status;
 use super::post_mortem::{CrashView, PostMortem};
 use super::prompt::{Edited, Prompt, Purpose};
@@ -205,13 +206,13 @@ impl App {
                     playback.go_live();
                 }
             }
-            Action::Help => self.toggle(Box::new(panes::Help::new(self.screens[self.front].contexts()))),
+            Action::Help => self.toggle(panes::help::page(self.screens[self.front].contexts())),
             Action::Screen(number) => self.show_number(usize::from(number).wrapping_sub(1)),
             Action::NextScreen => self.turn_screen(1),
             Action::PreviousScreen => self.turn_screen(SCREENS.len() - 1),
-            Action::Why => self.toggle_selected(|_, id| Box::new(panes::Why::new(id))),
+            Action::Why => self.toggle_selected(|_, id| panes::why::page(id)),
             Action::Values => self.toggle_selected(|session, id| Box::new(panes::Values::new(session, id))),
-            Action::Lints => self.toggle(Box::new(panes::Lints::default())),
+            Action::Lints => self.toggle(panes::lints::page()),
             Action::Search => self.ask(Purpose::Search, String::new()),
             Action::NextMatch => self.find(true),
             Action::PreviousMatch => self.find(false),
@@ -238,7 +239,7 @@ impl App {
         match (reply, action) {
             // What screens have in common.
             (Reply::Ignored, Action::Open) if self.session.selected.is_some() => {
-                self.toggle_selected(|_, id| Box::new(panes::Detail::new(id)));
+                self.toggle_selected(|_, id| panes::detail::page(id));
                 Effect::None
             }
             (Reply::Ignored, Action::Open) => self.pass_on(Action::Right),

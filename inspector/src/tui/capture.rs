@@ -114,12 +114,12 @@ impl Spool {
         out.flush()
     }
 
-    /// Says in the log, and not in the file, that the program's stdin is empty: a program that reads it reads nothing.
+    /// Writes to the log, and not to the file, that the program's stdin is empty: a program that reads it reads nothing.
     pub fn note_empty_stdin(&mut self) {
         self.notes.push(Line::now(NO_STDIN));
     }
 
-    /// The lines written since the last call, with what is to be said about them.
+    /// The lines written since the last call, with remarks about them.
     pub fn lines(&mut self) -> Vec<Line> {
         let mut lines = std::mem::take(&mut self.notes);
         for line in self.follow.take() {

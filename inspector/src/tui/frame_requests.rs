@@ -1,23 +1,11 @@
 //! Where the frames of the selected coroutine come from: the program, or its memory while it does not answer.
 
-use super::session::Session;
+use super::session::{RemoteStack, Session};
 use crate::event::{CoroId, Stack};
 use crate::model::{Activity, Coro};
 
 /// How often the stack of a running coroutine is read again: its values change while it runs.
 const AGAIN: u64 = 1_000_000_000;
-
-/// An await stack that was read in the program's memory while its loop was stuck.
-pub struct RemoteStack {
-    /// The coroutine.
-    coro: CoroId,
-    /// When it was read, in the stream's time.
-    at: u64,
-    /// After how many events: it is valid until the next one.
-    events: u64,
-    /// The stack, or why it cannot be read.
-    pub stack: Result<Stack, String>,
-}
 
 impl Session {
     /// The coroutine to request frames of from the program: the selected one, unless its frames are as new as its last

@@ -12,8 +12,11 @@ mod event_loop;
 mod filter;
 mod frame_requests;
 mod headless;
+mod keymaps;
 mod keys;
+mod options;
 mod output;
+mod pane;
 mod panes;
 mod playback;
 mod post_mortem;
@@ -43,7 +46,9 @@ pub use capture::Spool;
 pub use event_loop::Exit;
 use event_loop::Host;
 pub use headless::{Film, Headless};
-pub use keys::{Binding, Context, Keymap, Keys, keymaps};
+pub use keymaps::keymaps;
+pub use keys::{Binding, Context, Keymap, Keys};
+pub use options::Options;
 pub use settings::{path as settings_path, sample as sample_settings};
 pub use terminal::check;
 pub use theme::{DARK, LIGHT, MONO, Theme};
@@ -53,44 +58,6 @@ use crate::environment::{stderr_columns, stderr_in_color};
 use crate::model::{Crash, Level};
 use crate::output::Line;
 use crate::source::Source;
-
-/// How the screens look and behave.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Colours and signs.
-    pub theme: Theme,
-    /// The keys.
-    pub keys: Keys,
-    /// Bytes of events kept in memory, to go back to; beyond, the oldest go.
-    pub tape: usize,
-    /// The recording, if it is a file: the report that leaving prints says how to open it again.
-    pub file: Option<String>,
-    /// One sentence for the footer, until the first key: what is wrong with the settings.
-    pub notice: Option<String>,
-}
-
-impl Options {
-    /// Returns the default options with this theme, independent of the user's settings.
-    fn of(theme: Theme) -> Options {
-        Options { theme, keys: Keys::default(), tape: settings::TAPE, file: None, notice: None }
-    }
-
-    /// As the environment and the file of settings say. What is wrong with them goes to stderr, too.
-    pub fn from_env() -> Options {
-        let settings = settings::Settings::load();
-        for problem in &settings.problems {
-            let _ = writeln!(io::stderr(), "tinyio: {problem}");
-        }
-        let notice = settings.notice();
-        Options { theme: settings.theme, keys: settings.keys, tape: settings.tape, file: None, notice }
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options::from_env()
-    }
-}
 
 /// Shows a stream in this terminal until the user leaves.
 ///

@@ -147,14 +147,14 @@ impl Recordings {
             return Ok(());
         }
         let (mut reader, until) = (RingReader::open(one.reader.path())?, one.passed);
-        let (mut told, mut skipping, mut lost) = (reader.position() == 0, false, false);
+        let (mut has_checkpoint, mut skipping, mut lost) = (reader.position() == 0, false, false);
         let mut events = Vec::new();
         loop {
             let progress = reader.read(4096, &mut |event| events.push(event))?;
             for event in events.drain(..).filter(|event| event.seq < until) {
                 match &event.kind {
-                    Kind::Checkpoint { .. } => skipping = told,
-                    Kind::CheckpointEnd {} => (skipping, told) = (false, true),
+                    Kind::Checkpoint { .. } => skipping = has_checkpoint,
+                    Kind::CheckpointEnd {} => (skipping, has_checkpoint) = (false, true),
                     Kind::Name { .. } | Kind::Site { .. } => self.hand(n, event, false, sink),
                     Kind::Lost { .. } => lost = true,
                     // An event of the past is not emitted twice.
@@ -169,7 +169,7 @@ impl Recordings {
             }
         }
         // The reader was overtaken meanwhile: its next checkpoint holds the complete state.
-        self.all[n].whole = told && !lost;
+        self.all[n].whole = has_checkpoint && !lost;
         Ok(())
     }
 }
@@ -549,7 +549,7 @@ mod tests {
                 two.recorders[lossy].emit(at, Kind::End { coro, outcome: Outcome::Ok });
             }
             let seen = two.read(100);
-            assert!(seen.iter().any(|event| matches!(event.kind, Kind::Lost { .. })), "it is told");
+            assert!(seen.iter().any(|event| matches!(event.kind, Kind::Lost { .. })), "the loss is among the events");
             let mut expected = both();
             let base = if lossy == 0 { 1000 } else { 0 };
             expected.push((base + 1, u64::from(base) + 2, "extra".into()));

@@ -1,14 +1,13 @@
 //! What all panes share: the recording, the selected coroutine, the look, and what was found or read for any of them.
 
-use super::Options;
-use super::frame_requests::RemoteStack;
 use super::keys::Keys;
+use super::options::Options;
 use super::output::Output;
 use super::playback::Playback;
 use super::post_mortem::CrashView;
 use super::syntax::Sources;
 use super::theme::Theme;
-use crate::event::{CoroId, Header};
+use crate::event::{CoroId, Header, Stack};
 use crate::lint::Lint;
 use crate::model::{Coro, Model};
 
@@ -40,6 +39,18 @@ pub struct Session {
     pub(super) remote: Option<RemoteStack>,
     /// Something changed since it was last drawn.
     pub dirty: bool,
+}
+
+/// An await stack that was read in the program's memory while its loop was stuck.
+pub struct RemoteStack {
+    /// The coroutine.
+    pub(super) coro: CoroId,
+    /// When it was read, in the stream's time.
+    pub(super) at: u64,
+    /// After how many events: it is valid until the next one.
+    pub(super) events: u64,
+    /// The stack, or why it cannot be read.
+    pub stack: Result<Stack, String>,
 }
 
 /// A text that was searched for.

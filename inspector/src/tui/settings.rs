@@ -1,8 +1,8 @@
 //! The settings of the user: theme, signs, styles, keys, memory; in a file and in the environment.
 //!
 //! The file is `$TINYIO_SETTINGS_FILE`, or `tinyio/inspector.conf` in `$XDG_CONFIG_HOME` or `~/.config`.
-//! `TINYIO_SETTINGS` has the same lines, with semicolons between them, and wins over the file. What is wrong is said,
-//! with its line, and left out; the rest is in force.
+//! `TINYIO_SETTINGS` has the same lines, with semicolons between them, and wins over the file. Lines that are wrong
+//! are reported and left out; the rest is in force.
 //!
 //! ```text
 //! theme = light                  # dark, light, mono
@@ -14,11 +14,13 @@
 //! ```
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 
 use ratatui::style::{Color, Modifier, Style};
 
-use super::keys::{Keys, Wish, keymaps};
+use super::keymaps::keymaps;
+use super::keys::{Keys, Wish};
+use super::options::Options;
 use super::theme::{STYLES, Theme};
 use crate::environment;
 use crate::ring::bytes;
@@ -29,6 +31,29 @@ use crate::settings_file::{Entry, FILE, entries};
 pub const TAPE: usize = 128 << 20;
 /// The least: a chunk or two.
 const LEAST_TAPE: u64 = 1 << 20;
+
+impl Options {
+    /// Returns the default options with this theme, independent of the user's settings.
+    pub(super) fn of(theme: Theme) -> Options {
+        Options { theme, keys: Keys::default(), tape: TAPE, file: None, notice: None }
+    }
+
+    /// As the environment and the file of settings say. What is wrong with them goes to stderr, too.
+    pub fn from_env() -> Options {
+        let settings = Settings::load();
+        for problem in &settings.problems {
+            let _ = writeln!(io::stderr(), "tinyio: {problem}");
+        }
+        let notice = settings.notice();
+        Options { theme: settings.theme, keys: settings.keys, tape: settings.tape, file: None, notice }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options::from_env()
+    }
+}
 
 /// What is in force.
 #[derive(Clone, Debug)]
@@ -228,7 +253,11 @@ mod tests {
         assert_eq!(of(&[UTF8], "theme = light\n").theme, LIGHT);
         assert_eq!(of(&[UTF8, ("TINYIO_SETTINGS", "theme=mono")], "theme = light\n").theme, MONO);
         assert_eq!(of(&[UTF8, ("TINYIO_THEME", "dark")], "theme = light\n").theme, DARK);
-        assert_eq!(of(&[UTF8, ("NO_COLOR", "1")], "theme = light\n").theme, LIGHT, "a file is the user's own word");
+        assert_eq!(
+            of(&[UTF8, ("NO_COLOR", "1")], "theme = light\n").theme,
+            LIGHT,
+            "the file takes precedence over NO_COLOR"
+        );
         assert_eq!(of(&[UTF8], "ascii = yes").theme.glyphs, ASCII);
         assert_eq!(of(&[], "# nothing\n\n  tape = 2G # much\n").tape, 2 << 30);
         let set = of(&[UTF8], "style.waiting = bold #ff8000 on blue\nkey.pause = x #\nkey.live = space");
@@ -239,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place_and_left_out() {
+    fn wrong_lines_are_reported_with_their_place_and_left_out() {
         let file = "theme = blue\ncolour = red\nnonsense\nascii = perhaps\ntape = 3\nstyle.sky = blue\nstyle.dim = on\n\
                     key.fly = x\nkey.live = hyper-x\nkey.pause = .\ntape = 64M";
         let set = of(
@@ -288,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_where_it_is_said_to_be() {
+    fn the_file_is_found_by_the_environment() {
         let of = |env: &[(&str, &str)]| {
             path(|name| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
         };

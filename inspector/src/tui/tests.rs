@@ -7,9 +7,9 @@ mod untrusted;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use super::Options;
 use super::app::{App, Effect};
-use super::keys::keymaps;
+use super::keymaps::keymaps;
+use super::options::Options;
 use super::playback::Status;
 use super::theme::{ASCII, DARK, MONO, Theme};
 use crate::event::{Kind, Outcome, ResKind, Target, Waker};

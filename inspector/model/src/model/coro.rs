@@ -243,7 +243,7 @@ pub enum Moment {
     /// It released it.
     Gave(ResId),
     /// Its cancellation was delivered.
-    Told,
+    Cancelled,
     /// It ended.
     Ended(Outcome),
 }

@@ -132,7 +132,7 @@ impl Model {
             }
             Kind::CancelDeliver { coro } => {
                 let told = self.shift(*coro, at, |coro| {
-                    coro.remember(at, Moment::Told);
+                    coro.remember(at, Moment::Cancelled);
                     coro.at_cancel = Some(Box::new(coro.waits().collect()));
                 });
                 self.odd_unless(told);

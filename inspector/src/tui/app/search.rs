@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{App, Edited, Effect, Purpose, SCREENS, history_key};
 use crate::event::NameId;
 use crate::model::{Coro, short_name};
-use crate::tui::panes::Reply;
+use crate::tui::pane::Reply;
 use crate::tui::prompt::Prompt;
 
 impl App {

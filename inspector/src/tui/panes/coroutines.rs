@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::text::Line;
 
-use super::{Pane, Reply, Screen};
+use super::{TABLE_AND_DETAIL, detail};
 use crate::describe;
 use crate::event::{CoroId, NameId};
 use crate::model::{Coro, Model, Site, short_name};
 use crate::tui::filter::{self, Filter};
 use crate::tui::keys::{Action, bind};
+use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
 use crate::tui::text::{count, fit, span};
@@ -159,7 +161,11 @@ impl Pane for Coroutines {
     }
 
     fn room_beside(&self) -> Option<u16> {
-        Some(super::TABLE_AND_DETAIL)
+        Some(TABLE_AND_DETAIL)
+    }
+
+    fn beside(&self, session: &Session, wide: u16) -> Vec<Line<'static>> {
+        detail::selected(session, wide)
     }
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {

@@ -5,19 +5,20 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::callstacks::{frame_line, walk};
+use super::detail;
 use super::printed::{Printed, paths};
 use super::source::{self, Source};
 use super::stack_tree::StackTree;
-use super::{Detail, Pane, Reply, Screen};
 use crate::event::{Local, Outcome};
-use crate::format::brief;
-use crate::model::{file_name, short_name};
+use crate::model::short_name;
 use crate::report::as_of;
 use crate::tui::keys::{Action, bind};
+use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::post_mortem::{CrashView, Located, Role};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
-use crate::tui::text::{counted, fit, pad, pad_left, width, wrap};
+use crate::tui::text::{fit, pad, width, wrap};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::{Hits, empty, horizontal, mark_of, put, put_lines, right, vertical};
 
@@ -59,33 +60,6 @@ struct CrashScreen {
     hits: Hits<Hit>,
 }
 
-/// Moves through the callstacks and frames: on the screen and in the stack tree alike.
-pub fn walk(session: &mut Session, action: Action) -> Reply {
-    let Some(crash) = &mut session.crash else { return Reply::Done };
-    let last = crash.data.stacks.len().saturating_sub(1);
-    match action {
-        Action::FrameDown | Action::FrameUp => match crash.step(action == Action::FrameDown) {
-            Some((stack, frame)) => (crash.stack, crash.frame) = (stack, frame),
-            None if action == Action::FrameDown => session.note("the last frame"),
-            None => session.note("the first frame"),
-        },
-        Action::StackDown if crash.stack < last => crash.select_stack(crash.stack + 1),
-        Action::StackDown => session.note("the last callstack"),
-        Action::StackUp if crash.stack > 0 => crash.select_stack(crash.stack - 1),
-        Action::StackUp => session.note("the first callstack"),
-        Action::Top => crash.select_stack(0),
-        Action::Bottom => crash.select_stack(last),
-        Action::Hidden => {
-            crash.toggle_hidden();
-            let now = if crash.hidden { "hidden frames are shown" } else { "hidden frames are passed over" };
-            session.note(now);
-        }
-        Action::Edit => return source::edit(session),
-        _ => {}
-    }
-    Reply::Done
-}
-
 impl Pane for CrashScreen {
     fn title(&self) -> &'static str {
         SCREEN.title
@@ -122,7 +96,7 @@ impl Pane for CrashScreen {
             Action::Coroutine => match crash.current().map(|located| located.coro).filter(|coro| *coro != 0) {
                 Some(coro) => {
                     session.select(coro);
-                    return Reply::Toggle(Box::new(Detail::new(coro)));
+                    return Reply::Toggle(detail::page(coro));
                 }
                 None => session.note("this frame belongs to no coroutine"),
             },
@@ -325,32 +299,6 @@ fn style_of(role: Role, theme: &Theme) -> (&'static str, Style) {
         Role::Improper => Theme::outcome(Outcome::Improper),
     };
     (theme.sign(activity), theme.activity(activity))
-}
-
-/// A frame in a line: function, place, how many locals.
-pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Line<'static> {
-    let frame = &located.frame;
-    let wide = usize::from(wide);
-    let place = if frame.line == 0 { String::new() } else { format!("{}:{}", file_name(&frame.file), frame.line) };
-    let locals = match frame.locals.len() {
-        _ if !located.native.is_empty() => located.native.to_owned(),
-        _ if !located.before_place.is_empty() => "last await".to_owned(),
-        0 => frame.note.clone(),
-        some => counted(some as u64, "local"),
-    };
-    // In a narrow pane the name of the function counts for more.
-    let tail = if wide < 44 && located.before_place.is_empty() { 0 } else { 10 };
-    let place_width = width(&place).max(14).min(wide / 2);
-    let name_width = wide.saturating_sub(2 + place_width + 1 + tail);
-    Line::from(vec![
-        Span::styled(if here { format!("{} ", theme.glyphs.here) } else { "  ".to_owned() }, theme.key),
-        Span::styled(
-            pad(&brief(short_name(&frame.function)), name_width),
-            if frame.hidden || !located.native.is_empty() { theme.dim } else { theme.text },
-        ),
-        Span::styled(format!(" {}", pad(&place, place_width)), theme.place),
-        Span::styled(pad_left(&locals, tail), theme.dim),
-    ])
 }
 
 fn draw_source(buf: &mut Buffer, session: &mut Session, crash: &CrashView, area: Rect) {

@@ -1,53 +1,20 @@
 //! The details of one coroutine: a page, or beside a list.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pane, Reply, scroll};
+use super::page::Page;
+use super::why;
 use crate::describe;
 use crate::event::{CoroId, Frame, Stack, Target};
 use crate::model::{Activity, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
-use crate::tui::keys::{Action, Context};
+use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::Session;
 use crate::tui::text::{count, counted, fit, pad, pad_left, span, width, wrap};
-use crate::tui::widgets::{Pager, heading, labelled, mark_of};
+use crate::tui::widgets::{heading, labelled, mark_of};
 
-/// All that is known about a coroutine.
-#[derive(Debug)]
-pub struct Detail {
-    id: CoroId,
-    pager: Pager,
-}
-
-impl Detail {
-    /// The page of that coroutine.
-    pub fn new(id: CoroId) -> Detail {
-        Detail { id, pager: Pager::default() }
-    }
-}
-
-impl Pane for Detail {
-    fn title(&self) -> &'static str {
-        "Detail"
-    }
-
-    fn subject(&self) -> Option<CoroId> {
-        Some(self.id)
-    }
-
-    fn contexts(&self) -> Vec<Context> {
-        vec![Context::PAGE]
-    }
-
-    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
-        scroll(&mut self.pager, action)
-    }
-
-    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
-        let id = self.id;
-        self.pager.draw(&session.theme, buf, area, |wide| lines(session, id, wide));
-    }
+/// Creates the page of all that is known about a coroutine.
+pub fn page(id: CoroId) -> Box<dyn Pane> {
+    Page::about(Subject::Coro(id), "Detail", move |session, wide| lines(session, id, wide))
 }
 
 /// The details of the selected coroutine.
@@ -90,7 +57,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     if coro.is_live() {
         lines.push(Line::default());
         lines.push(heading(theme, "Why"));
-        lines.extend(super::why::chain(session, id, wide, 8));
+        lines.extend(why::chain(session, id, wide, 8));
     }
     if let Some(waits) = &coro.at_cancel {
         lines.push(Line::default());
@@ -338,7 +305,7 @@ fn moment(model: &Model, moment: &Moment) -> String {
         Moment::Ran { steps, took } => format!("ran {steps} steps, {}", span(took)),
         Moment::Took(res) => format!("took {}", model.resource_label(res)),
         Moment::Gave(res) => format!("gave back {}", model.resource_label(res)),
-        Moment::Told => "was asked to stop".to_owned(),
+        Moment::Cancelled => "was cancelled".to_owned(),
         Moment::Ended(outcome) => describe::ended(outcome).to_owned(),
     }
 }

@@ -5,12 +5,13 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use super::detail;
 use super::graph_canvas::Canvas;
-use super::{Pane, Reply, Screen, detail};
 use crate::describe;
 use crate::event::LoopMode;
 use crate::model::{Activity, Leaf, Model, short_name};
 use crate::tui::keys::{Action, bind};
+use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::session::Session;
 use crate::tui::text::{count, fit, pad_left, span, width};
 use crate::tui::theme::Theme;
@@ -310,9 +311,9 @@ fn nothing(buf: &mut Buffer, session: &Session, area: Rect) {
     let sentences: &[&str] = if session.model().events() == 0 {
         &["no event yet: the program has not started a loop"]
     } else if session.crash.is_some() {
-        &["nothing lives any more", "7 shows what crashed; [ goes back to the moment before anything was cancelled"]
+        &["no coroutine is alive", "7 shows what crashed; [ goes back to the moment before anything was cancelled"]
     } else {
-        &["nothing lives any more", ", goes back in time, event by event; q leaves"]
+        &["no coroutine is alive", ", goes back in time, event by event; q leaves"]
     };
     empty(buf, &session.theme, area, sentences);
 }

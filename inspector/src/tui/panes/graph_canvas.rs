@@ -5,7 +5,7 @@
 
 mod layout;
 
-use layout::{Link, Place, Thing, below, build, gap_heights, layers_height, place};
+use layout::{Link, NEIGHBOURS, Place, Thing, below, build, gap_heights, layers_height, place};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
@@ -20,8 +20,6 @@ use crate::tui::widgets::{Hits, empty};
 
 /// How many steps are drawn each way.
 const STEPS: usize = 2;
-/// How many neighbours of one box are looked at.
-const NEIGHBOURS: usize = 24;
 
 /// The drawing in place of the tree.
 #[derive(Debug, Default)]

@@ -2,49 +2,22 @@
 
 use std::path::PathBuf;
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pane, Reply, scroll};
+use super::page::Page;
 use crate::environment;
 use crate::model::Activity;
-use crate::tui::keys::{Action, Context};
+use crate::settings_file;
+use crate::tui::keys::Context;
+use crate::tui::pane::Pane;
 use crate::tui::session::Session;
 use crate::tui::text::{count, counted, pad, width, wrap};
-use crate::tui::widgets::{Pager, heading};
+use crate::tui::widgets::heading;
 
-/// The keys of the screen it was opened over, those valid everywhere, and what the signs mean.
-#[derive(Debug)]
-pub struct Help {
-    over: Vec<Context>,
-    pager: Pager,
-}
-
-impl Help {
-    /// Over a screen with these contexts.
-    pub fn new(over: Vec<Context>) -> Help {
-        Help { over, pager: Pager::default() }
-    }
-}
-
-impl Pane for Help {
-    fn title(&self) -> &'static str {
-        "Help"
-    }
-
-    fn contexts(&self) -> Vec<Context> {
-        vec![Context::PAGE]
-    }
-
-    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
-        scroll(&mut self.pager, action)
-    }
-
-    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
-        let over = &self.over;
-        self.pager.draw(&session.theme, buf, area, |wide| lines(session, over, wide));
-    }
+/// Creates the page of the keys of the screen that it was opened over, which has these contexts, of those that are valid
+/// everywhere, and of what the signs mean.
+pub fn page(over: Vec<Context>) -> Box<dyn Pane> {
+    Page::new("Help", move |session, wide| lines(session, &over, wide))
 }
 
 /// The path of the settings, as written in a shell; none in tests, where the screens have to be the same on all
@@ -53,7 +26,7 @@ fn settings_path() -> Option<String> {
     if cfg!(test) {
         return Some("~/.config/tinyio/inspector.conf".to_owned());
     }
-    let path = crate::tui::settings_path(environment::var)?;
+    let path = settings_file::path(environment::var)?;
     let home = environment::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let short = home.and_then(|home| path.strip_prefix(home).ok().map(|rest| format!("~/{}", rest.display())));
     Some(short.unwrap_or_else(|| path.display().to_string()))

@@ -1,37 +1,16 @@
 //! The page of the lints, one sentence each.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pane, Reply, scroll};
-use crate::tui::keys::{Action, Context};
+use super::page::Page;
+use crate::tui::pane::Pane;
 use crate::tui::session::Session;
 use crate::tui::text::wrap;
-use crate::tui::widgets::{Pager, heading};
+use crate::tui::widgets::heading;
 
-/// What is probably wrong.
-#[derive(Debug, Default)]
-pub struct Lints {
-    pager: Pager,
-}
-
-impl Pane for Lints {
-    fn title(&self) -> &'static str {
-        "Lints"
-    }
-
-    fn contexts(&self) -> Vec<Context> {
-        vec![Context::PAGE]
-    }
-
-    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
-        scroll(&mut self.pager, action)
-    }
-
-    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
-        self.pager.draw(&session.theme, buf, area, |wide| lines(session, wide));
-    }
+/// Creates the page of what is probably wrong.
+pub fn page() -> Box<dyn Pane> {
+    Page::new("Lints", lines)
 }
 
 fn lines(session: &Session, wide: u16) -> Vec<Line<'static>> {

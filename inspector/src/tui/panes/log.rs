@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pane, Reply, Screen};
 use crate::model::LogLine;
 use crate::tui::ansi;
 use crate::tui::keys::{Action, bind};
+use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
 use crate::tui::text::{clock, fit, pad};

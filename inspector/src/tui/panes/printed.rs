@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pane, Reply, scroll};
+use super::page::scroll;
 use crate::event::Value;
 use crate::tui::keys::{Action, Context};
+use crate::tui::pane::{Pane, Reply};
 use crate::tui::post_mortem::{completions, look_up};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;

@@ -4,13 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
 
-use super::{Pane, Reply, Screen};
+use super::TABLE_AND_DETAIL;
+use super::listing::Listing;
 use crate::event::{ResId, ResKind};
 use crate::model::{Activity, Model, Resource, Site};
 use crate::tui::keys::Action;
+use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::session::Session;
 use crate::tui::text::span;
-use crate::tui::widgets::{Cell, Column, Hits, List, Table, Width, empty, heading, labelled};
+use crate::tui::widgets::{Cell, Column, Width, heading, labelled};
 
 pub const SCREEN: Screen = Screen {
     title: "Resources",
@@ -23,8 +25,7 @@ pub const SCREEN: Screen = Screen {
 /// A row per resource.
 #[derive(Debug, Default)]
 struct Resources {
-    list: List<ResId>,
-    hits: Hits<ResId>,
+    rows: Listing<ResId>,
 }
 
 impl Pane for Resources {
@@ -33,29 +34,20 @@ impl Pane for Resources {
     }
 
     fn room_beside(&self) -> Option<u16> {
-        Some(super::TABLE_AND_DETAIL)
+        Some(TABLE_AND_DETAIL)
     }
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {
-        if matches!(action, Action::Open | Action::Filter) {
-            return Reply::Ignored;
-        }
-        self.list.act(&keys(session.model()), action);
-        Reply::Done
+        self.rows.act(&keys(session.model()), action)
     }
 
     fn click(&mut self, _session: &mut Session, at: Position) {
-        self.list.selected = self.hits.at(at).or(self.list.selected);
+        self.rows.click(at);
     }
 
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
         let (theme, model) = (&session.theme, session.model());
-        let keys = keys(model);
-        if keys.is_empty() {
-            self.hits.clear();
-            empty(buf, theme, area, &["no event, lock, semaphore or barrier at this moment"]);
-            return;
-        }
+        let none = "no event, lock, semaphore or barrier at this moment";
         let columns = [
             Column::text("", Width::Fixed(1)),
             Column::text("what", Width::Fixed(16)),
@@ -63,7 +55,7 @@ impl Pane for Resources {
             Column::number("waiting", 8),
             Column::text("made", Width::Fixed(20)),
         ];
-        Table::new(theme, columns).draw(buf, area, &mut self.list, &keys, &mut self.hits, |id| {
+        self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| {
             let resource = model.resource(id)?;
             let activity = match (resource.holders.is_empty(), resource.waiters.is_empty()) {
                 (_, false) => Activity::OnLock,
@@ -83,7 +75,7 @@ impl Pane for Resources {
     /// Its holders and waiters.
     fn beside(&self, session: &Session, _wide: u16) -> Vec<Line<'static>> {
         let (theme, model, now) = (&session.theme, session.model(), session.now());
-        let Some(resource) = self.list.selected.and_then(|id| model.resource(id)) else { return Vec::new() };
+        let Some(resource) = self.rows.selected().and_then(|id| model.resource(id)) else { return Vec::new() };
         let place = model.site(resource.site).map(Site::short).unwrap_or_default();
         let none = || Line::styled("  none", theme.dim);
         let mut lines = vec![

@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pane, Reply, scroll};
+use super::page::scroll;
 use crate::event::Frame;
 use crate::tui::keys::{Action, Binding, Context, bind};
+use crate::tui::pane::{Pane, Reply};
 use crate::tui::session::Session;
 use crate::tui::syntax::{function_of, highlight, lines_of};
 use crate::tui::text::pad_left;

@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-use super::crash::{frame_line, walk};
-use super::{Pane, Reply};
+use super::callstacks::{frame_line, walk};
 use crate::model::Activity;
 use crate::tui::keys::{Action, Binding, Context, bind};
+use crate::tui::pane::{Pane, Reply};
 use crate::tui::post_mortem::Role;
 use crate::tui::session::Session;
 use crate::tui::text::{counted, one_line};

@@ -2,16 +2,19 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::text::Line;
 
-use super::{Pane, Reply, Screen};
+use super::listing::Listing;
+use super::{TABLE_AND_DETAIL, detail};
 use crate::describe;
 use crate::event::ThreadId;
 use crate::model::{Activity, Model, Site, Thread, short_name};
 use crate::tui::keys::Action;
+use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::session::Session;
 use crate::tui::text::span;
 use crate::tui::theme::Theme;
-use crate::tui::widgets::{Cell, Column, Hits, List, Table, Width, empty};
+use crate::tui::widgets::{Cell, Column, Width};
 
 pub const SCREEN: Screen = Screen {
     title: "Threads",
@@ -24,14 +27,13 @@ pub const SCREEN: Screen = Screen {
 /// A row per thread: those that run first, then those that ended, the latest first.
 #[derive(Debug, Default)]
 struct Threads {
-    list: List<ThreadId>,
-    hits: Hits<ThreadId>,
+    rows: Listing<ThreadId>,
 }
 
 impl Threads {
-    fn select(&mut self, session: &mut Session, id: Option<ThreadId>) {
-        self.list.selected = id;
-        if let Some(coro) = id.and_then(|id| session.model().thread(id)).map(|thread| thread.coro) {
+    /// Selects the coroutine of the selected thread on all screens.
+    fn select_coroutine(&self, session: &mut Session) {
+        if let Some(coro) = self.rows.selected().and_then(|id| session.model().thread(id)).map(|thread| thread.coro) {
             session.select(coro);
         }
     }
@@ -43,32 +45,29 @@ impl Pane for Threads {
     }
 
     fn room_beside(&self) -> Option<u16> {
-        Some(super::TABLE_AND_DETAIL)
+        Some(TABLE_AND_DETAIL)
+    }
+
+    fn beside(&self, session: &Session, wide: u16) -> Vec<Line<'static>> {
+        detail::selected(session, wide)
     }
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {
-        if matches!(action, Action::Open | Action::Filter) {
-            return Reply::Ignored;
+        let reply = self.rows.act(&keys(session.model()), action);
+        if matches!(reply, Reply::Done) {
+            self.select_coroutine(session);
         }
-        self.list.act(&keys(session.model()), action);
-        self.select(session, self.list.selected);
-        Reply::Done
+        reply
     }
 
     fn click(&mut self, session: &mut Session, at: Position) {
-        if let Some(id) = self.hits.at(at) {
-            self.select(session, Some(id));
-        }
+        self.rows.click(at);
+        self.select_coroutine(session);
     }
 
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
         let (theme, model, now) = (&session.theme, session.model(), session.now());
-        let keys = keys(model);
-        if keys.is_empty() {
-            self.hits.clear();
-            empty(buf, theme, area, &["no thread yet: run_in_thread brings one"]);
-            return;
-        }
+        let none = "no thread yet: run_in_thread brings one";
         let columns = [
             Column::text("", Width::Fixed(1)),
             Column::number("id", 5),
@@ -76,7 +75,7 @@ impl Pane for Threads {
             Column::number("for", 10),
             Column::text("state", Width::Rest(10..=200)),
         ];
-        Table::new(theme, columns).draw(buf, area, &mut self.list, &keys, &mut self.hits, |id| {
+        self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| {
             let thread = model.thread(id)?;
             let (activity, state, since) = state(thread, now);
             let place = model.site(thread.site).map(Site::short).unwrap_or_default();
@@ -110,9 +109,11 @@ fn state(thread: &Thread, now: u64) -> (Activity, String, u64) {
         (None, None, ..) => (Activity::Ready, "queued".to_owned(), thread.queued),
         (None, Some(since), None, _) => (Activity::Running, "running".to_owned(), since),
         (None, Some(since), Some(asked), None) => {
-            let text = format!("asked to stop {} ago, has not looked", span(now.saturating_sub(asked)));
+            let text = format!("asked to stop {} ago, has not checked", span(now.saturating_sub(asked)));
             (Activity::Improper, text, since)
         }
-        (None, Some(since), Some(_), Some(_)) => (Activity::Cancelled, "saw that it is to stop".to_owned(), since),
+        (None, Some(since), Some(_), Some(_)) => {
+            (Activity::Cancelled, "stopping: it has checked for cancellation".to_owned(), since)
+        }
     }
 }

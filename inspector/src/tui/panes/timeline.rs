@@ -9,10 +9,10 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use self::lanes::{Axis, CLASSES, Cell, Lanes};
-use super::{Pane, Reply, Screen};
 use crate::event::CoroId;
 use crate::model::Model;
 use crate::tui::keys::{Action, bind};
+use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::playback::{Playback, Status};
 use crate::tui::session::Session;
 use crate::tui::text::{clock, pad, span, width};

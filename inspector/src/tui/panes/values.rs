@@ -4,10 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::page::scroll;
 use super::printed::{ALL, unfold};
-use super::{Pane, Reply, scroll};
 use crate::event::{CoroId, Frame};
 use crate::tui::keys::{Action, Context};
+use crate::tui::pane::{Pane, Reply, Subject};
 use crate::tui::session::Session;
 use crate::tui::text::wrap;
 use crate::tui::theme::Theme;
@@ -59,8 +60,8 @@ impl Pane for Values {
         "Values"
     }
 
-    fn subject(&self) -> Option<CoroId> {
-        Some(self.id)
+    fn subject(&self) -> Option<Subject> {
+        Some(Subject::Coro(self.id))
     }
 
     fn contexts(&self) -> Vec<Context> {

@@ -2,54 +2,20 @@
 
 use std::collections::HashSet;
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{Pane, Reply, scroll};
+use super::page::Page;
 use crate::describe;
 use crate::event::{CoroId, Target};
 use crate::model::{Leaf, Model};
-use crate::tui::keys::{Action, Context};
+use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::Session;
 use crate::tui::text::{fit, pad, span, width, wrap};
-use crate::tui::widgets::{Pager, heading};
+use crate::tui::widgets::heading;
 
-/// Why a coroutine is still waiting.
-#[derive(Debug)]
-pub struct Why {
-    id: CoroId,
-    pager: Pager,
-}
-
-impl Why {
-    /// The page of that coroutine.
-    pub fn new(id: CoroId) -> Why {
-        Why { id, pager: Pager::default() }
-    }
-}
-
-impl Pane for Why {
-    fn title(&self) -> &'static str {
-        "Why"
-    }
-
-    fn subject(&self) -> Option<CoroId> {
-        Some(self.id)
-    }
-
-    fn contexts(&self) -> Vec<Context> {
-        vec![Context::PAGE]
-    }
-
-    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
-        scroll(&mut self.pager, action)
-    }
-
-    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
-        let id = self.id;
-        self.pager.draw(&session.theme, buf, area, |wide| lines(session, id, wide));
-    }
+/// Creates the page of why a coroutine is still waiting.
+pub fn page(id: CoroId) -> Box<dyn Pane> {
+    Page::about(Subject::Coro(id), "Why", move |session, wide| lines(session, id, wide))
 }
 
 /// The chain, at most `most` links of it, ending in the leaf.

@@ -2,12 +2,14 @@
 
 use ratatui::layout::Rect;
 
-use super::NEIGHBOURS;
 use crate::describe;
 use crate::event::{CoroId, ResKind, Target};
 use crate::model::{Coro, Model};
 use crate::tui::text::{span, width};
 use crate::tui::theme::Theme;
+
+/// How many neighbours of one box are looked at.
+pub(super) const NEIGHBOURS: usize = 24;
 
 /// What a box stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

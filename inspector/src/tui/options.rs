@@ -1,0 +1,19 @@
+//! How the screens look and behave, as a program passes it to them.
+
+use super::keys::Keys;
+use super::theme::Theme;
+
+/// How the screens look and behave.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Colours and signs.
+    pub theme: Theme,
+    /// The keys.
+    pub keys: Keys,
+    /// Bytes of events kept in memory, to go back to; beyond, the oldest go.
+    pub tape: usize,
+    /// The recording, if it is a file: the report that leaving prints says how to open it again.
+    pub file: Option<String>,
+    /// One sentence for the footer, until the first key: what is wrong with the settings.
+    pub notice: Option<String>,
+}

@@ -1,0 +1,149 @@
+//! What a pane is: a screen or a page over it, with its state, its keys and its drawing.
+
+use std::path::PathBuf;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::keys::{Action, Binding, Context};
+use super::prompt::Purpose;
+use super::session::Session;
+use super::theme::Theme;
+use crate::event::CoroId;
+
+/// What a screen declares.
+pub struct Screen {
+    /// Its name on its tab and above its keys on the help page.
+    pub title: &'static str,
+    /// The name of the action that shows it.
+    pub name: &'static str,
+    /// What it shows, for the help page.
+    pub help: &'static str,
+    /// The keys that are valid on it alone.
+    pub keys: &'static [Binding],
+    /// Creates it.
+    pub new: fn() -> Box<dyn Pane>,
+}
+
+impl Screen {
+    /// Where its keys are valid.
+    pub const fn context(&self) -> Context {
+        Context(self.title)
+    }
+}
+
+/// What a page is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A coroutine.
+    Coro(CoroId),
+}
+
+/// A part of the terminal with a state of its own: a screen, or a page over it.
+pub trait Pane {
+    /// Its name.
+    fn title(&self) -> &'static str;
+
+    /// What the page is about, if it is about one thing: two pages of one title and subject are the same.
+    fn subject(&self) -> Option<Subject> {
+        None
+    }
+
+    /// Where its keys are declared, the topmost first.
+    fn contexts(&self) -> Vec<Context> {
+        vec![Context(self.title())]
+    }
+
+    /// Draws it.
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect);
+
+    /// Performs an action that the router has no use for.
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply;
+
+    /// The mouse was pressed there.
+    fn click(&mut self, _session: &mut Session, _at: Position) {}
+
+    /// From which width of the terminal on details of the selected row are drawn beside it, if they ever are.
+    fn room_beside(&self) -> Option<u16> {
+        None
+    }
+
+    /// The details beside it.
+    fn beside(&self, _session: &Session, _wide: u16) -> Vec<Line<'static>> {
+        Vec::new()
+    }
+
+    /// Whether there is something to show: else it has no tab.
+    fn is_there(&self, _session: &Session) -> bool {
+        true
+    }
+
+    /// The style of its tab while another screen is shown.
+    fn tab_style(&self, theme: &Theme) -> Style {
+        theme.text
+    }
+
+    /// It comes to the front.
+    fn enter(&mut self, _session: &mut Session) {}
+
+    /// Selects the next match of the searched text; false if the router is to search the coroutines.
+    fn find(&mut self, _session: &mut Session, _forward: bool) -> bool {
+        false
+    }
+
+    /// What to do if no coroutine is selected, and one has to be.
+    fn none_selected(&self) -> &'static str {
+        "select a coroutine first"
+    }
+
+    /// Takes the text of a line that it asked for, with every key.
+    ///
+    /// # Errors
+    ///
+    /// One sentence about what is wrong with it.
+    fn typed(&mut self, _session: &mut Session, _purpose: Purpose, _text: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Takes the line that it asked for, once it is accepted.
+    ///
+    /// # Errors
+    ///
+    /// As [`typed`](Pane::typed): the line stays.
+    fn accepted(&mut self, session: &mut Session, purpose: Purpose, text: &str) -> Result<Reply, String> {
+        self.typed(session, purpose, text).map(|()| Reply::Done)
+    }
+
+    /// The ways to go on with a line that it asked for.
+    fn completions(&self, _session: &Session, _purpose: Purpose, _text: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The coroutine to ask the program for all values of.
+    fn wants_values(&self, _session: &Session) -> Option<CoroId> {
+        None
+    }
+}
+
+/// What is to follow an action.
+pub enum Reply {
+    /// The pane has no use for it.
+    Ignored,
+    /// Nothing.
+    Done,
+    /// A page over the screen; if it is on top already, it is closed.
+    Toggle(Box<dyn Pane>),
+    /// The page is to be closed.
+    Close,
+    /// A line is to be typed, beginning with that text.
+    Ask(Purpose, String),
+    /// The editor is to be opened.
+    Edit {
+        /// The file.
+        file: PathBuf,
+        /// The line.
+        line: u32,
+    },
+}

@@ -1,0 +1,65 @@
+//! A page of lines, which is scrolled and has no keys of its own.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use crate::tui::keys::{Action, Context};
+use crate::tui::pane::{Pane, Reply, Subject};
+use crate::tui::session::Session;
+use crate::tui::widgets::Pager;
+
+/// Makes the lines of a page, at most that wide.
+type Lines = Box<dyn Fn(&Session, u16) -> Vec<Line<'static>>>;
+
+/// A page over the screen.
+pub struct Page {
+    title: &'static str,
+    subject: Option<Subject>,
+    lines: Lines,
+    pager: Pager,
+}
+
+impl Page {
+    /// Creates a page that is about the whole program.
+    pub fn new(title: &'static str, lines: impl Fn(&Session, u16) -> Vec<Line<'static>> + 'static) -> Box<dyn Pane> {
+        Box::new(Page { title, subject: None, lines: Box::new(lines), pager: Pager::default() })
+    }
+
+    /// Creates a page about one thing.
+    pub fn about(
+        subject: Subject,
+        title: &'static str,
+        lines: impl Fn(&Session, u16) -> Vec<Line<'static>> + 'static,
+    ) -> Box<dyn Pane> {
+        Box::new(Page { title, subject: Some(subject), lines: Box::new(lines), pager: Pager::default() })
+    }
+}
+
+impl Pane for Page {
+    fn title(&self) -> &'static str {
+        self.title
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.subject
+    }
+
+    fn contexts(&self) -> Vec<Context> {
+        vec![Context::PAGE]
+    }
+
+    fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
+        scroll(&mut self.pager, action)
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        self.pager.draw(&session.theme, buf, area, |wide| (self.lines)(session, wide));
+    }
+}
+
+/// Scrolls a page; to open what is on it closes it.
+pub fn scroll(pager: &mut Pager, action: Action) -> Reply {
+    pager.act(action);
+    if action == Action::Open { Reply::Close } else { Reply::Done }
+}
