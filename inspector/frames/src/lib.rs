@@ -19,6 +19,7 @@ mod alive;
 mod backtrace;
 mod bindings;
 mod code;
+mod copied;
 mod coroutine;
 mod functions;
 mod glue;
@@ -37,6 +38,7 @@ mod native;
 mod oracle;
 mod outside;
 mod parser;
+mod program;
 // What the processor holds is read with an instruction.
 #[expect(unsafe_code)]
 mod registers;
@@ -50,9 +52,12 @@ mod values;
 mod work;
 
 pub use backtrace::{backtrace, backtrace_in};
+pub use copied::{Copied, Region};
+pub use functions::Signature;
 pub use kept::Kept;
 pub use limits::Limits;
 pub use mark::{FutureMark, FutureType, mark};
+pub use types::TypeRef;
 pub use values::CoroAt;
 pub use work::worked;
 
@@ -226,12 +231,25 @@ impl Frames {
             );
             return Stack { missing: Some(why), mid_step, ..Stack::default() };
         }
+        self.walk_type(root, address as u64, ty.drop as u64, mid_step, coro_at, running)
+    }
+
+    /// The await stack of a future of a type, which the function `drop` drops, if that is not 0.
+    fn walk_type(
+        &mut self,
+        ty: TypeRef,
+        address: u64,
+        drop: u64,
+        mid_step: bool,
+        coro_at: Option<&CoroAt<'_>>,
+        running: &[Running],
+    ) -> Stack {
         let mut look = Look::new(&mut self.types, &self.limits, coro_at);
         let frames = self.limits.frames;
         let mut alive = Alive::default();
-        alive.dropped_by(root, address as u64, ty.drop as u64);
+        alive.dropped_by(ty, address, drop);
         let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step, running };
-        let frames = walk.walk(root, address as u64);
+        let frames = walk.walk(ty, address);
         Stack { frames, missing: None, mid_step }
     }
 }

@@ -19,17 +19,9 @@ pub(super) struct Bodies {
 impl Bodies {
     /// The bodies in a symbol table of 64-bit little-endian ELF, and the section with its names.
     pub fn of(symbols: &[u8], names: &[u8]) -> Bodies {
-        const FUNCTION: u8 = 2;
         let mut bodies = Bodies::default();
-        for symbol in symbols.chunks_exact(24) {
-            let number = |at: usize, size: usize| {
-                symbol[at..at + size].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-            };
-            let (name, kind, address) = (number(0, 4), symbol[4] & 0xf, number(8, 8));
-            let name = names.get(name as usize..).filter(|_| kind == FUNCTION && address != 0);
-            let Some(name) = name.and_then(|name| CStr::from_bytes_until_nul(name).ok()?.to_str().ok()) else {
-                continue;
-            };
+        for (name, address) in named(symbols, names) {
+            let Ok(name) = name.to_str() else { continue };
             if let Some(function) = function(name) {
                 bodies.inside.entry(function.as_ref().into()).or_default().push(address);
             } else if let Some(ty) = dropped(name) {
@@ -49,6 +41,29 @@ impl Bodies {
     pub fn is_dropped(&self, ty: &str) -> bool {
         self.dropped.contains(ty)
     }
+}
+
+/// The functions of a symbol table of 64-bit little-endian ELF: linker name, and address in the file.
+fn named<'s>(symbols: &'s [u8], names: &'s [u8]) -> impl Iterator<Item = (&'s CStr, u64)> {
+    const FUNCTION: u8 = 2;
+    symbols.chunks_exact(24).filter_map(move |symbol| {
+        let number = |at: usize, size: usize| {
+            symbol[at..at + size].iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte))
+        };
+        let (name, kind, address) = (number(0, 4), symbol[4] & 0xf, number(8, 8));
+        let name = names.get(name as usize..).filter(|_| kind == FUNCTION && address != 0)?;
+        Some((CStr::from_bytes_until_nul(name).ok()?, address))
+    })
+}
+
+/// Addresses (of the file) of functions with a linker name that contains a text, each once.
+pub(super) fn functions(symbols: &[u8], names: &[u8], part: &[u8]) -> Vec<u64> {
+    let finder = memchr::memmem::Finder::new(part);
+    let found = named(symbols, names).filter(|(name, _)| finder.find(name.to_bytes()).is_some());
+    let mut addresses: Vec<u64> = found.map(|(_, address)| address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 /// The function a body is in, by its last name: `f` for `_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h…E`, which is

@@ -16,9 +16,9 @@ use super::work::worked;
 
 /// A type: the image it is described in, and where in its debug info.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct TypeRef {
-    pub image: usize,
-    pub offset: usize,
+pub struct TypeRef {
+    pub(super) image: usize,
+    pub(super) offset: usize,
 }
 
 /// The description of a type.
@@ -189,6 +189,9 @@ impl Types {
     /// Forgets what was read of the process's memory, and what was at an address of a library that is not loaded any
     /// more. Call it when the process may have run.
     pub fn renew(&mut self) {
+        if self.memory.is_held() {
+            return;
+        }
         self.memory.forget();
         if self.images.renew(&self.memory) {
             self.vtables.clear();
