@@ -53,6 +53,7 @@ mod work;
 
 pub use backtrace::{backtrace, backtrace_in};
 pub use copied::{Copied, Region};
+pub use coroutine::Parts;
 pub use functions::Signature;
 pub use kept::Kept;
 pub use limits::Limits;
@@ -231,7 +232,7 @@ impl Frames {
             );
             return Stack { missing: Some(why), mid_step, ..Stack::default() };
         }
-        self.walk_type(root, address as u64, ty.drop as u64, mid_step, coro_at, running)
+        self.walk_type(root, address as u64, ty.drop as u64, mid_step, coro_at, running).0
     }
 
     /// The await stack of a future of a type, which the function `drop` drops, if that is not 0.
@@ -243,13 +244,14 @@ impl Frames {
         mid_step: bool,
         coro_at: Option<&CoroAt<'_>>,
         running: &[Running],
-    ) -> Stack {
+    ) -> (Stack, Parts) {
         let mut look = Look::new(&mut self.types, &self.limits, coro_at);
         let frames = self.limits.frames;
         let mut alive = Alive::default();
         alive.dropped_by(ty, address, drop);
-        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step, running };
+        let parts = Parts::default();
+        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step, running, parts };
         let frames = walk.walk(ty, address);
-        Stack { frames, missing: None, mid_step }
+        (Stack { frames, missing: None, mid_step }, walk.parts)
     }
 }

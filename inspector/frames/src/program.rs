@@ -11,7 +11,7 @@ use super::functions::Signature;
 use super::names;
 use super::types::{Shape, TypeRef};
 use super::values::{Look, Place};
-use super::{CoroAt, Frames};
+use super::{CoroAt, Frames, Parts};
 
 /// How deep members are looked for in members.
 const DEPTH: usize = 16;
@@ -215,8 +215,9 @@ impl Frames {
         self.types.memory.reach(address)
     }
 
-    /// The await stack of a future of a type at an address, as [`stack_with_links`](Frames::stack_with_links) gives it.
-    pub fn stack_of_type(&mut self, ty: TypeRef, address: u64, mid_step: bool, coro_at: &CoroAt<'_>) -> Stack {
+    /// The await stack of a future of a type at an address, as [`stack_with_links`](Frames::stack_with_links) gives it,
+    /// and what it consists of.
+    pub fn stack_of_type(&mut self, ty: TypeRef, address: u64, mid_step: bool, coro_at: &CoroAt<'_>) -> (Stack, Parts) {
         self.types.renew();
         self.walk_type(ty, address, 0, mid_step, Some(coro_at), &[])
     }
