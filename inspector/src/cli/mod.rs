@@ -9,6 +9,8 @@ mod pass_on;
 mod replay;
 mod report;
 mod run;
+#[cfg(target_os = "linux")]
+mod tasks;
 mod tree;
 mod why;
 
@@ -40,6 +42,7 @@ Examples:
   tinyio-inspector last                           what the newest dead one was at
   tinyio-inspector replay run.jsonl               a trace written with TINYIO_TRACE=run.jsonl
   tinyio-inspector why run.jsonl 17 --at 12.3s    why coroutine 17 was waiting then
+  tinyio-inspector tasks 4242                     where every task of any tokio program is
 
 In the screens `?` lists the keys, and `q` leaves.
 
@@ -80,6 +83,9 @@ enum Command {
     Why(why::Args),
     /// A recording in the format of another tool
     Export(export::Args),
+    /// Every task of a running tokio program that was not prepared for it: await stack, locals, state
+    #[cfg(target_os = "linux")]
+    Tasks(tasks::Args),
     /// A file of settings to begin with: theme, styles, keys
     Settings,
     /// What a shell needs to complete these commands
@@ -124,6 +130,8 @@ fn run(command: Command) -> io::Result<ExitCode> {
         Command::Tree(args) => tree::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Export(args) => export::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Tasks(args) => tasks::run(&args),
         Command::Settings => generate::settings().map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => generate::completions(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => generate::man(&args).map(|()| ExitCode::SUCCESS),
