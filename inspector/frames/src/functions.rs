@@ -80,12 +80,32 @@ impl Types {
         Some(TypeRef { image, offset: target })
     }
 
-    /// The drop glue of a type, as far as it was met.
+    /// The drop glue of a type, as far as it was met, or has a symbol that leads to it.
     pub fn drop_function(&mut self, ty: TypeRef) -> Option<u64> {
         let known = self.get(ty);
+        let met = self.met_glue(ty, &known.name);
+        if met.is_some() || !known.is_coroutine() || !self.sought.insert(ty) {
+            return met;
+        }
+        // Units that have glue of that path say of which type it is.
+        const MOST: usize = 16;
+        let program = self.images.program(ty.image);
+        let found: Vec<u64> = self.images.get(program).bodies.glue(&known.name).iter().copied().take(MOST).collect();
+        self.learn(|types| {
+            for address in found {
+                if let Some((image, unit)) = types.with_code(program, address) {
+                    let (dwarf, units) = types.units(image);
+                    let _ = units.index(&dwarf, unit);
+                }
+            }
+        });
+        self.met_glue(ty, &known.name)
+    }
+
+    fn met_glue(&mut self, ty: TypeRef, name: &str) -> Option<u64> {
         let bias = self.images.get(ty.image).bias;
         let (_, units) = self.units(ty.image);
-        Some(units.dropped(&known.name)??.wrapping_add(bias))
+        Some(units.dropped(name)??.wrapping_add(bias))
     }
 
     /// Whether the function at an address was compiled without optimisation.

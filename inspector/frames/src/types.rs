@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::alive::Glue;
 use super::bindings::Bindings;
-use super::hash::FastMap;
+use super::hash::{FastMap, FastSet};
 use super::image::{Dwarf, Images, Skeleton};
 use super::memory::Memory;
 use super::names;
@@ -159,6 +159,8 @@ pub(super) struct Types {
     /// Types dropped by instances of `drop_in_place`, by address in memory.
     pub(super) drops: FastMap<u64, Option<TypeRef>>,
     pub(super) glue: FastMap<TypeRef, Glue>,
+    /// Coroutines whose drop glue was looked for by its symbol.
+    pub(super) sought: FastSet<TypeRef>,
     /// Code of drop glue by its address, and whether it was compiled without optimisation.
     pub(super) bodies: FastMap<u64, Option<Code>>,
     /// Scopes of the functions that run coroutines.
@@ -168,6 +170,11 @@ pub(super) struct Types {
 impl Types {
     pub fn of(memory: Memory) -> Types {
         let images = Images::of(&memory);
+        Types::with(memory, images)
+    }
+
+    /// Reads memory in which these files are loaded.
+    pub fn with(memory: Memory, images: Images) -> Types {
         Types {
             memory,
             images,
@@ -181,6 +188,7 @@ impl Types {
             functions: FastMap::default(),
             drops: FastMap::default(),
             glue: FastMap::default(),
+            sought: FastSet::default(),
             bodies: FastMap::default(),
             bindings: FastMap::default(),
         }
