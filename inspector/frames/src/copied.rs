@@ -16,13 +16,13 @@ pub struct Copied {
 }
 
 /// A range of addresses, and what is there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Region {
     range: Range<u64>,
     content: Content,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Content {
     /// These bytes, each run with its address, and zeros elsewhere.
     Runs(Vec<(u64, Vec<u8>)>),
@@ -53,11 +53,23 @@ impl Region {
         self.range.clone()
     }
 
-    /// The bytes that were copied, each run with its address.
-    pub fn runs(&self) -> &[(u64, Vec<u8>)] {
+    /// Calls `found` with what is known of it, but for what a process has: parts by their addresses, each of which
+    /// begins so many bytes before the end of the one before it, or anywhere behind it.
+    pub fn parts(&self, overlap: u64, mut found: impl FnMut(u64, &[u8])) {
         match &self.content {
-            Content::Runs(runs) => runs,
-            _ => &[],
+            Content::Constant => {}
+            Content::Runs(runs) => runs.iter().for_each(|(start, bytes)| found(*start, bytes)),
+            Content::File(file, offset) => {
+                const AT_ONCE: u64 = 4 << 20;
+                let mut at = self.range.start;
+                while at < self.range.end {
+                    let mut bytes = vec![0; (self.range.end - at).min(AT_ONCE + overlap) as usize];
+                    if read_at(file, &mut bytes, offset.wrapping_add(at - self.range.start)).is_ok() {
+                        found(at, &bytes);
+                    }
+                    at = at.saturating_add(AT_ONCE);
+                }
+            }
         }
     }
 
@@ -99,6 +111,13 @@ impl Copied {
     /// All that is known of a process.
     pub fn of(mut regions: Vec<Region>) -> Copied {
         regions.sort_by_key(|region| region.range.start);
+        // A damaged file may say two things of one address: the first counts.
+        let mut end = 0;
+        regions.retain(|region| {
+            let is_apart = region.range.start >= end && region.range.start < region.range.end;
+            end = if is_apart { region.range.end } else { end };
+            is_apart
+        });
         Copied { regions, is_partial: false }
     }
 
@@ -114,7 +133,11 @@ impl Copied {
 
     /// The number of bytes that were copied.
     pub fn bytes(&self) -> u64 {
-        self.regions.iter().flat_map(Region::runs).map(|(_, bytes)| bytes.len() as u64).sum()
+        let runs = |region: &Region| match &region.content {
+            Content::Runs(runs) => runs.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
+            _ => 0,
+        };
+        self.regions.iter().map(runs).sum()
     }
 
     pub(super) fn read(&self, address: u64, buffer: &mut [u8]) -> Found {
@@ -157,5 +180,14 @@ mod tests {
         for (address, length) in [(0xfff, 2), (0x1007, 2), (0x1800, 1), (0x2000, 3), (u64::MAX, 2)] {
             assert_eq!(read(&copied, address, length), None, "{address:#x}");
         }
+    }
+
+    #[test]
+    fn regions_that_overlap_or_end_before_they_begin_are_left_out() {
+        let empty = |range| Region::of_runs(range, Vec::new());
+        #[expect(clippy::reversed_empty_ranges, reason = "damaged files have them")]
+        let copied = Copied::of(vec![empty(0x1000..0x3000), empty(0x2000..0x2100), empty(0x5000..0x4000)]);
+        assert_eq!(copied.regions().len(), 1);
+        assert_eq!(read(&copied, 0x20ff, 2), Some(vec![0, 0]));
     }
 }

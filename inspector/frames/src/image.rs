@@ -36,7 +36,7 @@ pub(super) struct Image {
     /// Why there is less than full debug info, and what brings it.
     pub missing: Option<String>,
     /// The file that was opened.
-    file: Option<File>,
+    file: Option<std::sync::Arc<File>>,
 }
 
 /// The debug sections of one file, decompressed.
@@ -124,6 +124,8 @@ pub(super) struct Images {
     packages: HashMap<usize, Option<Rc<Package>>>,
     /// A file to read in place of those that are loaded.
     pub instead: Option<PathBuf>,
+    /// The process is gone: which of its mappings were code is not known of all.
+    is_gone: bool,
 }
 
 /// One line of `/proc/PID/maps`: a part of a file in memory. A file may be mapped more than once, as a library and to
@@ -136,6 +138,19 @@ struct Mapping {
     is_code: bool,
     path: PathBuf,
     inode: u64,
+}
+
+/// A part of a file that was mapped in a process that is gone.
+#[derive(Clone, Debug)]
+pub struct MappedFile {
+    /// Its addresses.
+    pub range: Range<u64>,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// The path of the file.
+    pub path: PathBuf,
+    /// It is code.
+    pub is_code: bool,
 }
 
 /// A file that was opened, as it is loaded.
@@ -186,7 +201,27 @@ impl Images {
             splits: HashMap::new(),
             packages: HashMap::new(),
             instead: None,
+            is_gone: false,
         }
+    }
+
+    /// Those of a process that is gone.
+    pub fn of_files(files: Vec<MappedFile>) -> Images {
+        let mapping = |MappedFile { range, offset, path, is_code }| Mapping { range, offset, is_code, path, inode: 0 };
+        let mapped = files.into_iter().map(mapping).collect();
+        Images { mapped, is_gone: true, ..Images::of(&Memory::of(0)) }
+    }
+
+    /// The parts of files that are mapped: of each file that is the one that was loaded, and of no other.
+    pub fn parts(&mut self, memory: &Memory) -> Vec<(Range<u64>, std::sync::Arc<File>, u64)> {
+        let mut found = Vec::new();
+        for address in self.files(memory).unwrap_or_default() {
+            let Ok(index) = self.find(memory, address) else { continue };
+            let Some(file) = self.images[index].file.clone() else { continue };
+            let parts = self.loaded.iter().filter(|loaded| loaded.image == index).flat_map(|loaded| &loaded.parts);
+            found.extend(parts.map(|part| (part.range.clone(), file.clone(), part.offset)));
+        }
+        found
     }
 
     /// Call this when the process may have run: libraries may have been loaded and unloaded since. True if a file that
@@ -277,20 +312,20 @@ impl Images {
         found
     }
 
-    /// An address in the code of each file that is loaded, the program itself first.
-    pub fn code(&mut self, memory: &Memory) -> Result<Vec<u64>, String> {
+    /// An address in each file that is loaded, the program itself first.
+    pub fn files(&mut self, memory: &Memory) -> Result<Vec<u64>, String> {
         if !self.is_current || self.mapped.is_empty() {
             self.refresh(memory)?;
         }
         let mut seen = std::collections::HashSet::new();
-        let code = self.mapped.iter().filter(|mapping| mapping.is_code);
+        let code = self.mapped.iter().filter(|mapping| mapping.is_code || self.is_gone);
         Ok(code.filter(|mapping| seen.insert((mapping.inode, &mapping.path))).map(|one| one.range.start).collect())
     }
 
     /// The parts of an image in memory that are not code.
     pub fn data(&self, index: usize) -> Vec<Range<u64>> {
         let parts = self.loaded.iter().filter(|loaded| loaded.image == index).flat_map(|loaded| &loaded.parts);
-        parts.filter(|part| !part.is_code).map(|part| part.range.clone()).collect()
+        parts.filter(|part| !part.is_code || self.is_gone).map(|part| part.range.clone()).collect()
     }
 
     /// Addresses in memory of the functions of an image with a linker name that contains a text; `None` if it has no
@@ -419,7 +454,7 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
     if let Err(problem) = load(&file, &mut image) {
         image.missing = Some(format!("{shown} {problem}"));
     }
-    image.file = Some(file);
+    image.file = Some(std::sync::Arc::new(file));
     (image, layout)
 }
 

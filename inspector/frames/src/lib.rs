@@ -55,6 +55,7 @@ pub use backtrace::{backtrace, backtrace_in};
 pub use copied::{Copied, Region};
 pub use coroutine::Parts;
 pub use functions::Signature;
+pub use image::MappedFile;
 pub use kept::Kept;
 pub use limits::Limits;
 pub use mark::{FutureMark, FutureType, mark};

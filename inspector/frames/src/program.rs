@@ -6,10 +6,14 @@ use std::rc::Rc;
 
 use tinyio_events::event::{Stack, Value};
 
-use super::copied::Copied;
+use super::copied::{Copied, Region};
 use super::functions::Signature;
+use super::image::{Images, MappedFile};
+use super::limits::Limits;
+use super::memory::Memory;
 use super::names;
-use super::types::{Shape, TypeRef};
+use super::source::Sources;
+use super::types::{Shape, TypeRef, Types};
 use super::values::{Look, Place};
 use super::{CoroAt, Frames, Parts};
 
@@ -19,6 +23,26 @@ const DEPTH: usize = 16;
 const TYPES: usize = 20_000;
 
 impl Frames {
+    /// Reads a process that is gone: what is known of its memory, and the files that were mapped. Parts of those that
+    /// are not in `regions` are read from the files, if they are the ones that were loaded.
+    pub fn of_core(regions: Vec<Region>, files: Vec<MappedFile>) -> Frames {
+        // No process has this number.
+        let memory = Memory::of(0);
+        memory.hold(Rc::new(Copied::of(regions.clone())));
+        let mut images = Images::of_files(files);
+        let mut all = regions;
+        let known: Vec<Range<u64>> = all.iter().map(Region::range).collect();
+        for (range, file, offset) in images.parts(&memory) {
+            for rest in without(range.clone(), &known) {
+                let offset = offset.wrapping_add(rest.start - range.start);
+                all.push(Region::of_file(rest, file.clone(), offset));
+            }
+        }
+        memory.hold(Rc::new(Copied::of(all)));
+        let types = Types::with(memory, images);
+        Frames { types, sources: Sources::default(), limits: Limits::from_env() }
+    }
+
     /// Reads a copy of the memory from now on, in place of the process.
     pub fn hold(&mut self, copied: Rc<Copied>) {
         self.types.memory.hold(copied);
@@ -35,7 +59,7 @@ impl Frames {
     ///
     /// When the mappings of the process cannot be read, or the program has no symbols: a sentence that says what to do.
     pub fn functions(&mut self, part: &str) -> Result<Vec<u64>, String> {
-        let code = self.types.images.code(&self.types.memory)?;
+        let code = self.types.images.files(&self.types.memory)?;
         let mut found = Vec::new();
         for (number, address) in code.into_iter().enumerate() {
             let image = self.types.images.find(&self.types.memory, address)?;
@@ -57,7 +81,7 @@ impl Frames {
 
     /// The file that the program was started from.
     pub fn program(&mut self) -> Option<String> {
-        let code = *self.types.images.code(&self.types.memory).ok()?.first()?;
+        let code = *self.types.images.files(&self.types.memory).ok()?.first()?;
         let image = self.types.images.find(&self.types.memory, code).ok()?;
         Some(self.types.images.get(image).path.display().to_string())
     }
@@ -220,5 +244,37 @@ impl Frames {
     pub fn stack_of_type(&mut self, ty: TypeRef, address: u64, mid_step: bool, coro_at: &CoroAt<'_>) -> (Stack, Parts) {
         self.types.renew();
         self.walk_type(ty, address, 0, mid_step, Some(coro_at), &[])
+    }
+}
+
+/// The parts of a range that are in none of others.
+fn without(range: Range<u64>, others: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut inside: Vec<&Range<u64>> =
+        others.iter().filter(|other| other.start < range.end && range.start < other.end).collect();
+    inside.sort_by_key(|other| other.start);
+    let mut rest = Vec::new();
+    let mut at = range.start;
+    for other in inside {
+        if at < other.start {
+            rest.push(at..other.start);
+        }
+        at = at.max(other.end);
+    }
+    if at < range.end {
+        rest.push(at..range.end);
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_range_is_taken_out_of_it() {
+        let others = [30..40, 10..20, 15..25, 90..95];
+        assert_eq!(without(12..50, &others), [25..30, 40..50]);
+        assert_eq!(without(0..10, &others).len(), 1);
+        assert_eq!(without(31..39, &others).len(), 0);
     }
 }

@@ -83,7 +83,7 @@ enum Command {
     Why(why::Args),
     /// A recording in the format of another tool
     Export(export::Args),
-    /// Every task of a running tokio program that was not prepared for it: await stack, locals, state
+    /// Every task of a tokio program that was not prepared for it, or of its core file: await stack, locals, state
     #[cfg(target_os = "linux")]
     Tasks(tasks::Args),
     /// A file of settings to begin with: theme, styles, keys

@@ -1,4 +1,4 @@
-//! `tasks PID`.
+//! `tasks PID|CORE`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,8 +8,9 @@ use tinyio_tasks::Options;
 /// See [`run`].
 #[derive(clap::Args)]
 pub struct Args {
-    /// The process
-    pid: u32,
+    /// The process id, or a core file
+    #[arg(value_name = "PID|CORE")]
+    target: String,
     /// One JSON object, for programs to read
     #[arg(long)]
     json: bool,
@@ -21,7 +22,11 @@ pub struct Args {
 /// Prints every task of a program that was not prepared for it.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let options = Options { no_stop: args.no_stop, limits: None };
-    let picture = tinyio_tasks::take(args.pid, &options).map_err(io::Error::other)?;
+    let picture = match args.target.parse() {
+        Ok(pid) => tinyio_tasks::take(pid, &options),
+        Err(_) => tinyio_tasks::take_core(args.target.as_ref(), &options),
+    };
+    let picture = picture.map_err(io::Error::other)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         serde_json::to_writer(&mut out, &picture)?;

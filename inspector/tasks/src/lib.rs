@@ -3,12 +3,13 @@
 //!
 //! [`take`] finds out what there is to read, stops the process, copies its memory, lets it go on, and reads the copy.
 //! A task that is shown is one: it was in the list of its runtime at that moment. What is not known is not shown, and a
-//! note says so.
+//! note says so. [`take_core`] does the same with a core file.
 
 #![deny(unsafe_code)]
 #![cfg(target_os = "linux")]
 
 mod copy;
+mod core_file;
 mod picture;
 mod process;
 mod read;
@@ -18,5 +19,5 @@ mod text;
 mod tokio;
 
 pub use picture::{Hold, Picture, Runtime, State, Task, Wait, WaitKind};
-pub use read::{Options, take};
+pub use read::{Options, take, take_core};
 pub use text::text;

@@ -1,6 +1,7 @@
 //! From a process to a picture.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tinyio_events::event::{Frame, Stack};
 use tinyio_frames::{Copied, Frames, Limits, Parts};
 
 use crate::copy::{self, Copy};
+use crate::core_file::Core;
 use crate::picture::{Picture, Runtime, State, Task};
 use crate::process;
 use crate::stop::stopped;
@@ -34,8 +36,8 @@ struct Moment {
     stacks: Vec<u64>,
     left_out: u64,
     stopped: Option<Duration>,
-    /// The system's monotonic clock.
-    now: Duration,
+    /// The system's monotonic clock, if it is known.
+    now: Option<Duration>,
 }
 
 /// Reads all tasks of a process.
@@ -45,46 +47,79 @@ struct Moment {
 /// One sentence that says why not, and what to do.
 pub fn take(pid: u32, options: &Options) -> Result<Picture, String> {
     process::check(pid)?;
-    let mut frames = Frames::of_process(pid);
+    let frames = Frames::of_process(pid);
+    reach(pid, &frames)?;
+    picture(frames, pid, options, Vec::new(), |frames| {
+        let moment = moment(pid, options)?;
+        frames.hold(moment.copied.clone());
+        Ok(moment)
+    })
+}
+
+/// Reads all tasks of a process from its core file. The program has to be where it was.
+///
+/// # Errors
+///
+/// One sentence that says why not, and what to do.
+pub fn take_core(path: &Path, options: &Options) -> Result<Picture, String> {
+    let Core { pid, regions, files, stacks, cut } = Core::open(path)?;
+    if files.is_empty() {
+        let what = "does not say which files were mapped: it is damaged, or no core file of Linux";
+        return Err(format!("{} {what}", path.display()));
+    }
+    let mut notes = Vec::new();
+    if cut > 0 {
+        notes.push(format!("the core file was cut: {} MB are missing, and tasks may be", cut.div_ceil(1 << 20)));
+    }
+    let copied = Rc::new(Copied::of(regions.clone()));
+    let options = Options { no_stop: false, ..options.clone() };
+    picture(Frames::of_core(regions, files), pid, &options, notes, |_| {
+        let (copied, stacks) = (copied.clone(), stacks.clone());
+        Ok(Moment { copied, stacks, left_out: 0, stopped: None, now: None })
+    })
+}
+
+/// Finds out what there is to read, and reads it as of a moment.
+fn picture(
+    mut frames: Frames,
+    pid: u32,
+    options: &Options,
+    notes: Vec<String>,
+    mut next: impl FnMut(&mut Frames) -> Result<Moment, String>,
+) -> Result<Picture, String> {
     if let Some(limits) = &options.limits {
         frames = frames.with_limits(limits.clone());
     }
-    reach(pid, &frames)?;
     let program = frames.program().unwrap_or_default();
     let kinds = Kinds::find(&mut frames)?;
     if kinds.all.is_empty() {
         return Err(format!(
-            "{program} (process {pid}) has no tasks of tokio: it is no program that uses it, or was built without `spawn`"
+            "{program} (process {pid}) has no tasks of tokio: it does not use tokio, or spawns no tasks"
         ));
     }
     if kinds.layout.is_none() || kinds.vtables.is_empty() {
         return Err(format!("{program}: this version of tokio lays out its tasks in a way that is not known"));
     }
-    let mut last = None;
-    for _ in 0..TRIES {
-        let moment = moment(pid, options)?;
-        frames.hold(moment.copied.clone());
+    let mut tries = 0;
+    let (moment, hits, lists) = loop {
+        let moment = next(&mut frames)?;
         let hits = scan(&kinds, &moment.copied, &moment.stacks);
         let lists = List::all(&kinds, &mut frames, &hits);
-        let is_torn = lists.iter().any(|list| !list.is_whole);
-        last = Some((moment, hits, lists));
-        if !is_torn || options.no_stop {
-            break;
+        tries += 1;
+        // Another moment of a core file is the same.
+        let is_last = tries == TRIES || moment.stopped.is_none();
+        if is_last || lists.iter().all(|list| list.is_whole) {
+            break (moment, hits, lists);
         }
-    }
-    let Some((moment, hits, lists)) = last else { return Err("nothing was read".into()) };
-    let edges = Edges::default();
-    let mut reading = Reading { pid, options, frames, kinds, moment, edges, notes: Vec::new() };
+    };
+    let mut reading = Reading { pid, options, frames, kinds, moment, edges: Edges::default(), notes };
     Ok(reading.picture(program, &hits, lists))
 }
 
 /// Whether the system allows reading the memory.
 fn reach(pid: u32, frames: &Frames) -> Result<(), String> {
-    let mappings = process::mappings(pid).map_err(|error| {
-        format!(
-            "process {pid} cannot be read: {error}; it is another user's or protects itself, and `sudo` may read it"
-        )
-    })?;
+    let mappings = process::mappings(pid)
+        .map_err(|error| format!("process {pid} cannot be read: {error}; is it another user's? `sudo` may read it"))?;
     let first = mappings.iter().find(|mapping| mapping.is_constant());
     let first = first.ok_or_else(|| format!("process {pid} has no program loaded that can be read"))?;
     frames.reach(first.range.start)
@@ -104,7 +139,7 @@ fn moment(pid: u32, options: &Options) -> Result<Moment, String> {
         (copy?, stacks, Some(done.time))
     };
     let left_out = copy.left_out;
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
     Ok(Moment { copied: Rc::new(copy.into_copied()), stacks, left_out, stopped: time, now })
 }
 

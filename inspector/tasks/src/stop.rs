@@ -160,15 +160,15 @@ fn refused(pid: u32, error: &io::Error) -> String {
     // It is a thread that traces.
     let tracer = field(&pid.to_string(), "TracerPid:").unwrap_or_default();
     let tracer = field(&tracer, "Tgid:").unwrap_or_else(|| "0".into());
+    let what = format!("process {pid} cannot be stopped");
     match error.kind() {
-        io::ErrorKind::PermissionDenied if tracer != "0" => format!(
-            "process {pid} cannot be stopped: process {tracer} traces it, such as a debugger; end that one, or use --no-stop"
-        ),
-        io::ErrorKind::PermissionDenied => format!(
-            "process {pid} cannot be stopped: the system does not allow it; is it another user's, or in a container? `sudo` may, and \
-             --no-stop needs less"
-        ),
+        io::ErrorKind::PermissionDenied if tracer != "0" => {
+            format!("{what}: process {tracer} traces it, such as a debugger; end that one, or use --no-stop")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{what}: the system does not allow it; is it another user's, or in a container? `sudo` may stop it")
+        }
         io::ErrorKind::NotFound => format!("process {pid} has ended"),
-        _ => format!("process {pid} cannot be stopped: {error}"),
+        _ => format!("{what}: {error}"),
     }
 }

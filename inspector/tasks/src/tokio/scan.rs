@@ -22,6 +22,8 @@ pub struct Hit {
 
 /// Allocators place a task at a multiple of this.
 const STEP: usize = 16;
+/// Bytes of a header, or more.
+const OVERLAP: u64 = 256;
 
 /// All hits in the memory that was copied. `stacks`: addresses in the stacks of threads.
 pub fn scan(kinds: &Kinds, copied: &Copied, stacks: &[u64]) -> Vec<Hit> {
@@ -31,7 +33,7 @@ pub fn scan(kinds: &Kinds, copied: &Copied, stacks: &[u64]) -> Vec<Hit> {
     for region in copied.regions() {
         let range = region.range();
         let is_on_stack = stacks.iter().any(|stack| range.contains(stack));
-        for (start, bytes) in region.runs() {
+        region.parts(OVERLAP, |start, bytes| {
             let first = (start.next_multiple_of(STEP as u64) - start) as usize;
             for at in (first..bytes.len()).step_by(STEP) {
                 let word = |offset: u64| {
@@ -41,16 +43,16 @@ pub fn scan(kinds: &Kinds, copied: &Copied, stacks: &[u64]) -> Vec<Hit> {
                 let Some(vtable) = word(layout.vtable).filter(|word| (low..=high).contains(&word)) else { continue };
                 let Some(vtable) = kinds.vtables.get(&vtable) else { continue };
                 let (Some(state), Some(owner)) = (word(layout.state), word(layout.owner)) else { continue };
-                let next = word(layout.queue_next).unwrap_or(1);
-                let hit =
-                    Hit { header: start + at as u64, vtable: *vtable, state: StateWord(state), owner, is_on_stack };
+                let (Some(next), state) = (word(layout.queue_next), StateWord(state)) else { continue };
                 // Where memory was freed, an allocator keeps what is no pointer to a task.
-                if hit.state.is_possible() && next.is_multiple_of(STEP as u64) {
-                    found.push(hit);
+                if state.is_possible() && next.is_multiple_of(STEP as u64) {
+                    found.push(Hit { header: start + at as u64, vtable: *vtable, state, owner, is_on_stack });
                 }
             }
-        }
+        });
     }
+    // What two parts have in common was seen twice.
+    found.dedup_by_key(|hit| hit.header);
     found
 }
 

@@ -38,13 +38,13 @@ pub struct Edges {
 
 impl Edges {
     /// What a stack waits on. `task` gives the number and name of the task with a header at an address, `now` is the
-    /// system's monotonic clock.
+    /// system's monotonic clock, if it is known.
     pub fn waits(
         &self,
         frames: &mut Frames,
         parts: &Parts,
         stack: &[Frame],
-        now: Duration,
+        now: Option<Duration>,
         task: impl Fn(u64) -> Option<(u64, String)>,
     ) -> Vec<Wait> {
         let callers = callers(stack);
@@ -112,7 +112,7 @@ fn joined(
 }
 
 /// When a timer is due.
-fn due(frames: &mut Frames, ty: TypeRef, address: u64, now: Duration) -> Option<Wait> {
+fn due(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
     let (deadline, at) = frames.member(ty, "deadline")?;
     let (spec, within) = frames.inside(deadline, TIMESPEC)?;
     let at = address.wrapping_add(at).wrapping_add(within);
@@ -128,9 +128,10 @@ fn due(frames: &mut Frames, ty: TypeRef, address: u64, now: Duration) -> Option<
         return None;
     }
     let deadline = Duration::new(seconds, nanos);
-    let text = match deadline.checked_sub(now) {
-        Some(left) => format!("a timer, due in {:.1} s", left.as_secs_f64()),
-        None => format!("a timer, due {:.1} s ago", now.saturating_sub(deadline).as_secs_f64()),
+    let text = match now.map(|now| (now, deadline.checked_sub(now))) {
+        None => "a timer".to_owned(),
+        Some((_, Some(left))) => format!("a timer, due in {:.1} s", left.as_secs_f64()),
+        Some((now, None)) => format!("a timer, due {:.1} s ago", now.saturating_sub(deadline).as_secs_f64()),
     };
     Some(Wait { kind: WaitKind::Timer, id: 0, text })
 }
