@@ -4,7 +4,7 @@
 #[path = "../../frames-programs/src/cases.rs"]
 mod cases;
 mod kinds;
-#[path = "../../../src/frames/mark.rs"]
+#[path = "../../../src/mark.rs"]
 #[allow(dead_code, reason = "the loop uses all of it")]
 mod mark;
 mod plugin;

@@ -5,7 +5,7 @@
 //! text and mark of each expected local.
 
 mod cases;
-#[path = "../../../src/frames/mark.rs"]
+#[path = "../../../src/mark.rs"]
 #[allow(dead_code, reason = "the loop uses all of it")]
 mod mark;
 mod moves;
