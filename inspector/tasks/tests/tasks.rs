@@ -39,12 +39,12 @@ fn counts(picture: &Picture) -> BTreeMap<String, usize> {
     counts
 }
 
-/// The state that tasks of a function come to be in.
+/// Whether all tasks are in the state, and those that wait at the line, that tasks of their function come to be at.
 fn is_settled(picture: &Picture) -> bool {
     picture.tasks.iter().all(|task| match function(task) {
         "spinning" | "parked" => task.state == State::Running,
         "finished" => task.state == State::Finished,
-        _ => task.state == State::Waiting,
+        name => task.state == State::Waiting && task.stack.frames.first().is_some_and(|frame| frame.line == line(name)),
     })
 }
 
@@ -200,7 +200,9 @@ fn what_tasks_wait_on_and_hold_is_named() {
             assert!(wait.text.ends_with(&held), "{profile}: {}", wait.text);
         }
         let holding: Vec<&str> = picture.tasks.iter().filter(|task| !task.holds.is_empty()).map(function).collect();
-        // The other one has given its guard away.
+        // The other one has given its guard away, whose memory is still there.
+        let giver = of("giver")[0].stack.frames[0].locals.iter().find(|local| local.name == "guard");
+        assert_eq!(giver.expect("a guard").mark, "moved", "{profile}");
         assert_eq!(holding, ["holder"], "{profile}");
     }
 }
