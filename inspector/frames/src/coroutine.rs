@@ -30,6 +30,15 @@ struct Found {
     address: u64,
 }
 
+/// What a stack consists of, by type and address.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// The innermost futures, which are no coroutines: what is awaited in the end.
+    pub leaves: Vec<(TypeRef, u64)>,
+    /// Locals that certainly are alive as a whole: the code that drops the coroutine drops them.
+    pub alive: Vec<(TypeRef, u64)>,
+}
+
 /// Walks one stack.
 pub(super) struct Walk<'w, 'l> {
     pub look: &'w mut Look<'l>,
@@ -42,6 +51,8 @@ pub(super) struct Walk<'w, 'l> {
     pub mid_step: bool,
     /// What runs on this thread.
     pub running: &'w [Running],
+    /// What was met.
+    pub parts: Parts,
 }
 
 impl Walk<'_, '_> {
@@ -89,6 +100,7 @@ impl Walk<'_, '_> {
             let mut one = Walked::from(plumbing(&known));
             match found.len() {
                 0 => {
+                    self.parts.leaves.push((ty, address));
                     one.frame.note = lost.unwrap_or_default();
                     if self.look.limits.values {
                         one.values = Values::Fields { ty, address };

@@ -80,12 +80,32 @@ impl Types {
         Some(TypeRef { image, offset: target })
     }
 
-    /// The drop glue of a type, as far as it was met.
+    /// The drop glue of a type, as far as it was met, or has a symbol that leads to it.
     pub fn drop_function(&mut self, ty: TypeRef) -> Option<u64> {
         let known = self.get(ty);
+        let met = self.met_glue(ty, &known.name);
+        if met.is_some() || !known.is_coroutine() || !self.sought.insert(ty) {
+            return met;
+        }
+        // Units that have glue of that path say of which type it is.
+        const MOST: usize = 16;
+        let program = self.images.program(ty.image);
+        let found: Vec<u64> = self.images.get(program).bodies.glue(&known.name).iter().copied().take(MOST).collect();
+        self.learn(|types| {
+            for address in found {
+                if let Some((image, unit)) = types.with_code(program, address) {
+                    let (dwarf, units) = types.units(image);
+                    let _ = units.index(&dwarf, unit);
+                }
+            }
+        });
+        self.met_glue(ty, &known.name)
+    }
+
+    fn met_glue(&mut self, ty: TypeRef, name: &str) -> Option<u64> {
         let bias = self.images.get(ty.image).bias;
         let (_, units) = self.units(ty.image);
-        Some(units.dropped(&known.name)??.wrapping_add(bias))
+        Some(units.dropped(name)??.wrapping_add(bias))
     }
 
     /// Whether the function at an address was compiled without optimisation.
@@ -191,6 +211,50 @@ impl Types {
     }
 }
 
+/// The types that debug info states of a function.
+#[derive(Clone, Debug, Default)]
+pub struct Signature {
+    /// Its type parameters.
+    pub parameters: Vec<TypeRef>,
+    /// Its arguments.
+    pub arguments: Vec<TypeRef>,
+}
+
+impl Types {
+    /// The types of the function that begins at an address.
+    pub(super) fn signature(&mut self, address: u64) -> Option<Signature> {
+        let image = self.images.find(&self.memory, address).ok()?;
+        let file_address = address.wrapping_sub(self.images.get(image).bias);
+        self.learn(|types| {
+            let (image, unit) = types.with_code(image, file_address)?;
+            let (dwarf, units) = types.units(image);
+            let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
+            let opened = units.open(&dwarf, unit).ok()?;
+            let all = |kind| all(&opened, function, kind).into_iter().map(|offset| TypeRef { image, offset }).collect();
+            let parameters = all(gimli::DW_TAG_template_type_parameter);
+            Some(Signature { parameters, arguments: all(gimli::DW_TAG_formal_parameter) })
+        })
+    }
+
+    /// The types with a path that begins with a text, of the unit that describes the function at an address, or of its
+    /// crate.
+    pub(super) fn types_beside(&mut self, address: u64, path: &str, in_crate: bool) -> Vec<TypeRef> {
+        let Ok(image) = self.images.find(&self.memory, address) else { return Vec::new() };
+        let file_address = address.wrapping_sub(self.images.get(image).bias);
+        self.learn(|types| {
+            let Some((image, unit)) = types.with_code(image, file_address) else { return Vec::new() };
+            let (dwarf, units) = types.units(image);
+            let found = if in_crate {
+                units.read_crate(&dwarf, unit);
+                units.types_read(&dwarf, path)
+            } else {
+                units.types_in(&dwarf, unit, path)
+            };
+            found.into_iter().map(|offset| TypeRef { image, offset }).collect()
+        })
+    }
+}
+
 /// The type of a function's first type parameter.
 fn type_parameter(unit: &Unit<'_>, function: usize) -> Option<usize> {
     first(unit, function, gimli::DW_TAG_template_type_parameter)
@@ -198,12 +262,25 @@ fn type_parameter(unit: &Unit<'_>, function: usize) -> Option<usize> {
 
 /// The type of the first entry of a kind in a function.
 pub(super) fn first(unit: &Unit<'_>, function: usize, kind: gimli::DwTag) -> Option<usize> {
-    let mut tree = unit.entries_tree(Some(units::within(function))).ok()?;
-    let mut children = tree.root().ok()?.children();
+    all(unit, function, kind).first().copied()
+}
+
+/// The types of all entries of a kind in a function.
+fn all(unit: &Unit<'_>, function: usize, kind: gimli::DwTag) -> Vec<usize> {
+    let mut found = Vec::new();
+    let Ok(mut tree) = unit.entries_tree(Some(units::within(function))) else { return found };
+    let Ok(root) = tree.root() else { return found };
+    // Where optimisation made copies of a function, arguments are described once, in the original.
+    let origin = root.entry().attr_value(gimli::DW_AT_abstract_origin);
+    let mut children = root.children();
     while let Ok(Some(child)) = children.next() {
-        if child.entry().tag() == kind {
-            return units::reference(unit, child.entry().attr_value(gimli::DW_AT_type)?);
-        }
+        let ty = child.entry().attr_value(gimli::DW_AT_type).filter(|_| child.entry().tag() == kind);
+        found.extend(ty.and_then(|ty| units::reference(unit, ty)));
     }
-    None
+    match origin {
+        Some(gimli::AttributeValue::UnitRef(origin)) if found.is_empty() && origin.0 != function => {
+            all(unit, origin.0, kind)
+        }
+        _ => found,
+    }
 }

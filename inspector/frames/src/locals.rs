@@ -146,6 +146,11 @@ impl Walk<'_, '_> {
             Oracle::Silent if self.look.types.glue(ty) == Glue::No => Life::Alive,
             Oracle::Silent => Life::Unknown,
         };
+        // Without drop glue nothing tells; in the middle of a step, what was alive at the last suspension may be gone.
+        let is_asked = !matches!(oracle, Oracle::Silent) && self.look.types.glue(ty) != Glue::No;
+        if is_asked && life == Life::Alive && gone.is_empty() && !self.mid_step {
+            self.parts.alive.push((ty, address));
+        }
         // Moved as a whole, for whatever reason: one mark for all cases.
         let moved = life == Life::Moved || gone.contains(&(address, ty));
         if moved {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::bindings::Bindings;
-use super::hash::FastMap;
+use super::hash::{FastMap, FastSet};
 use super::image::{Dwarf, Images, Skeleton};
 use super::liveness::Glue;
 use super::memory::Memory;
@@ -16,9 +16,9 @@ use super::work::worked;
 
 /// A type: the image it is described in, and where in its debug info.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct TypeRef {
-    pub image: usize,
-    pub offset: usize,
+pub struct TypeRef {
+    pub(super) image: usize,
+    pub(super) offset: usize,
 }
 
 /// The description of a type.
@@ -159,6 +159,8 @@ pub(super) struct Types {
     /// Types dropped by instances of `drop_in_place`, by address in memory.
     pub(super) drops: FastMap<u64, Option<TypeRef>>,
     pub(super) glue: FastMap<TypeRef, Glue>,
+    /// Coroutines whose drop glue was looked for by its symbol.
+    pub(super) sought: FastSet<TypeRef>,
     /// Code of drop glue by its address, and whether it was compiled without optimisation.
     pub(super) bodies: FastMap<u64, Option<Code>>,
     /// Scopes of the functions that run coroutines.
@@ -168,6 +170,11 @@ pub(super) struct Types {
 impl Types {
     pub fn of(memory: Memory) -> Types {
         let images = Images::of(&memory);
+        Types::with(memory, images)
+    }
+
+    /// Reads memory in which these files are loaded.
+    pub fn with(memory: Memory, images: Images) -> Types {
         Types {
             memory,
             images,
@@ -181,6 +188,7 @@ impl Types {
             functions: FastMap::default(),
             drops: FastMap::default(),
             glue: FastMap::default(),
+            sought: FastSet::default(),
             bodies: FastMap::default(),
             bindings: FastMap::default(),
         }
@@ -189,6 +197,9 @@ impl Types {
     /// Forgets what was read of the process's memory, and what was at an address of a library that is not loaded any
     /// more. Call it when the process may have run.
     pub fn renew(&mut self) {
+        if self.memory.is_held() {
+            return;
+        }
         self.memory.forget();
         if self.images.renew(&self.memory) {
             self.vtables.clear();
