@@ -31,6 +31,15 @@ struct Found {
     address: u64,
 }
 
+/// What a stack consists of, by type and address.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// The innermost futures, which are no coroutines: what is awaited in the end.
+    pub leaves: Vec<(TypeRef, u64)>,
+    /// Locals that certainly are alive as a whole: the code that drops the coroutine drops them.
+    pub alive: Vec<(TypeRef, u64)>,
+}
+
 /// Walks one stack.
 pub(super) struct Walk<'w, 'l> {
     pub look: &'w mut Look<'l>,
@@ -43,6 +52,8 @@ pub(super) struct Walk<'w, 'l> {
     pub mid_step: bool,
     /// What runs on this thread.
     pub running: &'w [Running],
+    /// What was met.
+    pub parts: Parts,
 }
 
 impl Walk<'_, '_> {
@@ -90,6 +101,7 @@ impl Walk<'_, '_> {
             let mut one = Walked::from(plumbing(&known));
             match found.len() {
                 0 => {
+                    self.parts.leaves.push((ty, address));
                     one.frame.note = lost.unwrap_or_default();
                     if self.look.limits.values {
                         one.values = Values::Fields { ty, address };
@@ -172,7 +184,8 @@ impl Walk<'_, '_> {
             let point = awaited.map(|(ty, offset)| Await { file: state.file.as_deref(), line: state.line, offset, ty });
             let current = self.current(ty, address, &state.name, point.as_ref());
             let (look, sources) = (&mut *self.look, &mut *self.sources);
-            let mut locals = Locals { look, sources, alive: &self.alive, mid_step: self.mid_step };
+            let certain = &mut self.parts.alive;
+            let mut locals = Locals { look, sources, alive: &self.alive, certain, mid_step: self.mid_step };
             let bound = locals.bound(ty, variant.members(), arguments, point.as_ref());
             values = Values::Locals { locals: locals.unread(oracle, &bound, address), address, bytes, current };
         }

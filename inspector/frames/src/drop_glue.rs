@@ -49,6 +49,10 @@ impl Types {
                 | "core::cell::BorrowRef"
                 | "core::cell::BorrowRefMut"
                 | "std::sync::poison::mutex::MutexGuard"
+                | "tokio::sync::mutex::MutexGuard"
+                | "tokio::sync::rwlock::read_guard::RwLockReadGuard"
+                | "tokio::sync::rwlock::write_guard::RwLockWriteGuard"
+                | "tokio::sync::semaphore::SemaphorePermit"
                 | "std::os::fd::owned::OwnedFd"
                 | "core::task::wake::Waker" => Glue::Yes,
                 _ => self.most(members.iter().map(|member| member.ty)),

@@ -79,12 +79,32 @@ impl Types {
         Some(TypeRef { image, offset: target })
     }
 
-    /// The drop glue of a type, as far as it was met.
+    /// The drop glue of a type, as far as it was met, or has a symbol that leads to it.
     pub fn drop_function(&mut self, ty: TypeRef) -> Option<u64> {
         let known = self.get(ty);
+        let met = self.met_glue(ty, &known.name);
+        if met.is_some() || !known.is_coroutine() || !self.sought.insert(ty) {
+            return met;
+        }
+        // Units that have glue of that path say of which type it is.
+        const MOST: usize = 16;
+        let program = self.images.program(ty.image);
+        let found: Vec<u64> = self.images.get(program).bodies.glue(&known.name).iter().copied().take(MOST).collect();
+        self.learn(|types| {
+            for address in found {
+                if let Some((image, unit)) = types.with_code(program, address) {
+                    let (dwarf, units) = types.units(image);
+                    let _ = units.index(&dwarf, unit);
+                }
+            }
+        });
+        self.met_glue(ty, &known.name)
+    }
+
+    fn met_glue(&mut self, ty: TypeRef, name: &str) -> Option<u64> {
         let bias = self.images.get(ty.image).bias;
         let (_, units) = self.units(ty.image);
-        Some(units.dropped(&known.name)??.wrapping_add(bias))
+        Some(units.dropped(name)??.wrapping_add(bias))
     }
 
     /// Whether the function at an address was compiled without optimisation.
@@ -187,6 +207,55 @@ impl Types {
         let Ok(image) = self.images.find(&self.memory, address) else { return true };
         let image = self.images.get(image);
         image.unwind.function(address.wrapping_sub(image.bias)).is_some()
+    }
+}
+
+/// The types that debug info states of a function.
+#[derive(Clone, Debug, Default)]
+pub struct Signature {
+    /// Its type parameters.
+    pub parameters: Vec<TypeRef>,
+    /// Its arguments.
+    pub arguments: Vec<TypeRef>,
+}
+
+impl Types {
+    /// The types of the function that begins at an address.
+    pub(super) fn signature(&mut self, address: u64) -> Option<Signature> {
+        let image = self.images.find(&self.memory, address).ok()?;
+        let file_address = address.wrapping_sub(self.images.get(image).bias);
+        self.learn(|types| {
+            let (image, unit) = types.with_code(image, file_address)?;
+            let (dwarf, units) = types.units(image);
+            let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
+            let opened = units.open(&dwarf, unit).ok()?;
+            let all = |kind| {
+                units::types_of_all(&opened, function, kind)
+                    .into_iter()
+                    .map(|offset| TypeRef { image, offset })
+                    .collect()
+            };
+            let parameters = all(gimli::DW_TAG_template_type_parameter);
+            Some(Signature { parameters, arguments: all(gimli::DW_TAG_formal_parameter) })
+        })
+    }
+
+    /// The types with a path that begins with a text, of the unit that describes the function at an address, or of its
+    /// crate.
+    pub(super) fn types_beside(&mut self, address: u64, path: &str, in_crate: bool) -> Vec<TypeRef> {
+        let Ok(image) = self.images.find(&self.memory, address) else { return Vec::new() };
+        let file_address = address.wrapping_sub(self.images.get(image).bias);
+        self.learn(|types| {
+            let Some((image, unit)) = types.with_code(image, file_address) else { return Vec::new() };
+            let (dwarf, units) = types.units(image);
+            let found = if in_crate {
+                units.read_crate(&dwarf, unit);
+                units.types_read(&dwarf, path)
+            } else {
+                units.types_in(&dwarf, unit, path)
+            };
+            found.into_iter().map(|offset| TypeRef { image, offset }).collect()
+        })
     }
 }
 

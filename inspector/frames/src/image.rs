@@ -12,7 +12,7 @@ use object::{Object, ObjectSection, ObjectSegment};
 
 use super::memory::Memory;
 use super::sections::{Dwarf, Sections, Slice, endian, read_section, sections};
-use super::symbols::Bodies;
+use super::symbols::{self, Bodies};
 use super::unwind::Unwind;
 
 /// One object file that is loaded in a process.
@@ -31,6 +31,8 @@ pub(super) struct Image {
     pub split: Option<Split>,
     /// Why there is less than full debug info, and what brings it.
     pub missing: Option<String>,
+    /// The file that was opened.
+    file: Option<std::sync::Arc<File>>,
 }
 
 /// Debug info that was split off: all but a skeleton of a unit is in a file of its own, or with others in a package.
@@ -100,6 +102,8 @@ pub(super) struct Images {
     packages: HashMap<usize, Option<Rc<Package>>>,
     /// A file to read in place of those that are loaded.
     pub instead: Option<PathBuf>,
+    /// The process is gone: which of its mappings were code is not known of all.
+    is_gone: bool,
 }
 
 /// One line of `/proc/PID/maps`: a part of a file in memory. A file may be mapped more than once, as a library and to
@@ -112,6 +116,19 @@ struct Mapping {
     is_code: bool,
     path: PathBuf,
     inode: u64,
+}
+
+/// A part of a file that was mapped in a process that is gone.
+#[derive(Clone, Debug)]
+pub struct MappedFile {
+    /// Its addresses.
+    pub range: Range<u64>,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// The path of the file.
+    pub path: PathBuf,
+    /// It is code.
+    pub is_code: bool,
 }
 
 /// A file that was opened, as it is loaded.
@@ -162,7 +179,27 @@ impl Images {
             splits: HashMap::new(),
             packages: HashMap::new(),
             instead: None,
+            is_gone: false,
         }
+    }
+
+    /// Those of a process that is gone.
+    pub fn of_files(files: Vec<MappedFile>) -> Images {
+        let mapping = |MappedFile { range, offset, path, is_code }| Mapping { range, offset, is_code, path, inode: 0 };
+        let mapped = files.into_iter().map(mapping).collect();
+        Images { mapped, is_gone: true, ..Images::of(&Memory::of(0)) }
+    }
+
+    /// The parts of files that are mapped: of each file that is the one that was loaded, and of no other.
+    pub fn parts(&mut self, memory: &Memory) -> Vec<(Range<u64>, std::sync::Arc<File>, u64)> {
+        let mut found = Vec::new();
+        for address in self.files(memory).unwrap_or_default() {
+            let Ok(index) = self.find(memory, address) else { continue };
+            let Some(file) = self.images[index].file.clone() else { continue };
+            let parts = self.loaded.iter().filter(|loaded| loaded.image == index).flat_map(|loaded| &loaded.parts);
+            found.extend(parts.map(|part| (part.range.clone(), file.clone(), part.offset)));
+        }
+        found
     }
 
     /// Call this when the process may have run: libraries may have been loaded and unloaded since. True if a file that
@@ -222,7 +259,7 @@ impl Images {
         let (path, bias) = (split.skeleton.file.clone(), self.images[parent].bias);
         let id = split.skeleton.id;
         let bodies = Bodies::default();
-        self.images.push(Image { path, bias, sections, unwind, bodies, split: Some(split), missing });
+        self.images.push(Image { path, bias, sections, unwind, bodies, split: Some(split), missing, file: None });
         let index = self.images.len() - 1;
         // One of the same name may come from another build.
         let dwarf = self.dwarf(index);
@@ -251,6 +288,31 @@ impl Images {
         let found = package(Path::new(&path)).map(Rc::new);
         self.packages.insert(parent, found.clone());
         found
+    }
+
+    /// An address in each file that is loaded, the program itself first.
+    pub fn files(&mut self, memory: &Memory) -> Result<Vec<u64>, String> {
+        if !self.is_current || self.mapped.is_empty() {
+            self.refresh(memory)?;
+        }
+        let mut seen = std::collections::HashSet::new();
+        let code = self.mapped.iter().filter(|mapping| mapping.is_code || self.is_gone);
+        Ok(code.filter(|mapping| seen.insert((mapping.inode, &mapping.path))).map(|one| one.range.start).collect())
+    }
+
+    /// The parts of an image in memory that are not code.
+    pub fn data(&self, index: usize) -> Vec<Range<u64>> {
+        let parts = self.loaded.iter().filter(|loaded| loaded.image == index).flat_map(|loaded| &loaded.parts);
+        parts.filter(|part| !part.is_code || self.is_gone).map(|part| part.range.clone()).collect()
+    }
+
+    /// Addresses in memory of the functions of an image with a linker name that contains a text; `None` if it has no
+    /// symbols.
+    pub fn functions(&self, index: usize, part: &str) -> Option<Vec<u64>> {
+        let image = self.get(index);
+        let (symbols, names) = symbol_table(image.file.as_ref()?)?;
+        let found = symbols::functions(&symbols, &names, part.as_bytes());
+        Some(found.into_iter().map(|address| address.wrapping_add(image.bias)).collect())
     }
 
     /// The image around an address.
@@ -349,6 +411,7 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
         bodies: Bodies::default(),
         split: None,
         missing: None,
+        file: None,
     };
     let opened = match instead {
         Some(path) => File::open(path).map_err(|error| error.to_string()).map(|file| {
@@ -369,6 +432,7 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
     if let Err(problem) = load(&file, &mut image) {
         image.missing = Some(format!("{shown} {problem}"));
     }
+    image.file = Some(std::sync::Arc::new(file));
     (image, layout)
 }
 
@@ -480,14 +544,24 @@ fn inode(file: &File) -> io::Result<u64> {
     return file.metadata().map(|_| 0);
 }
 
-/// The bodies of closures and async functions, from the symbols of a program; none where it was stripped of them.
-fn bodies<'a>(object: &impl Object<'a>, file: &File) -> Bodies {
+/// The symbols of a program and the section with their names; none where it was stripped of them.
+fn symbol_table(file: &File) -> Option<(Vec<u8>, Vec<u8>)> {
+    let cache = object::ReadCache::new(file);
+    let object = object::File::parse(&cache).ok()?;
+    symbols_of(&object, file)
+}
+
+fn symbols_of<'a>(object: &impl Object<'a>, file: &File) -> Option<(Vec<u8>, Vec<u8>)> {
     if !object.is_64() || !object.is_little_endian() {
-        return Bodies::default();
+        return None;
     }
     let read = |name| object.section_by_name(name).and_then(|section| read_section(&section, file).ok());
-    let (Some(symbols), Some(names)) = (read(".symtab"), read(".strtab")) else { return Bodies::default() };
-    Bodies::of(&symbols, &names)
+    Some((read(".symtab")?, read(".strtab")?))
+}
+
+/// The bodies of closures and async functions, from the symbols of a program.
+fn bodies<'a>(object: &impl Object<'a>, file: &File) -> Bodies {
+    symbols_of(object, file).map_or_else(Bodies::default, |(symbols, names)| Bodies::of(&symbols, &names))
 }
 
 /// The sections of a file with the debug info of one unit.

@@ -18,6 +18,7 @@
 mod backtrace;
 mod bindings;
 mod code;
+mod copied;
 mod coroutine;
 mod drop_glue;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_drop_trace.rs")]
@@ -34,6 +35,7 @@ mod memory;
 mod names;
 mod native;
 mod parser;
+mod program;
 mod remote;
 mod scopes;
 mod sections;
@@ -53,13 +55,18 @@ mod values;
 mod work;
 
 pub use backtrace::{backtrace, backtrace_in};
+pub use copied::{Copied, Region};
+pub use coroutine::Parts;
 use coroutine::Walk;
+pub use functions::Signature;
 pub use future_type::{FutureMark, FutureType, mark};
+pub use image::MappedFile;
 pub use kept::Kept;
 pub use limits::Limits;
 use liveness::Alive;
 use memory::Memory;
 use native::Running;
+pub use shape::TypeRef;
 use source::Sources;
 use tinyio_events::event::{Frame, Stack, TraceSite};
 use tinyio_events::place::same_file;
@@ -228,12 +235,26 @@ impl Frames {
             );
             return Stack { missing: Some(why), mid_step, ..Stack::default() };
         }
+        self.walk_type(root, address as u64, ty.drop as u64, mid_step, coro_at, running).0
+    }
+
+    /// The await stack of a future of a type, which the function `drop` drops, if that is not 0.
+    fn walk_type(
+        &mut self,
+        ty: TypeRef,
+        address: u64,
+        drop: u64,
+        mid_step: bool,
+        coro_at: Option<&CoroAt<'_>>,
+        running: &[Running],
+    ) -> (Stack, Parts) {
         let mut look = Look::new(&mut self.types, &self.limits, coro_at);
         let frames = self.limits.frames;
         let mut alive = Alive::default();
-        alive.dropped_by(root, address as u64, ty.drop as u64);
-        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step, running };
-        let frames = walk.walk(root, address as u64);
-        Stack { frames, missing: None, mid_step }
+        alive.dropped_by(ty, address, drop);
+        let parts = Parts::default();
+        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step, running, parts };
+        let frames = walk.walk(ty, address);
+        (Stack { frames, missing: None, mid_step }, walk.parts)
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Locals<'w, 'l> {
     pub look: &'w mut Look<'l>,
     pub sources: &'w mut Sources,
     pub alive: &'w Alive,
+    /// Those that certainly are alive as a whole are added, by type and address.
+    pub certain: &'w mut Vec<(TypeRef, u64)>,
     /// The coroutine is running: what is read is of its last suspension.
     pub mid_step: bool,
 }
@@ -156,6 +158,11 @@ impl Locals<'_, '_> {
             Oracle::Silent if self.look.types.glue(ty) == Glue::No => Life::Alive,
             Oracle::Silent => Life::Unknown,
         };
+        // Without drop glue nothing tells; in the middle of a step, what was alive at the last suspension may be gone.
+        let is_asked = !matches!(oracle, Oracle::Silent) && self.look.types.glue(ty) != Glue::No;
+        if is_asked && life == Life::Alive && gone.is_empty() && !self.mid_step {
+            self.certain.push((ty, address));
+        }
         // Moved as a whole, for whatever reason: one mark for all cases.
         let moved = life == Life::Moved || gone.contains(&(address, ty));
         if moved {

@@ -4,8 +4,10 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
+use super::copied::{Copied, Found};
 use super::hash::FastMap;
 
 /// The memory of one process.
@@ -22,6 +24,8 @@ pub(super) struct Memory {
     /// While a past state is read: the ranges with constant content, of files that are mapped read-only. Only they are
     /// read from the process.
     constant: RefCell<Option<Vec<Range<u64>>>>,
+    /// Memory that was copied: it is read in place of the process.
+    copied: RefCell<Option<Rc<Copied>>>,
 }
 
 pub(super) const PAGE: u64 = 4096;
@@ -46,7 +50,19 @@ impl Memory {
             direct: Cell::default(),
             pages: RefCell::default(),
             constant: RefCell::default(),
+            copied: RefCell::default(),
         }
+    }
+
+    /// Reads a copy from now on, in place of the process.
+    pub fn hold(&self, copied: Rc<Copied>) {
+        self.forget();
+        self.copied.replace(Some(copied));
+    }
+
+    /// Whether a copy is read, which does not change.
+    pub fn is_held(&self) -> bool {
+        self.copied.borrow().is_some()
     }
 
     /// Reads the state of a past moment: these pages, and what is mapped from files to be read only. Anything else
@@ -77,6 +93,13 @@ impl Memory {
     /// Fills `buffer` from `address`; false unless all of it could be read.
     pub fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
         let Some(end) = address.checked_add(buffer.len() as u64) else { return false };
+        if let Some(copied) = &*self.copied.borrow() {
+            match copied.read(address, buffer) {
+                Found::All => return true,
+                Found::Nothing => return false,
+                Found::InProcess => {}
+            }
+        }
         let constant = self.constant.borrow();
         if constant.is_none() && buffer.len() as u64 > 4 * PAGE {
             return self.read_system(address, buffer);
@@ -126,6 +149,9 @@ impl Memory {
     pub fn words(&self, addresses: &[u64]) -> Vec<Option<u64>> {
         const AT_ONCE: usize = 512;
         let mut words = Vec::with_capacity(addresses.len());
+        if self.is_held() {
+            return addresses.iter().map(|address| self.word(*address)).collect();
+        }
         for some in addresses.chunks(AT_ONCE) {
             let mut bytes = vec![0; some.len() * 8];
             if self.read_scattered(some, &mut bytes) {

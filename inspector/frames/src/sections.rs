@@ -69,7 +69,7 @@ pub(super) fn read_section<'a>(section: &impl ObjectSection<'a>, file: &File) ->
     Ok(compressed.decompress().map_err(|error| error.to_string())?.into_owned())
 }
 
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
     #[cfg(not(unix))]

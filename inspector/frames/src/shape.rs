@@ -7,9 +7,9 @@ use super::names;
 
 /// A type: the image it is described in, and where in its debug info.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct TypeRef {
-    pub image: usize,
-    pub offset: usize,
+pub struct TypeRef {
+    pub(super) image: usize,
+    pub(super) offset: usize,
 }
 
 /// The description of a type.

@@ -14,26 +14,23 @@ pub(super) struct Bodies {
     inside: HashMap<Box<str>, Vec<u64>>,
     /// Types without parameters that there is drop glue for.
     dropped: HashSet<Box<str>>,
+    /// Addresses (of the file) of the drop glue of coroutines and closures, by [`closure_path`].
+    glue: HashMap<Box<str>, Vec<u64>>,
 }
 
 impl Bodies {
     /// The bodies in a symbol table of 64-bit little-endian ELF, and the section with its names.
     pub fn of(symbols: &[u8], names: &[u8]) -> Bodies {
-        const FUNCTION: u8 = 2;
         let mut bodies = Bodies::default();
-        for symbol in symbols.chunks_exact(24) {
-            let number = |at: usize, size: usize| {
-                symbol[at..at + size].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-            };
-            let (name, kind, address) = (number(0, 4), symbol[4] & 0xf, number(8, 8));
-            let name = names.get(name as usize..).filter(|_| kind == FUNCTION && address != 0);
-            let Some(name) = name.and_then(|name| CStr::from_bytes_until_nul(name).ok()?.to_str().ok()) else {
-                continue;
-            };
+        for (name, address) in named(symbols, names) {
+            let Ok(name) = name.to_str() else { continue };
             if let Some(function) = function(name) {
                 bodies.inside.entry(function.as_ref().into()).or_default().push(address);
             } else if let Some(ty) = dropped(name) {
-                bodies.dropped.insert(ty.into());
+                match ty.contains('{') {
+                    true => bodies.glue.entry(closure_path(&ty).into()).or_default().push(address),
+                    false => drop(bodies.dropped.insert(ty.into())),
+                }
             }
         }
         bodies
@@ -44,11 +41,40 @@ impl Bodies {
         self.inside.get(function).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// What may be the drop glue of a coroutine of this name, which others may share: the symbols of some have the same
+    /// path.
+    pub fn glue(&self, coroutine: &str) -> &[u64] {
+        self.glue.get(closure_path(coroutine).as_str()).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Whether there is drop glue for a type of this name, if symbols tell: types with parameters have other names
     /// there.
     pub fn is_dropped(&self, ty: &str) -> bool {
         self.dropped.contains(ty)
     }
+}
+
+/// The functions of a symbol table of 64-bit little-endian ELF: linker name, and address in the file.
+fn named<'s>(symbols: &'s [u8], names: &'s [u8]) -> impl Iterator<Item = (&'s CStr, u64)> {
+    const FUNCTION: u8 = 2;
+    symbols.chunks_exact(24).filter_map(move |symbol| {
+        let number = |at: usize, size: usize| {
+            symbol[at..at + size].iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte))
+        };
+        let (name, kind, address) = (number(0, 4), symbol[4] & 0xf, number(8, 8));
+        let name = names.get(name as usize..).filter(|_| kind == FUNCTION && address != 0)?;
+        Some((CStr::from_bytes_until_nul(name).ok()?, address))
+    })
+}
+
+/// Addresses (of the file) of functions with a linker name that contains a text, each once.
+pub(super) fn functions(symbols: &[u8], names: &[u8], part: &[u8]) -> Vec<u64> {
+    let finder = memchr::memmem::Finder::new(part);
+    let found = named(symbols, names).filter(|(name, _)| finder.find(name.to_bytes()).is_some());
+    let mut addresses: Vec<u64> = found.map(|(_, address)| address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 /// The function a body is in, by its last name: `f` for `_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h…E`, which is
@@ -61,10 +87,15 @@ fn function(symbol: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The type that drop glue is for: `a::S` for `_ZN4core3ptr…drop_in_place$LT$a..S$GT$17h…E`.
+/// The type that drop glue is for: `a::S` for `_ZN4core3ptr…drop_in_place$LT$a..S$GT$17h…E`. `None` for a type with
+/// parameters, unless it is a closure or a coroutine: `a::f::{{closure}}`.
 fn dropped(symbol: &str) -> Option<String> {
     let ty = match symbol.starts_with("_RINvN") && symbol.contains("core3ptr") {
-        false => symbol.split_once("drop_in_place$LT$")?.1.split_once("$GT$17h")?.0.replace("..", "::"),
+        false => {
+            let name = symbol.split_once("drop_in_place$LT$")?.1.rsplit_once("$GT$17h")?.0;
+            let decoded = [("$u7b$", "{"), ("$u7d$", "}"), ("$LT$", "<"), ("$GT$", ">"), ("..", "::")];
+            decoded.iter().fold(name.to_owned(), |name, (coded, text)| name.replace(coded, text))
+        }
         true => {
             let demangled = format!("{:#}", rustc_demangle::try_demangle(symbol).ok()?);
             let start = ["core::ptr::drop_glue::<", "core::ptr::drop_in_place::<"];
@@ -72,7 +103,18 @@ fn dropped(symbol: &str) -> Option<String> {
             rest.strip_suffix('>')?.to_owned()
         }
     };
-    ty.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).then_some(ty)
+    let is_plain = ty.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ':'));
+    (is_plain || ty.ends_with('}')).then_some(ty)
+}
+
+/// The path of a coroutine as linker names and debug info have it in common: without parameters, and with one word for
+/// `{async_fn_env#0}`, `{async_block#1}`, `{{closure}}` and `{closure#0}`.
+fn closure_path(path: &str) -> String {
+    let level = |level: &&str| match level.starts_with('{') {
+        true => "{closure}".to_owned(),
+        false => names::without_generics(level).to_owned(),
+    };
+    names::segments(path).iter().map(level).collect::<Vec<_>>().join("::")
 }
 
 fn legacy(mut rest: &str) -> Option<&str> {
@@ -118,6 +160,9 @@ mod tests {
         let glue = "_ZN4core3ptr46drop_in_place$LT$frames_programs..moves..Loud$GT$17h9b5d978c9bcceff6E";
         assert_eq!(dropped(glue).as_deref(), Some("frames_programs::moves::Loud"));
         assert_eq!(dropped("_ZN4core3ptr9drop_in_place$LT$alloc..vec..Vec$LT$u8$GT$$GT$17h9b5d978c9bcceff6E"), None);
+        let coroutine = "_ZN4core3ptr51drop_in_place$LT$a..f..$u7b$$u7b$closure$u7d$$u7d$$GT$17h9b5d978c9bcceff6E";
+        assert_eq!(dropped(coroutine).as_deref(), Some("a::f::{{closure}}"));
+        assert_eq!(closure_path("a::f::{{closure}}"), closure_path("a::f::{async_fn_env#0}<u8>"));
         for other in ["main", "_ZN2v04main17h9b5d978c9bcceff6E", "_ZN", "_ZN99x", "_RNC", "_ZN2v0"] {
             assert_eq!(function(other), None, "{other}");
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::hash::FastMap;
+use super::hash::{FastMap, FastSet};
 use super::image::{Images, Skeleton};
 use super::memory::Memory;
 use super::scopes::Bindings;
@@ -39,6 +39,8 @@ pub(super) struct Types {
     /// Types dropped by instances of `drop_in_place`, by address in memory.
     pub(super) drops: FastMap<u64, Option<TypeRef>>,
     pub(super) glue: FastMap<TypeRef, Glue>,
+    /// Coroutines whose drop glue was looked for by its symbol.
+    pub(super) sought: FastSet<TypeRef>,
     /// Code of drop glue by its address, and whether it was compiled without optimisation.
     pub(super) bodies: FastMap<u64, Option<Code>>,
     /// Scopes of the functions that run coroutines.
@@ -48,6 +50,11 @@ pub(super) struct Types {
 impl Types {
     pub fn of(memory: Memory) -> Types {
         let images = Images::of(&memory);
+        Types::with(memory, images)
+    }
+
+    /// Reads memory in which these files are loaded.
+    pub fn with(memory: Memory, images: Images) -> Types {
         Types {
             memory,
             images,
@@ -61,6 +68,7 @@ impl Types {
             functions: FastMap::default(),
             drops: FastMap::default(),
             glue: FastMap::default(),
+            sought: FastSet::default(),
             bodies: FastMap::default(),
             bindings: FastMap::default(),
         }
@@ -69,6 +77,9 @@ impl Types {
     /// Forgets what was read of the process's memory, and what was at an address of a library that is not loaded any
     /// more. Call it when the process may have run.
     pub fn renew(&mut self) {
+        if self.memory.is_held() {
+            return;
+        }
         self.memory.forget();
         if self.images.renew(&self.memory) {
             self.vtables.clear();

@@ -112,6 +112,20 @@ impl Units {
         }
     }
 
+    /// The types of a unit with a path that begins with a text: their offsets in the section.
+    pub fn types_in(&mut self, dwarf: &Dwarf<'_>, unit: usize, path: &str) -> Vec<usize> {
+        let start = self.start(unit);
+        let (Ok(opened), Ok(index)) = (self.open(dwarf, unit), self.index(dwarf, unit)) else { return Vec::new() };
+        let found = index.types(dwarf, &opened, path);
+        found.into_iter().map(|offset| start + offset).collect()
+    }
+
+    /// The same of all units that were read.
+    pub fn types_read(&mut self, dwarf: &Dwarf<'_>, path: &str) -> Vec<usize> {
+        let read: Vec<usize> = (0..self.len()).filter(|unit| self.list[*unit].index.is_some()).collect();
+        read.into_iter().flat_map(|unit| self.types_in(dwarf, unit, path)).collect()
+    }
+
     /// Whether a unit was read, or may be read to find something that other units do not say.
     fn is_worth_reading(&mut self, unit: usize) -> bool {
         if self.list[unit].index.is_none() {
@@ -270,6 +284,23 @@ impl Index {
         }
         path.reverse();
         path
+    }
+
+    /// The types with a path that begins with a text, which has at least one `::`.
+    fn types(&self, dwarf: &Dwarf<'_>, unit: &Unit<'_>, path: &str) -> Vec<usize> {
+        let Some((above, last)) = path.rsplit_once("::") else { return Vec::new() };
+        let mut namespaces: HashMap<u32, bool> = HashMap::new();
+        let mut found = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.parent != NONE && !node.is_function) {
+            let is_in = *namespaces.entry(node.parent).or_insert_with(|| {
+                let parent = self.nodes[node.parent as usize].offset as usize;
+                joined(dwarf, unit, &self.path(parent)) == above
+            });
+            if is_in && joined(dwarf, unit, &[node.offset as usize]).starts_with(last) {
+                found.push(node.offset as usize);
+            }
+        }
+        found
     }
 
     /// The functions that are in the same namespace as an entry.
@@ -464,14 +495,27 @@ pub(super) fn reference(unit: &Unit<'_>, value: AttributeValue<Slice<'_>>) -> Op
 
 /// The type of the first entry of a kind in a function.
 pub(super) fn type_of_first(unit: &Unit<'_>, function: usize, kind: gimli::DwTag) -> Option<usize> {
-    let mut tree = unit.entries_tree(Some(within(function))).ok()?;
-    let mut children = tree.root().ok()?.children();
+    types_of_all(unit, function, kind).first().copied()
+}
+
+/// The types of all entries of a kind in a function.
+pub(super) fn types_of_all(unit: &Unit<'_>, function: usize, kind: gimli::DwTag) -> Vec<usize> {
+    let mut found = Vec::new();
+    let Ok(mut tree) = unit.entries_tree(Some(within(function))) else { return found };
+    let Ok(root) = tree.root() else { return found };
+    // Where optimisation made copies of a function, arguments are described once, in the original.
+    let origin = root.entry().attr_value(gimli::DW_AT_abstract_origin);
+    let mut children = root.children();
     while let Ok(Some(child)) = children.next() {
-        if child.entry().tag() == kind {
-            return reference(unit, child.entry().attr_value(gimli::DW_AT_type)?);
-        }
+        let ty = child.entry().attr_value(gimli::DW_AT_type).filter(|_| child.entry().tag() == kind);
+        found.extend(ty.and_then(|ty| reference(unit, ty)));
     }
-    None
+    match origin {
+        Some(gimli::AttributeValue::UnitRef(origin)) if found.is_empty() && origin.0 != function => {
+            types_of_all(unit, origin.0, kind)
+        }
+        _ => found,
+    }
 }
 
 /// The attribute's text.

@@ -10,6 +10,8 @@ mod replay;
 mod report;
 mod run;
 mod stdout;
+#[cfg(target_os = "linux")]
+mod tasks;
 mod tree;
 mod why;
 
@@ -43,6 +45,7 @@ Examples:
   tinyio-inspector last                           what the newest dead one was at
   tinyio-inspector replay run.jsonl               a trace written with TINYIO_TRACE=run.jsonl
   tinyio-inspector why run.jsonl 17 --at 12.3s    why coroutine 17 was waiting then
+  tinyio-inspector tasks 4242                     where every task of any tokio program is
 
 In the screens `?` lists the keys, and `q` leaves.
 
@@ -83,6 +86,9 @@ enum Command {
     Why(why::Args),
     /// A recording in the format of another tool
     Export(export::Args),
+    /// Every task of a tokio program that was not prepared for it, or of its core file: await stack, locals, state
+    #[cfg(target_os = "linux")]
+    Tasks(tasks::Args),
     /// A file of settings to begin with: theme, styles, keys
     Settings,
     /// What a shell needs to complete these commands
@@ -153,6 +159,8 @@ fn run(command: Command) -> io::Result<ExitCode> {
         Command::Tree(args) => tree::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Export(args) => export::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Tasks(args) => tasks::run(&args),
         Command::Settings => generate::settings().map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => generate::completions(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => generate::man(&args).map(|()| ExitCode::SUCCESS),

@@ -1,0 +1,281 @@
+//! What a reader of other structures than futures needs: functions by their linker names, types by their paths, members
+//! by their names, memory.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use tinyio_events::event::{Stack, Value};
+
+use super::copied::{Copied, Region};
+use super::functions::Signature;
+use super::image::{Images, MappedFile};
+use super::limits::Limits;
+use super::memory::Memory;
+use super::names;
+use super::shape::{Shape, TypeRef};
+use super::source::Sources;
+use super::types::Types;
+use super::values::{Look, Place};
+use super::{CoroAt, Frames, Parts};
+
+/// How deep members are looked for in members.
+const DEPTH: usize = 16;
+/// How many types are looked at for that.
+const TYPES: usize = 20_000;
+
+impl Frames {
+    /// Reads a process that is gone: what is known of its memory, and the files that were mapped. Parts of those that
+    /// are not in `regions` are read from the files, if they are the ones that were loaded.
+    pub fn of_core(regions: Vec<Region>, files: Vec<MappedFile>) -> Frames {
+        // No process has this number.
+        let memory = Memory::of(0);
+        memory.hold(Rc::new(Copied::of(regions.clone())));
+        let mut images = Images::of_files(files);
+        let mut all = regions;
+        let known: Vec<Range<u64>> = all.iter().map(Region::range).collect();
+        for (range, file, offset) in images.parts(&memory) {
+            for rest in without(range.clone(), &known) {
+                let offset = offset.wrapping_add(rest.start - range.start);
+                all.push(Region::of_file(rest, file.clone(), offset));
+            }
+        }
+        memory.hold(Rc::new(Copied::of(all)));
+        let types = Types::with(memory, images);
+        Frames { types, sources: Sources::default(), limits: Limits::from_env() }
+    }
+
+    /// Reads a copy of the memory from now on, in place of the process.
+    pub fn hold(&mut self, copied: Rc<Copied>) {
+        self.types.memory.hold(copied);
+    }
+
+    /// Forgets what was read of the process, which may have run since.
+    pub fn renew(&mut self) {
+        self.types.renew();
+    }
+
+    /// Addresses of the functions with a linker name that contains a text, in all files that are loaded.
+    ///
+    /// # Errors
+    ///
+    /// When the mappings of the process cannot be read, or the program has no symbols: a sentence that says what to do.
+    pub fn functions(&mut self, part: &str) -> Result<Vec<u64>, String> {
+        let code = self.types.images.files(&self.types.memory)?;
+        let mut found = Vec::new();
+        for (number, address) in code.into_iter().enumerate() {
+            let image = self.types.images.find(&self.types.memory, address)?;
+            match self.types.images.functions(image, part) {
+                Some(here) => found.extend(here),
+                // Libraries of the system have none.
+                None if number > 0 => {}
+                None => {
+                    let image = self.types.images.get(image);
+                    let path = image.path.display();
+                    return Err(image.missing.clone().unwrap_or_else(|| {
+                        format!("{path} has no symbols; `strip = false` in the profile of Cargo.toml keeps them")
+                    }));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The file that the program was started from.
+    pub fn program(&mut self) -> Option<String> {
+        let code = *self.types.images.files(&self.types.memory).ok()?.first()?;
+        let image = self.types.images.find(&self.types.memory, code).ok()?;
+        Some(self.types.images.get(image).path.display().to_string())
+    }
+
+    /// The types of the function that begins at an address.
+    ///
+    /// # Errors
+    ///
+    /// When debug info does not describe it: a sentence that says what to do.
+    pub fn signature(&mut self, function: u64) -> Result<Signature, String> {
+        // Says why there is none.
+        self.types.of_function(function)?;
+        self.types.signature(function).ok_or_else(|| format!("no debug info describes the function at {function:#x}"))
+    }
+
+    /// The types with a path that begins with a text, such as `tokio::runtime::task::core::Cell<`, that are described
+    /// in the unit of the function at an address; if it has none, in its crate.
+    pub fn types_beside(&mut self, function: u64, path: &str) -> Vec<TypeRef> {
+        let found = self.types.types_beside(function, path, false);
+        if found.is_empty() { self.types.types_beside(function, path, true) } else { found }
+    }
+
+    /// The parts in memory of the file around an address that are not code.
+    pub fn data_beside(&mut self, address: u64) -> Vec<Range<u64>> {
+        match self.types.images.find(&self.types.memory, address) {
+            Ok(image) => self.types.images.data(image),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// The path of a type with its parameters.
+    pub fn type_name(&mut self, ty: TypeRef) -> String {
+        self.types.get(ty).name.clone()
+    }
+
+    /// The path of a type without its parameters.
+    pub fn type_path(&mut self, ty: TypeRef) -> String {
+        self.types.get(ty).path().to_owned()
+    }
+
+    /// The name to show for a future of a type: the path of the function, or of the type.
+    pub fn future_name(&mut self, ty: TypeRef) -> String {
+        names::function(&self.types.get(ty).name)
+    }
+
+    /// Bytes of a type.
+    pub fn size(&mut self, ty: TypeRef) -> Option<u64> {
+        self.types.size(ty)
+    }
+
+    /// A type parameter of a type.
+    pub fn parameter(&mut self, ty: TypeRef, name: &str) -> Option<TypeRef> {
+        self.types.get(ty).param(name)
+    }
+
+    /// The member at a path of names such as `raw.ptr`: its type, and its offset in the whole.
+    pub fn member(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {
+        Look::new(&mut self.types, &self.limits, None).find(ty, path)
+    }
+
+    /// The only part of a type that has a type of this path, searched through members: its type, and its offset in the
+    /// whole. `None` if there is none, or more than one.
+    pub fn inside(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {
+        let mut found = Vec::new();
+        let mut left = TYPES;
+        self.search(ty, 0, path, 0, &mut left, &mut found);
+        match found[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    fn search(
+        &mut self,
+        ty: TypeRef,
+        offset: u64,
+        path: &str,
+        depth: usize,
+        left: &mut usize,
+        found: &mut Vec<(TypeRef, u64)>,
+    ) {
+        if depth > DEPTH || *left == 0 {
+            return;
+        }
+        *left -= 1;
+        let known = self.types.get(ty);
+        if known.path() == path {
+            found.push((ty, offset));
+            return;
+        }
+        if let Shape::Struct(members) = &known.shape {
+            for member in members {
+                self.search(member.ty, offset.saturating_add(member.offset), path, depth + 1, left, found);
+            }
+        }
+    }
+
+    /// The type that a pointer leads to, or an `Option`, `NonNull`, `Arc` and the like that consists of one.
+    pub fn pointee(&mut self, ty: TypeRef) -> Option<TypeRef> {
+        let mut ty = ty;
+        for _ in 0..DEPTH {
+            let known = self.types.get(ty);
+            ty = match &known.shape {
+                Shape::Pointer(target) => return *target,
+                Shape::Struct(members) => {
+                    let mut words = members.iter().filter(|member| self.types.size(member.ty) == Some(8));
+                    let only = words.next()?;
+                    if words.next().is_some() {
+                        return None;
+                    }
+                    only.ty
+                }
+                Shape::Enum { .. } if known.path() == "core::option::Option" => known.param("T")?,
+                _ => return None,
+            };
+        }
+        None
+    }
+
+    /// The variant that the enum of a type at an address is in: its name, its type, and its offset in the whole.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is in none.
+    pub fn variant(&mut self, ty: TypeRef, address: u64) -> Result<(String, TypeRef, u64), String> {
+        let known = self.types.get(ty);
+        let size = known.size.and_then(|size| usize::try_from(size).ok()).ok_or("its size is not known")?;
+        let bytes = self.types.memory.bytes(address, size).ok_or("its memory cannot be read")?;
+        let mut look = Look::new(&mut self.types, &self.limits, None);
+        let found = look.variant(&known, Place { address, bytes: &bytes })?;
+        Ok((found.name, found.ty, found.offset))
+    }
+
+    /// The value of a type at an address.
+    pub fn value(&mut self, ty: TypeRef, address: u64) -> Value {
+        Look::new(&mut self.types, &self.limits, None).at(ty, address, 0)
+    }
+
+    /// The word at an address.
+    pub fn word(&self, address: u64) -> Option<u64> {
+        self.types.memory.word(address)
+    }
+
+    /// Bytes at an address.
+    pub fn bytes(&self, address: u64, length: usize) -> Option<Vec<u8>> {
+        self.types.memory.bytes(address, length)
+    }
+
+    /// Whether the memory of the process may be read, by the example of an address.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why not, and what to do.
+    pub fn reach(&self, address: u64) -> Result<(), String> {
+        self.types.memory.reach(address)
+    }
+
+    /// The await stack of a future of a type at an address, as [`stack_with_links`](Frames::stack_with_links) gives it,
+    /// and what it consists of.
+    pub fn stack_of_type(&mut self, ty: TypeRef, address: u64, mid_step: bool, coro_at: &CoroAt<'_>) -> (Stack, Parts) {
+        self.types.renew();
+        self.walk_type(ty, address, 0, mid_step, Some(coro_at), &[])
+    }
+}
+
+/// The parts of a range that are in none of others.
+fn without(range: Range<u64>, others: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut inside: Vec<&Range<u64>> =
+        others.iter().filter(|other| other.start < range.end && range.start < other.end).collect();
+    inside.sort_by_key(|other| other.start);
+    let mut rest = Vec::new();
+    let mut at = range.start;
+    for other in inside {
+        if at < other.start {
+            rest.push(at..other.start);
+        }
+        at = at.max(other.end);
+    }
+    if at < range.end {
+        rest.push(at..range.end);
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_range_is_taken_out_of_it() {
+        let others = [30..40, 10..20, 15..25, 90..95];
+        assert_eq!(without(12..50, &others), [25..30, 40..50]);
+        assert_eq!(without(0..10, &others).len(), 1);
+        assert_eq!(without(31..39, &others).len(), 0);
+    }
+}

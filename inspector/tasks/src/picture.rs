@@ -1,0 +1,122 @@
+//! What was found: runtimes, tasks, and what has to be known before it is believed.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tinyio_events::event::Stack;
+
+/// All tasks of a program at a moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Picture {
+    /// Of the JSON.
+    pub schema: u32,
+    /// The file that the program was started from.
+    pub program: String,
+    /// The process.
+    pub pid: u32,
+    /// What runs tasks.
+    pub runtimes: Vec<Runtime>,
+    /// All tasks, by runtime and number.
+    pub tasks: Vec<Task>,
+    /// Tasks that were found and are not in `tasks`.
+    pub left_out: usize,
+    /// What is missing and how to get it, one sentence each.
+    pub notes: Vec<String>,
+    /// How long the program was stopped, `None` if it was not.
+    #[serde(skip)]
+    pub stopped: Option<Duration>,
+    /// Bytes of memory that were copied.
+    #[serde(skip)]
+    pub copied: u64,
+}
+
+/// What runs tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Runtime {
+    /// `tokio`.
+    pub kind: &'static str,
+    /// `multi_thread`, `current_thread`, `local_set`, `blocking`.
+    pub flavor: &'static str,
+    /// How many tasks it has.
+    pub tasks: usize,
+}
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It is being polled, or its function runs on a thread.
+    Running,
+    /// It was woken and is in a queue.
+    Ready,
+    /// It was polled and has not been woken since.
+    Waiting,
+    /// It has ended, and its handle is there.
+    Finished,
+}
+
+/// One task.
+#[derive(Clone, Debug, Serialize)]
+pub struct Task {
+    /// The number that the runtime gave it.
+    pub id: u64,
+    /// Its runtime: an index.
+    pub runtime: usize,
+    /// The function or type of its future.
+    pub name: String,
+    /// What it is doing.
+    pub state: State,
+    /// What it waits on.
+    pub waits_on: Vec<Wait>,
+    /// What it holds.
+    pub holds: Vec<Hold>,
+    /// It waits, and there is no waker of it anywhere.
+    pub never_woken: bool,
+    /// Its await stack.
+    pub stack: Stack,
+    /// What has to be known before the row is believed, one sentence; empty if it is simply true.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// One thing that a task waits on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wait {
+    /// What it is.
+    pub kind: WaitKind,
+    /// The task, or the address of the resource; 0 if there is none.
+    pub id: u64,
+    /// For a reader.
+    pub text: String,
+}
+
+/// What a task waits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitKind {
+    /// A task's end.
+    Task,
+    /// A lock.
+    Lock,
+    /// Permits of a semaphore.
+    Semaphore,
+    /// A moment.
+    Timer,
+    /// A message.
+    Channel,
+    /// A socket or file.
+    Io,
+    /// Something that is not known.
+    External,
+}
+
+/// One thing that a task holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// What it is.
+    pub kind: WaitKind,
+    /// The address of the resource, as in [`Wait::id`].
+    pub id: u64,
+    /// For a reader.
+    pub text: String,
+}

@@ -1,0 +1,198 @@
+//! What a task waits on, by the type of the innermost future of its stack, and what it holds, by the types of locals
+//! that certainly are alive.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tinyio_events::event::Frame;
+use tinyio_frames::{Frames, Parts, TypeRef};
+
+use crate::picture::{Hold, Wait, WaitKind};
+
+const JOIN: &str = "tokio::runtime::task::join::JoinHandle";
+const SLEEP: &str = "tokio::time::sleep::Sleep";
+const ACQUIRE: &str = "tokio::sync::batch_semaphore::Acquire";
+const TIMESPEC: &str = "std::sys::pal::unix::time::Timespec";
+
+/// Guards: the type, where in it what it guards is, and what that is.
+const GUARDS: [(&str, &str, WaitKind); 8] = [
+    ("tokio::sync::mutex::MutexGuard", "lock", WaitKind::Lock),
+    ("tokio::sync::mutex::OwnedMutexGuard", "lock", WaitKind::Lock),
+    ("tokio::sync::rwlock::read_guard::RwLockReadGuard", "s", WaitKind::Lock),
+    ("tokio::sync::rwlock::write_guard::RwLockWriteGuard", "s", WaitKind::Lock),
+    ("tokio::sync::rwlock::owned_read_guard::OwnedRwLockReadGuard", "lock", WaitKind::Lock),
+    ("tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard", "lock", WaitKind::Lock),
+    ("tokio::sync::semaphore::SemaphorePermit", "sem", WaitKind::Semaphore),
+    ("tokio::sync::semaphore::OwnedSemaphorePermit", "sem", WaitKind::Semaphore),
+];
+
+/// The semaphore inside every lock and semaphore: its address is the number of the resource.
+const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
+
+/// Finds what tasks wait on and hold.
+#[derive(Default)]
+pub struct Edges {
+    /// Where in a type a guard is: an index of [`GUARDS`], the guard's type, and its offset.
+    guards: HashMap<TypeRef, Option<(usize, TypeRef, u64)>>,
+}
+
+impl Edges {
+    /// What a stack waits on. `task` gives the number and name of the task with a header at an address, `now` is the
+    /// system's monotonic clock, if it is known.
+    pub fn waits(
+        &self,
+        frames: &mut Frames,
+        parts: &Parts,
+        stack: &[Frame],
+        now: Option<Duration>,
+        task: impl Fn(u64) -> Option<(u64, String)>,
+    ) -> Vec<Wait> {
+        let callers = callers(stack);
+        let mut waits = Vec::new();
+        for &(ty, address) in &parts.leaves {
+            let path = frames.type_path(ty);
+            let known = match path.as_str() {
+                JOIN => joined(frames, ty, address, &task),
+                SLEEP => due(frames, ty, address, now),
+                ACQUIRE => acquired(frames, ty, address, &callers),
+                _ => None,
+            };
+            waits.push(known.unwrap_or_else(|| by_name(&path, frames.future_name(ty), &callers)));
+        }
+        waits
+    }
+
+    /// What locals hold.
+    pub fn holds(&mut self, frames: &mut Frames, parts: &Parts) -> Vec<Hold> {
+        let mut holds: Vec<Hold> = Vec::new();
+        for &(ty, address) in &parts.alive {
+            let found = *self.guards.entry(ty).or_insert_with(|| guard(frames, ty));
+            let Some((index, ty, offset)) = found else { continue };
+            let (_, member, kind) = GUARDS[index];
+            let address = address.wrapping_add(offset);
+            let Some(id) = semaphore(frames, ty, address, member) else { continue };
+            // One that was forgotten holds nothing.
+            let permits = frames.member(ty, "permits").and_then(|(_, at)| frames.word(address.wrapping_add(at)));
+            if permits != Some(0) && !holds.iter().any(|hold| hold.id == id) {
+                let text = format!("{} at {id:#x} by {}", word(kind), frames.future_name(ty));
+                holds.push(Hold { kind, id, text });
+            }
+        }
+        holds
+    }
+}
+
+/// The functions of a stack, innermost first.
+fn callers(stack: &[Frame]) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut frames = stack;
+    while let Some(last) = frames.last() {
+        names.extend(frames.iter().map(|frame| frame.function.as_str()));
+        // Of several branches nothing tells which one a future is in.
+        match &last.branches[..] {
+            [] => break,
+            [only] => frames = &only.frames,
+            _ => return Vec::new(),
+        }
+    }
+    names.reverse();
+    names
+}
+
+/// The task that a handle is of.
+fn joined(
+    frames: &mut Frames,
+    ty: TypeRef,
+    address: u64,
+    task: &impl Fn(u64) -> Option<(u64, String)>,
+) -> Option<Wait> {
+    let (_, offset) = frames.member(ty, "raw.ptr")?;
+    let (id, name) = task(frames.word(address.wrapping_add(offset))?)?;
+    Some(Wait { kind: WaitKind::Task, id, text: format!("task #{id} {name}") })
+}
+
+/// When a timer is due.
+fn due(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
+    let (deadline, at) = frames.member(ty, "deadline")?;
+    let (spec, within) = frames.inside(deadline, TIMESPEC)?;
+    let at = address.wrapping_add(at).wrapping_add(within);
+    let (seconds, seconds_at) = frames.member(spec, "tv_sec")?;
+    let (nanos, nanos_at) = frames.member(spec, "tv_nsec")?;
+    if (frames.size(seconds), frames.size(nanos)) != (Some(8), Some(4)) {
+        return None;
+    }
+    let seconds = frames.word(at.wrapping_add(seconds_at))?;
+    let nanos = frames.bytes(at.wrapping_add(nanos_at), 4)?;
+    let nanos = u32::from_le_bytes(nanos.try_into().ok()?);
+    if nanos >= 1_000_000_000 || seconds > u64::MAX / 4 {
+        return None;
+    }
+    let deadline = Duration::new(seconds, nanos);
+    let text = match now.map(|now| (now, deadline.checked_sub(now))) {
+        None => "a timer".to_owned(),
+        Some((_, Some(left))) => format!("a timer, due in {:.1} s", left.as_secs_f64()),
+        Some((now, None)) => format!("a timer, due {:.1} s ago", now.saturating_sub(deadline).as_secs_f64()),
+    };
+    Some(Wait { kind: WaitKind::Timer, id: 0, text })
+}
+
+/// The lock or semaphore that permits are asked of.
+fn acquired(frames: &mut Frames, ty: TypeRef, address: u64, callers: &[&str]) -> Option<Wait> {
+    let (_, offset) = frames.member(ty, "semaphore")?;
+    let id = frames.word(address.wrapping_add(offset))?;
+    let is_in = |path: &str| callers.iter().any(|caller| caller.contains(path));
+    let kind = match () {
+        () if is_in("tokio::sync::mutex::") || is_in("tokio::sync::rwlock::") => WaitKind::Lock,
+        () if is_in("tokio::sync::semaphore::") => WaitKind::Semaphore,
+        () if is_in("tokio::sync::mpsc::") => WaitKind::Channel,
+        () => WaitKind::External,
+    };
+    Some(Wait { kind, id, text: format!("{} at {id:#x}", word(kind)) })
+}
+
+/// What a future of another type waits on, by its path or the function that awaits it.
+fn by_name(path: &str, name: String, callers: &[&str]) -> Wait {
+    const CHANNELS: [&str; 4] =
+        ["tokio::sync::mpsc::", "tokio::sync::oneshot::", "tokio::sync::broadcast::", "tokio::sync::watch::"];
+    const IO: [&str; 3] = ["tokio::net::", "tokio::io::", "tokio::runtime::io::"];
+    let of = |name: &str, paths: &[&str]| paths.iter().any(|start| name.starts_with(start));
+    // The function around a future of the standard library says what it is for.
+    let is_plain = of(path, &["core::", "std::"]);
+    let caller = callers.iter().take(2).find(|caller| is_plain && of(caller, &["tokio::"]));
+    let named = caller.copied().unwrap_or(path);
+    let kind = match () {
+        () if of(named, &CHANNELS) => WaitKind::Channel,
+        () if of(named, &IO) => WaitKind::Io,
+        () => WaitKind::External,
+    };
+    let text = match kind {
+        WaitKind::Channel => format!("a channel in {}", caller.copied().unwrap_or(&name)),
+        WaitKind::Io => format!("a socket or file in {}", caller.copied().unwrap_or(&name)),
+        _ => name,
+    };
+    Wait { kind, id: 0, text }
+}
+
+fn word(kind: WaitKind) -> &'static str {
+    match kind {
+        WaitKind::Lock => "a lock",
+        WaitKind::Channel => "a channel",
+        _ => "a semaphore",
+    }
+}
+
+/// The guard in a type.
+fn guard(frames: &mut Frames, ty: TypeRef) -> Option<(usize, TypeRef, u64)> {
+    GUARDS.iter().enumerate().find_map(|(index, (path, ..))| {
+        let (ty, offset) = frames.inside(ty, path)?;
+        Some((index, ty, offset))
+    })
+}
+
+/// The address of the semaphore that a member of a guard leads to.
+fn semaphore(frames: &mut Frames, guard: TypeRef, address: u64, member: &str) -> Option<u64> {
+    let (pointer, offset) = frames.member(guard, member)?;
+    let target = frames.pointee(pointer)?;
+    let (_, within) = frames.inside(target, SEMAPHORE)?;
+    Some(frames.word(address.wrapping_add(offset))?.wrapping_add(within))
+}

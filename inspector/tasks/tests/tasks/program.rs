@@ -1,0 +1,98 @@
+//! Builds and runs the programs of `tasks-programs`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+
+use tinyio_frames::Limits;
+use tinyio_tasks::{Options, Picture, take};
+
+/// A program whose tasks are at their places, or soon will be.
+pub struct Program {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// How many tasks there are of each function.
+    pub started: BTreeMap<String, usize>,
+}
+
+/// Builds the programs in a profile, and returns the path of the program.
+pub fn build(profile: &str) -> PathBuf {
+    // Tests run at the same time, and wait for each other rather than for the lock of the folder.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock();
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tasks-programs/Cargo.toml");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tasks-programs");
+    let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    cargo.args(["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"]).arg(manifest);
+    cargo.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    target.join(if profile == "dev" { "debug" } else { profile }).join("tasks-programs")
+}
+
+impl Program {
+    pub fn start(profile: &str, kind: &str, count: usize) -> Program {
+        Program::start_binary(&build(profile), kind, count)
+    }
+
+    pub fn start_binary(binary: &Path, kind: &str, count: usize) -> Program {
+        let mut command = Command::new(binary);
+        command.args([kind, &count.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // A binary just written is busy while another thread's child still has it open, until that one has started.
+        let mut child = loop {
+            match command.spawn() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                other => break other.expect("the program starts"),
+            }
+        };
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut started: BTreeMap<String, usize> = BTreeMap::new();
+        for line in output.by_ref().lines().map(|line| line.expect("text")).take_while(|line| line != "ready") {
+            let (function, count) = line.split_once('\t').expect("a function and a number");
+            *started.entry(function.to_owned()).or_default() += count.parse::<usize>().expect("a number");
+        }
+        Program { child, output, started }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether its runtime still runs tasks: fails or waits for ever if not.
+    pub fn answers(&mut self) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(b"\n").expect("it reads");
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it writes");
+        assert_eq!(line, "alive\n");
+    }
+
+    /// Its tasks, without values.
+    pub fn tasks(&self) -> Picture {
+        self.read(false, false)
+    }
+
+    pub fn read(&self, values: bool, no_stop: bool) -> Picture {
+        let limits = Limits { values, source: 0, ..Limits::default() };
+        take(self.pid(), &Options { no_stop, limits: Some(limits) }).expect("a picture")
+    }
+
+    /// Its tasks, once they are as they will be.
+    pub fn tasks_when(&self, is_so: impl Fn(&Picture) -> bool) -> Picture {
+        loop {
+            let picture = self.tasks();
+            if is_so(&picture) {
+                return picture;
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
