@@ -503,6 +503,42 @@ async fn asserts(id: u64) -> tinyio::Result<()> {
 }
 tells_its_locals!(locals_are_read_where_a_panic_began, asserts, [""; 0]);
 
+async fn unwraps(id: u64) -> tinyio::Result<()> {
+    sleep(Duration::from_millis(1)).await?;
+    let text = "4x2";
+    tell!(text);
+    let number: u64 = text.parse().unwrap();
+    std::hint::black_box(number + id);
+    Ok(())
+}
+// The standard library has `unwrap` inlined in every build.
+tells_its_locals!(locals_are_read_where_a_function_that_is_always_inlined_panics, unwraps, [""; 0]);
+
+async fn fills_its_frame(id: u64) -> tinyio::Result<u32> {
+    sleep(Duration::from_millis(1)).await?;
+    let large = [id; 4096];
+    let last = std::hint::black_box(&large).len();
+    let text = "4x2";
+    tell!(last, text);
+    let number: u32 = text.parse()?;
+    Ok(number)
+}
+
+#[test]
+fn locals_are_read_in_a_large_frame() {
+    let _watched = watched();
+    let program = || async {
+        coro(fills_its_frame(7)).await?;
+        tinyio::Ok(())
+    };
+    let Some(recorded) = recorded("locals_are_read_in_a_large_frame", false, program) else { return };
+    let stack = recorded.failures[0].stack.as_ref().expect("it was recorded");
+    let (mut read, _) = at_the_error(stack, "fills_its_frame");
+    read.retain(|local| !local.starts_with("large = "));
+    let expected = if cfg!(debug_assertions) { printed_locals(&recorded) } else { Vec::new() };
+    assert_eq!(read, expected, "{stack:?}");
+}
+
 async fn shadows(_id: u64) -> tinyio::Result<u32> {
     let text = String::from("held");
     sleep(Duration::from_millis(1)).await?;
@@ -593,6 +629,34 @@ fn locals_of_functions_that_a_coroutine_has_called_are_read() {
         assert_eq!(read, printed_locals(&recorded), "{stack:?}");
         let frame = stack.frames.last().unwrap();
         assert_eq!((frame.line, &*frame.note), (line_of("in a function"), "called, not awaited"));
+    } else {
+        assert_eq!(read, [""; 0]);
+    }
+}
+
+#[test]
+fn a_function_without_parameters_that_a_coroutine_has_called_is_a_frame() {
+    let _watched = watched();
+    fn asks() -> u32 {
+        let text = "4x2";
+        tell!(text);
+        text.parse().unwrap() // without parameters
+    }
+    async fn calls(_id: u32) -> tinyio::Result<u32> {
+        sleep(Duration::from_millis(1)).await?;
+        Ok(asks())
+    }
+    let program = || async { calls(7).await.map(drop) };
+    let test = "a_function_without_parameters_that_a_coroutine_has_called_is_a_frame";
+    let Some(recorded) = recorded(test, false, program) else { return };
+    let failure = &recorded.failures[0];
+    assert_eq!(failure.trace.last().unwrap().line, line_of("without parameters"));
+    let stack = failure.stack.as_ref().unwrap();
+    let (read, _) = at_the_error(stack, "asks");
+    if cfg!(debug_assertions) {
+        assert_eq!(read, printed_locals(&recorded), "{stack:?}");
+        let frame = stack.frames.last().unwrap();
+        assert_eq!((frame.line, &*frame.note), (line_of("without parameters"), "called, not awaited"));
     } else {
         assert_eq!(read, [""; 0]);
     }

@@ -113,7 +113,7 @@ impl Types {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         let Some((image, unit)) = self.with_code(image, file_address) else { return false };
         let (dwarf, units) = self.units(image);
-        units.index(&dwarf, unit).is_ok_and(|index| index.is_plain())
+        units.is_plain(&dwarf, unit)
     }
 
     /// The concrete type behind a vtable; [`Shape::OneOf`] if several types share it.

@@ -80,16 +80,18 @@ impl Types {
             let mut found = Vec::new();
             for _ in 0..FRAMES {
                 let Ok(image) = types.images.find(&types.memory, registers.pc.wrapping_sub(1)) else { break };
-                found.extend(types.function_of(image, &registers));
-                let image = types.images.get(image);
-                let Some(caller) = image.unwind.caller(&registers, image.bias, &types.memory) else { break };
+                let known = types.images.get(image);
+                let caller = known.unwind.caller(&registers, known.bias, &types.memory);
+                found.extend(types.function_of(image, &registers, caller.as_ref()));
+                let Some(caller) = caller else { break };
                 registers = caller;
             }
             found
         })
     }
 
-    fn function_of(&mut self, image: usize, registers: &Registers) -> Option<Running> {
+    /// The function that runs with these registers, and `caller` when it returns. None if it is not of the program.
+    fn function_of(&mut self, image: usize, registers: &Registers, caller: Option<&Registers>) -> Option<Running> {
         let known = self.images.get(image);
         let address = registers.pc.wrapping_sub(known.bias).wrapping_sub(1);
         let begin = known.unwind.function(address)?.start;
@@ -100,34 +102,47 @@ impl Types {
         if opened.comp_dir.is_some_and(|directory| is_dependency(&format!("{}/", directory.to_string_lossy()))) {
             return None;
         }
-        let start = units.start(unit);
         let index = units.index(&dwarf, unit).ok()?;
-        let (is_plain, &function) = (index.is_plain(), index.functions.get(&begin)?);
+        let &function = index.functions.get(&begin)?;
         let entry = opened.entry(units::within(function)).ok()?;
-        let origin = [gimli::DW_AT_specification, gimli::DW_AT_abstract_origin].map(|name| entry.attr_value(name));
-        let named = match origin.into_iter().flatten().next() {
-            Some(value) => units::reference(&opened, value)?,
-            None => start + function,
-        };
+        let named = units::declaration(&opened, function)?;
         let base = match entry.attr_value(gimli::DW_AT_frame_base) {
             Some(AttributeValue::Exprloc(expression)) => {
                 let mut operations = expression.operations(opened.encoding());
-                let Operation::Register { register } = operations.next().ok()?? else { return None };
-                registers.get(register.0).filter(|_| matches!(operations.next(), Ok(None)))?
+                let base = match operations.next().ok()?? {
+                    Operation::Register { register } => registers.get(register.0)?,
+                    // Of functions with large frames it is at a distance from where the frame begins.
+                    Operation::CallFrameCFA => offset(caller?.get(Registers::STACK)?, &mut operations)?,
+                    _ => return None,
+                };
+                matches!(operations.next(), Ok(None)).then_some(base)?
             }
             _ => return None,
         };
         let path = self.get(TypeRef { image, offset: named }).name.clone();
-        let (body, file, line) = self.parsing(image, unit, |parser| {
-            let mut body = Body { address, scopes: Vec::new(), variables: Vec::new(), first: None, is_sure: true };
+        let (body, mut file, mut line) = self.parsing(image, unit, |parser| {
+            let mut body = Body::new(address);
             let mut tree = parser.unit.entries_tree(Some(units::within(function))).ok()?;
             body.read(parser, tree.root().ok()?, 0, true, 0);
             let (file, line) = parser.line(address)?;
             Some((body, file, line))
         })?;
-        let Body { scopes, variables, first, is_sure, .. } = body;
+        let Body { scopes, variables, first, inlined, mut is_sure, .. } = body;
         // Optimised code has its parameters in registers.
-        let is_sure = is_sure && first.as_ref().map_or(is_plain, |(_, location)| location.is_some());
+        is_sure &= match &first {
+            Some((_, location)) => location.is_some(),
+            None => {
+                let (dwarf, units) = self.units(image);
+                units.is_plain(&dwarf, unit)
+            }
+        };
+        if let Some(inlined) = inlined {
+            // `unwrap` and the like are inlined even without optimisation: the function is where it calls them. One of
+            // the program would be left out.
+            let path = self.get(TypeRef { image, offset: inlined.declared }).name.clone();
+            is_sure &= names::is_plumbing(&path);
+            (file, line) = (inlined.file, inlined.line);
+        }
         let mut running = Running {
             name: String::new(),
             file,
@@ -173,11 +188,26 @@ struct Body {
     variables: Vec<Variable>,
     /// Type and place of the first parameter.
     first: Option<(TypeRef, Option<Location>)>,
+    /// The call that was inlined here, the outermost of several.
+    inlined: Option<Inlined>,
     /// Everything has one place for the whole of its scope.
     is_sure: bool,
 }
 
+/// A call of a function that has no frame of its own.
+struct Inlined {
+    /// The declaration of the function.
+    declared: usize,
+    /// Where it is called.
+    file: Option<Rc<PathBuf>>,
+    line: u32,
+}
+
 impl Body {
+    fn new(address: u64) -> Body {
+        Body { address, scopes: Vec::new(), variables: Vec::new(), first: None, inlined: None, is_sure: true }
+    }
+
     fn read<'a>(
         &mut self,
         parser: &mut Parser<'_, 'a>,
@@ -201,8 +231,10 @@ impl Body {
                     let is_inside = is_current && parser.contains(entry, self.address);
                     self.read(parser, child, number, is_inside, depth + 1);
                 }
-                // The line and the locals are those of another function.
-                gimli::DW_TAG_inlined_subroutine if parser.contains(entry, self.address) => self.is_sure = false,
+                gimli::DW_TAG_inlined_subroutine if parser.contains(entry, self.address) => {
+                    self.inlined = parser.call(entry).map(|(declared, file, line)| Inlined { declared, file, line });
+                    self.is_sure &= self.inlined.is_some();
+                }
                 _ => {}
             }
         }
@@ -235,6 +267,12 @@ impl Body {
         let (name, ty, file, line) = (member.name, member.ty, member.file, member.line);
         self.variables.push(Variable { scope, name, ty, file, line, location });
     }
+}
+
+/// An address, plus what the operations that follow add to it.
+fn offset(base: u64, operations: &mut gimli::OperationIter<Slice<'_>>) -> Option<u64> {
+    let Operation::SignedConstant { value } = operations.next().ok()?? else { return None };
+    matches!(operations.next().ok()??, Operation::Plus).then(|| base.wrapping_add_signed(value))
 }
 
 fn location(operations: &mut gimli::OperationIter<Slice<'_>>) -> Option<Location> {

@@ -211,6 +211,17 @@ impl<'a> Parser<'_, 'a> {
         std::iter::from_fn(|| ranges.next().ok()?).any(|range| (range.begin..range.end).contains(&address))
     }
 
+    /// A call that was inlined: the declaration of the function, and where it is called.
+    pub fn call(&mut self, entry: &DebuggingInformationEntry<Slice<'a>>) -> Option<(usize, Option<Rc<PathBuf>>, u32)> {
+        let AttributeValue::UnitRef(origin) = entry.attr_value(gimli::DW_AT_abstract_origin)? else { return None };
+        let file = match entry.attr_value(gimli::DW_AT_call_file)? {
+            AttributeValue::FileIndex(index) => self.file(index),
+            other => self.file(other.udata_value()?),
+        };
+        let line = number(entry, gimli::DW_AT_call_line)?;
+        Some((units::declaration(self.unit, origin.0)?, file, u32::try_from(line).ok()?))
+    }
+
     /// The source line of the code at an address of the file.
     pub fn line(&mut self, address: u64) -> Option<(Option<Rc<PathBuf>>, u32)> {
         let mut rows = self.lines.1.line_program.clone()?.rows();

@@ -33,6 +33,8 @@ struct Entry {
     end: usize,
     abbreviations: Option<Arc<Abbreviations>>,
     index: Option<Index>,
+    /// Whether its code was compiled without optimisation, once that was asked for.
+    is_plain: Option<bool>,
     crate_name: Option<Option<Box<str>>>,
 }
 
@@ -72,6 +74,11 @@ const NONE: u32 = u32::MAX;
 /// the same on a busy machine.
 const PATIENCE: usize = 8 << 20;
 
+/// So many functions of a unit are looked at to tell optimised code, and with fewer than [`ENOUGH`] that alone does not
+/// decide.
+const SAMPLED: usize = 32;
+const ENOUGH: usize = 4;
+
 impl Units {
     pub fn of(dwarf: &Dwarf<'_>, skeleton: Option<Skeleton>) -> Units {
         let mut list = Vec::new();
@@ -79,7 +86,14 @@ impl Units {
         while let Ok(Some(header)) = headers.next() {
             let Some(start) = header.debug_info_offset() else { continue };
             let end = start.0.saturating_add(header.length_including_self());
-            list.push(Entry { start: start.0, end, abbreviations: None, index: None, crate_name: None });
+            list.push(Entry {
+                start: start.0,
+                end,
+                abbreviations: None,
+                index: None,
+                is_plain: None,
+                crate_name: None,
+            });
         }
         Units { list, implementations: HashMap::new(), code: None, skeleton, patience: PATIENCE }
     }
@@ -186,6 +200,28 @@ impl Units {
         Ok(self.list[unit].index.get_or_insert_default())
     }
 
+    /// Whether the code of a unit was compiled without optimisation: then each function has its first parameter in its
+    /// frame, and optimised code has most of them in registers. That functions are inlined says less, since parts of
+    /// the standard library are inlined everywhere.
+    pub fn is_plain(&mut self, dwarf: &Dwarf<'_>, unit: usize) -> bool {
+        if let Some(known) = self.list[unit].is_plain {
+            return known;
+        }
+        let is_plain = self.open(dwarf, unit).is_ok_and(|opened| {
+            self.index(dwarf, unit).is_ok_and(|index| {
+                let firsts = index.functions.values().filter_map(|function| first_is_in_frame(&opened, *function));
+                let sampled: Vec<bool> = firsts.take(SAMPLED).collect();
+                match sampled.len() {
+                    0..ENOUGH => index.inlined * 10 <= index.functions.len() && sampled.iter().all(|first| *first),
+                    // A few shims of the compiler have theirs elsewhere.
+                    count => sampled.iter().filter(|first| **first).count() * 4 >= count * 3,
+                }
+            })
+        });
+        self.list[unit].is_plain = Some(is_plain);
+        is_plain
+    }
+
     /// The instance of `drop_in_place` for a type, among the units scanned so far: its address in the file if it has
     /// code.
     pub fn dropped(&self, name: &str) -> Option<Option<u64>> {
@@ -268,11 +304,6 @@ impl Units {
 }
 
 impl Index {
-    /// The code was compiled without optimisation: hardly anything is inlined.
-    pub fn is_plain(&self) -> bool {
-        self.inlined * 10 <= self.functions.len()
-    }
-
     /// The path of an entry, outermost first, as offsets; itself last.
     pub fn path(&self, offset: usize) -> Vec<usize> {
         let mut path = Vec::new();
@@ -491,6 +522,37 @@ pub(super) fn reference(unit: &Unit<'_>, value: AttributeValue<Slice<'_>>) -> Op
         AttributeValue::DebugInfoRef(offset) => Some(offset.0),
         _ => None,
     }
+}
+
+/// The entry that declares the function at an offset from the start of a unit, and is in the scope that names it: itself
+/// or another.
+pub(super) fn declaration(unit: &Unit<'_>, function: usize) -> Option<usize> {
+    let entry = unit.entry(within(function)).ok()?;
+    let origin = [gimli::DW_AT_specification, gimli::DW_AT_abstract_origin].map(|name| entry.attr_value(name));
+    match origin.into_iter().flatten().next() {
+        Some(value) => reference(unit, value),
+        None => Some(within(function).to_debug_info_offset(&unit.header)?.0),
+    }
+}
+
+/// Whether the first parameter of a function has its place in the frame for as long as the function runs. None if it has
+/// no parameter, or one without a place.
+fn first_is_in_frame(unit: &Unit<'_>, function: usize) -> Option<bool> {
+    let mut tree = unit.entries_tree(Some(within(function))).ok()?;
+    let mut children = tree.root().ok()?.children();
+    while let Some(child) = children.next().ok()? {
+        if child.entry().tag() != gimli::DW_TAG_formal_parameter {
+            continue;
+        }
+        return match child.entry().attr_value(gimli::DW_AT_location)? {
+            AttributeValue::Exprloc(expression) => {
+                let first = expression.operations(unit.encoding()).next().ok()??;
+                Some(matches!(first, gimli::Operation::FrameOffset { .. }))
+            }
+            _ => Some(false),
+        };
+    }
+    None
 }
 
 /// The type of the first entry of a kind in a function.
