@@ -32,10 +32,10 @@ macro_rules! line {
 /// One measurement of W9: the work, the executor, and the number of tasks.
 fn bytes(asked: &str) -> Option<f64> {
     let mut words = asked.split(' ');
-    let (what, who, n) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+    let (what, peer, n) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
     macro_rules! by {
         ($work:ident, $($peer:ident)*) => {
-            match who {
+            match peer {
                 $(<$peer as Peer>::NAME => Some(work::$work::<$peer>(n)),)*
                 _ => None,
             }

@@ -260,7 +260,7 @@ impl<T> Coro<T> {
         if self.handle.is_gone() {
             return Poll::Ready(Err(never(&self.handle, at)));
         }
-        let wake_token = executor.word_for(cx, self.registered(), true);
+        let wake_token = executor.wake_token_for(cx, self.registered(), true);
         self.register(wake_token);
         if self.handle.wake_token().tag() != executor.tag() {
             executor.waits_for_loop(self.handle.wake_token().tag());

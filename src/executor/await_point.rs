@@ -6,30 +6,30 @@ use std::task::Poll;
 use crate::executor::Executor;
 use crate::executor::block_on_guard;
 use crate::executor::context;
-use crate::executor::inbox::Left;
+use crate::executor::inbox::Registration;
 use crate::failure::error::CancelledError;
 use crate::observe::{Observer, Target, observe};
 use crate::task::{Header, flag};
 
 /// The number of await points that answer a coroutine which continues to await; after these it is dropped.
-const PATIENCE: u32 = 1_000;
+const MAX_ANSWERS: u32 = 1_000;
 
 impl Executor {
     /// Removes what an await point registered. Returns `true` if it was there.
-    pub(crate) fn take_back(&self, left: Left) -> bool {
-        match left {
-            Left::Timer(key) => self.timers.wheel.borrow_mut().remove(key),
-            Left::Foreign(slot) => {
+    pub(crate) fn unregister(&self, registration: Registration) -> bool {
+        match registration {
+            Registration::Timer(key) => self.timers.wheel.borrow_mut().remove(key),
+            Registration::Foreign(slot) => {
                 let foreign = self.foreign.wakers.borrow_mut().remove(slot);
                 let was_there = foreign.is_some();
                 self.contain(|| drop(foreign));
                 was_there
             }
-            Left::Queuing(key) => {
-                let queuing = self.deadlocks.queued.borrow_mut().remove(key);
-                queuing.is_some()
+            Registration::Wait(key) => {
+                let wait = self.deadlocks.waits.borrow_mut().remove(key);
+                wait.is_some()
             }
-            Left::Guest(key) => self.guests.borrow_mut().remove(key).is_some(),
+            Registration::Guest(key) => self.guests.borrow_mut().remove(key).is_some(),
         }
     }
 
@@ -48,7 +48,7 @@ impl Executor {
         }
         cancel.answered = true;
         self.cancellation.answer.set(cancel);
-        Some(if cancel.again > PATIENCE { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
+        Some(if cancel.again > MAX_ANSWERS { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
     }
 
     /// Records that the running coroutine waits here for something other than a coroutine.

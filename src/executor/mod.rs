@@ -33,7 +33,7 @@ mod watchdog;
 
 pub(crate) use cancellation::Cancel;
 pub(crate) use context::{edge_dropped, warn, with};
-pub(crate) use inbox::{Left, Stop};
+pub(crate) use inbox::{Registration, Stop};
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,10 +54,10 @@ use crate::observe::{Observer, Rec, WakeCause, observe};
 use crate::panics;
 use crate::task::{self, CurrentTask, Handle, Kind, Queued, Running, Schedule, Step, TaskTable, WakeToken, flag};
 
-/// Steps between two reads of inbox and timers.
-pub(crate) const STEPS_PER_TURN: u32 = 64;
+/// The limit of steps between two reads of inbox and timers.
+pub(crate) const MAX_STEPS_PER_TURN: u32 = 64;
 /// A turn takes as long as this many steps, beside its steps.
-const STEPS_OF_A_TURN: u32 = 4;
+const TURN_COST_IN_STEPS: u32 = 4;
 
 /// A loop, as its coroutines access it.
 pub(crate) struct Executor {
@@ -126,12 +126,13 @@ impl Executor {
         &self.inbox
     }
 
+    /// The tag by which wake tokens identify the loop. It is reused after the loop is gone.
     #[inline]
     pub(crate) fn tag(&self) -> u32 {
         self.tag
     }
 
-    /// The tag by which await points identify the loop.
+    /// The number by which await points identify the loop: the tag in its low bits, and a count of the tag's uses.
     #[inline]
     pub(crate) fn number(&self) -> u32 {
         self.number
@@ -155,7 +156,7 @@ impl Executor {
         }
     }
 
-    /// Has `steps` poll ready tasks, [`STEPS_PER_TURN`] at most; then reads inbox and timers. `steps` returns how many
+    /// Has `steps` poll ready tasks, [`MAX_STEPS_PER_TURN`] at most; then reads inbox and timers. `steps` returns how many
     /// it has polled, and `None` ends the turn early, because one has failed.
     ///
     /// Not a function that is called with the result of each step: moving the result costs 6 of the 172 instructions
@@ -163,7 +164,7 @@ impl Executor {
     fn turn(&self, steps: impl FnOnce() -> Option<u32>) -> Progress {
         self.jobs.begin_turn();
         let Some(made) = steps() else { return Progress::Failed };
-        self.deadlocks.count_steps(made + STEPS_OF_A_TURN);
+        self.deadlocks.count_steps(made + TURN_COST_IN_STEPS);
         if made > 0 {
             self.deadlocks.tasks_ran();
         }
@@ -185,7 +186,7 @@ impl Executor {
     #[inline(always)]
     fn steps(&self, observer: &impl Observer) -> Option<u32> {
         let mut made = 0;
-        while made < STEPS_PER_TURN {
+        while made < MAX_STEPS_PER_TURN {
             let Some((mut task, step)) = self.poll_next(observer) else { break };
             made += 1;
             match step {
@@ -306,7 +307,7 @@ impl Executor {
         observer.spawn(self, coro);
         // During the cancellation no coroutine starts.
         if self.cancellation.answer.get().is_hard() {
-            self.come_late(coro);
+            self.count_late(coro);
         } else if let Some(queued) = coro.queue() {
             self.ready.push(queued);
         }

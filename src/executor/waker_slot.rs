@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use crate::executor::foreign::Foreign;
 use crate::executor::inbox::Loops;
 use crate::executor::wake;
-use crate::executor::{Executor, Left};
+use crate::executor::{Executor, Registration};
 use crate::task::{self, Header, Kind, WakeToken, flag};
 
 impl Executor {
@@ -19,7 +19,7 @@ impl Executor {
     /// The token by which an await point is woken: that of the running coroutine if the waker wakes it, or that of the
     /// waker, which is kept here until [`release`]. It replaces `old`, and is the same token again if that still fits.
     #[inline]
-    pub(crate) fn word_for(&self, cx: &Context<'_>, old: WakeToken, once: bool) -> WakeToken {
+    pub(crate) fn wake_token_for(&self, cx: &Context<'_>, old: WakeToken, once: bool) -> WakeToken {
         let here = self.here();
         if task::wake_token::<Loops>(cx.waker()) == Some(here) {
             release(old);
@@ -116,7 +116,7 @@ impl Executor {
 pub(crate) fn release(wake_token: WakeToken) {
     #[cold]
     fn foreign(wake_token: WakeToken) {
-        wake::take_back(wake_token.number(), Left::Foreign(wake_token.slot()));
+        wake::unregister(wake_token.number(), Registration::Foreign(wake_token.slot()));
     }
     if wake_token.kind() == Kind::Foreign {
         foreign(wake_token);
@@ -131,7 +131,7 @@ impl Waiter {
     /// The token to be woken; the same as before if it still fits.
     #[inline]
     pub(crate) fn wake_token(&mut self, executor: &Executor, cx: &Context<'_>) -> WakeToken {
-        self.0 = executor.word_for(cx, self.0, false);
+        self.0 = executor.wake_token_for(cx, self.0, false);
         self.0
     }
 
