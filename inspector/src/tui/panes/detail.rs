@@ -338,7 +338,7 @@ fn moment(model: &Model, moment: &Moment) -> String {
         Moment::Ran { steps, took } => format!("ran {steps} steps, {}", span(took)),
         Moment::Took(res) => format!("took {}", model.resource_label(res)),
         Moment::Gave(res) => format!("gave back {}", model.resource_label(res)),
-        Moment::Told => "was asked to stop".to_owned(),
+        Moment::Cancelled => "was asked to stop".to_owned(),
         Moment::Ended(outcome) => describe::ended(outcome).to_owned(),
     }
 }
