@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::check::watched;
 
-/// The modules of the library. The name of one is its path below the crate, such as `executor::timer`; each is a file.
+/// The modules of the library, without those of unit tests. The name of one is its path below the crate, such as `executor::timer`; each is a file.
 struct Modules(BTreeMap<String, Module>);
 
 struct Module {
@@ -64,7 +64,7 @@ impl Modules {
                 let path = entry.expect("an entry").path();
                 if path.is_dir() {
                     visit(&path, files);
-                } else {
+                } else if !path.ends_with("tests.rs") {
                     files.push((
                         path.strip_prefix(source()).expect("below src").display().to_string(),
                         fs::read_to_string(&path).expect("text"),
