@@ -45,6 +45,12 @@ impl TaskTable {
         self.len.get()
     }
 
+    /// The number of slots, also of those that are free: as many as there were tasks at one time.
+    pub(crate) fn slots(&self) -> usize {
+        // SAFETY: the entries do not change meanwhile (6).
+        unsafe { &*self.entries.get() }.len()
+    }
+
     /// Where the table is, for readers from outside: see [`Header::BLOCKS`].
     #[cfg(feature = "record")]
     pub(crate) fn address(&self) -> usize {

@@ -17,10 +17,29 @@ const LISTED: usize = 20;
 /// for.
 #[derive(Default)]
 pub(super) struct Nodes {
-    /// Coroutines by loop, and then by slot; then locks and semaphores.
-    pub(super) all: Vec<Option<Node>>,
-    /// The index of the first coroutine of each loop, by its tag.
-    pub(super) starts: HashMap<u32, usize>,
+    /// Coroutines by loop, and then by slot; then locks and semaphores. No entry for a free slot: after a peak of
+    /// 100,000 coroutines, a node per slot was half of the time and of the page faults of W4.
+    pub(super) all: Vec<Node>,
+    /// The nodes of each loop by slot, by the tag of the loop.
+    pub(super) loops: HashMap<u32, Slots>,
+}
+
+/// Where the coroutines of a loop are among the nodes, by slot: the index plus one, or 0 for a slot that is free. Zeros,
+/// because the system has zeroed pages: those of free slots are not written.
+pub(super) struct Slots(Vec<u32>);
+
+impl Slots {
+    pub(super) fn new(slots: usize) -> Slots {
+        Slots(vec![0; slots])
+    }
+
+    pub(super) fn insert(&mut self, slot: u32, index: usize) {
+        self.0[slot as usize] = u32::try_from(index + 1).expect("fewer than 2^32 coroutines on a thread");
+    }
+
+    fn get(&self, slot: u32) -> Option<usize> {
+        (*self.0.get(slot as usize)? as usize).checked_sub(1)
+    }
 }
 
 pub(super) struct Node {
@@ -88,14 +107,14 @@ impl Node {
 
 impl Nodes {
     pub(super) fn find(&self, wake_token: WakeToken) -> Option<usize> {
-        let index = self.starts.get(&wake_token.tag())? + wake_token.slot() as usize;
+        let index = self.loops.get(&wake_token.tag())?.get(wake_token.slot())?;
         let of_word =
-            |node: &&Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
-        self.all.get(index)?.as_ref().filter(of_word).map(|_| index)
+            |node: &Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
+        of_word(&self.all[index]).then_some(index)
     }
 
     pub(super) fn find_mut(&mut self, wake_token: WakeToken) -> Option<&mut Node> {
-        self.find(wake_token).and_then(|index| self.all[index].as_mut())
+        self.find(wake_token).map(|index| &mut self.all[index])
     }
 
     pub(super) fn give_hope(&mut self, wake_token: WakeToken) {
@@ -106,11 +125,11 @@ impl Nodes {
 
     /// Marks all nodes of this `Hope` as alive, then the nodes that wait for a marked node.
     pub(super) fn spread(&self, hope: Hope, alive: &mut [bool]) {
-        let has = |index: &usize| self.all[*index].as_ref().is_some_and(|node| node.hope == hope);
+        let has = |index: &usize| self.all[*index].hope == hope;
         let mut marked: Vec<usize> = (0..self.all.len()).filter(has).collect();
         marked.iter().for_each(|index| alive[*index] = true);
-        while let Some(node) = marked.pop().and_then(|index| self.all[index].as_ref()) {
-            for waiter in &node.waiters {
+        while let Some(index) = marked.pop() {
+            for waiter in &self.all[index].waiters {
                 if !std::mem::replace(&mut alive[*waiter], true) {
                     marked.push(*waiter);
                 }
@@ -120,7 +139,7 @@ impl Nodes {
 
     /// The cycles among nodes that are not alive.
     pub(super) fn cycles(&self, alive: &[bool]) -> Vec<Vec<usize>> {
-        let next = |index: usize| self.all[index].as_ref()?.target.filter(|next| !alive[*next]);
+        let next = |index: usize| self.all[index].target.filter(|next| !alive[*next]);
         // The walk that visited each node: a node visited twice in one walk is on a cycle.
         let mut walks = vec![0_usize; self.all.len()];
         let mut cycles = Vec::new();
@@ -140,7 +159,7 @@ impl Nodes {
 
     /// The nodes of a cycle, beginning with a coroutine.
     pub(super) fn around(&self, cycle: &[usize]) -> impl Iterator<Item = &Node> {
-        let nodes = cycle.iter().chain(cycle).filter_map(|index| self.all[*index].as_ref());
+        let nodes = cycle.iter().chain(cycle).map(|index| &self.all[*index]);
         nodes.skip_while(|node| node.id().is_none()).take(cycle.len())
     }
 
@@ -148,7 +167,7 @@ impl Nodes {
     pub(super) fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
         let mut text = String::new();
         let mut sites = Vec::new();
-        let target = |node: &Node| node.target.and_then(|target| self.all[target].as_ref());
+        let target = |node: &Node| node.target.map(|target| &self.all[target]);
         for node in self.around(cycle) {
             let Some(site) = node.site() else { continue };
             let Site { name, file, line, column } = &site;
@@ -168,7 +187,7 @@ impl Nodes {
     /// Whether a guard of the cycle may be in a coroutine that can continue: one that was scheduled after the guard was
     /// acquired, and before the cycle was found, while its acquirer could still move it.
     pub(super) fn may_be_moved(&self, cycle: &[usize], alive: &[bool], found: u64) -> bool {
-        let ids = self.all.iter().zip(alive).filter(|(_, alive)| **alive).filter_map(|(node, _)| node.as_ref()?.id());
+        let ids = self.all.iter().zip(alive).filter(|(_, alive)| **alive).filter_map(|(node, _)| node.id());
         let mut ids: Vec<u64> = ids.filter(|id| *id <= found).collect();
         ids.sort_unstable();
         let last = ids.last().copied();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::executor::context;
 use crate::executor::context::warn;
-use crate::executor::deadlock::graph::{Hope, Node, Nodes, What, list, sites};
+use crate::executor::deadlock::graph::{Hope, Node, Nodes, Slots, What, list, sites};
 use crate::executor::waits::{Lasting, On, Queuing, Resource};
 use crate::executor::{Executor, Progress, ids};
 use crate::failure::crash::{Deadlock, Failure};
@@ -27,8 +27,10 @@ const PUT_OFF: Duration = Duration::from_millis(20);
 /// Between two searches a busy loop makes this many steps for each coroutine, which takes more than twenty times as
 /// long as the search. ...
 const STEPS_EACH: u64 = 512;
-/// ... A search of a few takes as long as one of this many more.
+/// ... A search of a few takes as long as one of this many more. ...
 const STEPS_FIXED: u64 = 4;
+/// ... For each slot of the table it reads one word, also where the coroutine has ended.
+const STEPS_EACH_SLOT: u64 = 4;
 /// The loop warns of a cycle through locks that lasts this long, ns.
 const LASTING: u64 = 1_000_000_000;
 
@@ -106,7 +108,7 @@ impl Executor {
     }
 
     fn steps_of_a_search(&self) -> u64 {
-        STEPS_EACH * (self.live() as u64 + STEPS_FIXED)
+        STEPS_EACH * (self.live() as u64 + STEPS_FIXED) + STEPS_EACH_SLOT * self.slots.slots() as u64
     }
 
     /// When the last search is paid for, and the next one with it. Virtual time passes at once, so it pays for none.
@@ -182,8 +184,7 @@ impl Executor {
         if !quiet {
             return None;
         }
-        let waiting =
-            sites(nodes.all.iter().zip(&alive).filter(|(_, alive)| !**alive).filter_map(|(node, _)| node.as_ref()));
+        let waiting = sites(nodes.all.iter().zip(&alive).filter(|(_, alive)| !**alive).map(|(node, _)| node));
         if waiting.is_empty() {
             return None;
         }
@@ -260,7 +261,7 @@ impl Executor {
     /// Whether the loop of this tag is none of those inside this one, and this one does not block it.
     fn runs_elsewhere(&self, nodes: &Nodes, tag: u32) -> bool {
         let blocked = || !self.is_guest.get() && context::find_tag(tag, |executor| executor.is_some());
-        !nodes.starts.contains_key(&tag) && !blocked()
+        !nodes.loops.contains_key(&tag) && !blocked()
     }
 
     /// All coroutines, also of the loops inside this one, and what they wait for.
@@ -270,14 +271,9 @@ impl Executor {
         let mut edges: Vec<(WakeToken, WakeToken)> = Vec::new();
         let cores = || std::iter::once(self).chain(inside.iter().map(|(_, guest)| &**guest));
         for executor in cores() {
-            let start = nodes.all.len();
-            nodes.starts.insert(executor.tag(), start);
+            let mut slots = Slots::new(executor.slots.slots());
             let wakers = executor.inbox().wakers() > 0;
             executor.slots.each(|task| {
-                let index = start + task.wake_token().slot() as usize;
-                if nodes.all.len() <= index {
-                    nodes.all.resize_with(index + 1, || None);
-                }
                 let outside = !task.has(flag::STARTED)
                     || task.is_queued()
                     || task.has(flag::EXTERNAL_WAKE | flag::EVENT)
@@ -287,9 +283,11 @@ impl Executor {
                     || (task.has(flag::OUTER_LOOP) && self.is_guest.get());
                 let (wake_token, id, type_name, at) = (task.wake_token(), task.id(), task.type_name(), task.place());
                 let hope = if outside { Hope::Yes } else { Hope::No };
-                nodes.all[index] = Some(Node::new(What::Coro { wake_token, id, type_name, at, serial: 0 }, hope));
-                task.each_waiter(|waiter| edges.push((waiter, task.wake_token())));
+                slots.insert(wake_token.slot(), nodes.all.len());
+                nodes.all.push(Node::new(What::Coro { wake_token, id, type_name, at, serial: 0 }, hope));
+                task.each_waiter(|waiter| edges.push((waiter, wake_token)));
             });
+            nodes.loops.insert(executor.tag(), slots);
         }
         let mut blocked_jobs = 0;
         context::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
@@ -303,14 +301,11 @@ impl Executor {
                         let index = known.unwrap_or_else(|| self.add_resource(&mut nodes, resource, blocked_jobs > 0));
                         wanted.insert(address, index);
                         let Some(waiter) = nodes.find(*coro) else { continue };
-                        if let Some(Node { what: What::Coro { serial: own, .. }, target, .. }) = &mut nodes.all[waiter]
-                        {
+                        if let Node { what: What::Coro { serial: own, .. }, target, .. } = &mut nodes.all[waiter] {
                             *own = *serial;
                             target.get_or_insert(index);
                         }
-                        if let Some(resource) = &mut nodes.all[index] {
-                            resource.waiters.push(waiter);
-                        }
+                        nodes.all[index].waiters.push(waiter);
                     }
                     On::Barrier => {
                         let hope = if self.is_guest.get() { Hope::Yes } else { Hope::Shared };
@@ -349,17 +344,13 @@ impl Executor {
             };
             let Some(owner) = owner.filter(|owner| !owner.is_none()) else { continue };
             let (Some(from), Some(to)) = (nodes.find(owner), nodes.find(target)) else { continue };
-            if let Some(node) = &mut nodes.all[from] {
-                node.target.get_or_insert(to);
+            let node = &mut nodes.all[from];
+            node.target.get_or_insert(to);
+            match waiter.kind() {
                 // What a foreign waker wakes is unknown.
-                if waiter.kind() == Kind::Foreign {
-                    node.hope = Hope::Yes;
-                }
-            }
-            if waiter.kind() == Kind::Task
-                && let Some(node) = &mut nodes.all[to]
-            {
-                node.waiters.push(from);
+                Kind::Foreign => node.hope = Hope::Yes,
+                Kind::Task => nodes.all[to].waiters.push(from),
+                Kind::Edge => {}
             }
         }
         nodes
@@ -382,11 +373,9 @@ impl Executor {
         let mut node = Node::new(What::Resource { resource: resource.clone(), newest }, hope);
         for place in places.into_iter().flatten() {
             node.target.get_or_insert(place);
-            if let Some(holder) = &mut nodes.all[place] {
-                holder.waiters.push(index);
-            }
+            nodes.all[place].waiters.push(index);
         }
-        nodes.all.push(Some(node));
+        nodes.all.push(node);
         #[cfg(test)]
         {
             self.deadlocks.searches.borrow_mut().visited += holders.len();
@@ -412,7 +401,7 @@ impl Executor {
             return Some(at);
         }
         let nodes = self.nodes().all;
-        let waiting = sites(nodes.iter().flatten());
+        let waiting = sites(nodes.iter());
         warn(&format!(
             "all {} coroutines wait, and only an event that is set from outside can wake them, or a guard that is dropped there:{}",
             waiting.len(),
@@ -492,6 +481,34 @@ mod tests {
         assert_eq!(budget.next(10), 20_000);
         assert_eq!(budget.next(1), 20_000);
         assert_eq!(budget.next(100_010), 20_000 + 19 * 100_000 * Budget::EACH);
+    }
+
+    #[test]
+    fn the_time_before_a_run_pays_for_none_of_its_searches() {
+        let mut looped = Loop::new();
+        let executor = looped.executor().clone();
+        let paid_at = |looped: &mut Loop| looped.run(async { crate::Ok(executor.paid_at()) }).unwrap();
+        let first = paid_at(&mut looped);
+        while executor.now() <= first {}
+        let between = executor.now();
+        assert!(paid_at(&mut looped) > between);
+    }
+
+    #[test]
+    fn a_search_visits_coroutines_not_slots_in_which_they_have_ended() {
+        let mut looped = Loop::new();
+        let executor = looped.executor().clone();
+        let main = async {
+            let few = executor.steps_of_a_search();
+            crate::gather((0..MANY).map(|_| yield_now()).collect::<Vec<_>>()).await?;
+            executor.deadlocks.searches.take();
+            assert_eq!((executor.nodes().all.len(), executor.live()), (1, 1));
+            assert!(executor.deadlocks.searches.borrow().visited < 10);
+            // The words of the table are read, and the steps pay for that.
+            assert!(executor.steps_of_a_search() >= few + MANY as u64);
+            crate::Ok(())
+        };
+        looped.run(main).unwrap();
     }
 
     #[test]
