@@ -72,8 +72,9 @@ use tinyio_frames::FutureMark;
 
 use super::arena::STEP;
 use super::fault::{BoxError, Fault, TypeName};
+use super::running::{Outcome, Step};
 use super::schedule::Schedule;
-use super::waiters::{Position, Waiters};
+use super::waiters::{Position, Several, Waiters};
 use super::wake_token::WakeToken;
 use crate::panics::Disposed;
 
@@ -154,7 +155,7 @@ pub(crate) mod flag {
 
 pub(super) struct Vtable {
     /// An error is stored separately, so that the common return value fits a register.
-    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>, &mut Option<Fault>) -> Poll<()>,
+    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>, &mut Option<Step>) -> Outcome,
     /// Drops the future or the output, according to the body bits.
     pub(super) drop_body: unsafe fn(NonNull<Header>, body: u16),
     pub(super) layout: Layout,
@@ -229,12 +230,12 @@ where
         unsafe { UnsafeCell::raw_get(&raw const (*block).body) }
     }
 
-    unsafe fn poll(header: NonNull<Header>, cx: &mut Context<'_>, fault: &mut Option<Fault>) -> Poll<()> {
+    unsafe fn poll(header: NonNull<Header>, cx: &mut Context<'_>, failed: &mut Option<Step>) -> Outcome {
         // SAFETY: the vtable is that of this block.
         let body = unsafe { Self::body(header) };
         // SAFETY: the caller has checked for FUTURE and set RUNNING (3); the block never moves.
         let future = unsafe { Pin::new_unchecked(&mut *(*body).future) };
-        let Poll::Ready(result) = future.poll(cx) else { return Poll::Pending };
+        let Poll::Ready(result) = future.poll(cx) else { return Outcome::Pending };
         // If the future's destructor panics, that of the output must not panic as well: it would abort the process.
         let result = Disposed::new(result);
         // SAFETY: the block is alive, its owner is polling it.
@@ -247,10 +248,13 @@ where
                 // SAFETY: the body is empty.
                 unsafe { (&raw mut (*body).output).write(ManuallyDrop::new(output)) };
                 this.set_body(flag::OUTPUT);
+                Outcome::Done
             }
-            Err(error) => *fault = Some(P::fault(error)),
+            Err(error) => {
+                *failed = Some(Step::Failed(P::fault(error)));
+                Outcome::Failed
+            }
         }
-        Poll::Ready(())
     }
 
     unsafe fn drop_body(header: NonNull<Header>, body: u16) {
@@ -389,7 +393,13 @@ impl Header {
         self.waiters.get(at)
     }
 
+    /// Removes the only waiter. `Err`: [`take_waiters`](Header::take_waiters) removes them.
     #[inline]
+    pub(crate) fn take_waiter(&self) -> Result<Option<WakeToken>, Several> {
+        self.waiters.take_one()
+    }
+
+    /// Removes all waiters, in order of registration.
     pub(crate) fn take_waiters(&self, each: impl FnMut(WakeToken)) {
         self.waiters.take(each);
     }
