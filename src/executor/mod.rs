@@ -184,6 +184,9 @@ impl Executor {
 
     /// Polls ready tasks. This and what it calls are compiled once for what observes the loop and once for the no-op:
     /// see [`observe!`].
+    ///
+    /// What is rare lies in functions of its own, and how a step failed in one place for all of them: 47 of the 581
+    /// instructions of W1, and 10 of its 124 stores.
     #[inline(always)]
     fn steps(&self, observer: &impl Observer) -> Option<u32> {
         let (mut made, mut failed) = (0, None);

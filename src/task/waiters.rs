@@ -74,11 +74,17 @@ impl Waiters {
 
     #[inline]
     pub(super) fn add(&self, wake_token: WakeToken) -> Position {
-        if self.0.get().is_null() {
+        if self.add_only(wake_token) { 1 } else { self.add_shared(wake_token) }
+    }
+
+    /// Adds it at position 1, if there is no other and no box.
+    #[inline]
+    pub(super) fn add_only(&self, wake_token: WakeToken) -> bool {
+        let is_only = self.0.get().is_null();
+        if is_only {
             self.set_inline(wake_token);
-            return 1;
         }
-        self.add_shared(wake_token)
+        is_only
     }
 
     #[inline(never)]
