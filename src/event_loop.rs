@@ -325,6 +325,7 @@ impl Session {
     pub(crate) fn begin(executor: &Rc<Executor>, mode: LoopMode) -> Session {
         executor.rec.loop_start(&**executor, mode);
         executor.inbox().run_begins();
+        executor.deadlocks.begin_run(executor.now());
         if mode == LoopMode::Run {
             context::each(|outer| outer.inbox().enclose(executor.inbox()));
         }

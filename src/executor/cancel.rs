@@ -233,8 +233,9 @@ impl Cancelling {
             let progress = executor.turn(|| {
                 let mut made = 0;
                 while made < MAX_STEPS_PER_TURN {
-                    let Some((mut task, step)) = executor.poll_next(&executor.rec) else { break };
+                    let Some(mut task) = executor.next_task() else { break };
                     made += 1;
+                    let step = executor.poll_alone(&mut task);
                     self.classify(executor, &mut task, step, Cancel { answered: true, ..Cancel::default() });
                     self.keep_failure(executor);
                 }
@@ -317,7 +318,7 @@ impl Cancelling {
             executor.rec.cancel_deliver(&task);
         }
         executor.answer_with(self.reason, gently);
-        let step = executor.poll(&executor.rec, &mut task);
+        let step = executor.poll_alone(&mut task);
         let cancel = executor.cancellation.answer.get();
         executor.answer_with(self.reason, gently);
         if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {

@@ -66,7 +66,7 @@ pub(crate) enum On {
 /// Limits the searches of a loop to one part in [`Budget::SHARE`] of its time, which includes the searches.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Budget {
-    /// When the last search ended, ns.
+    /// When the last search ended, or the run began, ns.
     pub(super) ended: u64,
     /// How long it took, ns.
     pub(super) took: u64,
@@ -137,6 +137,11 @@ impl Detection {
         if matches!(self.quiescent_since.get(), Some((_, false))) {
             self.quiescent_since.set(None);
         }
+    }
+
+    /// A run begins at `now`: the time before it allows none of its searches.
+    pub(crate) fn begin_run(&self, now: u64) {
+        self.searches.borrow_mut().budget.ended = now;
     }
 
     /// Forgets what belongs to a run.

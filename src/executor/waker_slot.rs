@@ -25,11 +25,16 @@ impl Executor {
             release(old);
             return here;
         }
-        self.watch_turn(cx.waker(), old.kind() == Kind::Foreign && old.number() == self.number());
-        self.keep(Foreign { waker: cx.waker().clone(), owner: here, once }, old)
+        self.word_behind(cx.waker(), old, here, once)
     }
 
     #[cold]
+    #[inline(never)]
+    fn word_behind(&self, waker: &Waker, old: WakeToken, owner: WakeToken, once: bool) -> WakeToken {
+        self.watch_turn(waker, old.kind() == Kind::Foreign && old.number() == self.number());
+        self.keep(Foreign { waker: waker.clone(), owner, once }, old)
+    }
+
     fn keep(&self, new: Foreign, old: WakeToken) -> WakeToken {
         let mut foreign = self.foreign.wakers.borrow_mut();
         if old.kind() == Kind::Foreign
@@ -115,6 +120,7 @@ impl Executor {
 #[inline]
 pub(crate) fn release(wake_token: WakeToken) {
     #[cold]
+    #[inline(never)]
     fn foreign(wake_token: WakeToken) {
         wake::unregister(wake_token.number(), Registration::Foreign(wake_token.slot()));
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::executor::deadlock::wait_graph::{Node, WaitGraph, Wakeable, What};
+use crate::executor::deadlock::wait_graph::{Node, Slots, WaitGraph, Wakeable, What};
 use crate::executor::waits::{On, Resource, Wait};
 use crate::executor::{Executor, context};
 use crate::task::{Header, Kind, WakeToken, flag};
@@ -71,20 +71,17 @@ impl Executor {
 
     /// Adds the live tasks of `executor`, which is this loop or one inside it, and collects the edges of their waiters.
     fn add_tasks(&self, executor: &Executor, graph: &mut WaitGraph, edges: &mut Edges) {
-        let start = graph.nodes.len();
-        graph.starts.insert(executor.tag(), start);
+        let mut slots = Slots::new(executor.slots.slots());
         let has_wakers = executor.inbox().wakers() > 0;
         executor.slots.each(|task| {
-            let index = start + task.wake_token().slot() as usize;
-            if graph.nodes.len() <= index {
-                graph.nodes.resize_with(index + 1, || None);
-            }
             let (wake_token, id, type_name, at) = (task.wake_token(), task.id(), task.type_name(), task.place());
             let wakeable =
                 if self.is_wakeable(task, has_wakers) { Wakeable::FromOutside } else { Wakeable::ByTargetsOnly };
-            graph.nodes[index] = Some(Node::new(What::Coro { wake_token, id, type_name, at, serial: 0 }, wakeable));
-            task.each_waiter(|waiter| edges.push((waiter, task.wake_token())));
+            slots.insert(wake_token.slot(), graph.nodes.len());
+            graph.nodes.push(Node::new(What::Coro { wake_token, id, type_name, at, serial: 0 }, wakeable));
+            task.each_waiter(|waiter| edges.push((waiter, wake_token)));
         });
+        graph.loops.insert(executor.tag(), slots);
     }
 
     /// Whether something other than a node of the graph may wake this task: it is ready, or its await point waits for
@@ -117,13 +114,11 @@ impl Executor {
                 let index = known.unwrap_or_else(|| self.add_resource(graph, resource, blocked_jobs));
                 resources.insert(address, index);
                 let Some(waiter) = graph.find(*coro) else { return };
-                if let Some(Node { what: What::Coro { serial: own, .. }, target, .. }) = &mut graph.nodes[waiter] {
+                if let Node { what: What::Coro { serial: own, .. }, target, .. } = &mut graph.nodes[waiter] {
                     *own = *serial;
                     target.get_or_insert(index);
                 }
-                if let Some(resource) = &mut graph.nodes[index] {
-                    resource.waiters.push(waiter);
-                }
+                graph.nodes[index].waiters.push(waiter);
             }
             On::Barrier => {
                 let wakeable = if self.is_guest.get() { Wakeable::FromOutside } else { Wakeable::ByAnyNode };
@@ -158,11 +153,9 @@ impl Executor {
         let mut node = Node::new(What::Resource { resource: resource.clone(), newest }, wakeable);
         for place in places.into_iter().flatten() {
             node.target.get_or_insert(place);
-            if let Some(holder) = &mut graph.nodes[place] {
-                holder.waiters.push(index);
-            }
+            graph.nodes[place].waiters.push(index);
         }
-        graph.nodes.push(Some(node));
+        graph.nodes.push(node);
         #[cfg(test)]
         {
             self.deadlocks.searches.borrow_mut().visited += holders.len();
@@ -173,7 +166,7 @@ impl Executor {
     /// Whether the loop of this tag is none of those inside this one, and this one does not block it.
     fn runs_elsewhere(&self, graph: &WaitGraph, tag: u32) -> bool {
         let blocked = || !self.is_guest.get() && context::find_tag(tag, |executor| executor.is_some());
-        !graph.starts.contains_key(&tag) && !blocked()
+        !graph.loops.contains_key(&tag) && !blocked()
     }
 }
 
@@ -187,16 +180,12 @@ fn add_edge(executors: &[&Executor], graph: &mut WaitGraph, waiter: WakeToken, t
     };
     let Some(owner) = owner.filter(|owner| !owner.is_none()) else { return };
     let (Some(from), Some(to)) = (graph.find(owner), graph.find(target)) else { return };
-    if let Some(node) = &mut graph.nodes[from] {
-        node.target.get_or_insert(to);
+    let node = &mut graph.nodes[from];
+    node.target.get_or_insert(to);
+    match waiter.kind() {
         // What a foreign waker wakes is unknown.
-        if waiter.kind() == Kind::Foreign {
-            node.wakeable = Wakeable::FromOutside;
-        }
-    }
-    if waiter.kind() == Kind::Task
-        && let Some(node) = &mut graph.nodes[to]
-    {
-        node.waiters.push(from);
+        Kind::Foreign => node.wakeable = Wakeable::FromOutside,
+        Kind::Task => graph.nodes[to].waiters.push(from),
+        Kind::Edge => {}
     }
 }

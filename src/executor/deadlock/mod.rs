@@ -33,6 +33,8 @@ const PUT_OFF: Duration = Duration::from_millis(20);
 const STEPS_PER_COROUTINE: u64 = 512;
 /// Added to the number of coroutines, for the part of a search that does not depend on it.
 const EXTRA_COROUTINES: u64 = 4;
+/// Added for each slot of the table: a search reads one word of it, also where the coroutine has ended.
+const STEPS_PER_SLOT: u64 = 4;
 
 impl Executor {
     /// Decides what to do when no coroutine is ready and the next timer is due at `until`: search, or sleep.
@@ -123,7 +125,7 @@ impl Executor {
     }
 
     fn steps_of_a_search(&self) -> u64 {
-        STEPS_PER_COROUTINE * (self.live() as u64 + EXTRA_COROUTINES)
+        STEPS_PER_COROUTINE * (self.live() as u64 + EXTRA_COROUTINES) + STEPS_PER_SLOT * self.slots.slots() as u64
     }
 
     /// When the time since the last search allows the next one. Virtual time passes at once, so it does not limit them:
@@ -198,7 +200,7 @@ impl Executor {
             return Some(at);
         }
         let nodes = self.wait_graph().nodes;
-        let waiting = sites(nodes.iter().flatten());
+        let waiting = sites(nodes.iter());
         warn(&format!(
             "all {} coroutines wait, and only an event that is set from outside can wake them, or a guard that is dropped there:{}",
             waiting.len(),

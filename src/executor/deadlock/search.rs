@@ -44,9 +44,7 @@ impl Executor {
         if !quiescent {
             return None;
         }
-        let waiting = sites(
-            graph.nodes.iter().zip(&marked).filter(|(_, marked)| !**marked).filter_map(|(node, _)| node.as_ref()),
-        );
+        let waiting = sites(graph.nodes.iter().zip(&marked).filter(|(_, marked)| !**marked).map(|(node, _)| node));
         if waiting.is_empty() {
             return None;
         }

@@ -69,6 +69,34 @@ fn searches_take_a_twentieth_of_the_time_at_most() {
 }
 
 #[test]
+fn the_time_before_a_run_allows_none_of_its_searches() {
+    let mut looped = Loop::new();
+    let executor = looped.executor().clone();
+    let may_search_at = |looped: &mut Loop| looped.run(async { crate::Ok(executor.may_search_at()) }).unwrap();
+    let first = may_search_at(&mut looped);
+    while executor.now() <= first {}
+    let between = executor.now();
+    assert!(may_search_at(&mut looped) > between);
+}
+
+#[test]
+fn a_search_visits_coroutines_not_slots_in_which_they_have_ended() {
+    let mut looped = Loop::new();
+    let executor = looped.executor().clone();
+    let main = async {
+        let few = executor.steps_of_a_search();
+        crate::gather((0..MANY).map(|_| yield_now()).collect::<Vec<_>>()).await?;
+        executor.deadlocks.searches.take();
+        assert_eq!((executor.wait_graph().nodes.len(), executor.live()), (1, 1));
+        assert!(executor.deadlocks.searches.borrow().visited < 10);
+        // The words of the table are read, and the number of steps grows with them.
+        assert!(executor.steps_of_a_search() >= few + MANY as u64);
+        crate::Ok(())
+    };
+    looped.run(main).unwrap();
+}
+
+#[test]
 fn no_search_begins_before_the_time_budget_allows_it() {
     let mut looped = Loop::new();
     let executor = looped.executor().clone();

@@ -17,10 +17,29 @@ const LISTED: usize = 20;
 /// for.
 #[derive(Default)]
 pub(super) struct WaitGraph {
-    /// Coroutines by loop, and then by slot; then locks and semaphores.
-    pub(super) nodes: Vec<Option<Node>>,
-    /// The index of the first coroutine of each loop, by its tag.
-    pub(super) starts: HashMap<u32, usize>,
+    /// Coroutines by loop, and then by slot; then locks and semaphores. No entry for a free slot: after a peak of
+    /// 100,000 coroutines, a node per slot was half of the time and of the page faults of W4.
+    pub(super) nodes: Vec<Node>,
+    /// The nodes of each loop by slot, by the tag of the loop.
+    pub(super) loops: HashMap<u32, Slots>,
+}
+
+/// Where the coroutines of a loop are among the nodes, by slot: the index plus one, or 0 for a slot that is free. Zeros,
+/// because the system has zeroed pages: those of free slots are not written.
+pub(super) struct Slots(Vec<u32>);
+
+impl Slots {
+    pub(super) fn new(slots: usize) -> Slots {
+        Slots(vec![0; slots])
+    }
+
+    pub(super) fn insert(&mut self, slot: u32, index: usize) {
+        self.0[slot as usize] = u32::try_from(index + 1).expect("fewer than 2^32 coroutines on a thread");
+    }
+
+    fn get(&self, slot: u32) -> Option<usize> {
+        (*self.0.get(slot as usize)? as usize).checked_sub(1)
+    }
 }
 
 pub(super) struct Node {
@@ -89,13 +108,13 @@ impl Node {
 
 impl WaitGraph {
     pub(super) fn find(&self, wake_token: WakeToken) -> Option<usize> {
-        let index = self.starts.get(&wake_token.tag())? + wake_token.slot() as usize;
-        let is_it = |node: &&Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
-        self.nodes.get(index)?.as_ref().filter(is_it).map(|_| index)
+        let index = self.loops.get(&wake_token.tag())?.get(wake_token.slot())?;
+        let is_it = |node: &Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
+        is_it(&self.nodes[index]).then_some(index)
     }
 
     pub(super) fn find_mut(&mut self, wake_token: WakeToken) -> Option<&mut Node> {
-        self.find(wake_token).and_then(|index| self.nodes[index].as_mut())
+        self.find(wake_token).map(|index| &mut self.nodes[index])
     }
 
     pub(super) fn mark_wakeable(&mut self, wake_token: WakeToken) {
@@ -106,11 +125,11 @@ impl WaitGraph {
 
     /// Marks the nodes that can be woken like this, then the nodes that wait for a marked node.
     pub(super) fn mark(&self, wakeable: Wakeable, marked: &mut [bool]) {
-        let is_like = |index: &usize| self.nodes[*index].as_ref().is_some_and(|node| node.wakeable == wakeable);
+        let is_like = |index: &usize| self.nodes[*index].wakeable == wakeable;
         let mut work: Vec<usize> = (0..self.nodes.len()).filter(is_like).collect();
         work.iter().for_each(|index| marked[*index] = true);
-        while let Some(node) = work.pop().and_then(|index| self.nodes[index].as_ref()) {
-            for waiter in &node.waiters {
+        while let Some(index) = work.pop() {
+            for waiter in &self.nodes[index].waiters {
                 if !std::mem::replace(&mut marked[*waiter], true) {
                     work.push(*waiter);
                 }
@@ -120,7 +139,7 @@ impl WaitGraph {
 
     /// The cycles among nodes that are not marked.
     pub(super) fn cycles(&self, marked: &[bool]) -> Vec<Vec<usize>> {
-        let next = |index: usize| self.nodes[index].as_ref()?.target.filter(|next| !marked[*next]);
+        let next = |index: usize| self.nodes[index].target.filter(|next| !marked[*next]);
         // The walk that visited each node: a node visited twice in one walk is on a cycle.
         let mut walks = vec![0_usize; self.nodes.len()];
         let mut cycles = Vec::new();
@@ -140,7 +159,7 @@ impl WaitGraph {
 
     /// The nodes of a cycle, beginning with a coroutine.
     pub(super) fn around(&self, cycle: &[usize]) -> impl Iterator<Item = &Node> {
-        let nodes = cycle.iter().chain(cycle).filter_map(|index| self.nodes[*index].as_ref());
+        let nodes = cycle.iter().chain(cycle).map(|index| &self.nodes[*index]);
         nodes.skip_while(|node| node.id().is_none()).take(cycle.len())
     }
 
@@ -148,7 +167,7 @@ impl WaitGraph {
     pub(super) fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
         let mut text = String::new();
         let mut sites = Vec::new();
-        let target = |node: &Node| node.target.and_then(|target| self.nodes[target].as_ref());
+        let target = |node: &Node| node.target.map(|target| &self.nodes[target]);
         for node in self.around(cycle) {
             let Some(site) = node.site() else { continue };
             let Site { name, file, line, column } = &site;
@@ -168,8 +187,7 @@ impl WaitGraph {
     /// Whether a guard of the cycle may be in a coroutine that can continue: one that was scheduled after the guard was
     /// acquired, and before the cycle was found, while its acquirer could still move it.
     pub(super) fn may_be_moved(&self, cycle: &[usize], marked: &[bool], found: u64) -> bool {
-        let ids =
-            self.nodes.iter().zip(marked).filter(|(_, marked)| **marked).filter_map(|(node, _)| node.as_ref()?.id());
+        let ids = self.nodes.iter().zip(marked).filter(|(_, marked)| **marked).filter_map(|(node, _)| node.id());
         let mut ids: Vec<u64> = ids.filter(|id| *id <= found).collect();
         ids.sort_unstable();
         let last = ids.last().copied();
