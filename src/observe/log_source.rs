@@ -16,7 +16,7 @@ use crate::task::Header;
 
 /// The most messages of threads that wait for the loop to record them. More are dropped, when a coroutine blocks the
 /// loop for that long.
-const PATIENCE: usize = 4096;
+const MAX_NOTES: usize = 4096;
 
 /// Whether there is a recording on this thread, or the environment asks for one, so that a message may be needed.
 pub(crate) fn may_record() -> bool {
@@ -92,7 +92,7 @@ fn address(mailbox: &Arc<dyn Mailbox>) -> *const () {
 }
 
 fn leave(notes: &mut Vec<ThreadNote>, kind: Kind) {
-    if notes.len() < PATIENCE {
+    if notes.len() < MAX_NOTES {
         notes.push(ThreadNote::Happened(kind));
     } else if let Some(ThreadNote::Happened(Kind::Lost { events, .. })) = notes.last_mut() {
         *events += 1;

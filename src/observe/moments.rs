@@ -1,5 +1,5 @@
-//! Captures what coroutines are at: before each step, for errors that do not remember where they were made, and when an
-//! error is made that does.
+//! Captures a [`Moment`](crate::failure::moment::Moment): when an error is made that remembers its place, and, by
+//! `suspended`, before each step, for errors that do not.
 
 use std::time::{Duration, Instant};
 

@@ -14,7 +14,7 @@ use tinyio_inspector::source::{Progress, Source};
 pub const LONG: Duration = Duration::from_secs(3600);
 
 /// The time after which nothing is expected to come.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// This program again, recorded, at one of its tests; killed when it is dropped.
 pub struct Recorded {
@@ -70,7 +70,7 @@ impl Recorded {
 
     /// Reads its ring until something is found.
     pub fn read_until<R>(&self, mut reader: Option<RingReader>, mut find: impl FnMut(&Model, &Kind) -> Option<R>) -> R {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let mut model = reader.as_ref().map(|reader| Model::new(reader.header()));
         while Instant::now() < end {
             let Some(reader) = &mut reader else {
@@ -91,7 +91,7 @@ impl Recorded {
             }
             std::thread::yield_now();
         }
-        panic!("nothing came in {PATIENCE:?}")
+        panic!("nothing came in {TIMEOUT:?}")
     }
 
     /// The frames of the first coroutine that waits for something like this, requested while all coroutines sleep.

@@ -35,7 +35,7 @@ use crate::random::world::{Fate, World, ms};
 const PROGRAMS: u64 = 1_500;
 
 /// A program that has not ended by then hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the program of a seed and checks what must hold. Returns how it ended.
 fn check(seed: u64) -> &'static str {
@@ -197,7 +197,7 @@ fn random_programs() {
     let (_watched, ended) = mpsc::channel::<()>();
     std::thread::spawn(move || {
         let mut last = u64::MAX;
-        while ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+        while ended.recv_timeout(TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
             let rounds = ROUNDS.load(Ordering::SeqCst);
             if rounds == last {
                 let seed = SEED.load(Ordering::SeqCst);
