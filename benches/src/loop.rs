@@ -9,13 +9,15 @@ mod limit;
 mod measure;
 #[allow(dead_code, unused_imports, reason = "each bench uses its own part")]
 mod peer;
+mod primitives;
 mod table;
 mod threads;
 mod waiters;
 mod work;
 
 use peer::{Compio, Glommio, Limit, Nio, Peer, Smol, Tinyio, Tokio};
-use table::{Line, OURS, Table};
+use primitives::PRIMITIVES;
+use table::{Line, OURS, TENTH, Table};
 
 /// A line of the table: the same work by several executors, each of which is `P` in turn.
 macro_rules! line {
@@ -166,6 +168,15 @@ fn main() {
                 .by("without searches", move || waiters::beside(waiters, false))
                 .runs(3)
                 .goal(1.05, "without searches"),
+        );
+    }
+    let many = n / 50;
+    for primitive in &PRIMITIVES {
+        table.run(
+            Line::new("N", primitive.name, many)
+                .by(OURS, move || primitive.measure(many))
+                .tenth(move || primitive.measure(many / 10))
+                .goal(1.5, TENTH),
         );
     }
     table.end();

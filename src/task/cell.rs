@@ -72,8 +72,8 @@ use tinyio_frames::FutureMark;
 
 use super::arena::STEP;
 use super::fault::{BoxError, Fault, TypeName};
-use super::running::{Outcome, Step};
 use super::schedule::Schedule;
+use super::step::{Outcome, Step};
 use super::waiters::{Position, Several, Waiters};
 use super::wake_token::WakeToken;
 use crate::panics::Disposed;

@@ -7,33 +7,15 @@ use std::ptr::NonNull;
 use std::task::Context;
 
 use super::cell::{Header, flag};
-use super::fault::{Fault, Payload};
+use super::fault::Payload;
 #[cfg(feature = "record")]
 use super::handle::Handle;
 use super::release::{drop_body, release};
+use super::step::{Outcome, Step};
 use crate::panics;
 
 /// A coroutine that its loop polls or drops. Not queued, so that it can be woken meanwhile.
 pub(crate) struct Running(NonNull<Header>);
-
-/// The result of a poll.
-pub(crate) enum Step {
-    Pending,
-    /// The output is there.
-    Done,
-    Failed(Fault),
-    Panicked(Payload),
-}
-
-/// The result of a poll, in a byte, so that the loop branches on a register.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Pending,
-    /// The output is there.
-    Done,
-    /// It failed or panicked: that is in the place that the poll was given for it.
-    Failed,
-}
 
 impl Running {
     /// `None` if there is one already.
