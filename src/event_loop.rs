@@ -96,7 +96,7 @@ impl Loop {
     {
         panic_hook::watch();
         let main = Coro::new::<_, _, Opaque>(main, Location::caller(), 0);
-        let executor = self.fresh_core();
+        let executor = self.executor_for_run();
         let mut session = Session::begin(&executor, LoopMode::Run);
         let crash = context::enter(&executor, || {
             main.schedule(&executor);
@@ -117,7 +117,7 @@ impl Loop {
     }
 
     /// The executor, with no tasks in it.
-    pub(crate) fn fresh_core(&mut self) -> Rc<Executor> {
+    pub(crate) fn executor_for_run(&mut self) -> Rc<Executor> {
         if self.executor.live() > 0 {
             // A `drive` was forgotten (`mem::forget`): what its coroutines borrow may be gone, so they are never
             // touched again.
@@ -325,6 +325,7 @@ impl Session {
     pub(crate) fn begin(executor: &Rc<Executor>, mode: LoopMode) -> Session {
         executor.rec.loop_start(&**executor, mode);
         executor.inbox().run_begins();
+        executor.deadlocks.begin_run(executor.now());
         if mode == LoopMode::Run {
             context::each(|outer| outer.inbox().enclose(executor.inbox()));
         }
@@ -382,7 +383,7 @@ impl Session {
                 panics::dispose(main);
                 Err(crash)
             }
-            None => Ok(main.take().expect("it has ended, and nobody else has its handle")),
+            None => Ok(main.take().expect("it has ended, and this is its only handle")),
         }
     }
 }

@@ -121,7 +121,7 @@ mod dedup {
             (b"#hash", b"same"),
             (b"\xff\xfe", b"same"),
             (b"other", b"emas"),
-            (b"alone", b"nobody else has this"),
+            (b"alone", b"no other has this"),
             (b"empty 1", b""),
             (b"empty 2", b""),
         ]);
@@ -222,7 +222,7 @@ mod dedup {
     }
 
     #[test]
-    fn nobody_reading_is_no_error() {
+    fn a_closed_output_is_no_error() {
         let folder = folder(&[(b"a", b"x"), (b"b", b"x")]);
         let mut child = Command::new(example("dedup"))
             .current_dir(folder.path())

@@ -189,7 +189,7 @@ impl<T> Future for JoinHandle<T> {
             return Poll::Pending;
         }
         header.state.set(State::Gone);
-        // SAFETY: the state said that it is there, and says from now on that it is not.
+        // SAFETY: by the state it was there; from now on the state is that it is not.
         Poll::Ready(unsafe { output::<T>(self.0).read() })
     }
 }

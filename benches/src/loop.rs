@@ -9,13 +9,15 @@ mod limit;
 mod measure;
 #[allow(dead_code, unused_imports, reason = "each bench uses its own part")]
 mod peer;
+mod primitives;
 mod table;
 mod threads;
 mod waiters;
 mod work;
 
 use peer::{Compio, Glommio, Limit, Nio, Peer, Smol, Tinyio, Tokio};
-use table::{Line, OURS, Table};
+use primitives::PRIMITIVES;
+use table::{Line, OURS, TENTH, Table};
 
 /// A line of the table: the same work by several executors, each of which is `P` in turn.
 macro_rules! line {
@@ -32,10 +34,10 @@ macro_rules! line {
 /// One measurement of W9: the work, the executor, and the number of tasks.
 fn bytes(asked: &str) -> Option<f64> {
     let mut words = asked.split(' ');
-    let (what, who, n) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+    let (what, peer, n) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
     macro_rules! by {
         ($work:ident, $($peer:ident)*) => {
-            match who {
+            match peer {
                 $(<$peer as Peer>::NAME => Some(work::$work::<$peer>(n)),)*
                 _ => None,
             }
@@ -166,6 +168,15 @@ fn main() {
                 .by("without searches", move || waiters::beside(waiters, false))
                 .runs(3)
                 .goal(1.05, "without searches"),
+        );
+    }
+    let many = n / 50;
+    for primitive in &PRIMITIVES {
+        table.run(
+            Line::new("N", primitive.name, many)
+                .by(OURS, move || primitive.measure(many))
+                .tenth(move || primitive.measure(many / 10))
+                .goal(1.5, TENTH),
         );
     }
     table.end();

@@ -17,6 +17,6 @@ pub fn install() -> Result<()> {
 
 /// The error that crashed the loop, followed by what all coroutines were at.
 pub fn explain(crash: Crash) -> Report {
-    let everybody = format!("{crash:?}").header("What the loop was doing:");
-    eyre!(crash.into_error()).section(everybody)
+    let report = format!("{crash:?}").header("What the loop was doing:");
+    eyre!(crash.into_error()).section(report)
 }

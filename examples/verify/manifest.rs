@@ -53,7 +53,7 @@ pub enum Bad {
     NoName,
     #[error("a line that begins with a backslash has \\\\, \\n or \\r in the name, and no other backslash")]
     Escape,
-    #[error("a zero byte: `sha256sum --zero` writes manifests that nobody reads back")]
+    #[error("a zero byte: `sha256sum --zero` writes manifests that are not read back")]
     Zero,
     #[cfg(not(unix))]
     #[error("the name is not UTF-8")]

@@ -131,7 +131,7 @@ fn report_prints_the_crash_plain_into_a_pipe_and_check_makes_it_an_error() {
 }
 
 #[test]
-fn report_of_a_run_that_was_killed_tells_who_was_alive() {
+fn report_of_a_run_that_was_killed_shows_what_was_alive() {
     let (folder, _) = trace(sleeping());
     let (code, out, _) = run(&folder, &["report", "t.jsonl", "--check"]);
     assert_eq!(code, Some(1));
@@ -188,7 +188,7 @@ fn export_writes_every_format_to_a_file_or_a_pipe() {
 }
 
 #[test]
-fn wrong_usage_is_2_and_says_what_was_expected() {
+fn wrong_usage_is_2_and_names_what_was_expected() {
     let (folder, path) = trace(crashed());
     for (args, expected) in [
         (
@@ -367,14 +367,14 @@ const PRINTING: [&[&str]; 15] = [
 ];
 
 #[test]
-fn what_cannot_be_written_is_an_error_that_is_said() {
+fn what_cannot_be_written_is_an_error_with_a_message() {
     let (folder, _) = trace(crashed());
     for args in PRINTING {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let output = command(folder.path(), args).stdout(full).stderr(Stdio::piped()).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
-        assert!(said.starts_with("tinyio-inspector: ") && said.contains("No space left"), "{args:?}: {said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {printed}");
+        assert!(printed.starts_with("tinyio-inspector: ") && printed.contains("No space left"), "{args:?}: {printed}");
     }
 }
 
@@ -388,9 +388,9 @@ fn closed_stdout_is_an_error_and_stdout_at_dev_null_is_none() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     for args in PRINTING.iter().chain([&["run", "--", "touch", "started"][..]].iter()) {
-        let (code, said) = shell(args, ">&-");
-        assert_eq!(code, Some(2), "{args:?}: {said}");
-        assert!(said.contains("tinyio-inspector: standard output is closed"), "{args:?}: {said}");
+        let (code, printed) = shell(args, ">&-");
+        assert_eq!(code, Some(2), "{args:?}: {printed}");
+        assert!(printed.contains("tinyio-inspector: standard output is closed"), "{args:?}: {printed}");
         assert!(!folder.path().join("started").exists());
         // Opened as a shell does, and for reading too, as Python and `std` do.
         for null in [">/dev/null", "1<>/dev/null"] {

@@ -229,7 +229,7 @@ fn the_limit_of_file_sizes_ends_recordings_but_no_program() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_process_that_runs_another_program_now_is_told_from_one_that_records() {
+fn a_process_that_runs_another_program_now_is_distinguished_from_one_that_records() {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, path) = child(folder.path(), "replaced", 3);
     let state = || rings_in(path.parent().unwrap()).unwrap()[0].state;
@@ -371,7 +371,7 @@ fn a_zombie_is_dead() {
 }
 
 #[test]
-fn two_programs_at_once_are_told_apart() {
+fn two_programs_at_once_are_kept_apart() {
     let folder = tempfile::tempdir().unwrap();
     let (mut one, path_one) = child(folder.path(), "run", 1);
     let (mut two, path_two) = child(folder.path(), "run", 2);

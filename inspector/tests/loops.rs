@@ -185,7 +185,7 @@ fn a_program_and_its_child_that_read_the_terminal_leave_every_key_to_the_view() 
 }
 
 #[test]
-fn a_terminal_that_cannot_be_drawn_on_is_told_in_one_line_that_the_run_is_recorded() {
+fn a_terminal_that_cannot_be_drawn_on_gets_one_line_that_the_run_is_recorded() {
     let mut session = start("--exact two_threads", "TERM=dumb TINYIO_INSPECT=1");
     session.wait_for("no live view: on a terminal with TERM=dumb nothing can be drawn");
     session.wait_for("It is recorded: `tinyio-inspector attach ");

@@ -43,7 +43,7 @@ fn the_report_of_a_crash_is_printed_once_though_main_returns_it_too() {
     let text = session.text();
     assert!(text.contains("8 more were cancelled"), "{text}");
     let error = text.lines().filter(|line| line.starts_with("Error: ✖ tour crashed after")).collect::<Vec<_>>();
-    assert!(matches!(error[..], [line] if line.ends_with("(told above)")), "{text}");
+    assert!(matches!(error[..], [line] if line.ends_with("(shown above)")), "{text}");
     assert_eq!(text.matches("more were cancelled").count(), 1, "{text}");
     session.end();
 }
@@ -102,7 +102,7 @@ fn corrupted(files: usize, wrong: usize) -> tempfile::TempDir {
 
 /// The trace is all that comes along: each path in it leads nowhere.
 #[test]
-fn a_corrupted_manifest_is_told_where_there_is_neither_the_source_nor_the_program() {
+fn a_corrupted_manifest_is_reported_where_there_is_neither_the_source_nor_the_program() {
     let verify = built(&["--example", "verify"], "examples/verify");
     let files = corrupted(300, 77);
     let here = files.path().join("trace.jsonl");
@@ -141,7 +141,7 @@ fn a_corrupted_manifest_is_told_where_there_is_neither_the_source_nor_the_progra
             .expect("it starts");
         String::from_utf8(report.stdout).expect("text")
     };
-    let told = report(&elsewhere);
+    let text = report(&elsewhere);
     // The failing coroutine, its place and its file; the coroutines that waited for it; and each of the others with its
     // file.
     for part in [
@@ -153,12 +153,12 @@ fn a_corrupted_manifest_is_told_where_there_is_neither_the_source_nor_the_progra
         " × check_all ",
         "sizes   = [",
     ] {
-        assert!(told.contains(part), "{part:?} in {told}");
+        assert!(text.contains(part), "{part:?} in {text}");
     }
-    let others = told.split_once("more were cancelled").expect("there were").1;
+    let others = text.split_once("more were cancelled").expect("there were").1;
     assert!(
         others.lines().any(|line| line.trim().starts_with("path ") && line.matches("\"file ").count() > 1),
-        "{told}"
+        "{text}"
     );
     let mut same = report(&here);
     for (there, nowhere) in
@@ -166,7 +166,7 @@ fn a_corrupted_manifest_is_told_where_there_is_neither_the_source_nor_the_progra
     {
         same = same.replace(there, nowhere);
     }
-    assert_eq!(told, same, "nothing was read from the disk");
+    assert_eq!(text, same, "nothing was read from the disk");
 
     // The crash view, at the failure and at one of those that were cancelled with it.
     for part in ["CRASHED", "check #", "origin", "= \"file 77.txt\"", "return Err(Mismatch"] {
@@ -194,7 +194,7 @@ fn a_corrupted_manifest_is_told_where_there_is_neither_the_source_nor_the_progra
 }
 
 /// The checks that found something at any moment of a trace.
-fn blamed(trace: &Path) -> std::collections::BTreeSet<&'static str> {
+fn lints_of(trace: &Path) -> std::collections::BTreeSet<&'static str> {
     let mut reader = TraceReader::open(trace).expect("a trace");
     let mut model = Model::new(reader.header());
     let mut found = std::collections::BTreeSet::new();
@@ -209,7 +209,7 @@ fn blamed(trace: &Path) -> std::collections::BTreeSet<&'static str> {
 
 /// Only the tour has findings, for the mistakes it shows on purpose.
 #[test]
-fn no_example_is_blamed_for_what_it_does_well() {
+fn no_example_has_a_false_lint() {
     let files = corrupted(100, 7);
     let folder = files.path();
     std::fs::write(folder.join("file 7.txt"), "content 7\n").expect("a file");
@@ -234,15 +234,15 @@ fn no_example_is_blamed_for_what_it_does_well() {
     let verify = start(&built(&["--example", "verify"], "examples/verify"), &["manifest"], "verify.jsonl");
     assert!(ends(verify).contains("100 files"));
     for name in ["dedup.jsonl", "verify.jsonl"] {
-        assert_eq!(blamed(&folder.join(name)), Default::default(), "{name}");
+        assert_eq!(lints_of(&folder.join(name)), Default::default(), "{name}");
     }
 
     let mut serve = start(&built(&["-p", "serve"], "serve"), &["--port", "0", "."], "serve.jsonl");
-    let mut said = std::io::BufReader::new(serve.stdout.take().expect("a pipe"));
+    let mut printed = std::io::BufReader::new(serve.stdout.take().expect("a pipe"));
     let mut line = String::new();
     while !line.contains("http://") {
         line.clear();
-        assert!(said.read_line(&mut line).expect("text") > 0, "it says its address");
+        assert!(printed.read_line(&mut line).expect("text") > 0, "it says its address");
     }
     let address = line.split_once("http://").expect("an address").1.split_whitespace().next().expect("an address");
     for path in ["/", "/manifest", "/file%207.txt", "/nothing"] {
@@ -252,11 +252,11 @@ fn no_example_is_blamed_for_what_it_does_well() {
     }
     interrupt(&serve);
     serve.wait().expect("it ends");
-    assert_eq!(blamed(&folder.join("serve.jsonl")), Default::default(), "serve");
+    assert_eq!(lints_of(&folder.join("serve.jsonl")), Default::default(), "serve");
 
     let tour = start(&built(&["--example", "tour"], "examples/tour"), &["crash"], "tour.jsonl");
     assert!(ends(tour).contains("is no text"));
-    assert_eq!(blamed(&folder.join("tour.jsonl")), Default::default(), "the tour, before its lock is held for long");
+    assert_eq!(lints_of(&folder.join("tour.jsonl")), Default::default(), "the tour, before its lock is held for long");
     let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/live.jsonl");
-    assert_eq!(blamed(&recorded), ["holds-lock"].into());
+    assert_eq!(lints_of(&recorded), ["holds-lock"].into());
 }

@@ -87,7 +87,7 @@ fn check_program(seed: u64, crowd: usize, size: u64, events: u64) {
 }
 
 #[test]
-fn an_overtaken_reader_says_how_much_it_missed_and_goes_on_at_a_checkpoint() {
+fn a_lapped_reader_counts_what_it_missed_and_continues_at_a_checkpoint() {
     let (_folder, mut recorder) = start(MIN_SIZE);
     let mut program = Program::new(7, 30);
     let mut reader = recorder.reader().unwrap();
@@ -143,7 +143,7 @@ fn a_reader_on_another_thread_follows_at_full_speed_and_is_never_wrong() {
 }
 
 #[test]
-fn names_interned_before_a_window_are_told_at_its_beginning() {
+fn names_interned_before_a_window_are_given_out_at_its_beginning() {
     let (_folder, mut recorder) = start(MIN_SIZE);
     let names: Vec<String> = (0..50).map(|at| format!("module::function_{at}")).collect();
     let ids: Vec<NameId> = names.iter().map(|name| recorder.intern(name)).collect();
@@ -161,7 +161,7 @@ fn names_interned_before_a_window_are_told_at_its_beginning() {
 }
 
 #[test]
-fn a_full_table_of_names_gives_zero_and_says_so_once() {
+fn a_full_table_of_names_gives_zero_and_warns_once() {
     let (_folder, mut recorder) = start(MIN_SIZE);
     let long = "n".repeat(3000);
     let ids: Vec<NameId> = (0..50).map(|at| recorder.intern(&format!("{at}{long}"))).collect();
@@ -255,7 +255,7 @@ fn more_coroutines_than_a_checkpoint_can_hold_are_counted() {
         recorder.spawn(coro, coro as u32, coro, 1, 0, 0, 0);
     }
     let (events, _) = drain(&mut recorder.reader().unwrap());
-    let told = events.iter().filter(|event| matches!(event.kind, Kind::CoroState { .. })).count() as u64;
+    let states = events.iter().filter(|event| matches!(event.kind, Kind::CoroState { .. })).count() as u64;
     let checkpoints: Vec<_> = events
         .iter()
         .filter_map(|event| match event.kind {
@@ -269,7 +269,7 @@ fn more_coroutines_than_a_checkpoint_can_hold_are_counted() {
         assert_eq!(coros + left_out, at - 1);
         assert!(coros >= 64 && left_out > 5000, "{coros} {left_out}");
     }
-    assert_eq!(told, checkpoints.iter().map(|(_, coros, _)| coros).sum::<u64>());
+    assert_eq!(states, checkpoints.iter().map(|(_, coros, _)| coros).sum::<u64>());
 }
 
 /// As `TRACE.md` says: 64 bytes for a coroutine that waits on one thing, in seven sixteenths of the ring.
@@ -282,8 +282,8 @@ fn a_checkpoint_is_whole_up_to_the_number_of_coroutines_that_is_documented() {
     );
     let bound = |size: u64| size / 16 * 7 / 64;
     assert_eq!((bound(16 << 20) / 1_000, bound(256 << 20) / 10_000), (114, 183));
-    // By the environment with all that is said there:
-    // `TINYIO_TEST_RING=256M cargo test -p tinyio-inspector --test ring bound`.
+    // By the environment with all that is set there:
+    // `TINYIO_TEST_RING=256M cargo test -p tinyio-inspector --test ring a_checkpoint_is_whole`.
     let size =
         std::env::var("TINYIO_TEST_RING").map_or(1 << 20, |size| tinyio_inspector::ring::parse_size(&size).unwrap());
     for (coros, is_whole) in [(bound(size) * 98 / 100, true), (bound(size) * 102 / 100, false)] {
@@ -302,8 +302,8 @@ fn a_checkpoint_is_whole_up_to_the_number_of_coroutines_that_is_documented() {
             Kind::Checkpoint { coros, left_out } => Some((coros, left_out)),
             _ => None,
         });
-        let (told, left_out) = checkpoint.unwrap();
-        assert_eq!(told == coros && left_out == 0, is_whole, "{told} of {coros}, {left_out} left out");
+        let (written, left_out) = checkpoint.unwrap();
+        assert_eq!(written == coros && left_out == 0, is_whole, "{written} of {coros}, {left_out} left out");
     }
 }
 
@@ -364,14 +364,14 @@ fn a_reader_asks_for_frames_until_they_come() {
 }
 
 #[test]
-fn the_header_says_who_is_recorded() {
+fn the_header_names_the_recorded_program() {
     let (_folder, recorder) = start(MIN_SIZE);
     let reader = RingReader::open(recorder.path()).unwrap();
     let header = reader.header();
     assert_eq!((header.trace.as_str(), header.version, header.program.as_str()), ("tinyio", VERSION, "test"));
     assert_eq!(header.pid, std::process::id());
     assert_eq!(header.directory, std::env::current_dir().unwrap().to_string_lossy());
-    assert_eq!(header.thread, "the_header_says_who_is_recorded");
+    assert_eq!(header.thread, "the_header_names_the_recorded_program");
     assert!(header.started > 1_600_000_000_000_000_000);
 }
 
@@ -456,7 +456,7 @@ fn the_memory_of_a_recorder_does_not_grow_with_the_run_and_the_newest_is_whole()
         == Progress::More
     {}
     assert!(first.unwrap() > events / 2, "what is old is gone, by {first:?}");
-    let told: Vec<_> = model.live().map(|coro| coro.id).collect();
+    let live_ids: Vec<_> = model.live().map(|coro| coro.id).collect();
     ids.sort_unstable();
-    assert!(told == ids && model.is_sure(), "{} of {live} are known", told.len());
+    assert!(live_ids == ids && model.is_sure(), "{} of {live} are known", live_ids.len());
 }

@@ -180,7 +180,7 @@ fn the_editor_is_opened_at_the_line_and_left_for_an_intact_screen() {
 }
 
 #[test]
-fn without_a_terminal_it_says_so_and_the_program_runs_all_the_same() {
+fn without_a_terminal_it_prints_that_and_the_program_runs_all_the_same() {
     let without = |program: PathBuf, args: &[&str]| {
         // In a session of its own there is no terminal.
         let folder = tempfile::tempdir().unwrap();
@@ -372,7 +372,7 @@ fn the_mouse_turns_screens_selects_and_scrolls() {
 }
 
 #[test]
-fn settings_are_in_force_and_what_is_wrong_with_them_is_said_with_its_line() {
+fn settings_apply_and_errors_in_them_are_shown_with_their_lines() {
     let set = "printf 'theme = blue\\nkey.pause = x\\nkey.live = .\\n' > $TMPDIR/conf; export TINYIO_SETTINGS_FILE=$TMPDIR/conf";
     let mut session = Session::start(&format!("{set}; $INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (120, 30));
     session.wait_for("/conf:1: there is no theme \"blue\": expected dark, light, mono (and 1 more)");

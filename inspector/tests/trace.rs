@@ -83,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_cut_anywhere_gives_what_is_before_the_cut_and_says_so(kinds in proptest::collection::vec(kinds(), 1..8), at in any::<prop::sample::Index>()) {
+    fn a_file_cut_anywhere_gives_what_is_before_the_cut_and_marks_it(kinds in proptest::collection::vec(kinds(), 1..8), at in any::<prop::sample::Index>()) {
         let kinds = kinds.into_iter().filter(|kind| !matches!(kind, Kind::Lost { .. } | Kind::TraceEnd {})).chain([Kind::TraceEnd {}]);
         let sent: Vec<Event> = kinds.enumerate().map(|(at, kind)| Event { seq: at as u64, at: 7, kind }).collect();
         let lines: Vec<Vec<u8>> = sent.iter().map(line).collect();
@@ -164,12 +164,12 @@ fn lines_that_were_a_problem_once_or_could_be() {
     for text in whole {
         let (seen, end) = load(text);
         assert_eq!(end.unwrap(), Progress::Died);
-        let said = seen.iter().find_map(|event| match &event.kind {
+        let message = seen.iter().find_map(|event| match &event.kind {
             Kind::Diag { text, .. } => Some(text.as_str()),
             _ => None,
         });
-        let said = said.unwrap_or_else(|| panic!("{text}: {seen:?}"));
-        assert!(said.starts_with("line 3: ") && said.len() < 400, "{said}");
+        let message = message.unwrap_or_else(|| panic!("{text}: {seen:?}"));
+        assert!(message.starts_with("line 3: ") && message.len() < 400, "{message}");
     }
     for text in broken {
         let (seen, end) = load(text);
@@ -241,7 +241,7 @@ fn what_is_no_trace_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn the_writer_writes_what_the_ring_says() {
+fn the_writer_writes_what_is_in_the_ring() {
     let (folder, mut recorder) = start(16 << 20);
     let path = folder.path().join("trace.jsonl");
     let writer = TraceWriter::spawn(&mut recorder, &path).unwrap();
@@ -458,7 +458,7 @@ fn misfits(value: &serde_json::Value, wrong: &serde_json::Value) -> Vec<serde_js
 }
 
 #[test]
-fn a_field_of_a_wrong_type_costs_its_event_and_is_said_and_the_rest_is_read() {
+fn a_field_of_a_wrong_type_costs_its_event_with_a_message_and_the_rest_is_read() {
     use serde_json::{Map, Value, json};
     let other = |seq: u64| Event { seq, at: seq, kind: Kind::Unpark { id: 1 } };
     let text = |seq: u64| String::from_utf8(line(&other(seq))).unwrap();
@@ -480,9 +480,9 @@ fn a_field_of_a_wrong_type_costs_its_event_and_is_said_and_the_rest_is_read() {
                         continue;
                     }
                     left_out += 1;
-                    let [_, lost, said, ..] = &seen[..] else { panic!("{damaged}: {seen:?}") };
+                    let [_, lost, message, ..] = &seen[..] else { panic!("{damaged}: {seen:?}") };
                     assert_eq!((lost.seq, &lost.kind), (1, &Kind::Lost { events: 1, why: "damaged".into() }));
-                    let Kind::Diag { coro: 0, text } = &said.kind else { panic!("{damaged}: {said:?}") };
+                    let Kind::Diag { coro: 0, text } = &message.kind else { panic!("{damaged}: {message:?}") };
                     assert!(text.starts_with("line 3: ") && text.ends_with(": this event was left out"), "{text}");
                     assert!(
                         text.contains(&format!("`{field}`")) || text.contains("missing field"),

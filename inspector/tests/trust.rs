@@ -121,7 +121,7 @@ fn a_folder_that_is_gone_is_an_empty_list() {
 fn the_program_on_a_full_disk() {
     let Ok(folder) = std::env::var("TINYIO_TEST_FULL") else { return };
     let error = refused(&options(Path::new(&folder), 16 << 20));
-    println!("said: {error}");
+    println!("message: {error}");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn without_room_for_the_ring_the_program_goes_on_and_nothing_is_left_behind() {
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "{out:?}");
     assert!(
-        text.contains("said: ")
+        text.contains("message: ")
             && text.contains("no room for a recording of 16384 KiB")
             && text.contains("TINYIO_RING"),
         "{text}"
@@ -285,7 +285,7 @@ proptest! {
 }
 
 #[test]
-fn a_flipped_record_is_told_as_damage_and_the_rest_is_read() {
+fn a_flipped_record_is_reported_as_damage_and_the_rest_is_read() {
     let (_folder, mut recorder) = start(MIN_SIZE);
     for at in 0..10 {
         recorder.unpark(at, 1);

@@ -232,6 +232,7 @@ impl<T> Coro<T> {
 
     /// Unregisters this handle's wait; the coroutine may continue.
     #[cold]
+    #[inline(never)]
     fn unregister(&mut self) {
         let wake_token = self.handle.remove_waiter(self.position);
         if !wake_token.is_none() {
@@ -244,6 +245,29 @@ impl<T> Coro<T> {
     #[inline]
     pub(crate) fn registered(&self) -> WakeToken {
         if self.position == 0 { WakeToken::NONE } else { self.handle.waiter(self.position) }
+    }
+
+    /// The output, if it is ready and this is the only handle.
+    #[inline]
+    fn take_alone(&mut self) -> Option<T> {
+        if self.is_shared() { None } else { self.take() }
+    }
+
+    /// Polls once inside `executor`.
+    #[inline(never)]
+    fn poll_in_full(
+        &mut self,
+        executor: &Executor,
+        cx: &Context<'_>,
+        at: &'static Location<'static>,
+    ) -> Poll<Result<T, CancelledError>> {
+        if let Some(answer) = executor.cancelled(self.position == 0, at) {
+            return answer.map(Err);
+        }
+        if self.position == 0 {
+            self.schedule(executor);
+        }
+        self.poll_in(executor, cx, at)
     }
 
     /// Polls once inside `executor`, on which it is already scheduled.
@@ -260,7 +284,7 @@ impl<T> Coro<T> {
         if self.handle.is_gone() {
             return Poll::Ready(Err(never(&self.handle, at)));
         }
-        let wake_token = executor.word_for(cx, self.registered(), true);
+        let wake_token = executor.wake_token_for(cx, self.registered(), true);
         self.register(wake_token);
         if self.handle.wake_token().tag() != executor.tag() {
             executor.waits_for_loop(self.handle.wake_token().tag());
@@ -272,6 +296,7 @@ impl<T> Coro<T> {
 
 /// The error of awaiting a coroutine that has no output and never will have one.
 #[cold]
+#[inline(never)]
 fn never(coro: &Header, at: &'static Location<'static>) -> CancelledError {
     if coro.is_taken() {
         let again =
@@ -290,13 +315,18 @@ impl<T> Future for Coro<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let at = Location::caller();
         executor::with("coro", |executor| {
-            if let Some(answer) = executor.cancelled(self.position == 0, at) {
-                return answer.map(Err);
+            // The two most common cases make no calls, so they save no registers: 48 of the 535 instructions of W1, and
+            // 9 of its 115 stores.
+            if !executor.answers() {
+                if let Some(output) = self.take_alone() {
+                    return Poll::Ready(Ok(output));
+                }
+                if self.position == 0 && executor.waits_simply(&self.handle, cx, at) {
+                    self.position = 1;
+                    return Poll::Pending;
+                }
             }
-            if self.position == 0 {
-                self.schedule(executor);
-            }
-            self.poll_in(executor, cx, at)
+            self.poll_in_full(executor, cx, at)
         })
     }
 }

@@ -20,7 +20,9 @@ use crate::task::Reason;
 /// with a [`CancelledError`] whose [`is_timeout`](CancelledError::is_timeout) is true, and so are the coroutines and
 /// threads that it alone awaits.
 ///
-/// A coroutine that ends with a value when it is cancelled loses nothing: this gives the value. One that answers with
+/// If the coroutine has ended when the time is up, or ends with a value when it is cancelled, this gives the value. One
+/// whose await point would have been ready by then, but which has not been polled since, is cancelled: of two timers
+/// that are due at the same time, this one may be first. One that answers with
 /// another error crashes the loop with it. If other handles of the coroutine are alive when the time is up, only this
 /// wait ends, and the coroutine continues. A `Timeout` that is dropped cancels its coroutine at once.
 ///

@@ -10,14 +10,14 @@ use crate::failure::place::Place;
 use crate::failure::type_name;
 use crate::task::{Header, WakeToken};
 
-/// The sites, root first, and the numbers of their coroutines.
-pub(crate) struct Trace(Vec<(Site, u64)>);
+/// A coroutine and its waiters, up to the root: the sites, and the numbers of their coroutines.
+pub(crate) struct AwaitChain(Vec<(Site, u64)>);
 
-impl Trace {
-    pub(crate) fn of(task: &Header, place: impl Into<Place>) -> Trace {
-        let mut trace = Trace(Vec::new());
-        trace.up(task.id(), task.type_name(), place);
-        trace
+impl AwaitChain {
+    pub(crate) fn of(task: &Header, place: impl Into<Place>) -> AwaitChain {
+        let mut chain = AwaitChain(Vec::new());
+        chain.up(task.id(), task.type_name(), place);
+        chain
     }
 
     /// Adds a waiter.
@@ -35,21 +35,21 @@ impl Trace {
     }
 }
 
-/// The number of sites that the traces of all cancelled coroutines may have together, before each is shortened: in a
+/// The number of sites that the chains of all cancelled coroutines may have together, before each is shortened: in a
 /// chain of a hundred thousand they would be five billion.
 const SITES: usize = 1 << 17;
-/// The number of sites of a shortened trace: the nearest ones.
+/// The number of sites of a shortened chain: the nearest ones.
 const SHORT: usize = 8;
 
 /// The wait edges before the cancellation, which removes them.
 pub(crate) struct Snapshot {
     /// The tag of the loop.
     tag: u32,
-    /// In the order in which they were scheduled.
-    stood: Vec<TaskSnapshot>,
+    /// In the order in which they were scheduled, which is the order in which they are cancelled.
+    tasks: Vec<TaskSnapshot>,
     /// The distinct combinations of names and places.
     kinds: Vec<Kind>,
-    /// The index of each in `stood`, by slot; computed on first use, which is rare.
+    /// The index of each in `tasks`, by slot; computed on first use, which is rare.
     indices: OnceCell<Vec<u32>>,
     /// The rest of [`SITES`].
     sites: Cell<usize>,
@@ -65,7 +65,7 @@ struct TaskSnapshot {
     kind: u32,
 }
 
-const NOBODY: u32 = u32::MAX;
+const NO_WAITER: u32 = u32::MAX;
 
 /// What coroutines share that were created at the same line and wait at the same line.
 #[derive(Clone, Copy)]
@@ -84,19 +84,19 @@ impl Kind {
 
 impl Executor {
     /// The chain of waiters of `task`, as long as there is exactly one.
-    pub(crate) fn trace(&self, task: &Header, place: Place) -> Trace {
-        let mut trace = Trace::of(task, place);
+    pub(crate) fn await_chain(&self, task: &Header, place: Place) -> AwaitChain {
+        let mut chain = AwaitChain::of(task, place);
         let mut next = self.only_waiter(task);
         // A cycle has no root; no chain is longer than there are coroutines.
         for _ in 0..self.live() {
             let waiter = self.slots.with(next, |waiter| {
-                trace.up(waiter.id(), waiter.type_name(), waiter.place());
+                chain.up(waiter.id(), waiter.type_name(), waiter.place());
                 self.only_waiter(waiter)
             });
             let Some(waiter) = waiter else { break };
             next = waiter;
         }
-        trace
+        chain
     }
 
     /// The waiter of `task`, if there is exactly one.
@@ -115,58 +115,58 @@ impl Executor {
 
 impl Snapshot {
     pub(crate) fn take(executor: &Executor) -> Snapshot {
-        let mut stood = Vec::with_capacity(executor.live());
+        let mut tasks = Vec::with_capacity(executor.live());
         let mut kinds = Kinds::default();
         executor.slots.each(|task| {
             let kind = kinds.number(Kind { name: task.name(), place: task.place() });
             let waiter = executor.only_waiter(task);
-            let waiter = if waiter.is_none() { NOBODY } else { waiter.slot() };
-            stood.push(TaskSnapshot { id: task.id(), slot: task.wake_token().slot(), waiter, kind });
+            let waiter = if waiter.is_none() { NO_WAITER } else { waiter.slot() };
+            tasks.push(TaskSnapshot { id: task.id(), slot: task.wake_token().slot(), waiter, kind });
         });
-        stood.sort_unstable_by_key(|stood| stood.id);
+        tasks.sort_unstable_by_key(|task| task.id);
         let (tag, kinds) = (executor.tag(), kinds.all);
-        Snapshot { tag, stood, kinds, indices: OnceCell::new(), sites: Cell::new(SITES) }
+        Snapshot { tag, tasks, kinds, indices: OnceCell::new(), sites: Cell::new(SITES) }
     }
 
     /// The number of coroutines.
     pub(crate) fn len(&self) -> usize {
-        self.stood.len()
+        self.tasks.len()
     }
 
     /// The wake token of the coroutine at this index, in the order in which they were scheduled.
     pub(crate) fn wake_token(&self, index: usize) -> WakeToken {
-        let TaskSnapshot { id, slot, .. } = self.stood[index];
+        let TaskSnapshot { id, slot, .. } = self.tasks[index];
         WakeToken::task(self.tag, id, slot)
     }
 
     fn at(&self, slot: u32) -> Option<&TaskSnapshot> {
         let indices = self.indices.get_or_init(|| {
-            let slots = self.stood.iter().map(|stood| stood.slot as usize + 1).max().unwrap_or(0);
+            let slots = self.tasks.iter().map(|task| task.slot as usize + 1).max().unwrap_or(0);
             let mut indices = vec![u32::MAX; slots];
-            for (index, stood) in (0..).zip(&self.stood) {
-                indices[stood.slot as usize] = index; // There are fewer than 2^29.
+            for (index, task) in (0..).zip(&self.tasks) {
+                indices[task.slot as usize] = index; // There are fewer than 2^29.
             }
             indices
         });
-        self.stood.get(*indices.get(slot as usize)? as usize)
+        self.tasks.get(*indices.get(slot as usize)? as usize)
     }
 
-    /// The trace of this coroutine in the snapshot; its own end may be at another place.
-    pub(crate) fn trace(&self, task: &Header, place: Option<Place>) -> Trace {
-        let Some(mut stood) = self.at(task.wake_token().slot()).filter(|stood| stood.id == task.id()) else {
-            return Trace::of(task, place.unwrap_or(task.place().into()));
+    /// The chain of this coroutine in the snapshot; its own end may be at another place.
+    pub(crate) fn await_chain(&self, task: &Header, place: Option<Place>) -> AwaitChain {
+        let Some(mut at) = self.at(task.wake_token().slot()).filter(|at| at.id == task.id()) else {
+            return AwaitChain::of(task, place.unwrap_or(task.place().into()));
         };
-        let mut trace = Trace::of(task, place.unwrap_or(self.kinds[stood.kind as usize].place.into()));
+        let mut chain = AwaitChain::of(task, place.unwrap_or(self.kinds[at.kind as usize].place.into()));
         let most = self.sites.get().max(SHORT);
-        while let Some(waiter) = self.at(stood.waiter)
-            && trace.0.len() < most
+        while let Some(waiter) = self.at(at.waiter)
+            && chain.0.len() < most
         {
             let Kind { name, place } = self.kinds[waiter.kind as usize];
-            trace.up(waiter.id, name(), place);
-            stood = waiter;
+            chain.up(waiter.id, name(), place);
+            at = waiter;
         }
-        self.sites.set(self.sites.get().saturating_sub(trace.0.len()));
-        trace
+        self.sites.set(self.sites.get().saturating_sub(chain.0.len()));
+        chain
     }
 }
 

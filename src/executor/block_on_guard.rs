@@ -15,7 +15,7 @@ use std::task::Waker;
 use crate::executor::Executor;
 use crate::executor::context::warn;
 use crate::executor::timer_thread;
-use crate::executor::watchdog::{IN_VAIN, Registered};
+use crate::executor::watchdog::{MAX_INEFFECTIVE_WAKES, Registered};
 use crate::failure::type_name;
 use crate::observe::Target;
 use crate::task::{Header, flag};
@@ -35,29 +35,30 @@ impl Executor {
         let watch = self.inbox().watch();
         if waits_on
             && again
-            && let Some(left) = watch.state().left.as_mut().filter(|left| left.waker.will_wake(waker))
+            && let Some(watched) = watch.state().watched.as_mut().filter(|watched| watched.waker.will_wake(waker))
         {
-            if left.in_vain >= IN_VAIN && !std::mem::replace(&mut left.said, true) {
+            if watched.ineffective_wakes >= MAX_INEFFECTIVE_WAKES && !std::mem::replace(&mut watched.warned, true) {
                 self.current_task.with(|coro| coro.map(|coro| coro.set(flag::BLOCKED)));
             }
             return;
         }
-        let left = Registered { waker: Arc::new(waker.clone()), fresh: true, in_vain: 0, said: false };
+        let watched =
+            Registered { waker: Arc::new(waker.clone()), was_checked: false, ineffective_wakes: 0, warned: false };
         let mut state = watch.state();
-        let before = state.left.replace(left);
-        let rang = std::mem::replace(&mut state.rings, true);
+        let before = state.watched.replace(watched);
+        let was_set = std::mem::replace(&mut state.alarm_is_set, true);
         drop(state);
         self.contain(|| drop(before));
-        if !rang {
-            timer_thread::look(Arc::downgrade(self.inbox()));
+        if !was_set {
+            timer_thread::check_turn_later(Arc::downgrade(self.inbox()));
         }
     }
 
     /// Records that the turn is over, so no executor blocks it.
     pub(crate) fn end_watch(&self) {
         if self.foreign.watched.take() {
-            let left = self.inbox().watch().state().left.take();
-            self.contain(|| drop(left));
+            let watched = self.inbox().watch().state().watched.take();
+            self.contain(|| drop(watched));
         }
     }
 }

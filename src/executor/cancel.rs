@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
 use crate::executor::await_chain::Snapshot;
-use crate::executor::{Cancel, Executor, Progress, STEPS_PER_TURN, warn};
+use crate::executor::{Cancel, Executor, MAX_STEPS_PER_TURN, Progress, warn};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
 use crate::failure::error::Cancellation;
 use crate::failure::type_name;
@@ -15,7 +15,7 @@ use crate::panics;
 use crate::task::{Fault, Header, Payload, Reason, Running, Step, WakeToken, flag};
 
 /// A thread that has not noticed its cancellation by then is named in a warning.
-const THREAD_PATIENCE: Duration = Duration::from_secs(1);
+const THREAD_WARNING: Duration = Duration::from_secs(1);
 /// The number of coroutines that destructors and cleanup code may schedule while everything is being cancelled, in
 /// addition to two for each that was alive.
 const LATE: usize = 10_000;
@@ -58,7 +58,7 @@ impl Executor {
 
     /// Handles a coroutine that was scheduled during the cancellation.
     #[cold]
-    pub(super) fn come_late(&self, coro: &Header) {
+    pub(super) fn count_late(&self, coro: &Header) {
         let (late, limit) = self.cancellation.late.get();
         self.cancellation.late.set((late + 1, limit));
         if late == limit {
@@ -73,7 +73,7 @@ impl Executor {
     }
 
     /// Starts counting the coroutines that are scheduled during the cancellation.
-    pub(crate) fn expect_late(&self) {
+    pub(crate) fn begin_late_count(&self) {
         self.cancellation.late.set((0, LATE + 2 * self.live()));
     }
 
@@ -98,7 +98,7 @@ impl Executor {
         self.end_watch();
         self.clear_queue();
         if self.live() > 0 {
-            self.expect_late();
+            self.begin_late_count();
             self.cancellation.answer.set(Cancel { reason: Some(Reason::Crash(None)), ..Cancel::default() });
         }
         // Their destructors may schedule others, whose destructors may do the same.
@@ -131,8 +131,8 @@ impl Cancelling {
         executor.rec.cancel_begin(executor, &original);
         let snapshot = Snapshot::take(executor);
         executor.clear_queue();
-        executor.expect_late();
-        let warn_at = Some(executor.deadline(THREAD_PATIENCE));
+        executor.begin_late_count();
+        let warn_at = Some(executor.deadline(THREAD_WARNING));
         let grace_until = executor.cancellation.grace.get().map(|grace| executor.deadline(grace));
         let all_are_seen = executor.cancellation.group.get() == Group::Always || executor.rec.is_on();
         let (mut failures, mut reason) = (Vec::new(), Reason::Crash(name));
@@ -154,14 +154,15 @@ impl Cancelling {
     ///
     /// 1. Those that never began are dropped. The others are polled once, in the order in which they were scheduled;
     ///    each await point of tinyio answers `CancelledError`.
-    /// 2. A coroutine that is still pending and got no answer waits in a future that tinyio does not know: dropping it
+    /// 2. A coroutine that is still pending and got no answer waits in a future that is not of tinyio: dropping it
     ///    is a proper answer.
-    /// 3. Threads were asked in 1; they are waited for.
+    /// 3. Threads were cancelled in 1, and are waited for. There is no time limit: a function that never checks is named in
+    ///    a warning.
     /// 4. Cleanup code may have scheduled more: repeat until no coroutine is left.
     pub(crate) fn advance(&mut self, executor: &Executor) -> Progress {
         // A panic that no coroutine caught, such as that of an error's `source`, must not stop the delivery.
         for _ in 0..PANICS {
-            match catch_unwind(AssertUnwindSafe(|| self.go_on(executor))) {
+            match catch_unwind(AssertUnwindSafe(|| self.advance_uncontained(executor))) {
                 Ok(progress) => return progress,
                 Err(payload) => self.failures.push(Failure::of_loop_panic(payload)),
             }
@@ -169,7 +170,7 @@ impl Cancelling {
         Progress::Done
     }
 
-    fn go_on(&mut self, executor: &Executor) -> Progress {
+    fn advance_uncontained(&mut self, executor: &Executor) -> Progress {
         if let Some(until) = self.grace_until {
             if self.first_round {
                 self.deliver_all(executor, true);
@@ -186,6 +187,7 @@ impl Cancelling {
             if self.deliver_all(executor, false) {
                 continue; // They may have scheduled more.
             }
+            // Those whose functions have returned since are over now.
             let threads = self.stopping_threads(executor);
             for (_, wake_token, ..) in &threads {
                 self.deliver(executor, *wake_token, false);
@@ -208,7 +210,7 @@ impl Cancelling {
                          `tinyio::thread::check_cancelled` now and then",
                         place.file(),
                         place.line(),
-                        THREAD_PATIENCE.as_secs()
+                        THREAD_WARNING.as_secs()
                     ));
                 }
             }
@@ -230,9 +232,10 @@ impl Cancelling {
         loop {
             let progress = executor.turn(|| {
                 let mut made = 0;
-                while made < STEPS_PER_TURN {
-                    let Some((mut task, step)) = executor.poll_next(&executor.rec) else { break };
+                while made < MAX_STEPS_PER_TURN {
+                    let Some(mut task) = executor.next_task() else { break };
                     made += 1;
+                    let step = executor.poll_alone(&mut task);
                     self.classify(executor, &mut task, step, Cancel { answered: true, ..Cancel::default() });
                     self.keep_failure(executor);
                 }
@@ -315,7 +318,7 @@ impl Cancelling {
             executor.rec.cancel_deliver(&task);
         }
         executor.answer_with(self.reason, gently);
-        let step = executor.poll(&executor.rec, &mut task);
+        let step = executor.poll_alone(&mut task);
         let cancel = executor.cancellation.answer.get();
         executor.answer_with(self.reason, gently);
         if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
@@ -327,20 +330,20 @@ impl Cancelling {
         self.classify(executor, &mut task, step, cancel);
     }
 
-    /// Classifies how a coroutine responded to its cancellation.
+    /// Classifies how a coroutine responded to its cancellation. The first arm that matches counts.
     fn classify(&mut self, executor: &Executor, task: &mut Running, step: Step, cancel: Cancel) {
-        let told = task.has(flag::CANCEL_DELIVERED);
+        let delivered = task.has(flag::CANCEL_DELIVERED);
         let again = || went_on(cancel.again_at, task.place());
         let fail = |kind, answer: &str, fault| Some((kind, self.failure(task, kind, answer, fault)));
         let failure = match step {
             Step::Pending if task.has(flag::THREAD) || executor.cancellation.answer.get().reason.is_none() => return,
-            Step::Pending if self.grace_over && told => {
+            Step::Pending if self.grace_over && delivered => {
                 fail(FailureKind::Improper, "was cut off when the grace period was over", None)
             }
             Step::Pending if !cancel.answered => fail(FailureKind::Cancelled, "cancelled", None),
             Step::Pending => fail(FailureKind::Improper, &again(), None),
             // It was about to end and reached no await point, or it is part of a cleanup.
-            Step::Done if !cancel.answered || !told => None,
+            Step::Done if !cancel.answered || !delivered => None,
             Step::Done => {
                 let value =
                     task.describe_output().filter(|_| executor.rec.keeps_values()).unwrap_or_else(|| "_".to_owned());
@@ -430,10 +433,12 @@ impl Cancelling {
     }
 }
 
-/// How a coroutine continued that had been asked to end.
-pub(super) fn went_on(again: Option<&Location<'_>>, told: &Location<'_>) -> String {
+/// How a coroutine continued after an await point had returned its cancellation at `answered`.
+pub(super) fn went_on(again: Option<&Location<'_>>, answered: &Location<'_>) -> String {
     match again {
         Some(at) => format!("awaited again at {at}"),
-        None => format!("went on, in a future that tinyio does not know, after it was told at {told}"),
+        None => {
+            format!("continued, in a future that is not of tinyio, after `CancelledError` was returned at {answered}")
+        }
     }
 }

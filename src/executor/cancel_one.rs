@@ -44,7 +44,7 @@ impl Executor {
         self.rec.cancel_deliver(&task);
         self.wake_foreign(Some(task.wake_token()));
         let before = self.cancellation.answer.replace(Cancel { reason: Some(reason), ..Cancel::default() });
-        let step = self.poll(&self.rec, &mut task);
+        let step = self.poll_alone(&mut task);
         let cancel = self.cancellation.answer.replace(before);
         let kind = match step {
             // The function on the thread ends by itself.

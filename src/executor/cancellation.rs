@@ -1,4 +1,4 @@
-//! What a loop knows of its cancellation, and of that of single coroutines.
+//! The state of a loop's cancellation, and of that of single coroutines.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

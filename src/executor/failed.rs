@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use crate::executor::await_chain::{Snapshot, Trace};
+use crate::executor::await_chain::{AwaitChain, Snapshot};
 use crate::executor::{Executor, Stop};
 use crate::failure::crash::{Failure, FailureKind, Interrupted, Panic, Site};
 use crate::failure::error::{Located, sources};
@@ -19,7 +19,7 @@ fn located<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> Option<&'a 
 }
 
 impl Failure {
-    fn new(task: &Header, kind: FailureKind, answer: &str, fault: Option<Fault>, trace: Trace) -> Failure {
+    fn new(task: &Header, kind: FailureKind, answer: &str, fault: Option<Fault>, chain: AwaitChain) -> Failure {
         let (mut error, type_name) = fault.map(Fault::into_error).unzip();
         let located = error.as_deref_mut().and_then(|error: &mut _| error.downcast_mut::<Located>());
         let is_returned = error_is_returned(kind, answer);
@@ -35,7 +35,7 @@ impl Failure {
             _ => Moment::default(),
         };
         let name = type_name::path(task.type_name()).to_owned();
-        let (trace, ids) = trace.finish();
+        let (trace, ids) = chain.finish();
         let (wake_token, id, answer) = (task.wake_token(), task.id(), answer.to_owned());
         Failure { kind, name, answer, error, trace, last_await, wake_token, id, ids, error_type, moment }
     }
@@ -56,8 +56,8 @@ impl Failure {
     pub(crate) fn of_error(executor: &Executor, task: &Header, fault: Fault) -> Failure {
         let place = fault.error().and_then(located).and_then(|located| located.place);
         let suspended = || executor.rec.suspended_at(task).unwrap_or(task.place()).into();
-        let trace = executor.trace(task, place.unwrap_or_else(suspended));
-        let mut failure = Failure::new(task, FailureKind::Error, "", Some(fault), trace);
+        let chain = executor.await_chain(task, place.unwrap_or_else(suspended));
+        let mut failure = Failure::new(task, FailureKind::Error, "", Some(fault), chain);
         if failure.last_await {
             let made = std::mem::take(&mut failure.moment);
             failure.moment = executor.rec.returned(executor, task, failure.error.as_deref(), made);
@@ -67,8 +67,8 @@ impl Failure {
 
     /// The failure of a coroutine that panicked.
     pub(crate) fn of_panic(executor: &Executor, task: &Header, payload: Payload) -> Failure {
-        let trace = executor.trace(task, panic_hook::take_place().unwrap_or(task.place().into()));
-        Failure::new(task, FailureKind::Panic, "", Some(Fault::Error(Panic::new(payload).into(), "")), trace)
+        let chain = executor.await_chain(task, panic_hook::take_place().unwrap_or(task.place().into()));
+        Failure::new(task, FailureKind::Panic, "", Some(Fault::Error(Panic::new(payload).into(), "")), chain)
     }
 
     /// The failure of program code that panicked outside of any coroutine's step: a waker, a destructor.
@@ -98,14 +98,14 @@ impl Failure {
             }
             _ => None,
         };
-        Failure::new(task, kind, answer, fault, before.trace(task, place))
+        Failure::new(task, kind, answer, fault, before.await_chain(task, place))
     }
 
     /// The failure of a coroutine that panicked when it was cancelled.
     pub(crate) fn of_panicked_cleanup(before: &Snapshot, task: &Header, payload: Payload) -> Failure {
         let place = panic_hook::take_place();
         let fault = Fault::Error(Panic::new(payload).into(), "");
-        Failure::new(task, FailureKind::Panic, "", Some(fault), before.trace(task, place))
+        Failure::new(task, FailureKind::Panic, "", Some(fault), before.await_chain(task, place))
     }
 
     /// The failure of a loop that is stopped from outside.

@@ -58,17 +58,17 @@ pub(crate) struct Mail {
     /// Notes of threads for the record.
     pub(crate) notes: Vec<ThreadNote>,
     /// What await points had registered in the loop that were dropped where it was not running.
-    pub(crate) left: Vec<Left>,
+    pub(crate) unregister: Vec<Registration>,
 }
 
 /// What an await point has registered in its loop, and removes when it ends or is dropped.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Left {
+pub(crate) enum Registration {
     Timer(timer_wheel::Key),
     /// A foreign waker.
     Foreign(u32),
-    /// An entry in `queued`, the waits for locks, semaphores and the like.
-    Queuing(u32),
+    /// An entry in [`Detection::waits`](crate::executor::waits::Detection::waits).
+    Wait(u32),
     /// A loop that a task of this one drives.
     Guest(u32),
 }

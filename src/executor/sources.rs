@@ -30,8 +30,8 @@ impl Executor {
                 self.wake(wake_token);
             }
         }
-        for left in mail.left.drain(..) {
-            self.take_back(left);
+        for registration in mail.unregister.drain(..) {
+            self.unregister(registration);
         }
         self.rec.wakes(WakeCause::External);
         for wake_token in mail.wake_tokens.drain(..) {

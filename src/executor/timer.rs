@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::executor::clock::nanoseconds;
 use crate::executor::timer_wheel::{Key, TICK};
 use crate::executor::wake;
-use crate::executor::{self, Executor, Left};
+use crate::executor::{self, Executor, Registration};
 use crate::observe::{Observer, Target, WakeCause};
 use crate::task::WakeToken;
 
@@ -67,7 +67,7 @@ impl Executor {
             self.wake(due.wake_token);
         }
         self.rec.wakes(WakeCause::External);
-        self.timers.wheel.borrow_mut().take_back(due);
+        self.timers.wheel.borrow_mut().reuse_buffer(due);
     }
 }
 
@@ -83,7 +83,7 @@ impl Timer {
     pub(crate) fn set(&mut self, executor: &Executor, deadline: u64, wake_token: WakeToken) {
         match self.0 {
             Some((number, key)) if number == executor.number() => {
-                executor.timers.wheel.borrow_mut().set_word(key, wake_token)
+                executor.timers.wheel.borrow_mut().set_wake_token(key, wake_token)
             }
             _ => {
                 self.clear();
@@ -99,7 +99,7 @@ impl Timer {
 
     pub(crate) fn clear(&mut self) {
         if let Some((number, key)) = self.0.take()
-            && wake::take_back(number, Left::Timer(key))
+            && wake::unregister(number, Registration::Timer(key))
         {
             executor::edge_dropped(|_| Target::Timer(0));
         }

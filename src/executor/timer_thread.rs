@@ -1,5 +1,5 @@
-//! Wakes driven loops when their timers are due: their hosts know nothing of tinyio's timers, and tinyio knows nothing
-//! of theirs. It also checks whether a coroutine blocks its loop.
+//! Wakes driven loops when their timers are due, as their hosts do not have tinyio's timers. It also checks whether a
+//! coroutine blocks its loop: see [`watchdog`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,15 +25,15 @@ struct Heap {
 struct Alarm {
     at: Instant,
     inbox: Weak<Inbox>,
-    what: What,
+    action: Action,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
+enum Action {
     /// The loop has a timer.
     Wake,
-    /// Check whether an executor blocks the loop.
-    Look,
+    /// Check whether an executor blocks the loop's turn.
+    CheckTurn,
 }
 
 impl PartialEq for Alarm {
@@ -65,20 +65,20 @@ impl Alarms {
 }
 
 /// Wakes the loop of this inbox after this many nanoseconds. Ignored if the loop is gone by then.
-pub(crate) fn ring(after: u64, inbox: Weak<Inbox>) {
-    set(Duration::from_nanos(after), inbox, What::Wake);
+pub(crate) fn wake_after(after: u64, inbox: Weak<Inbox>) {
+    set(Duration::from_nanos(after), inbox, Action::Wake);
 }
 
 /// Checks the turn of the loop of this inbox: see [`watchdog`].
-pub(crate) fn look(inbox: Weak<Inbox>) {
-    set(watchdog::INTERVAL, inbox, What::Look);
+pub(crate) fn check_turn_later(inbox: Weak<Inbox>) {
+    set(watchdog::INTERVAL, inbox, Action::CheckTurn);
 }
 
-fn set(after: Duration, inbox: Weak<Inbox>, what: What) {
+fn set(after: Duration, inbox: Weak<Inbox>, action: Action) {
     let Some(at) = Instant::now().checked_add(after) else { return };
     let alarms = ALARMS.here();
     let mut heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);
-    heap.alarms.push(Reverse(Alarm { at, inbox, what }));
+    heap.alarms.push(Reverse(Alarm { at, inbox, action }));
     if heap.running {
         alarms.change.notify_one();
         return;
@@ -100,13 +100,15 @@ fn watch(alarms: &Alarms) {
                 return;
             }
             Some(Reverse(alarm)) if alarm.at <= now => {
-                let due = heap.alarms.pop().and_then(|Reverse(alarm)| Some((alarm.inbox.upgrade()?, alarm.what)));
+                let due = heap.alarms.pop().and_then(|Reverse(alarm)| Some((alarm.inbox.upgrade()?, alarm.action)));
                 drop(heap);
                 // The wakers of other executors may panic, and dropping the last reference to an inbox may drop some:
                 // this thread still serves the other loops.
                 panics::contain(|| match due {
-                    Some((inbox, What::Wake)) => inbox.post(|_| {}),
-                    Some((inbox, What::Look)) if inbox.watch().look() => look(Arc::downgrade(&inbox)),
+                    Some((inbox, Action::Wake)) => inbox.post(|_| {}),
+                    Some((inbox, Action::CheckTurn)) if inbox.watch().check() => {
+                        check_turn_later(Arc::downgrade(&inbox))
+                    }
                     _ => {}
                 });
                 heap = alarms.heap.lock().unwrap_or_else(PoisonError::into_inner);

@@ -144,7 +144,7 @@ impl Wheel {
     }
 
     /// Changes the wake token of a timer.
-    pub(crate) fn set_word(&mut self, key: Key, wake_token: WakeToken) {
+    pub(crate) fn set_wake_token(&mut self, key: Key, wake_token: WakeToken) {
         if let Some(node) = self.nodes.get_mut(key.node).filter(|node| node.serial == key.serial) {
             node.wake_token = wake_token;
         }
@@ -223,7 +223,7 @@ impl Wheel {
     }
 
     /// Takes out all timers that are due at `now`, by tick, deadline and age. When they have been woken, the vector is
-    /// to be given back: see [`take_back`](Wheel::take_back).
+    /// to be given back: see [`reuse_buffer`](Wheel::reuse_buffer).
     pub(crate) fn expire(&mut self, now: u64) -> Vec<Due> {
         let now = now >> TICK_BITS;
         let mut due = std::mem::take(&mut self.due);
@@ -258,7 +258,7 @@ impl Wheel {
     }
 
     /// Takes back what [`expire`](Wheel::expire) gave.
-    pub(crate) fn take_back(&mut self, due: Vec<Due>) {
+    pub(crate) fn reuse_buffer(&mut self, due: Vec<Due>) {
         self.due = clear(due);
     }
 }
@@ -309,7 +309,7 @@ mod tests {
                 let mut got = Vec::new();
                 let due = wheel.expire(now);
                 got.extend(due.iter().map(|due| due.wake_token.slot()));
-                wheel.take_back(due);
+                wheel.reuse_buffer(due);
                 assert_eq!(got, expected.iter().map(|(_, id)| *id).collect::<Vec<_>>());
                 assert!(got.iter().all(|id| !wheel.contains(keys[*id as usize])));
                 fired += got.len();
@@ -330,8 +330,8 @@ mod tests {
         (0..1_000).filter(|id| !stays(id)).for_each(|id| assert!(wheel.remove(keys[id])));
         assert!(room(&wheel) < 300);
         (0..50).filter(stays).for_each(|id| assert!(wheel.remove(keys[id])));
-        let left: Vec<_> = wheel.expire(70 << TICK_BITS).iter().map(|due| due.wake_token.slot() as usize).collect();
-        assert_eq!(left, (50..1_000).filter(stays).collect::<Vec<_>>());
+        let expired: Vec<_> = wheel.expire(70 << TICK_BITS).iter().map(|due| due.wake_token.slot() as usize).collect();
+        assert_eq!(expired, (50..1_000).filter(stays).collect::<Vec<_>>());
         assert!(wheel.is_empty());
     }
 

@@ -11,21 +11,21 @@ use crate::executor::slab::Slab;
 use crate::task::WakeToken;
 
 /// A coroutine that waits for something that is neither a coroutine nor a timer.
-pub(crate) struct Queuing {
+pub(crate) struct Wait {
     pub(super) coro: WakeToken,
     pub(super) on: On,
     /// Distinguishes this wait from others of the thread.
     pub(super) serial: u64,
 }
 
-impl Queuing {
-    pub(crate) fn new(coro: WakeToken, on: On) -> Queuing {
+impl Wait {
+    pub(crate) fn new(coro: WakeToken, on: On) -> Wait {
         thread_local! {
             static SERIALS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
         }
         let serial = SERIALS.get() + 1;
         SERIALS.set(serial);
-        Queuing { coro, on, serial }
+        Wait { coro, on, serial }
     }
 }
 
@@ -63,10 +63,10 @@ pub(crate) enum On {
     Any(Rc<RefCell<Vec<WakeToken>>>),
 }
 
-/// What the searches of a loop may take: at most one part in [`Budget::SHARE`] of its time, in which they are counted.
+/// Limits the searches of a loop to one part in [`Budget::SHARE`] of its time, which includes the searches.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Budget {
-    /// When the last search ended, ns.
+    /// When the last search ended, or the run began, ns.
     pub(super) ended: u64,
     /// How long it took, ns.
     pub(super) took: u64,
@@ -82,14 +82,14 @@ impl Budget {
     pub(super) const EACH: u64 = 200;
 
     /// When a search of this many coroutines may begin.
-    pub(super) fn next(&self, coroutines: usize) -> u64 {
+    pub(super) fn may_search_at(&self, coroutines: usize) -> u64 {
         let more = coroutines.saturating_sub(self.visited) as u64;
         let expected = self.took.saturating_add(more.saturating_mul(Budget::EACH));
         self.ended.saturating_add(expected.saturating_mul(Budget::SHARE * self.loops.max(1) - 1))
     }
 
     /// Records a search of this many coroutines, on a thread with this many loops.
-    pub(super) fn spend(&mut self, began: u64, ended: u64, visited: usize, loops: u64) {
+    pub(super) fn record(&mut self, began: u64, ended: u64, visited: usize, loops: u64) {
         *self = Budget { ended, took: ended.saturating_sub(began), visited, loops };
     }
 }
@@ -104,9 +104,9 @@ pub(crate) struct Detection {
     pub(super) search_at: Cell<Option<u64>>,
     pub(super) searches: RefCell<Searches>,
     /// The waits for locks, semaphores and barriers.
-    pub(crate) queued: RefCell<Slab<Queuing>>,
+    pub(crate) waits: RefCell<Slab<Wait>>,
     /// Since when nothing in the loop can change anything, and whether the warning was given.
-    pub(super) quiet_since: Cell<Option<(u64, bool)>>,
+    pub(super) quiescent_since: Cell<Option<(u64, bool)>>,
     pub(crate) quiescent_warning: Cell<Duration>,
 }
 
@@ -117,15 +117,15 @@ impl Default for Detection {
             cycle_check_steps: Cell::default(),
             search_at: Cell::default(),
             searches: RefCell::default(),
-            queued: RefCell::default(),
-            quiet_since: Cell::default(),
+            waits: RefCell::default(),
+            quiescent_since: Cell::default(),
             quiescent_warning: Cell::new(Duration::from_secs(5)),
         }
     }
 }
 
 impl Detection {
-    /// Counts steps of the loop, which pay for the next search.
+    /// Counts steps of the loop: after enough of them the next search may begin.
     #[inline]
     pub(super) fn count_steps(&self, steps: u32) {
         self.cycle_check_steps.set(self.cycle_check_steps.get() + u64::from(steps));
@@ -134,14 +134,19 @@ impl Detection {
     /// Tasks have run: that all wait is measured from anew, unless the loop has warned of it already.
     #[inline]
     pub(super) fn tasks_ran(&self) {
-        if matches!(self.quiet_since.get(), Some((_, false))) {
-            self.quiet_since.set(None);
+        if matches!(self.quiescent_since.get(), Some((_, false))) {
+            self.quiescent_since.set(None);
         }
+    }
+
+    /// A run begins at `now`: the time before it allows none of its searches.
+    pub(crate) fn begin_run(&self, now: u64) {
+        self.searches.borrow_mut().budget.ended = now;
     }
 
     /// Forgets what belongs to a run.
     pub(super) fn end_run(&self) {
-        self.quiet_since.set(None);
+        self.quiescent_since.set(None);
         self.searches.borrow_mut().end_run();
     }
 }
@@ -151,11 +156,11 @@ impl Detection {
 pub(crate) struct Searches {
     pub(super) budget: Budget,
     /// The loop was searched when nothing outside could wake it, in this run.
-    pub(super) was_quiet: bool,
+    pub(super) was_quiescent: bool,
     /// Cycles through locks, as of the last search: by the coroutines, and the serial numbers of their waits.
-    pub(super) cycles: HashMap<Vec<(u64, u64)>, Lasting>,
-    /// When the next search for one of them is due.
-    pub(super) due: Option<u64>,
+    pub(super) cycles: HashMap<Vec<(u64, u64)>, LockCycle>,
+    /// When to search for one of them again.
+    pub(super) recheck_at: Option<u64>,
     /// The number of nodes and edges visited in all searches.
     #[cfg(test)]
     pub(super) visited: usize,
@@ -170,10 +175,11 @@ impl Searches {
 
 /// A cycle through locks.
 #[derive(Clone, Copy)]
-pub(super) struct Lasting {
+pub(super) struct LockCycle {
     /// When a search first found it.
     pub(super) since: u64,
     /// The newest coroutine of the thread at that time.
     pub(super) newest: u64,
-    pub(super) told: bool,
+    /// The warning has been given.
+    pub(super) warned: bool,
 }

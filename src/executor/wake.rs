@@ -1,11 +1,11 @@
-//! Wakes tasks of any loop from any place, and has loops cancel tasks or take back what was registered in them.
+//! Wakes tasks of any loop from any place, and has loops cancel tasks or remove what was registered in them.
 
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 
 use crate::executor::context;
-use crate::executor::inbox::{self, Host, Inbox, Left, Loops};
+use crate::executor::inbox::{self, Host, Inbox, Loops, Registration};
 use crate::executor::{Executor, watchdog};
 use crate::observe::{Observer, Rec};
 use crate::task::{self, Schedule, TypeName, WakeToken, WakerVtable, tag_of};
@@ -21,12 +21,12 @@ pub(crate) fn wake(wake_token: WakeToken) {
 /// Removes what an await point has registered in the loop of this number: at once inside that loop, otherwise before
 /// the loop next sleeps. A loop that is gone has nothing to remove. Returns `true` if it was there and was removed at
 /// once.
-pub(crate) fn take_back(number: u32, left: Left) -> bool {
-    match context::find(number, |executor| executor.map(|executor| executor.take_back(left))) {
+pub(crate) fn unregister(number: u32, registration: Registration) -> bool {
+    match context::find(number, |executor| executor.map(|executor| executor.unregister(registration))) {
         Some(was_there) => was_there,
         None => {
             if let Some(inbox) = inbox::find(tag_of(number)).filter(|inbox| inbox.number() == number) {
-                inbox.post(|mail| mail.left.push(left));
+                inbox.post(|mail| mail.unregister.push(registration));
             }
             false
         }

@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use crate::executor::foreign::Foreign;
 use crate::executor::inbox::Loops;
 use crate::executor::wake;
-use crate::executor::{Executor, Left};
+use crate::executor::{Executor, Registration};
 use crate::task::{self, Header, Kind, WakeToken, flag};
 
 impl Executor {
@@ -19,17 +19,22 @@ impl Executor {
     /// The token by which an await point is woken: that of the running coroutine if the waker wakes it, or that of the
     /// waker, which is kept here until [`release`]. It replaces `old`, and is the same token again if that still fits.
     #[inline]
-    pub(crate) fn word_for(&self, cx: &Context<'_>, old: WakeToken, once: bool) -> WakeToken {
+    pub(crate) fn wake_token_for(&self, cx: &Context<'_>, old: WakeToken, once: bool) -> WakeToken {
         let here = self.here();
         if task::wake_token::<Loops>(cx.waker()) == Some(here) {
             release(old);
             return here;
         }
-        self.watch_turn(cx.waker(), old.kind() == Kind::Foreign && old.number() == self.number());
-        self.keep(Foreign { waker: cx.waker().clone(), owner: here, once }, old)
+        self.word_behind(cx.waker(), old, here, once)
     }
 
     #[cold]
+    #[inline(never)]
+    fn word_behind(&self, waker: &Waker, old: WakeToken, owner: WakeToken, once: bool) -> WakeToken {
+        self.watch_turn(waker, old.kind() == Kind::Foreign && old.number() == self.number());
+        self.keep(Foreign { waker: waker.clone(), owner, once }, old)
+    }
+
     fn keep(&self, new: Foreign, old: WakeToken) -> WakeToken {
         let mut foreign = self.foreign.wakers.borrow_mut();
         if old.kind() == Kind::Foreign
@@ -115,8 +120,9 @@ impl Executor {
 #[inline]
 pub(crate) fn release(wake_token: WakeToken) {
     #[cold]
+    #[inline(never)]
     fn foreign(wake_token: WakeToken) {
-        wake::take_back(wake_token.number(), Left::Foreign(wake_token.slot()));
+        wake::unregister(wake_token.number(), Registration::Foreign(wake_token.slot()));
     }
     if wake_token.kind() == Kind::Foreign {
         foreign(wake_token);
@@ -131,7 +137,7 @@ impl Waiter {
     /// The token to be woken; the same as before if it still fits.
     #[inline]
     pub(crate) fn wake_token(&mut self, executor: &Executor, cx: &Context<'_>) -> WakeToken {
-        self.0 = executor.word_for(cx, self.0, false);
+        self.0 = executor.wake_token_for(cx, self.0, false);
         self.0
     }
 

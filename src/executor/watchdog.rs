@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
 /// The number of ineffective wakes after which the executor counts as blocking. A single one proves nothing: a task
 /// that is already woken is not woken again.
-pub(super) const IN_VAIN: u32 = 2;
+pub(super) const MAX_INEFFECTIVE_WAKES: u32 = 2;
 
 /// The foreign waker that was registered in the loop's current turn.
 #[derive(Default)]
@@ -18,19 +18,20 @@ pub(crate) struct Watchdog(Mutex<State>);
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) left: Option<Registered>,
-    /// The alarm is set.
-    pub(super) rings: bool,
+    pub(super) watched: Option<Registered>,
+    /// The timer thread will check the turn.
+    pub(super) alarm_is_set: bool,
 }
 
 pub(super) struct Registered {
     /// Shared, so that its executor's code runs while nothing is locked.
     pub(super) waker: Arc<Waker>,
-    /// The alarm has not gone off since.
-    pub(super) fresh: bool,
-    pub(super) in_vain: u32,
+    /// The timer thread has checked the turn since: it lasts for longer than [`INTERVAL`].
+    pub(super) was_checked: bool,
+    /// The number of calls of the waker that woke no coroutine.
+    pub(super) ineffective_wakes: u32,
     /// The warning has been given.
-    pub(super) said: bool,
+    pub(super) warned: bool,
 }
 
 thread_local! {
@@ -48,27 +49,27 @@ impl Watchdog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Handles the alarm. Returns `true` if it is to be set again.
-    pub(crate) fn look(&self) -> bool {
+    /// Checks the turn, on the timer thread. Returns `true` if it is to be checked again.
+    pub(crate) fn check(&self) -> bool {
         let mut state = self.state();
-        let waker = match &mut state.left {
-            None | Some(Registered { said: true, .. }) => {
-                state.rings = false;
+        let waker = match &mut state.watched {
+            None | Some(Registered { warned: true, .. }) => {
+                state.alarm_is_set = false;
                 return false;
             }
-            Some(left) if left.fresh => {
-                left.fresh = false;
+            Some(watched) if !watched.was_checked => {
+                watched.was_checked = true;
                 return true;
             }
-            Some(left) => left.waker.clone(),
+            Some(watched) => watched.waker.clone(),
         };
         drop(state);
         REACHED.set(false);
         waker.wake_by_ref();
         if !REACHED.get()
-            && let Some(left) = self.state().left.as_mut().filter(|left| left.waker.will_wake(&waker))
+            && let Some(watched) = self.state().watched.as_mut().filter(|watched| watched.waker.will_wake(&waker))
         {
-            left.in_vain += 1;
+            watched.ineffective_wakes += 1;
         }
         true
     }

@@ -76,7 +76,7 @@ pub struct Failure {
     pub(crate) id: u64,
     /// The numbers of the coroutines in the trace.
     pub(crate) ids: Vec<u64>,
-    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record tells"))]
+    #[cfg_attr(not(feature = "record"), expect(dead_code, reason = "only the record has it"))]
     pub(crate) error_type: &'static str,
     pub(crate) moment: Moment,
 }
@@ -376,7 +376,7 @@ impl fmt::Debug for Crash {
         writeln!(f)?;
         trace(f, first)?;
         // Failures with equal text are shown once.
-        let mut told: Vec<(&Failure, usize)> = Vec::new();
+        let mut shown: Vec<(&Failure, usize)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         for failure in others {
             let key = format!(
@@ -386,12 +386,12 @@ impl fmt::Debug for Crash {
                 failure.trace.iter().map(Site::to_string).collect::<String>()
             );
             let index = *known.entry(key).or_insert_with(|| {
-                told.push((failure, 0));
-                told.len() - 1
+                shown.push((failure, 0));
+                shown.len() - 1
             });
-            told[index].1 += 1;
+            shown[index].1 += 1;
         }
-        for (failure, count) in told {
+        for (failure, count) in shown {
             write!(f, "\n{} {}", failure.kind.glyph(), failure.name)?;
             if count > 1 {
                 write!(f, " ×{count}")?;

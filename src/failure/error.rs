@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_knows_its_place() {
+    fn an_error_has_its_place() {
         fn fails() -> Result<()> {
             Err(io::Error::other("no"))?;
             Ok(())

@@ -19,7 +19,7 @@ pub(crate) fn outcome(how: Option<FailureKind>) -> Outcome {
 }
 
 /// A failure as an event of the record.
-pub(crate) fn told(failure: &Failure) -> event::Failure {
+pub(crate) fn to_event(failure: &Failure) -> event::Failure {
     let Moment { stack, backtrace, error_backtrace, .. } = failure.moment.clone();
     let last = failure.trace.len().wrapping_sub(1);
     let site = |(n, Site { name, file, line, column }): (usize, &Site)| TraceSite {
@@ -58,7 +58,7 @@ impl Crash {
     /// # }
     /// ```
     pub fn to_json(&self) -> String {
-        let failures: Vec<_> = self.failures().iter().map(told).collect();
+        let failures: Vec<_> = self.failures().iter().map(to_event).collect();
         event::crash_to_json(&failures)
     }
 }

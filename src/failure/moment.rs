@@ -1,4 +1,4 @@
-//! What a coroutine was at when its error was made. Recordings capture that.
+//! The type [`Moment`]: what a coroutine was at when its error was made. `observe::moments` captures it.
 
 use std::sync::OnceLock;
 

@@ -18,7 +18,7 @@ use crate::executor::timer::Timer;
 use crate::executor::timer_thread;
 use crate::executor::wake;
 use crate::executor::waker_slot::Waiter;
-use crate::executor::{Executor, Left, Progress, Stop};
+use crate::executor::{Executor, Progress, Registration, Stop};
 use crate::failure::crash::{Crash, Failure};
 use crate::failure::panic_hook;
 use crate::observe::{LoopMode, Observer, Target};
@@ -120,7 +120,7 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        wake::take_back(self.number, Left::Guest(self.key));
+        wake::unregister(self.number, Registration::Guest(self.key));
     }
 }
 
@@ -128,7 +128,7 @@ impl<T> Driver<T> {
     pub(super) fn new(looped: &mut Loop, main: Coro<T>, mode: LoopMode) -> Driver<T> {
         Driver {
             at: main.header().place(),
-            executor: looped.fresh_core(),
+            executor: looped.executor_for_run(),
             mode,
             main: Some(main),
             session: None,
@@ -237,7 +237,7 @@ impl<T> Driver<T> {
         });
         if !nested && self.alarm != Some(until) {
             self.alarm = Some(until);
-            timer_thread::ring(left, Arc::downgrade(self.executor.inbox()));
+            timer_thread::wake_after(left, Arc::downgrade(self.executor.inbox()));
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn place_foreign(failures: &mut [Failure], stacks: &HashMap<u64, Stac
 }
 
 /// What was recorded of a crash, for its report.
-pub(super) struct Told {
+pub(super) struct RecordedCrash {
     pub(super) header: event::Header,
     /// The events: the loop, what all coroutines were at, the crash.
     pub(super) events: Vec<Event>,
@@ -53,7 +53,7 @@ pub(super) struct Told {
     pub(super) shown: Arc<AtomicBool>,
 }
 
-impl Report for Told {
+impl Report for RecordedCrash {
     fn text(&self) -> String {
         let mut model = Model::new(&self.header);
         self.events.iter().for_each(|event| model.apply(event));
@@ -66,7 +66,7 @@ impl Report for Told {
         let text = report::text(&model, &options);
         // The live view has already printed it there on exit.
         match self.shown.load(Ordering::Relaxed) {
-            true => text.lines().next().map_or_else(|| text.clone(), |line| format!("{line} (told above)\n")),
+            true => text.lines().next().map_or_else(|| text.clone(), |line| format!("{line} (shown above)\n")),
             false => text,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tinyio_recorder::{output, recorder, trace};
 
 /// How long an exit waits for the trace to be written: a disk may hang.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TRACE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the lock is tried, and how long to wait in between.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
@@ -74,7 +74,7 @@ extern "C" fn exit() {
         output.iter().for_each(output::AtExit::finish);
         ring.mark();
         if let Some(trace) = trace {
-            trace.finish(PATIENCE);
+            trace.finish(TRACE_TIMEOUT);
         }
     }
 }

@@ -14,16 +14,16 @@ use tinyio_recorder::output::Follow;
 use tinyio_recorder::recorder::NO_SLOT;
 use tinyio_recorder::ring::Request;
 
-use super::crash_report::{Told, place_foreign};
+use super::crash_report::{RecordedCrash, place_foreign};
 use super::env::Switch;
 use super::moments::moment;
 use super::names::{self, Name};
 use super::notes::ThreadNote;
-use super::observed;
 use super::observer::{Observed, Observer};
+use super::recorded_loops;
 use super::recording::{Rec, Recording};
 use crate::failure::crash::{Failure, FailureKind, Report};
-use crate::failure::event::{outcome, told};
+use crate::failure::event::{outcome, to_event};
 use crate::failure::moment::Moment;
 use crate::failure::type_name;
 use crate::task::{Header, TypeName, WakeToken, flag};
@@ -41,7 +41,7 @@ thread_local! {
 
 /// Handles the exit of the process on this thread, whose other variables may be gone by now.
 fn exits() {
-    observed::current(|executor| _ = executor.and_then(|executor| executor.rec().on()).map(Recording::exits));
+    recorded_loops::current(|executor| _ = executor.and_then(|executor| executor.rec().on()).map(Recording::exits));
 }
 
 impl Recording {
@@ -55,8 +55,8 @@ impl Recording {
     #[cold]
     fn answer(&self, Request { coro: id, in_full }: Request) {
         let mut stack = None;
-        observed::each(|executor| {
-            let addresses = observed::addresses(executor.tasks());
+        recorded_loops::each(|executor| {
+            let addresses = recorded_loops::addresses(executor.tasks());
             // A coroutine that runs another loop is in the middle of a step.
             let running = executor.current_task().with(|coro| coro.map_or(0, Header::id));
             executor.tasks().each(|coro| {
@@ -76,8 +76,8 @@ impl Recording {
     fn frames_of_all(&self, executor: &impl Observed, failed: u64) {
         let (mut read, mut left_out) = (0, 0);
         let end = worked() + FRAMES_TIME;
-        let mut told = HashMap::new();
-        let addresses = observed::addresses(executor.tasks());
+        let mut stacks = HashMap::new();
+        let addresses = recorded_loops::addresses(executor.tasks());
         executor.tasks().each(|coro| {
             if coro.id() == failed || !coro.has(flag::STARTED) || coro.has(flag::THREAD) {
                 return;
@@ -86,16 +86,16 @@ impl Recording {
                 left_out += 1;
             } else if let Some(stack) = self.stack(coro, false, &addresses) {
                 read += 1;
-                if told.len() < REPORT_STACKS {
+                if stacks.len() < REPORT_STACKS {
                     if self.is_foreign(executor.rec(), coro) {
                         self.foreign.borrow_mut().insert(coro.id());
                     }
-                    told.insert(coro.id(), stack.clone());
+                    stacks.insert(coro.id(), stack.clone());
                 }
                 self.emit(Kind::Frames { coro: coro.id(), stack });
             }
         });
-        self.told.replace(told);
+        self.report_stacks.replace(stacks);
         if left_out > 0 {
             let text =
                 format!("the frames of {left_out} coroutines were left out: {read} were read, which took long enough");
@@ -206,20 +206,22 @@ impl Observer for Rec {
     }
 
     fn within<R>(executor: &(dyn Observed + 'static), inside: impl FnOnce() -> R) -> R {
-        observed::enter(executor, inside)
+        recorded_loops::enter(executor, inside)
     }
 
     /// Usually a mistake.
     fn never_scheduled(address: usize, place: &'static Location<'static>, name: TypeName) {
         names::take(address);
-        observed::current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, place, name)));
+        recorded_loops::current(|executor| {
+            executor.map(|executor| executor.rec().never_awaited(executor, place, name))
+        });
     }
 
     fn name_task(task: &Header, name: Cow<'static, str>) {
         if !task.is_scheduled() {
             names::keep(task, name);
         } else if !task.is_done() && !task.is_gone() {
-            observed::current(|executor| {
+            recorded_loops::current(|executor| {
                 if let Some(recording) = executor.and_then(|executor| executor.rec().on()) {
                     recording.named(Target::Coro(task.id()), &name);
                 }
@@ -258,7 +260,7 @@ impl Observer for Rec {
         recording.asked.loop_start(executor.mailbox());
         recording.recorder.borrow().look().loop_at(executor.tasks().address());
         self.started.set(recording.tick());
-        let parent = observed::current(|outer| {
+        let parent = recorded_loops::current(|outer| {
             outer.map_or(0, |outer| outer.current_task().with(|coro| coro.map_or(0, Header::id)))
         });
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
@@ -443,15 +445,15 @@ impl Observer for Rec {
     fn crash(&self, failures: &mut [Failure]) -> Option<Box<dyn Report>> {
         let recording = self.on()?;
         recording.tick();
-        place_foreign(failures, &recording.told.borrow(), &recording.foreign.take());
-        let mut failures: Vec<event::Failure> = failures.iter().map(told).collect();
+        place_foreign(failures, &recording.report_stacks.borrow(), &recording.foreign.take());
+        let mut failures: Vec<event::Failure> = failures.iter().map(to_event).collect();
         let mut fields = recording.fields.take();
         for failure in &mut failures {
             failure.fields = fields.remove(&failure.coro).unwrap_or_default();
         }
         recording.emit(Kind::Crash { id: self.id.get(), failures: failures.clone() });
         // In the stream the stacks are separate events.
-        let mut stacks = recording.told.take();
+        let mut stacks = recording.report_stacks.take();
         for failure in failures.iter_mut().filter(|failure| failure.stack.is_none()) {
             failure.stack = stacks.remove(&failure.coro);
         }
@@ -465,7 +467,7 @@ impl Observer for Rec {
         let events = std::iter::once(began).chain(ended);
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
         let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
-        Some(Box::new(Told { header, events, file, shown: recording.shown.clone() }))
+        Some(Box::new(RecordedCrash { header, events, file, shown: recording.shown.clone() }))
     }
 
     fn diag(&self, text: &str) {
@@ -497,7 +499,9 @@ impl Rec {
         let of = |rec: &Rec| rec.slots.borrow().get(coro.wake_token().slot() as usize).copied().unwrap_or(NO_SLOT);
         match coro.wake_token().tag() {
             tag if tag == executor.tag() => of(self),
-            tag => observed::find(|other| other.tag() == tag, |other| other.map_or(NO_SLOT, |other| of(other.rec()))),
+            tag => {
+                recorded_loops::find(|other| other.tag() == tag, |other| other.map_or(NO_SLOT, |other| of(other.rec())))
+            }
         }
     }
 

@@ -9,14 +9,14 @@ use tinyio_frames::Limits;
 
 use super::env::Switch;
 use super::notes::{Mailbox, ThreadNote};
-use super::observed;
 use super::observer::Observer as _;
+use super::recorded_loops;
 use super::recording::{RECORDING, Recording};
 use crate::task::Header;
 
 /// The most messages of threads that wait for the loop to record them. More are dropped, when a coroutine blocks the
 /// loop for that long.
-const PATIENCE: usize = 4096;
+const MAX_NOTES: usize = 4096;
 
 /// Whether there is a recording on this thread, or the environment asks for one, so that a message may be needed.
 pub(crate) fn may_record() -> bool {
@@ -45,7 +45,7 @@ impl PartialEq for Author {
 impl Author {
     /// The author of messages on this loop's thread; `None` on other threads, and when nothing is recorded.
     pub(crate) fn here() -> Option<Author> {
-        let inside = observed::current(|executor| {
+        let inside = recorded_loops::current(|executor| {
             let executor = executor.filter(|executor| executor.rec().is_on())?;
             let coro = executor.current_task().with(|coro| coro.map_or(0, Header::id));
             Some(Author { coro, inbox: Some(executor.mailbox()) })
@@ -58,7 +58,7 @@ impl Author {
     }
 
     /// Records a message. Other threads leave it in the loop's inbox.
-    pub(crate) fn says(&self, level: &str, target: String, message: String, fields: Vec<(&'static str, String)>) {
+    pub(crate) fn record(&self, level: &str, target: String, message: String, fields: Vec<(&'static str, String)>) {
         static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::from_env);
         let shown = |(name, value): (&str, String)| {
             let value = match LIMITS.values {
@@ -77,7 +77,7 @@ impl Author {
         let Some(inbox) = &self.inbox else {
             return RECORDING.with_borrow(|recording| _ = recording.as_deref().map(record));
         };
-        let here = observed::find(
+        let here = recorded_loops::find(
             |executor| Arc::ptr_eq(&executor.mailbox(), inbox),
             |executor| executor.and_then(|executor| executor.rec().on()).map(record),
         );
@@ -92,7 +92,7 @@ fn address(mailbox: &Arc<dyn Mailbox>) -> *const () {
 }
 
 fn leave(notes: &mut Vec<ThreadNote>, kind: Kind) {
-    if notes.len() < PATIENCE {
+    if notes.len() < MAX_NOTES {
         notes.push(ThreadNote::Happened(kind));
     } else if let Some(ThreadNote::Happened(Kind::Lost { events, .. })) = notes.last_mut() {
         *events += 1;

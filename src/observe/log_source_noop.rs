@@ -19,7 +19,7 @@ impl Author {
         match *self {}
     }
 
-    pub(crate) fn says(&self, _level: &str, _target: String, _message: String, _fields: Vec<(&'static str, String)>) {
+    pub(crate) fn record(&self, _level: &str, _target: String, _message: String, _fields: Vec<(&'static str, String)>) {
         match *self {}
     }
 }

@@ -12,11 +12,11 @@ mod moments;
 #[cfg(feature = "record")]
 mod names;
 #[cfg(feature = "record")]
-mod observed;
-#[cfg(feature = "record")]
 mod output;
 #[cfg(feature = "record")]
 mod preemption;
+#[cfg(feature = "record")]
+mod recorded_loops;
 #[cfg(feature = "record")]
 mod recording;
 #[cfg(feature = "record")]

@@ -1,13 +1,13 @@
-//! Captures what coroutines are at: before each step, for errors that do not remember where they were made, and when an
-//! error is made that does.
+//! Captures a [`Moment`](crate::failure::moment::Moment): when an error is made that remembers its place, and, by
+//! `suspended`, before each step, for errors that do not.
 
 use std::time::{Duration, Instant};
 
 use tinyio_events::event::Stack;
 use tinyio_frames::{backtrace, backtrace_in, worked};
 
-use super::observed;
 use super::observer::Observed;
+use super::recorded_loops;
 use super::recording::{Rec, Recording};
 use super::suspended::{Spent, Suspended};
 use crate::failure::moment::Moment;
@@ -73,7 +73,7 @@ impl Recording {
         if suspended.is_foreign.get() {
             self.foreign.borrow_mut().insert(coro.id());
         }
-        let addresses = observed::addresses(executor.tasks());
+        let addresses = recorded_loops::addresses(executor.tasks());
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
         Some(frames.stack_before_step(&suspended.kept.borrow(), &coro.future_at().0.read(), &coro_at))
     }
@@ -104,7 +104,7 @@ impl Recording {
 /// Captures the running coroutine, if it is recorded. Errors are also made in normal operation, so this takes at most a
 /// small share of the time.
 pub(super) fn moment() -> Moment {
-    observed::current(|executor| {
+    recorded_loops::current(|executor| {
         let Some((executor, recording)) =
             executor.and_then(|executor| executor.rec().on().map(|recording| (executor, recording)))
         else {
@@ -122,7 +122,9 @@ pub(super) fn moment() -> Moment {
         let backtrace = backtrace();
         let coro = executor.current_task().handle();
         let (stack, is_certain) = coro
-            .and_then(|coro| recording.stack_of_running(&coro, &observed::addresses(executor.tasks()), &backtrace))
+            .and_then(|coro| {
+                recording.stack_of_running(&coro, &recorded_loops::addresses(executor.tasks()), &backtrace)
+            })
             .unzip();
         let place = backtrace.first().filter(|_| is_certain == Some(true));
         let place = place.map(|at| Place { file: panic_hook::keep(&at.file), line: at.line, column: at.column });

@@ -47,8 +47,8 @@ impl Away {
     #[inline(never)]
     fn look(&self, steps: &mut Steps, coro: u64, began: u64, at: u64, reading: Duration) {
         self.next.set(at + LONG_STEP);
-        let told = self.told().unwrap_or_default();
-        let kept_waiting = told.saturating_sub(self.kept_waiting.replace(told));
+        let total = self.total_wait().unwrap_or_default();
+        let kept_waiting = total.saturating_sub(self.kept_waiting.replace(total));
         let reading = reading.saturating_sub(self.reading.replace(reading)).as_nanos() as u64;
         let took = at.saturating_sub(began);
         // The count is not read for short steps, so the waiting time may have been before.
@@ -60,14 +60,14 @@ impl Away {
     }
 
     #[cfg(unix)]
-    fn told(&self) -> Option<u64> {
+    fn total_wait(&self) -> Option<u64> {
         let mut bytes = [0; 96];
         let count = std::os::unix::fs::FileExt::read_at(self.schedstat.as_ref()?, &mut bytes, 0).ok()?;
         kept_waiting(std::str::from_utf8(&bytes[..count]).ok()?)
     }
 
     #[cfg(not(unix))]
-    fn told(&self) -> Option<u64> {
+    fn total_wait(&self) -> Option<u64> {
         self.schedstat.as_ref().and(None)
     }
 }

@@ -61,7 +61,7 @@ pub(super) struct Recording {
     pub(super) asked: Asked,
     output: Option<Output>,
     /// The frames read for the current crash, for its report.
-    pub(super) told: RefCell<HashMap<u64, Stack>>,
+    pub(super) report_stacks: RefCell<HashMap<u64, Stack>>,
     /// The coroutines of the current crash that waited for something foreign.
     pub(super) foreign: RefCell<HashSet<u64>>,
     /// The places where coroutines were made and never awaited.
@@ -163,7 +163,7 @@ impl Recording {
             pid: std::process::id(),
             asked,
             output,
-            told: RefCell::default(),
+            report_stacks: RefCell::default(),
             foreign: RefCell::default(),
             never_awaited: RefCell::default(),
             fields: RefCell::default(),

@@ -10,7 +10,7 @@ use tinyio_recorder::threads;
 use super::notes::{Mailbox, ThreadNote};
 
 /// The most events of other threads that wait for a loop to record them. Further ones are only counted.
-const PATIENCE: usize = 4096;
+const MAX_EVENTS: usize = 4096;
 
 /// Access to a recording from any thread.
 #[derive(Clone, Default)]
@@ -72,7 +72,7 @@ impl Asked {
     /// Has an event recorded by the thread of the recording: when one of its loops checks, or the next one starts.
     pub(super) fn send(&self, kind: Kind) {
         let mut state = self.state();
-        if state.sent.len() < PATIENCE {
+        if state.sent.len() < MAX_EVENTS {
             state.sent.push(kind);
         } else {
             state.lost += 1;

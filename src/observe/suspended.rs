@@ -1,4 +1,4 @@
-//! What a coroutine was at when its step began, for errors that do not remember where they were made.
+//! Keeps the future of a coroutine as it was when its step began, for errors that do not remember where they were made.
 //!
 //! The loop learns of such an error when the future returns it: its locals are gone by then. So before a step the
 //! memory of the future is kept, as bytes, and read if the step fails.

@@ -1,4 +1,4 @@
-//! The permits under semaphores and locks.
+//! The permits under semaphores and locks. Requests are granted in the order of the wait list (FIFO).
 
 use std::borrow::Cow;
 use std::fmt;

@@ -42,7 +42,7 @@ impl Semaphore {
     pub fn new(permits: usize) -> Semaphore {
         assert!(
             permits > 0,
-            "tinyio::Semaphore::new({permits}): there must be at least one permit, or nobody ever acquires one"
+            "tinyio::Semaphore::new({permits}): there must be at least one permit, or it is never acquired"
         );
         Semaphore(Permits::new(permits, ResKind::Semaphore))
     }

@@ -13,9 +13,9 @@ use std::panic::Location;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::executor::waits::{On, Queuing};
+use crate::executor::waits::{On, Wait};
 use crate::executor::waker_slot::Waiter;
-use crate::executor::{self, Executor, Left, wake};
+use crate::executor::{self, Executor, Registration, wake};
 use crate::failure::error::CancelledError;
 use crate::observe::{Res, ResKind, Target};
 use crate::sync::linked_slab::{Key, LinkedSlab};
@@ -262,14 +262,14 @@ impl WaitEdge {
         if self.0.is_none_or(|(number, _)| number != executor.number()) {
             self.leave();
             executor.suspect();
-            let key = executor.deadlocks.queued.borrow_mut().insert(Queuing::new(executor.here(), on()));
+            let key = executor.deadlocks.waits.borrow_mut().insert(Wait::new(executor.here(), on()));
             self.0 = Some((executor.number(), key));
         }
     }
 
     fn leave(&mut self) {
         if let Some((number, key)) = self.0.take() {
-            wake::take_back(number, Left::Queuing(key));
+            wake::unregister(number, Registration::Wait(key));
         }
     }
 }

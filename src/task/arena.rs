@@ -435,7 +435,7 @@ mod tests {
 
     /// Blocks of all sizes, taken and given back in random order: none overlaps another.
     #[test]
-    fn nobody_writes_into_anothers_block() {
+    fn no_block_is_written_into_by_another() {
         let memory = Memory::new();
         assert!(memory.open());
         let mut blocks: Vec<(NonNull<u8>, usize)> = Vec::new();

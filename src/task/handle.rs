@@ -44,13 +44,13 @@ impl Handle {
             vtable: const { &RawTask::<F, T, E, P, S>::VTABLE },
             link: Cell::new(None),
             waiters: Waiters::new(),
-            handles: Cell::new(1),
-            flags: Cell::new(flags),
-            queued: Cell::new(false),
-            running: Cell::new(false),
             wake_token: Cell::new(WakeToken::NONE),
             id: Cell::new(0),
             place: Cell::new(place),
+            handles: Cell::new(1),
+            queued: Cell::new(false),
+            running: Cell::new(false),
+            flags: Cell::new(flags),
         };
         // SAFETY: freshly allocated, with this type's layout; the two fields are written in place so that a large
         // future is copied once.
@@ -86,6 +86,7 @@ impl Handle {
 
     /// Has its loop cancel it, because its last handle was dropped.
     #[cold]
+    #[inline(never)]
     fn abandon(&self) {
         self.set(flag::ABANDONED);
         (self.vtable.abandoned)(self.wake_token());
@@ -126,13 +127,24 @@ impl Handle {
             // SAFETY: the state was OUTPUT and is now GONE (2); the caller ensures that the output has type `T`.
             return Some(unsafe { place.read() });
         }
+        // SAFETY: required of the caller; the output is there.
+        Some(unsafe { self.copy(place) })
+    }
+
+    /// A clone of the output, which is at this place.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the type of the output, and the output is there.
+    #[inline(never)]
+    unsafe fn copy<T>(&self, place: NonNull<T>) -> T {
         let clone = self.waiters.boxed().and_then(|shared| shared.clone.get()).expect("`share` made the other handle");
         let mut copy = std::mem::MaybeUninit::<T>::uninit();
         // SAFETY: the output is there, and stays while its `clone` runs, because only the last handle moves it out, and
         // `self` is borrowed; so `copy` is written when `clone` returns.
         unsafe {
             clone(place.cast(), NonNull::from(&mut copy).cast());
-            Some(copy.assume_init())
+            copy.assume_init()
         }
     }
 }

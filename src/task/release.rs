@@ -27,13 +27,23 @@ crate::threading::per_thread! {
 /// # Safety
 ///
 /// The block is alive; if it has no owner, it is not accessed again.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn release(header: NonNull<Header>) {
     // SAFETY: required of the caller.
     let this = unsafe { header.as_ref() };
-    if this.handles.get() > 0 || this.has(flag::SLOTTED) || this.queued.get() || this.running.get() {
-        return;
+    if this.handles.get() == 0 && !this.has(flag::SLOTTED) && !this.queued.get() && !this.running.get() {
+        // SAFETY: it has no owner, and comes here once.
+        unsafe { free_or_put_off(header) };
     }
+}
+
+/// # Safety
+///
+/// The block has no owner, and this is called for it once.
+#[inline]
+unsafe fn free_or_put_off(header: NonNull<Header>) {
+    // SAFETY: required of the caller.
+    let this = unsafe { header.as_ref() };
     if this.body() == flag::GONE && this.waiters.is_inline() {
         // There is nothing to drop, so nothing to catch, and no recursion. SAFETY: it has no owner.
         unsafe { dealloc(header) };

@@ -4,26 +4,18 @@ use std::cell::Cell;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use super::cell::{Header, flag};
-use super::fault::{Fault, Payload};
+use super::fault::Payload;
 #[cfg(feature = "record")]
 use super::handle::Handle;
 use super::release::{drop_body, release};
+use super::step::{Outcome, Step};
 use crate::panics;
 
 /// A coroutine that its loop polls or drops. Not queued, so that it can be woken meanwhile.
 pub(crate) struct Running(NonNull<Header>);
-
-/// The result of a poll.
-pub(crate) enum Step {
-    Pending,
-    /// The output is there.
-    Done,
-    Failed(Fault),
-    Panicked(Payload),
-}
 
 impl Running {
     /// `None` if there is one already.
@@ -48,11 +40,18 @@ impl Running {
 
     /// Polls it once, as the coroutine that is running, and catches its panic. The future is gone unless it is pending.
     ///
+    /// If it fails, the step is stored in `failed`, which is `None` before: a caller has one such place for many polls.
+    ///
     /// # Panics
     ///
     /// If there is no future.
     #[inline(always)]
-    pub(crate) fn poll(&mut self, current_task: &CurrentTask, cx: &mut Context<'_>) -> Step {
+    pub(crate) fn poll(
+        &mut self,
+        current_task: &CurrentTask,
+        cx: &mut Context<'_>,
+        failed: &mut Option<Step>,
+    ) -> Outcome {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
         let flags = self.flags.get();
         if flags & (flag::LAST_STEP | flag::STARTED) != flag::STARTED {
@@ -60,22 +59,21 @@ impl Running {
         }
         let header = self.0;
         let outer = current_task.0.replace(Some(header));
-        let mut fault = None;
         // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that no other code polls it
         // (3).
-        let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, &mut fault) });
+        let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, failed) });
         let result = catch_unwind(poll);
         current_task.0.set(outer);
-        match result {
-            // `fault` is not read here: a full read right after a partial write of it would stall the processor.
-            Ok(Poll::Pending) => Step::Pending,
-            Ok(Poll::Ready(())) => fault.map_or(Step::Done, Step::Failed),
-            Err(payload) => {
-                // A further panic of a destructor is not reported.
-                self.discard().unwrap_or_else(panics::dispose);
-                Step::Panicked(payload)
-            }
-        }
+        result.unwrap_or_else(|payload| self.panicked(payload, failed))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn panicked(&mut self, payload: Payload, failed: &mut Option<Step>) -> Outcome {
+        // A further panic of a destructor is not reported.
+        self.discard().unwrap_or_else(panics::dispose);
+        *failed = Some(Step::Panicked(payload));
+        Outcome::Failed
     }
 
     /// The output as text, if it is there.
@@ -84,14 +82,10 @@ impl Running {
         self.is_done().then(|| unsafe { (self.vtable.describe)(self.0) })
     }
 
-    /// Drops the output if there is no handle by which it could be taken.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`discard`](Running::discard).
+    /// Whether there is no handle by which its output could be taken.
     #[inline]
-    pub(crate) fn discard_unowned(&mut self) -> Result<(), Payload> {
-        if self.handles.get() == 0 { self.discard() } else { Ok(()) }
+    pub(crate) fn is_unowned(&self) -> bool {
+        self.handles.get() == 0
     }
 
     /// Forgets the future, or the output, without dropping it.

@@ -1,11 +1,11 @@
 //! The slot table of a loop, with its free list: it *is* the set of live coroutines.
 
 use std::cell::{Cell, UnsafeCell};
+use std::num::NonZero;
 use std::ptr::{self, NonNull};
 
 use super::cell::{Header, flag};
 use super::handle::Handle;
-use super::release::release;
 use super::run_queue::Queued;
 use super::running::Running;
 use super::wake_token::{MAX_SLOTS, WakeToken};
@@ -20,17 +20,17 @@ pub(crate) struct TaskTable {
 
 /// The task in this slot, or, with bit 0 set, which is never set in the address of a block, twice the next free slot.
 #[derive(Clone, Copy)]
-struct Entry(*mut Header);
+struct Entry(NonNull<Header>);
 
 impl Entry {
     fn free(next: u32) -> Entry {
-        Entry(ptr::without_provenance_mut((next as usize) << 1 | 1))
+        Entry(NonNull::without_provenance(NonZero::<usize>::MIN | (next as usize) << 1))
     }
 
     #[inline]
     fn full(self) -> Result<NonNull<Header>, u32> {
-        let bits = self.0.addr();
-        NonNull::new(self.0).filter(|_| bits & 1 == 0).ok_or((bits >> 1) as u32)
+        let bits = self.0.addr().get();
+        if bits & 1 == 0 { Ok(self.0) } else { Err((bits >> 1) as u32) }
     }
 }
 
@@ -43,6 +43,12 @@ impl Default for TaskTable {
 impl TaskTable {
     pub(crate) fn len(&self) -> usize {
         self.len.get()
+    }
+
+    /// The number of slots, also of those that are free: as many as there were tasks at one time.
+    pub(crate) fn slots(&self) -> usize {
+        // SAFETY: the entries do not change meanwhile (6).
+        unsafe { &*self.entries.get() }.len()
     }
 
     /// Where the table is, for readers from outside: see [`Header::BLOCKS`].
@@ -60,7 +66,9 @@ impl TaskTable {
     pub(crate) fn schedule(&self, coro: &Handle, id: u64, tag: u32) {
         assert!(!coro.is_scheduled() && coro.body() == 0, "a coroutine is scheduled once");
         let slot = self.free.get();
-        assert!((slot as usize) < MAX_SLOTS, "tinyio: more than {MAX_SLOTS} coroutines at once in this loop");
+        if slot as usize >= MAX_SLOTS {
+            no_slot();
+        }
         coro.id.set(id);
         coro.wake_token.set(WakeToken::task(tag, id, slot));
         coro.set(flag::SLOTTED);
@@ -68,11 +76,11 @@ impl TaskTable {
         let entries = unsafe { &mut *self.entries.get() };
         match entries.get_mut(slot as usize) {
             Some(entry) => {
-                let next = std::mem::replace(entry, Entry(coro.0.as_ptr())).full().expect_err("it is free");
+                let Err(next) = std::mem::replace(entry, Entry(coro.0)).full() else { unreachable!("it is free") };
                 self.free.set(next);
             }
             None => {
-                entries.push(Entry(coro.0.as_ptr()));
+                entries.push(Entry(coro.0));
                 self.free.set(slot + 1);
             }
         }
@@ -124,23 +132,28 @@ impl TaskTable {
         }
     }
 
-    /// Removes a coroutine, if it is in the table.
+    /// Removes a coroutine of this loop, if it is in the table. It stays alive: its guard owns it too.
     #[inline]
-    pub(crate) fn remove(&self, task: &Header) {
+    pub(crate) fn remove(&self, task: &Running) {
         let slot = task.wake_token().slot();
+        let flags = task.flags.get();
         // SAFETY: nothing else has a reference to the entries (6).
         let entries = unsafe { &mut *self.entries.get() };
-        if let Some(entry) = entries.get_mut(slot as usize)
-            && let Ok(header) = entry.full()
-            && ptr::eq(header.as_ptr(), task)
+        if flags & flag::SLOTTED != 0
+            && let Some(entry) = entries.get_mut(slot as usize)
         {
+            debug_assert!(entry.full().is_ok_and(|header| ptr::eq(header.as_ptr(), &**task)), "it is in this slot");
             *entry = Entry::free(self.free.replace(slot));
             self.len.set(self.len.get() - 1);
-            task.unset(flag::SLOTTED);
-            // SAFETY: the table owned it until now.
-            unsafe { release(header) };
+            task.flags.set(flags & !flag::SLOTTED);
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn no_slot() -> ! {
+    panic!("tinyio: more than {MAX_SLOTS} coroutines at once in this loop")
 }
 
 // Without a destructor: tasks still in the table when its loop is dropped belong to a `drive` that was forgotten, and

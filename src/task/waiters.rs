@@ -25,6 +25,9 @@ struct List {
     free: Position,
 }
 
+/// The waiters of a coroutine are in a box, so there may be several.
+pub(crate) struct Several;
+
 /// The position of a registration, from 1; 0 is "not registered".
 pub(crate) type Position = u32;
 
@@ -58,6 +61,7 @@ impl Waiters {
     }
 
     /// Moves the content to a box.
+    #[inline(never)]
     pub(super) fn make_shared(&self) -> &Shared {
         if self.boxed().is_none() {
             let wake_tokens = self.inline().map(|wake_token| wake_token.bits()).into_iter().collect();
@@ -70,14 +74,26 @@ impl Waiters {
 
     #[inline]
     pub(super) fn add(&self, wake_token: WakeToken) -> Position {
-        if self.0.get().is_null() {
+        if self.add_only(wake_token) { 1 } else { self.add_shared(wake_token) }
+    }
+
+    /// Adds it at position 1, if there is no other and no box.
+    #[inline]
+    pub(super) fn add_only(&self, wake_token: WakeToken) -> bool {
+        let is_only = self.0.get().is_null();
+        if is_only {
             self.set_inline(wake_token);
-            return 1;
         }
+        is_only
+    }
+
+    #[inline(never)]
+    fn add_shared(&self, wake_token: WakeToken) -> Position {
         self.make_shared().with(|list| list.add(wake_token))
     }
 
     /// The wake token registered at this position.
+    #[inline(never)]
     pub(super) fn get(&self, at: Position) -> WakeToken {
         match self.boxed() {
             None => self.inline().unwrap_or_default(),
@@ -86,7 +102,7 @@ impl Waiters {
     }
 
     /// Replaces a registration; returns the previous wake token.
-    #[inline]
+    #[inline(never)]
     pub(super) fn replace(&self, at: Position, wake_token: WakeToken) -> WakeToken {
         let old = self.get(at);
         match self.boxed() {
@@ -110,8 +126,17 @@ impl Waiters {
         old
     }
 
-    /// Removes all, in order of registration.
+    /// Removes the only one. `Err`: they are in a box, for [`take`](Waiters::take).
     #[inline]
+    pub(super) fn take_one(&self) -> Result<Option<WakeToken>, Several> {
+        let one = self.inline();
+        if one.is_some() {
+            self.0.set(std::ptr::null_mut());
+        }
+        if self.0.get().is_null() { Ok(one) } else { Err(Several) }
+    }
+
+    /// Removes all, in order of registration.
     pub(super) fn take(&self, mut each: impl FnMut(WakeToken)) {
         if let Some(wake_token) = self.inline() {
             self.0.set(std::ptr::null_mut());

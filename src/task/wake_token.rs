@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_foreign_word_tells_its_loop_and_its_slot() {
+    fn a_foreign_token_has_its_loop_and_its_slot() {
         for number in [0, 1, MAX_TAGS as u32 - 1, MAX_TAGS as u32, u32::MAX] {
             for slot in [0, 7, MAX_SLOTS as u32 - 1] {
                 let wake_token = WakeToken::foreign(number, slot);

@@ -316,9 +316,9 @@ mod tests {
     use super::*;
 
     /// Sends the id of the thread it ran on, if the receiver still exists.
-    struct Says(Mutex<mpsc::Sender<std::thread::ThreadId>>);
+    struct Reports(Mutex<mpsc::Sender<std::thread::ThreadId>>);
 
-    impl Job for Says {
+    impl Job for Reports {
         fn run(self: Arc<Self>) {
             let _ = self.0.lock().unwrap().send(std::thread::current().id());
         }
@@ -330,12 +330,12 @@ mod tests {
         static POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(Vec::new());
         let pool: &'static Pool = Box::leak(Box::new(Pool::new(keep_alive)));
         POOLS.lock().unwrap().push(pool);
-        let (say, said) = mpsc::channel();
+        let (send, received) = mpsc::channel();
         for _ in 0..100 {
-            pool.push(Arc::new(Says(Mutex::new(say.clone()))));
+            pool.push(Arc::new(Reports(Mutex::new(send.clone()))));
         }
-        drop(say);
-        assert_eq!(said.iter().count(), 100);
+        drop(send);
+        assert_eq!(received.iter().count(), 100);
         pool
     }
 
@@ -352,9 +352,9 @@ mod tests {
         let pool = used(Duration::from_millis(1));
         wait_until("no thread is left", || pool.lock().threads == 0);
         // The next job starts a thread.
-        let (say, said) = mpsc::channel();
-        pool.push(Arc::new(Says(Mutex::new(say))));
-        said.recv_timeout(Duration::from_secs(60)).expect("it runs");
+        let (send, received) = mpsc::channel();
+        pool.push(Arc::new(Reports(Mutex::new(send))));
+        received.recv_timeout(Duration::from_secs(60)).expect("it runs");
     }
 
     /// How often each thread of that name has gone to sleep or was preempted.
@@ -381,24 +381,24 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn threads_without_work_sleep() {
         let pool = used(Duration::from_secs(3600));
-        let (say, said) = mpsc::channel();
+        let (send, received) = mpsc::channel();
         for _ in 0..100 {
-            pool.push(Arc::new(Where(Mutex::new(say.clone()))));
+            pool.push(Arc::new(Where(Mutex::new(send.clone()))));
         }
-        drop(say);
-        let mut threads: Vec<String> = said.iter().collect();
+        drop(send);
+        let mut threads: Vec<String> = received.iter().collect();
         threads.sort();
         threads.dedup();
-        wait_until("everyone sleeps", || {
+        wait_until("all sleep", || {
             let state = pool.lock();
             state.asleep == state.threads && state.searching == 0
         });
         // They are about to sleep when they have sent it.
         let asleep =
             |task: &String| std::fs::read_to_string(format!("{task}/stat")).is_ok_and(|stat| stat.contains(") S "));
-        wait_until("the system says so too", || threads.iter().all(asleep));
+        wait_until("the system has it asleep too", || threads.iter().all(asleep));
         let before = switches(&threads);
         std::thread::sleep(SEARCH * 1_000);
-        assert_eq!(switches(&threads), before, "somebody woke up for nothing");
+        assert_eq!(switches(&threads), before, "one woke up for nothing");
     }
 }

@@ -17,21 +17,21 @@ use crate::check::{Child, is_child, stderr_of, watched};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Reads a line of stdin.
-fn told() -> String {
+fn read_line() -> String {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).expect("text");
     line.trim_end().to_owned()
 }
 
 /// Ends when a line comes to stdin.
-async fn until_told() {
+async fn until_a_line_comes() {
     let ended = Arc::new(AtomicBool::new(false));
     let mut begun = false;
     std::future::poll_fn(move |cx| {
         if !std::mem::replace(&mut begun, true) {
             let (ended, waker) = (ended.clone(), cx.waker().clone());
             std::thread::spawn(move || {
-                told();
+                read_line();
                 ended.store(true, Ordering::SeqCst);
                 waker.wake();
             });
@@ -55,15 +55,15 @@ async fn race(one: impl Future, other: impl Future) {
 fn an_executor_that_blocks_a_step_is_warned_of_with_its_place_and_nothing_panics() {
     let _watched = watched();
     if is_child() {
-        let what = told();
+        let what = read_line();
         let main = async move {
             let event = Event::new();
             match what.as_str() {
-                "`tinyio::sleep`" => pollster::block_on(race(sleep(DAY), until_told())), // the sleep
+                "`tinyio::sleep`" => pollster::block_on(race(sleep(DAY), until_a_line_comes())), // the sleep
                 "a coroutine" => {
-                    pollster::block_on(race(coro(std::future::pending::<tinyio::Result<()>>()), until_told()))
+                    pollster::block_on(race(coro(std::future::pending::<tinyio::Result<()>>()), until_a_line_comes()))
                 } // the coroutine
-                _ => pollster::block_on(race(event.wait(), until_told())),               // the event
+                _ => pollster::block_on(race(event.wait(), until_a_line_comes())),               // the event
             }
             // The scheduled coroutine runs for ever.
             Err::<(), _>(tinyio::Error::msg("went on"))
@@ -110,8 +110,8 @@ fn a_long_step_that_only_looks_at_await_points_is_let_alone() {
         };
         return Loop::new().run(main).unwrap();
     }
-    let said = stderr_of("blocked::a_long_step_that_only_looks_at_await_points_is_let_alone");
-    assert!(!said.contains("warning"), "{said}");
+    let printed = stderr_of("blocked::a_long_step_that_only_looks_at_await_points_is_let_alone");
+    assert!(!printed.contains("warning"), "{printed}");
 }
 
 /// Runs a loop that needs a thread of the pool, nested this deep.
@@ -237,7 +237,7 @@ fn a_loop_that_is_stopped_stops_the_runs_inside_of_its_steps() {
 fn ctrl_c_ends_a_process_in_which_no_loop_runs_and_interrupts_runs_inside_of_steps() {
     let _watched = watched();
     if is_child() {
-        let how = told();
+        let how = read_line();
         let mut looped = Loop::new().cancel_on_ctrl_c();
         match how.as_str() {
             "before" => eprintln!("ready"),
@@ -268,7 +268,7 @@ fn ctrl_c_ends_a_process_in_which_no_loop_runs_and_interrupts_runs_inside_of_ste
                 return eprintln!("interrupted");
             }
         }
-        told();
+        read_line();
         return eprintln!("was not ended");
     }
     for (how, ends) in [("before", true), ("after", true), ("one of two", false), ("nested", false)] {

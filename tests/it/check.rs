@@ -18,7 +18,7 @@ use tinyio::{Crash, Failure, FailureKind, Group, Result, Site, yield_now};
 pub const GROUPS: [Group; 3] = [Group::Auto, Group::Never, Group::Always];
 
 /// How long a test may take: long enough for a busy machine. `TINYIO_TEST_SECONDS` overrides it.
-const PATIENCE: u64 = 120;
+const DEFAULT_SECONDS: u64 = 120;
 
 /// Ends the process if the test does not: without that, one that hangs would block all others and never fail. For the
 /// first line of each test.
@@ -26,7 +26,7 @@ const PATIENCE: u64 = 120;
 #[track_caller]
 pub fn watched() -> Watched {
     let test = Location::caller();
-    let seconds = std::env::var("TINYIO_TEST_SECONDS").map_or(PATIENCE, |text| text.parse().expect("seconds"));
+    let seconds = std::env::var("TINYIO_TEST_SECONDS").map_or(DEFAULT_SECONDS, |text| text.parse().expect("seconds"));
     let (watched, ended) = mpsc::channel();
     std::thread::spawn(move || {
         if ended.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {

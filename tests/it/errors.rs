@@ -154,6 +154,37 @@ fn siblings() {
     }
 }
 
+/// The table of tasks reuses the slots of those that have ended, so its order is another one.
+#[test]
+fn coroutines_are_cancelled_in_the_order_in_which_they_were_scheduled() {
+    let _watched = watched();
+    let log = Log::new();
+    let main = async {
+        let ended: Vec<_> = (0..3).map(|n| spawn(turns(n + 2))).collect();
+        let wait = |name: &'static str| {
+            let log = log.clone();
+            coro(async move {
+                let cancelled = sleep(LONG).await;
+                log.push(name);
+                tinyio::Ok(cancelled?)
+            })
+        };
+        // Created in one order, scheduled in another.
+        let (third, first, second) = (wait("third"), wait("first"), wait("second"));
+        spawn(first);
+        gather(ended).await?;
+        spawn(second);
+        spawn(third);
+        let fourth = wait("fourth");
+        spawn(fourth);
+        yield_now().await?;
+        Err::<(), _>(Broken("broken"))?;
+        tinyio::Ok(())
+    };
+    Loop::new().run(main).unwrap_err();
+    assert_eq!(log.entries(), ["first", "second", "third", "fourth"]);
+}
+
 #[test]
 fn recancelled() {
     let _watched = watched();
@@ -189,7 +220,7 @@ fn recancelled() {
 fn answers_ok() {
     let _watched = watched();
     async fn stubborn() -> Result<u32> {
-        let _ = sleep(LONG).await; // it is told here
+        let _ = sleep(LONG).await; // it is cancelled here
         Ok(5)
     }
     let original = (Error, "beside", "broken");
@@ -200,11 +231,11 @@ fn answers_ok() {
     assert_failures(&crash_beside(Group::Never, stubborn()), &[original]);
     let crash = crash_beside(Group::Always, stubborn());
     assert_failures(&crash, &[original, (Improper, "answers_ok::stubborn", "answered Ok(5)")]);
-    assert_trace(crash.failures()[1].trace(), &[("answers_ok::stubborn", "it is told here")]);
+    assert_trace(crash.failures()[1].trace(), &[("answers_ok::stubborn", "it is cancelled here")]);
     let warning = format!(
         "tinyio: warning: it::errors::answers_ok::stubborn ({}:{}) did not respond properly to its cancellation: answered Ok(5)\n",
         file!(),
-        line("it is told here")
+        line("it is cancelled here")
     );
     assert_eq!(stderr_of("errors::answers_ok"), warning);
 }
@@ -223,7 +254,7 @@ fn answers_await() {
         }
     }
     async fn elsewhere() -> Result<u32> {
-        let _ = sleep(LONG).await; // it was told here
+        let _ = sleep(LONG).await; // it was cancelled here
         pending::<()>().await;
         Ok(5)
     }
@@ -241,8 +272,8 @@ fn answers_await() {
         };
         members(crash_beside(group, again()), "again", "it awaits again", "awaited again at");
         members(crash_beside(group, for_ever()), "for_ever", "it awaits for ever", "awaited again at");
-        let how = "went on, in a future that tinyio does not know, after it was told at";
-        members(crash_beside(group, elsewhere()), "elsewhere", "it was told here", how);
+        let how = "continued, in a future that is not of tinyio, after `CancelledError` was returned at";
+        members(crash_beside(group, elsewhere()), "elsewhere", "it was cancelled here", how);
     }
 }
 

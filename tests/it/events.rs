@@ -49,10 +49,10 @@ fn kind(event: &Map<String, Value>) -> &str {
 
 /// The events of these kinds, a line each: kind, numbers, and what they are about; without names, places and times.
 fn outline(events: &[Map<String, Value>], kinds: &[&str]) -> Vec<String> {
-    const TOLD: [&str; 13] =
+    const SHOWN: [&str; 13] =
         ["loop", "thread", "coro", "parent", "origin", "on", "by", "res", "what", "size", "set", "mode", "outcome"];
     let line = |event: &Map<String, Value>| {
-        let fields = TOLD.iter().filter_map(|name| event.get(*name).map(|value| format!(" {name} {value}")));
+        let fields = SHOWN.iter().filter_map(|name| event.get(*name).map(|value| format!(" {name} {value}")));
         let line = kind(event).to_owned() + &fields.collect::<String>().replace('"', "");
         // The time when it is due is no part of the order.
         match line.split_once("{timer:") {
@@ -112,7 +112,7 @@ fn the_events_of_a_small_program_come_in_this_order() {
 }
 
 #[test]
-fn resources_are_told_with_who_holds_them_and_who_waits() {
+fn resources_are_recorded_with_holders_and_waiters() {
     let _watched = watched();
     let program = || {
         let main = async {
@@ -146,7 +146,7 @@ fn resources_are_told_with_who_holds_them_and_who_waits() {
         };
         Loop::new().run(main).unwrap();
     };
-    let Some(events) = events_of("resources_are_told_with_who_holds_them_and_who_waits", program) else { return };
+    let Some(events) = events_of("resources_are_recorded_with_holders_and_waiters", program) else { return };
     let expected = [
         "res_new res 1 what lock size 1",
         "hold coro 1 res 1",
@@ -238,7 +238,7 @@ fn names_that_the_program_gives_are_recorded() {
 }
 
 #[test]
-fn what_coroutines_wait_on_is_told_and_when_they_give_up() {
+fn what_coroutines_wait_on_is_recorded_and_when_they_give_up() {
     let _watched = watched();
     let program = || {
         let main = async {
@@ -269,7 +269,7 @@ fn what_coroutines_wait_on_is_told_and_when_they_give_up() {
         };
         Loop::new().run(main).unwrap();
     };
-    let Some(events) = events_of("what_coroutines_wait_on_is_told_and_when_they_give_up", program) else { return };
+    let Some(events) = events_of("what_coroutines_wait_on_is_recorded_and_when_they_give_up", program) else { return };
     let expected = [
         "wait coro 1 on {timer}",
         "wake coro 1 by timer",
@@ -302,25 +302,25 @@ fn what_coroutines_wait_on_is_told_and_when_they_give_up() {
 }
 
 #[test]
-fn functions_on_threads_are_told_from_the_queue_to_the_answer_to_a_cancellation() {
+fn functions_on_threads_are_recorded_from_the_queue_to_the_answer_to_a_cancellation() {
     let _watched = watched();
     let program = || {
         let main = async {
             run_in_thread(|| tinyio::Ok(1)).await?;
-            let (tell, told) = std::sync::mpsc::channel();
+            let (send, received) = std::sync::mpsc::channel();
             let _asks = spawn(run_in_thread(move || {
-                tell.send(()).expect("it is waited for");
+                send.send(()).expect("it is waited for");
                 thread::sleep(LONG)?;
                 tinyio::Ok(())
             }));
-            while told.try_recv().is_err() {
+            while received.try_recv().is_err() {
                 yield_now().await?;
             }
             Err::<(), _>(tinyio::Error::msg("enough"))
         };
         Loop::new().run(main).unwrap_err();
     };
-    let test = "functions_on_threads_are_told_from_the_queue_to_the_answer_to_a_cancellation";
+    let test = "functions_on_threads_are_recorded_from_the_queue_to_the_answer_to_a_cancellation";
     let Some(events) = events_of(test, program) else { return };
     let expected = [
         "thread_queue thread 1 coro 2",
@@ -334,9 +334,9 @@ fn functions_on_threads_are_told_from_the_queue_to_the_answer_to_a_cancellation(
         "thread_end thread 2 outcome cancelled",
         "end coro 3 outcome cancelled",
     ];
-    let mut told = outline(&events, &[&THREADS[..], &["end"]].concat());
-    told.retain(|line| !line.starts_with("end coro 1 ")); // A loop that reads its mail late must not fail here.
-    assert_eq!(told, expected);
+    let mut lines = outline(&events, &[&THREADS[..], &["end"]].concat());
+    lines.retain(|line| !line.starts_with("end coro 1 ")); // A loop that reads its mail late must not fail here.
+    assert_eq!(lines, expected);
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn loops_inside_of_loops_are_trees_with_their_parents() {
 }
 
 #[test]
-fn a_cancellation_is_told_from_its_reason_to_every_answer() {
+fn a_cancellation_is_recorded_from_its_reason_to_every_answer() {
     let _watched = watched();
     let program = || {
         let main = async {
@@ -421,7 +421,7 @@ fn a_cancellation_is_told_from_its_reason_to_every_answer() {
         };
         Loop::new().run(main).unwrap_err();
     };
-    let Some(events) = events_of("a_cancellation_is_told_from_its_reason_to_every_answer", program) else { return };
+    let Some(events) = events_of("a_cancellation_is_recorded_from_its_reason_to_every_answer", program) else { return };
     let expected = [
         "end coro 6 outcome error",
         "cancel_begin loop 1 origin 6",

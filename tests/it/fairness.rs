@@ -271,15 +271,15 @@ fn event_timeout_sole() {
     for timeout in [Duration::ZERO, Duration::from_millis(1)] {
         let (never, second) = (Event::new(), Event::new());
         let set = second.clone();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (send, received) = std::sync::mpsc::channel();
         let setter = std::thread::spawn(move || {
             // The first wait is over, and the loop has nothing to do but wait.
-            told.recv().unwrap();
+            received.recv().unwrap();
             set.set();
         });
         let first = async move {
             let by_event = never.wait_timeout(timeout).await?;
-            tell.send(()).unwrap();
+            send.send(()).unwrap();
             tinyio::Ok(by_event)
         };
         let main = gather((first, async move { second.wait().await }));

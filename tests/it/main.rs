@@ -10,35 +10,63 @@ mod api;
 mod architecture;
 mod blocked;
 mod check;
+mod cleanup;
 mod coroutines;
+mod deadlocks;
+mod destructors;
 mod errors;
 mod events;
 mod fairness;
 #[cfg(unix)]
 mod forked;
 mod kept;
+mod map;
 mod nesting;
-mod ours;
 mod ownership;
+mod panicking;
 mod places;
 #[cfg(target_os = "linux")]
 mod privilege;
 mod random;
-mod record;
+mod record_checkpoints;
+mod record_frames;
+mod record_traces;
+mod recorded;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod sources;
 mod stress;
 mod sync;
 mod threads;
+mod time_and_order;
 mod user_panics;
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the tests.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+/// The sources in this part of the folder, and in the folders in it: path and text.
+fn sources(part: &str) -> Vec<(String, String)> {
+    let mut sources = Vec::new();
+    for entry in std::fs::read_dir(folder().join(part)).expect("the tests' sources") {
+        let path = entry.expect("an entry").path();
+        let name = format!("{part}/{}", path.file_name().expect("a name").display());
+        if path.is_dir() {
+            sources.extend(self::sources(&name));
+        } else {
+            sources.push((name, std::fs::read_to_string(&path).expect("text")));
+        }
+    }
+    sources
+}
 
 /// A test that could hang without end would hide the results of the others.
 #[test]
 fn each_test_is_watched() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    for file in std::fs::read_dir(folder).expect("the tests' sources") {
-        let text = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+    for (_, text) in sources("it") {
         for test in text.split("\n#[test]\n").skip(1) {
             let body = test.lines().skip_while(|line| !line.ends_with('{')).nth(1).expect("it does something");
             let test = test.lines().find(|line| line.starts_with("fn ")).expect("a function");
@@ -58,13 +86,9 @@ fn each_test_is_watched() {
 /// The table, in which readers look up a behaviour, has one row for each test of both packages and no other rows.
 #[test]
 fn each_behaviour_is_in_the_table_and_each_row_has_its_test() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut tests: Vec<String> = Vec::new();
     for part in ["it", "ecosystem/it"] {
-        for file in std::fs::read_dir(folder.join(part)).expect("the tests' sources") {
-            let path = file.expect("a file").path();
-            let file = format!("{part}/{}", path.file_name().expect("a name").display());
-            let text = std::fs::read_to_string(&path).expect("text");
+        for (file, text) in sources(part) {
             let written = text.split("\n#[test]\n").skip(1).map(|test| {
                 let name = test.lines().find_map(|line| line.strip_prefix("fn ")?.split_once('('));
                 name.expect("a function").0
@@ -74,7 +98,7 @@ fn each_behaviour_is_in_the_table_and_each_row_has_its_test() {
             tests.extend(written.chain(made.map(|(name, _)| name)).map(|name| format!("{file}: {name}")));
         }
     }
-    let table = std::fs::read_to_string(folder.join("behaviours.md")).expect("the table");
+    let table = std::fs::read_to_string(folder().join("behaviours.md")).expect("the table");
     let row = |line: &str| {
         let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
         let (_, file) = rest.strip_suffix("` |")?.rsplit_once(" | `")?;

@@ -218,7 +218,7 @@ fn kept_over_runs() {
 }
 
 /// Reads a line from the parent.
-fn told() -> String {
+fn read_line() -> String {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).expect("text");
     line.trim_end().to_owned()
@@ -229,8 +229,8 @@ fn told() -> String {
 fn interrupt() {
     let _watched = watched();
     if is_child() {
-        let group = GROUPS[told().parse::<usize>().expect("a number")];
-        let how = told();
+        let group = GROUPS[read_line().parse::<usize>().expect("a number")];
+        let how = read_line();
         let deaf = how == "deaf";
         let mut looped = Loop::new().group(group).cancel_on_ctrl_c();
         if how == "again" {
@@ -248,7 +248,7 @@ fn interrupt() {
             let work = run_in_thread(move || {
                 eprintln!("the thread works");
                 if deaf {
-                    told();
+                    read_line();
                 }
                 let slept = thread::sleep(LONG);
                 eprintln!("the thread: {slept:?}");

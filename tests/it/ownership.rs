@@ -95,7 +95,7 @@ fn dropped_before_it_began_never_begins() {
 }
 
 #[test]
-fn dropped_says_what_dropped_it() {
+fn dropped_names_what_dropped_it() {
     let _watched = watched();
     async fn careless(slow: Coro<()>) -> Result<()> {
         let mut slow = slow;
@@ -430,7 +430,7 @@ fn dropped_outside_of_its_loop() {
 }
 
 #[test]
-fn a_crash_says_what_failed() {
+fn a_crash_shows_what_failed() {
     let _watched = watched();
     async fn fails() -> Result<()> {
         Err(tinyio::Error::msg("enough"))

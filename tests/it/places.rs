@@ -370,7 +370,7 @@ async fn elsewhere_before(foreign: Foreign) -> tinyio::Result<()> {
 }
 
 #[test]
-fn what_waits_for_something_foreign_is_at_the_line_that_debug_info_tells() {
+fn what_waits_for_something_foreign_is_at_the_line_that_debug_info_has() {
     let _watched = watched();
     let program = || async {
         let foreign = Foreign::default();
@@ -381,7 +381,7 @@ fn what_waits_for_something_foreign_is_at_the_line_that_debug_info_tells() {
         }
         Err::<(), _>(tinyio::Error::msg("enough"))
     };
-    let test = "what_waits_for_something_foreign_is_at_the_line_that_debug_info_tells";
+    let test = "what_waits_for_something_foreign_is_at_the_line_that_debug_info_has";
     let Some(recorded) = recorded(test, false, program) else { return };
     let graph = recorded.moment.graph();
     let mut drawn = Vec::new();

@@ -13,7 +13,7 @@ use tinyio::{Loop, sleep};
 use crate::check::{is_child, watched};
 
 /// A user and group without rights.
-const NOBODY: u32 = 65_534;
+const UNPRIVILEGED: u32 = 65_534;
 /// The extended attribute that gives a program `CAP_NET_BIND_SERVICE`: version 2 and "effective", then permitted and
 /// inheritable.
 const CAPABILITY: [u32; 5] = [0x0200_0001, 1 << 10, 0, 0, 0];
@@ -56,13 +56,13 @@ impl Programs {
         let at = |name: &str| open.path().join(name);
         for name in ["home", "runtime", "rings", "traces"] {
             std::fs::create_dir(at(name)).expect("new");
-            chown(at(name), Some(NOBODY), Some(NOBODY)).expect("root may");
+            chown(at(name), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).expect("root may");
             std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o700)).expect("ours");
         }
         let run = |record: &str, rings: Option<PathBuf>| {
             let mut command = Command::new(program);
             command
-                .args(["privilege::a_privileged_program_obeys_no_variable", "--exact", "--nocapture"])
+                .args(["privilege::a_privileged_program_ignores_all_variables", "--exact", "--nocapture"])
                 .env_clear()
                 .env("TINYIO_TEST_CHILD", "1")
                 .env("TINYIO_INSPECT", record)
@@ -73,14 +73,14 @@ impl Programs {
                 .envs(rings.map(|rings| ("TINYIO_RING_DIR", rings)))
                 .current_dir("/")
                 .stdin(Stdio::null())
-                .uid(NOBODY)
-                .gid(NOBODY);
+                .uid(UNPRIVILEGED)
+                .gid(UNPRIVILEGED);
             let output = command.output().expect("it starts");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).expect("text")
         };
-        let said = run("record", Some(at("rings"))) + &run("record", None) + &run("1", None);
-        assert!(said.contains("it ran"), "{said}");
+        let printed = run("record", Some(at("rings"))) + &run("record", None) + &run("1", None);
+        assert!(printed.contains("it ran"), "{printed}");
         let folders = ["home", "runtime", "rings", "traces"].map(|name| std::fs::read_dir(at(name)).expect("a folder"));
         let names = folders.into_iter().flatten().map(|entry| entry.expect("an entry").file_name());
         names.map(|name| name.to_string_lossy().into_owned()).collect()
@@ -88,7 +88,7 @@ impl Programs {
 }
 
 #[test]
-fn a_privileged_program_obeys_no_variable() {
+fn a_privileged_program_ignores_all_variables() {
     let _watched = watched();
     if is_child() {
         // A loop that is recorded if a variable says so.

@@ -66,9 +66,9 @@ fn a_recorded_program_lives_where_a_filter_refuses_calls_or_kills_at_them() {
         let variables =
             [(ACTION, action.as_ref()), ("TINYIO_INSPECT", "record".as_ref()), ("TINYIO_RING_DIR", rings.as_os_str())];
         let test = "sandbox::a_recorded_program_lives_where_a_filter_refuses_calls_or_kills_at_them";
-        let said = Child::start_with(test, &variables).finish();
-        assert!(said.contains("it fails"), "{action}: {said}");
-        assert!(said.contains("answer = 424242") || said.contains("answer: i32 = 424242"), "{action}: {said}");
+        let printed = Child::start_with(test, &variables).finish();
+        assert!(printed.contains("it fails"), "{action}: {printed}");
+        assert!(printed.contains("answer = 424242") || printed.contains("answer: i32 = 424242"), "{action}: {printed}");
         assert_eq!(std::fs::read_dir(&rings).expect("recordings").count(), 1, "{action}");
     }
 }

@@ -1,4 +1,4 @@
-//! Checks the statements of SECURITY.md about the sources.
+//! Checks the sources: the statements of SECURITY.md about them, and their words.
 
 use std::path::Path;
 
@@ -72,4 +72,68 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
     let found = sources().into_iter().filter(|(_, code)| has_unsafe(code)).map(|(name, _)| name);
     let others: Vec<String> = found.filter(|name| !named.iter().any(|named| name.starts_with(named))).collect();
     assert_eq!(others, [""; 0]);
+}
+
+/// Folders whose words are not checked.
+const UNCHECKED: [&str; 2] = ["inspector/src", "inspector/frames"];
+/// Words for persons, and what only persons do. A task, a thread or a program is "it"; the reader of a screen "the user".
+const PERSONS: [&str; 16] = [
+    "who",
+    "whoever",
+    "whom",
+    "nobody",
+    "somebody",
+    "someone",
+    "everybody",
+    "everyone",
+    "anybody",
+    "anyone",
+    "he",
+    "she",
+    "him",
+    "his",
+    "told",
+    "said",
+];
+
+/// The words of a line, in lower case: also those that a name is made of.
+fn words(line: &str) -> impl Iterator<Item = String> {
+    let parts = line.split(|c: char| !c.is_alphabetic());
+    parts.flat_map(|part| {
+        let mut words = vec![String::new()];
+        let mut after_lower = false;
+        for c in part.chars() {
+            if c.is_uppercase() && after_lower {
+                words.push(String::new());
+            }
+            after_lower = c.is_lowercase();
+            words.last_mut().expect("one at least").extend(c.to_lowercase());
+        }
+        words
+    })
+}
+
+#[test]
+fn names_and_comments_have_no_words_for_persons() {
+    let _watched = watched();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = ["src", "tests", "examples", "benches", "inspector"].map(|name| root.join(name)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("sources") {
+            let path = entry.expect("an entry").path();
+            let name = path.strip_prefix(root).expect("in it").to_str().expect("ASCII").replace('\\', "/");
+            if path.is_dir() && !UNCHECKED.contains(&&*name) {
+                folders.push(path);
+            } else if name.ends_with(".rs") && name != "tests/it/sources.rs" {
+                let text = std::fs::read_to_string(&path).expect("text");
+                for (number, line) in (1..).zip(text.lines()) {
+                    let persons = words(line).filter(|word| PERSONS.contains(&&**word));
+                    found.extend(persons.map(|word| format!("{name}:{number}: {word}")));
+                }
+            }
+        }
+    }
+    found.sort();
+    assert_eq!(found, [""; 0], "see the section on style in CONTRIBUTING.md");
 }

@@ -83,6 +83,37 @@ fn lock() {
     assert_eq!(format!("{lock:?}"), "Lock(free, 0 waiting)");
 }
 
+#[test]
+fn a_lock_is_granted_in_the_order_of_the_requests() {
+    let _watched = watched();
+    let (lock, log) = (Lock::new(), Log::new());
+    let main = async {
+        let held = lock.acquire().await?;
+        let want = |name: &'static str, turns_before: u32| {
+            let (lock, log) = (lock.clone(), log.clone());
+            coro(async move {
+                turns(turns_before).await?;
+                let _guard = lock.acquire().await?;
+                log.push(name);
+                turns(2).await?;
+                tinyio::Ok(())
+            })
+        };
+        let all = [want("third", 3), want("first", 0), want("second", 1), want("fourth", 6)];
+        for one in &all {
+            spawn(one.clone());
+        }
+        turns(4).await?;
+        // It is free, but was granted: a request that comes now is behind all of them.
+        drop(held);
+        assert!(lock.try_acquire().is_none());
+        gather(all).await?;
+        assert_eq!(log.entries(), ["first", "second", "third", "fourth"]);
+        tinyio::Ok(())
+    };
+    Loop::new().run(main).unwrap();
+}
+
 /// Polls once, and expects `Pending`.
 async fn waits<F: Future>(mut future: Pin<&mut F>) {
     poll_fn(|cx| {
@@ -158,7 +189,7 @@ fn semaphore_released() {
 }
 
 #[test]
-fn try_acquire_takes_only_what_is_free_and_nobody_waits_for() {
+fn try_acquire_takes_only_what_is_free_and_not_waited_for() {
     let _watched = watched();
     // Outside of a loop.
     let (lock, two) = (Lock::new(), Semaphore::new(2));
@@ -173,9 +204,9 @@ fn try_acquire_takes_only_what_is_free_and_nobody_waits_for() {
         let held = two.try_acquire().expect("free");
         let mut both = pin!(two.acquire_many(2));
         waits(both.as_mut()).await;
-        assert!(two.try_acquire().is_none(), "the one who waits comes first");
+        assert!(two.try_acquire().is_none(), "the waiter comes first");
         drop(held);
-        assert!(two.try_acquire().is_none(), "both are given to the one who waits");
+        assert!(two.try_acquire().is_none(), "both are given to the waiter");
         drop(both.await?);
         drop(two.try_acquire().expect("free again"));
         // A guard that was taken outside, by another thread.
@@ -244,7 +275,7 @@ fn acquire_many_is_first_come_first_served() {
 }
 
 #[test]
-fn more_permits_than_a_semaphore_has_are_refused_at_the_line_that_asks() {
+fn more_permits_than_a_semaphore_has_are_refused_at_the_line_of_the_request() {
     let _watched = watched();
     let three = Semaphore::new(3); // has three
     let main = async move { tinyio::Ok(drop(three.acquire_many(4).await?)) }; // wants four
@@ -266,7 +297,7 @@ fn barrier() {
         turns(delay).await?;
         arrived.set(arrived.get() + 1);
         let index = barrier.wait().await?;
-        assert!(arrived.get().is_multiple_of(3), "somebody went on alone");
+        assert!(arrived.get().is_multiple_of(3), "one continued alone");
         Ok(index)
     }
     let barrier = Barrier::new(3);
@@ -341,7 +372,7 @@ fn as_completed() {
 fn timeout() {
     let _watched = watched();
     let log = Log::new();
-    let (told, other) = (log.clone(), log.clone());
+    let (slow_log, other) = (log.clone(), log.clone());
     let main = async move {
         let bystander = spawn(async move {
             let nap = sleep(Duration::from_secs(60)).await;
@@ -351,7 +382,7 @@ fn timeout() {
         assert_eq!(tinyio::timeout(LONG, nap(5)).await?, Ok(5));
         let slow = async move {
             let nap = sleep(LONG).await;
-            told.push(("slow", nap.err().map(|cancelled| cancelled.is_timeout())));
+            slow_log.push(("slow", nap.err().map(|cancelled| cancelled.is_timeout())));
             Ok::<(), tinyio::Error>(nap?)
         };
         assert_eq!(tinyio::timeout(Duration::from_secs(1), slow).await?, Err(TimeoutError));

@@ -141,7 +141,7 @@ fn functions_one_after_another_and_at_once_all_run() {
 }
 
 #[test]
-fn a_function_is_cancelled_before_it_is_begun_or_told() {
+fn a_function_is_cancelled_before_it_begins_or_later() {
     model(|| {
         let crash = Loop::new().run(async {
             tinyio::spawn(run_in_thread(|| tinyio::Ok(tinyio::thread::check_cancelled()?)));

@@ -1,4 +1,4 @@
-//! `tinyio-cost W1|W2|W2M|W3|W4|clock`: nanoseconds of CPU time per operation. The work is that of the table of the
+//! `tinyio-cost W1|W2|W2M|W3|W4|W5|W10|clock`: nanoseconds of CPU time per operation. The work is that of the table of the
 //! loop; it is run by `cargo bench --bench recording`, which builds this program twice and prints what recording costs.
 
 use std::hint::black_box;
@@ -6,7 +6,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
-use tinyio::{CancelledError, Coro, Loop, spawn, yield_now};
+use tinyio::{CancelledError, Coro, Loop, sleep, spawn, yield_now};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Nanoseconds per operation, without the cost of starting.
 fn work(id: &str) -> Option<f64> {
@@ -16,6 +20,8 @@ fn work(id: &str) -> Option<f64> {
         "W2M" => Some(gather(1_000_000, 1)),
         "W3" => Some(yields(1_000_000)),
         "W4" => Some(chain(100_000, 10)),
+        "W5" => Some(shared(100_000, 10)),
+        "W10" => Some(cancel(1_000_000)),
         "clock" => Some(clock(1_000_000)),
         _ => None,
     }
@@ -80,6 +86,39 @@ fn chain(n: u64, times: u64) -> f64 {
     })
 }
 
+/// A task that is awaited by many.
+fn shared(n: u64, times: u64) -> f64 {
+    run(async {
+        for _ in 0..times {
+            let one = spawn(async {
+                yield_now().await?;
+                Ok::<_, CancelledError>(1_u64)
+            });
+            let wait = |_| {
+                let one = one.clone();
+                async move { one.await.map(black_box) }
+            };
+            black_box(tinyio::gather((0..n).map(wait).collect::<Vec<_>>()).await?);
+        }
+        Ok(n * times)
+    })
+}
+
+/// Tasks that are cancelled while they sleep.
+fn cancel(n: u64) -> f64 {
+    let mut start = Duration::ZERO;
+    let crash = Loop::new().run(async {
+        for _ in 0..n {
+            spawn(sleep(Duration::from_secs(3_600)));
+        }
+        spawn(async { Ok::<_, CancelledError>(()) }).await?;
+        start = cpu();
+        Err::<(), _>(tinyio::Error::msg("enough"))
+    });
+    assert!(crash.is_err(), "it was cancelled");
+    (cpu() - start).as_nanos() as f64 / n as f64
+}
+
 /// Reading the clock, which is most of the cost of an event.
 fn clock(n: u64) -> f64 {
     let start = cpu();
@@ -96,7 +135,7 @@ fn cpu() -> Duration {
 fn main() -> ExitCode {
     let id = std::env::args().nth(1).unwrap_or_default();
     let Some(ns) = work(&id) else {
-        eprintln!("usage: tinyio-cost W1|W2|W2M|W3|W4|clock");
+        eprintln!("usage: tinyio-cost W1|W2|W2M|W3|W4|W5|W10|clock");
         return ExitCode::from(2);
     };
     println!("{ns}");

@@ -100,7 +100,7 @@ fn a_broken_request_is_its_own_affair() {
 }
 
 #[test]
-fn ctrl_c_tells_every_connection() {
+fn ctrl_c_ends_every_connection() {
     let server = Server::start();
     fs::write(server.folder.path().join("file"), "file").unwrap();
     let mut idle: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();

@@ -55,7 +55,7 @@ fn is_privileged() -> bool {
     auxiliary_vector().ok().and_then(|vector| is_secure(&vector)) != Some(false)
 }
 
-/// What the kernel told this program about itself when it was started. Only the kernel's own file counts: in another
+/// What the kernel passed to this program when it was started. Only the kernel's own file counts: in another
 /// root directory, any file may have that path.
 #[cfg(target_os = "linux")]
 fn auxiliary_vector() -> std::io::Result<Vec<u8>> {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_says_whether_a_program_is_privileged() {
+    fn the_kernel_states_whether_a_program_is_privileged() {
         let vector =
             |pairs: &[[usize; 2]]| pairs.as_flattened().iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>();
         assert_eq!(is_secure(&vector(&[[6, 4096], [23, 0], [0, 0]])), Some(false));

@@ -676,7 +676,8 @@ pub struct Header {
 /// The coroutine's name follows, then `, made at` and the place.
 pub const NEVER_AWAITED: &str = "never awaited: ";
 
-/// A step over this length is reported, in nanoseconds: no other coroutine of the loop runs meanwhile.
+/// The threshold of the lint `blocks-loop`, in nanoseconds: a step of this length is reported, as no other coroutine of
+/// the loop runs meanwhile. The recorder uses it too: for such steps it measures the time without the processor.
 pub const LONG_STEP: u64 = 10_000_000;
 
 /// Version of the trace format. It changes when a reader of an older version would misunderstand a newer file; new

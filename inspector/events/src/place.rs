@@ -42,7 +42,7 @@ pub fn is_dependency(file: &str) -> bool {
 }
 
 /// Whether a file is one of the standard library. That is where a call through a pointer to a function comes from, such
-/// as `.map(tinyio::spawn)`: `#[track_caller]` then tells a line of `core`, which says nothing of the program.
+/// as `.map(tinyio::spawn)`: `#[track_caller]` then gives a line of `core`, which is not in the program.
 pub fn is_library(file: &str) -> bool {
     // As built by the project, in a toolchain with its sources, and as Debian builds it.
     file.starts_with("/rustc/")
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn where_something_of_tinyio_is_awaited_beside_the_loop_knows_better() {
+    fn the_place_of_an_await_of_tinyio_is_left_to_the_loop() {
         let mut outer = frame("crawl::main", "/p/src/main.rs", 3);
         let sleep = Frame { hidden: true, ..frame("tinyio::time::Sleep", "", 0) };
         assert_eq!(line(vec![outer.clone(), sleep.clone()]), None);

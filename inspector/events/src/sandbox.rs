@@ -1,18 +1,18 @@
 //! Filters of system calls (seccomp).
 //!
-//! A filter may refuse a call with an error, or end the process at it. No call tells which without the risk, so under a
+//! A filter may refuse a call with an error, or end the process at it. No call shows which without the risk, so under a
 //! filter the recorder and the reader of frames do without the calls that sandboxes forbid: `fallocate`, `madvise` and
 //! `process_vm_readv`.
 
-/// Whether a filter checks the system calls of this thread, or this cannot be told. A thread can get a filter at any
+/// Whether a filter checks the system calls of this thread, or this is unknown. A thread can get a filter at any
 /// time, and never loses it.
 #[cfg(target_os = "linux")]
 pub fn is_filtered() -> bool {
-    !std::fs::read("/proc/thread-self/status").is_ok_and(|status| says_no_filter(&status))
+    !std::fs::read("/proc/thread-self/status").is_ok_and(|status| shows_no_filter(&status))
 }
 
 #[cfg(target_os = "linux")]
-fn says_no_filter(status: &[u8]) -> bool {
+fn shows_no_filter(status: &[u8]) -> bool {
     // Kernels that are built without seccomp have no such line.
     let mode = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Seccomp:"));
     mode.is_none_or(|mode| mode.trim_ascii() == b"0")
@@ -23,10 +23,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_of_a_thread_tells_of_a_filter() {
-        assert!(says_no_filter(b"Name:\tp\nSeccomp:\t0\nSeccomp_filters:\t0\n"));
-        assert!(says_no_filter(b"Name:\tp\nSeccomp_filters:\t1\n"));
-        assert!(!says_no_filter(b"Name:\tp\nSeccomp:\t2\nSeccomp_filters:\t1\n"), "a filter");
-        assert!(!says_no_filter(b"Name:\tp\nSeccomp:\t1\n"), "read, write and exit only");
+    fn the_status_of_a_thread_shows_a_filter() {
+        assert!(shows_no_filter(b"Name:\tp\nSeccomp:\t0\nSeccomp_filters:\t0\n"));
+        assert!(shows_no_filter(b"Name:\tp\nSeccomp_filters:\t1\n"));
+        assert!(!shows_no_filter(b"Name:\tp\nSeccomp:\t2\nSeccomp_filters:\t1\n"), "a filter");
+        assert!(!shows_no_filter(b"Name:\tp\nSeccomp:\t1\n"), "read, write and exit only");
     }
 }

@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_recorded_unless_the_variable_says_anything_but_1() {
+    fn values_are_recorded_unless_the_variable_is_anything_but_1() {
         for (variable, records) in
             [(None, true), (Some(""), true), (Some("1"), true), (Some("0"), false), (Some("off"), false)]
         {

@@ -138,7 +138,7 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
         Leaf::Resource(res) => {
             let label = model.resource_label(res);
             let text = match model.resource(res).map(|resource| resource.what) {
-                Some(ResKind::Event) => format!("{label}, which nobody has set"),
+                Some(ResKind::Event) => format!("{label}, which is not set"),
                 Some(ResKind::Barrier) => resource(model, res),
                 Some(_) => format!("{label}, which is free: its turn will come"),
                 None => format!("{label}, which is gone"),
@@ -150,7 +150,7 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
         Leaf::External(id) => {
             let place = model.coro(id).map_or(String::new(), |coro| place(model, coro));
             let at = if place.is_empty() { "" } else { ", at " };
-            (format!("something tinyio knows nothing about{at}{place}"), None)
+            (format!("something that is not of tinyio{at}{place}"), None)
         }
         Leaf::Cycle(id) => (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id)),
         Leaf::Unknown(id) => (format!("nothing is known about #{id}"), None),

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use tinyio_events::event::{CoroId, LONG_STEP, NEVER_AWAITED, NameId, ResKind, Target};
 
+use crate::format::span;
 use crate::model::{Activity, Coro, Leaf, Level, Link, Model, short_name};
 
 /// A probable mistake.
@@ -54,14 +55,7 @@ fn all(model: &Model) -> impl Iterator<Item = &Coro> + '_ {
     model.live().chain(model.finished())
 }
 
-fn seconds(nanos: u64) -> String {
-    match nanos {
-        0..1_000_000_000 => format!("{} ms", nanos / 1_000_000),
-        _ => format!("{}.{} s", nanos / 1_000_000_000, nanos / 100_000_000 % 10),
-    }
-}
-
-/// A step over 10 ms, without the time in which the coroutine did not have the processor. One lint per name: the
+/// A step of [`LONG_STEP`] or longer, without the time in which the coroutine did not have the processor. One lint per name: the
 /// longest step of them all.
 fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
@@ -79,9 +73,9 @@ fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     for (coro, count) in worst {
         let others = if count > 1 { format!(", and {} like it were slow too", count - 1) } else { String::new() };
         let text = format!(
-            "{} kept the loop to itself for {} in one step{others}: give the work to run_in_thread, or yield_now in between",
+            "{} blocked the loop for {} in one step{others}: give the work to run_in_thread, or yield_now in between",
             model.label(coro.id),
-            seconds(coro.longest),
+            span(coro.longest),
         );
         found.push(Lint { check: "blocks-loop", coro: coro.id, text });
     }
@@ -124,7 +118,7 @@ fn holds_lock(model: &Model, now: u64, found: &mut Vec<Lint>) {
             "{} has held {} while {what} for {}, and {waiting} for it: drop the guard before the wait",
             model.label(coro.id),
             model.resource_label(resource.id),
-            seconds(long),
+            span(long),
         );
         found.push(Lint { check: "holds-lock", coro: coro.id, text });
     }
@@ -139,7 +133,7 @@ fn ignores_cancellation(model: &Model, now: u64, found: &mut Vec<Lint>) {
             "thread {} ({}) was asked to stop {} ago and has not checked for cancellation: call thread::check_cancelled()? in its loop",
             thread.id,
             short_name(model.name(thread.name)),
-            seconds(long),
+            span(long),
         );
         found.push(Lint { check: "ignores-cancellation", coro: thread.coro, text });
     }
@@ -192,7 +186,7 @@ fn waits_for_ever(model: &Model, now: u64, found: &mut Vec<Lint>) {
         let text = format!(
             "{}{others} waited {} on {}, which no coroutine can set any more: set it before it is forgotten, or wait with a time limit",
             model.label(coro),
-            seconds(long),
+            span(long),
             model.resource_label(resource.id),
         );
         found.push(Lint { check: "waits-for-ever", coro, text });
@@ -387,7 +381,7 @@ mod tests {
     fn a_lock_held_through_a_long_sleep_that_others_want() {
         let mut s = two();
         s.hold(1, 2, "a.rs:5:1").step(2, Target::Timer(5_000_000_000), "a.rs:7:1");
-        assert_eq!(found(&s, 3_000_000_000), [], "nobody wants it");
+        assert_eq!(found(&s, 3_000_000_000), [], "no coroutine wants it");
         s.step(3, Target::Res(1), "a.rs:8:1");
         assert_eq!(found(&s, 3_000_000_000), [("holds-lock", 2)]);
         assert_eq!(found(&s, 500_000_000), [], "not for long yet");
@@ -443,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_nobody_is_left_to_set() {
+    fn an_event_that_nothing_is_left_to_set() {
         let mut s = two();
         s.resource(3, ResKind::Event, 0, "a.rs:1:7").end(3, Outcome::Ok).step(2, Target::Res(3), "a.rs:7:1");
         s.at(10).push(Kind::Park { id: 1, until: None });

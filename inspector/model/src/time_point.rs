@@ -97,7 +97,7 @@ pub fn fold(
     let mut model = Model::new(source.header());
     let mut before: Option<(LoopId, Model)> = None;
     let mut failing: Option<(CoroId, Model)> = None;
-    let mut is_told = false;
+    let mut is_cancelled = false;
     let mut result = Ok(());
     let mut passed = None;
     let ending = loop {
@@ -125,11 +125,11 @@ pub fn fold(
                 Kind::CancelBegin { id, origin, .. } if is_outermost(id) => {
                     let at_its_end = failing.take().filter(|(coro, _)| *coro == origin);
                     before = Some((id, at_its_end.map_or_else(|| model.clone(), |(_, model)| model)));
-                    is_told = false;
+                    is_cancelled = false;
                 }
-                Kind::CancelDeliver { .. } => is_told = true,
+                Kind::CancelDeliver { .. } => is_cancelled = true,
                 // The stacks of those that are about to be cancelled are read after that.
-                Kind::Frames { coro, ref stack } if !is_told => {
+                Kind::Frames { coro, ref stack } if !is_cancelled => {
                     if let Some((_, before)) = &mut before {
                         before.stack_of(coro, event.at, stack);
                     }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_that_failed_is_in_the_graph_even_if_its_end_is_told_first() {
+    fn the_failed_coroutine_is_in_the_graph_even_if_its_end_is_recorded_first() {
         let mut script = verify();
         let cancel = script.events.iter().position(|event| matches!(event.kind, Kind::CancelBegin { .. })).unwrap();
         let kind = script.events[cancel].kind.clone();

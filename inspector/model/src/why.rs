@@ -47,15 +47,15 @@ pub fn text(model: &Model, id: CoroId) -> Option<String> {
     let columns = |index: usize| rows.iter().flatten().map(|row| width(&row[index])).max().unwrap_or(0);
     let widths = [columns(0) + 2, columns(1), columns(2)];
     for (index, row) in rows.iter().enumerate() {
-        let Some([who, what, place, long]) = row else {
+        let Some([label, what, place, long]) = row else {
             let _ = writeln!(text, "… {}", counted((why.chain.len() - 2 * ENDS) as u64, "more link"));
             continue;
         };
         let branch = if index == 0 { "" } else { "└ " };
-        let who = format!("{branch}{who}");
+        let label = format!("{branch}{label}");
         let first = if rows.len() > 1 { widths[0] } else { widths[0] - 2 };
         let (second, third) = (widths[1], widths[2]);
-        let line = format!("{who:first$}  {what:second$}  {place:third$}  {long}");
+        let line = format!("{label:first$}  {what:second$}  {place:third$}  {long}");
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -70,14 +70,14 @@ pub fn text(model: &Model, id: CoroId) -> Option<String> {
 }
 
 fn row(model: &Model, link: &Link) -> [String; 4] {
-    let (who, what) = describe::link(model, link, model.now());
+    let (label, what) = describe::link(model, link, model.now());
     let place = model.site(link.site).map_or(String::new(), |site| {
         let file = short_path(&site.file, &model.header().directory);
         if site.column > 0 { format!("{file}:{}:{}", site.line, site.column) } else { format!("{file}:{}", site.line) }
     });
     let long = model.now().saturating_sub(link.since);
     let long = if long > 0 { span(long) } else { String::new() };
-    [brief(&one_line(&who)), brief(&one_line(&what)), one_line(&place), long]
+    [brief(&one_line(&label)), brief(&one_line(&what)), one_line(&place), long]
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 mod edge;
 mod edges;
 mod ids;
-mod resources;
+mod objects;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -21,8 +21,8 @@ use tinyio_events::ring_words::{Step, Words};
 use self::edge::Edge;
 use self::edges::Many;
 pub(crate) use self::ids::Ids;
-use self::resources::Things;
-use self::slots::{FAR, MANY, READY, RUNNING, STATE, Slot, Slots, TOLD, WAITING, WOKEN};
+use self::objects::Objects;
+use self::slots::{CANCEL_DELIVERED, FAR, MANY, READY, RUNNING, STATE, Slot, Slots, WAITING, WOKEN};
 
 /// No slot: the coroutine awaited is none of this recorder's.
 pub const NO_SLOT: u32 = u32::MAX;
@@ -31,7 +31,8 @@ pub const NO_SLOT: u32 = u32::MAX;
 #[derive(Default)]
 pub(crate) struct Live {
     slots: Slots,
-    told: u64,
+    /// Live coroutines whose cancellation has been delivered.
+    cancels_delivered: u64,
     many: Vec<Many>,
     many_free: Vec<u32>,
     /// Edges in `many`, those gone but not swept included.
@@ -39,7 +40,7 @@ pub(crate) struct Live {
     /// Coroutines that have ended, and how many had by the last sweep of all lists.
     ended: u64,
     swept: u64,
-    pub(crate) things: Things,
+    pub(crate) objects: Objects,
 }
 
 impl std::fmt::Debug for Live {
@@ -248,20 +249,20 @@ impl Live {
     #[inline(always)]
     pub(crate) fn end(&mut self, slot: u32, coro: CoroId) {
         let Some(one) = self.slots.remove(slot, coro) else { return };
-        let (told, tag, edge) = (one.bits & TOLD != 0, one.tag(), one.edge);
+        let (delivered, tag, edge) = (one.bits & CANCEL_DELIVERED != 0, one.tag(), one.edge);
         self.ended += 1;
-        if told || tag == MANY || self.things.has_fields_or_names() {
-            self.end_more(coro, told, (tag == MANY).then_some(edge as usize));
+        if delivered || tag == MANY || self.objects.has_fields_or_names() {
+            self.end_more(coro, delivered, (tag == MANY).then_some(edge as usize));
         }
     }
 
     #[inline(never)]
-    fn end_more(&mut self, coro: CoroId, told: bool, many: Option<usize>) {
-        self.told -= told as u64;
+    fn end_more(&mut self, coro: CoroId, delivered: bool, many: Option<usize>) {
+        self.cancels_delivered -= delivered as u64;
         if let Some(index) = many {
             self.free_many(index);
         }
-        self.things.ended(coro);
+        self.objects.ended(coro);
     }
 
     /// All that [`Step`] stands for.
@@ -292,11 +293,11 @@ impl Live {
         }
     }
 
-    pub(crate) fn told(&mut self, slot: u32, coro: CoroId) {
+    pub(crate) fn cancel_delivered(&mut self, slot: u32, coro: CoroId) {
         let Some(one) = self.slots.get_mut(slot, coro) else { return };
-        if one.bits & TOLD == 0 {
-            one.bits |= TOLD;
-            self.told += 1;
+        if one.bits & CANCEL_DELIVERED == 0 {
+            one.bits |= CANCEL_DELIVERED;
+            self.cancels_delivered += 1;
         }
     }
 }

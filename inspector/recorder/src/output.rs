@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_can_be_kept_leaves_out_the_oldest_and_says_how_much() {
+    fn more_than_can_be_kept_leaves_out_the_oldest_and_counts_them() {
         let (follow, mut file, _woken) = followed();
         let flood = [&[b'x'; 99][..], b"\n"].concat().repeat(100_000);
         file.write_all(&flood).unwrap();

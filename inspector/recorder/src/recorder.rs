@@ -322,7 +322,7 @@ impl Recorder {
     #[inline]
     pub fn cancel_deliver(&mut self, at: u64, slot: u32, coro: CoroId) {
         self.put(at, ring_words::cancel_deliver(at, coro));
-        self.live.told(slot, coro);
+        self.live.cancel_delivered(slot, coro);
     }
 
     /// The loop goes to sleep: [`Kind::Park`].
@@ -332,28 +332,28 @@ impl Recorder {
         // The last moment there is stands for none in a record.
         let until = until.map(|until| until.min(u64::MAX - 1));
         self.put(at, ring_words::park(at, id, until));
-        self.live.things.parked(at, id, until);
+        self.live.objects.parked(at, id, until);
     }
 
     /// The loop woke up: [`Kind::Unpark`].
     #[inline]
     pub fn unpark(&mut self, at: u64, id: LoopId) {
         self.put(at, ring_words::unpark(at, id));
-        self.live.things.unparked(id);
+        self.live.objects.unparked(id);
     }
 
     /// A coroutine holds a lock or a permit: [`Kind::Hold`].
     #[inline]
     pub fn hold(&mut self, at: u64, res: ResId, coro: CoroId, site: SiteId) {
         self.put(at, ring_words::hold(at, res, coro, site));
-        self.live.things.hold(at, res, coro, site);
+        self.live.objects.hold(at, res, coro, site);
     }
 
     /// A holder gave back: [`Kind::Release`].
     #[inline]
     pub fn release(&mut self, at: u64, res: ResId, coro: CoroId) {
         self.put(at, ring_words::release(at, res, coro));
-        self.live.things.release(res, coro);
+        self.live.objects.release(res, coro);
     }
 
     // ---- all other kinds --------------------------------------------------------------------------------------------
@@ -400,23 +400,23 @@ impl Recorder {
             }
             Kind::CancelDeliver { coro } => {
                 self.put_any(at, &kind);
-                self.live.told(self.slot(coro), coro);
+                self.live.cancel_delivered(self.slot(coro), coro);
             }
             Kind::Park { id, until } => {
                 self.put_any(at, &kind);
-                self.live.things.parked(at, id, until);
+                self.live.objects.parked(at, id, until);
             }
             Kind::Unpark { id } => {
                 self.put_any(at, &kind);
-                self.live.things.unparked(id);
+                self.live.objects.unparked(id);
             }
             Kind::Hold { res, coro, site } => {
                 self.put_any(at, &kind);
-                self.live.things.hold(at, res, coro, site);
+                self.live.objects.hold(at, res, coro, site);
             }
             Kind::Release { res, coro } => {
                 self.put_any(at, &kind);
-                self.live.things.release(res, coro);
+                self.live.objects.release(res, coro);
             }
             // Names, places and checkpoints are made here and nowhere else.
             Kind::Name { .. }
@@ -435,7 +435,7 @@ impl Recorder {
                 if let Kind::LoopEnd { .. } = kind {
                     self.loops_run(-1);
                 }
-                self.live.things.apply(at, &kind, &json, self.ring.records() / 8);
+                self.live.objects.apply(at, &kind, &json, self.ring.records() / 8);
                 if let Kind::Frames { coro, .. } = kind {
                     self.answered(coro);
                 }
@@ -464,7 +464,7 @@ impl Recorder {
     fn put_any(&mut self, at: u64, kind: &Kind) -> Vec<u8> {
         if let Some(words) = ring_words::encode(at, kind) {
             self.put(at, words);
-            // The one kind with a text that a checkpoint repeats goes as JSON anyway.
+            // The kinds with texts that a checkpoint repeats (`cancel_begin`, `log` with fields) go as JSON anyway.
             return vec![];
         }
         if self.state == State::Silent {
@@ -506,12 +506,12 @@ impl Recorder {
 
     /// The recorded fields of a living coroutine: what it is called, `span.name`, and the newest value.
     pub fn fields_of(&self, coro: CoroId) -> Vec<(String, String)> {
-        self.live.things.recorded_fields_of(coro)
+        self.live.objects.recorded_fields_of(coro)
     }
 
     /// The recorded fields of all coroutines that have some.
     pub fn fields(&self) -> impl Iterator<Item = (CoroId, Vec<(String, String)>)> {
-        self.live.things.recorded_fields()
+        self.live.objects.recorded_fields()
     }
 
     // ---- the end ----------------------------------------------------------------------------------------------------

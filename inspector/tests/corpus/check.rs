@@ -146,7 +146,7 @@ fn whole() -> Vec<u8> {
             recorder.hold(at, 1, id, site);
             recorder.release(at, 1, id);
             let fields = vec![("n".to_owned(), id.to_string())];
-            let (level, target, message) = ("INFO".to_owned(), "p".to_owned(), "said".repeat(id as usize % 40));
+            let (level, target, message) = ("INFO".to_owned(), "p".to_owned(), "text".repeat(id as usize % 40));
             recorder.emit(at, Kind::Log { coro: id, level, target, message, fields });
             recorder.emit(at, Kind::ThreadQueue { thread: id, coro: id, name, site });
             recorder.emit(at, Kind::ThreadEnd { thread: id, outcome: Outcome::Ok });

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 /// Far more than anything here takes; a test waits for what is to be seen, not for time to pass.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Session {
     pub screen: vt100::Parser,
@@ -93,7 +93,7 @@ impl Session {
     pub fn wait(&mut self, what: &str, wanted: impl Fn(&vt100::Screen) -> bool) {
         let begin = Instant::now();
         while !wanted(self.screen.screen()) {
-            match self.output.recv_timeout(PATIENCE.saturating_sub(begin.elapsed())) {
+            match self.output.recv_timeout(TIMEOUT.saturating_sub(begin.elapsed())) {
                 Ok(bytes) => self.screen.process(&bytes),
                 Err(error) => {
                     let ended = error == RecvTimeoutError::Disconnected;

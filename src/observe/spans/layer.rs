@@ -110,7 +110,7 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let target = fields.target.unwrap_or_else(|| event.metadata().target().to_owned());
-        author.says(event.metadata().level().as_str(), target, fields.message, fields.named);
+        author.record(event.metadata().level().as_str(), target, fields.message, fields.named);
     }
 }
 
@@ -124,7 +124,7 @@ where
 /// Records each field separately: the newest value of each is kept.
 fn tell(author: &Author, span: &str, fields: Vec<(&'static str, String)>) {
     for field in fields {
-        author.says(observe::FIELD, span.to_owned(), String::new(), vec![field]);
+        author.record(observe::FIELD, span.to_owned(), String::new(), vec![field]);
     }
 }
 

@@ -51,7 +51,7 @@ fn errors_cross_to_tokio_inside() {
     let begins = began.clone();
     let main = async move {
         spawn(from_tokio(async move {
-            let _end = OnDrop(move || ended.send("dropped").expect("somebody listens"));
+            let _end = OnDrop(move || ended.send("dropped").expect("the receiver exists"));
             begins.set();
             tokio::time::sleep(LONG).await;
             std::io::Result::Ok(())
@@ -107,7 +107,7 @@ fn errors_cross_to_tinyio_inside() {
                 began.set();
                 let slept = thread::sleep(LONG);
                 if let Some(ended) = ended {
-                    ended.send(slept.is_err()).expect("somebody listens");
+                    ended.send(slept.is_err()).expect("the receiver exists");
                 }
                 slept
             });

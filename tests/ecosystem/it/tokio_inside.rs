@@ -84,12 +84,12 @@ fn dropped_tokio() {
 #[test]
 fn select_loser() {
     let main = async {
-        let (told, hears) = async_channel::unbounded();
+        let (cancelled_names, hears) = async_channel::unbounded();
         let slow = |name: &'static str| {
-            let told = told.clone();
+            let cancelled_names = cancelled_names.clone();
             tinyio::coro(async move {
                 let cancelled = sleep(LONG).await.unwrap_err();
-                told.send((name, cancelled.is_timeout())).await?;
+                cancelled_names.send((name, cancelled.is_timeout())).await?;
                 Err::<(), tinyio::Error>(cancelled.into())
             })
         };

@@ -57,14 +57,14 @@ fn alone(test: &str, program: fn(), prepare: impl FnOnce(&mut Command)) -> Optio
 
 impl Recorded {
     /// The messages of each coroutine, by the name of the coroutine's function.
-    fn said(&self) -> BTreeMap<String, Vec<String>> {
-        let mut said = BTreeMap::<_, Vec<_>>::new();
+    fn messages(&self) -> BTreeMap<String, Vec<String>> {
+        let mut messages = BTreeMap::<_, Vec<_>>::new();
         for line in self.model.log() {
             let name = self.model.full_name(line.coro);
             let name = name.rsplit("::").next().unwrap_or_default();
-            said.entry(name.to_owned()).or_default().push(line.text.clone());
+            messages.entry(name.to_owned()).or_default().push(line.text.clone());
         }
-        said
+        messages
     }
 
     /// The recorded fields of the coroutines of this name.
@@ -115,10 +115,10 @@ fn events_are_in_the_name_of_the_coroutine_that_runs() {
         info!("after");
     };
     let Some(recorded) = recorded("events_are_in_the_name_of_the_coroutine_that_runs", program) else { return };
-    let said = recorded.said();
-    assert_eq!(said["ping"], ["ping"; 3]);
-    assert_eq!(said["pong"], ["pong", "pong", "pong", "inline"]);
-    assert_eq!(said["?"], ["after"], "{said:?}");
+    let messages = recorded.messages();
+    assert_eq!(messages["ping"], ["ping"; 3]);
+    assert_eq!(messages["pong"], ["pong", "pong", "pong", "inline"]);
+    assert_eq!(messages["?"], ["after"], "{messages:?}");
     let log = recorded.model.log();
     let turn = log.iter().find(|line| line.text == "ping").unwrap();
     assert_eq!(turn.fields, pairs(&[("turn", "0"), ("ok", "true"), ("text", "\"a b\"")]));
@@ -182,7 +182,7 @@ fn fields_of_spans_are_those_of_the_coroutine_that_enters_them() {
     let to = pairs(&[("given.to", "\"the child\"")]);
     let has_it = |event: &&Event| event.kind.recorded_fields().eq(to.iter().cloned());
     let of: Vec<_> = recorded.events.iter().filter(has_it).collect();
-    assert_eq!(of.len(), 1, "told once, however often it is entered");
+    assert_eq!(of.len(), 1, "recorded once, however often it is entered");
     let Kind::Log { coro, ref level, .. } = of[0].kind else { unreachable!() };
     assert_eq!(level, FIELD);
     assert!(recorded.model.full_name(coro).contains("Instrumented<"), "{}", recorded.model.full_name(coro));
@@ -232,13 +232,13 @@ fn what_threads_say_is_in_the_name_of_their_coroutine() {
 
 #[test]
 fn more_than_the_loop_takes_in_is_counted() {
-    const SAID: u64 = 10_000;
+    const MESSAGES: u64 = 10_000;
     let program = || {
         listen();
         let main = async {
             let (done, is_done) = std::sync::mpsc::channel();
             let thread = spawn(run_in_thread(move || {
-                (0..SAID).for_each(|n| info!(n, "many"));
+                (0..MESSAGES).for_each(|n| info!(n, "many"));
                 done.send(()).unwrap();
                 tinyio::Ok(())
             }));
@@ -250,7 +250,7 @@ fn more_than_the_loop_takes_in_is_counted() {
         Loop::new().run(main).unwrap();
     };
     let Some(recorded) = recorded("more_than_the_loop_takes_in_is_counted", program) else { return };
-    let said = recorded.events.iter().filter(|event| matches!(event.kind, Kind::Log { .. })).count() as u64;
+    let messages = recorded.events.iter().filter(|event| matches!(event.kind, Kind::Log { .. })).count() as u64;
     let lost = recorded.events.iter().map(|event| match &event.kind {
         Kind::Lost { events, why } => {
             assert_eq!(why, "log");
@@ -259,8 +259,8 @@ fn more_than_the_loop_takes_in_is_counted() {
         _ => 0,
     });
     let lost: u64 = lost.sum();
-    assert!(lost > 0, "{said} of {SAID}");
-    assert_eq!(said + lost, SAID);
+    assert!(lost > 0, "{messages} of {MESSAGES}");
+    assert_eq!(messages + lost, MESSAGES);
     assert_eq!(recorded.model.lost().dropped, lost);
     assert!(recorded.model.is_sure(), "the graph lacks nothing");
 }

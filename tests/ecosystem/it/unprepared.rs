@@ -251,7 +251,7 @@ mod buffered {
     pub async fn run() -> Result<()> {
         spawn(collect(10));
         settle().await?;
-        Err(Error::msg("nobody waits for the rest"))
+        Err(Error::msg("none waits for the rest"))
     }
 }
 
@@ -268,7 +268,7 @@ it::unprepared::buffered::fetch `sleep(wait).await?;` n = 3 name = "item 3"
 it::unprepared::buffered::collect `while let Some(result) = results.next().await {` lengths = [6, 6]
 it::unprepared::buffered::fetch `sleep(wait).await?;` n = 4 name = "item 4"
 
-it::unprepared::buffered::run `Err(Error::msg("nobody waits for the rest"))`
+it::unprepared::buffered::run `Err(Error::msg("none waits for the rest"))`
 "#;
     assert_outlines(&stacks, &["n", "name", "lengths"], expected);
 }

@@ -87,7 +87,7 @@ impl TraceReader {
         };
         let wrong =
             "expected a recording: a ring, or a JSON trace, whose first line is {\"trace\":\"tinyio\",\"version\":1,…}";
-        // A header is short, and what is not one, a program say, may have no line at all.
+        // A header is short, and what is not one, such as a program, may have no line at all.
         if !matches!(reader.line(64 << 10)?, Line::Whole | Line::Last) {
             return Err(reader.wrong(wrong));
         }
@@ -173,7 +173,7 @@ impl TraceReader {
                     return Err(self.wrong(&what));
                 }
             };
-            let (event, said) = match line::parse(&self.buffer) {
+            let (event, note) = match line::parse(&self.buffer) {
                 Ok(event) => (event, None),
                 Err(error) => match line::misfit(&self.buffer, &error) {
                     Some(misfit) => self.left_out(misfit),
@@ -202,7 +202,7 @@ impl TraceReader {
             self.at = at;
             self.expected = Some(match kind {
                 Kind::Lost { events, .. } => seq.saturating_add(*events),
-                // Names told anew after a loss have no number of their own.
+                // Names that are repeated after a loss have no number of their own.
                 _ => seq.saturating_add(1),
             });
             match kind {
@@ -212,13 +212,13 @@ impl TraceReader {
             }
             if let (Some(expected), at) = before
                 && seq > expected
-                && (said.is_some() || !matches!(kind, Kind::Lost { .. }))
+                && (note.is_some() || !matches!(kind, Kind::Lost { .. }))
             {
                 let lost = Kind::Lost { events: seq - expected, why: "missing".into() };
                 self.held.push_back(Event { seq: expected, at, kind: lost });
             }
             self.held.push_back(event);
-            self.held.extend(said);
+            self.held.extend(note);
             return Ok(self.held.pop_front());
         }
     }
@@ -236,7 +236,7 @@ impl TraceReader {
         Ok(is_final)
     }
 
-    /// What stands for an event that does not read: one that counts it, and one that says why.
+    /// What stands for an event that does not read: one that counts it, and one with the reason.
     fn left_out(&self, misfit: Misfit) -> (Event, Option<Event>) {
         let seq = misfit.seq.or(self.expected).unwrap_or(0);
         let at = misfit.at.unwrap_or(self.at);

@@ -337,7 +337,7 @@ impl Coro {
         self.history.push_back(Past { at, what });
     }
 
-    /// Returns a number that changes when the targets it waits on change; 0 when a wait says nothing about progress: a
+    /// Returns a number that changes when the targets it waits on change; 0 when a wait is no sign of progress: a
     /// foreign future may progress between two waits, and `yield_now` requests a turn in order to progress.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut print = self.on_coros.len() as u64 ^ self.on_coros.last().unwrap_or(0).rotate_left(32);
@@ -355,7 +355,7 @@ impl Coro {
         print
     }
 
-    /// What it does, from its state and its edges. `is_event` tells events from locks, semaphores and barriers.
+    /// What it does, from its state and its edges. `is_event` distinguishes events from locks, semaphores and barriers.
     pub(super) fn classify(&self, is_event: impl Fn(ResId) -> bool) -> Activity {
         if let Some((_, outcome)) = self.ended {
             return Activity::of(outcome);

@@ -131,11 +131,11 @@ impl Model {
                 self.with_loop(*id, |one| one.cancel = Some(cancel));
             }
             Kind::CancelDeliver { coro } => {
-                let told = self.shift(*coro, at, |coro| {
+                let is_live = self.shift(*coro, at, |coro| {
                     coro.remember(at, Moment::Cancelled);
                     coro.at_cancel = Some(Box::new(coro.waits().collect()));
                 });
-                self.odd_unless(told);
+                self.odd_unless(is_live);
             }
             Kind::Frames { coro, stack } => {
                 let known = self.stack_of(*coro, at, stack);
@@ -289,7 +289,7 @@ impl Model {
 
     // Coroutines.
 
-    /// Changes a live coroutine and brings every count up to date. Tells whether there is one.
+    /// Changes a live coroutine and brings every count up to date. Returns whether there is one.
     fn shift(&mut self, id: CoroId, at: u64, change: impl FnOnce(&mut Coro)) -> bool {
         let Some(coro) = self.coros.get_mut(id) else { return false };
         let coro = Arc::make_mut(coro);
@@ -298,7 +298,7 @@ impl Model {
         let activity = coro.classify(|res| resources.get(&res).is_some_and(|res| res.what == ResKind::Event));
         let from = std::mem::replace(&mut coro.activity, activity);
         if from != activity {
-            // It waits on something else by now, or a checkpoint has only just told on what.
+            // It waits on something else by now, or a checkpoint has only just recorded on what.
             if !(from.is_waiting() && activity.is_waiting()) {
                 coro.since = at;
             }

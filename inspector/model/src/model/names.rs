@@ -58,7 +58,7 @@ pub fn short_name(path: &str) -> &str {
     match (tail, path.split_once(" in ")) {
         (_, Some((what, _))) if !what.contains(':') => path,
         ("", _) => path,
-        // A closure that a function is made for tells nothing: `hash<verify::check::{{closure}}>`.
+        // A closure that a function is made for adds nothing: `hash<verify::check::{{closure}}>`.
         (tail, _) => match tail.find('<') {
             Some(types) if types > 0 && tail.ends_with('>') && tail.contains("{{closure}}") => &tail[..types],
             _ => tail,

@@ -28,7 +28,7 @@ pub struct Loop {
     pub parked: Option<(u64, Option<u64>)>,
     /// The coroutine being polled, and since when.
     pub running: Option<(CoroId, u64)>,
-    /// How much of that time was not the coroutine's, as far as it was told: see
+    /// How much of that time was not the coroutine's, as far as it was recorded: see
     /// [`Kind::Away`](tinyio_events::event::Kind::Away).
     pub away: u64,
     /// Its cancellation, once that has begun.

@@ -114,7 +114,7 @@ fn children_of_one_that_ended_move_up_and_stay_counted() {
 }
 
 #[test]
-fn why_goes_through_locks_to_whom_holds_them() {
+fn why_goes_through_locks_to_their_holders() {
     let model = crawl().model();
     let why = model.why(5);
     assert_eq!(
@@ -152,7 +152,7 @@ fn why_enters_the_loop_that_runs_inside_a_coroutine() {
 }
 
 #[test]
-fn a_crash_keeps_whom_it_names() {
+fn a_crash_keeps_the_coroutines_that_it_names() {
     let mut s = verify();
     s.events.pop();
     for id in 1000..1000 + FINISHED as u64 + 50 {
@@ -168,7 +168,7 @@ fn a_crash_keeps_whom_it_names() {
 }
 
 #[test]
-fn a_key_frame_is_passed_over_by_those_who_missed_nothing() {
+fn a_key_frame_is_skipped_by_readers_that_missed_nothing() {
     let mut s = crawl();
     let before = s.model();
     checkpoint(&mut s);
@@ -288,8 +288,8 @@ fn a_timer_is_not_late_by_the_time_in_which_frames_were_read() {
     // Due after 1 ms; from 2 ms to 902 ms tinyio read frames, in two parts.
     s.at(502_000).push(Kind::Away { coro: 0, nanos: 500_000_000 });
     s.at(902_000).push(Kind::Away { coro: 0, nanos: 400_000_000 });
-    let said = |s: &Script| crate::describe::target(&s.model(), Target::Timer(1_000_000), s.model().now());
-    assert_eq!(said(&s), "fires now, 1.0 ms late");
+    let text = |s: &Script| crate::describe::target(&s.model(), Target::Timer(1_000_000), s.model().now());
+    assert_eq!(text(&s), "fires now, 1.0 ms late");
     s.at(905_000).push(Kind::Diag { coro: 0, text: "later".into() });
-    assert_eq!(said(&s), "fires now, 4.0 ms late");
+    assert_eq!(text(&s), "fires now, 4.0 ms late");
 }

@@ -97,7 +97,7 @@ impl Model {
                 _ => {}
             }
             let Some((on, edge)) = self.main_wait(coro) else {
-                // Running, with a loop inside it that says more.
+                // Running, with a loop inside it that has the reason.
                 match self.next_in_loop(at) {
                     Some((inner, next)) => {
                         let on = Target::Loop(inner);

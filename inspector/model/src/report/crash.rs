@@ -230,8 +230,8 @@ fn value(local: &Local, mid_step: bool) -> String {
 /// The restriction on a variable, without what applies to the whole frame.
 fn mark(local: &Local, mid_step: bool) -> String {
     // A restriction that the value itself contains is not repeated.
-    let is_said = |part: &str| mid_step && part == "mid-step" || local.value.text == format!("<{part}>");
-    let parts = local.mark.split(", ").filter(|part| !is_said(part));
+    let is_shown_elsewhere = |part: &str| mid_step && part == "mid-step" || local.value.text == format!("<{part}>");
+    let parts = local.mark.split(", ").filter(|part| !is_shown_elsewhere(part));
     one_line(&parts.collect::<Vec<_>>().join(", "))
 }
 
@@ -382,7 +382,7 @@ fn label(model: &Model, group: &Group<'_>) -> String {
 fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, names: usize, in_full: bool) {
     let first = group.first();
     page.begin(6).name(label).to(6 + names + 3);
-    let said = match group.section {
+    let note = match group.section {
         Section::Failed => first_line(first),
         Section::Improper => one_line(first.message.lines().next().unwrap_or("")),
         Section::Cancelled | Section::NeverStarted => brief(&group.was_at),
@@ -396,8 +396,8 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
         None if alone.frames.is_empty() => String::new(),
         None => place(model, &alone, alone.at),
     };
-    let said = [said, place].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
-    page.plain(&said);
+    let note = [note, place].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+    page.plain(&note);
     if let ([only], true) = (&alone.frames[..], own && in_full)
         && let Some(frame) = only.frame.filter(|frame| !frame.locals.is_empty())
     {

@@ -44,7 +44,7 @@ pub(super) fn write(page: &mut Page, model: &Model, ending: Ending) {
 fn headline(page: &mut Page, model: &Model, ending: Ending) {
     let header = model.header();
     let program = if header.program.is_empty() { "the program" } else { &header.program };
-    let who = format!("{} (pid {})", one_line(program), header.pid);
+    let program = format!("{} (pid {})", one_line(program), header.pid);
     let long = fine_span(model.now());
     let alive = match model.live_count() {
         0 => "no coroutine is left".to_owned(),
@@ -54,19 +54,19 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
     page.begin(0);
     match ending {
         _ if model.is_complete() && model.loops().any(|one| one.ended.is_none()) => {
-            page.put("●", Ink::Good).plain(&format!(" {who} exited after {long}, while its loop ran: {alive}"))
+            page.put("●", Ink::Good).plain(&format!(" {program} exited after {long}, while its loop ran: {alive}"))
         }
-        _ if model.is_complete() => page.put("✔", Ink::Good).plain(&format!(" {who} ended after {long}: {alive}")),
+        _ if model.is_complete() => page.put("✔", Ink::Good).plain(&format!(" {program} ended after {long}: {alive}")),
         Ending::Died if model.lost().cut => {
-            page.put("✖", Ink::Bad).plain(&format!(" the recording of {who} breaks off after {long}: {alive}"))
+            page.put("✖", Ink::Bad).plain(&format!(" the recording of {program} breaks off after {long}: {alive}"))
         }
-        Ending::Died => page.put("✖", Ink::Bad).plain(&format!(" {who} was killed after {long}: {alive}")),
-        Ending::Ended => page.put("✔", Ink::Good).plain(&format!(" {who} ended after {long}: {alive}")),
+        Ending::Died => page.put("✖", Ink::Bad).plain(&format!(" {program} was killed after {long}: {alive}")),
+        Ending::Ended => page.put("✔", Ink::Good).plain(&format!(" {program} ended after {long}: {alive}")),
         // The process may do something else now, or start another loop.
         Ending::Living if model.loops().all(|one| one.ended.is_some()) => {
-            page.put("✔", Ink::Good).plain(&format!(" the loop of {who} ended after {long}: {alive}"))
+            page.put("✔", Ink::Good).plain(&format!(" the loop of {program} ended after {long}: {alive}"))
         }
-        Ending::Living => page.put("●", Ink::Good).plain(&format!(" {who} has been running for {long}: {alive}")),
+        Ending::Living => page.put("●", Ink::Good).plain(&format!(" {program} has been running for {long}: {alive}")),
     };
     page.end();
 }
@@ -130,9 +130,9 @@ fn stuck(page: &mut Page, model: &Model) {
     page.begin(2).name(&model.label(main.id)).plain(" hangs on this: ");
     page.plain(&describe::leaf(model, &leaf, model.now()).0);
     if chain.len() > 1 {
-        let who: Vec<_> = chain.iter().skip(1).take(6).map(|link| model.label(link.coro)).collect();
+        let labels: Vec<_> = chain.iter().skip(1).take(6).map(|link| model.label(link.coro)).collect();
         let more = if chain.len() > 7 { format!(" → … {} more", chain.len() - 7) } else { String::new() };
-        page.dim(&format!(", by way of {}{more}", one_line(&who.join(" → "))));
+        page.dim(&format!(", by way of {}{more}", one_line(&labels.join(" → "))));
     }
     page.end();
 }

@@ -45,10 +45,10 @@ pub fn notes(model: &Model) -> Vec<String> {
         notes.push(format!("{text} could not be true and {was} passed over: the recording is damaged or incomplete"));
     }
     let warnings = model.log().iter().filter(|line| line.level == Level::Tinyio);
-    let mut told: Vec<String> = warnings.map(|line| one_line(&line.text)).collect();
-    told.dedup();
-    let more = told.len().saturating_sub(WARNINGS);
-    notes.extend(told.drain(more..).map(|text| format!("tinyio: {text}")));
+    let mut lines: Vec<String> = warnings.map(|line| one_line(&line.text)).collect();
+    lines.dedup();
+    let more = lines.len().saturating_sub(WARNINGS);
+    notes.extend(lines.drain(more..).map(|text| format!("tinyio: {text}")));
     notes
 }
 
@@ -62,17 +62,17 @@ fn unsure(model: &Model) -> &'static str {
 
 /// Why there are no variables or frames, each reason once.
 fn missing(model: &Model) -> Vec<String> {
-    let mut told: Vec<String> = Vec::new();
+    let mut reasons: Vec<String> = Vec::new();
     let failed = model.crash().into_iter().flat_map(|crash| &crash.failures).take(10_000);
     let own = failed.clone().filter_map(|failure| failure.stack.as_ref());
     let recorded = failed.filter_map(|failure| model.coro(failure.coro)?.stack.as_ref()).map(|(_, stack)| &**stack);
     for stack in own.chain(recorded) {
         if let Some(text) = &stack.missing {
             let text = one_line(text);
-            if !told.contains(&text) && told.len() < WARNINGS {
-                told.push(text);
+            if !reasons.contains(&text) && reasons.len() < WARNINGS {
+                reasons.push(text);
             }
         }
     }
-    told
+    reasons
 }

@@ -57,7 +57,7 @@ pub fn as_of(frame: &Frame) -> &'static str {
     if frame.note == BEGAN { BEGAN } else { "as of its last await" }
 }
 
-/// Whether all values of a frame are of the last suspension: then that is said once, and not of each.
+/// Whether all values of a frame are of the last suspension: then that is written once, and not for each.
 pub fn is_as_of_suspension(frame: &Frame, mid_step: bool) -> bool {
     mid_step && !frame.locals.iter().any(|local| local.mark.starts_with(AT_ERROR))
 }
@@ -192,7 +192,7 @@ pub fn step<'a>(
     Step { coro, label: label(model, coro, name), frames, at, more, mid_step, last_await }
 }
 
-/// The trace knows the place exactly, with its column. The frame it belongs to gets it; if that cannot be told, because
+/// The trace knows the place exactly, with its column. The frame it belongs to gets it; if that is unknown, because
 /// the frames stand where they were last suspended and none of them is there, the place gets a row of its own.
 fn stand_at<'a>(frames: &mut Vec<Shown<'a>>, site: &'a TraceSite) -> usize {
     let at = frames.iter().rposition(|shown| is_at(shown, site)).or((frames.len() == 1).then_some(0));

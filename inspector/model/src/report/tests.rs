@@ -98,7 +98,7 @@ fn isolated() -> Script {
 }
 
 #[test]
-fn a_crash_is_told_from_the_root_to_the_error_and_then_the_group() {
+fn a_crash_is_printed_from_the_root_to_the_error_and_then_the_group() {
     let options = Options { file: Some("t.jsonl".into()), ..plain() };
     insta::assert_snapshot!(text(&verify().model(), &options));
 }
@@ -135,7 +135,7 @@ fn no_line_is_longer_than_the_width_where_it_can_be_cut() {
 }
 
 #[test]
-fn without_a_crash_it_tells_who_is_alive_and_why() {
+fn without_a_crash_it_shows_what_is_alive_and_why() {
     let model = crawl().model();
     insta::assert_snapshot!(text(&model, &Options { ending: Ending::Living, ..plain() }));
     let died = text(&model, &Options { ending: Ending::Died, file: Some("it's.jsonl".into()), ..plain() });
@@ -150,7 +150,7 @@ fn without_a_crash_it_tells_who_is_alive_and_why() {
 }
 
 #[test]
-fn crashes_that_the_program_handled_are_told_apart() {
+fn crashes_that_the_program_handled_are_shown_apart() {
     let model = isolated().model();
     insta::assert_snapshot!(text(&model, &plain()));
     assert!(!has_errors(&model, Ending::Ended));
@@ -164,7 +164,7 @@ fn errors_are_a_crash_and_an_end_out_of_order() {
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn what_is_missing_is_noted() {
     let mut s = crawl();
     s.push(Kind::Lost { events: 3, why: "lapped".into() }).push(Kind::Lost { events: 1, why: "dropped".into() });
     s.push(Kind::Lost { events: 0, why: "cut".into() }).push(Kind::Release { res: 99, coro: 1 });
@@ -188,7 +188,7 @@ fn a_failure_without_a_stack_of_its_own_uses_what_was_recorded_of_its_coroutine(
 }
 
 #[test]
-fn a_crash_of_which_nothing_else_is_known_is_still_told() {
+fn a_crash_of_which_nothing_else_is_known_is_still_printed() {
     let mut model = Model::new(&tinyio_events::event::Header::default());
     let failures = verify().model().crash().unwrap().failures.clone();
     model.apply(&tinyio_events::event::Event { seq: 0, at: 5, kind: Kind::Crash { id: 1, failures } });
@@ -215,7 +215,7 @@ fn a_stack_nested_as_deep_as_it_likes_is_cut() {
 }
 
 #[test]
-fn recorded_fields_stand_beneath_whoever_they_are_of() {
+fn recorded_fields_stand_beneath_their_coroutines() {
     let mut origin = failure(Outcome::Error, 2, "fetch", "no", "a.rs:1:1");
     origin.trace.insert(0, trace(1, "main", "a.rs:9:1"));
     origin.fields = vec![("request.url".into(), "\"b\"".into()), ("request.n".into(), "x".repeat(300))];
@@ -251,8 +251,8 @@ fn json_holds_the_failures_with_their_stacks() {
 fn whole_paths_of_debug_info_are_made_relative_by_the_compilers() {
     let mut origin = failure(Outcome::Error, 1, "main", "no", "src/main.rs:5:1");
     let frames = vec![
-        frame("main", "/home/of/someone/src/main.rs:5:0", &[]),
-        frame("inner", "/home/of/someone/src/net.rs:9:0", &[]),
+        frame("main", "/home/of/a-user/src/main.rs:5:0", &[]),
+        frame("inner", "/home/of/a-user/src/net.rs:9:0", &[]),
     ];
     origin.stack = Some(Stack { frames, ..Stack::default() });
     let mut s = Script::new("paths");

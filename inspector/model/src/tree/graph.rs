@@ -125,7 +125,7 @@ fn alike(model: &Model, coro: &Coro) -> Option<Alike> {
 
 fn node(model: &Model, coro: &Coro) -> Node {
     let mut lines = vec![one_line(&model.label(coro.id))];
-    // What is drawn as an edge is not said again.
+    // What is drawn as an edge is not written again.
     let drawn = |on: &Target| matches!(on, Target::Coro(_) | Target::Res(_) | Target::Thread(_));
     if coro.state() != State::Waiting || !model.main_wait(coro).is_some_and(|(on, _)| drawn(&on)) {
         lines.push(one_line(&describe::doing(model, coro, model.now())));

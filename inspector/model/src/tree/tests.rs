@@ -81,7 +81,7 @@ fn a_chain_as_long_as_memory_is_cut() {
 }
 
 #[test]
-fn nobody_alive_is_said() {
+fn that_no_coroutine_is_alive_is_shown() {
     let model = crate::test_script::verify().model();
-    assert!(written(&model, Format::Text).ends_with("nobody is alive; --at shows an earlier moment\n"));
+    assert!(written(&model, Format::Text).ends_with("no coroutine is alive; --at shows an earlier moment\n"));
 }

@@ -12,7 +12,7 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out, "{} · pid {} · {} · {live}", one_line(&header.program), header.pid, clock(model.now()))?;
     if model.live_count() == 0 {
         let hint = if model.events() > 0 { "; --at shows an earlier moment" } else { "" };
-        return writeln!(out, "nobody is alive{hint}");
+        return writeln!(out, "no coroutine is alive{hint}");
     }
     let rows = rows(model);
     // The first column stays in bounds, however deep the tree is.

@@ -13,7 +13,7 @@ pub(super) const WAITING: u32 = 2;
 pub(super) const WOKEN: u32 = 3;
 pub(super) const STATE: u32 = 3;
 /// Its cancellation has been delivered.
-pub(super) const TOLD: u32 = 4;
+pub(super) const CANCEL_DELIVERED: u32 = 4;
 /// Where the tag of its edge is. 0: no edge; 1 to 7: that of a target; and these:
 const EDGE: u32 = 8;
 pub(super) const MANY: u8 = 8;

@@ -1,4 +1,4 @@
-//! What one record says at once is the same as its events one by one.
+//! A record of several events has the effect of its events one by one.
 
 use tinyio_events::event::Kind;
 use tinyio_events::ring_words;
@@ -30,7 +30,7 @@ fn written(live: &Live) -> Vec<Words> {
     assert_eq!((coros, left_out), (live.slots.len(), 0));
     assert!(live.records() >= out.0.len() as u64, "{} records were to be written, not {}", live.records(), out.0.len());
     out.0.sort_unstable();
-    // An edge that is there already may be noted again, which says nothing new.
+    // An edge that is there already may be noted again, which changes nothing.
     let mut edges = std::collections::HashSet::new();
     out.0.retain(|words| {
         !matches!(ring_words::decode(*words), Some(Kind::Wait { .. })) || edges.insert((words[1], words[2]))

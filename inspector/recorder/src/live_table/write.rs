@@ -5,13 +5,13 @@ use tinyio_events::field::Tagged;
 use tinyio_events::ring_words::{self, Words};
 
 use super::edge::Edge;
-use super::slots::{FAR, MANY, READY, STATE, Slot, TOLD, WAITING, WOKEN};
+use super::slots::{CANCEL_DELIVERED, FAR, MANY, READY, STATE, Slot, WAITING, WOKEN};
 use super::{Live, Out};
 
 impl Live {
     /// Records a checkpoint of everything takes at most.
     pub(crate) fn records(&self) -> u64 {
-        2 + 2 * self.slots.len() + self.many_edges + self.told + self.things.records()
+        2 + 2 * self.slots.len() + self.many_edges + self.cancels_delivered + self.objects.records()
     }
 
     /// Removes edges to ended coroutines, once enough have ended to pay for it.
@@ -29,10 +29,10 @@ impl Live {
         self.swept = self.ended;
     }
 
-    /// Writes everything, as far as there is room; `whole` says that there is room for all. Gives the coroutines
+    /// Writes everything, as far as there is room; `whole`: there is room for all. Gives the coroutines
     /// written, and how many things were left out.
     pub(crate) fn write(&self, at: u64, whole: bool, out: &mut impl Out) -> (u64, u64) {
-        let mut left_out = self.things.write_before(at, whole, out);
+        let mut left_out = self.objects.write_before(at, whole, out);
         // Coroutines first, then their edges, so that no edge is on one that is not known yet. Half of what is left is
         // for each.
         let stop = if whole { 0 } else { out.room() / 2 };
@@ -55,7 +55,7 @@ impl Live {
                 // The source of the wake is not kept.
                 out.record(ring_words::wake(at, slot.coro, Waker::External));
             }
-            if slot.bits & TOLD != 0 {
+            if slot.bits & CANCEL_DELIVERED != 0 {
                 out.record(ring_words::cancel_deliver(at, slot.coro));
             }
         }
@@ -89,7 +89,7 @@ impl Live {
                 }
             }
         }
-        left_out += self.things.write_after(out);
+        left_out += self.objects.write_after(out);
         (coros, left_out)
     }
 }

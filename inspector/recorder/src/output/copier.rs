@@ -17,7 +17,7 @@ use crate::threads;
 
 /// How long a reader of the program's output that does not read can delay the end of a loop or of the process. What is
 /// still on its way then is passed on later all the same.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the copier may take to start.
 const START: Duration = Duration::from_secs(10);
 
@@ -92,10 +92,10 @@ impl Copier {
         self.0.state().lines.rest()
     }
 
-    /// Waits until all that was printed has been passed on and its lines have arrived, or for [`PATIENCE`]. Returns at
+    /// Waits until all that was printed has been passed on and its lines have arrived, or for [`TIMEOUT`]. Returns at
     /// once if the copier has not answered the last time.
     pub(super) fn settle(&self) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let mut state = self.0.state();
         if state.settled < state.asked {
             return;

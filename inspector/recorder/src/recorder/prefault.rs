@@ -58,7 +58,7 @@ impl Ahead {
         Some(Ahead { thread: Some(thread), shared, records, due: PACE })
     }
 
-    /// At which head it is to be told to go on.
+    /// The head at which it is woken to continue.
     pub(super) fn due(&self) -> u64 {
         self.due
     }

@@ -18,7 +18,7 @@ use tinyio_events::secrets::Secrets;
 use super::process::{boot, born, namespace};
 use super::*;
 
-/// Bytes of records in a ring, unless told otherwise: half a million events.
+/// Bytes of records in a ring, by default: half a million events.
 pub const DEFAULT_SIZE: u64 = 16 << 20;
 /// The smallest ring that makes sense.
 pub const MIN_SIZE: u64 = 64 << 10;

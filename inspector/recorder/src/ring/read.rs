@@ -32,7 +32,7 @@ pub struct RingReader {
     /// Record to read next, and the `seq` of the event there.
     next: u64,
     seq: u64,
-    /// Words of the table of names that were told.
+    /// Words of the table of names that have been given out as events.
     named: usize,
     /// Time of the last event.
     at: u64,
@@ -181,7 +181,7 @@ impl RingReader {
         found
     }
 
-    /// Goes to a checkpoint. All names known by now are told before it: those that were interned in what is lost as
+    /// Goes to a checkpoint. All names known by now are given out before it: those that were interned in what is lost as
     /// well.
     fn go(&mut self, (position, words): (u64, Words)) {
         self.next = position;
@@ -195,7 +195,7 @@ impl RingReader {
         }
     }
 
-    /// The writer has overtaken: say so, and go to the newest checkpoint.
+    /// The writer has overtaken this reader: gives a `Lost` event and goes to the newest checkpoint.
     fn lapped(&mut self) {
         let (seq, at) = (self.seq, self.at);
         let why = || "lapped".into();
@@ -208,7 +208,7 @@ impl RingReader {
                 self.pending.push_front(Event { seq, at, kind: Kind::Lost { events, why: why() } });
             }
             None => {
-                // Only a damaged ring has none. How much is missing cannot be told.
+                // Only a damaged ring has none. How much is missing is unknown.
                 let head = self.ring.word(HEAD).load(Ordering::Acquire);
                 self.next = self.ring.oldest().min(head);
                 self.pending.push_back(Event { seq, at, kind: Kind::Lost { events: 0, why: why() } });

@@ -9,8 +9,8 @@ use tinyio_events::secrets::{Secrets, locals_are_recorded};
 use super::read::RingReader;
 use super::{HEAD, LOOPS, Ring, SECRETS_ROOM, W_BLOCKS, W_LOOPS};
 
-/// First of the words: it says where things are, and whether values may be read.
-const TOLD: u64 = 1;
+/// First of the words: set once the others are valid.
+const STATED: u64 = 1;
 const NO_VALUES: u64 = 2;
 
 impl Ring {
@@ -18,10 +18,10 @@ impl Ring {
         for (word, value) in (W_BLOCKS + 1..).zip(blocks.words()) {
             self.word(word).store(value, Ordering::Relaxed);
         }
-        // Readers take the names of secrets from the header, and cannot mask what is not told there.
-        let told = Secrets::from_env().further().len() <= SECRETS_ROOM;
-        let values = if locals_are_recorded() && told { 0 } else { NO_VALUES };
-        self.word(W_BLOCKS).store(TOLD | values, Ordering::Release);
+        // Readers take the names of secrets from the header, and cannot mask what does not fit there.
+        let fits = Secrets::from_env().further().len() <= SECRETS_ROOM;
+        let values = if locals_are_recorded() && fits { 0 } else { NO_VALUES };
+        self.word(W_BLOCKS).store(STATED | values, Ordering::Release);
     }
 
     /// A loop begins to run, or ends: its table is there, or no longer.
@@ -34,9 +34,9 @@ impl Ring {
     }
 
     fn blocks(&self) -> Option<(Blocks, bool)> {
-        let told = self.word(W_BLOCKS).load(Ordering::Acquire);
+        let flags = self.word(W_BLOCKS).load(Ordering::Acquire);
         let words = std::array::from_fn(|word| self.word(W_BLOCKS + 1 + word).load(Ordering::Relaxed));
-        (told & TOLD != 0).then(|| (Blocks::of(words), told & NO_VALUES == 0))
+        (flags & STATED != 0).then(|| (Blocks::of(words), flags & NO_VALUES == 0))
     }
 
     fn loops(&self) -> Vec<u64> {

@@ -92,10 +92,10 @@ impl TraceWriter {
         let shared = Arc::new(Shared::default());
         let (here, there) = (Arc::clone(&shared), path.to_path_buf());
         let thread = threads::spawn("tinyio trace", STACK, move || {
-            let said = |error: io::Error| {
+            let with_path = |error: io::Error| {
                 io::Error::new(error.kind(), format!("{}: cannot write the trace: {error}", there.display()))
             };
-            let written = follow(reader, file, &here).map_err(said);
+            let written = follow(reader, file, &here).map_err(with_path);
             here.done.store(true, Ordering::Release);
             written
         })?;

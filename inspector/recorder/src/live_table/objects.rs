@@ -48,7 +48,7 @@ const FIELDS: usize = 64;
 
 /// All of it.
 #[derive(Default)]
-pub(crate) struct Things {
+pub(crate) struct Objects {
     loops: Ids<LoopId, Loop>,
     resources: Ids<ResId, Res>,
     holds: Ids<(ResId, CoroId), Vec<(SiteId, u64)>>,
@@ -61,7 +61,7 @@ pub(crate) struct Things {
     json_records: u64,
 }
 
-impl Things {
+impl Objects {
     pub(crate) fn hold(&mut self, at: u64, res: ResId, coro: CoroId, site: SiteId) {
         self.holds.entry((res, coro)).or_default().push((site, at));
         self.held += 1;

@@ -16,16 +16,35 @@ const LISTED: usize = 20;
 /// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
 /// for.
 #[derive(Default)]
-pub(super) struct Nodes {
-    /// Coroutines by loop, and then by slot; then locks and semaphores.
-    pub(super) all: Vec<Option<Node>>,
-    /// The index of the first coroutine of each loop, by its tag.
-    pub(super) starts: HashMap<u32, usize>,
+pub(super) struct WaitGraph {
+    /// Coroutines by loop, and then by slot; then locks and semaphores. No entry for a free slot: after a peak of
+    /// 100,000 coroutines, a node per slot was half of the time and of the page faults of W4.
+    pub(super) nodes: Vec<Node>,
+    /// The nodes of each loop by slot, by the tag of the loop.
+    pub(super) loops: HashMap<u32, Slots>,
+}
+
+/// Where the coroutines of a loop are among the nodes, by slot: the index plus one, or 0 for a slot that is free. Zeros,
+/// because the system has zeroed pages: those of free slots are not written.
+pub(super) struct Slots(Vec<u32>);
+
+impl Slots {
+    pub(super) fn new(slots: usize) -> Slots {
+        Slots(vec![0; slots])
+    }
+
+    pub(super) fn insert(&mut self, slot: u32, index: usize) {
+        self.0[slot as usize] = u32::try_from(index + 1).expect("fewer than 2^32 coroutines on a thread");
+    }
+
+    fn get(&self, slot: u32) -> Option<usize> {
+        (*self.0.get(slot as usize)? as usize).checked_sub(1)
+    }
 }
 
 pub(super) struct Node {
     pub(super) what: What,
-    pub(super) hope: Hope,
+    pub(super) wakeable: Wakeable,
     /// The nodes that wait for it and are woken by it.
     pub(super) waiters: Vec<usize>,
     /// A node that it waits for.
@@ -48,21 +67,22 @@ pub(super) enum What {
     },
 }
 
+/// What can wake a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hope {
-    /// Something other than a node may wake it.
-    Yes,
-    /// Any wakeable node may wake it: a coroutine at a barrier, or a resource whose holder is not known.
-    Shared,
-    /// Like `Shared`, but probably only the nodes it waits for can: a resource whose acquirers are known.
-    Held,
-    /// Only the nodes it waits for can.
-    No,
+pub(super) enum Wakeable {
+    /// Something that is not in the graph.
+    FromOutside,
+    /// Any wakeable node: a coroutine at a barrier, or a resource whose holder is not known.
+    ByAnyNode,
+    /// Like `ByAnyNode`, but probably only the nodes that it waits for: a resource whose acquirers are known.
+    ByHolders,
+    /// Only the nodes that it waits for.
+    ByTargetsOnly,
 }
 
 impl Node {
-    pub(super) fn new(what: What, hope: Hope) -> Node {
-        Node { what, hope, waiters: Vec::new(), target: None }
+    pub(super) fn new(what: What, wakeable: Wakeable) -> Node {
+        Node { what, wakeable, waiters: Vec::new(), target: None }
     }
 
     /// The number of the coroutine.
@@ -86,45 +106,44 @@ impl Node {
     }
 }
 
-impl Nodes {
+impl WaitGraph {
     pub(super) fn find(&self, wake_token: WakeToken) -> Option<usize> {
-        let index = self.starts.get(&wake_token.tag())? + wake_token.slot() as usize;
-        let of_word =
-            |node: &&Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
-        self.all.get(index)?.as_ref().filter(of_word).map(|_| index)
+        let index = self.loops.get(&wake_token.tag())?.get(wake_token.slot())?;
+        let is_it = |node: &Node| matches!(node.what, What::Coro { wake_token: own, .. } if own == wake_token.woken());
+        is_it(&self.nodes[index]).then_some(index)
     }
 
     pub(super) fn find_mut(&mut self, wake_token: WakeToken) -> Option<&mut Node> {
-        self.find(wake_token).and_then(|index| self.all[index].as_mut())
+        self.find(wake_token).map(|index| &mut self.nodes[index])
     }
 
-    pub(super) fn give_hope(&mut self, wake_token: WakeToken) {
+    pub(super) fn mark_wakeable(&mut self, wake_token: WakeToken) {
         if let Some(node) = self.find_mut(wake_token) {
-            node.hope = Hope::Yes;
+            node.wakeable = Wakeable::FromOutside;
         }
     }
 
-    /// Marks all nodes of this `Hope` as alive, then the nodes that wait for a marked node.
-    pub(super) fn spread(&self, hope: Hope, alive: &mut [bool]) {
-        let has = |index: &usize| self.all[*index].as_ref().is_some_and(|node| node.hope == hope);
-        let mut marked: Vec<usize> = (0..self.all.len()).filter(has).collect();
-        marked.iter().for_each(|index| alive[*index] = true);
-        while let Some(node) = marked.pop().and_then(|index| self.all[index].as_ref()) {
-            for waiter in &node.waiters {
-                if !std::mem::replace(&mut alive[*waiter], true) {
-                    marked.push(*waiter);
+    /// Marks the nodes that can be woken like this, then the nodes that wait for a marked node.
+    pub(super) fn mark(&self, wakeable: Wakeable, marked: &mut [bool]) {
+        let is_like = |index: &usize| self.nodes[*index].wakeable == wakeable;
+        let mut work: Vec<usize> = (0..self.nodes.len()).filter(is_like).collect();
+        work.iter().for_each(|index| marked[*index] = true);
+        while let Some(index) = work.pop() {
+            for waiter in &self.nodes[index].waiters {
+                if !std::mem::replace(&mut marked[*waiter], true) {
+                    work.push(*waiter);
                 }
             }
         }
     }
 
-    /// The cycles among nodes that are not alive.
-    pub(super) fn cycles(&self, alive: &[bool]) -> Vec<Vec<usize>> {
-        let next = |index: usize| self.all[index].as_ref()?.target.filter(|next| !alive[*next]);
+    /// The cycles among nodes that are not marked.
+    pub(super) fn cycles(&self, marked: &[bool]) -> Vec<Vec<usize>> {
+        let next = |index: usize| self.nodes[index].target.filter(|next| !marked[*next]);
         // The walk that visited each node: a node visited twice in one walk is on a cycle.
-        let mut walks = vec![0_usize; self.all.len()];
+        let mut walks = vec![0_usize; self.nodes.len()];
         let mut cycles = Vec::new();
-        for first in (0..self.all.len()).filter(|index| !alive[*index]) {
+        for first in (0..self.nodes.len()).filter(|index| !marked[*index]) {
             let mut at = Some(first);
             while let Some(index) = at.filter(|index| walks[*index] == 0) {
                 walks[index] = first + 1;
@@ -140,7 +159,7 @@ impl Nodes {
 
     /// The nodes of a cycle, beginning with a coroutine.
     pub(super) fn around(&self, cycle: &[usize]) -> impl Iterator<Item = &Node> {
-        let nodes = cycle.iter().chain(cycle).filter_map(|index| self.all[*index].as_ref());
+        let nodes = cycle.iter().chain(cycle).map(|index| &self.nodes[*index]);
         nodes.skip_while(|node| node.id().is_none()).take(cycle.len())
     }
 
@@ -148,7 +167,7 @@ impl Nodes {
     pub(super) fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
         let mut text = String::new();
         let mut sites = Vec::new();
-        let target = |node: &Node| node.target.and_then(|target| self.all[target].as_ref());
+        let target = |node: &Node| node.target.map(|target| &self.nodes[target]);
         for node in self.around(cycle) {
             let Some(site) = node.site() else { continue };
             let Site { name, file, line, column } = &site;
@@ -167,8 +186,8 @@ impl Nodes {
 
     /// Whether a guard of the cycle may be in a coroutine that can continue: one that was scheduled after the guard was
     /// acquired, and before the cycle was found, while its acquirer could still move it.
-    pub(super) fn may_be_moved(&self, cycle: &[usize], alive: &[bool], found: u64) -> bool {
-        let ids = self.all.iter().zip(alive).filter(|(_, alive)| **alive).filter_map(|(node, _)| node.as_ref()?.id());
+    pub(super) fn may_be_moved(&self, cycle: &[usize], marked: &[bool], found: u64) -> bool {
+        let ids = self.nodes.iter().zip(marked).filter(|(_, marked)| **marked).filter_map(|(node, _)| node.id());
         let mut ids: Vec<u64> = ids.filter(|id| *id <= found).collect();
         ids.sort_unstable();
         let last = ids.last().copied();

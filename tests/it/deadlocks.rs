@@ -1,20 +1,16 @@
-//! Features of tinyio alone: deadlocks by name, quiescence, virtual time, shuffling, cleanup that awaits.
+//! Deadlocks: errors and warnings with names; loops that nothing inside can wake.
 
 use std::cell::RefCell;
 use std::io::BufRead;
-use std::path::Path;
-use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::Value;
-use tinyio::FailureKind::{Cancelled, Error, Improper};
 use tinyio::{
-    Barrier, Coro, Crash, Deadlock, Event, Group, Lock, Loop, Result, Semaphore, as_completed, coro, gather, isolate,
-    run_in_thread, sleep, spawn, timeout, yield_now,
+    Barrier, Coro, Crash, Deadlock, Event, Lock, Loop, Result, Semaphore, as_completed, coro, gather, isolate,
+    run_in_thread, sleep, spawn, yield_now,
 };
 
-use crate::check::{Child, Log, is_child, line, turns, watched};
+use crate::check::{Child, is_child, line, turns, watched};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -57,7 +53,7 @@ fn deadlock_locks() {
             ))
         });
         locks.remove(lock.unwrap_or_else(|| panic!("{message}")));
-        assert!(waiter.name.starts_with("it::ours::deadlock_locks::both #"), "{message}");
+        assert!(waiter.name.starts_with("it::deadlocks::deadlock_locks::both #"), "{message}");
     }
     assert_eq!((edges.lines().count(), locks.len()), (2, 0), "{message}");
     // The locks are free again.
@@ -136,8 +132,8 @@ fn deadlocks_through_loops_inside_are_found() {
         let message = deadlock(&crash);
         let coroutines = if how == "deeper" { 4 } else { 3 };
         assert!(message.starts_with(&format!("deadlock: {coroutines} coroutines wait for each other:")), "{message}");
-        assert!(message.contains("ours::awaits_later #"), "{message}");
-        let all_here = message.lines().skip(1).all(|line| line.contains("ours::") && line.contains(file!()));
+        assert!(message.contains("deadlocks::awaits_later #"), "{message}");
+        let all_here = message.lines().skip(1).all(|line| line.contains("deadlocks::") && line.contains(file!()));
         assert!(all_here, "{how}: {message}");
     }
 
@@ -199,7 +195,7 @@ fn deadlocks_through_loops_inside_are_found() {
     };
     let crash = Loop::new().run(main).unwrap_err();
     let inner = crash.downcast_ref::<Crash>().expect("the inner loop's");
-    assert!(deadlock(inner).starts_with("nothing can go on: a coroutine waits"), "{inner:?}");
+    assert!(deadlock(inner).starts_with("deadlock: a coroutine waits, and nothing is left"), "{inner:?}");
 }
 
 /// A permit that a coroutine of the enclosing loop was woken for, and has not fetched yet, counts as held: a coroutine
@@ -289,9 +285,9 @@ fn a_guard_that_was_moved_is_no_deadlock() {
     async fn on_thread(nested: bool) -> Result<()> {
         let lock = Lock::new();
         let guard = lock.acquire().await?;
-        let (say, said) = std::sync::mpsc::channel::<()>();
+        let (send, received) = std::sync::mpsc::channel::<()>();
         let thread = run_in_thread(move || {
-            let _ = said.recv();
+            let _ = received.recv();
             tinyio::Ok(drop(guard))
         });
         let thread = spawn(thread);
@@ -303,7 +299,7 @@ fn a_guard_that_was_moved_is_no_deadlock() {
             // The search after this finds only the coroutine that waits.
             std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(100));
-                say.send(())
+                send.send(())
             });
             tinyio::Ok(wants.await?)
         };
@@ -370,19 +366,19 @@ fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
         for busy in [false, true] {
             let main = async move {
                 tangle();
-                let told = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-                let mut tells = Some(told.clone());
+                let is_set = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+                let mut sets = Some(is_set.clone());
                 std::future::poll_fn(|cx| {
                     use std::sync::atomic::Ordering::SeqCst;
-                    if let Some(tells) = tells.take() {
+                    if let Some(sets) = sets.take() {
                         let waker = cx.waker().clone();
                         std::thread::spawn(move || {
                             std::io::stdin().lock().read_line(&mut String::new()).expect("text");
-                            tells.store(true, SeqCst);
+                            sets.store(true, SeqCst);
                             waker.wake();
                         });
                     }
-                    match told.load(SeqCst) {
+                    match is_set.load(SeqCst) {
                         true => std::task::Poll::Ready(()),
                         false => {
                             if busy {
@@ -400,7 +396,7 @@ fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
         }
         return;
     }
-    let mut child = Child::start("ours::a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once");
+    let mut child = Child::start("deadlocks::a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once");
     for how in ["ticker", "waker", "busy"] {
         let warning = child.wait_for("warning");
         let seconds = warning.split_once("probably a deadlock: for ").and_then(|(_, rest)| rest.split_once(" s "));
@@ -413,13 +409,13 @@ fn a_cycle_through_locks_beside_other_work_is_a_warning_that_names_it_once() {
         for _ in 0..2 {
             let edge = child.wait_for("waits for");
             let lock = format!(
-                "waits for the lock \"left or right\" made at {}:{}, held by it::ours::takes_both #",
+                "waits for the lock \"left or right\" made at {}:{}, held by it::deadlocks::takes_both #",
                 file!(),
                 line("two locks")
             );
             let place = format!("at {}:{}:", file!(), line("the other lock"));
             assert!(
-                edge.starts_with("  it::ours::takes_both #") && edge.contains(&lock) && edge.contains(&place),
+                edge.starts_with("  it::deadlocks::takes_both #") && edge.contains(&lock) && edge.contains(&place),
                 "{edge}"
             );
         }
@@ -453,7 +449,7 @@ fn permits_that_jobs_keep_for_long_are_not_warned_of() {
         };
         return Loop::new().virtual_time().run(main).unwrap();
     }
-    assert_eq!(crate::check::stderr_of("ours::permits_that_jobs_keep_for_long_are_not_warned_of"), "");
+    assert_eq!(crate::check::stderr_of("deadlocks::permits_that_jobs_keep_for_long_are_not_warned_of"), "");
 }
 
 #[test]
@@ -532,18 +528,18 @@ fn quiescent() {
     drop(kept);
     let message = deadlock(&crash);
     let (head, list) = message.split_once('\n').expect("a list");
-    assert_eq!(head, "nothing can go on: 4 coroutines wait, and nobody is left to wake them:");
+    assert_eq!(head, "deadlock: 4 coroutines wait, and nothing is left that can wake them:");
     let expected = [("", "gathers"), ("::meets", "meets"), ("::awaits", "awaits"), ("::wants", "wants")];
     let got: Vec<_> = list.lines().collect();
     assert_eq!(got.len(), expected.len(), "{message}");
     for (got, (name, mark)) in got.iter().zip(expected) {
-        assert!(got.starts_with(&format!("  it::ours::quiescent{name} #")), "{message}");
+        assert!(got.starts_with(&format!("  it::deadlocks::quiescent{name} #")), "{message}");
         assert!(got.contains(&format!(" at {}:{}:", file!(), line(mark))), "{message}");
     }
     assert_eq!(crash.failures()[0].trace().len(), 4);
 
     // With an event among them: a warning with the same list, and the wait continues.
-    let mut child = Child::start("ours::quiescent");
+    let mut child = Child::start("deadlocks::quiescent");
     let warning = child.wait_for("warning");
     assert!(
         warning.contains("all 2 coroutines wait, and only an event that is set from outside can wake them, or a guard"),
@@ -555,236 +551,4 @@ fn quiescent() {
     }
     child.tell("go on");
     assert_eq!(child.finish(), "it went on\n");
-}
-
-#[test]
-fn virtual_time() {
-    let _watched = watched();
-    async fn nap(log: Log<u32>, days: u32) -> Result<u32> {
-        sleep(DAY * days).await?;
-        log.push(days);
-        Ok(days)
-    }
-    let log = Log::new();
-    let noted = log.clone();
-    let main = async move {
-        let naps = [3, 10, 1].map(|days| spawn(nap(noted.clone(), days)));
-        let event = Event::new();
-        assert!(!event.wait_timeout(DAY * 2).await?);
-        noted.push(2);
-        assert!(timeout(DAY * 2, nap(noted.clone(), 1000)).await?.is_err());
-        noted.push(4);
-        // A loop inside has the same clock,
-        let deep = noted.clone();
-        let five = isolate(async move { tinyio::Ok(isolate(nap(deep, 1)).await??) }).await?.unwrap();
-        noted.push(5 * five);
-        // and a function on a thread takes real time.
-        let work = run_in_thread(|| {
-            std::thread::sleep(Duration::from_millis(5));
-            tinyio::Ok(7)
-        });
-        let in_time = timeout(DAY * 2, async { tinyio::Ok(work.await?) }).await?;
-        noted.push(in_time.expect("two days are longer than that"));
-        gather(naps).await?;
-        tinyio::Ok(())
-    };
-    Loop::new().virtual_time().run(main).unwrap();
-    assert_eq!(log.entries(), [1, 2, 3, 4, 1, 5, 7, 10]);
-
-    // Foreign wakers do not hold the clock: here those of a future that never calls them.
-    let main = async {
-        let mut kept = None;
-        let mut nap = std::pin::pin!(sleep(DAY));
-        std::future::poll_fn(|cx| {
-            kept = Some(cx.waker().clone());
-            nap.as_mut().poll(cx)
-        })
-        .await
-    };
-    Loop::new().virtual_time().run(main).unwrap();
-
-    // The clock begins at the same time whenever the loop was made, or the order would depend on that.
-    let order = |age: Duration| {
-        let (looped, made) = (Loop::new(), std::time::Instant::now());
-        while made.elapsed() < age {
-            std::hint::spin_loop();
-        }
-        let log = Log::new();
-        let noted = log.clone();
-        let naps = (1..9_u64).map(|n| {
-            let noted = noted.clone();
-            async move {
-                for round in 0..5 {
-                    sleep(Duration::from_micros(n * 137 + round * 61)).await?;
-                    noted.push(n);
-                }
-                tinyio::Ok(())
-            }
-        });
-        looped.virtual_time().run(gather(naps.collect::<Vec<_>>())).unwrap();
-        log.entries()
-    };
-    let first = order(Duration::ZERO);
-    assert!((1..6).all(|n| order(Duration::from_micros(n * 170)) == first));
-
-    // Waiting for ever is no busy loop: only the virtual clock reaches the latest time that timers can be set for.
-    Loop::new().virtual_time().run(async { timeout(DAY, sleep(Duration::MAX)).await }).unwrap().unwrap_err();
-    Loop::new().virtual_time().run(sleep(Duration::MAX)).unwrap();
-}
-
-/// Runs several features whose order is the loop's to decide.
-async fn busy() -> Result<Vec<u32>> {
-    let order = Log::new();
-    let (lock, two, event) = (Lock::new(), Semaphore::new(2), Event::new());
-    let shared = coro(async {
-        turns(3).await?;
-        tinyio::Ok(1)
-    });
-    let works = (0..20).map(|n| {
-        let (order, lock, two, event, shared) =
-            (order.clone(), lock.clone(), two.clone(), event.clone(), shared.clone());
-        async move {
-            turns(n % 3).await?;
-            let _permit = two.acquire().await?;
-            shared.await?;
-            let _guard = lock.acquire().await?;
-            if n == 7 {
-                event.set();
-            }
-            sleep(Duration::from_millis(u64::from(n % 4))).await?;
-            order.push(n);
-            tinyio::Ok(())
-        }
-    });
-    gather(works.collect::<Vec<_>>()).await?;
-    event.wait().await?;
-    Ok(order.entries())
-}
-
-/// The trace of [`busy`] without its times.
-fn trace(seed: u64, folder: &Path, run: u32) -> Vec<Value> {
-    fn timeless(value: &mut Value) {
-        match value {
-            Value::Object(fields) => {
-                for (key, value) in fields {
-                    if ["at", "since", "until", "timer"].contains(&key.as_str()) {
-                        *value = Value::Null;
-                    } else {
-                        timeless(value);
-                    }
-                }
-            }
-            Value::Array(values) => values.iter_mut().for_each(timeless),
-            _ => {}
-        }
-    }
-    let file = folder.join(format!("{seed}-{run}.jsonl"));
-    let status = Command::new(std::env::current_exe().expect("this program"))
-        .args(["ours::shuffle", "--exact", "--test-threads=1"])
-        .env("TINYIO_TEST_CHILD", seed.to_string())
-        .env("TINYIO_TRACE", &file)
-        .env("XDG_RUNTIME_DIR", folder)
-        .output()
-        .expect("this program starts again");
-    assert!(status.status.success(), "{status:?}");
-    let text = std::fs::read_to_string(&file).expect("a trace");
-    let mut events = text.lines().skip(1).map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>();
-    // Frames are read for the report, which takes real time.
-    events.retain(|event: &Value| event["kind"] != "away");
-    events.iter_mut().for_each(timeless);
-    events
-}
-
-#[test]
-fn shuffle() {
-    let _watched = watched();
-    let run = |seed| Loop::new().virtual_time().shuffle(seed).run(busy()).unwrap();
-    if let Ok(seed) = std::env::var("TINYIO_TEST_CHILD") {
-        run(seed.parse().expect("a seed"));
-        return;
-    }
-    assert_eq!(run(1), run(1));
-    assert!((2..10).any(|seed| run(seed) != run(1)));
-    // No coroutine is left out.
-    let mut order = run(1);
-    order.sort_unstable();
-    assert_eq!(order, (0..20).collect::<Vec<_>>());
-
-    let folder = tempfile::tempdir().unwrap();
-    let (one, again, two) = (trace(1, folder.path(), 1), trace(1, folder.path(), 2), trace(2, folder.path(), 1));
-    assert!(one.len() > 500, "{}", one.len());
-    for (n, (one, again)) in one.iter().zip(&again).enumerate() {
-        assert_eq!(one, again, "event {n}");
-    }
-    assert_eq!(one.len(), again.len());
-    assert_ne!(one, two);
-}
-
-#[test]
-fn async_cleanup() {
-    let _watched = watched();
-    /// Closes a connection, which takes this long.
-    async fn connection(log: Log<&'static str>, goodbye: Duration) -> Result<()> {
-        let work = sleep(100 * DAY).await;
-        if work.is_err() {
-            log.push("begins");
-            turns(3).await?;
-            if goodbye == Duration::MAX {
-                std::future::pending::<()>().await;
-            }
-            sleep(goodbye).await.inspect_err(|_| log.push("is cut short"))?;
-            coro(async { tinyio::Ok(yield_now().await?) }).await?;
-            log.push("said");
-        }
-        Ok(work?)
-    }
-    let run = |looped: Loop, goodbye: Duration, nested: bool| {
-        let log = Log::new();
-        let noted = log.clone();
-        let main = async move {
-            let connection = connection(noted, goodbye);
-            match nested {
-                true => drop(spawn(async { tinyio::Ok(isolate(connection).await??) })),
-                false => drop(spawn(connection)),
-            }
-            turns(5).await?;
-            Err::<(), _>(tinyio::Error::msg("enough"))
-        };
-        let crash = looped.group(Group::Always).run(main).unwrap_err();
-        let members: Vec<_> = crash.failures().iter().map(|failure| (failure.kind(), failure.message())).collect();
-        assert_eq!(members[0], (Error, "enough".to_owned()));
-        (log.entries(), members[1..].to_vec())
-    };
-    let cancelled = vec![(Cancelled, "cancelled".to_owned())];
-    let cut_off = vec![(Improper, "was cut off when the grace period was over".to_owned())];
-    let cut_short = vec!["begins", "is cut short"];
-    let grace = || Loop::new().grace(Duration::from_secs(3600));
-    for nested in [false, true] {
-        // Within the period.
-        assert_eq!(run(grace(), Duration::from_millis(5), nested), (vec!["begins", "said"], cancelled.clone()));
-        assert_eq!(run(grace().virtual_time(), DAY / 48, nested), (vec!["begins", "said"], cancelled.clone()));
-    }
-    // After it the cancellation is delivered once more, and a coroutine in a future that tinyio does not know is
-    // dropped.
-    for nested in [false, true] {
-        assert_eq!(run(grace().virtual_time(), DAY, nested), (cut_short.clone(), cancelled.clone()));
-        let short = Loop::new().grace(Duration::from_millis(5));
-        assert_eq!(run(short, DAY, nested), (cut_short.clone(), cancelled.clone()));
-    }
-    assert_eq!(run(grace().virtual_time(), Duration::MAX, false), (vec!["begins"], cut_off));
-    // A coroutine in such a future when the period begins cannot be reached: it is dropped at once, a proper answer.
-    let main = async {
-        spawn(async {
-            std::future::pending::<()>().await;
-            tinyio::Ok(())
-        });
-        turns(5).await?;
-        Err::<(), _>(tinyio::Error::msg("enough"))
-    };
-    let crash = grace().group(Group::Always).run(main).unwrap_err();
-    assert_eq!((crash.failures().len(), crash.failures()[1].kind()), (2, Cancelled));
-    // Without a period, no coroutine can await.
-    let (entries, members) = run(Loop::new(), Duration::ZERO, false);
-    assert_eq!((entries, members.len(), members[0].0), (vec!["begins"], 1, Improper));
-    assert!(members[0].1.starts_with("awaited again at "), "{members:?}");
 }

@@ -1,0 +1,358 @@
+//! Recordings of programs that end in any way, start others or print: their traces and rings.
+
+use std::path::Path;
+use std::process::Command;
+
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, alarm, execv, fork};
+use tinyio::{Lock, Loop, Semaphore, coro, run_in_thread, sleep, spawn, yield_now};
+use tinyio_inspector::discover;
+use tinyio_inspector::event::{Event, Kind, State};
+use tinyio_inspector::model::Model;
+use tinyio_inspector::ring::RingReader;
+use tinyio_inspector::source::{Progress, Source};
+
+use crate::check::{is_child, watched};
+use crate::recorded::{LONG, Recorded, events_of, fails, rings, sleeper};
+
+#[test]
+fn a_coroutine_that_is_never_awaited_is_reported_but_not_one_that_a_cancellation_drops() {
+    let _watched = watched();
+    if is_child() {
+        let _ = Loop::new().run(async {
+            let cut_short = tinyio::isolate(async {
+                spawn(async {
+                    let for_later = tinyio::coro(sleeper(1));
+                    sleep(LONG).await?;
+                    for_later.await.map_err(tinyio::Error::from)
+                });
+                tinyio::yield_now().await?;
+                Err::<(), _>(tinyio::Error::from(std::io::Error::other("enough")))
+            });
+            assert!(cut_short.await?.is_err());
+            drop(tinyio::coro(sleeper(2)));
+            sleep(LONG).await?;
+            tinyio::Ok(())
+        });
+        return;
+    }
+    let recorded = Recorded::start(
+        "record_traces::a_coroutine_that_is_never_awaited_is_reported_but_not_one_that_a_cancellation_drops",
+    );
+    let found = recorded.read_until(None, |model, _| {
+        let sleeps = model.loops().any(|one| one.parent == 0 && one.parked.is_some());
+        sleeps.then(|| tinyio_inspector::lint::check(model, model.now())).filter(|found| !found.is_empty())
+    });
+    let found: Vec<_> = found.iter().filter(|lint| lint.check == "never-awaited").map(|lint| &lint.text).collect();
+    assert!(matches!(found[..], [text] if text.contains("sleeper at tests/it/record_traces.rs:")), "{found:?}");
+}
+
+/// Runs this program again at one of its tests to its end, with a trace of this name; gives its stderr.
+fn traced(test: &str, mode: &str, folder: &Path, name: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env("TINYIO_TEST_CHILD", mode)
+        .env("TINYIO_TRACE", folder.join(name))
+        .env("TINYIO_RING", "64K")
+        .env("TINYIO_RING_DIR", rings(folder))
+        .output()
+        .unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// How a trace ends, and with how many coroutines.
+fn end_of(trace: &Path) -> (Progress, usize, bool) {
+    let mut source = tinyio_inspector::trace::open(trace).unwrap();
+    let mut model = Model::new(source.header());
+    loop {
+        match source.read(1000, &mut |event| model.apply(&event)).unwrap() {
+            Progress::More => {}
+            end => return (end, model.live_count(), model.crash().is_some()),
+        }
+    }
+}
+
+#[test]
+fn a_program_that_exits_leaves_a_whole_trace_and_is_not_dead() {
+    let _watched = watched();
+    match std::env::var("TINYIO_TEST_CHILD").as_deref() {
+        Ok("within") => {
+            let _ = Loop::new().run(async {
+                yield_now().await?;
+                std::process::exit(3);
+                #[allow(unreachable_code)]
+                tinyio::Ok(())
+            });
+        }
+        Ok("elsewhere") => {
+            let _ = Loop::new().run(async {
+                std::thread::spawn(|| std::process::exit(3));
+                sleep(LONG).await
+            });
+        }
+        Ok(_) => {
+            let mut looped = Loop::new();
+            assert!(looped.run(fails()).is_err());
+            std::process::exit(3);
+        }
+        Err(_) => {
+            let folder = tempfile::tempdir().unwrap();
+            for (mode, alive, crashed) in [("within", 1, false), ("elsewhere", 1, false), ("crashed", 0, true)] {
+                let test = "record_traces::a_program_that_exits_leaves_a_whole_trace_and_is_not_dead";
+                traced(test, mode, folder.path(), "trace.jsonl");
+                let end = end_of(&folder.path().join("trace.jsonl"));
+                assert_eq!(end, (Progress::Ended, alive, crashed), "{mode}");
+            }
+            let rings = discover::rings_in(&rings(folder.path())).unwrap();
+            assert!(rings.iter().all(|ring| ring.state == discover::State::Ended), "{rings:?}");
+        }
+    }
+}
+
+/// Calls itself until the stack is full.
+fn overflows(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if depth == u64::MAX { 0 } else { overflows(depth + 1) + std::hint::black_box(frame)[3] }
+}
+
+async fn end_abruptly(how: String) -> tinyio::Result<()> {
+    match how.as_str() {
+        "abort" => std::process::abort(),
+        "exec" => panic!("{}", std::os::unix::process::CommandExt::exec(&mut Command::new("true"))),
+        _ => println!("{}", overflows(0)),
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_that_ends_within_a_step_is_recorded_up_to_it_and_its_trace_has_no_end() {
+    let _watched = watched();
+    if let Ok(how) = std::env::var("TINYIO_TEST_CHILD") {
+        let _ = Loop::new().run(async {
+            spawn(sleeper(1));
+            yield_now().await?;
+            let trace = std::env::var_os("TINYIO_TRACE").unwrap();
+            while !std::fs::read_to_string(&trace).unwrap().contains("sleeper") {
+                std::thread::yield_now();
+            }
+            coro(end_abruptly(how)).await
+        });
+        return;
+    }
+    for how in ["abort", "overflow", "exec"] {
+        let folder = tempfile::tempdir().unwrap();
+        let test = "record_traces::a_program_that_ends_within_a_step_is_recorded_up_to_it_and_its_trace_has_no_end";
+        let printed = traced(test, how, folder.path(), "trace.jsonl");
+        assert_eq!(printed.contains("has overflowed its stack"), how == "overflow", "{printed}");
+        assert_eq!(end_of(&folder.path().join("trace.jsonl")).0, Progress::Died, "{how}");
+        let rings = discover::rings_in(&rings(folder.path())).unwrap();
+        let [ring] = &rings[..] else { panic!("{how}: {rings:?}") };
+        assert_eq!(ring.state, discover::State::Died, "{how}");
+        let mut reader = RingReader::open(&ring.path).unwrap();
+        let mut model = Model::new(reader.header());
+        let end = loop {
+            match reader.read(1000, &mut |event| model.apply(&event)).unwrap() {
+                Progress::More => {}
+                end => break end,
+            }
+        };
+        assert_eq!((end, model.lost().cut), (Progress::Died, false), "{how}");
+        let state =
+            |of: &str| model.live().find(|coro| model.full_name(coro.id).ends_with(of)).map(|coro| coro.state());
+        let states = [state("end_abruptly"), state("sleeper")];
+        assert_eq!(states, [Some(State::Running), Some(State::Waiting)], "{how}");
+        assert_eq!(model.live_count(), 3, "{how}");
+    }
+}
+
+#[test]
+fn a_program_that_starts_others_and_forks_is_recorded_to_its_end() {
+    let _watched = watched();
+    let test = "record_traces::a_program_that_starts_others_and_forks_is_recorded_to_its_end";
+    let mode = std::env::var("TINYIO_TEST_CHILD");
+    if let Ok(mode) = mode.as_deref() {
+        let parent = std::process::id();
+        let run = Loop::new().run(async {
+            yield_now().await?;
+            if mode == "inner" {
+                return tinyio::Ok(());
+            }
+            // The same program, recorded with the same variables.
+            let own = std::env::current_exe()?;
+            let inner = Command::new(own).args([test, "--exact"]).env("TINYIO_TEST_CHILD", "inner").output()?;
+            assert!(inner.status.success(), "{inner:?}");
+            for goes_on in [false, true] {
+                // SAFETY: the child needs no lock that another thread of the parent may hold: those threads wait.
+                match unsafe { fork() }? {
+                    ForkResult::Child => {
+                        alarm::set(60);
+                        if !goes_on {
+                            execv(c"/bin/true", &[c"true"])?;
+                        }
+                        break;
+                    }
+                    ForkResult::Parent { child } => {
+                        assert_eq!(waitpid(child, None)?, WaitStatus::Exited(child, 0));
+                    }
+                }
+            }
+            tinyio::Ok(yield_now().await?)
+        });
+        run.unwrap();
+        if std::process::id() != parent {
+            // It is one run of tests, in two processes.
+            std::process::exit(0);
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let printed = traced(test, "outer", folder.path(), "t-{pid}.jsonl");
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let traces: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect();
+    assert_eq!(traces.len(), 2, "{traces:?} {printed}");
+    for trace in traces {
+        assert_eq!(end_of(&trace), (Progress::Ended, 0, false), "{trace:?} {printed}");
+    }
+    let rings = discover::rings_in(&rings(folder.path())).unwrap();
+    assert!(rings.len() == 2 && rings.iter().all(|ring| ring.state == discover::State::Ended), "{rings:?}");
+}
+
+#[test]
+fn two_loops_with_one_trace_write_two_and_print_that() {
+    let _watched = watched();
+    if is_child() {
+        let run = || Loop::new().run(async { yield_now().await }).unwrap();
+        run();
+        std::thread::spawn(run).join().unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let printed =
+        traced("record_traces::two_loops_with_one_trace_write_two_and_print_that", "1", folder.path(), "t-{pid}.jsonl");
+    let lines: Vec<_> = printed.lines().filter(|line| line.starts_with("tinyio: ")).collect();
+    assert!(matches!(&lines[..], [line] if line.contains(".2.jsonl")), "{printed}");
+    let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let traces: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect();
+    assert_eq!(traces.len(), 2, "{traces:?}");
+    for trace in traces {
+        assert!(!trace.to_string_lossy().contains("{pid}"), "{trace:?}");
+        assert_eq!(end_of(&trace), (Progress::Ended, 0, false));
+    }
+}
+
+#[test]
+fn what_another_thread_or_no_loop_gives_back_or_sets_is_recorded() {
+    let _watched = watched();
+    if is_child() {
+        let (lock, event, three) = (Lock::new(), tinyio::Event::new(), Semaphore::new(3));
+        let mut looped = Loop::new();
+        let run = looped.run(async {
+            let guard = lock.acquire().await?;
+            let waiter = spawn({
+                let event = event.clone();
+                async move { event.wait().await }
+            });
+            yield_now().await?;
+            run_in_thread({
+                let event = event.clone();
+                move || {
+                    drop(guard);
+                    event.set();
+                    tinyio::Ok(())
+                }
+            })
+            .await?;
+            waiter.await?;
+            tinyio::Ok((three.acquire().await?, three.acquire_many(2).await?))
+        });
+        let (here, there) = run.unwrap();
+        drop(here);
+        std::thread::spawn(move || drop(there)).join().unwrap();
+        drop(event);
+        looped.run(async { yield_now().await }).unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let test = "record_traces::what_another_thread_or_no_loop_gives_back_or_sets_is_recorded";
+    traced(test, "1", folder.path(), "t.jsonl");
+    let events = events_of(&folder.path().join("t.jsonl"));
+    let count = |is: fn(&Kind) -> bool| events.iter().filter(|event| is(&event.kind)).count();
+    assert_eq!(count(|kind| matches!(kind, Kind::Hold { .. })), 4);
+    assert_eq!(count(|kind| matches!(kind, Kind::Release { .. })), 4, "{events:?}");
+    assert_eq!(count(|kind| matches!(kind, Kind::Set { set: true, .. })), 1);
+    let mut model = Model::new(&Default::default());
+    events.iter().for_each(|event| model.apply(event));
+    assert!(model.resources().all(|one| one.holders.is_empty()));
+}
+
+/// Runs a child with stdout and stderr in files, and gives what is there with the recorded lines.
+fn printed(test: &str, mode: &str, output: &str) -> (String, String, Vec<Event>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env("TINYIO_TEST_CHILD", mode)
+        .env("TINYIO_TRACE", file("t.jsonl"))
+        .env("TINYIO_OUTPUT", output)
+        .env("TINYIO_RING_DIR", rings(folder.path()))
+        .stdout(std::fs::File::create(file("out")).unwrap())
+        .stderr(std::fs::File::create(file("err")).unwrap())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(if mode == "exit" { 3 } else { 0 }));
+    let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+    (read("out"), read("err"), events_of(&file("t.jsonl")))
+}
+
+#[test]
+fn what_the_program_prints_to_a_file_reaches_it_and_is_recorded_with_its_time() {
+    let _watched = watched();
+    let mode = std::env::var("TINYIO_TEST_CHILD");
+    if let Ok(mode) = mode.as_deref() {
+        let main = async {
+            yield_now().await?;
+            println!("one");
+            eprintln!("two");
+            print!("three");
+            if mode == "flood" {
+                println!();
+                (0..50_000).for_each(|line| println!("line {line} of a flood"));
+            }
+            yield_now().await?;
+            if mode == "exit" {
+                std::io::Write::flush(&mut std::io::stdout()).unwrap();
+                std::process::exit(3);
+            }
+            println!(" and a half");
+            tinyio::Ok(())
+        };
+        return Loop::new().run(main).unwrap();
+    }
+    let test = "record_traces::what_the_program_prints_to_a_file_reaches_it_and_is_recorded_with_its_time";
+    let lines = |events: &[Event]| -> Vec<(u8, String)> {
+        let line = |event: &Event| match &event.kind {
+            Kind::Output { stream, text, printed } => {
+                assert!(*printed > 0 && *printed <= event.at, "{event:?}");
+                Some((*stream, text.clone()))
+            }
+            _ => None,
+        };
+        events.iter().filter_map(line).collect()
+    };
+    for (mode, third) in [("end", "three and a half"), ("exit", "three")] {
+        let (out, err, events) = printed(test, mode, "");
+        assert!(out.contains("one\nthree"), "{out}");
+        let lines = lines(&events);
+        let of = |stream: u8| lines.iter().filter(move |(one, _)| *one == stream).map(|(_, text)| text.as_str());
+        // The test harness may print, too.
+        assert!(of(1).zip(of(1).skip(1)).any(|pair| pair == ("one", third)), "{mode}: {lines:?}");
+        assert!(of(2).any(|text| text == "two") && err.contains("two\n"), "{mode}: {lines:?}");
+    }
+    assert_eq!(lines(&printed(test, "end", "0").2), []);
+    let (out, _, events) = printed(test, "flood", "");
+    assert_eq!(out.lines().filter(|line| line.ends_with("of a flood")).count(), 50_000);
+    let bytes: usize = lines(&events).iter().map(|(_, text)| text.len()).sum();
+    let is_logged = |event: &Event| matches!(&event.kind, Kind::Diag { text, .. } if text.contains("left out here"));
+    assert!(bytes < out.len() && events.iter().any(is_logged), "{bytes} of {}", out.len());
+    assert!(lines(&events).iter().any(|(_, text)| text == " and a half"), "the end is kept");
+}
