@@ -8,12 +8,17 @@
 #![deny(unsafe_code)]
 #![cfg(target_os = "linux")]
 
+mod async_task;
 mod copy;
 mod core_file;
+mod edges;
+mod names;
 mod picture;
 mod process;
 mod read;
 mod regions;
+mod row;
+mod search;
 mod stop;
 mod text;
 mod tokio;
