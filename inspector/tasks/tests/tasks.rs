@@ -2,6 +2,8 @@
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[path = "tasks/check.rs"]
+mod check;
 #[path = "tasks/core.rs"]
 mod core;
 #[path = "tasks/program.rs"]
