@@ -66,8 +66,8 @@ Environment:
   TINYIO_LOCALS     0: no values are read
   TINYIO_RING_DIR   where rings are looked for, else $XDG_RUNTIME_DIR/tinyio or /tmp/tinyio-UID
 
-Exit codes: 0 fine; 1 `report --check` found a crash, or `check` a task that can never go on; 2 wrong usage, or something could not be read or written;
-`run` exits as its command did.";
+Exit codes: 0 fine; 1 `report --check` found a crash, or `check` a task that can never go on; 2 wrong usage, or
+something could not be read or written; `run` exits as its command did.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -1,5 +1,5 @@
-//! `tasks PID|CORE [--no-stop]`: the tasks of a process or a core file, which of them can never go on, and how long reading
-//! them took.
+//! `tasks PID|CORE [--no-stop]`: the tasks of a process or a core file, which of them can never go on, and how long
+//! reading them took.
 
 use std::time::Instant;
 

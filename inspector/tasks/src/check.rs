@@ -1,11 +1,12 @@
 //! Tasks that can never go on, each with a proof.
 //!
-//! A task is blamed only if nothing but ending it from outside, by aborting it or shutting its runtime down, can ever make
-//! it go on:
+//! A task is blamed only if nothing but ending it from outside, by aborting it or shutting its runtime down, can ever
+//! make it go on:
 //!
-//! - It waits, and no waker of it exists: the only references to it are the list of its runtime and its handle.
-//! - It waits on one thing and no other, through a chain of async functions without a combinator in between, and that is a
-//!   task that can never go on, or a lock that such a task certainly holds, or it is in a cycle of such waits. A lock is
+//! - It waits, and no waker of it exists: the only references to it are the list of its runtime and its handle, if that
+//!   is kept.
+//! - It waits on one thing and no other, through a chain of async functions without a combinator in between. That thing
+//!   is a task that can never go on, or a lock that such a task certainly holds, or the waits form a cycle. A lock is
 //!   certainly held by a task if dropping its suspended future would drop a guard of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -167,7 +168,7 @@ fn never_woken(tasks: &[Task]) -> Vec<Finding> {
         let all = if tasks.len() == 1 { named(tasks[0]) } else { format!("{} tasks {name}", tasks.len()) };
         let text = format!("{all}{place} can never go on: no waker exists");
         let fact = |task: &&Task| {
-            let what = "waits, and nothing refers to it but the list of its runtime and its handle";
+            let what = "waits, and nothing refers to it but the list of its runtime and its handle, if that is kept";
             format!("{} {what}", number(task.id))
         };
         let proof = tasks.iter().take(PROOFS).map(fact).collect();

@@ -28,8 +28,8 @@ impl Place<'_> {
     }
 }
 
-/// Calls `found` with each place in the memory that was copied where the word at an offset is in a range. What two parts
-/// of a region have in common is met twice.
+/// Calls `found` with each place in the memory that was copied where the word at an offset is in a range. What two
+/// parts of a region have in common is met twice.
 pub fn search(copied: &Copied, offset: u64, range: &RangeInclusive<u64>, mut found: impl FnMut(&Place<'_>)) {
     for region in copied.regions() {
         region.parts(OVERLAP, |start, bytes| {

@@ -89,7 +89,8 @@ impl Kinds {
                     continue;
                 }
             };
-            // Other methods have the same parameters, and may have `run` in their names: the vtables say which one it is.
+            // Other methods have the same parameters, and may have `run` in their names: the vtables say which one it
+            // is.
             let [future, _, schedule, _] = signature.parameters[..] else { continue };
             for raw in frames.types_beside(method, RAW_TASK) {
                 if kinds.layout.is_none() {

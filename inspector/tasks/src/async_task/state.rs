@@ -28,8 +28,8 @@ impl StateWord {
         self.0 & CLOSED != 0
     }
 
-    /// Whether a task in the slab of its executor waits and has no other waker than the one there. Its handle is a flag,
-    /// and no reference.
+    /// Whether a task in the slab of its executor waits and has no other waker than the one there. Its handle is a
+    /// flag, and no reference.
     pub fn has_no_waker(self) -> bool {
         self.state() == State::Waiting && !self.is_closed() && self.0 >> REFERENCES == 1
     }

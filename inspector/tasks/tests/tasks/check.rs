@@ -1,6 +1,7 @@
 //! Tasks that can never go on, and healthy programs of which nothing is ever reported.
 
-use tinyio_tasks::{Finding, FindingKind, Findings, Options, Picture, check, take};
+use tinyio_events::event::Frame;
+use tinyio_tasks::{Finding, FindingKind, Findings, Options, Picture, State, Task, check, take};
 
 use super::program::{Program, build_other};
 
@@ -11,14 +12,19 @@ fn found(program: &Program) -> (Picture, Findings) {
     (picture, found)
 }
 
-/// What is found once something is: tasks may be on their way to where they stay.
-fn found_when(program: &Program, is_so: impl Fn(&Findings) -> bool) -> (Picture, Findings) {
-    loop {
-        let (picture, found) = found(program);
-        if is_so(&found) {
-            return (picture, found);
-        }
-    }
+/// What is found once all tasks are where they stay: at the lines of the source that have one of these marks.
+fn found_at(program: &Program, source: &str, marks: &[&str]) -> (Picture, Findings) {
+    let lines: Vec<u32> = (1..)
+        .zip(source.lines())
+        .filter(|(_, text)| marks.iter().any(|mark| text.contains(mark)))
+        .map(|(at, _)| at)
+        .collect();
+    let is_there = |task: &Task| {
+        let is_own = |frame: &Frame| frame.file.contains("/tasks-programs/") && lines.contains(&frame.line);
+        task.state == State::Waiting && task.stack.frames.iter().any(is_own)
+    };
+    program.tasks_when(|picture| picture.tasks.iter().all(is_there));
+    found(program)
 }
 
 /// The functions of the tasks of each finding of a kind.
@@ -43,8 +49,8 @@ fn functions(picture: &Picture, found: &Findings, kind: FindingKind) -> Vec<Vec<
 fn tasks_that_can_never_go_on_are_found_with_the_reason() {
     for profile in ["dev", "release"] {
         let mut program = Program::start_binary(&build_other(profile, "check-programs"), "sick", 0);
-        let all = |found: &Findings| found.findings.iter().map(|finding| finding.tasks.len()).sum::<usize>() == 10;
-        let (picture, found) = found_when(&program, all);
+        let source = include_str!("../tasks-programs/src/check/sick.rs");
+        let (picture, found) = found_at(&program, source, &["// here: "]);
         assert_eq!(picture.tasks.len(), 10, "{profile}: all of them, and each once");
         let of = |kind| functions(&picture, &found, kind);
         let never = of(FindingKind::NeverWoken);
@@ -63,7 +69,11 @@ fn tasks_that_can_never_go_on_are_found_with_the_reason() {
 #[test]
 fn tasks_that_lock_each_other_out_are_found_with_their_locks_and_lines() {
     let program = Program::start_binary(&build_other("dev", "check-programs"), "deadlock", 0);
-    let (picture, found) = found_when(&program, |found| found.findings.len() == 2);
+    let (picture, found) = found_at(
+        &program,
+        include_str!("../tasks-programs/src/check/deadlock.rs"),
+        &["let mut to =", "let from =", "sum.await"],
+    );
     let [cycle, rest] = &found.findings[..] else { panic!("{found:?}") };
     assert_eq!((cycle.kind, rest.kind), (FindingKind::LockCycle, FindingKind::WaitsOnDead));
     assert_eq!(functions(&picture, &found, FindingKind::LockCycle), [["audit", "transfer"]]);

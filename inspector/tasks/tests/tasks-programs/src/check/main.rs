@@ -1,5 +1,5 @@
-//! Programs with tasks that can never go on, and healthy ones with tasks that look like them. Each says `ready` when its
-//! tasks are at their places, and answers each line of its input.
+//! Programs with tasks that can never go on, and healthy ones with tasks that look like them. Each says `ready` when
+//! its tasks are at their places, and answers each line of its input.
 //!
 //! `check-programs KIND`
 
