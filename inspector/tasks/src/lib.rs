@@ -3,7 +3,7 @@
 //!
 //! [`take`] finds out what there is to read, stops the process, copies its memory, lets it go on, and reads the copy.
 //! A task that is shown is one: it was in the list of its runtime at that moment. What is not known is not shown, and a
-//! note says so. [`take_core`] does the same with a core file. [`check`] proves of tasks that they can never go on.
+//! note says so. [`take_core`] does the same with a core file. [`check()`] proves of tasks that they can never go on.
 
 #![deny(unsafe_code)]
 #![cfg(target_os = "linux")]
