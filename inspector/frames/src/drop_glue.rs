@@ -53,6 +53,8 @@ impl Types {
                 | "tokio::sync::rwlock::read_guard::RwLockReadGuard"
                 | "tokio::sync::rwlock::write_guard::RwLockWriteGuard"
                 | "tokio::sync::semaphore::SemaphorePermit"
+                | "async_lock::mutex::MutexGuard"
+                | "async_lock::semaphore::SemaphoreGuard"
                 | "std::os::fd::owned::OwnedFd"
                 | "core::task::wake::Waker" => Glue::Yes,
                 _ => self.most(members.iter().map(|member| member.ty)),

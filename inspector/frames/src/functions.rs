@@ -247,6 +247,10 @@ impl Types {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         self.learn(|types| {
             let Some((image, unit)) = types.with_code(image, file_address) else { return Vec::new() };
+            let sought = (image, unit, in_crate, path.to_owned());
+            if let Some(known) = types.beside.get(&sought) {
+                return known.clone();
+            }
             let (dwarf, units) = types.units(image);
             let found = if in_crate {
                 units.read_crate(&dwarf, unit);
@@ -254,7 +258,9 @@ impl Types {
             } else {
                 units.types_in(&dwarf, unit, path)
             };
-            found.into_iter().map(|offset| TypeRef { image, offset }).collect()
+            let found: Vec<TypeRef> = found.into_iter().map(|offset| TypeRef { image, offset }).collect();
+            types.beside.insert(sought, found.clone());
+            found
         })
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Types {
     pub(super) functions: FastMap<u64, Option<TypeRef>>,
     /// Types dropped by instances of `drop_in_place`, by address in memory.
     pub(super) drops: FastMap<u64, Option<TypeRef>>,
+    /// Types that were looked for by their path in a unit or its crate: image, unit, whether in the crate, path.
+    pub(super) beside: HashMap<(usize, usize, bool, String), Vec<TypeRef>>,
     pub(super) glue: FastMap<TypeRef, Glue>,
     /// Coroutines whose drop glue was looked for by its symbol.
     pub(super) sought: FastSet<TypeRef>,
@@ -67,6 +69,7 @@ impl Types {
             vtables: FastMap::default(),
             functions: FastMap::default(),
             drops: FastMap::default(),
+            beside: HashMap::new(),
             glue: FastMap::default(),
             sought: FastSet::default(),
             bodies: FastMap::default(),

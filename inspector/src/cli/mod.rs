@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod attach;
+#[cfg(target_os = "linux")]
+mod check;
 mod export;
 mod generate;
 mod list;
@@ -45,7 +47,8 @@ Examples:
   tinyio-inspector last                           what the newest dead one was at
   tinyio-inspector replay run.jsonl               a trace written with TINYIO_TRACE=run.jsonl
   tinyio-inspector why run.jsonl 17 --at 12.3s    why coroutine 17 was waiting then
-  tinyio-inspector tasks 4242                     where every task of any tokio program is
+  tinyio-inspector tasks 4242                     where every task of any tokio or smol program is
+  tinyio-inspector check 4242                     which of them can never go on, and why
 
 In the screens `?` lists the keys, and `q` leaves.
 
@@ -63,8 +66,8 @@ Environment:
   TINYIO_LOCALS     0: no values are read
   TINYIO_RING_DIR   where rings are looked for, else $XDG_RUNTIME_DIR/tinyio or /tmp/tinyio-UID
 
-Exit codes: 0 fine; 1 `report --check` found a crash; 2 wrong usage, or something could not be read or written;
-`run` exits as its command did.";
+Exit codes: 0 fine; 1 `report --check` found a crash, or `check` a task that can never go on; 2 wrong usage, or
+something could not be read or written; `run` exits as its command did.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -86,9 +89,13 @@ enum Command {
     Why(why::Args),
     /// A recording in the format of another tool
     Export(export::Args),
-    /// Every task of a tokio program that was not prepared for it, or of its core file: await stack, locals, state
+    /// Every task of a tokio or smol program that was not prepared for it, or of its core file: await stack, locals,
+    /// state
     #[cfg(target_os = "linux")]
     Tasks(tasks::Args),
+    /// Which tasks of such a program can never go on, with proofs
+    #[cfg(target_os = "linux")]
+    Check(check::Args),
     /// A file of settings to begin with: theme, styles, keys
     Settings,
     /// What a shell needs to complete these commands
@@ -161,6 +168,8 @@ fn run(command: Command) -> io::Result<ExitCode> {
         Command::Export(args) => export::run(&args),
         #[cfg(target_os = "linux")]
         Command::Tasks(args) => tasks::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Check(args) => check::run(&args),
         Command::Settings => generate::settings().map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => generate::completions(&args).map(|()| ExitCode::SUCCESS),
         Command::Man(args) => generate::man(&args).map(|()| ExitCode::SUCCESS),

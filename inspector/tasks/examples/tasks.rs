@@ -1,8 +1,9 @@
-//! `tasks PID|CORE [--no-stop]`: the tasks of a process or a core file, and how long reading them took.
+//! `tasks PID|CORE [--no-stop]`: the tasks of a process or a core file, which of them can never go on, and how long
+//! reading them took.
 
 use std::time::Instant;
 
-use tinyio_tasks::{Options, take, take_core, text};
+use tinyio_tasks::{Options, check, take, take_core, text};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -18,6 +19,10 @@ fn main() {
         Ok(picture) => {
             let taken = start.elapsed();
             println!("{}", text(&picture));
+            match check(&picture) {
+                Ok(found) => println!("{}", found.text(&picture)),
+                Err(why) => println!("{why}"),
+            }
             println!("{taken:?}, stopped {:?}, copied {} bytes", picture.stopped, picture.copied);
         }
     }

@@ -3,21 +3,28 @@
 //!
 //! [`take`] finds out what there is to read, stops the process, copies its memory, lets it go on, and reads the copy.
 //! A task that is shown is one: it was in the list of its runtime at that moment. What is not known is not shown, and a
-//! note says so. [`take_core`] does the same with a core file.
+//! note says so. [`take_core`] does the same with a core file. [`check()`] proves of tasks that they can never go on.
 
 #![deny(unsafe_code)]
 #![cfg(target_os = "linux")]
 
+mod async_task;
+mod check;
 mod copy;
 mod core_file;
+mod edges;
+mod names;
 mod picture;
 mod process;
 mod read;
 mod regions;
+mod row;
+mod search;
 mod stop;
 mod text;
 mod tokio;
 
+pub use check::{Finding, FindingKind, Findings, check};
 pub use picture::{Hold, Picture, Runtime, State, Task, Wait, WaitKind};
 pub use read::{Options, take, take_core};
 pub use text::text;

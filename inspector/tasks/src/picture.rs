@@ -25,6 +25,9 @@ pub struct Picture {
     /// How long the program was stopped, `None` if it was not.
     #[serde(skip)]
     pub stopped: Option<Duration>,
+    /// All of its memory is as it was at one moment.
+    #[serde(skip)]
+    pub is_of_one_moment: bool,
     /// Bytes of memory that were copied.
     #[serde(skip)]
     pub copied: u64,
@@ -33,9 +36,9 @@ pub struct Picture {
 /// What runs tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Runtime {
-    /// `tokio`.
+    /// `tokio` or `async-executor`.
     pub kind: &'static str,
-    /// `multi_thread`, `current_thread`, `local_set`, `blocking`.
+    /// `multi_thread`, `current_thread`, `local_set`, `blocking`; `executor`.
     pub flavor: &'static str,
     /// How many tasks it has.
     pub tasks: usize,
@@ -58,7 +61,7 @@ pub enum State {
 /// One task.
 #[derive(Clone, Debug, Serialize)]
 pub struct Task {
-    /// The number that the runtime gave it.
+    /// The number that the runtime gave it; of a task of async-executor, which gives none, its address.
     pub id: u64,
     /// Its runtime: an index.
     pub runtime: usize,
@@ -77,6 +80,9 @@ pub struct Task {
     /// What has to be known before the row is believed, one sentence; empty if it is simply true.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// Its stack is a chain of async functions down to the one thing in `waits_on`, so that it waits on nothing else.
+    #[serde(skip)]
+    pub waits_on_nothing_else: bool,
 }
 
 /// One thing that a task waits on.
@@ -119,4 +125,7 @@ pub struct Hold {
     pub id: u64,
     /// For a reader.
     pub text: String,
+    /// Nothing else can hold it meanwhile.
+    #[serde(skip)]
+    pub is_exclusive: bool,
 }

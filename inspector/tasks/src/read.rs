@@ -1,6 +1,6 @@
 //! From a process to a picture.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,12 +8,16 @@ use std::time::Duration;
 use tinyio_events::event::{Frame, Stack};
 use tinyio_frames::{Copied, Frames, Limits, Parts};
 
+use crate::async_task::{self, Executor};
 use crate::copy::{self, Copy};
 use crate::core_file::Core;
+use crate::edges::{Edges, is_chain};
+use crate::names::number;
 use crate::picture::{Picture, Runtime, State, Task};
 use crate::process;
+use crate::row::{Future, Row};
 use crate::stop::stopped;
-use crate::tokio::{Edges, Hit, Kinds, List, scan};
+use crate::tokio::{self, Hit, List};
 
 /// How to read.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +40,8 @@ struct Moment {
     stacks: Vec<u64>,
     left_out: u64,
     stopped: Option<Duration>,
+    /// No thread of the program ran meanwhile.
+    is_still: bool,
     /// The system's monotonic clock, if it is known.
     now: Option<Duration>,
 }
@@ -75,7 +81,7 @@ pub fn take_core(path: &Path, options: &Options) -> Result<Picture, String> {
     let options = Options { no_stop: false, ..options.clone() };
     picture(Frames::of_core(regions, files), pid, &options, notes, |_| {
         let (copied, stacks) = (copied.clone(), stacks.clone());
-        Ok(Moment { copied, stacks, left_out: 0, stopped: None, now: None })
+        Ok(Moment { copied, stacks, left_out: 0, stopped: None, is_still: true, now: None })
     })
 }
 
@@ -91,29 +97,54 @@ fn picture(
         frames = frames.with_limits(limits.clone());
     }
     let program = frames.program().unwrap_or_default();
-    let kinds = Kinds::find(&mut frames)?;
-    if kinds.all.is_empty() {
+    let tokio = tokio::Kinds::find(&mut frames)?;
+    let mut async_task = async_task::Kinds::find(&mut frames)?;
+    if tokio.all.is_empty() && async_task.all.is_empty() {
         return Err(format!(
-            "{program} (process {pid}) has no tasks of tokio: it does not use tokio, or spawns no tasks"
+            "{program} (process {pid}) has no tasks of tokio or async-executor: it uses neither, or spawns no tasks"
         ));
     }
-    if kinds.layout.is_none() || kinds.vtables.is_empty() {
-        return Err(format!("{program}: this version of tokio lays out its tasks in a way that is not known"));
+    if !tokio.all.is_empty() && (tokio.layout.is_none() || tokio.vtables.is_empty()) {
+        let why = "this version of tokio lays out its tasks in a way that is not known";
+        if async_task.all.is_empty() {
+            return Err(format!("{program}: {why}"));
+        }
+        async_task.notes.push(why.into());
     }
     let mut tries = 0;
-    let (moment, hits, lists) = loop {
+    let (moment, seen) = loop {
         let moment = next(&mut frames)?;
-        let hits = scan(&kinds, &moment.copied, &moment.stacks);
-        let lists = List::all(&kinds, &mut frames, &hits);
+        let hits = tokio::scan(&tokio, &moment.copied, &moment.stacks);
+        let (lists, unknown_schedulers) = List::all(&tokio, &mut frames, &hits);
+        let (executors, unknown_executors) = Executor::all(&async_task, &mut frames, &moment.copied);
+        let seen = Seen { hits, lists, unknown_schedulers, executors, unknown_executors };
         tries += 1;
         // Another moment of a core file is the same.
         let is_last = tries == TRIES || moment.stopped.is_none();
-        if is_last || lists.iter().all(|list| list.is_whole) {
-            break (moment, hits, lists);
+        if is_last || seen.is_whole() {
+            break (moment, seen);
         }
     };
-    let mut reading = Reading { pid, options, frames, kinds, moment, edges: Edges::default(), notes };
-    Ok(reading.picture(program, &hits, lists))
+    let mut reading = Reading { pid, options, frames, tokio, async_task, moment, edges: Edges::default(), notes };
+    Ok(reading.picture(program, seen))
+}
+
+/// What memory has at a moment.
+struct Seen {
+    hits: Vec<Hit>,
+    lists: Vec<List>,
+    /// The types of schedulers of tokio whose lists are not known.
+    unknown_schedulers: BTreeSet<String>,
+    executors: Vec<Executor>,
+    /// How many types of tasks have an executor that is not known.
+    unknown_executors: usize,
+}
+
+impl Seen {
+    /// No list was being changed.
+    fn is_whole(&self) -> bool {
+        self.lists.iter().all(|list| list.is_whole) && self.executors.iter().all(|executor| executor.is_whole)
+    }
 }
 
 /// Whether the system allows reading the memory.
@@ -126,49 +157,83 @@ fn reach(pid: u32, frames: &Frames) -> Result<(), String> {
 }
 
 fn moment(pid: u32, options: &Options) -> Result<Moment, String> {
-    let (copy, stacks, time) = if options.no_stop {
+    let (copy, stacks, time, is_still) = if options.no_stop {
         let threads = process::threads(pid).unwrap_or_default();
         let stacks = threads.iter().filter_map(|thread| process::stack_pointer(pid, *thread)).collect();
-        (Copy::take(pid)?, stacks, None)
+        (Copy::take(pid)?, stacks, None, false)
     } else {
         let done = stopped(pid, |threads| {
             let stacks: Vec<u64> = threads.iter().filter_map(|thread| thread.stack).collect();
             (Copy::take(pid), stacks)
         })?;
         let (copy, stacks) = done.value;
-        (copy?, stacks, Some(done.time))
+        (copy?, stacks, Some(done.time), done.is_complete)
     };
     let left_out = copy.left_out;
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
-    Ok(Moment { copied: Rc::new(copy.into_copied()), stacks, left_out, stopped: time, now })
+    Ok(Moment { copied: Rc::new(copy.into_copied()), stacks, left_out, stopped: time, is_still, now })
 }
 
 struct Reading<'o> {
     pid: u32,
     options: &'o Options,
     frames: Frames,
-    kinds: Kinds,
+    tokio: tokio::Kinds,
+    async_task: async_task::Kinds,
     moment: Moment,
     edges: Edges,
     notes: Vec<String>,
 }
 
-/// A task that is certainly there.
-struct Found {
-    hit: Hit,
-    runtime: usize,
-    is_listed: bool,
-}
+/// Number and name of each task, by the address of its header.
+type Numbers = HashMap<u64, (u64, String)>;
 
 impl Reading<'_> {
-    fn picture(&mut self, program: String, hits: &[Hit], lists: Vec<List>) -> Picture {
-        self.notes.append(&mut self.kinds.notes);
-        let (mut runtimes, found) = self.members(hits, lists);
-        let changed = self.changed(&found);
-        let numbers: HashMap<u64, (u64, usize)> = found.iter().map(|found| self.number(&found.hit)).collect();
-        let mut tasks: Vec<Task> = Vec::with_capacity(found.len());
-        for found in &found {
-            tasks.push(self.task(found, changed.contains(&found.hit.header), &numbers));
+    fn picture(&mut self, program: String, seen: Seen) -> Picture {
+        self.notes.append(&mut self.tokio.notes);
+        self.notes.append(&mut self.async_task.notes);
+        if !seen.is_whole() {
+            self.notes.push("a list of tasks was being changed when it was read: tasks may be missing".into());
+        }
+        let Seen { hits, lists, unknown_schedulers, executors, unknown_executors } = seen;
+        for scheduler in unknown_schedulers {
+            self.notes
+                .push(format!("tasks of {scheduler} are not shown: debug info does not describe where its list is"));
+        }
+        let no_stop = self.options.no_stop;
+        let (mut runtimes, mut left_out) = (Vec::new(), 0);
+        let found = tokio::members(&self.tokio, &mut self.frames, &hits, lists, no_stop, &mut runtimes);
+        let mut listed: Vec<(async_task::Found, usize)> = Vec::new();
+        for executor in &executors {
+            left_out += executor.unknown;
+            listed.extend(executor.tasks.iter().map(|task| (*task, runtimes.len())));
+            runtimes.push(Runtime { kind: "async-executor", flavor: "executor", tasks: 0 });
+        }
+        if unknown_executors > 0 {
+            let whose = "types are run by an executor that is not known, and are not shown";
+            self.notes.push(format!("tasks of async-task of {unknown_executors} {whose}"));
+        }
+        if !executors.is_empty() {
+            self.notes.push("tasks of async-executor that have ended are in no list and are not shown".into());
+        }
+        let mut numbers = Numbers::new();
+        numbers.extend(found.iter().map(|one| (one.hit.header, one.number(&self.tokio, &self.frames))));
+        numbers.extend(listed.iter().map(|(one, _)| (one.header, one.number(&self.async_task))));
+        let mut states: Vec<(u64, u64)> = Vec::new();
+        if let Some(layout) = &self.tokio.layout {
+            states.extend(found.iter().map(|one| (one.hit.header.wrapping_add(layout.state), one.hit.state.0)));
+        }
+        states.extend(listed.iter().map(|(one, _)| (one.state_at(&self.async_task), one.state.0)));
+        let changed = self.changed(&states);
+
+        let mut tasks: Vec<Task> = Vec::with_capacity(states.len());
+        for one in &found {
+            let row = one.row(&self.tokio, &mut self.frames, no_stop);
+            tasks.push(self.task(row, changed.get(tasks.len()).copied().unwrap_or(false), &numbers));
+        }
+        for (one, runtime) in &listed {
+            let row = one.row(&self.async_task, *runtime, no_stop);
+            tasks.push(self.task(row, changed.get(tasks.len()).copied().unwrap_or(false), &numbers));
         }
         name_holders(&mut tasks);
         for task in &tasks {
@@ -179,6 +244,9 @@ impl Reading<'_> {
             let part = "MB of its memory were not copied, and were read while it ran: values in them may be mixtures";
             self.notes.push(format!("{} {part}", self.moment.left_out >> 20));
         }
+        if left_out > 0 {
+            self.notes.push(format!("{left_out} tasks of async-executor have types that are not known: left out"));
+        }
         self.notes.push(ROOTS.into());
         Picture {
             schema: 1,
@@ -186,98 +254,33 @@ impl Reading<'_> {
             pid: self.pid,
             runtimes,
             tasks,
-            left_out: 0,
+            left_out,
             notes: std::mem::take(&mut self.notes),
             stopped: self.moment.stopped,
+            is_of_one_moment: self.moment.is_still && self.moment.left_out == 0,
             copied: self.moment.copied.bytes(),
         }
     }
 
-    /// The tasks that are there: those in lists, and of the others those that cannot be in one.
-    fn members(&mut self, hits: &[Hit], lists: Vec<List>) -> (Vec<Runtime>, Vec<Found>) {
-        let mut runtimes: Vec<Runtime> = Vec::new();
-        let mut found: Vec<Found> = Vec::new();
-        let mut seen: HashSet<u64> = HashSet::new();
-        let mut owners: HashMap<u64, usize> = HashMap::new();
-        if lists.iter().any(|list| !list.is_whole) {
-            self.notes.push("a list of tasks was being changed when it was read: tasks may be missing".into());
+    /// Without a stop: which of the tasks with these state words, by address, have changed since.
+    fn changed(&self, states: &[(u64, u64)]) -> Vec<bool> {
+        if !self.options.no_stop {
+            return Vec::new();
         }
-        for list in lists {
-            let runtime = runtimes.len();
-            runtimes.push(Runtime { kind: "tokio", flavor: list.flavor, tasks: 0 });
-            owners.insert(list.id, runtime);
-            for hit in list.tasks {
-                if seen.insert(hit.header) {
-                    found.push(Found { hit, runtime, is_listed: true });
-                }
-            }
-        }
-        let mut blocking = None;
-        for hit in hits.iter().filter(|hit| !seen.contains(&hit.header)) {
-            let kind = &self.kinds.all[hit.vtable.kind];
-            if kind.is_worker {
-                continue;
-            }
-            let runtime = match owners.get(&hit.owner) {
-                _ if kind.is_blocking && hit.owner == 0 => *blocking.get_or_insert_with(|| {
-                    runtimes.push(Runtime { kind: "tokio", flavor: "blocking", tasks: 0 });
-                    runtimes.len() - 1
-                }),
-                // One that has ended has left its list, and stays until its handle is gone.
-                Some(runtime) if hit.state.state() == State::Finished || self.options.no_stop => *runtime,
-                _ => continue,
-            };
-            // On a stack there are copies of tasks from the time when they were made.
-            let is_copy = hit.is_on_stack && hit.state.state() == State::Ready;
-            if !is_copy && self.is_whole(hit) {
-                found.push(Found { hit: *hit, runtime, is_listed: false });
-            }
-        }
-        (runtimes, found)
-    }
-
-    /// Whether what is in a task goes with its state, where no list says that it is there.
-    fn is_whole(&mut self, hit: &Hit) -> bool {
-        let Some((stage, offset)) = self.kinds.all[hit.vtable.kind].stage else { return false };
-        let Ok((variant, ..)) = self.frames.variant(stage, hit.header.wrapping_add(offset)) else { return false };
-        match hit.state.state() {
-            State::Finished => variant != "Running",
-            State::Running => true,
-            State::Ready | State::Waiting => variant == "Running",
-        }
-    }
-
-    /// Without a stop: the tasks that have changed since.
-    fn changed(&self, found: &[Found]) -> HashSet<u64> {
-        let (true, Some(layout)) = (self.options.no_stop, &self.kinds.layout) else { return HashSet::new() };
-        let addresses: Vec<u64> = found.iter().map(|found| found.hit.header.wrapping_add(layout.state)).collect();
+        let addresses: Vec<u64> = states.iter().map(|(address, _)| *address).collect();
         let now = copy::words(self.pid, &addresses);
-        let changed = found.iter().zip(now).filter(|(found, now)| *now != Some(found.hit.state.0));
-        changed.map(|(found, _)| found.hit.header).collect()
+        states.iter().zip(now).map(|((_, then), now)| now != Some(*then)).collect()
     }
 
-    /// The header of a task, its number and its kind.
-    fn number(&self, hit: &Hit) -> (u64, (u64, usize)) {
-        let id = self.frames.word(hit.header.wrapping_add(hit.vtable.id)).unwrap_or(0);
-        (hit.header, (id, hit.vtable.kind))
-    }
-
-    fn task(&mut self, found: &Found, has_changed: bool, numbers: &HashMap<u64, (u64, usize)>) -> Task {
-        let Found { hit, runtime, is_listed } = found;
-        let kind = &self.kinds.all[hit.vtable.kind];
-        let (mut name, state) = (kind.name.clone(), hit.state.state());
-        let mut notes = Vec::new();
-        if !kind.or.is_empty() {
-            notes.push(format!("or {}: another type with the same code", kind.or.join(", ")));
+    fn task(&mut self, row: Row, has_changed: bool, numbers: &Numbers) -> Task {
+        let Row { id, runtime, mut name, or, state, never_woken, future, mut notes } = row;
+        if !or.is_empty() {
+            notes.insert(0, format!("or {}: another type with the same code", or.join(", ")));
         }
         if has_changed {
             notes.push("it changed while it was read".to_owned());
         }
-        if self.options.no_stop && !is_listed && !kind.is_blocking && state != State::Finished {
-            notes.push("it was in no list when the lists were read".to_owned());
-        }
-        let is_blocking = kind.is_blocking;
-        let (stack, parts) = if is_blocking { Default::default() } else { self.stack(hit, state) };
+        let (stack, parts) = self.stack(&future, state);
         // A type without a name of its own is called after what it holds.
         if let Some(first) = stack.frames.iter().find(|frame| !frame.hidden && frame.line > 0)
             && name.contains("dyn ")
@@ -287,47 +290,35 @@ impl Reading<'_> {
         let (mut waits_on, mut holds) = (Vec::new(), Vec::new());
         if !has_changed {
             if state == State::Waiting {
-                let kinds = &self.kinds.all;
-                let task = |header| numbers.get(&header).map(|(id, kind)| (*id, kinds[*kind].name.clone()));
+                let task = |header| numbers.get(&header).cloned();
                 waits_on = self.edges.waits(&mut self.frames, &parts, &stack.frames, self.moment.now, task);
             }
             holds = self.edges.holds(&mut self.frames, &parts);
         }
         Task {
-            id: self.number(hit).1.0,
-            runtime: *runtime,
+            id,
+            runtime,
             name,
             state,
+            waits_on_nothing_else: waits_on.len() == 1 && stack.missing.is_none() && is_chain(&stack.frames),
             waits_on,
             holds,
-            never_woken: *is_listed && !has_changed && !self.options.no_stop && hit.state.has_no_waker(),
+            never_woken: never_woken && !has_changed && self.moment.is_still && self.moment.left_out == 0,
             stack,
             note: notes.join("; "),
         }
     }
 
-    fn stack(&mut self, hit: &Hit, state: State) -> (Stack, Parts) {
-        let missing = |why: &str| (Stack { missing: Some(why.into()), ..Stack::default() }, Parts::default());
-        let kind = &self.kinds.all[hit.vtable.kind];
-        let Some((stage, offset)) = kind.stage else {
-            return missing("debug info does not describe where its future is: unknown layout");
-        };
-        let future = kind.future;
-        let stage_at = hit.header.wrapping_add(offset);
-        let Ok((variant, inner, offset)) = self.frames.variant(stage, stage_at) else {
-            return missing("it holds neither a future nor an output: unknown layout");
-        };
-        if variant != "Running" {
-            return Default::default();
+    fn stack(&mut self, future: &Future, state: State) -> (Stack, Parts) {
+        match future {
+            Future::At(ty, address) => {
+                let (mut stack, parts) = self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| 0);
+                trim(&mut stack.frames);
+                (stack, parts)
+            }
+            Future::None => Default::default(),
+            Future::Unknown(why) => (Stack { missing: Some((*why).into()), ..Stack::default() }, Parts::default()),
         }
-        let Some((ty, within)) = self.frames.member(inner, "__0") else { return missing("unknown layout") };
-        if ty != future && self.frames.type_name(ty) != self.frames.type_name(future) {
-            return missing("debug info and the function that polls it disagree on its type: unknown layout");
-        }
-        let address = stage_at.wrapping_add(offset).wrapping_add(within);
-        let (mut stack, parts) = self.frames.stack_of_type(ty, address, state == State::Running, &|_| 0);
-        trim(&mut stack.frames);
-        (stack, parts)
     }
 }
 
@@ -336,7 +327,7 @@ fn name_holders(tasks: &mut [Task]) {
     let mut holders: HashMap<u64, Vec<String>> = HashMap::new();
     for task in tasks.iter() {
         for hold in &task.holds {
-            holders.entry(hold.id).or_default().push(format!("#{} {}", task.id, task.name));
+            holders.entry(hold.id).or_default().push(format!("{} {}", number(task.id), task.name));
         }
     }
     for wait in tasks.iter_mut().flat_map(|task| &mut task.waits_on) {

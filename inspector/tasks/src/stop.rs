@@ -18,8 +18,9 @@ use nix::unistd::Pid;
 use crate::process::threads;
 
 /// A thread that is in the system and cannot be interrupted does not run code of the program: it is not waited for
-/// longer.
+/// longer than this. One that could run is, when the system is busy.
 const PATIENCE: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(2);
 /// New threads are looked for so often: each time there may be some that a thread not stopped yet has started.
 const ROUNDS: usize = 64;
 
@@ -29,6 +30,8 @@ pub struct Stopped<T> {
     pub value: T,
     /// How long it took until all threads went on.
     pub time: Duration,
+    /// No thread ran code of the program meanwhile.
+    pub is_complete: bool,
 }
 
 /// A thread that is stopped.
@@ -48,12 +51,14 @@ pub struct Thread {
 pub fn stopped<T: Send>(pid: u32, work: impl FnOnce(&[Thread]) -> T + Send) -> Result<Stopped<T>, String> {
     let run = || {
         let start = Instant::now();
-        let mut stop = Stop { held: Vec::new() };
+        let mut stop = Stop { held: Vec::new(), is_complete: false };
         stop.all(pid)?;
         let threads: Vec<Thread> = stop.held.iter().filter(|held| held.is_stopped).map(Held::thread).collect();
         let value = work(&threads);
+        let is_complete =
+            stop.is_complete && stop.held.iter().all(|held| held.is_stopped || is_uninterruptible(pid, held.id));
         drop(stop);
-        Ok(Stopped { value, time: start.elapsed() })
+        Ok(Stopped { value, time: start.elapsed(), is_complete })
     };
     std::thread::scope(|scope| match scope.spawn(run).join() {
         Ok(result) => result,
@@ -64,6 +69,8 @@ pub fn stopped<T: Send>(pid: u32, work: impl FnOnce(&[Thread]) -> T + Send) -> R
 /// The threads that this thread traces. Dropping it lets them go.
 struct Stop {
     held: Vec<Held>,
+    /// There are no threads but those that are held.
+    is_complete: bool,
 }
 
 struct Held {
@@ -96,6 +103,7 @@ impl Stop {
             let is_new = |id: &i32| !self.held.iter().any(|held| held.id.as_raw() == *id);
             let new: Vec<i32> = all.into_iter().filter(is_new).collect();
             if new.is_empty() {
+                self.is_complete = true;
                 return Ok(());
             }
             let first = self.held.len();
@@ -110,25 +118,35 @@ impl Stop {
                 self.held.push(Held { id, is_stopped: false, signal: None });
                 let _ = ptrace::interrupt(id);
             }
-            self.wait(first);
+            self.wait(pid, first);
         }
         Ok(())
     }
 
     /// Waits until the threads from the index on have stopped.
-    fn wait(&mut self, first: usize) {
-        let deadline = Instant::now() + PATIENCE;
+    fn wait(&mut self, pid: u32, first: usize) {
+        let start = Instant::now();
         let mut pause = Duration::from_micros(20);
         loop {
             self.held.retain_mut(|held| held.is_stopped || look(held));
             let first = first.min(self.held.len());
-            if self.held[first..].iter().all(|held| held.is_stopped) || Instant::now() >= deadline {
+            let running = self.held[first..].iter().filter(|held| !held.is_stopped);
+            let time = start.elapsed();
+            let is_over = || time >= PATIENCE && running.clone().all(|held| is_uninterruptible(pid, held.id));
+            if self.held[first..].iter().all(|held| held.is_stopped) || time >= LONGEST || is_over() {
                 return;
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(1));
         }
     }
+}
+
+/// Whether a thread is in the system and cannot be interrupted, as by a stop.
+fn is_uninterruptible(pid: u32, thread: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap_or_default();
+    // 1234 (name) D …
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('D'))
 }
 
 /// Asks whether a thread has stopped; false if it has ended.

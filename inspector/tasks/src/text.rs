@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use tinyio_events::event::{Frame, Stack};
 
+use crate::names::number;
 use crate::picture::{Picture, State, Task};
 
 /// Numbers of tasks that are listed of a group.
@@ -33,7 +34,7 @@ pub fn text(picture: &Picture) -> String {
     groups.sort_by_key(|(_, tasks)| std::cmp::Reverse(tasks.len()));
     for ((state, name, _, note), tasks) in groups {
         let _ = writeln!(out, "\n{} {} {name}", tasks.len(), word(state));
-        let numbers: Vec<String> = tasks.iter().take(NUMBERS).map(|task| format!("#{}", task.id)).collect();
+        let numbers: Vec<String> = tasks.iter().take(NUMBERS).map(|task| number(task.id)).collect();
         let more = if tasks.len() > NUMBERS { ", …" } else { "" };
         let _ = writeln!(out, "  {}{more}", numbers.join(", "));
         if !note.is_empty() {
@@ -47,10 +48,10 @@ pub fn text(picture: &Picture) -> String {
         }
         let first = tasks[0];
         for wait in &first.waits_on {
-            let _ = writeln!(out, "  #{} waits on {}", first.id, wait.text);
+            let _ = writeln!(out, "  {} waits on {}", number(first.id), wait.text);
         }
         for hold in &first.holds {
-            let _ = writeln!(out, "  #{} holds {}", first.id, hold.text);
+            let _ = writeln!(out, "  {} holds {}", number(first.id), hold.text);
         }
         stack(&first.stack, &mut out);
     }

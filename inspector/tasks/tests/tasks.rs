@@ -2,10 +2,14 @@
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[path = "tasks/check.rs"]
+mod check;
 #[path = "tasks/core.rs"]
 mod core;
 #[path = "tasks/program.rs"]
 mod program;
+#[path = "tasks/smol.rs"]
+mod smol;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -329,7 +333,7 @@ fn what_cannot_be_read_is_one_sentence_with_what_to_do() {
         .expect("it starts");
     begun(&mut child);
     let why = error(child.id());
-    assert!(why.contains("has no tasks of tokio"), "{why}");
+    assert!(why.contains("has no tasks of tokio or async-executor"), "{why}");
     drop(child.stdin.take());
     child.wait().expect("it ended");
 }

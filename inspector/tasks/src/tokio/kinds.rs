@@ -1,9 +1,10 @@
 //! The kinds of tasks of a program: one for each type of future and scheduler.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tinyio_frames::{Frames, TypeRef};
 
+use crate::names::content;
 use crate::regions::words_in;
 
 /// A part of the linker name of `tokio::runtime::task::raw::poll`, in both manglings.
@@ -80,10 +81,11 @@ impl Kinds {
     /// When there are tasks and they cannot be read: a sentence that says what to do.
     pub fn find(frames: &mut Frames) -> Result<Kinds, String> {
         let mut kinds = Kinds::default();
+        let mut cells = Cells::default();
         let polls = frames.functions(POLL)?;
         let (mut problem, mut unknown) = (None, 0);
         for poll in polls {
-            match kinds.add(frames, poll) {
+            match kinds.add(frames, &mut cells, poll) {
                 Ok(()) => {}
                 Err(why) => {
                     unknown += 1;
@@ -97,16 +99,15 @@ impl Kinds {
             None => {}
         }
         kinds.find_vtables(frames);
-        kinds.name_merged(frames);
+        kinds.name_merged(frames, &cells);
         Ok(kinds)
     }
 
-    fn add(&mut self, frames: &mut Frames, poll: u64) -> Result<(), String> {
+    fn add(&mut self, frames: &mut Frames, cells: &mut Cells, poll: u64) -> Result<(), String> {
         let signature = frames.signature(poll)?;
         let [future, scheduler] = signature.parameters[..] else { return Err(unknown("poll")) };
-        let cell = frames.types_beside(poll, CELL).into_iter().find(|cell| {
-            is(frames, *cell, "T", future) && is(frames, *cell, "S", scheduler) && frames.size(*cell).is_some()
-        });
+        let names = (frames.type_name(future), frames.type_name(scheduler));
+        let cell = cells.beside(frames, poll).into_iter().find(|cell| cells.names[cell].as_ref() == Some(&names));
         if self.layout.is_none() {
             self.layout = cell.and_then(|cell| layout(frames, cell));
         }
@@ -156,21 +157,18 @@ impl Kinds {
 
     /// Finds types of tasks that have no function of their own, because another's has the same code: each may be meant
     /// where one of its size is.
-    fn name_merged(&mut self, frames: &mut Frames) {
+    fn name_merged(&mut self, frames: &mut Frames, cells: &Cells) {
         let mut known: Vec<(String, String)> = Vec::new();
         for kind in &self.all {
             known.push((frames.type_name(kind.future), frames.type_name(kind.scheduler)));
         }
+        let all: HashSet<&(String, String)> = known.iter().collect();
         let mut lost: HashMap<(String, String), TypeRef> = HashMap::new();
-        for kind in &self.all {
-            for cell in frames.types_beside(kind.poll, CELL) {
-                let (Some(future), Some(scheduler)) = (frames.parameter(cell, "T"), frames.parameter(cell, "S")) else {
-                    continue;
-                };
-                let names = (frames.type_name(future), frames.type_name(scheduler));
-                if !known.contains(&names) && frames.size(cell).is_some() {
-                    lost.entry(names).or_insert(future);
-                }
+        for (cell, names) in &cells.names {
+            if let Some(names) = names.as_ref().filter(|names| !all.contains(names))
+                && let Some(future) = frames.parameter(*cell, "T")
+            {
+                lost.entry(names.clone()).or_insert(future);
             }
         }
         for ((_, scheduler), future) in lost {
@@ -190,24 +188,26 @@ fn unknown(what: &str) -> String {
     format!("this version of tokio lays out its tasks in a way that is not known ({what})")
 }
 
-/// Whether a type parameter of a type is this type.
-fn is(frames: &mut Frames, ty: TypeRef, parameter: &str, wanted: TypeRef) -> bool {
-    frames.parameter(ty, parameter).is_some_and(|found| found == wanted || same_name(frames, found, wanted))
+/// The types of tasks as they are laid out, as far as they are described.
+#[derive(Default)]
+struct Cells {
+    /// The names of the future and the scheduler of each, if it has a size.
+    names: HashMap<TypeRef, Option<(String, String)>>,
 }
 
-fn same_name(frames: &mut Frames, one: TypeRef, other: TypeRef) -> bool {
-    frames.type_name(one) == frames.type_name(other)
-}
-
-/// The future that a box or a pin holds.
-fn content(frames: &mut Frames, ty: TypeRef) -> TypeRef {
-    let path = frames.type_path(ty);
-    let inner = match path.as_str() {
-        "core::pin::Pin" => frames.parameter(ty, "Ptr"),
-        "alloc::boxed::Box" => frames.pointee(ty),
-        _ => None,
-    };
-    inner.map_or(ty, |inner| content(frames, inner))
+impl Cells {
+    /// Those beside a function.
+    fn beside(&mut self, frames: &mut Frames, poll: u64) -> Vec<TypeRef> {
+        let found = frames.types_beside(poll, CELL);
+        for cell in &found {
+            self.names.entry(*cell).or_insert_with(|| {
+                let (future, scheduler) = (frames.parameter(*cell, "T")?, frames.parameter(*cell, "S")?);
+                frames.size(*cell)?;
+                Some((frames.type_name(future), frames.type_name(scheduler)))
+            });
+        }
+        found
+    }
 }
 
 /// The layout of headers and trailers, from the type of a task.

@@ -1,6 +1,6 @@
 //! The lists of all tasks of a runtime: each scheduler has one, or several with a lock each.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tinyio_frames::{Frames, TypeRef};
 
@@ -61,22 +61,30 @@ struct Lock {
 }
 
 impl List {
-    /// The lists that these tasks refer to, by number.
-    pub fn all(kinds: &Kinds, frames: &mut Frames, hits: &[Hit]) -> Vec<List> {
-        let mut found = Vec::new();
-        let Some(layout) = &kinds.layout else { return found };
-        // Several kinds have one scheduler.
-        let mut schedulers: BTreeMap<u64, (TypeRef, HashSet<u64>)> = BTreeMap::new();
+    /// The lists that these tasks refer to, by number, and the types of schedulers whose lists are not known.
+    pub fn all(kinds: &Kinds, frames: &mut Frames, hits: &[Hit]) -> (Vec<List>, BTreeSet<String>) {
+        let (mut found, mut unknown) = (Vec::new(), BTreeSet::new());
+        let Some(layout) = &kinds.layout else { return (found, unknown) };
+        // Several kinds have one scheduler. Each names its type as its own unit describes it: not all of them wholly.
+        let mut schedulers: BTreeMap<u64, (BTreeSet<TypeRef>, HashSet<u64>)> = BTreeMap::new();
         for hit in hits {
             let kind = &kinds.all[hit.vtable.kind];
             let scheduler = frames.word(hit.header.wrapping_add(hit.vtable.scheduler)).unwrap_or(0);
             if !kind.is_blocking && scheduler != 0 && hit.owner != 0 {
-                schedulers.entry(scheduler).or_insert_with(|| (kind.scheduler, HashSet::new())).1.insert(hit.owner);
+                let known = schedulers.entry(scheduler).or_default();
+                known.0.insert(kind.scheduler);
+                known.1.insert(hit.owner);
             }
         }
         let mut shapes: HashMap<TypeRef, Option<Shape>> = HashMap::new();
-        for (address, (ty, owners)) in schedulers {
-            let Some(shape) = shapes.entry(ty).or_insert_with(|| shape(frames, ty)) else { continue };
+        for (address, (types, owners)) in schedulers {
+            for ty in &types {
+                shapes.entry(*ty).or_insert_with(|| shape(frames, *ty));
+            }
+            let Some(shape) = types.iter().find_map(|ty| shapes[ty].as_ref()) else {
+                unknown.extend(types.iter().map(|ty| frames.type_name(*ty)));
+                continue;
+            };
             let word = |offset: u64| frames.word(address.wrapping_add(offset));
             // Memory of one that is gone may still be there.
             let Some(id) = word(shape.id).filter(|id| owners.contains(id)) else { continue };
@@ -88,7 +96,7 @@ impl List {
             found.push(List { flavor: shape.flavor, id, tasks, is_whole });
         }
         found.sort_by_key(|list| list.id);
-        found
+        (found, unknown)
     }
 }
 

@@ -8,11 +8,11 @@
 
 mod kinds;
 mod lists;
+mod members;
 mod scan;
 mod state;
-mod waits;
 
 pub use kinds::Kinds;
 pub use lists::List;
+pub use members::members;
 pub use scan::{Hit, scan};
-pub use waits::Edges;

@@ -32,6 +32,11 @@ pub fn build(profile: &str) -> PathBuf {
     target.join(if profile == "dev" { "debug" } else { profile }).join("tasks-programs")
 }
 
+/// Another program beside it.
+pub fn build_other(profile: &str, name: &str) -> PathBuf {
+    build(profile).with_file_name(name)
+}
+
 impl Program {
     pub fn start(profile: &str, kind: &str, count: usize) -> Program {
         Program::start_binary(&build(profile), kind, count)

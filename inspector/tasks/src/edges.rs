@@ -7,15 +7,27 @@ use std::time::Duration;
 use tinyio_events::event::Frame;
 use tinyio_frames::{Frames, Parts, TypeRef};
 
+use crate::names::number as number_of;
 use crate::picture::{Hold, Wait, WaitKind};
 
-const JOIN: &str = "tokio::runtime::task::join::JoinHandle";
+/// Handles of tasks: the type, and where in it the address of the header is.
+const HANDLES: [(&str, &str); 3] = [
+    ("tokio::runtime::task::join::JoinHandle", "raw.ptr"),
+    ("async_task::task::Task", "ptr"),
+    ("async_task::task::FallibleTask", "task.ptr"),
+];
 const SLEEP: &str = "tokio::time::sleep::Sleep";
+const TIMER: &str = "async_io::Timer";
 const ACQUIRE: &str = "tokio::sync::batch_semaphore::Acquire";
+/// Futures of `async-lock` that refer to what they wait on: the type, where the reference is, and what it is.
+const LOCKS: [(&str, &str, WaitKind); 2] = [
+    ("async_lock::mutex::Lock", "_inner.inner.mutex", WaitKind::Lock),
+    ("async_lock::semaphore::Acquire", "_inner.inner.semaphore", WaitKind::Semaphore),
+];
 const TIMESPEC: &str = "std::sys::pal::unix::time::Timespec";
 
 /// Guards: the type, where in it what it guards is, and what that is.
-const GUARDS: [(&str, &str, WaitKind); 8] = [
+const GUARDS: [(&str, &str, WaitKind); 10] = [
     ("tokio::sync::mutex::MutexGuard", "lock", WaitKind::Lock),
     ("tokio::sync::mutex::OwnedMutexGuard", "lock", WaitKind::Lock),
     ("tokio::sync::rwlock::read_guard::RwLockReadGuard", "s", WaitKind::Lock),
@@ -24,9 +36,16 @@ const GUARDS: [(&str, &str, WaitKind); 8] = [
     ("tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard", "lock", WaitKind::Lock),
     ("tokio::sync::semaphore::SemaphorePermit", "sem", WaitKind::Semaphore),
     ("tokio::sync::semaphore::OwnedSemaphorePermit", "sem", WaitKind::Semaphore),
+    ("async_lock::mutex::MutexGuard", "__0", WaitKind::Lock),
+    ("async_lock::semaphore::SemaphoreGuard", "__0", WaitKind::Semaphore),
 ];
 
-/// The semaphore inside every lock and semaphore: its address is the number of the resource.
+/// Guards of locks that one task at most holds.
+const EXCLUSIVE: [&str; 3] =
+    ["tokio::sync::mutex::MutexGuard", "tokio::sync::mutex::OwnedMutexGuard", "async_lock::mutex::MutexGuard"];
+
+/// The semaphore inside every lock and semaphore of tokio: its address is the number of the resource. Those of
+/// `async-lock` have their own address.
 const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
 
 /// Finds what tasks wait on and hold.
@@ -51,12 +70,17 @@ impl Edges {
         let mut waits = Vec::new();
         for &(ty, address) in &parts.leaves {
             let path = frames.type_path(ty);
+            let handle = HANDLES.iter().find(|handle| handle.0 == path);
+            let lock = LOCKS.iter().find(|lock| lock.0 == path);
             let known = match path.as_str() {
-                JOIN => joined(frames, ty, address, &task),
-                SLEEP => due(frames, ty, address, now),
+                SLEEP => sleep(frames, ty, address, now),
+                TIMER => timer(frames, ty, address, now),
                 ACQUIRE => acquired(frames, ty, address, &callers),
                 _ => None,
             };
+            let known = known
+                .or_else(|| handle.and_then(|(_, member)| joined(frames, ty, address, member, &task)))
+                .or_else(|| lock.and_then(|(_, member, kind)| locked(frames, ty, address, member, *kind)));
             waits.push(known.unwrap_or_else(|| by_name(&path, frames.future_name(ty), &callers)));
         }
         waits
@@ -68,18 +92,26 @@ impl Edges {
         for &(ty, address) in &parts.alive {
             let found = *self.guards.entry(ty).or_insert_with(|| guard(frames, ty));
             let Some((index, ty, offset)) = found else { continue };
-            let (_, member, kind) = GUARDS[index];
+            let (path, member, kind) = GUARDS[index];
             let address = address.wrapping_add(offset);
             let Some(id) = semaphore(frames, ty, address, member) else { continue };
             // One that was forgotten holds nothing.
             let permits = frames.member(ty, "permits").and_then(|(_, at)| frames.word(address.wrapping_add(at)));
             if permits != Some(0) && !holds.iter().any(|hold| hold.id == id) {
                 let text = format!("{} at {id:#x} by {}", word(kind), frames.future_name(ty));
-                holds.push(Hold { kind, id, text });
+                holds.push(Hold { kind, id, text, is_exclusive: EXCLUSIVE.contains(&path) });
             }
         }
         holds
     }
+}
+
+/// Whether a stack is a chain of async functions, each awaited by the one before, down to one future that is none: no
+/// combinator on the way may have something else to wait on.
+pub fn is_chain(stack: &[Frame]) -> bool {
+    let Some((last, functions)) = stack.split_last() else { return false };
+    let is_plain = |frame: &Frame| frame.branches.is_empty() && frame.note.is_empty();
+    is_plain(last) && last.line == 0 && !functions.is_empty() && functions.iter().all(|f| is_plain(f) && f.line > 0)
 }
 
 /// The functions of a stack, innermost first.
@@ -104,18 +136,42 @@ fn joined(
     frames: &mut Frames,
     ty: TypeRef,
     address: u64,
+    member: &str,
     task: &impl Fn(u64) -> Option<(u64, String)>,
 ) -> Option<Wait> {
-    let (_, offset) = frames.member(ty, "raw.ptr")?;
+    let (_, offset) = frames.member(ty, member)?;
     let (id, name) = task(frames.word(address.wrapping_add(offset))?)?;
-    Some(Wait { kind: WaitKind::Task, id, text: format!("task #{id} {name}") })
+    Some(Wait { kind: WaitKind::Task, id, text: format!("task {} {name}", number_of(id)) })
 }
 
-/// When a timer is due.
-fn due(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
+/// What a future of `async-lock` refers to.
+fn locked(frames: &mut Frames, ty: TypeRef, address: u64, member: &str, kind: WaitKind) -> Option<Wait> {
+    let (_, offset) = frames.member(ty, member)?;
+    let id = frames.word(address.wrapping_add(offset))?;
+    Some(Wait { kind, id, text: format!("{} at {id:#x}", word(kind)) })
+}
+
+/// When a timer of tokio is due.
+fn sleep(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
     let (deadline, at) = frames.member(ty, "deadline")?;
-    let (spec, within) = frames.inside(deadline, TIMESPEC)?;
-    let at = address.wrapping_add(at).wrapping_add(within);
+    due(frames, deadline, address.wrapping_add(at), now)
+}
+
+/// When a timer of `async-io` is due; one that is not set has no moment.
+fn timer(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
+    let (when, at) = frames.member(ty, "when")?;
+    let at = address.wrapping_add(at);
+    let (variant, inner, offset) = frames.variant(when, at).ok()?;
+    match variant.as_str() {
+        "Some" => due(frames, inner, at.wrapping_add(offset), now),
+        _ => Some(Wait { kind: WaitKind::Timer, id: 0, text: "a timer that is not set".into() }),
+    }
+}
+
+/// When an `Instant` at an address is, or what it is in.
+fn due(frames: &mut Frames, instant: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
+    let (spec, within) = frames.inside(instant, TIMESPEC)?;
+    let at = address.wrapping_add(within);
     let (seconds, seconds_at) = frames.member(spec, "tv_sec")?;
     let (nanos, nanos_at) = frames.member(spec, "tv_nsec")?;
     if (frames.size(seconds), frames.size(nanos)) != (Some(8), Some(4)) {
@@ -152,9 +208,15 @@ fn acquired(frames: &mut Frames, ty: TypeRef, address: u64, callers: &[&str]) ->
 
 /// What a future of another type waits on, by its path or the function that awaits it.
 fn by_name(path: &str, name: String, callers: &[&str]) -> Wait {
-    const CHANNELS: [&str; 4] =
-        ["tokio::sync::mpsc::", "tokio::sync::oneshot::", "tokio::sync::broadcast::", "tokio::sync::watch::"];
-    const IO: [&str; 3] = ["tokio::net::", "tokio::io::", "tokio::runtime::io::"];
+    const CHANNELS: [&str; 5] = [
+        "tokio::sync::mpsc::",
+        "tokio::sync::oneshot::",
+        "tokio::sync::broadcast::",
+        "tokio::sync::watch::",
+        "async_channel::",
+    ];
+    const IO: [&str; 4] = ["tokio::net::", "tokio::io::", "tokio::runtime::io::", "async_io::"];
+    const LOCKED: [&str; 2] = ["async_lock::mutex::", "async_lock::rwlock::"];
     let of = |name: &str, paths: &[&str]| paths.iter().any(|start| name.starts_with(start));
     // The function around a future of the standard library says what it is for.
     let is_plain = of(path, &["core::", "std::"]);
@@ -163,6 +225,8 @@ fn by_name(path: &str, name: String, callers: &[&str]) -> Wait {
     let kind = match () {
         () if of(named, &CHANNELS) => WaitKind::Channel,
         () if of(named, &IO) => WaitKind::Io,
+        () if of(named, &LOCKED) => WaitKind::Lock,
+        () if of(named, &["async_lock::semaphore::"]) => WaitKind::Semaphore,
         () => WaitKind::External,
     };
     let text = match kind {
@@ -193,6 +257,7 @@ fn guard(frames: &mut Frames, ty: TypeRef) -> Option<(usize, TypeRef, u64)> {
 fn semaphore(frames: &mut Frames, guard: TypeRef, address: u64, member: &str) -> Option<u64> {
     let (pointer, offset) = frames.member(guard, member)?;
     let target = frames.pointee(pointer)?;
-    let (_, within) = frames.inside(target, SEMAPHORE)?;
+    let is_own = frames.type_path(guard).starts_with("async_lock::");
+    let within = if is_own { 0 } else { frames.inside(target, SEMAPHORE)?.1 };
     Some(frames.word(address.wrapping_add(offset))?.wrapping_add(within))
 }

@@ -1,0 +1,27 @@
+//! Names of tasks and their numbers.
+
+use tinyio_frames::{Frames, TypeRef};
+
+/// Whether two types have one name.
+pub fn same_name(frames: &mut Frames, one: TypeRef, other: TypeRef) -> bool {
+    frames.type_name(one) == frames.type_name(other)
+}
+
+/// The future that a box or a pin holds.
+pub fn content(frames: &mut Frames, ty: TypeRef) -> TypeRef {
+    let path = frames.type_path(ty);
+    let inner = match path.as_str() {
+        "core::pin::Pin" => frames.parameter(ty, "Ptr"),
+        "alloc::boxed::Box" => frames.pointee(ty),
+        _ => None,
+    };
+    inner.map_or(ty, |inner| content(frames, inner))
+}
+
+/// The number of a task as text: an address, as tasks of async-executor have it, in hexadecimal.
+pub fn number(id: u64) -> String {
+    match u32::try_from(id) {
+        Ok(id) => format!("#{id}"),
+        Err(_) => format!("#{id:#x}"),
+    }
+}

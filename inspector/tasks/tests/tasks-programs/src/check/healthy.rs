@@ -1,0 +1,260 @@
+//! Tasks that wait long, in ways that look like those of tasks that can never go on.
+
+use std::future::pending;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{Barrier, Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+async fn sleeps() {
+    sleep(LONG).await;
+}
+
+async fn joins(other: JoinHandle<()>) {
+    let _ = other.await;
+}
+
+/// Holds a lock until a timer ends.
+async fn holds(lock: Arc<Mutex<u32>>, held: oneshot::Sender<()>) {
+    let guard = lock.lock().await;
+    held.send(()).unwrap();
+    sleep(LONG).await;
+    drop(guard);
+}
+
+async fn wants(lock: Arc<Mutex<u32>>) {
+    println!("{}", lock.lock().await);
+}
+
+/// Holds one lock and waits on another, for a time: two of these in different orders do not deadlock.
+async fn wants_for_a_time(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>, both: Arc<Barrier>) {
+    let guard = first.lock().await;
+    both.wait().await;
+    let other = timeout(LONG, second.lock()).await;
+    println!("{guard} {other:?}");
+}
+
+/// The same with a `select!`.
+async fn wants_or_goes(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>, both: Arc<Barrier>) {
+    let guard = first.lock().await;
+    both.wait().await;
+    tokio::select! {
+        other = second.lock() => println!("{guard} {other}"),
+        () = sleep(LONG) => {}
+    }
+}
+
+/// The same with a future written by hand.
+async fn wants_by_hand(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>, both: Arc<Barrier>) {
+    let guard = first.lock().await;
+    both.wait().await;
+    let (mut lock, mut time) = (Box::pin(second.lock()), Box::pin(sleep(LONG)));
+    std::future::poll_fn(|context| {
+        let is_ready = time.as_mut().poll(context).is_ready() || lock.as_mut().poll(context).is_ready();
+        if is_ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    drop(guard);
+}
+
+/// Holds one lock, gives its guard away, and waits on a second one.
+async fn gives(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>, both: Arc<Barrier>) {
+    let guard = first.clone().lock_owned().await;
+    both.wait().await;
+    let dropper = tokio::spawn(async move {
+        sleep(LONG).await;
+        drop(guard);
+    });
+    let other = second.lock().await;
+    println!("{other} {dropper:?}");
+}
+
+/// Waits on the lock whose guard another task has been given.
+async fn crosses(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>, both: Arc<Barrier>) {
+    let guard = second.lock().await;
+    both.wait().await;
+    let other = first.lock().await;
+    println!("{guard} {other}");
+}
+
+async fn joins_for_a_time(other: JoinHandle<()>) {
+    let _ = timeout(LONG, other).await;
+}
+
+async fn joins_or_goes(other: JoinHandle<()>, time: Duration) {
+    tokio::select! {
+        _ = other => {}
+        () = sleep(time) => {}
+    }
+}
+
+/// Ends when it is aborted: its handle is kept by this thread.
+async fn lasts() {
+    pending::<()>().await;
+}
+
+async fn reads(lock: Arc<RwLock<u32>>) {
+    let guard = lock.read().await;
+    sleep(LONG).await;
+    drop(guard);
+}
+
+async fn writes(lock: Arc<RwLock<u32>>) {
+    *lock.write().await += 1;
+}
+
+async fn takes(permits: Arc<Semaphore>) {
+    let permit = permits.acquire().await.unwrap();
+    sleep(LONG).await;
+    drop(permit);
+}
+
+async fn receives(mut messages: mpsc::Receiver<u32>) {
+    while messages.recv().await.is_some() {}
+}
+
+async fn sends(messages: mpsc::Sender<u32>) {
+    loop {
+        messages.send(1).await.unwrap();
+        sleep(LONG).await;
+    }
+}
+
+async fn answers(sender: oneshot::Sender<u32>) {
+    sleep(LONG).await;
+    let _ = sender.send(1);
+}
+
+async fn awaits(receiver: oneshot::Receiver<u32>) {
+    let _ = receiver.await;
+}
+
+async fn watches(mut values: watch::Receiver<u32>) {
+    let _ = values.changed().await;
+}
+
+async fn listens(mut values: broadcast::Receiver<u32>) {
+    let _ = values.recv().await;
+}
+
+async fn notified(notify: &'static Notify) {
+    notify.notified().await;
+}
+
+async fn meets(barrier: Arc<Barrier>) {
+    barrier.wait().await;
+}
+
+async fn joins_all() {
+    let mut set = JoinSet::new();
+    for _ in 0..3 {
+        set.spawn(sleeps());
+    }
+    while set.join_next().await.is_some() {}
+}
+
+async fn works() {
+    let _ = tokio::task::spawn_blocking(|| std::thread::park()).await;
+}
+
+async fn yields() {
+    loop {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn churns() {
+    loop {
+        let _ = tokio::spawn(async { tokio::task::yield_now().await }).await;
+    }
+}
+
+/// Locks that are taken and released all the time, in one order.
+async fn contends(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>) {
+    loop {
+        let mut first = first.lock().await;
+        tokio::task::yield_now().await;
+        *second.lock().await += *first;
+        *first = 0;
+    }
+}
+
+static NOTIFY: OnceLock<Notify> = OnceLock::new();
+
+async fn start() -> Vec<tokio::task::AbortHandle> {
+    tokio::spawn(sleeps());
+    tokio::spawn(joins(tokio::spawn(sleeps())));
+    tokio::spawn(joins(tokio::spawn(joins(tokio::spawn(sleeps())))));
+    let lock = Arc::new(Mutex::new(1));
+    let (held, is_held) = oneshot::channel();
+    tokio::spawn(holds(lock.clone(), held));
+    is_held.await.unwrap();
+    for _ in 0..3 {
+        tokio::spawn(wants(lock.clone()));
+    }
+    let pair = || (Arc::new(Mutex::new(1)), Arc::new(Mutex::new(2)), Arc::new(Barrier::new(2)));
+    let (a, b, both) = pair();
+    tokio::spawn(wants_for_a_time(a.clone(), b.clone(), both.clone()));
+    tokio::spawn(wants_for_a_time(b, a, both));
+    let (a, b, both) = pair();
+    tokio::spawn(wants_or_goes(a.clone(), b.clone(), both.clone()));
+    tokio::spawn(wants_or_goes(b, a, both));
+    let (a, b, both) = pair();
+    tokio::spawn(wants_by_hand(a.clone(), b.clone(), both.clone()));
+    tokio::spawn(wants_by_hand(b, a, both));
+    let (a, b, both) = pair();
+    tokio::spawn(gives(a.clone(), b.clone(), both.clone()));
+    tokio::spawn(crosses(a, b, both));
+    let lasting = [tokio::spawn(lasts()), tokio::spawn(lasts()), tokio::spawn(lasts())];
+    let kept = lasting.iter().map(JoinHandle::abort_handle).collect();
+    let [first, second, third] = lasting;
+    tokio::spawn(joins(first));
+    tokio::spawn(joins_for_a_time(second));
+    tokio::spawn(joins_or_goes(third, LONG));
+    let lock = Arc::new(RwLock::new(1));
+    for _ in 0..2 {
+        tokio::spawn(reads(lock.clone()));
+    }
+    tokio::spawn(writes(lock));
+    let permits = Arc::new(Semaphore::new(1));
+    for _ in 0..3 {
+        tokio::spawn(takes(permits.clone()));
+    }
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(sends(sender.clone()));
+    tokio::spawn(sends(sender));
+    tokio::spawn(receives(receiver));
+    let (sender, receiver) = oneshot::channel();
+    tokio::spawn(answers(sender));
+    tokio::spawn(awaits(receiver));
+    let (sender, receiver) = watch::channel(1);
+    tokio::spawn(watches(receiver));
+    std::mem::forget(sender);
+    let (sender, receiver) = broadcast::channel(1);
+    tokio::spawn(listens(receiver));
+    std::mem::forget(sender);
+    tokio::spawn(notified(NOTIFY.get_or_init(Notify::new)));
+    let barrier = Arc::new(Barrier::new(3));
+    tokio::spawn(meets(barrier.clone()));
+    tokio::spawn(meets(barrier));
+    tokio::spawn(joins_all());
+    tokio::spawn(works());
+    tokio::spawn(yields());
+    tokio::spawn(churns());
+    let (a, b, _) = pair();
+    for _ in 0..3 {
+        tokio::spawn(contends(a.clone(), b.clone()));
+    }
+    kept
+}
+
+pub fn run(runtime: &Runtime) {
+    let kept = runtime.block_on(start());
+    super::ready();
+    drop(kept);
+}

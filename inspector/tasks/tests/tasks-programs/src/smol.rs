@@ -1,0 +1,183 @@
+//! The same of smol: starts tasks, says how many there are of each function, and answers each line of its input.
+//!
+//! `smol-programs KIND N`: about N tasks of a kind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use smol::lock::{Mutex, Semaphore};
+use smol::{Executor, LocalExecutor, Task, Timer, channel, future};
+
+/// How many tasks have begun.
+static POLLED: AtomicUsize = AtomicUsize::new(0);
+
+fn begun() {
+    POLLED.fetch_add(1, Ordering::Relaxed);
+}
+
+async fn sleeper(number: usize) {
+    begun();
+    let label = format!("sleeper {number}");
+    nap(3600 + number as u64).await; // here: sleeper
+    drop(label);
+}
+
+async fn nap(seconds: u64) {
+    Timer::after(Duration::from_secs(seconds)).await; // here: nap
+}
+
+async fn never(number: usize) -> usize {
+    begun();
+    let twice = number * 2;
+    future::pending::<()>().await; // here: never
+    twice + number
+}
+
+async fn joiner(other: Task<usize>) {
+    begun();
+    other.await; // here: joiner
+}
+
+async fn holder(lock: Arc<Mutex<String>>) {
+    begun();
+    let guard = lock.lock().await;
+    nap(7200).await; // here: holder
+    drop(guard);
+}
+
+async fn reader(lock: Arc<Mutex<String>>) {
+    begun();
+    let text = lock.lock().await; // here: reader
+    println!("{text}");
+}
+
+async fn visitor(permits: Arc<Semaphore>) {
+    begun();
+    let permit = permits.acquire().await; // here: visitor
+    drop(permit);
+}
+
+async fn waits(other: Task<()>) {
+    begun();
+    other.await;
+}
+
+async fn receiver(messages: channel::Receiver<String>) {
+    begun();
+    let text = messages.recv().await; // here: receiver
+    println!("{text:?}");
+}
+
+async fn boxed() {
+    begun();
+    nap(60).await; // here: boxed
+}
+
+/// Keeps what would end a task when it is dropped.
+fn keep<T>(value: T) {
+    std::mem::forget(value);
+}
+
+type Started = Vec<(&'static str, usize)>;
+
+/// Starts about so many tasks.
+fn start(executor: &Executor<'static>, count: usize) -> Started {
+    let each = count / 5;
+    for number in 0..each {
+        executor.spawn(sleeper(number)).detach();
+        let other = executor.spawn(never(number));
+        executor.spawn(joiner(other)).detach();
+        let (sender, messages) = channel::bounded(4);
+        keep(sender);
+        executor.spawn(receiver(messages)).detach();
+        let any: future::Boxed<()> = Box::pin(boxed());
+        keep(executor.spawn(any));
+    }
+    let lock = Arc::new(Mutex::new(String::from("shared")));
+    executor.spawn(holder(lock.clone())).detach();
+    while lock.try_lock().is_some() {
+        std::thread::yield_now();
+    }
+    for _ in 0..2 {
+        executor.spawn(reader(lock.clone())).detach();
+    }
+    executor.spawn(visitor(Arc::new(Semaphore::new(0)))).detach();
+    let mut started: Started = ["sleeper", "never", "joiner", "receiver", "boxed"].map(|name| (name, each)).into();
+    started.extend([("holder", 1), ("reader", 2), ("visitor", 1)]);
+    started
+}
+
+fn leaked() -> &'static Executor<'static> {
+    let executor: &'static Executor<'static> = Box::leak(Box::default());
+    std::thread::spawn(|| future::block_on(executor.run(future::pending::<()>())));
+    executor
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let kind = arguments.next().unwrap();
+    let count: usize = arguments.next().unwrap().parse().unwrap();
+    let mut started = Started::new();
+    match kind.as_str() {
+        "one" => started = start(leaked(), count),
+        "two" => {
+            started.extend(start(leaked(), count));
+            started.extend(start(leaked(), count));
+        }
+        // Nothing in it waits for ever.
+        "healthy" => {
+            let executor = leaked();
+            let lock = Arc::new(Mutex::new(String::from("shared")));
+            executor.spawn(holder(lock.clone())).detach();
+            for number in 0..count {
+                executor.spawn(waits(executor.spawn(sleeper(number)))).detach();
+                executor.spawn(reader(lock.clone())).detach();
+                let (sender, messages) = channel::bounded(4);
+                keep(sender);
+                executor.spawn(receiver(messages)).detach();
+            }
+            started.extend([
+                ("holder", 1),
+                ("waits", count),
+                ("sleeper", count),
+                ("reader", count),
+                ("receiver", count),
+            ]);
+        }
+        // The executor of `smol::spawn`, beside one on this thread and a runtime of tokio.
+        "mixed" => {
+            for number in 0..count {
+                smol::spawn(sleeper(number)).detach();
+            }
+            let local = LocalExecutor::new();
+            for number in 0..count {
+                local.spawn(never(number)).detach();
+            }
+            while local.try_tick() {}
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            for _ in 0..count {
+                runtime.spawn(boxed());
+            }
+            started.extend([("sleeper", count), ("never", count), ("boxed", count)]);
+            ready(started);
+            return;
+        }
+        _ => panic!("a kind"),
+    }
+    ready(started);
+}
+
+/// Waits until all have begun, and says what there is.
+fn ready(started: Started) {
+    while POLLED.load(Ordering::Relaxed) < started.iter().map(|(_, count)| count).sum() {
+        std::thread::yield_now();
+    }
+    for (function, count) in started {
+        println!("{function}\t{count}");
+    }
+    println!("ready");
+    for _ in std::io::stdin().lines() {
+        println!("alive");
+    }
+}

@@ -1,0 +1,117 @@
+//! Tasks that can never go on, and healthy programs of which nothing is ever reported.
+
+use tinyio_events::event::Frame;
+use tinyio_tasks::{Finding, FindingKind, Findings, Options, Picture, State, Task, check, take};
+
+use super::program::{Program, build_other};
+
+/// What was found in a program, all of whose memory is read.
+fn found(program: &Program) -> (Picture, Findings) {
+    let picture = take(program.pid(), &Options::default()).expect("a picture");
+    let found = check(&picture).expect("it was stopped");
+    (picture, found)
+}
+
+/// What is found once all tasks are where they stay: at the lines of the source that have one of these marks.
+fn found_at(program: &Program, source: &str, marks: &[&str]) -> (Picture, Findings) {
+    let lines: Vec<u32> = (1..)
+        .zip(source.lines())
+        .filter(|(_, text)| marks.iter().any(|mark| text.contains(mark)))
+        .map(|(at, _)| at)
+        .collect();
+    let is_there = |task: &Task| {
+        let is_own = |frame: &Frame| frame.file.contains("/tasks-programs/") && lines.contains(&frame.line);
+        task.state == State::Waiting && task.stack.frames.iter().any(is_own)
+    };
+    program.tasks_when(|picture| picture.tasks.iter().all(is_there));
+    found(program)
+}
+
+/// The functions of the tasks of each finding of a kind.
+fn functions(picture: &Picture, found: &Findings, kind: FindingKind) -> Vec<Vec<String>> {
+    let name = |id: &u64| {
+        let task = picture.tasks.iter().find(|task| task.id == *id).expect("a task");
+        task.name.rsplit("::").next().expect("a name").to_owned()
+    };
+    let of_kind = found.findings.iter().filter(|finding| finding.kind == kind);
+    let mut all: Vec<Vec<String>> = of_kind
+        .map(|finding| {
+            let mut names: Vec<String> = finding.tasks.iter().map(name).collect();
+            names.sort_unstable();
+            names
+        })
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn tasks_that_can_never_go_on_are_found_with_the_reason() {
+    for profile in ["dev", "release"] {
+        let mut program = Program::start_binary(&build_other(profile, "check-programs"), "sick", 0);
+        let source = include_str!("../tasks-programs/src/check/sick.rs");
+        let (picture, found) = found_at(&program, source, &["// here: "]);
+        assert_eq!(picture.tasks.len(), 10, "{profile}: all of them, and each once");
+        let of = |kind| functions(&picture, &found, kind);
+        let never = of(FindingKind::NeverWoken);
+        assert_eq!(never, [vec!["keeps"], vec!["never"; 4]], "{profile}");
+        assert_eq!(of(FindingKind::LockCycle), [["twice"]], "{profile}");
+        // What waits on itself without a lock is no cycle of locks.
+        let on_dead = of(FindingKind::WaitsOnDead);
+        assert_eq!(on_dead, [vec!["joins"], vec!["joins"], vec!["own"], vec!["wants"]], "{profile}");
+        for Finding { certain, text, proof, .. } in &found.findings {
+            assert!(*certain && !proof.is_empty() && !text.contains('\n'), "{profile}: {text}");
+        }
+        program.answers();
+    }
+}
+
+#[test]
+fn tasks_that_lock_each_other_out_are_found_with_their_locks_and_lines() {
+    let program = Program::start_binary(&build_other("dev", "check-programs"), "deadlock", 0);
+    let (picture, found) = found_at(
+        &program,
+        include_str!("../tasks-programs/src/check/deadlock.rs"),
+        &["let mut to =", "let from =", "sum.await"],
+    );
+    let [cycle, rest] = &found.findings[..] else { panic!("{found:?}") };
+    assert_eq!((cycle.kind, rest.kind), (FindingKind::LockCycle, FindingKind::WaitsOnDead));
+    assert_eq!(functions(&picture, &found, FindingKind::LockCycle), [["audit", "transfer"]]);
+    assert_eq!(functions(&picture, &found, FindingKind::WaitsOnDead), [["report"]]);
+    let id = |name: &str| picture.tasks.iter().find(|task| task.name.ends_with(name)).expect("a task").id;
+    for (from, to) in [("audit", "transfer"), ("transfer", "audit")] {
+        let fact = cycle.proof.iter().find(|fact| fact.starts_with(&format!("#{} at ", id(from)))).expect("a fact");
+        assert!(fact.contains("check/deadlock.rs:") && fact.contains("waits on the lock at 0x"), "{fact}");
+        assert!(fact.ends_with(&format!("which #{} check_programs::deadlock::{to} holds", id(to))), "{fact}");
+    }
+    let json = serde_json::to_value(&found).expect("JSON");
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["findings"][0]["kind"], "lock_cycle");
+    let keys: Vec<&String> = json["findings"][0].as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["certain", "kind", "proof", "tasks", "text"]);
+}
+
+#[test]
+fn nothing_is_reported_of_healthy_programs() {
+    for profile in ["dev", "release"] {
+        let mut program = Program::start_binary(&build_other(profile, "check-programs"), "healthy", 0);
+        for _ in 0..5 {
+            let (picture, found) = found(&program);
+            assert!(picture.tasks.len() > 40, "{profile}: they were found");
+            assert_eq!(found.findings, [], "{profile}\n{}", tinyio_tasks::text(&picture));
+        }
+        program.answers();
+        let program = Program::start_binary(&build_other(profile, "smol-programs"), "healthy", 50);
+        let (picture, found) = found(&program);
+        assert!(picture.tasks.len() > 40, "{profile}: they were found");
+        assert_eq!(found.findings, [], "{profile}\n{}", tinyio_tasks::text(&picture));
+    }
+}
+
+#[test]
+fn what_was_read_while_the_program_ran_proves_nothing() {
+    let program = Program::start_binary(&build_other("dev", "check-programs"), "sick", 0);
+    let picture = take(program.pid(), &Options { no_stop: true, limits: None }).expect("a picture");
+    let why = check(&picture).expect_err("it was not stopped");
+    assert!(why.contains("nothing can be proven") && why.contains("gcore"), "{why}");
+}

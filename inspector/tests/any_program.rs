@@ -1,0 +1,142 @@
+//! docs/ANY-PROGRAM.md shows what the commands print of the program that it is about.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn programs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tasks/tests/tasks-programs")
+}
+
+/// The program of the page, which has come to a stop.
+struct Program(Child);
+
+impl Program {
+    fn start() -> Program {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tasks-programs");
+        let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+        cargo.args(["build", "--quiet", "--locked", "--profile", "dev", "--bin", "check-programs", "--manifest-path"]);
+        cargo.arg(programs().join("Cargo.toml")).arg("--target-dir").arg(&target);
+        cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        let output = cargo.output().expect("cargo runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut command = Command::new(target.join("debug/check-programs"));
+        let mut child =
+            command.arg("deadlock").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        assert!(lines.map(|line| line.expect("text")).any(|line| line == "ready"));
+        Program(child)
+    }
+
+    /// What a command prints of it, and the exit code.
+    fn look(&self, arguments: &[&str]) -> (String, Option<i32>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
+        let pid = self.0.id().to_string();
+        let output = command.args(arguments).arg(&pid).output().expect("the inspector runs");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let text = String::from_utf8(output.stdout).expect("text");
+        (text.replace(&format!("process {pid}"), "process 4242"), output.status.code())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Names addresses by their order, and files by what follows the folder of their package.
+fn normal(text: &str) -> Vec<String> {
+    let mut addresses: HashMap<String, usize> = HashMap::new();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut out = String::new();
+        let mut rest = line;
+        while let Some(at) = rest.find("0x") {
+            let end = rest[at + 2..].find(|c: char| !c.is_ascii_hexdigit()).map_or(rest.len(), |end| at + 2 + end);
+            let next = addresses.len() + 1;
+            let number = *addresses.entry(rest[at..end].to_owned()).or_insert(next);
+            out += &rest[..at];
+            out += &format!("<address {number}>");
+            rest = &rest[end..];
+        }
+        out += rest;
+        let words: Vec<String> = out.split(' ').map(short).collect();
+        lines.push(words.join(" "));
+    }
+    lines
+}
+
+/// A path without the folders above its package, or of the program without those above it.
+fn short(word: &str) -> String {
+    if let Some((_, file)) = word.split_once("/registry/src/") {
+        return file.split_once('/').map_or(file, |(_, file)| file).to_owned();
+    }
+    if let Some((_, file)) = word.split_once("/tasks-programs/src/check/") {
+        return format!("src/{file}");
+    }
+    if word.starts_with('/') && word.ends_with("/check-programs") {
+        return "check-programs".to_owned();
+    }
+    word.to_owned()
+}
+
+/// The outputs that the page shows of a command.
+fn shown(page: &str, command: &str) -> String {
+    let start = format!("```console\n$ tinyio-inspector {command} 4242\n");
+    let (_, rest) = page.split_once(&start).unwrap_or_else(|| panic!("the page has no {command}"));
+    rest.split_once("```").expect("an end").0.to_owned()
+}
+
+#[test]
+fn the_page_about_any_program_shows_what_the_commands_print() {
+    let page = fs::read_to_string(root().join("docs/ANY-PROGRAM.md")).expect("the page");
+    let source = fs::read_to_string(programs().join("src/check/deadlock.rs")).expect("the program");
+    let (_, listing) = page.split_once("```rust\n").expect("the program");
+    for line in listing.split_once("```").expect("an end").0.lines().filter(|line| !line.is_empty()) {
+        assert!(source.lines().any(|known| known == line), "{line}");
+    }
+
+    let program = Program::start();
+    // Each of its tasks comes to a stop after the program has said that they were started.
+    let stuck = [("waits on a lock at", 2), ("holds a lock at", 2), ("waits on task", 1)];
+    loop {
+        let (text, _) = program.look(&["tasks"]);
+        if stuck.iter().all(|(what, count)| text.matches(what).count() == *count) {
+            break;
+        }
+    }
+    let (text, code) = program.look(&["check"]);
+    assert_eq!(code, Some(1), "something was found");
+    assert_eq!(normal(&text), normal(&shown(&page, "check")), "{text}");
+
+    let (text, code) = program.look(&["tasks"]);
+    assert_eq!(code, Some(0));
+    let all = normal(&text);
+    let mut from = 0;
+    // Lines are left out where the page has an ellipsis, and its addresses are other ones there.
+    for line in shown(&page, "tasks").lines().filter(|line| *line != "…") {
+        let known = |line: &str| normal(line).remove(0).split("<address").next().expect("a part").trim_end().to_owned();
+        let wanted = known(line);
+        let found = all[from..].iter().position(|line| line.split("<address").next().unwrap().trim_end() == wanted);
+        from += found.unwrap_or_else(|| panic!("{line} is not printed after what is shown before\n{text}")) + 1;
+    }
+}
+
+#[test]
+fn a_program_without_tasks_is_no_finding_but_an_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
+    let output = command.args(["check", "0"]).output().expect("the inspector runs");
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(error, "tinyio-inspector: there is no process 0 here\n");
+}
