@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -32,6 +32,14 @@ use crate::task::{Header, TypeName, WakeToken, flag};
 /// and recording them.
 const FRAMES: usize = 10_000;
 const FRAMES_TIME: Duration = Duration::from_secs(2);
+/// In which order they are read.
+#[derive(Clone, Copy)]
+enum Part {
+    Awaiting,
+    OneOfEachType,
+    Rest,
+}
+
 /// The number of stacks available to the report of a crash.
 const REPORT_STACKS: usize = 1_000;
 
@@ -72,29 +80,40 @@ impl Recording {
         }
     }
 
-    /// Reads the frames of all coroutines that have started, within bounds.
-    fn frames_of_all(&self, executor: &impl Observed, failed: u64) {
+    /// Reads the frames of all coroutines that have started, within bounds: first those that have awaited the failed
+    /// one, then one of each type, then the rest.
+    fn frames_of_all(&self, executor: &impl Observed, failure: &Failure) {
         let (mut read, mut left_out) = (0, 0);
         let end = worked() + FRAMES_TIME;
         let mut stacks = HashMap::new();
         let addresses = recorded_loops::addresses(executor.tasks());
-        executor.tasks().each(|coro| {
-            if coro.id() == failed || !coro.has(flag::STARTED) || coro.has(flag::THREAD) {
-                return;
-            }
-            if read == FRAMES || worked() > end {
-                left_out += 1;
-            } else if let Some(stack) = self.stack(coro, false, &addresses) {
-                read += 1;
-                if stacks.len() < REPORT_STACKS {
-                    if self.is_foreign(executor.rec(), coro) {
-                        self.foreign.borrow_mut().insert(coro.id());
-                    }
-                    stacks.insert(coro.id(), stack.clone());
+        let awaiting: HashSet<u64> = failure.ids.iter().copied().collect();
+        let (mut types, mut seen) = (HashSet::new(), HashSet::from([failure.id]));
+        for part in [Part::Awaiting, Part::OneOfEachType, Part::Rest] {
+            executor.tasks().each(|coro| {
+                let is_next = match part {
+                    Part::Awaiting => awaiting.contains(&coro.id()),
+                    Part::OneOfEachType => !types.contains(&std::ptr::from_ref(coro.future_at().0)),
+                    Part::Rest => true,
+                };
+                if !is_next || !coro.has(flag::STARTED) || coro.has(flag::THREAD) || !seen.insert(coro.id()) {
+                    return;
                 }
-                self.emit(Kind::Frames { coro: coro.id(), stack });
-            }
-        });
+                if read == FRAMES || worked() > end {
+                    left_out += 1;
+                } else if let Some(stack) = self.stack(coro, false, &addresses) {
+                    types.insert(std::ptr::from_ref(coro.future_at().0));
+                    read += 1;
+                    if stacks.len() < REPORT_STACKS {
+                        if self.is_foreign(executor.rec(), coro) {
+                            self.foreign.borrow_mut().insert(coro.id());
+                        }
+                        stacks.insert(coro.id(), stack.clone());
+                    }
+                    self.emit(Kind::Frames { coro: coro.id(), stack });
+                }
+            });
+        }
         self.report_stacks.replace(stacks);
         if left_out > 0 {
             let text =
@@ -414,7 +433,7 @@ impl Observer for Rec {
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
         recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
         recording.between_steps(|| {
-            recording.frames_of_all(executor, failure.id);
+            recording.frames_of_all(executor, failure);
             recording.fields.borrow_mut().extend(recording.recorder.borrow().look().fields().take(REPORT_STACKS));
         });
     }

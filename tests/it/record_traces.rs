@@ -8,7 +8,7 @@ use nix::unistd::{ForkResult, alarm, execv, fork};
 use tinyio::{Lock, Loop, Semaphore, coro, run_in_thread, sleep, spawn, yield_now};
 use tinyio_inspector::discover;
 use tinyio_inspector::event::{Event, Kind, State};
-use tinyio_inspector::model::Model;
+use tinyio_inspector::model::{Model, short_name};
 use tinyio_inspector::ring::RingReader;
 use tinyio_inspector::source::{Progress, Source};
 
@@ -49,11 +49,15 @@ fn a_coroutine_that_is_never_awaited_is_reported_but_not_one_that_a_cancellation
 
 /// Runs this program again at one of its tests to its end, with a trace of this name; gives its stderr.
 fn traced(test: &str, mode: &str, folder: &Path, name: &str) -> String {
+    traced_with(test, mode, folder, name, &[("TINYIO_RING", "64K")])
+}
+
+fn traced_with(test: &str, mode: &str, folder: &Path, name: &str, variables: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env("TINYIO_TEST_CHILD", mode)
         .env("TINYIO_TRACE", folder.join(name))
-        .env("TINYIO_RING", "64K")
+        .envs(variables.iter().copied())
         .env("TINYIO_RING_DIR", rings(folder))
         .output()
         .unwrap();
@@ -239,6 +243,54 @@ fn two_loops_with_one_trace_write_two_and_print_that() {
         assert!(!trace.to_string_lossy().contains("{pid}"), "{trace:?}");
         assert_eq!(end_of(&trace), (Progress::Ended, 0, false));
     }
+}
+
+async fn one_of_many() -> tinyio::Result<()> {
+    Ok(sleep(LONG).await?)
+}
+
+async fn only_one() -> tinyio::Result<()> {
+    Ok(sleep(LONG).await?)
+}
+
+async fn awaits_failing() -> tinyio::Result<()> {
+    Ok(coro(fails()).await?)
+}
+
+/// More coroutines than frames are read of, of one type; what is needed to see the failure comes after them.
+#[test]
+fn of_very_many_coroutines_frames_are_read_of_those_that_awaited_the_failed_one_and_one_of_each_type_first() {
+    let _watched = watched();
+    const MANY: usize = 10_050;
+    if is_child() {
+        let _ = Loop::new().run(async {
+            let many: Vec<_> = (0..MANY).map(|_| spawn(one_of_many())).collect();
+            let only = spawn(only_one());
+            spawn(awaits_failing()).await?;
+            drop((many, only));
+            tinyio::Ok(())
+        });
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let test = "record_traces::of_very_many_coroutines_frames_are_read_of_those_that_awaited_the_failed_one_and_one_of_each_type_first";
+    traced_with(test, "1", folder.path(), "t.jsonl", &[("TINYIO_RING", "64M"), ("TINYIO_LOCALS", "0")]);
+    let (mut model, mut read, mut left_out) = (Model::new(&Default::default()), Vec::new(), None);
+    for event in events_of(&folder.path().join("t.jsonl")) {
+        model.apply(&event);
+        match event.kind {
+            Kind::Frames { coro, .. } => read.push(short_name(model.full_name(coro)).to_owned()),
+            Kind::Diag { text, .. } if text.contains("were left out") => left_out = Some(text),
+            _ => {}
+        }
+    }
+    let at = |name: &str| read.iter().position(|one| one == name).unwrap_or_else(|| panic!("no frames of {name}"));
+    assert!(at("awaits_failing") < at("only_one").min(at("one_of_many")), "{:?}", &read[..4]);
+    assert!(at("only_one") < 4, "{:?}", &read[..4]);
+    // Those that have awaited the failed one and one of each type are among them.
+    let many = read.iter().filter(|name| *name == "one_of_many").count();
+    let text = left_out.expect("a note of what was left out");
+    assert!(text.starts_with(&format!("the frames of {} coroutines were left out", MANY - many)), "{text}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ const MOST: usize = 1 << 22;
 const NESTED: usize = 64;
 
 /// The ranges of code of all units, sorted.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Code(Vec<Range>);
 
 #[derive(Debug)]
@@ -39,11 +39,20 @@ impl Code {
     }
 
     /// Adds a range; false if there are too many.
+    ///
+    /// The functions of a unit follow each other, at most aligned: a range that begins where the last one ends lengthens
+    /// it. In the gap is no code, or code of a range that begins later and is found first.
     pub fn add(&mut self, begin: u64, end: u64, unit: usize) -> bool {
-        if begin < end && self.0.len() < MOST {
-            self.0.push(Range { begin, end, unit });
+        if begin >= end {
+            return true;
         }
-        self.0.len() < MOST
+        let has_room = self.0.len() < MOST;
+        match self.0.last_mut() {
+            Some(last) if last.unit == unit && last.end <= begin && begin <= aligned(last.end) => last.end = end,
+            _ if has_room => self.0.push(Range { begin, end, unit }),
+            _ => {}
+        }
+        has_room
     }
 
     /// The look-up goes backwards: of ranges that begin at one address the first unit has to come last.
@@ -57,6 +66,12 @@ impl Code {
         let mut before = self.0[..after].iter().rev().take(NESTED);
         before.find(|range| address < range.end).map(|range| range.unit)
     }
+}
+
+/// Where the next function begins, unless something else is between.
+fn aligned(end: u64) -> u64 {
+    const ALIGNMENT: u64 = 16;
+    end.saturating_add(ALIGNMENT - 1) & !(ALIGNMENT - 1)
 }
 
 #[cfg(test)]
@@ -74,5 +89,17 @@ mod tests {
         code.sort();
         let found: Vec<_> = [0, 5, 8, 10, 19, 20, 21, 44, 59, 60].map(|address| code.unit(address)).into();
         assert_eq!(found, [Some(0), None, None, Some(1), Some(1), Some(2), None, Some(5), Some(4), None]);
+    }
+    #[test]
+    fn functions_of_a_unit_that_follow_each_other_are_one_range() {
+        let mut code = Code::default();
+        for (begin, end, unit) in [(0x10, 0x1d, 1), (0x20, 0x30, 1), (0x30, 0x38, 2), (0x50, 0x58, 2), (0x1e, 0x1f, 3)]
+        {
+            code.add(begin, end, unit);
+        }
+        assert_eq!(code.0.len(), 4, "{code:?}");
+        code.sort();
+        let found: Vec<_> = [0x10, 0x1e, 0x20, 0x2f, 0x30, 0x37, 0x40, 0x50].map(|address| code.unit(address)).into();
+        assert_eq!(found, [Some(1), Some(3), Some(1), Some(1), Some(2), Some(2), None, Some(2)]);
     }
 }

@@ -311,7 +311,7 @@ impl Images {
     pub fn functions(&self, index: usize, part: &str) -> Option<Vec<u64>> {
         let image = self.get(index);
         let (symbols, names) = symbol_table(image.file.as_ref()?)?;
-        let found = symbols::functions(&symbols, &names, part.as_bytes());
+        let found = symbols::functions(&symbols, &names, part);
         Some(found.into_iter().map(|address| address.wrapping_add(image.bias)).collect())
     }
 

@@ -102,10 +102,23 @@ impl Types {
         if opened.comp_dir.is_some_and(|directory| is_dependency(&format!("{}/", directory.to_string_lossy()))) {
             return None;
         }
+        if units::crate_name(&opened).is_some_and(|name| names::is_plumbing(&name) || names::is_ours(&name)) {
+            return None;
+        }
+        let start = units.start(unit);
         let index = units.index(&dwarf, unit).ok()?;
         let &function = index.functions.get(&begin)?;
         let entry = opened.entry(units::within(function)).ok()?;
         let named = units::declaration(&opened, function)?;
+        // Generic functions of libraries have their code in the units of the program. Finding out the whole path of one
+        // may take reading all units of its crate.
+        let own_path = index.path(named.wrapping_sub(start));
+        let name = |path: &[usize]| units::joined(&dwarf, &opened, path);
+        let root = own_path.first().map(|root| name(&[*root])).unwrap_or_default();
+        let runs_coroutine = own_path.last().is_some_and(|own| name(&[*own]).starts_with("{async_"));
+        if !runs_coroutine && (names::is_plumbing(&root) || names::is_ours(&root)) {
+            return None;
+        }
         let base = match entry.attr_value(gimli::DW_AT_frame_base) {
             Some(AttributeValue::Exprloc(expression)) => {
                 let mut operations = expression.operations(opened.encoding());
@@ -119,7 +132,6 @@ impl Types {
             }
             _ => return None,
         };
-        let path = self.get(TypeRef { image, offset: named }).name.clone();
         let (body, mut file, mut line) = self.parsing(image, unit, |parser| {
             let mut body = Body::new(address);
             let mut tree = parser.unit.entries_tree(Some(units::within(function))).ok()?;
@@ -139,8 +151,11 @@ impl Types {
         if let Some(inlined) = inlined {
             // `unwrap` and the like are inlined even without optimisation: the function is where it calls them. One of
             // the program would be left out.
-            let path = self.get(TypeRef { image, offset: inlined.declared }).name.clone();
-            is_sure &= names::is_plumbing(&path);
+            let (dwarf, units) = self.units(image);
+            let opened = units.open(&dwarf, unit).ok()?;
+            let path = units.index(&dwarf, unit).ok()?.path(inlined.declared.wrapping_sub(start));
+            let root = path.first().map(|root| units::joined(&dwarf, &opened, &[*root])).unwrap_or_default();
+            is_sure &= names::is_plumbing(&root);
             (file, line) = (inlined.file, inlined.line);
         }
         let mut running = Running {
@@ -163,6 +178,7 @@ impl Types {
             running.coroutine = Some((coroutine, address.unwrap_or(0)));
             return Some(running);
         }
+        let path = self.get(TypeRef { image, offset: named }).name.clone();
         running.name = names::function(&path.replace("{closure#", "{closure_env#"));
         let is_library = |file: &PathBuf| is_dependency(&file.to_string_lossy());
         let is_ours = names::is_ours(&running.name);

@@ -4,6 +4,7 @@
 //! finds is kept: parents of types (for their paths), functions by address, vtables by address, types with drop glue.
 
 use std::collections::HashMap;
+use std::io::BufRead;
 use std::sync::Arc;
 
 use gimli::{Abbreviations, AttributeValue, DebugInfoOffset, Reader, RunTimeEndian, Section, UnitOffset};
@@ -160,8 +161,8 @@ impl Units {
             RunTimeEndian::Little => address.to_le_bytes(),
             RunTimeEndian::Big => address.to_be_bytes(),
         });
-        let found = memchr::memmem::find_iter(dwarf.debug_info.reader().slice(), &wanted);
-        let mut units: Vec<usize> = found.filter_map(|offset| self.around(offset)).collect();
+        let found = occurrences(dwarf.debug_info.reader().slice(), &wanted);
+        let mut units: Vec<usize> = found.into_iter().filter_map(|offset| self.around(offset)).collect();
         units.dedup();
         units
     }
@@ -355,6 +356,37 @@ impl Index {
         }
         None
     }
+}
+
+/// Where a sequence of bytes occurs.
+///
+/// A search that this build compiles takes 240 ms for 60 MB where it is not optimised. The standard library is, so it
+/// looks for one byte: the one that occurs least at the beginning of what is searched.
+fn occurrences(bytes: &[u8], wanted: &[u8]) -> Vec<usize> {
+    const SAMPLE: usize = 4096;
+    let sample = &bytes[..bytes.len().min(SAMPLE)];
+    let count = |byte: u8| sample.iter().filter(|one| **one == byte).count();
+    let rarest = (0..wanted.len()).min_by_key(|at| count(wanted[*at]));
+    let Some(at) = rarest else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut rest = bytes;
+    // Ends at the byte, or at the end: `rest` is then behind it.
+    while let Ok(1..) = rest.skip_until(wanted[at]) {
+        let start = (bytes.len() - rest.len()).checked_sub(at + 1);
+        if let Some(start) = start
+            && bytes[start..].starts_with(wanted)
+        {
+            found.push(start);
+        }
+    }
+    found
+}
+
+/// The crate of a unit, by the unit's name: `src/lib.rs/@/tinyio.3f2a…-cgu.0`.
+pub(super) fn crate_name(unit: &Unit<'_>) -> Option<String> {
+    let name = unit.name?.to_string_lossy();
+    let (_, name) = name.split_once("/@/")?;
+    Some(name.split('.').next()?.to_owned())
 }
 
 /// Names along a path of entries, joined.
@@ -589,4 +621,22 @@ pub(super) fn text(dwarf: &Dwarf<'_>, unit: &Unit<'_>, value: Option<AttributeVa
 /// An offset from the start of a unit.
 pub(super) fn within(offset: usize) -> UnitOffset {
     UnitOffset(offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_found_wherever_they_occur() {
+        let bytes: Vec<u8> = (0..50_000_u32).flat_map(|n| (n.wrapping_mul(0x9E37_79B9) >> 12).to_le_bytes()).collect();
+        for wanted in
+            [&bytes[..9], &bytes[70_001..70_010], &bytes[bytes.len() - 9..], &[0, 0], &[7], &[1, 2, 3, 4, 5, 6]]
+        {
+            let naive: Vec<usize> =
+                bytes.windows(wanted.len()).enumerate().filter(|(_, part)| *part == wanted).map(|(at, _)| at).collect();
+            assert_eq!(occurrences(&bytes, wanted), naive, "{wanted:?}");
+        }
+        assert!(occurrences(&[], &[3]).is_empty());
+    }
 }
