@@ -1,6 +1,8 @@
 //! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
 mod frames;
+mod names;
+mod selection;
 mod snapshot;
 mod untrusted;
 
@@ -132,6 +134,9 @@ pane!(crash_source, ended(&verify()), "s", styled);
 pane!(after_the_end, ended(&verify()), "1");
 pane!(timeline_of_a_short_run, ended(&crawl()), "5");
 pane!(before_the_crash, ended(&verify()), "[ 1");
+
+pane!(resource, live(&crate::test_script::named()), "4 enter", styled);
+pane!(resource_why, live(&crate::test_script::named()), "4 w");
 
 #[test]
 fn lints_are_announced_and_listed() {

@@ -6,7 +6,7 @@ use tinyio_events::event::{CoroId, LoopId, LoopMode};
 
 use crate::describe;
 use crate::format::{brief, count, span};
-use crate::model::{Activity, Coro, Counts, Model, Parent, short_name};
+use crate::model::{Activity, Coro, Counts, Model, Parent};
 
 /// Beyond this many, siblings of one name share one row; those that run, that have something below them or that have a
 /// known stack keep rows of their own, up to this many.
@@ -153,7 +153,7 @@ fn beneath(model: &Model, parent: Parent) -> Vec<Item<'_>> {
         // For a hundred thousand waits, the oldest one is not looked for.
         let longest = members().take(1000).map(|coro| coro.for_how_long(model.now())).max().unwrap_or(0);
         items.extend(shown.into_iter().map(Item::Coro));
-        items.push(Item::Group(model.name(group.name), many, counts, commonest, longest));
+        items.push(Item::Group(model.group_label(group), many, counts, commonest, longest));
     }
     items
 }
@@ -192,7 +192,6 @@ fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
             )
         }
         Item::Group(name, many, counts, activity, longest) => {
-            let name = if name.is_empty() { "?" } else { short_name(name) };
             let label = format!("{name} ×{}", count(*many as u64));
             let up_to = if *longest == 0 { String::new() } else { format!("up to {}", span(*longest)) };
             row(What::Group(*activity), label, describe::counts(counts, "·"), empty(), up_to)
