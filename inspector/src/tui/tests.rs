@@ -150,6 +150,47 @@ fn lints_are_announced_and_listed() {
 }
 
 #[test]
+fn a_lint_that_has_passed_stays_with_its_time_until_it_holds_again() {
+    let mut script = crawl();
+    script.at(1_300_000).step(9, Target::Res(1), "crawl.rs:62:9");
+    let lint_at = |app: &mut App, clock: u64| {
+        app.session.playback.clock = clock;
+        app.session.lint();
+        press(app, "!");
+        let page = text(app, 120, 30);
+        press(app, "esc");
+        page
+    };
+    let mut app = live(&script);
+    app.push(&crate::event::Event {
+        seq: script.events.len() as u64,
+        at: 1_400_000_000,
+        kind: Kind::StepBegin { coro: 5 },
+    });
+    let holds = lint_at(&mut app, 3_000_000_000);
+    assert!(holds.contains("writer #5 has been in one step for 1.6 s") && !holds.contains("until"), "{holds}");
+    app.push(&crate::event::Event {
+        seq: script.events.len() as u64 + 1,
+        at: 3_200_000_000,
+        kind: Kind::StepEnd { coro: 5 },
+    });
+    let passed = lint_at(&mut app, 3_300_000_000);
+    assert!(passed.contains("until 00:03.300: writer #5 has been in one step"), "{passed}");
+    assert!(passed.contains("writer #5 kept the loop to itself"), "{passed}");
+    app.push(&crate::event::Event {
+        seq: script.events.len() as u64 + 2,
+        at: 3_300_000_000,
+        kind: Kind::StepBegin { coro: 5 },
+    });
+    let again = lint_at(&mut app, 5_000_000_000);
+    assert!(
+        again.contains("writer #5 has been in one step for 1.7 s")
+            && !again.contains("until 00:03.300: writer #5 has been in"),
+        "{again}"
+    );
+}
+
+#[test]
 fn without_colours_and_beyond_ascii_everything_is_still_distinct() {
     let mut theme = MONO;
     theme.glyphs = ASCII;
