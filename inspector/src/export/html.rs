@@ -331,18 +331,16 @@ impl Page<'_> {
         let (label, doing) = (escaped(&row.label), escaped(&row.doing));
         let name = match row.what {
             What::Coro(id, _) => format!("<b id=\"c{id}\">{label}</b>"),
-            What::Reference => match row.label.rsplit_once('#') {
-                Some((_, id)) => format!("<a href=\"#c{}\">{label}</a>", escaped(id)),
-                None => label,
-            },
+            What::Reference(id) => format!("<a href=\"#c{id}\">{label}</a>"),
             _ => format!("<b>{label}</b>"),
         };
         let class = match row.what {
             What::Coro(_, activity) | What::Group(activity) => activity.words().replace(' ', "-"),
             _ => "other".to_owned(),
         };
+        let beside = if row.is_loose { " <span class=\"dim\">runs beside</span>" } else { "" };
         let line = format!(
-            "<span class=\"sign {class}\">{}</span> {name} <span>{doing}</span> <span class=\"place\">{}</span> <span class=\"dim\">{}</span>",
+            "<span class=\"sign {class}\">{}</span> {name}{beside} <span>{doing}</span> <span class=\"place\">{}</span> <span class=\"dim\">{}</span>",
             row.what.glyph(),
             escaped(&row.place),
             escaped(&row.long)

@@ -135,6 +135,21 @@ pane!(after_the_end, ended(&verify()), "1");
 pane!(timeline_of_a_short_run, ended(&crawl()), "5");
 pane!(before_the_crash, ended(&verify()), "[ 1");
 
+/// Two coroutines, each of which holds the lock that the other waits for, a root and one that runs beside.
+fn deadlock() -> Script {
+    let mut s = Script::new("two");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");
+    s.spawn(4, 1, "ticker", "a.rs:4:1");
+    s.named_resource(1, ResKind::Lock, 1, "accounts", "a.rs:1:5");
+    s.named_resource(2, ResKind::Lock, 1, "orders", "a.rs:1:6");
+    s.begin(1).wait(1, Target::Coro(2), "a.rs:4:1").wait(1, Target::Coro(3), "a.rs:4:1").pause(1);
+    s.hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1").step(2, Target::Res(2), "a.rs:7:1");
+    s.step(3, Target::Res(1), "a.rs:8:1").step(4, Target::Timer(9_000_000_000), "a.rs:9:1");
+    s
+}
+
+pane!(graph_drawn_cycle, live(&deadlock()), "j g", styled);
+pane!(graph_drawn_cycle_from_the_root, live(&deadlock()), "g");
 pane!(resource, live(&crate::test_script::named()), "4 enter", styled);
 pane!(resource_why, live(&crate::test_script::named()), "4 w");
 
