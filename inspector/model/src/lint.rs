@@ -608,7 +608,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_does_not_check_for_cancellation() {
+    fn a_thread_that_does_not_look() {
         let mut s = two();
         s.thread(1, 2, "hash", "a.rs:9:1").step(2, Target::Thread(1), "a.rs:9:5");
         s.at(10).push(Kind::ThreadCancel { thread: 1 });
@@ -636,7 +636,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_no_coroutine_is_left_to_set() {
+    fn an_event_that_nobody_is_left_to_set() {
         let mut s = two();
         s.resource(3, ResKind::Event, 0, "a.rs:1:7").end(3, Outcome::Ok).step(2, Target::Res(3), "a.rs:7:1");
         s.at(10).push(Kind::Park { id: 1, until: None });

@@ -11,7 +11,7 @@ use crate::tui::widgets::heading;
 
 /// Creates the page of what is probably wrong.
 pub fn page() -> Box<dyn Pane> {
-    Page::new("Lints", lines)
+    Page::of_lines("Lints", lines)
 }
 
 fn lines(session: &Session, wide: u16) -> Vec<Line<'static>> {
