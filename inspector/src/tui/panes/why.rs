@@ -143,7 +143,7 @@ fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>>
     let waiting = counted(one.waiters.len() as u64, "coroutine");
     lines.push(match one.waiters.is_empty() {
         true => Line::styled("  none", theme.dim),
-        false => Line::raw(format!("  {waiting}: enter lists them")),
+        false => Line::raw(format!("  {waiting}")),
     });
     lines
 }
