@@ -157,6 +157,7 @@ impl Pretend {
             stack: None,
             fields: vec![],
             backtrace: vec![],
+            given_name: String::new(),
             error_backtrace: vec![],
         };
         let mut failures = vec![failure(7, Outcome::Error, "no more luck")];

@@ -64,6 +64,7 @@ fn crashed() -> Vec<Kind> {
         stack: None,
         fields: vec![],
         backtrace: vec![],
+        given_name: String::new(),
         error_backtrace: vec![],
     };
     let mut kinds = sleeping();

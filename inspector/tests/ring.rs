@@ -233,6 +233,7 @@ fn a_crash_too_big_for_the_ring_keeps_the_original_error_and_counts_the_rest() {
         stack: Some(big_stack(3)),
         fields: vec![],
         backtrace: vec![],
+        given_name: String::new(),
         error_backtrace: vec![],
     };
     recorder.emit(1, Kind::Crash { id: 1, failures: (0..1000).map(failure).collect() });

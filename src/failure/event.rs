@@ -35,6 +35,7 @@ pub(crate) fn to_event(failure: &Failure) -> event::Failure {
         coro: failure.id,
         thread: 0,
         name: failure.name.clone(),
+        given_name: String::new(),
         message: failure.message(),
         error_type: failure.error_type.to_owned(),
         sources: failure.error().map(source_texts).unwrap_or_default(),

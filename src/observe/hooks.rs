@@ -204,6 +204,7 @@ impl Recording {
         let slot = recorder.slot(coro.id()).unwrap_or_else(|| rec.slot(coro));
         if let Some(FailureKind::Error | FailureKind::Panic) = how {
             self.fields.borrow_mut().insert(coro.id(), recorder.look().fields_of(coro.id()));
+            self.given_names.borrow_mut().extend(recorder.look().given_names(Some(coro.id())));
         }
         recorder.end(self.at.get(), slot, coro.id(), outcome(how));
         self.slots.borrow_mut().0.push(slot);
@@ -434,7 +435,9 @@ impl Observer for Rec {
         recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
         recording.between_steps(|| {
             recording.frames_of_all(executor, failure);
-            recording.fields.borrow_mut().extend(recording.recorder.borrow().look().fields().take(REPORT_STACKS));
+            let recorder = recording.recorder.borrow();
+            recording.fields.borrow_mut().extend(recorder.look().fields().take(REPORT_STACKS));
+            recording.given_names.borrow_mut().extend(recorder.look().given_names(None));
         });
     }
 
@@ -467,8 +470,10 @@ impl Observer for Rec {
         place_foreign(failures, &recording.report_stacks.borrow(), &recording.foreign.take());
         let mut failures: Vec<event::Failure> = failures.iter().map(to_event).collect();
         let mut fields = recording.fields.take();
+        let mut given_names = recording.given_names.take();
         for failure in &mut failures {
             failure.fields = fields.remove(&failure.coro).unwrap_or_default();
+            failure.given_name = given_names.remove(&failure.coro).unwrap_or_default();
         }
         recording.emit(Kind::Crash { id: self.id.get(), failures: failures.clone() });
         // In the stream the stacks are separate events.

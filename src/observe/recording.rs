@@ -68,6 +68,8 @@ pub(super) struct Recording {
     pub(super) never_awaited: RefCell<HashSet<&'static Location<'static>>>,
     /// The recorded fields of the coroutines in the current crash.
     pub(super) fields: RefCell<HashMap<u64, Vec<(String, String)>>>,
+    /// The names that the program gave the coroutines in the current crash.
+    pub(super) given_names: RefCell<HashMap<u64, String>>,
 }
 
 /// Records an event: at once on the thread of the recording, otherwise when that has time.
@@ -167,6 +169,7 @@ impl Recording {
             foreign: RefCell::default(),
             never_awaited: RefCell::default(),
             fields: RefCell::default(),
+            given_names: RefCell::default(),
         });
         if let Some(text) = unfollowed {
             recording.emit(Kind::Diag { coro: 0, text });

@@ -238,6 +238,33 @@ fn names_that_the_program_gives_are_recorded() {
 }
 
 #[test]
+fn the_report_of_a_crash_has_the_names_that_the_program_gave() {
+    let _watched = watched();
+    let program = || {
+        let waits = || async { tinyio::Ok(sleep(Duration::from_secs(3600)).await?) };
+        let main = async move {
+            for n in 0..3 {
+                drop(spawn(coro(waits()).named(format!("worker {n}"))));
+            }
+            yield_now().await?;
+            let fails = async { Err::<(), _>(tinyio::Error::msg("no route")) };
+            tinyio::Ok(coro(fails).named("uplink").await?)
+        };
+        let crash = Loop::new().run(main).unwrap_err();
+        let report = format!("{crash:?}");
+        assert!(report.contains("3 × worker") && report.contains("uplink"), "{report}");
+    };
+    let test = "the_report_of_a_crash_has_the_names_that_the_program_gave";
+    let Some(events) = events_of(test, program) else { return };
+    let crash = events.iter().find(|event| kind(event) == "crash").expect("a crash");
+    let failures = crash["failures"].as_array().expect("a list").iter();
+    let mut names: Vec<_> = failures.map(|failure| failure["given_name"].as_str().unwrap_or("none")).collect();
+    assert_eq!(names.remove(0), "uplink", "the origin");
+    names.sort_unstable();
+    assert_eq!(names, ["none", "worker 0", "worker 1", "worker 2"]);
+}
+
+#[test]
 fn what_coroutines_wait_on_is_recorded_and_when_they_give_up() {
     let _watched = watched();
     let program = || {

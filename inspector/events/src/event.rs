@@ -494,6 +494,9 @@ pub struct Failure {
     pub thread: ThreadId,
     /// Its name.
     pub name: String,
+    /// The name that the program gave the coroutine; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub given_name: String,
     /// The error, the panic's message, or what it answered; one line or more.
     pub message: String,
     /// The error's type, where it is known.

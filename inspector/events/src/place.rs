@@ -23,6 +23,15 @@ impl Stack {
         let lines = || self.frames.iter().filter(|frame| !frame.hidden && frame.line > 0 && frame.note.is_empty());
         lines().rfind(|frame| !is_dependency(&frame.file)).or_else(|| lines().next_back())
     }
+
+    /// Returns what is awaited at the [`foreign_await`](Stack::foreign_await), a future or a function, as a Rust path.
+    /// `None` if it is not known, or if it is several.
+    pub fn foreign_future(&self) -> Option<&str> {
+        let at = self.foreign_await()?;
+        let index = self.frames.iter().position(|frame| std::ptr::eq(frame, at))?;
+        let awaited = self.frames.get(index + 1).filter(|_| at.branches.is_empty())?;
+        Some(awaited.function.as_str()).filter(|function| !function.is_empty())
+    }
 }
 
 fn any(frames: &[Frame], of: &dyn Fn(&Frame) -> bool) -> bool {
@@ -81,6 +90,23 @@ mod tests {
         assert_eq!(line(vec![library]), Some(70));
         let unknown = Frame { note: NOT_STARTED.into(), ..frame("crawl::get", "/p/src/get.rs", 1) };
         assert_eq!(line(vec![unknown]), None);
+    }
+
+    #[test]
+    fn a_foreign_future_is_what_the_program_awaits_last() {
+        let program = || vec![frame("crawl::main", "/p/src/main.rs", 3), frame("crawl::get", "/p/src/get.rs", 9)];
+        let future = |frames: Vec<Frame>| Stack { frames, ..Stack::default() }.foreign_future().map(str::to_owned);
+        let recv = Frame { hidden: true, ..frame("async_channel::Recv<crawl::Job>", "", 0) };
+        assert_eq!(
+            future([program(), vec![recv.clone()]].concat()).as_deref(),
+            Some("async_channel::Recv<crawl::Job>")
+        );
+        let inner = frame("event_listener::Listener", "", 0);
+        assert_eq!(future([program(), vec![recv, inner]].concat()).as_deref(), Some("async_channel::Recv<crawl::Job>"));
+        assert_eq!(future(program()), None, "what it awaits is not known");
+        let mut several = program();
+        several[1].branches = vec![Branch { name: "_fut0".into(), frames: vec![frame("other::Future", "", 0)] }];
+        assert_eq!(future(several), None);
     }
 
     #[test]

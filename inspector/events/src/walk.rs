@@ -38,10 +38,20 @@ pub(crate) fn each_text(kind: &mut Kind, one: &mut dyn FnMut(&mut String)) {
             one(text);
         }
         Kind::Crash { failures, .. } => {
-            for Failure { name, message, error_type, sources, trace, fields, backtrace, error_backtrace, .. } in
-                failures
+            for Failure {
+                name,
+                given_name,
+                message,
+                error_type,
+                sources,
+                trace,
+                fields,
+                backtrace,
+                error_backtrace,
+                ..
+            } in failures
             {
-                [name, message, error_type].into_iter().chain(sources).for_each(&mut *one);
+                [name, given_name, message, error_type].into_iter().chain(sources).for_each(&mut *one);
                 fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
                 trace
                     .iter_mut()

@@ -2,8 +2,8 @@
 
 use tinyio_events::event::{CoroId, Outcome, ResKind, State, Target};
 
-use crate::format::{count, short_path, span};
-use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, short_name};
+use crate::format::{brief, count, short_path, span};
+use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, file_name, short_name};
 
 /// What a coroutine is at: `fetch #17`, `thread 3 · read_to_string`, `lock #1, held by parse #9`, `fires in 0.4 s`.
 pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {
@@ -20,7 +20,9 @@ pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {
         }
         State::Waiting => {}
     }
-    let Some((on, _)) = model.main_wait(coro) else { return "external".to_owned() };
+    let Some((on, _)) = model.main_wait(coro) else {
+        return foreign(model, coro).unwrap_or_else(|| "external".to_owned());
+    };
     let first = target(model, on, now);
     match coro.wait_count() {
         0 | 1 => first,
@@ -33,6 +35,37 @@ pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {
             format!("{first}, at most {}", span(due.unwrap_or(0).saturating_sub(now)))
         }
         many => format!("{first} and {} more", count(many as u64 - 1)),
+    }
+}
+
+/// What a coroutine awaits that is not tinyio's, if its stack was read: `Recv<Job>`.
+pub fn foreign(model: &Model, coro: &Coro) -> Option<String> {
+    model.foreign_future(coro).map(|function| brief(&without_paths(short_name(function))))
+}
+
+/// A name without the paths of the types in it: `Recv<Job>` of `Recv<crawl::Job>`.
+fn without_paths(name: &str) -> String {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut short = String::new();
+    let mut path = String::new();
+    for c in name.chars() {
+        if is_path(c) {
+            path.push(c);
+        } else {
+            short.push_str(path.rsplit("::").next().unwrap_or_default());
+            path.clear();
+            short.push(c);
+        }
+    }
+    short + path.rsplit("::").next().unwrap_or_default()
+}
+
+/// What a coroutine is at, with the line for what is not tinyio's: `Recv<Job>, crawl.rs:75`.
+pub fn doing_at(model: &Model, coro: &Coro, now: u64) -> String {
+    let doing = doing(model, coro, now);
+    match model.foreign_await(coro) {
+        Some(frame) => format!("{doing}, {}:{}", file_name(&frame.file), frame.line),
+        None => doing,
     }
 }
 
@@ -140,7 +173,7 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             let text = match model.resource(res).map(|resource| resource.what) {
                 Some(ResKind::Event) => format!("{label}, which is not set"),
                 Some(ResKind::Barrier) => resource(model, res),
-                Some(_) => format!("{label}, which is free: its turn will come"),
+                Some(_) => format!("{label}, which is free: it is granted in the order of the queue"),
                 None => format!("{label}, which is gone"),
             };
             (text, None)
@@ -150,7 +183,11 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
         Leaf::External(id) => {
             let place = model.coro(id).map_or(String::new(), |coro| place(model, coro));
             let at = if place.is_empty() { "" } else { ", at " };
-            (format!("something that is not of tinyio{at}{place}"), None)
+            let text = match model.coro(id).and_then(|coro| foreign(model, coro)) {
+                Some(future) => format!("{future}{at}{place}, a future that is not of tinyio"),
+                None => format!("something that is not of tinyio{at}{place}"),
+            };
+            (text, None)
         }
         Leaf::Cycle(id) => (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id)),
         Leaf::Unknown(id) => (format!("nothing is known about #{id}"), None),

@@ -24,6 +24,8 @@ pub struct Lint {
 
 /// A wait this long is long, where others wait for its end.
 const LONG_WAIT: u64 = 1_000_000_000;
+/// A coroutine that is ready for so long while others run is not run in time.
+const LONG_READY: u64 = 100_000_000;
 /// This many wake-ups in a row without progress are reported.
 const FRUITLESS: u32 = 100;
 /// Beyond this many coroutines, the search for deadlocks waits until the loop sleeps.
@@ -33,13 +35,16 @@ const MANY: usize = 20_000;
 type Check = fn(&Model, u64, &mut Vec<Lint>);
 
 /// All checks, the most serious first.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 11] = [
     deadlock,
     waits_for_ever,
+    never_yields,
     blocks_loop,
+    ready_long,
     ignores_cancellation,
     answers_improperly,
     holds_lock,
+    orphan,
     never_awaited,
     woken_in_vain,
 ];
@@ -55,8 +60,8 @@ fn all(model: &Model) -> impl Iterator<Item = &Coro> + '_ {
     model.live().chain(model.finished())
 }
 
-/// A step of [`LONG_STEP`] or longer, without the time in which the coroutine did not have the processor. One lint per name: the
-/// longest step of them all.
+/// A step of [`LONG_STEP`] or longer, without the time in which the coroutine did not have the processor. One lint per
+/// name: the longest step of them all.
 fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
     // The step of a coroutine with a loop inside lasts as long as that loop.
@@ -78,6 +83,82 @@ fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
             span(coro.longest),
         );
         found.push(Lint { check: "blocks-loop", coro: coro.id, text });
+    }
+}
+
+/// A step that lasts and has not ended yet, without the time in which the coroutine did not have the processor.
+fn never_yields(model: &Model, now: u64, found: &mut Vec<Lint>) {
+    for one in model.loops().filter(|one| one.ended.is_none()) {
+        let Some((coro, since)) = one.running else { continue };
+        let long = now.saturating_sub(since).saturating_sub(one.away);
+        // The step of a coroutine with a loop inside lasts as long as that loop.
+        let is_nested = model.loops_in(coro).next().is_some();
+        if long < LONG_WAIT || is_nested || !model.coro(coro).is_some_and(Coro::is_live) {
+            continue;
+        }
+        let text = format!(
+            "{} has been in one step for {} and has not yielded, so nothing else runs in {}: give the work to run_in_thread, or yield_now in between",
+            model.label(coro),
+            span(long),
+            model.loop_label(one.id),
+        );
+        found.push(Lint { check: "never-yields", coro, text });
+    }
+}
+
+/// A coroutine that was ready while its loop was in steps of others for long. One lint per name: the longest time of them
+/// all.
+fn ready_long(model: &Model, _now: u64, found: &mut Vec<Lint>) {
+    let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
+    for coro in all(model).filter(|coro| coro.longest_ready >= LONG_READY) {
+        let entry = worst.entry(coro.name).or_insert((coro, 0));
+        entry.1 += 1;
+        if coro.longest_ready > entry.0.longest_ready {
+            entry.0 = coro;
+        }
+    }
+    let mut worst: Vec<_> = worst.into_values().collect();
+    worst.sort_by_key(|(coro, _)| (std::cmp::Reverse(coro.longest_ready), coro.id));
+    for (coro, count) in worst {
+        let others = if count > 1 { format!(", and {} like it for long too", count - 1) } else { String::new() };
+        let text = format!(
+            "{} was ready for {} in which others ran{others}: keep the steps of the others short, or let fewer run at once",
+            model.label(coro.id),
+            span(coro.longest_ready),
+        );
+        found.push(Lint { check: "ready-long", coro: coro.id, text });
+    }
+}
+
+/// A coroutine that was awaited, is not any more, and whose spawner has ended: what it gives is lost. One that was
+/// spawned to run by itself was never awaited, and is not reported. One lint per name: the oldest of them.
+fn orphan(model: &Model, now: u64, found: &mut Vec<Lint>) {
+    let mut oldest: HashMap<NameId, (&Coro, u64, u32)> = HashMap::new();
+    for coro in model.live().filter(|coro| coro.parent != 0 && coro.waiters.is_empty() && model.is_sure()) {
+        let Some(since) = coro.left else { continue };
+        let Some((ended, _)) = model.coro(coro.parent).and_then(|parent| parent.ended) else { continue };
+        let is_cancelled = model.get_loop(coro.in_loop).is_none_or(|one| one.cancel.is_some());
+        let since = since.max(ended);
+        if now.saturating_sub(since) < LONG_WAIT || is_cancelled || coro.at_cancel.is_some() {
+            continue;
+        }
+        let entry = oldest.entry(coro.name).or_insert((coro, since, 0));
+        entry.2 += 1;
+        if since < entry.1 {
+            (entry.0, entry.1) = (coro, since);
+        }
+    }
+    let mut oldest: Vec<_> = oldest.into_values().collect();
+    oldest.sort_by_key(|(coro, since, _)| (*since, coro.id));
+    for (coro, since, count) in oldest {
+        let others = if count > 1 { format!(", as do {} like it", count - 1) } else { String::new() };
+        let text = format!(
+            "{} runs{others}, but nothing has awaited it for {}, and {}, which scheduled it, has ended: await it, or drop its handles so that it is cancelled",
+            model.label(coro.id),
+            span(now.saturating_sub(since)),
+            model.label(coro.parent),
+        );
+        found.push(Lint { check: "orphan", coro: coro.id, text });
     }
 }
 
@@ -286,7 +367,7 @@ mod tests {
     use tinyio_events::event::{Kind, LoopOutcome, Outcome, Waker};
 
     use super::*;
-    use crate::test_script::{Script, crawl, verify};
+    use crate::test_script::{Script, crawl, named, verify};
 
     fn found(s: &Script, now: u64) -> Vec<(&'static str, CoroId)> {
         check(&s.model(), now).iter().map(|lint| (lint.check, lint.coro)).collect()
@@ -302,6 +383,7 @@ mod tests {
 
     #[test]
     fn a_program_at_its_work_has_none() {
+        assert_eq!(found(&named(), 900_000_000), []);
         assert_eq!(found(&crawl(), 1_200_500_000), []);
     }
 
@@ -333,6 +415,117 @@ mod tests {
         };
         assert_eq!(step(30_000_000), [""; 0]);
         assert!(step(5_000_000)[0].contains("for 30 ms"));
+    }
+
+    #[test]
+    fn a_coroutine_that_never_yields() {
+        let mut s = two();
+        s.at(100).begin(2);
+        assert_eq!(found(&s, 900_000_000), [], "not for long yet");
+        assert_eq!(found(&s, 2_000_000_000), [("never-yields", 2)]);
+        assert!(check(&s.model(), 2_000_000_000)[0].text.starts_with("left #2 has been in one step for 1.9 s"));
+        // A loop runs inside the step.
+        let mut nested = s.clone();
+        nested.push(Kind::LoopStart { id: 2, parent: 2, mode: tinyio_events::event::LoopMode::Run });
+        assert_eq!(found(&nested, 2_000_000_000), []);
+        // It did not have the processor: tinyio read frames.
+        s.at(1_900_000).push(Kind::Away { coro: 2, nanos: 1_800_000_000 });
+        assert_eq!(found(&s, 2_000_000_000), []);
+    }
+
+    #[test]
+    fn yielding_again_and_again_is_healthy() {
+        let mut s = two();
+        for turn in 0..3000 {
+            s.at(1000 * turn).begin(2).wait(2, Target::Turn, "a.rs:7:1").wake(2, Waker::Own).pause(2);
+            s.at(1000 * turn + 500).begin(3).wait(3, Target::Turn, "a.rs:8:1").wake(3, Waker::Own).pause(3);
+        }
+        assert_eq!(found(&s, 3_000_000_000), []);
+    }
+
+    #[test]
+    fn a_coroutine_that_is_ready_for_long_and_does_not_run() {
+        let mut s = two();
+        s.step(2, Target::Timer(1_000_000), "a.rs:7:1").step(3, Target::Timer(1_000_000), "a.rs:7:1");
+        s.at(1_000).wake(2, Waker::Timer).wake(3, Waker::Timer).at(1_010).begin(2).at(401_010);
+        let ready_long = |s: &mut Script| {
+            s.pause(2).begin(3).pause(3);
+            check(&s.model(), 500_000_000).into_iter().find(|lint| lint.check == "ready-long")
+        };
+        let lint = ready_long(&mut s.clone()).expect("it was ready all the time");
+        assert!(
+            lint.coro == 3 && lint.text.starts_with("right #3 was ready for 400 ms in which others ran"),
+            "{lint:?}"
+        );
+        s.push(Kind::Away { coro: 2, nanos: 380_000_000 });
+        assert_eq!(ready_long(&mut s), None, "the other one did not have the processor");
+    }
+
+    #[test]
+    fn a_loop_that_is_not_run_for_long_is_healthy() {
+        // It is driven by another executor, or the process was stopped.
+        let mut s = two();
+        s.step(2, Target::Timer(1_000_000), "a.rs:7:1").at(1_000).wake(2, Waker::Timer).at(900_000).begin(2).pause(2);
+        assert_eq!(found(&s, 900_000_000), []);
+    }
+
+    #[test]
+    fn a_crowd_that_is_run_in_short_steps_is_healthy() {
+        let mut s = two();
+        s.begin(1);
+        for id in 10..1010 {
+            s.spawn(id, 1, "job", "a.rs:3:1").wait(1, Target::Coro(id), "a.rs:4:1");
+        }
+        s.pause(1);
+        for id in 10..1010 {
+            s.at(id * 90).begin(id).at(id * 90 + 80).end(id, Outcome::Ok);
+        }
+        assert_eq!(found(&s, 95_000_000), []);
+    }
+
+    /// `left` schedules `job` and waits on it for a moment, while `right` does too.
+    fn shared() -> Script {
+        let mut s = two();
+        s.begin(2).spawn(4, 2, "job", "a.rs:6:1").wait(2, Target::Coro(4), "a.rs:7:1").pause(2);
+        s.step(4, Target::Timer(9_000_000_000), "a.rs:9:1").step(3, Target::Coro(4), "a.rs:8:1");
+        s.at(1_000).wake(2, Waker::Timer).begin(2).clear(2, Target::Coro(4)).end(2, Outcome::Ok);
+        s
+    }
+
+    #[test]
+    fn an_orphan_is_awaited_no_longer_and_what_scheduled_it_has_ended() {
+        let mut s = shared();
+        assert_eq!(found(&s, 3_000_000_000), [], "the other one waits on it");
+        s.at(2_000)
+            .wake(3, Waker::Timer)
+            .begin(3)
+            .clear(3, Target::Coro(4))
+            .wait(3, Target::Timer(8), "a.rs:8:1")
+            .pause(3);
+        assert_eq!(found(&s, 900_000_000), [], "not for long yet");
+        assert_eq!(found(&s, 3_000_000_000), [("orphan", 4)]);
+        let text = &check(&s.model(), 3_000_000_000)[0].text;
+        assert!(text.starts_with("job #4 runs, but nothing has awaited it for 2.9 s, and left #2, which"), "{text}");
+        s.at(2_000_000).wake(3, Waker::Timer).step(3, Target::Coro(4), "a.rs:8:1");
+        assert_eq!(found(&s, 9_000_000_000), [], "it is awaited again");
+    }
+
+    #[test]
+    fn services_that_were_spawned_to_run_by_themselves_are_healthy() {
+        let mut s = two();
+        s.begin(2).spawn(4, 2, "ticker", "a.rs:6:1").end(2, Outcome::Ok);
+        s.step(4, Target::Timer(9_000_000_000), "a.rs:9:1");
+        assert_eq!(found(&s, 8_000_000_000), [], "never awaited");
+        // Awaited now and then by the one that spawned it.
+        s.at(100).begin(3).spawn(5, 3, "service", "a.rs:6:1").wait(3, Target::Coro(5), "a.rs:7:1").pause(3);
+        s.step(5, Target::Timer(9_000_000_000), "a.rs:9:1");
+        s.at(1_000)
+            .wake(3, Waker::Timer)
+            .begin(3)
+            .clear(3, Target::Coro(5))
+            .wait(3, Target::Timer(9), "a.rs:8:1")
+            .pause(3);
+        assert_eq!(found(&s, 8_000_000_000), []);
     }
 
     #[test]
@@ -381,7 +574,7 @@ mod tests {
     fn a_lock_held_through_a_long_sleep_that_others_want() {
         let mut s = two();
         s.hold(1, 2, "a.rs:5:1").step(2, Target::Timer(5_000_000_000), "a.rs:7:1");
-        assert_eq!(found(&s, 3_000_000_000), [], "no coroutine wants it");
+        assert_eq!(found(&s, 3_000_000_000), [], "no other coroutine waits for it");
         s.step(3, Target::Res(1), "a.rs:8:1");
         assert_eq!(found(&s, 3_000_000_000), [("holds-lock", 2)]);
         assert_eq!(found(&s, 500_000_000), [], "not for long yet");

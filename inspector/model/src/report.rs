@@ -29,7 +29,7 @@ use std::io;
 pub use group::{Group, Section};
 pub use notes::notes;
 pub use stack::{Shown, Step, as_of, backtraces, excerpt, is_as_of_suspension, step_of, steps};
-pub use stack::{before_place, fields_of};
+pub use stack::{before_place, fields_of, given_name, label};
 use tinyio_events::event::{Header, LoopOutcome, Outcome};
 
 use crate::format::is_command;

@@ -117,6 +117,17 @@ impl Script {
         self.push(Kind::ResNew { res, what, size, site, name: 0 })
     }
 
+    /// The program names a coroutine.
+    pub fn named(&mut self, coro: CoroId, name: &str) -> &mut Self {
+        let name = self.name(name);
+        self.push(Kind::Named { what: Target::Coro(coro), name })
+    }
+
+    pub fn named_resource(&mut self, res: ResId, what: ResKind, size: u64, name: &str, site: &str) -> &mut Self {
+        let (name, site) = (self.name(name), self.site(site));
+        self.push(Kind::ResNew { res, what, size, site, name })
+    }
+
     pub fn hold(&mut self, res: ResId, coro: CoroId, site: &str) -> &mut Self {
         let site = self.site(site);
         self.push(Kind::Hold { res, coro, site })
@@ -241,6 +252,34 @@ pub fn crawl() -> Script {
     s
 }
 
+/// Eight workers of one function, named by the program, as are its locks and its loop: worker 1 holds a lock that
+/// worker 2 waits for, worker 3 is on a thread, and one waits for a channel of another library.
+pub fn named() -> Script {
+    let mut s = Script::new("shop");
+    s.start().spawn(1, 0, "shop::main", "shop.rs:90:10");
+    let name = s.name("orders");
+    s.push(Kind::Named { what: Target::Loop(1), name });
+    s.named_resource(1, ResKind::Lock, 1, "accounts", "shop.rs:88:14");
+    s.named_resource(2, ResKind::Event, 0, "stop", "shop.rs:89:14");
+    s.at(40).begin(1);
+    for id in 2..10 {
+        s.spawn(id, 1, "shop::serve::{{closure}}", "shop.rs:40:5").named(id, &format!("worker {}", 10 - id));
+        s.wait(1, Target::Coro(id), "shop.rs:43:30");
+    }
+    s.pause(1);
+    s.at(100).begin(9).hold(1, 9, "shop.rs:50:22").wait(9, Target::Timer(5_000_000_000), "shop.rs:51:9").pause(9);
+    s.at(110).step(8, Target::Res(1), "shop.rs:50:22");
+    s.at(120).begin(7).thread(3, 7, "shop::hash", "shop.rs:52:20").wait(7, Target::Thread(3), "shop.rs:52:33").pause(7);
+    s.at(130).begin(6).pause(6);
+    s.frames(6, vec![frame("shop::serve", "shop.rs:57:0", &[]), frame("async_channel::Recv<shop::Job>", "", &[])]);
+    for id in 2..6 {
+        s.at(140 + id).step(id, Target::Res(2), "shop.rs:58:9");
+    }
+    s.at(200).log(8, "INFO", "shop", "waits for the accounts");
+    s.at(300).log(0, "WARN", "shop::db", "slow");
+    s
+}
+
 /// A program that crashed: what SCREENS.md draws.
 pub fn verify() -> Script {
     let mut s = Script::new("verify");
@@ -317,6 +356,7 @@ pub fn verify() -> Script {
         }),
         fields: vec![],
         backtrace: vec![],
+        given_name: String::new(),
         error_backtrace: vec![],
     };
     let origin = Failure {

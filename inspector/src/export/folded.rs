@@ -90,7 +90,7 @@ impl Sink for Folded<'_> {
             parent => parent,
         };
         let above = self.of.get(&parent).copied().unwrap_or(0);
-        let stack = self.push(above, frame(short_name(model.full_name(coro))));
+        let stack = self.push(above, frame(model.kind_label(coro)));
         self.of.insert(coro, stack);
     }
 
@@ -135,7 +135,7 @@ impl Sink for Folded<'_> {
 /// What is waited on, without the number that tells one from another.
 fn kind(model: &Model, on: Option<Target>) -> String {
     match on {
-        Some(Target::Coro(id)) => format!("on {}", short_name(model.full_name(id))),
+        Some(Target::Coro(id)) => format!("on {}", model.kind_label(id)),
         Some(Target::Res(id)) => match model.resource(id).map(|resource| resource.what) {
             Some(ResKind::Lock) => "on a lock".to_owned(),
             Some(ResKind::Semaphore) => "on a semaphore".to_owned(),

@@ -60,6 +60,14 @@ struct Page<'a> {
     values: usize,
 }
 
+/// The name that the program gave a coroutine of a crash, or its number.
+fn given_label(model: &Model, failure: &Failure) -> String {
+    match report::given_name(model, failure) {
+        Some(_) => report::label(model, failure.coro, &failure.name),
+        None => format!("#{}", failure.coro),
+    }
+}
+
 impl Page<'_> {
     fn head(&mut self, moment: &Moment, program: &str) -> io::Result<()> {
         let (model, program) = (self.model, escaped(program));
@@ -271,10 +279,13 @@ impl Page<'_> {
             self.error(first)?;
         }
         if group.members.len() > 1 {
-            let names: Vec<_> = group.members.iter().take(MEMBERS).map(|failure| failure.coro.to_string()).collect();
+            let names: Vec<_> = {
+                let members = group.members.iter().take(MEMBERS);
+                members.map(|one| escaped(&given_label(self.model, one))).collect()
+            };
             let more = group.members.len().saturating_sub(MEMBERS);
             let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
-            writeln!(self.out, "<p class=\"dim\">#{}{more}; the first of them:</p>", names.join(", #"))?;
+            writeln!(self.out, "<p class=\"dim\">{}{more}; the first of them:</p>", names.join(", "))?;
         }
         self.steps(first)?;
         self.backtraces(first)?;
@@ -320,18 +331,16 @@ impl Page<'_> {
         let (label, doing) = (escaped(&row.label), escaped(&row.doing));
         let name = match row.what {
             What::Coro(id, _) => format!("<b id=\"c{id}\">{label}</b>"),
-            What::Reference => match row.label.rsplit_once('#') {
-                Some((_, id)) => format!("<a href=\"#c{}\">{label}</a>", escaped(id)),
-                None => label,
-            },
+            What::Reference(id) => format!("<a href=\"#c{id}\">{label}</a>"),
             _ => format!("<b>{label}</b>"),
         };
         let class = match row.what {
             What::Coro(_, activity) | What::Group(activity) => activity.words().replace(' ', "-"),
             _ => "other".to_owned(),
         };
+        let beside = if row.is_loose { " <span class=\"dim\">runs beside</span>" } else { "" };
         let line = format!(
-            "<span class=\"sign {class}\">{}</span> {name} <span>{doing}</span> <span class=\"place\">{}</span> <span class=\"dim\">{}</span>",
+            "<span class=\"sign {class}\">{}</span> {name}{beside} <span>{doing}</span> <span class=\"place\">{}</span> <span class=\"dim\">{}</span>",
             row.what.glyph(),
             escaped(&row.place),
             escaped(&row.long)

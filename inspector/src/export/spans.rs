@@ -15,7 +15,7 @@ use crate::model::{IdMap, Model, short_name};
 pub(super) trait Sink {
     /// Before anything else.
     fn begin(&mut self, header: &Header) -> io::Result<()>;
-    /// There is a coroutine, so far unknown.
+    /// There is a coroutine, so far unknown, or its name has changed.
     fn born(&mut self, _model: &Model, _coro: CoroId) {}
     /// A coroutine has had its last span.
     fn gone(&mut self, _coro: CoroId) {}
@@ -214,6 +214,10 @@ impl<S: Sink> Spans<S> {
                 self.sink.born(model, *coro);
                 self.lanes.insert(*coro, lane);
             }
+            // The name that the program gives a coroutine comes right after its spawn.
+            Kind::Named { what: Target::Coro(coro), .. } if self.lanes.contains_key(coro) => {
+                self.sink.born(model, *coro);
+            }
             Kind::StepBegin { coro } if self.lanes.contains_key(coro) => {
                 self.close(model, *coro, at)?;
                 self.lanes.get_mut(coro).into_iter().for_each(|lane| lane.phase = What::Run);
@@ -333,7 +337,7 @@ impl<S: Sink> Spans<S> {
             track: Track::Coro(coro),
             kind: lane.phase,
             name: match lane.phase {
-                What::Run => short_name(model.full_name(coro)),
+                What::Run => model.kind_label(coro),
                 What::Ready => "ready",
                 What::Wait => &waits,
             },

@@ -16,7 +16,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 
 use super::keys::{Action, Context};
 use super::options::Options;
-use super::pane::{Pane, Reply};
+use super::pane::{Pane, Reply, Subject};
 use super::panes::{self, SCREENS};
 use super::playback::Status;
 use super::post_mortem::{CrashView, PostMortem};
@@ -210,8 +210,11 @@ impl App {
             Action::Screen(number) => self.show_number(usize::from(number).wrapping_sub(1)),
             Action::NextScreen => self.turn_screen(1),
             Action::PreviousScreen => self.turn_screen(SCREENS.len() - 1),
-            Action::Why => self.toggle_selected(|_, id| panes::why::page(id)),
-            Action::Values => self.toggle_selected(|session, id| Box::new(panes::Values::new(session, id))),
+            Action::Why => self.toggle_selected(|_, subject| Some(panes::why::page(subject))),
+            Action::Values => self.toggle_selected(|session, subject| match subject {
+                Subject::Coro(id) => Some(Box::new(panes::Values::new(session, id))),
+                Subject::Res(_) => None,
+            }),
             Action::Lints => self.toggle(panes::lints::page()),
             Action::Search => self.ask(Purpose::Search, String::new()),
             Action::NextMatch => self.find(true),
@@ -238,8 +241,13 @@ impl App {
         };
         match (reply, action) {
             // What screens have in common.
-            (Reply::Ignored, Action::Open) if self.session.selected.is_some() => {
-                self.toggle_selected(|_, id| panes::detail::page(id));
+            (Reply::Ignored, Action::Open) if self.selected().is_some() => {
+                self.toggle_selected(|_, subject| {
+                    Some(match subject {
+                        Subject::Coro(id) => panes::detail::page(id),
+                        Subject::Res(id) => panes::resource::page(id),
+                    })
+                });
                 Effect::None
             }
             (Reply::Ignored, Action::Open) => self.pass_on(Action::Right),

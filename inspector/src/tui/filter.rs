@@ -140,7 +140,10 @@ fn duration(text: &str) -> Result<u64, String> {
 impl Term {
     fn accepts(&self, model: &Model, coro: &Coro, now: u64) -> bool {
         match self {
-            Term::Name(part) => model.name(coro.name).to_lowercase().contains(part),
+            Term::Name(part) => {
+                let names = [coro.name, coro.given_name].into_iter().filter(|name| *name != 0);
+                names.into_iter().any(|name| model.name(name).to_lowercase().contains(part))
+            }
             Term::State(start) => states(coro.activity).iter().any(|state| state.starts_with(start.as_str())),
             Term::On(what) => coro.waits().take(64).any(|(on, _)| is_on(model, on, what)),
             Term::File(part) => {
@@ -228,8 +231,10 @@ pub fn completions(model: &Model, typed: &str) -> Vec<String> {
         Some(("state", _)) => STATES.iter().map(|state| format!("state:{state}")).collect(),
         Some(("on", _)) => TARGETS.iter().map(|target| format!("on:{target}")).collect(),
         Some(("name", _)) => {
-            let mut names: Vec<_> =
-                model.live().take(10_000).map(|coro| format!("name:{}", model.name(coro.name))).collect();
+            let names = model.live().take(10_000).flat_map(|coro| [coro.name, coro.given_name]);
+            // A term ends at a blank.
+            let names = names.map(|name| model.name(name)).filter(|name| !name.is_empty() && !name.contains(' '));
+            let mut names: Vec<_> = names.map(|name| format!("name:{name}")).collect();
             names.sort_unstable();
             names.dedup();
             names

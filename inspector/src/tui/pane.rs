@@ -11,7 +11,7 @@ use super::keys::{Action, Binding, Context};
 use super::prompt::Purpose;
 use super::session::Session;
 use super::theme::Theme;
-use crate::event::CoroId;
+use crate::event::{CoroId, ResId};
 
 /// What a screen declares.
 pub struct Screen {
@@ -39,6 +39,8 @@ impl Screen {
 pub enum Subject {
     /// A coroutine.
     Coro(CoroId),
+    /// An event, lock, semaphore or barrier.
+    Res(ResId),
 }
 
 /// A part of the terminal with a state of its own: a screen, or a page over it.
@@ -49,6 +51,11 @@ pub trait Pane {
     /// What the page is about, if it is about one thing: two pages of one title and subject are the same.
     fn subject(&self) -> Option<Subject> {
         None
+    }
+
+    /// What is selected on it: the actions on the selected thing (its details, why it waits, its values) are about that.
+    fn selected(&self, session: &Session) -> Option<Subject> {
+        self.subject().or(session.selected.map(Subject::Coro))
     }
 
     /// Where its keys are declared, the topmost first.

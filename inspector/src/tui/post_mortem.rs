@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::event::{CoroId, Failure, Frame, Outcome, Stack, TraceSite};
 use crate::format::brief;
-use crate::model::{Crash, Model, short_name};
-use crate::report::{before_place, fields_of};
+use crate::model::{Crash, Model, common_stem, short_name};
+use crate::report::{before_place, fields_of, given_name, label};
 
 /// At most so many alike failures are listed one by one; the rest stays folded.
 const UNFOLDED: usize = 100;
@@ -272,7 +272,9 @@ impl Callstack {
         self.title = title(model, first);
         self.note = note(self.role, first);
         if self.failures.len() > 1 {
-            self.title = format!("{} ×{}", brief(short_name(&first.name)), self.failures.len());
+            let all = self.failures.iter().map(|index| given_name(model, &self.of.failures[*index]));
+            let name = common_stem(all).unwrap_or_else(|| short_name(&first.name));
+            self.title = format!("{} ×{}", brief(name), self.failures.len());
             self.note += ", alike";
         }
         if self.isolated {
@@ -305,8 +307,7 @@ fn title(model: &Model, failure: &Failure) -> String {
     let name = brief(short_name(&failure.name));
     match (failure.thread, failure.coro) {
         (0, 0) => name,
-        (0, coro) if model.coro(coro).is_some() => brief(&model.label(coro)),
-        (0, coro) => format!("{name} #{coro}"),
+        (0, coro) => brief(&label(model, coro, &failure.name)),
         (thread, _) => format!("thread {thread} {name}"),
     }
 }

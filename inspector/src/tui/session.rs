@@ -27,8 +27,12 @@ pub struct Session {
     pub notice: Option<String>,
     /// What was searched for.
     pub search: Search,
-    /// The lints, updated at intervals.
+    /// The lints of the moment that is shown, updated at intervals.
     pub lints: Vec<Lint>,
+    /// Lints of this run that hold no longer, the latest last.
+    pub passed: Vec<Passed>,
+    /// The lints when they were last checked at the latest moment.
+    latest_lints: Vec<Lint>,
     /// Source files read so far.
     pub sources: Sources,
     /// The crash to look at, once there was one, and the selected frame.
@@ -53,6 +57,18 @@ pub struct RemoteStack {
     pub stack: Result<Stack, String>,
 }
 
+/// At most this many lints that have passed are kept.
+const PASSED: usize = 100;
+
+/// A lint that holds no longer.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// The lint, as it was last found.
+    pub lint: Lint,
+    /// When it was found to hold no longer.
+    pub at: u64,
+}
+
 /// A text that was searched for.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
@@ -74,6 +90,8 @@ impl Session {
             notice: options.notice,
             search: Search::default(),
             lints: Vec::new(),
+            passed: Vec::new(),
+            latest_lints: Vec::new(),
             sources: Sources::default(),
             crash: None,
             output: Output::default(),
@@ -111,9 +129,24 @@ impl Session {
     /// Runs the lints.
     pub fn lint(&mut self) {
         let lints = crate::lint::check(self.model(), self.now());
+        if self.playback.is_live() {
+            self.note_passed(&lints);
+        }
         if lints != self.lints {
             self.lints = lints;
             self.dirty = true;
         }
+    }
+
+    /// Keeps the lints that no longer hold at the latest moment. One that holds again is no longer among them.
+    fn note_passed(&mut self, lints: &[Lint]) {
+        let at = self.now();
+        let same = |left: &Lint, right: &Lint| left.check == right.check && left.coro == right.coro;
+        self.passed.retain(|passed| !lints.iter().any(|lint| same(lint, &passed.lint)));
+        let before = std::mem::replace(&mut self.latest_lints, lints.to_vec());
+        let gone = before.into_iter().filter(|lint| !lints.iter().any(|other| same(lint, other)));
+        self.passed.extend(gone.map(|lint| Passed { lint, at }));
+        let old = self.passed.len().saturating_sub(PASSED);
+        self.passed.drain(..old);
     }
 }

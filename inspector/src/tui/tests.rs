@@ -1,6 +1,8 @@
 //! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
 mod frames;
+mod names;
+mod selection;
 mod snapshot;
 mod untrusted;
 
@@ -133,6 +135,24 @@ pane!(after_the_end, ended(&verify()), "1");
 pane!(timeline_of_a_short_run, ended(&crawl()), "5");
 pane!(before_the_crash, ended(&verify()), "[ 1");
 
+/// Two coroutines, each of which holds the lock that the other waits for, a root and one that runs beside.
+fn deadlock() -> Script {
+    let mut s = Script::new("two");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");
+    s.spawn(4, 1, "ticker", "a.rs:4:1");
+    s.named_resource(1, ResKind::Lock, 1, "accounts", "a.rs:1:5");
+    s.named_resource(2, ResKind::Lock, 1, "orders", "a.rs:1:6");
+    s.begin(1).wait(1, Target::Coro(2), "a.rs:4:1").wait(1, Target::Coro(3), "a.rs:4:1").pause(1);
+    s.hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1").step(2, Target::Res(2), "a.rs:7:1");
+    s.step(3, Target::Res(1), "a.rs:8:1").step(4, Target::Timer(9_000_000_000), "a.rs:9:1");
+    s
+}
+
+pane!(graph_drawn_cycle, live(&deadlock()), "j g", styled);
+pane!(graph_drawn_cycle_from_the_root, live(&deadlock()), "g");
+pane!(resource, live(&crate::test_script::named()), "4 enter", styled);
+pane!(resource_why, live(&crate::test_script::named()), "4 w");
+
 #[test]
 fn lints_are_announced_and_listed() {
     let mut script = crawl();
@@ -142,6 +162,47 @@ fn lints_are_announced_and_listed() {
     draw(&mut app, 100, 30);
     press(&mut app, "!");
     check("lints", &mut app, true);
+}
+
+#[test]
+fn a_lint_that_has_passed_stays_with_its_time_until_it_holds_again() {
+    let mut script = crawl();
+    script.at(1_300_000).step(9, Target::Res(1), "crawl.rs:62:9");
+    let lint_at = |app: &mut App, clock: u64| {
+        app.session.playback.clock = clock;
+        app.session.lint();
+        press(app, "!");
+        let page = text(app, 120, 30);
+        press(app, "esc");
+        page
+    };
+    let mut app = live(&script);
+    app.push(&crate::event::Event {
+        seq: script.events.len() as u64,
+        at: 1_400_000_000,
+        kind: Kind::StepBegin { coro: 5 },
+    });
+    let holds = lint_at(&mut app, 3_000_000_000);
+    assert!(holds.contains("writer #5 has been in one step for 1.6 s") && !holds.contains("until"), "{holds}");
+    app.push(&crate::event::Event {
+        seq: script.events.len() as u64 + 1,
+        at: 3_200_000_000,
+        kind: Kind::StepEnd { coro: 5 },
+    });
+    let passed = lint_at(&mut app, 3_300_000_000);
+    assert!(passed.contains("until 00:03.300: writer #5 has been in one step"), "{passed}");
+    assert!(passed.contains("writer #5 kept the loop to itself"), "{passed}");
+    app.push(&crate::event::Event {
+        seq: script.events.len() as u64 + 2,
+        at: 3_300_000_000,
+        kind: Kind::StepBegin { coro: 5 },
+    });
+    let again = lint_at(&mut app, 5_000_000_000);
+    assert!(
+        again.contains("writer #5 has been in one step for 1.7 s")
+            && !again.contains("until 00:03.300: writer #5 has been in"),
+        "{again}"
+    );
 }
 
 #[test]

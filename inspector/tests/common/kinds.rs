@@ -125,14 +125,14 @@ fn sites() -> BoxedStrategy<Vec<TraceSite>> {
 fn failure() -> BoxedStrategy<Failure> {
     let all = {
         (
-            (outcome(), id(), id(), text(), text(), text()),
+            (outcome(), id(), id(), text(), text(), text(), text()),
             proptest::collection::vec(text(), 0..3),
             (sites(), proptest::option::of(stack()), proptest::collection::vec((text(), text()), 0..3)),
             (sites(), sites()),
         )
             .prop_map(
                 |(
-                    (kind, coro, thread, name, message, error_type),
+                    (kind, coro, thread, name, given_name, message, error_type),
                     sources,
                     (trace, stack, fields),
                     (backtrace, error_backtrace),
@@ -141,6 +141,7 @@ fn failure() -> BoxedStrategy<Failure> {
                     coro,
                     thread,
                     name,
+                    given_name,
                     message,
                     error_type,
                     sources,

@@ -56,6 +56,12 @@ pub struct Coro {
     pub busy: u64,
     /// The longest step, in nanoseconds, without time that was not its own.
     pub longest: u64,
+    /// The most time that its loop spent in steps of others while it was ready, in nanoseconds.
+    pub longest_ready: u64,
+    /// The time that its loop had spent in steps when it became ready.
+    pub(super) ready_at: u64,
+    /// Since when no coroutine waits on it, if one did before.
+    pub left: Option<u64>,
     /// Number of consecutive steps after which it waited on exactly the same targets as before.
     pub fruitless: u32,
     /// The targets it waited on when its cancellation was delivered.
@@ -249,6 +255,14 @@ pub enum Moment {
 }
 
 impl Coro {
+    /// A coroutine waits on this one no longer.
+    pub(super) fn unawaited(&mut self, by: CoroId, at: u64) {
+        self.waiters.remove(by);
+        if self.waiters.is_empty() {
+            self.left = Some(at);
+        }
+    }
+
     pub(super) fn new(id: CoroId, in_loop: LoopId, parent: CoroId, name: NameId, site: SiteId, at: u64) -> Coro {
         Coro {
             id,
@@ -272,6 +286,9 @@ impl Coro {
             steps: 0,
             busy: 0,
             longest: 0,
+            longest_ready: 0,
+            ready_at: 0,
+            left: None,
             fruitless: 0,
             at_cancel: None,
             fields: Vec::new(),

@@ -1,5 +1,6 @@
 //! The fold: applies one event at a time to the model.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tinyio_events::event::{
@@ -9,7 +10,8 @@ use tinyio_events::event::{
 
 use super::coro::{Activity, Coro, Edge, Moment};
 use super::links::Links;
-use super::parts::{Cancel, Crash, Level, LogLine, Loop, Resource, Thread};
+use super::names::Named;
+use super::parts::{Cancel, Crash, Level, LogLine, Loop, ResMoment, Resource, Thread};
 use super::{CRASHES, ENDED, FINISHED, Holder, LOG, Model, Parent, Site, Sync};
 
 impl Model {
@@ -66,9 +68,7 @@ impl Model {
             Kind::End { coro, outcome } => self.end(*coro, *outcome, at),
 
             Kind::Named { what: Target::Coro(coro), name } => {
-                if let Some(coro) = self.coros.get_mut(*coro) {
-                    Arc::make_mut(coro).given_name = *name;
-                }
+                self.named(*coro, *name);
             }
             Kind::Named { what: Target::Loop(id), name } => self.with_loop(*id, |one| one.name = *name),
             Kind::Named { .. } => {}
@@ -76,13 +76,20 @@ impl Model {
             Kind::ResNew { res, what, size, site, name } => {
                 let (id, what, size, site, name) = (*res, *what, *size, *site, *name);
                 let (holders, waiters) = (Vec::new(), Links::default());
-                let fresh = Resource { id, what, size, site, name, since: at, set: false, holders, waiters };
-                self.resources.insert(id, fresh);
+                let history = VecDeque::new();
+                let fresh = Resource { id, what, size, site, name, since: at, set: false, holders, waiters, history };
+                let before = self.resources.insert(id, fresh);
+                if name != 0 && before.is_none_or(|before| before.name != name) {
+                    Arc::make_mut(&mut self.names).give(Named::Res(what), name);
+                }
             }
             Kind::Hold { res, coro, site } => self.hold(*res, *coro, *site, at),
             Kind::Release { res, coro } => self.release(*res, *coro, at),
             Kind::Set { res, set } => match self.resources.get_mut(res) {
-                Some(resource) => resource.set = *set,
+                Some(resource) => {
+                    resource.set = *set;
+                    resource.remember(at, if *set { ResMoment::Set } else { ResMoment::Cleared }, 0);
+                }
                 None => self.odd(),
             },
             Kind::ResDrop { res } => {
@@ -321,17 +328,30 @@ impl Model {
             self.loop_start(in_loop, 0, LoopMode::Run, at);
         }
         let mut coro = Coro::new(id, in_loop, parent, name, site, at);
+        coro.ready_at = self.busy(in_loop, at);
         // Only below a coroutine that existed before: a malformed file must not create a cycle in the tree.
         coro.under = match self.coros.get(parent) {
             Some(above) if above.in_loop == in_loop && parent < id => parent,
             _ => 0,
         };
         let above = if coro.under == 0 { Parent::Loop(in_loop) } else { Parent::Coro(coro.under) };
-        self.tree.insert(above, &coro);
+        self.tree.insert(above, &coro, &self.names);
         self.counts.add(coro.activity);
         self.coros.insert(id, Arc::new(coro));
         if let Some(one) = self.loops.get_mut(&in_loop) {
             one.live += 1;
+        }
+    }
+
+    /// The program gave a coroutine a name.
+    fn named(&mut self, id: CoroId, name: NameId) {
+        let Some(coro) = self.coros.get_mut(id).filter(|coro| coro.given_name != name) else { return };
+        let before = std::mem::replace(&mut Arc::make_mut(coro).given_name, name);
+        let coro = coro.clone();
+        Arc::make_mut(&mut self.names).give(Named::Coro, name);
+        if coro.is_live() {
+            let parent = self.parent_of(&coro);
+            self.tree.named(parent, &coro, before, &self.names);
         }
     }
 
@@ -343,7 +363,9 @@ impl Model {
         let live_target = match on {
             Target::Coro(target) => match self.coros.get_mut(target) {
                 Some(target) if !target.waiters.contains(id) => {
-                    Arc::make_mut(target).waiters.insert(id, ());
+                    let target = Arc::make_mut(target);
+                    target.waiters.insert(id, ());
+                    target.left = None;
                     true
                 }
                 known => known.is_some(),
@@ -351,6 +373,10 @@ impl Model {
             Target::Res(res) => {
                 if let Some(resource) = self.resources.get_mut(&res) {
                     resource.waiters.insert(id, ());
+                    // One that was woken for nothing waits again.
+                    if resource.history.back().map(|past| past.what) != Some(ResMoment::Waited(id)) {
+                        resource.remember(at, ResMoment::Waited(id), site);
+                    }
                 }
                 true
             }
@@ -378,7 +404,7 @@ impl Model {
         match on {
             Target::Coro(target) => {
                 if let Some(target) = self.coros.get_mut(target) {
-                    Arc::make_mut(target).waiters.remove(id);
+                    Arc::make_mut(target).unawaited(id, at);
                 }
             }
             Target::Res(res) => {
@@ -398,10 +424,20 @@ impl Model {
         });
     }
 
+    /// The time that a loop has spent in steps, the present one included.
+    fn busy(&self, id: LoopId, at: u64) -> u64 {
+        let one = self.loops.get(&id);
+        one.map_or(0, |one| one.busy + one.running.map_or(0, |(_, since)| at.saturating_sub(since)))
+    }
+
     fn wake(&mut self, id: CoroId, by: Waker, at: u64) {
+        let busy = self.coros.get(id).map_or(0, |coro| self.busy(coro.in_loop, at));
         let known = self.shift(id, at, |coro| {
             coro.ready_since = Some(at);
             coro.woken_by = Some((at, by));
+            if coro.state != State::Ready {
+                coro.ready_at = busy;
+            }
             if coro.state == State::Waiting {
                 coro.state = State::Ready;
             }
@@ -412,6 +448,10 @@ impl Model {
 
     fn step_begin(&mut self, id: CoroId, at: u64) {
         let mut in_loop = 0;
+        let ready = self.coros.get(id).filter(|coro| coro.state == State::Ready).map_or(0, |coro| {
+            let busy = self.loops.get(&coro.in_loop).map_or(0, |one| one.busy);
+            busy.saturating_sub(coro.ready_at)
+        });
         let resources = &mut self.resources;
         if let Some(coro) = self.coros.get_mut(id) {
             for (target, _) in Arc::make_mut(coro).on_others.drain(..) {
@@ -425,6 +465,7 @@ impl Model {
         let known = self.shift(id, at, |coro| {
             coro.state = State::Running;
             coro.ready_since = None;
+            coro.longest_ready = coro.longest_ready.max(ready);
             coro.steps += 1;
             in_loop = coro.in_loop;
         });
@@ -484,7 +525,7 @@ impl Model {
         }
         for target in std::mem::take(&mut ended.on_coros).ids() {
             if let Some(target) = self.coros.get_mut(target) {
-                Arc::make_mut(target).waiters.remove(id);
+                Arc::make_mut(target).unawaited(id, at);
             }
         }
         for (target, _) in std::mem::take(&mut ended.on_others) {
@@ -511,7 +552,7 @@ impl Model {
             let child = Arc::make_mut(child);
             self.tree.remove(Parent::Coro(coro.id), child);
             child.under = coro.under;
-            self.tree.insert(above, child);
+            self.tree.insert(above, child, &self.names);
         }
     }
 
@@ -535,7 +576,10 @@ impl Model {
 
     fn hold(&mut self, res: ResId, coro: CoroId, site: SiteId, at: u64) {
         match self.resources.get_mut(&res) {
-            Some(resource) => resource.holders.push(Holder { coro, site, since: at }),
+            Some(resource) => {
+                resource.holders.push(Holder { coro, site, since: at });
+                resource.remember(at, ResMoment::Acquired(coro), site);
+            }
             None => self.odd(),
         }
         if let Some(coro) = self.coros.get_mut(coro) {
@@ -546,10 +590,10 @@ impl Model {
     }
 
     fn release(&mut self, res: ResId, coro: CoroId, at: u64) {
-        let holders = self.resources.get_mut(&res).map(|resource| &mut resource.holders);
-        let held = holders.and_then(|holders| {
-            let index = holders.iter().position(|holder| holder.coro == coro)?;
-            Some(holders.remove(index))
+        let held = self.resources.get_mut(&res).and_then(|resource| {
+            let index = resource.holders.iter().position(|holder| holder.coro == coro)?;
+            resource.remember(at, ResMoment::Released(coro), 0);
+            Some(resource.holders.remove(index))
         });
         self.odd_unless(held.is_some());
         if let Some(coro) = self.coros.get_mut(coro) {

@@ -40,8 +40,8 @@ use std::sync::Arc;
 pub use coro::{Activity, Coro, Counts, Edge, HISTORY, Moment, Past};
 pub use id_map::{IdHasher, IdMap};
 pub use links::Links;
-pub use names::{Site, file_name, short_name};
-pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, Resource, Thread};
+pub use names::{Site, common_stem, file_name, short_name, stem};
+pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, ResMoment, ResPast, Resource, Thread};
 use tinyio_events::event::{CoroId, Header, LoopId, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker};
 pub use tree::{Group, Parent};
 pub use why::{Leaf, Link, Why};
@@ -281,11 +281,35 @@ impl Model {
         }
     }
 
-    /// Returns the label of a coroutine on screens and in reports: `fetch #17`, or the name that the program gave it.
-    /// The first one of a loop has no number.
+    /// The name that the program gave a coroutine.
+    pub fn given_name_of(&self, id: CoroId) -> Option<&str> {
+        self.coro(id).filter(|coro| coro.given_name != 0).map(|coro| self.name(coro.given_name))
+    }
+
+    /// Returns what coroutines like this one are called: the stem of the name that the program gave it, or the name of
+    /// its function.
+    pub fn kind_label(&self, id: CoroId) -> &str {
+        self.given_name_of(id).map_or_else(|| short_name(self.full_name(id)), stem)
+    }
+
+    /// Returns what several coroutines are called: the stem of the names that the program gave them, if it is the same
+    /// of all, else the name of the first one's function.
+    pub fn common_label(&self, ids: &[CoroId]) -> &str {
+        let given = common_stem(ids.iter().map(|id| self.given_name_of(*id)));
+        given.unwrap_or_else(|| ids.first().map_or("?", |id| short_name(self.full_name(*id))))
+    }
+
+    /// Returns the label of a coroutine on screens and in reports: `fetch #17`, or the name that the program gave it,
+    /// with the number if it has given that name to another coroutine too. The first one of a loop has no number.
     pub fn label(&self, id: CoroId) -> String {
         match self.coro(id) {
-            Some(coro) if coro.given_name != 0 => self.name(coro.given_name).to_owned(),
+            Some(coro) if coro.given_name != 0 => {
+                let name = self.name(coro.given_name);
+                match self.names.is_unique(names::Named::Coro, coro.given_name) {
+                    true => name.to_owned(),
+                    false => format!("{name} #{id}"),
+                }
+            }
             Some(coro) if coro.parent == 0 && id == 1 => short_name(self.full_name(id)).to_owned(),
             Some(_) => format!("{} #{id}", short_name(self.full_name(id))),
             None if id == 0 => "outside the loop".to_owned(),
@@ -317,7 +341,8 @@ impl Model {
         }
     }
 
-    /// Returns a short label for a resource: `lock #3`, `lock accounts #3`.
+    /// Returns a short label for a resource: `lock #3`, or by the name that the program gave it:
+    /// `lock accounts`, with the number if another lock has that name too.
     pub fn resource_label(&self, id: ResId) -> String {
         let resource = self.resource(id);
         let what = match resource.map(|resource| resource.what) {
@@ -329,7 +354,11 @@ impl Model {
         };
         match resource.map_or(0, |resource| resource.name) {
             0 => format!("{what} #{id}"),
-            name => format!("{what} {} #{id}", self.name(name)),
+            name => {
+                let unique = resource.is_some_and(|one| self.names.is_unique(names::Named::Res(one.what), name));
+                let number = if unique { String::new() } else { format!(" #{id}") };
+                format!("{what} {}{number}", self.name(name))
+            }
         }
     }
 

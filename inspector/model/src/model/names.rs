@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tinyio_events::event::{NameId, SiteId};
+use tinyio_events::event::{NameId, ResKind, SiteId};
 
 use super::id_map::IdMap;
 
@@ -66,11 +66,49 @@ pub fn short_name(path: &str) -> &str {
     }
 }
 
+/// The part of a name that the program gave which alike coroutines share: without the number at its end. `worker` of
+/// `worker 3`.
+pub fn stem(name: &str) -> &str {
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    match bare.trim_end_matches([' ', '#', '-', '_', ':', '/', '.']) {
+        "" => name,
+        _ if bare.len() == name.len() => name,
+        stem => stem,
+    }
+}
+
+/// The stem that all these names have; none if one of them has another, or there is one without a name.
+pub fn common_stem<'a>(names: impl IntoIterator<Item = Option<&'a str>>) -> Option<&'a str> {
+    let mut names = names.into_iter().map(|name| name.map(stem));
+    let first = names.next()??;
+    names.all(|name| name == Some(first)).then_some(first)
+}
+
 /// Everything interned so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Names {
     names: IdMap<NameId, Arc<str>>,
     sites: IdMap<SiteId, Arc<Site>>,
+    /// How often the program gave each name to something of a kind: see [`Names::give`].
+    given: IdMap<u64, u32>,
+}
+
+/// A kind of thing that a program gives names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Coro,
+    Res(ResKind),
+}
+
+fn given_key(kind: Named, name: NameId) -> u64 {
+    let kind = match kind {
+        Named::Coro => 0,
+        Named::Res(ResKind::Event) => 1,
+        Named::Res(ResKind::Lock) => 2,
+        Named::Res(ResKind::Semaphore) => 3,
+        Named::Res(ResKind::Barrier) => 4,
+    };
+    u64::from(name) << 3 | kind
 }
 
 impl Names {
@@ -80,6 +118,16 @@ impl Names {
 
     pub(super) fn set_site(&mut self, id: SiteId, site: Site) {
         self.sites.insert(id, Arc::new(site));
+    }
+
+    /// Notes that the program gave this name to one more thing of that kind.
+    pub(super) fn give(&mut self, kind: Named, name: NameId) {
+        *self.given.entry(given_key(kind, name)).or_default() += 1;
+    }
+
+    /// Whether the name tells a thing from all others of its kind that there have been.
+    pub(super) fn is_unique(&self, kind: Named, name: NameId) -> bool {
+        self.given.get(&given_key(kind, name)).is_none_or(|times| *times <= 1)
     }
 
     pub(super) fn name(&self, id: NameId) -> Option<&Arc<str>> {
@@ -93,7 +141,25 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use super::short_name;
+    use super::{common_stem, short_name, stem};
+
+    #[test]
+    fn the_stem_of_a_name_is_what_stands_before_its_number() {
+        for (name, expected) in [
+            ("worker 3", "worker"),
+            ("worker#12", "worker"),
+            ("shard-07", "shard"),
+            ("10.0.0.1:8080", "10.0.0.1"),
+            ("fetch", "fetch"),
+            ("what is this:", "what is this:"),
+            ("42", "42"),
+        ] {
+            assert_eq!(stem(name), expected, "{name}");
+        }
+        assert_eq!(common_stem([Some("worker 1"), Some("worker 2")]), Some("worker"));
+        assert_eq!(common_stem([Some("worker 1"), Some("ticker")]), None);
+        assert_eq!(common_stem([Some("worker 1"), None]), None);
+    }
 
     #[test]
     fn a_name_is_shortened_to_its_last_segment() {

@@ -1,6 +1,6 @@
 //! Everything besides coroutines: loops, threads, resources, the log, crashes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tinyio_events::event::{
@@ -96,6 +96,46 @@ pub struct Resource {
     pub holders: Vec<Holder>,
     /// The coroutines that wait on it.
     pub waiters: Links<()>,
+    /// The latest that happened to it, oldest first.
+    pub history: VecDeque<ResPast>,
+}
+
+/// How much of its history a resource keeps.
+const HISTORY: usize = 16;
+
+/// Something that happened to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResPast {
+    /// When.
+    pub at: u64,
+    /// What.
+    pub what: ResMoment,
+    /// Where in the program; 0 where unknown.
+    pub site: SiteId,
+}
+
+/// What happened to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResMoment {
+    /// A coroutine began to wait.
+    Waited(CoroId),
+    /// A coroutine acquired it, or one more permit.
+    Acquired(CoroId),
+    /// A coroutine released it, or one permit.
+    Released(CoroId),
+    /// The event was set.
+    Set,
+    /// The event was cleared.
+    Cleared,
+}
+
+impl Resource {
+    pub(super) fn remember(&mut self, at: u64, what: ResMoment, site: SiteId) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(ResPast { at, what, site });
+    }
 }
 
 /// One holder of a resource.

@@ -257,7 +257,7 @@ fn a_resource_is_shown_by_the_name_that_the_program_gave_it() {
     s.push(Kind::Name { id: 70, text: "accounts".to_owned() });
     s.push(Kind::ResNew { res: 2, what: ResKind::Semaphore, size: 2, site: 0, name: 70 });
     assert_eq!(s.model().resource_label(1), "lock #1");
-    assert_eq!(s.model().resource_label(2), "semaphore accounts #2");
+    assert_eq!(s.model().resource_label(2), "semaphore accounts");
     // As JSON it carries the name only if there is one; a trace from before there were names is read.
     let line =
         |name| serde_json::to_string(&Kind::ResNew { res: 2, what: ResKind::Lock, size: 1, site: 3, name }).unwrap();
@@ -279,6 +279,58 @@ fn coroutines_and_loops_are_shown_by_the_names_that_the_program_gave_them() {
     assert_eq!([Target::Loop(1), Target::Loop(2)].map(|on| model.target_label(on)), ["loop uploads", "loop 2"]);
     let names: Vec<_> = model.live().map(|coro| model.short_name_of(coro)).collect();
     assert_eq!(names, ["main", "worker 3", "worker"]);
+}
+
+#[test]
+fn a_name_that_the_program_gave_twice_is_shown_with_the_number() {
+    let mut s = Script::new("named");
+    s.start().spawn(1, 0, "main", "a.rs:1:5").spawn(2, 1, "fetch", "a.rs:2:5").spawn(3, 1, "fetch", "a.rs:2:5");
+    s.named(2, "mirror").named_resource(1, ResKind::Lock, 1, "mirror", "a.rs:1:5");
+    assert_eq!([s.model().label(2), s.model().resource_label(1)], ["mirror", "lock mirror"]);
+    s.named(3, "mirror").named_resource(2, ResKind::Lock, 1, "mirror", "a.rs:1:5");
+    assert_eq!([2, 3].map(|id| s.model().label(id)), ["mirror #2", "mirror #3"]);
+    assert_eq!([1, 2].map(|id| s.model().resource_label(id)), ["lock mirror #1", "lock mirror #2"]);
+    // A checkpoint repeats the name of what is known.
+    let (mut again, text) = (s.clone(), "lone");
+    again.spawn(4, 1, "fetch", "a.rs:2:5").named(4, text).named(4, text);
+    assert_eq!(again.model().label(4), text);
+}
+
+#[test]
+fn a_group_is_called_by_the_names_of_its_members_if_all_are_named_alike() {
+    let group = |s: &Script| {
+        let model = s.model();
+        let group = model.groups(Parent::Coro(1)).next().map(|group| model.group_label(group).to_owned());
+        let ids: Vec<u64> = model.children(Parent::Coro(1)).map(|coro| coro.id).collect();
+        assert_eq!(group.as_deref(), Some(model.common_label(&ids)));
+        group.unwrap()
+    };
+    let mut s = Script::new("named");
+    s.start().spawn(1, 0, "main", "a.rs:1:5");
+    s.spawn(2, 1, "shop::serve", "a.rs:2:5").spawn(3, 1, "shop::serve", "a.rs:2:5");
+    assert_eq!(group(&s), "serve");
+    s.named(2, "worker 1");
+    assert_eq!(group(&s), "serve", "one has no name");
+    s.named(3, "worker 2");
+    assert_eq!(group(&s), "worker");
+    s.spawn(4, 1, "shop::serve", "a.rs:2:5").end(4, Outcome::Ok);
+    assert_eq!(group(&s), "worker", "the one without a name has ended");
+    s.spawn(5, 1, "shop::serve", "a.rs:2:5").named(5, "ticker");
+    assert_eq!(group(&s), "serve", "the names differ");
+}
+
+#[test]
+fn what_a_future_of_another_library_is_is_shown_with_its_line_if_the_stack_is_known() {
+    let s = crate::test_script::named();
+    let (model, now) = (s.model(), s.model().now());
+    let coro = model.coro(6).unwrap();
+    assert_eq!(crate::describe::doing_at(&model, coro, now), "Recv<Job>, shop.rs:57");
+    let leaf = crate::describe::leaf(&model, &model.why(6).leaf, now).0;
+    assert_eq!(leaf, "Recv<Job>, at shop.rs:57, a future that is not tinyio's");
+    let mut unknown = s.clone();
+    unknown.at(500).wake(6, Waker::External).begin(6).pause(6);
+    let model = unknown.model();
+    assert_eq!(crate::describe::doing_at(&model, model.coro(6).unwrap(), now), "external", "read before it waited");
 }
 
 #[test]

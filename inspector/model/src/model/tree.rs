@@ -13,6 +13,7 @@ use tinyio_events::event::{CoroId, LoopId, NameId};
 
 use super::coro::{Activity, Counts};
 use super::links::Links;
+use super::names::{Names, short_name, stem};
 use super::{Coro, IdMap, Loop, Model};
 
 /// The node above a coroutine.
@@ -44,6 +45,33 @@ pub struct Group {
     pub members: Links<()>,
     /// Their counts per activity.
     pub counts: Counts,
+    /// How many of them have no name that the program gave.
+    unnamed: usize,
+    /// What the others are called.
+    given: Given,
+}
+
+/// The names that the program gave the members of a group, since it was last empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Given {
+    /// None so far.
+    #[default]
+    None,
+    /// All have the [`stem`] of this one.
+    Alike(NameId),
+    /// They differ.
+    Different,
+}
+
+impl Given {
+    fn add(&mut self, name: NameId, names: &Names) {
+        let stem_of = |id| names.name(id).map_or("", |text| stem(text));
+        *self = match *self {
+            Given::None => Given::Alike(name),
+            Given::Alike(one) if stem_of(one) == stem_of(name) => Given::Alike(one),
+            _ => Given::Different,
+        }
+    }
 }
 
 /// All groups.
@@ -54,9 +82,16 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn insert(&mut self, parent: Parent, coro: &Coro) {
+    pub(super) fn insert(&mut self, parent: Parent, coro: &Coro, names: &Names) {
         let group = self.groups.entry((parent.key(), coro.name)).or_insert_with(|| {
-            Arc::new(Group { name: coro.name, order: coro.id, members: Links::None, counts: Counts::default() })
+            Arc::new(Group {
+                name: coro.name,
+                order: coro.id,
+                members: Links::None,
+                counts: Counts::default(),
+                unnamed: 0,
+                given: Given::None,
+            })
         });
         if group.members.is_empty() {
             Arc::make_mut(self.under.entry(parent.key()).or_default()).insert(group.order, coro.name);
@@ -64,6 +99,18 @@ impl Tree {
         let group = Arc::make_mut(group);
         group.members.insert(coro.id, ());
         group.counts.add(coro.activity);
+        match coro.given_name {
+            0 => group.unnamed += 1,
+            name => group.given.add(name, names),
+        }
+    }
+
+    /// The program gave a member another name than the one `before`.
+    pub(super) fn named(&mut self, parent: Parent, coro: &Coro, before: NameId, names: &Names) {
+        let Some(group) = self.groups.get_mut(&(parent.key(), coro.name)) else { return };
+        let group = Arc::make_mut(group);
+        group.unnamed = group.unnamed.saturating_sub(usize::from(before == 0));
+        group.given.add(coro.given_name, names);
     }
 
     pub(super) fn remove(&mut self, parent: Parent, coro: &Coro) {
@@ -71,6 +118,7 @@ impl Tree {
         let group = Arc::make_mut(group);
         group.members.remove(coro.id);
         group.counts.sub(coro.activity);
+        group.unnamed = group.unnamed.saturating_sub(usize::from(coro.given_name == 0));
         if !group.members.is_empty() {
             return;
         }
@@ -106,6 +154,18 @@ impl Model {
     pub fn groups(&self, parent: Parent) -> impl Iterator<Item = &Group> + '_ {
         let names = self.tree.under.get(&parent.key()).into_iter().flat_map(|under| under.iter());
         names.filter_map(move |(_, name)| self.group(parent, *name))
+    }
+
+    /// Returns what the members of a group are called: the stem of the names that the program gave them, if all have one
+    /// and it is the same, else the name of their function.
+    pub fn group_label(&self, group: &Group) -> &str {
+        match group.given {
+            Given::Alike(name) if group.unnamed == 0 => stem(self.name(name)),
+            _ => match self.name(group.name) {
+                "" => "?",
+                name => short_name(name),
+            },
+        }
     }
 
     /// The group of that name beneath `parent`.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tinyio_events::event::{CoroId, Frame, LoopId, Outcome, ResId, SiteId, State, Target, ThreadId};
+use tinyio_events::event::{CoroId, Frame, LoopId, Outcome, ResId, SiteId, Stack, State, Target, ThreadId};
 
 use super::{Coro, Model};
 
@@ -57,6 +57,13 @@ pub enum Leaf {
     Cycle(CoroId),
     /// Nothing is known about the coroutine.
     Unknown(CoroId),
+}
+
+/// The stack of a coroutine that waits for nothing known to tinyio, read since it began to wait.
+fn foreign_stack(coro: &Coro) -> Option<&Stack> {
+    let (at, stack) = coro.stack.as_ref()?;
+    let is_current = coro.state() == State::Waiting && *at >= coro.since && !stack.mid_step;
+    Some(&**stack).filter(|_| is_current && coro.waits().next().is_none())
 }
 
 impl Why {
@@ -154,9 +161,12 @@ impl Model {
     /// [`Stack::foreign_await`](tinyio_events::event::Stack::foreign_await). `None` if its stack was not read since it
     /// began to wait.
     pub fn foreign_await<'a>(&self, coro: &'a Coro) -> Option<&'a Frame> {
-        let (at, stack) = coro.stack.as_ref()?;
-        let is_current = coro.state() == State::Waiting && *at >= coro.since && !stack.mid_step;
-        stack.foreign_await().filter(|_| is_current && coro.waits().next().is_none())
+        foreign_stack(coro)?.foreign_await()
+    }
+
+    /// Returns what is awaited there: see [`Stack::foreign_future`](tinyio_events::event::Stack::foreign_future).
+    pub fn foreign_future<'a>(&self, coro: &'a Coro) -> Option<&'a str> {
+        foreign_stack(coro)?.foreign_future()
     }
 
     /// Whether a coroutine is running because a loop runs inside it.

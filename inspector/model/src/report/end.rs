@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use tinyio_events::event::State;
+use tinyio_events::event::{CoroId, State};
 
 use super::Ending;
 use super::crash::first_line;
 use super::paint::{Ink, Page};
 use crate::describe;
 use crate::format::{self, brief, clock, counted, fine_span, one_line, span, width};
-use crate::model::{Activity, Coro, Model, Why, short_name};
+use crate::model::{Activity, Coro, Model, Why};
 
 /// At most this many groups of those alive are listed.
 const GROUPS: usize = 24;
@@ -30,12 +30,12 @@ pub(super) fn write(page: &mut Page, model: &Model, ending: Ending) {
             page.plain(", ").plain(&group.place);
         }
         if group.longest > 0 {
-            page.dim(&format!(", {}{}", if group.many > 1 { "up to " } else { "" }, span(group.longest)));
+            page.dim(&format!(", {}{}", if group.ids.len() > 1 { "up to " } else { "" }, span(group.longest)));
         }
         page.end();
     }
     if groups.len() > GROUPS {
-        let left: usize = groups[GROUPS..].iter().map(|group| group.many).sum();
+        let left: usize = groups[GROUPS..].iter().map(|group| group.ids.len()).sum();
         page.begin(2).dim(&format!("… and {} that do other things", format::count(left as u64))).end();
     }
     stuck(page, model);
@@ -74,7 +74,7 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
 /// Live coroutines that do the same at the same place.
 struct Alive<'a> {
     first: &'a Coro,
-    many: usize,
+    ids: Vec<CoroId>,
     doing: String,
     place: String,
     longest: u64,
@@ -82,9 +82,9 @@ struct Alive<'a> {
 
 impl Alive<'_> {
     fn label(&self, model: &Model) -> String {
-        match self.many {
+        match self.ids.len() {
             1 => brief(&model.label(self.first.id)),
-            many => format!("{} × {}", format::count(many as u64), brief(short_name(model.full_name(self.first.id)))),
+            many => format!("{} × {}", format::count(many as u64), brief(model.common_label(&self.ids))),
         }
     }
 }
@@ -107,13 +107,13 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
         let line = model.foreign_await(coro).map_or(0, |frame| frame.line);
         let index = *known.entry((coro.name, coro.activity, site, doing.clone(), line)).or_insert_with(|| {
             let place = one_line(&describe::place(model, coro));
-            groups.push(Alive { first: coro, many: 0, doing, place, longest: 0 });
+            groups.push(Alive { first: coro, ids: Vec::new(), doing, place, longest: 0 });
             groups.len() - 1
         });
-        groups[index].many += 1;
+        groups[index].ids.push(coro.id);
         groups[index].longest = groups[index].longest.max(long);
     }
-    for group in groups.iter_mut().filter(|group| group.many == 1) {
+    for group in groups.iter_mut().filter(|group| group.ids.len() == 1) {
         group.doing = brief(&describe::doing(model, group.first, model.now()));
     }
     groups

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use tinyio_events::event::{CoroId, Failure, Outcome, Target};
 
 use super::stack;
-use crate::model::{Crash, Model, short_name};
+use crate::model::{Crash, Model, common_stem, short_name};
 
 /// How the members of a group ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +81,10 @@ impl<'a> Group<'a> {
         match (self.members.len(), first.thread) {
             (1, 0) => stack::label(model, first.coro, &first.name),
             (1, thread) => format!("thread {thread} · {}", short_name(&first.name)),
-            (_, 0) => short_name(&first.name).to_owned(),
+            (_, 0) => {
+                let given = common_stem(self.members.iter().map(|one| stack::given_name(model, one)));
+                given.unwrap_or_else(|| short_name(&first.name)).to_owned()
+            }
             (_, _) => format!("thread · {}", short_name(&first.name)),
         }
     }

@@ -145,14 +145,31 @@ pub fn fields_of(model: &Model, coro: CoroId) -> &[(String, String)] {
     member.map(|failure| &failure.fields[..]).filter(|fields| !fields.is_empty()).unwrap_or_else(by_itself)
 }
 
-/// A coroutine's name for a reader; what the failure says where the model has forgotten it.
+/// The name that the program gave the coroutine of a failure.
+pub fn given_name<'a>(model: &'a Model, failure: &'a Failure) -> Option<&'a str> {
+    let recorded = Some(failure.given_name.as_str()).filter(|name| !name.is_empty());
+    recorded.or_else(|| model.given_name_of(failure.coro))
+}
+
+/// A coroutine's name for a reader; what the failures of the crash have where the model has forgotten it.
 pub fn label(model: &Model, coro: CoroId, name: &str) -> String {
     match coro {
         0 => short_name(name).to_owned(),
         _ if model.full_name(coro) != "?" => model.label(coro),
-        1 => short_name(name).to_owned(),
-        _ => format!("{} #{coro}", short_name(name)),
+        _ => match recorded_name(model, coro) {
+            Some(name) => name,
+            None if coro == 1 => short_name(name).to_owned(),
+            None => format!("{} #{coro}", short_name(name)),
+        },
     }
+}
+
+/// The name that the program gave a member of a crash, with its number if another member has the same.
+fn recorded_name(model: &Model, coro: CoroId) -> Option<String> {
+    let crash = model.crashes().iter().rev().find(|crash| crash.member(coro).is_some())?;
+    let name = crash.member(coro).map(|failure| failure.given_name.as_str()).filter(|name| !name.is_empty())?;
+    let of_that_name = crash.failures.iter().filter(|failure| failure.given_name == name).count();
+    Some(if of_that_name > 1 { format!("{name} #{coro}") } else { name.to_owned() })
 }
 
 pub fn step<'a>(

@@ -22,6 +22,7 @@ fn failure(kind: Outcome, coro: u64, name: &str, message: &str, place: &str) -> 
         stack: None,
         fields: vec![],
         backtrace: vec![],
+        given_name: String::new(),
         error_backtrace: vec![],
     }
 }
@@ -282,4 +283,25 @@ fn the_last_await_of_one_that_returned_an_error_is_not_shown_as_the_place_of_the
     origin.stack.as_mut().unwrap().frames[0].note = tinyio_events::place::BEGAN.into();
     let at_once = report(&origin);
     assert!(at_once.contains("began at a.rs:1:9  (as it began)\n      as it began:\n"), "{at_once}");
+}
+
+#[test]
+fn a_crash_by_itself_has_the_names_that_the_program_gave() {
+    // As a program has it that prints its own crash: without the events before.
+    let report = |names: [&str; 4]| {
+        let mut s = Script::new("shop");
+        s.start();
+        let failures = (2..6).zip(names).map(|(coro, given)| {
+            let kind = if coro == 2 { Outcome::Error } else { Outcome::Cancelled };
+            Failure { given_name: given.into(), ..failure(kind, coro, "shop::serve", "no route", "shop.rs:7:3") }
+        });
+        s.push(Kind::Crash { id: 1, failures: failures.collect() });
+        text(&s.model(), &plain())
+    };
+    let alike = report(["uplink", "worker 1", "worker 2", "worker 3"]);
+    assert!(alike.contains("uplink") && alike.contains("3 × worker") && !alike.contains("serve"), "{alike}");
+    let mixed = report(["uplink", "worker 1", "worker 2", "ticker"]);
+    assert!(mixed.contains("3 × serve"), "{mixed}");
+    let same = report(["worker", "worker", "", ""]);
+    assert!(same.contains("worker #2"), "one of two: {same}");
 }

@@ -7,7 +7,7 @@ use tinyio_events::event::{CoroId, NameId, ResId, SiteId, State, Target};
 
 use crate::describe;
 use crate::format::{count, one_line};
-use crate::model::{Activity, Coro, Model, Parent, short_name};
+use crate::model::{Activity, Coro, Model, Parent};
 
 /// A graph to be drawn.
 pub(super) struct Graph {
@@ -82,7 +82,7 @@ impl Graph {
         for (index, ids) in members.into_values() {
             let id = nodes[index].id.clone();
             if ids.len() > 1 {
-                let name = one_line(short_name(model.full_name(ids[0])));
+                let name = one_line(model.common_label(&ids));
                 let doing = model.coro(ids[0]).map_or("", |coro| coro.activity.words());
                 nodes[index].lines = vec![format!("{name} ×{}", count(ids.len() as u64)), doing.to_owned()];
             }

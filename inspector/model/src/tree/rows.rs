@@ -6,7 +6,7 @@ use tinyio_events::event::{CoroId, LoopId, LoopMode};
 
 use crate::describe;
 use crate::format::{brief, count, span};
-use crate::model::{Activity, Coro, Counts, Model, Parent, short_name};
+use crate::model::{Activity, Coro, Counts, Model, Parent};
 
 /// Beyond this many, siblings of one name share one row; those that run, that have something below them or that have a
 /// known stack keep rows of their own, up to this many.
@@ -23,6 +23,8 @@ pub struct Row {
     pub depth: usize,
     /// No sibling follows.
     pub is_last: bool,
+    /// The row above it in the tree does not wait on it: it was spawned and runs beside.
+    pub is_loose: bool,
     /// Whether rows beneath it follow.
     pub has_children: bool,
     /// What it is of.
@@ -47,7 +49,7 @@ pub enum What {
     /// A loop.
     Loop,
     /// A coroutine that stands elsewhere in the tree.
-    Reference,
+    Reference(CoroId),
     /// What was left out.
     More,
 }
@@ -58,7 +60,7 @@ impl What {
         match self {
             What::Coro(_, activity) | What::Group(activity) => glyph(activity),
             What::Loop => "◎",
-            What::Reference => "⇢",
+            What::Reference(_) => "⇢",
             What::More => "…",
         }
     }
@@ -153,7 +155,7 @@ fn beneath(model: &Model, parent: Parent) -> Vec<Item<'_>> {
         // For a hundred thousand waits, the oldest one is not looked for.
         let longest = members().take(1000).map(|coro| coro.for_how_long(model.now())).max().unwrap_or(0);
         items.extend(shown.into_iter().map(Item::Coro));
-        items.push(Item::Group(model.name(group.name), many, counts, commonest, longest));
+        items.push(Item::Group(model.group_label(group), many, counts, commonest, longest));
     }
     items
 }
@@ -175,9 +177,13 @@ fn long(nanos: u64) -> String {
 
 fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
     let empty = String::new;
+    let is_loose = match item {
+        Item::Coro(coro) => model.parent_of(coro) != Parent::Loop(coro.in_loop) && !coro.waiters.contains(coro.parent),
+        _ => false,
+    };
     let row = |what, label: String, doing: String, place, long| {
         let (label, doing) = (brief(&label), brief(&doing));
-        Row { depth, is_last, has_children: false, what, label, doing, place, long }
+        Row { depth, is_last, is_loose, has_children: false, what, label, doing, place, long }
     };
     match item {
         Item::Coro(coro) => {
@@ -192,7 +198,6 @@ fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
             )
         }
         Item::Group(name, many, counts, activity, longest) => {
-            let name = if name.is_empty() { "?" } else { short_name(name) };
             let label = format!("{name} ×{}", count(*many as u64));
             let up_to = if *longest == 0 { String::new() } else { format!("up to {}", span(*longest)) };
             row(What::Group(*activity), label, describe::counts(counts, "·"), empty(), up_to)
@@ -210,7 +215,7 @@ fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
             let long = one.map_or(String::new(), |one| long(model.now().saturating_sub(one.since)));
             row(What::Loop, model.loop_label(*id), doing, empty(), long)
         }
-        Item::Reference(id) => row(What::Reference, model.label(*id), empty(), empty(), empty()),
+        Item::Reference(id) => row(What::Reference(*id), model.label(*id), empty(), empty(), empty()),
         Item::More(text) => row(What::More, text.clone(), empty(), empty(), empty()),
     }
 }

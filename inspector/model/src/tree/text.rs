@@ -30,7 +30,12 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
             line.push_str(if *is_open { "│   " } else { "    " });
         }
         if row.depth > 0 {
-            line.push_str(if row.is_last { "└── " } else { "├── " });
+            line.push_str(match (row.is_last, row.is_loose) {
+                (true, false) => "└── ",
+                (false, false) => "├── ",
+                (true, true) => "└┄┄ ",
+                (false, true) => "├┄┄ ",
+            });
         }
         open[row.depth] = !row.is_last;
         line.push_str(&format!("{} {}", row.what.glyph(), one_line(&row.label)));

@@ -153,6 +153,12 @@ impl Objects {
         kinds.flat_map(|kind| kind.recorded_fields().collect::<Vec<_>>()).collect()
     }
 
+    /// The names that the program gave to this coroutine, or to all.
+    pub(crate) fn given_names(&self, only: Option<CoroId>) -> impl Iterator<Item = (CoroId, NameId)> {
+        let asked = move |coro: &CoroId| only.is_none_or(|only| only == *coro);
+        self.names.iter().filter(move |(coro, _)| asked(coro)).map(|(coro, (_, name))| (*coro, *name))
+    }
+
     fn thread(&mut self, thread: ThreadId, change: impl FnOnce(&mut Thread)) {
         if let Some(one) = self.threads.get_mut(&thread) {
             change(one);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
 
-use tinyio_events::event::{Kind, NameId, SiteId};
+use tinyio_events::event::{CoroId, Kind, NameId, SiteId};
 use tinyio_events::place::is_library;
 use tinyio_events::ring_words::{self, code};
 use tinyio_events::secrets;
@@ -83,6 +83,16 @@ impl Recorder {
         self.names.names = id;
         self.names.by_text.insert(text.into_owned(), id);
         id
+    }
+
+    /// The names that the program gave to living coroutines: to this one, or to all.
+    pub fn given_names(&self, only: Option<CoroId>) -> HashMap<CoroId, String> {
+        let given: Vec<(CoroId, NameId)> = self.live.objects.given_names(only).collect();
+        if given.is_empty() {
+            return HashMap::new();
+        }
+        let texts: HashMap<NameId, &str> = self.names.by_text.iter().map(|(text, id)| (*id, text.as_str())).collect();
+        given.into_iter().filter_map(|(coro, id)| Some((coro, (*texts.get(&id)?).to_owned()))).collect()
     }
 
     /// The number of a source place; 0 for a line of the standard library: there it is a call through a pointer to a

@@ -2,8 +2,7 @@
 
 use ratatui::layout::Position;
 
-use super::{App, Pane, SCREENS, Session};
-use crate::event::CoroId;
+use super::{App, Pane, SCREENS, Session, Subject};
 
 impl App {
     /// The mouse was pressed.
@@ -27,10 +26,16 @@ impl App {
         }
     }
 
-    /// The same with a page about the selected coroutine.
-    pub(super) fn toggle_selected(&mut self, page: impl FnOnce(&Session, CoroId) -> Box<dyn Pane>) {
-        match self.session.selected {
-            Some(id) => self.toggle(page(&self.session, id)),
+    /// What is selected in the pane that is in front.
+    pub(super) fn selected(&self) -> Option<Subject> {
+        self.pages.last().unwrap_or(&self.screens[self.front]).selected(&self.session)
+    }
+
+    /// The same with a page about what is selected, if there is such a page about it.
+    pub(super) fn toggle_selected(&mut self, page: impl FnOnce(&Session, Subject) -> Option<Box<dyn Pane>>) {
+        match self.selected().map(|subject| page(&self.session, subject)) {
+            Some(Some(page)) => self.toggle(page),
+            Some(None) => self.session.note("only a coroutine has variables"),
             None => self.session.note(self.screens[self.front].none_selected()),
         }
     }

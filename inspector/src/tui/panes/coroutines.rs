@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use super::{TABLE_AND_DETAIL, detail};
 use crate::describe;
 use crate::event::{CoroId, NameId};
-use crate::model::{Coro, Model, Site, short_name};
+use crate::model::{Coro, Model, Site};
 use crate::tui::filter::{self, Filter};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
@@ -99,7 +99,7 @@ impl Coroutines {
         }
         let mut names: HashMap<NameId, &str> = HashMap::new();
         for coro in model.live() {
-            names.entry(coro.name).or_insert_with(|| short_name(model.name(coro.name)));
+            names.entry(shown_name(coro)).or_insert_with(|| model.short_name_of(coro));
         }
         let mut sorted: Vec<_> = names.into_iter().collect();
         sorted.sort_unstable_by_key(|(id, name)| (*name, *id));
@@ -121,7 +121,7 @@ impl Coroutines {
         let names = self.name_ranks(model);
         let key = |coro: &Coro| match self.sort {
             Sort::Id => 0,
-            Sort::Name => names.get(&coro.name).copied().unwrap_or(0),
+            Sort::Name => names.get(&shown_name(coro)).copied().unwrap_or(0),
             Sort::State => coro.activity as u64,
             Sort::Age => coro.since,
             Sort::Steps => u64::MAX - coro.steps,
@@ -153,6 +153,11 @@ impl Coroutines {
             Column::text("spawned at", Width::Fixed(20)).shown_if(wide >= 100),
         ]
     }
+}
+
+/// The name in the table: the one that the program gave, or that of the function.
+fn shown_name(coro: &Coro) -> NameId {
+    if coro.given_name == 0 { coro.name } else { coro.given_name }
 }
 
 impl Pane for Coroutines {
@@ -215,7 +220,7 @@ impl Pane for Coroutines {
                 id.to_string().into(),
                 model.short_name_of(coro).to_owned().into(),
                 span(coro.for_how_long(now)).into(),
-                describe::doing(model, coro, now).into(),
+                describe::doing_at(model, coro, now).into(),
                 count(coro.steps).into(),
                 span(coro.busy).into(),
                 model.site(coro.site).map(Site::short).unwrap_or_default().into(),

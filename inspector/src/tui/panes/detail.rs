@@ -286,7 +286,7 @@ fn state(model: &Model, coro: &Coro, now: u64) -> String {
             format!("ready for {long}, {}", describe::doing(model, coro, now).trim_start_matches("ready, "))
         }
         Activity::Sleeping => format!("sleeping {long}, {}", describe::doing(model, coro, now)),
-        activity if activity.is_live() => format!("waiting {long} on {}", describe::doing(model, coro, now)),
+        activity if activity.is_live() => format!("waiting {long} on {}", describe::doing_at(model, coro, now)),
         _ => format!("{} {long} ago", describe::doing(model, coro, now)),
     }
 }
@@ -303,8 +303,8 @@ fn moment(model: &Model, moment: &Moment) -> String {
         Moment::Woken(by) => format!("woken by {}", model.waker_label(by)),
         Moment::Ran { steps: 1, took } => format!("ran {}", span(took)),
         Moment::Ran { steps, took } => format!("ran {steps} steps, {}", span(took)),
-        Moment::Took(res) => format!("took {}", model.resource_label(res)),
-        Moment::Gave(res) => format!("gave back {}", model.resource_label(res)),
+        Moment::Took(res) => format!("acquired {}", model.resource_label(res)),
+        Moment::Gave(res) => format!("released {}", model.resource_label(res)),
         Moment::Cancelled => "was cancelled".to_owned(),
         Moment::Ended(outcome) => describe::ended(outcome).to_owned(),
     }

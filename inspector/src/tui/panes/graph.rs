@@ -9,7 +9,7 @@ use super::detail;
 use super::graph_canvas::Canvas;
 use crate::describe;
 use crate::event::LoopMode;
-use crate::model::{Activity, Leaf, Model, short_name};
+use crate::model::{Activity, Leaf, Model};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::session::Session;
@@ -371,7 +371,7 @@ fn label(model: &Model, node: Node, theme: &Theme) -> (&'static str, String, Sty
             let most = group.counts.iter().max_by_key(|(_, number)| *number);
             let activity = most.map_or(Activity::Done, |(activity, _)| activity);
             let label =
-                format!("{} {}{}", short_name(model.name(name)), theme.glyphs.times, count(group.members.len() as u64));
+                format!("{} {}{}", model.group_label(group), theme.glyphs.times, count(group.members.len() as u64));
             (theme.sign(activity), label, theme.activity(activity))
         }
         Node::Loop(id) => {
@@ -394,7 +394,7 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
     match node {
         Node::Coro(id) => {
             let Some(coro) = model.coro(id) else { return (String::new(), theme.text) };
-            let text = describe::doing(model, coro, now);
+            let text = describe::doing_at(model, coro, now);
             // A coroutine that waits on one already above it in the chain is on a cycle.
             if coro.activity == Activity::OnCoro || coro.activity == Activity::OnLock {
                 let why = model.why_within(id, 64);

@@ -5,12 +5,12 @@
 
 mod layout;
 
-use layout::{Link, NEIGHBOURS, Place, Thing, below, build, gap_heights, layers_height, place};
+use layout::{Cycle, Link, NEIGHBOURS, Place, Thing, below, build, gap_heights, layers_height, place};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::event::{CoroId, Target};
+use crate::event::CoroId;
 use crate::model::Model;
 use crate::tui::keys::Action;
 use crate::tui::session::Session;
@@ -49,7 +49,7 @@ impl Canvas {
             Action::Up => coro.waiters.first().or(Some(coro.parent).filter(|parent| *parent != 0)),
             Action::Down => below(model, coro).into_iter().find_map(|thing| match thing {
                 Thing::Coro(id) => Some(id),
-                Thing::Leaf(_, Target::Res(res)) => model.resource(res)?.holders.first().map(|holder| holder.coro),
+                Thing::Res(res) => model.resource(res)?.holders.first().map(|holder| holder.coro),
                 _ => None,
             }),
             Action::Left => beside(-1),
@@ -82,12 +82,24 @@ impl Canvas {
             empty(buf, &session.theme, area, &[sentence]);
         }
         let Some(id) = session.selected.filter(|id| session.model().coro(*id).is_some()) else { return };
-        let boxed = area.height >= 13;
-        let high = if boxed { 3 } else { 1 };
-        // The layers next to the selected one are worth more than those beyond.
-        let steps = (0..=STEPS).rev().find(|steps| layers_height(2 * *steps + 1, high) <= area.height).unwrap_or(0);
         let (theme, model, now) = (&session.theme, session.model(), session.now());
-        let mut drawing = build(model, id, steps, now, theme);
+        let mut cycle = Cycle::of(model, id);
+        // The layers next to the selected one are worth more than those beyond, and a whole cycle is worth more than
+        // boxes.
+        let fits = |steps: usize, high: u16, cycle: &Cycle| {
+            layers_height(steps + 1 + steps.max(cycle.depth()), high) <= area.height
+        };
+        let boxes: &[u16] = if area.height >= 13 { &[3, 1] } else { &[1] };
+        let mut sizes = boxes.iter().flat_map(|high| (0..=STEPS).rev().map(move |steps| (steps, *high)));
+        let (steps, high) = match sizes.clone().find(|(steps, high)| fits(*steps, *high, &cycle)) {
+            Some(size) => size,
+            None => {
+                cycle = Cycle::default();
+                sizes.find(|(steps, high)| fits(*steps, *high, &cycle)).unwrap_or((0, 1))
+            }
+        };
+        let boxed = high > 1;
+        let mut drawing = build(model, id, steps, &cycle, now, theme);
         place(&mut drawing, area, boxed);
         let gaps = gap_heights(&drawing, area.height, high);
         let total: u16 = gaps.iter().sum::<u16>() + drawing.layers.len() as u16 * high;
@@ -122,8 +134,9 @@ fn draw_box(
 ) {
     let style = match place.thing {
         Thing::Coro(id) => model.coro(id).map_or(theme.dim, |coro| theme.activity(coro.activity)),
-        Thing::Again(..) => theme.failed,
-        Thing::Leaf(..) => theme.text,
+        Thing::Again(..) | Thing::ResAgain(..) if place.on_cycle => theme.failed,
+        Thing::Again(..) | Thing::ResAgain(..) => theme.dim,
+        Thing::Res(_) | Thing::Leaf(..) => theme.text,
         Thing::More(_) => theme.dim,
     };
     let glyphs = &theme.glyphs;
@@ -141,7 +154,11 @@ fn draw_box(
     } else {
         (&glyphs.corners[..4], glyphs.horizontal, glyphs.vertical)
     };
-    let line_style = if selected { theme.title } else { theme.line };
+    let line_style = match (place.on_cycle, selected) {
+        (true, _) => theme.failed,
+        (false, true) => theme.title,
+        (false, false) => theme.line,
+    };
     if !boxed {
         put(place.x, y, if selected { "[" } else { " " }, line_style);
         put(place.x + 1, y, &label, if selected { style.patch(theme.selected) } else { style });
@@ -180,7 +197,7 @@ fn draw_links(
         return;
     }
     let wide = usize::from(area.width);
-    let mut cells = vec![0_u8; wide * usize::from(gap)];
+    let mut cells = vec![Cell::default(); wide * usize::from(gap)];
     let mut sources: Vec<usize> = links.iter().map(|link| link.from).collect();
     sources.sort_unstable();
     sources.dedup();
@@ -198,7 +215,12 @@ fn draw_links(
         let (from, to) = ends(link);
         let rank = sources.iter().position(|one| *one == link.from).unwrap_or(0);
         let track = rank % tracks;
-        let mut mark = |row: usize, column: usize, ways: u8| cells[row * wide + column] |= ways;
+        let mut mark = |row: usize, column: usize, ways: u8| {
+            let cell = &mut cells[row * wide + column];
+            cell.is_loose = link.is_loose && (cell.ways == 0 || cell.is_loose);
+            cell.ways |= ways;
+            cell.on_cycle |= link.on_cycle;
+        };
         for row in 0..track {
             mark(row, from, NORTH | SOUTH);
         }
@@ -222,20 +244,25 @@ fn draw_links(
     let ascii = theme.glyphs.horizontal == "-";
     for row in 0..gap {
         for column in 0..wide {
-            let ways = cells[usize::from(row) * wide + column];
+            let Cell { ways, is_loose, on_cycle } = cells[usize::from(row) * wide + column];
             if ways == 0 {
                 continue;
             }
-            let sign = corner(ways, ascii);
-            buf.set_stringn(area.x + column as u16, y + row, sign, 1, theme.line);
+            let sign = match is_loose {
+                true => loose(ways, ascii),
+                false => corner(ways, ascii),
+            };
+            let style = if on_cycle { theme.failed } else { theme.line };
+            buf.set_stringn(area.x + column as u16, y + row, sign, 1, style);
         }
     }
-    let mut heads: Vec<usize> = links.iter().map(|link| middle(&lower[link.to])).collect();
-    heads.dedup();
-    for column in heads {
+    // What runs beside is not waited on: its line has no arrow.
+    for link in links.iter().filter(|link| !link.is_loose) {
+        let column = middle(&lower[link.to]);
         // In a gap of one row a line that turns there has no room for its arrow.
-        if gap > 1 || cells[column] == NORTH | SOUTH {
-            buf.set_stringn(area.x + column as u16, y + gap - 1, theme.glyphs.arrows[1], 1, theme.key);
+        if gap > 1 || cells[column].ways == NORTH | SOUTH {
+            let style = if link.on_cycle { theme.failed } else { theme.key };
+            buf.set_stringn(area.x + column as u16, y + gap - 1, theme.glyphs.arrows[1], 1, style);
         }
     }
     if boxed {
@@ -247,6 +274,28 @@ fn draw_links(
                 buf.set_stringn(x, y - 1, if heavy { "┯" } else { "┬" }, 1, theme.line);
             }
         }
+    }
+}
+
+/// What of the lines goes through a cell.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    /// The directions.
+    ways: u8,
+    /// All of it is of lines to what runs beside.
+    is_loose: bool,
+    /// Some of it is of the cycle.
+    on_cycle: bool,
+}
+
+/// The sign of a line to what runs beside.
+fn loose(ways: u8, ascii: bool) -> &'static str {
+    match (ways, ascii) {
+        (1 | 4 | 5, false) => "┆",
+        (2 | 8 | 10, false) => "┄",
+        (1 | 4 | 5, true) => ":",
+        (2 | 8 | 10, true) => ".",
+        (ways, ascii) => corner(ways, ascii),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::tui::widgets::heading;
 /// Creates the page of the keys of the screen that it was opened over, which has these contexts, of those that are valid
 /// everywhere, and of what the signs mean.
 pub fn page(over: Vec<Context>) -> Box<dyn Pane> {
-    Page::new("Help", move |session, wide| lines(session, &over, wide))
+    Page::of_lines("Help", move |session, wide| lines(session, &over, wide))
 }
 
 /// The path of the settings, as written in a shell; none in tests, where the screens have to be the same on all

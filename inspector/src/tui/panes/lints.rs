@@ -1,29 +1,39 @@
 //! The page of the lints, one sentence each.
 
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::page::Page;
 use crate::tui::pane::Pane;
 use crate::tui::session::Session;
-use crate::tui::text::wrap;
+use crate::tui::text::{clock, wrap};
 use crate::tui::widgets::heading;
 
 /// Creates the page of what is probably wrong.
 pub fn page() -> Box<dyn Pane> {
-    Page::new("Lints", lines)
+    Page::of_lines("Lints", lines)
 }
 
 fn lines(session: &Session, wide: u16) -> Vec<Line<'static>> {
     let theme = &session.theme;
     let mut lines = vec![heading(theme, "Lints"), Line::default()];
-    for lint in &session.lints {
-        for (index, part) in wrap(&lint.text, usize::from(wide).saturating_sub(4).max(10)).into_iter().enumerate() {
-            let sign = if index == 0 { theme.glyphs.warning } else { " " };
-            lines.push(Line::from(vec![Span::styled(format!("{sign} "), theme.warning), Span::raw(part)]));
+    let mut sentence = |text: &str, sign: &'static str, sign_style: Style, style: Style| {
+        for (index, part) in wrap(text, usize::from(wide).saturating_sub(4).max(10)).into_iter().enumerate() {
+            let sign = if index == 0 { sign } else { " " };
+            lines.push(Line::from(vec![Span::styled(format!("{sign} "), sign_style), Span::styled(part, style)]));
         }
+    };
+    for lint in &session.lints {
+        sentence(&lint.text, theme.glyphs.warning, theme.warning, theme.text);
     }
+    // At a moment of the past, those that had passed by then.
+    let passed: Vec<_> = session.passed.iter().rev().filter(|passed| passed.at <= session.now()).collect();
     if session.lints.is_empty() {
-        lines.push(Line::styled("no lint at this moment", theme.dim));
+        sentence("no lint at this moment", " ", theme.dim, theme.dim);
+    }
+    for passed in passed {
+        let text = format!("until {}: {}", clock(passed.at, 3), passed.lint.text);
+        sentence(&text, theme.glyphs.dot, theme.dim, theme.dim);
     }
     lines
 }

@@ -1,17 +1,18 @@
 //! The screen of the log: the program's output, its log events, and tinyio's own messages.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
+use crate::event::CoroId;
 use crate::model::LogLine;
 use crate::tui::ansi;
 use crate::tui::keys::{Action, bind};
-use crate::tui::pane::{Pane, Reply, Screen};
+use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
 use crate::tui::text::{clock, fit, pad};
-use crate::tui::widgets::{empty, put, right};
+use crate::tui::widgets::{Hits, List, empty, put, right};
 
 pub const SCREEN: Screen = Screen {
     title: "Log",
@@ -36,12 +37,13 @@ fn key(line: &LogLine) -> Key {
 struct Log {
     /// Only lines with this in them.
     filter: String,
-    /// The last line shown; none: follow.
-    until: Option<Key>,
+    /// The lines, with the selected one; none: follow.
+    list: List<Key>,
+    /// The coroutine of the selected line, 0 for none.
+    coro: CoroId,
     /// The line last found.
     found: Option<Key>,
-    /// How many lines there was room for when it was last drawn.
-    rows: usize,
+    hits: Hits<Key>,
 }
 
 impl Log {
@@ -60,26 +62,27 @@ impl Log {
         lines
     }
 
-    /// Scrolls. Any way but down to the end stops following.
-    fn scroll(&mut self, session: &Session, action: Action) {
-        let rows = self.rows.max(1);
+    /// Moves to another line. Moving to the last one follows.
+    fn go(&mut self, session: &mut Session, action: Action) {
         let lines: Vec<Key> = self.matching(session).into_iter().map(key).collect();
-        let last = lines.len().saturating_sub(1);
-        let here = self.until.and_then(|until| lines.iter().position(|one| *one >= until)).unwrap_or(last);
-        let there = match action {
-            Action::Up => here.saturating_sub(1),
-            Action::Down => here + 1,
-            Action::PageUp => here.saturating_sub(rows),
-            Action::PageDown => here + rows,
-            Action::HalfUp => here.saturating_sub(rows / 2),
-            Action::HalfDown => here + rows / 2,
-            Action::Top => 0,
-            Action::Bottom => last,
-            _ => return,
-        };
-        // The first line shown is not above the oldest.
-        let there = there.max(rows.saturating_sub(1).min(last));
-        self.until = if there >= last { None } else { lines.get(there).copied() };
+        let last = lines.last().copied();
+        if self.list.selected.is_none() {
+            self.list.act(&lines, Action::Bottom);
+        }
+        self.list.act(&lines, action);
+        let follows = matches!(action, Action::Down | Action::PageDown | Action::HalfDown | Action::Bottom);
+        let selected = self.list.selected.filter(|one| !(follows && Some(*one) == last));
+        self.select(session, selected);
+    }
+
+    /// Selects a line, and its coroutine on all screens.
+    fn select(&mut self, session: &mut Session, selected: Option<Key>) {
+        self.list.selected = selected;
+        let line = selected.and_then(|selected| self.matching(session).into_iter().find(|line| key(line) == selected));
+        self.coro = line.map_or(0, |line| line.coro);
+        if self.coro != 0 {
+            session.select(self.coro);
+        }
     }
 }
 
@@ -90,11 +93,30 @@ impl Pane for Log {
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {
         match action {
+            Action::Open if self.coro == 0 => session.note(self.none_selected()),
             Action::Open => return Reply::Ignored,
             Action::Filter => return Reply::Ask(Purpose::Filter, self.filter.clone()),
-            action => self.scroll(session, action),
+            action => self.go(session, action),
         }
         Reply::Done
+    }
+
+    fn click(&mut self, session: &mut Session, at: Position) {
+        if let Some(line) = self.hits.at(at) {
+            self.select(session, Some(line));
+        }
+    }
+
+    /// The coroutine of the selected line.
+    fn selected(&self, _session: &Session) -> Option<Subject> {
+        Some(self.coro).filter(|coro| *coro != 0).map(Subject::Coro)
+    }
+
+    fn none_selected(&self) -> &'static str {
+        match self.list.selected {
+            Some(_) => "this line belongs to no coroutine",
+            None => "select a line of a coroutine first: k moves up",
+        }
     }
 
     fn typed(&mut self, _session: &mut Session, _purpose: Purpose, text: &str) -> Result<(), String> {
@@ -116,7 +138,7 @@ impl Pane for Log {
         match found.get(next) {
             Some(key) => {
                 self.found = Some(*key);
-                self.until = Some(*key);
+                self.select(session, Some(*key));
                 session.search.found = Some((next + 1, found.len()));
             }
             None => {
@@ -129,10 +151,23 @@ impl Pane for Log {
 
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
         let theme = &session.theme;
-        self.rows = usize::from(area.height);
+        let rows = usize::from(area.height);
+        self.hits.clear();
+        let mut list = std::mem::take(&mut self.list);
         let all = self.matching(session);
-        let end = self.until.map_or(all.len(), |until| all.partition_point(|line| key(line) <= until));
-        let shown = &all[end.saturating_sub(self.rows)..end];
+        let end = all.len();
+        let shown = match list.selected {
+            None => {
+                list.top = end.saturating_sub(rows);
+                list.window(&all.iter().map(|line| key(line)).collect::<Vec<_>>(), rows);
+                list.selected = None;
+                list.top = end.saturating_sub(rows);
+                &all[list.top..]
+            }
+            Some(_) => &all[list.window(&all.iter().map(|line| key(line)).collect::<Vec<_>>(), rows)],
+        };
+        let (selected, hits) = (list.selected, &mut self.hits);
+        self.list = list;
         if shown.is_empty() {
             let sentence = if self.filter.is_empty() {
                 "no line yet: output of the program and tracing events come here"
@@ -160,8 +195,13 @@ impl Pane for Log {
             let style = if self.found == Some(key(line)) { theme.found } else { theme.text };
             spans.extend(ansi::spans(&text(line), style, theme.colours));
             put(buf, area.x, y, &Line::from(spans), area.width);
+            let row = Rect { y, height: 1, ..area };
+            if selected == Some(key(line)) {
+                buf.set_style(row, theme.selected);
+            }
+            hits.add(row, key(line));
         }
-        if self.until.is_some() {
+        if selected.is_some() {
             right(buf, area.x, area.bottom() - 1, area.width, " G follows again ", theme.key);
         }
     }

@@ -14,6 +14,7 @@ mod listing;
 mod log;
 mod page;
 mod printed;
+pub mod resource;
 mod resources;
 mod source;
 mod stack_tree;

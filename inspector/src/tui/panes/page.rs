@@ -22,7 +22,10 @@ pub struct Page {
 
 impl Page {
     /// Creates a page that is about the whole program.
-    pub fn new(title: &'static str, lines: impl Fn(&Session, u16) -> Vec<Line<'static>> + 'static) -> Box<dyn Pane> {
+    pub fn of_lines(
+        title: &'static str,
+        lines: impl Fn(&Session, u16) -> Vec<Line<'static>> + 'static,
+    ) -> Box<dyn Pane> {
         Box::new(Page { title, subject: None, lines: Box::new(lines), pager: Pager::default() })
     }
 

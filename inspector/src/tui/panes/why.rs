@@ -5,17 +5,24 @@ use std::collections::HashSet;
 use ratatui::text::{Line, Span};
 
 use super::page::Page;
+use super::resource;
 use crate::describe;
-use crate::event::{CoroId, Target};
+use crate::event::{CoroId, ResId, ResKind, Target};
 use crate::model::{Leaf, Model};
 use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::Session;
-use crate::tui::text::{fit, pad, span, width, wrap};
+use crate::tui::text::{counted, fit, pad, span, width, wrap};
 use crate::tui::widgets::heading;
 
-/// Creates the page of why a coroutine is still waiting.
-pub fn page(id: CoroId) -> Box<dyn Pane> {
-    Page::about(Subject::Coro(id), "Why", move |session, wide| lines(session, id, wide))
+/// At most this many holders of a semaphore are listed.
+const HOLDERS: usize = 8;
+
+/// Creates the page of why a coroutine is still waiting, or why a resource is not free.
+pub fn page(subject: Subject) -> Box<dyn Pane> {
+    Page::about(subject, "Why", move |session, wide| match subject {
+        Subject::Coro(id) => lines(session, id, wide),
+        Subject::Res(id) => resource_lines(session, id, wide),
+    })
 }
 
 /// The chain, at most `most` links of it, ending in the leaf.
@@ -92,6 +99,52 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     lines.push(Line::default());
     lines.push(heading(theme, "Waiting for it"));
     lines.extend(dependants(session, id, wide));
+    lines
+}
+
+/// What each holder of a resource is at, and the coroutines that wait on it.
+fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
+    let label = model.resource_label(id);
+    let wide = usize::from(wide);
+    let Some(one) = model.resource(id) else {
+        return vec![heading(theme, &label), Line::styled("nothing is known about it at this moment", theme.dim)];
+    };
+    let title = match (one.what, one.holders.is_empty()) {
+        (ResKind::Event, _) if one.set => format!("{label} is set"),
+        (ResKind::Event, _) => format!("Why is {label} not set?"),
+        (ResKind::Barrier, _) => format!("Why is {label} not full?"),
+        (_, true) => format!("{label} is free"),
+        (_, false) => format!("Why is {label} not free?"),
+    };
+    let mut lines = vec![heading(theme, &title), Line::default()];
+    match one.what {
+        ResKind::Event if one.set => {}
+        ResKind::Event => lines.push(Line::raw("  the program has not set it")),
+        ResKind::Barrier => lines.push(Line::raw(format!("  {}", resource::state(model, one)))),
+        ResKind::Lock | ResKind::Semaphore => {}
+    }
+    for holder in one.holders.iter().take(HOLDERS) {
+        let held = span(now.saturating_sub(holder.since));
+        let text = format!("held by {} for {held}, {}", model.label(holder.coro), resource::taken(model, holder));
+        lines.push(Line::raw(fit(&format!("  {text}"), wide)));
+        if holder.coro != 0 {
+            lines.extend(chain(session, holder.coro, wide, 200));
+        }
+        lines.push(Line::default());
+    }
+    if one.holders.len() > HOLDERS {
+        lines.push(Line::styled(format!("  and {} more", one.holders.len() - HOLDERS), theme.dim));
+    }
+    if one.holders.is_empty() {
+        lines.push(Line::default());
+    }
+    lines.push(heading(theme, "Waiting for it"));
+    let waiting = counted(one.waiters.len() as u64, "coroutine");
+    lines.push(match one.waiters.is_empty() {
+        true => Line::styled("  none", theme.dim),
+        false => Line::raw(format!("  {waiting}")),
+    });
     lines
 }
 
