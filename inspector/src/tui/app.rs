@@ -288,6 +288,7 @@ impl App {
         let buf = frame.buffer_mut();
         let theme = self.session.theme;
         self.tabs.clear();
+        self.session.drawn.clear();
         buf.set_style(area, theme.text);
         if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
             let text = fit("too small", usize::from(area.width));

@@ -1,17 +1,39 @@
-//! Where the frames of the selected coroutine come from: the program, or its memory while it does not answer.
+//! Where frames of coroutines come from: the program, or its memory while it does not answer.
 
 use super::session::{RemoteStack, Session};
 use crate::event::{CoroId, Stack};
-use crate::model::{Activity, Coro};
+use crate::model::{Activity, Coro, Leaf};
 
 /// How often the stack of a running coroutine is read again: its values change while it runs.
 const AGAIN: u64 = 1_000_000_000;
 
+/// Chains of waits are followed so far.
+const LONGEST: usize = 1000;
+
+/// Whether the frames of a coroutine are as new as its last step.
+fn has_frames(coro: &Coro) -> bool {
+    coro.stack.as_ref().is_some_and(|(at, _)| *at >= coro.since)
+}
+
 impl Session {
     /// The coroutine to request frames of from the program: the selected one, unless its frames are as new as its last
-    /// step.
+    /// step. Then those that wait for something that is not of tinyio, as only their frames have its name: what the
+    /// selected one waits for in the end, and those that the screen shows.
     pub fn wants_frames(&self) -> Option<CoroId> {
-        self.without_frames().filter(|coro| coro.activity.is_waiting()).map(|coro| coro.id)
+        let selected = self.without_frames().filter(|coro| coro.activity.is_waiting()).map(|coro| coro.id);
+        selected.or_else(|| {
+            let end = self.selected.and_then(|id| match self.model().why_within(id, LONGEST).leaf {
+                Leaf::External(id) => Some(id),
+                _ => None,
+            });
+            let shown = end.into_iter().chain(self.drawn.iter().copied());
+            shown.filter(|_| self.playback.is_running()).find(|id| {
+                self.model().coro(*id).is_some_and(|coro| {
+                    let is_foreign = coro.activity.is_waiting() && coro.waits().next().is_none();
+                    is_foreign && coro.is_live() && !has_frames(coro)
+                })
+            })
+        })
     }
 
     /// Whether to ask the program for the values of a coroutine in full: it has not sent any since that time.
@@ -33,8 +55,7 @@ impl Session {
 
     fn without_frames(&self) -> Option<&Coro> {
         let coro = self.selected_coro().filter(|coro| self.playback.is_running() && coro.is_live())?;
-        let known = coro.stack.as_ref().is_some_and(|(at, _)| *at >= coro.since);
-        (!known).then_some(coro)
+        (!has_frames(coro)).then_some(coro)
     }
 
     /// Keeps the stack that was read from outside, or why it cannot be read.

@@ -21,6 +21,8 @@ pub struct Session {
     pub keys: Keys,
     /// The selected coroutine, on all screens.
     pub selected: Option<CoroId>,
+    /// The coroutines that the screen shows, each in a row of its own.
+    pub(super) drawn: Vec<CoroId>,
     /// A coroutine that was selected elsewhere and that the graph has not unfolded to yet.
     pub(super) reveal: Option<CoroId>,
     /// One sentence for the footer, until the next key.
@@ -86,6 +88,7 @@ impl Session {
             theme: options.theme,
             keys: options.keys,
             selected: None,
+            drawn: Vec::new(),
             reveal: None,
             notice: options.notice,
             search: Search::default(),

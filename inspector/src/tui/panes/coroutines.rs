@@ -239,6 +239,7 @@ impl Pane for Coroutines {
             let wide = usize::from(area.width);
             buf.set_stringn(area.x, area.bottom() - 1, fit(&text, wide), wide, theme.key);
         }
+        session.drawn = self.hits.all().collect();
         // What is selected elsewhere need not be among those shown here.
         if let (None, Some(id)) = (session.selected, self.list.selected) {
             session.select(id);

@@ -231,6 +231,7 @@ impl Graph {
             }
             self.hits.add(line, row.node);
         }
+        session.drawn = self.hits.all().filter_map(Node::coro).collect();
     }
 }
 

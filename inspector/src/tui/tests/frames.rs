@@ -77,6 +77,37 @@ fn why_frames_cannot_be_read_from_outside_is_shown() {
     assert!(text.contains("not read: parse #9 blocks the loop, and"), "{text}");
 }
 
+/// `outer` waits for `inner`, and `inner` for something that is not of tinyio, as does `beside`.
+#[test]
+fn what_is_not_of_tinyio_is_named_without_being_selected() {
+    let mut script = Script::new("shop");
+    script.start().spawn(1, 0, "shop::outer", "shop.rs:1:1").spawn(2, 1, "shop::inner", "shop.rs:2:1");
+    script.spawn(3, 1, "shop::beside", "shop.rs:3:1").begin(2).pause(2).begin(3).pause(3);
+    script.step(1, Target::Coro(2), "shop.rs:4:1");
+    let mut app = live(&script);
+    let send = |app: &mut App, coro: CoroId| {
+        let frames = vec![stack("x").frames.remove(0), Frame { function: "net::Recv".into(), ..Frame::default() }];
+        let kind = Kind::Frames { coro, stack: Stack { frames, ..Stack::default() } };
+        app.push(&crate::event::Event { seq: app.session.playback.tape.len(), at: app.session.now() + 1, kind });
+    };
+    app.session.select(1);
+    send(&mut app, 1);
+    super::text(&mut app, 120, 30);
+    assert_eq!(app.wants_frames(), Some((2, false)), "it is what the selected one waits for in the end");
+    send(&mut app, 2);
+    app.key("2");
+    let text = super::text(&mut app, 120, 30);
+    assert!(text.contains("Recv, crawl.rs:52") && text.contains("external"), "{text}");
+    assert_eq!(app.wants_frames(), Some((3, false)), "the table shows it");
+    send(&mut app, 3);
+    assert_eq!(app.wants_frames(), None);
+    let text = super::text(&mut app, 120, 30);
+    assert!(!text.contains("external"), "{text}");
+    app.key("6");
+    super::text(&mut app, 120, 30);
+    assert!(app.session.drawn.is_empty());
+}
+
 #[test]
 fn all_variables_are_shown_in_full_once_the_program_has_sent_them() {
     let (mut app, writer) = selected();

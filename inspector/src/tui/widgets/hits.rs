@@ -23,6 +23,11 @@ impl<T: Copy> Hits<T> {
         self.0.push((area, what));
     }
 
+    /// All that was drawn.
+    pub fn all(&self) -> impl Iterator<Item = T> {
+        self.0.iter().map(|(_, what)| *what)
+    }
+
     /// What is there, the latest drawn first.
     pub fn at(&self, position: Position) -> Option<T> {
         self.0.iter().rev().find(|(area, _)| area.contains(position)).map(|(_, what)| *what)
