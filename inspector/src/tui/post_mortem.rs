@@ -409,6 +409,7 @@ pub fn look_up<'a>(frame: &'a Frame, path: &str) -> Result<&'a crate::event::Val
     let mut value = &local.value;
     let mut so_far = first;
     for part in parts {
+        value = behind_pointers(value, &part);
         let Some((_, child)) = value.children.iter().find(|(name, _)| strip(name) == part) else {
             let known: Vec<_> = value.children.iter().map(|(name, _)| name.as_str()).take(12).collect();
             let known =
@@ -421,6 +422,17 @@ pub fn look_up<'a>(frame: &'a Frame, path: &str) -> Result<&'a crate::event::Val
     Ok(value)
 }
 
+/// What a path goes on in: as in Rust, a part of what a reference or a box points to is named without `*`.
+fn behind_pointers<'a>(mut value: &'a crate::event::Value, part: &str) -> &'a crate::event::Value {
+    while let [(name, target)] = &value.children[..]
+        && name == "*"
+        && part != "*"
+    {
+        value = target;
+    }
+    value
+}
+
 /// The ways to go on with a path that is being typed: full paths.
 pub fn completions(frame: &Frame, typed: &str) -> Vec<String> {
     let cut = typed.rfind(['.', '[']).map_or(0, |at| at + 1);
@@ -430,6 +442,7 @@ pub fn completions(frame: &Frame, typed: &str) -> Vec<String> {
         return names.filter(|name| name.starts_with(tail)).collect();
     }
     let Ok(value) = look_up(frame, base.trim_end_matches(['.', '['])) else { return Vec::new() };
+    let value = behind_pointers(value, tail);
     let parts = value.children.iter().map(|(name, _)| strip(name).to_owned());
     parts.filter(|name| name.starts_with(tail)).map(|name| format!("{base}{name}")).collect()
 }
@@ -538,5 +551,23 @@ mod tests {
         assert_eq!(completions(frame, "entry."), ["entry.line", "entry.sum"]);
         assert_eq!(completions(frame, "entry.s"), ["entry.sum"]);
         assert_eq!(completions(frame, "entry.sum.x"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_path_goes_through_pointers_by_itself() {
+        use crate::event::{Local, Value};
+        let of = |children: Vec<(&str, Value)>| Value {
+            children: children.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            ..Value::default()
+        };
+        let text = Value { text: "\"a.html\"".into(), ..Value::default() };
+        let link = of(vec![("*", of(vec![("*", of(vec![("target", text)]))]))]);
+        let local = Local { name: "link".into(), value: link, mark: String::new() };
+        let frame = Frame { locals: vec![local], ..Frame::default() };
+        for path in ["link.target", "link.*.target", "link.*.*.target"] {
+            assert_eq!(look_up(&frame, path).unwrap().text, "\"a.html\"", "{path}");
+        }
+        assert!(look_up(&frame, "link.what").unwrap_err().contains("it has target"));
+        assert_eq!(completions(&frame, "link.t"), ["link.target"]);
     }
 }
