@@ -1,4 +1,4 @@
-//! Types the commands and keys of docs/TOUR.md and compares the results with the page.
+//! Types the commands and keys of pages in docs/ and compares the results with the page.
 
 mod session;
 
@@ -27,8 +27,8 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-fn blocks() -> Vec<Block> {
-    let page = std::fs::read_to_string(root().join("docs/TOUR.md")).expect("docs/TOUR.md");
+fn blocks(name: &str) -> Vec<Block> {
+    let page = std::fs::read_to_string(root().join("docs").join(name)).expect("the page");
     let mut blocks = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -38,20 +38,20 @@ fn blocks() -> Vec<Block> {
             "sh" => Block::Sh(inside),
             "keys" => Block::Keys(inside.iter().flat_map(|line| line.split(' ')).map(str::to_owned).collect()),
             "shows" => Block::Shows(inside),
-            other => panic!("docs/TOUR.md: a block of {other:?}: expected sh, keys or shows"),
+            other => panic!("docs/{name}: a block of {other:?}: expected sh, keys or shows"),
         });
     }
     blocks
 }
 
-/// The folders that `PATH=$PWD/target/debug:…` of the page means, wherever the target is. What is missing there is
-/// built.
-fn programs() -> [PathBuf; 2] {
+/// The folders that `PATH=$PWD/target/debug:…` of the pages means, wherever the target is. What is missing there is
+/// built by `cargo build` with these arguments.
+fn programs(program: &str, build: &[&str]) -> [PathBuf; 2] {
     let own = PathBuf::from(env!("CARGO_BIN_EXE_tinyio-inspector"));
     let debug = own.parent().expect("a folder").to_owned();
     let examples = debug.join("examples");
-    if !examples.join("tour").exists() {
-        let built = Command::new(env!("CARGO")).args(["build", "--example", "tour"]).current_dir(root()).status();
+    if !debug.join(program).exists() && !examples.join(program).exists() {
+        let built = Command::new(env!("CARGO")).arg("build").args(build).current_dir(root()).status();
         assert!(built.expect("cargo").success());
     }
     [debug, examples]
@@ -65,7 +65,7 @@ fn bytes(key: &str) -> String {
         "tab" => "\t".into(),
         "ctrl-c" => "\u{3}".into(),
         one if one.chars().count() == 1 => one.to_owned(),
-        other => panic!("docs/TOUR.md: the key {other:?} is unknown here"),
+        other => panic!("the key {other:?} is unknown here"),
     }
 }
 
@@ -83,12 +83,23 @@ fn wait_for_recording(folder: &Path) {
 }
 
 #[test]
-fn the_tour_does_what_it_says() {
-    let mut blocks = blocks().into_iter();
+fn the_tour_shows_what_its_page_has() {
+    play("TOUR.md", ("tour", &["--example", "tour"]), 30);
+}
+
+#[test]
+fn the_bugs_of_the_link_checker_are_found_as_its_page_has_it() {
+    play("FIND-THE-BUG.md", ("linkcheck", &["--package", "linkcheck"]), 12);
+}
+
+/// Types a page, and compares at least so many lines. The program that it is about is built by `cargo build` with these
+/// arguments if need be.
+fn play(page: &str, (program, package): (&str, &[&str]), least: usize) {
+    let mut blocks = blocks(page).into_iter();
     let build =
         ["cargo build --workspace --examples --bins", "PATH=$PWD/target/debug:$PWD/target/debug/examples:$PATH"];
     assert_eq!(blocks.next(), Some(Block::Sh(build.map(str::to_owned).to_vec())), "the test does this in its own way");
-    let [debug, examples] = programs();
+    let [debug, examples] = programs(program, package);
 
     let folder = tempfile::tempdir().unwrap();
     // As in the clone, but what is written goes elsewhere.
@@ -139,6 +150,6 @@ fn the_tour_does_what_it_says() {
             }
         }
     }
-    assert!(shown > 30, "hardly anything was compared");
+    assert!(shown > least, "hardly anything was compared");
     session.end();
 }
