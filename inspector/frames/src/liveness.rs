@@ -137,8 +137,8 @@ impl Alive {
         })
     }
 
-    /// Whether a local at the start of a coroutine with inlined glue cannot be told from the coroutine itself: a value
-    /// passed to a function of unknown extent may be either.
+    /// Whether a local at the start of a coroutine with inlined glue cannot be distinguished from the coroutine itself:
+    /// a value passed to a function of unknown extent may be either.
     fn is_ambiguous(&self, body: &Range<u64>) -> bool {
         let start = self.frame.start;
         let starts_there = |call: &Handed| call.argument == start && call.end.is_none();

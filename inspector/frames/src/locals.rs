@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_of_a_macro_is_told_from_a_negation() {
+    fn a_call_of_a_macro_is_distinguished_from_a_negation() {
         for line in ["let n = vec![1];", "retry!(f())", "select! {", "a = b!", "format!"] {
             assert!(calls_macro(line), "{line}");
         }

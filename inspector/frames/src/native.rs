@@ -381,8 +381,8 @@ impl Running {
         visible
     }
 
-    /// The scopes around an `.await`: all that it may be, if several on one line cannot be told apart. None if it is
-    /// not found.
+    /// The scopes around an `.await`: all that it may be, if several on one line cannot be distinguished. None if
+    /// it is not found.
     fn around(&self, types: &mut Types, point: &Await<'_>) -> Option<FastSet<usize>> {
         let mut around = FastSet::default();
         for variable in self.variables.iter().filter(|variable| variable.name == AWAITEE) {

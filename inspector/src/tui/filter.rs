@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_said() {
+    fn an_unknown_condition_is_reported() {
         for (text, part) in [
             ("colour:red", "colour:"),
             ("age>soon", "soon"),

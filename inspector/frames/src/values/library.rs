@@ -324,8 +324,8 @@ impl Look<'_> {
         Ok(Value { text, children: value.children, ..Value::default() })
     }
 
-    /// An error of the system by its number. The message is that of the C library, told only where the program has the
-    /// same.
+    /// An error of the system by its number. The message is that of the C library, shown only where the program has
+    /// the same.
     fn os_error(&self, code: i32) -> String {
         let error = std::io::Error::from_raw_os_error(code);
         match self.types.memory.has_our_c_library() {
