@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 
 use crate::coroutine::coro::{self, Coro};
 use crate::event_loop::Loop;
-use crate::executor::{self, Cancel, Executor, context};
+use crate::executor::context::LOOPS;
+use crate::executor::{self, Cancel, Executor};
 use crate::failure::crash::Crash;
 use crate::failure::error::CancelledError;
 use crate::interop::drive::Driver;
@@ -121,7 +122,7 @@ impl<T> Isolate<T> {
         else {
             return;
         };
-        context::current(|outer| {
+        LOOPS.current(|outer| {
             if let Some(outer) = outer.filter(|outer| !outer.cancellation.answer.get().is_hard()) {
                 driver.cancel();
                 let at = driver.at;
