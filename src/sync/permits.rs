@@ -13,7 +13,7 @@ use crate::executor::slab::Slab;
 use crate::executor::waits::{Holder, On, Resource};
 use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
-use crate::observe::{Hold, ResKind};
+use crate::observe::{Hold, ResKind, ResourceObserver};
 use crate::sync::wait_list::{Locked, WaitEdge, WaitList, Waitable, Waiting};
 use crate::task::WakeToken;
 
