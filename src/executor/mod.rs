@@ -22,6 +22,7 @@ pub(crate) mod order;
 mod ready_queue;
 pub(crate) mod slab;
 mod sources;
+mod split_mix;
 pub(crate) mod timer;
 pub(crate) mod timer_thread;
 pub(crate) mod timer_wheel;
