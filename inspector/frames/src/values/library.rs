@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use tinyio_events::event::Value;
 
-use super::{Look, Place, Printed, is_standard, last, own_name, plain, scalar};
+use super::{Place, Printed, ValueReader, is_standard, last, own_name, plain, scalar};
 use crate::names;
 use crate::shape::{Base, Member, Shape, Type, TypeRef};
 
-impl Look<'_> {
+impl ValueReader<'_> {
     pub(super) fn special(&mut self, ty: TypeRef, known: &Rc<Type>, place: Place<'_>, depth: usize) -> Option<Printed> {
         let members: Vec<&str> = known.members().iter().map(|member| member.name.as_str()).collect();
         if members == ["data_ptr", "length"] || members == ["pointer", "vtable"] {
