@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::check::watched;
 
-/// Folders of which the map names each file, and each folder inside. What is in a folder inside, its own `mod` describes.
+/// Folders of which the map names each file, and each folder inside. What is in a folder inside, its own `mod`
+/// describes.
 const FOLDERS: [&str; 18] = [
     "src",
     "src/coroutine",

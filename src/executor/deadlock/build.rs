@@ -1,8 +1,8 @@
 //! From live tasks, loops inside and waits to the wait graph.
 //!
-//! What may wake a task from outside of the graph is decided here, in three places: [`Executor::is_wakeable`] for a task
-//! by its own state (its flags are set by the await points), [`Executor::add_wait`] and [`Executor::add_resource`] for
-//! what it waits for.
+//! What may wake a task from outside of the graph is decided here, in three places: [`Executor::is_wakeable`] for a
+//! task by its own state (its flags are set by the await points), [`Executor::add_wait`] and [`Executor::add_resource`]
+//! for what it waits for.
 
 use std::collections::HashMap;
 use std::rc::Rc;
