@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::coroutine::coro::Coro;
 use crate::executor::cancel::Cancelling;
-use crate::executor::context;
+use crate::executor::context::{self, LOOPS};
 use crate::executor::inbox::Inbox;
 use crate::executor::{Executor, Progress};
 use crate::failure::crash::{Crash, Group};
@@ -327,7 +327,7 @@ impl Session {
         executor.inbox().run_begins();
         executor.deadlocks.begin_run(executor.now());
         if mode == LoopMode::Run {
-            context::each(|outer| outer.inbox().enclose(executor.inbox()));
+            LOOPS.each(|outer| outer.inbox().enclose(executor.inbox()));
         }
         Session { executor: executor.clone(), cancelling: None, crashed: false }
     }
@@ -394,7 +394,7 @@ impl Drop for Session {
         // A destructor that panicked after the end of the run is no failure of the next run.
         panics::dispose(self.executor.failure.take());
         self.executor.inbox().run_ended();
-        context::each(|outer| outer.inbox().release(self.executor.inbox()));
+        LOOPS.each(|outer| outer.inbox().release(self.executor.inbox()));
         self.executor.rec.loop_end(&*self.executor, self.crashed);
     }
 }

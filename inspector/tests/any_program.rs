@@ -107,7 +107,7 @@ fn the_page_about_any_program_shows_what_the_commands_print() {
     }
 
     let program = Program::start();
-    // Each of its tasks comes to a stop after the program has said that they were started.
+    // Each of its tasks comes to a stop after the program has printed that they were started.
     let stuck = [("waits on a lock at", 2), ("holds a lock at", 2), ("waits on task", 1)];
     loop {
         let (text, _) = program.look(&["tasks"]);

@@ -234,7 +234,7 @@ fn rings_whose_words_are_replaced_are_shown_in_bounded_memory() {
     let words = whole.len() as u64 / 8;
     let sizes = [0, 1, 63, 64, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 40, 1 << 63, u64::MAX >> 1, u64::MAX, words];
     for seed in 0..150 {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let mut ring = whole.clone();
         for _ in 0..[1, 1, 2, 4, 16, 200][dice.roll(6) as usize] {
             // The header, which has all sizes, is hit more often than by its length. Its first word says that it is a

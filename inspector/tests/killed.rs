@@ -148,7 +148,7 @@ fn check(path: &Path, seed: u64) -> u64 {
 fn killed_at_any_moment_the_ring_holds_the_graph_of_that_moment() {
     let kills = env::var("TINYIO_KILLS").map_or(30, |kills| kills.parse().expect("TINYIO_KILLS is a number"));
     let folder = tempfile::tempdir().unwrap();
-    let mut dice = Dice(u64::from(std::process::id()));
+    let mut dice = Dice::new(u64::from(std::process::id()));
     let (mut deepest, mut lapped) = (0, 0);
     for round in 0..kills {
         let seed = dice.roll(1 << 40);

@@ -58,7 +58,7 @@ proptest! {
 fn check_program(seed: u64, crowd: usize, size: u64, events: u64) {
     let (_folder, mut recorder) = start(size);
     let mut program = Program::new(seed, crowd);
-    let mut dice = Dice(seed ^ 1);
+    let mut dice = Dice::new(seed ^ 1);
     let mut reader = recorder.reader().unwrap();
     let mut fold = Fold::from_start();
     for event in 0..events {

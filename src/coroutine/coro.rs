@@ -10,7 +10,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::executor::context;
+use crate::executor::context::LOOPS;
 use crate::executor::inbox::Loops;
 use crate::executor::waker_slot;
 use crate::executor::{self, Executor};
@@ -237,7 +237,7 @@ impl<T> Coro<T> {
         let wake_token = self.handle.remove_waiter(self.position);
         if !wake_token.is_none() {
             waker_slot::release(wake_token);
-            context::current(|executor| executor.map(|executor| executor.edge_cleared(Target::Coro(self.handle.id()))));
+            LOOPS.current(|executor| executor.map(|executor| executor.edge_cleared(Target::Coro(self.handle.id()))));
         }
     }
 

@@ -36,7 +36,7 @@ impl Executor {
     /// Whether await points may answer with a cancellation.
     #[inline]
     pub(crate) fn answers(&self) -> bool {
-        self.cancellation.answer.get().reason.is_some()
+        self.cancellation.delivery.get().reason.is_some()
     }
 
     /// The answer that an await point gives first if the coroutine is being cancelled. `fresh`: it is polled for the
@@ -48,18 +48,18 @@ impl Executor {
 
     #[inline(never)]
     fn answer(&self, fresh: bool, at: &'static Location<'static>) -> Option<Poll<CancelledError>> {
-        let mut cancel = self.cancellation.answer.get();
-        let reason = cancel.reason?;
-        if fresh && cancel.answered && cancel.gently {
+        let mut delivery = self.cancellation.delivery.get();
+        let reason = delivery.reason?;
+        if fresh && delivery.answered && delivery.with_grace {
             return None;
         }
-        if fresh && cancel.answered {
-            cancel.again += 1;
-            cancel.again_at.get_or_insert(at);
+        if fresh && delivery.answered {
+            delivery.again += 1;
+            delivery.again_at.get_or_insert(at);
         }
-        cancel.answered = true;
-        self.cancellation.answer.set(cancel);
-        Some(if cancel.again > MAX_ANSWERS { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
+        delivery.answered = true;
+        self.cancellation.delivery.set(delivery);
+        Some(if delivery.again > MAX_ANSWERS { Poll::Pending } else { Poll::Ready(CancelledError::new(reason)) })
     }
 
     /// Records that the running coroutine waits here for something other than a coroutine.

@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
 
 use crate::executor::await_chain::Snapshot;
-use crate::executor::{Cancel, Executor, MAX_STEPS_PER_TURN, Progress, warn};
+use crate::executor::{Delivery, Executor, MAX_STEPS_PER_TURN, Progress, warn};
 use crate::failure::crash::{Crash, Failure, FailureKind, Group};
-use crate::failure::error::Cancellation;
+use crate::failure::error::FoundIn;
 use crate::failure::type_name;
 use crate::observe::Observer;
 use crate::panics;
@@ -50,10 +50,10 @@ pub(crate) struct Cancelling {
 }
 
 impl Executor {
-    /// Makes await points answer with this reason. Unless `gently` is set, no coroutine has a turn of its own between
-    /// the polls that deliver the cancellation.
-    fn answer_with(&self, reason: Reason, gently: bool) {
-        self.cancellation.answer.set(Cancel { reason: Some(reason), gently, ..Cancel::default() });
+    /// Makes await points answer with this reason. Unless `with_grace` is set, no coroutine has a turn of its own
+    /// between the polls that deliver the cancellation.
+    fn answer_with(&self, reason: Reason, with_grace: bool) {
+        self.cancellation.delivery.set(Delivery { reason: Some(reason), with_grace, ..Delivery::default() });
     }
 
     /// Handles a coroutine that was scheduled during the cancellation.
@@ -99,7 +99,7 @@ impl Executor {
         self.clear_queue();
         if self.live() > 0 {
             self.begin_late_count();
-            self.cancellation.answer.set(Cancel { reason: Some(Reason::Crash(None)), ..Cancel::default() });
+            self.cancellation.delivery.set(Delivery { reason: Some(Reason::Crash(None)), ..Delivery::default() });
         }
         // Their destructors may schedule others, whose destructors may do the same.
         while self.live() > 0 {
@@ -112,7 +112,7 @@ impl Executor {
                 panics::dispose(task);
             }
         }
-        self.cancellation.answer.set(Cancel::default());
+        self.cancellation.delivery.set(Delivery::default());
         self.clear_queue();
         // Timers, wakers and queue entries were removed with their futures; the remaining ones belong to futures that
         // the caller has kept, and may poll in the next run.
@@ -156,8 +156,8 @@ impl Cancelling {
     ///    each await point of tinyio answers `CancelledError`.
     /// 2. A coroutine that is still pending and got no answer waits in a future that is not of tinyio: dropping it
     ///    is a proper answer.
-    /// 3. Threads were cancelled in 1, and are waited for. There is no time limit: a function that never checks is named in
-    ///    a warning.
+    /// 3. Threads were cancelled in 1, and are waited for. There is no time limit: a function that never checks is
+    ///    named in a warning.
     /// 4. Cleanup code may have scheduled more: repeat until no coroutine is left.
     pub(crate) fn advance(&mut self, executor: &Executor) -> Progress {
         // A panic that no coroutine caught, such as that of an error's `source`, must not stop the delivery.
@@ -226,7 +226,7 @@ impl Cancelling {
     /// Lets cleanup code run as usual; returns when to call it again, and `None` when all have ended or the period is
     /// over.
     fn clean_up(&mut self, executor: &Executor, until: u64) -> Option<u64> {
-        executor.cancellation.answer.set(Cancel::default());
+        executor.cancellation.delivery.set(Delivery::default());
         executor.drain_sources();
         self.keep_failure(executor);
         loop {
@@ -236,7 +236,7 @@ impl Cancelling {
                     let Some(mut task) = executor.next_task() else { break };
                     made += 1;
                     let step = executor.poll_alone(&mut task);
-                    self.classify(executor, &mut task, step, Cancel { answered: true, ..Cancel::default() });
+                    self.classify(executor, &mut task, step, Delivery { answered: true, ..Delivery::default() });
                     self.keep_failure(executor);
                 }
                 Some(made)
@@ -276,35 +276,35 @@ impl Cancelling {
         threads
     }
 
-    /// Delivers the cancellation to all coroutines that have not got it, or, unless `gently`, to all but the threads
-    /// that have. Returns `true` if there were any.
-    fn deliver_all(&mut self, executor: &Executor, gently: bool) -> bool {
-        executor.answer_with(self.reason, gently);
+    /// Delivers the cancellation to all coroutines that have not got it, or, unless `with_grace`, to all but the
+    /// threads that have. Returns `true` if there were any.
+    fn deliver_all(&mut self, executor: &Executor, with_grace: bool) -> bool {
+        executor.answer_with(self.reason, with_grace);
         executor.wake_foreign(None);
         let some = if std::mem::take(&mut self.first_round) {
             let all = self.snapshot.len();
-            (0..all).for_each(|index| self.deliver(executor, self.snapshot.wake_token(index), gently));
+            (0..all).for_each(|index| self.deliver(executor, self.snapshot.wake_token(index), with_grace));
             all > 0
         } else {
             let mut tasks = Vec::new();
             executor.slots.each(|task| {
-                if !(task.has(flag::CANCEL_DELIVERED) && (gently || task.has(flag::THREAD))) {
+                if !(task.has(flag::CANCEL_DELIVERED) && (with_grace || task.has(flag::THREAD))) {
                     tasks.push((task.id(), task.wake_token()));
                 }
             });
             tasks.sort_unstable_by_key(|(id, _)| *id);
-            tasks.iter().for_each(|(_, wake_token)| self.deliver(executor, *wake_token, gently));
+            tasks.iter().for_each(|(_, wake_token)| self.deliver(executor, *wake_token, with_grace));
             !tasks.is_empty()
         };
-        if gently {
-            executor.cancellation.answer.set(Cancel::default());
+        if with_grace {
+            executor.cancellation.delivery.set(Delivery::default());
         }
         some
     }
 
-    /// Delivers the cancellation to one coroutine, once, and classifies its answer. `gently`: await points that it
+    /// Delivers the cancellation to one coroutine, once, and classifies its answer. `with_grace`: await points that it
     /// reaches afterwards work as usual.
-    fn deliver(&mut self, executor: &Executor, wake_token: WakeToken, gently: bool) {
+    fn deliver(&mut self, executor: &Executor, wake_token: WakeToken, with_grace: bool) {
         let Some(mut task) = executor.slots.run(wake_token) else { return };
         if !task.is_alive() {
             return executor.leave(&executor.rec, &task); // The coroutine that failed.
@@ -317,41 +317,41 @@ impl Cancelling {
             task.set(flag::CANCEL_DELIVERED);
             executor.rec.cancel_deliver(&task);
         }
-        executor.answer_with(self.reason, gently);
+        executor.answer_with(self.reason, with_grace);
         let step = executor.poll_alone(&mut task);
-        let cancel = executor.cancellation.answer.get();
-        executor.answer_with(self.reason, gently);
-        if !self.all_are_seen && cancel.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
-            return executor.end(&executor.rec, &task, Some(FailureKind::Cancelled)); // The common case; it is not shown.
+        let delivery = executor.cancellation.delivery.get();
+        executor.answer_with(self.reason, with_grace);
+        if !self.all_are_seen && delivery.again == 0 && matches!(step, Step::Failed(Fault::Cancelled(_))) {
+            return executor.end(&executor.rec, &task, Some(FailureKind::Cancelled)); // The common case: not shown.
         }
-        if gently && matches!(step, Step::Pending) && (cancel.answered || task.has(flag::THREAD)) {
+        if with_grace && matches!(step, Step::Pending) && (delivery.answered || task.has(flag::THREAD)) {
             return; // It cleans up.
         }
-        self.classify(executor, &mut task, step, cancel);
+        self.classify(executor, &mut task, step, delivery);
     }
 
     /// Classifies how a coroutine responded to its cancellation. The first arm that matches counts.
-    fn classify(&mut self, executor: &Executor, task: &mut Running, step: Step, cancel: Cancel) {
+    fn classify(&mut self, executor: &Executor, task: &mut Running, step: Step, delivery: Delivery) {
         let delivered = task.has(flag::CANCEL_DELIVERED);
-        let again = || went_on(cancel.again_at, task.place());
+        let again = || went_on(delivery.again_at, task.place());
         let fail = |kind, answer: &str, fault| Some((kind, self.failure(task, kind, answer, fault)));
         let failure = match step {
-            Step::Pending if task.has(flag::THREAD) || executor.cancellation.answer.get().reason.is_none() => return,
+            Step::Pending if task.has(flag::THREAD) || executor.cancellation.delivery.get().reason.is_none() => return,
             Step::Pending if self.grace_over && delivered => {
                 fail(FailureKind::Improper, "was cut off when the grace period was over", None)
             }
-            Step::Pending if !cancel.answered => fail(FailureKind::Cancelled, "cancelled", None),
+            Step::Pending if !delivery.answered => fail(FailureKind::Cancelled, "cancelled", None),
             Step::Pending => fail(FailureKind::Improper, &again(), None),
             // It was about to end and reached no await point, or it is part of a cleanup.
-            Step::Done if !cancel.answered || !delivered => None,
+            Step::Done if !delivery.answered || !delivered => None,
             Step::Done => {
                 let value =
                     task.describe_output().filter(|_| executor.rec.keeps_values()).unwrap_or_else(|| "_".to_owned());
                 fail(FailureKind::Improper, &format!("answered Ok({value})"), None)
             }
             Step::Failed(fault) => match fault.cancellation() {
-                Some(_) if cancel.again > 0 => fail(FailureKind::Improper, &again(), Some(fault)),
-                Some(Cancellation::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(fault)),
+                Some(_) if delivery.again > 0 => fail(FailureKind::Improper, &again(), Some(fault)),
+                Some(FoundIn::Source) if task.has(flag::THREAD) => fail(FailureKind::Improper, "", Some(fault)),
                 Some(_) => fail(FailureKind::Cancelled, "", Some(fault)),
                 None => fail(FailureKind::Error, "", Some(fault)),
             },
@@ -401,7 +401,7 @@ impl Cancelling {
 
     /// Makes the crash from the collected failures.
     pub(crate) fn finish(mut self, executor: &Executor) -> Crash {
-        executor.cancellation.answer.set(Cancel::default());
+        executor.cancellation.delivery.set(Delivery::default());
         executor.abandon();
         let failures = &mut self.failures;
         // A stopping loop may have been stopped again, which must not affect its next run.

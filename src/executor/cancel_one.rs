@@ -1,7 +1,7 @@
 //! Cancels one coroutine alone: its time is up, or its last handle was dropped.
 
 use crate::executor::cancel::went_on;
-use crate::executor::{Cancel, Executor, warn};
+use crate::executor::{Delivery, Executor, warn};
 use crate::failure::crash::{Failure, FailureKind};
 use crate::failure::type_name;
 use crate::observe::Observer;
@@ -43,14 +43,14 @@ impl Executor {
         }
         self.rec.cancel_deliver(&task);
         self.wake_foreign(Some(task.wake_token()));
-        let before = self.cancellation.answer.replace(Cancel { reason: Some(reason), ..Cancel::default() });
+        let before = self.cancellation.delivery.replace(Delivery { reason: Some(reason), ..Delivery::default() });
         let step = self.poll_alone(&mut task);
-        let cancel = self.cancellation.answer.replace(before);
+        let delivery = self.cancellation.delivery.replace(before);
         let kind = match step {
             // The function on the thread ends by itself.
             Step::Pending if task.has(flag::THREAD) => return task.set(flag::CANCEL_DELIVERED),
-            Step::Pending if cancel.answered => {
-                let answer = went_on(cancel.again_at, task.place());
+            Step::Pending if delivery.answered => {
+                let answer = went_on(delivery.again_at, task.place());
                 warn(&format!(
                     "{} did not end when it was cancelled ({reason}): {answer}",
                     type_name::path(task.type_name())

@@ -10,8 +10,8 @@ use crate::task::{Reason, TypeName, WakeToken};
 
 #[derive(Default)]
 pub(crate) struct Cancellation {
-    /// The answer of await points in a coroutine that is being cancelled.
-    pub(crate) answer: Cell<Cancel>,
+    /// The cancellation that is delivered to the coroutine being polled.
+    pub(crate) delivery: Cell<Delivery>,
     /// The number of coroutines scheduled since the cancellation of all began, and the limit for it.
     pub(super) late: Cell<(usize, usize)>,
     /// Coroutines whose last handle was dropped, to be cancelled, each with the coroutine that dropped the handle.
@@ -21,13 +21,17 @@ pub(crate) struct Cancellation {
     pub(crate) grace: Cell<Option<Duration>>,
 }
 
-/// Whether await points answer, and what they have answered in this poll.
+/// The delivery of a cancellation to a coroutine in one poll: whether await points answer with [`CancelledError`], and
+/// what the coroutine did then.
+///
+/// [`CancelledError`]: crate::CancelledError
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Cancel {
-    /// Set while a coroutine is polled to deliver its cancellation.
+pub(crate) struct Delivery {
+    /// What await points answer with. `None`: nothing is delivered.
     pub(crate) reason: Option<Reason>,
-    /// Await points that are reached after the first answer work as usual: the coroutine may await in its cleanup.
-    pub(crate) gently: bool,
+    /// There is a grace period: await points that are reached after the first answer work as usual, so that the
+    /// coroutine can await in its cleanup.
+    pub(crate) with_grace: bool,
     /// An await point has answered.
     pub(crate) answered: bool,
     /// The number of await points reached after that, and the first of them.
@@ -35,9 +39,9 @@ pub(crate) struct Cancel {
     pub(crate) again_at: Option<&'static Location<'static>>,
 }
 
-impl Cancel {
-    /// Whether all coroutines are polled in order by the cancellation, with no turns of their own.
-    pub(crate) fn is_hard(&self) -> bool {
-        matches!(self.reason, Some(Reason::Crash(_))) && !self.gently
+impl Delivery {
+    /// Whether all coroutines are cancelled, and each is polled by the cancellation alone, with no turn of its own.
+    pub(crate) fn is_of_all_without_grace(&self) -> bool {
+        matches!(self.reason, Some(Reason::Crash(_))) && !self.with_grace
     }
 }

@@ -4,39 +4,31 @@ use std::panic::Location;
 
 use crate::executor::Executor;
 use crate::observe::{Observer, Rec, Target};
-use crate::task::{self, Context};
+use crate::task::{self, Context, Entered};
 
 crate::threading::per_thread! {
     // Without a destructor, so that it can be used for as long as the thread runs code.
     static CONTEXT: Context<Executor> = const { Context::new() };
 }
 
+/// The loops of this thread.
+pub(crate) const LOOPS: Entered<Executor> = Entered::new(&CONTEXT);
+
 /// Runs `inside` with `executor` as the loop of this thread.
 pub(crate) fn enter<R>(executor: &Executor, inside: impl FnOnce() -> R) -> R {
-    CONTEXT.with(|context| context.enter(executor, || Rec::within(executor, || task::keep_memory(inside))))
-}
-
-/// Calls `f` with the innermost loop of this thread.
-#[inline]
-pub(crate) fn current<R>(f: impl FnOnce(Option<&Executor>) -> R) -> R {
-    Context::current(&CONTEXT, f)
-}
-
-/// Calls `f` with each loop of this thread, the innermost first.
-pub(crate) fn each(f: impl FnMut(&Executor)) {
-    CONTEXT.with(|context| context.each(f));
+    LOOPS.enter(executor, || Rec::within(executor, || task::keep_memory(inside)))
 }
 
 /// Calls `f` with the loop of this number, if this thread is inside it, at any depth.
 #[inline]
 pub(crate) fn find<R>(number: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R {
-    CONTEXT.with(|context| context.find(|executor| executor.number() == number, f))
+    LOOPS.find(|executor| executor.number() == number, f)
 }
 
 /// Like [`find`], with the loop that has this tag now.
 #[inline]
 pub(crate) fn find_tag<R>(tag: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R {
-    CONTEXT.with(|context| context.find(|executor| executor.tag() == tag, f))
+    LOOPS.find(|executor| executor.tag() == tag, f)
 }
 
 /// Calls `f` with the loop of this thread.
@@ -48,7 +40,7 @@ pub(crate) fn find_tag<R>(tag: u32, f: impl FnOnce(Option<&Executor>) -> R) -> R
 #[track_caller]
 pub(crate) fn with<R>(what: &str, f: impl FnOnce(&Executor) -> R) -> R {
     let at = Location::caller();
-    current(|executor| match executor {
+    LOOPS.current(|executor| match executor {
         Some(executor) => f(executor),
         None => no_loop(what, at),
     })
@@ -66,7 +58,7 @@ fn no_loop(what: &str, at: &'static Location<'static>) -> ! {
 #[inline]
 pub(crate) fn edge_dropped(on: impl FnOnce(&Executor) -> Target) {
     if cfg!(feature = "record") {
-        current(|executor| {
+        LOOPS.current(|executor| {
             if let Some(executor) = executor.filter(|executor| executor.rec.is_on()) {
                 executor.current_task.with(|coro| coro.map(|coro| executor.rec.edge_dropped(coro, on(executor))));
             }
@@ -77,5 +69,5 @@ pub(crate) fn edge_dropped(on: impl FnOnce(&Executor) -> Target) {
 /// Writes a warning to stderr and to the record.
 pub(crate) fn warn(text: &str) {
     eprintln!("tinyio: warning: {text}");
-    current(|executor| executor.map(|executor| executor.rec.diag(text)));
+    LOOPS.current(|executor| executor.map(|executor| executor.rec.diag(text)));
 }

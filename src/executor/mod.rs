@@ -22,6 +22,7 @@ pub(crate) mod order;
 mod ready_queue;
 pub(crate) mod slab;
 mod sources;
+mod split_mix;
 pub(crate) mod timer;
 pub(crate) mod timer_thread;
 pub(crate) mod timer_wheel;
@@ -31,7 +32,7 @@ pub(crate) mod wake;
 pub(crate) mod waker_slot;
 mod watchdog;
 
-pub(crate) use cancellation::Cancel;
+pub(crate) use cancellation::Delivery;
 pub(crate) use context::{edge_dropped, warn, with};
 pub(crate) use inbox::{Registration, Stop};
 
@@ -158,8 +159,8 @@ impl Executor {
         }
     }
 
-    /// Has `steps` poll ready tasks, [`MAX_STEPS_PER_TURN`] at most; then reads inbox and timers. `steps` returns how many
-    /// it has polled, and `None` ends the turn early, because one has failed.
+    /// Has `steps` poll ready tasks, [`MAX_STEPS_PER_TURN`] at most; then reads inbox and timers. `steps` returns how
+    /// many it has polled, and `None` ends the turn early, because one has failed.
     ///
     /// Not a function that is called with the result of each step: moving the result costs 6 of the 172 instructions
     /// of a step that only yields (W3 of `tinyio-cost`, fat LTO).
@@ -349,7 +350,7 @@ impl Executor {
         self.slots.schedule(coro, ids::next(), self.tag);
         observer.spawn(self, coro);
         // During the cancellation no coroutine starts.
-        if self.cancellation.answer.get().is_hard() {
+        if self.cancellation.delivery.get().is_of_all_without_grace() {
             self.count_late(coro);
         } else if let Some(queued) = coro.queue() {
             self.ready.push(queued);
@@ -367,7 +368,7 @@ impl Executor {
         match wake_token.kind() {
             Kind::Edge => {}
             // The cancellation polls all coroutines in order; none has a turn of its own.
-            Kind::Task if self.cancellation.answer.get().is_hard() => {}
+            Kind::Task if self.cancellation.delivery.get().is_of_all_without_grace() => {}
             Kind::Task => {
                 if let Some(queued) = self.slots.queue(wake_token) {
                     observer.wake(self, &queued);

@@ -28,7 +28,7 @@ impl Observed for Executor {
     }
 
     fn is_cancelling(&self) -> bool {
-        self.cancellation.answer.get().reason.is_some()
+        self.cancellation.delivery.get().reason.is_some()
     }
 
     fn mailbox(&self) -> std::sync::Arc<dyn crate::observe::Mailbox> {

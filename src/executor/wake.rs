@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::executor::context;
+use crate::executor::context::{self, LOOPS};
 use crate::executor::inbox::{self, Host, Inbox, Loops, Registration};
 use crate::executor::{Executor, watchdog};
 use crate::observe::{Observer, Rec};
@@ -36,7 +36,7 @@ pub(crate) fn unregister(number: u32, registration: Registration) -> bool {
 /// Calls `act` if the token is of the innermost loop of this thread.
 #[inline]
 fn here(wake_token: WakeToken, act: impl FnOnce(&Executor)) -> bool {
-    context::current(|executor| executor.filter(|executor| executor.tag() == wake_token.tag()).map(act)).is_some()
+    LOOPS.current(|executor| executor.filter(|executor| executor.tag() == wake_token.tag()).map(act)).is_some()
 }
 
 #[cold]
@@ -74,7 +74,7 @@ impl Schedule for Loops {
     }
 
     fn waker_cloned(wake_token: WakeToken) {
-        context::current(|executor| executor.map(|executor| executor.waker_cloned(wake_token)));
+        LOOPS.current(|executor| executor.map(|executor| executor.waker_cloned(wake_token)));
         let count = |inbox: &Inbox| inbox.keep_waker();
         if !here(wake_token, |executor| count(executor.inbox())) {
             elsewhere(wake_token, count);
@@ -94,7 +94,7 @@ impl Schedule for Loops {
 
     /// Has the loop of the task cancel it.
     fn abandoned(wake_token: WakeToken) {
-        let by = context::current(|executor| executor?.current_task.with(|coro| Some(coro?.name())));
+        let by = LOOPS.current(|executor| executor?.current_task.with(|coro| Some(coro?.name())));
         context::find_tag(wake_token.tag(), |executor| match executor {
             Some(executor) => executor.cancel_later(wake_token, by),
             None => elsewhere(wake_token, |inbox| inbox.post(|mail| mail.abandoned.push((wake_token, by)))),

@@ -183,7 +183,8 @@ impl Panic {
     ///
     /// ```
     /// # std::panic::set_hook(Box::new(|_| ()));
-    /// let crash = tinyio::Loop::new().run(async { if true { std::panic::panic_any(7) } else { tinyio::Ok(()) } }).unwrap_err();
+    /// let main = async { if true { std::panic::panic_any(7) } else { tinyio::Ok(()) } };
+    /// let crash = tinyio::Loop::new().run(main).unwrap_err();
     /// let payload = crash.downcast_ref::<tinyio::Panic>().and_then(tinyio::Panic::take_payload);
     /// assert_eq!(payload.expect("not taken yet").downcast_ref(), Some(&7));
     /// ```

@@ -397,9 +397,9 @@ impl From<CancelledError> for io::Error {
 
 impl Fault {
     /// The cancellation in it.
-    pub(crate) fn cancellation(&self) -> Option<Cancellation> {
+    pub(crate) fn cancellation(&self) -> Option<FoundIn> {
         match self {
-            Fault::Cancelled(_) => Some(Cancellation::Itself),
+            Fault::Cancelled(_) => Some(FoundIn::Itself),
             Fault::Error(error, _) => cancellation(&**error),
         }
     }
@@ -433,7 +433,7 @@ pub(crate) fn source_texts(error: &(dyn StdError + Send + Sync + 'static)) -> Ve
 
 /// Where in an error a cancellation was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cancellation {
+pub(crate) enum FoundIn {
     /// It is one, perhaps in the box of another error type.
     Itself,
     /// It is among the sources of an error of the coroutine's own.
@@ -441,15 +441,15 @@ pub(crate) enum Cancellation {
 }
 
 /// Looks for a cancellation in an error and its sources.
-pub(crate) fn cancellation(error: &(dyn StdError + Send + Sync + 'static)) -> Option<Cancellation> {
+pub(crate) fn cancellation(error: &(dyn StdError + Send + Sync + 'static)) -> Option<FoundIn> {
     let error = original(error);
     if error.is::<CancelledError>() || error.source().is_some_and(|source| source.is::<Reason>()) {
-        return Some(Cancellation::Itself);
+        return Some(FoundIn::Itself);
     }
     let deeper = std::iter::successors(error.source(), |error| (*error).source())
         .take(64)
         .any(|error| error.is::<CancelledError>() || error.is::<Reason>());
-    deeper.then_some(Cancellation::Source)
+    deeper.then_some(FoundIn::Source)
 }
 
 #[cfg(test)]
@@ -475,11 +475,11 @@ mod tests {
     fn a_cancellation_is_found_wherever_it_sits() {
         let cancelled = CancelledError::new(Reason::Crash(None));
         let find = |error: BoxError| cancellation(&*error);
-        assert_eq!(find(cancelled.into()), Some(Cancellation::Itself));
-        assert_eq!(find(io::Error::from(cancelled).into()), Some(Cancellation::Itself));
-        assert_eq!(find(Error::from(io::Error::from(cancelled)).into()), Some(Cancellation::Itself));
-        assert_eq!(find(Own(cancelled).into()), Some(Cancellation::Source));
-        assert_eq!(find(Error::from(io::Error::other(Own(cancelled))).into()), Some(Cancellation::Source));
+        assert_eq!(find(cancelled.into()), Some(FoundIn::Itself));
+        assert_eq!(find(io::Error::from(cancelled).into()), Some(FoundIn::Itself));
+        assert_eq!(find(Error::from(io::Error::from(cancelled)).into()), Some(FoundIn::Itself));
+        assert_eq!(find(Own(cancelled).into()), Some(FoundIn::Source));
+        assert_eq!(find(Error::from(io::Error::other(Own(cancelled))).into()), Some(FoundIn::Source));
         assert_eq!(find("else".into()), None);
     }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use crate::coroutine::coro::Coro;
 use crate::event_loop::{Loop, Opaque, Session};
-use crate::executor::context;
+use crate::executor::context::{self, LOOPS};
 use crate::executor::jobs::Counted;
 use crate::executor::timer::Timer;
 use crate::executor::timer_thread;
@@ -157,7 +157,7 @@ impl<T> Driver<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Crash>> {
         let executor = self.executor.clone();
         wake::set_host(executor.inbox(), Some(cx.waker()));
-        context::current(|host| self.visit(host));
+        LOOPS.current(|host| self.visit(host));
         let main = self.main.as_ref().expect("a driven loop is polled until it is ready");
         let session = self.session.get_or_insert_with(|| {
             panic_hook::watch();
@@ -219,7 +219,7 @@ impl<T> Driver<T> {
     /// Counts work on threads of this loop as work of the enclosing loop.
     fn count_jobs(&mut self, jobs: usize) {
         if self.mode == LoopMode::Isolate && self.jobs.as_ref().map_or(0, |(_, before)| *before) != jobs {
-            let counted = || context::current(|host| host.map(|host| host.jobs.count_in(jobs)));
+            let counted = || LOOPS.current(|host| host.map(|host| host.jobs.count_in(jobs)));
             self.jobs = (jobs > 0).then(counted).flatten().map(|counted| (counted, jobs));
         }
     }
@@ -228,7 +228,7 @@ impl<T> Driver<T> {
     fn wake_at(&mut self, until: Option<u64>, cx: &Context<'_>) {
         let Some(until) = until.filter(|until| *until < u64::MAX) else { return self.timer.clear() };
         let left = until.saturating_sub(self.executor.now());
-        let nested = context::current(|host| {
+        let nested = LOOPS.current(|host| {
             let Some(host) = host else { return false };
             let wake_token = self.waiter.wake_token(host, cx);
             self.timer.clear();

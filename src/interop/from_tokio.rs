@@ -85,7 +85,7 @@ where
     type Output = Result<T, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let cancelled = executor::with("from_tokio", |executor| executor.cancellation.answer.get().reason);
+        let cancelled = executor::with("from_tokio", |executor| executor.cancellation.delivery.get().reason);
         if let State::New(future) = &mut self.state {
             if let Some(reason) = cancelled {
                 return Poll::Ready(Err(CancelledError::new(reason).into()));

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 
 use crate::coroutine::coro::{self, Coro};
 use crate::event_loop::Loop;
-use crate::executor::{self, Cancel, Executor, context};
+use crate::executor::context::LOOPS;
+use crate::executor::{self, Delivery, Executor};
 use crate::failure::crash::Crash;
 use crate::failure::error::CancelledError;
 use crate::interop::drive::Driver;
@@ -78,10 +79,11 @@ impl<T: 'static> Future for Isolate<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let at = Location::caller();
         executor::with("isolate", |outer| {
-            let cancel = outer.cancellation.answer.get();
-            let gently = cancel.reason.filter(|_| cancel.gently && !matches!(self.state, State::New(_) | State::Ended));
-            if let Some(reason) = gently {
-                outer.cancellation.answer.set(Cancel { answered: true, ..cancel });
+            let delivery = outer.cancellation.delivery.get();
+            let reason =
+                delivery.reason.filter(|_| delivery.with_grace && !matches!(self.state, State::New(_) | State::Ended));
+            if let Some(reason) = reason {
+                outer.cancellation.delivery.set(Delivery { answered: true, ..delivery });
                 self.state = match std::mem::replace(&mut self.state, State::Ended) {
                     State::Running(driver) => {
                         driver.cancel();
@@ -121,8 +123,8 @@ impl<T> Isolate<T> {
         else {
             return;
         };
-        context::current(|outer| {
-            if let Some(outer) = outer.filter(|outer| !outer.cancellation.answer.get().is_hard()) {
+        LOOPS.current(|outer| {
+            if let Some(outer) = outer.filter(|outer| !outer.cancellation.delivery.get().is_of_all_without_grace()) {
                 driver.cancel();
                 let at = driver.at;
                 Coro::<()>::new::<_, _, GivenUpProfile>(GivenUp(driver), at, flag::THREAD | flag::DETACHED)
@@ -149,7 +151,7 @@ impl<T> Future for GivenUp<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         executor::with("isolate", |outer| {
-            if outer.cancellation.answer.get().is_hard() {
+            if outer.cancellation.delivery.get().is_of_all_without_grace() {
                 self.0.skip_grace();
             }
             let at = self.0.at;

@@ -20,7 +20,7 @@ use super::moments::moment;
 use super::names::{self, Name};
 use super::notes::ThreadNote;
 use super::observer::{Observed, Observer};
-use super::recorded_loops;
+use super::recorded_loops::{self, RECORDED_LOOPS};
 use super::recording::{Rec, Recording};
 use crate::failure::crash::{Failure, FailureKind, Report};
 use crate::failure::event::{outcome, to_event};
@@ -49,7 +49,7 @@ thread_local! {
 
 /// Handles the exit of the process on this thread, whose other variables may be gone by now.
 fn exits() {
-    recorded_loops::current(|executor| _ = executor.and_then(|executor| executor.rec().on()).map(Recording::exits));
+    RECORDED_LOOPS.current(|executor| _ = executor.and_then(|executor| executor.rec().on()).map(Recording::exits));
 }
 
 impl Recording {
@@ -63,7 +63,7 @@ impl Recording {
     #[cold]
     fn answer(&self, Request { coro: id, in_full }: Request) {
         let mut stack = None;
-        recorded_loops::each(|executor| {
+        RECORDED_LOOPS.each(|executor| {
             let addresses = recorded_loops::addresses(executor.tasks());
             // A coroutine that runs another loop is in the middle of a step.
             let running = executor.current_task().with(|coro| coro.map_or(0, Header::id));
@@ -226,22 +226,20 @@ impl Observer for Rec {
     }
 
     fn within<R>(executor: &(dyn Observed + 'static), inside: impl FnOnce() -> R) -> R {
-        recorded_loops::enter(executor, inside)
+        RECORDED_LOOPS.enter(executor, inside)
     }
 
     /// Usually a mistake.
     fn never_scheduled(address: usize, place: &'static Location<'static>, name: TypeName) {
         names::take(address);
-        recorded_loops::current(|executor| {
-            executor.map(|executor| executor.rec().never_awaited(executor, place, name))
-        });
+        RECORDED_LOOPS.current(|executor| executor.map(|executor| executor.rec().never_awaited(executor, place, name)));
     }
 
     fn name_task(task: &Header, name: Cow<'static, str>) {
         if !task.is_scheduled() {
             names::keep(task, name);
         } else if !task.is_done() && !task.is_gone() {
-            recorded_loops::current(|executor| {
+            RECORDED_LOOPS.current(|executor| {
                 if let Some(recording) = executor.and_then(|executor| executor.rec().on()) {
                     recording.named(Target::Coro(task.id()), &name);
                 }
@@ -280,9 +278,8 @@ impl Observer for Rec {
         recording.asked.loop_start(executor.mailbox());
         recording.recorder.borrow().look().loop_at(executor.tasks().address());
         self.started.set(recording.tick());
-        let parent = recorded_loops::current(|outer| {
-            outer.map_or(0, |outer| outer.current_task().with(|coro| coro.map_or(0, Header::id)))
-        });
+        let parent = RECORDED_LOOPS
+            .current(|outer| outer.map_or(0, |outer| outer.current_task().with(|coro| coro.map_or(0, Header::id))));
         recording.emit(Kind::LoopStart { id: self.id.get(), parent, mode });
         if let Some(name) = self.name.borrow().as_deref() {
             recording.named(Target::Loop(self.id.get()), name);
@@ -524,7 +521,7 @@ impl Rec {
         match coro.wake_token().tag() {
             tag if tag == executor.tag() => of(self),
             tag => {
-                recorded_loops::find(|other| other.tag() == tag, |other| other.map_or(NO_SLOT, |other| of(other.rec())))
+                RECORDED_LOOPS.find(|other| other.tag() == tag, |other| other.map_or(NO_SLOT, |other| of(other.rec())))
             }
         }
     }

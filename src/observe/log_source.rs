@@ -10,7 +10,7 @@ use tinyio_frames::Limits;
 use super::env::Switch;
 use super::notes::{Mailbox, ThreadNote};
 use super::observer::Observer as _;
-use super::recorded_loops;
+use super::recorded_loops::RECORDED_LOOPS;
 use super::recording::{RECORDING, Recording};
 use crate::task::Header;
 
@@ -45,7 +45,7 @@ impl PartialEq for Author {
 impl Author {
     /// The author of messages on this loop's thread; `None` on other threads, and when nothing is recorded.
     pub(crate) fn here() -> Option<Author> {
-        let inside = recorded_loops::current(|executor| {
+        let inside = RECORDED_LOOPS.current(|executor| {
             let executor = executor.filter(|executor| executor.rec().is_on())?;
             let coro = executor.current_task().with(|coro| coro.map_or(0, Header::id));
             Some(Author { coro, inbox: Some(executor.mailbox()) })
@@ -77,7 +77,7 @@ impl Author {
         let Some(inbox) = &self.inbox else {
             return RECORDING.with_borrow(|recording| _ = recording.as_deref().map(record));
         };
-        let here = recorded_loops::find(
+        let here = RECORDED_LOOPS.find(
             |executor| Arc::ptr_eq(&executor.mailbox(), inbox),
             |executor| executor.and_then(|executor| executor.rec().on()).map(record),
         );

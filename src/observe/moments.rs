@@ -7,7 +7,7 @@ use tinyio_events::event::Stack;
 use tinyio_frames::{backtrace, backtrace_in, worked};
 
 use super::observer::Observed;
-use super::recorded_loops;
+use super::recorded_loops::{self, RECORDED_LOOPS};
 use super::recording::{Rec, Recording};
 use super::suspended::{Spent, Suspended};
 use crate::failure::moment::Moment;
@@ -104,7 +104,7 @@ impl Recording {
 /// Captures the running coroutine, if it is recorded. Errors are also made in normal operation, so this takes at most a
 /// small share of the time.
 pub(super) fn moment() -> Moment {
-    recorded_loops::current(|executor| {
+    RECORDED_LOOPS.current(|executor| {
         let Some((executor, recording)) =
             executor.and_then(|executor| executor.rec().on().map(|recording| (executor, recording)))
         else {

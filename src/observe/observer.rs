@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::env::Switch;
-use super::event::{LoopMode, Target, WakeCause};
+use super::event::{LoopMode, ResKind, Target, WakeCause};
 use super::noop::Noop;
 use super::notes::{Mailbox, ThreadNote};
 use super::{Name, Rec};
@@ -253,3 +253,46 @@ pub(crate) trait ThreadObserver: Default {
 }
 
 impl ThreadObserver for Noop {}
+
+/// Observes a lock, semaphore, barrier or event. Those methods that are not implemented do nothing.
+pub(crate) trait ResourceObserver {
+    /// Permits that are acquired: of which coroutine, and how many.
+    type Hold: Default;
+
+    /// The observer of a resource that the caller makes.
+    #[track_caller]
+    fn new(what: ResKind, size: u64) -> Self;
+
+    /// Names the resource, unless it has a name. The name is recorded with its number.
+    #[inline]
+    fn set_name(&self, _name: Cow<'static, str>) {}
+
+    /// The number of the resource, 0 if it is not recorded.
+    #[inline]
+    fn id(&self, _executor: &impl Observed) -> u64 {
+        0
+    }
+
+    /// The running coroutine has acquired this many permits.
+    #[inline]
+    fn hold(&self, _executor: &impl Observed, _at: &'static Location<'static>, _permits: usize) -> Self::Hold {
+        Self::Hold::default()
+    }
+
+    /// The acquired permits are released, on any thread.
+    #[inline]
+    fn release(&self, _hold: &Self::Hold) {}
+
+    /// Its flag was set or cleared.
+    #[inline]
+    fn set(&self, _set: bool) {}
+}
+
+impl ResourceObserver for Noop {
+    type Hold = Noop;
+
+    #[inline]
+    fn new(_what: ResKind, _size: u64) -> Noop {
+        Noop
+    }
+}

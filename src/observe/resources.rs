@@ -9,7 +9,7 @@ use tinyio_events::event::Kind;
 
 use super::event::ResKind;
 use super::notes::ThreadNote;
-use super::observer::{Observed, ThreadObserver};
+use super::observer::{Observed, ResourceObserver, ThreadObserver};
 use super::recording::send;
 use super::stack_requests::Asked;
 use crate::failure::crash::FailureKind;
@@ -92,8 +92,19 @@ pub(crate) struct Res {
 }
 
 impl Res {
+    /// Records an event on any thread.
+    fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
+        if let Some(recorded) = self.recorded.get() {
+            send(recorded, kind(self.id.load(Ordering::Relaxed)));
+        }
+    }
+}
+
+impl ResourceObserver for Res {
+    type Hold = Hold;
+
     #[track_caller]
-    pub(crate) fn new(what: ResKind, size: u64) -> Res {
+    fn new(what: ResKind, size: u64) -> Res {
         Res {
             id: AtomicU64::new(0),
             what,
@@ -104,13 +115,12 @@ impl Res {
         }
     }
 
-    /// Names it, unless it has a name. The name is recorded with its number.
-    pub(crate) fn set_name(&self, name: Cow<'static, str>) {
+    fn set_name(&self, name: Cow<'static, str>) {
         let _ = self.name.set(name);
     }
 
-    /// Its number, assigned and recorded when a recorded loop first uses it.
-    pub(crate) fn id(&self, executor: &impl Observed) -> u64 {
+    /// The number is assigned and recorded when a recorded loop first uses it.
+    fn id(&self, executor: &impl Observed) -> u64 {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let Some(recording) = executor.rec().on() else { return 0 };
         let mut id = self.id.load(Ordering::Relaxed);
@@ -128,15 +138,7 @@ impl Res {
         id
     }
 
-    /// Records an event on any thread.
-    fn emit(&self, kind: impl FnOnce(u64) -> Kind) {
-        if let Some(recorded) = self.recorded.get() {
-            send(recorded, kind(self.id.load(Ordering::Relaxed)));
-        }
-    }
-
-    /// Records that the running coroutine has acquired this many permits.
-    pub(crate) fn hold(&self, executor: &impl Observed, at: &'static Location<'static>, permits: usize) -> Hold {
+    fn hold(&self, executor: &impl Observed, at: &'static Location<'static>, permits: usize) -> Hold {
         let res = self.id(executor);
         let Some(recording) = executor.rec().on() else { return Hold::default() };
         let coro = executor.current_task().with(|coro| coro.map_or(0, Header::id));
@@ -149,16 +151,14 @@ impl Res {
         Hold { coro, permits, recorded: Some(recording.asked.clone()) }
     }
 
-    /// Records that the acquired permits are released, on any thread.
-    pub(crate) fn release(&self, hold: &Hold) {
+    fn release(&self, hold: &Hold) {
         let Some(recorded) = &hold.recorded else { return };
         for _ in 0..hold.permits {
             send(recorded, Kind::Release { res: self.id.load(Ordering::Relaxed), coro: hold.coro });
         }
     }
 
-    /// Records that its flag was set or cleared.
-    pub(crate) fn set(&self, set: bool) {
+    fn set(&self, set: bool) {
         self.emit(|res| Kind::Set { res, set });
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use crate::executor::waits::On;
 use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
-use crate::observe::ResKind;
+use crate::observe::{ResKind, ResourceObserver};
 use crate::sync::wait_list::{Locked, WaitEdge, WaitList, Waitable, Waiting};
 
 /// A point at which a number of coroutines wait for each other. Clones are the same barrier; it can be reused.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::executor::timer::Timer;
 use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
-use crate::observe::{ResKind, Target};
+use crate::observe::{ResKind, ResourceObserver, Target};
 use crate::sync::wait_list::{Locked, WaitEdge, WaitList, Waitable, Waiting};
 use crate::task::flag;
 

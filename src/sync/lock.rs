@@ -8,8 +8,8 @@ use crate::observe::ResKind;
 use crate::sync::permits::{Acquire, Guard, Permits};
 use crate::sync::wait_list::Waitable;
 
-/// A lock that one coroutine holds at a time. Requests are granted in the order in which they were first polled (FIFO): a
-/// later one never overtakes one that waits. Clones are the same lock. It contains no value: coroutines of one loop
+/// A lock that one coroutine holds at a time. Requests are granted in the order in which they were first polled (FIFO):
+/// a later one never overtakes one that waits. Clones are the same lock. It contains no value: coroutines of one loop
 /// share values by `Rc<RefCell<_>>`.
 ///
 /// ```

@@ -8,11 +8,12 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use crate::executor::context::LOOPS;
 use crate::executor::slab::Slab;
 use crate::executor::waits::{Holder, On, Resource};
-use crate::executor::{self, Executor, context};
+use crate::executor::{self, Executor};
 use crate::failure::error::CancelledError;
-use crate::observe::{Hold, ResKind};
+use crate::observe::{Hold, ResKind, ResourceObserver};
 use crate::sync::wait_list::{Locked, WaitEdge, WaitList, Waitable, Waiting};
 use crate::task::WakeToken;
 
@@ -126,7 +127,7 @@ impl Permits {
     #[track_caller]
     pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Guard> {
         let at = Location::caller();
-        context::current(|executor| {
+        LOOPS.current(|executor| {
             let coro = executor.map_or(WakeToken::NONE, Executor::here);
             let holder = self.wait_list.lock().take(Request { permits: 1, coro })?;
             let hold = executor.map_or_else(Hold::default, |executor| self.wait_list.res.hold(executor, at, 1));

@@ -17,7 +17,7 @@ use crate::executor::waits::{On, Wait};
 use crate::executor::waker_slot::Waiter;
 use crate::executor::{self, Executor, Registration, wake};
 use crate::failure::error::CancelledError;
-use crate::observe::{Res, ResKind, Target};
+use crate::observe::{Res, ResKind, ResourceObserver, Target};
 use crate::sync::linked_slab::{Key, LinkedSlab};
 use crate::task::WakeToken;
 use crate::threading::{Mutex, MutexGuard};

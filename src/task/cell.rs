@@ -80,9 +80,9 @@ use crate::panics::Disposed;
 
 /// The header of every coroutine. 56 bytes: 64 cost a fifth more on a gather of a million.
 ///
-/// The order is fixed because of the last four fields. Each is stored by itself, and a load that is wider than the store
-/// before it waits until the store has reached the cache. If `flags` were aligned to four bytes, the compiler would load
-/// them together with what follows: a sixth of W2 (10,000) on AMD.
+/// The order is fixed because of the last four fields. Each is stored by itself, and a load that is wider than the
+/// store before it waits until the store has reached the cache. If `flags` were aligned to four bytes, the compiler
+/// would load them together with what follows: a sixth of W2 (10,000) on AMD.
 #[repr(C)]
 pub(crate) struct Header {
     pub(super) vtable: &'static Vtable,

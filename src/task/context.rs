@@ -21,8 +21,7 @@ impl<T: ?Sized + 'static> Context<T> {
         Context(Cell::new(None))
     }
 
-    /// Runs `inside` with `value` as the innermost.
-    pub(crate) fn enter<R>(&self, value: &T, inside: impl FnOnce() -> R) -> R {
+    fn enter<R>(&self, value: &T, inside: impl FnOnce() -> R) -> R {
         struct Restore<'a, T: ?Sized + 'static>(&'a Context<T>, Option<NonNull<Frame<T>>>);
         impl<T: ?Sized> Drop for Restore<'_, T> {
             fn drop(&mut self) {
@@ -37,17 +36,7 @@ impl<T: ?Sized + 'static> Context<T> {
         inside()
     }
 
-    /// Calls `f` with the innermost value of this thread. `f` is called outside of `LocalKey::with`, which leaves more
-    /// of it to be inlined: 33 instructions a yield.
-    #[inline]
-    pub(crate) fn current<R>(key: &'static LocalKey<Context<T>>, f: impl FnOnce(Option<&T>) -> R) -> R {
-        let frame = key.with(|context| context.0.get());
-        // SAFETY: a frame in the list, see above.
-        f(frame.map(|frame| unsafe { frame.as_ref().value.as_ref() }))
-    }
-
-    /// Calls `f` with each value, the innermost first.
-    pub(crate) fn each(&self, mut f: impl FnMut(&T)) {
+    fn each(&self, mut f: impl FnMut(&T)) {
         let mut next = self.0.get();
         while let Some(frame) = next {
             // SAFETY: a frame in the list, see above.
@@ -58,9 +47,8 @@ impl<T: ?Sized + 'static> Context<T> {
         }
     }
 
-    /// Calls `f` with the innermost value that `is_it` accepts.
     #[inline]
-    pub(crate) fn find<R>(&self, is_it: impl Fn(&T) -> bool, f: impl FnOnce(Option<&T>) -> R) -> R {
+    fn find<R>(&self, is_it: impl Fn(&T) -> bool, f: impl FnOnce(Option<&T>) -> R) -> R {
         let mut next = self.0.get();
         while let Some(frame) = next {
             // SAFETY: a frame in the list, see above.
@@ -76,6 +64,40 @@ impl<T: ?Sized + 'static> Context<T> {
     }
 }
 
+/// What the calls on the stack of the running thread have entered: its [`Context`], by the key that all threads share.
+pub(crate) struct Entered<T: ?Sized + 'static>(&'static LocalKey<Context<T>>);
+
+impl<T: ?Sized + 'static> Entered<T> {
+    pub(crate) const fn new(key: &'static LocalKey<Context<T>>) -> Entered<T> {
+        Entered(key)
+    }
+
+    /// Runs `inside` with `value` as the innermost.
+    pub(crate) fn enter<R>(&self, value: &T, inside: impl FnOnce() -> R) -> R {
+        self.0.with(|context| context.enter(value, inside))
+    }
+
+    /// Calls `f` with the innermost value of this thread. `f` is called outside of `LocalKey::with`, which leaves more
+    /// of it to be inlined: 33 instructions a yield.
+    #[inline]
+    pub(crate) fn current<R>(&self, f: impl FnOnce(Option<&T>) -> R) -> R {
+        let frame = self.0.with(|context| context.0.get());
+        // SAFETY: a frame in the list, see above.
+        f(frame.map(|frame| unsafe { frame.as_ref().value.as_ref() }))
+    }
+
+    /// Calls `f` with each value, the innermost first.
+    pub(crate) fn each(&self, f: impl FnMut(&T)) {
+        self.0.with(|context| context.each(f));
+    }
+
+    /// Calls `f` with the innermost value that `is_it` accepts.
+    #[inline]
+    pub(crate) fn find<R>(&self, is_it: impl Fn(&T) -> bool, f: impl FnOnce(Option<&T>) -> R) -> R {
+        self.0.with(|context| context.find(is_it, f))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,25 +106,22 @@ mod tests {
         static CONTEXT: Context<str> = const { Context::new() };
     }
 
-    fn enter(value: &str, inside: impl FnOnce()) {
-        CONTEXT.with(|context| context.enter(value, inside));
-    }
+    const VALUES: Entered<str> = Entered::new(&CONTEXT);
 
     fn entered() -> Vec<String> {
         let mut all = Vec::new();
-        CONTEXT.with(|context| context.each(|value| all.push(value.to_owned())));
-        assert_eq!(Context::current(&CONTEXT, |value| value.map(str::to_owned)).as_ref(), all.first());
+        VALUES.each(|value| all.push(value.to_owned()));
+        assert_eq!(VALUES.current(|value| value.map(str::to_owned)).as_ref(), all.first());
         all
     }
 
     #[test]
     fn values_are_left_in_reverse_order_also_by_a_panic() {
-        enter("outer", || {
+        VALUES.enter("outer", || {
             let panicked = std::panic::catch_unwind(|| {
-                enter("inner", || {
+                VALUES.enter("inner", || {
                     assert_eq!(entered(), ["inner", "outer"]);
-                    let is_found =
-                        |name| CONTEXT.with(|context| context.find(|value| value == name, |it| it.is_some()));
+                    let is_found = |name| VALUES.find(|value| value == name, |it| it.is_some());
                     assert!(is_found("outer") && !is_found("other"));
                     std::panic::resume_unwind(Box::new(()));
                 });

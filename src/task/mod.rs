@@ -18,7 +18,7 @@ mod wake_token;
 mod waker;
 
 pub(crate) use cell::{Header, Profile, flag};
-pub(crate) use context::Context;
+pub(crate) use context::{Context, Entered};
 pub(crate) use fault::{BoxError, Fault, Payload, Reason, TypeName};
 pub(crate) use handle::Handle;
 pub(crate) use memory::keep_memory;

@@ -332,7 +332,7 @@ where
                     Poll::Ready(Ok(permit)) => (this.turn, this.permit) = (None, Some(permit)),
                 }
             }
-            let cancelled = executor.cancellation.answer.get().reason;
+            let cancelled = executor.cancellation.delivery.get().reason;
             if let Some(work) = this.work.take() {
                 if let Some(reason) = cancelled {
                     return Poll::Ready(Err(CancelledError::new(reason).into()));

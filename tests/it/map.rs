@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::check::watched;
 
-/// Folders of which the map names each file, and each folder inside. What is in a folder inside, its own `mod` describes.
-const FOLDERS: [&str; 14] = [
+/// Folders of which the map names each file, and each folder inside. What is in a folder inside, its own `mod`
+/// describes.
+const FOLDERS: [&str; 18] = [
     "src",
     "src/coroutine",
     "src/executor",
@@ -20,7 +21,11 @@ const FOLDERS: [&str; 14] = [
     "inspector/frames/src",
     "inspector/model/src",
     "inspector/recorder/src",
+    "inspector/src",
     "inspector/src/tui",
+    "inspector/tasks/src",
+    "inspector/tasks/src/async_task",
+    "inspector/tasks/src/tokio",
 ];
 
 /// The names between backticks, without the paths before them and the `/` behind folders.

@@ -74,8 +74,6 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
     assert_eq!(others, [""; 0]);
 }
 
-/// Folders whose words are not checked.
-const UNCHECKED: [&str; 2] = ["inspector/src", "inspector/frames"];
 /// Words for persons, and what only persons do. A task, a thread or a program is "it"; the reader of a screen "the user".
 const PERSONS: [&str; 16] = [
     "who",
@@ -113,27 +111,47 @@ fn words(line: &str) -> impl Iterator<Item = String> {
     })
 }
 
-#[test]
-fn names_and_comments_have_no_words_for_persons() {
-    let _watched = watched();
+/// The path and the text of each file of Rust, but for this one.
+fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
+    let mut files = Vec::new();
     let mut folders: Vec<_> = ["src", "tests", "examples", "benches", "inspector"].map(|name| root.join(name)).into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("sources") {
             let path = entry.expect("an entry").path();
             let name = path.strip_prefix(root).expect("in it").to_str().expect("ASCII").replace('\\', "/");
-            if path.is_dir() && !UNCHECKED.contains(&&*name) {
+            if path.is_dir() {
                 folders.push(path);
             } else if name.ends_with(".rs") && name != "tests/it/sources.rs" {
-                let text = std::fs::read_to_string(&path).expect("text");
-                for (number, line) in (1..).zip(text.lines()) {
-                    let persons = words(line).filter(|word| PERSONS.contains(&&**word));
-                    found.extend(persons.map(|word| format!("{name}:{number}: {word}")));
-                }
+                files.push((name, std::fs::read_to_string(&path).expect("text")));
             }
         }
     }
-    found.sort();
+    files.sort();
+    files
+}
+
+#[test]
+fn names_and_comments_have_no_words_for_persons() {
+    let _watched = watched();
+    let mut found = Vec::new();
+    for (name, text) in files() {
+        for (number, line) in (1..).zip(text.lines()) {
+            let persons = words(line).filter(|word| PERSONS.contains(&&**word));
+            found.extend(persons.map(|word| format!("{name}:{number}: {word}")));
+        }
+    }
+    assert_eq!(found, [""; 0], "see the section on style in CONTRIBUTING.md");
+}
+
+#[test]
+fn comments_have_at_most_120_columns() {
+    let _watched = watched();
+    let is_wide = |line: &str| line.trim_start().starts_with("//") && line.chars().count() > 120;
+    let mut found = Vec::new();
+    for (name, text) in files() {
+        let wide = (1..).zip(text.lines()).filter(|(_, line)| is_wide(line));
+        found.extend(wide.map(|(number, _)| format!("{name}:{number}")));
+    }
     assert_eq!(found, [""; 0], "see the section on style in CONTRIBUTING.md");
 }

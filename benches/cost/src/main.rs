@@ -1,5 +1,6 @@
-//! `tinyio-cost W1|W2|W2M|W3|W4|W5|W10|clock`: nanoseconds of CPU time per operation. The work is that of the table of the
-//! loop; it is run by `cargo bench --bench recording`, which builds this program twice and prints what recording costs.
+//! `tinyio-cost W1|W2|W2M|W3|W4|W5|W10|clock`: nanoseconds of CPU time per operation. The work is that of the table of
+//! the loop; it is run by `cargo bench --bench recording`, which builds this program twice and prints what recording
+//! costs.
 
 use std::hint::black_box;
 use std::process::ExitCode;

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn with_lines_alone_the_machinery_is_told_by_its_files() {
+    fn with_lines_alone_the_machinery_is_recognised_by_its_files() {
         let text = "   0: create
                                at /rustc/abc/library/std/src/backtrace.rs:331:13
    1: backtrace

@@ -45,8 +45,8 @@ impl Bindings {
         found
     }
 
-    /// All bindings that a name has around an `.await`, innermost first. Of several awaits that cannot be told apart:
-    /// those of the one that has most.
+    /// All bindings that a name has around an `.await`, innermost first. Of several awaits that cannot be
+    /// distinguished: those of the one that has most.
     pub fn visible(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Vec<Variable> {
         // Optimised code has no place for what is awaited; elsewhere the place has to agree.
         let located = self.awaits(types, point, true);

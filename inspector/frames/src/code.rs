@@ -40,8 +40,8 @@ impl Code {
 
     /// Adds a range; false if there are too many.
     ///
-    /// The functions of a unit follow each other, at most aligned: a range that begins where the last one ends lengthens
-    /// it. In the gap is no code, or code of a range that begins later and is found first.
+    /// The functions of a unit follow each other, at most aligned: a range that begins where the last one ends
+    /// lengthens it. In the gap is no code, or code of a range that begins later and is found first.
     pub fn add(&mut self, begin: u64, end: u64, unit: usize) -> bool {
         if begin >= end {
             return true;

@@ -12,13 +12,13 @@ use tinyio_events::place::NOT_STARTED;
 use super::bindings::Await;
 use super::hash::FastSet;
 use super::liveness::Alive;
-use super::locals::{Locals, Oracle, Unread};
+use super::locals::{DropTrace, Locals, Unread};
 use super::names;
 use super::native::{Running, Suspended};
 use super::scopes::AWAITEE;
 use super::shape::{Member, Shape, Type, TypeRef};
 use super::source::Sources;
-use super::values::{Look, Place};
+use super::values::{Place, ValueReader};
 
 /// The native frame of a coroutine may have one part in so many of the bounds.
 const CURRENT_SHARE: usize = 4;
@@ -42,7 +42,7 @@ pub struct Parts {
 
 /// Walks one stack.
 pub(super) struct Walk<'w, 'l> {
-    pub look: &'w mut Look<'l>,
+    pub reader: &'w mut ValueReader<'l>,
     pub sources: &'w mut Sources,
     /// Frames that may still be added, those of branches counted.
     pub frames: usize,
@@ -66,7 +66,7 @@ impl Walk<'_, '_> {
         order.sort_by_key(|(depth, ..)| std::cmp::Reverse(*depth));
         let left = (1..=order.len()).rev();
         for ((_, frame, values), left) in order.into_iter().zip(left) {
-            self.look.share(left, |look| read(look, frame, values, self.mid_step));
+            self.reader.share(left, |reader| read(reader, frame, values, self.mid_step));
         }
         walked.into_iter().map(Walked::into_frame).collect()
     }
@@ -75,13 +75,13 @@ impl Walk<'_, '_> {
         let mut frames: Vec<Walked> = Vec::new();
         let mut seen = FastSet::default();
         loop {
-            if self.frames == 0 || self.look.out_of_time() || !seen.insert((ty, address)) {
+            if self.frames == 0 || self.reader.out_of_time() || !seen.insert((ty, address)) {
                 let note = "the stack goes on; what is deeper was left out".into();
                 frames.push(Frame { function: "…".into(), note, ..Frame::default() }.into());
                 return frames;
             }
             self.frames -= 1;
-            let known = self.look.types.get(ty);
+            let known = self.reader.types.get(ty);
             if known.is_coroutine() {
                 let (frame, next) = self.coroutine(ty, &known, address);
                 frames.push(frame);
@@ -103,7 +103,7 @@ impl Walk<'_, '_> {
                 0 => {
                     self.parts.leaves.push((ty, address));
                     one.frame.note = lost.unwrap_or_default();
-                    if self.look.limits.values {
+                    if self.reader.limits.values {
                         one.values = Values::Fields { ty, address };
                     }
                     frames.push(one);
@@ -135,13 +135,13 @@ impl Walk<'_, '_> {
     fn coroutine(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> (Walked, Option<(TypeRef, u64)>) {
         let function = names::function(&known.name);
         let mut frame = Frame { hidden: names::is_plumbing(&function), function, ..Frame::default() };
-        let bytes = known.size.and_then(|size| self.look.types.memory.bytes(address, usize::try_from(size).ok()?));
+        let bytes = known.size.and_then(|size| self.reader.types.memory.bytes(address, usize::try_from(size).ok()?));
         let Some(bytes) = bytes else {
             frame.note = format!("its memory at {address:#x} cannot be read");
             return (frame.into(), None);
         };
         let place = Place { address, bytes: &bytes };
-        let state = match self.look.variant(known, place) {
+        let state = match self.reader.variant(known, place) {
             Ok(state) => state,
             Err(why) => {
                 frame.note = why;
@@ -150,11 +150,11 @@ impl Walk<'_, '_> {
         };
         if let Some(file) = &state.file {
             frame.file = self.sources.shown(file);
-            frame.source = self.sources.around(file, state.line, self.look.limits.source);
+            frame.source = self.sources.around(file, state.line, self.reader.limits.source);
         }
         frame.line = state.line;
         let first = self.first_variant(known);
-        let variant = self.look.types.get(state.ty);
+        let variant = self.reader.types.get(state.ty);
         match state.name.as_str() {
             "0" => frame.note = NOT_STARTED.into(),
             "1" | "2" => {
@@ -168,26 +168,26 @@ impl Walk<'_, '_> {
                 }
             }
         }
-        let arguments = first.map(|first| self.look.types.get(first.ty));
+        let arguments = first.map(|first| self.reader.types.get(first.ty));
         let arguments = arguments.as_deref().map(Type::members).unwrap_or_default();
         let awaited = variant.members().iter().find(|member| member.name == AWAITEE);
         let awaited = awaited.map(|awaited| (awaited.ty, state.offset.saturating_add(awaited.offset)));
         let mut values = Values::None;
-        if self.look.limits.values {
+        if self.reader.limits.values {
             // Before the first step nothing was moved; in the middle of one, what was is not in the state.
-            let oracle = match state.name.as_str() {
-                "0" => Oracle::NotNeeded,
-                _ if self.mid_step => Oracle::Silent,
-                _ if self.ask(ty, known, address) => Oracle::Asked,
-                _ => Oracle::Silent,
+            let drop_trace = match state.name.as_str() {
+                "0" => DropTrace::NotNeeded,
+                _ if self.mid_step => DropTrace::Missing,
+                _ if self.trace_drops(ty, known, address) => DropTrace::Known,
+                _ => DropTrace::Missing,
             };
             let point = awaited.map(|(ty, offset)| Await { file: state.file.as_deref(), line: state.line, offset, ty });
             let current = self.current(ty, address, &state.name, point.as_ref());
-            let (look, sources) = (&mut *self.look, &mut *self.sources);
+            let (reader, sources) = (&mut *self.reader, &mut *self.sources);
             let certain = &mut self.parts.alive;
-            let mut locals = Locals { look, sources, alive: &self.alive, certain, mid_step: self.mid_step };
+            let mut locals = Locals { reader, sources, alive: &self.alive, certain, mid_step: self.mid_step };
             let bound = locals.bound(ty, variant.members(), arguments, point.as_ref());
-            values = Values::Locals { locals: locals.unread(oracle, &bound, address), address, bytes, current };
+            values = Values::Locals { locals: locals.unread(drop_trace, &bound, address), address, bytes, current };
         }
         (Walked { frame, values, branches: Vec::new() }, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))
     }
@@ -196,7 +196,7 @@ impl Walk<'_, '_> {
     /// what all may take.
     fn current(&mut self, ty: TypeRef, address: u64, state: &str, point: Option<&Await<'_>>) -> Vec<Local> {
         let mut current = Vec::new();
-        if let Some(running) = self.running.iter().find(|running| running.runs(self.look.types, ty, address)) {
+        if let Some(running) = self.running.iter().find(|running| running.runs(self.reader.types, ty, address)) {
             running.is_met.set(true);
             let suspended = match (state, point) {
                 ("0", _) => Suspended::Never,
@@ -204,17 +204,17 @@ impl Walk<'_, '_> {
                 _ => Suspended::Unknown,
             };
             let sources = &mut *self.sources;
-            self.look.share(CURRENT_SHARE, |look| running.add_locals(look, sources, suspended, &mut current));
+            self.reader.share(CURRENT_SHARE, |reader| running.add_locals(reader, sources, suspended, &mut current));
         }
         current
     }
 
-    /// Asks what is alive in a coroutine; false if it is not known.
-    fn ask(&mut self, ty: TypeRef, known: &Type, address: u64) -> bool {
+    /// Finds out what is alive in a coroutine; false if that is not possible.
+    fn trace_drops(&mut self, ty: TypeRef, known: &Type, address: u64) -> bool {
         let Shape::Enum { tag: Some(tag), .. } = &known.shape else { return false };
-        let (Some(size), Some(length)) = (known.size, self.look.types.size(tag.ty)) else { return false };
+        let (Some(size), Some(length)) = (known.size, self.reader.types.size(tag.ty)) else { return false };
         let state = address.saturating_add(tag.offset);
-        self.alive.ask(self.look, ty, address, size, state..state.saturating_add(length))
+        self.alive.trace_drops(self.reader, ty, address, size, state..state.saturating_add(length))
     }
 
     /// The variant before the first step: it holds the arguments.
@@ -230,12 +230,12 @@ impl Walk<'_, '_> {
             alive: &mut self.alive,
             left: 10_000,
             all: 0,
-            limit: self.look.limits.branches,
+            limit: self.reader.limits.branches,
             seen: FastSet::default(),
             found,
             lost: None,
         };
-        search.visit(self.look, "", ty, address, 0);
+        search.visit(self.reader, "", ty, address, 0);
         (search.all, search.lost)
     }
 }
@@ -295,7 +295,7 @@ fn flatten<'w>(walked: &'w mut [Walked], depth: usize, found: &mut Vec<(usize, &
 }
 
 /// Reads the values of a frame, each with its share of what the frame may have.
-fn read(look: &mut Look<'_>, frame: &mut Frame, values: Values, mid_step: bool) {
+fn read(reader: &mut ValueReader<'_>, frame: &mut Frame, values: Values, mid_step: bool) {
     match values {
         Values::None => {}
         Values::Locals { locals, address, bytes, current } => {
@@ -304,7 +304,7 @@ fn read(look: &mut Look<'_>, frame: &mut Frame, values: Values, mid_step: bool) 
             frame.locals = locals
                 .into_iter()
                 .zip(left)
-                .map(|(local, left)| look.share(left, |look| local.read(look, place)))
+                .map(|(local, left)| reader.share(left, |reader| local.read(reader, place)))
                 .collect();
             for local in current {
                 match frame.locals.iter_mut().find(|known| known.name == local.name) {
@@ -314,7 +314,7 @@ fn read(look: &mut Look<'_>, frame: &mut Frame, values: Values, mid_step: bool) 
             }
         }
         Values::Fields { ty, address } => {
-            let value = look.at(ty, address, 0);
+            let value = reader.at(ty, address, 0);
             if value.coro != 0 {
                 frame.locals.push(Local { name: "coroutine".into(), value, mark: String::new() });
             } else {
@@ -356,12 +356,12 @@ struct Search<'f> {
 }
 
 impl Search<'_> {
-    fn visit(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, address: u64, depth: usize) {
-        if self.left == 0 || depth > 24 || address == 0 || look.out_of_time() || !self.seen.insert((ty, address)) {
+    fn visit(&mut self, reader: &mut ValueReader<'_>, name: &str, ty: TypeRef, address: u64, depth: usize) {
+        if self.left == 0 || depth > 24 || address == 0 || reader.out_of_time() || !self.seen.insert((ty, address)) {
             return;
         }
         self.left -= 1;
-        let known = look.types.get(ty);
+        let known = reader.types.get(ty);
         match &known.shape {
             _ if known.is_coroutine() || known.is_unknown_coroutine() => {
                 self.all += 1;
@@ -370,20 +370,20 @@ impl Search<'_> {
                 }
             }
             Shape::Pointer(Some(target)) if follows(&known.name) => {
-                if let Some(to) = look.types.memory.word(address) {
-                    self.visit(look, name, *target, to, depth + 1);
+                if let Some(to) = reader.types.memory.word(address) {
+                    self.visit(reader, name, *target, to, depth + 1);
                 }
             }
-            Shape::Struct(_) => self.members(look, name, ty, &known, address, depth),
+            Shape::Struct(_) => self.members(reader, name, ty, &known, address, depth),
             Shape::Enum { .. } => {
                 let Some(bytes) = known.size.filter(|size| *size < 1 << 20) else { return };
-                let Some(bytes) = look.types.memory.bytes(address, bytes as usize) else { return };
-                if let Ok(variant) = look.variant(&known, Place { address, bytes: &bytes }) {
-                    self.visit(look, name, variant.ty, address.wrapping_add(variant.offset), depth + 1);
+                let Some(bytes) = reader.types.memory.bytes(address, bytes as usize) else { return };
+                if let Ok(variant) = reader.variant(&known, Place { address, bytes: &bytes }) {
+                    self.visit(reader, name, variant.ty, address.wrapping_add(variant.offset), depth + 1);
                 }
             }
             Shape::Array { element, count } => {
-                self.elements(look, name, *element, address, count.unwrap_or(0), depth);
+                self.elements(reader, name, *element, address, count.unwrap_or(0), depth);
             }
             Shape::OneOf(_) => {
                 self.lost.get_or_insert(format!("{}, which share a vtable: nothing says which", known.shown));
@@ -393,9 +393,17 @@ impl Search<'_> {
     }
 
     /// What is behind a wide pointer.
-    fn wide(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, known: &Type, address: u64, depth: usize) {
-        let Some(bytes) = look.types.memory.bytes(address, 16) else { return };
-        let target = match look.target(ty, Place { address, bytes: &bytes }) {
+    fn wide(
+        &mut self,
+        reader: &mut ValueReader<'_>,
+        name: &str,
+        ty: TypeRef,
+        known: &Type,
+        address: u64,
+        depth: usize,
+    ) {
+        let Some(bytes) = reader.types.memory.bytes(address, 16) else { return };
+        let target = match reader.target(ty, Place { address, bytes: &bytes }) {
             Ok(target) => target,
             Err(why) => {
                 self.lost.get_or_insert(format!("what is behind {} is not shown: {why}", known.shown));
@@ -404,17 +412,25 @@ impl Search<'_> {
         };
         if let Some(vtable) = target.vtable {
             // The first entry of a vtable is the drop glue.
-            let glue = look.types.memory.word(vtable).unwrap_or(0);
+            let glue = reader.types.memory.word(vtable).unwrap_or(0);
             self.alive.dropped_by(target.ty, target.address, glue);
         }
-        self.visit(look, name, target.ty, target.address, depth + 1);
+        self.visit(reader, name, target.ty, target.address, depth + 1);
     }
 
-    fn members(&mut self, look: &mut Look<'_>, name: &str, ty: TypeRef, known: &Type, address: u64, depth: usize) {
+    fn members(
+        &mut self,
+        reader: &mut ValueReader<'_>,
+        name: &str,
+        ty: TypeRef,
+        known: &Type,
+        address: u64,
+        depth: usize,
+    ) {
         let members = known.members();
         let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
         if (names == ["pointer", "vtable"] || names == ["data_ptr", "length"]) && follows(&known.name) {
-            self.wide(look, name, ty, known, address, depth);
+            self.wide(reader, name, ty, known, address, depth);
             return;
         }
         let path = known.path();
@@ -423,59 +439,67 @@ impl Search<'_> {
             "alloc::rc::Rc" | "alloc::sync::Arc" | "core::task::wake::Waker" | "alloc::string::String" => {}
             "alloc::vec::Vec" => {
                 let Some(buffer) = known.member("buf").map(|buffer| (buffer.ty, buffer.offset)) else { return };
-                let pointer = look.find(buffer.0, "inner.ptr").and_then(|(_, offset)| {
-                    look.types.memory.word(address.wrapping_add(buffer.1).wrapping_add(offset))
+                let pointer = reader.find(buffer.0, "inner.ptr").and_then(|(_, offset)| {
+                    reader.types.memory.word(address.wrapping_add(buffer.1).wrapping_add(offset))
                 });
                 let length = known.member("len").map(|len| len.offset);
-                let length = length.and_then(|offset| look.types.memory.word(address.wrapping_add(offset)));
+                let length = length.and_then(|offset| reader.types.memory.word(address.wrapping_add(offset)));
                 if let (Some(pointer), Some(length), Some(element)) = (pointer, length, known.param("T")) {
-                    self.elements(look, name, element, pointer, length, depth);
+                    self.elements(reader, name, element, pointer, length, depth);
                 }
             }
             "futures_util::stream::futures_unordered::FuturesUnordered" => {
-                self.unordered(look, name, known, address, depth)
+                self.unordered(reader, name, known, address, depth)
             }
             _ if path.starts_with("tinyio::") && path.ends_with("::Coro") => {}
             _ => {
                 for member in members {
                     let inner = branch(name, path, &member.name);
-                    self.visit(look, &inner, member.ty, address.wrapping_add(member.offset), depth + 1);
+                    self.visit(reader, &inner, member.ty, address.wrapping_add(member.offset), depth + 1);
                 }
             }
         }
     }
 
-    fn elements(&mut self, look: &mut Look<'_>, name: &str, element: TypeRef, address: u64, count: u64, depth: usize) {
-        let Some(size) = look.types.size(element).filter(|size| *size > 0) else { return };
+    fn elements(
+        &mut self,
+        reader: &mut ValueReader<'_>,
+        name: &str,
+        element: TypeRef,
+        address: u64,
+        count: u64,
+        depth: usize,
+    ) {
+        let Some(size) = reader.types.size(element).filter(|size| *size > 0) else { return };
         // Bytes and numbers hold no futures.
-        if matches!(look.types.get(element).shape, Shape::Base(_)) {
+        if matches!(reader.types.get(element).shape, Shape::Base(_)) {
             return;
         }
         for index in 0..count.min(10_000) {
-            if self.left == 0 || look.out_of_time() {
+            if self.left == 0 || reader.out_of_time() {
                 return;
             }
             let at = address.wrapping_add(index.wrapping_mul(size));
-            self.visit(look, &numbered(name, index as usize), element, at, depth + 1);
+            self.visit(reader, &numbered(name, index as usize), element, at, depth + 1);
         }
     }
 
     /// A linked list of tasks, each with its future.
-    fn unordered(&mut self, look: &mut Look<'_>, name: &str, known: &Type, address: u64, depth: usize) {
+    fn unordered(&mut self, reader: &mut ValueReader<'_>, name: &str, known: &Type, address: u64, depth: usize) {
         let Some(head) = known.member("head_all") else { return };
-        let Some((task, offset)) = thin_pointer(look, head.ty, 0) else { return };
-        let Some(mut at) = look.types.memory.word(address.wrapping_add(head.offset + offset)) else { return };
+        let Some((task, offset)) = thin_pointer(reader, head.ty, 0) else { return };
+        let Some(mut at) = reader.types.memory.word(address.wrapping_add(head.offset + offset)) else { return };
         let (Some((future, future_at)), Some((next, next_at))) =
-            (look.find(task, "future"), look.find(task, "next_all"))
+            (reader.find(task, "future"), reader.find(task, "next_all"))
         else {
             return;
         };
-        let Some((_, inner)) = thin_pointer(look, next, 0) else { return };
+        let Some((_, inner)) = thin_pointer(reader, next, 0) else { return };
         let mut index = 0_usize;
-        while at != 0 && self.left > 0 && !look.out_of_time() {
-            self.visit(look, &numbered(name, index), future, at.wrapping_add(future_at), depth + 1);
+        while at != 0 && self.left > 0 && !reader.out_of_time() {
+            self.visit(reader, &numbered(name, index), future, at.wrapping_add(future_at), depth + 1);
             index += 1;
-            match look.types.memory.word(at.wrapping_add(next_at + inner)) {
+            match reader.types.memory.word(at.wrapping_add(next_at + inner)) {
                 Some(next) => at = next,
                 None => return,
             }
@@ -500,16 +524,16 @@ fn branch(outer: &str, path: &str, member: &str) -> String {
 }
 
 /// The thin pointer a wrapper (an atomic, a cell) consists of: its target and its offset.
-fn thin_pointer(look: &mut Look<'_>, ty: TypeRef, offset: u64) -> Option<(TypeRef, u64)> {
+fn thin_pointer(reader: &mut ValueReader<'_>, ty: TypeRef, offset: u64) -> Option<(TypeRef, u64)> {
     let (mut ty, mut offset) = (ty, offset);
     for _ in 0..8 {
-        let known = look.types.get(ty);
+        let known = reader.types.get(ty);
         match &known.shape {
             Shape::Pointer(target) => return Some(((*target)?, offset)),
             Shape::Struct(members) => {
                 let mut inner = None;
                 for member in members {
-                    if look.types.size(member.ty) == Some(8) {
+                    if reader.types.size(member.ty) == Some(8) {
                         inner = Some((member.ty, member.offset));
                     }
                 }

@@ -69,7 +69,7 @@ impl Types {
         let bare = matches!(known.shape, Shape::Struct(_) | Shape::Enum { .. });
         let has = self.images.get(program).bodies.is_dropped(&known.name)
             || self.family(program).any(|units| units.dropped(&known.name).is_some());
-        if has || bare && !self.knows_glue(ty) { Glue::Own } else { Glue::No }
+        if has || bare && !self.knows_glue(ty) { Glue::UserDrop } else { Glue::No }
     }
 
     /// Whether drop glue is known by its name in what describes a type.

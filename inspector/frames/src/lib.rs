@@ -72,7 +72,7 @@ use tinyio_events::event::{Frame, Stack, TraceSite};
 use tinyio_events::place::same_file;
 use types::Types;
 pub use values::CoroAt;
-use values::Look;
+use values::ValueReader;
 pub use work::worked;
 
 /// The note of a function that was called and not awaited.
@@ -199,16 +199,16 @@ impl Frames {
             return false;
         }
         let is_optimised = running[..=innermost].iter().any(|one| one.is_optimised);
-        let mut look = Look::new(&mut self.types, &self.limits, Some(coro_at));
+        let mut reader = ValueReader::new(&mut self.types, &self.limits, Some(coro_at));
         for one in running[..innermost].iter().rev().filter(|one| !one.is_optimised) {
             let mut frame =
                 Frame { function: one.name.clone(), line: one.line, note: CALLED.into(), ..Frame::default() };
             if let Some(file) = &one.file {
                 frame.file = self.sources.shown(file);
-                frame.source = self.sources.around(file, one.line, look.limits.source);
+                frame.source = self.sources.around(file, one.line, reader.limits.source);
             }
-            if look.limits.values {
-                one.add_locals(&mut look, &mut self.sources, native::Suspended::Never, &mut frame.locals);
+            if reader.limits.values {
+                one.add_locals(&mut reader, &mut self.sources, native::Suspended::Never, &mut frame.locals);
             }
             stack.frames.push(frame);
         }
@@ -248,12 +248,13 @@ impl Frames {
         coro_at: Option<&CoroAt<'_>>,
         running: &[Running],
     ) -> (Stack, Parts) {
-        let mut look = Look::new(&mut self.types, &self.limits, coro_at);
+        let mut reader = ValueReader::new(&mut self.types, &self.limits, coro_at);
         let frames = self.limits.frames;
         let mut alive = Alive::default();
         alive.dropped_by(ty, address, drop);
         let parts = Parts::default();
-        let mut walk = Walk { look: &mut look, sources: &mut self.sources, frames, alive, mid_step, running, parts };
+        let mut walk =
+            Walk { reader: &mut reader, sources: &mut self.sources, frames, alive, mid_step, running, parts };
         let frames = walk.walk(ty, address);
         (Stack { frames, missing: None, mid_step }, walk.parts)
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::hash::{FastMap, FastSet};
 use super::shape::{Glue, Shape, TypeRef};
-use super::values::{Look, Place};
+use super::values::{Place, ValueReader};
 
 /// What is known about the life of a local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Life {
 
 /// A call made by drop glue.
 #[derive(Clone, Copy)]
-struct Handed {
+struct GlueCall {
     target: Option<u64>,
     /// Its first argument.
     argument: u64,
@@ -34,7 +34,7 @@ struct Handed {
 #[derive(Default)]
 pub(super) struct Alive {
     reads: Vec<Range<u64>>,
-    calls: Vec<Handed>,
+    calls: Vec<GlueCall>,
     /// The bytes of the coroutine that is examined, and of its state in it.
     frame: Range<u64>,
     state: Range<u64>,
@@ -72,26 +72,33 @@ impl Alive {
     ///
     /// The glue of a suspended coroutine reads its state first. If the state was not read, nothing else was: then
     /// nothing is concluded from what was not touched, either.
-    pub fn ask(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64, size: u64, state: Range<u64>) -> bool {
+    pub fn trace_drops(
+        &mut self,
+        reader: &mut ValueReader<'_>,
+        ty: TypeRef,
+        address: u64,
+        size: u64,
+        state: Range<u64>,
+    ) -> bool {
         self.frame = address..address.saturating_add(size);
         self.own = None;
         self.state = state;
-        self.ask_glue(look, ty, address) && self.has_seen_state()
+        self.interpret_glue(reader, ty, address) && self.has_seen_state()
     }
 
-    fn ask_glue(&mut self, look: &mut Look<'_>, ty: TypeRef, address: u64) -> bool {
+    fn interpret_glue(&mut self, reader: &mut ValueReader<'_>, ty: TypeRef, address: u64) -> bool {
         // The owner may drop it through other functions: `drop_in_place` of a box calls that of the box's content.
         for _ in 0..32 {
-            if let Some(function) = self.glue_of(look, ty, address) {
-                return self.follow(look, ty, function, address);
+            if let Some(function) = self.glue_of(reader, ty, address) {
+                return self.follow(reader, ty, function, address);
             }
             let Some((function, argument)) = self.pending.pop() else { break };
-            if look.types.drops_type(function).is_some() {
-                self.interpret(look, function, argument);
+            if reader.types.drops_type(function).is_some() {
+                self.interpret(reader, function, argument);
             }
         }
-        if let Some(function) = look.types.drop_function(ty) {
-            return self.follow(look, ty, function, address);
+        if let Some(function) = reader.types.drop_function(ty) {
+            return self.follow(reader, ty, function, address);
         }
         // Its glue may have been inlined into that of its owner.
         let body = &self.frame;
@@ -100,18 +107,18 @@ impl Alive {
 
     /// Interprets the glue of the coroutine, or the only function it calls: `drop_in_place` consists of a call of
     /// `drop_glue`.
-    fn follow(&mut self, look: &mut Look<'_>, ty: TypeRef, mut function: u64, address: u64) -> bool {
+    fn follow(&mut self, reader: &mut ValueReader<'_>, ty: TypeRef, mut function: u64, address: u64) -> bool {
         for _ in 0..4 {
             self.own = Some((function, address));
-            if !self.interpret(look, function, address) {
+            if !self.interpret(reader, function, address) {
                 return false;
             }
             // Glue that is not known as such comes from a compiler with other names for it, which may also work
             // differently. In optimised code several equal functions share one name.
-            if look.types.drops_type(function).is_none() && (self.plain || !look.types.knows_glue(ty)) {
+            if reader.types.drops_type(function).is_none() && (self.plain || !reader.types.knows_glue(ty)) {
                 return false;
             }
-            let whole = |call: &&Handed| call.by == (function, address) && call.argument == address;
+            let whole = |call: &&GlueCall| call.by == (function, address) && call.argument == address;
             let Some(target) = self.calls.iter().find(whole).and_then(|call| call.target) else { return true };
             if self.has_seen_state() {
                 return true;
@@ -127,7 +134,7 @@ impl Alive {
 
     /// The calls that concern the locals. Those that drop the whole coroutine, made by its awaiter or owner, say
     /// nothing about its content.
-    fn calls(&self) -> impl Iterator<Item = &Handed> {
+    fn calls(&self) -> impl Iterator<Item = &GlueCall> {
         self.calls.iter().filter(|call| {
             call.argument > self.frame.start
                 || match call.end {
@@ -137,28 +144,28 @@ impl Alive {
         })
     }
 
-    /// Whether a local at the start of a coroutine with inlined glue cannot be told from the coroutine itself: a value
-    /// passed to a function of unknown extent may be either.
+    /// Whether a local at the start of a coroutine with inlined glue cannot be distinguished from the coroutine itself:
+    /// a value passed to a function of unknown extent may be either.
     fn is_ambiguous(&self, body: &Range<u64>) -> bool {
         let start = self.frame.start;
-        let starts_there = |call: &Handed| call.argument == start && call.end.is_none();
+        let starts_there = |call: &GlueCall| call.argument == start && call.end.is_none();
         self.own.is_none() && body.start == start && self.calls.iter().any(starts_there)
     }
 
     /// The function that drops the coroutine at an address: the known one, one of that name, or one that is called with
     /// that address and has a name that says nothing else (optimised builds keep one of several equal functions).
-    fn glue_of(&self, look: &mut Look<'_>, ty: TypeRef, address: u64) -> Option<u64> {
+    fn glue_of(&self, reader: &mut ValueReader<'_>, ty: TypeRef, address: u64) -> Option<u64> {
         if let Some(certain) = self.certain.get(&(address, ty)) {
             return Some(*certain);
         }
-        let size = look.types.size(ty);
-        let name = look.types.get(ty).name.clone();
+        let size = reader.types.size(ty);
+        let name = reader.types.get(ty).name.clone();
         let mut nameless = None;
         for &function in self.glue.get(&address)? {
-            let dropped = look.types.drops_type(function);
+            let dropped = reader.types.drops_type(function);
             match dropped {
-                Some(dropped) if look.types.get(dropped).name == name => return Some(function),
-                Some(dropped) if look.types.size(dropped) != size => {}
+                Some(dropped) if reader.types.get(dropped).name == name => return Some(function),
+                Some(dropped) if reader.types.size(dropped) != size => {}
                 _ if !self.asked.contains_key(&(function, address)) => nameless = nameless.or(Some(function)),
                 _ => {}
             }
@@ -166,23 +173,23 @@ impl Alive {
         nameless
     }
 
-    fn interpret(&mut self, look: &mut Look<'_>, function: u64, address: u64) -> bool {
+    fn interpret(&mut self, reader: &mut ValueReader<'_>, function: u64, address: u64) -> bool {
         if let Some(known) = self.asked.get(&(function, address)) {
             return *known;
         }
-        let body = look.types.function_body(function);
+        let body = reader.types.function_body(function);
         let touched = body.and_then(|(code, plain)| {
             self.plain = plain;
-            super::drop_trace::interpret(&look.types.memory, function, &code, address)
+            super::drop_trace::interpret(&reader.types.memory, function, &code, address)
         });
         self.asked.insert((function, address), touched.is_some());
         let Some(touched) = touched else { return false };
         self.reads.extend(touched.reads);
         for call in touched.calls {
             let Some(argument) = call.argument else { continue };
-            let dropped = call.target.and_then(|target| look.types.drops_type(target));
-            let end = dropped.and_then(|ty| look.types.size(ty)).map(|size| argument.saturating_add(size));
-            self.calls.push(Handed { target: call.target, argument, end, by: (function, address) });
+            let dropped = call.target.and_then(|target| reader.types.drops_type(target));
+            let end = dropped.and_then(|ty| reader.types.size(ty)).map(|size| argument.saturating_add(size));
+            self.calls.push(GlueCall { target: call.target, argument, end, by: (function, address) });
             if let Some(target) = call.target {
                 self.called(argument, target);
                 self.pending.push((target, argument));
@@ -196,7 +203,7 @@ impl Alive {
         // An empty value is touched where it would be.
         let empty = body.is_empty();
         self.reads.iter().any(|read| overlaps(read.start, read.end))
-            || self.calls().any(|&Handed { argument, end, .. }| match end {
+            || self.calls().any(|&GlueCall { argument, end, .. }| match end {
                 Some(end) => overlaps(argument, end) || empty && argument == body.start,
                 None => body.contains(&argument) || empty && argument == body.start,
             })
@@ -205,46 +212,52 @@ impl Alive {
     /// Whether a call of unknown extent begins before a field, inside the same local.
     fn reaches(&self, local: &Range<u64>, field: u64) -> bool {
         self.calls()
-            .any(|&Handed { argument, end, .. }| end.is_none() && local.contains(&argument) && argument <= field)
+            .any(|&GlueCall { argument, end, .. }| end.is_none() && local.contains(&argument) && argument <= field)
     }
 
     /// Whether a local is alive; of one moved in part, the fields that were go into `moved`.
-    pub fn local(&self, look: &mut Look<'_>, ty: TypeRef, address: u64, moved: &mut FastSet<(u64, TypeRef)>) -> Life {
-        if look.types.glue(ty) == Glue::No {
+    pub fn local(
+        &self,
+        reader: &mut ValueReader<'_>,
+        ty: TypeRef,
+        address: u64,
+        moved: &mut FastSet<(u64, TypeRef)>,
+    ) -> Life {
+        if reader.types.glue(ty) == Glue::No {
             return Life::Alive;
         }
-        let Some(size) = look.types.size(ty) else { return Life::Unknown };
+        let Some(size) = reader.types.size(ty) else { return Life::Unknown };
         let body = address..address.saturating_add(size);
         if !self.touches(&body) {
             if self.is_ambiguous(&body) {
                 return Life::Unknown;
             }
             // Optimisation may leave nothing of a destructor, or nothing that concerns the value.
-            return if look.types.glue(ty) == Glue::Yes || self.plain { Life::Moved } else { Life::Unknown };
+            return if reader.types.glue(ty) == Glue::Yes || self.plain { Life::Moved } else { Life::Unknown };
         }
-        if let Some(life) = self.payload(look, ty, &body) {
+        if let Some(life) = self.payload(reader, ty, &body) {
             return life;
         }
-        self.fields(look, ty, &body, address, moved, 0);
+        self.fields(reader, ty, &body, address, moved, 0);
         Life::Alive
     }
 
     /// Of an enum: looking at its tag alone does not say that what it holds was dropped, if it holds something to drop.
     /// One that was moved out of by `if let Some(inner) = …` has its tag looked at, too.
-    fn payload(&self, look: &mut Look<'_>, ty: TypeRef, body: &Range<u64>) -> Option<Life> {
-        let known = look.types.get(ty);
+    fn payload(&self, reader: &mut ValueReader<'_>, ty: TypeRef, body: &Range<u64>) -> Option<Life> {
+        let known = reader.types.get(ty);
         let Shape::Enum { tag: Some(tag), .. } = &known.shape else { return None };
-        let bytes = look.types.memory.bytes(body.start, usize::try_from(body.end - body.start).ok()?)?;
-        let variant = look.variant(&known, Place { address: body.start, bytes: &bytes }).ok()?;
-        if look.types.glue(variant.ty) == Glue::No {
+        let bytes = reader.types.memory.bytes(body.start, usize::try_from(body.end - body.start).ok()?)?;
+        let variant = reader.variant(&known, Place { address: body.start, bytes: &bytes }).ok()?;
+        if reader.types.glue(variant.ty) == Glue::No {
             return Some(Life::Alive);
         }
         let tag_at = body.start.wrapping_add(tag.offset);
-        let tag_at = tag_at..tag_at.wrapping_add(look.types.size(tag.ty)?);
+        let tag_at = tag_at..tag_at.wrapping_add(reader.types.size(tag.ty)?);
         let beyond = |read: &Range<u64>| {
             read.start < body.end && body.start < read.end && !(tag_at.start <= read.start && read.end <= tag_at.end)
         };
-        let called = self.calls().any(|&Handed { argument, end, .. }| match end {
+        let called = self.calls().any(|&GlueCall { argument, end, .. }| match end {
             Some(end) => argument < body.end && body.start < end,
             None => body.contains(&argument),
         });
@@ -253,25 +266,25 @@ impl Alive {
 
     fn fields(
         &self,
-        look: &mut Look<'_>,
+        reader: &mut ValueReader<'_>,
         ty: TypeRef,
         local: &Range<u64>,
         address: u64,
         moved: &mut FastSet<(u64, TypeRef)>,
         depth: usize,
     ) {
-        let known = look.types.get(ty);
+        let known = reader.types.get(ty);
         // A type with a destructor of its own cannot be moved out of, and library types have one.
         if depth > 4 || names_of_std(known.path()) {
             return;
         }
         match &known.shape {
             Shape::Pointer(Some(target)) if known.name.starts_with("alloc::boxed::Box<") => {
-                let Some(inside) = look.types.memory.word(address) else { return };
-                if look.types.glue(*target) == Glue::No {
+                let Some(inside) = reader.types.memory.word(address) else { return };
+                if reader.types.glue(*target) == Glue::No {
                     return;
                 }
-                let Some(size) = look.types.size(*target) else { return };
+                let Some(size) = reader.types.size(*target) else { return };
                 let (whole, inside) = (address..address.saturating_add(8), inside..inside.saturating_add(size));
                 let dropped = |body: &Range<u64>| {
                     self.calls().any(|call| call.argument <= body.start && call.end.is_some_and(|end| end >= body.end))
@@ -286,12 +299,12 @@ impl Alive {
             Shape::Struct(members) => {
                 for member in members {
                     let at = address.saturating_add(member.offset);
-                    if look.types.glue(member.ty) == Glue::No {
+                    if reader.types.glue(member.ty) == Glue::No {
                         continue;
                     }
-                    let Some(size) = look.types.size(member.ty) else { continue };
+                    let Some(size) = reader.types.size(member.ty) else { continue };
                     if self.touches(&(at..at.saturating_add(size))) || self.reaches(local, at) {
-                        self.fields(look, member.ty, local, at, moved, depth + 1);
+                        self.fields(reader, member.ty, local, at, moved, depth + 1);
                     } else {
                         moved.insert((at, member.ty));
                     }

@@ -9,14 +9,16 @@ use super::names;
 use super::scopes::{Binding, Variable};
 use super::shape::{Glue, Member, TypeRef};
 use super::source::Sources;
-use super::values::{Look, Place};
+use super::values::{Place, ValueReader};
 
-/// What drop glue says about the life of a local.
+/// Whether a trace of the drop glue of the future says which of its locals are alive.
 #[derive(Clone, Copy)]
-pub(super) enum Oracle {
+pub(super) enum DropTrace {
+    /// All of them are: it has not started.
     NotNeeded,
-    Asked,
-    Silent,
+    Known,
+    /// There is none that can be followed to its end, or the coroutine is in the middle of a step.
+    Missing,
 }
 
 /// A name, and the binding it has at the `.await`.
@@ -45,7 +47,7 @@ enum Which {
 
 /// What tells the locals of a frame.
 pub(super) struct Locals<'w, 'l> {
-    pub look: &'w mut Look<'l>,
+    pub reader: &'w mut ValueReader<'l>,
     pub sources: &'w mut Sources,
     pub alive: &'w Alive,
     /// Those that certainly are alive as a whole are added, by type and address.
@@ -63,7 +65,7 @@ impl Locals<'_, '_> {
         arguments: &[Member],
         point: Option<&Await<'_>>,
     ) -> Vec<Bound<'m>> {
-        let types = &mut *self.look.types;
+        let types = &mut *self.reader.types;
         let scopes = point.and_then(|point| Some((point, types.bindings(ty)?)));
         let mut bound: Vec<Bound<'_>> = Vec::new();
         for member in members {
@@ -129,11 +131,11 @@ impl Locals<'_, '_> {
     }
 
     /// The locals of a frame at an address, without their values.
-    pub fn unread(&mut self, oracle: Oracle, bound: &[Bound<'_>], address: u64) -> Vec<Unread> {
-        bound.iter().map(|bound| self.local(oracle, bound, address)).collect()
+    pub fn unread(&mut self, drop_trace: DropTrace, bound: &[Bound<'_>], address: u64) -> Vec<Unread> {
+        bound.iter().map(|bound| self.local(drop_trace, bound, address)).collect()
     }
 
-    fn local(&mut self, oracle: Oracle, bound: &Bound<'_>, address: u64) -> Unread {
+    fn local(&mut self, drop_trace: DropTrace, bound: &Bound<'_>, address: u64) -> Unread {
         let mut marks = Vec::new();
         let (offset, ty) = match bound.which {
             Which::Later { offset, ty } => (offset, ty),
@@ -152,15 +154,15 @@ impl Locals<'_, '_> {
         marks.extend(bound.note);
         let address = address.wrapping_add(offset);
         let mut gone = FastSet::default();
-        let life = match oracle {
-            Oracle::NotNeeded => Life::Alive,
-            Oracle::Asked => self.alive.local(self.look, ty, address, &mut gone),
-            Oracle::Silent if self.look.types.glue(ty) == Glue::No => Life::Alive,
-            Oracle::Silent => Life::Unknown,
+        let life = match drop_trace {
+            DropTrace::NotNeeded => Life::Alive,
+            DropTrace::Known => self.alive.local(self.reader, ty, address, &mut gone),
+            DropTrace::Missing if self.reader.types.glue(ty) == Glue::No => Life::Alive,
+            DropTrace::Missing => Life::Unknown,
         };
         // Without drop glue nothing tells; in the middle of a step, what was alive at the last suspension may be gone.
-        let is_asked = !matches!(oracle, Oracle::Silent) && self.look.types.glue(ty) != Glue::No;
-        if is_asked && life == Life::Alive && gone.is_empty() && !self.mid_step {
+        let is_known = !matches!(drop_trace, DropTrace::Missing) && self.reader.types.glue(ty) != Glue::No;
+        if is_known && life == Life::Alive && gone.is_empty() && !self.mid_step {
             self.certain.push((ty, address));
         }
         // Moved as a whole, for whatever reason: one mark for all cases.
@@ -201,18 +203,18 @@ enum Part {
 
 impl Unread {
     /// Reads the value.
-    pub fn read(self, look: &mut Look<'_>, place: Place<'_>) -> Local {
+    pub fn read(self, reader: &mut ValueReader<'_>, place: Place<'_>) -> Local {
         let value = match self.value {
             Part::NotDescribed => Value { text: "…".into(), ..Value::default() },
-            Part::Moved(ty) => Value { text: "<moved>".into(), type_name: look.name(ty), ..Value::default() },
+            Part::Moved(ty) => Value { text: "<moved>".into(), type_name: reader.name(ty), ..Value::default() },
             Part::Kept { ty, offset, gone } => {
-                let size = look.types.size(ty).unwrap_or(0);
-                look.moved = gone;
+                let size = reader.types.size(ty).unwrap_or(0);
+                reader.moved = gone;
                 let value = match place.part(offset, size) {
-                    Some(part) => look.named(&self.name, ty, part, 0),
+                    Some(part) => reader.named(&self.name, ty, part, 0),
                     None => Value { text: "<reaches beyond its frame>".into(), ..Value::default() },
                 };
-                look.moved.clear();
+                reader.moved.clear();
                 value
             }
         };
@@ -275,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_of_a_macro_is_told_from_a_negation() {
+    fn a_call_of_a_macro_is_distinguished_from_a_negation() {
         for line in ["let n = vec![1];", "retry!(f())", "select! {", "a = b!", "format!"] {
             assert!(calls_macro(line), "{line}");
         }

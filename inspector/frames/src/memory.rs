@@ -272,9 +272,7 @@ fn refused(pid: u32, error: &std::io::Error, scope: &str) -> String {
              allow it with `sudo sysctl kernel.yama.ptrace_scope=0`"
         ),
         (std::io::ErrorKind::PermissionDenied, "2" | "3") => {
-            format!(
-                "{what}: the system allows that to nobody but the administrator (kernel.yama.ptrace_scope = {scope})"
-            )
+            format!("{what}: the system allows that to the administrator only (kernel.yama.ptrace_scope = {scope})")
         }
         (std::io::ErrorKind::PermissionDenied, _) => {
             format!("{what}: the system does not allow it; is it another user's, or does it run in a sandbox?")
@@ -302,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_look_is_told_what_to_do() {
+    fn a_refusal_to_read_memory_names_what_to_do() {
         let denied = std::io::Error::from_raw_os_error(1);
         assert_eq!(denied.kind(), std::io::ErrorKind::PermissionDenied);
         for (scope, part) in

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn plumbing_is_told_from_programs() {
+    fn names_of_plumbing_are_distinguished_from_those_of_programs() {
         assert!(is_plumbing("tinyio::gather"));
         assert!(is_plumbing("async block 0 in futures_util::future::join"));
         assert!(is_plumbing("<core::future::Ready as x::Y>::z"));

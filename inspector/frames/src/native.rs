@@ -25,7 +25,7 @@ use super::shape::{Glue, Shape, TypeRef};
 use super::source::Sources;
 use super::types::Types;
 use super::units;
-use super::values::{Look, Place};
+use super::values::{Place, ValueReader};
 
 /// Deeper stacks are not followed, nor are functions with more scopes or with scopes nested deeper: they are damage, or
 /// recursion.
@@ -320,7 +320,7 @@ impl Running {
     /// the coroutine was at before this step.
     pub fn add_locals(
         &self,
-        look: &mut Look<'_>,
+        reader: &mut ValueReader<'_>,
         sources: &mut Sources,
         suspended: Suspended<'_>,
         locals: &mut Vec<Local>,
@@ -330,7 +330,7 @@ impl Running {
         }
         let lost = match suspended {
             Suspended::Never => FastSet::default(),
-            Suspended::At(point) => match self.around(look.types, point) {
+            Suspended::At(point) => match self.around(reader.types, point) {
                 Some(lost) => lost,
                 None => return,
             },
@@ -341,7 +341,7 @@ impl Running {
                 continue;
             };
             let name = names::variable(&variable.name);
-            let Some(local) = self.local(look, variable, location, name) else { continue };
+            let Some(local) = self.local(reader, variable, location, name) else { continue };
             match locals.iter_mut().find(|known| known.name == local.name) {
                 Some(known) => *known = local,
                 None => locals.push(local),
@@ -349,14 +349,20 @@ impl Running {
         }
     }
 
-    fn local(&self, look: &mut Look<'_>, variable: &Variable, location: &Location, name: String) -> Option<Local> {
-        let address = self.address(look.types, location)?;
-        let size = look.types.size(variable.ty)?;
-        let value = match look.types.memory.bytes(address, usize::try_from(size).ok()?) {
-            Some(bytes) => look.named(&name, variable.ty, Place { address, bytes: &bytes }, 0),
+    fn local(
+        &self,
+        reader: &mut ValueReader<'_>,
+        variable: &Variable,
+        location: &Location,
+        name: String,
+    ) -> Option<Local> {
+        let address = self.address(reader.types, location)?;
+        let size = reader.types.size(variable.ty)?;
+        let value = match reader.types.memory.bytes(address, usize::try_from(size).ok()?) {
+            Some(bytes) => reader.named(&name, variable.ty, Place { address, bytes: &bytes }, 0),
             None => Value { text: "<its memory cannot be read>".into(), ..Value::default() },
         };
-        let moved = if look.types.glue(variable.ty) == Glue::No { "" } else { ", may be moved" };
+        let moved = if reader.types.glue(variable.ty) == Glue::No { "" } else { ", may be moved" };
         Some(Local { name, value, mark: format!("{AT_ERROR}{moved}") })
     }
 
@@ -381,8 +387,8 @@ impl Running {
         visible
     }
 
-    /// The scopes around an `.await`: all that it may be, if several on one line cannot be told apart. None if it is
-    /// not found.
+    /// The scopes around an `.await`: all that it may be, if several on one line cannot be distinguished. None if
+    /// it is not found.
     fn around(&self, types: &mut Types, point: &Await<'_>) -> Option<FastSet<usize>> {
         let mut around = FastSet::default();
         for variable in self.variables.iter().filter(|variable| variable.name == AWAITEE) {

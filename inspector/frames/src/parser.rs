@@ -256,7 +256,7 @@ impl<'a> Parser<'_, 'a> {
     }
 }
 
-/// A file of the unit's line table: absolute, or as far as the compiler said.
+/// A file of the unit's line table: absolute, or as far as the compiler wrote it.
 fn file_path(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: u64) -> Option<PathBuf> {
     let header = unit.line_program.as_ref()?.header();
     let file = header.file(index)?;

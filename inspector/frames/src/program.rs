@@ -15,7 +15,7 @@ use super::names;
 use super::shape::{Shape, TypeRef};
 use super::source::Sources;
 use super::types::Types;
-use super::values::{Look, Place};
+use super::values::{Place, ValueReader};
 use super::{CoroAt, Frames, Parts};
 
 /// How deep members are looked for in members.
@@ -140,7 +140,7 @@ impl Frames {
 
     /// The member at a path of names such as `raw.ptr`: its type, and its offset in the whole.
     pub fn member(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {
-        Look::new(&mut self.types, &self.limits, None).find(ty, path)
+        ValueReader::new(&mut self.types, &self.limits, None).find(ty, path)
     }
 
     /// The only part of a type that has a type of this path, searched through members: its type, and its offset in the
@@ -211,14 +211,14 @@ impl Frames {
         let known = self.types.get(ty);
         let size = known.size.and_then(|size| usize::try_from(size).ok()).ok_or("its size is not known")?;
         let bytes = self.types.memory.bytes(address, size).ok_or("its memory cannot be read")?;
-        let mut look = Look::new(&mut self.types, &self.limits, None);
-        let found = look.variant(&known, Place { address, bytes: &bytes })?;
+        let mut reader = ValueReader::new(&mut self.types, &self.limits, None);
+        let found = reader.variant(&known, Place { address, bytes: &bytes })?;
         Ok((found.name, found.ty, found.offset))
     }
 
     /// The value of a type at an address.
     pub fn value(&mut self, ty: TypeRef, address: u64) -> Value {
-        Look::new(&mut self.types, &self.limits, None).at(ty, address, 0)
+        ValueReader::new(&mut self.types, &self.limits, None).at(ty, address, 0)
     }
 
     /// The word at an address.

@@ -31,7 +31,7 @@ pub(super) struct Variable {
     pub scope: usize,
     pub name: String,
     pub ty: TypeRef,
-    /// None where it cannot be told.
+    /// None where it cannot be determined.
     pub binding: Option<Binding>,
     pub file: Option<Rc<PathBuf>>,
     pub line: u32,

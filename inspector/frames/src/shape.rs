@@ -131,7 +131,7 @@ pub(super) enum Glue {
     /// It has none, or none is known.
     No,
     /// A destructor of the program is called, which need not read the value.
-    Own,
+    UserDrop,
     /// It has one and must read the value for it: a value that is not read was moved.
     Yes,
 }

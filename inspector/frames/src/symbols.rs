@@ -22,8 +22,8 @@ impl Bodies {
     /// The bodies in a symbol table of 64-bit little-endian ELF, and the section with its names.
     pub fn of(symbols: &[u8], names: &[u8]) -> Bodies {
         let mut bodies = Bodies::default();
-        // Of hundreds of thousands of symbols some hundred are wanted. Without optimisation it takes ten times as long to
-        // take a name apart as to see that it is none of those.
+        // Of hundreds of thousands of symbols some hundred are wanted. Without optimisation it takes ten times as long
+        // to take a name apart as to see that it is none of those.
         for (name, address) in named(symbols, names, |name| may_be_body(name) || may_be_glue(name)) {
             let Ok(name) = name.to_str() else { continue };
             if let Some(function) = function(name) {

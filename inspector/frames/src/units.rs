@@ -556,8 +556,8 @@ pub(super) fn reference(unit: &Unit<'_>, value: AttributeValue<Slice<'_>>) -> Op
     }
 }
 
-/// The entry that declares the function at an offset from the start of a unit, and is in the scope that names it: itself
-/// or another.
+/// The entry that declares the function at an offset from the start of a unit, and is in the scope that names it:
+/// itself or another.
 pub(super) fn declaration(unit: &Unit<'_>, function: usize) -> Option<usize> {
     let entry = unit.entry(within(function)).ok()?;
     let origin = [gimli::DW_AT_specification, gimli::DW_AT_abstract_origin].map(|name| entry.attr_value(name));
@@ -567,8 +567,8 @@ pub(super) fn declaration(unit: &Unit<'_>, function: usize) -> Option<usize> {
     }
 }
 
-/// Whether the first parameter of a function has its place in the frame for as long as the function runs. None if it has
-/// no parameter, or one without a place.
+/// Whether the first parameter of a function has its place in the frame for as long as the function runs. None if it
+/// has no parameter, or one without a place.
 fn first_is_in_frame(unit: &Unit<'_>, function: usize) -> Option<bool> {
     let mut tree = unit.entries_tree(Some(within(function))).ok()?;
     let mut children = tree.root().ok()?.children();

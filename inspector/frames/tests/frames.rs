@@ -359,15 +359,15 @@ fn a_compiler_that_lays_out_otherwise_gives_unknown_and_never_nonsense() {
                     .filter(|read| &read.name == local)
                     .map(|read| (&*read.value.text, &*read.mark))
                     .collect();
-                let is_true = |&(read, said): &(&str, &str)| {
-                    (text.is_empty() || read == text) && mark.split('|').any(|mark| mark == said)
+                let is_true = |&(read, marked): &(&str, &str)| {
+                    (text.is_empty() || read == text) && mark.split('|').any(|mark| mark == marked)
                 };
-                let is_doubted = |&(read, said): &(&str, &str)| {
+                let is_doubted = |&(read, marked): &(&str, &str)| {
                     ["unknown layout", "<uninit?>", " is not known", "not described", " cannot be read", "<future of "]
                         .iter()
                         .any(|doubt| read.contains(doubt))
-                        || said.contains("may be moved")
-                        || said.contains("not described")
+                        || marked.contains("may be moved")
+                        || marked.contains("not described")
                 };
                 if !read.is_empty() && !read.iter().any(is_true) {
                     match read.iter().any(is_doubted) {
@@ -442,7 +442,7 @@ fn survive(binary: &Path) {
     }
 }
 
-/// What is said to be missing, which must be the same for all and come without frames.
+/// What is reported as missing, which must be the same for all and come without frames.
 fn missing(binary: &Path) -> String {
     let program = Program::start_binary(binary, &[]);
     let mut frames = program.frames();
@@ -722,7 +722,7 @@ fn damaged_debug_info_does_no_harm() {
     for round in 0..rounds {
         let binary = if round % 4 == 0 { &damage::DEBUG } else { &damage::RELEASE };
         let damages: Vec<u8> = (0..3 << (next() % 8)).flat_map(|_| next().to_le_bytes()).collect();
-        // Said if it fails.
+        // Shown if the test fails.
         println!("round {round}: {} damages", damages.len() / 12);
         whole += binary.survive(&damages);
     }
@@ -762,7 +762,7 @@ fn files_of_every_kind_do_no_harm() {
         files.extend(found.into_iter().take(count));
     }
     for file in files {
-        // Said if it fails.
+        // Shown if the test fails.
         println!("{}", file.display());
         damage::RELEASE.survive_file(file);
     }

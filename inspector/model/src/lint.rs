@@ -106,8 +106,8 @@ fn never_yields(model: &Model, now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// A coroutine that was ready while its loop was in steps of others for long. One lint per name: the longest time of them
-/// all.
+/// A coroutine that was ready while its loop was in steps of others for long. One lint per name: the longest time of
+/// them all.
 fn ready_long(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
     for coro in all(model).filter(|coro| coro.longest_ready >= LONG_READY) {

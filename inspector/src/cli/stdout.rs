@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 ctor::declarative::ctor! {
-    // Before `main`, since `std` opens /dev/null in place of a closed stdout before it calls `main`. Afterwards that is
-    // not to be told from a /dev/null that the caller passes on purpose.
+    // Before `main`, since `std` opens /dev/null in place of a closed stdout before it calls `main`. Afterwards that
+    // cannot be distinguished from a /dev/null that the caller passes on purpose.
     //
     // SAFETY: nothing of `std` is used that needs a set-up: one system call, and an atomic.
     #[ctor(unsafe)]

@@ -114,7 +114,8 @@ impl Spool {
         out.flush()
     }
 
-    /// Writes to the log, and not to the file, that the program's stdin is empty: a program that reads it reads nothing.
+    /// Writes to the log, and not to the file, that the program's stdin is empty: a program that reads it reads
+    /// nothing.
     pub fn note_empty_stdin(&mut self) {
         self.notes.push(Line::now(NO_STDIN));
     }

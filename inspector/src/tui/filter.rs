@@ -1,4 +1,4 @@
-//! The filter language: `state:waiting on:lock name:fetch age>2s file:crawl.rs local.url~example -id:17`.
+//! The filter language: `state:waiting on:lock name:fetch for>2s file:crawl.rs local.url~example -id:17`.
 //!
 //! Words are joined by *and*; a `-` before one turns it around; a word alone is part of a name.
 
@@ -28,8 +28,10 @@ enum Term {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Measure {
+    /// Time in its state.
+    InState,
+    /// Time since it was spawned.
     Age,
-    Life,
     Busy,
     Longest,
     Steps,
@@ -47,9 +49,9 @@ const STATES: [&str; 9] =
     ["running", "ready", "waiting", "sleeping", "external", "thread", "lock", "event", "coroutine"];
 const TARGETS: [&str; 9] =
     ["coroutine", "lock", "semaphore", "barrier", "event", "thread", "timer", "loop", "external"];
-const WORDS: [&str; 13] = [
-    "age>", "busy>", "field.", "file:", "id:", "life>", "local.", "longest>", "name:", "on:", "parent:", "state:",
-    "steps>",
+const WORDS: [&str; 14] = [
+    "age>", "busy>", "field.", "file:", "for>", "id:", "local.", "longest>", "name:", "on:", "parent:", "state:",
+    "steps>", "waiters>",
 ];
 
 impl Filter {
@@ -89,8 +91,8 @@ fn term(word: &str) -> Result<Term, String> {
     for (sign, comparison) in [('>', Comparison::Above), ('<', Comparison::Below), ('=', Comparison::Equal)] {
         let Some((key, value)) = word.split_once(sign) else { continue };
         let measure = match key {
+            "for" => Measure::InState,
             "age" => Measure::Age,
-            "life" => Measure::Life,
             "busy" => Measure::Busy,
             "longest" => Measure::Longest,
             "steps" => Measure::Steps,
@@ -98,7 +100,7 @@ fn term(word: &str) -> Result<Term, String> {
             _ if key.starts_with("local.") || key.starts_with("field.") => break,
             _ => {
                 return Err(format!(
-                    "{key:?} is nothing to measure; there are age, life, busy, longest, steps, waiters"
+                    "{key:?} is nothing to measure; there are for, age, busy, longest, steps, waiters"
                 ));
             }
         };
@@ -157,8 +159,8 @@ impl Term {
             Term::Parent(id) => coro.parent == *id,
             Term::Number(measure, comparison, amount) => {
                 let value = match measure {
-                    Measure::Age => coro.for_how_long(now),
-                    Measure::Life => now.saturating_sub(coro.spawned),
+                    Measure::InState => coro.for_how_long(now),
+                    Measure::Age => now.saturating_sub(coro.spawned),
                     Measure::Busy => coro.busy,
                     Measure::Longest => coro.longest,
                     Measure::Steps => coro.steps,
@@ -266,8 +268,10 @@ mod tests {
         assert_eq!(shown("on:main"), Vec::<u64>::new());
         assert_eq!(shown("id:#9"), [9]);
         assert_eq!(shown("parent:1 state:wait"), [2, 4, 5]);
-        assert_eq!(shown("age>2.9s name:writer"), [5]);
-        assert_eq!(shown("age<2s"), [4, 9]);
+        assert_eq!(shown("for>2.9s name:writer"), [5]);
+        assert_eq!(shown("for<2s"), [4, 9]);
+        // Spawned before: the time in its state is not its age.
+        assert_eq!(shown("age>2.9s for<2s"), [4, 9]);
         assert_eq!(shown("file:crawl.rs:52"), [17]);
         assert_eq!(shown("file:net.rs"), [17]);
         assert_eq!(shown("local.url~a.b/c"), [17]);
@@ -292,10 +296,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_said() {
+    fn an_unknown_condition_is_reported() {
         for (text, part) in [
             ("colour:red", "colour:"),
-            ("age>soon", "soon"),
+            ("for>soon", "soon"),
             ("size>3", "size"),
             ("id:x", "x"),
             ("state:dreaming", "running"),
@@ -310,6 +314,6 @@ mod tests {
         assert_eq!(completions(&model, "st"), ["state:", "steps>"]);
         assert_eq!(completions(&model, "x -state:r"), ["x -state:running", "x -state:ready"]);
         assert_eq!(completions(&model, "name:crawl::f"), ["name:crawl::fetch"]);
-        assert_eq!(completions(&model, "age>2"), Vec::<String>::new());
+        assert_eq!(completions(&model, "for>2"), Vec::<String>::new());
     }
 }

@@ -46,7 +46,7 @@ const MOVES: &[Binding] = &[
     bind(&["/"], Action::Search, "search", "search", "search names"),
     bind(&["n"], Action::NextMatch, "next-match", "", "next one found"),
     bind(&["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),
-    bind(&["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch age>2s file:crawl.rs"),
+    bind(&["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch for>2s file:crawl.rs"),
     bind(&["space"], Action::Pause, "pause", "pause", "hold this moment; again: go on"),
     bind(&[","], Action::StepBack, "step-back", "", "one event back in time"),
     bind(&["."], Action::StepOn, "step-on", "", "one event on in time"),

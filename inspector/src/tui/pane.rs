@@ -53,7 +53,8 @@ pub trait Pane {
         None
     }
 
-    /// What is selected on it: the actions on the selected thing (its details, why it waits, its values) are about that.
+    /// What is selected on it: the actions on the selected thing (its details, why it waits, its values) are about
+    /// that.
     fn selected(&self, session: &Session) -> Option<Subject> {
         self.subject().or(session.selected.map(Subject::Coro))
     }

@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_threads_recorded_is_told_in_the_order_of_its_times() {
+    fn events_of_two_threads_are_merged_in_the_order_of_their_times() {
         let mut two = two();
         two.read(100);
         for turn in 0..50 {

@@ -610,7 +610,7 @@ fn measure() {
         ("drawn", "g"),
         ("coroutines", "g 2"),
         ("coroutines, at the end", "G"),
-        ("coroutines, sorted by age", "s s s"),
+        ("coroutines, sorted by time in state", "s s s"),
         ("timeline", "5"),
         ("log", "6"),
     ] {

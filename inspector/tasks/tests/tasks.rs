@@ -108,7 +108,7 @@ fn all_tasks_of_a_local_set_are_found() {
 }
 
 #[test]
-fn tasks_of_two_runtimes_are_told_apart() {
+fn tasks_of_two_runtimes_are_distinguished() {
     let program = Program::start("dev", "two", 1000);
     let picture = program.tasks_when(is_settled);
     assert_eq!(counts(&picture), program.started);

@@ -4,6 +4,8 @@
 mod graph;
 mod kinds;
 mod program;
+#[path = "../../../src/executor/split_mix.rs"]
+mod split_mix;
 
 pub use graph::{Fold, assert_same};
 pub use kinds::{emitted, events, kinds};
@@ -37,14 +39,14 @@ pub fn drain(source: &mut dyn Source) -> (Vec<Event>, Progress) {
 
 /// Random numbers, the same for the same seed.
 #[derive(Clone)]
-pub struct Dice(pub u64);
+pub struct Dice(split_mix::SplitMix64);
 
 impl Dice {
+    pub fn new(seed: u64) -> Dice {
+        Dice(split_mix::SplitMix64(seed))
+    }
+
     pub fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) % sides
+        self.0.next() % sides
     }
 }

@@ -28,7 +28,7 @@ pub struct Program {
 impl Program {
     pub fn new(seed: u64, crowd: usize) -> Self {
         Program {
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             graph: Graph::default(),
             at: 0,
             crowd,

@@ -1,16 +1,17 @@
 //! From live tasks, loops inside and waits to the wait graph.
 //!
-//! What may wake a task from outside of the graph is decided here, in three places: [`Executor::is_wakeable`] for a task
-//! by its own state (its flags are set by the await points), [`Executor::add_wait`] and [`Executor::add_resource`] for
-//! what it waits for.
+//! What may wake a task from outside of the graph is decided here, in three places: [`Executor::is_wakeable`] for a
+//! task by its own state (its flags are set by the await points), [`Executor::add_wait`] and [`Executor::add_resource`]
+//! for what it waits for.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::executor::Executor;
+use crate::executor::context::{self, LOOPS};
 use crate::executor::deadlock::wait_graph::{Node, Slots, WaitGraph, Wakeable, What};
 use crate::executor::waits::{On, Resource, Wait};
-use crate::executor::{Executor, context};
 use crate::task::{Header, Kind, WakeToken, flag};
 
 /// From a waiter to what it waits for.
@@ -44,7 +45,7 @@ impl Executor {
             self.add_tasks(executor, &mut graph, &mut edges);
         }
         let mut blocked_jobs = 0;
-        context::each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
+        LOOPS.each(|executor| blocked_jobs += if executor.tag() == self.tag() { 0 } else { executor.jobs.count() });
         let mut resources = HashMap::new();
         for executor in &executors {
             for (_, wait) in executor.deadlocks.waits.borrow().iter() {

@@ -21,7 +21,7 @@ mod wait_graph;
 
 use std::time::Duration;
 
-use crate::executor::context::{self, warn};
+use crate::executor::context::{LOOPS, warn};
 use crate::executor::deadlock::wait_graph::{list, sites};
 use crate::executor::{Executor, Progress};
 use crate::failure::crash::Failure;
@@ -161,7 +161,7 @@ impl Executor {
         let began = self.now();
         let found = self.search(quiescent);
         let mut loops = 1;
-        context::each(|executor| loops = loops.max(1 + executor.inside().len() as u64));
+        LOOPS.each(|executor| loops = loops.max(1 + executor.inside().len() as u64));
         self.deadlocks.searches.borrow_mut().budget.record(began, self.now(), self.live(), loops);
         // Meanwhile a thread woke a coroutine and then dropped its waker: the result may be false.
         if found.is_some()
@@ -178,7 +178,7 @@ impl Executor {
     pub(crate) fn suspect(&self) {
         self.deadlocks.cycle_check_pending.set(true);
         if self.is_guest.get() {
-            context::each(|executor| executor.deadlocks.cycle_check_pending.set(true));
+            LOOPS.each(|executor| executor.deadlocks.cycle_check_pending.set(true));
         }
     }
 

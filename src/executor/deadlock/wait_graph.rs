@@ -24,8 +24,8 @@ pub(super) struct WaitGraph {
     pub(super) loops: HashMap<u32, Slots>,
 }
 
-/// Where the coroutines of a loop are among the nodes, by slot: the index plus one, or 0 for a slot that is free. Zeros,
-/// because the system has zeroed pages: those of free slots are not written.
+/// Where the coroutines of a loop are among the nodes, by slot: the index plus one, or 0 for a slot that is free.
+/// Zeros, because the system has zeroed pages: those of free slots are not written.
 pub(super) struct Slots(Vec<u32>);
 
 impl Slots {

@@ -237,7 +237,7 @@ fn random_programs() {
         }
         Some(seconds) => {
             let start = Instant::now();
-            let mut seeds = Random(std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64);
+            let mut seeds = Random::new(std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64);
             while start.elapsed() < Duration::from_secs(seconds) {
                 one(seeds.next());
             }

@@ -2,16 +2,19 @@
 
 use tinyio::Group;
 
-/// SplitMix64.
-pub(super) struct Random(pub(super) u64);
+#[path = "../../../src/executor/split_mix.rs"]
+mod split_mix;
+
+/// Random numbers.
+pub(super) struct Random(split_mix::SplitMix64);
 
 impl Random {
+    pub(super) fn new(seed: u64) -> Random {
+        Random(split_mix::SplitMix64(seed))
+    }
+
     pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut random = self.0;
-        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        random ^ (random >> 31)
+        self.0.next()
     }
 
     pub(super) fn below(&mut self, n: usize) -> usize {
@@ -129,7 +132,7 @@ pub(super) const RESOURCES: usize = 3;
 
 impl Program {
     pub(super) fn new(seed: u64) -> Program {
-        let random = &mut Random(seed);
+        let random = &mut Random::new(seed);
         let most = if random.one_in(10) { 60 } else { 12 };
         let count = 1 + random.below(most);
         // The value that an async function was about to return is lost when one of its variables panics on being

@@ -2,10 +2,10 @@
 
 use tinyio_events::event::Value;
 
-use super::{LARGEST, Look, Place, Printed, masked, note_rest, plain};
+use super::{LARGEST, Place, Printed, ValueReader, masked, note_rest, plain};
 use crate::shape::{Member, Shape, Type, TypeRef};
 
-impl Look<'_> {
+impl ValueReader<'_> {
     /// Pointer, length and capacity of a vector, checked.
     pub(super) fn buffer(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Result<(u64, u64, u64), String> {
         let path = if path.is_empty() { String::new() } else { format!("{path}.") };
@@ -223,9 +223,9 @@ impl Look<'_> {
         let (pointer, _) = self.find(some, "__0.pointer")?;
         let Shape::Pointer(Some(internal)) = self.types.get(pointer).shape else { return None };
         let (_, edges) = self.find(internal, "edges")?;
-        let element = |look: &mut Self, (array, offset): (TypeRef, u64)| {
-            let Shape::Array { element, .. } = look.types.get(array).shape else { return None };
-            let inner = look.types.get(element).param("T")?;
+        let element = |reader: &mut Self, (array, offset): (TypeRef, u64)| {
+            let Shape::Array { element, .. } = reader.types.get(array).shape else { return None };
+            let inner = reader.types.get(element).param("T")?;
             Some(Member { name: String::new(), ty: inner, offset, file: None, line: 0 })
         };
         let (key, value) = (element(self, keys)?, element(self, values)?);

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use tinyio_events::event::Value;
 
-use super::{Look, Place, Printed, is_standard, last, own_name, plain, scalar};
+use super::{Place, Printed, ValueReader, is_standard, last, own_name, plain, scalar};
 use crate::names;
 use crate::shape::{Base, Member, Shape, Type, TypeRef};
 
-impl Look<'_> {
+impl ValueReader<'_> {
     pub(super) fn special(&mut self, ty: TypeRef, known: &Rc<Type>, place: Place<'_>, depth: usize) -> Option<Printed> {
         let members: Vec<&str> = known.members().iter().map(|member| member.name.as_str()).collect();
         if members == ["data_ptr", "length"] || members == ["pointer", "vtable"] {
@@ -324,8 +324,8 @@ impl Look<'_> {
         Ok(Value { text, children: value.children, ..Value::default() })
     }
 
-    /// An error of the system by its number. The message is that of the C library, told only where the program has the
-    /// same.
+    /// An error of the system by its number. The message is that of the C library, shown only where the program has
+    /// the same.
     fn os_error(&self, code: i32) -> String {
         let error = std::io::Error::from_raw_os_error(code);
         match self.types.memory.has_our_c_library() {

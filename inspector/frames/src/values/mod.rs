@@ -26,8 +26,8 @@ use super::work::worked;
 /// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none.
 pub type CoroAt<'a> = dyn Fn(u64) -> CoroId + 'a;
 
-/// One look at the memory of a process: its bounds, and what is left of them.
-pub(super) struct Look<'a> {
+/// Reads values in the memory of a process, and counts what is left of its bounds.
+pub(super) struct ValueReader<'a> {
     pub types: &'a mut Types,
     pub limits: &'a Limits,
     /// Values that may still be read.
@@ -78,12 +78,12 @@ const LARGEST: u64 = 1 << 20;
 /// Why a value could not be read; printed behind the type.
 type Printed = Result<Value, String>;
 
-impl Look<'_> {
-    pub fn new<'a>(types: &'a mut Types, limits: &'a Limits, coro_at: Option<&'a CoroAt<'a>>) -> Look<'a> {
+impl ValueReader<'_> {
+    pub fn new<'a>(types: &'a mut Types, limits: &'a Limits, coro_at: Option<&'a CoroAt<'a>>) -> ValueReader<'a> {
         types.forget_made();
         let deadline = worked().saturating_sub(types.learnt()).saturating_add(limits.time);
         let (left, asked) = (limits.total, Cell::default());
-        Look { types, limits, left, deadline, asked, coro_at, trail: Vec::new(), moved: FastSet::default() }
+        ValueReader { types, limits, left, deadline, asked, coro_at, trail: Vec::new(), moved: FastSet::default() }
     }
 
     /// Reads one of so many parts that are left, with its share of the bounds: what one part does not use is for the
@@ -413,7 +413,7 @@ impl Look<'_> {
     }
 }
 
-impl Look<'_> {
+impl ValueReader<'_> {
     /// Follows field names from a type: the type and the offset they lead to.
     pub fn find(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {
         let mut found = (ty, 0_u64);

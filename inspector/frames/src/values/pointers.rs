@@ -3,11 +3,11 @@
 use tinyio_events::event::Value;
 
 use super::wide::{Extra, Target};
-use super::{Look, Place, Printed, plain};
+use super::{Place, Printed, ValueReader, plain};
 use crate::names;
 use crate::shape::{Shape, Type, TypeRef};
 
-impl Look<'_> {
+impl ValueReader<'_> {
     pub(super) fn pointer(&mut self, known: &Type, target: Option<TypeRef>, place: Place<'_>, depth: usize) -> Printed {
         let address = place.word(0).ok_or("it is no pointer of this machine")?;
         let raw = known.name.starts_with('*');
@@ -40,7 +40,7 @@ impl Look<'_> {
     /// What a pointer points to; a wide one leads to a type with the size that it says.
     pub fn target(&mut self, pointer: TypeRef, place: Place<'_>) -> Result<Target, String> {
         let known = self.types.get(pointer);
-        let pointee = |look: &mut Self, thin: TypeRef| match look.types.get(thin).shape {
+        let pointee = |reader: &mut Self, thin: TypeRef| match reader.types.get(thin).shape {
             Shape::Pointer(Some(pointee)) => Ok(pointee),
             _ => Err("unknown layout".to_owned()),
         };

@@ -3,10 +3,10 @@
 use tinyio_events::event::Value;
 use tinyio_events::secrets::mask_urls;
 
-use super::{Look, Place, Printed, plain};
+use super::{Place, Printed, ValueReader, plain};
 use crate::shape::{Shape, TypeRef};
 
-impl Look<'_> {
+impl ValueReader<'_> {
     /// The bytes of the `Vec<u8>` at a path, as many as are shown.
     pub(super) fn bytes(&mut self, ty: TypeRef, place: Place<'_>, path: &str) -> Result<(Vec<u8>, bool), String> {
         let (pointer, length, capacity) = self.buffer(ty, path, place)?;

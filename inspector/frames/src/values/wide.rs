@@ -4,7 +4,7 @@
 //! alignment of the concrete type, a slice is described by the type of one element, a trait object by a structure
 //! without fields.
 
-use super::Look;
+use super::ValueReader;
 use crate::names;
 use crate::shape::{Base, Member, Shape, Type, TypeRef};
 
@@ -36,7 +36,7 @@ enum Holds {
     Unsaid,
 }
 
-impl Look<'_> {
+impl ValueReader<'_> {
     /// The concrete type of a vtable, and its alignment.
     pub(super) fn concrete(&mut self, vtable: u64) -> Result<Extra, String> {
         let concrete = self.types.of_vtable(vtable).ok_or_else(|| {

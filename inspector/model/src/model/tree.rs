@@ -156,8 +156,8 @@ impl Model {
         names.filter_map(move |(_, name)| self.group(parent, *name))
     }
 
-    /// Returns what the members of a group are called: the stem of the names that the program gave them, if all have one
-    /// and it is the same, else the name of their function.
+    /// Returns what the members of a group are called: the stem of the names that the program gave them, if all have
+    /// one and it is the same, else the name of their function.
     pub fn group_label(&self, group: &Group) -> &str {
         match group.given {
             Given::Alike(name) if group.unnamed == 0 => stem(self.name(name)),

@@ -181,8 +181,8 @@ impl RingReader {
         found
     }
 
-    /// Goes to a checkpoint. All names known by now are given out before it: those that were interned in what is lost as
-    /// well.
+    /// Goes to a checkpoint. All names known by now are given out before it: those that were interned in what is lost
+    /// as well.
     fn go(&mut self, (position, words): (u64, Words)) {
         self.next = position;
         self.at = ring_words::time(words);

@@ -1,4 +1,5 @@
-//! What the screen of a crash and its page of all callstacks have in common: moving through them, and a frame in a line.
+//! What the screen of a crash and its page of all callstacks have in common: moving through them, and a frame in a
+//! line.
 
 use ratatui::text::{Line, Span};
 

@@ -40,8 +40,8 @@ enum Sort {
     Name,
     /// State.
     State,
-    /// How long it has been in it.
-    Age,
+    /// How long it has been in its state.
+    InState,
     /// Steps.
     Steps,
     /// Time in steps.
@@ -76,14 +76,14 @@ struct Made {
 impl Coroutines {
     /// Sorts by the next column.
     fn next_sort(&mut self) {
-        const ORDER: [Sort; 6] = [Sort::Id, Sort::Name, Sort::State, Sort::Age, Sort::Steps, Sort::Busy];
+        const ORDER: [Sort; 6] = [Sort::Id, Sort::Name, Sort::State, Sort::InState, Sort::Steps, Sort::Busy];
         let at = ORDER.iter().position(|sort| *sort == self.sort).unwrap_or(0);
         self.sort = ORDER[(at + 1) % ORDER.len()];
     }
 
     /// The most, the longest or the last comes first.
     fn is_descending(&self) -> bool {
-        matches!(self.sort, Sort::Age | Sort::Steps | Sort::Busy) != self.reverse
+        matches!(self.sort, Sort::InState | Sort::Steps | Sort::Busy) != self.reverse
     }
 
     /// Shows others.
@@ -123,7 +123,7 @@ impl Coroutines {
             Sort::Id => 0,
             Sort::Name => names.get(&shown_name(coro)).copied().unwrap_or(0),
             Sort::State => coro.activity as u64,
-            Sort::Age => coro.since,
+            Sort::InState => coro.since,
             Sort::Steps => u64::MAX - coro.steps,
             Sort::Busy => u64::MAX - coro.busy,
         };
@@ -146,7 +146,7 @@ impl Coroutines {
             Column::text("", Width::Fixed(1)),
             Column::number("id", 6).sorted(sorted(Sort::Id)),
             Column::text("name", Width::Part(4, 8..=28)).sorted(sorted(Sort::Name)),
-            Column::number("for", 10).sorted(sorted(Sort::Age)),
+            Column::number("for", 10).sorted(sorted(Sort::InState)),
             Column::text("what it is at", Width::Rest(14..=60)).sorted(sorted(Sort::State)),
             Column::number("steps", 8).sorted(sorted(Sort::Steps)).shown_if(wide >= 90 || self.sort == Sort::Steps),
             Column::number("busy", 9).sorted(sorted(Sort::Busy)),

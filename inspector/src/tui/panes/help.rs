@@ -14,8 +14,8 @@ use crate::tui::session::Session;
 use crate::tui::text::{count, counted, pad, width, wrap};
 use crate::tui::widgets::heading;
 
-/// Creates the page of the keys of the screen that it was opened over, which has these contexts, of those that are valid
-/// everywhere, and of what the signs mean.
+/// Creates the page of the keys of the screen that it was opened over, which has these contexts, of those that are
+/// valid everywhere, and of what the signs mean.
 pub fn page(over: Vec<Context>) -> Box<dyn Pane> {
     Page::of_lines("Help", move |session, wide| lines(session, &over, wide))
 }

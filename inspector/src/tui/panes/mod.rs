@@ -1,6 +1,7 @@
 //! The panes: each is one file that holds the state, the keys and the drawing of one screen or page.
 //!
-//! To add a screen: write its file with a `SCREEN` and a type that implements [`Pane`](super::pane::Pane), and name it in [`SCREENS`].
+//! To add a screen: write its file with a `SCREEN` and a type that implements [`Pane`](super::pane::Pane), and name it
+//! in [`SCREENS`].
 
 mod callstacks;
 mod coroutines;

@@ -42,7 +42,7 @@ fn a_core_file_has_the_tasks_and_holders_that_the_program_had() {
     let sleeper = picture.tasks.iter().find(|task| function(task) == "sleeper").expect("one");
     let label = sleeper.stack.frames[0].locals.iter().find(|local| local.name == "label").expect("a label");
     assert_eq!((&*label.value.text, &*label.mark), ("\"sleeper 0\"", ""));
-    // What the clock said then is not known.
+    // The time of the clock at that moment is not known.
     assert_eq!(sleeper.waits_on[0].text, "a timer");
 
     // Numbers in its headers and notes are not believed.
@@ -86,7 +86,7 @@ fn a_core_file_has_the_tasks_and_holders_that_the_program_had() {
 }
 
 #[test]
-fn what_is_no_core_file_is_said_to_be_none() {
+fn what_is_no_core_file_is_reported_as_none() {
     for path in ["/dev/null", env!("CARGO_MANIFEST_DIR"), concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "/none"] {
         let why = take_core(path.as_ref(), &Options::default()).expect_err("no core file");
         assert!(why.starts_with(path), "{why}");

@@ -54,7 +54,7 @@ fn finds_all(profile: &str, kind: &str, count: usize) -> Picture {
 }
 
 #[test]
-fn all_tasks_of_async_executor_are_found_at_their_lines_and_told_apart_by_executor() {
+fn all_tasks_of_async_executor_are_found_at_their_lines_and_separated_by_executor() {
     for profile in ["dev", "release"] {
         let picture = finds_all(profile, "one", 1000);
         let runtimes: Vec<_> = picture.runtimes.iter().map(|runtime| (runtime.kind, runtime.flavor)).collect();

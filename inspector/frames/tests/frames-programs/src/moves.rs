@@ -234,7 +234,7 @@ pub fn run(cases: &mut Cases) {
     });
 }
 
-/// Names that mean something else further down. Which binding is meant is told by the scopes of unoptimised code alone.
+/// Names that mean something else further down. Which binding is meant, the scopes of unoptimised code alone show.
 fn shadows(cases: &mut Cases, n: u64) {
     cases.case("shadowed by another type", async move {
         let shadow = text(n);

@@ -124,7 +124,8 @@ fn beside(model: &Model, coro: &Coro) -> Vec<Thing> {
     children.map(|child| Thing::Coro(child.id)).take(NEIGHBOURS + 1).collect()
 }
 
-/// Lays out the neighbourhood of a coroutine: so many steps up and down, and all of the cycle that it is on or waits for.
+/// Lays out the neighbourhood of a coroutine: so many steps up and down, and all of the cycle that it is on or waits
+/// for.
 pub(super) fn build(model: &Model, id: CoroId, steps: usize, cycle: &Cycle, now: u64, theme: &Theme) -> Drawing {
     let mut above: Vec<(Vec<Thing>, Vec<Pair>)> = Vec::new();
     let mut seen = vec![Thing::Coro(id)];
@@ -413,7 +414,8 @@ mod tests {
         assert_eq!(things, [vec![Thing::Coro(1)], vec![Thing::Coro(5)], vec![Thing::Res(1)], vec![Thing::Coro(9)],]);
     }
 
-    /// `left` and `right` each hold the lock that the other waits for; `main` waits on `left`, and has spawned a ticker.
+    /// `left` and `right` each hold the lock that the other waits for; `main` waits on `left`, and has spawned a
+    /// ticker.
     fn deadlock() -> Model {
         let mut s = Script::new("two");
         s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");

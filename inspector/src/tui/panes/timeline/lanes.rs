@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_what_folding_every_event_says_whoever_else_is_drawn() {
+    fn a_lane_agrees_with_the_fold_of_every_event_whatever_else_is_drawn() {
         let mut event = Script::new("event");
         event.start().spawn(1, 0, "main", "a.rs:1:1").at(500).resource(1, ResKind::Event, 0, "a.rs:1:7");
         event.at(1_000).step(1, Target::Res(1), "a.rs:2:1").at(5_000).wake(1, Waker::External);
