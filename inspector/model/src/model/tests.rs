@@ -326,7 +326,7 @@ fn what_a_future_of_another_library_is_is_shown_with_its_line_if_the_stack_is_kn
     let coro = model.coro(6).unwrap();
     assert_eq!(crate::describe::doing_at(&model, coro, now), "Recv<Job>, shop.rs:57");
     let leaf = crate::describe::leaf(&model, &model.why(6).leaf, now).0;
-    assert_eq!(leaf, "Recv<Job>, at shop.rs:57, a future that is not tinyio's");
+    assert_eq!(leaf, "Recv<Job>, at shop.rs:57, a future that is not of tinyio");
     let mut unknown = s.clone();
     unknown.at(500).wake(6, Waker::External).begin(6).pause(6);
     let model = unknown.model();
