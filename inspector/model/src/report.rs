@@ -20,6 +20,7 @@ mod crash;
 mod end;
 mod group;
 mod json;
+mod native;
 mod notes;
 mod paint;
 mod stack;
@@ -27,8 +28,9 @@ mod stack;
 use std::io;
 
 pub use group::{Group, Section};
+pub use native::{NativeKind, NativeStack, is_frame_at, made_at, message_with_place, native_stacks};
 pub use notes::notes;
-pub use stack::{Shown, Step, as_of, backtraces, excerpt, is_as_of_suspension, step_of, steps};
+pub use stack::{Shown, Step, as_of, excerpt, is_as_of_suspension, step_of, steps};
 pub use stack::{before_place, fields_of, given_name, label};
 use tinyio_events::event::{Header, LoopOutcome, Outcome};
 

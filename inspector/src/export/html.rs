@@ -3,11 +3,12 @@
 
 use std::io::{self, Write};
 
-use crate::event::{CoroId, Failure, Frame, Stack, Value};
+use crate::event::{CoroId, Failure, Frame, Stack, TraceSite, Value};
 use crate::format::{self, clock, count, counted, fine_span, one_line, short_path};
 use crate::model::{Crash, Level, Model, Site, short_name};
 use crate::report::{
-    self, Ending, Group, Section, Shown, Step, as_of, backtraces, excerpt, glyph, is_as_of_suspension, notes, steps,
+    self, Ending, Group, Section, Shown, Step, as_of, excerpt, glyph, is_as_of_suspension, is_frame_at, native_stacks,
+    notes, steps,
 };
 use crate::source_text;
 use crate::time_point::Moment;
@@ -241,12 +242,13 @@ impl Page<'_> {
     }
 
     fn backtraces(&mut self, failure: &Failure) -> io::Result<()> {
-        for (title, sites) in backtraces(failure) {
-            if sites.is_empty() {
-                continue;
-            }
-            writeln!(self.out, "<details><summary>{title}</summary><ol>")?;
-            for site in sites {
+        let steps = steps(self.model, failure);
+        let shown = || steps.iter().flat_map(|step| &step.frames);
+        let is_listed =
+            |site: &TraceSite| shown().any(|shown| is_frame_at(shown.function, shown.file, shown.line, site));
+        for stack in native_stacks(failure, is_listed) {
+            writeln!(self.out, "<details><summary>{}</summary><ol>", stack.heading())?;
+            for site in stack.sites {
                 let place = self.place(&site.file, site.line, site.column);
                 let name = escaped(&site.name);
                 writeln!(self.out, "<li><code>{name}</code> <span class=\"place\">{place}</span></li>")?;

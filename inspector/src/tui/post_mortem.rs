@@ -1,11 +1,13 @@
 //! A crash as it is looked at: callstacks, the frames of each, and which one is selected.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::event::{CoroId, Failure, Frame, Outcome, Stack, TraceSite};
 use crate::format::brief;
 use crate::model::{Crash, Model, common_stem, short_name};
-use crate::report::{before_place, fields_of, given_name, label};
+use crate::report::{NativeKind, before_place, fields_of, given_name, is_frame_at, label, made_at, native_stacks};
 
 /// At most so many alike failures are listed one by one; the rest stays folded.
 const UNFOLDED: usize = 100;
@@ -77,11 +79,11 @@ pub struct Located {
     pub coro: CoroId,
     /// The frame.
     pub frame: Frame,
-    /// What native stack it is of, in a word or two; empty if it is of an await stack.
-    pub native: &'static str,
+    /// What native stack it is of; `None` if it is of an await stack.
+    pub native: Option<NativeKind>,
     /// What to say before its place, if the error was made later than there; else empty.
     pub before_place: &'static str,
-    /// One sentence about what is missing, after the last frame of a coroutine.
+    /// One sentence about what is missing, at the last frame of a coroutine; once in a callstack.
     pub missing: Option<String>,
     /// The recorded fields of the coroutine, at its last frame.
     pub fields: Vec<(String, String)>,
@@ -99,7 +101,38 @@ impl PostMortem {
                 stack
             }));
         }
-        PostMortem { crash: crash.clone(), stacks }
+        let mut all = PostMortem { crash: crash.clone(), stacks };
+        all.make_absolute();
+        all
+    }
+
+    /// Makes the names of files absolute that are relative to the folder in which the compiler ran. Frames whose debug
+    /// info has that folder give it: the program may have been started anywhere.
+    fn make_absolute(&mut self) {
+        let files = || self.stacks.iter().flat_map(|stack| &stack.frames).map(|located| located.frame.file.as_str());
+        let is_absolute = |file: &&str| file.starts_with('/');
+        let absolute: BTreeSet<&str> = files().filter(is_absolute).collect();
+        let relative: BTreeSet<&str> = files().filter(|file| !file.is_empty() && !is_absolute(file)).collect();
+        let folder_of = |file: &str| {
+            let folders = absolute.iter().filter_map(|whole| whole.strip_suffix(file));
+            let folders: BTreeSet<&str> = folders.filter(|folder| folder.ends_with('/')).collect();
+            folders.first().filter(|_| folders.len() == 1).copied()
+        };
+        let folders: BTreeSet<&str> = relative.iter().filter_map(|file| folder_of(file)).collect();
+        // Another file may lie in the same folder, if all of those that are known do.
+        let only = folders.first().filter(|_| folders.len() == 1).copied();
+        let whole = |file: &str| match (folder_of(file), only) {
+            (Some(folder), _) => Some(format!("{folder}{file}")),
+            (None, Some(folder)) => Some(format!("{folder}{file}")).filter(|whole| Path::new(whole).is_file()),
+            (None, None) => None,
+        };
+        let names: HashMap<String, String> =
+            relative.iter().filter_map(|file| Some(((*file).to_owned(), whole(file)?))).collect();
+        for located in self.stacks.iter_mut().flat_map(|stack| &mut stack.frames) {
+            if let Some(whole) = names.get(&located.frame.file) {
+                located.frame.file.clone_from(whole);
+            }
+        }
     }
 
     fn stacks_of(model: &Model, crash: &Arc<Crash>) -> Vec<Callstack> {
@@ -154,6 +187,7 @@ impl PostMortem {
         });
         let listed: Vec<Callstack> = listed.collect();
         self.stacks.splice(stack..=stack, listed);
+        self.make_absolute();
         true
     }
 
@@ -176,6 +210,7 @@ impl PostMortem {
         (group.isolated, group.collapsed) = (one.isolated, one.collapsed);
         group.name_it(model);
         self.stacks.splice(start..end, [group]);
+        self.make_absolute();
         Some(start)
     }
 
@@ -190,26 +225,48 @@ impl PostMortem {
         self.stacks.get(stack).map_or(&self.crash, |stack| &stack.of)
     }
 
-    /// The frame to look at first: where the error was made if it carries a backtrace, else the deepest frame that is
-    /// not hidden, else the deepest.
+    /// The frame to look at first: the innermost of the program where the error was made, if that is known, else the
+    /// deepest await frame that is not hidden, else the deepest.
     pub fn deepest(&self, stack: usize) -> usize {
-        // Where the error was made, if it carries a backtrace.
-        let has_backtrace = self.failure(stack).is_some_and(|failure| !failure.error_backtrace.is_empty());
+        let made_at = self.failure(stack).and_then(made_at);
         let Some(stack) = self.stacks.get(stack) else { return 0 };
-        if has_backtrace {
-            return stack.frames.len().saturating_sub(1);
+        let last = |wanted: &dyn Fn(&Located) -> bool| stack.frames.iter().rposition(wanted);
+        let made = made_at.and_then(|site| last(&|located| !located.frame.hidden && located.is_at(site)));
+        let visible = || last(&|located| !located.frame.hidden && located.native.is_none());
+        let any = || last(&|located| !located.frame.hidden);
+        made.or_else(visible).or_else(any).unwrap_or(stack.frames.len().saturating_sub(1))
+    }
+
+    /// The callstack to look at first: the origin, or if no place is known of it, as after an interrupt, the first one
+    /// that was cancelled at an await of its own.
+    fn first_useful(&self) -> usize {
+        let has_place = |stack: &&Callstack| stack.frames.iter().any(|located| located.frame.line > 0);
+        if self.stacks.first().is_none_or(|origin| has_place(&origin)) {
+            return 0;
         }
-        let visible = stack.frames.iter().rposition(|located| !located.frame.hidden && located.native.is_empty());
-        let visible = visible.or_else(|| stack.frames.iter().rposition(|located| !located.frame.hidden));
-        visible.unwrap_or(stack.frames.len().saturating_sub(1))
+        // The await of a coroutine that waits for another one is the reason of nothing.
+        let above = |failure: &Failure| {
+            let above = failure.trace.split_last().map_or(&[][..], |(_, above)| above);
+            above.iter().map(|site| site.coro).filter(|coro| *coro != failure.coro).collect::<Vec<_>>()
+        };
+        let awaiting: HashSet<CoroId> = self.crash.failures.iter().flat_map(above).collect();
+        let is_own = |stack: &Callstack| {
+            let failure = stack.failures.first().and_then(|first| stack.of.failures.get(*first));
+            let own = failure.is_some_and(|failure| failure.coro == 0 || !awaiting.contains(&failure.coro));
+            matches!(stack.role, Role::Waited | Role::Cancelled) && own
+        };
+        let of_it = || self.stacks.iter().enumerate().filter(|(_, stack)| !stack.isolated && has_place(stack));
+        let found = of_it().find(|(_, stack)| is_own(stack)).or_else(|| of_it().next());
+        found.map_or(0, |(index, _)| index)
     }
 }
 
 impl CrashView {
-    /// At the deepest visible frame of the origin.
+    /// At the frame to look at first of the callstack to look at first.
     pub fn new(data: PostMortem) -> CrashView {
-        let frame = data.deepest(0);
-        CrashView { data, stack: 0, frame, hidden: false }
+        let stack = data.first_useful();
+        let frame = data.deepest(stack);
+        CrashView { data, stack, frame, hidden: false }
     }
 
     /// The selected frame.
@@ -357,12 +414,23 @@ fn frames(model: &Model, failure: &Failure) -> Vec<Located> {
     {
         push_stack(&mut frames, failure.coro, stack);
     }
-    let native = if failure.is_last_await() { "at return" } else { "native" };
-    for (native, sites) in [(native, &failure.backtrace), ("of error", &failure.error_backtrace)] {
-        let located = |site| Located { native, ..Located::of(failure.coro, frame_at(site)) };
-        frames.extend(sites.iter().rev().map(located));
+    once(&mut frames);
+    let is_listed = |site: &TraceSite| frames.iter().any(|located| located.is_at(site));
+    let native_stacks = native_stacks(failure, is_listed);
+    for stack in &native_stacks {
+        let located =
+            |site: &&TraceSite| Located { native: Some(stack.of), ..Located::of(failure.coro, frame_at(site)) };
+        frames.extend(stack.sites.iter().rev().map(located));
     }
     frames
+}
+
+/// Keeps each sentence about what is missing at the last frame only that has it.
+fn once(frames: &mut [Located]) {
+    let mut known: HashSet<String> = HashSet::new();
+    for located in frames.iter_mut().rev() {
+        located.missing = located.missing.take().filter(|missing| known.insert(missing.clone()));
+    }
 }
 
 fn frame_at(site: &TraceSite) -> Frame {
@@ -372,7 +440,14 @@ fn frame_at(site: &TraceSite) -> Frame {
 
 impl Located {
     fn of(coro: CoroId, frame: Frame) -> Located {
-        Located { coro, frame, native: "", before_place: "", missing: None, fields: Vec::new() }
+        Located { coro, frame, native: None, before_place: "", missing: None, fields: Vec::new() }
+    }
+
+    /// Whether it is the frame of a native stack.
+    fn is_at(&self, site: &TraceSite) -> bool {
+        // The name of a branch stands before its functions.
+        let function = self.frame.function.rsplit(": ").next().unwrap_or_default();
+        is_frame_at(function, &self.frame.file, self.frame.line, site)
     }
 }
 
@@ -535,7 +610,102 @@ mod tests {
             vec![crate::test_script::trace(0, "verify::check", "examples/verify.rs:130:3")];
         let all = PostMortem::new(&model, &Arc::new(crash), &[]);
         let first = &all.stacks[0].frames[all.deepest(0)];
-        assert_eq!((first.native, first.frame.line), ("of error", 130));
+        assert_eq!((first.native, first.frame.line), (Some(NativeKind::Error), 130));
+    }
+
+    /// A worker that panicked in a function that it had called, with the native stack of that moment.
+    fn panicked() -> Failure {
+        let located = |function: &str, line: u32| Frame {
+            function: format!("site::{function}"),
+            file: "/w/site/src/check.rs".into(),
+            line,
+            ..Frame::default()
+        };
+        let called = Frame { note: "called, not awaited".into(), ..located("Shared::seconds", 148) };
+        let frames = vec![located("worker", 95), located("Shared::check", 132), called];
+        let mut failure = verify().model().crash().unwrap().failures[0].clone();
+        failure.kind = Outcome::Panic;
+        failure.message = "panicked: no digits".into();
+        failure.trace = vec![
+            crate::test_script::trace(1, "site::check", "src/check.rs:87:41"),
+            crate::test_script::trace(780, "site::worker", "src/check.rs:148:33"),
+        ];
+        failure.backtrace = [("Shared::seconds", 148), ("Shared::check", 132), ("worker", 95), ("main", 80)]
+            .map(|(name, line)| {
+                crate::test_script::trace(0, &format!("site::{name}"), &format!("/w/site/src/check.rs:{line}:9"))
+            })
+            .to_vec();
+        failure.stack = Some(Stack { frames, ..Stack::default() });
+        failure
+    }
+
+    fn of(failures: Vec<Failure>) -> PostMortem {
+        let model = verify().model();
+        let mut crash = (**model.crash().unwrap()).clone();
+        crash.failures = failures;
+        PostMortem::new(&model, &Arc::new(crash), &[])
+    }
+
+    #[test]
+    fn native_frames_that_are_await_frames_too_are_listed_once_and_the_called_function_is_selected() {
+        let all = of(vec![panicked()]);
+        let frames = &all.stacks[0].frames;
+        let listed: Vec<_> = frames.iter().map(|one| (short_name(&one.frame.function), one.native)).collect();
+        let native = Some(NativeKind::Failure);
+        let expected = [("check", None), ("worker", None), ("check", None), ("seconds", None), ("main", native)];
+        assert_eq!(listed, expected);
+        assert_eq!(all.deepest(0), 3);
+        // Without the called function in the await stack, it is in the native one.
+        let mut failure = panicked();
+        failure.stack.as_mut().unwrap().frames.pop();
+        let all = of(vec![failure]);
+        let selected = &all.stacks[0].frames[all.deepest(0)];
+        assert_eq!((selected.frame.line, selected.native), (148, native));
+    }
+
+    #[test]
+    fn names_of_files_become_absolute_by_the_debug_info_of_the_crash_wherever_the_program_was_started() {
+        let all = of(vec![panicked()]);
+        assert_eq!(all.stacks[0].frames[0].frame.file, "/w/site/src/check.rs");
+        // Two files that may be meant: neither is taken.
+        let mut failure = panicked();
+        failure.backtrace.push(crate::test_script::trace(0, "other::main", "/w/other/src/check.rs:1:1"));
+        assert_eq!(of(vec![failure]).stacks[0].frames[0].frame.file, "src/check.rs");
+    }
+
+    #[test]
+    fn what_is_missing_is_said_once_in_a_callstack() {
+        let mut failure = panicked();
+        failure.trace.pop();
+        let stack = failure.stack.as_mut().unwrap();
+        stack.missing = Some("built without debug info".into());
+        let mut frames = vec![Located::of(1, Frame::default()), Located::of(2, Frame::default())];
+        frames.iter_mut().for_each(|located| located.missing.clone_from(&stack.missing));
+        once(&mut frames);
+        let missing: Vec<_> = frames.iter().map(|located| located.missing.as_deref()).collect();
+        assert_eq!(missing, [None, Some("built without debug info")]);
+    }
+
+    #[test]
+    fn after_an_interrupt_a_callstack_that_was_cancelled_at_its_own_await_is_selected() {
+        let interrupted = |failure: &Failure| Failure {
+            name: "the loop".into(),
+            coro: 0,
+            message: "interrupted".into(),
+            trace: Vec::new(),
+            stack: None,
+            ..failure.clone()
+        };
+        let model = verify().model();
+        let failures = &model.crash().unwrap().failures;
+        let check = failures.iter().find(|one| one.kind == Outcome::Cancelled && one.thread == 0).unwrap();
+        let mut parent = Failure { coro: 2, name: "verify::verify".into(), ..check.clone() };
+        parent.trace.pop();
+        let view = CrashView::new(of(vec![interrupted(&failures[0]), parent, check.clone()]));
+        assert_eq!((view.stack, view.current().unwrap().coro), (2, check.coro));
+        assert!(view.current().unwrap().frame.line > 0);
+        let view = CrashView::new(of(vec![interrupted(&failures[0])]));
+        assert_eq!(view.stack, 0, "there is no other");
     }
 
     #[test]

@@ -26,6 +26,21 @@ const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (160, 50)];
 /// The size at which its styles are looked at.
 const STYLED: (u16, u16) = (80, 24);
 
+/// As `verify`, and the origin panicked: with a native stack, of which the await stack has all frames but one.
+fn panicked() -> Script {
+    let mut script = verify();
+    let failures = script.events.iter_mut().find_map(|event| match &mut event.kind {
+        Kind::Crash { failures, .. } => Some(failures),
+        _ => None,
+    });
+    let origin = &mut failures.unwrap()[0];
+    origin.kind = Outcome::Panic;
+    origin.message = "panicked: no digits".into();
+    let innermost = origin.trace.last().unwrap().clone();
+    origin.backtrace = vec![innermost, crate::test_script::trace(0, "verify::start", "examples/verify.rs:12:5")];
+    script
+}
+
 /// The screens over a whole stream.
 fn app_with(script: &Script, theme: Theme) -> App {
     let mut app = App::new(&script.header, Options::of(theme));
@@ -127,6 +142,7 @@ pane!(paused, live(&crawl()), "space , , ,");
 pane!(searched, live(&crawl()), "/ f e t c h enter n");
 pane!(empty, live(&Script::new("nothing")), "");
 pane!(crash, ended(&verify()), "", styled);
+pane!(crash_panicked, ended(&panicked()), "");
 pane!(crash_improper, ended(&verify()), "J");
 pane!(crash_stacks, ended(&verify()), "t j", styled);
 pane!(crash_printed, ended(&verify()), "p e n t r y enter", styled);
@@ -191,7 +207,7 @@ fn a_lint_that_has_passed_stays_with_its_time_until_it_holds_again() {
     });
     let passed = lint_at(&mut app, 3_300_000_000);
     assert!(passed.contains("until 00:03.300: writer #5 has been in one step"), "{passed}");
-    assert!(passed.contains("writer #5 blocked the loop"), "{passed}");
+    assert!(passed.contains("writer #5 blocked the loop for 1.8 s in one step"), "{passed}");
     app.push(&crate::event::Event {
         seq: script.events.len() as u64 + 2,
         at: 3_300_000_000,

@@ -4,10 +4,10 @@ use tinyio_events::event::{Failure, Frame, Local, Outcome, TraceSite};
 
 use super::ReadSource;
 use super::group::{Group, Section};
+use super::native::{NativeStack, is_frame_at, message_with_place, native_stacks};
 use super::paint::{Ink, Page};
 use super::stack::{
-    Shown, Step, as_of, backtraces, before_place, excerpt, fields_of, is_as_of_suspension, relative, stack_of, step,
-    steps,
+    Shown, Step, as_of, before_place, excerpt, fields_of, is_as_of_suspension, relative, stack_of, step, steps,
 };
 use crate::format::{self, brief, counted, fine_span, fit, one_line, short_path, width};
 use crate::model::{Crash, Model, short_name};
@@ -28,9 +28,12 @@ pub(super) fn write(page: &mut Page, model: &Model, crash: &Crash, read: ReadSou
     let Some(origin) = crash.failures.first() else { return };
     more_of_the_error(page, origin, 2);
     page.blank();
-    trace(page, model, origin, read);
-    for (title, sites) in backtraces(origin) {
-        backtrace(page, model, title, sites);
+    let steps = steps(model, origin);
+    trace(page, model, origin, &steps, read);
+    let shown = || steps.iter().flat_map(|step| &step.frames);
+    let is_listed = |site: &TraceSite| shown().any(|shown| is_frame_at(shown.function, shown.file, shown.line, site));
+    for stack in native_stacks(origin, is_listed) {
+        native_stack(page, model, &stack);
     }
     let groups = Group::of(model, crash);
     for section in Section::ALL {
@@ -53,7 +56,9 @@ fn headline(page: &mut Page, model: &Model, crash: &Crash) {
     let Some(origin) = crash.failures.first() else {
         return page.plain("nothing is known of the error").end();
     };
-    page.put(&first_line(origin), Ink::Bad);
+    let place = |site: &TraceSite| place_of(model, &site.file, site.line, site.column);
+    let message = message_with_place(origin, place);
+    page.put(&first_line_of(&message), Ink::Bad);
     let kind = one_line(&origin.error_type);
     if !kind.is_empty() && width(&kind) + 4 < page.left() {
         page.dim(&format!("  {kind}"));
@@ -63,11 +68,18 @@ fn headline(page: &mut Page, model: &Model, crash: &Crash) {
 
 /// The first line of what went wrong.
 pub(super) fn first_line(failure: &Failure) -> String {
-    let line = one_line(failure.message.lines().next().unwrap_or(""));
     match failure.kind {
-        Outcome::Panic if !line.starts_with("panicked") => format!("panicked: {line}"),
-        _ if line.is_empty() => "an error without a message".to_owned(),
-        _ => line,
+        Outcome::Panic if !failure.message.starts_with("panicked") => {
+            first_line_of(&format!("panicked: {}", failure.message))
+        }
+        _ => first_line_of(&failure.message),
+    }
+}
+
+fn first_line_of(message: &str) -> String {
+    match one_line(message.lines().next().unwrap_or("")) {
+        line if line.is_empty() => "an error without a message".to_owned(),
+        line => line,
     }
 }
 
@@ -89,9 +101,8 @@ fn more_of_the_error(page: &mut Page, failure: &Failure, indent: usize) {
 }
 
 /// The trace of the origin: a line for each frame, the variables beside it or beneath it, and the source of the last.
-fn trace(page: &mut Page, model: &Model, origin: &Failure, read: ReadSource) {
-    let steps = steps(model, origin);
-    let columns = Columns::of(model, &steps);
+fn trace(page: &mut Page, model: &Model, origin: &Failure, steps: &[Step<'_>], read: ReadSource) {
+    let columns = Columns::of(model, steps);
     for (index, step) in steps.iter().enumerate() {
         let is_last = index + 1 == steps.len();
         write_step(page, model, step, &columns, 2, if is_last { LOCALS.0 } else { LOCALS.1 }, is_last);
@@ -100,10 +111,6 @@ fn trace(page: &mut Page, model: &Model, origin: &Failure, read: ReadSource) {
     if let Some(step) = steps.last()
         && let Some(shown) = step.frames.get(step.at)
     {
-        let missing = origin.stack.as_ref().and_then(|stack| stack.missing.as_deref()).filter(|_| step.last_await);
-        if let Some(missing) = missing {
-            page.begin(4).dim(&one_line(missing)).end();
-        }
         source(page, model, shown, step.last_await, read);
     }
 }
@@ -323,13 +330,10 @@ fn source(page: &mut Page, model: &Model, shown: &Shown<'_>, last_await: bool, r
     }
 }
 
-fn backtrace(page: &mut Page, model: &Model, title: &str, all: &[TraceSite]) {
-    if all.is_empty() {
-        return;
-    }
+fn native_stack(page: &mut Page, model: &Model, stack: &NativeStack<'_>) {
     page.blank();
-    page.begin(2).dim(title).end();
-    let sites = &all[..all.len().min(BACKTRACE)];
+    page.begin(2).dim(&stack.heading()).end();
+    let sites = &stack.sites[..stack.sites.len().min(BACKTRACE)];
     let names = sites.iter().map(|site| width(&one_line(&site.name))).max().unwrap_or(0).min(48);
     for site in sites {
         page.begin(6).plain(&one_line(&site.name));
@@ -339,8 +343,8 @@ fn backtrace(page: &mut Page, model: &Model, title: &str, all: &[TraceSite]) {
         }
         page.end();
     }
-    if all.len() > BACKTRACE {
-        page.begin(6).dim(&format!("… {} more", all.len() - BACKTRACE)).end();
+    if stack.sites.len() > BACKTRACE {
+        page.begin(6).dim(&format!("… {} more", stack.sites.len() - BACKTRACE)).end();
     }
 }
 

@@ -62,15 +62,6 @@ pub fn is_as_of_suspension(frame: &Frame, mid_step: bool) -> bool {
     mid_step && !frame.locals.iter().any(|local| local.mark.starts_with(AT_ERROR))
 }
 
-/// Returns the heading of a native stack.
-pub fn backtraces(failure: &Failure) -> [(&'static str, &[TraceSite]); 2] {
-    let native = match failure.is_last_await() {
-        true => "native stack where the future returned the error, innermost first",
-        false => "native stack, innermost first",
-    };
-    [("backtrace of the error, innermost first", &failure.error_backtrace), (native, &failure.backtrace)]
-}
-
 /// One frame of it.
 #[derive(Debug)]
 pub struct Shown<'a> {

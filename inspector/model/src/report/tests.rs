@@ -305,3 +305,52 @@ fn a_crash_by_itself_has_the_names_that_the_program_gave() {
     let same = report(["worker", "worker", "", ""]);
     assert!(same.contains("worker #2"), "one of two: {same}");
 }
+
+#[test]
+fn a_native_stack_does_not_repeat_the_await_frames_and_a_panic_has_its_place_in_the_headline() {
+    let frames = vec![
+        frame("site::worker", "/w/site/src/check.rs:95:0", &[]),
+        frame("site::Shared::check", "/w/site/src/check.rs:132:0", &[]),
+        frame("site::Shared::seconds", "/w/site/src/check.rs:148:0", &[]),
+    ];
+    let native = ["Shared::seconds=148", "Shared::check=132", "worker=95", "main=80"].map(|one| {
+        let (name, line) = one.split_once('=').unwrap();
+        trace(0, &format!("site::{name}"), &format!("/w/site/src/check.rs:{line}:9"))
+    });
+    let mut origin = failure(Outcome::Panic, 2, "site::worker", "panicked: no digits", "src/check.rs:148:33");
+    origin.stack = Some(Stack { frames, ..Stack::default() });
+    origin.backtrace = native.to_vec();
+    let report = |origin: &Failure| {
+        let mut s = Script::new("site");
+        s.start().push(Kind::Crash { id: 1, failures: vec![origin.clone()] });
+        text(&s.model(), &plain())
+    };
+    let whole = report(&origin);
+    assert!(whole.contains(": panicked at src/check.rs:148:33: no digits"), "{whole}");
+    let heading = "  native stack, innermost first, without 3 frames listed above\n";
+    assert!(whole.contains(&format!("{heading}      site::main  /w/site/src/check.rs:80\n")), "{whole}");
+    assert_eq!(whole.matches("seconds").count(), 1, "{whole}");
+    origin.backtrace.pop();
+    assert!(!report(&origin).contains("native stack"), "nothing of it is left");
+    origin.backtrace[0].line = 149;
+    let at_another_line = report(&origin);
+    assert!(
+        at_another_line.contains("without 2 frames listed above\n      site::Shared::seconds"),
+        "{at_another_line}"
+    );
+    origin.trace[0].last_await = true;
+    let unknown = report(&origin);
+    assert!(unknown.contains(": panicked: no digits"), "where it panicked is not known: {unknown}");
+}
+
+#[test]
+fn what_is_missing_of_the_stack_of_the_origin_stands_in_the_report_once() {
+    let mut origin = failure(Outcome::Error, 2, "fetch", "no", "a.rs:1:9");
+    origin.trace[0].last_await = true;
+    let frames = vec![frame("fetch", "a.rs:1:0", &[])];
+    origin.stack = Some(Stack { frames, missing: Some("built without debug info".into()), mid_step: true });
+    let mut s = Script::new("places");
+    s.start().push(Kind::Crash { id: 1, failures: vec![origin] });
+    let report = text(&s.model(), &plain());
+    assert_eq!(report.matches("built without debug info").count(), 1, "{report}");
+}

@@ -40,13 +40,18 @@ pub fn walk(session: &mut Session, action: Action) -> Reply {
     Reply::Done
 }
 
+/// The heading before the first frame of a native stack: what stands above it is not called from there.
+pub fn native_heading(before: Option<&Located>, located: &Located) -> Option<&'static str> {
+    let kind = located.native?;
+    (before.and_then(|before| before.native) != Some(kind)).then(|| kind.heading())
+}
+
 /// A frame in a line: function, place, how many locals.
 pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Line<'static> {
     let frame = &located.frame;
     let wide = usize::from(wide);
     let place = if frame.line == 0 { String::new() } else { format!("{}:{}", file_name(&frame.file), frame.line) };
     let locals = match frame.locals.len() {
-        _ if !located.native.is_empty() => located.native.to_owned(),
         _ if !located.before_place.is_empty() => "last await".to_owned(),
         0 => frame.note.clone(),
         some => counted(some as u64, "local"),
@@ -59,7 +64,7 @@ pub fn frame_line(theme: &Theme, located: &Located, here: bool, wide: u16) -> Li
         Span::styled(if here { format!("{} ", theme.glyphs.here) } else { "  ".to_owned() }, theme.key),
         Span::styled(
             pad(&brief(short_name(&frame.function)), name_width),
-            if frame.hidden || !located.native.is_empty() { theme.dim } else { theme.text },
+            if frame.hidden || located.native.is_some() { theme.dim } else { theme.text },
         ),
         Span::styled(format!(" {}", pad(&place, place_width)), theme.place),
         Span::styled(pad_left(&locals, tail), theme.dim),

@@ -5,14 +5,15 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::callstacks::{frame_line, walk};
+use super::callstacks::{frame_line, native_heading, walk};
 use super::detail;
 use super::printed::{Printed, paths};
 use super::source::{self, Source};
 use super::stack_tree::StackTree;
-use crate::event::{Local, Outcome};
+use crate::event::{Local, Outcome, TraceSite};
+use crate::format::short_path;
 use crate::model::short_name;
-use crate::report::as_of;
+use crate::report::{as_of, message_with_place};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::post_mortem::{CrashView, Located, Role};
@@ -52,6 +53,14 @@ enum Hit {
     Stack(usize),
     /// A frame of the selected callstack.
     Frame(usize),
+}
+
+/// A row of the list of frames.
+enum FrameRow<'a> {
+    /// What a native stack is the stack of.
+    Heading(&'static str),
+    /// A frame of the callstack, by its index.
+    Frame(usize, &'a Located),
 }
 
 /// The crash of the session. Which callstack and frame are selected is kept there, as its pages show them too.
@@ -224,12 +233,29 @@ impl CrashScreen {
             .filter(|(_, located)| crash.hidden || all_hidden || !located.frame.hidden)
             .collect();
         let left_out = stack.frames.len() - shown.len();
+        let mut listed: Vec<FrameRow<'_>> = Vec::new();
+        let mut before: Option<&Located> = None;
+        for (index, located) in shown {
+            listed.extend(native_heading(before, located).map(FrameRow::Heading));
+            listed.push(FrameRow::Frame(index, located));
+            before = Some(located);
+        }
         let rows = usize::from(area.height - 1).saturating_sub(usize::from(left_out > 0)).max(1);
-        let here = shown.iter().position(|(index, _)| *index == crash.frame).unwrap_or(0);
-        let top = (here + 1).saturating_sub(rows).min(shown.len().saturating_sub(rows));
-        for (row, (index, located)) in shown.iter().skip(top).take(rows).enumerate() {
+        let is_here = |row: &FrameRow<'_>| matches!(row, FrameRow::Frame(index, _) if *index == crash.frame);
+        let here = listed.iter().position(is_here).unwrap_or(0);
+        let top = (here + 1).saturating_sub(rows).min(listed.len().saturating_sub(rows));
+        for (row, listed) in listed.iter().skip(top).take(rows).enumerate() {
             let y = area.y + 1 + row as u16;
             let line_area = Rect { y, height: 1, ..area };
+            let (index, located) = match listed {
+                FrameRow::Frame(index, located) => (index, located),
+                FrameRow::Heading(heading) => {
+                    let wide = usize::from(area.width.saturating_sub(2));
+                    let text = fit(heading, wide);
+                    buf.set_stringn(area.x + 1, y, text, wide, theme.title);
+                    continue;
+                }
+            };
             let line = frame_line(theme, located, *index == crash.frame, area.width.saturating_sub(2));
             put(buf, area.x + 1, y, &line, area.width.saturating_sub(1));
             if *index == crash.frame {
@@ -237,7 +263,7 @@ impl CrashScreen {
             }
             self.hits.add(line_area, Hit::Frame(*index));
         }
-        let y = area.y + 1 + shown.len().min(rows) as u16;
+        let y = area.y + 1 + listed.len().min(rows) as u16;
         if left_out > 0 && y < area.bottom() {
             buf.set_stringn(area.x + 1, y, format!("  {left_out} hidden"), usize::from(area.width), theme.dim);
             right(buf, area.x, y, area.width.saturating_sub(1), "v", theme.key);
@@ -260,8 +286,6 @@ fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'s
         return vec![Line::styled(format!(" {text}"), theme.failed)];
     };
     let what = match failure.kind {
-        // The message of a `Panic` begins with that.
-        Outcome::Panic if !failure.message.starts_with("panicked") => "panicked: ",
         Outcome::Improper => "did not stop properly: ",
         Outcome::NeverStarted => "never started: ",
         _ => "",
@@ -269,7 +293,9 @@ fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'s
     let kind = short_name(&failure.error_type);
     let room = usize::from(wide).saturating_sub(4 + width(kind) + 2);
     let sign = theme.sign(Theme::outcome(failure.kind));
-    let text = format!("{what}{}", failure.message);
+    let directory = &session.model().header().directory;
+    let place = |site: &TraceSite| format!("{}:{}", short_path(&site.file, directory), site.line);
+    let text = format!("{what}{}", message_with_place(failure, place));
     let mut parts = wrap(&text, room.max(10)).into_iter();
     let first = parts.next().unwrap_or_default();
     let mut lines = vec![Line::from(vec![
@@ -339,14 +365,18 @@ fn locals_lines(theme: &Theme, crash: &CrashView, wide: u16) -> Vec<Line<'static
     let wide = usize::from(wide);
     let mut lines = Vec::new();
     let names = located.frame.locals.iter().map(|local| width(&local.name)).max().unwrap_or(0).min(wide / 3);
-    // Noted once where it holds for all.
-    let mid_step = |local: &Local| local.mark == "mid-step";
-    let all_mid_step = !located.frame.locals.is_empty() && located.frame.locals.iter().all(mid_step);
-    if all_mid_step {
-        lines.push(Line::styled(format!("{}:", as_of(&located.frame)), theme.dim));
+    // A mark is noted once where it holds for all.
+    let locals = &located.frame.locals;
+    let mark_of_all = locals.first().map_or("", |first| first.mark.as_str());
+    let holds_for_all = !mark_of_all.is_empty()
+        && locals.iter().all(|local| mark_of(local) == Some(mark_of_all))
+        && (locals.len() > 1 || mark_of_all == "mid-step");
+    if holds_for_all {
+        let heading = if mark_of_all == "mid-step" { as_of(&located.frame) } else { mark_of_all };
+        lines.push(Line::styled(format!("{}:", fit(heading, wide.saturating_sub(1))), theme.dim));
     }
-    for local in &located.frame.locals {
-        let mark = mark_of(local).filter(|_| !all_mid_step);
+    for local in locals {
+        let mark = mark_of(local).filter(|_| !holds_for_all);
         lines.push(local_line(theme, local, mark, names, wide));
     }
     for (name, value) in &located.fields {
@@ -364,8 +394,8 @@ fn locals_lines(theme: &Theme, crash: &CrashView, wide: u16) -> Vec<Line<'static
     }
     if lines.is_empty() {
         let text = match located.native {
-            "" => "no locals are known here",
-            _ => "the native stack has no locals",
+            None => "no locals are known here",
+            Some(_) => "the native stack has no locals",
         };
         lines.push(Line::styled(text, theme.dim));
     }

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-use super::callstacks::{frame_line, walk};
+use super::callstacks::{frame_line, native_heading, walk};
 use crate::model::Activity;
 use crate::tui::keys::{Action, Binding, Context, bind};
 use crate::tui::pane::{Pane, Reply};
-use crate::tui::post_mortem::Role;
+use crate::tui::post_mortem::{Located, Role};
 use crate::tui::session::Session;
 use crate::tui::text::{counted, one_line};
 use crate::tui::widgets::{Hits, inset, put};
@@ -121,11 +121,16 @@ impl Pane for StackTree {
             let all_hidden = stack.frames.iter().all(|located| located.frame.hidden);
             let mut hidden = 0;
             let mut owner = 0;
+            let mut before: Option<&Located> = None;
             for (number, located) in stack.frames.iter().enumerate() {
                 if located.frame.hidden && !crash.hidden && !all_hidden {
                     hidden += 1;
                     continue;
                 }
+                if let Some(heading) = native_heading(before, located) {
+                    rows.push((Line::styled(format!("   {heading}"), theme.dim), None));
+                }
+                before = Some(located);
                 let this = selected && number == crash.frame;
                 if this {
                     here = rows.len();
