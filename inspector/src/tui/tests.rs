@@ -191,7 +191,7 @@ fn a_lint_that_has_passed_stays_with_its_time_until_it_holds_again() {
     });
     let passed = lint_at(&mut app, 3_300_000_000);
     assert!(passed.contains("until 00:03.300: writer #5 has been in one step"), "{passed}");
-    assert!(passed.contains("writer #5 kept the loop to itself"), "{passed}");
+    assert!(passed.contains("writer #5 blocked the loop"), "{passed}");
     app.push(&crate::event::Event {
         seq: script.events.len() as u64 + 2,
         at: 3_300_000_000,
