@@ -349,12 +349,15 @@ fn help_man_pages_and_completions_name_every_command() {
 }
 
 /// Command lines that print something, one of each command.
-const PRINTING: [&[&str]; 15] = [
+const PRINTING: [&[&str]; 18] = [
     &[],
     &["report", "t.jsonl"],
     &["report", "--json", "t.jsonl"],
     &["tree", "t.jsonl"],
+    &["tree", "--json", "t.jsonl"],
     &["why", "t.jsonl", "1"],
+    &["why", "--json", "t.jsonl", "1"],
+    &["clean", "--dry-run"],
     &["export", "--to", "jsonl", "t.jsonl"],
     &["list"],
     &["list", "--json"],

@@ -67,8 +67,12 @@ impl Failure {
 
     /// The failure of a coroutine that panicked.
     pub(crate) fn of_panic(executor: &Executor, task: &Header, payload: Payload) -> Failure {
-        let chain = executor.await_chain(task, panic_hook::take_place().unwrap_or(task.place().into()));
-        Failure::new(task, FailureKind::Panic, "", Some(Fault::Error(Panic::new(payload).into(), "")), chain)
+        let place = panic_hook::take_place();
+        let chain = executor.await_chain(task, place.unwrap_or(task.place().into()));
+        let fault = Fault::Error(Panic::new(payload).into(), "");
+        let failure = Failure::new(task, FailureKind::Panic, "", Some(fault), chain);
+        // No hook is called for a panic that is resumed, so its place is not known.
+        Failure { last_await: place.is_none(), ..failure }
     }
 
     /// The failure of program code that panicked outside of any coroutine's step: a waker, a destructor.
@@ -105,7 +109,8 @@ impl Failure {
     pub(crate) fn of_panicked_cleanup(before: &Snapshot, task: &Header, payload: Payload) -> Failure {
         let place = panic_hook::take_place();
         let fault = Fault::Error(Panic::new(payload).into(), "");
-        Failure::new(task, FailureKind::Panic, "", Some(fault), before.await_chain(task, place))
+        let failure = Failure::new(task, FailureKind::Panic, "", Some(fault), before.await_chain(task, place));
+        Failure { last_await: place.is_none(), ..failure }
     }
 
     /// The failure of a loop that is stopped from outside.

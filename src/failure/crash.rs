@@ -311,9 +311,9 @@ impl Failure {
     }
 
     /// Whether the last line of the trace is the last known `.await` of the coroutine, and not the place of the error.
-    /// A [`tinyio::Error`](crate::Error) remembers where it was made, and so does a panic; of any other error the loop
-    /// learns only when the coroutine returns it. A coroutine that never waited has no `.await` yet: the line is where
-    /// it was made.
+    /// A [`tinyio::Error`](crate::Error) remembers where it was made, and so does a panic that was not resumed
+    /// ([`std::panic::resume_unwind`]); of any other error the loop learns only when the coroutine returns it. A coroutine
+    /// that never waited has no `.await` yet: the line is where it was made.
     ///
     /// ```
     /// let last_await = |crash: tinyio::Crash| crash.failures()[0].is_last_await();
@@ -321,6 +321,11 @@ impl Failure {
     /// assert!(last_await(crash.unwrap_err()));
     /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(tinyio::Error::msg("broken")) });
     /// assert!(!last_await(crash.unwrap_err()));
+    ///
+    /// async fn resumed() -> tinyio::Result<()> {
+    ///     std::panic::resume_unwind(Box::new("no"))
+    /// }
+    /// assert!(last_await(tinyio::Loop::new().run(resumed()).unwrap_err()));
     /// ```
     pub fn is_last_await(&self) -> bool {
         self.last_await

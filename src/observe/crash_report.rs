@@ -18,13 +18,13 @@ use crate::failure::panic_hook;
 /// library: the loop knows only where each waited before, or was made. The stacks, read from debug info, have the line.
 pub(super) fn place_foreign(failures: &mut [Failure], stacks: &HashMap<u64, Stack>, foreign: &HashSet<u64>) {
     for failure in failures {
-        let is_panic = failure.kind == FailureKind::Panic;
+        let has_own_place = matches!(failure.kind, FailureKind::Panic | FailureKind::Error);
         let (last, own) = (failure.trace.len().wrapping_sub(1), failure.moment.stack.as_ref());
         for (n, (site, id)) in failure.trace.iter_mut().zip(&failure.ids).enumerate() {
             let stack = match own {
                 _ if !foreign.contains(id) => continue,
                 // The place of the error itself.
-                _ if n == last && (is_panic || failure.kind == FailureKind::Error && !failure.last_await) => continue,
+                _ if n == last && has_own_place && !failure.last_await => continue,
                 Some(own) if n == last => own,
                 _ => match stacks.get(id) {
                     Some(stack) => stack,

@@ -1,6 +1,9 @@
-//! The chain of waits of a coroutine, as text.
+//! The chain of waits of a coroutine, as text and as JSON.
+
+mod json;
 
 use std::fmt::Write;
+use std::io;
 
 use tinyio_events::event::CoroId;
 
@@ -10,6 +13,22 @@ use crate::model::{Leaf, Link, Model};
 
 /// Of a longer chain only the beginning and the end are shown: that many links each.
 const ENDS: usize = 24;
+
+/// The number of the schema of [`json`]: larger when a key was removed or got another meaning.
+const SCHEMA: u32 = 1;
+
+/// Writes the chain from a coroutine down to what it hangs on as one JSON object. False if nothing is known of the
+/// coroutine; then nothing is written.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn json(model: &Model, id: CoroId, out: &mut dyn io::Write) -> io::Result<bool> {
+    if model.coro(id).is_none() {
+        return Ok(false);
+    }
+    json::write(model, id, out).map(|()| true)
+}
 
 /// The chain from a coroutine down to what it hangs on. `None` if nothing is known of the coroutine.
 ///

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use serde::Serialize;
 use tinyio_events::event::Header;
 use tinyio_events::source::Source;
@@ -24,6 +24,9 @@ pub struct Ring {
     pub state: State,
     /// Bytes of the file.
     pub size: u64,
+    /// Whether the program that wrote it is certainly gone.
+    #[serde(skip)]
+    is_dead: bool,
     /// Events ever recorded, about.
     pub events: u64,
     /// When the last event was recorded.
@@ -36,8 +39,10 @@ pub struct Ring {
 pub enum State {
     /// It goes on.
     Living,
-    /// It ended in good order.
+    /// It ended in good order: the last loop that ran inside no coroutine returned a value, or none ran to its end.
     Ended,
+    /// As [`Ended`](State::Ended), and that loop ended with a crash.
+    Crashed,
     /// Its process is gone, and it had not ended: killed, aborted.
     Died,
     /// Its process runs another program now (`exec`): nothing more is recorded.
@@ -100,6 +105,62 @@ pub(crate) fn of_recording(header: &Header) -> Option<Ring> {
     rings().ok()?.into_iter().find(is_same)
 }
 
+/// Rings that were removed, and those that could not be.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// The rings, the newest first, with the bytes that each took of the file system.
+    pub rings: Vec<(Ring, u64)>,
+    /// Those that are still there.
+    pub failed: Vec<(PathBuf, io::Error)>,
+}
+
+/// Removes the rings of this user's programs that are gone, or with `dry_run` only finds them. Rings of programs that
+/// live, or that cannot be seen from here, files that are no rings, and links stay.
+///
+/// # Errors
+///
+/// As [`rings`].
+pub fn remove_dead(dry_run: bool) -> io::Result<Removed> {
+    remove_dead_in(&folder(), dry_run)
+}
+
+/// As [`remove_dead`], in a folder.
+///
+/// # Errors
+///
+/// As [`rings`].
+pub fn remove_dead_in(path: &Path, dry_run: bool) -> io::Result<Removed> {
+    let mut removed = Removed::default();
+    let dead: Vec<Ring> = rings_in(path)?.into_iter().filter(|ring| ring.is_dead).collect();
+    if dead.is_empty() {
+        return Ok(removed);
+    }
+    let folder = open_folder(path)?;
+    for ring in dead {
+        match remove(&folder, path, &ring, dry_run) {
+            Ok(Some(bytes)) => removed.rings.push((ring, bytes)),
+            Ok(None) => {}
+            Err(error) => removed.failed.push((ring.path, error)),
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes a ring, if the file of its name is still that of the same recording: its bytes in the file system.
+fn remove(folder: &File, path: &Path, ring: &Ring, dry_run: bool) -> io::Result<Option<u64>> {
+    let Some(name) = ring.path.file_name() else { return Ok(None) };
+    // Meanwhile another process may have removed it, and a new program have begun a recording of that name.
+    let now = look(folder, path, name.to_owned());
+    if now.is_none_or(|now| !now.is_dead || now.header != ring.header) {
+        return Ok(None);
+    }
+    let blocks = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?.st_blocks;
+    if !dry_run {
+        rustix::fs::unlinkat(folder, name, AtFlags::empty())?;
+    }
+    Ok(Some(u64::try_from(blocks).unwrap_or(0) * 512))
+}
+
 fn look(folder: &File, path: &Path, name: OsString) -> Option<Ring> {
     if Path::new(&name).extension()? != "ring" {
         return None;
@@ -111,6 +172,7 @@ fn look(folder: &File, path: &Path, name: OsString) -> Option<Ring> {
     let path = path.join(name);
     let reader = RingReader::of(file, &path).ok()?;
     let state = match reader.writer() {
+        _ if reader.ended() && reader.crashed() => State::Crashed,
         _ if reader.ended() => State::Ended,
         Writer::Lives => State::Living,
         Writer::Gone => State::Died,
@@ -121,6 +183,12 @@ fn look(folder: &File, path: &Path, name: OsString) -> Option<Ring> {
         state,
         header: reader.header().clone(),
         size: meta.len(),
+        // A recording that has ended holds no lock any more, so its process may run the same program as before.
+        is_dead: match reader.writer() {
+            Writer::Gone => true,
+            Writer::Replaced => !reader.ended(),
+            Writer::Lives | Writer::Unknown => false,
+        },
         events: reader.recorded(),
         last: reader.last_written(),
         path,

@@ -6,11 +6,12 @@
 //!
 //! A recorder never fails once it has started, and never blocks.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
 
-use tinyio_events::event::{CoroId, Kind, LoopId, NameId, Outcome, ResId, SiteId, Target, Waker};
+use tinyio_events::event::{CoroId, Kind, LoopId, LoopOutcome, NameId, Outcome, ResId, SiteId, Target, Waker};
 
 use crate::clock::Clock;
 mod checkpoint;
@@ -84,6 +85,8 @@ pub struct Recorder {
     state: State,
     /// Loops that run.
     running: u32,
+    /// Those of them that run inside no coroutine.
+    roots: HashSet<LoopId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +146,7 @@ impl Recorder {
             pid: std::process::id(),
             state: State::Recording,
             running: 0,
+            roots: HashSet::new(),
             ring,
         })
     }
@@ -428,11 +432,15 @@ impl Recorder {
             | Kind::Unknown => {}
             kind => {
                 // A ring that says that no loop runs has the end of the last one.
-                if let Kind::LoopStart { .. } = kind {
+                if let Kind::LoopStart { id, parent, .. } = kind {
+                    if parent == 0 {
+                        self.roots.insert(id);
+                    }
                     self.loops_run(1);
                 }
                 let json = self.put_any(at, &kind);
-                if let Kind::LoopEnd { .. } = kind {
+                if let Kind::LoopEnd { id, outcome } = kind {
+                    self.root_ended(id, outcome);
                     self.loops_run(-1);
                 }
                 self.live.objects.apply(at, &kind, &json, self.ring.records() / 8);
@@ -440,6 +448,14 @@ impl Recorder {
                     self.answered(coro);
                 }
             }
+        }
+    }
+
+    /// Notes how a loop ended that ran inside no coroutine.
+    fn root_ended(&mut self, id: LoopId, outcome: LoopOutcome) {
+        if self.roots.remove(&id) && self.state == State::Recording {
+            let crashed = u64::from(outcome == LoopOutcome::Crashed);
+            self.ring.word(ring::W_CRASHED).store(crashed, Ordering::Release);
         }
     }
 

@@ -67,6 +67,8 @@ pub(crate) const W_UNNAMED: usize = 27;
 pub(crate) const W_NAMESPACE: usize = 28;
 /// 1: the process holds a lock on the file (`flock`) as long as it runs this very program.
 pub(crate) const W_LOCKED: usize = 29;
+/// 1: the loop that ended last, of those that ran inside no coroutine, ended with a crash. 0 in older rings.
+pub(crate) const W_CRASHED: usize = 30;
 /// Checkpoints ever written, and the places of the newest eight.
 pub(crate) const W_CHECKPOINTS: usize = 32;
 pub(crate) const CHECKPOINTS: usize = 8;

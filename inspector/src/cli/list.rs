@@ -26,7 +26,7 @@ pub fn list(args: &Args) -> io::Result<()> {
             "nothing is recorded: start a program that was built with the feature `record` with TINYIO_INSPECT=record"
         )?;
     } else {
-        writeln!(out, "    PID  STATE   SINCE   EVENTS      PROGRAM")?;
+        writeln!(out, "    PID  STATE     SINCE  EVENTS      PROGRAM")?;
         rings.iter().try_for_each(|ring| writeln!(out, "{}", line(ring)))?;
     }
     out.flush()
@@ -37,6 +37,7 @@ pub fn line(ring: &Ring) -> String {
     let state = match ring.state {
         State::Living => "lives",
         State::Ended => "ended",
+        State::Crashed => "crashed",
         State::Died => "died",
         State::Replaced => "exec",
         State::Unknown => "?",
@@ -48,7 +49,7 @@ pub fn line(ring: &Ring) -> String {
         thread => format!(" · {}", one_line(thread)),
     };
     let program = one_line(&ring.header.program);
-    format!("{:>7}  {state:<6}  {since:>6}  {:<10}  {program}{thread}", ring.header.pid, ring.events)
+    format!("{:>7}  {state:<7}  {since:>6}  {:<10}  {program}{thread}", ring.header.pid, ring.events)
 }
 
 fn ago(seconds: u64) -> String {

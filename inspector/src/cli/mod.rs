@@ -3,6 +3,7 @@
 mod attach;
 #[cfg(target_os = "linux")]
 mod check;
+mod clean;
 mod export;
 mod generate;
 mod list;
@@ -75,6 +76,8 @@ enum Command {
     Attach(attach::Args),
     /// Programs being recorded, and dead ones whose ring is still there
     List(list::Args),
+    /// Remove the recordings of programs that are gone
+    Clean(clean::Args),
     /// Start a command under the live view, which stays when the command is killed
     Run(run::Args),
     /// A recording in the same screens, with time travel
@@ -159,6 +162,7 @@ fn run(command: Command) -> io::Result<ExitCode> {
     match command {
         Command::Attach(args) => attach::attach(&args).map(|()| ExitCode::SUCCESS),
         Command::List(args) => list::list(&args).map(|()| ExitCode::SUCCESS),
+        Command::Clean(args) => clean::clean(&args),
         Command::Replay(args) => replay::replay(&args).map(|()| ExitCode::SUCCESS),
         Command::Last => replay::last().map(|()| ExitCode::SUCCESS),
         Command::Run(args) => run::run(&args),

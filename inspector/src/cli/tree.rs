@@ -17,13 +17,17 @@ pub struct Args {
     /// text, json, dot or mermaid
     #[arg(long, default_value = "text")]
     format: Format,
+    /// One JSON object, for programs to read: the same as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 }
 
 /// Prints the dependency graph at a moment.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let moment = args.input.load(args.at)?;
     let mut out = super::stdout::open()?;
-    tree::write(moment.graph(), args.format, &mut out)?;
+    let format = if args.json { Format::Json } else { args.format };
+    tree::write(moment.graph(), format, &mut out)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

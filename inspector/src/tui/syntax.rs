@@ -73,8 +73,8 @@ fn read(name: &str, header: &Header) -> Source {
     // Relative names are relative to where the crate was built: its directory, or that of its workspace.
     let mut bases: Vec<&Path> = Path::new(&header.directory).ancestors().take(4).collect();
     bases.push(Path::new(""));
-    let candidates = bases.into_iter().map(|base| base.join(given));
-    let Some(path) = candidates.into_iter().find(|path| path.is_file()) else {
+    let found = bases.into_iter().map(|base| (base, base.join(given))).find(|(_, path)| path.is_file());
+    let Some((base, path)) = found else {
         return missing(format!("{name} is not here; open this where the program was built"));
     };
     // A name from a recording is passed to other programs, which must not take it for an option.
@@ -90,7 +90,12 @@ fn read(name: &str, header: &Header) -> Source {
     };
     let started = SystemTime::UNIX_EPOCH + Duration::from_nanos(header.started);
     let newer = meta.modified().is_ok_and(|changed| changed > started);
-    let warning = newer.then(|| "changed since the program started: lines may be off".to_owned());
+    let is_guess = base.as_os_str().is_empty() && !given.is_absolute();
+    let warning = match (newer, is_guess) {
+        (true, _) => Some("changed since the program started: lines may be off".to_owned()),
+        (false, true) => Some(format!("{}: it may be of another program", path.display())),
+        (false, false) => None,
+    };
     Source { path: Some(path), lines: text.lines().map(str::to_owned).collect(), warning }
 }
 
@@ -216,6 +221,11 @@ mod tests {
     #[test]
     fn a_source_that_is_not_there_is_a_sentence() {
         let header = Header::default();
+        let mut sources = Sources::default();
+        // Where this command was started, there may be a file of the same name.
+        let elsewhere = Header { directory: "/nonexistent/one".into(), started: u64::MAX, ..Header::default() };
+        let guess = sources.file("src/tui/syntax.rs", &elsewhere);
+        assert!(guess.warning.as_ref().unwrap().ends_with("it may be of another program"), "{guess:?}");
         let mut sources = Sources::default();
         for name in ["", "/rustc/abc/library/core/src/x.rs", "no/such/file.rs"] {
             let source = sources.file(name, &header);

@@ -1,4 +1,4 @@
-//! The report as one JSON object.
+//! The report as one JSON object: docs/JSON.md has its keys.
 
 use std::io;
 
@@ -10,8 +10,12 @@ use super::{Ending, notes, stack};
 use crate::format::escaped_json;
 use crate::model::{Crash, Model};
 
+/// The number of the schema: larger when a key was removed or got another meaning.
+const SCHEMA: u32 = 1;
+
 #[derive(Serialize)]
 struct Report<'a> {
+    schema: u32,
     /// The program's name.
     program: &'a str,
     /// Its process id.
@@ -86,6 +90,7 @@ pub(super) fn write(model: &Model, ending: Ending, out: &mut dyn io::Write) -> i
         Ending::Living => "running",
     };
     let report = Report {
+        schema: SCHEMA,
         program: &header.program,
         pid: header.pid,
         started: header.started,

@@ -1,4 +1,5 @@
 //! The graph as JSON, one coroutine a line: lists and no nesting, so that any reader takes any depth.
+//! docs/JSON.md has its keys.
 
 use std::io;
 
@@ -9,8 +10,12 @@ use crate::describe;
 use crate::format::escaped_json;
 use crate::model::Model;
 
+/// The number of the schema: larger when a key was removed or got another meaning.
+const SCHEMA: u32 = 1;
+
 #[derive(Serialize)]
 struct Head<'a> {
+    schema: u32,
     program: &'a str,
     pid: u32,
     started: u64,
@@ -78,6 +83,7 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     let header = model.header();
     let site = |id| model.site(id).map_or(String::new(), |site| site.to_string());
     let head = Head {
+        schema: SCHEMA,
         program: &header.program,
         pid: header.pid,
         started: header.started,
