@@ -1,4 +1,4 @@
-//! `list` and `clean`: what is said of a recording, and which ones are removed.
+//! `list` and `clean`: the state of a recording, and which ones are removed.
 
 #![cfg(unix)]
 
@@ -47,7 +47,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_recording_whose_last_loop_crashed_is_told_from_one_that_ended() {
+fn a_recording_whose_last_loop_crashed_differs_from_one_that_ended() {
     let (ok, crashed) = (LoopOutcome::Ok, LoopOutcome::Crashed);
     for (loops, state) in [
         (&[][..], State::Ended),

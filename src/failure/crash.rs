@@ -312,8 +312,8 @@ impl Failure {
 
     /// Whether the last line of the trace is the last known `.await` of the coroutine, and not the place of the error.
     /// A [`tinyio::Error`](crate::Error) remembers where it was made, and so does a panic that was not resumed
-    /// ([`std::panic::resume_unwind`]); of any other error the loop learns only when the coroutine returns it. A coroutine
-    /// that never waited has no `.await` yet: the line is where it was made.
+    /// ([`std::panic::resume_unwind`]); of any other error the loop learns only when the coroutine returns it. A
+    /// coroutine that never waited has no `.await` yet: the line is where it was made.
     ///
     /// ```
     /// let last_await = |crash: tinyio::Crash| crash.failures()[0].is_last_await();

@@ -674,7 +674,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_once_in_a_callstack() {
+    fn what_is_missing_is_noted_once_in_a_callstack() {
         let mut failure = panicked();
         failure.trace.pop();
         let stack = failure.stack.as_mut().unwrap();

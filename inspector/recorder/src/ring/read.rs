@@ -127,8 +127,8 @@ impl RingReader {
         self.is_over() || self.state() == STATE_IDLE && !self.alive()
     }
 
-    /// Whether the loop that ended last, of those that ran inside no coroutine, ended with a crash. Of a recording by an
-    /// older tinyio, false.
+    /// Whether the loop that ended last, of those that ran inside no coroutine, ended with a crash. Of a recording by
+    /// an older tinyio, false.
     pub fn crashed(&self) -> bool {
         self.ring.word(W_CRASHED).load(Ordering::Acquire) != 0
     }
