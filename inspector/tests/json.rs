@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Keys whose objects are described elsewhere: events, and what the page has already.
+/// Keys with objects that the page describes elsewhere: events, and values described above.
 const DESCRIBED_ELSEWHERE: [&str; 6] =
     ["crash.failures", "handled", "alive.waits.on", "chain.on", "coroutines.waits.on", "coroutines.holds"];
 

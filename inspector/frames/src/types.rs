@@ -41,7 +41,7 @@ pub(super) struct Types {
     /// Types that were looked for by their path in a unit or its crate: image, unit, whether in the crate, path.
     pub(super) beside: HashMap<(usize, usize, bool, String), Vec<TypeRef>>,
     pub(super) glue: FastMap<TypeRef, Glue>,
-    /// Coroutines whose drop glue was looked for by its symbol.
+    /// Coroutines for which the drop glue was searched for by symbol.
     pub(super) sought: FastSet<TypeRef>,
     /// Code of drop glue by its address, and whether it was compiled without optimisation.
     pub(super) bodies: FastMap<u64, Option<Code>>,

@@ -31,7 +31,7 @@ pub const NO_SLOT: u32 = u32::MAX;
 #[derive(Default)]
 pub(crate) struct Live {
     slots: Slots,
-    /// Live coroutines whose cancellation has been delivered.
+    /// Live coroutines that a cancellation has been delivered to.
     cancels_delivered: u64,
     many: Vec<Many>,
     many_free: Vec<u32>,

@@ -106,8 +106,8 @@ impl PostMortem {
         all
     }
 
-    /// Makes the names of files absolute that are relative to the folder in which the compiler ran. Frames whose debug
-    /// info has that folder give it: the program may have been started anywhere.
+    /// Makes relative names of files absolute. The debug info of other frames has the folder in which the compiler ran;
+    /// the working directory of the program may be another one.
     fn make_absolute(&mut self) {
         let files = || self.stacks.iter().flat_map(|stack| &stack.frames).map(|located| located.frame.file.as_str());
         let is_absolute = |file: &&str| file.starts_with('/');

@@ -133,7 +133,7 @@ fn picture(
 struct Seen {
     hits: Vec<Hit>,
     lists: Vec<List>,
-    /// The types of schedulers of tokio whose lists are not known.
+    /// Types of tokio's schedulers for which the layout of the task lists is not known.
     unknown_schedulers: BTreeSet<String>,
     executors: Vec<Executor>,
     /// How many types of tasks have an executor that is not known.

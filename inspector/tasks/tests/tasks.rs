@@ -204,7 +204,7 @@ fn what_tasks_wait_on_and_hold_is_named() {
             assert!(wait.text.ends_with(&held), "{profile}: {}", wait.text);
         }
         let holding: Vec<&str> = picture.tasks.iter().filter(|task| !task.holds.is_empty()).map(function).collect();
-        // The other one has given its guard away, whose memory is still there.
+        // The guard was moved out of the other task; its bytes are still in memory.
         let giver = of("giver")[0].stack.frames[0].locals.iter().find(|local| local.name == "guard");
         assert_eq!(giver.expect("a guard").mark, "moved", "{profile}");
         assert_eq!(holding, ["holder"], "{profile}");

@@ -1,4 +1,4 @@
-//! Maps whose keys are ids.
+//! Maps with ids as keys.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -61,7 +61,7 @@ struct Lock {
 }
 
 impl List {
-    /// The lists that these tasks refer to, by number, and the types of schedulers whose lists are not known.
+    /// The lists that these tasks refer to, by number, and the types of schedulers for which the layout is not known.
     pub fn all(kinds: &Kinds, frames: &mut Frames, hits: &[Hit]) -> (Vec<List>, BTreeSet<String>) {
         let (mut found, mut unknown) = (Vec::new(), BTreeSet::new());
         let Some(layout) = &kinds.layout else { return (found, unknown) };

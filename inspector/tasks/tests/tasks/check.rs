@@ -5,7 +5,7 @@ use tinyio_tasks::{Finding, FindingKind, Findings, Options, Picture, State, Task
 
 use super::program::{Program, build_other};
 
-/// What was found in a program, all of whose memory is read.
+/// A picture of a program with all memory read, and the findings in it.
 fn found(program: &Program) -> (Picture, Findings) {
     let picture = take(program.pid(), &Options::default()).expect("a picture");
     let found = check(&picture).expect("it was stopped");

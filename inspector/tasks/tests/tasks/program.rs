@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use tinyio_frames::Limits;
 use tinyio_tasks::{Options, Picture, take};
 
-/// A program whose tasks are at their places, or soon will be.
+/// A running program, the tasks of which may still be on the way to their awaits.
 pub struct Program {
     child: Child,
     output: BufReader<ChildStdout>,

@@ -74,7 +74,7 @@ async fn gives(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>, both: Arc<Barrie
     println!("{other} {dropper:?}");
 }
 
-/// Waits on the lock whose guard another task has been given.
+/// Waits on a lock of which the guard was moved to another task.
 async fn crosses(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>, both: Arc<Barrier>) {
     let guard = second.lock().await;
     both.wait().await;
