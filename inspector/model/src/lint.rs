@@ -60,22 +60,31 @@ fn all(model: &Model) -> impl Iterator<Item = &Coro> + '_ {
     model.live().chain(model.finished())
 }
 
-/// A step of [`LONG_STEP`] or longer, without the time in which the coroutine did not have the processor. One lint per
-/// name: the longest step of them all.
-fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
-    let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
-    // The step of a coroutine with a loop inside lasts as long as that loop.
-    let outer: HashSet<CoroId> = model.loops().map(|one| one.parent).collect();
-    for coro in all(model).filter(|coro| coro.longest >= LONG_STEP && !outer.contains(&coro.id)) {
-        let entry = worst.entry(coro.name).or_insert((coro, 0));
+/// Of the coroutines of each name the one with the longest time, and how many there are of that name; the longest first.
+fn longest_of_each_name<'m>(
+    coros: impl Iterator<Item = &'m Coro>,
+    time: impl Fn(&Coro) -> u64,
+) -> Vec<(&'m Coro, u32)> {
+    let mut longest: HashMap<NameId, (&Coro, u32)> = HashMap::new();
+    for coro in coros {
+        let entry = longest.entry(coro.name).or_insert((coro, 0));
         entry.1 += 1;
-        if coro.longest > entry.0.longest {
+        if time(coro) > time(entry.0) {
             entry.0 = coro;
         }
     }
-    let mut worst: Vec<_> = worst.into_values().collect();
-    worst.sort_by_key(|(coro, _)| std::cmp::Reverse(coro.longest));
-    for (coro, count) in worst {
+    let mut longest: Vec<_> = longest.into_values().collect();
+    longest.sort_by_key(|(coro, _)| (std::cmp::Reverse(time(coro)), coro.id));
+    longest
+}
+
+/// A step of [`LONG_STEP`] or longer, without the time in which the coroutine did not have the processor. One lint per
+/// name: the longest step of them all.
+fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
+    // The step of a coroutine with a loop inside lasts as long as that loop.
+    let outer: HashSet<CoroId> = model.loops().map(|one| one.parent).collect();
+    let slow = all(model).filter(|coro| coro.longest >= LONG_STEP && !outer.contains(&coro.id));
+    for (coro, count) in longest_of_each_name(slow, |coro| coro.longest) {
         let others = if count > 1 { format!(", and {} like it were slow too", count - 1) } else { String::new() };
         let text = format!(
             "{} blocked the loop for {} in one step{others}: give the work to run_in_thread, or yield_now in between",
@@ -109,17 +118,8 @@ fn never_yields(model: &Model, now: u64, found: &mut Vec<Lint>) {
 /// A coroutine that was ready while its loop was in steps of others for long. One lint per name: the longest time of
 /// them all.
 fn ready_long(model: &Model, _now: u64, found: &mut Vec<Lint>) {
-    let mut worst: HashMap<NameId, (&Coro, u32)> = HashMap::new();
-    for coro in all(model).filter(|coro| coro.longest_ready >= LONG_READY) {
-        let entry = worst.entry(coro.name).or_insert((coro, 0));
-        entry.1 += 1;
-        if coro.longest_ready > entry.0.longest_ready {
-            entry.0 = coro;
-        }
-    }
-    let mut worst: Vec<_> = worst.into_values().collect();
-    worst.sort_by_key(|(coro, _)| (std::cmp::Reverse(coro.longest_ready), coro.id));
-    for (coro, count) in worst {
+    let slow = all(model).filter(|coro| coro.longest_ready >= LONG_READY);
+    for (coro, count) in longest_of_each_name(slow, |coro| coro.longest_ready) {
         let others = if count > 1 { format!(", and {} like it for long too", count - 1) } else { String::new() };
         let text = format!(
             "{} was ready for {} in which others ran{others}: keep the steps of the others short, or let fewer run at once",
@@ -130,8 +130,8 @@ fn ready_long(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// A coroutine that was awaited, is not any more, and whose spawner has ended: what it gives is lost. One that was
-/// spawned to run by itself was never awaited, and is not reported. One lint per name: the oldest of them.
+/// Reports a live coroutine if an earlier await of it has been dropped and its spawner has ended: its output is lost. A
+/// coroutine that was never awaited was spawned to run by itself and is not reported. One lint per name: the oldest.
 fn orphan(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let mut oldest: HashMap<NameId, (&Coro, u64, u32)> = HashMap::new();
     for coro in model.live().filter(|coro| coro.parent != 0 && coro.waiters.is_empty() && model.is_sure()) {
