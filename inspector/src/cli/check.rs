@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use tinyio_tasks::Options;
 
+use super::tasks::picture;
+
 /// See [`run`].
 #[derive(clap::Args)]
 pub struct Args {
@@ -18,12 +20,7 @@ pub struct Args {
 
 /// Prints the tasks of a program that can never go on, with proofs; the exit code is 1 if there are any.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
-    let options = Options::default();
-    let picture = match args.target.parse() {
-        Ok(pid) => tinyio_tasks::take(pid, &options),
-        Err(_) => tinyio_tasks::take_core(args.target.as_ref(), &options),
-    };
-    let picture = picture.map_err(io::Error::other)?;
+    let picture = picture(&args.target, &Options::default())?;
     let found = tinyio_tasks::check(&picture).map_err(io::Error::other)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {

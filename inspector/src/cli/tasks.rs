@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use tinyio_tasks::Options;
+use tinyio_tasks::{Options, Picture};
 
 /// See [`run`].
 #[derive(clap::Args)]
@@ -19,14 +19,18 @@ pub struct Args {
     no_stop: bool,
 }
 
+/// Reads the tasks of a process, or those in a core file if the target is no number.
+pub fn picture(target: &str, options: &Options) -> io::Result<Picture> {
+    let picture = match target.parse() {
+        Ok(pid) => tinyio_tasks::take(pid, options),
+        Err(_) => tinyio_tasks::take_core(target.as_ref(), options),
+    };
+    picture.map_err(io::Error::other)
+}
+
 /// Prints every task of a program that was not prepared for it.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
-    let options = Options { no_stop: args.no_stop, limits: None };
-    let picture = match args.target.parse() {
-        Ok(pid) => tinyio_tasks::take(pid, &options),
-        Err(_) => tinyio_tasks::take_core(args.target.as_ref(), &options),
-    };
-    let picture = picture.map_err(io::Error::other)?;
+    let picture = picture(&args.target, &Options { no_stop: args.no_stop, limits: None })?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         serde_json::to_writer(&mut out, &picture)?;
