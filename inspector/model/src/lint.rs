@@ -60,7 +60,7 @@ fn all(model: &Model) -> impl Iterator<Item = &Coro> + '_ {
     model.live().chain(model.finished())
 }
 
-/// Of the coroutines of each name the one with the longest time, and how many there are of that name; the longest first.
+/// Of the coroutines of each name the one with the longest time, and how many have that name; the longest first.
 fn longest_of_each_name<'m>(
     coros: impl Iterator<Item = &'m Coro>,
     time: impl Fn(&Coro) -> u64,
