@@ -396,6 +396,18 @@ mod tests {
     }
 
     #[test]
+    fn of_long_steps_of_one_name_the_longest_is_reported_with_their_number() {
+        let mut s = two();
+        s.spawn(4, 1, "left", "a.rs:3:1").spawn(5, 1, "left", "a.rs:3:1");
+        for (id, at, took) in [(2, 100, 20_000), (4, 30_000, 45_000), (5, 80_000, 30_000), (3, 120_000, 60_000)] {
+            s.at(at).begin(id).at(at + took).pause(id);
+        }
+        assert_eq!(found(&s, 0), [("blocks-loop", 3), ("blocks-loop", 4)], "the longest first, one of each name");
+        let text = &check(&s.model(), 0)[1].text;
+        assert!(text.contains("for 45 ms") && text.contains("and 2 like it"), "{text}");
+    }
+
+    #[test]
     fn a_long_step_around_a_nested_loop_is_no_blocking() {
         let mut s = two();
         s.at(100).begin(2);
