@@ -514,6 +514,36 @@ async fn unwraps(id: u64) -> tinyio::Result<()> {
 // The standard library has `unwrap` inlined in every build.
 tells_its_locals!(locals_are_read_where_a_function_that_is_always_inlined_panics, unwraps, [""; 0]);
 
+async fn expects(id: u64) -> tinyio::Result<()> {
+    sleep(Duration::from_millis(1)).await?;
+    let odd = id * 2 + 1;
+    tell!(odd);
+    let even = Some(odd).filter(|number| number % 2 == 0).expect("an even number");
+    std::hint::black_box(even);
+    Ok(())
+}
+tells_its_locals!(locals_are_read_where_an_option_is_expected_to_have_a_value, expects, [""; 0]);
+
+async fn indexes(id: u64) -> tinyio::Result<()> {
+    sleep(Duration::from_millis(1)).await?;
+    let numbers = [1_u8, 2, 3];
+    let at = std::hint::black_box(id as usize);
+    tell!(numbers, at);
+    std::hint::black_box(numbers[at]);
+    Ok(())
+}
+tells_its_locals!(locals_are_read_where_an_index_is_out_of_bounds, indexes, [""; 0]);
+
+async fn overflows(id: u64) -> tinyio::Result<()> {
+    sleep(Duration::from_millis(1)).await?;
+    let small = std::hint::black_box(id as u8);
+    let large = 250_u8;
+    tell!(small, large);
+    std::hint::black_box(large.checked_add(small).unwrap());
+    Ok(())
+}
+tells_its_locals!(locals_are_read_where_a_checked_sum_is_unwrapped, overflows, [""; 0]);
+
 async fn fills_its_frame(id: u64) -> tinyio::Result<u32> {
     sleep(Duration::from_millis(1)).await?;
     let large = [id; 4096];
