@@ -16,6 +16,8 @@ const PAGES: usize = 48;
 const LEVELS: usize = 3;
 /// Bytes behind a pointer that are searched for further pointers, and that are kept in any case.
 const REACH: u64 = 512;
+/// Pages that cannot be read are tried again after this many times.
+const REMEMBERED: u32 = 32;
 /// Lower addresses are never on a heap; higher ones are never of a program.
 const ADDRESSES: std::ops::Range<u64> = 1 << 32..1 << 47;
 
@@ -27,6 +29,11 @@ pub struct Kept {
     /// The addresses of the pages, in the order of their bytes.
     pages: Vec<u64>,
     bytes: Vec<u8>,
+    /// Pages that could not be read. Most words that look like addresses and are none are the same before each step,
+    /// and each would cost a system call.
+    unreadable: FastSet<u64>,
+    /// How often something was kept since the unreadable pages were forgotten: memory may be mapped there since.
+    remembered: u32,
 }
 
 impl Kept {
@@ -37,8 +44,13 @@ impl Kept {
         self.pages.clear();
         self.bytes.clear();
         let (address, size) = (address as u64, size as u64);
-        if size > PAGES as u64 * PAGE / 2 {
+        if size > PAGES as u64 * PAGE / 2 || tinyio_events::sandbox::is_filtered() {
             return false;
+        }
+        self.remembered += 1;
+        if self.remembered > REMEMBERED {
+            self.remembered = 0;
+            self.unreadable.clear();
         }
         let mut asked = FastSet::default();
         let mut wanted = Vec::new();
@@ -46,11 +58,12 @@ impl Kept {
         for level in 0..=LEVELS {
             for span in &spans {
                 let pages = (span.start & !(PAGE - 1)..span.end).step_by(PAGE as usize);
-                wanted.extend(pages.filter(|page| asked.insert(*page)));
+                wanted.extend(
+                    pages.filter(|page| asked.insert(*page) && (level == 0 || !self.unreadable.contains(page))),
+                );
             }
             wanted.truncate(PAGES.saturating_sub(self.pages.len()));
-            read_pages(&mut wanted, &mut self.pages, &mut self.bytes);
-            wanted.clear();
+            read_pages(&mut wanted, &mut self.pages, &mut self.bytes, &mut self.unreadable);
             if level == 0 && self.pages.len() as u64 * PAGE < size {
                 return false;
             }
@@ -113,6 +126,21 @@ mod tests {
         let pages: FastMap<u64, Box<Page>> = kept.pages().collect();
         let at = (start & (PAGE - 1)) as usize;
         assert_eq!(&pages[&(start & !(PAGE - 1))][at..at + text], b"first");
+    }
+
+    #[test]
+    fn a_page_that_could_not_be_read_is_tried_again() {
+        let value = Box::new(vec![1_u64]);
+        let page = value.as_ptr().addr() as u64 & !(PAGE - 1);
+        let mut kept = Kept::default();
+        // As if nothing had been mapped there.
+        kept.unreadable.insert(page);
+        let mut has_page = || {
+            assert!(kept.take(std::ptr::from_ref(&value).addr(), size_of_val(&value)));
+            kept.pages().any(|(address, _)| address == page)
+        };
+        assert!(!has_page());
+        assert!((0..REMEMBERED).any(|_| has_page()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use super::copied::{Copied, Found};
-use super::hash::FastMap;
+use super::hash::{FastMap, FastSet};
 
 /// The memory of one process.
 pub(super) struct Memory {
@@ -237,13 +237,16 @@ fn constant_range(line: &str) -> Option<Range<u64>> {
     Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
 }
 
-/// Reads these pages of this process and appends those that can be read, with their bytes.
+/// Reads these pages of this process and appends those that can be read, with their bytes; the others are
+/// `unreadable`. The caller has asked whether a filter of system calls could end the process at it.
 #[cfg(target_os = "linux")]
-pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mut Vec<u8>) {
+pub(super) fn read_pages(
+    wanted: &mut Vec<u64>,
+    pages: &mut Vec<u64>,
+    bytes: &mut Vec<u8>,
+    unreadable: &mut FastSet<u64>,
+) {
     use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-    if tinyio_events::sandbox::is_filtered() {
-        return; // The call might end the process.
-    }
     let own = nix::unistd::Pid::this();
     // Not `bytes` itself: to lengthen it takes a loop over its bytes in builds that are not optimised, 10 ms for a
     // step.
@@ -256,12 +259,15 @@ pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mu
         bytes.extend_from_slice(&buffer[..read * PAGE as usize]);
         pages.extend(&wanted[..read]);
         // The system stops at the first that cannot be read.
+        unreadable.extend(wanted.get(read));
         wanted.drain(..(read + 1).min(wanted.len()));
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn read_pages(_wanted: &mut Vec<u64>, _pages: &mut Vec<u64>, _bytes: &mut Vec<u8>) {}
+pub(super) fn read_pages(wanted: &mut Vec<u64>, _: &mut Vec<u64>, _: &mut Vec<u8>, unreadable: &mut FastSet<u64>) {
+    unreadable.extend(wanted.drain(..));
+}
 
 /// Why the memory of a process cannot be read.
 fn refused(pid: u32, error: &std::io::Error, scope: &str) -> String {
