@@ -32,7 +32,7 @@ fn child(folder: &Path, what: &str, seed: u64) -> (Child, PathBuf) {
         .env("TINYIO_TEST_FOLDER", folder)
         .env("TINYIO_TEST_SEED", seed.to_string())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(File::create(folder.join("stderr")).unwrap())
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -60,8 +60,8 @@ fn the_recorded_program() {
     let seed = env::var("TINYIO_TEST_SEED").unwrap().parse().unwrap();
     let mut recorder = Recorder::start(&options(Path::new(&env::var("TINYIO_TEST_FOLDER").unwrap()), SIZE)).unwrap();
     println!("ring: {}", recorder.path().display());
-    if what == "limited" {
-        limited(&mut recorder);
+    if what == "limited" || what == "full" {
+        limited(&mut recorder, what == "full");
         std::process::exit(7);
     }
     let mut program = Program::new(seed, crowd(seed));
@@ -87,8 +87,8 @@ fn the_recorded_program() {
     }
 }
 
-/// Records, and writes a trace, with no file allowed to be longer than its ring.
-fn limited(recorder: &mut Recorder) {
+/// Records, and writes a trace, with no file allowed to be longer than its ring. If `exits`, nothing finishes the trace.
+fn limited(recorder: &mut Recorder, exits: bool) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = Rlimit { current: Some(1 << 10), ..getrlimit(Resource::Fsize) };
     setrlimit(Resource::Fsize, limit).unwrap();
@@ -99,6 +99,10 @@ fn limited(recorder: &mut Recorder) {
     let writer = TraceWriter::spawn(recorder, &trace).unwrap();
     let mut program = Program::new(3, 50);
     (0..20_000).for_each(|_| _ = program.act(Some(recorder)));
+    if exits {
+        writer.flush(recorder.seq());
+        return std::mem::forget(writer);
+    }
     let error = writer.finish().unwrap_err().to_string();
     assert!(error.contains("cannot write the trace"), "{error}");
     let (events, progress) = drain(&mut TraceReader::open(&trace).unwrap());
@@ -225,6 +229,18 @@ fn the_limit_of_file_sizes_ends_recordings_but_no_program() {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, _) = child(folder.path(), "limited", 3);
     assert_eq!(child.wait().unwrap().code(), Some(7));
+}
+
+#[test]
+fn a_trace_that_can_no_longer_be_written_is_reported_at_once() {
+    for what in ["limited", "full"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut child, _) = child(folder.path(), what, 3);
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        let errors = fs::read_to_string(folder.path().join("stderr")).unwrap();
+        let found: Vec<&str> = errors.lines().filter(|line| line.contains("cannot write the trace")).collect();
+        assert!(matches!(found[..], [line] if line.contains("trace.jsonl: ")), "{errors}");
+    }
 }
 
 #[test]

@@ -55,11 +55,9 @@ impl Trace {
         self.0.at_exit()
     }
 
-    /// Writes the rest and the end marker.
+    /// Writes the rest and the end marker. The writer itself reports its errors.
     pub(super) fn finish(self) {
-        if let Err(error) = self.0.finish() {
-            eprintln!("tinyio: {error}");
-        }
+        let _ = self.0.finish();
     }
 }
 

@@ -117,7 +117,9 @@ impl Types {
         }
         // Symbols are those of the whole program.
         let program = self.images.program(ty.image);
-        let candidates = self.images.get(program).bodies.inside(function).to_vec();
+        let module: Vec<&str> =
+            levels[..body - 1].iter().copied().take_while(|level| !level.starts_with('{')).collect();
+        let candidates = self.images.get(program).bodies.inside(function, &module);
         let mut left = PATIENCE;
         let mut last = None;
         for address in candidates {

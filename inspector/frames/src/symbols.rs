@@ -10,12 +10,20 @@ use super::names;
 /// The result of reading the symbols of a program.
 #[derive(Default)]
 pub(super) struct Bodies {
-    /// Addresses (of the file) of the bodies inside functions of a name.
-    inside: HashMap<Box<str>, Vec<u64>>,
+    /// The bodies inside functions of a name.
+    inside: HashMap<Box<str>, Vec<Body>>,
     /// Types without parameters that there is drop glue for.
     dropped: HashSet<Box<str>>,
     /// Addresses (of the file) of the drop glue of coroutines and closures, by [`closure_path`].
     glue: HashMap<Box<str>, Vec<u64>>,
+}
+
+/// The body of a closure or an async function.
+struct Body {
+    /// The address in the file.
+    address: u64,
+    /// The linker name.
+    symbol: Box<str>,
 }
 
 impl Bodies {
@@ -27,7 +35,8 @@ impl Bodies {
         for (name, address) in named(symbols, names, |name| may_be_body(name) || may_be_glue(name)) {
             let Ok(name) = name.to_str() else { continue };
             if let Some(function) = function(name) {
-                bodies.inside.entry(function.as_ref().into()).or_default().push(address);
+                let body = Body { address, symbol: name.into() };
+                bodies.inside.entry(function.as_ref().into()).or_default().push(body);
             } else if let Some(ty) = dropped(name) {
                 match ty.contains('{') {
                     true => bodies.glue.entry(closure_path(&ty).into()).or_default().push(address),
@@ -38,9 +47,26 @@ impl Bodies {
         bodies
     }
 
-    /// Those inside functions of this name, whatever their path.
-    pub fn inside(&self, function: &str) -> &[u64] {
-        self.inside.get(function).map(Vec::as_slice).unwrap_or_default()
+    /// The addresses (of the file) of those inside functions of this name, the likeliest first: many modules may have
+    /// a function of one name.
+    ///
+    /// `module` is the path of the module that the function is in. Symbols do not tell it for certain: those of a
+    /// method name the type and the trait instead.
+    pub fn inside(&self, function: &str, module: &[&str]) -> Vec<u64> {
+        let Some(bodies) = self.inside.get(function) else { return vec![] };
+        if let [only] = bodies.as_slice() {
+            return vec![only.address];
+        }
+        let module = module.join("::");
+        let rank = |body: &Body| {
+            let path = format!("{:#}", rustc_demangle::demangle(&body.symbol));
+            let Some(start) = path.find(&*module) else { return 2 };
+            let rest = path[start + module.len()..].strip_prefix("::").and_then(|rest| rest.strip_prefix(function));
+            u8::from(start > 0 || rest.is_none_or(|rest| !rest.starts_with("::")))
+        };
+        let mut ranked: Vec<(u8, u64)> = bodies.iter().map(|body| (rank(body), body.address)).collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.into_iter().map(|(_, address)| address).collect()
     }
 
     /// What may be the drop glue of a coroutine of this name, which others may share: the symbols of some have the same
@@ -172,6 +198,22 @@ fn counted(rest: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_bodies_in_functions_of_one_name_those_of_the_module_come_first() {
+        let body = |(address, symbol): (u64, &str)| Body { address, symbol: symbol.into() };
+        let symbols = [
+            (1, "_ZN1a2m14leaf28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E"),
+            (2, "_ZN33_$LT$a..m2..S$u20$as$u20$a..T$GT$4leaf28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E"),
+            (3, "_ZN1a2m24leaf28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E"),
+            (4, "_ZN1a2m31S4leaf28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E"),
+        ];
+        let all = symbols.map(body).into_iter().collect();
+        let bodies = Bodies { inside: HashMap::from([("leaf".into(), all)]), ..Bodies::default() };
+        assert_eq!(bodies.inside("leaf", &["a", "m2"]), [3, 2, 1, 4]);
+        assert_eq!(bodies.inside("leaf", &["a", "m3"]), [4, 1, 2, 3]);
+        assert!(bodies.inside("root", &["a", "m3"]).is_empty());
+    }
 
     #[test]
     fn a_body_is_found_by_the_function_it_is_in() {

@@ -80,7 +80,8 @@ const STACK: usize = 2 << 20;
 
 impl TraceWriter {
     /// Begins to write what `recorder` records to `path`, from the oldest event in the ring on. The file is readable by
-    /// its owner alone; a regular file that is there is replaced.
+    /// its owner alone; a regular file that is there is replaced. If it can no longer be written, because the disk is
+    /// full, a line on stderr says so at once.
     ///
     /// # Errors
     ///
@@ -95,7 +96,10 @@ impl TraceWriter {
             let with_path = |error: io::Error| {
                 io::Error::new(error.kind(), format!("{}: cannot write the trace: {error}", there.display()))
             };
-            let written = follow(reader, file, &here).map_err(with_path);
+            // At once: the recording may go on for days, and the process may exit without asking.
+            let written = follow(reader, file, &here).map_err(with_path).inspect_err(|error| {
+                let _ = writeln!(io::stderr(), "tinyio: {error}; the trace ends there, and the program runs on");
+            });
             here.done.store(true, Ordering::Release);
             written
         })?;
@@ -138,7 +142,7 @@ impl TraceWriter {
     ///
     /// # Errors
     ///
-    /// When the file could not be written; it is cut then.
+    /// When the file could not be written, which has been reported on stderr already; it is cut then.
     pub fn finish(mut self) -> io::Result<Summary> {
         self.join()
     }
