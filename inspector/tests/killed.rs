@@ -87,7 +87,8 @@ fn the_recorded_program() {
     }
 }
 
-/// Records, and writes a trace, with no file allowed to be longer than its ring. If `exits`, nothing finishes the trace.
+/// Records, and writes a trace, with no file allowed to be longer than its ring. If `exits`, nothing finishes the
+/// trace.
 fn limited(recorder: &mut Recorder, exits: bool) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = Rlimit { current: Some(1 << 10), ..getrlimit(Resource::Fsize) };
@@ -209,7 +210,7 @@ fn a_truncated_ring_ends_the_recording_but_no_program_and_no_reader() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_sigbus_that_is_not_the_recorders_is_none_of_its_business() {
+fn a_sigbus_that_is_not_the_recorders_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, path) = child(folder.path(), "run", 3);
     let reader = RingReader::open(&path).unwrap();

@@ -42,7 +42,7 @@ pub(crate) struct Cancelling {
     grace_until: Option<u64>,
     /// The grace period was granted, and is over.
     grace_over: bool,
-    /// No cancellation has been delivered: all coroutines are in the snapshot, in order.
+    /// The first round, before any delivery: its order is that of the snapshot.
     first_round: bool,
     /// Coroutines that were cancelled properly are shown too; otherwise nothing is kept of them, as there may be a
     /// million.
@@ -50,7 +50,7 @@ pub(crate) struct Cancelling {
 }
 
 impl Executor {
-    /// Makes await points answer with this reason. Unless `with_grace` is set, no coroutine has a turn of its own
+    /// Makes await points answer with this reason. Unless `with_grace` is set, no coroutine is queued for a step
     /// between the polls that deliver the cancellation.
     fn answer_with(&self, reason: Reason, with_grace: bool) {
         self.cancellation.delivery.set(Delivery { reason: Some(reason), with_grace, ..Delivery::default() });
@@ -276,8 +276,8 @@ impl Cancelling {
         threads
     }
 
-    /// Delivers the cancellation to all coroutines that have not got it, or, unless `with_grace`, to all but the
-    /// threads that have. Returns `true` if there were any.
+    /// Delivers the cancellation: `with_grace` to the coroutines that have not received it, otherwise to all, except
+    /// threads that have received it. Returns `true` if there were any.
     fn deliver_all(&mut self, executor: &Executor, with_grace: bool) -> bool {
         executor.answer_with(self.reason, with_grace);
         executor.wake_foreign(None);

@@ -40,8 +40,9 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Whether all coroutines are cancelled, and each is polled by the cancellation alone, with no turn of its own.
-    pub(crate) fn is_of_all_without_grace(&self) -> bool {
+    /// Whether all coroutines are cancelled, and each is polled by the cancellation alone: none is queued
+    /// or starts.
+    pub(crate) fn starts_no_task(&self) -> bool {
         matches!(self.reason, Some(Reason::Crash(_))) && !self.with_grace
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Inbox {
     mail: Mutex<Mail>,
     /// Set when `mail` holds something.
     flag: AtomicBool,
-    /// The number of wakers cloned and not yet dropped: while it is 0, nothing outside can wake a coroutine.
+    /// The number of wakers cloned and not yet dropped: while it is 0, no waker outside can wake a coroutine.
     wakers: AtomicUsize,
     /// The loop is gone.
     closed: AtomicBool,
@@ -222,7 +222,7 @@ impl Inbox {
         &self.watch
     }
 
-    /// The number of wakers that code outside the loop still holds.
+    /// The number of wakers that were cloned and not yet dropped.
     pub(crate) fn wakers(&self) -> usize {
         self.wakers.load(Ordering::Acquire)
     }

@@ -1,7 +1,9 @@
 //! The loop itself: the live tasks, the ready queue, and one step after the other.
 //!
-//! Read [`Executor::advance`] first, then [`Executor::turn`], [`Executor::end`] and [`Executor::wake`]. Cancelling is
-//! in [`crate::executor::cancel`].
+//! Read [`Executor::advance`] first, then [`Executor::turn`]: its two halves are [`Executor::steps`], with
+//! [`Executor::poll`], and `Executor::drain_sources`. Then read [`Executor::leave`] and [`Executor::wake_task`].
+//! Cancelling is in [`crate::executor::cancel`]; `event_loop::Session` and `interop::drive` call both. Methods of
+//! [`Executor`] that are about one concept are in the module of the concept: see ARCHITECTURE.md.
 
 mod await_chain;
 mod await_point;
@@ -65,8 +67,8 @@ const TURN_COST_IN_STEPS: u32 = 4;
 /// A loop, as its coroutines access it.
 pub(crate) struct Executor {
     inbox: Arc<Inbox>,
-    /// The buffer of the last read inbox, now empty, for reuse.
-    read: Cell<Mail>,
+    /// An empty buffer, to be swapped for that of the inbox.
+    spare_mail: Cell<Mail>,
     /// The tag of the inbox, kept here too because every wake compares it.
     tag: u32,
     number: u32,
@@ -87,6 +89,7 @@ pub(crate) struct Executor {
     pub(crate) guests: RefCell<Slab<(WakeToken, Weak<Executor>)>>,
     /// A coroutine of another loop drives this one.
     pub(crate) is_guest: Cell<bool>,
+    /// The loop's observer: without the feature `record` only of spans, or of nothing.
     pub(crate) rec: Rec,
 }
 
@@ -96,7 +99,7 @@ pub(crate) enum Progress {
     Ready,
     /// Nothing before this time of the loop's clock, or mail.
     Idle(Option<u64>),
-    /// A coroutine failed: all are to be cancelled.
+    /// A coroutine or the loop itself failed: all are to be cancelled.
     Failed,
     /// Nothing: all coroutines have ended.
     Done,
@@ -109,7 +112,7 @@ impl Executor {
             tag: inbox.tag(),
             number: inbox.number(),
             inbox,
-            read: Cell::default(),
+            spare_mail: Cell::default(),
             ready: ReadyQueue::default(),
             slots: TaskTable::default(),
             current_task: CurrentTask::default(),
@@ -162,8 +165,8 @@ impl Executor {
     /// Has `steps` poll ready tasks, [`MAX_STEPS_PER_TURN`] at most; then reads inbox and timers. `steps` returns how
     /// many it has polled, and `None` ends the turn early, because one has failed.
     ///
-    /// Not a function that is called with the result of each step: moving the result costs 6 of the 172 instructions
-    /// of a step that only yields (W3 of `tinyio-cost`, fat LTO).
+    /// `steps` is a loop, and no function that is called for each step: passing each result would cost 6 of the 172
+    /// instructions of a step that only yields (W3 of `tinyio-cost`, fat LTO).
     fn turn(&self, steps: impl FnOnce() -> Option<u32>) -> Progress {
         self.jobs.begin_turn();
         let Some(made) = steps() else { return Progress::Failed };
@@ -187,15 +190,15 @@ impl Executor {
     /// Polls ready tasks. This and what it calls are compiled once for what observes the loop and once for the no-op:
     /// see [`observe!`].
     ///
-    /// What is rare lies in functions of its own, and how a step failed in one place for all of them: 47 of the 581
-    /// instructions of W1, and 10 of its 124 stores.
+    /// What is rare lies in functions of its own, and how a step failed in one place for all of them: this saves 47 of
+    /// the 581 instructions of a spawn and its await (W1 of `tinyio-cost`), and 10 of its 124 stores.
     #[inline(always)]
     fn steps(&self, observer: &impl Observer) -> Option<u32> {
-        let (mut made, mut failed) = (0, None);
+        let (mut made, mut failure) = (0, None);
         while made < MAX_STEPS_PER_TURN {
             let Some(mut task) = self.next_task() else { break };
             made += 1;
-            match self.poll(observer, &mut task, &mut failed) {
+            match self.poll(observer, &mut task, &mut failure) {
                 Outcome::Pending => {}
                 Outcome::Done if task.is_unowned() && !self.drop_output(&mut task) => return None,
                 Outcome::Done => {
@@ -203,7 +206,7 @@ impl Executor {
                     self.leave(observer, &task);
                 }
                 Outcome::Failed => {
-                    if !self.step_failed(observer, &task, failed.take()) {
+                    if !self.step_failed(observer, &task, failure.take()) {
                         return None;
                     }
                 }
@@ -224,7 +227,7 @@ impl Executor {
     #[inline(never)]
     fn step_failed(&self, observer: &impl Observer, task: &Running, step: Option<Step>) -> bool {
         let failure = match step {
-            // A function on a thread.
+            // A function on a thread that `cancel_one` has asked to stop: it ends in an ordinary step.
             Some(Step::Failed(fault)) if task.has(flag::CANCEL_DELIVERED) && fault.cancellation().is_some() => {
                 self.end(observer, task, Some(FailureKind::Cancelled));
                 return true;
@@ -268,24 +271,24 @@ impl Executor {
         if self.failed() { None } else { self.ready.pop_any() }
     }
 
-    /// Polls one coroutine. If it fails, how is stored in `failed`.
+    /// Polls one coroutine. If it fails, `failure` is set to how.
     #[inline(always)]
-    fn poll(&self, observer: &impl Observer, task: &mut Running, failed: &mut Option<Step>) -> Outcome {
+    fn poll(&self, observer: &impl Observer, task: &mut Running, failure: &mut Option<Step>) -> Outcome {
         observer.step_begin(task);
         let waker = task::lend::<Loops>(task.wake_token());
-        let outcome = task.poll(&self.current_task, &mut Context::from_waker(&waker), failed);
+        let outcome = task.poll(&self.current_task, &mut Context::from_waker(&waker), failure);
         observer.step_end(task);
         outcome
     }
 
-    /// Polls one coroutine, outside of the steps of a turn.
+    /// Polls one coroutine, always observed, and returns how it failed: for the cancellation.
     #[inline(never)]
     fn poll_alone(&self, task: &mut Running) -> Step {
-        let mut failed = None;
-        match self.poll(&self.rec, task, &mut failed) {
+        let mut failure = None;
+        match self.poll(&self.rec, task, &mut failure) {
             Outcome::Pending => Step::Pending,
             Outcome::Done => Step::Done,
-            Outcome::Failed => failed.expect("the poll has stored how it failed"),
+            Outcome::Failed => failure.expect("the poll has stored how it failed"),
         }
     }
 
@@ -339,7 +342,7 @@ impl Executor {
 
     // ---- Scheduling and waking ----
 
-    /// Adds a coroutine to this loop, and queues it for its first turn.
+    /// Adds a coroutine to this loop, and queues it for its first step.
     #[inline]
     pub(crate) fn schedule(&self, coro: &Handle) {
         observe!(self, |observer| self.insert_task(observer, coro));
@@ -350,7 +353,7 @@ impl Executor {
         self.slots.schedule(coro, ids::next(), self.tag);
         observer.spawn(self, coro);
         // During the cancellation no coroutine starts.
-        if self.cancellation.delivery.get().is_of_all_without_grace() {
+        if self.cancellation.delivery.get().starts_no_task() {
             self.count_late(coro);
         } else if let Some(queued) = coro.queue() {
             self.ready.push(queued);
@@ -366,9 +369,10 @@ impl Executor {
     #[inline(always)]
     fn wake_task(&self, observer: &impl Observer, wake_token: WakeToken) {
         match wake_token.kind() {
+            // Only an edge: what it stands for is woken otherwise.
             Kind::Edge => {}
-            // The cancellation polls all coroutines in order; none has a turn of its own.
-            Kind::Task if self.cancellation.delivery.get().is_of_all_without_grace() => {}
+            // The cancellation polls all coroutines in order; none is queued for a step.
+            Kind::Task if self.cancellation.delivery.get().starts_no_task() => {}
             Kind::Task => {
                 if let Some(queued) = self.slots.queue(wake_token) {
                     observer.wake(self, &queued);

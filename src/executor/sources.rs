@@ -11,7 +11,8 @@ use crate::threading;
 const MAIL_KEPT: usize = 1_024;
 
 impl Executor {
-    /// Reads the inbox, fires the timers that are due, and cancels coroutines whose last handle was dropped.
+    /// Ends the watch for executors that block a step, reads the inbox, fires the timers that are due, and cancels
+    /// coroutines whose last handle was dropped.
     pub(crate) fn drain_sources(&self) {
         self.end_watch();
         self.read_inbox();
@@ -23,7 +24,7 @@ impl Executor {
         if !self.inbox.has_mail() {
             return;
         }
-        let mut mail = self.inbox.take(self.read.take());
+        let mut mail = self.inbox.take(self.spare_mail.take());
         for note in mail.notes.drain(..) {
             if let Some((wake_token, by)) = self.rec.note(note) {
                 self.rec.wakes(by);
@@ -42,7 +43,7 @@ impl Executor {
             self.fail(Failure::of_stop(stop));
         }
         if mail.wake_tokens.capacity() <= MAIL_KEPT {
-            self.read.set(mail);
+            self.spare_mail.set(mail);
         }
     }
 

@@ -124,7 +124,7 @@ impl<T> Isolate<T> {
             return;
         };
         LOOPS.current(|outer| {
-            if let Some(outer) = outer.filter(|outer| !outer.cancellation.delivery.get().is_of_all_without_grace()) {
+            if let Some(outer) = outer.filter(|outer| !outer.cancellation.delivery.get().starts_no_task()) {
                 driver.cancel();
                 let at = driver.at;
                 Coro::<()>::new::<_, _, GivenUpProfile>(GivenUp(driver), at, flag::THREAD | flag::DETACHED)
@@ -151,7 +151,7 @@ impl<T> Future for GivenUp<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         executor::with("isolate", |outer| {
-            if outer.cancellation.delivery.get().is_of_all_without_grace() {
+            if outer.cancellation.delivery.get().starts_no_task() {
                 self.0.skip_grace();
             }
             let at = self.0.at;

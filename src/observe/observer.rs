@@ -115,7 +115,7 @@ pub(crate) trait Observer {
     #[inline]
     fn wait_for(&self, _executor: &impl Observed, _coro: &Header, _other: &Header, _at: &'static Location<'static>) {}
 
-    /// It waits for its turn.
+    /// It waits for its next step.
     #[inline]
     fn wait_turn(&self, _coro: &Header, _at: &'static Location<'static>) {}
 

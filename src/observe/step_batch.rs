@@ -20,7 +20,7 @@ pub(super) struct Steps {
 enum Stage {
     /// Everything is recorded.
     Nothing,
-    /// The coroutine waits for its turn, or has woken itself, and most likely returns `Pending` next.
+    /// The coroutine waits for its next step, or has woken itself, and most likely returns `Pending` next.
     Within,
     /// It has returned, pending or ended.
     Over,
@@ -83,7 +83,7 @@ impl Steps {
         self.recorder.site(place)
     }
 
-    /// Records that the running coroutine waits for its turn.
+    /// Records that the running coroutine waits for its next step.
     #[inline(always)]
     pub(super) fn turn(&mut self, at: u64, slot: impl Fn() -> u32, coro: u64, site: SiteId) {
         if self.step.coro == coro {

@@ -40,7 +40,8 @@ impl Running {
 
     /// Polls it once, as the coroutine that is running, and catches its panic. The future is gone unless it is pending.
     ///
-    /// If it fails, the step is stored in `failed`, which is `None` before: a caller has one such place for many polls.
+    /// If it fails, the step is stored in `failure`, which is `None` before: a caller has one such place for
+    /// many polls.
     ///
     /// # Panics
     ///
@@ -50,7 +51,7 @@ impl Running {
         &mut self,
         current_task: &CurrentTask,
         cx: &mut Context<'_>,
-        failed: &mut Option<Step>,
+        failure: &mut Option<Step>,
     ) -> Outcome {
         assert!(self.is_alive(), "a coroutine is polled until it ends");
         let flags = self.flags.get();
@@ -61,18 +62,18 @@ impl Running {
         let outer = current_task.0.replace(Some(header));
         // SAFETY: the state is FUTURE, and `&mut self` on the only guard of its kind means that no other code polls it
         // (3).
-        let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, failed) });
+        let poll = AssertUnwindSafe(|| unsafe { (self.vtable.poll)(header, cx, failure) });
         let result = catch_unwind(poll);
         current_task.0.set(outer);
-        result.unwrap_or_else(|payload| self.panicked(payload, failed))
+        result.unwrap_or_else(|payload| self.panicked(payload, failure))
     }
 
     #[cold]
     #[inline(never)]
-    fn panicked(&mut self, payload: Payload, failed: &mut Option<Step>) -> Outcome {
+    fn panicked(&mut self, payload: Payload, failure: &mut Option<Step>) -> Outcome {
         // A further panic of a destructor is not reported.
         self.discard().unwrap_or_else(panics::dispose);
-        *failed = Some(Step::Panicked(payload));
+        *failure = Some(Step::Panicked(payload));
         Outcome::Failed
     }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A token is looked up, never dereferenced: a stale token of a task wakes nothing, or costs a task one needless poll.
-//! In a foreign token, tag and generation are the number of the loop, which no other loop has: see
+//! In a foreign token, tag and generation are the number of the loop, reused only after 2^32 loops: see
 //! [`WakeToken::number`].
 
 use std::fmt;
@@ -29,7 +29,7 @@ pub(crate) const MAX_TAGS: usize = 1 << TAG_BITS;
 /// The most live coroutines of a loop.
 pub(crate) const MAX_SLOTS: usize = 1 << 29;
 
-/// The tag of the loop of this number. A tag is reused by later loops, a number is not: the tag is its low bits.
+/// The tag of the loop of this number. The tag is its low bits, and is reused by later loops.
 pub(crate) fn tag_of(number: u32) -> u32 {
     number & (MAX_TAGS as u32 - 1)
 }

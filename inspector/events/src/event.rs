@@ -241,7 +241,7 @@ events! {
             /// The coroutine.
             coro: CoroId => Word1,
         }
-        /// A key frame begins: the complete state follows, up to the matching [`Kind::CheckpointEnd`]. A reader that
+        /// A checkpoint begins: the complete state follows, up to the matching [`Kind::CheckpointEnd`]. A reader that
         /// has no state, or has lost events, discards its state and starts here.
         26 checkpoint Checkpoint {
             /// How many coroutines follow.
@@ -280,7 +280,7 @@ events! {
             /// The time since which it is in this state.
             since: u64 => Time0,
         }
-        /// The key frame is complete.
+        /// The checkpoint is complete.
         31 checkpoint_end CheckpointEnd {}
         /// The recording ended in good order.
         32 trace_end TraceEnd {}
@@ -625,12 +625,21 @@ pub struct Local {
     pub name: String,
     /// Its value.
     pub value: Value,
-    /// What has to be known before it is believed; empty when it is simply true: `moved`, `may be moved`, `mid-step`;
-    /// `shadowed, older binding shown` where a later binding of the name is not kept over the await, `as passed` where
-    /// all that is kept is the argument of that name, and `shadowed, not described` where nothing says which one it is.
-    /// `may be of a macro` where a binding hides another that may be meant, which follows as `outer binding` if it is
-    /// kept, or is not declared in the function's own text, or where the declarations are not found; `one of several
-    /// bindings` where optimised code keeps one and nothing says which.
+    /// How far the value can be relied on; empty if nothing is known against it (see "Limits of local variables" in the
+    /// guide of `tinyio-rt`). Several are separated by commas.
+    ///
+    /// | mark | the value |
+    /// |---|---|
+    /// | `moved`, `moved in part` | is not there, or some of its fields are not: moved, dropped or not initialised |
+    /// | `may be moved` | may have been |
+    /// | `mid-step` | is that of the last suspension; the coroutine has run since |
+    /// | `at the error` | is that of the moment at which the error was made |
+    /// | `as passed` | is the argument of this name: no later binding is kept |
+    /// | `shadowed, older binding shown` | is of an older binding: the later one is not kept over the await |
+    /// | `shadowed, not described` | is left out: nothing says which binding it is |
+    /// | `one of several bindings` | is of one that optimised code keeps, and nothing says which |
+    /// | `may be of a macro` | is of a binding that hides another, or that is not found in the function's text |
+    /// | `outer binding` | is of the binding that one of a macro may hide |
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mark: String,
 }

@@ -45,8 +45,8 @@ pub mod code {
 /// The end of a coroutine's step, what it did right before, and what comes right after: what nearly every step consists
 /// of, in one record instead of four. In this order, what there is of it:
 ///
-/// `Wait` for its turn or a coroutine, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end, `StepBegin` of
-/// that one.
+/// `Wait` for its next step or a coroutine, `Wake` by itself, `StepEnd`, `End`, `Wake` of another by its end,
+/// `StepBegin` of that one.
 ///
 /// ```text
 /// word 0   at (56 bits)   │ code (8)
@@ -77,7 +77,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// It waits for its turn, at `site`.
+    /// It waits for its next step, at `site`.
     pub const TURN: u8 = 1;
     /// It has woken itself.
     pub const OWN: u8 = 2;

@@ -5,7 +5,8 @@
 //! follows from there: the function's debug info names the exact type, and the type's layout says at which `.await` the
 //! future stands, what is alive there, and what it awaits in turn.
 //!
-//! A value is either certain or marked as uncertain: see [`event::Local::mark`](tinyio_events::event::Local::mark).
+//! A value that is not certain is marked, see [`event::Local::mark`](tinyio_events::event::Local::mark), but for the
+//! cases under "Limits of local variables" in the guide of `tinyio-rt`.
 //! [`Stack::missing`] says what is missing and how to get it. Memory is read through the system, so that a wild pointer
 //! is an error and never a fault.
 //!

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tinyio_events::secrets::{Secrets, locals_are_recorded};
 
-/// Bounds on what is read of one await stack. Whatever is cut says so with `…`.
+/// Bounds on what is read of one await stack. What is cut ends in `…` with `…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Read values at all. [`Limits::from_env`] turns it off for `TINYIO_LOCALS=0`.

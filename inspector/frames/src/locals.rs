@@ -45,7 +45,7 @@ enum Which {
     NotDescribed,
 }
 
-/// What tells the locals of a frame.
+/// Finds the locals of a frame.
 pub(super) struct Locals<'w, 'l> {
     pub reader: &'w mut ValueReader<'l>,
     pub sources: &'w mut Sources,

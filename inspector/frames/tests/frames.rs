@@ -733,7 +733,7 @@ fn damaged_debug_info_does_no_harm() {
 
 /// The corpus of the fuzz target `binary`.
 #[test]
-fn damages_worth_keeping_do_no_harm() {
+fn known_damages_do_no_harm() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/binary");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();

@@ -82,7 +82,7 @@ impl Span<'_> {
 pub(super) enum What {
     /// A coroutine is polled, or a thread runs its function.
     Run,
-    /// A coroutine waits for its turn, or a function for a thread.
+    /// A coroutine waits for its next step, or a function for a thread.
     Ready,
     /// A coroutine waits.
     Wait,
@@ -114,7 +114,7 @@ pub(super) struct Spans<S> {
     threads: IdMap<ThreadId, ThreadLane>,
     /// The coroutines that are being polled, one inside the other.
     running: Vec<CoroId>,
-    /// A key frame passes by.
+    /// A checkpoint is being skipped.
     in_checkpoint: bool,
     /// Events were missed: the live objects are taken from the model once it is in sync again.
     unsure: bool,

@@ -95,7 +95,7 @@ fn run_over(
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None)?;
     restore_on_panic(screen.restorer());
-    let signals = terminal::SignalNet::spread(send.clone(), screen.restorer())?;
+    let signals = terminal::SignalHandlers::install(send.clone(), screen.restorer())?;
     let reader = terminal::Reader::start(send)?;
     let mut host = Live { screen, reader, program, stopped: false };
     let exit = event_loop::drive(&mut app, &mut *source, &inputs, &mut host)?;

@@ -352,7 +352,7 @@ pub fn key_name(key: &KeyEvent) -> Option<String> {
 }
 
 /// The handling of signals while the screens have the terminal.
-pub struct SignalNet {
+pub struct SignalHandlers {
     handle: signal_hook::iterator::Handle,
 }
 
@@ -362,23 +362,23 @@ static STOPS: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// The next SIGTSTP is one that [`suspend`] sent.
 static OWN_STOP: AtomicBool = AtomicBool::new(false);
 
-impl SignalNet {
+impl SignalHandlers {
     /// Of a program of our own: those that end it restore the terminal first.
-    pub fn spread(to: Sender<Input>, restore: impl Fn() + Send + 'static) -> io::Result<SignalNet> {
+    pub fn install(to: Sender<Input>, restore: impl Fn() + Send + 'static) -> io::Result<SignalHandlers> {
         use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
-        SignalNet::of(&[SIGTSTP, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM], to, restore)
+        SignalHandlers::of(&[SIGTSTP, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM], to, restore)
     }
 
     /// Handles signals for a recorded program: its signals are not ours to handle, except those that stop and continue
     /// it, and those only where it does not handle them itself.
-    pub fn of_the_program(to: Sender<Input>) -> io::Result<SignalNet> {
+    pub fn of_the_program(to: Sender<Input>) -> io::Result<SignalHandlers> {
         use signal_hook::consts::{SIGCONT, SIGTSTP};
         let handled = |signal| in_mask("SigCgt:", signal) || in_mask("SigIgn:", signal);
         let signals: Vec<_> = [SIGTSTP, SIGCONT].into_iter().filter(|signal| !handled(*signal)).collect();
-        SignalNet::of(&signals, to, || {})
+        SignalHandlers::of(&signals, to, || {})
     }
 
-    fn of(caught: &[i32], to: Sender<Input>, restore: impl Fn() + Send + 'static) -> io::Result<SignalNet> {
+    fn of(caught: &[i32], to: Sender<Input>, restore: impl Fn() + Send + 'static) -> io::Result<SignalHandlers> {
         use signal_hook::consts::{SIGCONT, SIGTSTP};
         if caught.contains(&SIGTSTP) {
             static ONCE: Mutex<bool> = Mutex::new(false);
@@ -403,11 +403,11 @@ impl SignalNet {
                 }
             }
         })?;
-        Ok(SignalNet { handle })
+        Ok(SignalHandlers { handle })
     }
 }
 
-impl Drop for SignalNet {
+impl Drop for SignalHandlers {
     fn drop(&mut self) {
         self.handle.close();
     }
@@ -488,8 +488,8 @@ fn check_regular(file: &Path) -> io::Result<()> {
     }
 }
 
-/// The editor's command line: its variable in words as a shell has it, quotes and all, and the place. As patdb has it:
-/// the program of one's `own` choice gets file and line.
+/// The editor's command line: its variable, split as a shell does, and the place. `TINYIO_EDITOR` (`own`) gets file and
+/// line, the convention of the debugger patdb; `EDITOR` gets what it is known to understand.
 fn editor_words(editor: &str, own: bool, file: &Path, line: u32) -> Result<Vec<OsString>, String> {
     let words = shell_words::split(editor).map_err(|error| error.to_string())?;
     if words.first().is_none_or(String::is_empty) {

@@ -28,7 +28,7 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
     let screen = terminal::Screen::take(Some(capture.spool.path()))?;
     let (send, inputs) = channel();
     let keys = terminal::Reader::start(send.clone())?;
-    let signals = terminal::SignalNet::of_the_program(send.clone())?;
+    let signals = terminal::SignalHandlers::of_the_program(send.clone())?;
     let (mut source, joining) = Recordings::new(reader);
     let restore = screen.restorer();
     let shared =

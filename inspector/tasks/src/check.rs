@@ -1,6 +1,6 @@
 //! Tasks that can never go on, each with a proof.
 //!
-//! A task is blamed only if nothing but ending it from outside, by aborting it or shutting its runtime down, can ever
+//! A task is reported only if nothing but ending it from outside, by aborting it or shutting its runtime down, can ever
 //! make it go on:
 //!
 //! - It waits, and no waker of it exists: the only references to it are the list of its runtime and its handle, if that

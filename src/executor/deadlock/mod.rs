@@ -60,7 +60,7 @@ impl Executor {
         match self.search_now(quiescent) {
             Some(failure) => {
                 self.fail(failure);
-                Progress::Ready
+                Progress::Failed
             }
             // The result was void.
             None if self.deadlocks.cycle_check_pending.get() => Progress::Ready,

@@ -183,7 +183,7 @@ impl Model {
                 self.next_seq = None;
             }
             Kind::Checkpoint { left_out, .. } => {
-                if self.sync == Sync::True {
+                if self.sync == Sync::Complete {
                     self.sync = Sync::Skipping;
                 } else {
                     self.forget();
@@ -193,7 +193,7 @@ impl Model {
             }
             Kind::CheckpointEnd {} => {
                 if self.sync != Sync::Unsure {
-                    self.sync = Sync::True;
+                    self.sync = Sync::Complete;
                 }
             }
             Kind::TraceEnd {} => self.complete = true,
@@ -204,7 +204,7 @@ impl Model {
     fn count(&mut self, event: &Event) {
         match self.next_seq {
             // A stream seen from its first event on is true from the start.
-            None if self.events == 0 && event.seq == 0 => self.sync = Sync::True,
+            None if self.events == 0 && event.seq == 0 => self.sync = Sync::Complete,
             None => {}
             Some(next) if event.seq > next && !matches!(event.kind, Kind::Lost { .. }) => {
                 self.lost.gaps = self.lost.gaps.saturating_add(event.seq - next);
@@ -657,7 +657,7 @@ impl Model {
     }
 }
 
-/// Whether an event of a key frame can be new to a reader that has received all events before it.
+/// Whether an event of a checkpoint can be new to a reader that has received all events before it.
 fn matters_in_known_checkpoint(kind: &Kind) -> bool {
     matches!(
         kind,

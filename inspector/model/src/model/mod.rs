@@ -88,12 +88,12 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sync {
     /// Nothing was missed.
-    True,
-    /// Something was missed: until the next key frame, the model may hold coroutines that ended and lack others.
+    Complete,
+    /// Something was missed: until the next checkpoint, the model may hold coroutines that ended and lack others.
     Unsure,
-    /// A key frame is passing by that contains nothing new.
+    /// A checkpoint without news is being skipped.
     Skipping,
-    /// A key frame is being applied.
+    /// A checkpoint is being applied.
     Filling,
 }
 
@@ -153,9 +153,9 @@ impl Model {
         self.complete
     }
 
-    /// Whether no event was missed since the last key frame.
+    /// Whether no event was missed since the last checkpoint.
     pub fn is_sure(&self) -> bool {
-        matches!(self.sync, Sync::True | Sync::Skipping)
+        matches!(self.sync, Sync::Complete | Sync::Skipping)
     }
 
     /// What is missing.

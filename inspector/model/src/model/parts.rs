@@ -245,7 +245,7 @@ pub struct Lost {
     pub cut: bool,
     /// Sequence numbers skipped without a `Lost` event.
     pub gaps: u64,
-    /// Coroutines that the last key frame had no room for.
+    /// Coroutines that the last checkpoint had no room for.
     pub left_out: u64,
     /// Events that could not be true: about something that was never announced, or had ended already.
     pub odd: u64,

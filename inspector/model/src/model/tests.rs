@@ -168,7 +168,7 @@ fn a_crash_keeps_the_coroutines_that_it_names() {
 }
 
 #[test]
-fn a_key_frame_is_skipped_by_readers_that_missed_nothing() {
+fn a_checkpoint_is_skipped_by_readers_that_missed_nothing() {
     let mut s = crawl();
     let before = s.model();
     checkpoint(&mut s);
@@ -179,13 +179,13 @@ fn a_key_frame_is_skipped_by_readers_that_missed_nothing() {
 }
 
 #[test]
-fn a_key_frame_replaces_what_is_known_after_a_loss() {
+fn a_checkpoint_replaces_what_is_known_after_a_loss() {
     let mut s = crawl();
     let gone = s.events.len();
     checkpoint(&mut s);
     s.at(2_000_000).wake(50, Waker::Timer);
     let mut model = Model::new(&s.header);
-    // Seen to the middle, then a gap up to the key frame.
+    // Seen to the middle, then a gap up to the checkpoint.
     s.events[..gone / 2].iter().for_each(|event| model.apply(event));
     s.events[gone..].iter().for_each(|event| model.apply(event));
     assert!(model.is_sure());

@@ -37,7 +37,7 @@ pub struct Link {
 pub enum Leaf {
     /// The coroutine is being polled, since then.
     Running(CoroId, u64),
-    /// The coroutine is ready since then, and waits for its turn.
+    /// The coroutine is ready since then, and waits for its next step.
     Ready(CoroId, u64),
     /// The coroutine has ended.
     Ended(CoroId, Outcome),

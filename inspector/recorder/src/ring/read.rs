@@ -22,7 +22,8 @@ use super::*;
 
 /// Reads the events of a ring, of this process or another, living or dead.
 ///
-/// It never blocks the program: a reader that is too slow receives [`Kind::Lost`] and continues at the next checkpoint.
+/// It never blocks the program: a reader that is too slow receives [`Kind::Lost`] and continues at the newest
+/// checkpoint.
 #[derive(Debug)]
 pub struct RingReader {
     pub(super) ring: Ring,

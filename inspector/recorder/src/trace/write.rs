@@ -142,7 +142,7 @@ impl TraceWriter {
     ///
     /// # Errors
     ///
-    /// When the file could not be written, which has been reported on stderr already; it is cut then.
+    /// When the file could not be written, which has been reported on stderr already; it has no end marker then.
     pub fn finish(mut self) -> io::Result<Summary> {
         self.join()
     }

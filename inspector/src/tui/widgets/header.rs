@@ -36,7 +36,7 @@ pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
         right.push(Span::raw("   "));
     }
     if !model.is_sure() && model.events() > 0 {
-        right.push(Span::styled("uncertain until the next key frame", theme.warning));
+        right.push(Span::styled("uncertain until the next checkpoint", theme.warning));
         right.push(Span::raw("   "));
     }
     if lost.left_out > 0 {
