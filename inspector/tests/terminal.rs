@@ -87,7 +87,7 @@ fn whatever_ends_the_program_the_terminal_comes_back() {
 
 #[test]
 fn signals_that_end_the_inspector_leave_the_terminal_as_it_was() {
-    for signal in ["-TERM", "-HUP", "-KILL"] {
+    for signal in ["-TERM", "-HUP", "-INT", "-QUIT", "-KILL"] {
         let script = format!("$INSPECTOR replay $TRACES/crawl.jsonl & echo $! > $TMPDIR/pid; wait $!{COOKED}");
         let mut session = Session::start(&script, (100, 30));
         session.wait_for("fetch ×8");
