@@ -14,6 +14,7 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::clipboard::Part;
 use super::keys::{Action, Context};
 use super::options::Options;
 use super::pane::{Pane, Reply, Subject};
@@ -66,6 +67,8 @@ pub enum Effect {
     Suspend,
     /// Draw everything anew.
     Redraw,
+    /// Put a text on the clipboard.
+    Copy(String),
     /// Open the editor.
     Edit {
         /// The file.
@@ -220,6 +223,8 @@ impl App {
             Action::NextMatch => self.find(true),
             Action::PreviousMatch => self.find(false),
             Action::Filter => return self.filter(),
+            Action::Copy => return self.copy(Part::Whole),
+            Action::CopyName => return self.copy(Part::Name),
             Action::Pause
             | Action::StepBack
             | Action::StepOn

@@ -80,6 +80,8 @@ pub trait Host {
     }
     /// Opens the editor.
     fn edit(&mut self, file: &std::path::Path, line: u32) -> std::io::Result<()>;
+    /// Asks the terminal to put a text on its clipboard.
+    fn copy(&mut self, text: &str) -> std::io::Result<()>;
     /// Interrupts the program if the screens can stay while it ends; returns whether they can.
     fn interrupt(&mut self) -> bool {
         false
@@ -236,6 +238,11 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
             host.suspend(true)?;
             host.redraw(app)?;
         }
+        Effect::Copy(text) => {
+            if let Err(error) = host.copy(&text) {
+                app.session.note(format!("not copied: {error}"));
+            }
+        }
         Effect::Edit { file, line } => {
             let edited = host.edit(&file, line);
             app.session.notice = edited.err().map(|error| error.to_string());
@@ -363,6 +370,10 @@ mod tests {
         }
 
         fn edit(&mut self, _file: &std::path::Path, _line: u32) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn copy(&mut self, _text: &str) -> std::io::Result<()> {
             Ok(())
         }
     }

@@ -47,6 +47,8 @@ const MOVES: &[Binding] = &[
     bind(&["n"], Action::NextMatch, "next-match", "", "next one found"),
     bind(&["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),
     bind(&["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch for>2s file:crawl.rs"),
+    bind(&["y"], Action::Copy, "copy", "", "copy what is selected: the row, the value, the callstack, the line; on a page all of it"),
+    bind(&["Y"], Action::CopyName, "copy-name", "", "copy its name alone: of a frame its place, of a printed value its path"),
     bind(&["space"], Action::Pause, "pause", "pause", "hold this moment; again: go on"),
     bind(&[","], Action::StepBack, "step-back", "", "one event back in time"),
     bind(&["."], Action::StepOn, "step-on", "", "one event on in time"),
@@ -161,9 +163,9 @@ mod tests {
         assert_eq!(keys.action(&[Context::EVERYWHERE], "0"), Some(Action::Live), "as it was");
         assert_eq!(keys.rebind(vec![wish("next-match", &["N"]), wish("previous-match", &["n"])]), [""; 0]);
         assert_eq!(keys.action(&[Context::EVERYWHERE], "n"), Some(Action::PreviousMatch));
-        assert_eq!(keys.rebind(vec![wish("lints", &["y"]), wish("lints", &["z"])]), [""; 0]);
+        assert_eq!(keys.rebind(vec![wish("lints", &["c"]), wish("lints", &["z"])]), [""; 0]);
         assert_eq!(
-            (keys.action(&[Context::EVERYWHERE], "y"), keys.action(&[Context::EVERYWHERE], "z")),
+            (keys.action(&[Context::EVERYWHERE], "c"), keys.action(&[Context::EVERYWHERE], "z")),
             (None, Some(Action::Lints))
         );
     }
@@ -192,7 +194,7 @@ mod tests {
         let problems =
             Keys::default().rebind(vec![wish("drawn", &["g", "d"]), wish("older", &["n"]), wish("earlier", &["h"])]);
         assert_eq!(problems, [""; 0], "as in the table; what is typed; the same action");
-        let problems = Keys::default().rebind(vec![wish("drawn", &["y"]), wish("lints", &["d"])]);
+        let problems = Keys::default().rebind(vec![wish("drawn", &["x"]), wish("lints", &["d"])]);
         assert_eq!(problems, [""; 0], "free by then");
     }
 }

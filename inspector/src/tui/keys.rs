@@ -49,6 +49,8 @@ pub enum Action {
     NextMatch,
     PreviousMatch,
     Filter,
+    Copy,
+    CopyName,
     Sort,
     SortBack,
     Pause,

@@ -8,6 +8,7 @@
 mod ansi;
 mod app;
 mod capture;
+mod clipboard;
 mod event_loop;
 mod filter;
 mod frame_requests;
@@ -222,6 +223,12 @@ impl Host for Live {
 
     fn edit(&mut self, file: &Path, line: u32) -> io::Result<()> {
         self.lend(|| terminal::edit(file, line))
+    }
+
+    fn copy(&mut self, text: &str) -> io::Result<()> {
+        let out = self.screen.terminal.backend_mut();
+        out.write_all(clipboard::sequence(text, clipboard::Multiplexer::from_env()).as_bytes())?;
+        io::Write::flush(out)
     }
 
     fn output(&mut self) -> Vec<Line> {

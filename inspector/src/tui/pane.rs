@@ -7,11 +7,15 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use super::clipboard::{Copied, Part};
 use super::keys::{Action, Binding, Context};
 use super::prompt::Purpose;
 use super::session::Session;
 use super::theme::Theme;
+use super::text::span;
+use crate::describe;
 use crate::event::{CoroId, ResId};
+use crate::model::Model;
 
 /// What a screen declares.
 pub struct Screen {
@@ -43,6 +47,16 @@ pub enum Subject {
     Res(ResId),
 }
 
+impl Subject {
+    /// How it is called.
+    pub fn label(self, model: &Model) -> String {
+        match self {
+            Subject::Coro(id) => model.label(id),
+            Subject::Res(id) => model.resource_label(id),
+        }
+    }
+}
+
 /// A part of the terminal with a state of its own: a screen, or a page over it.
 pub trait Pane {
     /// Its name.
@@ -66,6 +80,21 @@ pub trait Pane {
 
     /// Draws it.
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect);
+
+    /// What is copied of what is selected. By default that is a line about the selected thing, and its label.
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        let subject = self.selected(session)?;
+        let (model, now) = (session.model(), session.now());
+        let label = subject.label(model);
+        match (part, subject) {
+            (Part::Whole, Subject::Coro(id)) => {
+                let coro = model.coro(id)?;
+                let (doing, long) = (describe::doing_at(model, coro, now), span(coro.for_how_long(now)));
+                Some(Copied::new(format!("row of {label}"), &format!("{label}  {doing}  {long}")))
+            }
+            _ => Some(Copied::new("name", &label)),
+        }
+    }
 
     /// Performs an action that the router has no use for.
     fn act(&mut self, session: &mut Session, action: Action) -> Reply;

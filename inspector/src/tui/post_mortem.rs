@@ -89,6 +89,16 @@ pub struct Located {
     pub fields: Vec<(String, String)>,
 }
 
+impl Located {
+    /// Its file and line; the file alone if the line is not known.
+    pub fn place(&self) -> String {
+        match self.frame.line {
+            0 => self.frame.file.clone(),
+            line => format!("{}:{line}", self.frame.file),
+        }
+    }
+}
+
 impl PostMortem {
     /// Of a crash, with those of isolated loops, which the program has dealt with.
     pub fn new(model: &Model, crash: &Arc<Crash>, isolated: &[Arc<Crash>]) -> PostMortem {

@@ -1,5 +1,6 @@
 //! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
+mod copy;
 mod frames;
 mod names;
 mod selection;

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Position;
 
-use super::{App, Pane, SCREENS, Session, Subject};
+use super::{App, Effect, Pane, Part, SCREENS, Session, Subject};
 
 impl App {
     /// The mouse was pressed.
@@ -29,6 +29,18 @@ impl App {
     /// What is selected in the pane that is in front.
     pub(super) fn selected(&self) -> Option<Subject> {
         self.pages.last().unwrap_or(&self.screens[self.front]).selected(&self.session)
+    }
+
+    /// What is selected in the pane that is in front goes to the clipboard.
+    pub(super) fn copy(&mut self, part: Part) -> Effect {
+        let top = self.pages.last().unwrap_or(&self.screens[self.front]);
+        let Some(mut copied) = top.copy(&mut self.session, part).filter(|copied| !copied.text.is_empty()) else {
+            self.session.note("nothing is selected that could be copied");
+            return Effect::None;
+        };
+        let sentence = copied.cut();
+        self.session.note(sentence);
+        Effect::Copy(copied.text)
     }
 
     /// The same with a page about what is selected, if there is such a page about it.

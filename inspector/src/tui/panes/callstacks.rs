@@ -6,12 +6,14 @@ use ratatui::text::{Line, Span};
 use super::source;
 use crate::format::brief;
 use crate::model::{file_name, short_name};
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::Action;
 use crate::tui::pane::Reply;
 use crate::tui::post_mortem::Located;
 use crate::tui::session::Session;
 use crate::tui::text::{counted, pad, pad_left, width};
 use crate::tui::theme::Theme;
+use crate::tui::widgets::mark_of;
 
 /// Moves through the callstacks and frames: on the screen and in the stack tree alike.
 pub fn walk(session: &mut Session, action: Action) -> Reply {
@@ -38,6 +40,31 @@ pub fn walk(session: &mut Session, action: Action) -> Reply {
         _ => {}
     }
     Reply::Done
+}
+
+/// The selected callstack with its error and its values, or the place of the selected frame, to be copied.
+pub fn copied(session: &Session, part: Part) -> Option<Copied> {
+    let crash = session.crash.as_ref()?;
+    if part == Part::Name {
+        return Some(Copied::new("place", &crash.current()?.place()));
+    }
+    let stack = crash.data.stacks.get(crash.stack)?;
+    let all_hidden = stack.frames.iter().all(|located| located.frame.hidden);
+    let mut lines = vec![format!("{}  {}", stack.title, stack.note).trim_end().to_owned()];
+    lines.extend(crash.data.failure(crash.stack).map(|failure| format!("  {}", failure.message)));
+    let mut before = None;
+    for located in stack.frames.iter().filter(|located| crash.hidden || all_hidden || !located.frame.hidden) {
+        lines.extend(native_heading(before, located).map(|heading| format!("  {heading}")));
+        before = Some(located);
+        lines.push(format!("  {}  {}{}", located.frame.function, located.before_place, located.place()));
+        for local in &located.frame.locals {
+            let mark = mark_of(local).map(|mark| format!("  ({mark})")).unwrap_or_default();
+            lines.push(format!("    {} = {}{mark}", local.name, local.value.text));
+        }
+        lines.extend(located.fields.iter().map(|(name, value)| format!("    {name} = {value}  (recorded)")));
+        lines.extend(located.missing.iter().map(|missing| format!("    {missing}")));
+    }
+    Some(Copied::new(format!("callstack of {}", stack.title), &lines.join("\n")))
 }
 
 /// The heading before the first frame of a native stack: what stands above it is not called from there.

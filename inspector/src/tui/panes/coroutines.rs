@@ -11,6 +11,7 @@ use super::{TABLE_AND_DETAIL, detail};
 use crate::describe;
 use crate::event::{CoroId, NameId};
 use crate::model::{Coro, Model, Site};
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::filter::{self, Filter};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
@@ -155,6 +156,22 @@ impl Coroutines {
     }
 }
 
+/// A row.
+fn cells(session: &Session, id: CoroId) -> Option<[Cell; 8]> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
+    let coro = model.coro(id)?;
+    Some([
+        Cell::styled(theme.sign(coro.activity), theme.activity(coro.activity)),
+        id.to_string().into(),
+        model.short_name_of(coro).to_owned().into(),
+        span(coro.for_how_long(now)).into(),
+        describe::doing_at(model, coro, now).into(),
+        count(coro.steps).into(),
+        span(coro.busy).into(),
+        model.site(coro.site).map(Site::short).unwrap_or_default().into(),
+    ])
+}
+
 /// The name in the table: the one that the program gave, or that of the function.
 fn shown_name(coro: &Coro) -> NameId {
     if coro.given_name == 0 { coro.name } else { coro.given_name }
@@ -190,6 +207,15 @@ impl Pane for Coroutines {
         Reply::Done
     }
 
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        let id = session.selected?;
+        let label = session.model().label(id);
+        match part {
+            Part::Whole => Some(Copied::row(format!("row of {label}"), &cells(session, id)?)),
+            Part::Name => Some(Copied::new("name", &label)),
+        }
+    }
+
     fn click(&mut self, session: &mut Session, at: Position) {
         if let Some(id) = self.hits.at(at) {
             session.select(id);
@@ -209,23 +235,11 @@ impl Pane for Coroutines {
         if session.selected.is_some() {
             self.list.selected = session.selected;
         }
-        let (theme, model, now) = (&session.theme, session.model(), session.now());
+        let (theme, model) = (&session.theme, session.model());
         let footer = u16::from(!self.filter.text.is_empty());
         let table = Rect { height: area.height.saturating_sub(footer), ..area };
         let columns = self.columns(area.width);
-        Table::new(theme, columns).draw(buf, table, &mut self.list, &self.order, &mut self.hits, |id| {
-            let coro = model.coro(id)?;
-            Some([
-                Cell::styled(theme.sign(coro.activity), theme.activity(coro.activity)),
-                id.to_string().into(),
-                model.short_name_of(coro).to_owned().into(),
-                span(coro.for_how_long(now)).into(),
-                describe::doing_at(model, coro, now).into(),
-                count(coro.steps).into(),
-                span(coro.busy).into(),
-                model.site(coro.site).map(Site::short).unwrap_or_default().into(),
-            ])
-        });
+        Table::new(theme, columns).draw(buf, table, &mut self.list, &self.order, &mut self.hits, |id| cells(session, id));
         if self.order.is_empty() {
             let none: &[&str] = match footer {
                 0 => &["no live coroutine at this moment", ", goes back in time, event by event"],

@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::callstacks::{frame_line, native_heading, walk};
+use super::callstacks::{copied, frame_line, native_heading, walk};
 use super::detail;
 use super::printed::{Printed, paths};
 use super::source::{self, Source};
@@ -14,6 +14,7 @@ use crate::event::{Local, Outcome, TraceSite};
 use crate::format::short_path;
 use crate::model::short_name;
 use crate::report::{as_of, message_with_place};
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::post_mortem::{CrashView, Located, Role};
@@ -80,6 +81,10 @@ impl Pane for CrashScreen {
 
     fn tab_style(&self, theme: &Theme) -> Style {
         theme.failed
+    }
+
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        copied(session, part)
     }
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {
@@ -334,11 +339,8 @@ fn draw_source(buf: &mut Buffer, session: &mut Session, crash: &CrashView, area:
     let Some(located) = crash.current() else { return };
     let (lines, warning) = source::near(session, &located.frame);
     let theme = session.theme;
-    let place = if located.frame.line == 0 {
-        located.frame.file.clone()
-    } else {
-        format!("{}{}:{}", located.before_place, located.frame.file, located.frame.line)
-    };
+    let before = if located.frame.line == 0 { "" } else { located.before_place };
+    let place = format!("{before}{}", located.place());
     let name = fit(&place, usize::from(area.width).saturating_sub(2));
     buf.set_stringn(area.x + 1, area.y, &name, usize::from(area.width), theme.place);
     let mut rows = usize::from(area.height - 1);

@@ -10,6 +10,7 @@ use super::graph_canvas::Canvas;
 use crate::describe;
 use crate::event::LoopMode;
 use crate::model::{Activity, Leaf, Model};
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::session::Session;
@@ -255,6 +256,21 @@ impl Pane for Graph {
             Some(Node::Group(..)) => "these are several: unfold them and select one",
             _ => "select a coroutine first",
         }
+    }
+
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        let drawn = self.canvas.as_ref().and(session.selected).map(Node::Coro);
+        let node = drawn.or(self.cursor)?;
+        let (model, now, theme) = (session.model(), session.now(), &session.theme);
+        let (_, label, _) = label(model, node, theme);
+        Some(match part {
+            Part::Whole => {
+                let parts = [label.clone(), what(model, node, now, theme).0, time(model, node, now)];
+                let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+                Copied::new(format!("row of {label}"), &parts.join("  "))
+            }
+            Part::Name => Copied::new("name", &label),
+        })
     }
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {

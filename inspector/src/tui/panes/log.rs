@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use crate::event::CoroId;
 use crate::model::LogLine;
 use crate::tui::ansi;
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::prompt::Purpose;
@@ -104,6 +105,24 @@ impl Pane for Log {
     fn click(&mut self, session: &mut Session, at: Position) {
         if let Some(line) = self.hits.at(at) {
             self.select(session, Some(line));
+        }
+    }
+
+    /// The selected line, or the latest one while it follows; of its name the coroutine is.
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        let lines = self.matching(session);
+        let line = match self.list.selected {
+            Some(selected) => lines.into_iter().find(|line| key(line) == selected),
+            None => lines.last().copied(),
+        }?;
+        match part {
+            Part::Whole => {
+                let spans = ansi::spans(&text(line), session.theme.text, false);
+                let text: String = spans.iter().map(|span| &*span.content).collect();
+                Some(Copied::new(format!("line of {}", clock(line.at, 3)), &text))
+            }
+            Part::Name if line.coro == 0 => None,
+            Part::Name => Some(Copied::new("name", &session.model().label(line.coro))),
         }
     }
 

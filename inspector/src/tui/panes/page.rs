@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, Context};
 use crate::tui::pane::{Pane, Reply, Subject};
 use crate::tui::session::Session;
@@ -52,6 +53,13 @@ impl Pane for Page {
         vec![Context::PAGE]
     }
 
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        match part {
+            Part::Whole => Some(whole(self.title, &(self.lines)(session, ANY_WIDTH))),
+            Part::Name => Some(Copied::new("name", &self.subject?.label(session.model()))),
+        }
+    }
+
     fn act(&mut self, _session: &mut Session, action: Action) -> Reply {
         scroll(&mut self.pager, action)
     }
@@ -59,6 +67,22 @@ impl Pane for Page {
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
         self.pager.draw(&session.theme, buf, area, |wide| (self.lines)(session, wide));
     }
+}
+
+/// Wider than any line that is worth reading: what is copied is not cut.
+pub const ANY_WIDTH: u16 = 4_000;
+
+/// All lines of a page, to be copied. What fills the width of the page between two parts of a line is two spaces.
+pub fn whole(title: &str, lines: &[Line]) -> Copied {
+    let lines: Vec<String> = lines.iter().map(|line| unpadded(&line.to_string())).collect();
+    Copied::new(format!("page {title}"), lines.join("\n").trim())
+}
+
+/// A line without what pads its parts; its indentation stays.
+fn unpadded(line: &str) -> String {
+    let text = line.trim_start();
+    let parts: Vec<_> = text.split("   ").map(str::trim).filter(|part| !part.is_empty()).collect();
+    format!("{}{}", &line[..line.len() - text.len()], parts.join("  "))
 }
 
 /// Scrolls a page; to open what is on it closes it.

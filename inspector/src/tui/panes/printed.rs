@@ -4,8 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::page::scroll;
+use super::page::{ANY_WIDTH, scroll};
 use crate::event::Value;
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, Context};
 use crate::tui::pane::{Pane, Reply};
 use crate::tui::post_mortem::{completions, look_up};
@@ -67,6 +68,18 @@ impl Pane for Printed {
 
     fn contexts(&self) -> Vec<Context> {
         vec![Context::PAGE]
+    }
+
+    /// The value printed last, or its path.
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        let Entry { path, value, .. } = self.entries.last()?;
+        if part == Part::Name {
+            return Some(Copied::new("path", path));
+        }
+        let mut lines = Vec::new();
+        unfold(&session.theme, "", value.as_ref().ok()?, 1, ALL.0, ALL.1, usize::from(ANY_WIDTH), &mut lines);
+        let lines: Vec<String> = lines.iter().map(|line| line.to_string().trim_end().to_owned()).collect();
+        Some(Copied::new(format!("value of {path}"), lines.join("\n").trim_start()))
     }
 
     fn act(&mut self, _session: &mut Session, action: Action) -> Reply {

@@ -8,6 +8,7 @@ use super::listing::Listing;
 use super::{TABLE_AND_DETAIL, resource};
 use crate::event::ResId;
 use crate::model::{Activity, Model, Site};
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::Action;
 use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::session::Session;
@@ -40,6 +41,15 @@ impl Pane for Resources {
         self.rows.act(&keys(session.model()), action)
     }
 
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        let id = self.rows.selected()?;
+        let label = session.model().resource_label(id);
+        match part {
+            Part::Whole => Some(Copied::row(format!("row of {label}"), &cells(session, id)?)),
+            Part::Name => Some(Copied::new("name", &label)),
+        }
+    }
+
     fn click(&mut self, _session: &mut Session, at: Position) {
         self.rows.click(at);
     }
@@ -54,21 +64,7 @@ impl Pane for Resources {
             Column::number("waiting", 8),
             Column::text("made", Width::Fixed(20)),
         ];
-        self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| {
-            let one = model.resource(id)?;
-            let activity = match (one.holders.is_empty(), one.waiters.is_empty()) {
-                (_, false) => Activity::OnLock,
-                (false, true) => Activity::Running,
-                (true, true) => Activity::Done,
-            };
-            Some([
-                Cell::styled(theme.sign(activity), theme.activity(activity)),
-                model.resource_label(id).into(),
-                resource::state(model, one).into(),
-                one.waiters.len().to_string().into(),
-                model.site(one.site).map(Site::short).unwrap_or_default().into(),
-            ])
-        });
+        self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| cells(session, id));
     }
 
     fn selected(&self, _session: &Session) -> Option<Subject> {
@@ -82,6 +78,24 @@ impl Pane for Resources {
     fn beside(&self, session: &Session, wide: u16) -> Vec<Line<'static>> {
         self.rows.selected().map_or_else(Vec::new, |id| resource::lines(session, id, wide))
     }
+}
+
+/// A row.
+fn cells(session: &Session, id: ResId) -> Option<[Cell; 5]> {
+    let (theme, model) = (&session.theme, session.model());
+    let one = model.resource(id)?;
+    let activity = match (one.holders.is_empty(), one.waiters.is_empty()) {
+        (_, false) => Activity::OnLock,
+        (false, true) => Activity::Running,
+        (true, true) => Activity::Done,
+    };
+    Some([
+        Cell::styled(theme.sign(activity), theme.activity(activity)),
+        model.resource_label(id).into(),
+        resource::state(model, one).into(),
+        one.waiters.len().to_string().into(),
+        model.site(one.site).map(Site::short).unwrap_or_default().into(),
+    ])
 }
 
 fn keys(model: &Model) -> Vec<ResId> {

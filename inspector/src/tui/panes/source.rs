@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::page::scroll;
 use crate::event::Frame;
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, Binding, Context, bind};
 use crate::tui::pane::{Pane, Reply};
 use crate::tui::session::Session;
@@ -78,6 +79,16 @@ impl Pane for Source {
 
     fn contexts(&self) -> Vec<Context> {
         vec![CONTEXT, Context::PAGE]
+    }
+
+    /// The text on the page, or the place of the frame.
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        if part == Part::Name {
+            return Some(Copied::new("place", &session.crash.as_ref()?.current()?.place()));
+        }
+        let (_, _, lines) = content(session, self.whole)?;
+        let lines: Vec<_> = lines.iter().map(|(_, text)| text.as_str()).collect();
+        Some(Copied::new("source", &lines.join("\n")))
     }
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {

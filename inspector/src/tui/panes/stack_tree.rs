@@ -4,8 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-use super::callstacks::{frame_line, native_heading, walk};
+use super::callstacks::{copied, frame_line, native_heading, walk};
 use crate::model::Activity;
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, Binding, Context, bind};
 use crate::tui::pane::{Pane, Reply};
 use crate::tui::post_mortem::{Located, Role};
@@ -36,6 +37,10 @@ pub struct StackTree {
 impl Pane for StackTree {
     fn title(&self) -> &'static str {
         CONTEXT.title()
+    }
+
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        copied(session, part)
     }
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {

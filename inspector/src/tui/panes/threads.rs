@@ -7,8 +7,9 @@ use ratatui::text::Line;
 use super::listing::Listing;
 use super::{TABLE_AND_DETAIL, detail};
 use crate::describe;
-use crate::event::ThreadId;
+use crate::event::{Target, ThreadId};
 use crate::model::{Activity, Model, Site, Thread, short_name};
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::Action;
 use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::session::Session;
@@ -60,13 +61,22 @@ impl Pane for Threads {
         reply
     }
 
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        let id = self.rows.selected()?;
+        let label = session.model().target_label(Target::Thread(id));
+        match part {
+            Part::Whole => Some(Copied::row(format!("row of {label}"), &cells(session, id)?)),
+            Part::Name => Some(Copied::new("name", &label)),
+        }
+    }
+
     fn click(&mut self, session: &mut Session, at: Position) {
         self.rows.click(at);
         self.select_coroutine(session);
     }
 
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
-        let (theme, model, now) = (&session.theme, session.model(), session.now());
+        let (theme, model) = (&session.theme, session.model());
         let none = "no thread yet: run_in_thread brings one";
         let columns = [
             Column::text("", Width::Fixed(1)),
@@ -75,21 +85,25 @@ impl Pane for Threads {
             Column::number("for", 10),
             Column::text("state", Width::Rest(10..=200)),
         ];
-        self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| {
-            let thread = model.thread(id)?;
-            let (activity, state, since) = state(thread, now);
-            let place = model.site(thread.site).map(Site::short).unwrap_or_default();
-            let caller = model.coro(thread.coro).and_then(|coro| coro.waiters.first());
-            let caller = caller.map(|id| format!(", for {}", model.label(id))).unwrap_or_default();
-            Some([
-                Cell::styled(theme.sign(activity), theme.activity(activity)),
-                id.to_string().into(),
-                short_name(model.name(thread.name)).into(),
-                span(now.saturating_sub(since)).into(),
-                format!("{state}{caller}, {place}").into(),
-            ])
-        });
+        self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| cells(session, id));
     }
+}
+
+/// A row.
+fn cells(session: &Session, id: ThreadId) -> Option<[Cell; 5]> {
+    let (theme, model, now) = (&session.theme, session.model(), session.now());
+    let thread = model.thread(id)?;
+    let (activity, state, since) = state(thread, now);
+    let place = model.site(thread.site).map(Site::short).unwrap_or_default();
+    let caller = model.coro(thread.coro).and_then(|coro| coro.waiters.first());
+    let caller = caller.map(|id| format!(", for {}", model.label(id))).unwrap_or_default();
+    Some([
+        Cell::styled(theme.sign(activity), theme.activity(activity)),
+        id.to_string().into(),
+        short_name(model.name(thread.name)).into(),
+        span(now.saturating_sub(since)).into(),
+        format!("{state}{caller}, {place}").into(),
+    ])
 }
 
 fn keys(model: &Model) -> Vec<ThreadId> {

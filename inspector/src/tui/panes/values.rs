@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::page::scroll;
+use super::page::{ANY_WIDTH, scroll, whole};
 use super::printed::{ALL, unfold};
 use crate::event::{CoroId, Frame};
+use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, Context};
 use crate::tui::pane::{Pane, Reply, Subject};
 use crate::tui::session::Session;
@@ -70,6 +71,13 @@ impl Pane for Values {
 
     fn wants_values(&self, session: &Session) -> Option<CoroId> {
         session.wants_values(self.id, self.since).then_some(self.id)
+    }
+
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        Some(match part {
+            Part::Whole => whole(self.title(), &self.lines(session, ANY_WIDTH)),
+            Part::Name => Copied::new("name", &session.model().label(self.id)),
+        })
     }
 
     fn act(&mut self, _session: &mut Session, action: Action) -> Reply {

@@ -64,6 +64,11 @@ impl Cell {
     pub fn styled(text: impl Into<String>, style: Style) -> Cell {
         Cell(text.into(), Some(style))
     }
+
+    /// Its text, in full.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 impl<T: Into<String>> From<T> for Cell {
