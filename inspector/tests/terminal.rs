@@ -372,6 +372,44 @@ fn the_mouse_turns_screens_selects_and_scrolls() {
 }
 
 #[test]
+fn m_leaves_the_mouse_to_the_terminal_and_so_does_the_setting() {
+    use vt100::MouseProtocolMode;
+    let is_taken = |screen: &vt100::Screen| screen.mouse_protocol_mode() != MouseProtocolMode::None;
+    let mut session = Session::start(&format!("$INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (120, 30));
+    session.wait_for("fetch ×8");
+    session.wait("the mouse", is_taken);
+    session.press("m");
+    session.wait("no mouse", |screen| !is_taken(screen) && screen.contents().contains("mouse off"));
+    session.press("m");
+    session.wait("the mouse again", |screen| is_taken(screen) && !screen.contents().contains("mouse off"));
+    session.press("q");
+    session.wait_for_restored();
+    session.end();
+    let set = "export TINYIO_SETTINGS='mouse = no'";
+    let mut session = Session::start(&format!("{set}; $INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (120, 30));
+    session.wait_for("mouse off");
+    assert!(!is_taken(session.screen.screen()));
+    session.press("q");
+    session.wait_for_restored();
+    session.end();
+}
+
+#[test]
+fn y_puts_a_text_on_the_clipboard_of_the_terminal() {
+    // As a terminal outside of any multiplexer, wherever the tests run.
+    let start = format!("unset TMUX STY; $INSPECTOR replay $TRACES/verify.jsonl{COOKED}");
+    let mut session = Session::start(&start, (100, 30));
+    session.wait_for("sha256 mismatch: file 777.txt");
+    session.press("Y");
+    session.wait_for("sent to the clipboard: place, ");
+    let copied = session.screen.callbacks().copied.concat();
+    assert!(copied.contains("verify.rs:"), "{copied}");
+    session.press("q");
+    session.wait_for_restored();
+    session.end();
+}
+
+#[test]
 fn settings_apply_and_errors_in_them_are_shown_with_their_lines() {
     let set = "printf 'theme = blue\\nkey.pause = x\\nkey.live = .\\n' > $TMPDIR/conf; export TINYIO_SETTINGS_FILE=$TMPDIR/conf";
     let mut session = Session::start(&format!("{set}; $INSPECTOR replay $TRACES/crawl.jsonl{COOKED}"), (120, 30));

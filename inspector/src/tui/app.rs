@@ -67,6 +67,8 @@ pub enum Effect {
     Suspend,
     /// Draw everything anew.
     Redraw,
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Put a text on the clipboard.
     Copy(String),
     /// Open the editor.
@@ -203,6 +205,7 @@ impl App {
             Action::Interrupt => return Effect::Interrupt,
             Action::Suspend => return Effect::Suspend,
             Action::Redraw => return Effect::Redraw,
+            Action::Mouse => return self.toggle_mouse(),
             Action::Back => {
                 let playback = &mut self.session.playback;
                 if self.pages.pop().is_none() && !playback.is_live() && playback.status == Status::Live {

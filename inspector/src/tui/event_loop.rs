@@ -80,6 +80,8 @@ pub trait Host {
     }
     /// Opens the editor.
     fn edit(&mut self, file: &std::path::Path, line: u32) -> std::io::Result<()>;
+    /// Takes the mouse, or leaves it to the terminal.
+    fn mouse(&mut self, taken: bool) -> std::io::Result<()>;
     /// Asks the terminal to put a text on its clipboard.
     fn copy(&mut self, text: &str) -> std::io::Result<()>;
     /// Interrupts the program if the screens can stay while it ends; returns whether they can.
@@ -238,6 +240,7 @@ fn take(app: &mut App, input: Input, host: &mut dyn Host) -> std::io::Result<Opt
             host.suspend(true)?;
             host.redraw(app)?;
         }
+        Effect::Mouse(taken) => host.mouse(taken)?,
         Effect::Copy(text) => {
             if let Err(error) = host.copy(&text) {
                 app.session.note(format!("not copied: {error}"));
@@ -370,6 +373,10 @@ mod tests {
         }
 
         fn edit(&mut self, _file: &std::path::Path, _line: u32) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn mouse(&mut self, _taken: bool) -> std::io::Result<()> {
             Ok(())
         }
 

@@ -69,6 +69,7 @@ const GLOBAL: &[Binding] = &[
     bind(&["q"], Action::Quit, "quit", "quit", "close what is on top, then leave"),
     bind(&["ctrl-c"], Action::Interrupt, "interrupt", "", "leave; a program that runs under this view is interrupted"),
     bind(&["ctrl-z"], Action::Suspend, "suspend", "", "to the background; fg comes back"),
+    bind(&["m"], Action::Mouse, "mouse", "", "leave the mouse to the terminal, which selects text with it; again: take it back"),
     bind(&["ctrl-l"], Action::Redraw, "redraw", "", "draw everything anew"),
 ];
 
@@ -189,7 +190,7 @@ mod tests {
                 .starts_with("here: key.sort: \"space\" is the key of pause, which is hidden by that in Coroutines")
         );
 
-        let problems = Keys::default().rebind(vec![wish("sort", &["m"]), wish("pause", &["m"])]);
+        let problems = Keys::default().rebind(vec![wish("sort", &["x"]), wish("pause", &["x"])]);
         assert_eq!(problems.len(), 1, "once: {problems:?}");
         let problems =
             Keys::default().rebind(vec![wish("drawn", &["g", "d"]), wish("older", &["n"]), wish("earlier", &["h"])]);

@@ -38,6 +38,7 @@ pub enum Action {
     Interrupt,
     Suspend,
     Redraw,
+    Mouse,
     Help,
     Screen(u8),
     NextScreen,

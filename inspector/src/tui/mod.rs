@@ -94,7 +94,7 @@ fn run_over(
     let mut app = App::new(source.header(), options);
     app.session.output.level = program.as_ref().and_then(Program::level);
     let (send, inputs) = channel();
-    let screen = terminal::Screen::take(None)?;
+    let screen = terminal::Screen::take(None, app.session.mouse)?;
     restore_on_panic(screen.restorer());
     let signals = terminal::SignalHandlers::install(send.clone(), screen.restorer())?;
     let reader = terminal::Reader::start(send)?;
@@ -223,6 +223,10 @@ impl Host for Live {
 
     fn edit(&mut self, file: &Path, line: u32) -> io::Result<()> {
         self.lend(|| terminal::edit(file, line))
+    }
+
+    fn mouse(&mut self, taken: bool) -> io::Result<()> {
+        self.screen.set_mouse(taken)
     }
 
     fn copy(&mut self, text: &str) -> io::Result<()> {

@@ -10,6 +10,8 @@ pub struct Options {
     pub theme: Theme,
     /// The keys.
     pub keys: Keys,
+    /// The mouse selects rows and screens; else the terminal selects text with it.
+    pub mouse: bool,
     /// Bytes of events kept in memory, to go back to; beyond, the oldest go.
     pub tape: usize,
     /// The recording, if it is a file: the report that leaving prints says how to open it again.

@@ -19,6 +19,8 @@ pub struct Session {
     pub theme: Theme,
     /// The keys in force.
     pub keys: Keys,
+    /// The mouse is used here; else the terminal selects text with it.
+    pub mouse: bool,
     /// The selected coroutine, on all screens.
     pub selected: Option<CoroId>,
     /// The coroutines that the screen shows, each in a row of its own.
@@ -87,6 +89,7 @@ impl Session {
             playback: Playback::new(header, options.tape, options.file),
             theme: options.theme,
             keys: options.keys,
+            mouse: options.mouse,
             selected: None,
             drawn: Vec::new(),
             reveal: None,

@@ -7,6 +7,7 @@
 //! ```text
 //! theme = light                  # dark, light, mono
 //! ascii = yes                    # no signs beyond ASCII
+//! mouse = no                     # the terminal selects text with the mouse
 //! tape = 512M                    # memory for the events one can go back to
 //! secrets = iban, account number # names of values that are masked, besides those that are anyway
 //! style.waiting = magenta bold   # [bold] [dim] [italic] [underline] [reverse] [COLOUR] [on COLOUR]
@@ -35,7 +36,7 @@ const LEAST_TAPE: u64 = 1 << 20;
 impl Options {
     /// Returns the default options with this theme, independent of the user's settings.
     pub(super) fn of(theme: Theme) -> Options {
-        Options { theme, keys: Keys::default(), tape: TAPE, file: None, notice: None }
+        Options { theme, keys: Keys::default(), mouse: true, tape: TAPE, file: None, notice: None }
     }
 
     /// As the environment and the file of settings say. What is wrong with them goes to stderr, too.
@@ -45,7 +46,14 @@ impl Options {
             let _ = writeln!(io::stderr(), "tinyio: {problem}");
         }
         let notice = settings.notice();
-        Options { theme: settings.theme, keys: settings.keys, tape: settings.tape, file: None, notice }
+        Options {
+            theme: settings.theme,
+            keys: settings.keys,
+            mouse: settings.mouse,
+            tape: settings.tape,
+            file: None,
+            notice,
+        }
     }
 }
 
@@ -62,6 +70,8 @@ pub struct Settings {
     pub theme: Theme,
     /// The keys.
     pub keys: Keys,
+    /// The mouse selects rows and screens.
+    pub mouse: bool,
     /// Bytes of events kept in memory.
     pub tape: usize,
     /// What was wrong with the settings, a sentence each.
@@ -107,6 +117,7 @@ impl Settings {
             problems.push(format!("TINYIO_THEME: there is no theme {wrong:?}: expected {}", THEMES.join(", ")));
         }
         let mut tape = TAPE;
+        let mut mouse = true;
         let mut wishes = Vec::new();
         for Entry { place, name, value } in &entries {
             let mut wrong = |what: String| problems.push(format!("{place}: {what}"));
@@ -115,6 +126,10 @@ impl Settings {
                 ("theme", "") => wrong(format!("there is no theme {value:?}: expected {}", THEMES.join(", "))),
                 ("ascii", "") if yes(value).is_some() => {}
                 ("ascii", "") => wrong(format!("ascii is {value:?}: expected yes or no")),
+                ("mouse", "") => match yes(value) {
+                    Some(yes) => mouse = yes,
+                    None => wrong(format!("mouse is {value:?}: expected yes or no")),
+                },
                 ("tape", "") => {
                     match bytes(value).filter(|size| *size >= LEAST_TAPE).and_then(|size| usize::try_from(size).ok()) {
                         Some(size) => tape = size,
@@ -134,13 +149,13 @@ impl Settings {
                     keys: value.split_whitespace().map(str::to_owned).collect(),
                 }),
                 _ => wrong(format!(
-                    "there is no setting {name:?}: expected theme, ascii, tape, secrets, style.ELEMENT or key.ACTION"
+                    "there is no setting {name:?}: expected theme, ascii, mouse, tape, secrets, style.ELEMENT or key.ACTION"
                 )),
             }
         }
         let mut keys = Keys::default();
         problems.extend(keys.rebind(wishes));
-        Settings { theme, keys, tape, problems }
+        Settings { theme, keys, mouse, tape, problems }
     }
 
     /// The sentence for the footer, if anything is wrong.
@@ -163,7 +178,9 @@ pub fn sample() -> String {
          # Colours: dark, light, mono. Without this NO_COLOR, TERM and COLORFGBG decide.\n\
          #theme = dark\n\
          # No signs beyond ASCII. Without this the locale decides.\n\
-         #ascii = no\n",
+         #ascii = no\n\
+         # The mouse selects rows and screens; with no the terminal selects text with it.\n\
+         #mouse = yes\n",
     );
     let _ = write!(text, "# Memory for the events one can go back to.\n#tape = {}M\n", TAPE >> 20);
     text += "# Names of values that are masked in recordings, besides those that are anyway; read by the recorded program, too.\n\
@@ -259,6 +276,7 @@ mod tests {
             "the file takes precedence over NO_COLOR"
         );
         assert_eq!(of(&[UTF8], "ascii = yes").theme.glyphs, ASCII);
+        assert!(of(&[], "").mouse && !of(&[], "mouse = no").mouse);
         assert_eq!(of(&[], "# nothing\n\n  tape = 2G # much\n").tape, 2 << 30);
         let set = of(&[UTF8], "style.waiting = bold #ff8000 on blue\nkey.pause = x #\nkey.live = space");
         assert_eq!(set.theme.waiting, Style::new().bold().fg(Color::Rgb(255, 128, 0)).bg(Color::Blue));
@@ -270,7 +288,7 @@ mod tests {
     #[test]
     fn wrong_lines_are_reported_with_their_place_and_left_out() {
         let file = "theme = blue\ncolour = red\nnonsense\nascii = perhaps\ntape = 3\nstyle.sky = blue\nstyle.dim = on\n\
-                    key.fly = x\nkey.live = hyper-x\nkey.pause = .\ntape = 64M";
+                    key.fly = x\nkey.live = hyper-x\nkey.pause = .\ntape = 64M\nmouse = maybe";
         let set = of(
             &[UTF8, ("TINYIO_SETTINGS", "key.drawn = x; key.graph = X; key.lints = X"), ("TINYIO_THEME", "red")],
             file,
@@ -279,11 +297,12 @@ mod tests {
             "conf:3: \"nonsense\" is no setting: expected NAME = VALUE",
             "TINYIO_THEME: there is no theme \"red\": expected dark, light, mono",
             "conf:1: there is no theme \"blue\": expected dark, light, mono",
-            "conf:2: there is no setting \"colour\": expected theme, ascii, tape, secrets, style.ELEMENT or key.ACTION",
+            "conf:2: there is no setting \"colour\": expected theme, ascii, mouse, tape, secrets, style.ELEMENT or key.ACTION",
             "conf:4: ascii is \"perhaps\": expected yes or no",
             "conf:5: tape is \"3\": expected a size of 1M or more, such as 512M",
             "conf:6: there is no style \"sky\": expected one of text, dim, title",
             "conf:7: a colour is missing after \"on\"",
+            "conf:12: mouse is \"maybe\": expected yes or no",
             "conf:8: there is no action \"fly\": `tinyio-inspector settings` lists them",
             "conf:9: \"hyper-x\" is no key: expected one character, or enter, esc, tab, space, f1, ctrl-x and the like",
             "conf:10: key.pause: \".\" is the key of step-on there: expected one that is free, or other keys for step-on as well",
@@ -295,7 +314,7 @@ mod tests {
         }
         assert_eq!(set.tape, 64 << 20, "the good lines are in force");
         assert_eq!(set.keys.action(&[Context("Graph")], "x"), Some(Action::Canvas));
-        assert!(set.notice().unwrap().ends_with("(and 11 more)"));
+        assert!(set.notice().unwrap().ends_with("(and 12 more)"));
     }
 
     #[test]
@@ -306,13 +325,13 @@ mod tests {
             .collect::<String>();
         let is_setting = |line: &&str| {
             let name = line.split_once(" = ").map_or("", |(name, _)| name);
-            ["theme", "ascii", "tape"].contains(&name) || name.starts_with("style.") || name.starts_with("key.")
+            ["theme", "ascii", "mouse", "tape"].contains(&name) || name.starts_with("style.") || name.starts_with("key.")
         };
         let text: String = text.lines().filter(is_setting).map(|line| format!("{line}\n")).collect();
         let keys: usize = keymaps().iter().map(|keymap| keymap.bindings.len()).sum();
-        assert_eq!(text.lines().count(), 3 + STYLES.len() + keys);
+        assert_eq!(text.lines().count(), 4 + STYLES.len() + keys);
         let set = of(&[UTF8], &text);
-        assert_eq!((set.problems, set.theme, set.tape), (Vec::new(), DARK, TAPE));
+        assert_eq!((set.problems, set.theme, set.mouse, set.tape), (Vec::new(), DARK, true, TAPE));
         assert_eq!(set.keys, Keys::default());
     }
 

@@ -39,17 +39,19 @@ pub struct Screen {
     /// What is drawn on.
     pub terminal: Terminal<Backend>,
     entered: Arc<AtomicBool>,
+    /// The mouse is taken over, too.
+    mouse: bool,
     guard: Option<Guard>,
 }
 
 impl Screen {
-    /// Takes the terminal over. `spool` is a file that the guard prints if the process ends without restoring the
+    /// Takes the terminal over, with the `mouse` or without. `spool` is a file that the guard prints if the process ends without restoring the
     /// terminal.
     ///
     /// # Errors
     ///
     /// Without a terminal.
-    pub fn take(spool: Option<&Path>) -> io::Result<Screen> {
+    pub fn take(spool: Option<&Path>, mouse: bool) -> io::Result<Screen> {
         check()?;
         let tty = open()?;
         // With NO_COLOR crossterm leaves out every attribute, the reverse video of the selection too; we have a theme
@@ -57,7 +59,7 @@ impl Screen {
         crossterm::style::force_color_output(true);
         let guard = Guard::start(spool).ok();
         let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, tty)))?;
-        let mut screen = Screen { terminal, entered: Arc::new(AtomicBool::new(false)), guard };
+        let mut screen = Screen { terminal, entered: Arc::new(AtomicBool::new(false)), mouse, guard };
         screen.enter()?;
         Ok(screen)
     }
@@ -70,8 +72,18 @@ impl Screen {
         self.entered.store(true, Ordering::SeqCst);
         STOPS.store(false, Ordering::SeqCst);
         let out = self.terminal.backend_mut();
-        execute!(out, EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)?;
+        execute!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+        if self.mouse {
+            execute!(out, EnableMouseCapture)?;
+        }
         self.clear()
+    }
+
+    /// Takes the mouse over, or leaves it to the terminal.
+    pub fn set_mouse(&mut self, taken: bool) -> io::Result<()> {
+        self.mouse = taken;
+        let out = self.terminal.backend_mut();
+        if taken { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) }
     }
 
     /// Whether the terminal is taken over at the moment.

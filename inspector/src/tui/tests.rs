@@ -514,6 +514,20 @@ fn what_is_cut_ends_in_an_ellipsis() {
 }
 
 #[test]
+fn m_leaves_the_mouse_to_the_terminal_which_the_header_shows() {
+    let mut app = live(&crawl());
+    assert!(!text(&mut app, 80, 24).contains("mouse off"));
+    assert_eq!(press(&mut app, "m"), Effect::Mouse(false));
+    for (wide, high) in [(60, 12), (80, 24), (120, 40)] {
+        let screen = text(&mut app, wide, high);
+        assert!(screen.lines().next().unwrap().contains("mouse off   ● LIVE"), "{screen}");
+    }
+    assert!(text(&mut app, 80, 24).contains("the mouse is left to the terminal"));
+    assert_eq!(press(&mut app, "m"), Effect::Mouse(true));
+    assert!(!text(&mut app, 80, 24).contains("mouse off"));
+}
+
+#[test]
 fn the_mouse_chooses_screens_and_rows() {
     let mut app = live(&crawl());
     draw(&mut app, 100, 30);

@@ -25,7 +25,7 @@ use crate::source::Source;
 pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
     terminal::check()?;
     let capture = Capture::start()?;
-    let screen = terminal::Screen::take(Some(capture.spool.path()))?;
+    let screen = terminal::Screen::take(Some(capture.spool.path()), options.mouse)?;
     let (send, inputs) = channel();
     let keys = terminal::Reader::start(send.clone())?;
     let signals = terminal::SignalHandlers::of_the_program(send.clone())?;

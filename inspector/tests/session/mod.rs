@@ -12,8 +12,32 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 /// Far more than anything here takes; a test waits for what is to be seen, not for time to pass.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What programs sent to the clipboard.
+#[derive(Default)]
+pub struct Clipboard {
+    pub copied: Vec<String>,
+}
+
+impl vt100::Callbacks for Clipboard {
+    fn copy_to_clipboard(&mut self, _: &mut vt100::Screen, kind: &[u8], data: &[u8]) {
+        assert_eq!(kind, b"c");
+        self.copied.push(String::from_utf8(from_base64(data)).unwrap());
+    }
+}
+
+fn from_base64(data: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = data.iter().filter(|byte| **byte != b'=');
+    let digits: Vec<u32> = digits.map(|byte| DIGITS.iter().position(|one| one == byte).unwrap() as u32).collect();
+    let bytes = digits.chunks(4).flat_map(|chunk| {
+        let word = chunk.iter().enumerate().fold(0, |word, (at, digit)| word | digit << (18 - 6 * at));
+        word.to_be_bytes()[1..chunk.len()].to_vec()
+    });
+    bytes.collect()
+}
+
 pub struct Session {
-    pub screen: vt100::Parser,
+    pub screen: vt100::Parser<Clipboard>,
     output: Receiver<Vec<u8>>,
     keys: Box<dyn Write + Send>,
     shell: Box<dyn Child + Send + Sync>,
@@ -75,7 +99,7 @@ impl Session {
             }
         });
         let keys = pair.master.take_writer().unwrap();
-        let screen = vt100::Parser::new(rows, columns, 200);
+        let screen = vt100::Parser::new_with_callbacks(rows, columns, 200, Clipboard::default());
         Session { screen, output, keys, shell, master: pair.master, folder }
     }
 

@@ -16,6 +16,16 @@ impl App {
         }
     }
 
+    /// Leaves the mouse to the terminal, or takes it back.
+    pub(super) fn toggle_mouse(&mut self) -> Effect {
+        self.session.mouse ^= true;
+        self.session.note(match self.session.mouse {
+            true => "the mouse selects rows and screens",
+            false => "the mouse is left to the terminal, which selects text with it",
+        });
+        Effect::Mouse(self.session.mouse)
+    }
+
     /// Shows a page, or closes it if it is on top.
     pub(super) fn toggle(&mut self, page: Box<dyn Pane>) {
         let top = self.pages.last().map(|top| (top.title(), top.subject()));

@@ -43,6 +43,10 @@ pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
         right.push(Span::styled(format!("{} not shown", counted(lost.left_out, "coroutine")), theme.warning));
         right.push(Span::raw("   "));
     }
+    if !session.mouse {
+        right.push(Span::styled("mouse off", theme.dim));
+        right.push(Span::raw("   "));
+    }
     let (text, style) = playback.headline(theme);
     let sign = match text.split(' ').next() {
         Some("LIVE" | "BLOCKED") => theme.sign(Activity::Running),
