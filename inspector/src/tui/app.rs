@@ -222,6 +222,7 @@ impl App {
                 Subject::Res(_) => None,
             }),
             Action::Lints => self.toggle(panes::lints::page()),
+            Action::Times => self.toggle(panes::times::page()),
             Action::Search => self.ask(Purpose::Search, String::new()),
             Action::NextMatch => self.find(true),
             Action::PreviousMatch => self.find(false),

@@ -1,6 +1,6 @@
 //! What is copied, and the sequence (OSC 52) that asks the terminal to put it on its clipboard.
 //!
-//! A terminal does not answer, and may ignore it: nothing can be said of it but that it was sent.
+//! A terminal does not answer, and may ignore it: all that is known is that it was sent.
 
 use crossterm::Command;
 use crossterm::clipboard::CopyToClipboard;
@@ -74,7 +74,7 @@ impl Multiplexer {
         Multiplexer::of(|name| environment::var_os(name).is_some_and(|value| !value.is_empty()))
     }
 
-    /// Of an environment in which these variables are set. The innermost one cannot be told where both are.
+    /// Of an environment in which these variables are set. Where both are set, which is the inner one is not known.
     fn of(is_set: impl Fn(&str) -> bool) -> Multiplexer {
         match (is_set("TMUX"), is_set("STY")) {
             (true, _) => Multiplexer::Tmux,
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_between_two_characters_and_said_to_be() {
+    fn what_is_too_long_is_cut_between_two_characters_and_marked_as_cut() {
         let mut copied = Copied::new("page", &format!("x{}", "ä".repeat(MOST)));
         let sentence = copied.cut();
         assert_eq!(copied.text.len(), MOST - 1);

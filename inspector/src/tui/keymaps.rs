@@ -43,6 +43,7 @@ const MOVES: &[Binding] = &[
     bind(&["w"], Action::Why, "why", "why", "why it is still waiting: the chain of waits down to its cause"),
     bind(&["P"], Action::Values, "values", "", "all variables of the selected coroutine, in full"),
     bind(&["!"], Action::Lints, "lints", "", "the lints: what is probably wrong"),
+    bind(&["D"], Action::Times, "times", "", "distributions of step times and scheduling delays, of all coroutines and of the selected one"),
     bind(&["/"], Action::Search, "search", "search", "search names"),
     bind(&["n"], Action::NextMatch, "next-match", "", "next one found"),
     bind(&["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),

@@ -325,7 +325,9 @@ mod tests {
             .collect::<String>();
         let is_setting = |line: &&str| {
             let name = line.split_once(" = ").map_or("", |(name, _)| name);
-            ["theme", "ascii", "mouse", "tape"].contains(&name) || name.starts_with("style.") || name.starts_with("key.")
+            ["theme", "ascii", "mouse", "tape"].contains(&name)
+                || name.starts_with("style.")
+                || name.starts_with("key.")
         };
         let text: String = text.lines().filter(is_setting).map(|line| format!("{line}\n")).collect();
         let keys: usize = keymaps().iter().map(|keymap| keymap.bindings.len()).sum();

@@ -45,8 +45,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over, with the `mouse` or without. `spool` is a file that the guard prints if the process ends without restoring the
-    /// terminal.
+    /// Takes the terminal over, with the `mouse` or without. `spool` is a file that the guard prints if the process ends
+    /// without restoring the terminal.
     ///
     /// # Errors
     ///

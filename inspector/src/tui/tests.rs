@@ -5,6 +5,8 @@ mod frames;
 mod names;
 mod selection;
 mod snapshot;
+mod times;
+mod typing;
 mod untrusted;
 
 use ratatui::Terminal;
@@ -138,6 +140,7 @@ pane!(timeline_at_a_moment, live(&crawl()), "5 h h h", styled);
 pane!(log, live(&crawl()), "6", styled);
 pane!(detail, live(&crawl()), "j j j l j j j j j j j j enter", styled);
 pane!(why, live(&crawl()), "j j j j j w", styled);
+pane!(times, live(&crawl()), "/ w r i t e r enter D", styled);
 pane!(help, live(&crawl()), "?", styled);
 pane!(paused, live(&crawl()), "space , , ,");
 pane!(searched, live(&crawl()), "/ f e t c h enter n");
@@ -454,7 +457,7 @@ fn the_crash_is_walked() {
 fn values_are_printed_by_path_with_completion_and_history() {
     let mut app = ended(&verify());
     press(&mut app, "p e tab");
-    assert_eq!(app.prompt.as_ref().unwrap().text, "entry");
+    assert_eq!(app.prompt.as_ref().unwrap().text(), "entry");
     press(&mut app, ". tab");
     assert_eq!(app.prompt.as_ref().unwrap().choices, ["entry.line", "entry.sum"]);
     press(&mut app, "s enter");
@@ -478,7 +481,7 @@ fn esc_never_leaves_and_q_closes_what_is_on_top_first() {
     assert_eq!(press(&mut app, "ctrl-c"), Effect::Interrupt);
     assert_eq!(press(&mut app, "ctrl-z"), Effect::Suspend);
     assert_eq!(press(&mut app, "/ q"), Effect::None);
-    assert_eq!(app.prompt.as_ref().unwrap().text, "q");
+    assert_eq!(app.prompt.as_ref().unwrap().text(), "q");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tinyio_events::event::{CoroId, LoopId, NameId, Outcome, ResId, SiteId, Stack, State, Target, ThreadId, Waker};
 
 use super::links::Links;
+#[cfg(feature = "analysis")]
+use super::times::Times;
 
 /// Number of past moments that are kept per coroutine.
 pub const HISTORY: usize = 24;
@@ -73,6 +75,11 @@ pub struct Coro {
     /// What happened to it, oldest first, at most [`HISTORY`].
     pub history: VecDeque<Past>,
     pub(super) state: State,
+    /// Since when it is ready or running, and how often events had been lost by then.
+    pub(super) entered: (u64, u32),
+    /// Its step times and scheduling delays, once there are any.
+    #[cfg(feature = "analysis")]
+    pub(super) times: Option<Box<Times>>,
     /// Fingerprint of what it waited on at the end of its last step.
     pub(super) waited_on: u64,
 }
@@ -295,8 +302,22 @@ impl Coro {
             stack: None,
             history: VecDeque::new(),
             state: State::Ready,
+            entered: (at, 0),
+            #[cfg(feature = "analysis")]
+            times: None,
             waited_on: 0,
         }
+    }
+
+    /// Its step times and scheduling delays, once there are any.
+    #[cfg(feature = "analysis")]
+    pub fn times(&self) -> Option<&Times> {
+        self.times.as_deref()
+    }
+
+    /// Since when it is in a state; `None` if that is not known, because events were lost since then.
+    pub(super) fn entered(&self, state: State, losses: u32) -> Option<u64> {
+        Some(self.entered.0).filter(|_| self.state == state && self.entered.1 == losses)
     }
 
     /// Whether it is live.

@@ -43,8 +43,10 @@ impl Model {
             }
             Kind::CoroState { coro, in_loop, parent, name, site, state, since } => {
                 self.spawn(*coro, *in_loop, *parent, *name, *site, *since);
+                let losses = self.losses;
                 self.shift(*coro, *since, |coro| {
                     coro.state = *state;
+                    coro.entered = (*since, losses);
                     coro.ready_since = (*state == State::Ready).then_some(*since);
                 });
                 if *state == State::Running {
@@ -178,7 +180,7 @@ impl Model {
                     "damaged" => add(&mut self.lost.unreadable),
                     _ => add(&mut self.lost.dropped),
                 }
-                self.sync = Sync::Unsure;
+                self.lose_track();
                 // Whatever number comes next, this event has accounted for it.
                 self.next_seq = None;
             }
@@ -201,6 +203,12 @@ impl Model {
         }
     }
 
+    /// Something was missed.
+    fn lose_track(&mut self) {
+        self.sync = Sync::Unsure;
+        self.losses = self.losses.wrapping_add(1);
+    }
+
     fn count(&mut self, event: &Event) {
         match self.next_seq {
             // A stream seen from its first event on is true from the start.
@@ -208,7 +216,7 @@ impl Model {
             None => {}
             Some(next) if event.seq > next && !matches!(event.kind, Kind::Lost { .. }) => {
                 self.lost.gaps = self.lost.gaps.saturating_add(event.seq - next);
-                self.sync = Sync::Unsure;
+                self.lose_track();
             }
             Some(_) => {}
         }
@@ -329,6 +337,7 @@ impl Model {
         }
         let mut coro = Coro::new(id, in_loop, parent, name, site, at);
         coro.ready_at = self.busy(in_loop, at);
+        coro.entered = (at, self.losses);
         // Only below a coroutine that existed before: a malformed file must not create a cycle in the tree.
         coro.under = match self.coros.get(parent) {
             Some(above) if above.in_loop == in_loop && parent < id => parent,
@@ -432,6 +441,7 @@ impl Model {
 
     fn wake(&mut self, id: CoroId, by: Waker, at: u64) {
         let busy = self.coros.get(id).map_or(0, |coro| self.busy(coro.in_loop, at));
+        let losses = self.losses;
         let known = self.shift(id, at, |coro| {
             coro.ready_since = Some(at);
             coro.woken_by = Some((at, by));
@@ -440,6 +450,7 @@ impl Model {
             }
             if coro.state == State::Waiting {
                 coro.state = State::Ready;
+                coro.entered = (at, losses);
             }
             coro.remember(at, Moment::Woken(by));
         });
@@ -452,6 +463,9 @@ impl Model {
             let busy = self.loops.get(&coro.in_loop).map_or(0, |one| one.busy);
             busy.saturating_sub(coro.ready_at)
         });
+        let losses = self.losses;
+        #[cfg(feature = "analysis")]
+        self.delayed(id, at);
         let resources = &mut self.resources;
         if let Some(coro) = self.coros.get_mut(id) {
             for (target, _) in Arc::make_mut(coro).on_others.drain(..) {
@@ -464,6 +478,7 @@ impl Model {
         }
         let known = self.shift(id, at, |coro| {
             coro.state = State::Running;
+            coro.entered = (at, losses);
             coro.ready_since = None;
             coro.longest_ready = coro.longest_ready.max(ready);
             coro.steps += 1;
@@ -481,13 +496,18 @@ impl Model {
     fn step_end(&mut self, id: CoroId, at: u64) {
         let live = self.coros.get(id).or_else(|| self.finished.get(&id));
         let Some(in_loop) = live.map(|coro| coro.in_loop) else { return self.odd() };
-        let mut took = 0;
+        let mut whole = None;
         if let Some(one) = self.loops.get_mut(&in_loop)
             && let Some((_, since)) = one.running.take_if(|(running, _)| *running == id)
         {
-            took = at.saturating_sub(since).saturating_sub(std::mem::take(&mut one.away));
+            let took = at.saturating_sub(since).saturating_sub(std::mem::take(&mut one.away));
             one.busy = one.busy.saturating_add(took);
+            whole = Some(took);
         }
+        let losses = self.losses;
+        #[cfg(feature = "analysis")]
+        self.stepped(id, whole);
+        let took = whole.unwrap_or(0);
         let ran = |coro: &mut Coro| {
             coro.busy = coro.busy.saturating_add(took);
             coro.longest = coro.longest.max(took);
@@ -497,6 +517,7 @@ impl Model {
             coro.remember(at, Moment::Ran { steps: 1, took });
             if coro.state == State::Running {
                 coro.state = if coro.ready_since.is_some() { State::Ready } else { State::Waiting };
+                coro.entered = (at, losses);
             }
             let print = coro.fingerprint();
             coro.fruitless = if print != 0 && print == coro.waited_on { coro.fruitless.saturating_add(1) } else { 0 };
@@ -505,6 +526,24 @@ impl Model {
         if !live && let Some(coro) = self.finished.get_mut(&id) {
             ran(Arc::make_mut(coro));
         }
+    }
+
+    /// A step begins: counts how long the coroutine was ready before.
+    #[cfg(feature = "analysis")]
+    fn delayed(&mut self, id: CoroId, at: u64) {
+        let Some(coro) = self.coros.get_mut(id) else { return };
+        let delay = coro.entered(State::Ready, self.losses).map(|since| at.saturating_sub(since));
+        self.times.delays.add(delay);
+        Arc::make_mut(coro).times.get_or_insert_default().delays.add(delay);
+    }
+
+    /// A step ends that took so long, if its begin is known and no events were lost since then.
+    #[cfg(feature = "analysis")]
+    fn stepped(&mut self, id: CoroId, took: Option<u64>) {
+        let Some(coro) = self.coros.get_mut(id).or_else(|| self.finished.get_mut(&id)) else { return };
+        let took = coro.entered(State::Running, self.losses).and(took);
+        self.times.steps.add(took);
+        Arc::make_mut(coro).times.get_or_insert_default().steps.add(took);
     }
 
     fn end(&mut self, id: CoroId, outcome: Outcome, at: u64) {

@@ -28,6 +28,8 @@ mod links;
 mod names;
 mod paged;
 mod parts;
+#[cfg(feature = "analysis")]
+mod times;
 mod tree;
 mod why;
 
@@ -42,6 +44,8 @@ pub use id_map::{IdHasher, IdMap};
 pub use links::Links;
 pub use names::{Site, common_stem, file_name, short_name, stem};
 pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, ResMoment, ResPast, Resource, Thread};
+#[cfg(feature = "analysis")]
+pub use times::{Distribution, Times};
 use tinyio_events::event::{CoroId, Header, LoopId, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker};
 pub use tree::{Group, Parent};
 pub use why::{Leaf, Link, Why};
@@ -82,6 +86,11 @@ pub struct Model {
     log_dropped: u64,
     crashes: Vec<Arc<Crash>>,
     lost: Lost,
+    /// How often events were lost: what was measured across such a moment is not known.
+    losses: u32,
+    /// The times of all coroutines.
+    #[cfg(feature = "analysis")]
+    times: Times,
 }
 
 /// Whether the known state is the actual state.
@@ -122,6 +131,9 @@ impl Model {
             log_dropped: 0,
             crashes: Vec::new(),
             lost: Lost::default(),
+            losses: 0,
+            #[cfg(feature = "analysis")]
+            times: Times::default(),
             away: (0, 0),
         }
     }
@@ -161,6 +173,12 @@ impl Model {
     /// What is missing.
     pub fn lost(&self) -> &Lost {
         &self.lost
+    }
+
+    /// The step times and scheduling delays of all coroutines, those that have ended among them.
+    #[cfg(feature = "analysis")]
+    pub fn times(&self) -> &Times {
+        &self.times
     }
 
     /// A coroutine: one that lives, or ended not long ago.

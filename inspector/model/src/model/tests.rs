@@ -345,3 +345,71 @@ fn a_timer_is_not_late_by_the_time_in_which_frames_were_read() {
     s.at(905_000).push(Kind::Diag { coro: 0, text: "later".into() });
     assert_eq!(text(&s), "fires now, 4.0 ms late");
 }
+
+/// Steps and delays counted, the longest of each, and how many of each were left out.
+#[cfg(feature = "analysis")]
+fn times(times: &Times) -> [(u64, u64, u64); 2] {
+    [&times.steps, &times.delays].map(|one| (one.len(), one.max(), one.left_out()))
+}
+
+#[test]
+#[cfg(feature = "analysis")]
+fn a_delay_begins_when_a_coroutine_becomes_ready_and_ends_when_its_step_begins() {
+    let mut s = Script::new("times");
+    s.start().spawn(1, 0, "main", "a.rs:1:1");
+    s.at(10).begin(1).at(15).wait(1, Target::Timer(9), "a.rs:2:1").pause(1);
+    assert_eq!(times(s.model().times()), [(1, 5_000, 0), (1, 10_000, 0)], "from when it was scheduled");
+    // The second wake changes nothing: it was ready before.
+    s.at(100).wake(1, Waker::Timer).at(120).wake(1, Waker::External).at(130).begin(1);
+    assert_eq!(times(s.model().times()), [(1, 5_000, 0), (2, 30_000, 0)], "a step that has not ended is not counted");
+    // Woken in the step: it is ready when that has ended.
+    s.at(140).wake(1, Waker::Own).at(170).pause(1).at(177).begin(1).at(178).end(1, Outcome::Ok).pause(1);
+    let model = s.model();
+    assert_eq!(times(model.times()), [(3, 40_000, 0), (3, 30_000, 0)]);
+    assert_eq!(times(model.coro(1).unwrap().times().unwrap()), times(model.times()), "of an ended one, too");
+}
+
+#[test]
+#[cfg(feature = "analysis")]
+fn time_that_was_not_the_programs_is_not_in_a_step() {
+    let mut s = Script::new("times");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").at(10).begin(1).at(60);
+    s.push(Kind::Away { coro: 1, nanos: 30_000 });
+    s.at(70).pause(1);
+    assert_eq!(times(s.model().times())[0], (1, 30_000, 0));
+}
+
+#[test]
+#[cfg(feature = "analysis")]
+fn what_was_measured_across_lost_events_is_left_out_and_counted_as_such() {
+    let mut s = Script::new("times");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 0, "main", "a.rs:1:1");
+    s.at(10).begin(1).at(20);
+    s.push(Kind::Lost { events: 5, why: "lapped".into() });
+    s.at(50).pause(1).at(60).begin(2).at(62).pause(2);
+    assert_eq!(times(s.model().times()), [(1, 2_000, 1), (1, 10_000, 1)]);
+    // No wake of it is in the record.
+    s.at(80).begin(1).at(90).pause(1);
+    assert_eq!(times(s.model().times()), [(2, 10_000, 1), (1, 10_000, 2)]);
+    // A line of the log that was lost is no part of it.
+    s.at(100).wake(1, Waker::Own).at(101);
+    s.push(Kind::Lost { events: 1, why: "log".into() });
+    s.at(103).begin(1).at(104).pause(1);
+    assert_eq!(times(s.model().times()), [(3, 10_000, 1), (2, 10_000, 2)]);
+}
+
+#[test]
+#[cfg(feature = "analysis")]
+fn a_checkpoint_states_since_when_a_coroutine_is_ready() {
+    let mut s = Script::new("times");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").at(10).begin(1).at(11).pause(1).at(20);
+    s.push(Kind::Lost { events: 5, why: "lapped".into() });
+    s.at(30);
+    s.push(Kind::Checkpoint { coros: 1, left_out: 0 });
+    s.push(Kind::CoroState { coro: 1, in_loop: 1, parent: 0, name: 1, site: 1, state: State::Ready, since: 25_000 });
+    s.push(Kind::CheckpointEnd {});
+    s.at(40).begin(1).at(41).pause(1);
+    let model = s.model();
+    assert_eq!(times(model.times()), [(2, 1_000, 0), (2, 15_000, 0)], "those of before stay");
+    assert_eq!(times(model.coro(1).unwrap().times().unwrap()), [(1, 1_000, 0), (1, 15_000, 0)]);
+}

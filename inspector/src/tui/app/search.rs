@@ -31,19 +31,19 @@ impl App {
 
     fn typed(&mut self, prompt: &Prompt) -> Result<(), String> {
         if prompt.purpose == Purpose::Search {
-            self.session.search.text.clone_from(&prompt.text);
+            prompt.text().clone_into(&mut self.session.search.text);
             self.session.search.found = None;
             return Ok(());
         }
         match self.pages.last_mut() {
-            Some(page) => page.typed(&mut self.session, prompt.purpose, &prompt.text),
-            None => self.screens[self.front].typed(&mut self.session, prompt.purpose, &prompt.text),
+            Some(page) => page.typed(&mut self.session, prompt.purpose, prompt.text()),
+            None => self.screens[self.front].typed(&mut self.session, prompt.purpose, prompt.text()),
         }
     }
 
     fn accept(&mut self) -> Effect {
         let Some(mut prompt) = self.prompt.take() else { return Effect::None };
-        let (purpose, text) = (prompt.purpose, prompt.text.trim().to_owned());
+        let (purpose, text) = (prompt.purpose, prompt.text().trim().to_owned());
         let accepted = match self.pages.last_mut() {
             _ if purpose == Purpose::Search => {
                 self.session.search.text.clone_from(&text);
@@ -74,7 +74,7 @@ impl App {
     fn complete(&mut self) {
         let Some(mut prompt) = self.prompt.take() else { return };
         let top = self.pages.last().unwrap_or(&self.screens[self.front]);
-        let choices = top.completions(&self.session, prompt.purpose, &prompt.text);
+        let choices = top.completions(&self.session, prompt.purpose, prompt.parts().0);
         if prompt.complete(choices) {
             // What is typed so far need not be complete.
             _ = self.typed(&prompt);

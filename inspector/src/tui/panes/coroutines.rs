@@ -239,7 +239,8 @@ impl Pane for Coroutines {
         let footer = u16::from(!self.filter.text.is_empty());
         let table = Rect { height: area.height.saturating_sub(footer), ..area };
         let columns = self.columns(area.width);
-        Table::new(theme, columns).draw(buf, table, &mut self.list, &self.order, &mut self.hits, |id| cells(session, id));
+        Table::new(theme, columns)
+            .draw(buf, table, &mut self.list, &self.order, &mut self.hits, |id| cells(session, id));
         if self.order.is_empty() {
             let none: &[&str] = match footer {
                 0 => &["no live coroutine at this moment", ", goes back in time, event by event"],

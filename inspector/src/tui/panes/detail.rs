@@ -3,7 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::page::Page;
-use super::why;
+use super::{times, why};
 use crate::describe;
 use crate::event::{CoroId, Frame, Stack, Target};
 use crate::model::{Activity, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
@@ -137,6 +137,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     }
     let steps = format!("{} in {}, longest {}", counted(coro.steps, "step"), span(coro.busy), span(coro.longest));
     lines.push(labelled(theme, "Ran", fit(&steps, wide.saturating_sub(9))));
+    lines.extend(coro.times().map(|all| times::in_short(theme, all, wide)).unwrap_or_default());
 
     lines.push(Line::default());
     lines.push(heading(theme, "History"));

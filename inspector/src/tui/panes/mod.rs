@@ -21,6 +21,7 @@ mod source;
 mod stack_tree;
 mod threads;
 mod timeline;
+pub mod times;
 mod values;
 pub mod why;
 

@@ -9,7 +9,8 @@ use crate::tui::keys::Context;
 use crate::tui::playback::Status;
 use crate::tui::prompt::Prompt;
 use crate::tui::session::Session;
-use crate::tui::text::{fit, width};
+use crate::tui::text::{fit, slice, width};
+use crate::tui::theme::Theme;
 
 /// One line: the keys are those of `contexts`, with a page over the screen or not.
 pub fn draw(
@@ -24,11 +25,12 @@ pub fn draw(
     let found = session.search.found.filter(|_| prompt.is_none());
     let found = found.map(|(at, of)| format!(" {} {at}/{of} ", fit(&session.search.text, usize::from(area.width) / 3)));
     let line = if let Some(prompt) = prompt {
-        let mut spans = vec![
-            Span::styled(format!(" {}", prompt.purpose.prompt()), theme.key),
-            Span::styled(prompt.text.clone(), theme.text),
-            Span::styled(" ", theme.selected),
-        ];
+        let lead = format!(" {}", prompt.purpose.prompt());
+        let room = usize::from(area.width).saturating_sub(width(&lead));
+        // What is noted behind a long line needs some of the room.
+        let noted = prompt.error.is_some() || !prompt.choices.is_empty();
+        let mut spans = vec![Span::styled(lead, theme.key)];
+        spans.extend(typed(theme, prompt, if noted { room / 2 } else { room }).spans);
         if let Some(error) = &prompt.error {
             spans.push(Span::styled(format!("  {error}"), theme.failed));
         } else if !prompt.choices.is_empty() {
@@ -51,6 +53,21 @@ pub fn draw(
     if let Some(text) = found {
         right(buf, area.x, area.y, area.width, &text, theme.found);
     }
+}
+
+/// The line being typed, with its cursor; of one that is longer than the room, the part with the cursor in it.
+fn typed(theme: &Theme, prompt: &Prompt, room: usize) -> Line<'static> {
+    let (before, on, after) = prompt.parts();
+    let on = if on.is_empty() { " " } else { on };
+    let end = width(before) + width(on);
+    let line = Line::from(vec![
+        Span::styled(before.to_owned(), theme.text),
+        Span::styled(on.to_owned(), theme.selected),
+        Span::styled(after.to_owned(), theme.text),
+    ]);
+    // The last column is that of the ellipsis.
+    let wide = room.saturating_sub(1).max(1);
+    slice(&line, end.saturating_sub(wide), room)
 }
 
 /// As many hints as fit; help and quit always.
