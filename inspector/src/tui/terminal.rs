@@ -45,12 +45,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over, with the `mouse` or without. `spool` is a file that the guard prints if the process ends
-    /// without restoring the terminal.
-    ///
-    /// # Errors
-    ///
-    /// Without a terminal.
+    /// Takes the terminal over, with the `mouse` or without. `spool` is a file that the guard prints if the process
+    /// ends without restoring the terminal.
     pub fn take(spool: Option<&Path>, mouse: bool) -> io::Result<Screen> {
         check()?;
         let tty = open()?;

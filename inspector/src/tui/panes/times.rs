@@ -50,19 +50,25 @@ fn histograms(theme: &Theme, times: &Times, wide: usize) -> Vec<Line<'static>> {
         let octaves = one.octaves();
         let most = octaves.iter().map(|(_, number)| *number).max().unwrap_or(1);
         let room = wide.saturating_sub(TIME + COUNT + 9).clamp(1, 60) as u64;
-        for (least, number) in octaves {
-            // In halves of a column, so that what is less than one is still seen.
-            let halves = (u128::from(number) * u128::from(room) * 2 / u128::from(most)) as usize;
-            let bar = match (number, halves) {
-                (0, _) => String::new(),
-                (_, 0 | 1) => theme.glyphs.brief.to_owned(),
-                (_, halves) => theme.glyphs.lanes[0].repeat(halves / 2),
-            };
-            lines.push(Line::from(vec![
-                Span::styled(format!("  from {}", pad_left(&span(least), TIME)), theme.dim),
-                Span::styled(pad_left(&count(number), COUNT), theme.text),
-                Span::styled(format!("  {bar}"), theme.running),
-            ]));
+        for alike in octaves.chunk_by(|(_, one), (_, next)| *one == 0 && *next == 0) {
+            if alike.len() > 2 {
+                lines.push(Line::styled(format!("  {}", pad_left("…", TIME + 5)), theme.dim));
+                continue;
+            }
+            for &(least, number) in alike {
+                // In halves of a column, so that what is less than one is still seen.
+                let halves = (u128::from(number) * u128::from(room) * 2 / u128::from(most)) as usize;
+                let bar = match (number, halves) {
+                    (0, _) => String::new(),
+                    (_, 0 | 1) => theme.glyphs.brief.to_owned(),
+                    (_, halves) => theme.glyphs.lanes[0].repeat(halves / 2),
+                };
+                lines.push(Line::from(vec![
+                    Span::styled(format!("  from {}", pad_left(&span(least), TIME)), theme.dim),
+                    Span::styled(pad_left(&count(number), COUNT), theme.text),
+                    Span::styled(format!("  {bar}"), theme.running),
+                ]));
+            }
         }
         lines.push(Line::default());
     }
