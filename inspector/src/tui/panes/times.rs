@@ -14,7 +14,7 @@ use crate::tui::widgets::{heading, labelled};
 const MEASURED: [&str; 4] = [
     "Step: from the begin to the end of a step, without time that was not the program's as far as that is recorded. A step that has not ended is not counted.",
     "Delay: from when a coroutine became ready (scheduled, woken, or at the end of the step in which it was woken) to the begin of its next step.",
-    "p50, p99: half, 99 of 100 took at most as long. They are read off buckets, so they are up to an eighth too great (~); the longest is exact.",
+    "p50, p99: half, 99 of 100 took at most as long. They are read off buckets, so they are up to an eighth too great (~); max is exact.",
     "Left out: begin or end is not in the record, or events were lost in between.",
 ];
 /// Columns of a time and of a count.
