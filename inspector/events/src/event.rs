@@ -33,6 +33,14 @@ use crate::field::{Choice, Field, Key, Reader, Tagged, Variant, Writer, is_empty
 
 /// Number of a coroutine.
 pub type CoroId = u64;
+/// The number of a coroutine as text: `#17`. An address, as tasks of async-executor have it, is in hexadecimal.
+pub fn number(id: CoroId) -> String {
+    match u32::try_from(id) {
+        Ok(id) => format!("#{id}"),
+        Err(_) => format!("#{id:#x}"),
+    }
+}
+
 /// Number of a loop.
 pub type LoopId = u32;
 /// Number of a resource: an event, a lock, a semaphore, a barrier.
@@ -358,6 +366,25 @@ events! {
             /// One sentence.
             text: String,
         }
+        /// A picture of a program that is not recorded begins: the tasks that its memory had at one moment. They follow
+        /// as a checkpoint. Nothing is known of the time between two pictures.
+        Picture {
+            /// Its number, from 1.
+            number: u64,
+            /// How long the program was stopped for it, in nanoseconds, 0 if it was not.
+            stopped: u64 => optional,
+        }
+        /// These coroutines of a picture can never go on, by proof.
+        Finding {
+            /// The reason: `never_woken`, `lock_cycle` or `waits_on_dead`.
+            reason: String,
+            /// The coroutines.
+            coros: Vec<CoroId>,
+            /// One sentence.
+            text: String,
+            /// The facts that it follows from, one sentence each.
+            proof: Vec<String>,
+        }
         /// Events are missing here.
         Lost {
             /// How many, 0 if that is not known.
@@ -448,6 +475,8 @@ choices! {
         improper Improper,
         /// It was scheduled and never ran.
         never_started NeverStarted,
+        /// In a way that is not known, as of a task that had ended when the memory of the program was read.
+        unknown Unknown,
     }
 
     /// How a loop was started.

@@ -24,6 +24,16 @@ pub trait Source: Send {
         let _ = request;
     }
 
+    /// Requests the next picture of a program that is not recorded: it arrives as
+    /// [`Kind::Picture`](crate::event::Kind::Picture) with what follows it. No effect while one is being taken.
+    ///
+    /// # Errors
+    ///
+    /// One sentence that says why there are no more pictures.
+    fn take_picture(&mut self) -> Result<(), String> {
+        Err("only a program that is not recorded has pictures; this is a recording".to_owned())
+    }
+
     /// Returns where a coroutine can be read in the memory of the program, which may be stuck in a step and unable to
     /// answer; `None` if the program does not run, or the recording is of no running program. Reads none of it.
     ///

@@ -37,6 +37,9 @@ pub(crate) fn each_text(kind: &mut Kind, one: &mut dyn FnMut(&mut String)) {
         | Kind::Lost { why: text, .. } => {
             one(text);
         }
+        Kind::Finding { reason, text, proof, .. } => {
+            [reason, text].into_iter().chain(proof).for_each(&mut *one);
+        }
         Kind::Crash { failures, .. } => {
             for Failure {
                 name,

@@ -15,6 +15,7 @@ pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {
         State::Ready => {
             return match coro.woken_by {
                 Some((_, by)) => format!("ready, woken by {}", model.waker_label(by)),
+                None if model.picture().is_some() => "ready".to_owned(),
                 None => "ready to start".to_owned(),
             };
         }
@@ -36,6 +37,11 @@ pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {
         }
         many => format!("{first} and {} more", count(many as u64 - 1)),
     }
+}
+
+/// A time that has passed; "–" in a picture of a program that is not recorded, which has no past.
+pub fn passed(model: &Model, nanos: u64) -> String {
+    model.known(nanos).map_or_else(|| "–".to_owned(), span)
 }
 
 /// What a coroutine awaits that is not tinyio's, if its stack was read: `Recv<Job>`.
@@ -117,6 +123,7 @@ pub fn ended(outcome: Outcome) -> &'static str {
         Outcome::Cancelled => "cancelled",
         Outcome::Improper => "did not stop properly",
         Outcome::NeverStarted => "never started",
+        Outcome::Unknown => "ended",
     }
 }
 
@@ -140,14 +147,18 @@ pub fn link(model: &Model, link: &Link, now: u64) -> (String, String) {
     (model.label(link.coro), what)
 }
 
+fn for_how_long(model: &Model, nanos: u64) -> String {
+    model.known(nanos).map_or_else(String::new, |nanos| format!(", for {}", span(nanos)))
+}
+
 /// What a why chain ends at, as a sentence, and the coroutine it names.
 pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
     match *leaf {
         Leaf::Running(id, since) => {
-            (format!("{} is running, for {}", model.label(id), span(now.saturating_sub(since))), Some(id))
+            (format!("{} is running{}", model.label(id), for_how_long(model, now.saturating_sub(since))), Some(id))
         }
         Leaf::Ready(id, since) => {
-            (format!("{} is ready, for {}", model.label(id), span(now.saturating_sub(since))), Some(id))
+            (format!("{} is ready{}", model.label(id), for_how_long(model, now.saturating_sub(since))), Some(id))
         }
         Leaf::Ended(id, outcome) => (format!("{} {}", model.label(id), ended(outcome)), Some(id)),
         Leaf::Thread(id) => {
@@ -173,6 +184,7 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             let text = match model.resource(res).map(|resource| resource.what) {
                 Some(ResKind::Event) => format!("{label}, which is not set"),
                 Some(ResKind::Barrier) => resource(model, res),
+                Some(_) if model.picture().is_some() => format!("{label}, whose holder is not known"),
                 Some(_) => format!("{label}, which is free: it is granted in the order of the queue"),
                 None => format!("{label}, which is gone"),
             };
@@ -184,10 +196,16 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             let place = model.coro(id).map_or(String::new(), |coro| place(model, coro));
             let at = if place.is_empty() { "" } else { ", at " };
             let text = match model.coro(id).and_then(|coro| foreign(model, coro)) {
+                Some(future) if model.picture().is_some() => format!("{future}{at}{place}"),
+                None if model.picture().is_some() => format!("something that is not known{at}{place}"),
                 Some(future) => format!("{future}{at}{place}, a future that is not of tinyio"),
                 None => format!("something that is not of tinyio{at}{place}"),
             };
             (text, None)
+        }
+        // A picture's waits have others beside them, or holders that are not known, unless there is a proof.
+        Leaf::Cycle(id) if model.picture().is_some() && model.findings_of(id).next().is_none() => {
+            (format!("{} again: a cycle of waits", model.label(id)), Some(id))
         }
         Leaf::Cycle(id) => (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id)),
         Leaf::Unknown(id) => (format!("nothing is known about #{id}"), None),

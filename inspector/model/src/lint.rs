@@ -5,11 +5,12 @@
 //! reported as stuck.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use tinyio_events::event::{CoroId, LONG_STEP, NEVER_AWAITED, NameId, ResKind, Target};
 
 use crate::format::span;
-use crate::model::{Activity, Coro, Leaf, Level, Link, Model, short_name};
+use crate::model::{Activity, Coro, Finding, Leaf, Level, Link, Model, short_name};
 
 /// A probable mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,14 @@ const CHECKS: [Check; 11] = [
 /// All lints of a moment, the most serious first.
 pub fn check(model: &Model, now: u64) -> Vec<Lint> {
     let mut found = Vec::new();
+    // All others need the past, or claim more than what was proved.
+    if let Some(picture) = model.picture() {
+        let lint = |finding: &Arc<Finding>| {
+            let coro = finding.coros.first().copied().unwrap_or(0);
+            Lint { check: "can-never-go-on", coro, text: finding.text.clone() }
+        };
+        return picture.findings.iter().map(lint).collect();
+    }
     CHECKS.iter().for_each(|check| check(model, now, &mut found));
     found
 }

@@ -142,7 +142,7 @@ fn quoted(file: &str) -> String {
 /// The glyph of how something ended.
 pub fn glyph(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Ok => "✔",
+        Outcome::Ok | Outcome::Unknown => "✔",
         Outcome::Error | Outcome::Panic => "✖",
         Outcome::Cancelled | Outcome::NeverStarted => "⊘",
         Outcome::Improper => "!",

@@ -12,13 +12,16 @@ pub struct Args {
     pid: Option<u32>,
 }
 
-/// Shows a running program.
+/// Shows a running program: live if it is recorded, else in pictures.
 pub fn attach(args: &Args) -> io::Result<()> {
     let rings: Vec<Ring> = match args.pid {
         Some(pid) => discover::of_process(pid)?,
         None => discover::rings()?.into_iter().filter(|ring| ring.state == State::Living).collect(),
     };
     let ring = match (&rings[..], args.pid) {
+        #[cfg(target_os = "linux")]
+        ([], Some(pid)) => return super::show(Box::new(super::pictures::Pictures::of_process(pid)?), None),
+        #[cfg(not(target_os = "linux"))]
         ([], Some(pid)) => {
             let what = format!("process {pid} is not being recorded; start it with TINYIO_INSPECT=record");
             return Err(io::Error::other(what));

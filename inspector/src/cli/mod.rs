@@ -4,11 +4,15 @@ mod attach;
 #[cfg(target_os = "linux")]
 mod check;
 mod clean;
+#[cfg(target_os = "linux")]
+mod core_file;
 mod export;
 mod generate;
 mod list;
 #[cfg(target_os = "linux")]
 mod pass_on;
+#[cfg(target_os = "linux")]
+mod pictures;
 mod replay;
 mod report;
 mod run;
@@ -72,8 +76,11 @@ something could not be read or written; `run` exits as its command did.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Live view of a running program
+    /// Live view of a running program; of a tokio or smol program that is not recorded, pictures of its tasks
     Attach(attach::Args),
+    /// The tasks in the core file of a tokio or smol program, in the same screens
+    #[cfg(target_os = "linux")]
+    Core(core_file::Args),
     /// Programs being recorded, and dead ones whose ring is still there
     List(list::Args),
     /// Remove the recordings of programs that are gone
@@ -161,6 +168,8 @@ fn overview() -> io::Result<()> {
 fn run(command: Command) -> io::Result<ExitCode> {
     match command {
         Command::Attach(args) => attach::attach(&args).map(|()| ExitCode::SUCCESS),
+        #[cfg(target_os = "linux")]
+        Command::Core(args) => core_file::show(&args).map(|()| ExitCode::SUCCESS),
         Command::List(args) => list::list(&args).map(|()| ExitCode::SUCCESS),
         Command::Clean(args) => clean::clean(&args),
         Command::Replay(args) => replay::replay(&args).map(|()| ExitCode::SUCCESS),

@@ -98,6 +98,7 @@ impl App {
     /// Applies an event.
     pub fn push(&mut self, event: &Event) {
         self.session.playback.push(event);
+        self.session.arrived(event);
         self.session.dirty = true;
     }
 
@@ -227,6 +228,8 @@ impl App {
             Action::NextMatch => self.find(true),
             Action::PreviousMatch => self.find(false),
             Action::Filter => return self.filter(),
+            Action::NextPicture => self.session.next_picture(),
+            Action::EachSecond => self.session.repeat_pictures(),
             Action::Copy => return self.copy(Part::Whole),
             Action::CopyName => return self.copy(Part::Name),
             Action::Pause

@@ -126,6 +126,11 @@ pub fn drive(
                 Err(TryRecvError::Disconnected) => return Ok(Exit::Stopped),
             }
         }
+        if app.session.pictures.is_due()
+            && let Err(why) = source.take_picture()
+        {
+            app.session.refuse_picture(why);
+        }
         let more = read(app, source, &mut pulse);
         let lines = host.output();
         if !lines.is_empty() {
@@ -286,6 +291,7 @@ fn read(app: &mut App, source: &mut dyn Source, pulse: &mut Pulse) -> bool {
 fn is_ticking(app: &App) -> bool {
     let model = app.session.model();
     app.session.playback.is_live()
+        && model.picture().is_none()
         && model.counts().iter().any(|(activity, _)| activity.is_live() || activity == Activity::Running)
 }
 

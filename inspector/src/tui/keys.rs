@@ -63,6 +63,8 @@ pub enum Action {
     PreviousMark,
     NextMark,
     Live,
+    NextPicture,
+    EachSecond,
     ZoomIn,
     ZoomOut,
     FrameDown,

@@ -11,7 +11,6 @@ use super::clipboard::{Copied, Part};
 use super::keys::{Action, Binding, Context};
 use super::prompt::Purpose;
 use super::session::Session;
-use super::text::span;
 use super::theme::Theme;
 use crate::describe;
 use crate::event::{CoroId, ResId};
@@ -89,7 +88,7 @@ pub trait Pane {
         match (part, subject) {
             (Part::Whole, Subject::Coro(id)) => {
                 let coro = model.coro(id)?;
-                let (doing, long) = (describe::doing_at(model, coro, now), span(coro.for_how_long(now)));
+                let (doing, long) = (describe::doing_at(model, coro, now), describe::passed(model, coro.for_how_long(now)));
                 Some(Copied::new(format!("row of {label}"), &format!("{label}  {doing}  {long}")))
             }
             _ => Some(Copied::new("name", &label)),
@@ -115,6 +114,11 @@ pub trait Pane {
     /// Whether there is something to show: else it has no tab.
     fn is_there(&self, _session: &Session) -> bool {
         true
+    }
+
+    /// Why it has no tab, then.
+    fn why_not_there(&self) -> &'static str {
+        "there is nothing to show on it"
     }
 
     /// The style of its tab while another screen is shown.

@@ -6,7 +6,7 @@ use super::text::{clock, span};
 use super::theme::Theme;
 use crate::event::{CoroId, Event, Header, LoopOutcome};
 use crate::history::Tape;
-use crate::model::Model;
+use crate::model::{Model, Picture};
 use crate::report::{self, Ending};
 use crate::source_text;
 
@@ -85,7 +85,7 @@ impl Playback {
     pub fn now(&self) -> u64 {
         match (&self.past, &self.status) {
             // The program only waits for the user to leave: time has stopped.
-            (None, Status::Live) if self.finished => self.tape.latest().now(),
+            (None, Status::Live) if self.finished || self.tape.latest().picture().is_some() => self.tape.latest().now(),
             (None, Status::Live) => self.clock.max(self.tape.latest().now()),
             (Some(past), _) => past.time.unwrap_or(0).max(past.model.now()),
             (None, _) => self.model().now(),
@@ -151,6 +151,9 @@ impl Playback {
 
     /// The status of the program in a few words, with its style: for the header.
     pub fn headline(&self, theme: &Theme) -> (String, Style) {
+        if let Some(picture) = self.model().picture() {
+            return (self.pictured(picture), theme.text);
+        }
         let latest = self.tape.latest();
         let root = latest.loops().rev().find(|one| one.parent == 0 && one.ended.is_some());
         let running = latest.loops().any(|one| one.parent == 0 && one.ended.is_none());
@@ -176,6 +179,22 @@ impl Playback {
         }
     }
 
+    /// Which picture of a program that is not recorded is shown.
+    fn pictured(&self, picture: &Picture) -> String {
+        let header = self.tape.latest().header();
+        if header.started == 0 {
+            return format!("core file of PID {}", header.pid);
+        }
+        let taken = time_of_day(header.started.saturating_add(picture.at));
+        let stopped = match picture.stopped {
+            Some(nanos) => format!("stopped for {}", span(nanos)),
+            None => "not stopped".to_owned(),
+        };
+        let is_last = self.status == Status::Died && self.is_live();
+        let number = format!("{}picture {}", if is_last { "ENDED, last " } else { "" }, picture.number);
+        format!("{number} of PID {}, taken {taken}, {stopped}", header.pid)
+    }
+
     /// What is printed once the screens are left.
     pub fn farewell(&self, color: bool, width: usize) -> String {
         let latest = self.tape.latest();
@@ -185,6 +204,9 @@ impl Playback {
             Status::Ended => Ending::Ended,
             Status::Died => Ending::Died,
         };
+        if latest.picture().is_some() {
+            return String::new();
+        }
         let over = latest.loops().any(|one| one.ended.is_some() && one.parent == 0);
         if latest.crash().is_none() && ending == Ending::Living && !over {
             return String::new();
@@ -192,4 +214,10 @@ impl Playback {
         let (file, read_source) = (self.file.clone(), source_text::read);
         report::text(latest, &report::Options { color, width, file, ending, read_source })
     }
+}
+
+/// The time of day of a moment, in nanoseconds since 1970: `12:03:04 UTC`.
+fn time_of_day(nanos: u64) -> String {
+    let seconds = nanos / 1_000_000_000 % 86_400;
+    format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

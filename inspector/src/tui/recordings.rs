@@ -375,11 +375,13 @@ impl Numbers {
                 self.coro(n, coro);
                 self.stack(n, stack);
             }
+            Kind::Finding { coros, .. } => coros.iter_mut().for_each(|coro| self.coro(n, coro)),
             Kind::Crash { id, failures } => {
                 self.in_loop(n, id);
                 failures.iter_mut().for_each(|failure| self.failure(n, failure));
             }
             Kind::Output { .. }
+            | Kind::Picture { .. }
             | Kind::Lost { .. }
             | Kind::Checkpoint { .. }
             | Kind::CheckpointEnd {}

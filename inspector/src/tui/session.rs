@@ -1,5 +1,7 @@
 //! What all panes share: the recording, the selected coroutine, the look, and what was found or read for any of them.
 
+use std::time::{Duration, Instant};
+
 use super::keys::Keys;
 use super::options::Options;
 use super::output::Output;
@@ -7,7 +9,7 @@ use super::playback::Playback;
 use super::post_mortem::CrashView;
 use super::syntax::Sources;
 use super::theme::Theme;
-use crate::event::{CoroId, Header, Stack};
+use crate::event::{CoroId, Event, Header, Kind, Stack};
 use crate::lint::Lint;
 use crate::model::{Coro, Model};
 
@@ -45,8 +47,36 @@ pub struct Session {
     pub output: Output,
     /// A stack that was read in the memory of the program.
     pub(super) remote: Option<RemoteStack>,
+    /// What is asked for of a program that is not recorded.
+    pub pictures: Pictures,
     /// Something changed since it was last drawn.
     pub dirty: bool,
+}
+
+/// Which pictures of a program that is not recorded are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pictures {
+    /// The next one, now.
+    pub next: bool,
+    /// One a second.
+    pub repeats: bool,
+    /// When the last one was asked for.
+    asked: Option<Instant>,
+}
+
+impl Pictures {
+    /// While pictures repeat, one follows another after this time.
+    const EVERY: Duration = Duration::from_secs(1);
+
+    /// Whether to ask for one now; then it has been asked for.
+    pub fn is_due(&mut self) -> bool {
+        let is_late = self.repeats && self.asked.is_none_or(|asked| asked.elapsed() >= Pictures::EVERY);
+        let is_due = std::mem::take(&mut self.next) || is_late;
+        if is_due {
+            self.asked = Some(Instant::now());
+        }
+        is_due
+    }
 }
 
 /// An await stack that was read in the program's memory while its loop was stuck.
@@ -60,6 +90,9 @@ pub struct RemoteStack {
     /// The stack, or why it cannot be read.
     pub stack: Result<Stack, String>,
 }
+
+/// While a picture is being taken that the user asked for.
+const TAKING: &str = "the next picture is being taken";
 
 /// At most this many lints that have passed are kept.
 const PASSED: usize = 100;
@@ -102,6 +135,7 @@ impl Session {
             crash: None,
             output: Output::default(),
             remote: None,
+            pictures: Pictures::default(),
             dirty: true,
         }
     }
@@ -130,6 +164,39 @@ impl Session {
     /// Shows one sentence in the footer, until the next key.
     pub fn note(&mut self, sentence: impl Into<String>) {
         self.notice = Some(sentence.into());
+    }
+
+    /// Asks for the next picture of a program that is not recorded.
+    pub fn next_picture(&mut self) {
+        self.pictures.next = true;
+        self.playback.go_live();
+        self.note(TAKING);
+    }
+
+    /// Asks for a picture each second, or no longer.
+    pub fn repeat_pictures(&mut self) {
+        self.pictures.repeats ^= true;
+        self.playback.go_live();
+        self.note(if self.pictures.repeats { "a picture is taken each second" } else { "no more pictures are taken" });
+    }
+
+    /// There are no more pictures.
+    pub fn refuse_picture(&mut self, why: String) {
+        self.pictures.repeats = false;
+        self.dirty = true;
+        self.note(why);
+    }
+
+    /// Tells the user what arrived that was asked for, and messages about pictures.
+    pub fn arrived(&mut self, event: &Event) {
+        let latest = self.playback.tape.latest();
+        match &event.kind {
+            Kind::Picture { .. } if self.notice.as_deref() == Some(TAKING) => self.notice = None,
+            Kind::Diag { text, .. } if latest.picture().is_some() && latest.is_sure() => {
+                self.notice = Some(text.clone());
+            }
+            _ => {}
+        }
     }
 
     /// Runs the lints.

@@ -359,7 +359,7 @@ impl Theme {
     /// The state that an outcome shows as.
     pub fn outcome(outcome: Outcome) -> Activity {
         match outcome {
-            Outcome::Ok => Activity::Done,
+            Outcome::Ok | Outcome::Unknown => Activity::Done,
             Outcome::Error | Outcome::Panic => Activity::Failed,
             Outcome::Cancelled | Outcome::NeverStarted => Activity::Cancelled,
             Outcome::Improper => Activity::Improper,

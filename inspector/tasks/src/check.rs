@@ -13,9 +13,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 use serde::Serialize;
-use tinyio_events::place::{is_dependency, is_library};
+use tinyio_events::event::number;
 
-use crate::names::number;
 use crate::picture::{Picture, State, Task, WaitKind};
 
 /// What was found in a picture.
@@ -52,6 +51,17 @@ pub enum FindingKind {
     LockCycle,
     /// They wait on a task that can never go on, or on a lock that it holds.
     WaitsOnDead,
+}
+
+impl FindingKind {
+    /// As in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            FindingKind::NeverWoken => "never_woken",
+            FindingKind::LockCycle => "lock_cycle",
+            FindingKind::WaitsOnDead => "waits_on_dead",
+        }
+    }
 }
 
 /// Proofs of one finding that are written out: tasks of one function at one line have the same.
@@ -212,12 +222,9 @@ fn named(task: &Task) -> String {
     format!("{} {}", number(task.id), task.name)
 }
 
-/// Where a task waits: the innermost line of the program itself, or of a library if there is no other.
+/// Where a task waits.
 fn place(task: &Task) -> String {
-    let lines = || task.stack.frames.iter().filter(|frame| frame.line > 0);
-    let frame =
-        lines().rfind(|frame| !is_dependency(&frame.file) && !is_library(&frame.file)).or_else(|| lines().next_back());
-    frame.map_or_else(String::new, |frame| format!(" at {}:{}", frame.file, frame.line))
+    task.place().map_or_else(String::new, |frame| format!(" at {}:{}", frame.file, frame.line))
 }
 
 /// What a task waits on, as a fact.

@@ -4,10 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tinyio_events::event::Frame;
+use tinyio_events::event::{Frame, number as number_of};
 use tinyio_frames::{Frames, Parts, TypeRef};
 
-use crate::names::number as number_of;
 use crate::picture::{Hold, Wait, WaitKind};
 
 /// Handles of tasks: the type, and where in it the address of the header is.
@@ -141,14 +140,14 @@ fn joined(
 ) -> Option<Wait> {
     let (_, offset) = frames.member(ty, member)?;
     let (id, name) = task(frames.word(address.wrapping_add(offset))?)?;
-    Some(Wait { kind: WaitKind::Task, id, text: format!("task {} {name}", number_of(id)) })
+    Some(Wait { kind: WaitKind::Task, id, text: format!("task {} {name}", number_of(id)), due: None })
 }
 
 /// What a future of `async-lock` refers to.
 fn locked(frames: &mut Frames, ty: TypeRef, address: u64, member: &str, kind: WaitKind) -> Option<Wait> {
     let (_, offset) = frames.member(ty, member)?;
     let id = frames.word(address.wrapping_add(offset))?;
-    Some(Wait { kind, id, text: format!("{} at {id:#x}", word(kind)) })
+    Some(Wait { kind, id, text: format!("{} at {id:#x}", word(kind)), due: None })
 }
 
 /// When a timer of tokio is due.
@@ -164,7 +163,7 @@ fn timer(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) 
     let (variant, inner, offset) = frames.variant(when, at).ok()?;
     match variant.as_str() {
         "Some" => due(frames, inner, at.wrapping_add(offset), now),
-        _ => Some(Wait { kind: WaitKind::Timer, id: 0, text: "a timer that is not set".into() }),
+        _ => Some(Wait { kind: WaitKind::Timer, id: 0, text: "a timer that is not set".into(), due: None }),
     }
 }
 
@@ -189,7 +188,9 @@ fn due(frames: &mut Frames, instant: TypeRef, address: u64, now: Option<Duration
         Some((_, Some(left))) => format!("a timer, due in {:.1} s", left.as_secs_f64()),
         Some((now, None)) => format!("a timer, due {:.1} s ago", now.saturating_sub(deadline).as_secs_f64()),
     };
-    Some(Wait { kind: WaitKind::Timer, id: 0, text })
+    let nanos = |time: Duration| i64::try_from(time.as_nanos()).ok();
+    let due = now.and_then(|now| nanos(deadline)?.checked_sub(nanos(now)?));
+    Some(Wait { kind: WaitKind::Timer, id: 0, text, due })
 }
 
 /// The lock or semaphore that permits are asked of.
@@ -203,7 +204,7 @@ fn acquired(frames: &mut Frames, ty: TypeRef, address: u64, callers: &[&str]) ->
         () if is_in("tokio::sync::mpsc::") => WaitKind::Channel,
         () => WaitKind::External,
     };
-    Some(Wait { kind, id, text: format!("{} at {id:#x}", word(kind)) })
+    Some(Wait { kind, id, text: format!("{} at {id:#x}", word(kind)), due: None })
 }
 
 /// What a future of another type waits on, by its path or the function that awaits it.
@@ -234,7 +235,7 @@ fn by_name(path: &str, name: String, callers: &[&str]) -> Wait {
         WaitKind::Io => format!("a socket or file in {}", caller.copied().unwrap_or(&name)),
         _ => name,
     };
-    Wait { kind, id: 0, text }
+    Wait { kind, id: 0, text, due: None }
 }
 
 fn word(kind: WaitKind) -> &'static str {

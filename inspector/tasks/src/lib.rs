@@ -13,6 +13,7 @@ mod check;
 mod copy;
 mod core_file;
 mod edges;
+pub mod events;
 mod names;
 mod picture;
 mod process;

@@ -1,4 +1,4 @@
-//! Names of tasks and their numbers.
+//! Names of tasks.
 
 use tinyio_frames::{Frames, TypeRef};
 
@@ -16,12 +16,4 @@ pub fn content(frames: &mut Frames, ty: TypeRef) -> TypeRef {
         _ => None,
     };
     inner.map_or(ty, |inner| content(frames, inner))
-}
-
-/// The number of a task as text: an address, as tasks of async-executor have it, in hexadecimal.
-pub fn number(id: u64) -> String {
-    match u32::try_from(id) {
-        Ok(id) => format!("#{id}"),
-        Err(_) => format!("#{id:#x}"),
-    }
 }

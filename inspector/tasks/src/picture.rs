@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tinyio_events::event::Stack;
+use tinyio_events::event::{Frame, Stack};
+use tinyio_events::place::{is_dependency, is_library};
 
 /// All tasks of a program at a moment.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +29,9 @@ pub struct Picture {
     /// All of its memory is as it was at one moment.
     #[serde(skip)]
     pub is_of_one_moment: bool,
+    /// Its working directory; empty if it is not known.
+    #[serde(skip)]
+    pub directory: String,
     /// Bytes of memory that were copied.
     #[serde(skip)]
     pub copied: u64,
@@ -85,6 +89,15 @@ pub struct Task {
     pub waits_on_nothing_else: bool,
 }
 
+impl Task {
+    /// Where it stands: the innermost line of the program itself, or of a library if there is no other.
+    pub fn place(&self) -> Option<&Frame> {
+        let lines = || self.stack.frames.iter().filter(|frame| frame.line > 0);
+        let own = lines().rfind(|frame| !is_dependency(&frame.file) && !is_library(&frame.file));
+        own.or_else(|| lines().next_back())
+    }
+}
+
 /// One thing that a task waits on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wait {
@@ -94,6 +107,9 @@ pub struct Wait {
     pub id: u64,
     /// For a reader.
     pub text: String,
+    /// Of a timer: in how many nanoseconds after the picture it is due, if that is known; less than 0 if it is late.
+    #[serde(skip)]
+    pub due: Option<i64>,
 }
 
 /// What a task waits on.

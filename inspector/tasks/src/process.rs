@@ -49,6 +49,11 @@ pub fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
     Ok(std::fs::read_to_string(format!("/proc/{pid}/maps"))?.lines().filter_map(Mapping::parse).collect())
 }
 
+/// The working directory of a process; empty if it cannot be read.
+pub fn directory(pid: u32) -> String {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).map_or_else(|_| String::new(), |path| path.display().to_string())
+}
+
 /// The threads of a process.
 pub fn threads(pid: u32) -> io::Result<Vec<i32>> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/task"))?;

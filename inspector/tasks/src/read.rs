@@ -5,14 +5,13 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tinyio_events::event::{Frame, Stack};
+use tinyio_events::event::{Frame, Stack, number};
 use tinyio_frames::{Copied, Frames, Limits, Parts};
 
 use crate::async_task::{self, Executor};
 use crate::copy::{self, Copy};
 use crate::core_file::Core;
 use crate::edges::{Edges, is_chain};
-use crate::names::number;
 use crate::picture::{Picture, Runtime, State, Task};
 use crate::process;
 use crate::row::{Future, Row};
@@ -44,6 +43,8 @@ struct Moment {
     is_still: bool,
     /// The system's monotonic clock, if it is known.
     now: Option<Duration>,
+    /// The working directory, if it is known.
+    directory: String,
 }
 
 /// Reads all tasks of a process.
@@ -81,7 +82,7 @@ pub fn take_core(path: &Path, options: &Options) -> Result<Picture, String> {
     let options = Options { no_stop: false, ..options.clone() };
     picture(Frames::of_core(regions, files), pid, &options, notes, |_| {
         let (copied, stacks) = (copied.clone(), stacks.clone());
-        Ok(Moment { copied, stacks, left_out: 0, stopped: None, is_still: true, now: None })
+        Ok(Moment { copied, stacks, left_out: 0, stopped: None, is_still: true, now: None, directory: String::new() })
     })
 }
 
@@ -171,7 +172,8 @@ fn moment(pid: u32, options: &Options) -> Result<Moment, String> {
     };
     let left_out = copy.left_out;
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
-    Ok(Moment { copied: Rc::new(copy.into_copied()), stacks, left_out, stopped: time, is_still, now })
+    let directory = process::directory(pid);
+    Ok(Moment { copied: Rc::new(copy.into_copied()), stacks, left_out, stopped: time, is_still, now, directory })
 }
 
 struct Reading<'o> {
@@ -258,6 +260,7 @@ impl Reading<'_> {
             notes: std::mem::take(&mut self.notes),
             stopped: self.moment.stopped,
             is_of_one_moment: self.moment.is_still && self.moment.left_out == 0,
+            directory: std::mem::take(&mut self.moment.directory),
             copied: self.moment.copied.bytes(),
         }
     }

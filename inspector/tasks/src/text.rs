@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use tinyio_events::event::{Frame, Stack};
+use tinyio_events::event::{Frame, Stack, number};
 
-use crate::names::number;
 use crate::picture::{Picture, State, Task};
 
 /// Numbers of tasks that are listed of a group.

@@ -266,6 +266,8 @@ impl Iterator for Events<'_> {
 fn is_mark(kind: &Kind, model: &Model) -> bool {
     match kind {
         Kind::CancelBegin { .. } | Kind::Lost { .. } => true,
+        // A picture is whole.
+        Kind::CheckpointEnd {} => model.picture().is_some(),
         Kind::End { coro, outcome: Outcome::Error | Outcome::Panic } => {
             let in_loop = model.coro(*coro).and_then(|coro| model.get_loop(coro.in_loop));
             in_loop.is_none_or(|one| one.cancel.is_none())
@@ -292,6 +294,7 @@ pub fn concerns(kind: &Kind, id: CoroId) -> bool {
         | Kind::Frames { coro, .. }
         | Kind::Log { coro, .. }
         | Kind::Diag { coro, .. } => *coro == id,
+        Kind::Finding { coros, .. } => coros.contains(&id),
         Kind::LoopStart { parent, .. } => *parent == id,
         Kind::CancelBegin { origin, .. } => *origin == id,
         Kind::Crash { failures, .. } => failures.iter().any(|failure| failure.coro == id),

@@ -106,7 +106,7 @@ pub enum Activity {
     Sleeping,
     /// It waits on a future that tinyio does not know.
     External,
-    /// It ended with a value.
+    /// It ended with a value, or nothing is known of how.
     Done,
     /// It ended with an error or a panic.
     Failed,
@@ -165,7 +165,7 @@ impl Activity {
 
     fn of(outcome: Outcome) -> Activity {
         match outcome {
-            Outcome::Ok => Activity::Done,
+            Outcome::Ok | Outcome::Unknown => Activity::Done,
             Outcome::Error | Outcome::Panic => Activity::Failed,
             Outcome::Cancelled | Outcome::NeverStarted => Activity::Cancelled,
             Outcome::Improper => Activity::Improper,

@@ -12,7 +12,7 @@ use super::coro::{Activity, Coro, Edge, Moment};
 use super::links::Links;
 use super::names::Named;
 use super::parts::{Cancel, Crash, Level, LogLine, Loop, ResMoment, Resource, Thread};
-use super::{CRASHES, ENDED, FINISHED, Holder, LOG, Model, Parent, Site, Sync};
+use super::{CRASHES, ENDED, FINISHED, Finding, Holder, LOG, Model, Parent, Site, Sync};
 
 impl Model {
     /// Applies one event.
@@ -169,6 +169,14 @@ impl Model {
             }
             Kind::Diag { coro, text } => self.plain_line(event.seq, at, *coro, Level::Tinyio, text),
 
+            Kind::Picture { number, stopped } => self.begin_picture(*number, *stopped, at),
+            Kind::Finding { reason, coros, text, proof } => self.found(Finding {
+                reason: reason.clone(),
+                coros: coros.clone(),
+                text: text.clone(),
+                proof: proof.clone(),
+            }),
+
             Kind::Lost { events, why } => {
                 let add = |sum: &mut u64| *sum = sum.saturating_add(*events);
                 match why.as_str() {
@@ -204,7 +212,7 @@ impl Model {
     }
 
     /// Something was missed.
-    fn lose_track(&mut self) {
+    pub(super) fn lose_track(&mut self) {
         self.sync = Sync::Unsure;
         self.losses = self.losses.wrapping_add(1);
     }
@@ -231,7 +239,7 @@ impl Model {
         known.map(|coro| Arc::make_mut(coro).stack = Some((at, Arc::new(stack.clone())))).is_some()
     }
 
-    fn odd(&mut self) {
+    pub(super) fn odd(&mut self) {
         self.lost.odd += 1;
     }
 

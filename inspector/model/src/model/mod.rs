@@ -28,6 +28,7 @@ mod links;
 mod names;
 mod paged;
 mod parts;
+mod picture;
 #[cfg(feature = "analysis")]
 mod times;
 mod tree;
@@ -44,9 +45,10 @@ pub use id_map::{IdHasher, IdMap};
 pub use links::Links;
 pub use names::{Site, common_stem, file_name, short_name, stem};
 pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, ResMoment, ResPast, Resource, Thread};
+pub use picture::{Change, Changes, Finding, Picture};
 #[cfg(feature = "analysis")]
 pub use times::{Distribution, Times};
-use tinyio_events::event::{CoroId, Header, LoopId, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker};
+use tinyio_events::event::{CoroId, Header, LoopId, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker, number};
 pub use tree::{Group, Parent};
 pub use why::{Leaf, Link, Why};
 
@@ -86,6 +88,8 @@ pub struct Model {
     log_dropped: u64,
     crashes: Vec<Arc<Crash>>,
     lost: Lost,
+    /// The picture that all this is of, if the program is not recorded.
+    picture: Option<Arc<Picture>>,
     /// How often events were lost: what was measured across such a moment is not known.
     losses: u32,
     /// The times of all coroutines.
@@ -131,6 +135,7 @@ impl Model {
             log_dropped: 0,
             crashes: Vec::new(),
             lost: Lost::default(),
+            picture: None,
             losses: 0,
             #[cfg(feature = "analysis")]
             times: Times::default(),
@@ -328,10 +333,10 @@ impl Model {
                     false => format!("{name} #{id}"),
                 }
             }
-            Some(coro) if coro.parent == 0 && id == 1 => short_name(self.full_name(id)).to_owned(),
-            Some(_) => format!("{} #{id}", short_name(self.full_name(id))),
+            Some(coro) if coro.parent == 0 && id == 1 && self.picture.is_none() => short_name(self.full_name(id)).to_owned(),
+            Some(_) => format!("{} {}", short_name(self.full_name(id)), number(id)),
             None if id == 0 => "outside the loop".to_owned(),
-            None => format!("#{id}"),
+            None => number(id),
         }
     }
 
@@ -355,6 +360,8 @@ impl Model {
     pub fn loop_label(&self, id: LoopId) -> String {
         match self.get_loop(id).map_or(0, |one| one.name) {
             0 => format!("loop {id}"),
+            // The runtime of a program that is not recorded.
+            name if self.picture.is_some() => self.name(name).to_owned(),
             name => format!("loop {}", self.name(name)),
         }
     }

@@ -39,7 +39,7 @@ impl Section {
         match outcome {
             Outcome::Error | Outcome::Panic => Section::Failed,
             Outcome::Improper => Section::Improper,
-            Outcome::Cancelled | Outcome::Ok => Section::Cancelled,
+            Outcome::Cancelled | Outcome::Ok | Outcome::Unknown => Section::Cancelled,
             Outcome::NeverStarted => Section::NeverStarted,
         }
     }

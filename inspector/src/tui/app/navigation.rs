@@ -76,7 +76,7 @@ impl App {
     pub(super) fn show_number(&mut self, index: usize) {
         match self.screens.get(index) {
             Some(screen) if screen.is_there(&self.session) => self.show(screen.title()),
-            Some(_) => self.session.note("nothing has crashed"),
+            Some(screen) => self.session.note(screen.why_not_there()),
             None => {}
         }
     }

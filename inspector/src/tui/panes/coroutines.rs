@@ -9,8 +9,8 @@ use ratatui::text::Line;
 
 use super::{TABLE_AND_DETAIL, detail};
 use crate::describe;
-use crate::event::{CoroId, NameId};
-use crate::model::{Coro, Model, Site};
+use crate::event::{CoroId, NameId, number};
+use crate::model::{Change, Coro, Model, Site};
 use crate::tui::clipboard::{Copied, Part};
 use crate::tui::filter::{self, Filter};
 use crate::tui::keys::{Action, bind};
@@ -26,7 +26,7 @@ pub const SCREEN: Screen = Screen {
     help: "coroutines: a table",
     keys: &[
         bind(&["s"], Action::Sort, "sort", "sort", "sort by the next column"),
-        bind(&["S", "r"], Action::SortBack, "sort-reverse", "", "reverse the order"),
+        bind(&["S"], Action::SortBack, "sort-reverse", "", "reverse the order"),
     ],
     new: || Box::new(Coroutines::default()),
 };
@@ -137,34 +137,55 @@ impl Coroutines {
             all.reverse();
         }
         self.order = all.into_iter().map(|(_, id)| id).collect();
+        if self.filter.text.is_empty() {
+            // A task whose number is another's now is not listed twice.
+            self.order.extend(model.gone().filter(|coro| model.coro(coro.id).is_none()).map(|coro| coro.id));
+        }
         self.made = Some(Made { position, sort: self.sort, reverse: self.reverse, at, took: at.elapsed() });
     }
 
     /// What a narrow screen has no room for is left out: first where a coroutine was spawned, then its steps.
-    fn columns(&self, wide: u16) -> [Column; 8] {
+    fn columns(&self, model: &Model, wide: u16) -> [Column; 9] {
         let sorted = |by| (self.sort == by).then(|| self.is_descending());
+        // A picture has no past: neither steps nor where a task was spawned.
+        let has_past = model.picture().is_none();
+        let ids = self.order.iter().max().map_or(0, |id| number(*id).len() - 1);
         [
             Column::text("", Width::Fixed(1)),
-            Column::number("id", 6).sorted(sorted(Sort::Id)),
+            Column::text("", Width::Fixed(1)).shown_if(model.changes().is_some()),
+            Column::number("id", ids.max(6)).sorted(sorted(Sort::Id)),
             Column::text("name", Width::Part(4, 8..=28)).sorted(sorted(Sort::Name)),
             Column::number("for", 10).sorted(sorted(Sort::InState)),
             Column::text("what it is at", Width::Rest(14..=60)).sorted(sorted(Sort::State)),
-            Column::number("steps", 8).sorted(sorted(Sort::Steps)).shown_if(wide >= 90 || self.sort == Sort::Steps),
-            Column::number("busy", 9).sorted(sorted(Sort::Busy)),
-            Column::text("spawned at", Width::Fixed(20)).shown_if(wide >= 100),
+            Column::number("steps", 8).sorted(sorted(Sort::Steps)).shown_if(has_past && (wide >= 90 || self.sort == Sort::Steps)),
+            Column::number("busy", 9).sorted(sorted(Sort::Busy)).shown_if(has_past),
+            Column::text("spawned at", Width::Fixed(20)).shown_if(has_past && wide >= 100),
         ]
     }
 }
 
-/// A row.
-fn cells(session: &Session, id: CoroId) -> Option<[Cell; 8]> {
+/// A row; that of a task that is no longer there has its name only.
+fn cells(session: &Session, id: CoroId) -> Option<[Cell; 9]> {
     let (theme, model, now) = (&session.theme, session.model(), session.now());
-    let coro = model.coro(id)?;
+    let shown_id = number(id).trim_start_matches('#').to_owned();
+    let Some(coro) = model.coro(id) else {
+        let gone = model.gone().find(|coro| coro.id == id)?;
+        let (name, what) = (model.short_name_of(gone).to_owned(), "gone since the picture before".to_owned());
+        let texts = [String::new(), "-".to_owned(), shown_id, name, "–".to_owned(), what];
+        let mut texts = texts.into_iter();
+        return Some(std::array::from_fn(|_| Cell::styled(texts.next().unwrap_or_default(), theme.dim)));
+    };
+    let change = match model.change_of(id) {
+        Some(Change::New) => "+",
+        Some(Change::Moved) => "~",
+        None => "",
+    };
     Some([
         Cell::styled(theme.sign(coro.activity), theme.activity(coro.activity)),
-        id.to_string().into(),
+        Cell::styled(change, theme.warning),
+        shown_id.into(),
         model.short_name_of(coro).to_owned().into(),
-        span(coro.for_how_long(now)).into(),
+        describe::passed(model, coro.for_how_long(now)).into(),
         describe::doing_at(model, coro, now).into(),
         count(coro.steps).into(),
         span(coro.busy).into(),
@@ -238,7 +259,7 @@ impl Pane for Coroutines {
         let (theme, model) = (&session.theme, session.model());
         let footer = u16::from(!self.filter.text.is_empty());
         let table = Rect { height: area.height.saturating_sub(footer), ..area };
-        let columns = self.columns(area.width);
+        let columns = self.columns(model, area.width);
         Table::new(theme, columns)
             .draw(buf, table, &mut self.list, &self.order, &mut self.hits, |id| cells(session, id));
         if self.order.is_empty() {

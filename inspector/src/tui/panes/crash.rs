@@ -75,6 +75,10 @@ impl Pane for CrashScreen {
         SCREEN.title
     }
 
+    fn why_not_there(&self) -> &'static str {
+        "nothing has crashed"
+    }
+
     fn is_there(&self, session: &Session) -> bool {
         session.crash.is_some()
     }

@@ -5,8 +5,8 @@ use ratatui::text::{Line, Span};
 use super::page::Page;
 use super::{times, why};
 use crate::describe;
-use crate::event::{CoroId, Frame, Stack, Target};
-use crate::model::{Activity, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
+use crate::event::{CoroId, Frame, Stack, Target, number};
+use crate::model::{Activity, Change, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
 use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::Session;
 use crate::tui::text::{count, counted, fit, pad, pad_left, span, width, wrap};
@@ -31,9 +31,15 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let (model, now) = (session.model(), session.now());
     let Some(coro) = model.coro(id) else {
         return vec![
-            heading(theme, &format!("#{id}")),
+            heading(theme, &model.label(id)),
             Line::styled("nothing is known about it at this moment", theme.dim),
-            Line::styled("it is not yet spawned, or ended long ago: < and > find its events", theme.dim),
+            Line::styled(
+                match model.picture() {
+                    Some(_) => "it is not in this picture",
+                    None => "it is not yet spawned, or ended long ago: < and > find its events",
+                },
+                theme.dim,
+            ),
         ];
     };
     let wide = usize::from(wide).max(10);
@@ -41,7 +47,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         Span::styled(format!("{} ", theme.sign(coro.activity)), theme.activity(coro.activity)),
         Span::styled(model.label(id), theme.title),
         // A given name stands in place of the number in the label.
-        Span::styled(if coro.given_name == 0 { String::new() } else { format!("  #{id}") }, theme.dim),
+        Span::styled(if coro.given_name == 0 { String::new() } else { format!("  {}", number(id)) }, theme.dim),
         Span::styled(format!("  {}", model.name(coro.name)), theme.dim),
     ])];
     for line in wrap(&state(model, coro, now), wide) {
@@ -50,7 +56,18 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     if let Some(cancel) = model.get_loop(coro.in_loop).and_then(|one| one.cancel.as_ref()).filter(|_| coro.is_live()) {
         lines.push(Line::styled(fit(&format!("its loop is being cancelled: {}", cancel.reason), wide), theme.warning));
     }
-    for lint in session.lints.iter().filter(|lint| lint.coro == id) {
+    match model.change_of(id) {
+        Some(Change::New) => lines.push(Line::styled("it was not in the picture before", theme.warning)),
+        Some(Change::Moved) => lines.push(Line::styled("it was at another place in the picture before", theme.warning)),
+        None => {}
+    }
+    for finding in model.findings_of(id) {
+        let facts = finding.proof.iter().map(|fact| format!("  {fact}"));
+        for text in [finding.text.clone()].into_iter().chain(facts) {
+            lines.extend(wrap(&text, wide).into_iter().map(|text| Line::styled(text, theme.failed)));
+        }
+    }
+    for lint in session.lints.iter().filter(|lint| lint.coro == id && model.picture().is_none()) {
         lines.extend(wrap(&lint.text, wide).into_iter().map(|text| Line::styled(text, theme.warning)));
     }
 
@@ -114,11 +131,11 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         parent => format!(", {}", model.label(parent)),
     };
     let place = model.site(coro.site).map_or_else(|| "place unknown".to_owned(), Site::short);
-    lines.push(labelled(
-        theme,
-        "Spawned",
-        fit(&format!("{place}{spawned}, {} ago", span(now.saturating_sub(coro.spawned))), wide.saturating_sub(9)),
-    ));
+    let spawned = match model.known(now.saturating_sub(coro.spawned)) {
+        Some(nanos) => format!("{place}{spawned}, {} ago", span(nanos)),
+        None => "–".to_owned(),
+    };
+    lines.push(labelled(theme, "Spawned", fit(&spawned, wide.saturating_sub(9))));
     if !coro.waiters.is_empty() {
         let first: Vec<_> = coro.waiters.ids().take(3).map(|id| model.label(id)).collect();
         let more = coro.waiters.len().saturating_sub(3);
@@ -135,8 +152,14 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         let label = model.target_label(Target::Thread(thread.id));
         lines.push(labelled(theme, "Thread", fit(&label, wide.saturating_sub(9))));
     }
-    let steps = format!("{} in {}, longest {}", counted(coro.steps, "step"), span(coro.busy), span(coro.longest));
+    let steps = match model.picture() {
+        None => format!("{} in {}, longest {}", counted(coro.steps, "step"), span(coro.busy), span(coro.longest)),
+        Some(_) => "–".to_owned(),
+    };
     lines.push(labelled(theme, "Ran", fit(&steps, wide.saturating_sub(9))));
+    if model.picture().is_some() {
+        return lines;
+    }
     lines.extend(coro.times().map(|all| times::in_short(theme, all, wide)).unwrap_or_default());
 
     lines.push(Line::default());
@@ -267,10 +290,11 @@ pub fn group(session: &Session, parent: Parent, name: u32, wide: u16) -> Vec<Lin
     let mut some: Vec<_> = group.members.ids().take(2000).filter_map(|id| model.coro(id)).collect();
     some.sort_by_key(|coro| coro.since);
     lines.push(Line::default());
-    lines.push(heading(theme, "At it the longest"));
+    let title = if model.picture().is_some() { "Some of them" } else { "At it the longest" };
+    lines.push(heading(theme, title));
     for coro in some.iter().take(10) {
         let text = format!("  {}  {}", model.label(coro.id), describe::doing(model, coro, now));
-        let time = span(coro.for_how_long(now));
+        let time = describe::passed(model, coro.for_how_long(now));
         lines.push(Line::raw(format!("{} {}", pad(&text, wide.saturating_sub(10)), time)));
     }
     lines.push(Line::default());
@@ -280,7 +304,12 @@ pub fn group(session: &Session, parent: Parent, name: u32, wide: u16) -> Vec<Lin
 
 /// The first line of a detail: `waiting 1.21 s on thread 3`.
 fn state(model: &Model, coro: &Coro, now: u64) -> String {
-    let long = span(coro.for_how_long(now));
+    let Some(long) = model.known(coro.for_how_long(now)).map(span) else {
+        return match coro.activity {
+            activity if activity.is_waiting() => format!("waiting on {}", describe::doing_at(model, coro, now)),
+            _ => describe::doing(model, coro, now),
+        };
+    };
     match coro.activity {
         Activity::Running => format!("running for {long}"),
         Activity::Ready => {

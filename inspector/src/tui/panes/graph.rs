@@ -14,7 +14,7 @@ use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::session::Session;
-use crate::tui::text::{count, fit, pad_left, span, width};
+use crate::tui::text::{count, fit, pad_left, width};
 use crate::tui::theme::Theme;
 use crate::tui::tree_view::{Folds, Node, TreeView};
 use crate::tui::widgets::{Hits, empty, right};
@@ -434,6 +434,9 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
         }
         Node::Loop(id) => {
             let Some(one) = model.get_loop(id) else { return (String::new(), theme.text) };
+            if model.picture().is_some() {
+                return (format!("{} live", count(u64::from(one.live))), theme.text);
+            }
             let mode = match one.mode {
                 LoopMode::Run => "run",
                 LoopMode::Drive => "driven",
@@ -451,8 +454,13 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
 
 fn time(model: &Model, node: Node, now: u64) -> String {
     match node {
-        Node::Coro(id) => model.coro(id).map(|coro| span(coro.for_how_long(now))).unwrap_or_default(),
-        Node::Loop(id) => model.get_loop(id).map(|one| span(now.saturating_sub(one.since))).unwrap_or_default(),
+        Node::Coro(id) => {
+            model.coro(id).map(|coro| describe::passed(model, coro.for_how_long(now))).unwrap_or_default()
+        }
+        Node::Loop(id) => {
+            let since = model.get_loop(id).map(|one| now.saturating_sub(one.since));
+            since.map(|nanos| describe::passed(model, nanos)).unwrap_or_default()
+        }
         Node::Group(..) | Node::Reference { .. } => String::new(),
     }
 }

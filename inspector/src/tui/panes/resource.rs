@@ -27,7 +27,10 @@ pub fn lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
         return vec![title, Line::styled("nothing is known about it at this moment", theme.dim)];
     };
     let none = || Line::styled("  none", theme.dim);
-    let made = format!("{}{} ago", at(model, resource.site), span(now.saturating_sub(resource.since)));
+    let made = match model.known(now.saturating_sub(resource.since)) {
+        Some(nanos) => format!("{}{} ago", at(model, resource.site), span(nanos)),
+        None => "–".to_owned(),
+    };
     let mut lines = vec![
         Line::from(vec![
             Span::styled(model.resource_label(id), theme.title),
@@ -42,22 +45,25 @@ pub fn lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
         lines.push(Line::default());
         lines.push(heading(theme, "Held by"));
         lines.extend(resource.holders.iter().take(LISTED).map(|holder| {
-            let held = span(now.saturating_sub(holder.since));
-            Line::raw(fit(&format!("  {}  for {held}, {}", model.label(holder.coro), taken(model, holder)), wide))
+            Line::raw(fit(&format!("  {}", self::holder(model, holder, "  for", now)), wide))
         }));
         lines.extend(more(session, resource.holders.len()));
         lines.extend(resource.holders.is_empty().then(none));
     }
     lines.push(Line::default());
-    lines.push(heading(theme, "Waiting, in order"));
+    // The order of a queue is not read.
+    lines.push(heading(theme, if model.picture().is_some() { "Waiting" } else { "Waiting, in order" }));
     for (place, (coro, since, site)) in (1..).zip(queue(model, resource)).take(LISTED) {
-        let long = span(now.saturating_sub(since));
-        let text = format!("{}  {}  for {long}", pad_left(&format!("{place}"), 3), model.label(coro));
+        let long = model.known(now.saturating_sub(since)).map(|nanos| format!("  for {}", span(nanos)));
+        let text = format!("{}  {}{}", pad_left(&format!("{place}"), 3), model.label(coro), long.unwrap_or_default());
         let place = model.site(site).map(|site| format!(", {}", site.short())).unwrap_or_default();
         lines.push(Line::raw(fit(&format!("{text}{place}"), wide)));
     }
     lines.extend(more(session, resource.waiters.len()));
     lines.extend(resource.waiters.is_empty().then(none));
+    if model.picture().is_some() {
+        return lines;
+    }
     lines.push(Line::default());
     lines.push(heading(theme, "History"));
     lines.extend(resource.history.iter().rev().map(|past| {
@@ -76,17 +82,31 @@ pub fn state(model: &Model, resource: &Resource) -> String {
     match (resource.what, &resource.holders[..]) {
         (ResKind::Event, _) => if resource.set { "set" } else { "not set" }.to_owned(),
         (ResKind::Barrier, _) => format!("{} of {} there", resource.waiters.len(), resource.size),
+        // Guards that may have been moved are not counted as held.
+        (_, []) if model.picture().is_some() => "no holder is known".to_owned(),
         (_, []) => "free".to_owned(),
         (ResKind::Lock, [only]) => format!("held by {}", model.label(only.coro)),
         (_, [first, rest @ ..]) => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            if model.picture().is_some() {
+                return format!("held by {}{more}", model.label(first.coro));
+            }
             format!("{} of {} taken: {}{more}", resource.holders.len(), resource.size, model.label(first.coro))
         }
     }
 }
 
+/// A holder, for how long it has held the resource, and where it acquired it, as far as that is known.
+pub fn holder(model: &Model, holder: &Holder, word: &str, now: u64) -> String {
+    let label = model.label(holder.coro);
+    match model.known(now.saturating_sub(holder.since)) {
+        Some(held) => format!("{label}{word} {}, {}", span(held), taken(model, holder)),
+        None => label,
+    }
+}
+
 /// Where a holder acquired it.
-pub fn taken(model: &Model, holder: &Holder) -> String {
+fn taken(model: &Model, holder: &Holder) -> String {
     match model.site(holder.site) {
         Some(site) => format!("acquired at {}", site.short()),
         None => "acquired at an unknown place".to_owned(),

@@ -45,6 +45,14 @@ impl Pane for Threads {
         SCREEN.title
     }
 
+    fn is_there(&self, session: &Session) -> bool {
+        session.model().picture().is_none()
+    }
+
+    fn why_not_there(&self) -> &'static str {
+        "the threads of a program that is not recorded are not read"
+    }
+
     fn room_beside(&self) -> Option<u16> {
         Some(TABLE_AND_DETAIL)
     }

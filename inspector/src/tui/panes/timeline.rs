@@ -187,6 +187,14 @@ impl Pane for Timeline {
         SCREEN.title
     }
 
+    fn is_there(&self, session: &Session) -> bool {
+        session.model().picture().is_none()
+    }
+
+    fn why_not_there(&self) -> &'static str {
+        "of a program that is not recorded no times are known"
+    }
+
     /// Moves: up and down through the lanes, left and right through time.
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {
         match action {

@@ -11,7 +11,7 @@ use crate::event::{CoroId, ResId, ResKind, Target};
 use crate::model::{Leaf, Model};
 use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::Session;
-use crate::tui::text::{counted, fit, pad, span, width, wrap};
+use crate::tui::text::{counted, fit, pad, width, wrap};
 use crate::tui::widgets::heading;
 
 /// At most this many holders of a semaphore are listed.
@@ -49,7 +49,7 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, most: usize) -> Vec<Lin
             what.clear();
         }
         let place = model.site(link.site).map(|site| site.short()).unwrap_or_default();
-        let long = span(now.saturating_sub(link.since));
+        let long = describe::passed(model, now.saturating_sub(link.since));
         let lead = format!("{indent}{arrow}{}{waiter}", if arrow.is_empty() { "" } else { " " });
         let text = if what.is_empty() { lead } else { format!("{lead}  {what}") };
         // In a narrow pane what it waits on counts for more than where.
@@ -114,6 +114,7 @@ fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>>
         (ResKind::Event, _) if one.set => format!("{label} is set"),
         (ResKind::Event, _) => format!("Why is {label} not set?"),
         (ResKind::Barrier, _) => format!("Why is {label} not full?"),
+        (_, true) if model.picture().is_some() => format!("Of {label} no holder is known"),
         (_, true) => format!("{label} is free"),
         (_, false) => format!("Why is {label} not free?"),
     };
@@ -125,8 +126,7 @@ fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>>
         ResKind::Lock | ResKind::Semaphore => {}
     }
     for holder in one.holders.iter().take(HOLDERS) {
-        let held = span(now.saturating_sub(holder.since));
-        let text = format!("held by {} for {held}, {}", model.label(holder.coro), resource::taken(model, holder));
+        let text = format!("held by {}", resource::holder(model, holder, " for", now));
         lines.push(Line::raw(fit(&format!("  {text}"), wide)));
         if holder.coro != 0 {
             lines.extend(chain(session, holder.coro, wide, 200));

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Hits, right};
-use crate::model::Activity;
+use crate::model::{Activity, Changes};
 use crate::tui::playback::Status;
 use crate::tui::session::Session;
 use crate::tui::text::{clock, count, counted, fit, rate, slice, width};
@@ -16,12 +16,17 @@ pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
     let theme = &session.theme;
     let (playback, model) = (&session.playback, session.model());
     let header = model.header();
+    // The state of a picture has the process.
+    let process = match model.picture() {
+        Some(_) => String::new(),
+        None => format!(" {} pid {}", theme.glyphs.dot, header.pid),
+    };
     let mut left = vec![
         Span::raw(" "),
         Span::styled("tinyio", theme.dim),
         Span::raw("  "),
         Span::styled(fit(&header.program, 40), theme.title),
-        Span::styled(format!(" {} pid {}", theme.glyphs.dot, header.pid), theme.dim),
+        Span::styled(process, theme.dim),
     ];
     if !playback.is_live() {
         let event = format!("{} of {}", count(playback.position()), count(playback.tape.len()));
@@ -43,13 +48,17 @@ pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
         right.push(Span::styled(format!("{} not shown", counted(lost.left_out, "coroutine")), theme.warning));
         right.push(Span::raw("   "));
     }
+    if session.pictures.repeats {
+        right.push(Span::styled("each second", theme.warning));
+        right.push(Span::raw("   "));
+    }
     if !session.mouse {
         right.push(Span::styled("mouse off", theme.dim));
         right.push(Span::raw("   "));
     }
     let (text, style) = playback.headline(theme);
     let sign = match text.split(' ').next() {
-        Some("LIVE" | "BLOCKED") => theme.sign(Activity::Running),
+        Some("LIVE" | "BLOCKED" | "picture" | "core") => theme.sign(Activity::Running),
         Some("ENDED") => theme.sign(Activity::Done),
         _ => theme.sign(Activity::Failed),
     };
@@ -128,6 +137,10 @@ pub fn draw_tabs(buf: &mut Buffer, session: &Session, tabs: &[Tab], front: usize
     }
     let room = area.right().saturating_sub(x);
     let sign = theme.glyphs.warning;
+    let changes = session.model().changes().map(|changes| changed(&changes));
+    if let Some(text) = changes.filter(|text| !session.playback.finished && width(text) + 20 <= usize::from(room)) {
+        right(buf, x, area.y, room.saturating_sub(20), &text, theme.dim);
+    }
     let texts = match session.lints.len() as u64 {
         _ if session.playback.finished => {
             ["it has ended: q leaves ".to_owned(), "ended: q leaves ".to_owned(), String::new()]
@@ -141,4 +154,12 @@ pub fn draw_tabs(buf: &mut Buffer, session: &Session, tabs: &[Tab], front: usize
     if let Some(text) = texts.iter().find(|text| width(text) <= usize::from(room)) {
         right(buf, x, area.y, room, text, theme.warning);
     }
+}
+
+/// What differs from the picture before, with the marks that the table has.
+fn changed(changes: &Changes) -> String {
+    let parts = [(changes.new, "+", "new"), (changes.moved, "~", "elsewhere"), (changes.gone, "-", "gone")];
+    let parts: Vec<String> =
+        parts.iter().filter(|part| part.0 > 0).map(|(number, sign, word)| format!("{sign}{number} {word}")).collect();
+    if parts.is_empty() { "nothing changed".to_owned() } else { parts.join(", ") }
 }
