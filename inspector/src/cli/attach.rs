@@ -19,13 +19,7 @@ pub fn attach(args: &Args) -> io::Result<()> {
         None => discover::rings()?.into_iter().filter(|ring| ring.state == State::Living).collect(),
     };
     let ring = match (&rings[..], args.pid) {
-        #[cfg(target_os = "linux")]
-        ([], Some(pid)) => return super::show(Box::new(super::pictures::Pictures::of_process(pid)?), None),
-        #[cfg(not(target_os = "linux"))]
-        ([], Some(pid)) => {
-            let what = format!("process {pid} is not being recorded; start it with TINYIO_INSPECT=record");
-            return Err(io::Error::other(what));
-        }
+        ([], Some(pid)) => return super::show(super::picture_of(pid)?, None),
         ([], None) => {
             let what = "no program is being recorded; start one with TINYIO_INSPECT=record, or see what `last` has";
             return Err(io::Error::other(what));

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use tinyio_inspector::export::{self, By, Format, Options};
 use tinyio_inspector::time_point::At;
-use tinyio_inspector::trace;
 
 /// See [`run`].
 #[derive(clap::Args)]
@@ -31,7 +30,7 @@ pub struct Args {
 /// Writes a recording in the format of another tool.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let file = &args.input.file;
-    let mut source = trace::open_until_now(file)?;
+    let mut source = args.input.open()?;
     let options = Options { at: args.at, by: args.by, file: Some(file.display().to_string()) };
     match &args.out {
         Some(path) => {

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tinyio_inspector::discover;
 use tinyio_inspector::environment;
 use tinyio_inspector::one_line;
 use tinyio_inspector::source::Source;
@@ -197,22 +198,50 @@ fn show(source: Box<dyn Source>, file: Option<&Path>) -> io::Result<()> {
     tui::run(source, Options { file, ..Options::from_env() }).map(drop)
 }
 
-/// A file to read from the command line.
+/// What to read, from the command line.
 #[derive(clap::Args)]
 struct Input {
-    /// A JSON trace, or a ring
+    /// A JSON trace, a ring, a core file, or a process id
+    #[arg(value_name = "FILE|PID")]
     file: PathBuf,
 }
 
 impl Input {
+    /// What there is until now.
+    fn open(&self) -> io::Result<Box<dyn Source>> {
+        let pid = self.file.to_str().and_then(|text| text.parse().ok()).filter(|_| !self.file.exists());
+        if let Some(pid) = pid {
+            return match discover::of_process(pid)?.first() {
+                Some(ring) => trace::open_until_now(&ring.path),
+                None => picture_of(pid),
+            };
+        }
+        #[cfg(target_os = "linux")]
+        if pictures::is_core(&self.file) {
+            return Ok(Box::new(pictures::Pictures::of_core(&self.file)?));
+        }
+        trace::open_until_now(&self.file)
+    }
+
     /// The recording at a moment, or at its end.
     fn load(&self, at: Option<At>) -> io::Result<Moment> {
-        let mut source = trace::open_until_now(&self.file)?;
+        let mut source = self.open()?;
         time_point::fold(&mut *source, at, &mut |_, _| Ok(())).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput => io::Error::new(error.kind(), format!("{}: {error}", self.file.display())),
             _ => error,
         })
     }
+}
+
+/// The tasks of a process that is not recorded.
+#[cfg(target_os = "linux")]
+fn picture_of(pid: u32) -> io::Result<Box<dyn Source>> {
+    Ok(Box::new(pictures::Pictures::of_process(pid)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn picture_of(pid: u32) -> io::Result<Box<dyn Source>> {
+    Err(io::Error::other(format!("process {pid} is not being recorded; start it with TINYIO_INSPECT=record")))
 }
 
 /// Whether to write in colour.

@@ -1,19 +1,20 @@
 //! `replay FILE` and `last`.
 
 use std::io;
+use std::path::PathBuf;
 
 use tinyio_inspector::{discover, trace};
 
 /// See [`replay`].
 #[derive(clap::Args)]
 pub struct Args {
-    #[command(flatten)]
-    input: super::Input,
+    /// A JSON trace, or a ring
+    file: PathBuf,
 }
 
 /// Shows a recording.
 pub fn replay(args: &Args) -> io::Result<()> {
-    super::show(trace::open(&args.input.file)?, Some(&args.input.file))
+    super::show(trace::open(&args.file)?, Some(&args.file))
 }
 
 /// Shows the ring of the program that ended or died last.

@@ -26,7 +26,12 @@ pub struct Args {
 fn number(text: &str) -> Result<u64, String> {
     // As it is called elsewhere: `fetch #17`.
     let digits = text.rsplit_once('#').map_or(text, |(_, digits)| digits);
-    digits.parse().map_err(|_| format!("{text:?} is no coroutine: expected its number, such as 17 or #17"))
+    let number = match digits.strip_prefix("0x") {
+        // As tasks of async-executor are numbered.
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    number.map_err(|_| format!("{text:?} is no coroutine: expected its number, such as 17 or #17"))
 }
 
 /// Prints why a coroutine is still waiting.

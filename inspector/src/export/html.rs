@@ -74,6 +74,7 @@ impl Page<'_> {
         let (model, program) = (self.model, escaped(program));
         let header = model.header();
         let (class, title) = match (model.crash(), moment.ending) {
+            _ if model.picture().is_some() => ("good", format!("● {program}, as it was read")),
             (Some(crash), _) => {
                 let after = model.get_loop(crash.in_loop).map(|one| crash.at.saturating_sub(one.since));
                 let after = after.map_or(String::new(), |span| format!(" after {}", fine_span(span)));
@@ -86,8 +87,13 @@ impl Page<'_> {
         writeln!(self.out, "<header><h1 class=\"{class}\">{title}</h1>")?;
         let directory =
             if header.directory.is_empty() { String::new() } else { format!(" · {}", escaped(&header.directory)) };
-        let started = utc(header.started);
-        writeln!(self.out, "<p class=\"dim\">pid {} · started {started} UTC{directory}</p></header>", header.pid)
+        let time = match model.picture() {
+            None => format!(" · started {} UTC", utc(header.started)),
+            // When a core file was written is not known.
+            Some(_) if header.started == 0 => String::new(),
+            Some(picture) => format!(" · read {} UTC", utc(header.started.saturating_add(picture.at))),
+        };
+        writeln!(self.out, "<p class=\"dim\">pid {}{time}{directory}</p></header>", header.pid)
     }
 
     fn crash(&mut self, crash: &Crash) -> io::Result<()> {

@@ -57,7 +57,7 @@ const MOVES: &[Binding] = &[
     bind(&[">"], Action::NextOf, "next-event", "", "the next event of the selected coroutine"),
     bind(&["["], Action::PreviousMark, "previous-error", "", "the previous error, cancellation or loss"),
     bind(&["]"], Action::NextMark, "next-error", "", "the next error, cancellation or loss"),
-    bind(&["r"], Action::NextPicture, "next-picture", "", "of a program that is not recorded: the next picture"),
+    bind(&["r"], Action::NextPicture, "next-picture", "picture", "of a program that is not recorded: the next picture"),
     bind(&["R"], Action::EachSecond, "each-second", "", "of a program that is not recorded: a picture each second; again: no more"),
     bind(&["0"], Action::Live, "live", "", "back to now (of a replay: to its end)"),
 ];

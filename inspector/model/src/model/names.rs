@@ -125,6 +125,11 @@ impl Names {
         *self.given.entry(given_key(kind, name)).or_default() += 1;
     }
 
+    /// Forgets what had names.
+    pub(super) fn forget_given(&mut self) {
+        self.given.clear();
+    }
+
     /// Whether the name tells a thing from all others of its kind that there have been.
     pub(super) fn is_unique(&self, kind: Named, name: NameId) -> bool {
         self.given.get(&given_key(kind, name)).is_none_or(|times| *times <= 1)

@@ -113,6 +113,7 @@ impl Model {
         // Tasks that had ended in the picture before need not be there in this one.
         self.finished.clear();
         self.finished_order.clear();
+        Arc::make_mut(&mut self.names).forget_given();
         self.counts = super::Counts::default();
         self.lose_track();
     }

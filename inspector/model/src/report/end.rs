@@ -9,7 +9,7 @@ use super::crash::first_line;
 use super::paint::{Ink, Page};
 use crate::describe;
 use crate::format::{self, brief, clock, counted, fine_span, one_line, span, width};
-use crate::model::{Activity, Coro, Model, Why};
+use crate::model::{Activity, Coro, Model, Picture, Why};
 
 /// At most this many groups of those alive are listed.
 const GROUPS: usize = 24;
@@ -38,7 +38,21 @@ pub(super) fn write(page: &mut Page, model: &Model, ending: Ending) {
         let left: usize = groups[GROUPS..].iter().map(|group| group.ids.len()).sum();
         page.begin(2).dim(&format!("… and {} that do other things", format::count(left as u64))).end();
     }
-    stuck(page, model);
+    match model.picture() {
+        None => stuck(page, model),
+        Some(picture) => found(page, picture),
+    }
+}
+
+/// What was proved in a picture.
+fn found(page: &mut Page, picture: &Picture) {
+    for finding in &picture.findings {
+        page.blank();
+        page.begin(2).plain(&one_line(&finding.text)).end();
+        for fact in &finding.proof {
+            page.begin(4).dim(&one_line(fact)).end();
+        }
+    }
 }
 
 fn headline(page: &mut Page, model: &Model, ending: Ending) {
@@ -53,6 +67,7 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
     };
     page.begin(0);
     match ending {
+        _ if model.picture().is_some() => page.put("●", Ink::Good).plain(&format!(" {program}, as it was read: {alive}")),
         _ if model.is_complete() && model.loops().any(|one| one.ended.is_none()) => {
             page.put("●", Ink::Good).plain(&format!(" {program} exited after {long}, while its loop ran: {alive}"))
         }

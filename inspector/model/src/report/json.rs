@@ -66,7 +66,7 @@ struct Alive<'a> {
     state: State,
     activity: &'static str,
     /// Nanoseconds since the start.
-    since: u64,
+    since: Option<u64>,
     waits: Vec<Wait>,
 }
 
@@ -75,7 +75,7 @@ struct Wait {
     on: Target,
     label: String,
     site: String,
-    since: u64,
+    since: Option<u64>,
 }
 
 pub(super) fn write(model: &Model, ending: Ending, out: &mut dyn io::Write) -> io::Result<()> {
@@ -138,14 +138,14 @@ fn alive<'a>(model: &'a Model, coro: &crate::model::Coro) -> Alive<'a> {
         on,
         label: model.target_label(on),
         site: model.site(edge.site).map_or(String::new(), |site| site.to_string()),
-        since: edge.since,
+        since: model.known(edge.since),
     });
     Alive {
         coro: coro.id,
         name: model.full_name(coro.id),
         state: coro.state(),
         activity: coro.activity.words(),
-        since: coro.since,
+        since: model.known(coro.since),
         waits: waits.collect(),
     }
 }

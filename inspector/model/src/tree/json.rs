@@ -30,7 +30,7 @@ struct Loop {
     id: LoopId,
     parent: CoroId,
     mode: LoopMode,
-    since: u64,
+    since: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ struct Coro<'a> {
     label: String,
     state: State,
     activity: &'static str,
-    since: u64,
+    since: Option<u64>,
     site: String,
     /// Where it waits.
     place: String,
@@ -54,7 +54,7 @@ struct Coro<'a> {
 #[derive(Serialize)]
 struct Wait {
     on: Target,
-    since: u64,
+    since: Option<u64>,
     site: String,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     // The head's fields, and the lists after them in the same object.
     write!(out, "{},", escaped_json(head.trim_end_matches('}')))?;
     let loops = model.loops().filter(|one| one.ended.is_none());
-    list(out, "loops", loops.map(|one| Loop { id: one.id, parent: one.parent, mode: one.mode, since: one.since }))?;
+    list(out, "loops", loops.map(|one| Loop { id: one.id, parent: one.parent, mode: one.mode, since: model.known(one.since) }))?;
     out.write_all(b",")?;
     let coros = model.live().map(|coro| Coro {
         coro: coro.id,
@@ -105,10 +105,10 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
         label: model.label(coro.id),
         state: coro.state(),
         activity: coro.activity.words(),
-        since: coro.since,
+        since: model.known(coro.since),
         site: site(coro.site),
         place: describe::place(model, coro),
-        waits: coro.waits().map(|(on, edge)| Wait { on, since: edge.since, site: site(edge.site) }).collect(),
+        waits: coro.waits().map(|(on, edge)| Wait { on, since: model.known(edge.since), site: site(edge.site) }).collect(),
         holds: &coro.holds,
     });
     list(out, "coroutines", coros)?;

@@ -31,7 +31,7 @@ struct Link<'a> {
     on: Target,
     on_label: String,
     site: String,
-    since: u64,
+    since: Option<u64>,
     others: usize,
     holder: CoroId,
 }
@@ -53,7 +53,7 @@ pub(super) fn write(model: &Model, id: CoroId, out: &mut dyn io::Write) -> io::R
         on: link.on,
         on_label: model.target_label(link.on),
         site: model.site(link.site).map_or(String::new(), |site| site.to_string()),
-        since: link.since,
+        since: model.known(link.since),
         others: link.others,
         holder: link.holder,
     });

@@ -62,10 +62,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         None => {}
     }
     for finding in model.findings_of(id) {
-        let facts = finding.proof.iter().map(|fact| format!("  {fact}"));
-        for text in [finding.text.clone()].into_iter().chain(facts) {
-            lines.extend(wrap(&text, wide).into_iter().map(|text| Line::styled(text, theme.failed)));
-        }
+        lines.extend(wrap(&finding.text, wide).into_iter().map(|text| Line::styled(text, theme.failed)));
     }
     for lint in session.lints.iter().filter(|lint| lint.coro == id && model.picture().is_none()) {
         lines.extend(wrap(&lint.text, wide).into_iter().map(|text| Line::styled(text, theme.warning)));

@@ -25,6 +25,11 @@ fn lines(session: &Session, wide: u16) -> Vec<Line<'static>> {
     };
     for lint in &session.lints {
         sentence(&lint.text, theme.glyphs.warning, theme.warning, theme.text);
+        // Of what was proved, the facts.
+        let finding = session.model().findings_of(lint.coro).find(|finding| finding.text == lint.text);
+        for fact in finding.into_iter().flat_map(|finding| &finding.proof) {
+            sentence(fact, " ", theme.dim, theme.dim);
+        }
     }
     // At a moment of the past, those that had passed by then.
     let passed: Vec<_> = session.passed.iter().rev().filter(|passed| passed.at <= session.now()).collect();

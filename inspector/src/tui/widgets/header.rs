@@ -48,7 +48,7 @@ pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
         right.push(Span::styled(format!("{} not shown", counted(lost.left_out, "coroutine")), theme.warning));
         right.push(Span::raw("   "));
     }
-    if session.pictures.repeats {
+    if session.pictures.repeats && playback.status == Status::Live {
         right.push(Span::styled("each second", theme.warning));
         right.push(Span::raw("   "));
     }
@@ -78,6 +78,8 @@ pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
     {
         let threads = if threads > 0 { format!(", {}", counted(threads, "thread")) } else { String::new() };
         rest.push(Span::styled(format!("   {}{threads}", counted(coros, "coroutine")), theme.text));
+    } else if model.picture().is_some() {
+        rest.push(Span::styled(format!("   {}", counted(model.live_count() as u64, "task")), theme.text));
     } else {
         rest.push(Span::styled(format!("   {live} live"), theme.text));
     }
