@@ -30,5 +30,5 @@ use tinyio_model::describe;
 use tinyio_model::format;
 #[cfg(test)]
 use tinyio_model::test_script;
-pub use tinyio_model::{history, lint, model, report, time_point, tree, why};
+pub use tinyio_model::{check, history, lint, model, report, time_point, tree, why};
 pub use tinyio_recorder::{clock, discover, output, recorder, ring, threads, trace};

@@ -2,56 +2,27 @@
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod stuck;
+
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+
+use stuck::Stuck;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn programs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tasks/tests/tasks-programs")
-}
-
-/// The program of the page, which has come to a stop.
-struct Program(Child);
-
-impl Program {
-    fn start() -> Program {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tasks-programs");
-        let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-        cargo.args(["build", "--quiet", "--locked", "--profile", "dev", "--bin", "check-programs", "--manifest-path"]);
-        cargo.arg(programs().join("Cargo.toml")).arg("--target-dir").arg(&target);
-        cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-        let output = cargo.output().expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let mut command = Command::new(target.join("debug/check-programs"));
-        let mut child =
-            command.arg("deadlock").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        assert!(lines.map(|line| line.expect("text")).any(|line| line == "ready"));
-        Program(child)
-    }
-
-    /// What a command prints of it, and the exit code.
-    fn look(&self, arguments: &[&str]) -> (String, Option<i32>) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
-        let pid = self.0.id().to_string();
-        let output = command.args(arguments).arg(&pid).output().expect("the inspector runs");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-        let text = String::from_utf8(output.stdout).expect("text");
-        (text.replace(&format!("process {pid}"), "process 4242"), output.status.code())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// What a command prints of a program, and the exit code.
+fn look(program: &Stuck, arguments: &[&str]) -> (String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
+    let pid = program.pid().to_string();
+    let output = command.args(arguments).arg(&pid).output().expect("the inspector runs");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let text = String::from_utf8(output.stdout).expect("text");
+    (text.replace(&format!("process {pid}"), "process 4242"), output.status.code())
 }
 
 /// Names addresses by their order, and files by what follows the folder of their package.
@@ -100,26 +71,18 @@ fn shown(page: &str, command: &str) -> String {
 #[test]
 fn the_page_about_any_program_shows_what_the_commands_print() {
     let page = fs::read_to_string(root().join("docs/ANY-PROGRAM.md")).expect("the page");
-    let source = fs::read_to_string(programs().join("src/check/deadlock.rs")).expect("the program");
+    let source = fs::read_to_string(stuck::folder().join("src/check/deadlock.rs")).expect("the program");
     let (_, listing) = page.split_once("```rust\n").expect("the program");
     for line in listing.split_once("```").expect("an end").0.lines().filter(|line| !line.is_empty()) {
         assert!(source.lines().any(|known| known == line), "{line}");
     }
 
-    let program = Program::start();
-    // Each of its tasks comes to a stop after the program has printed that they were started.
-    let stuck = [("waits on a lock at", 2), ("holds a lock at", 2), ("waits on task", 1)];
-    loop {
-        let (text, _) = program.look(&["tasks"]);
-        if stuck.iter().all(|(what, count)| text.matches(what).count() == *count) {
-            break;
-        }
-    }
-    let (text, code) = program.look(&["check"]);
+    let program = Stuck::start();
+    let (text, code) = look(&program, &["check"]);
     assert_eq!(code, Some(1), "something was found");
     assert_eq!(normal(&text), normal(&shown(&page, "check")), "{text}");
 
-    let (text, code) = program.look(&["tasks"]);
+    let (text, code) = look(&program, &["tasks"]);
     assert_eq!(code, Some(0));
     let all = normal(&text);
     let mut from = 0;

@@ -2,7 +2,7 @@
 
 use tinyio_events::event::{CoroId, Outcome, ResKind, State, Target};
 
-use crate::format::{brief, count, short_path, span};
+use crate::format::{brief, clock, count, short_path, span};
 use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, file_name, short_name};
 
 /// What a coroutine is at: `fetch #17`, `thread 3 · read_to_string`, `lock #1, held by parse #9`, `fires in 0.4 s`.
@@ -36,6 +36,14 @@ pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {
             format!("{first}, at most {}", span(due.unwrap_or(0).saturating_sub(now)))
         }
         many => format!("{first} and {} more", count(many as u64 - 1)),
+    }
+}
+
+/// The moment that is shown: a time, or which picture of a program that is not recorded.
+pub fn moment(model: &Model) -> String {
+    match model.picture() {
+        None => clock(model.now()),
+        Some(picture) => format!("picture {}", picture.number),
     }
 }
 

@@ -340,7 +340,7 @@ fn may_be_moved(model: &Model, link: &Link, free: &HashSet<CoroId>) -> bool {
 }
 
 /// The coroutines that may go on, even if only by something from outside.
-fn can_go_on(model: &Model) -> HashSet<CoroId> {
+pub(crate) fn can_go_on(model: &Model) -> HashSet<CoroId> {
     let mut free: HashSet<CoroId> = model.live().filter(|coro| is_free(model, coro)).map(|coro| coro.id).collect();
     let mut queue: Vec<CoroId> = free.iter().copied().collect();
     while let Some(id) = queue.pop() {

@@ -1,17 +1,19 @@
-//! `check PID|CORE`.
+//! `check FILE|PID`.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use tinyio_tasks::Options;
+use tinyio_inspector::{check, time_point, trace};
+use tinyio_tasks::{Finding, FindingKind, Findings, Options};
 
-use super::tasks::picture;
+use super::{pictures, tasks};
 
 /// See [`run`].
 #[derive(clap::Args)]
 pub struct Args {
-    /// The process id, or a core file
-    #[arg(value_name = "PID|CORE")]
+    /// The process id, a core file, or a recording: a JSON trace or a ring
+    #[arg(value_name = "PID|FILE")]
     target: String,
     /// One JSON object, for programs to read
     #[arg(long)]
@@ -20,15 +22,41 @@ pub struct Args {
 
 /// Prints the tasks of a program that can never go on, with proofs; the exit code is 1 if there are any.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
-    let picture = picture(&args.target, &Options::default())?;
-    let found = tinyio_tasks::check(&picture).map_err(io::Error::other)?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let file = Path::new(&args.target);
+    let (found, text) = if file.is_file() && !pictures::is_core(file) {
+        of_recording(file)?
+    } else {
+        let picture = tasks::picture(&args.target, &Options::default())?;
+        let found = tinyio_tasks::check(&picture).map_err(io::Error::other)?;
+        let text = found.text(&picture);
+        (found, text)
+    };
+    let mut out = super::stdout::open()?;
     if args.json {
         serde_json::to_writer(&mut out, &found)?;
         writeln!(out)?;
     } else {
-        out.write_all(found.text(&picture).as_bytes())?;
+        out.write_all(text.as_bytes())?;
     }
     out.flush()?;
     Ok(if found.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// What is found in a recording, and as text.
+fn of_recording(file: &Path) -> io::Result<(Findings, String)> {
+    let moment = time_point::fold(&mut *trace::open_until_now(file)?, None, &mut |_, _| Ok(()))?;
+    let model = moment.graph();
+    let findings = check::check(&moment).into_iter().filter_map(|finding| {
+        let kind = FindingKind::ALL.into_iter().find(|kind| kind.word() == finding.reason)?;
+        let (tasks, text, proof) = (finding.coros, finding.text, finding.proof);
+        Some(Finding { kind, certain: true, tasks, text, proof })
+    });
+    let found = Findings { schema: 1, findings: findings.collect() };
+    let header = model.header();
+    let mut notes = Vec::new();
+    if !model.is_sure() {
+        notes.push("events are missing: what can never go on may not be found".to_owned());
+    }
+    let text = found.text_of(&header.program, header.pid, model.live_count(), &notes);
+    Ok((found, text))
 }

@@ -104,7 +104,7 @@ enum Command {
     /// state
     #[cfg(target_os = "linux")]
     Tasks(tasks::Args),
-    /// Which tasks of such a program can never go on, with proofs
+    /// Which tasks of such a program, or coroutines of a recording, can never go on, with proofs
     #[cfg(target_os = "linux")]
     Check(check::Args),
     /// A file of settings to begin with: theme, styles, keys
@@ -221,6 +221,15 @@ impl Input {
             return Ok(Box::new(pictures::Pictures::of_core(&self.file)?));
         }
         trace::open_until_now(&self.file)
+    }
+
+    /// The file, if it is a recording: what `replay` shows.
+    fn recording(&self) -> Option<String> {
+        #[cfg(target_os = "linux")]
+        if pictures::is_core(&self.file) {
+            return None;
+        }
+        self.file.exists().then(|| self.file.display().to_string())
     }
 
     /// The recording at a moment, or at its end.

@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     let options = Options {
         color: super::color(),
         width: super::width(),
-        file: Some(args.input.file.display().to_string()),
+        file: args.input.recording(),
         ending: moment.ending,
         read_source: source_text::read,
     };

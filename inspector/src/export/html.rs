@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use crate::describe;
 use crate::event::{CoroId, Failure, Frame, Stack, TraceSite, Value};
 use crate::format::{self, clock, count, counted, fine_span, one_line, short_path};
 use crate::model::{Crash, Level, Model, Site, short_name};
@@ -317,7 +318,7 @@ impl Page<'_> {
         }
         let when = match moment.before_crash {
             Some(_) => format!("right before the cancellation, at {}", clock(graph.now())),
-            None => format!("at {}", clock(graph.now())),
+            None => format!("at {}", describe::moment(graph)),
         };
         let live = counted(graph.live_count() as u64, "coroutine");
         writeln!(

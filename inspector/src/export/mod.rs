@@ -20,6 +20,7 @@ use std::str::FromStr;
 pub use folded::By;
 use spans::{Sink, Spans};
 
+use crate::event::Kind;
 use crate::source::Source;
 use crate::time_point::{self, At};
 use crate::tree;
@@ -104,9 +105,24 @@ pub fn export(source: &mut dyn Source, format: Format, options: &Options, out: &
     }
 }
 
+/// Why there are no timelines of pictures.
+const NO_TIMES: &str = "of a program that is not recorded no times are known, which this format consists of; dot, mermaid, \
+                        html and jsonl have what is known";
+
 fn stream<S: Sink>(source: &mut dyn Source, options: &Options, sink: S) -> io::Result<()> {
     let mut spans = Spans::new(sink);
-    spans.begin(source.header())?;
-    let moment = time_point::fold(source, options.at, &mut |model, event| spans.event(model, event))?;
+    let mut has_begun = false;
+    let moment = time_point::fold(source, options.at, &mut |model, event| {
+        if let Kind::Picture { .. } = event.kind {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, NO_TIMES));
+        }
+        if !std::mem::replace(&mut has_begun, true) {
+            spans.begin(model.header())?;
+        }
+        spans.event(model, event)
+    })?;
+    if !has_begun {
+        spans.begin(moment.model.header())?;
+    }
     spans.finish(&moment.model)
 }

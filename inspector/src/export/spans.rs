@@ -196,10 +196,6 @@ impl<S: Sink> Spans<S> {
             self.unsure = true;
         }
         match &event.kind {
-            Kind::Picture { .. } => {
-                let what = "a program that is not recorded has no times, which this format consists of; dot, mermaid, html and jsonl have what is known";
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-            }
             Kind::Checkpoint { .. } => self.in_checkpoint = true,
             Kind::CheckpointEnd {} => {
                 self.in_checkpoint = false;

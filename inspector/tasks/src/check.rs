@@ -54,6 +54,9 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// All of them.
+    pub const ALL: [FindingKind; 3] = [FindingKind::NeverWoken, FindingKind::LockCycle, FindingKind::WaitsOnDead];
+
     /// As in JSON.
     pub fn word(self) -> &'static str {
         match self {
@@ -242,9 +245,13 @@ fn waits(tasks: &[Task], index: usize, edge: Edge) -> String {
 impl Findings {
     /// The findings as text, with the notes of the picture that they are of.
     pub fn text(&self, picture: &Picture) -> String {
+        self.text_of(&picture.program, picture.pid, picture.tasks.len(), &picture.notes)
+    }
+
+    /// The findings as text, those of a process with so many tasks, and these notes.
+    pub fn text_of(&self, program: &str, pid: u32, tasks: usize, notes: &[String]) -> String {
         let mut out = String::new();
-        let Picture { program, pid, tasks, .. } = picture;
-        let count = match tasks.len() {
+        let count = match tasks {
             1 => "1 task".to_owned(),
             count => format!("{count} tasks"),
         };
@@ -261,10 +268,10 @@ impl Findings {
                 let _ = writeln!(out, "  and so on: {} more", finding.tasks.len() - finding.proof.len());
             }
         }
-        if !picture.notes.is_empty() {
+        if !notes.is_empty() {
             out.push('\n');
         }
-        for note in &picture.notes {
+        for note in notes {
             let _ = writeln!(out, "note: {note}");
         }
         out

@@ -61,6 +61,7 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
     let program = format!("{} (pid {})", one_line(program), header.pid);
     let long = fine_span(model.now());
     let alive = match model.live_count() {
+        many if model.picture().is_some() => counted(many as u64, "task"),
         0 => "no coroutine is left".to_owned(),
         1 => "1 coroutine is alive".to_owned(),
         many => format!("{} are alive", counted(many as u64, "coroutine")),

@@ -3,12 +3,13 @@
 use std::io;
 
 use super::graph::{Graph, Line, Shape};
-use crate::format::{clock, one_line};
+use crate::describe;
+use crate::format::one_line;
 use crate::model::{Activity, Model};
 
 pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     let graph = Graph::of(model);
-    let title = format!("{} · {}", one_line(&model.header().program), clock(model.now()));
+    let title = format!("{} · {}", one_line(&model.header().program), describe::moment(model));
     writeln!(out, "digraph tinyio {{")?;
     writeln!(out, "  label={}; labelloc=t; fontname=\"sans-serif\"; rankdir=TB;", quoted(&title))?;
     writeln!(

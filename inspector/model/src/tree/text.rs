@@ -3,13 +3,14 @@
 use std::io;
 
 use super::rows::{DEEPEST, rows};
-use crate::format::{clock, counted, one_line, width};
+use crate::describe;
+use crate::format::{counted, one_line, width};
 use crate::model::Model;
 
 pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     let header = model.header();
     let live = counted(model.live_count() as u64, "coroutine");
-    writeln!(out, "{} · pid {} · {} · {live}", one_line(&header.program), header.pid, clock(model.now()))?;
+    writeln!(out, "{} · pid {} · {} · {live}", one_line(&header.program), header.pid, describe::moment(model))?;
     if model.live_count() == 0 {
         let hint = if model.events() > 0 { "; --at shows an earlier moment" } else { "" };
         return writeln!(out, "no coroutine is alive{hint}");

@@ -57,12 +57,14 @@ impl Pane for Resources {
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
         let (theme, model) = (&session.theme, session.model());
         let none = "no event, lock, semaphore or barrier at this moment";
+        // In a picture a resource has its address, and where it was made is not known.
+        let is_picture = model.picture().is_some();
         let columns = [
             Column::text("", Width::Fixed(1)),
-            Column::text("what", Width::Fixed(16)),
+            Column::text("what", Width::Fixed(if is_picture { 27 } else { 16 })),
             Column::text("state", Width::Rest(20..=60)),
             Column::number("waiting", 8),
-            Column::text("made", Width::Fixed(20)),
+            Column::text("made", Width::Fixed(20)).shown_if(!is_picture),
         ];
         self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| cells(session, id));
     }
