@@ -269,8 +269,10 @@ fn attach_shows_a_program_that_is_not_recorded_picture_by_picture() {
     session.wait_for("again: a cycle, none of them can ever go on");
     session.press("\u{1b}");
     session.wait("the page is closed", |screen| !screen.contents().contains("esc back"));
-    session.press("4j");
+    session.press("4j\r");
     session.wait_for("Held by");
+    session.press("q");
+    session.wait("the page is closed", |screen| !screen.contents().contains("esc back"));
     session.press("!");
     session.wait_for("wait on each other");
     session.wait_for("which #4 check_programs::deadlock::audit holds");
