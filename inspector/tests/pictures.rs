@@ -265,6 +265,12 @@ fn attach_shows_a_program_that_is_not_recorded_picture_by_picture() {
     session.press("r");
     session.wait_for(&format!("picture 2 of PID {pid}"));
     session.wait_for("nothing changed");
+    session.press("[");
+    session.wait_for(&format!("picture 1 of PID {pid}"));
+    session.press(",");
+    session.wait_for("no picture before this");
+    session.press("0");
+    session.wait_for(&format!("picture 2 of PID {pid}"));
     session.press("w");
     session.wait_for("again: a cycle, none of them can ever go on");
     session.press("\u{1b}");

@@ -27,7 +27,7 @@ impl Session {
                 _ => None,
             });
             let shown = end.into_iter().chain(self.drawn.iter().copied());
-            shown.filter(|_| self.playback.is_running()).find(|id| {
+            shown.filter(|_| self.may_answer()).find(|id| {
                 self.model().coro(*id).is_some_and(|coro| {
                     let is_foreign = coro.activity.is_waiting() && coro.waits().next().is_none();
                     is_foreign && coro.is_live() && !has_frames(coro)
@@ -39,7 +39,7 @@ impl Session {
     /// Whether to ask the program for the values of a coroutine in full: it has not sent any since that time.
     pub fn wants_values(&self, id: CoroId, since: u64) -> bool {
         let coro = self.model().coro(id).filter(|coro| coro.is_live() && coro.activity.is_waiting());
-        let Some(coro) = coro.filter(|_| self.playback.is_running()) else { return false };
+        let Some(coro) = coro.filter(|_| self.may_answer()) else { return false };
         coro.stack.as_ref().is_none_or(|(at, _)| *at < coro.since || *at <= since)
     }
 
@@ -53,8 +53,13 @@ impl Session {
         (!known).then_some(coro.id)
     }
 
+    /// Whether the program can be asked: it is recorded and runs.
+    fn may_answer(&self) -> bool {
+        self.playback.is_running() && self.model().picture().is_none()
+    }
+
     fn without_frames(&self) -> Option<&Coro> {
-        let coro = self.selected_coro().filter(|coro| self.playback.is_running() && coro.is_live())?;
+        let coro = self.selected_coro().filter(|coro| self.may_answer() && coro.is_live())?;
         (!has_frames(coro)).then_some(coro)
     }
 

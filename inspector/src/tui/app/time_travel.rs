@@ -7,6 +7,13 @@ impl App {
     pub(super) fn travel(&mut self, action: Action) {
         let playback = &mut self.session.playback;
         let at = playback.position();
+        // Between pictures there is nothing to see.
+        let is_picture = playback.tape.latest().picture().is_some();
+        let action = match action {
+            Action::StepBack | Action::PreviousOf if is_picture => Action::PreviousMark,
+            Action::StepOn | Action::NextOf if is_picture => Action::NextMark,
+            action => action,
+        };
         let goal = match action {
             Action::Live => {
                 playback.go_live();
@@ -18,7 +25,8 @@ impl App {
             }
             Action::Pause => {
                 playback.go_to(at);
-                let meanwhile = if playback.status == Status::Live { "; recording goes on meanwhile" } else { "" };
+                let is_recorded = playback.status == Status::Live && !is_picture;
+                let meanwhile = if is_recorded { "; recording goes on meanwhile" } else { "" };
                 self.session.note(format!("paused: , and . step, 0 or space goes on{meanwhile}"));
                 return;
             }
@@ -31,11 +39,15 @@ impl App {
             Action::StepOn if playback.is_running() => Err("now: space holds this moment"),
             Action::StepOn => Some(at + 1).filter(|at| *at <= playback.tape.len()).ok_or("the end"),
             Action::PreviousMark => {
-                playback.tape.marks().rev().find(|mark| *mark < at).ok_or("no error, cancellation or loss before this")
+                playback.tape.marks().rev().find(|mark| *mark < at).ok_or(match is_picture {
+                    true => "no picture before this",
+                    false => "no error, cancellation or loss before this",
+                })
             }
-            Action::NextMark => {
-                playback.tape.marks().find(|mark| *mark > at).ok_or("no error, cancellation or loss after this")
-            }
+            Action::NextMark => playback.tape.marks().find(|mark| *mark > at).ok_or(match is_picture {
+                true => "no picture after this: r takes one",
+                false => "no error, cancellation or loss after this",
+            }),
             Action::PreviousOf | Action::NextOf => match self.session.selected {
                 None => Err(self.screens[self.front].none_selected()),
                 Some(id) if action == Action::NextOf => {

@@ -77,8 +77,9 @@ fn hints(session: &Session, contexts: &[Context], on_page: bool, wide: u16) -> L
     // Of the keys that are valid everywhere few make sense on a page.
     let own: Vec<_> =
         contexts[..1].iter().flat_map(|context| session.keys.hints(std::slice::from_ref(context))).collect();
-    // Only a program that is not recorded has pictures.
-    let fits_here = |hint: &(&str, &str)| hint.1 != "picture" || session.model().picture().is_some();
+    // A program that is not recorded has pictures, in place of a time that goes on.
+    let other = if session.model().picture().is_some() { "pause" } else { "picture" };
+    let fits_here = |hint: &(&str, &str)| hint.1 != other;
     let all = all.into_iter().filter(fits_here);
     let mut all: Vec<_> = all.filter(|hint| !on_page || hint.1 == "help" || own.contains(hint)).collect();
     // What is on top and what is beneath it may have the same key for the same thing.

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use crate::describe;
 use crate::event::{CoroId, ResId, ResKind, Target};
 use crate::model::{Coro, Model, Parent};
-use crate::tui::text::width;
+use crate::tui::text::{span, width};
 use crate::tui::theme::Theme;
 
 /// How many neighbours of one box are looked at.
@@ -292,7 +292,7 @@ fn describe(model: &Model, thing: Thing, cycle: &Cycle, now: u64, theme: &Theme)
         Thing::Coro(id) => {
             let coro = model.coro(id);
             let sign = coro.map_or(" ", |coro| theme.sign(coro.activity));
-            let note = coro.map(|coro| crate::describe::passed(model, coro.for_how_long(now))).unwrap_or_default();
+            let note = coro.and_then(|coro| model.known(coro.for_how_long(now))).map(span).unwrap_or_default();
             (format!("{sign} {}", model.label(id)), note)
         }
         Thing::Res(res) => {
