@@ -96,6 +96,23 @@ fn the_page_about_any_program_shows_what_the_commands_print() {
 }
 
 #[test]
+fn the_keys_of_pictures_on_the_page_are_those_of_the_screens() {
+    let page = fs::read_to_string(root().join("docs/ANY-PROGRAM.md")).expect("the page");
+    let (_, section) = page.split_once("## In the screens\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("the next one");
+    let keymaps = tinyio_inspector::tui::keymaps();
+    let of = |key: &str| {
+        let everywhere = keymaps[0].bindings.iter().find(|binding| binding.keys.contains(&key));
+        everywhere.unwrap_or_else(|| panic!("{key} is no key")).name
+    };
+    let keys = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+    let names: Vec<&str> =
+        keys.flat_map(|(keys, _)| keys.split(['`', ' ']).filter(|key| !key.is_empty())).map(of).collect();
+    let marks = ["previous-error", "step-back", "next-error", "step-on"];
+    assert_eq!(names, [&["next-picture", "each-second"][..], &marks, &["live"]].concat());
+}
+
+#[test]
 fn a_program_without_tasks_is_no_finding_but_an_error() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
     let output = command.args(["check", "0"]).output().expect("the inspector runs");

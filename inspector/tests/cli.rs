@@ -171,6 +171,36 @@ fn why_follows_the_chain() {
     );
 }
 
+/// `main` and `fetch #2` await each other.
+fn circle() -> Vec<Kind> {
+    let mut kinds = sleeping();
+    let wait = kinds.iter_mut().rev().find(|kind| matches!(kind, Kind::Wait { .. }));
+    *wait.expect("the wait of fetch") = Kind::Wait { coro: 2, on: Target::Coro(1), site: 1 };
+    kinds
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn check_finds_in_a_recording_what_can_never_go_on() {
+    let (folder, _) = trace(sleeping());
+    let (code, out, err) = run(&folder, &["check", "t.jsonl"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let none = "crawl (process 4242): 2 tasks\nno task was found that certainly can never go on\n";
+    assert_eq!(out, none);
+    let (folder, _) = trace(circle());
+    let (code, out, err) = run(&folder, &["check", "t.jsonl"]);
+    assert_eq!((code, err.as_str()), (Some(1), ""));
+    assert!(
+        out.contains("\nmain and fetch #2 wait on each other\n  main at src/main.rs:7:9 waits on fetch #2\n"),
+        "{out}"
+    );
+    let (code, out, _) = run(&folder, &["check", "--json", "t.jsonl"]);
+    let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let finding = &found["findings"][0];
+    assert_eq!((code, finding["kind"].as_str(), &finding["certain"]), (Some(1), Some("waits_on_dead"), &true.into()));
+    assert_eq!(finding["tasks"], serde_json::json!([1, 2]));
+}
+
 #[test]
 fn export_writes_every_format_to_a_file_or_a_pipe() {
     let (folder, _) = trace(crashed());
@@ -206,7 +236,7 @@ fn wrong_usage_is_2_and_names_what_was_expected() {
         ),
         (&["export", "t.jsonl", "--to", "jsonl", "-o", "no/such/out"], "no/such/out: cannot write: No such file"),
         (&["report", "none.jsonl"], "none.jsonl: cannot open the recording: No such file"),
-        (&["report"], "<FILE>"),
+        (&["report"], "<FILE|PID>"),
     ] {
         let (code, out, err) = run(&folder, args);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {err}");

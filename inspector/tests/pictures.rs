@@ -103,12 +103,8 @@ fn stack(function: &str, line: u32) -> Stack {
 }
 
 fn task(id: u64, name: &str, line: u32, waits_on: &[(WaitKind, u64, Option<i64>)]) -> Task {
-    let wait = |(kind, id, due): &(WaitKind, u64, Option<i64>)| Wait {
-        kind: *kind,
-        id: *id,
-        text: String::new(),
-        due: *due,
-    };
+    let wait =
+        |(kind, id, due): &(WaitKind, u64, Option<i64>)| Wait { kind: *kind, id: *id, text: String::new(), due: *due };
     Task {
         id,
         runtime: 0,
@@ -177,6 +173,7 @@ fn a_picture_as_events_has_each_task_each_edge_and_each_stack() {
     assert_eq!((model.header().program.as_str(), model.picture().unwrap().number), ("shop", 2));
     assert_eq!(model.picture().unwrap().stopped, Some(4_000_000));
     assert_eq!(model.log().iter().filter(|line| line.text == "a note").count(), 1, "said once");
+    assert!(matches!(events[0].kind, Kind::Picture { number: 1, stopped: 4_000_000 }), "before the checkpoint");
     // All of it survives being written as a trace.
     for event in events {
         let line = serde_json::to_string(&event).unwrap();
@@ -220,7 +217,8 @@ fn of_a_picture_nothing_is_claimed_but_what_is_proved() {
     ];
     let sentence = |model: &Model| tinyio_inspector::why::text(model, 3).unwrap();
     let Folded { model, .. } = Folded::new(&picture(tasks.clone()));
-    let lints: Vec<String> = lint::check(&model, model.now() + 3_600_000_000_000).into_iter().map(|one| one.text).collect();
+    let lints: Vec<String> =
+        lint::check(&model, model.now() + 3_600_000_000_000).into_iter().map(|one| one.text).collect();
     assert_eq!(lints, ["#3 shop::left and #4 shop::right wait on each other"]);
     assert!(sentence(&model).contains("none of them can ever go on"), "{}", sentence(&model));
     // One of them may wait on more than is known.
@@ -238,7 +236,10 @@ fn a_picture_of_a_program_is_the_same_as_events() {
     assert_same(&model, &picture);
     let found = check(&picture).expect("it was stopped");
     let kept = &model.picture().unwrap().findings;
-    assert_eq!(kept.iter().map(|one| &one.text).collect::<Vec<_>>(), found.findings.iter().map(|one| &one.text).collect::<Vec<_>>());
+    assert_eq!(
+        kept.iter().map(|one| &one.text).collect::<Vec<_>>(),
+        found.findings.iter().map(|one| &one.text).collect::<Vec<_>>()
+    );
     assert_eq!(kept.len(), 2);
     assert!(found.findings.iter().zip(kept).all(|(one, kept)| one.kind.word() == kept.reason));
 }
@@ -367,11 +368,4 @@ fn what_a_picture_of_no_program_is_is_an_error() {
     let (_, error, code) = inspector(&["report", "4194305"]);
     assert_eq!(code, Some(2));
     assert_eq!(error, "tinyio-inspector: there is no process 4194305 here\n");
-}
-
-/// Not a kind that only recordings have.
-#[test]
-fn a_picture_begins_with_its_number() {
-    let Folded { events, .. } = Folded::new(&all_kinds());
-    assert!(matches!(events[0].kind, Kind::Picture { number: 1, stopped: 4_000_000 }));
 }

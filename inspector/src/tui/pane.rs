@@ -88,7 +88,8 @@ pub trait Pane {
         match (part, subject) {
             (Part::Whole, Subject::Coro(id)) => {
                 let coro = model.coro(id)?;
-                let (doing, long) = (describe::doing_at(model, coro, now), describe::passed(model, coro.for_how_long(now)));
+                let (doing, long) =
+                    (describe::doing_at(model, coro, now), describe::passed(model, coro.for_how_long(now)));
                 Some(Copied::new(format!("row of {label}"), &format!("{label}  {doing}  {long}")))
             }
             _ => Some(Copied::new("name", &label)),

@@ -356,7 +356,9 @@ fn role(index: usize, failure: &Failure, above: &[CoroId]) -> Role {
         Outcome::Error | Outcome::Panic => Role::Error,
         Outcome::Improper => Role::Improper,
         Outcome::NeverStarted => Role::NeverStarted,
-        Outcome::Cancelled | Outcome::Ok | Outcome::Unknown if above.contains(&failure.coro) && failure.thread == 0 => Role::Waited,
+        Outcome::Cancelled | Outcome::Ok | Outcome::Unknown if above.contains(&failure.coro) && failure.thread == 0 => {
+            Role::Waited
+        }
         Outcome::Cancelled | Outcome::Ok | Outcome::Unknown => Role::Cancelled,
     }
 }

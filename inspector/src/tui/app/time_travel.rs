@@ -38,12 +38,10 @@ impl App {
             }
             Action::StepOn if playback.is_running() => Err("now: space holds this moment"),
             Action::StepOn => Some(at + 1).filter(|at| *at <= playback.tape.len()).ok_or("the end"),
-            Action::PreviousMark => {
-                playback.tape.marks().rev().find(|mark| *mark < at).ok_or(match is_picture {
-                    true => "no picture before this",
-                    false => "no error, cancellation or loss before this",
-                })
-            }
+            Action::PreviousMark => playback.tape.marks().rev().find(|mark| *mark < at).ok_or(match is_picture {
+                true => "no picture before this",
+                false => "no error, cancellation or loss before this",
+            }),
             Action::NextMark => playback.tape.marks().find(|mark| *mark > at).ok_or(match is_picture {
                 true => "no picture after this: r takes one",
                 false => "no error, cancellation or loss after this",

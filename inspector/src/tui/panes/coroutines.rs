@@ -157,7 +157,9 @@ impl Coroutines {
             Column::text("name", Width::Part(4, 8..=28)).sorted(sorted(Sort::Name)),
             Column::number("for", 10).sorted(sorted(Sort::InState)),
             Column::text("what it is at", Width::Rest(14..=60)).sorted(sorted(Sort::State)),
-            Column::number("steps", 8).sorted(sorted(Sort::Steps)).shown_if(has_past && (wide >= 90 || self.sort == Sort::Steps)),
+            Column::number("steps", 8)
+                .sorted(sorted(Sort::Steps))
+                .shown_if(has_past && (wide >= 90 || self.sort == Sort::Steps)),
             Column::number("busy", 9).sorted(sorted(Sort::Busy)).shown_if(has_past),
             Column::text("spawned at", Width::Fixed(20)).shown_if(has_past && wide >= 100),
         ]

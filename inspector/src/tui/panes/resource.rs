@@ -44,9 +44,13 @@ pub fn lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
     if matches!(resource.what, ResKind::Lock | ResKind::Semaphore) {
         lines.push(Line::default());
         lines.push(heading(theme, "Held by"));
-        lines.extend(resource.holders.iter().take(LISTED).map(|holder| {
-            Line::raw(fit(&format!("  {}", self::holder(model, holder, "  for", now)), wide))
-        }));
+        lines.extend(
+            resource
+                .holders
+                .iter()
+                .take(LISTED)
+                .map(|holder| Line::raw(fit(&format!("  {}", self::holder(model, holder, "  for", now)), wide))),
+        );
         lines.extend(more(session, resource.holders.len()));
         lines.extend(resource.holders.is_empty().then(none));
     }
