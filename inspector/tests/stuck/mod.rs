@@ -22,6 +22,8 @@ impl Stuck {
         cargo.args(["build", "--quiet", "--locked", "--profile", "dev", "--bin", "check-programs", "--manifest-path"]);
         cargo.arg(folder().join("Cargo.toml")).arg("--target-dir").arg(&target);
         cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        // Its types are read.
+        cargo.env_remove("CARGO_PROFILE_DEV_DEBUG");
         let output = cargo.output().expect("cargo runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut command = Command::new(target.join("debug/check-programs"));
