@@ -172,7 +172,7 @@ fn a_picture_as_events_has_each_task_each_edge_and_each_stack() {
     assert_eq!(model.coro(6).unwrap().activity, Activity::Done);
     assert_eq!((model.header().program.as_str(), model.picture().unwrap().number), ("shop", 2));
     assert_eq!(model.picture().unwrap().stopped, Some(4_000_000));
-    assert_eq!(model.log().iter().filter(|line| line.text == "a note").count(), 1, "said once");
+    assert_eq!(model.log().iter().filter(|line| line.text == "a note").count(), 1, "once");
     assert!(matches!(events[0].kind, Kind::Picture { number: 1, stopped: 4_000_000 }), "before the checkpoint");
     // All of it survives being written as a trace.
     for event in events {

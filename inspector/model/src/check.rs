@@ -1,8 +1,8 @@
 //! Which coroutines of a recording certainly could never go on, with the facts.
 //!
-//! That is certain of coroutines that await each other in a cycle, of those that the loop ended with a `Deadlock` for, and
-//! of those that wait on one of these and nothing else. A cycle through locks is certain only if the loop ended for it: a
-//! guard can be moved to another coroutine. Of a picture it is what was proved when it was taken.
+//! That is certain of coroutines that await each other in a cycle, of those that the loop ended with a `Deadlock` for,
+//! and of those that wait on one of these and nothing else. A cycle through locks is certain only if the loop ended for
+//! it: a guard can be moved to another coroutine. Of a picture it is what was proved when it was taken.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -162,7 +162,8 @@ mod tests {
     fn a_cycle_of_locks_is_found_if_the_loop_ended_for_it() {
         let mut s = locked();
         assert_eq!(found(&s), [], "a guard can be moved");
-        let message = "deadlock: 2 coroutines wait for each other:\n  left #2 waits for the lock\n  right #3 waits for it";
+        let message =
+            "deadlock: 2 coroutines wait for each other:\n  left #2 waits for the lock\n  right #3 waits for it";
         s.push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into() });
         for id in [1, 2, 3] {
             s.push(Kind::CancelDeliver { coro: id }).end(id, Outcome::Cancelled);

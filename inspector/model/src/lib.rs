@@ -5,7 +5,8 @@
 //! | [`model`] | events folded into the state of the program | |
 //! | [`report`] | the crash, or the end, as text and as JSON | |
 //! | [`describe`], [`format`](mod@format) | what a coroutine does, times and numbers, as text | |
-//! | `check`, `lint`, `why`, `tree` | what certainly cannot go on, probable mistakes, why a coroutine waits, which one waits for which | `analysis` |
+//! | `check`, `lint` | what certainly cannot go on, probable mistakes | `analysis` |
+//! | `why`, `tree` | why a coroutine waits, which one waits for which | `analysis` |
 //! | `moment`, `time` | a recording at a moment; every moment of a recording | `analysis` |
 //!
 //! A recorded program prints the report of its crash, and needs no more: the feature `analysis` is the inspector's.

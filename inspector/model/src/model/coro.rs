@@ -316,6 +316,7 @@ impl Coro {
     }
 
     /// Since when it is in a state; `None` if that is not known, because events were lost since then.
+    #[cfg(feature = "analysis")]
     pub(super) fn entered(&self, state: State, losses: u32) -> Option<u64> {
         Some(self.entered.0).filter(|_| self.state == state && self.entered.1 == losses)
     }
