@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use tinyio_events::event::Stack;
-use tinyio_frames::{backtrace, backtrace_in, worked};
+use tinyio_frames::{Native, backtrace_in, worked};
 
 use super::observer::Observed;
 use super::recorded_loops::{self, RECORDED_LOOPS};
@@ -15,8 +15,8 @@ use crate::failure::panic_hook;
 use crate::failure::place::Place;
 use crate::task::{Header, flag};
 
-/// Before this many steps of a recording the memory is kept in any case. Each time takes about 50 µs, most of it system
-/// calls.
+/// Before this many steps of a recording the memory is kept in any case. Each time takes about 50 µs, most of it
+/// system calls.
 const FIRST: u32 = 256;
 /// After these, keeping may take this share of the time, one part in this many: in a program of a hundred thousand
 /// steps a second it is done before some of them only.
@@ -90,8 +90,9 @@ impl Recording {
         let began = Instant::now();
         // A function on a thread returned it, so its native stack is gone.
         let is_thread = coro.has(flag::THREAD);
+        let native = (!is_thread).then(Native::new);
         let stack = if is_thread { None } else { self.stack_before_step(suspended, executor, coro) };
-        let backtrace = if is_thread { Vec::new() } else { backtrace() };
+        let backtrace = native.map(Native::into_sites).unwrap_or_default();
         let is_asked = ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"]
             .iter()
             .any(|name| tinyio_events::environment::var_os(name).is_some());
@@ -120,13 +121,12 @@ pub(super) fn moment() -> Moment {
         {
             return Moment::default();
         }
-        let backtrace = backtrace();
+        let native = Native::new();
         let coro = executor.current_task().handle();
         let (stack, is_certain) = coro
-            .and_then(|coro| {
-                recording.stack_of_running(&coro, &recorded_loops::addresses(executor.tasks()), &backtrace)
-            })
+            .and_then(|coro| recording.stack_of_running(&coro, &recorded_loops::addresses(executor.tasks()), &native))
             .unzip();
+        let backtrace = native.into_sites();
         let place = backtrace.first().filter(|_| is_certain == Some(true));
         let place = place.map(|at| Place { file: panic_hook::keep(&at.file), line: at.line, column: at.column });
         recording.moments.set(spent + worked().saturating_sub(begin));

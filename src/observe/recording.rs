@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tinyio_events::event::{Kind, Stack, TraceSite};
-use tinyio_frames::Frames;
+use tinyio_events::event::{Kind, Stack};
+use tinyio_frames::{Frames, Native};
 use tinyio_recorder::output::{Follow, Line};
 use tinyio_recorder::recorder::Recorder;
 use tinyio_recorder::ring::Options;
@@ -223,32 +223,27 @@ impl Recording {
 
     /// Reads the frames of a coroutine.
     pub(super) fn stack(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
-        let (future, address) = coro.future()?;
-        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
-        let mut frames = self.frames.borrow_mut();
-        Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
+        stack(&mut self.frames.borrow_mut(), coro, mid_step, addresses)
     }
 
-    /// The await stack of the coroutine that this thread is running, and whether the innermost line of `backtrace` is
+    /// The await stack of the coroutine that this thread is running, and whether the innermost line of `native` is
     /// certain.
     pub(super) fn stack_of_running(
         &self,
         coro: &Handle,
         addresses: &HashMap<u64, u64>,
-        backtrace: &[TraceSite],
+        native: &Native,
     ) -> Option<(Stack, bool)> {
         let (future, address) = coro.future()?;
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
-        Some(self.frames.borrow_mut().stack_of_running(&future, address, &coro_at, backtrace))
+        Some(self.frames.borrow_mut().stack_of_running(&future, address, &coro_at, native))
     }
 
     /// Like [`stack`](Recording::stack), with more of each value.
     pub(super) fn stack_in_full(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
-        let (future, address) = coro.future()?;
-        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
         let mut frames = self.frames.borrow_mut();
         let limits = frames.limits().in_full();
-        Some(frames.within(limits, |frames| frames.stack_with_links(&future, address, mid_step, &coro_at)))
+        frames.within(limits, |frames| stack(frames, coro, mid_step, addresses))
     }
 
     /// Runs work for readers between two steps, and records how long it took, because that is not the program's time.
@@ -258,6 +253,18 @@ impl Recording {
         let nanos = self.tick().saturating_sub(began);
         self.emit(Kind::Away { coro: 0, nanos });
     }
+}
+
+/// Reads the frames of a coroutine.
+pub(super) fn stack(
+    frames: &mut Frames,
+    coro: &Handle,
+    mid_step: bool,
+    addresses: &HashMap<u64, u64>,
+) -> Option<Stack> {
+    let (future, address) = coro.future()?;
+    let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+    Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
 }
 
 impl Rec {

@@ -480,6 +480,33 @@ macro_rules! tells_its_locals {
     };
 }
 
+async fn drops(_id: u64) -> tinyio::Result<u32> {
+    let gone = String::from("dropped before the await");
+    // What was borrowed keeps its place.
+    std::hint::black_box(&gone);
+    drop(gone);
+    sleep(Duration::from_millis(1)).await?;
+    Err(tinyio::Error::msg("broken"))
+}
+
+#[test]
+fn of_a_local_that_was_dropped_before_the_last_suspension_no_value_is_shown() {
+    let _watched = watched();
+    let program = || async {
+        coro(drops(7)).await?;
+        tinyio::Ok(())
+    };
+    let name = "of_a_local_that_was_dropped_before_the_last_suspension_no_value_is_shown";
+    let Some(recorded) = recorded(name, false, program) else { return };
+    let stack = recorded.failures[0].stack.as_ref().expect("it was recorded");
+    let frame = stack.frames.iter().find(|frame| frame.function.ends_with("drops")).expect("a frame");
+    let gone = frame.locals.iter().find(|local| local.name == "gone");
+    // Optimised code may not keep it.
+    if let Some(gone) = gone.or_else(|| cfg!(debug_assertions).then(|| panic!("{frame:?}"))) {
+        assert_eq!((gone.value.text.as_str(), gone.mark.as_str()), ("<moved>", "moved, mid-step"), "{frame:?}");
+    }
+}
+
 async fn parses(id: u64) -> tinyio::Result<u32> {
     let lost = id + 1;
     std::hint::black_box(&lost);
@@ -601,15 +628,29 @@ async fn loops(_id: u64) -> tinyio::Result<u32> {
 }
 tells_its_locals!(variables_of_a_loop_are_read_as_of_the_turn_that_failed, loops, [""; 0]);
 
+/// Nothing in it has to be dropped but itself.
+#[derive(Debug)]
+struct Counted<T>(T);
+
+impl<T> Drop for Counted<T> {
+    fn drop(&mut self) {
+        std::hint::black_box(self);
+    }
+}
+
 async fn moves(_id: u64) -> tinyio::Result<u32> {
     sleep(Duration::from_millis(1)).await?;
     let owned = String::from("4x2");
     println!("local owned = {owned:?}");
     let other = owned;
-    tell!(other);
+    let counted = Counted(7_u16);
+    println!("local counted = {counted:?}");
+    let moved = counted;
+    let plain = Some(7_u16);
+    tell!(other, moved, plain);
     Ok(other.parse()?)
 }
-tells_its_locals!(what_may_be_moved_is_marked, moves, ["owned", "other"]);
+tells_its_locals!(what_may_be_moved_is_marked, moves, ["owned", "other", "counted", "moved"]);
 
 async fn matches(id: u64) -> tinyio::Result<u32> {
     sleep(Duration::from_millis(1)).await?;

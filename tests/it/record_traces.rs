@@ -7,7 +7,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, alarm, execv, fork};
 use tinyio::{Lock, Loop, Semaphore, coro, run_in_thread, sleep, spawn, yield_now};
 use tinyio_inspector::discover;
-use tinyio_inspector::event::{Event, Kind, State};
+use tinyio_inspector::event::{Event, Kind, Stack, State};
 use tinyio_inspector::model::{Model, short_name};
 use tinyio_inspector::ring::RingReader;
 use tinyio_inspector::source::{Progress, Source};
@@ -292,6 +292,53 @@ fn of_very_many_coroutines_frames_are_read_of_those_that_awaited_the_failed_one_
     let many = read.iter().filter(|name| *name == "one_of_many").count();
     let text = left_out.expect("a note of what was left out");
     assert!(text.starts_with(&format!("the frames of {} coroutines were left out", MANY - many)), "{text}");
+}
+
+async fn numbered(number: u64) -> tinyio::Result<u64> {
+    sleep(LONG).await?;
+    Ok(number)
+}
+
+/// Coroutines of one type, of which some were read when the time for locals is over. On a fast machine that may be all.
+#[test]
+fn where_locals_take_too_long_the_places_of_further_coroutines_are_read_and_their_stacks_state_that() {
+    let _watched = watched();
+    if is_child() {
+        let _ = Loop::new().run(async {
+            let many: Vec<_> = (0..6_000).map(|number| spawn(numbered(number))).collect();
+            let only = spawn(only_one());
+            spawn(awaits_failing()).await?;
+            drop((many, only));
+            tinyio::Ok(())
+        });
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let test = "record_traces::where_locals_take_too_long_the_places_of_further_coroutines_are_read_and_their_stacks_state_that";
+    traced_with(test, "1", folder.path(), "t.jsonl", &[("TINYIO_RING", "64M")]);
+    let (mut model, mut of_all, mut of_many) = (Model::new(&Default::default()), 0, Vec::new());
+    for event in events_of(&folder.path().join("t.jsonl")) {
+        model.apply(&event);
+        let Kind::Frames { coro, stack } = event.kind else { continue };
+        of_all += 1;
+        if short_name(model.full_name(coro)) == "numbered" {
+            of_many.push(stack);
+        } else {
+            assert!(stack.missing.is_none_or(|why| !why.contains("were left out")), "{}", model.full_name(coro));
+        }
+    }
+    assert!(of_all >= 6_002 && of_many.len() == 6_000, "{of_all} {}", of_many.len());
+    let is_left_out = |stack: &Stack| stack.missing.as_ref().is_some_and(|why| why.contains("were left out"));
+    let with_locals = of_many.iter().position(is_left_out).unwrap_or(of_many.len());
+    // The first of its type is read whatever it takes.
+    assert!(with_locals >= 1);
+    let (read, left_out) = of_many.split_at(with_locals);
+    let locals = |stack: &Stack| stack.frames.iter().map(|frame| frame.locals.len()).sum::<usize>();
+    let line = |stack: &Stack| stack.frames.first().map_or(0, |frame| frame.line);
+    assert!(read.iter().all(|stack| locals(stack) >= 1 && line(stack) > 0), "{:?}", read[0]);
+    assert!(left_out.iter().all(|stack| is_left_out(stack) && locals(stack) == 0 && line(stack) == line(&read[0])));
+    // Each takes longer than a twentieth of a millisecond where the reader is not optimised.
+    assert!(!cfg!(debug_assertions) || !left_out.is_empty(), "the locals of all were read");
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub mod secrets;
 pub mod settings_file;
 pub mod source;
 pub mod source_text;
+mod stack_json;
 pub mod string_table;
 pub mod trace;
 pub mod truncate;

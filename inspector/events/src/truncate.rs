@@ -2,6 +2,7 @@
 
 use crate::event::{Frame, Kind, Local, Value};
 use crate::secrets;
+use crate::stack_json;
 use crate::string_table::cut;
 use crate::walk::{each_text, frames, stacks};
 
@@ -119,6 +120,9 @@ fn encode(kind: &Kind, limit: usize) -> Option<Vec<u8>> {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+    if let Some(json) = stack_json::write(kind, limit) {
+        return (json.len() <= limit).then_some(json);
     }
     let mut out = Bounded { json: Vec::with_capacity(128), left: limit };
     // Nothing else can fail: no maps, no foreign implementations.

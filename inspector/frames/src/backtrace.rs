@@ -1,20 +1,72 @@
-//! Captures the native stack of this thread where an error is made.
+//! The native stack of a thread where an error is made.
 
 use std::backtrace::Backtrace;
+use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
 use tinyio_events::event::TraceSite;
 use tinyio_events::place::{is_library, root};
+use tinyio_events::sandbox::is_filtered;
 
 use super::names;
 
-/// The native frames of the calling thread, innermost first; those of tinyio, of the standard library and of what
-/// starts a program are left out.
-///
-/// It costs some milliseconds, the first time as much as reading the debug info: call it for errors, not for events.
-/// Without debug info files and lines are unknown.
-pub fn backtrace() -> Vec<TraceSite> {
-    // The standard library tells its frames as text alone. The alternate form has whole paths.
-    parse(&format!("{:#}", Backtrace::force_capture()))
+/// So long another thread may take to name frames. It may never end, if it needs a lock that the caller holds, such as
+/// that of the dynamic linker: then the caller names them.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The native stack of a thread at a moment. Its frames are named in the background, where that takes long.
+pub struct Native {
+    backtrace: Arc<Backtrace>,
+    naming: Cell<Option<Receiver<String>>>,
+    sites: OnceCell<Vec<TraceSite>>,
+}
+
+impl Native {
+    /// Captures the stack of the calling thread.
+    ///
+    /// The first time in a process the standard library reads the debug info of all that is loaded in order to name
+    /// frames, which takes a tenth of a second for a hundred megabytes. That is done by another thread, unless a filter
+    /// of system calls could end the process at it; the caller reads what it needs meanwhile. Later it takes less than
+    /// to start a thread.
+    #[expect(clippy::new_without_default, reason = "it reads the stack")]
+    pub fn new() -> Native {
+        static FIRST: AtomicBool = AtomicBool::new(true);
+        Native::named(FIRST.swap(false, Ordering::Relaxed) && !is_filtered())
+    }
+
+    fn named(in_background: bool) -> Native {
+        let backtrace = Arc::new(Backtrace::force_capture());
+        let other = backtrace.clone();
+        let thread = || {
+            let (send, named) = sync_channel(1);
+            let name = move || _ = send.send(text(&other));
+            std::thread::Builder::new().name("tinyio-backtrace".into()).spawn(name).ok().map(|_| named)
+        };
+        Native { backtrace, naming: Cell::new(in_background.then(thread).flatten()), sites: OnceCell::new() }
+    }
+
+    /// Its frames, innermost first; those of tinyio, of the standard library and of what starts a program are left out.
+    /// Without debug info files and lines are unknown.
+    pub fn sites(&self) -> &[TraceSite] {
+        self.sites.get_or_init(|| {
+            let named = self.naming.take().and_then(|naming| naming.recv_timeout(PATIENCE).ok());
+            parse(&named.unwrap_or_else(|| text(&self.backtrace)))
+        })
+    }
+
+    /// Its frames, as [`Native::sites`].
+    pub fn into_sites(self) -> Vec<TraceSite> {
+        self.sites();
+        self.sites.into_inner().unwrap_or_default()
+    }
+}
+
+/// The standard library gives its frames as text alone. The alternate form has whole paths.
+fn text(backtrace: &Backtrace) -> String {
+    format!("{backtrace:#}")
 }
 
 /// The backtrace that an error carries and that its `Debug` prints last, innermost frame first, without the machinery.
@@ -145,8 +197,8 @@ fn is_machinery(function: &str) -> bool {
         || function.contains(" as core::ops::function::Fn")
 }
 
-/// The file of the loop that calls [`backtrace`], from where its sources are.
-const CALLER: &str = "observe/crash_report.rs";
+/// The file of the loop that makes a [`Native`], from where its sources are.
+const CALLER: &str = "observe/moments.rs";
 
 /// Where the sources of tinyio are: this crate's and that of the loop, which calls it.
 fn roots(sites: &[TraceSite]) -> Vec<String> {
@@ -175,7 +227,7 @@ mod tests {
    1: backtrace
                                at /registry/tinyio-frames-1.0.0/src/backtrace.rs:15:30
    2: moment
-                               at /registry/tinyio-1.0.0/src/observe/crash_report.rs:81:25
+                               at /registry/tinyio-1.0.0/src/observe/moments.rs:81:25
    3: msg<alloc::string::String>
                                at /registry/tinyio-1.0.0/src/error.rs:77:9
    4: {async_fn#0}
@@ -221,6 +273,15 @@ Stack backtrace:
         for (from, to) in [("   1: ", "   7: "), (":12:5", ":x:5"), ("   3: main", "and more"), ("Stack b", "B")] {
             assert_eq!(short(&text.replace(from, to)), [""; 0], "{to}");
         }
+    }
+
+    #[test]
+    fn frames_named_in_the_background_are_those_of_the_thread_that_was_captured() {
+        let native = Native::named(true);
+        let named = native.naming.take().expect("a thread").recv().expect("text");
+        assert!(named.contains("frames_named_in_the_background"), "{named}");
+        assert_eq!(named, text(&native.backtrace));
+        assert!(Native::named(false).naming.take().is_none());
     }
 
     #[test]

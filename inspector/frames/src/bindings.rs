@@ -16,7 +16,7 @@ use super::scopes::{AWAITEE, Binding, Bindings, Variable};
 use super::sections::Slice;
 use super::shape::{Member, Shape, TypeRef};
 use super::types::Types;
-use super::units::{self, Unit};
+use super::unit::{self, Unit};
 
 /// Bytes of debug info looked through for the function that runs a coroutine.
 const PATIENCE: usize = 4 << 20;
@@ -112,7 +112,7 @@ impl Types {
         }
         // It may be inlined in another unit, such as that of the code that polls it: those that were read are looked
         // through.
-        if let Some(found) = self.inlined_elsewhere(own, ty) {
+        if let Some(found) = self.inlined_elsewhere(own, ty, &levels[..body]) {
             return Some(found);
         }
         // Symbols are those of the whole program.
@@ -126,8 +126,12 @@ impl Types {
             let Some((image, unit)) = self.with_code(program, address) else { continue };
             let (dwarf, units) = self.units(image);
             if last != Some((image, unit)) && (image, unit) != (ty.image, own) {
-                let Some(rest) = left.checked_sub(units.size(unit)) else { continue };
-                left = rest;
+                match left.checked_sub(units.size(unit)) {
+                    Some(rest) => left = rest,
+                    // The first is the likeliest, and worth its time however large its unit is.
+                    None if last.is_none() => left = 0,
+                    None => continue,
+                }
             }
             last = Some((image, unit));
             let Some(&function) = units.index(&dwarf, unit).ok()?.functions.get(&address) else { continue };
@@ -138,12 +142,12 @@ impl Types {
         // Without code of its own it is described in any unit of its crate.
         let (dwarf, units) = self.units(ty.image);
         units.read_crate(&dwarf, own);
-        self.inlined_elsewhere(own, ty)
+        self.inlined_elsewhere(own, ty, &levels[..body])
     }
 
     /// The scopes of the function that runs a coroutine, of those that were read in other units than the type.
-    fn inlined_elsewhere(&mut self, own: usize, ty: TypeRef) -> Option<Bindings> {
-        let bodies = self.units(ty.image).1.async_bodies(own);
+    fn inlined_elsewhere(&mut self, own: usize, ty: TypeRef, function: &[&str]) -> Option<Bindings> {
+        let bodies = self.units(ty.image).1.async_bodies(own, function);
         bodies.into_iter().find_map(|(unit, entry)| self.scopes_of(ty.image, unit, entry, ty))
     }
 
@@ -152,12 +156,12 @@ impl Types {
         let (dwarf, units) = self.units(image);
         let opened = units.open(&dwarf, unit).ok()?;
         // What is also inlined elsewhere is described once, apart from its code.
-        let entry = opened.entry(units::within(function)).ok()?;
+        let entry = opened.entry(unit::within(function)).ok()?;
         let function = match entry.attr_value(gimli::DW_AT_abstract_origin) {
             Some(AttributeValue::UnitRef(origin)) => origin.0,
             _ => function,
         };
-        let offset = units::type_of_first(&opened, function, gimli::DW_TAG_formal_parameter)?;
+        let offset = unit::type_of_first(&opened, function, gimli::DW_TAG_formal_parameter)?;
         if !self.runs(TypeRef { image, offset }, coroutine) {
             return None;
         }
@@ -172,13 +176,13 @@ impl Types {
         }
         let [pointer] = known.members() else { return false };
         let Shape::Pointer(Some(target)) = self.get(pointer.ty).shape else { return false };
-        self.same(target, coroutine)
+        self.may_be_same(target, coroutine) && self.same(target, coroutine)
     }
 
     fn scopes(&mut self, image: usize, unit: usize, function: usize) -> Option<Bindings> {
         self.parsing(image, unit, |parser| {
             let mut scopes = Scopes::default();
-            let mut tree = parser.unit.entries_tree(Some(units::within(function))).ok()?;
+            let mut tree = parser.unit.entries_tree(Some(unit::within(function))).ok()?;
             scopes.read(parser, tree.root().ok()?, 0, 0);
             Some(scopes.bindings())
         })

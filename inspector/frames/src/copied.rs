@@ -4,7 +4,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::sections::read_at;
+use super::contents::read_at;
 
 /// What is known of the memory of a process.
 #[derive(Debug, Default)]

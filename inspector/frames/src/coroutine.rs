@@ -12,7 +12,7 @@ use tinyio_events::place::NOT_STARTED;
 use super::bindings::Await;
 use super::hash::FastSet;
 use super::liveness::Alive;
-use super::locals::{DropTrace, Locals, Unread};
+use super::locals::{BoundNames, DropTrace, Locals, Unread};
 use super::names;
 use super::native::{Running, Suspended};
 use super::scopes::AWAITEE;
@@ -44,6 +44,7 @@ pub struct Parts {
 pub(super) struct Walk<'w, 'l> {
     pub reader: &'w mut ValueReader<'l>,
     pub sources: &'w mut Sources,
+    pub names: &'w mut BoundNames,
     /// Frames that may still be added, those of branches counted.
     pub frames: usize,
     /// Which locals were moved.
@@ -174,10 +175,10 @@ impl Walk<'_, '_> {
         let awaited = awaited.map(|awaited| (awaited.ty, state.offset.saturating_add(awaited.offset)));
         let mut values = Values::None;
         if self.reader.limits.values {
-            // Before the first step nothing was moved; in the middle of one, what was is not in the state.
+            // Before the first step nothing was moved. In the middle of one the state is still that of the last
+            // suspension: what was moved then is gone, and what was not may be gone since.
             let drop_trace = match state.name.as_str() {
                 "0" => DropTrace::NotNeeded,
-                _ if self.mid_step => DropTrace::Missing,
                 _ if self.trace_drops(ty, known, address) => DropTrace::Known,
                 _ => DropTrace::Missing,
             };
@@ -185,8 +186,9 @@ impl Walk<'_, '_> {
             let current = self.current(ty, address, &state.name, point.as_ref());
             let (reader, sources) = (&mut *self.reader, &mut *self.sources);
             let certain = &mut self.parts.alive;
-            let mut locals = Locals { reader, sources, alive: &self.alive, certain, mid_step: self.mid_step };
-            let bound = locals.bound(ty, variant.members(), arguments, point.as_ref());
+            let (names, alive, mid_step) = (&mut *self.names, &self.alive, self.mid_step);
+            let mut locals = Locals { reader, sources, names, alive, certain, mid_step };
+            let bound = locals.bound(ty, state.ty, arguments, point.as_ref());
             values = Values::Locals { locals: locals.unread(drop_trace, &bound, address), address, bytes, current };
         }
         (Walked { frame, values, branches: Vec::new() }, awaited.map(|(ty, offset)| (ty, address.wrapping_add(offset))))

@@ -19,6 +19,10 @@ impl Types {
 
     fn find_glue(&mut self, ty: TypeRef) -> Glue {
         let known = self.get(ty);
+        // Debug info has wide pointers as structs.
+        if known.name.starts_with(['&', '*']) {
+            return Glue::No;
+        }
         let inner = match &known.shape {
             _ if known.name.starts_with("alloc::boxed::Box<") => match known.shape {
                 // A box of nothing has no memory to give back.
@@ -65,8 +69,12 @@ impl Types {
         }
         // A destructor of its own shows only in the code that calls it: the glue has a symbol, or an entry where it was
         // inlined.
-        let program = self.images.program(ty.image);
         let bare = matches!(known.shape, Shape::Struct(_) | Shape::Enum { .. });
+        let program = self.images.program(ty.image);
+        // Glue that was inlined has no symbol.
+        if bare && !self.family(program).any(Units::knows_glue) {
+            self.read_unit(ty);
+        }
         let has = self.images.get(program).bodies.is_dropped(&known.name)
             || self.family(program).any(|units| units.dropped(&known.name).is_some());
         if has || bare && !self.knows_glue(ty) { Glue::UserDrop } else { Glue::No }
@@ -74,7 +82,16 @@ impl Types {
 
     /// Whether drop glue is known by its name in what describes a type.
     pub fn knows_glue(&self, ty: TypeRef) -> bool {
-        self.family(self.images.program(ty.image)).any(Units::knows_glue)
+        let program = self.images.program(ty.image);
+        self.images.get(program).bodies.knows_glue() || self.family(program).any(Units::knows_glue)
+    }
+
+    /// Reads the unit that describes a type: one that uses it has mostly glue of other types, too.
+    fn read_unit(&mut self, ty: TypeRef) {
+        let (dwarf, units) = self.units(ty.image);
+        if let Some(unit) = units.around(ty.offset) {
+            let _ = units.index(&dwarf, unit);
+        }
     }
 
     /// All units of a program that were opened, those split off too.

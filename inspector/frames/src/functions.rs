@@ -1,8 +1,9 @@
 //! What a function or a vtable says of types: by its address in memory.
 
+use super::index;
 use super::shape::{Glue, Shape, Type, TypeRef};
 use super::types::{Code, Types};
-use super::units::{self, Unit};
+use super::unit::{self, Unit};
 
 impl Types {
     /// The first type parameter of the function at an address.
@@ -73,9 +74,9 @@ impl Types {
         let (dwarf, units) = self.units(image);
         let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
         let opened = units.open(&dwarf, unit).ok()?;
-        let entry = opened.entry(units::within(function)).ok()?;
-        let name = units::text(&dwarf, &opened, entry.attr_value(gimli::DW_AT_name))?;
-        let target = type_parameter(&opened, function).filter(|_| units::dropped_by(name.as_bytes()).is_some())?;
+        let entry = opened.entry(unit::within(function)).ok()?;
+        let name = unit::text(&dwarf, &opened, entry.attr_value(gimli::DW_AT_name))?;
+        let target = type_parameter(&opened, function).filter(|_| index::dropped_by(name.as_bytes()).is_some())?;
         Some(TypeRef { image, offset: target })
     }
 
@@ -175,8 +176,8 @@ impl Types {
         let unplaced = index.unplaced.clone();
         let Ok(opened) = units.open(&dwarf, unit) else { return Vec::new() };
         let described = |kind: usize| {
-            let entry = opened.entry(units::within(kind)).ok()?;
-            let offset = units::reference(&opened, entry.attr_value(gimli::DW_AT_containing_type)?)?;
+            let entry = opened.entry(unit::within(kind)).ok()?;
+            let offset = unit::reference(&opened, entry.attr_value(gimli::DW_AT_containing_type)?)?;
             let size = entry.attr_value(gimli::DW_AT_byte_size)?.udata_value()?;
             Some((size, TypeRef { image, offset }))
         };
@@ -230,7 +231,7 @@ impl Types {
             let function = *units.index(&dwarf, unit).ok()?.functions.get(&file_address)?;
             let opened = units.open(&dwarf, unit).ok()?;
             let all = |kind| {
-                units::types_of_all(&opened, function, kind)
+                unit::types_of_all(&opened, function, kind)
                     .into_iter()
                     .map(|offset| TypeRef { image, offset })
                     .collect()
@@ -267,5 +268,5 @@ impl Types {
 
 /// The type of a function's first type parameter.
 fn type_parameter(unit: &Unit<'_>, function: usize) -> Option<usize> {
-    units::type_of_first(unit, function, gimli::DW_TAG_template_type_parameter)
+    unit::type_of_first(unit, function, gimli::DW_TAG_template_type_parameter)
 }

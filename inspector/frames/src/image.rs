@@ -10,6 +10,7 @@ use std::rc::Rc;
 use gimli::{DwarfPackageSections, DwarfSections, EndianSlice, RunTimeEndian, SectionId};
 use object::{Object, ObjectSection, ObjectSegment};
 
+use super::contents::{Bytes, Contents};
 use super::memory::Memory;
 use super::sections::{Dwarf, Sections, Slice, endian, read_section, sections};
 use super::symbols::{self, Bodies};
@@ -32,7 +33,7 @@ pub(super) struct Image {
     /// Why there is less than full debug info, and what brings it.
     pub missing: Option<String>,
     /// The file that was opened.
-    file: Option<std::sync::Arc<File>>,
+    contents: Option<Contents>,
 }
 
 /// Debug info that was split off: all but a skeleton of a unit is in a file of its own, or with others in a package.
@@ -46,7 +47,7 @@ pub(super) struct Split {
 
 /// All split off debug info of a program.
 struct Package {
-    data: DwarfPackageSections<Vec<u8>>,
+    data: DwarfPackageSections<Bytes>,
     endian: RunTimeEndian,
 }
 
@@ -195,7 +196,8 @@ impl Images {
         let mut found = Vec::new();
         for address in self.files(memory).unwrap_or_default() {
             let Ok(index) = self.find(memory, address) else { continue };
-            let Some(file) = self.images[index].file.clone() else { continue };
+            let Some(contents) = &self.images[index].contents else { continue };
+            let file = &contents.file;
             let parts = self.loaded.iter().filter(|loaded| loaded.image == index).flat_map(|loaded| &loaded.parts);
             found.extend(parts.map(|part| (part.range.clone(), file.clone(), part.offset)));
         }
@@ -236,7 +238,7 @@ impl Images {
             return own;
         };
         let slice = |bytes| EndianSlice::new(bytes, package.endian);
-        let found = package.data.borrow(|bytes: &Vec<u8>| slice(bytes), slice(&[]));
+        let found = package.data.borrow(|bytes: &Bytes| slice(bytes), slice(&[]));
         found.and_then(|found| found.find_cu(split.skeleton.id, &parent)).ok().flatten().unwrap_or(own)
     }
 
@@ -259,7 +261,7 @@ impl Images {
         let (path, bias) = (split.skeleton.file.clone(), self.images[parent].bias);
         let id = split.skeleton.id;
         let bodies = Bodies::default();
-        self.images.push(Image { path, bias, sections, unwind, bodies, split: Some(split), missing, file: None });
+        self.images.push(Image { path, bias, sections, unwind, bodies, split: Some(split), missing, contents: None });
         let index = self.images.len() - 1;
         // One of the same name may come from another build.
         let dwarf = self.dwarf(index);
@@ -310,7 +312,7 @@ impl Images {
     /// symbols.
     pub fn functions(&self, index: usize, part: &str) -> Option<Vec<u64>> {
         let image = self.get(index);
-        let (symbols, names) = symbol_table(image.file.as_ref()?)?;
+        let (symbols, names) = symbol_table(image.contents.as_ref()?)?;
         let found = symbols::functions(&symbols, &names, part);
         Some(found.into_iter().map(|address| address.wrapping_add(image.bias)).collect())
     }
@@ -411,17 +413,18 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
         bodies: Bodies::default(),
         split: None,
         missing: None,
-        file: None,
+        contents: None,
     };
     let opened = match instead {
         Some(path) => File::open(path).map_err(|error| error.to_string()).map(|file| {
+            let file = Contents::read(file);
             let layout = Layout::of(&file).unwrap_or_default();
             let bias = layout.biases(mapping).first().copied().unwrap_or(mapping.range.start);
             (file, layout, bias)
         }),
         None => running_file(memory, mapping, &image.path),
     };
-    let (file, layout, bias) = match opened {
+    let (contents, layout, bias) = match opened {
         Ok(opened) => opened,
         Err(problem) => {
             image.missing = Some(format!("{shown} {problem}"));
@@ -429,15 +432,15 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
         }
     };
     image.bias = bias;
-    if let Err(problem) = load(&file, &mut image) {
+    if let Err(problem) = load(&contents, &mut image) {
         image.missing = Some(format!("{shown} {problem}"));
     }
-    image.file = Some(std::sync::Arc::new(file));
+    image.contents = Some(contents);
     (image, layout)
 }
 
-fn load(file: &File, image: &mut Image) -> Result<(), String> {
-    let cache = object::ReadCache::new(file);
+fn load(file: &Contents, image: &mut Image) -> Result<(), String> {
+    let cache = file.reader();
     let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
     image.unwind = Unwind::of(&object, file);
     image.sections = sections(&object, file)?;
@@ -466,8 +469,8 @@ struct Segment {
 const PAGE: u64 = 0x1000;
 
 impl Layout {
-    fn of(file: &File) -> Option<Layout> {
-        let cache = object::ReadCache::new(file);
+    fn of(file: &Contents) -> Option<Layout> {
+        let cache = file.reader();
         let object = object::File::parse(&cache).ok()?;
         let segments = object.segments().map(|segment| {
             let (offset, size) = segment.file_range();
@@ -519,15 +522,18 @@ impl Layout {
 }
 
 /// Opens the file that was loaded: never one that has replaced it since, nor one that was overwritten.
-fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<(File, Layout, u64), String> {
+fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<(Contents, Layout, u64), String> {
     let mut problem = String::new();
-    for candidate in [Path::new(&format!("/proc/{}/exe", memory.pid())), path] {
+    let program = format!("/proc/{}/exe", memory.pid());
+    for candidate in [Path::new(&program), path] {
         match File::open(candidate) {
             Ok(file) => {
                 let is_same_file = inode(&file).is_ok_and(|inode| inode == mapping.inode);
-                let layout = Layout::of(&file).unwrap_or_default();
+                let is_this_program = candidate == Path::new(&program) && memory.pid() == std::process::id();
+                let contents = if is_this_program { Contents::of_this_program(file) } else { Contents::read(file) };
+                let layout = Layout::of(&contents).unwrap_or_default();
                 if let Some(bias) = layout.loaded_at(memory, mapping, is_same_file) {
-                    return Ok((file, layout, bias));
+                    return Ok((contents, layout, bias));
                 }
                 problem = "was replaced on disk since the program started; start the program again".into();
             }
@@ -545,13 +551,13 @@ fn inode(file: &File) -> io::Result<u64> {
 }
 
 /// The symbols of a program and the section with their names; none where it was stripped of them.
-fn symbol_table(file: &File) -> Option<(Vec<u8>, Vec<u8>)> {
-    let cache = object::ReadCache::new(file);
+fn symbol_table(file: &Contents) -> Option<(Bytes, Bytes)> {
+    let cache = file.reader();
     let object = object::File::parse(&cache).ok()?;
     symbols_of(&object, file)
 }
 
-fn symbols_of<'a>(object: &impl Object<'a>, file: &File) -> Option<(Vec<u8>, Vec<u8>)> {
+fn symbols_of<'a>(object: &impl Object<'a>, file: &Contents) -> Option<(Bytes, Bytes)> {
     if !object.is_64() || !object.is_little_endian() {
         return None;
     }
@@ -560,28 +566,29 @@ fn symbols_of<'a>(object: &impl Object<'a>, file: &File) -> Option<(Vec<u8>, Vec
 }
 
 /// The bodies of closures and async functions, from the symbols of a program.
-fn bodies<'a>(object: &impl Object<'a>, file: &File) -> Bodies {
+fn bodies<'a>(object: &impl Object<'a>, file: &Contents) -> Bodies {
     symbols_of(object, file).map_or_else(Bodies::default, |(symbols, names)| Bodies::of(&symbols, &names))
 }
 
 /// The sections of a file with the debug info of one unit.
 fn split_sections(path: &Path) -> Result<Sections, String> {
     let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
-    let cache = object::ReadCache::new(&file);
+    let file = Contents::read(file);
+    let cache = file.reader();
     let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
     let data = DwarfSections::load(|id| split_section(&object, &file, id))?;
     Ok(Sections { data, endian: endian(&object) })
 }
 
 fn package(path: &Path) -> Option<Package> {
-    let file = File::open(path).ok()?;
-    let cache = object::ReadCache::new(&file);
+    let file = Contents::read(File::open(path).ok()?);
+    let cache = file.reader();
     let object = object::File::parse(&cache).ok()?;
     let data = DwarfPackageSections::load(|id| split_section(&object, &file, id).map_err(|_| gimli::Error::Io)).ok()?;
     Some(Package { data, endian: endian(&object) })
 }
 
-fn split_section<'a>(object: &impl Object<'a>, file: &File, id: SectionId) -> Result<Vec<u8>, String> {
+fn split_section<'a>(object: &impl Object<'a>, file: &Contents, id: SectionId) -> Result<Bytes, String> {
     let section = id.dwo_name().and_then(|name| object.section_by_name(name));
-    section.map_or(Ok(Vec::new()), |section| read_section(&section, file))
+    section.map_or(Ok(Bytes::default()), |section| read_section(&section, file))
 }

@@ -19,15 +19,19 @@
 mod backtrace;
 mod bindings;
 mod code;
+#[expect(unsafe_code)]
+mod contents;
 mod copied;
 mod coroutine;
 mod drop_glue;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_drop_trace.rs")]
 mod drop_trace;
+mod entries;
 mod functions;
 mod future_type;
 mod hash;
 mod image;
+mod index;
 mod kept;
 mod limits;
 mod liveness;
@@ -39,6 +43,7 @@ mod parser;
 mod program;
 mod remote;
 mod scopes;
+mod secret_names;
 mod sections;
 mod shape;
 #[cfg(target_arch = "x86_64")]
@@ -50,12 +55,13 @@ mod registers;
 mod source;
 mod symbols;
 mod types;
+mod unit;
 mod units;
 mod unwind;
 mod values;
 mod work;
 
-pub use backtrace::{backtrace, backtrace_in};
+pub use backtrace::{Native, backtrace_in};
 pub use copied::{Copied, Region};
 pub use coroutine::Parts;
 use coroutine::Walk;
@@ -65,6 +71,7 @@ pub use image::MappedFile;
 pub use kept::Kept;
 pub use limits::Limits;
 use liveness::Alive;
+use locals::BoundNames;
 use memory::Memory;
 use native::Running;
 pub use shape::TypeRef;
@@ -72,6 +79,8 @@ use source::Sources;
 use tinyio_events::event::{Frame, Stack, TraceSite};
 use tinyio_events::place::same_file;
 use types::Types;
+#[doc(hidden)]
+pub use units::Touched;
 pub use values::CoroAt;
 use values::ValueReader;
 pub use work::worked;
@@ -85,6 +94,7 @@ const UNCERTAIN: &str = "locals that are not held across an await are left out: 
 pub struct Frames {
     types: Types,
     sources: Sources,
+    names: BoundNames,
     limits: Limits,
 }
 
@@ -96,7 +106,11 @@ impl Frames {
 
     /// Reads a running process, as far as the system allows it.
     pub fn of_process(pid: u32) -> Frames {
-        Frames { types: Types::of(Memory::of(pid)), sources: Sources::default(), limits: Limits::from_env() }
+        Frames::with(Types::of(Memory::of(pid)))
+    }
+
+    fn with(types: Types) -> Frames {
+        Frames { types, sources: Sources::default(), names: BoundNames::default(), limits: Limits::from_env() }
     }
 
     /// Sets the bounds.
@@ -113,6 +127,14 @@ impl Frames {
         result
     }
 
+    /// Calls `read`, which reads several stacks as of one moment: what one of them has read of the memory of the
+    /// process is not read again for the next. No code may run meanwhile that changes what the stacks consist of.
+    pub fn at_one_moment<R>(&mut self, read: impl FnOnce(&mut Frames) -> R) -> R {
+        self.types.renew();
+        let _still = self.types.keep_still();
+        read(self)
+    }
+
     /// The bounds it reads within.
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -124,6 +146,14 @@ impl Frames {
     pub fn with_debug_info_of(mut self, file: std::path::PathBuf) -> Frames {
         self.types.images.instead = Some(file);
         self
+    }
+
+    /// How much debug info was read so far: for tests.
+    #[doc(hidden)]
+    pub fn touched(&self) -> Touched {
+        let mut touched = Touched::default();
+        self.types.units.values().for_each(|units| units.add_to(&mut touched));
+        touched
     }
 
     /// The await stack of a suspended future.
@@ -164,20 +194,23 @@ impl Frames {
 
     /// The await stack of a future that this thread is running, with what its native stack adds: the line that runs,
     /// locals that are not held across an `.await`, and the functions that the innermost coroutine has called, as
-    /// frames of their own. `backtrace` is that of this thread. Also whether its innermost line is certainly where the
+    /// frames of their own. `native` is that of this thread. Also whether its innermost line is certainly where the
     /// program is: optimised code may have left frames out.
     pub fn stack_of_running(
         &mut self,
         ty: &FutureType,
         address: usize,
         coro_at: &CoroAt<'_>,
-        backtrace: &[TraceSite],
+        native: &Native,
     ) -> (Stack, bool) {
         registers::here(|registers| {
             self.types.renew();
-            let running = registers.map_or_else(Vec::new, |registers| self.types.running(registers));
+            let root = self.types.of_function(ty.function as u64).ok();
+            let running = registers
+                .zip(root)
+                .map_or_else(Vec::new, |(registers, root)| self.types.running(registers, root, address as u64));
             let mut stack = self.walk(ty, address, true, Some(coro_at), &running);
-            self.settle(&mut stack, backtrace);
+            self.settle(&mut stack, native.sites());
             let is_complete = self.add_calls(&mut stack, coro_at, &running);
             if !is_complete && registers.is_some() {
                 stack.missing.get_or_insert_with(|| UNCERTAIN.into());
@@ -187,7 +220,7 @@ impl Frames {
             let same_place =
                 |frame: &Frame, site: &TraceSite| frame.line == site.line && same_file(&frame.file, &site.file);
             let is_certain =
-                stack.frames.last().zip(backtrace.first()).is_some_and(|(frame, site)| same_place(frame, site));
+                stack.frames.last().zip(native.sites().first()).is_some_and(|(frame, site)| same_place(frame, site));
             (stack, is_complete && is_certain)
         })
     }
@@ -254,8 +287,8 @@ impl Frames {
         let mut alive = Alive::default();
         alive.dropped_by(ty, address, drop);
         let parts = Parts::default();
-        let mut walk =
-            Walk { reader: &mut reader, sources: &mut self.sources, frames, alive, mid_step, running, parts };
+        let (sources, names) = (&mut self.sources, &mut self.names);
+        let mut walk = Walk { reader: &mut reader, sources, names, frames, alive, mid_step, running, parts };
         let frames = walk.walk(ty, address);
         (Stack { frames, missing: None, mid_step }, walk.parts)
     }

@@ -1,9 +1,11 @@
 //! The locals of one frame.
 
+use std::rc::Rc;
+
 use tinyio_events::event::{Local, Value};
 
 use super::bindings::Await;
-use super::hash::FastSet;
+use super::hash::{FastMap, FastSet};
 use super::liveness::{Alive, Life};
 use super::names;
 use super::scopes::{Binding, Variable};
@@ -22,13 +24,19 @@ pub(super) enum DropTrace {
 }
 
 /// A name, and the binding it has at the `.await`.
-pub(super) struct Bound<'m> {
+pub(super) struct Bound {
     name: String,
-    member: &'m Member,
+    /// Where the layout has it.
+    offset: u64,
+    ty: TypeRef,
     which: Which,
     /// A restriction on its value.
     note: Option<&'static str>,
 }
+
+/// The names at each `.await` of a coroutine: by its type, and that of the state. They are the same for all coroutines
+/// of the type, and finding them takes as long as reading their values.
+pub(super) type BoundNames = FastMap<(TypeRef, TypeRef), Rc<Vec<Bound>>>;
 
 enum Which {
     /// The only binding that the layout has under this name.
@@ -49,6 +57,7 @@ enum Which {
 pub(super) struct Locals<'w, 'l> {
     pub reader: &'w mut ValueReader<'l>,
     pub sources: &'w mut Sources,
+    pub names: &'w mut BoundNames,
     pub alive: &'w Alive,
     /// Those that certainly are alive as a whole are added, by type and address.
     pub certain: &'w mut Vec<(TypeRef, u64)>,
@@ -57,17 +66,33 @@ pub(super) struct Locals<'w, 'l> {
 }
 
 impl Locals<'_, '_> {
-    /// The names of locals among the members of a state, each with its binding.
-    pub fn bound<'m>(
+    /// The names of locals of a coroutine of a type in a state, each with its binding.
+    pub fn bound(
         &mut self,
         ty: TypeRef,
-        members: &'m [Member],
+        state: TypeRef,
         arguments: &[Member],
         point: Option<&Await<'_>>,
-    ) -> Vec<Bound<'m>> {
+    ) -> Rc<Vec<Bound>> {
+        if let Some(known) = self.names.get(&(ty, state)) {
+            return known.clone();
+        }
+        let members = self.reader.types.get(state);
+        let bound = Rc::new(self.find_bound(ty, members.members(), arguments, point));
+        self.names.insert((ty, state), bound.clone());
+        bound
+    }
+
+    fn find_bound(
+        &mut self,
+        ty: TypeRef,
+        members: &[Member],
+        arguments: &[Member],
+        point: Option<&Await<'_>>,
+    ) -> Vec<Bound> {
         let types = &mut *self.reader.types;
         let scopes = point.and_then(|point| Some((point, types.bindings(ty)?)));
-        let mut bound: Vec<Bound<'_>> = Vec::new();
+        let mut bound: Vec<Bound> = Vec::new();
         for member in members {
             // Of members with one name the first is the local; the others are copies of it, or the argument it came
             // from.
@@ -119,23 +144,25 @@ impl Locals<'_, '_> {
             if !matches!(which, Which::Only | Which::Later { .. } | Which::OneOf) {
                 note = None;
             }
-            bound.push(Bound { name: name.clone(), member, which, note });
+            let Member { offset, ty, .. } = *member;
+            bound.push(Bound { name: name.clone(), offset, ty, which, note });
             // The program's own binding, where one of a macro may hide it.
             if let (Some(_), Some(outer), Some(_)) = (note, visible.get(1), current)
                 && let Some(Binding::Kept { offset, ty }) = outer.binding
             {
-                bound.push(Bound { name, member, which: Which::Later { offset, ty }, note: Some("outer binding") });
+                let which = Which::Later { offset, ty };
+                bound.push(Bound { name, offset: member.offset, ty: member.ty, which, note: Some("outer binding") });
             }
         }
         bound
     }
 
     /// The locals of a frame at an address, without their values.
-    pub fn unread(&mut self, drop_trace: DropTrace, bound: &[Bound<'_>], address: u64) -> Vec<Unread> {
+    pub fn unread(&mut self, drop_trace: DropTrace, bound: &[Bound], address: u64) -> Vec<Unread> {
         bound.iter().map(|bound| self.local(drop_trace, bound, address)).collect()
     }
 
-    fn local(&mut self, drop_trace: DropTrace, bound: &Bound<'_>, address: u64) -> Unread {
+    fn local(&mut self, drop_trace: DropTrace, bound: &Bound, address: u64) -> Unread {
         let mut marks = Vec::new();
         let (offset, ty) = match bound.which {
             Which::Later { offset, ty } => (offset, ty),
@@ -143,7 +170,7 @@ impl Locals<'_, '_> {
                 let mark = "shadowed, not described".into();
                 return Unread { name: bound.name.clone(), mark, value: Part::NotDescribed };
             }
-            _ => (bound.member.offset, bound.member.ty),
+            _ => (bound.offset, bound.ty),
         };
         match bound.which {
             Which::NotKept => marks.push("shadowed, older binding shown"),

@@ -32,6 +32,8 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) type Page = [u8; PAGE as usize];
 
 const LARGEST: usize = 16 << 20;
+/// Pages that are kept at most while several stacks are read as of one moment: 16 MB.
+pub(super) const KEPT: usize = 4096;
 
 /// The device and inode of the C library that a process has loaded.
 fn c_library(pid: &str) -> Option<String> {
@@ -88,6 +90,11 @@ impl Memory {
         self.pages.borrow_mut().clear();
         self.constant.take();
         self.direct.set(None);
+    }
+
+    /// Whether more pages may be kept.
+    pub fn has_room(&self) -> bool {
+        self.pages.borrow().len() < KEPT
     }
 
     /// Fills `buffer` from `address`; false unless all of it could be read.

@@ -24,7 +24,7 @@ use super::sections::Slice;
 use super::shape::{Glue, Shape, TypeRef};
 use super::source::Sources;
 use super::types::Types;
-use super::units;
+use super::unit;
 use super::values::{Place, ValueReader};
 
 /// Deeper stacks are not followed, nor are functions with more scopes or with scopes nested deeper: they are damage, or
@@ -74,15 +74,21 @@ struct Location {
 }
 
 impl Types {
-    /// The functions of the program that are running on the thread with these registers, innermost first.
-    pub fn running(&mut self, mut registers: Registers) -> Vec<Running> {
+    /// The functions of the program that are running on the thread with these registers, innermost first, up to the one
+    /// that runs the coroutine of a type at an address: what has called that is not of its stack.
+    pub fn running(&mut self, mut registers: Registers, root: TypeRef, address: u64) -> Vec<Running> {
         self.learn(|types| {
             let mut found = Vec::new();
             for _ in 0..FRAMES {
                 let Ok(image) = types.images.find(&types.memory, registers.pc.wrapping_sub(1)) else { break };
                 let known = types.images.get(image);
                 let caller = known.unwind.caller(&registers, known.bias, &types.memory);
-                found.extend(types.function_of(image, &registers, caller.as_ref()));
+                let one = types.function_of(image, &registers, caller.as_ref());
+                let is_last = one.as_ref().is_some_and(|one| one.runs(types, root, address));
+                found.extend(one);
+                if is_last {
+                    break;
+                }
                 let Some(caller) = caller else { break };
                 registers = caller;
             }
@@ -98,22 +104,23 @@ impl Types {
         let (image, unit) = self.with_code(image, address)?;
         let (dwarf, units) = self.units(image);
         // Reading a unit takes longer than all of the others, and those of libraries are large.
-        let opened = units.open(&dwarf, unit).ok()?;
+        let opened = units.root(&dwarf, unit).ok()?;
         if opened.comp_dir.is_some_and(|directory| is_dependency(&format!("{}/", directory.to_string_lossy()))) {
             return None;
         }
-        if units::crate_name(&opened).is_some_and(|name| names::is_plumbing(&name) || names::is_ours(&name)) {
+        if unit::crate_name(&opened).is_some_and(|name| names::is_plumbing(&name) || names::is_ours(&name)) {
             return None;
         }
+        let opened = units.open(&dwarf, unit).ok()?;
         let start = units.start(unit);
         let index = units.index(&dwarf, unit).ok()?;
         let &function = index.functions.get(&begin)?;
-        let entry = opened.entry(units::within(function)).ok()?;
-        let named = units::declaration(&opened, function)?;
+        let entry = opened.entry(unit::within(function)).ok()?;
+        let named = unit::declaration(&opened, function)?;
         // Generic functions of libraries have their code in the units of the program. Finding out the whole path of one
         // may take reading all units of its crate.
         let own_path = index.path(named.wrapping_sub(start));
-        let name = |path: &[usize]| units::joined(&dwarf, &opened, path);
+        let name = |path: &[usize]| unit::joined(&dwarf, &opened, path);
         let root = own_path.first().map(|root| name(&[*root])).unwrap_or_default();
         let runs_coroutine = own_path.last().is_some_and(|own| name(&[*own]).starts_with("{async_"));
         if !runs_coroutine && (names::is_plumbing(&root) || names::is_ours(&root)) {
@@ -134,7 +141,7 @@ impl Types {
         };
         let (body, mut file, mut line) = self.parsing(image, unit, |parser| {
             let mut body = Body::new(address);
-            let mut tree = parser.unit.entries_tree(Some(units::within(function))).ok()?;
+            let mut tree = parser.unit.entries_tree(Some(unit::within(function))).ok()?;
             body.read(parser, tree.root().ok()?, 0, true, 0);
             let (file, line) = parser.line(address)?;
             Some((body, file, line))
@@ -154,7 +161,7 @@ impl Types {
             let (dwarf, units) = self.units(image);
             let opened = units.open(&dwarf, unit).ok()?;
             let path = units.index(&dwarf, unit).ok()?.path(inlined.declared.wrapping_sub(start));
-            let root = path.first().map(|root| units::joined(&dwarf, &opened, &[*root])).unwrap_or_default();
+            let root = path.first().map(|root| unit::joined(&dwarf, &opened, &[*root])).unwrap_or_default();
             is_sure &= names::is_plumbing(&root);
             (file, line) = (inlined.file, inlined.line);
         }

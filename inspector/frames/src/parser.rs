@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode};
+use gimli::{AttributeValue, DebuggingInformationEntry, EntriesTreeNode, IncompleteLineProgram};
 
 use super::names;
 use super::sections::{Dwarf, Slice};
 use super::shape::{Base, Member, Shape, Type, TypeRef, Variant};
 use super::types::Types;
-use super::units::{self, Unit, Units};
+use super::unit::{self, Unit};
+use super::units::Units;
 
 impl Types {
     pub(super) fn parse(&mut self, ty: TypeRef) -> Option<Type> {
@@ -20,7 +21,7 @@ impl Types {
         let opened = units.open(&dwarf, unit).ok()?;
         let name = path(&dwarf, units, &opened, unit, within);
         self.parsing(ty.image, unit, |parser| {
-            let mut tree = parser.unit.entries_tree(Some(units::within(within))).ok()?;
+            let mut tree = parser.unit.entries_tree(Some(unit::within(within))).ok()?;
             parser.parse(tree.root().ok()?, name)
         })
     }
@@ -41,12 +42,12 @@ impl Types {
             Some(split) => {
                 let dwarf = self.images.dwarf(split.parent);
                 let header = dwarf.unit_header(gimli::DebugInfoOffset(split.skeleton.offset));
-                header.and_then(|header| dwarf.unit(header)).ok().map(|unit| (dwarf, unit))
+                header.and_then(|header| unit::whole(&dwarf, header)).ok().map(|unit| (dwarf, unit))
             }
         };
         let lines = lines.as_ref().map_or((&dwarf, &opened), |lines| (&lines.0, &lines.1));
         let files = &mut self.files;
-        read(&mut Parser { dwarf: &dwarf, unit: &opened, lines, image, number: unit, files })
+        read(&mut Parser { dwarf: &dwarf, unit: &opened, lines, program: None, image, number: unit, files })
     }
 }
 
@@ -61,9 +62,9 @@ fn path(dwarf: &Dwarf<'_>, units: &mut Units, opened: &Unit<'_>, unit: usize, of
     }
     let mut segments: Vec<String> = Vec::new();
     for (level, &at) in offsets.iter().enumerate() {
-        let name = units::joined(dwarf, opened, &[at]);
+        let name = unit::joined(dwarf, opened, &[at]);
         if name.starts_with("{impl#") {
-            let full = units::joined(dwarf, opened, &offsets[..=level]);
+            let full = unit::joined(dwarf, opened, &offsets[..=level]);
             let found = units.implementation(dwarf, unit, &full);
             if let Some(path) = found.and_then(|(below, linkage)| names::implementation(&linkage, below)) {
                 segments = vec![path];
@@ -81,6 +82,8 @@ pub(super) struct Parser<'p, 'a> {
     pub unit: &'p Unit<'a>,
     /// What describes its files.
     lines: (&'p Dwarf<'a>, &'p Unit<'a>),
+    /// Its table of lines, once it was needed.
+    program: Option<Option<IncompleteLineProgram<Slice<'a>>>>,
     image: usize,
     number: usize,
     files: &'p mut HashMap<(usize, usize, u64), Option<Rc<PathBuf>>>,
@@ -219,12 +222,12 @@ impl<'a> Parser<'_, 'a> {
             other => self.file(other.udata_value()?),
         };
         let line = number(entry, gimli::DW_AT_call_line)?;
-        Some((units::declaration(self.unit, origin.0)?, file, u32::try_from(line).ok()?))
+        Some((unit::declaration(self.unit, origin.0)?, file, u32::try_from(line).ok()?))
     }
 
     /// The source line of the code at an address of the file.
     pub fn line(&mut self, address: u64) -> Option<(Option<Rc<PathBuf>>, u32)> {
-        let mut rows = self.lines.1.line_program.clone()?.rows();
+        let mut rows = self.program()?.clone().rows();
         let mut before = None;
         while let Ok(Some((_, row))) = rows.next_row() {
             if let Some((begin, file, line)) = before
@@ -238,29 +241,42 @@ impl<'a> Parser<'_, 'a> {
         None
     }
 
-    fn file(&mut self, index: u64) -> Option<Rc<PathBuf>> {
+    fn program(&mut self) -> Option<&IncompleteLineProgram<Slice<'a>>> {
         let (dwarf, unit) = self.lines;
-        self.files
-            .entry((self.image, self.number, index))
-            .or_insert_with(|| file_path(dwarf, unit, index).map(Rc::new))
-            .clone()
+        self.program.get_or_insert_with(|| unit::lines(dwarf, unit)).as_ref()
+    }
+
+    fn file(&mut self, index: u64) -> Option<Rc<PathBuf>> {
+        let key = (self.image, self.number, index);
+        if let Some(known) = self.files.get(&key) {
+            return known.clone();
+        }
+        let (dwarf, unit) = self.lines;
+        let found = self.program().and_then(|program| file_path(dwarf, unit, program, index)).map(Rc::new);
+        self.files.insert(key, found.clone());
+        found
     }
 
     fn text(&self, entry: &DebuggingInformationEntry<Slice<'a>>, name: gimli::DwAt) -> String {
-        units::text(self.dwarf, self.unit, entry.attr_value(name)).unwrap_or_default()
+        unit::text(self.dwarf, self.unit, entry.attr_value(name)).unwrap_or_default()
     }
 
     fn reference(&self, entry: &DebuggingInformationEntry<Slice<'a>>, name: gimli::DwAt) -> Option<TypeRef> {
-        let offset = units::reference(self.unit, entry.attr_value(name)?)?;
+        let offset = unit::reference(self.unit, entry.attr_value(name)?)?;
         Some(TypeRef { image: self.image, offset })
     }
 }
 
 /// A file of the unit's line table: absolute, or as far as the compiler wrote it.
-fn file_path(dwarf: &Dwarf<'_>, unit: &Unit<'_>, index: u64) -> Option<PathBuf> {
-    let header = unit.line_program.as_ref()?.header();
+fn file_path(
+    dwarf: &Dwarf<'_>,
+    unit: &Unit<'_>,
+    program: &IncompleteLineProgram<Slice<'_>>,
+    index: u64,
+) -> Option<PathBuf> {
+    let header = program.header();
     let file = header.file(index)?;
-    let text = |value| units::text(dwarf, unit, Some(value)).map(PathBuf::from);
+    let text = |value| unit::text(dwarf, unit, Some(value)).map(PathBuf::from);
     let mut path = PathBuf::new();
     if let Some(directory) = unit.comp_dir {
         path.push(directory.to_string_lossy().as_ref());

@@ -9,11 +9,9 @@ use tinyio_events::event::{Stack, Value};
 use super::copied::{Copied, Region};
 use super::functions::Signature;
 use super::image::{Images, MappedFile};
-use super::limits::Limits;
 use super::memory::Memory;
 use super::names;
 use super::shape::{Shape, TypeRef};
-use super::source::Sources;
 use super::types::Types;
 use super::values::{Place, ValueReader};
 use super::{CoroAt, Frames, Parts};
@@ -41,7 +39,7 @@ impl Frames {
         }
         memory.hold(Rc::new(Copied::of(all)));
         let types = Types::with(memory, images);
-        Frames { types, sources: Sources::default(), limits: Limits::from_env() }
+        Frames::with(types)
     }
 
     /// Reads a copy of the memory from now on, in place of the process.

@@ -1,10 +1,9 @@
 //! Sections of object files: what the parser of debug info reads.
 
-use std::fs::File;
-use std::io;
-
 use gimli::{DwarfSections, EndianSlice, RunTimeEndian, SectionId};
 use object::{Object, ObjectSection};
+
+use super::contents::{Bytes, Contents};
 
 /// Bytes of debug info, as the parser sees them.
 pub(super) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
@@ -13,7 +12,7 @@ pub(super) type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
 
 /// The debug sections of one file, decompressed.
 pub(super) struct Sections {
-    pub data: DwarfSections<Vec<u8>>,
+    pub data: DwarfSections<Bytes>,
     pub endian: RunTimeEndian,
 }
 
@@ -23,20 +22,20 @@ impl Sections {
     }
 
     pub fn empty() -> Sections {
-        let none = |_: SectionId| Ok::<_, std::convert::Infallible>(Vec::new());
+        let none = |_: SectionId| Ok::<_, std::convert::Infallible>(Bytes::default());
         let Ok(data) = DwarfSections::load(none);
         Sections { data, endian: RunTimeEndian::Little }
     }
 }
 
 /// The debug sections of a file, read and decompressed.
-pub(super) fn sections<'a>(object: &impl Object<'a>, file: &File) -> Result<Sections, String> {
-    let load = |id: SectionId| -> Result<Vec<u8>, String> {
+pub(super) fn sections<'a>(object: &impl Object<'a>, file: &Contents) -> Result<Sections, String> {
+    let load = |id: SectionId| -> Result<Bytes, String> {
         // Large, and not needed for suspended coroutines.
         if matches!(id, SectionId::DebugLoc | SectionId::DebugMacinfo | SectionId::DebugMacro) {
-            return Ok(Vec::new());
+            return Ok(Bytes::default());
         }
-        let Some(section) = object.section_by_name(id.name()) else { return Ok(Vec::new()) };
+        let Some(section) = object.section_by_name(id.name()) else { return Ok(Bytes::default()) };
         read_section(&section, file)
             .map_err(|error| format!("has a section {} that cannot be read: {error}", id.name()))
     };
@@ -49,9 +48,9 @@ pub(super) fn endian<'a>(object: &impl Object<'a>) -> RunTimeEndian {
 }
 
 /// The bytes of a section, decompressed.
-pub(super) fn read_section<'a>(section: &impl ObjectSection<'a>, file: &File) -> Result<Vec<u8>, String> {
+pub(super) fn read_section<'a>(section: &impl ObjectSection<'a>, file: &Contents) -> Result<Bytes, String> {
     let range = section.compressed_file_range().map_err(|error| error.to_string())?;
-    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    let length = file.len().map_err(|error| error.to_string())?;
     if range.offset.checked_add(range.compressed_size).is_none_or(|end| end > length) {
         return Err("it reaches beyond the end of the file".into());
     }
@@ -59,24 +58,11 @@ pub(super) fn read_section<'a>(section: &impl ObjectSection<'a>, file: &File) ->
     if range.uncompressed_size > range.compressed_size.saturating_mul(1024) {
         return Err("its size is not credible".into());
     }
-    let mut data = vec![0; range.compressed_size as usize];
-    read_at(file, &mut data, range.offset).map_err(|error| error.to_string())?;
+    let data = file.bytes(range.offset, range.compressed_size as usize).map_err(|error| error.to_string())?;
     if range.format == object::CompressionFormat::None {
         return Ok(data);
     }
     let compressed =
         object::CompressedData { format: range.format, data: &data, uncompressed_size: range.uncompressed_size };
-    Ok(compressed.decompress().map_err(|error| error.to_string())?.into_owned())
-}
-
-pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
-    #[cfg(not(unix))]
-    {
-        use std::io::{Read, Seek, SeekFrom};
-        let mut file = file;
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(buffer)
-    }
+    Ok(compressed.decompress().map_err(|error| error.to_string())?.into_owned().into())
 }

@@ -115,8 +115,10 @@ impl Type {
 
     /// It is named like an async function, block or closure, but laid out otherwise.
     pub fn is_unknown_coroutine(&self) -> bool {
+        // To take a path apart takes longer, and this is asked of each value.
+        let may_be = || self.name.as_bytes().contains(&b'{');
         let last = || names::segments(self.path()).last().is_some_and(|last| last.starts_with("{async_"));
-        matches!(self.shape, Shape::Struct(_) | Shape::Enum { .. }) && !self.is_coroutine() && last()
+        matches!(self.shape, Shape::Struct(_) | Shape::Enum { .. }) && may_be() && !self.is_coroutine() && last()
     }
 
     /// A suspended async function, block or closure: nothing else calls its tag `__state`.

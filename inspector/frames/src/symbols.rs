@@ -2,6 +2,7 @@
 //! coroutine to the function that runs it, for which debug info has no index.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 
@@ -14,8 +15,13 @@ pub(super) struct Bodies {
     inside: HashMap<Box<str>, Vec<Body>>,
     /// Types without parameters that there is drop glue for.
     dropped: HashSet<Box<str>>,
-    /// Addresses (of the file) of the drop glue of coroutines and closures, by [`closure_path`].
-    glue: HashMap<Box<str>, Vec<u64>>,
+    /// Types with parameters that there is drop glue for, as symbols write them, by their length: those of one length
+    /// follow on each other. Few are ever looked for, so nothing is made of each of these thousands.
+    dropped_generic: HashMap<usize, String>,
+    /// The drop glue of coroutines and closures: few are ever looked for.
+    glue: Vec<Body>,
+    /// Its addresses (of the file), by [`closure_path`], once one was looked for.
+    glue_of: OnceCell<HashMap<Box<str>, Vec<u64>>>,
 }
 
 /// The body of a closure or an async function.
@@ -37,11 +43,12 @@ impl Bodies {
             if let Some(function) = function(name) {
                 let body = Body { address, symbol: name.into() };
                 bodies.inside.entry(function.as_ref().into()).or_default().push(body);
+            } else if names_closure(name) {
+                bodies.glue.push(Body { address, symbol: name.into() });
             } else if let Some(ty) = dropped(name) {
-                match ty.contains('{') {
-                    true => bodies.glue.entry(closure_path(&ty).into()).or_default().push(address),
-                    false => drop(bodies.dropped.insert(ty.into())),
-                }
+                bodies.dropped.insert(ty.into());
+            } else if let Some(ty) = glue_type(name) {
+                bodies.dropped_generic.entry(ty.len()).or_default().push_str(ty);
             }
         }
         bodies
@@ -72,39 +79,61 @@ impl Bodies {
     /// What may be the drop glue of a coroutine of this name, which others may share: the symbols of some have the same
     /// path.
     pub fn glue(&self, coroutine: &str) -> &[u64] {
-        self.glue.get(closure_path(coroutine).as_str()).map(Vec::as_slice).unwrap_or_default()
+        let glue_of = self.glue_of.get_or_init(|| {
+            let mut glue_of: HashMap<Box<str>, Vec<u64>> = HashMap::new();
+            for Body { address, symbol } in &self.glue {
+                if let Some(ty) = dropped(symbol) {
+                    glue_of.entry(closure_path(&ty).into()).or_default().push(*address);
+                }
+            }
+            glue_of
+        });
+        glue_of.get(closure_path(coroutine).as_str()).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whether there is drop glue for a type of this name, if symbols tell: types with parameters have other names
-    /// there.
+    /// Whether there is drop glue for a type of this name, if symbols tell: it may be inlined everywhere, and types of
+    /// closures have other names there.
     pub fn is_dropped(&self, ty: &str) -> bool {
-        self.dropped.contains(ty)
+        let is_generic = || {
+            let ty = as_in_symbols(ty);
+            let alike = self.dropped_generic.get(&ty.len());
+            alike.is_some_and(|alike| alike.as_bytes().chunks_exact(ty.len()).any(|one| one == ty.as_bytes()))
+        };
+        self.dropped.contains(ty) || ty.contains('<') && is_generic()
+    }
+
+    /// Whether the names of drop glue are known here.
+    pub fn knows_glue(&self) -> bool {
+        !(self.dropped.is_empty() && self.dropped_generic.is_empty() && self.glue.is_empty())
     }
 }
 
 /// The functions of a symbol table of 64-bit little-endian ELF that are wanted: linker name, and address in the file.
-fn named<'s>(
-    symbols: &'s [u8],
-    names: &'s [u8],
-    is_wanted: impl Fn(&[u8]) -> bool,
-) -> impl Iterator<Item = (&'s CStr, u64)> {
+fn named<'s>(symbols: &'s [u8], names: &'s [u8], is_wanted: impl Fn(&[u8]) -> bool) -> Vec<(&'s CStr, u64)> {
     const FUNCTION: u8 = 2;
-    symbols.as_chunks::<24>().0.iter().filter_map(move |symbol| {
-        let &[a, b, c, d, kind, ..] = symbol;
+    let mut found = Vec::new();
+    // Slices and no adapters: a hundred thousand symbols are looked at, also where this is not optimised.
+    for &[a, b, c, d, kind, _, _, _, ref address @ ..] in symbols.as_chunks::<24>().0 {
         if kind & 0xf != FUNCTION {
-            return None;
+            continue;
         }
-        let name = CStr::from_bytes_until_nul(names.get(u32::from_le_bytes([a, b, c, d]) as usize..)?).ok()?;
-        let &[_, _, _, _, _, _, _, _, a, b, c, d, e, f, g, h, ..] = symbol;
-        let address = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        (is_wanted(name.to_bytes()) && address != 0).then_some((name, address))
-    })
+        let Some(name) = names.get(u32::from_le_bytes([a, b, c, d]) as usize..) else { continue };
+        let Ok(name) = CStr::from_bytes_until_nul(name) else { continue };
+        if is_wanted(name.to_bytes()) {
+            let &[a, b, c, d, e, f, g, h, ..] = address;
+            let address = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+            if address != 0 {
+                found.push((name, address));
+            }
+        }
+    }
+    found
 }
 
 /// Addresses (of the file) of functions with a linker name that contains a text, each once.
 pub(super) fn functions(symbols: &[u8], names: &[u8], part: &str) -> Vec<u64> {
     let found = named(symbols, names, |name| std::str::from_utf8(name).is_ok_and(|name| name.contains(part)));
-    let mut addresses: Vec<u64> = found.map(|(_, address)| address).collect();
+    let mut addresses: Vec<u64> = found.into_iter().map(|(_, address)| address).collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses
@@ -115,16 +144,20 @@ const HASH: usize = "17h0123456789abcdefE".len();
 
 /// Whether a symbol may be one that [`function`] knows: a path that ends with a closure, before the hash.
 fn may_be_body(symbol: &[u8]) -> bool {
-    let is_legacy = || {
-        let path = symbol.len().checked_sub(HASH).map(|end| &symbol[..end]);
-        symbol.starts_with(b"_ZN") && path.is_some_and(|path| path.ends_with(b"$u7b$$u7b$closure$u7d$$u7d$"))
-    };
-    symbol.starts_with(b"_RNC") || is_legacy()
+    match symbol {
+        [b'_', b'Z', b'N', ..] => match symbol.len().checked_sub(HASH) {
+            // The last byte rules out most.
+            Some(end) => symbol[end - 1] == b'$' && symbol[..end].ends_with(b"$u7b$$u7b$closure$u7d$$u7d$"),
+            None => false,
+        },
+        _ => symbol.starts_with(b"_RNC"),
+    }
 }
 
 /// Whether a symbol may be one that [`dropped`] knows.
 fn may_be_glue(symbol: &[u8]) -> bool {
-    symbol.starts_with(b"_ZN4core3ptr") || symbol.starts_with(b"_RINvN")
+    matches!(symbol, [b'_', b'Z', b'N', b'4', b'c', ..]) && symbol.starts_with(b"_ZN4core3ptr")
+        || symbol.starts_with(b"_RINvN")
 }
 
 /// The function a body is in, by its last name: `f` for `_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h…E`, which is
@@ -137,14 +170,59 @@ fn function(symbol: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Whether a symbol that [`may_be_glue`] may be that of a closure or a coroutine. Of v0 the name alone tells.
+fn names_closure(symbol: &str) -> bool {
+    match symbol.as_bytes() {
+        [b'_', b'R', ..] => dropped(symbol).is_some_and(|ty| ty.ends_with('}')),
+        bytes => bytes.len().checked_sub(HASH).is_some_and(|end| bytes[..end].ends_with(b"$u7d$$GT$")),
+    }
+}
+
+/// The type that drop glue is for as a symbol writes it: `a..S$LT$u8$GT$` for
+/// `_ZN4core3ptr…drop_in_place$LT$a..S$LT$u8$GT$$GT$17h…E`.
+fn glue_type(symbol: &str) -> Option<&str> {
+    let (rest, _) = digits(symbol.strip_prefix("_ZN4core3ptr")?);
+    let named = rest.strip_prefix("drop_in_place$LT$")?;
+    named.get(..named.len().checked_sub(HASH)?)?.strip_suffix("$GT$")
+}
+
+/// The name of a type in debug info as a symbol writes it, where parameters that are the default are left out.
+///
+/// Source: `SymbolPrinter` and `sanitize` in rustc's `rustc_symbol_mangling::legacy`.
+fn as_in_symbols(ty: &str) -> String {
+    let ty = ty.replace(", alloc::alloc::Global", "").replace(", std::hash::random::RandomState", "");
+    let mut written = String::with_capacity(ty.len() * 2);
+    for char in ty.replace(", ", ",").chars() {
+        match char {
+            '@' => written.push_str("$SP$"),
+            '*' => written.push_str("$BP$"),
+            '&' => written.push_str("$RF$"),
+            '<' => written.push_str("$LT$"),
+            '>' => written.push_str("$GT$"),
+            '(' => written.push_str("$LP$"),
+            ')' => written.push_str("$RP$"),
+            ',' => written.push_str("$C$"),
+            '-' | ':' => written.push('.'),
+            _ if char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '$') => written.push(char),
+            _ => written.push_str(&format!("$u{:x}$", u32::from(char))),
+        }
+    }
+    written
+}
+
 /// The type that drop glue is for: `a::S` for `_ZN4core3ptr…drop_in_place$LT$a..S$GT$17h…E`. `None` for a type with
 /// parameters, unless it is a closure or a coroutine: `a::f::{{closure}}`.
 fn dropped(symbol: &str) -> Option<String> {
     let ty = match symbol.starts_with("_RINvN") && symbol.contains("core3ptr") {
         false => {
-            let rest = symbol.strip_prefix("_ZN4core3ptr")?.trim_start_matches(|c: char| c.is_ascii_digit());
-            let named = rest.strip_prefix("drop_in_place$LT$")?;
-            let ty = named.get(..named.len().checked_sub(HASH)?)?.strip_suffix("$GT$")?;
+            let ty = glue_type(symbol)?;
+            // Most have parameters, or are no path: a `$` is in each of these. To replace texts takes 5 µs.
+            if !ty.as_bytes().contains(&b'$') {
+                return is_plain(ty).then(|| ty.replace("..", "::"));
+            }
+            if !ty.ends_with("$u7d$") {
+                return None;
+            }
             let decoded = [("$u7b$", "{"), ("$u7d$", "}"), ("$LT$", "<"), ("$GT$", ">"), ("..", "::")];
             decoded.iter().fold(ty.to_owned(), |name, (coded, text)| name.replace(coded, text))
         }
@@ -152,11 +230,25 @@ fn dropped(symbol: &str) -> Option<String> {
             let demangled = format!("{:#}", rustc_demangle::try_demangle(symbol).ok()?);
             let start = ["core::ptr::drop_glue::<", "core::ptr::drop_in_place::<"];
             let rest = start.iter().find_map(|start| demangled.strip_prefix(start))?;
-            rest.strip_suffix('>')?.to_owned()
+            // These symbols have parameters as debug info has them.
+            return rest.strip_suffix('>').map(str::to_owned);
         }
     };
-    let is_plain = ty.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ':'));
-    (is_plain || ty.ends_with('}')).then_some(ty)
+    (is_plain(&ty) || ty.ends_with('}')).then_some(ty)
+}
+
+/// Whether the name of a type is a path without parameters, as linker names write it or as the program does.
+fn is_plain(ty: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || matches!(byte, b'_' | b':' | b'.');
+    let bytes = ty.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !is_part(bytes[at]) {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 /// The path of a coroutine as linker names and debug info have it in common: without parameters, and with one word for
@@ -190,9 +282,22 @@ fn v0(symbol: &str) -> Option<String> {
 
 /// The next name of a linkage name, which its length precedes.
 fn counted(rest: &str) -> Option<(&str, &str)> {
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let length: usize = rest[..digits].parse().ok()?;
-    rest[digits..].split_at_checked(length)
+    let (rest, length) = digits(rest);
+    rest.split_at_checked(length?)
+}
+
+/// What follows the digits that a text begins with, and the number they are.
+fn digits(text: &str) -> (&str, Option<usize>) {
+    let bytes = text.as_bytes();
+    let (mut at, mut number) = (0, Some(0_usize));
+    while at < bytes.len() && bytes[at].is_ascii_digit() {
+        number = match number {
+            Some(number) if number < 1 << 32 => Some(number * 10 + usize::from(bytes[at] - b'0')),
+            _ => None,
+        };
+        at += 1;
+    }
+    (&text[at..], number.filter(|_| at > 0))
 }
 
 #[cfg(test)]
@@ -216,6 +321,18 @@ mod tests {
     }
 
     #[test]
+    fn the_drop_glue_of_a_type_with_parameters_is_found_by_the_name_of_the_type() {
+        let ty = "a..S$LT$$RF$str$C$$LP$$u5b$u8$u3b$$u20$4$u5d$$C$u8$RP$$GT$";
+        assert_eq!(glue_type(&format!("_ZN4core3ptr79drop_in_place$LT${ty}$GT$17h9b5d978c9bcceff6E")), Some(ty));
+        assert_eq!(as_in_symbols("a::S<&str, ([u8; 4], u8), alloc::alloc::Global>"), ty);
+        let dropped_generic = HashMap::from([(ty.len(), format!("{}{ty}", ty.replace("S", "T")))]);
+        let bodies = Bodies { dropped_generic, ..Bodies::default() };
+        assert!(bodies.is_dropped("a::S<&str, ([u8; 4], u8)>") && bodies.is_dropped("a::T<&str, ([u8; 4], u8)>"));
+        assert!(!bodies.is_dropped("a::U<&str, ([u8; 4], u8)>") && !bodies.is_dropped("a::S<u8>"));
+        assert!(bodies.knows_glue() && !Bodies::default().knows_glue());
+    }
+
+    #[test]
     fn a_body_is_found_by_the_function_it_is_in() {
         let method = "_ZN2v010S$LT$T$GT$1m28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E";
         let nested = "_ZN2v01a1r28_$u7b$$u7b$closure$u7d$$u7d$28_$u7b$$u7b$closure$u7d$$u7d$17hafaaa105b2e0d6deE";
@@ -231,6 +348,9 @@ mod tests {
         let coroutine = "_ZN4core3ptr51drop_in_place$LT$a..f..$u7b$$u7b$closure$u7d$$u7d$$GT$17h9b5d978c9bcceff6E";
         assert_eq!(dropped(coroutine).as_deref(), Some("a::f::{{closure}}"));
         assert_eq!(closure_path("a::f::{{closure}}"), closure_path("a::f::{async_fn_env#0}<u8>"));
+        assert!(
+            names_closure(coroutine) && !names_closure(glue) && !names_closure("_ZN4core3ptr") && !names_closure("_R")
+        );
         for known in [method, nested, "_RNCNCNvNtCsfq2Zq5gqAK1_2v01a1r00B7_", generic] {
             assert!(may_be_body(known.as_bytes()), "{known}");
         }

@@ -1,5 +1,6 @@
 //! All types that were looked at, each parsed once, and what is known by address.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -9,8 +10,10 @@ use super::hash::{FastMap, FastSet};
 use super::image::{Images, Skeleton};
 use super::memory::Memory;
 use super::scopes::Bindings;
+use super::secret_names::SecretNames;
 use super::sections::Dwarf;
 use super::shape::{Base, Glue, Shape, Type, TypeRef};
+use super::unit;
 use super::units::Units;
 use super::work::worked;
 
@@ -24,6 +27,8 @@ pub(super) type Code = (Rc<[u8]>, bool);
 pub(super) struct Types {
     pub memory: Memory,
     pub images: Images,
+    /// Set while several stacks are read as of one moment: what was read of memory is not forgotten between them.
+    is_still: Rc<Cell<bool>>,
     /// Time spent on reading debug info, and whether it is being read.
     learnt: Duration,
     learning: bool,
@@ -47,6 +52,16 @@ pub(super) struct Types {
     pub(super) bodies: FastMap<u64, Option<Code>>,
     /// Scopes of the functions that run coroutines.
     pub(super) bindings: FastMap<TypeRef, Option<Rc<Bindings>>>,
+    pub(super) secret_names: SecretNames,
+}
+
+/// Ends the moment when it is dropped.
+pub(super) struct Still(Rc<Cell<bool>>);
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 impl Types {
@@ -60,6 +75,7 @@ impl Types {
         Types {
             memory,
             images,
+            is_still: Rc::default(),
             learnt: Duration::ZERO,
             learning: false,
             units: HashMap::new(),
@@ -74,13 +90,14 @@ impl Types {
             sought: FastSet::default(),
             bodies: FastMap::default(),
             bindings: FastMap::default(),
+            secret_names: SecretNames::default(),
         }
     }
 
     /// Forgets what was read of the process's memory, and what was at an address of a library that is not loaded any
     /// more. Call it when the process may have run.
     pub fn renew(&mut self) {
-        if self.memory.is_held() {
+        if self.memory.is_held() || self.is_still.get() && self.memory.has_room() {
             return;
         }
         self.memory.forget();
@@ -90,6 +107,12 @@ impl Types {
             self.drops.clear();
             self.bodies.clear();
         }
+    }
+
+    /// What is read of memory until the result is dropped is of one moment: of when it is read first.
+    pub fn keep_still(&self) -> Still {
+        self.is_still.set(true);
+        Still(self.is_still.clone())
     }
 
     /// Time spent on reading debug info so far.
@@ -127,7 +150,7 @@ impl Types {
     /// The unit itself, or what was split off it.
     pub(super) fn whole(&mut self, image: usize, unit: usize) -> Option<(usize, usize)> {
         let (dwarf, units) = self.units(image);
-        let opened = units.open(&dwarf, unit).ok()?;
+        let opened = units.root(&dwarf, unit).ok()?;
         match Skeleton::of(&dwarf, &opened) {
             Some(skeleton) if self.images.get(image).split.is_none() => Some((self.images.split(image, skeleton)?, 0)),
             _ => Some((image, unit)),
@@ -170,6 +193,29 @@ impl Types {
         let parsed = Rc::new(parsed);
         self.known.insert(ty, parsed.clone());
         parsed
+    }
+
+    /// Whether two descriptions may be of one type, as far as their own entries say. The whole path of a type may be
+    /// that of an implementation, which to name takes reading other units.
+    pub fn may_be_same(&mut self, one: TypeRef, other: TypeRef) -> bool {
+        match (self.own(one), self.own(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+
+    /// Name and size that the entry of a type states, without the path of what it is in.
+    fn own(&mut self, ty: TypeRef) -> Option<(String, Option<u64>)> {
+        if ty.image == MADE {
+            return None;
+        }
+        let (dwarf, units) = self.units(ty.image);
+        let unit = units.around(ty.offset)?;
+        let within = unit::within(ty.offset - units.start(unit));
+        let opened = units.open(&dwarf, unit).ok()?;
+        let entry = opened.entry(within).ok()?;
+        let size = entry.attr_value(gimli::DW_AT_byte_size).and_then(|size| size.udata_value());
+        Some((unit::text(&dwarf, &opened, entry.attr_value(gimli::DW_AT_name))?, size))
     }
 
     /// Whether two descriptions are of one type: each unit that uses a type describes it.
@@ -235,5 +281,36 @@ impl Types {
             return count.checked_mul(size).filter(|size| *size < 1 << 40);
         }
         None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::memory::{KEPT, PAGE};
+
+    #[test]
+    fn what_was_read_for_one_stack_is_not_read_again_for_another_of_the_same_moment() {
+        let mut types = Types::of(Memory::of(std::process::id()));
+        let (word, pages) = (Box::new(AtomicU64::new(1)), vec![7_u8; (KEPT + 2) * PAGE as usize]);
+        let read = |types: &mut Types| {
+            types.renew();
+            types.memory.word(word.as_ptr().addr() as u64)
+        };
+        let still = types.keep_still();
+        assert_eq!(read(&mut types), Some(1));
+        word.store(2, Ordering::Relaxed);
+        assert_eq!(read(&mut types), Some(1), "of the same moment");
+        drop(still);
+        assert_eq!(read(&mut types), Some(2), "of another");
+        let _still = types.keep_still();
+        assert_eq!(read(&mut types), Some(2));
+        word.store(3, Ordering::Relaxed);
+        for page in pages.chunks(PAGE as usize) {
+            types.memory.word(page.as_ptr().addr() as u64);
+        }
+        assert_eq!(read(&mut types), Some(3), "what is kept has a bound");
     }
 }

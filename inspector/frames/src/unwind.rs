@@ -1,7 +1,6 @@
 //! Finds where functions begin and end, and what called them: the unwind tables cover all functions, also those without
 //! debug info.
 
-use std::fs::File;
 use std::ops::Range;
 
 use gimli::{
@@ -9,6 +8,7 @@ use gimli::{
 };
 use object::{Object, ObjectSection};
 
+use super::contents::{Bytes, Contents};
 use super::memory::Memory;
 use super::registers::Registers;
 use super::sections::{Slice, endian, read_section};
@@ -16,8 +16,8 @@ use super::sections::{Slice, endian, read_section};
 /// The descriptions of functions, and an index of them.
 #[derive(Default)]
 pub(super) struct Unwind {
-    frames: Vec<u8>,
-    index: Vec<u8>,
+    frames: Bytes,
+    index: Bytes,
     bases: BaseAddresses,
     /// The addresses of the two sections.
     frames_at: u64,
@@ -31,7 +31,7 @@ const HEADER: usize = 12;
 const ROW: usize = 8;
 
 impl Unwind {
-    pub fn of<'a>(object: &impl Object<'a>, file: &File) -> Unwind {
+    pub fn of<'a>(object: &impl Object<'a>, file: &Contents) -> Unwind {
         let section = |name: &str| {
             let section = object.section_by_name(name)?;
             Some((read_section(&section, file).ok()?, section.address()))

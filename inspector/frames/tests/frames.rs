@@ -680,14 +680,48 @@ fn a_future_that_was_not_started_shows_its_arguments() {
     assert_eq!(inner.value.text, "<future of frames_programs::stacks::middle, not started>");
 }
 
+/// Of a large program it takes a tenth of a second to look at more.
 #[test]
-fn a_stack_in_the_middle_of_a_step_is_marked() {
-    let program = Program::start("dev", &[]);
-    let case = program.cases.iter().find(|case| case.name == "three deep").unwrap();
-    let stack = program.frames().stack_mid_step(&case.ty, case.address);
-    assert!(stack.mid_step);
-    let locals = program::locals(&stack.frames);
-    assert!(!locals.is_empty() && locals.iter().all(|local| local.mark.contains("mid-step")), "{stack:?}");
+fn of_debug_info_only_units_that_a_stack_leads_to_are_read() {
+    let program = Program::start("dev", &["1"]);
+    let mut frames = program.frames();
+    assert_eq!(frames.touched().units, 0, "nothing is read before the first stack");
+    let case = &program.cases[0];
+    assert!(frames.stack(&case.ty, case.address).missing.is_none());
+    let first = frames.touched();
+    assert!(first.scanned > 0 && first.scanned_bytes * 4 < first.bytes, "{first:?}");
+    for case in &program.cases {
+        frames.stack(&case.ty, case.address);
+    }
+    // The first entry of a unit says of which crate it is: no more is read of those of libraries.
+    let all = frames.touched();
+    assert!(all.opened * 2 < all.units && all.scanned <= all.opened, "{all:?}");
+}
+
+/// The state is still that of the last suspension: what was moved by then is not shown.
+#[test]
+fn a_stack_in_the_middle_of_a_step_is_that_of_the_last_suspension_and_is_marked() {
+    for profile in ["dev", "release"] {
+        let program = Program::start(profile, &[]);
+        let mut moved = 0;
+        for case in &program.cases {
+            let mut frames = program.frames();
+            let (still, mid) = (frames.stack(&case.ty, case.address), frames.stack_mid_step(&case.ty, case.address));
+            assert!(mid.mid_step && !still.mid_step);
+            let expected = program::locals(&still.frames).into_iter().map(|local| {
+                moved += usize::from(local.value.text == "<moved>");
+                let marks = local.mark.split(", ").filter(|mark| !mark.is_empty() && *mark != "may be moved");
+                // What has no value is of no time.
+                let is_shown = local.mark != "shadowed, not described";
+                let marks = marks.chain(is_shown.then_some("mid-step"));
+                (local.name.as_str(), &local.value, marks.collect::<Vec<_>>().join(", "))
+            });
+            let locals = program::locals(&mid.frames);
+            let locals = locals.into_iter().map(|local| (local.name.as_str(), &local.value, local.mark.clone()));
+            assert_eq!(locals.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{profile}, {}", case.name);
+        }
+        assert!(moved > 0, "{profile}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::event::{Event, Kind};
 use crate::field::{Key, Reader, Variant, Writer};
+use crate::stack_json;
 use crate::string_table::cut;
 
 /// Appends an event to `out`, without the line's end.
@@ -18,6 +19,15 @@ pub fn write_event(event: &Event, out: &mut Vec<u8>) {
     let before = out.len();
     if !write_record(event, out) {
         out.truncate(before);
+        if let Some(stack) = stack_json::write(&event.kind, usize::MAX) {
+            out.extend_from_slice(b"{\"seq\":");
+            number(out, event.seq);
+            out.extend_from_slice(b",\"at\":");
+            number(out, event.at);
+            out.push(b',');
+            out.extend_from_slice(&stack[1..]);
+            return;
+        }
         // Nothing in an event can fail to be written: no maps, no foreign implementations.
         let _ = serde_json::to_writer(&mut *out, event);
     }

@@ -19,6 +19,7 @@ use tinyio_events::secrets::MASKED;
 use super::hash::FastSet;
 use super::limits::Limits;
 use super::names;
+use super::secret_names::SecretNames;
 use super::shape::{Base, Member, Shape, Type, TypeRef};
 use super::types::Types;
 use super::work::worked;
@@ -163,7 +164,7 @@ impl ValueReader<'_> {
 
     /// A field or local, masked if its name says so.
     pub fn named(&mut self, name: &str, ty: TypeRef, place: Place<'_>, depth: usize) -> Value {
-        match self.limits.secrets.has(name) {
+        match self.is_secret(name) {
             true => masked(self.name(ty)),
             false => self.value(ty, place, depth),
         }
@@ -191,7 +192,18 @@ impl ValueReader<'_> {
     fn names_a_secret(&mut self, name: &str, members: &[Member]) -> bool {
         let mut parts = members.iter().filter(|member| self.types.size(member.ty) != Some(0));
         let wraps_one = parts.next().is_some() && parts.next().is_none();
-        self.limits.secrets.has_type(name, wraps_one)
+        self.secret_names().has_type(name, wraps_one)
+    }
+
+    /// Whether a variable or a field of this name is masked.
+    fn is_secret(&mut self, name: &str) -> bool {
+        self.secret_names().has(name)
+    }
+
+    fn secret_names(&mut self) -> &mut SecretNames {
+        let names = &mut self.types.secret_names;
+        names.renew(&self.limits.secrets);
+        names
     }
 
     /// Whether what goes with this key is a secret: `("Authorization", …)`.
@@ -301,7 +313,7 @@ impl ValueReader<'_> {
                 Some(part) if pair.is_some_and(|(key, _)| key == member.name) => {
                     let value = self.value(member.ty, part, depth + 1);
                     secret = self.is_key_of_secret(&value.text);
-                    if self.limits.secrets.has(&shown) { masked(value.type_name) } else { value }
+                    if self.is_secret(&shown) { masked(value.type_name) } else { value }
                 }
                 Some(part) => self.named(&shown, member.ty, part, depth + 1),
                 None => self.unknown(member.ty, "it reaches beyond what holds it"),
@@ -465,14 +477,31 @@ fn plain(text: String) -> Value {
 
 /// Cuts a text that is too long.
 fn cut(text: String, limit: usize) -> String {
+    // As many bytes are at most as many characters: most text is short, and to count takes a call for each.
+    if text.len() <= limit {
+        return text;
+    }
     match text.char_indices().nth(limit) {
         Some((at, _)) if text.len() > at + '…'.len_utf8() => format!("{}…", &text[..at]),
         _ => text,
     }
 }
 
+/// The last name of a path.
 fn last(path: &str) -> &str {
-    names::segments(path).last().copied().unwrap_or(path)
+    // Asked of each value. From its end, as long as there is nothing but a name.
+    let bytes = path.as_bytes();
+    let mut at = bytes.len();
+    while at > 0 {
+        match bytes[at - 1] {
+            b':' if at > 1 && bytes[at - 2] == b':' => return &path[at..],
+            b'<' | b'>' | b'(' | b')' | b'[' | b']' | b'{' | b'}' => {
+                return names::segments(path).last().copied().unwrap_or(path);
+            }
+            _ => at -= 1,
+        }
+    }
+    path
 }
 
 /// The name of a type in its module or function, without generics. A path may have generics before it: those of an
@@ -508,4 +537,38 @@ fn scalar(base: Base, place: Place<'_>) -> Result<String, String> {
         (Base::Float, 64) => format!("{:?}", f64::from_bits(value as u64)),
         _ => return Err("a number of unknown size".into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_name_of_a_path_is_the_last_of_its_segments() {
+        for path in [
+            "",
+            "u8",
+            "::",
+            "a::b",
+            "a::{impl#0}",
+            "a::f::{async_fn_env#0}",
+            "a::S<b::T>",
+            "(a::S, b::T)",
+            "[a::S; 2]",
+            "<a::S as b::T>::U",
+            "fn(a::S) -> b::T",
+            "a:b",
+            ":",
+        ] {
+            assert_eq!(Some(last(path)), names::segments(path).last().copied(), "{path}");
+        }
+    }
+
+    #[test]
+    fn text_is_cut_by_characters() {
+        let cut = |text: &str| cut(text.to_owned(), 3);
+        let short = ["", "abc", "äöü", "abcdef", "äöüxyz", "abcdefg", "äöüxyzw"].map(cut);
+        // What is left out is longer than the mark for it.
+        assert_eq!(short, ["", "abc", "äöü", "abcdef", "äöüxyz", "abc…", "äöü…"]);
+    }
 }
