@@ -1,4 +1,5 @@
-//! Generates the modules: each has types, a coroutine of its own, and code around them that makes for debug info.
+//! Generates the modules: each has types, a coroutine of its own, and code around them that makes for debug info. Used by
+//! the bench of `tinyio-tasks`, too.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -42,20 +43,20 @@ pub mod m@ {
     }
 
     /// A coroutine, and two more below it.
-    pub async fn root(n: u64) -> tinyio::Result<u64> {
+    pub async fn root(n: u64) -> crate::Result<u64> {
         let mut shop = Shop@::default();
         let filled = shop.fill(n % 3);
         Ok(middle(&shop, n).await? + filled as u64)
     }
 
-    async fn middle(shop: &Shop@, n: u64) -> tinyio::Result<u64> {
+    async fn middle(shop: &Shop@, n: u64) -> crate::Result<u64> {
         let name = format!("coroutine {n}");
         let first = shop.queue.front().cloned();
         let got = leaf(n, name.clone()).await?;
         Ok(got + first.is_some() as u64 + name.len() as u64)
     }
 
-    async fn leaf(n: u64, name: String) -> tinyio::Result<u64> {
+    async fn leaf(n: u64, name: String) -> crate::Result<u64> {
         let item = Item::number(n);
         crate::pause().await?;
         Ok(item.price as u64 + name.len() as u64)
@@ -64,7 +65,7 @@ pub mod m@ {
 "#;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={}", file!());
     let mut code = String::new();
     for module in 0..MODULES {
         code.push_str(&MODULE.replace('@', &module.to_string()));

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tinyio::Result;
 use tinyio_frames::FutureType;
 
 /// Types among which the coroutines are shared out.

@@ -1,0 +1,147 @@
+//! Measures reading all tasks of a tokio program of about 100 MB that was not prepared: the first list, 10,000 and 100,000
+//! tasks with their stacks and locals, for how long the program is stopped, and the same from a core file.
+//!
+//! `cargo bench -p tinyio-tasks --bench tasks`; builds that program first, which takes a minute.
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("tasks are read on Linux only");
+}
+
+#[cfg(target_os = "linux")]
+fn main() {
+    linux::main();
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io::{BufRead, BufReader};
+    use std::path::{Path, PathBuf};
+    use std::process::{Child, Command, Stdio};
+    use std::time::Instant;
+
+    use tinyio_events::event::Stack;
+    use tinyio_tasks::{Options, Picture, check, take, take_core};
+
+    pub fn main() {
+        let program = build();
+        let size = std::fs::metadata(&program).map_or(0, |file| file.len());
+        println!("debug build of {} MB, 20 types of tasks, each three deep", size / 1_000_000);
+        for (count, goal, stop) in [(100, "500", ""), (10_000, "2000", "20"), (100_000, "5000", "")] {
+            let program = Program::start(&program, count);
+            // The page cache and the program have been read before.
+            let mut pictures = Vec::new();
+            let times = median(3, || {
+                let begin = Instant::now();
+                let picture = take(program.0.id(), &Options::default()).expect("a picture");
+                let took = ms(begin);
+                is_true(&picture, count);
+                pictures.push(picture);
+                took
+            });
+            println!("{count} tasks:");
+            row("  picture, all stacks and locals", times, "ms", goal);
+            let stopped = |picture: &Picture| picture.stopped.expect("it was stopped").as_secs_f64() * 1e3;
+            let longest = pictures.iter().map(stopped).fold(0.0, f64::max);
+            row("  the program is stopped, at most", longest, "ms", stop);
+            let picture = pictures.pop().expect("three");
+            let begin = Instant::now();
+            assert!(check(&picture).expect("it was of one moment").findings.is_empty(), "nothing is wrong with it");
+            row("  check", ms(begin), "ms", "");
+            if count == 10_000 {
+                match core_of(&program) {
+                    Some(core) => row("  picture of its core file", of_core(&core, count), "ms", ""),
+                    None => println!("  no core file: gcore, which comes with gdb, is not installed"),
+                }
+            }
+        }
+        row("memory of the reader, at most", peak_mb(), "MB", "");
+    }
+
+    fn row(what: &str, measured: f64, unit: &str, goal: &str) {
+        let goal = if goal.is_empty() { String::new() } else { format!("≤ {goal}") };
+        println!("{what:<34}{measured:>10.1} {unit:<4}{goal}");
+    }
+
+    fn ms(begin: Instant) -> f64 {
+        begin.elapsed().as_secs_f64() * 1e3
+    }
+
+    fn median(times: usize, one: impl FnMut() -> f64) -> f64 {
+        let mut took: Vec<f64> = std::iter::repeat_with(one).take(times).collect();
+        took.sort_by(f64::total_cmp);
+        took[times / 2]
+    }
+
+    /// What is measured has to be right, too.
+    fn is_true(picture: &Picture, count: usize) {
+        // The one that waits for the end of its input is beside them.
+        assert_eq!(picture.tasks.len() + picture.left_out, count + 1, "{:?}", picture.notes);
+        let read = picture.tasks.iter().filter(|task| has_item(&task.stack)).count();
+        assert!(read * 10 >= picture.tasks.len() * 9, "{read} of {} stacks", picture.tasks.len());
+    }
+
+    fn has_item(stack: &Stack) -> bool {
+        let mut locals = stack.frames.iter().flat_map(|frame| &frame.locals);
+        locals.any(|local| local.name == "item" && local.value.text.starts_with("Item { name: \"item "))
+    }
+
+    /// The most memory that this process has had.
+    fn peak_mb() -> f64 {
+        let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+    }
+
+    fn of_core(core: &Path, count: usize) -> f64 {
+        let took = median(3, || {
+            let begin = Instant::now();
+            let picture = take_core(core, &Options::default()).expect("a picture");
+            let took = ms(begin);
+            is_true(&picture, count);
+            took
+        });
+        std::fs::remove_file(core).expect("it was there");
+        took
+    }
+
+    /// Its core file; none if there is no `gcore`.
+    fn core_of(program: &Program) -> Option<PathBuf> {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tasks-program.core");
+        let done = Command::new("gcore").arg("-o").arg(&base).arg(program.0.id().to_string()).output().ok()?;
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        Some(base.with_added_extension(program.0.id().to_string()))
+    }
+
+    fn build() -> PathBuf {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/tasks-program/Cargo.toml");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tasks-program");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--profile", "dev", "--manifest-path"]).arg(manifest);
+        cargo.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        let output = cargo.output().expect("cargo runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        target.join("debug/tasks-program")
+    }
+
+    /// The program, all tasks of which wait.
+    struct Program(Child);
+
+    impl Program {
+        fn start(path: &Path, count: usize) -> Program {
+            let mut command = Command::new(path);
+            command.arg(count.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.spawn().expect("the program starts");
+            let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+            assert_eq!(lines.next().expect("a line").expect("text"), "ready");
+            Program(child)
+        }
+    }
+
+    impl Drop for Program {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
