@@ -44,7 +44,7 @@ const MOVES: &[Binding] = &[
     bind(&["P"], Action::Values, "values", "", "all variables of the selected coroutine, in full"),
     bind(&["!"], Action::Lints, "lints", "", "the lints: what is probably wrong"),
     bind(&["D"], Action::Times, "times", "", "distributions of step times and scheduling delays, of all coroutines and of the selected one"),
-    bind(&["/"], Action::Search, "search", "search", "search names"),
+    bind(&["/"], Action::Search, "search", "search", "search names and numbers; the best match first"),
     bind(&["n"], Action::NextMatch, "next-match", "", "next one found"),
     bind(&["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),
     bind(&["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch for>2s file:crawl.rs"),

@@ -3,6 +3,7 @@
 mod copy;
 mod frames;
 mod names;
+mod searching;
 mod selection;
 mod snapshot;
 mod times;
