@@ -505,6 +505,21 @@ fn widgets_know_no_pane_and_panes_not_the_router() {
 }
 
 #[test]
+fn a_thread_of_a_pool_has_the_name_of_the_pool_beside_it() {
+    let mut script = crawl();
+    assert!(!text(&mut live(&script), 100, 20).contains("pool"));
+    script.named_resource(40, ResKind::Semaphore, 2, "hashing", "crawl.rs:9:1").spawn(40, 2, "hash", "crawl.rs:70:9");
+    script.begin(40).hold(40, 40, "crawl.rs:70:9").thread(9, 40, "hash", "crawl.rs:70:9").pause(40);
+    let mut app = live(&script);
+    press(&mut app, "3");
+    for (wide, high) in [(80, 24), (120, 40)] {
+        let screen = text(&mut app, wide, high);
+        let row = screen.lines().find(|line| line.contains(" 9 hashing")).unwrap_or_else(|| panic!("{screen}"));
+        assert!(row.contains("hash ") && screen.contains("pool"), "{screen}");
+    }
+}
+
+#[test]
 fn what_is_cut_ends_in_an_ellipsis() {
     let mut script = crawl();
     let long = "a line of output that is far longer than the terminal is wide and goes on and on";
