@@ -530,6 +530,11 @@ fn what_is_cut_ends_in_an_ellipsis() {
     assert!(log.lines().any(|line| line.contains("a line of") && line.ends_with('…')), "{log}");
     let header = text(&mut app, 30, 12);
     assert!(header.lines().next().unwrap().contains('…'), "{header}");
+    // Lines too, where there is no room for all of them.
+    press(&mut app, "2 / f e t c h enter");
+    let beside = text(&mut app, 160, 12);
+    assert!(beside.lines().any(|line| line.ends_with(" more")), "{beside}");
+    assert!(!text(&mut app, 160, 50).lines().any(|line| line.ends_with(" more")));
 }
 
 #[test]
