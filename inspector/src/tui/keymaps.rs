@@ -50,7 +50,7 @@ const MOVES: &[Binding] = &[
     bind(&["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch for>2s file:crawl.rs"),
     bind(&["y"], Action::Copy, "copy", "", "copy what is selected: the row, the value, the callstack, the line; on a page all of it"),
     bind(&["Y"], Action::CopyName, "copy-name", "", "copy its name alone: of a frame its place, of a printed value its path"),
-    bind(&["space"], Action::Pause, "pause", "pause", "hold this moment; again: go on"),
+    bind(&["space"], Action::Pause, "pause", "pause", "pause: show this moment; again: go on"),
     bind(&[","], Action::StepBack, "step-back", "", "one event back in time"),
     bind(&["."], Action::StepOn, "step-on", "", "one event on in time"),
     bind(&["<"], Action::PreviousOf, "previous-event", "", "the previous event of the selected coroutine"),

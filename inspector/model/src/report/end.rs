@@ -68,7 +68,9 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
     };
     page.begin(0);
     match ending {
-        _ if model.picture().is_some() => page.put("●", Ink::Good).plain(&format!(" {program}, as it was read: {alive}")),
+        _ if model.picture().is_some() => {
+            page.put("●", Ink::Good).plain(&format!(" {program}, as it was read: {alive}"))
+        }
         _ if model.is_complete() && model.loops().any(|one| one.ended.is_none()) => {
             page.put("●", Ink::Good).plain(&format!(" {program} exited after {long}, while its loop ran: {alive}"))
         }
@@ -112,7 +114,7 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
         let wait = model.main_wait(coro).filter(|_| coro.state() == State::Waiting);
         let doing = match coro.activity {
             // For many timers, the time at which each fires is not a difference.
-            Activity::Sleeping => "asleep".to_owned(),
+            Activity::Sleeping => "sleeping".to_owned(),
             Activity::OnThread => "on a thread".to_owned(),
             Activity::Ready => "ready".to_owned(),
             Activity::OnCoro => "waiting for others".to_owned(),

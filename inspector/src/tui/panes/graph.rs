@@ -450,7 +450,7 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
             };
             let state = match (&one.cancel, one.parked) {
                 (Some(cancel), _) => format!("cancelling: {}", cancel.reason),
-                (None, Some(_)) => "asleep".to_owned(),
+                (None, Some(_)) => "sleeping".to_owned(),
                 (None, None) => "busy".to_owned(),
             };
             (format!("{mode}, {} live, {state}", count(u64::from(one.live))), theme.text)
