@@ -6,8 +6,8 @@ use ratatui::style::Style;
 
 use super::text::width;
 
-/// What a match has to score for each letter, of the 12 that one is worth without a gap before it: letters scattered over
-/// a long line are no match.
+/// What a match has to score for each letter, of the 12 that one is worth without a gap before it: letters scattered
+/// over a long line are no match.
 const LEAST: usize = 9;
 
 /// A text that is searched for in others.

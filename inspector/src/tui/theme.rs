@@ -5,8 +5,8 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::event::Outcome;
 use crate::model::{Activity, Level};
 
-/// The styles of everything on the screen: the terminal's own sixteen colours, and of the 256 indexed ones where none of
-/// the sixteen can be read on the background.
+/// The styles of everything on the screen: the terminal's own sixteen colours, and of the 256 indexed ones where none
+/// of the sixteen can be read on the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theme {
     /// Ordinary text.
@@ -286,7 +286,8 @@ pub const ASCII: Glyphs = Glyphs {
     arrows: [">", "v"],
 };
 
-/// An indexed colour of a terminal with 256: red, green and blue; none of the first sixteen, which the terminal chooses.
+/// Red, green and blue of an indexed colour of a terminal with 256; none of the first sixteen, which the terminal
+/// chooses.
 pub(super) fn indexed(index: u8) -> Option<[u8; 3]> {
     let level = |part: u8| if part == 0 { 0 } else { 55 + 40 * part };
     match index {
