@@ -215,7 +215,7 @@ fn export_writes_every_format_to_a_file_or_a_pipe() {
     let same = run(&folder, &["export", "t.jsonl", "--to", "jsonl"]).1;
     assert_eq!(same, fs::read_to_string(folder.path().join("t.jsonl")).unwrap());
     let folded = run(&folder, &["export", "t.jsonl", "--to", "folded", "--by", "blocked"]).1;
-    assert!(folded.contains("main;fetch;asleep src/main.rs:7:9 1000000\n"), "{folded}");
+    assert!(folded.contains("main;fetch;sleeping src/main.rs:7:9 1000000\n"), "{folded}");
 }
 
 #[test]

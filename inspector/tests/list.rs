@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tinyio_inspector::discover::{State, rings_in};
-use tinyio_inspector::event::{Kind, LoopMode, LoopOutcome};
+use tinyio_inspector::event::{Kind, LoopMode, LoopOutcome, Target};
 use tinyio_inspector::recorder::Recorder;
 use tinyio_inspector::ring::{MIN_SIZE, Options};
 
@@ -68,6 +68,29 @@ fn a_recording_whose_last_loop_crashed_differs_from_one_that_ended() {
         let word = if state == State::Crashed { "  crashed  " } else { "  ended  " };
         assert!(print(&folder, &["list"]).contains(word), "{loops:?}");
     }
+}
+
+#[test]
+fn the_names_of_loops_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("rings");
+    let mut recorder = start(&folder, "shop");
+    for (id, name) in [(1, "orders"), (2, "payments"), (3, "orders")] {
+        recorder.emit(0, Kind::LoopStart { id, parent: 0, mode: LoopMode::Run });
+        let name = recorder.intern(name);
+        recorder.emit(0, Kind::Named { what: Target::Loop(id), name });
+    }
+    let line = print(&folder, &["list"]);
+    assert!(line.ends_with("shop · the_names_of_loops_are_listed · orders, payments\n"), "{line}");
+    let json: serde_json::Value = serde_json::from_str(&print(&folder, &["list", "--json"])).unwrap();
+    assert_eq!(json[0]["loops"], serde_json::json!(["orders", "payments"]));
+    // Of a program that has recorded very much, those of the newest checkpoint.
+    for _ in 0..MIN_SIZE / 16 {
+        recorder.emit(1, Kind::StepBegin { coro: 1 });
+        recorder.emit(1, Kind::StepEnd { coro: 1 });
+    }
+    assert!(print(&folder, &["list"]).contains("orders, payments\n"));
+    recorder.finish();
 }
 
 #[test]

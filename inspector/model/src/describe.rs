@@ -185,8 +185,8 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             };
             (text, None)
         }
-        Leaf::Timer(due) if due > now => (format!("a timer, due in {}", span(due - now)), None),
-        Leaf::Timer(due) => (format!("a timer, due {} ago", span(now - due)), None),
+        Leaf::Timer(due) if due > now => (format!("a timer, fires in {}", span(due - now)), None),
+        Leaf::Timer(due) => (format!("a timer, fires now, {} late", span(now - due)), None),
         Leaf::Resource(res) => {
             let label = model.resource_label(res);
             let text = match model.resource(res).map(|resource| resource.what) {

@@ -28,7 +28,7 @@ mod stack;
 use std::io;
 
 pub use group::{Group, Section};
-pub use native::{NativeKind, NativeStack, is_frame_at, made_at, message_with_place, native_stacks};
+pub use native::{NativeKind, NativeStack, is_frame_at, made_at, message_with_place, native_stacks, panic_place};
 pub use notes::notes;
 pub use stack::{Shown, Step, as_of, excerpt, is_as_of_suspension, step_of, steps};
 pub use stack::{before_place, fields_of, given_name, label};

@@ -47,7 +47,7 @@ pub fn json(model: &Model, id: CoroId, out: &mut dyn io::Write) -> io::Result<bo
 /// ].into_iter().enumerate() {
 ///     model.apply(&Event { seq: seq as u64, at: 0, kind });
 /// }
-/// assert_eq!(why::text(&model, 1).unwrap(), "main  fires in 2.0 s\n└ a timer, due in 2.0 s\n");
+/// assert_eq!(why::text(&model, 1).unwrap(), "main  fires in 2.0 s\n└ a timer, fires in 2.0 s\n");
 /// assert!(why::text(&model, 2).is_none());
 /// ```
 pub fn text(model: &Model, id: CoroId) -> Option<String> {

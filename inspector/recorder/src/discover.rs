@@ -1,5 +1,6 @@
 //! Finds the rings of programs that are being recorded, and those that ended programs have left.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -8,10 +9,13 @@ use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use serde::Serialize;
-use tinyio_events::event::Header;
-use tinyio_events::source::Source;
+use tinyio_events::event::{Event, Header, Kind, Target};
+use tinyio_events::source::{Progress, Source};
 
 use crate::ring::{RingReader, Writer, folder, open_folder};
+
+/// Events that are read of a ring at once.
+const READ: usize = 4096;
 
 /// A ring in the folder of recordings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,6 +35,32 @@ pub struct Ring {
     pub events: u64,
     /// When the last event was recorded.
     pub last: SystemTime,
+}
+
+impl Ring {
+    /// The names that the program gave loops, of those that have run since the newest checkpoint; in order, each once.
+    pub fn loop_names(&self) -> Vec<String> {
+        let Ok(mut reader) = RingReader::open(&self.path) else { return Vec::new() };
+        reader.skip_to_newest();
+        let (mut names, mut given) = (HashMap::new(), Vec::new());
+        let mut sink = |event: Event| match event.kind {
+            Kind::Name { id, text } => drop(names.insert(id, text)),
+            Kind::Named { what: Target::Loop(_), name } if !given.contains(&name) => given.push(name),
+            _ => {}
+        };
+        // A program that records faster than this reads has no end: what is new meanwhile is left out.
+        let mut left = reader.behind().div_ceil(READ as u64);
+        while left > 0 && matches!(reader.read(READ, &mut sink), Ok(Progress::More)) {
+            left -= 1;
+        }
+        let mut found: Vec<String> = Vec::new();
+        for name in given.iter().filter_map(|id| names.get(id)) {
+            if !found.contains(name) {
+                found.push(name.clone());
+            }
+        }
+        found
+    }
 }
 
 /// The state of a recording.

@@ -19,6 +19,7 @@ pub fn list(args: &Args) -> io::Result<()> {
     let rings = discover::rings()?;
     let mut out = super::stdout::open()?;
     if args.json {
+        let rings: Vec<_> = rings.iter().map(as_json).collect::<Result<_, _>>()?;
         writeln!(out, "{}", escaped_json(&serde_json::to_string_pretty(&rings)?))?;
     } else if rings.is_empty() {
         writeln!(
@@ -26,10 +27,23 @@ pub fn list(args: &Args) -> io::Result<()> {
             "nothing is recorded: start a program that was built with the feature `record` with TINYIO_INSPECT=record"
         )?;
     } else {
-        writeln!(out, "    PID  STATE     SINCE  EVENTS      PROGRAM")?;
-        rings.iter().try_for_each(|ring| writeln!(out, "{}", line(ring)))?;
+        writeln!(out, "    PID  STATE     SINCE      EVENTS  PROGRAM")?;
+        rings.iter().try_for_each(|ring| {
+            let loops = ring.loop_names();
+            let loops = if loops.is_empty() { String::new() } else { format!(" · {}", one_line(&loops.join(", "))) };
+            writeln!(out, "{}{loops}", line(ring))
+        })?;
     }
     out.flush()
+}
+
+/// A recording with the names of its loops.
+fn as_json(ring: &Ring) -> serde_json::Result<serde_json::Value> {
+    let mut value = serde_json::to_value(ring)?;
+    if let Some(members) = value.as_object_mut() {
+        members.insert("loops".to_owned(), serde_json::to_value(ring.loop_names())?);
+    }
+    Ok(value)
 }
 
 /// A recording in a line.
@@ -49,7 +63,7 @@ pub fn line(ring: &Ring) -> String {
         thread => format!(" · {}", one_line(thread)),
     };
     let program = one_line(&ring.header.program);
-    format!("{:>7}  {state:<7}  {since:>6}  {:<10}  {program}{thread}", ring.header.pid, ring.events)
+    format!("{:>7}  {state:<7}  {since:>6}  {:>10}  {program}{thread}", ring.header.pid, ring.events)
 }
 
 fn ago(seconds: u64) -> String {

@@ -147,7 +147,7 @@ fn kind(model: &Model, on: Option<Target>) -> String {
             let name = model.thread(id).map_or("", |thread| short_name(model.name(thread.name)));
             format!("on thread {name}").trim_end().to_owned()
         }
-        Some(Target::Timer(_)) => "asleep".to_owned(),
+        Some(Target::Timer(_)) => "sleeping".to_owned(),
         Some(Target::Loop(_)) => "on a loop inside".to_owned(),
         Some(Target::Turn) => "on its turn".to_owned(),
         Some(Target::External) | None => "external".to_owned(),

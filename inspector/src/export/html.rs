@@ -9,7 +9,7 @@ use crate::format::{self, clock, count, counted, fine_span, one_line, short_path
 use crate::model::{Crash, Level, Model, Site, short_name};
 use crate::report::{
     self, Ending, Group, Section, Shown, Step, as_of, excerpt, glyph, is_as_of_suspension, is_frame_at, native_stacks,
-    notes, steps,
+    notes, panic_place, steps,
 };
 use crate::source_text;
 use crate::time_point::Moment;
@@ -79,7 +79,12 @@ impl Page<'_> {
             (Some(crash), _) => {
                 let after = model.get_loop(crash.in_loop).map(|one| crash.at.saturating_sub(one.since));
                 let after = after.map_or(String::new(), |span| format!(" after {}", fine_span(span)));
-                ("bad", format!("✖ {program} crashed{after}"))
+                let panicked = crash.failures.first().and_then(panic_place);
+                let what = match panicked.map(|site| self.place(&site.file, site.line, site.column)) {
+                    Some(place) if !place.is_empty() => format!("panicked at {place}"),
+                    _ => "crashed".to_owned(),
+                };
+                ("bad", format!("✖ {program} {what}{after}"))
             }
             _ if model.is_complete() => ("good", format!("✔ {program} ended after {}", fine_span(model.now()))),
             (None, Ending::Died) => ("bad", format!("✖ {program} was killed after {}", fine_span(model.now()))),

@@ -322,6 +322,28 @@ fn a_page_holds_the_report_the_tree_and_nothing_that_loads_or_runs() {
 }
 
 #[test]
+fn the_heading_of_a_page_has_the_place_of_the_panic() {
+    let heading = |script: &Script| {
+        let page = text(script, Format::Html);
+        page.lines().find(|line| line.contains("<h1")).unwrap().to_owned()
+    };
+    let mut script = verify();
+    assert!(heading(&script).contains("verify crashed after"), "{}", heading(&script));
+    for event in &mut script.events {
+        if let Kind::Crash { failures, .. } = &mut event.kind {
+            failures[0].kind = Outcome::Panic;
+        }
+    }
+    assert!(heading(&script).contains("verify panicked at examples/verify.rs:120:13 after"), "{}", heading(&script));
+    for event in &mut script.events {
+        if let Kind::Crash { failures, .. } = &mut event.kind {
+            failures[0].trace.last_mut().unwrap().last_await = true;
+        }
+    }
+    assert!(heading(&script).contains("verify crashed after"), "where it panicked is not known: {}", heading(&script));
+}
+
+#[test]
 fn hostile_text_stays_text() {
     let mut s = Script::new("<script>alert(1)</script>");
     let evil = "\"><script>alert(1)</script>\u{1b}[2J";

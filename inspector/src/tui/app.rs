@@ -343,7 +343,7 @@ impl App {
             // After the list, which selects something where nothing is.
             widgets::vertical(buf, &theme, gap);
             let side: Rect = widgets::inset(side);
-            widgets::put_lines(buf, side, &screen.beside(&self.session, side.width));
+            widgets::put_lines(buf, &theme, side, &screen.beside(&self.session, side.width));
         }
     }
 }

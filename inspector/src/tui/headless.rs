@@ -11,7 +11,7 @@ use ratatui::style::{Color, Modifier};
 use super::Options;
 use super::app::App;
 use super::playback::Status;
-use super::theme::DARK;
+use super::theme::{DARK, indexed};
 use crate::source::{Progress, Source};
 
 /// Width and height of a character, in pixels.
@@ -194,7 +194,7 @@ fn run(out: &mut String, style: &Cell, text: &str, column: u16, row: u16, cells:
     let reversed = style.modifier.contains(Modifier::REVERSED);
     let (mut ink, mut paper) = (colour(style.fg), background(style.bg));
     if reversed {
-        (ink, paper) = (paper.unwrap_or("#16181d"), Some(ink));
+        (ink, paper) = (paper.unwrap_or_else(|| "#16181d".to_owned()), Some(ink));
     }
     if let Some(paper) = paper {
         let _ =
@@ -218,13 +218,13 @@ fn run(out: &mut String, style: &Cell, text: &str, column: u16, row: u16, cells:
     );
 }
 
-fn background(colour_of: Color) -> Option<&'static str> {
+fn background(colour_of: Color) -> Option<String> {
     (colour_of != Color::Reset).then(|| colour(colour_of))
 }
 
-/// The sixteen colours of a terminal.
-fn colour(colour: Color) -> &'static str {
-    match colour {
+/// The colours of a terminal: the sixteen named ones, and the indexed ones.
+fn colour(colour: Color) -> String {
+    let named = match colour {
         Color::Black => "#16181d",
         Color::Red => "#e06c75",
         Color::Green => "#98c379",
@@ -240,6 +240,11 @@ fn colour(colour: Color) -> &'static str {
         Color::LightMagenta => "#e0a3f0",
         Color::LightCyan => "#7fdbe6",
         Color::White => "#ffffff",
+        Color::Indexed(index) => match indexed(index) {
+            Some([red, green, blue]) => return format!("#{red:02x}{green:02x}{blue:02x}"),
+            None => "#d0d4dc",
+        },
         _ => "#d0d4dc",
-    }
+    };
+    named.to_owned()
 }

@@ -12,6 +12,7 @@ mod clipboard;
 mod event_loop;
 mod filter;
 mod frame_requests;
+mod fuzzy;
 mod headless;
 mod keymaps;
 mod keys;

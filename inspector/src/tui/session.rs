@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::fuzzy::Fuzzy;
 use super::keys::Keys;
 use super::options::Options;
 use super::output::Output;
@@ -113,6 +114,31 @@ pub struct Search {
     pub text: String,
     /// Which one of how many was found last.
     pub found: Option<(usize, usize)>,
+}
+
+impl Search {
+    /// Goes on to the next match, the best of all if the text is new. They are in order, and the selected one is among
+    /// them unless the user has moved.
+    pub fn next<K: Copy + PartialEq>(&mut self, matches: &[K], selected: Option<K>, forward: bool) -> Option<K> {
+        let count = matches.len();
+        let last = count.checked_sub(1);
+        self.found = last.map(|last| {
+            let here = matches.iter().position(|one| Some(*one) == selected);
+            let at = match (self.found, forward) {
+                (None, true) => 0,
+                (None, false) => last,
+                (Some((before, _)), true) => (here.unwrap_or((before - 1).min(last)) + 1) % count,
+                (Some((before, _)), false) => (here.unwrap_or((before - 1).min(last)) + last) % count,
+            };
+            (at + 1, count)
+        });
+        self.found.map(|(at, _)| matches[at - 1])
+    }
+
+    /// What to mark in what is drawn: what was searched for and found.
+    pub fn marks(&self) -> Option<Fuzzy> {
+        self.found.map(|_| Fuzzy::new(&self.text))
+    }
 }
 
 impl Session {

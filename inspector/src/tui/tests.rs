@@ -3,6 +3,7 @@
 mod copy;
 mod frames;
 mod names;
+mod searching;
 mod selection;
 mod snapshot;
 mod times;
@@ -504,6 +505,21 @@ fn widgets_know_no_pane_and_panes_not_the_router() {
 }
 
 #[test]
+fn a_thread_of_a_pool_has_the_name_of_the_pool_beside_it() {
+    let mut script = crawl();
+    assert!(!text(&mut live(&script), 100, 20).contains("pool"));
+    script.named_resource(40, ResKind::Semaphore, 2, "hashing", "crawl.rs:9:1").spawn(40, 2, "hash", "crawl.rs:70:9");
+    script.begin(40).hold(40, 40, "crawl.rs:70:9").thread(9, 40, "hash", "crawl.rs:70:9").pause(40);
+    let mut app = live(&script);
+    press(&mut app, "3");
+    for (wide, high) in [(80, 24), (120, 40)] {
+        let screen = text(&mut app, wide, high);
+        let row = screen.lines().find(|line| line.contains(" 9 hashing")).unwrap_or_else(|| panic!("{screen}"));
+        assert!(row.contains("hash ") && screen.contains("pool"), "{screen}");
+    }
+}
+
+#[test]
 fn what_is_cut_ends_in_an_ellipsis() {
     let mut script = crawl();
     let long = "a line of output that is far longer than the terminal is wide and goes on and on";
@@ -514,6 +530,11 @@ fn what_is_cut_ends_in_an_ellipsis() {
     assert!(log.lines().any(|line| line.contains("a line of") && line.ends_with('…')), "{log}");
     let header = text(&mut app, 30, 12);
     assert!(header.lines().next().unwrap().contains('…'), "{header}");
+    // Lines too, where there is no room for all of them.
+    press(&mut app, "2 / f e t c h enter");
+    let beside = text(&mut app, 160, 12);
+    assert!(beside.lines().any(|line| line.ends_with(" more")), "{beside}");
+    assert!(!text(&mut app, 160, 50).lines().any(|line| line.ends_with(" more")));
 }
 
 #[test]

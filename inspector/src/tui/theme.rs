@@ -5,7 +5,8 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::event::Outcome;
 use crate::model::{Activity, Level};
 
-/// The styles of everything on the screen. By default the terminal's own sixteen colours.
+/// The styles of everything on the screen: the terminal's own sixteen colours, and of the 256 indexed ones where none
+/// of the sixteen can be read on the background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theme {
     /// Ordinary text.
@@ -89,6 +90,14 @@ pub const STYLES: [&str; 23] = [
 
 const PLAIN: Style = Style::new();
 
+/// Blue that can be read on black: xterm's own two blues have a contrast of 2.2 and 4.4.
+const SKY: Color = Color::Indexed(75);
+
+/// Green, yellow and grey that can be read on white: xterm's own have a contrast of 2.2, 1.7 and 4.0.
+const DARK_GREEN: Color = Color::Indexed(28);
+const BROWN: Color = Color::Indexed(94);
+const GREY: Color = Color::Indexed(241);
+
 /// For dark terminals.
 pub const DARK: Theme = Theme {
     text: PLAIN,
@@ -103,14 +112,14 @@ pub const DARK: Theme = Theme {
     running: PLAIN.fg(Color::Green).add_modifier(Modifier::BOLD),
     ready: PLAIN.fg(Color::Green),
     waiting: PLAIN.fg(Color::Yellow),
-    sleeping: PLAIN.fg(Color::Blue),
+    sleeping: PLAIN.fg(SKY),
     done: PLAIN.fg(Color::DarkGray),
-    failed: PLAIN.fg(Color::Red).add_modifier(Modifier::BOLD),
-    cancelled: PLAIN.fg(Color::Magenta),
+    failed: PLAIN.fg(Color::LightRed).add_modifier(Modifier::BOLD),
+    cancelled: PLAIN.fg(Color::LightMagenta),
     warning: PLAIN.fg(Color::LightYellow),
     name: PLAIN.fg(Color::Cyan),
-    place: PLAIN.fg(Color::Blue),
-    keyword: PLAIN.fg(Color::Magenta),
+    place: PLAIN.fg(SKY),
+    keyword: PLAIN.fg(Color::LightMagenta),
     string: PLAIN.fg(Color::Green),
     comment: PLAIN.fg(Color::DarkGray),
     number: PLAIN.fg(Color::Yellow),
@@ -121,14 +130,23 @@ pub const DARK: Theme = Theme {
 
 /// For light terminals: nothing yellow or bright on white.
 pub const LIGHT: Theme = Theme {
-    dim: PLAIN.fg(Color::DarkGray),
-    found: PLAIN.fg(Color::White).bg(Color::Blue),
-    waiting: PLAIN.fg(Color::Magenta),
-    cancelled: PLAIN.fg(Color::Magenta).add_modifier(Modifier::DIM),
-    warning: PLAIN.fg(Color::Red),
+    dim: PLAIN.fg(GREY),
     key: PLAIN.fg(Color::Blue),
+    found: PLAIN.fg(Color::White).bg(Color::Blue),
+    running: PLAIN.fg(DARK_GREEN).add_modifier(Modifier::BOLD),
+    ready: PLAIN.fg(DARK_GREEN),
+    waiting: PLAIN.fg(BROWN),
+    sleeping: PLAIN.fg(Color::Blue),
+    done: PLAIN.fg(GREY),
+    failed: PLAIN.fg(Color::Red).add_modifier(Modifier::BOLD),
+    cancelled: PLAIN.fg(Color::Magenta),
+    warning: PLAIN.fg(Color::Red),
     name: PLAIN.fg(Color::Blue),
-    number: PLAIN.fg(Color::Magenta),
+    place: PLAIN.fg(Color::Blue),
+    keyword: PLAIN.fg(Color::Magenta),
+    string: PLAIN.fg(DARK_GREEN),
+    comment: PLAIN.fg(GREY),
+    number: PLAIN.fg(BROWN),
     types: PLAIN.fg(Color::Blue),
     ..DARK
 };
@@ -143,7 +161,7 @@ pub const MONO: Theme = Theme {
     running: PLAIN.add_modifier(Modifier::BOLD),
     ready: PLAIN.add_modifier(Modifier::BOLD),
     waiting: PLAIN,
-    sleeping: PLAIN.add_modifier(Modifier::DIM),
+    sleeping: PLAIN,
     done: PLAIN.add_modifier(Modifier::DIM),
     failed: PLAIN.add_modifier(Modifier::BOLD).add_modifier(Modifier::UNDERLINED),
     cancelled: PLAIN,
@@ -267,6 +285,17 @@ pub const ASCII: Glyphs = Glyphs {
     heavy: ["=", "#"],
     arrows: [">", "v"],
 };
+
+/// Red, green and blue of an indexed colour of a terminal with 256; none of the first sixteen, which the terminal
+/// chooses.
+pub(super) fn indexed(index: u8) -> Option<[u8; 3]> {
+    let level = |part: u8| if part == 0 { 0 } else { 55 + 40 * part };
+    match index {
+        0..16 => None,
+        16..232 => Some([(index - 16) / 36, (index - 16) / 6 % 6, (index - 16) % 6].map(level)),
+        grey => Some([8 + 10 * (grey - 232); 3]),
+    }
+}
 
 impl Theme {
     /// A style by its name in [`STYLES`].
@@ -402,6 +431,58 @@ mod tests {
         assert_eq!(of(&[("TINYIO_ASCII", "0")]).glyphs, UNICODE);
         assert_eq!(of(&[utf8, ("TINYIO_ASCII", "1")]).glyphs, ASCII);
         assert_eq!(of(&[utf8, ("LC_ALL", "C")]).glyphs, ASCII);
+    }
+
+    /// The luminance of a colour as WCAG defines it, with the values of xterm; of `default` where it is the terminal's.
+    fn luminance(colour: Option<Color>, default: [u8; 3]) -> f64 {
+        let rgb = match colour.unwrap_or(Color::Reset) {
+            Color::Reset => default,
+            Color::Black => [0, 0, 0],
+            Color::Red => [205, 0, 0],
+            Color::Green => [0, 205, 0],
+            Color::Yellow => [205, 205, 0],
+            Color::Blue => [0, 0, 238],
+            Color::Magenta => [205, 0, 205],
+            Color::Cyan => [0, 205, 205],
+            Color::Gray => [229, 229, 229],
+            Color::DarkGray => [127, 127, 127],
+            Color::LightRed => [255, 0, 0],
+            Color::LightGreen => [0, 255, 0],
+            Color::LightYellow => [255, 255, 0],
+            Color::LightBlue => [92, 92, 255],
+            Color::LightMagenta => [255, 0, 255],
+            Color::LightCyan => [0, 255, 255],
+            Color::White => [255, 255, 255],
+            Color::Indexed(index) => indexed(index).unwrap_or_else(|| panic!("{index} is one of the sixteen")),
+            other => panic!("no xterm value for {other:?}"),
+        };
+        let linear = |part: u8| match f64::from(part) / 255.0 {
+            small @ ..=0.04045 => small / 12.92,
+            part => ((part + 0.055) / 1.055).powf(2.4),
+        };
+        0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2])
+    }
+
+    #[test]
+    fn every_style_can_be_read_on_the_background_of_its_theme() {
+        const BLACK: [u8; 3] = [0; 3];
+        const GRAY: [u8; 3] = [229; 3];
+        const WHITE: [u8; 3] = [255; 3];
+        let mut poor = Vec::new();
+        for (theme, mut one, text, background) in [("dark", DARK, GRAY, BLACK), ("light", LIGHT, BLACK, WHITE)] {
+            for name in STYLES {
+                let style = *one.style_mut(name).unwrap();
+                // Reversing swaps the two, which leaves the contrast as it is.
+                let (fg, bg) = (luminance(style.fg, text), luminance(style.bg, background));
+                let contrast = (fg.max(bg) + 0.05) / (fg.min(bg) + 0.05);
+                let least = if name == "line" { 3.0 } else { 4.5 };
+                // How much darker a terminal draws dim text is not known.
+                if contrast < least || style.add_modifier.contains(Modifier::DIM) {
+                    poor.push(format!("{theme} {name}: {contrast:.2}, {style:?}"));
+                }
+            }
+        }
+        assert!(poor.is_empty(), "{poor:#?}");
     }
 
     #[test]

@@ -40,8 +40,18 @@ impl ValueReader<'_> {
         Ok(Value { text: format!("IntoIter({})", list.text), ..list })
     }
 
-    /// Elements one after another in memory.
+    /// Elements one after another in memory; bytes that are text as text.
     pub(super) fn elements(&mut self, element: TypeRef, pointer: u64, length: u64, depth: usize) -> Printed {
+        if self.is_byte(element)
+            && let Some(text) = self.text_at(pointer, length)
+        {
+            return Ok(text);
+        }
+        self.listed(element, pointer, length, depth)
+    }
+
+    /// Elements one after another in memory, each by itself.
+    pub(super) fn listed(&mut self, element: TypeRef, pointer: u64, length: u64, depth: usize) -> Printed {
         let size = self.types.size(element).ok_or("the size of its elements is not known")?;
         let shown = length.min(self.limits.elements as u64);
         let total = size.checked_mul(shown).filter(|total| *total <= LARGEST).ok_or("its elements are too large")?;

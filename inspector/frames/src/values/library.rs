@@ -30,7 +30,7 @@ impl ValueReader<'_> {
             return Some(self.within(ty, "__0", place, depth));
         }
         if !is_standard(known) {
-            return None;
+            return self.of_bytes(ty, path, place, depth);
         }
         let printed = match path {
             "alloc::string::String" => self.bytes(ty, place, "vec").and_then(|bytes| self.string(bytes)),

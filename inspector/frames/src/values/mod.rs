@@ -3,6 +3,7 @@
 //! No data is trusted: field names must be the expected ones, lengths and discriminants are checked, and a value that
 //! does not fit is printed as its type and the reason.
 
+mod bytes;
 mod collections;
 mod library;
 mod pointers;
@@ -219,6 +220,11 @@ impl ValueReader<'_> {
             Shape::Function => Ok(plain(format!("{:#x}", place.address))),
             Shape::Array { element, count } => {
                 let count = count.ok_or("its length is not known")?;
+                if self.is_byte(*element)
+                    && let Some(bytes) = self.byte_array(place)
+                {
+                    return Ok(bytes);
+                }
                 let size = self.types.size(*element).ok_or("the size of its elements is not known")?;
                 self.list(*element, count, depth, ("[", "]"), |index| place.part(index.wrapping_mul(size), size))
             }
@@ -237,7 +243,7 @@ impl ValueReader<'_> {
                 let bytes = self.read_text(place.address, *count)?;
                 match self.string(bytes) {
                     Ok(text) if !text.text.contains('\\') => Ok(text),
-                    _ => self.elements(*element, place.address, *count, depth),
+                    _ => self.listed(*element, place.address, *count, depth),
                 }
             }
             Shape::Unknown => Err("its layout is not described".into()),

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tinyio_events::event::{
     CoroId, Event, FIELD, Failure, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, Stack, State,
-    Target, Waker,
+    Target, ThreadId, Waker,
 };
 
 use super::coro::{Activity, Coro, Edge, Moment};
 use super::links::Links;
 use super::names::Named;
 use super::parts::{Cancel, Crash, Level, LogLine, Loop, ResMoment, Resource, Thread};
-use super::{CRASHES, ENDED, FINISHED, Finding, Holder, LOG, Model, Parent, Site, Sync};
+use super::{CRASHES, DROPPED, ENDED, FINISHED, Finding, Holder, LOG, Model, Parent, Site, Sync};
 
 impl Model {
     /// Applies one event.
@@ -94,17 +94,22 @@ impl Model {
                 }
                 None => self.odd(),
             },
-            Kind::ResDrop { res } => {
-                if self.resources.remove(res).is_none() {
-                    self.odd();
+            Kind::ResDrop { res } => match self.resources.remove(res) {
+                Some(resource) => {
+                    if self.dropped.len() == DROPPED {
+                        self.dropped.pop_front();
+                    }
+                    self.dropped.push_back((*res, resource.what, resource.name));
                 }
-            }
+                None => self.odd(),
+            },
 
             Kind::ThreadQueue { thread, coro, name, site } => {
                 let fresh = Thread {
                     id: *thread,
                     coro: *coro,
                     name: *name,
+                    pool: 0,
                     site: *site,
                     queued: at,
                     started: None,
@@ -113,9 +118,11 @@ impl Model {
                     noticed: None,
                 };
                 self.threads.insert(*thread, fresh);
-                if let Some(coro) = self.coros.get_mut(*coro) {
+                let taken = self.coros.get_mut(*coro).map(|coro| {
                     Arc::make_mut(coro).thread = *thread;
-                }
+                    coro.holds.clone()
+                });
+                taken.into_iter().flatten().for_each(|res| self.note_pool(*thread, res));
             }
             Kind::ThreadStart { thread } => self.with_thread(*thread, |thread| thread.started = Some(at)),
             Kind::ThreadCancel { thread } => {
@@ -633,6 +640,17 @@ impl Model {
             let coro = Arc::make_mut(coro);
             coro.holds.push(res);
             coro.remember(at, Moment::Took(res));
+            // In a checkpoint the thread comes first.
+            let thread = coro.thread;
+            self.note_pool(thread, res);
+        }
+    }
+
+    /// Notes that the coroutine that stands for a thread holds a permit. It takes none but that of its `ThreadPool`.
+    fn note_pool(&mut self, thread: ThreadId, res: ResId) {
+        let name = self.resources.get(&res).map_or(0, |resource| resource.name);
+        if let Some(thread) = self.threads.get_mut(&thread).filter(|thread| thread.pool == 0) {
+            thread.pool = name;
         }
     }
 
@@ -652,7 +670,7 @@ impl Model {
         }
     }
 
-    fn with_thread(&mut self, id: tinyio_events::event::ThreadId, change: impl FnOnce(&mut Thread)) {
+    fn with_thread(&mut self, id: ThreadId, change: impl FnOnce(&mut Thread)) {
         match self.threads.get_mut(&id) {
             Some(thread) => change(thread),
             None => self.odd(),

@@ -61,6 +61,8 @@ pub const LOG: usize = 10_000;
 pub const CRASHES: usize = 16;
 /// How many ended threads and loops are remembered.
 pub const ENDED: usize = 256;
+/// How many resources that are gone are remembered.
+const DROPPED: usize = 256;
 
 /// What the program is at.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +87,8 @@ pub struct Model {
     threads: BTreeMap<ThreadId, Thread>,
     ended_threads: VecDeque<Thread>,
     resources: BTreeMap<ResId, Resource>,
+    /// What the last resources that are gone were, and their names: histories tell of them.
+    dropped: VecDeque<(ResId, ResKind, NameId)>,
     log: VecDeque<Arc<LogLine>>,
     log_dropped: u64,
     crashes: Vec<Arc<Crash>>,
@@ -132,6 +136,7 @@ impl Model {
             threads: BTreeMap::new(),
             ended_threads: VecDeque::new(),
             resources: BTreeMap::new(),
+            dropped: VecDeque::new(),
             log: VecDeque::new(),
             log_dropped: 0,
             crashes: Vec::new(),
@@ -372,18 +377,19 @@ impl Model {
     /// Returns a short label for a resource: `lock #3`, or by the name that the program gave it:
     /// `lock accounts`, with the number if another lock has that name too.
     pub fn resource_label(&self, id: ResId) -> String {
-        let resource = self.resource(id);
-        let what = match resource.map(|resource| resource.what) {
+        let gone = || self.dropped.iter().rev().find(|gone| gone.0 == id).map(|gone| (gone.1, gone.2));
+        let (kind, name) = self.resource(id).map(|one| (one.what, one.name)).or_else(gone).unzip();
+        let what = match kind {
             Some(ResKind::Event) => "event",
             Some(ResKind::Lock) => "lock",
             Some(ResKind::Semaphore) => "semaphore",
             Some(ResKind::Barrier) => "barrier",
             None => "resource",
         };
-        match resource.map_or(0, |resource| resource.name) {
+        match name.unwrap_or(0) {
             0 => format!("{what} #{id}"),
             name => {
-                let unique = resource.is_some_and(|one| self.names.is_unique(names::Named::Res(one.what), name));
+                let unique = kind.is_some_and(|kind| self.names.is_unique(names::Named::Res(kind), name));
                 let number = if unique { String::new() } else { format!(" #{id}") };
                 format!("{what} {}{number}", self.name(name))
             }

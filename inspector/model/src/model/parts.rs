@@ -61,6 +61,8 @@ pub struct Thread {
     pub coro: CoroId,
     /// The function.
     pub name: NameId,
+    /// The name of the `ThreadPool` that it belongs to, 0 for none.
+    pub pool: NameId,
     /// Where `run_in_thread` was called.
     pub site: SiteId,
     /// When it was handed over.

@@ -413,3 +413,31 @@ fn a_checkpoint_states_since_when_a_coroutine_is_ready() {
     assert_eq!(times(model.times()), [(2, 1_000, 0), (2, 15_000, 0)], "those of before stay");
     assert_eq!(times(model.coro(1).unwrap().times().unwrap()), [(1, 1_000, 0), (1, 15_000, 0)]);
 }
+
+#[test]
+fn a_thread_has_the_name_of_the_pool_that_its_permit_is_of() {
+    let mut s = Script::new("pool");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").named_resource(1, ResKind::Semaphore, 2, "hashing", "a.rs:2:1");
+    s.spawn(2, 1, "hash", "a.rs:3:1").begin(2).hold(1, 2, "a.rs:3:1").thread(7, 2, "hash", "a.rs:3:1").pause(2);
+    // As in a checkpoint, which has threads first.
+    s.spawn(3, 1, "hash", "a.rs:3:1").thread(8, 3, "hash", "a.rs:3:1").hold(1, 3, "a.rs:3:1");
+    s.spawn(4, 1, "load", "a.rs:4:1").thread(9, 4, "load", "a.rs:4:1");
+    // It is remembered of those that have ended.
+    s.push(Kind::ThreadEnd { thread: 7, outcome: Outcome::Ok }).push(Kind::Release { res: 1, coro: 2 });
+    let model = s.model();
+    let pool = |id| model.name(model.thread(id).unwrap().pool).to_owned();
+    assert_eq!((pool(7), pool(8)), ("hashing".to_owned(), "hashing".to_owned()));
+    assert_eq!(model.thread(9).unwrap().pool, 0);
+}
+
+#[test]
+fn a_resource_that_is_gone_keeps_its_name() {
+    let mut s = Script::new("gone");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").named_resource(1, ResKind::Lock, 1, "accounts", "a.rs:2:1");
+    s.resource(2, ResKind::Event, 0, "a.rs:3:1").begin(1).hold(1, 1, "a.rs:4:1");
+    s.push(Kind::Release { res: 1, coro: 1 }).push(Kind::ResDrop { res: 1 }).push(Kind::ResDrop { res: 2 });
+    let model = s.model();
+    assert_eq!(model.resource(1), None);
+    assert_eq!((&*model.resource_label(1), &*model.resource_label(2)), ("lock accounts", "event #2"));
+    assert_eq!(model.resource_label(3), "resource #3", "of which nothing is known");
+}

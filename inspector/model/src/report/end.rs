@@ -114,7 +114,7 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
         let wait = model.main_wait(coro).filter(|_| coro.state() == State::Waiting);
         let doing = match coro.activity {
             // For many timers, the time at which each fires is not a difference.
-            Activity::Sleeping => "asleep".to_owned(),
+            Activity::Sleeping => "sleeping".to_owned(),
             Activity::OnThread => "on a thread".to_owned(),
             Activity::Ready => "ready".to_owned(),
             Activity::OnCoro => "waiting for others".to_owned(),

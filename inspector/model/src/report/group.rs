@@ -134,7 +134,7 @@ fn was_at(model: &Model, failure: &Failure) -> String {
         Some(Target::Coro(_)) => format!("waiting for {on_coros} others"),
         Some(Target::Loop(_)) => "in a loop of its own".to_owned(),
         Some(Target::External) => "in a foreign future".to_owned(),
-        Some(Target::Timer(_)) => "asleep".to_owned(),
+        Some(Target::Timer(_)) => "sleeping".to_owned(),
         Some(Target::Turn) => "between two turns".to_owned(),
     }
 }

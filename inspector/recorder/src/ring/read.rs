@@ -97,6 +97,13 @@ impl RingReader {
         Ok(reader)
     }
 
+    /// Goes to the newest checkpoint, past all that is recorded before it.
+    pub(crate) fn skip_to_newest(&mut self) {
+        if let Some(newest) = self.checkpoints().last().copied() {
+            self.go(newest);
+        }
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

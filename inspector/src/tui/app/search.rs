@@ -1,10 +1,12 @@
 //! The line being typed, and the search for coroutines.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::{App, Edited, Effect, Purpose, SCREENS, history_key};
-use crate::event::NameId;
-use crate::model::{Coro, short_name};
+use crate::event::{CoroId, NameId, number};
+use crate::model::short_name;
+use crate::tui::fuzzy::Fuzzy;
 use crate::tui::pane::Reply;
 use crate::tui::prompt::Prompt;
 
@@ -83,8 +85,8 @@ impl App {
         self.prompt = Some(prompt);
     }
 
-    /// Selects the next match of the searched text: where the pane does not do so itself, the next coroutine with a
-    /// name that contains it.
+    /// Selects the next match of the searched text: where the pane does not do so itself, the next coroutine. That with
+    /// the number searched for comes first, then the best matches of names.
     pub(super) fn find(&mut self, forward: bool) {
         if self.session.search.text.is_empty() {
             self.session.note("nothing was searched for: / begins");
@@ -93,37 +95,29 @@ impl App {
         if self.pages.is_empty() && self.screens[self.front].find(&mut self.session, forward) {
             return;
         }
-        let needle = self.session.search.text.to_lowercase();
+        let text = &self.session.search.text;
+        let mut fuzzy = Fuzzy::new(text);
         let model = self.session.model();
-        // Names are few; only a number in what is searched for makes each coroutine's own label worth a look.
-        let numbered = needle.contains(|one: char| one == '#' || one.is_ascii_digit());
-        let mut names: HashMap<NameId, bool> = HashMap::new();
-        let mut is_named = |coro: &Coro| {
-            *names
-                .entry(coro.name)
-                .or_insert_with(|| short_name(model.name(coro.name)).to_lowercase().contains(&needle))
-        };
-        let is_given =
-            |coro: &Coro| coro.given_name != 0 && model.name(coro.given_name).to_lowercase().contains(&needle);
-        let fits = |coro: &&Coro| {
-            is_named(coro) || is_given(coro) || (numbered && model.label(coro.id).to_lowercase().contains(&needle))
-        };
-        let matches: Vec<u64> = model.live().filter(fits).map(|coro| coro.id).collect();
-        let here = self.session.selected.unwrap_or(0);
-        let next = if forward {
-            matches.iter().position(|id| *id > here).unwrap_or(0)
-        } else {
-            matches.iter().rposition(|id| *id < here).unwrap_or(matches.len().saturating_sub(1))
-        };
-        match matches.get(next) {
-            Some(id) => {
-                self.session.search.found = Some((next + 1, matches.len()));
-                self.session.select(*id);
+        // Names are few; only a number in what is searched for makes each coroutine's own worth a look.
+        let numbered = text.contains(|one: char| one == '#' || one.is_ascii_digit());
+        let mut names: HashMap<NameId, Option<u16>> = HashMap::new();
+        let mut matches: Vec<_> = Vec::new();
+        for coro in model.live() {
+            let mut of_name = |name| *names.entry(name).or_insert_with(|| fuzzy.score(short_name(model.name(name))));
+            let named = of_name(coro.name).max(of_name(coro.given_name).filter(|_| coro.given_name != 0));
+            let number = if numbered { number(coro.id) } else { String::new() };
+            let labelled = numbered.then(|| format!("{} {number}", short_name(model.name(coro.name))));
+            let score = named.max(labelled.and_then(|label| fuzzy.score(&label)));
+            let is_it = fuzzy.number().is_some_and(|wanted| number.trim_start_matches('#') == wanted);
+            if let Some(score) = score {
+                matches.push((Reverse(is_it), Reverse(score), coro.id));
             }
-            None => {
-                self.session.search.found = None;
-                self.session.note(format!("no coroutine is called {:?}", self.session.search.text));
-            }
+        }
+        matches.sort_unstable();
+        let matches: Vec<CoroId> = matches.into_iter().map(|(.., id)| id).collect();
+        match self.session.search.next(&matches, self.session.selected, forward) {
+            Some(id) => self.session.select(id),
+            None => self.session.note(format!("no coroutine matches {:?}", self.session.search.text)),
         }
     }
 }

@@ -166,6 +166,9 @@ impl Coroutines {
     }
 }
 
+/// The column of the names.
+const NAME: usize = 3;
+
 /// A row; that of a task that is no longer there has its name only.
 fn cells(session: &Session, id: CoroId) -> Option<[Cell; 9]> {
     let (theme, model, now) = (&session.theme, session.model(), session.now());
@@ -262,8 +265,14 @@ impl Pane for Coroutines {
         let footer = u16::from(!self.filter.text.is_empty());
         let table = Rect { height: area.height.saturating_sub(footer), ..area };
         let columns = self.columns(model, area.width);
-        Table::new(theme, columns)
-            .draw(buf, table, &mut self.list, &self.order, &mut self.hits, |id| cells(session, id));
+        Table::new(theme, columns).marked(session.search.marks(), NAME).draw(
+            buf,
+            table,
+            &mut self.list,
+            &self.order,
+            &mut self.hits,
+            |id| cells(session, id),
+        );
         if self.order.is_empty() {
             let none: &[&str] = match footer {
                 0 => &["no live coroutine at this moment", ", goes back in time, event by event"],

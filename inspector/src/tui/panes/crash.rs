@@ -156,7 +156,7 @@ impl Pane for CrashScreen {
         let [top, rule, rest] =
             Layout::vertical([Constraint::Length(head), Constraint::Length(u16::from(ruled)), Constraint::Fill(1)])
                 .areas(body);
-        put_lines(buf, top, &message);
+        put_lines(buf, &theme, top, &message);
         horizontal(buf, &theme, rule);
         if body.width >= 72 {
             let left = (body.width * 2 / 5).clamp(34, 64);
@@ -181,7 +181,7 @@ impl Pane for CrashScreen {
             if ruled {
                 buf.set_stringn(gap.x, between.y, theme.glyphs.tees[2], 1, theme.line);
             }
-            put_lines(buf, Rect { x: values.x + 1, width: values.width.saturating_sub(1), ..values }, &locals);
+            put_lines(buf, &theme, Rect { x: values.x + 1, width: values.width.saturating_sub(1), ..values }, &locals);
         } else {
             let [stacks, frames, source, values] = Layout::vertical([
                 Constraint::Length(stacks_height(&crash, rest.height * 2 / 3)),
@@ -194,7 +194,7 @@ impl Pane for CrashScreen {
             self.draw_frames(buf, &theme, &crash, frames);
             draw_source(buf, session, &crash, source);
             let locals = locals_lines(&theme, &crash, values.width.saturating_sub(1));
-            put_lines(buf, Rect { x: values.x + 1, width: values.width.saturating_sub(1), ..values }, &locals);
+            put_lines(buf, &theme, Rect { x: values.x + 1, width: values.width.saturating_sub(1), ..values }, &locals);
         }
         session.crash = Some(crash);
     }
@@ -274,7 +274,8 @@ impl CrashScreen {
         }
         let y = area.y + 1 + listed.len().min(rows) as u16;
         if left_out > 0 && y < area.bottom() {
-            buf.set_stringn(area.x + 1, y, format!("  {left_out} hidden"), usize::from(area.width), theme.dim);
+            let room = usize::from(area.width.saturating_sub(3));
+            buf.set_stringn(area.x + 1, y, fit(&format!("  {left_out} hidden"), room), room, theme.dim);
             right(buf, area.x, y, area.width.saturating_sub(1), "v", theme.key);
         }
     }
@@ -323,7 +324,8 @@ fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'s
 }
 
 fn heading(buf: &mut Buffer, theme: &Theme, area: Rect, text: &str, hint: &str) {
-    buf.set_stringn(area.x + 1, area.y, text, usize::from(area.width), theme.title);
+    let room = usize::from(area.width).saturating_sub(width(hint) + 3);
+    buf.set_stringn(area.x + 1, area.y, fit(text, room), room, theme.title);
     right(buf, area.x, area.y, area.width.saturating_sub(1), hint, theme.key);
 }
 

@@ -206,18 +206,21 @@ impl Graph {
         self.name_width = self.name_width.max(widths.max().unwrap_or(0) as u16).min(limit);
         let name_width = self.name_width;
 
+        let mut marks = session.search.marks();
         for (y, (row, (sign, label, style))) in (area.y..).zip(rows.iter().zip(labels)) {
             let line = Rect { y, height: 1, ..area };
             let x = area.x + 1;
             let mut at = x;
             let mut put = |text: &str, style: Style| {
                 let room = usize::from((x + name_width).min(area.right()).saturating_sub(at));
-                at = buf.set_stringn(at, y, fit(text, room), room, style).0;
+                let (from, text) = (at, fit(text, room));
+                at = buf.set_stringn(at, y, &text, room, style).0;
+                (from, text)
             };
             put(&row.lead, theme.line);
             put(sign, style);
             put(" ", theme.text);
-            put(&label, name_style(row.node, theme));
+            let (name_at, name) = put(&label, name_style(row.node, theme));
             let (what, what_style) = what(model, row.node, now, theme);
             let start = x + name_width + 2;
             let time = time(model, row.node, now);
@@ -229,6 +232,9 @@ impl Graph {
             }
             if row.node == cursor {
                 buf.set_style(line, theme.selected);
+            }
+            if let Some(marks) = &mut marks {
+                marks.mark(buf, (name_at, y), &name, theme.found);
             }
             self.hits.add(line, row.node);
         }
@@ -444,7 +450,7 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
             };
             let state = match (&one.cancel, one.parked) {
                 (Some(cancel), _) => format!("cancelling: {}", cancel.reason),
-                (None, Some(_)) => "asleep".to_owned(),
+                (None, Some(_)) => "sleeping".to_owned(),
                 (None, None) => "busy".to_owned(),
             };
             (format!("{mode}, {} live, {state}", count(u64::from(one.live))), theme.text)

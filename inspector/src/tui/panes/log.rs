@@ -1,13 +1,17 @@
 //! The screen of the log: the program's output, its log events, and tinyio's own messages.
 
+use std::cmp::Reverse;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::event::CoroId;
 use crate::model::LogLine;
 use crate::tui::ansi;
 use crate::tui::clipboard::{Copied, Part};
+use crate::tui::fuzzy::Fuzzy;
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::prompt::Purpose;
@@ -116,11 +120,7 @@ impl Pane for Log {
             None => lines.last().copied(),
         }?;
         match part {
-            Part::Whole => {
-                let spans = ansi::spans(&text(line), session.theme.text, false);
-                let text: String = spans.iter().map(|span| &*span.content).collect();
-                Some(Copied::new(format!("line of {}", clock(line.at, 3)), &text))
-            }
+            Part::Whole => Some(Copied::new(format!("line of {}", clock(line.at, 3)), &plain(line))),
             Part::Name if line.coro == 0 => None,
             Part::Name => Some(Copied::new("name", &session.model().label(line.coro))),
         }
@@ -143,27 +143,27 @@ impl Pane for Log {
         Ok(())
     }
 
-    /// Goes to the next line with what was searched for.
+    /// Goes to the next line that matches what was searched for.
     fn find(&mut self, session: &mut Session, forward: bool) -> bool {
         let needle = session.search.text.to_lowercase();
-        let has = |line: &&LogLine| text(line).to_lowercase().contains(&needle);
-        let found: Vec<Key> = self.matching(session).into_iter().filter(has).map(key).collect();
-        let here = self.found.unwrap_or(if forward { (0, 0) } else { (u64::MAX, 0) });
-        let next = if forward {
-            found.iter().position(|key| *key > here).unwrap_or(0)
-        } else {
-            found.iter().rposition(|key| *key < here).unwrap_or(found.len().saturating_sub(1))
+        let mut fuzzy = Fuzzy::new(&needle);
+        let rank = |line: &LogLine| {
+            let text = plain(line);
+            let score = fuzzy.score(&text)?;
+            // Lines that have it as it is are in the order of time.
+            let has_it = text.to_lowercase().contains(&needle);
+            Some((Reverse(if has_it { u16::MAX } else { score }), key(line)))
         };
-        match found.get(next) {
-            Some(key) => {
-                self.found = Some(*key);
-                self.select(session, Some(*key));
-                session.search.found = Some((next + 1, found.len()));
-            }
-            None => {
-                session.search.found = None;
-                session.note(format!("no line has {:?}", session.search.text));
-            }
+        let mut found: Vec<_> = self.matching(session).into_iter().filter_map(rank).collect();
+        found.sort_unstable();
+        let found: Vec<Key> = found.into_iter().map(|(_, key)| key).collect();
+        if self.found.is_none() {
+            session.search.found = None;
+        }
+        self.found = session.search.next(&found, self.found, forward);
+        match self.found {
+            Some(key) => self.select(session, Some(key)),
+            None => session.note(format!("no line matches {:?}", session.search.text)),
         }
         true
     }
@@ -197,6 +197,7 @@ impl Pane for Log {
             return;
         }
         let model = session.model();
+        let mut marks = session.search.marks();
         let widest = if area.width >= 60 { 16 } else { 0 };
         for (y, line) in (area.y..).zip(shown) {
             let (style, level) = theme.level(line.level);
@@ -211,12 +212,16 @@ impl Pane for Log {
             if !line.target.is_empty() {
                 spans.push(Span::styled(format!("{}: ", fit(&line.target, 24)), theme.dim));
             }
-            let style = if self.found == Some(key(line)) { theme.found } else { theme.text };
-            spans.extend(ansi::spans(&text(line), style, theme.colours));
+            let before: usize = spans.iter().map(Span::width).sum();
+            spans.extend(ansi::spans(&text(line), theme.text, theme.colours));
             put(buf, area.x, y, &Line::from(spans), area.width);
             let row = Rect { y, height: 1, ..area };
             if selected == Some(key(line)) {
                 buf.set_style(row, theme.selected);
+            }
+            if let Some(marks) = &mut marks {
+                let shown = fit(&plain(line), usize::from(area.width).saturating_sub(before));
+                marks.mark(buf, (area.x.saturating_add(before as u16), y), &shown, theme.found);
             }
             hits.add(row, key(line));
         }
@@ -224,6 +229,11 @@ impl Pane for Log {
             right(buf, area.x, area.bottom() - 1, area.width, " G follows again ", theme.key);
         }
     }
+}
+
+/// The text without the escape sequences in it.
+fn plain(line: &LogLine) -> String {
+    ansi::spans(&text(line), Style::new(), false).iter().map(|span| &*span.content).collect()
 }
 
 fn text(line: &LogLine) -> String {

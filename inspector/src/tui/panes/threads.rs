@@ -86,9 +86,11 @@ impl Pane for Threads {
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
         let (theme, model) = (&session.theme, session.model());
         let none = "no thread yet: run_in_thread brings one";
+        let threads = || model.threads().chain(model.ended_threads());
         let columns = [
             Column::text("", Width::Fixed(1)),
             Column::number("id", 5),
+            Column::text("pool", Width::Part(6, 6..=16)).shown_if(threads().any(|thread| thread.pool != 0)),
             Column::text("function", Width::Part(3, 8..=24)),
             Column::number("for", 10),
             Column::text("state", Width::Rest(10..=200)),
@@ -98,7 +100,7 @@ impl Pane for Threads {
 }
 
 /// A row.
-fn cells(session: &Session, id: ThreadId) -> Option<[Cell; 5]> {
+fn cells(session: &Session, id: ThreadId) -> Option<[Cell; 6]> {
     let (theme, model, now) = (&session.theme, session.model(), session.now());
     let thread = model.thread(id)?;
     let (activity, state, since) = state(thread, now);
@@ -108,6 +110,7 @@ fn cells(session: &Session, id: ThreadId) -> Option<[Cell; 5]> {
     Some([
         Cell::styled(theme.sign(activity), theme.activity(activity)),
         id.to_string().into(),
+        if thread.pool == 0 { String::new() } else { model.name(thread.pool).to_owned() }.into(),
         short_name(model.name(thread.name)).into(),
         span(now.saturating_sub(since)).into(),
         format!("{state}{caller}, {place}").into(),

@@ -15,7 +15,7 @@ use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
 use crate::tui::playback::{Playback, Status};
 use crate::tui::session::Session;
-use crate::tui::text::{clock, pad, span, width};
+use crate::tui::text::{clock, fit, pad, span, width};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::{Hits, List, empty, right};
 
@@ -293,7 +293,8 @@ fn head(
     across: u64,
 ) {
     let across = format!(" {} across", span(across));
-    buf.set_stringn(area.x, area.y, &across, usize::from(area.width), theme.dim);
+    let room = usize::from(area.width);
+    buf.set_stringn(area.x, area.y, fit(&across, room), room, theme.dim);
     let step = round_step(axis.column * APART);
     let first = axis.start().div_ceil(step);
     for time in (first..).map(|number| number * step).take_while(|time| *time < axis.end()) {

@@ -17,7 +17,7 @@ fn enter_and_w_on_the_resources_are_about_the_selected_resource() {
     assert!(page.contains("worker 2 began to wait, shop.rs:50") && page.contains("acquired by worker 1"), "{page}");
     press(&mut app, "w");
     let why = text(&mut app, 120, 40);
-    for part in ["Why is lock accounts not free?", "held by worker 1 for 0.5 ms", "a timer, due in"] {
+    for part in ["Why is lock accounts not free?", "held by worker 1 for 0.5 ms", "a timer, fires in"] {
         assert!(why.contains(part), "{part:?}\n{why}");
     }
     press(&mut app, "esc esc j w");

@@ -34,10 +34,18 @@ pub fn put(buf: &mut Buffer, x: u16, y: u16, line: &Line, columns: u16) {
     buf.set_line(x, y, &slice(line, 0, usize::from(columns)), columns);
 }
 
-/// Lines from the top of an area on, as many as there is room for.
-pub fn put_lines(buf: &mut Buffer, area: Rect, lines: &[Line]) {
+/// Lines from the top of an area on, as many as there is room for, and how many more there are.
+pub fn put_lines(buf: &mut Buffer, theme: &Theme, area: Rect, lines: &[Line]) {
     for (y, line) in (area.top()..area.bottom()).zip(lines) {
         put(buf, area.x, y, line, area.width);
+    }
+    more(buf, theme, area, lines.len().saturating_sub(usize::from(area.height)));
+}
+
+/// Says on the last row of an area how many lines there was no room for.
+pub fn more(buf: &mut Buffer, theme: &Theme, area: Rect, left_out: usize) {
+    if left_out > 0 && area.height > 0 {
+        right(buf, area.x, area.bottom() - 1, area.width, &format!(" {left_out} more "), theme.key);
     }
 }
 

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{inset, right};
+use super::{inset, more};
 use crate::tui::keys::Action;
 use crate::tui::text::slice;
 use crate::tui::theme::Theme;
@@ -51,10 +51,7 @@ impl Pager {
         for (y, line) in (inner.top()..inner.bottom()).zip(&lines[self.top..]) {
             buf.set_line(inner.x, y, &slice(line, self.left, usize::from(inner.width)), inner.width);
         }
-        let more = lines.len().saturating_sub(self.top + self.rows);
-        if more > 0 {
-            right(buf, inner.x, inner.bottom() - 1, inner.width, &format!(" {more} more "), theme.key);
-        }
+        more(buf, theme, inner, lines.len().saturating_sub(self.top + self.rows));
     }
 
     /// Scrolls.

@@ -7,7 +7,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::{Hits, List};
-use crate::tui::text::{pad, pad_left};
+use crate::tui::fuzzy::Fuzzy;
+use crate::tui::text::{fit, pad, pad_left};
 use crate::tui::theme::Theme;
 
 /// How wide a column is, in columns of the terminal.
@@ -78,22 +79,28 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 /// A table of `N` columns with one selected row.
-#[derive(Clone, Debug)]
 pub struct Table<'a, const N: usize> {
     theme: &'a Theme,
     columns: [Column; N],
+    /// What was searched for, in this column.
+    marks: Option<(Fuzzy, usize)>,
 }
 
 impl<'a, const N: usize> Table<'a, N> {
     /// A table of these columns.
     pub fn new(theme: &'a Theme, columns: [Column; N]) -> Table<'a, N> {
-        Table { theme, columns }
+        Table { theme, columns, marks: None }
+    }
+
+    /// Marks what was searched for in the cells of a column.
+    pub fn marked(self, marks: Option<Fuzzy>, column: usize) -> Table<'a, N> {
+        Table { marks: marks.map(|marks| (marks, column)), ..self }
     }
 
     /// Draws the header and the rows of those `keys` that there is room for, the selected one among them. `row` makes
     /// the cells of a key.
     pub fn draw<K: Copy + PartialEq>(
-        &self,
+        &mut self,
         buf: &mut Buffer,
         area: Rect,
         list: &mut List<K>,
@@ -117,9 +124,16 @@ impl<'a, const N: usize> Table<'a, N> {
         for (y, key) in (area.y + 1..area.bottom()).zip(shown) {
             let Some(cells) = row(*key) else { continue };
             let line = Rect { y, height: 1, ..area };
+            let marked = self.marks.as_ref().map(|(_, column)| {
+                let before: usize = widths[..*column].iter().filter(|wide| **wide > 0).map(|wide| wide + 1).sum();
+                (area.x.saturating_add(1 + before as u16), fit(cells[*column].text(), widths[*column]))
+            });
             self.line(buf, line, &widths, cells);
             if list.selected == Some(*key) {
                 buf.set_style(line, theme.selected);
+            }
+            if let (Some((marks, _)), Some((x, text))) = (&mut self.marks, marked) {
+                marks.mark(buf, (x, y), &text, theme.found);
             }
             hits.add(line, *key);
         }

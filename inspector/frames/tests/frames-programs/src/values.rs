@@ -71,6 +71,7 @@ pub fn run(cases: &mut Cases) {
         shared(cases);
         system(cases);
         held(cases);
+        octets(cases);
     }
     counts(cases);
 }
@@ -294,18 +295,66 @@ fn held(cases: &mut Cases) {
             failed,
             fine,
             changed,
-            bytes,
             os
         );
         holds!(boxed_path, borrowed, owned, lock, cells, shared, maps, sets, deep, nested, mutable, function);
         holds!(epoch, long, unspecified);
         // The standard library puts it in quotes, as if it were the value.
+        crate::expect("bytes", "b\"bytes\"".into(), "");
         crate::expect("locked", "Mutex { data: <locked>, poisoned: false, .. }".into(), "");
         crate::expect("written", "RwLock { data: <locked>, poisoned: false, .. }".into(), "");
         Never.await;
         black_box((&rc_dyn, &arc_dyn, &arc_words, &weak, &maybe_rc, &maybe_box, &maybe_reference, &failed, &fine));
         black_box((&changed, &bytes, &os, &boxed_path, &borrowed, &owned, &lock, &guard, &writing, &cells, &reading));
         black_box((&maps, &sets, &deep, &nested, &mutable, &function, &epoch, &long, &unspecified));
+    });
+}
+
+/// Bytes: those that are text are read as text, those that are as many as a hash has in hex, and others as numbers.
+fn octets(cases: &mut Cases) {
+    let n = cases.random() | 0x80;
+    let hash: [u8; 32] = std::array::from_fn(|i| (n >> (i % 8)) as u8 | (i as u8 & 1) << 7);
+    let digest: [u8; 16] = std::array::from_fn(|i| if i == 0 { 0xff } else { n as u8 });
+    cases.case("octets", async move {
+        let (id, raw) = ([0xffu8; 20], [0u8, 1, 2, 3, 4]);
+        let (tag, short, named) = (*b"HTTP", *b"abc", *b"0123456789abcdef");
+        let request: Vec<u8> = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+        let image: Vec<u8> = b"\x89PNG\r\n".to_vec();
+        let nothing: Vec<u8> = Vec::new();
+        let long: Vec<u8> = b"0123456789".repeat(100);
+        let boxed: Box<[u8]> = b"boxed".as_slice().into();
+        let body = bytes::Bytes::from_static("größer".as_bytes());
+        let part = bytes::Bytes::from(b"one two".to_vec()).slice(4..);
+        let empty = bytes::Bytes::new();
+        let binary = bytes::Bytes::from_static(b"\x00\x01");
+        let buffer = bytes::BytesMut::from(&b"read so far"[..]);
+        let uri: http::Uri = "https://example.org/a/b?c=d".parse().unwrap();
+        let root: http::Uri = "http://example.org".parse().unwrap();
+        let question: http::Uri = "http://example.org?x".parse().unwrap();
+        let other: http::Uri = "ftp://host/file".parse().unwrap();
+        let only_path: http::Uri = "/path?q".parse().unwrap();
+        let host: http::Uri = "example.org:80".parse().unwrap();
+        let login: http::Uri = "http://me:hunter2@example.org/".parse().unwrap();
+        let scheme = other.scheme().cloned();
+        let hex = |bytes: &[u8]| format!("hex\"{}\"", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>());
+        crate::expect("hash", hex(&hash), "");
+        crate::expect("digest", hex(&digest), "");
+        crate::expect("id", hex(&id), "");
+        crate::expect("tag", "b\"HTTP\"".into(), "");
+        crate::expect("named", "b\"0123456789abcdef\"".into(), "");
+        crate::expect("request", r#"b"GET / HTTP/1.1\r\n\r\n""#.into(), "");
+        crate::expect("long", format!("b\"{}\"", "0123456789".repeat(100)), "");
+        crate::expect("boxed", "b\"boxed\"".into(), "");
+        crate::expect("body", "b\"größer\"".into(), "");
+        crate::expect("part", "b\"two\"".into(), "");
+        crate::expect("binary", "[0, 1]".into(), "");
+        crate::expect("login", "http://me:<masked>@example.org/".into(), "");
+        crate::expect("scheme", "Some(Scheme { inner: Other(b\"ftp\") })".into(), "");
+        holds!(raw, short, image, nothing, empty, buffer, uri, root, question, other, only_path, host);
+        Never.await;
+        black_box((&hash, &digest, &id, &raw, &tag, &short, &named, &request, &image, &nothing, &long, &boxed));
+        black_box((&body, &part, &empty, &binary, &buffer, &uri, &root, &question, &other, &only_path, &host));
+        black_box((&login, &scheme));
     });
 }
 
