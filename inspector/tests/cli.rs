@@ -161,7 +161,7 @@ fn why_follows_the_chain() {
     for id in ["1", "#1", "main #1"] {
         let (code, out, _) = run(&folder, &["why", "t.jsonl", id, "--at", "11ms"]);
         assert_eq!(code, Some(0));
-        assert!(out.starts_with("main") && out.ends_with("└ a timer, due in 4.9 s\n"), "{out}");
+        assert!(out.starts_with("main") && out.ends_with("└ a timer, fires in 4.9 s\n"), "{out}");
     }
     let (code, _, err) = run(&folder, &["why", "t.jsonl", "9"]);
     assert_eq!(code, Some(2));

@@ -1,6 +1,6 @@
 //! Finds the rings of programs that are being recorded, and those that ended programs have left.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -38,14 +38,16 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// The names that the program gave loops, of those that have run since the newest checkpoint; in order, each once.
+    /// The names that the program gave loops, of those that have run since the newest checkpoint; in the order of the loops, each
+    /// once.
     pub fn loop_names(&self) -> Vec<String> {
         let Ok(mut reader) = RingReader::open(&self.path) else { return Vec::new() };
         reader.skip_to_newest();
-        let (mut names, mut given) = (HashMap::new(), Vec::new());
+        // A checkpoint has the loops in no order.
+        let (mut names, mut given) = (HashMap::new(), BTreeMap::new());
         let mut sink = |event: Event| match event.kind {
             Kind::Name { id, text } => drop(names.insert(id, text)),
-            Kind::Named { what: Target::Loop(_), name } if !given.contains(&name) => given.push(name),
+            Kind::Named { what: Target::Loop(id), name } => drop(given.insert(id, name)),
             _ => {}
         };
         // A program that records faster than this reads has no end: what is new meanwhile is left out.
@@ -54,7 +56,7 @@ impl Ring {
             left -= 1;
         }
         let mut found: Vec<String> = Vec::new();
-        for name in given.iter().filter_map(|id| names.get(id)) {
+        for name in given.values().filter_map(|id| names.get(id)) {
             if !found.contains(name) {
                 found.push(name.clone());
             }

@@ -278,6 +278,7 @@ mod tests {
             ("a b c home X right ctrl-d", "Xa|c"),
             ("a b left left left backspace", "|ab"),
             ("a b c ctrl-a ctrl-k", "|"),
+            ("a b c left ctrl-k", "ab|"),
             ("a b c left ctrl-u", "|c"),
             ("a b c ctrl-a ctrl-e delete", "abc|"),
             ("a . b c ctrl-w", "a.|"),

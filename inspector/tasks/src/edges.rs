@@ -185,8 +185,8 @@ fn due(frames: &mut Frames, instant: TypeRef, address: u64, now: Option<Duration
     let deadline = Duration::new(seconds, nanos);
     let text = match now.map(|now| (now, deadline.checked_sub(now))) {
         None => "a timer".to_owned(),
-        Some((_, Some(left))) => format!("a timer, due in {:.1} s", left.as_secs_f64()),
-        Some((now, None)) => format!("a timer, due {:.1} s ago", now.saturating_sub(deadline).as_secs_f64()),
+        Some((_, Some(left))) => format!("a timer, fires in {:.1} s", left.as_secs_f64()),
+        Some((now, None)) => format!("a timer, fires now, {:.1} s late", now.saturating_sub(deadline).as_secs_f64()),
     };
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).ok();
     let due = now.and_then(|now| nanos(deadline)?.checked_sub(nanos(now)?));

@@ -186,7 +186,7 @@ fn what_tasks_wait_on_and_hold_is_named() {
         }
         assert!(all("sleeper").iter().all(|wait| wait.kind == WaitKind::Timer), "{profile}");
         let due = |wait: &Wait| {
-            let text = wait.text.strip_prefix("a timer, due in ")?.strip_suffix(" s")?;
+            let text = wait.text.strip_prefix("a timer, fires in ")?.strip_suffix(" s")?;
             text.parse::<f64>().ok()
         };
         let first = due(&all("sleeper")[0]).expect("a time");

@@ -86,7 +86,7 @@ fn what_tasks_of_smol_wait_on_and_hold_is_named() {
         never.sort_by_key(|id| joined.iter().position(|other| other == id));
         assert_eq!(joined, never, "{profile}: each waits on one of these");
         for task in of("sleeper").into_iter().chain(of("boxed")) {
-            assert!(task.waits_on[0].text.starts_with("a timer, due in "), "{profile}: {task:?}");
+            assert!(task.waits_on[0].text.starts_with("a timer, fires in "), "{profile}: {task:?}");
         }
         assert!(kinds("receiver").iter().all(|kind| *kind == WaitKind::Channel), "{profile}");
         assert_eq!(kinds("visitor"), [WaitKind::Semaphore], "{profile}");
