@@ -26,8 +26,10 @@ pub struct Loop {
     pub ended: Option<(u64, LoopOutcome)>,
     /// Since when it sleeps, and until when if it has a timer.
     pub parked: Option<(u64, Option<u64>)>,
-    /// The coroutine being polled, and since when.
+    /// The coroutine being polled, and since when; the innermost one, if they poll each other.
     pub running: Option<(CoroId, u64)>,
+    /// In a worker: the coroutines that poll the running one, outermost first, and since when they are polled.
+    pub outer: Vec<(CoroId, u64)>,
     /// How much of that time was not the coroutine's, as far as it was recorded: see
     /// [`Kind::Away`](tinyio_events::event::Kind::Away).
     pub away: u64,
@@ -39,6 +41,13 @@ pub struct Loop {
     pub busy: u64,
     /// Steps begun.
     pub steps: u64,
+}
+
+impl Loop {
+    /// Since when it is in a step.
+    pub fn in_step_since(&self) -> Option<u64> {
+        self.outer.first().or(self.running.as_ref()).map(|(_, since)| *since)
+    }
 }
 
 /// The cancellation of a loop.

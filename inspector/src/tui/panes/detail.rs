@@ -149,6 +149,10 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         let label = model.target_label(Target::Thread(thread.id));
         lines.push(labelled(theme, "Thread", fit(&label, wide.saturating_sub(9))));
     }
+    if coro.worker != 0 {
+        let label = model.loop_label(coro.worker);
+        lines.push(labelled(theme, "On", fit(&label, wide.saturating_sub(9))));
+    }
     let steps = match model.picture() {
         None => format!("{} in {}, longest {}", counted(coro.steps, "step"), span(coro.busy), span(coro.longest)),
         Some(_) => "–".to_owned(),
@@ -328,8 +332,11 @@ fn moment(model: &Model, moment: &Moment) -> String {
         Moment::WaitsOnMany { count: many, .. } => format!("waits on {} coroutines", count(u64::from(many))),
         Moment::Cleared(on) => format!("no longer waits on {}", model.target_label(on)),
         Moment::Woken(by) => format!("woken by {}", model.waker_label(by)),
-        Moment::Ran { steps: 1, took } => format!("ran {}", span(took)),
-        Moment::Ran { steps, took } => format!("ran {steps} steps, {}", span(took)),
+        Moment::Ran { steps, took, worker } => {
+            let on = if worker == 0 { String::new() } else { format!(", on {}", model.loop_label(worker)) };
+            let steps = if steps == 1 { String::new() } else { format!("{steps} steps, ") };
+            format!("ran {steps}{}{on}", span(took))
+        }
         Moment::Took(res) => format!("acquired {}", model.resource_label(res)),
         Moment::Gave(res) => format!("released {}", model.resource_label(res)),
         Moment::Cancelled => "was cancelled".to_owned(),
