@@ -213,6 +213,7 @@ pub fn emitted() -> BoxedStrategy<Kind> {
             }),
             (id(), text()).prop_map(|(coro, text)| Kind::Diag { coro, text }),
             (id(), id()).prop_map(|(coro, nanos)| Kind::Away { coro, nanos }),
+            (id(), small()).prop_map(|(coro, to)| Kind::Moved { coro, to }),
             (id(), text()).prop_map(|(events, why)| Kind::Lost { events, why }),
         ];
         prop_oneof![coro, loops, resources, threads, texts, Just(Kind::TraceEnd {})]

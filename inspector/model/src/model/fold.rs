@@ -11,7 +11,7 @@ use tinyio_events::event::{
 use super::coro::{Activity, Coro, Edge, Moment};
 use super::links::Links;
 use super::names::Named;
-use super::parts::{Cancel, Crash, Level, LogLine, Loop, ResMoment, Resource, Thread};
+use super::parts::{Cancel, Crash, Level, LogLine, Loop, Outer, ResMoment, Resource, Thread};
 use super::{CRASHES, ENDED, FINISHED, Finding, Holder, LOG, Model, Parent, Site, Sync};
 
 /// Coroutines that poll each other in one worker: a damaged recording may have any number.
@@ -450,7 +450,7 @@ impl Model {
     /// The time that a loop has spent in steps, the present one included.
     fn busy(&self, id: LoopId, at: u64) -> u64 {
         let one = self.loops.get(&id);
-        one.map_or(0, |one| one.busy + one.in_step_since().map_or(0, |since| at.saturating_sub(since)))
+        one.map_or(0, |one| one.busy_at(at))
     }
 
     fn wake(&mut self, id: CoroId, by: Waker, at: u64) {
@@ -500,9 +500,9 @@ impl Model {
         });
         if let Some(one) = self.loops.get_mut(&in_loop) {
             if one.mode == LoopMode::Worker
-                && let Some(outer) = one.running.filter(|(outer, _)| *outer != id && one.outer.len() < NESTED)
+                && let Some((coro, since)) = one.running.filter(|(outer, _)| *outer != id && one.outer.len() < NESTED)
             {
-                one.outer.push(outer);
+                one.outer.push(Outer { coro, since, away: one.away });
             }
             one.running = Some((id, at));
             one.away = 0;
@@ -519,11 +519,12 @@ impl Model {
         if let Some(one) = self.loops.get_mut(&in_loop)
             && let Some((_, since)) = one.running.take_if(|(running, _)| *running == id)
         {
-            let took = at.saturating_sub(since).saturating_sub(std::mem::take(&mut one.away));
-            one.running = one.outer.pop();
-            // The step of the one that polled it has this time, too.
-            if one.running.is_none() {
-                one.busy = one.busy.saturating_add(took);
+            let all = at.saturating_sub(since);
+            let took = all.saturating_sub(std::mem::take(&mut one.away));
+            one.busy = one.busy.saturating_add(took);
+            if let Some(Outer { coro, since, away }) = one.outer.pop() {
+                one.running = Some((coro, since));
+                one.away = away.saturating_add(all);
             }
             whole = Some(took);
         }
@@ -580,9 +581,10 @@ impl Model {
         let running = self.loops.get_mut(&before).and_then(|one| one.running.take_if(|(running, _)| *running == id));
         self.with_loop(to, |one| {
             // A checkpoint has those that poll each other in no order.
-            one.outer.extend(one.running.take().into_iter().chain(running));
-            one.outer.sort_unstable_by_key(|(id, since)| (*since, *id));
-            one.running = one.outer.pop();
+            let both = one.running.take().into_iter().chain(running);
+            one.outer.extend(both.map(|(coro, since)| Outer { coro, since, away: 0 }));
+            one.outer.sort_unstable_by_key(|outer| (outer.since, outer.coro));
+            one.running = one.outer.pop().map(|innermost| (innermost.coro, innermost.since));
         });
     }
 

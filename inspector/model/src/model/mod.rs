@@ -44,7 +44,7 @@ pub use coro::{Activity, Coro, Counts, Edge, HISTORY, Moment, Past};
 pub use id_map::{IdHasher, IdMap};
 pub use links::Links;
 pub use names::{Site, common_stem, file_name, short_name, stem};
-pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, ResMoment, ResPast, Resource, Thread};
+pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, Outer, ResMoment, ResPast, Resource, Thread};
 pub use picture::{Change, Changes, Finding, Picture};
 #[cfg(feature = "analysis")]
 pub use times::{Distribution, Times};

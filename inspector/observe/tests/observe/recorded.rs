@@ -133,7 +133,7 @@ impl Recorded {
         }
         assert_eq!(self.model.lost().odd, 0, "all of it makes sense to the model");
         for one in self.model.loops().filter(|one| one.mode == LoopMode::Worker) {
-            let (innermost, outer) = (one.running.map(|(id, _)| id), one.outer.iter().map(|(id, _)| *id));
+            let (innermost, outer) = (one.running.map(|(id, _)| id), one.outer.iter().map(|outer| outer.coro));
             let known: Vec<CoroId> = outer.chain(innermost).collect();
             if whole {
                 assert_eq!(known, running.remove(&one.id).unwrap_or_default(), "what {} runs", one.id);

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use super::page::Page;
 use super::{times, why};
 use crate::describe;
-use crate::event::{CoroId, Frame, Stack, Target, number};
+use crate::event::{CoroId, Frame, LoopMode, Stack, Target, number};
 use crate::model::{Activity, Change, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
 use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::Session;
@@ -100,12 +100,17 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         title.push_span(Span::styled(format!("  as of {} ago", span(now - at)), theme.dim));
     }
     lines.push(title);
+    let is_observed = model.get_loop(coro.in_loop).is_some_and(|one| one.mode == LoopMode::Observed);
     match (remote, stack.map(|(_, stack)| stack).or(at_failure)) {
         (Some(remote), _) => lines.extend(remote_lines(session, id, &remote.stack, wide)),
         (None, Some(stack)) => lines.extend(stack_lines(session, stack, wide)),
         (None, None) => match coro.waits().next() {
             Some((_, edge)) if edge.site != 0 => {
                 lines.push(place_line(session, model.name(coro.name), model.site(edge.site), wide));
+            }
+            _ if is_observed => {
+                let text = format!("  not recorded: tinyio-inspector tasks {} reads it", model.header().pid);
+                lines.extend(wrap(&text, wide).into_iter().map(|text| Line::styled(text, theme.dim)));
             }
             _ => lines.push(Line::styled("  not read", theme.dim)),
         },
