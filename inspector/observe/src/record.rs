@@ -248,3 +248,57 @@ impl Record {
         self.recorder.emit(at, Kind::Lost { events, why: "dropped".to_owned() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::process::Command;
+    use std::task::{Context, Poll, Waker};
+
+    use tinyio_events::source::Source;
+
+    use super::*;
+    use crate::observe;
+
+    /// Whether this is the process that records; otherwise it has been started, and its stderr is checked.
+    fn recorded(test: &str, stderr: &str) -> bool {
+        if std::env::var_os("OBSERVE_TEST").is_some() {
+            assert!(is_on());
+            return true;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", &format!("record::tests::{test}"), "--nocapture"]).env("OBSERVE_TEST", "1");
+        command.env("TINYIO_INSPECT", "record").env("TINYIO_RING_DIR", folder.path().join("rings"));
+        let output = command.env_remove("TINYIO_TRACE").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains(stderr), "{text}");
+        false
+    }
+
+    #[test]
+    fn a_panic_of_the_recorder_ends_the_recording_and_not_the_program() {
+        if recorded("a_panic_of_the_recorder_ends_the_recording_and_not_the_program", "the recorder panicked") {
+            let mut future = pin!(observe(async { 7 }));
+            assert_eq!(with(|_| panic!("on purpose")), None::<()>);
+            assert!(!is_on());
+            assert_eq!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(7));
+            drop(observe(async {}));
+        }
+    }
+
+    #[test]
+    fn an_event_in_the_midst_of_another_is_counted_as_missing() {
+        if recorded("an_event_in_the_midst_of_another_is_counted_as_missing", "") {
+            assert_eq!(with(|_| with(|_| ())), Some(None), "as in a signal handler");
+            let future = observe(async {});
+            let mut kinds = Vec::new();
+            let mut reader = with(|record| record.recorder.reader()).unwrap().unwrap();
+            reader.read(100, &mut |event| kinds.push(event.kind)).unwrap();
+            let lost = kinds.iter().position(|kind| *kind == Kind::Lost { events: 1, why: "dropped".to_owned() });
+            let spawn = kinds.iter().position(|kind| matches!(kind, Kind::Spawn { .. }));
+            assert!(lost.is_some() && lost < spawn, "{kinds:?}");
+            drop(future);
+        }
+    }
+}
