@@ -154,7 +154,9 @@ fn ready_long(model: &Model, _now: u64, found: &mut Vec<Lint>) {
 /// coroutine that was never awaited was spawned to run by itself and is not reported. One lint per name: the oldest.
 fn orphan(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let mut oldest: HashMap<NameId, (&Coro, u64, u32)> = HashMap::new();
-    for coro in model.live().filter(|coro| coro.parent != 0 && coro.waiters.is_empty() && model.is_sure()) {
+    // What awaits a task of another runtime is not known.
+    let known = model.live().filter(|coro| coro.worker == 0 && model.is_sure());
+    for coro in known.filter(|coro| coro.parent != 0 && coro.waiters.is_empty()) {
         let Some(since) = coro.left else { continue };
         let Some((ended, _)) = model.coro(coro.parent).and_then(|parent| parent.ended) else { continue };
         let is_cancelled = model.get_loop(coro.in_loop).is_none_or(|one| one.cancel.is_some());

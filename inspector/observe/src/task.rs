@@ -142,15 +142,20 @@ impl<'a> Begun<'a> {
         Begun { task, awaited_by, before, outcome: Some(Outcome::Panic) }
     }
 
-    /// The future that polled this one, which is pending, waits on it.
+    /// The future that polled this one, which is pending, waits on it, and no other does.
     fn awaited(&mut self, record: &mut Record, at: u64) {
         let (Task { coro, slot, .. }, by) = (self.task, self.before);
-        match self.awaited_by.replace((by.coro, by.slot)) {
-            Some((before, _)) if before == by.coro => return,
-            Some((before, slot)) => record.recorder.clear(at, slot, before, Target::Coro(*coro)),
-            None => {}
+        let now = Some((by.coro, by.slot)).filter(|(coro, _)| *coro != 0);
+        let before = std::mem::replace(self.awaited_by, now);
+        if before == now {
+            return;
         }
-        record.recorder.wait(at, by.slot, by.coro, Target::Coro(*coro), *slot, 0);
+        if let Some((before, slot)) = before {
+            record.recorder.clear(at, slot, before, Target::Coro(*coro));
+        }
+        if now.is_some() {
+            record.recorder.wait(at, by.slot, by.coro, Target::Coro(*coro), *slot, 0);
+        }
     }
 }
 
@@ -170,7 +175,7 @@ impl Drop for Begun<'_> {
             record.recorder.step(at, &step);
             if outcome.is_some() {
                 record.ended(*slot);
-            } else if self.before.coro != 0 {
+            } else {
                 self.awaited(record, at);
             }
         });

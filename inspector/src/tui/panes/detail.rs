@@ -143,7 +143,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         let more = coro.waiters.len().saturating_sub(3);
         let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
         lines.push(labelled(theme, "Awaited", fit(&format!("by {}{more}", first.join(", ")), wide.saturating_sub(9))));
-    } else if coro.is_live() && coro.parent != 0 {
+    } else if coro.is_live() && coro.parent != 0 && !is_observed {
         lines.push(labelled(theme, "Awaited", "by none".to_owned()));
     }
     if !coro.holds.is_empty() {

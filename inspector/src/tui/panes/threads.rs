@@ -101,7 +101,7 @@ impl Pane for Threads {
         let columns = [
             Column::text("", Width::Fixed(1)),
             Column::number("id", 5),
-            Column::text("thread, function", Width::Part(3, 8..=24)),
+            Column::text("name", Width::Part(3, 8..=24)),
             Column::number("for", 10),
             Column::text("state", Width::Rest(10..=200)),
         ];
