@@ -1,8 +1,8 @@
 //! Measures what `observe` of tinyio-observe costs around tasks of tokio: `cargo bench --bench observe`. With
 //! `-- console` also beside console-subscriber, which takes minutes to build.
 //!
-//! The work is a task that yields, so one poll and one wake by itself. The figures are medians; with one thread they are
-//! CPU time of that thread, with several the time that passed. The goal is in units of one `Instant::now()` of the same
+//! The work is a task that yields, so one poll and one wake by itself. The figures are medians: CPU time of that thread;
+//! with several threads, CPU time of the process, and the time that passed, which on a busy machine says little. The goal is in units of one `Instant::now()` of the same
 //! run.
 
 mod measure;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     let result = match args.first().map(String::as_str) {
         Some("clock") => Ok(println!("{}", clock())),
         Some("one") => Ok(println!("{}", one_thread(args.len() > 1))),
-        Some("threads") => several(&args[1], args.len() > 2).map(|figure| println!("{figure}")),
+        Some(time @ ("cpu" | "passed")) => several(&args[1], time == "cpu", args.len() > 2).map(|ns| println!("{ns}")),
         _ => table(),
     };
     match result {
@@ -63,12 +63,20 @@ fn table() -> Result<(), String> {
         let ratio = (watched - plain) / (on - off);
         println!("    tokio {plain:.1}, under console-subscriber {watched:.1}: it adds {ratio:.0} × as much");
     }
-    println!("\na poll, tokio's multi-thread runtime, a task for each thread (ns that pass for each task)");
+    println!("\na poll, tokio's multi-thread runtime, a task for each thread (ns of CPU time, and ns that passed)");
     for threads in THREADS {
         let count = threads.to_string();
-        let plain = figure(&["threads", &count], None)?;
-        let on = figure(&["threads", &count, "observed"], Some(&rings))?;
-        println!("    {threads} at once: without observe {plain:.1}   recorded {on:.1}   adds {:.1}", on - plain);
+        let both = |observed: &[&str], rings| {
+            let one = |time| figure(&[&[time, &*count], observed].concat(), rings);
+            Ok::<_, String>((one("cpu")?, one("passed")?))
+        };
+        let (plain, on) = (both(&[], None)?, both(&["observed"], Some(&rings))?);
+        let (cpu, passed) = (on.0 - plain.0, on.1 - plain.1);
+        println!(
+            "    {threads} at once: without observe {:.1}, {:.1}   recorded {:.1}, {:.1}",
+            plain.0, plain.1, on.0, on.1
+        );
+        println!("      recorded: adds {cpu:.1}, {passed:.1}");
     }
     Ok(())
 }
@@ -110,19 +118,20 @@ fn spawn(observed: bool, polls: u64) -> tokio::task::JoinHandle<()> {
     if observed { tokio::spawn(observe(yields(polls))) } else { tokio::spawn(yields(polls)) }
 }
 
-/// Time for a poll of each of as many tasks as there are threads.
-fn several(threads: &str, observed: bool) -> Result<f64, String> {
-    let threads = threads.parse().map_err(|error| format!("{threads}: {error}"))?;
-    let runtime = Builder::new_multi_thread().worker_threads(threads).build().expect("a runtime");
+/// CPU time of a poll, or the time that passes for one, of as many tasks as there are threads.
+fn several(threads: &str, cpu: bool, observed: bool) -> Result<f64, String> {
+    let threads: u32 = threads.parse().map_err(|error| format!("{threads}: {error}"))?;
+    let runtime = Builder::new_multi_thread().worker_threads(threads as usize).build().expect("a runtime");
     Ok(runtime.block_on(async {
         let mut time = Duration::ZERO;
         for _ in 0..2 {
-            let start = Instant::now();
+            let (start, start_cpu) = (Instant::now(), cpu_of(ClockId::CLOCK_PROCESS_CPUTIME_ID));
             let tasks: Vec<_> = (0..threads).map(|_| spawn(observed, POLLS)).collect();
             for task in tasks {
                 task.await.expect("it ends");
             }
-            time = start.elapsed();
+            let spent = (cpu_of(ClockId::CLOCK_PROCESS_CPUTIME_ID) - start_cpu) / threads;
+            time = if cpu { spent } else { start.elapsed() };
         }
         time.as_nanos() as f64 / POLLS as f64
     }))
@@ -138,5 +147,9 @@ fn clock() -> f64 {
 }
 
 fn cpu() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every thread has one").into()
+    cpu_of(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn cpu_of(clock: ClockId) -> Duration {
+    clock_gettime(clock).expect("there is one for each thread and process").into()
 }
