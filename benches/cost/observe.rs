@@ -1,9 +1,9 @@
 //! Measures what `observe` of tinyio-observe costs around tasks of tokio: `cargo bench --bench observe`. With
 //! `-- console` also beside console-subscriber, which takes minutes to build.
 //!
-//! The work is a task that yields, so one poll and one wake by itself. The figures are medians: CPU time of that thread;
-//! with several threads, CPU time of the process, and the time that passed, which on a busy machine says little. The goal is in units of one `Instant::now()` of the same
-//! run.
+//! The work is a task that yields, so one poll and one wake by itself. The figures are medians: CPU time of that
+//! thread; with several threads, CPU time of the process, and the time that passed, which on a busy machine says little.
+//! The goal is in units of one `Instant::now()` of the same run.
 
 mod measure;
 
@@ -29,9 +29,9 @@ const THREADS: [usize; 2] = [1, 2];
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.first().map(String::as_str) {
-        Some("clock") => Ok(println!("{}", clock())),
-        Some("one") => Ok(println!("{}", one_thread(args.len() > 1))),
-        Some(time @ ("cpu" | "passed")) => several(&args[1], time == "cpu", args.len() > 2).map(|ns| println!("{ns}")),
+        Some("clock") => print(clock()),
+        Some("one") => print(one_thread(args.len() > 1)),
+        Some(time @ ("cpu" | "passed")) => several(&args[1], time == "cpu", args.len() > 2).and_then(print),
         _ => table(),
     };
     match result {
@@ -41,6 +41,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn print(figure: f64) -> Result<(), String> {
+    println!("{figure}");
+    Ok(())
 }
 
 fn table() -> Result<(), String> {

@@ -4,8 +4,6 @@ use std::cell::Cell;
 
 use tinyio_events::event::{CoroId, LoopId};
 
-use crate::record;
-
 /// The innermost observed future that a thread polls. The default is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Running {
@@ -21,16 +19,6 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
     /// Its number among the workers, 0 as long as it has none.
     static WORKER: Cell<LoopId> = const { Cell::new(0) };
-    static LEAVING: Leaving = const { Leaving };
-}
-
-/// Dropped when the thread ends.
-struct Leaving;
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        record::worker_ended(WORKER.get());
-    }
 }
 
 /// The future that this thread polls.
@@ -51,11 +39,9 @@ pub(crate) fn worker() -> LoopId {
     WORKER.get()
 }
 
-/// Gives this thread a number, the end of which is recorded when the thread ends.
+/// Gives this thread a number.
 pub(crate) fn set_worker(worker: LoopId) {
     WORKER.set(worker);
-    // In a thread that ends already, the end is not recorded.
-    let _ = LEAVING.try_with(|_| ());
 }
 
 /// Calls `inside`, unless this thread is in the midst of such a call: a signal handler or a panic hook can get there.

@@ -230,6 +230,6 @@ fn an_exit_while_futures_live_is_no_good_end() {
 fn a_live_view_is_not_promised() {
     let mut program = start("one thread", 1, "1");
     program.recorded();
-    let said = program.text("stderr");
-    assert!(said.contains("observed futures have no live view"), "{said}");
+    let stderr = program.text("stderr");
+    assert!(stderr.contains("observed futures have no live view"), "{stderr}");
 }

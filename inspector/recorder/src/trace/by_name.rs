@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::{AtExit, TraceWriter};
+use super::write::{AtExit, TraceWriter};
 use crate::recorder::Recorder;
 
 /// The trace of one recording, in a file of its own.
