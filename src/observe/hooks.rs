@@ -15,7 +15,8 @@ use tinyio_recorder::recorder::NO_SLOT;
 use tinyio_recorder::ring::Request;
 
 use super::crash_report::{RecordedCrash, place_foreign};
-use super::env::{Switch, warn_of_missing};
+use super::env::Switch;
+use super::env::warn_of_missing;
 use super::moments::moment;
 use super::names::{self, Name};
 use super::notes::ThreadNote;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::env::{Switch, warn_of_missing};
+use super::env::Switch;
+use super::env::warn_of_missing;
 use super::event::{LoopMode, ResKind, Target, WakeCause};
 use super::noop::Noop;
 use super::notes::{Mailbox, ThreadNote};

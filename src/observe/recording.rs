@@ -14,7 +14,8 @@ use tinyio_recorder::exit::AtExit;
 use tinyio_recorder::output::{Follow, Line};
 use tinyio_recorder::trace::NamedTrace;
 
-use super::env::{Printed, Switch};
+use super::env::Printed;
+use super::env::Switch;
 use super::event::WakeCause;
 use super::names::Name;
 use super::output::Output;

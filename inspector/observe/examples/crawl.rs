@@ -1,5 +1,5 @@
-//! Tasks of tokio on three threads. Look at it with `tinyio-inspector attach`, or afterwards with `tinyio-inspector last`:
-//! `TINYIO_INSPECT=record cargo run --example crawl`.
+//! Tasks of tokio on three threads. Look at it with `tinyio-inspector attach`, or afterwards with `tinyio-inspector
+//! last`: `TINYIO_INSPECT=record cargo run --example crawl`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -20,13 +20,13 @@
 //!
 //! # What is recorded
 //!
-//! | event | when |
-//! |---|---|
-//! | spawn | [`observe`] is called, at that place; the parent is the observed future that was being polled on this thread |
-//! | wake | its waker is called. The cause is the observed future that is being polled on the calling thread (or itself), or else that thread |
-//! | step begin, step end | a poll; the thread, if it is another one than before |
-//! | wait | its poll polled another observed future, which is pending: it waits on that one |
-//! | end | `ok`: it returned, whatever it returned; `panic`; `cancelled`: it was dropped before; `never_started`: it was dropped before its first poll |
+//! - spawn: [`observe`] is called, at that place; the parent is the observed future that this thread was polling;
+//! - wake: its waker is called. The cause is the observed future that the calling thread polls (or itself), or else that
+//!   thread;
+//! - step begin and step end: a poll; the thread, if it is another one than before;
+//! - wait: its poll polled another observed future, which is pending: it waits on that one;
+//! - end: `ok`, it returned, whatever it returned; `panic`; `cancelled`, it was dropped before; `never_started`, it was
+//!   dropped before its first poll.
 //!
 //! It counts as ready from the call of [`observe`] to its first poll: whether a runtime has it in a queue is not known.
 //! What it waits on, if that is no observed future, is not known either. A poll that no call of its waker precedes has

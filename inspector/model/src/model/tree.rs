@@ -201,7 +201,8 @@ impl Model {
         if coro.under == 0 { Parent::Loop(coro.in_loop) } else { Parent::Coro(coro.under) }
     }
 
-    /// The loops that run inside `coro` (0: inside none that lives), by number. Workers have no coroutines of their own.
+    /// The loops that run inside `coro` (0: inside none that lives), by number. Workers are none: they have no
+    /// coroutines of their own.
     pub fn loops_in(&self, coro: CoroId) -> impl DoubleEndedIterator<Item = &Loop> + '_ {
         let inside = move |of: &&Loop| match of.parent {
             parent if parent == coro => true,

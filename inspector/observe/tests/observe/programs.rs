@@ -247,7 +247,8 @@ async fn without_end(seed: u64) {
     std::future::pending().await
 }
 
-/// A child that is forked while other threads record polls observed futures; not [`noted`] ones, whose lock may be held.
+/// A child that is forked while other threads record polls observed futures; not [`noted`] ones, whose lock may be
+/// held.
 fn forks() {
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{ForkResult, fork};
