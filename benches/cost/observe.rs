@@ -2,7 +2,7 @@
 //! `-- console` also beside console-subscriber, which takes minutes to build.
 //!
 //! The work is a task that yields, so one poll and one wake by itself. The figures are medians: CPU time of that
-//! thread; with several threads, CPU time of the process, and the time that passed, which on a busy machine says little.
+//! thread; with several threads, CPU time of the process, and the time that passed, which a busy machine distorts.
 //! The goal is in units of one `Instant::now()` of the same run.
 
 mod measure;

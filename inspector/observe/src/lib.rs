@@ -21,8 +21,8 @@
 //! # What is recorded
 //!
 //! - spawn: [`observe`] is called, at that place; the parent is the observed future that this thread was polling;
-//! - wake: its waker is called. The cause is the observed future that the calling thread polls (or itself), or else that
-//!   thread;
+//! - wake: its waker is called. The cause is the observed future that the calling thread polls (or itself), or else
+//!   that thread;
 //! - step begin and step end: a poll; the thread, if it is another one than before;
 //! - wait: its poll polled another observed future, which is pending: it waits on that one;
 //! - end: `ok`, it returned, whatever it returned; `panic`; `cancelled`, it was dropped before; `never_started`, it was
