@@ -7,11 +7,11 @@
 //! an event. The work of the recorder's other threads, which fault in the ring's memory and wait for readers, is not
 //! included.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+mod measure;
 
-/// The number of runs of each.
-const RUNS: usize = 9;
+use std::process::ExitCode;
+
+use measure::{RUNS, build, console, mark, median, middle, run};
 
 /// The work, its name, what one operation is, and how many clock readings recording it may cost.
 const WORK: [(&str, &str, &str, f64); 5] = [
@@ -42,14 +42,7 @@ fn table() -> Result<(), String> {
     let cost = ["build", "--quiet", "--profile", "bench", "-p", "tinyio-cost"];
     let without = build(&cost, "", "cost-off", "")?.join("tinyio-cost");
     let with = build(&[&cost[..], &["--features", "record"]].concat(), "", "cost-on", "")?.join("tinyio-cost");
-    let console = match std::env::args().any(|arg| arg == "console") {
-        true => {
-            let build =
-                build(&["build", "--quiet", "--release"], "benches/console", "console", "--cfg tokio_unstable")?;
-            Some(build.join("tinyio-bench-console"))
-        }
-        false => None,
-    };
+    let console = console()?;
     // Rings of other programs are not touched.
     let rings = std::env::temp_dir().join(format!("tinyio-bench-{}", std::process::id()));
     let clock = middle(|| run(&without, &["clock"], None))?;
@@ -82,52 +75,4 @@ fn table() -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-fn mark(fits: bool) -> char {
-    if fits { '✔' } else { '✘' }
-}
-
-/// Builds something in a folder of the repository and gives the folder of the program.
-fn build(args: &[&str], folder: &str, target: &str, flags: &str) -> Result<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    // A target folder each, or every run would rebuild everything.
-    let targets = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let target = targets.join(target);
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(root.join(folder)).args(args).arg("--target-dir").arg(&target);
-    if !flags.is_empty() {
-        command.env("RUSTFLAGS", flags);
-    }
-    match command.status().map_err(|error| format!("cannot start cargo: {error}"))? {
-        status if status.success() => Ok(target.join("release")),
-        status => Err(format!("cargo {} failed: {status}", args.join(" "))),
-    }
-}
-
-/// Measures one figure in a process of its own: the switch is read when a loop starts.
-fn run(program: &Path, args: &[&str], rings: Option<&Path>) -> Result<f64, String> {
-    let mut command = Command::new(program);
-    command.args(args).env_remove("TINYIO_TRACE").env_remove("TINYIO_INSPECT").env_remove("TINYIO_RING");
-    if let Some(rings) = rings {
-        command.env("TINYIO_INSPECT", "record").env("TINYIO_RING_DIR", rings);
-    }
-    let output = command.output().map_err(|error| format!("{}: cannot start it: {error}", program.display()))?;
-    // Before the system begins to write the ring to disk, which would count in the next figure.
-    if let Some(rings) = rings {
-        std::fs::remove_dir_all(rings).map_err(|error| format!("{}: cannot remove it: {error}", rings.display()))?;
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    text.trim().parse().map_err(|_| format!("{} {args:?}: no figure: {text}{stderr}", program.display()))
-}
-
-fn middle(mut figure: impl FnMut() -> Result<f64, String>) -> Result<f64, String> {
-    Ok(median((0..RUNS).map(|_| figure()).collect::<Result<_, _>>()?))
 }

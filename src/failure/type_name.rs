@@ -5,11 +5,7 @@ use std::fmt::Debug;
 
 /// The path of a function from the type name of its future or closure: `a::b::{{closure}}` is `a::b`.
 pub(crate) fn path(type_name: &'static str) -> &'static str {
-    let mut name = type_name;
-    while let Some(shorter) = name.strip_suffix("::{{closure}}") {
-        name = shorter;
-    }
-    name
+    type_name.trim_end_matches("::{{closure}}")
 }
 
 /// Whether this is the name of a coroutine that only stands for a handle given to `run`: its future is a `Coro`.

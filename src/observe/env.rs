@@ -1,122 +1,47 @@
-//! The environment variables that turn recording on.
+//! The environment variables that turn recording on, in programs with and without the feature `record`.
 
 #[cfg(not(feature = "record"))]
 use std::env::var_os; // For a message only: without the feature, nothing obeys these variables.
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Once;
 
 #[cfg(feature = "record")]
-use tinyio_events::environment::var_os;
+pub(super) use tinyio_recorder::switch::{Printed, Switch};
 
-/// What the environment asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What the environment asks for, as far as the message needs it.
+#[cfg(not(feature = "record"))]
 pub(super) struct Switch {
-    /// `TINYIO_INSPECT=1`: the live view.
-    pub(super) view: bool,
-    /// `TINYIO_INSPECT=record`, or anything below.
-    pub(super) record: bool,
-    /// `TINYIO_TRACE=FILE`.
-    pub(super) trace: Option<PathBuf>,
-    /// `TINYIO_OUTPUT`: what of the program's output is recorded, too.
-    pub(super) output: Printed,
+    view: bool,
+    record: bool,
 }
 
-/// What of the program's output is recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Printed {
-    /// `TINYIO_OUTPUT=0`: nothing.
-    #[default]
-    Nothing,
-    /// What goes to regular files, which are only read.
-    Files,
-    /// `TINYIO_OUTPUT=1`: also what goes to terminals and pipes.
-    Everything,
-}
-
+#[cfg(not(feature = "record"))]
 impl Switch {
-    /// Reads the environment. Invalid values are reported on stderr, once, and ignored.
     pub(super) fn read() -> Switch {
-        let [inspect, trace, output] = ["TINYIO_INSPECT", "TINYIO_TRACE", "TINYIO_OUTPUT"].map(var_os);
-        Switch::from(inspect, trace, output).unwrap_or_else(|error| {
-            static ONCE: Once = Once::new();
-            ONCE.call_once(|| eprintln!("tinyio: {error}"));
-            Switch::default()
-        })
-    }
-
-    fn from(inspect: Option<OsString>, trace: Option<OsString>, output: Option<OsString>) -> Result<Switch, String> {
-        let output = match output.as_ref().map(|value| value.to_string_lossy()).as_deref() {
-            None | Some("") => Printed::Files,
-            Some("0") => Printed::Nothing,
-            Some("1") => Printed::Everything,
-            Some(other) => {
-                return Err(format!(
-                    "TINYIO_OUTPUT={other} is not understood, so nothing is recorded: 0 leaves what the program prints \
-                     out of the recording, 1 has it there also if it goes to a terminal or a pipe"
-                ));
-            }
-        };
-        let trace = trace.filter(|file| !file.is_empty()).map(PathBuf::from);
-        let view = match inspect.as_ref().map(|value| value.to_string_lossy()).as_deref() {
-            None | Some("" | "0") => false,
-            Some("1") => true,
-            Some("record") => return Ok(Switch { view: false, record: true, trace, output }),
-            Some(other) => {
-                return Err(format!(
-                    "TINYIO_INSPECT={other} is not understood, so nothing is recorded: 1 shows the live view, `record` only records"
-                ));
-            }
-        };
-        Ok(Switch { view, record: view || trace.is_some(), trace, output })
-    }
-
-    /// Prints one line, once, in programs that were built without the requested feature.
-    pub(super) fn warn_of_missing(&self) {
-        static ONCE: Once = Once::new();
-        if let Some(missing) = self.missing() {
-            ONCE.call_once(|| eprintln!("{missing}"));
-        }
-    }
-
-    fn missing(&self) -> Option<&'static str> {
-        if self.view && !cfg!(feature = "inspect") {
-            Some(
-                "tinyio: TINYIO_INSPECT=1 has no effect: this program was built without the feature `inspect` of tinyio \
-                 (Cargo.toml: tinyio-rt = { …, features = [\"inspect\"] })",
-            )
-        } else if self.record && !cfg!(feature = "record") {
-            Some(
-                "tinyio: TINYIO_INSPECT and TINYIO_TRACE have no effect: this program was built without the feature `record` of \
-                 tinyio (Cargo.toml: tinyio-rt = { …, features = [\"record\"] })",
-            )
-        } else {
-            None
-        }
+        let [inspect, trace] = ["TINYIO_INSPECT", "TINYIO_TRACE"].map(|name| var_os(name).unwrap_or_default());
+        Switch { view: inspect == "1", record: inspect == "1" || inspect == "record" || !trace.is_empty() }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Prints one line, once, in programs that were built without the requested feature.
+pub(super) fn warn_of_missing(switch: &Switch) {
+    static ONCE: Once = Once::new();
+    if let Some(missing) = missing(switch) {
+        ONCE.call_once(|| eprintln!("{missing}"));
+    }
+}
 
-    #[test]
-    fn the_environment_is_understood() {
-        let read = |inspect: Option<&str>, trace: Option<&str>| {
-            Switch::from(inspect.map(Into::into), trace.map(Into::into), None)
-        };
-        let file = || Some(PathBuf::from("t.jsonl"));
-        let off = || Switch { output: Printed::Files, ..Switch::default() };
-        let on = || Switch { record: true, ..off() };
-        assert_eq!(read(None, None), Ok(off()));
-        assert_eq!(read(Some("0"), Some("")), Ok(off()));
-        assert_eq!(read(Some("1"), None), Ok(Switch { view: true, ..on() }));
-        assert_eq!(read(Some("record"), None), Ok(on()));
-        assert_eq!(read(None, Some("t.jsonl")), Ok(Switch { trace: file(), ..on() }));
-        let output = |value: &str| Switch::from(None, None, Some(value.into()));
-        assert_eq!(output("1"), Ok(Switch { output: Printed::Everything, ..off() }));
-        assert_eq!(output("0"), Ok(Switch::default()));
-        assert!(output("no").unwrap_err().contains("TINYIO_OUTPUT=no"));
-        assert!(read(Some("yes"), None).unwrap_err().contains("TINYIO_INSPECT=yes"));
+fn missing(switch: &Switch) -> Option<&'static str> {
+    if switch.view && !cfg!(feature = "inspect") {
+        Some(
+            "tinyio: TINYIO_INSPECT=1 has no effect: this program was built without the feature `inspect` of tinyio \
+             (Cargo.toml: tinyio-rt = { …, features = [\"inspect\"] })",
+        )
+    } else if switch.record && !cfg!(feature = "record") {
+        Some(
+            "tinyio: TINYIO_INSPECT and TINYIO_TRACE have no effect: this program was built without the feature `record` of \
+             tinyio (Cargo.toml: tinyio-rt = { …, features = [\"record\"] })",
+        )
+    } else {
+        None
     }
 }

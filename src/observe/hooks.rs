@@ -16,6 +16,7 @@ use tinyio_recorder::ring::Request;
 
 use super::crash_report::{RecordedCrash, place_foreign};
 use super::env::Switch;
+use super::env::warn_of_missing;
 use super::moments::moment;
 use super::names::{self, Name};
 use super::notes::ThreadNote;
@@ -275,7 +276,7 @@ impl Observer for Rec {
     fn loop_start(&self, executor: &impl Observed, mode: LoopMode) {
         if self.recording.get().is_none() {
             let switch = Switch::read();
-            switch.warn_of_missing();
+            warn_of_missing(&switch);
             if !switch.record {
                 return;
             }

@@ -4,8 +4,6 @@
 #[cfg(feature = "record")]
 mod crash_report;
 #[cfg(feature = "record")]
-mod exit;
-#[cfg(feature = "record")]
 mod hooks;
 #[cfg(feature = "record")]
 mod moments;
@@ -57,5 +55,3 @@ pub(crate) mod spans;
 mod step_batch;
 #[cfg(feature = "record")]
 mod suspended;
-#[cfg(feature = "record")]
-mod trace_file;

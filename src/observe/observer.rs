@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::env::Switch;
+use super::env::warn_of_missing;
 use super::event::{LoopMode, ResKind, Target, WakeCause};
 use super::noop::Noop;
 use super::notes::{Mailbox, ThreadNote};
@@ -84,7 +85,7 @@ pub(crate) trait Observer {
     /// A loop begins to run. Pairs with `loop_end`. Without a recording, warns of variables that ask for one.
     #[inline]
     fn loop_start(&self, _executor: &impl Observed, _mode: LoopMode) {
-        Switch::read().warn_of_missing();
+        warn_of_missing(&Switch::read());
     }
 
     /// The loop is empty again.

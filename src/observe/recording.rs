@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 
 use tinyio_events::event::{Kind, Stack};
 use tinyio_frames::{Frames, Native};
+use tinyio_recorder::exit::AtExit;
 use tinyio_recorder::output::{Follow, Line};
-use tinyio_recorder::recorder::Recorder;
-use tinyio_recorder::ring::Options;
+use tinyio_recorder::trace::NamedTrace;
 
 use super::env::Printed;
 use super::env::Switch;
 use super::event::WakeCause;
-use super::exit::AtExit;
 use super::names::Name;
 use super::output::Output;
 use super::preemption::Away;
@@ -54,7 +53,7 @@ pub(super) struct Recording {
     pub(super) view: RefCell<Option<super::live_view::View>>,
     /// Set when the view was left after a crash and has printed its report.
     pub(super) shown: Arc<AtomicBool>,
-    pub(super) trace: RefCell<Option<super::trace_file::Trace>>,
+    pub(super) trace: RefCell<Option<NamedTrace>>,
     at_exit: RefCell<Option<AtExit>>,
     /// The process that records: a child of `fork` does not.
     pid: u32,
@@ -110,15 +109,8 @@ impl Recording {
             // ended.
             other => std::mem::forget(other),
         }
-        let mut recorder = match Options::from_env().and_then(|options| Recorder::start(&options)) {
-            Ok(recorder) => recorder,
-            Err(error) => {
-                eprintln!("tinyio: nothing is recorded: {error}");
-                return None;
-            }
-        };
+        let (mut recorder, trace) = switch.start()?;
         let at = Cell::new(recorder.now());
-        let trace = switch.trace.and_then(|path| super::trace_file::Trace::start(&mut recorder, &path));
         let asked = Asked::watch(&recorder);
         recorder.blocks(&Header::BLOCKS);
         #[cfg(feature = "inspect")]

@@ -76,7 +76,7 @@ events! {
             id as "loop": LoopId => Word2,
             /// The coroutine inside which it runs (nested, isolated), 0 for none.
             parent: CoroId => Word1,
-            /// How it was started: `run`, `drive` or `isolate`.
+            /// How it was started: `run`, `drive` or `isolate`; `observed` and `worker` are no loops of tinyio.
             mode: LoopMode => Byte1,
         }
         /// A loop ended.
@@ -161,6 +161,13 @@ events! {
             what: Target => Tagged2,
             /// The name.
             name: NameId => Word3,
+        }
+        /// The steps of a coroutine run in this worker from here on.
+        36 moved Moved {
+            /// The coroutine.
+            coro: CoroId => Word1,
+            /// The worker: a loop that was started as [`LoopMode::Worker`].
+            to as "loop": LoopId => Word2,
         }
         /// A coroutine ended; every edge on it and from it is gone.
         14 end End {
@@ -447,6 +454,8 @@ tagged! {
         6 cancel Cancel,
         /// Another thread, or a waker that tinyio cannot trace.
         7 external External,
+        /// A worker, outside of any coroutine that is recorded.
+        8 loop Loop(id: LoopId),
     }
 }
 
@@ -487,6 +496,12 @@ choices! {
         drive Drive,
         /// `isolate`
         isolate Isolate,
+        /// No loop of tinyio: the futures of other runtimes around which the program has put `observe`. Several of
+        /// them can run at once, each in a worker.
+        observed Observed,
+        /// No loop of tinyio: a thread that polls or wakes such futures. They belong to the loop `observed`;
+        /// [`Kind::Moved`] states in which worker they run. If one polls another, both run in it.
+        worker Worker,
     }
 
     /// How a loop ended.

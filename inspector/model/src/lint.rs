@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tinyio_events::event::{CoroId, LONG_STEP, NEVER_AWAITED, NameId, ResKind, Target};
+use tinyio_events::event::{CoroId, LONG_STEP, LoopMode, NEVER_AWAITED, NameId, ResKind, Target};
 
 use crate::format::span;
 use crate::model::{Activity, Coro, Finding, Leaf, Level, Link, Model, short_name};
@@ -96,11 +96,21 @@ fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     for (coro, count) in longest_of_each_name(slow, |coro| coro.longest) {
         let others = if count > 1 { format!(", and {} like it were slow too", count - 1) } else { String::new() };
         let text = format!(
-            "{} blocked the loop for {} in one step{others}: give the work to run_in_thread, or yield_now in between",
+            "{} blocked {} for {} in one step{others}: {}",
             model.label(coro.id),
+            if coro.worker == 0 { "the loop" } else { "its thread" },
             span(coro.longest),
+            advice(coro.worker != 0),
         );
         found.push(Lint { check: "blocks-loop", coro: coro.id, text });
+    }
+}
+
+/// What to do about long steps: of a coroutine, or of a future that another runtime runs.
+fn advice(is_foreign: bool) -> &'static str {
+    match is_foreign {
+        false => "give the work to run_in_thread, or yield_now in between",
+        true => "give the work to a thread that may block, as spawn_blocking does, or yield in between",
     }
 }
 
@@ -115,10 +125,11 @@ fn never_yields(model: &Model, now: u64, found: &mut Vec<Lint>) {
             continue;
         }
         let text = format!(
-            "{} has been in one step for {} and has not yielded, so nothing else runs in {}: give the work to run_in_thread, or yield_now in between",
+            "{} has been in one step for {} and has not yielded, so nothing else runs in {}: {}",
             model.label(coro),
             span(long),
             model.loop_label(one.id),
+            advice(one.mode == LoopMode::Worker),
         );
         found.push(Lint { check: "never-yields", coro, text });
     }
@@ -143,7 +154,9 @@ fn ready_long(model: &Model, _now: u64, found: &mut Vec<Lint>) {
 /// coroutine that was never awaited was spawned to run by itself and is not reported. One lint per name: the oldest.
 fn orphan(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let mut oldest: HashMap<NameId, (&Coro, u64, u32)> = HashMap::new();
-    for coro in model.live().filter(|coro| coro.parent != 0 && coro.waiters.is_empty() && model.is_sure()) {
+    // What awaits a task of another runtime is not known.
+    let known = model.live().filter(|coro| coro.worker == 0 && model.is_sure());
+    for coro in known.filter(|coro| coro.parent != 0 && coro.waiters.is_empty()) {
         let Some(since) = coro.left else { continue };
         let Some((ended, _)) = model.coro(coro.parent).and_then(|parent| parent.ended) else { continue };
         let is_cancelled = model.get_loop(coro.in_loop).is_none_or(|one| one.cancel.is_some());

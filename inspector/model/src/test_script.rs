@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 
 use tinyio_events::event::{
-    CoroId, Event, FIELD, Failure, Frame, Header, Kind, Local, LoopMode, LoopOutcome, NameId, Outcome, ResId, ResKind,
-    SiteId, Stack, Target, ThreadId, TraceSite, Value, Waker,
+    CoroId, Event, FIELD, Failure, Frame, Header, Kind, Local, LoopId, LoopMode, LoopOutcome, NameId, Outcome, ResId,
+    ResKind, SiteId, Stack, Target, ThreadId, TraceSite, Value, Waker,
 };
 use tinyio_events::source::{Progress, Source};
 
@@ -80,6 +80,22 @@ impl Script {
     pub fn spawn(&mut self, coro: CoroId, parent: CoroId, name: &str, site: &str) -> &mut Self {
         let (name, site) = (self.name(name), self.site(site));
         self.push(Kind::Spawn { coro, in_loop: 1, parent, name, site })
+    }
+
+    /// A future that the program has put `observe` around.
+    pub fn observe(&mut self, coro: CoroId, parent: CoroId, name: &str) -> &mut Self {
+        self.spawn(coro, parent, name, "serve.rs:4:9")
+    }
+
+    /// A thread that polls or wakes such futures.
+    pub fn worker(&mut self, id: LoopId, name: &str) -> &mut Self {
+        self.push(Kind::LoopStart { id, parent: 0, mode: LoopMode::Worker });
+        let name = self.name(name);
+        self.push(Kind::Named { what: Target::Loop(id), name })
+    }
+
+    pub fn moved(&mut self, coro: CoroId, to: LoopId) -> &mut Self {
+        self.push(Kind::Moved { coro, to })
     }
 
     pub fn wait(&mut self, coro: CoroId, on: Target, site: &str) -> &mut Self {
@@ -277,6 +293,24 @@ pub fn named() -> Script {
     }
     s.at(200).log(8, "INFO", "shop", "waits for the accounts");
     s.at(300).log(0, "WARN", "shop::db", "slow");
+    s
+}
+
+/// Futures of another runtime on two threads, the end of which is not recorded; a third thread only wakes.
+pub fn observed() -> Script {
+    let mut s = Script::new("observed");
+    s.push(Kind::LoopStart { id: 1, parent: 0, mode: LoopMode::Observed });
+    s.observe(1, 0, "serve::accept").observe(2, 1, "serve::answer").observe(3, 1, "serve::answer");
+    s.worker(2, "tokio-rt-worker").worker(3, "tokio-rt-worker");
+    s.at(100).moved(1, 2).begin(1).at(200).moved(2, 3).begin(2).at(4_000).pause(1).at(9_000).pause(2);
+    s.worker(4, "signals").at(10_000).wake(1, Waker::Loop(4)).at(10_100).begin(1).at(10_400).wake(2, Waker::Coro(1));
+    s.at(10_500).moved(2, 3).begin(2).at(11_000).pause(1).at(14_000).pause(2).wake(2, Waker::Loop(3));
+    // It polls another one: both are in the same worker.
+    s.at(15_000).moved(2, 2).begin(2).observe(4, 2, "serve::parse").at(15_500).moved(4, 2).begin(4).at(22_000).pause(4);
+    s.wait(2, Target::Coro(4), "serve.rs:9:1").at(23_000).pause(2).at(23_500).moved(3, 3).begin(3).at(24_000);
+    s.push(Kind::StepEnd { coro: 3 }).end(3, Outcome::Ok).wake(4, Waker::Loop(4)).wake(2, Waker::Loop(4));
+    s.at(25_000).begin(2).at(25_200).begin(4).at(28_000);
+    s.log(0, "INFO", "serve", "still here");
     s
 }
 

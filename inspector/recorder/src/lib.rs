@@ -8,9 +8,11 @@
 //! | [`ring`], `map` | the mapped file: making it, reading it, requests to the program |
 //! | [`discover`] | the rings of programs that run, and of those that ended |
 //! | [`trace`] | writing a trace beside the program; opening a ring or a trace |
+//! | [`switch`], [`exit`] | the variables that turn recording on; ending recordings when the process exits |
 //! | [`output`], [`threads`], [`clock`] | lines that a program prints into a file; threads and time of the recorder |
 //!
-//! It depends on `tinyio-events` for the events, and on `memmap2`, `rustix` and `nix` for the system. It must not know
+//! It depends on `tinyio-events` for the events, and on `memmap2`, `rustix`, `nix` and
+//! `shutdown_hooks` for the system. It must not know
 //! debug info, the memory of coroutines, the model of a program, or a terminal.
 
 #![deny(unsafe_code)]
@@ -19,6 +21,7 @@
 #[expect(unsafe_code)]
 pub mod clock;
 pub mod discover;
+pub mod exit;
 mod live_table;
 // Memory that other processes write to, and the handler for a file that is truncated under the mapping.
 #[expect(unsafe_code)]
@@ -26,5 +29,6 @@ mod mmap;
 pub mod output;
 pub mod recorder;
 pub mod ring;
+pub mod switch;
 pub mod threads;
 pub mod trace;

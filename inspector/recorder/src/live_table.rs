@@ -33,6 +33,8 @@ pub(crate) struct Live {
     slots: Slots,
     /// Live coroutines that a cancellation has been delivered to.
     cancels_delivered: u64,
+    /// Live coroutines with a worker.
+    in_workers: u64,
     many: Vec<Many>,
     many_free: Vec<u32>,
     /// Edges in `many`, those gone but not swept included.
@@ -250,6 +252,7 @@ impl Live {
     pub(crate) fn end(&mut self, slot: u32, coro: CoroId) {
         let Some(one) = self.slots.remove(slot, coro) else { return };
         let (delivered, tag, edge) = (one.bits & CANCEL_DELIVERED != 0, one.tag(), one.edge);
+        self.in_workers -= u64::from(one.worker() != 0);
         self.ended += 1;
         if delivered || tag == MANY || self.objects.has_fields_or_names() {
             self.end_more(coro, delivered, (tag == MANY).then_some(edge as usize));
@@ -263,6 +266,15 @@ impl Live {
             self.free_many(index);
         }
         self.objects.ended(coro);
+    }
+
+    /// The steps of a coroutine run in this worker from here on.
+    #[inline(always)]
+    pub(crate) fn moved(&mut self, slot: u32, coro: CoroId, to: LoopId) {
+        let Some(one) = self.slots.get_mut(slot, coro) else { return };
+        self.in_workers -= u64::from(one.worker() != 0);
+        one.set_worker(to);
+        self.in_workers += u64::from(one.worker() != 0);
     }
 
     /// All that [`Step`] stands for.

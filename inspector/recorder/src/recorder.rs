@@ -315,6 +315,13 @@ impl Recorder {
         self.live.step(at, step);
     }
 
+    /// The steps of a coroutine run in this worker from here on: [`Kind::Moved`].
+    #[inline]
+    pub fn moved(&mut self, at: u64, slot: u32, coro: CoroId, to: LoopId) {
+        self.put(at, ring_words::moved(at, coro, to));
+        self.live.moved(slot, coro, to);
+    }
+
     /// A coroutine ended: [`Kind::End`]. Its slot is free from here on.
     #[inline]
     pub fn end(&mut self, at: u64, slot: u32, coro: CoroId, outcome: Outcome) {
@@ -394,6 +401,10 @@ impl Recorder {
             Kind::StepEnd { coro } => {
                 self.put_any(at, &kind);
                 self.live.step_end(at, self.slot(coro), coro);
+            }
+            Kind::Moved { coro, to } => {
+                self.put_any(at, &kind);
+                self.live.moved(self.slot(coro), coro, to);
             }
             Kind::End { coro, .. } => {
                 self.put_any(at, &kind);

@@ -1,5 +1,6 @@
 //! Traces on disk: JSON Lines, one event a line. `TRACE.md` is the format.
 
+mod by_name;
 mod continued;
 mod file;
 mod write;
@@ -8,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+pub use by_name::NamedTrace;
 use tinyio_events::event::{Event, Header};
 use tinyio_events::source::{Progress, Source};
 pub use tinyio_events::trace::{LINE_LIMIT, TraceReader, parse, write_event};

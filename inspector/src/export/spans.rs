@@ -277,7 +277,10 @@ impl<S: Sink> Spans<S> {
         let ended = lane.outcome.is_some();
         self.close(model, coro, at)?;
         self.running.retain(|id| *id != coro);
-        if let Some(outer) = self.running.last().and_then(|outer| self.lanes.get_mut(outer)) {
+        // The one that polled it: of the same loop, or of one around it, but not of another thread.
+        let worker = |id: CoroId| model.coro(id).map_or(0, |coro| coro.worker);
+        let outer = self.running.iter().rev().find(|outer| worker(**outer) == worker(coro));
+        if let Some(outer) = outer.and_then(|outer| self.lanes.get_mut(outer)) {
             outer.inner += took;
         }
         if ended {

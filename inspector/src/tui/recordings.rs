@@ -328,8 +328,13 @@ impl Numbers {
                     Waker::Coro(by) => self.coro(n, by),
                     Waker::Res(res) => self.resource(n, res),
                     Waker::Thread(thread) => self.thread(n, thread),
+                    Waker::Loop(id) => self.in_loop(n, id),
                     Waker::Timer | Waker::Own | Waker::Cancel | Waker::External => {}
                 }
+            }
+            Kind::Moved { coro, to } => {
+                self.coro(n, coro);
+                self.in_loop(n, to);
             }
             Kind::StepBegin { coro }
             | Kind::StepEnd { coro }

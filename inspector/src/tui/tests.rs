@@ -21,7 +21,7 @@ use super::theme::{ASCII, DARK, MONO, Theme};
 use crate::event::{Kind, Outcome, ResKind, Target, Waker};
 use crate::model::Level;
 use crate::output::Line;
-use crate::test_script::{Script, crawl, verify};
+use crate::test_script::{Script, crawl, observed, verify};
 
 /// Sizes at which every pane is looked at. Smaller ones have one sentence or nothing; that they do no harm is another
 /// test.
@@ -154,6 +154,9 @@ pane!(crash_printed, ended(&verify()), "p e n t r y enter", styled);
 pane!(crash_source, ended(&verify()), "s", styled);
 pane!(after_the_end, ended(&verify()), "1");
 pane!(timeline_of_a_short_run, ended(&crawl()), "5");
+pane!(observed_detail, live(&observed()), "1 j");
+pane!(observed_threads, live(&observed()), "3", styled);
+pane!(observed_timeline, ended(&observed()), "5", styled);
 pane!(before_the_crash, ended(&verify()), "[ 1");
 
 /// Two coroutines, each of which holds the lock that the other waits for, a root and one that runs beside.

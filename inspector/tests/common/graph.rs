@@ -17,6 +17,7 @@ pub struct Coro {
     pub edges: BTreeMap<Target, (u64, SiteId)>,
     pub fields: BTreeMap<String, String>,
     pub given_name: NameId,
+    pub worker: LoopId,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +112,7 @@ impl Graph {
                 assert!(self.coros.remove(&coro).is_some(), "coroutine {coro} ends without a start");
                 self.coros.values_mut().for_each(|one| _ = one.edges.remove(&Target::Coro(coro)));
             }
+            Kind::Moved { coro, to } => self.of(coro).worker = to,
             Kind::CancelDeliver { coro } => self.of(coro).cancel_delivered = true,
             Kind::Log { coro, ref level, ref target, ref message, ref fields } if level == FIELD => {
                 let key = format!("{target} {:?}", fields.iter().map(|(name, _)| name).collect::<Vec<_>>());
@@ -146,9 +148,21 @@ impl Graph {
     #[allow(clippy::too_many_arguments, reason = "the fields of the event")]
     fn coro(&mut self, id: CoroId, in_loop: u32, parent: u64, name: u32, site: u32, state: State, since: u64) {
         let (edges, fields) = (BTreeMap::new(), BTreeMap::new());
-        let (woken, cancel_delivered, given_name) = (false, false, 0);
-        let one =
-            Coro { in_loop, parent, name, site, state, woken, since, cancel_delivered, edges, fields, given_name };
+        let (woken, cancel_delivered, given_name, worker) = (false, false, 0, 0);
+        let one = Coro {
+            in_loop,
+            parent,
+            name,
+            site,
+            state,
+            woken,
+            since,
+            cancel_delivered,
+            edges,
+            fields,
+            given_name,
+            worker,
+        };
         assert!(self.coros.insert(id, one).is_none(), "coroutine {id} is spawned twice");
     }
 

@@ -31,7 +31,7 @@ fn outcome() -> BoxedStrategy<Outcome> {
 }
 
 fn mode() -> BoxedStrategy<LoopMode> {
-    let all = { of(&[LoopMode::Run, LoopMode::Drive, LoopMode::Isolate]) };
+    let all = { of(&[LoopMode::Run, LoopMode::Drive, LoopMode::Isolate, LoopMode::Observed, LoopMode::Worker]) };
     all.boxed()
 }
 
@@ -56,6 +56,7 @@ fn waker() -> BoxedStrategy<Waker> {
             id().prop_map(Waker::Coro),
             id().prop_map(Waker::Res),
             id().prop_map(Waker::Thread),
+            small().prop_map(Waker::Loop),
             of(&[Waker::Timer, Waker::Own, Waker::Cancel, Waker::External]),
         ]
     };
@@ -212,6 +213,7 @@ pub fn emitted() -> BoxedStrategy<Kind> {
             }),
             (id(), text()).prop_map(|(coro, text)| Kind::Diag { coro, text }),
             (id(), id()).prop_map(|(coro, nanos)| Kind::Away { coro, nanos }),
+            (id(), small()).prop_map(|(coro, to)| Kind::Moved { coro, to }),
             (id(), text()).prop_map(|(events, why)| Kind::Lost { events, why }),
         ];
         prop_oneof![coro, loops, resources, threads, texts, Just(Kind::TraceEnd {})]

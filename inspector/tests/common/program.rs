@@ -136,6 +136,7 @@ impl Program {
                 let what = [Target::Coro(coro), Target::Loop(id)][dice.roll(2) as usize];
                 Kind::Named { what, name: name + 1 }
             }
+            (21, _, _) => Kind::Moved { coro, to: 1 + dice.roll(70_000) as LoopId % 65_535 },
             _ => Kind::Wake { coro, by: Waker::External },
         }
     }
@@ -184,6 +185,7 @@ impl Program {
             Kind::CancelDeliver { coro } => recorder.cancel_deliver(at, slot(coro), coro),
             Kind::Park { id, until } => recorder.park(at, id, until),
             Kind::Unpark { id } => recorder.unpark(at, id),
+            Kind::Moved { coro, to } => recorder.moved(at, slot(coro), coro, to),
             Kind::Hold { res, coro, site } => recorder.hold(at, res, coro, site),
             Kind::Release { res, coro } => recorder.release(at, res, coro),
             ref kind => recorder.emit(at, kind.clone()),

@@ -189,8 +189,16 @@ mod tests {
             Target::Turn,
             Target::External,
         ];
-        let wakers =
-            [Waker::Coro(1), Waker::Res(2), Waker::Thread(3), Waker::Timer, Waker::Own, Waker::Cancel, Waker::External];
+        let wakers = [
+            Waker::Coro(1),
+            Waker::Res(2),
+            Waker::Thread(3),
+            Waker::Timer,
+            Waker::Own,
+            Waker::Cancel,
+            Waker::External,
+            Waker::Loop(4),
+        ];
         let coro = u64::MAX;
         let mut kinds: Vec<_> = targets.map(|on| Kind::Wait { coro, on, site: u32::MAX }).into();
         kinds.extend(targets.map(|on| Kind::Clear { coro, on }));

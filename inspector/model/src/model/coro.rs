@@ -23,6 +23,8 @@ pub struct Coro {
     pub given_name: NameId,
     /// Its loop.
     pub in_loop: LoopId,
+    /// The worker that its steps run in, 0 for none: then they run in its loop, or it has not run.
+    pub worker: LoopId,
     /// The coroutine that scheduled it, 0 for the loop itself.
     pub parent: CoroId,
     /// The node above it in the tree: its parent, or if that ended, the nearest live ancestor; 0 for the loop.
@@ -250,6 +252,8 @@ pub enum Moment {
         steps: u32,
         /// Nanoseconds in all.
         took: u64,
+        /// The worker they ran in, 0 for none.
+        worker: LoopId,
     },
     /// It acquired a lock, or one more permit.
     Took(ResId),
@@ -262,6 +266,11 @@ pub enum Moment {
 }
 
 impl Coro {
+    /// The loop or worker that its steps run in.
+    pub fn runs_in(&self) -> LoopId {
+        if self.worker == 0 { self.in_loop } else { self.worker }
+    }
+
     /// A coroutine waits on this one no longer.
     pub(super) fn unawaited(&mut self, by: CoroId, at: u64) {
         self.waiters.remove(by);
@@ -276,6 +285,7 @@ impl Coro {
             name,
             given_name: 0,
             in_loop,
+            worker: 0,
             parent,
             under: 0,
             site,
@@ -348,8 +358,9 @@ impl Coro {
     }
 
     pub(super) fn remember(&mut self, at: u64, what: Moment) {
-        if let (Moment::Ran { took, .. }, Some(Past { what: Moment::Ran { steps, took: before }, .. })) =
-            (what, self.history.back_mut())
+        if let Moment::Ran { took, worker, .. } = what
+            && let Some(Past { what: Moment::Ran { steps, took: before, worker: last }, .. }) = self.history.back_mut()
+            && *last == worker
         {
             *steps = steps.saturating_add(1);
             *before = before.saturating_add(took);

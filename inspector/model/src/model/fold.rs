@@ -11,8 +11,11 @@ use tinyio_events::event::{
 use super::coro::{Activity, Coro, Edge, Moment};
 use super::links::Links;
 use super::names::Named;
-use super::parts::{Cancel, Crash, Level, LogLine, Loop, ResMoment, Resource, Thread};
+use super::parts::{Cancel, Crash, Level, LogLine, Loop, Outer, ResMoment, Resource, Thread};
 use super::{CRASHES, DROPPED, ENDED, FINISHED, Finding, Holder, LOG, Model, Parent, Site, Sync};
+
+/// Coroutines that poll each other in one worker: a damaged recording may have any number.
+const NESTED: usize = 256;
 
 impl Model {
     /// Applies one event.
@@ -62,11 +65,12 @@ impl Model {
                 let from = at.saturating_sub(*nanos);
                 // What comes right after the last one continues it.
                 self.away = (if from <= self.away.1 { self.away.0.min(from) } else { from }, at);
-                let in_loop = self.coro(*coro).map(|coro| coro.in_loop);
+                let in_loop = self.coro(*coro).map(Coro::runs_in);
                 if let Some(one) = in_loop.and_then(|id| self.loops.get_mut(&id)) {
                     one.away = one.away.saturating_add(*nanos);
                 }
             }
+            Kind::Moved { coro, to } => self.moved(*coro, *to),
             Kind::End { coro, outcome } => self.end(*coro, *outcome, at),
 
             Kind::Named { what: Target::Coro(coro), name } => {
@@ -287,6 +291,7 @@ impl Model {
             ended: None,
             parked: None,
             running: None,
+            outer: Vec::new(),
             away: 0,
             cancel: None,
             live: self.loops.get(&id).map_or(0, |known| known.live),
@@ -306,6 +311,7 @@ impl Model {
             one.ended = Some((at, outcome));
             one.parked = None;
             one.running = None;
+            one.outer.clear();
             left = one.live;
         });
         if left > 0 {
@@ -451,7 +457,7 @@ impl Model {
     /// The time that a loop has spent in steps, the present one included.
     fn busy(&self, id: LoopId, at: u64) -> u64 {
         let one = self.loops.get(&id);
-        one.map_or(0, |one| one.busy + one.running.map_or(0, |(_, since)| at.saturating_sub(since)))
+        one.map_or(0, |one| one.busy_at(at))
     }
 
     fn wake(&mut self, id: CoroId, by: Waker, at: u64) {
@@ -497,9 +503,14 @@ impl Model {
             coro.ready_since = None;
             coro.longest_ready = coro.longest_ready.max(ready);
             coro.steps += 1;
-            in_loop = coro.in_loop;
+            in_loop = coro.runs_in();
         });
         if let Some(one) = self.loops.get_mut(&in_loop) {
+            if one.mode == LoopMode::Worker
+                && let Some((coro, since)) = one.running.filter(|(outer, _)| *outer != id && one.outer.len() < NESTED)
+            {
+                one.outer.push(Outer { coro, since, away: one.away });
+            }
             one.running = Some((id, at));
             one.away = 0;
             one.parked = None;
@@ -510,13 +521,18 @@ impl Model {
 
     fn step_end(&mut self, id: CoroId, at: u64) {
         let live = self.coros.get(id).or_else(|| self.finished.get(&id));
-        let Some(in_loop) = live.map(|coro| coro.in_loop) else { return self.odd() };
+        let Some(in_loop) = live.map(|coro| coro.runs_in()) else { return self.odd() };
         let mut whole = None;
         if let Some(one) = self.loops.get_mut(&in_loop)
             && let Some((_, since)) = one.running.take_if(|(running, _)| *running == id)
         {
-            let took = at.saturating_sub(since).saturating_sub(std::mem::take(&mut one.away));
+            let all = at.saturating_sub(since);
+            let took = all.saturating_sub(std::mem::take(&mut one.away));
             one.busy = one.busy.saturating_add(took);
+            if let Some(Outer { coro, since, away }) = one.outer.pop() {
+                one.running = Some((coro, since));
+                one.away = away.saturating_add(all);
+            }
             whole = Some(took);
         }
         let losses = self.losses;
@@ -529,7 +545,7 @@ impl Model {
         };
         let live = self.shift(id, at, |coro| {
             ran(coro);
-            coro.remember(at, Moment::Ran { steps: 1, took });
+            coro.remember(at, Moment::Ran { steps: 1, took, worker: coro.worker });
             if coro.state == State::Running {
                 coro.state = if coro.ready_since.is_some() { State::Ready } else { State::Waiting };
                 coro.entered = (at, losses);
@@ -559,6 +575,24 @@ impl Model {
         let took = coro.entered(State::Running, self.losses).and(took);
         self.times.steps.add(took);
         Arc::make_mut(coro).times.get_or_insert_default().steps.add(took);
+    }
+
+    /// The steps of a coroutine run in another worker from here on; a step that it is in does, too, as in a checkpoint.
+    fn moved(&mut self, id: CoroId, to: LoopId) {
+        let Some(coro) = self.coros.get_mut(id) else { return self.odd() };
+        let before = std::mem::replace(&mut Arc::make_mut(coro).worker, to);
+        let before = if before == 0 { coro.in_loop } else { before };
+        if before == to {
+            return;
+        }
+        let running = self.loops.get_mut(&before).and_then(|one| one.running.take_if(|(running, _)| *running == id));
+        self.with_loop(to, |one| {
+            // A checkpoint has those that poll each other in no order.
+            let both = one.running.take().into_iter().chain(running);
+            one.outer.extend(both.map(|(coro, since)| Outer { coro, since, away: 0 }));
+            one.outer.sort_unstable_by_key(|outer| (outer.since, outer.coro));
+            one.running = one.outer.pop().map(|innermost| (innermost.coro, innermost.since));
+        });
     }
 
     fn end(&mut self, id: CoroId, outcome: Outcome, at: u64) {

@@ -45,11 +45,13 @@ pub use coro::{Activity, Coro, Counts, Edge, HISTORY, Moment, Past};
 pub use id_map::{IdHasher, IdMap};
 pub use links::Links;
 pub use names::{Site, common_stem, file_name, short_name, stem};
-pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, ResMoment, ResPast, Resource, Thread};
+pub use parts::{Cancel, Crash, Holder, Level, LogLine, Loop, Lost, Outer, ResMoment, ResPast, Resource, Thread};
 pub use picture::{Change, Changes, Finding, Picture};
 #[cfg(feature = "analysis")]
 pub use times::{Distribution, Times};
-use tinyio_events::event::{CoroId, Header, LoopId, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker, number};
+use tinyio_events::event::{
+    CoroId, Header, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker, number,
+};
 pub use tree::{Group, Parent};
 pub use why::{Leaf, Link, Why};
 
@@ -366,7 +368,16 @@ impl Model {
 
     /// Returns a short label for a loop: `loop 2`, `loop uploads`.
     pub fn loop_label(&self, id: LoopId) -> String {
-        match self.get_loop(id).map_or(0, |one| one.name) {
+        let one = self.get_loop(id);
+        match one.map(|one| one.mode) {
+            Some(LoopMode::Observed) => return "observed".to_owned(),
+            Some(LoopMode::Worker) => {
+                let name = one.map_or("", |one| self.name(one.name));
+                return if name.is_empty() { format!("thread {id}") } else { format!("thread {id} {name}") };
+            }
+            _ => {}
+        }
+        match one.map_or(0, |one| one.name) {
             0 => format!("loop {id}"),
             // The runtime of a program that is not recorded.
             name if self.picture.is_some() => self.name(name).to_owned(),
@@ -406,6 +417,7 @@ impl Model {
             Waker::Own => "itself".to_owned(),
             Waker::Cancel => "the cancellation".to_owned(),
             Waker::External => "external".to_owned(),
+            Waker::Loop(id) => self.loop_label(id),
         }
     }
 }

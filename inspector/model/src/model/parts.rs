@@ -26,10 +26,12 @@ pub struct Loop {
     pub ended: Option<(u64, LoopOutcome)>,
     /// Since when it sleeps, and until when if it has a timer.
     pub parked: Option<(u64, Option<u64>)>,
-    /// The coroutine being polled, and since when.
+    /// The coroutine being polled, and since when; the innermost one, if they poll each other.
     pub running: Option<(CoroId, u64)>,
+    /// In a worker: the coroutines that poll the running one, outermost first.
+    pub outer: Vec<Outer>,
     /// How much of that time was not the coroutine's, as far as it was recorded: see
-    /// [`Kind::Away`](tinyio_events::event::Kind::Away).
+    /// [`Kind::Away`](tinyio_events::event::Kind::Away); or was that of coroutines that it polled.
     pub away: u64,
     /// Its cancellation, once that has begun.
     pub cancel: Option<Arc<Cancel>>,
@@ -39,6 +41,28 @@ pub struct Loop {
     pub busy: u64,
     /// Steps begun.
     pub steps: u64,
+}
+
+/// A coroutine that polls another one, which is recorded too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outer {
+    /// The coroutine.
+    pub coro: CoroId,
+    /// When its step began.
+    pub since: u64,
+    /// See [`Loop::away`].
+    pub away: u64,
+}
+
+impl Loop {
+    /// The time that it has spent in steps, the present one included.
+    pub fn busy_at(&self, time: u64) -> u64 {
+        let running = self.running.map(|(coro, since)| Outer { coro, since, away: self.away });
+        let steps = self.outer.iter().copied().chain(running);
+        let (since, away) =
+            steps.fold((time, 0_u64), |(first, away), step| (first.min(step.since), away.saturating_add(step.away)));
+        self.busy.saturating_add(time.saturating_sub(since)).saturating_sub(away)
+    }
 }
 
 /// The cancellation of a loop.

@@ -3,7 +3,7 @@
 use tinyio_events::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State};
 
 use super::*;
-use crate::test_script::{Script, crawl, verify};
+use crate::test_script::{Script, crawl, observed, verify};
 
 fn at(model: &Model, id: CoroId) -> Activity {
     model.coro(id).unwrap().activity
@@ -440,4 +440,48 @@ fn a_resource_that_is_gone_keeps_its_name() {
     assert_eq!(model.resource(1), None);
     assert_eq!((&*model.resource_label(1), &*model.resource_label(2)), ("lock accounts", "event #2"));
     assert_eq!(model.resource_label(3), "resource #3", "of which nothing is known");
+}
+
+#[test]
+fn coroutines_of_several_workers_run_at_the_same_time() {
+    let script = observed();
+    let model = script.model();
+    assert_eq!(model.lost().odd, 0);
+    let of = |id: u32| model.get_loop(id).unwrap();
+    let running = |id| (of(id).outer.iter().map(|outer| outer.coro).collect::<Vec<_>>(), of(id).running);
+    assert_eq!(running(2), (vec![2], Some((4, 25_200_000))), "one polls the other");
+    assert_eq!(running(3), (vec![], None));
+    let busy = |id: CoroId| model.coro(id).unwrap().busy / 1_000;
+    assert_eq!([busy(1), busy(2), busy(3), busy(4)], [4_800, 8_800 + 3_500 + 1_500, 500, 6_500], "each has its own");
+    let now = model.now();
+    assert_eq!([of(2), of(3), of(4)].map(|one| one.busy_at(now) / 1_000), [15_800, 12_800, 0]);
+    assert_eq!([of(1), of(2), of(3), of(4)].map(|one| one.steps), [0, 6, 3, 0]);
+    assert_eq!(model.coro(2).unwrap().worker, 2);
+    assert_eq!(model.loops_in(0).map(|one| one.id).collect::<Vec<_>>(), [1], "workers have no coroutines of their own");
+    let labels = [model.waker_label(Waker::Loop(4)), model.loop_label(1)];
+    assert_eq!(labels, ["thread 4 signals", "observed"]);
+}
+
+#[test]
+fn a_checkpoint_states_in_which_workers_coroutines_run() {
+    let mut s = observed();
+    s.push(Kind::Lost { events: 5, why: "lapped".into() }).push(Kind::Checkpoint { coros: 3, left_out: 0 });
+    for (id, mode) in [(1, LoopMode::Observed), (2, LoopMode::Worker), (3, LoopMode::Worker)] {
+        s.push(Kind::LoopState { id, parent: 0, mode, since: 0 });
+    }
+    // The innermost one comes first.
+    for (coro, since, worker) in [(4, 25_200, 2), (1, 26_000, 3), (2, 25_000, 2)] {
+        let state = State::Running;
+        s.push(Kind::CoroState { coro, in_loop: 1, parent: 0, name: 1, site: 1, state, since: since * 1_000 });
+        s.moved(coro, worker);
+    }
+    s.push(Kind::CheckpointEnd {});
+    let model = s.model();
+    let of = |id: u32| model.get_loop(id).unwrap();
+    let running = |id| (of(id).outer.iter().map(|outer| outer.coro).collect::<Vec<_>>(), of(id).running);
+    assert_eq!(running(1), (vec![], None));
+    assert_eq!(running(2), (vec![2], Some((4, 25_200_000))));
+    assert_eq!(running(3), (vec![], Some((1, 26_000_000))));
+    s.at(29_000).pause(4).at(30_000).pause(2);
+    assert_eq!(s.model().get_loop(2).unwrap().busy_at(31_000_000), 5_000_000);
 }

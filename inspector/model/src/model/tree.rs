@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use tinyio_events::event::{CoroId, LoopId, NameId};
+use tinyio_events::event::{CoroId, LoopId, LoopMode, NameId};
 
 use super::coro::{Activity, Counts};
 use super::links::Links;
@@ -201,13 +201,14 @@ impl Model {
         if coro.under == 0 { Parent::Loop(coro.in_loop) } else { Parent::Coro(coro.under) }
     }
 
-    /// The loops that run inside `coro` (0: inside none that lives), by number.
+    /// The loops that run inside `coro` (0: inside none that lives), by number. Workers are none: they have no
+    /// coroutines of their own.
     pub fn loops_in(&self, coro: CoroId) -> impl DoubleEndedIterator<Item = &Loop> + '_ {
         let inside = move |of: &&Loop| match of.parent {
             parent if parent == coro => true,
             parent => coro == 0 && !self.coros.contains(parent),
         };
-        self.loops.values().filter(|one| one.ended.is_none()).filter(inside)
+        self.loops.values().filter(|one| one.ended.is_none() && one.mode != LoopMode::Worker).filter(inside)
     }
 
     /// The roots of all loops that run inside no coroutine.

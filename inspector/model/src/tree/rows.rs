@@ -92,7 +92,7 @@ enum Item<'a> {
 /// All rows, from the top.
 pub fn rows(model: &Model) -> Vec<Row> {
     let mut inside: HashMap<CoroId, Vec<LoopId>> = HashMap::new();
-    for one in model.loops().filter(|one| one.ended.is_none()) {
+    for one in model.loops().filter(|one| one.ended.is_none() && one.mode != LoopMode::Worker) {
         let parent = if model.coro(one.parent).is_some_and(Coro::is_live) { one.parent } else { 0 };
         inside.entry(parent).or_default().push(one.id);
     }
@@ -207,6 +207,7 @@ fn row(model: &Model, item: &Item<'_>, depth: usize, is_last: bool) -> Row {
             let mode = match one.map(|one| one.mode) {
                 Some(LoopMode::Drive) => "driven",
                 Some(LoopMode::Isolate) => "isolated",
+                Some(LoopMode::Observed) => "tasks of other runtimes",
                 _ => "",
             };
             let live = one.map_or(0, |one| one.live);

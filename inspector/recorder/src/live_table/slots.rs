@@ -16,6 +16,8 @@ pub(super) const STATE: u32 = 3;
 pub(super) const CANCEL_DELIVERED: u32 = 4;
 /// Where the tag of its edge is. 0: no edge; 1 to 7: that of a target; and these:
 const EDGE: u32 = 8;
+/// Where the number of its worker is.
+const WORKER: u32 = 16;
 pub(super) const MANY: u8 = 8;
 /// A coroutine of another recorder, which does not report its end here.
 pub(super) const FAR: u8 = 9;
@@ -47,7 +49,19 @@ impl Slot {
 
     #[inline(always)]
     pub(super) fn set_tag(&mut self, tag: u8) {
-        self.bits = self.bits & ((1 << EDGE) - 1) | (tag as u32) << EDGE;
+        self.bits = self.bits & !(0xff << EDGE) | (tag as u32) << EDGE;
+    }
+
+    /// The worker that its steps run in; 0 for none, or one with a number that has no room here.
+    #[inline(always)]
+    pub(super) fn worker(&self) -> LoopId {
+        self.bits >> WORKER
+    }
+
+    #[inline(always)]
+    pub(super) fn set_worker(&mut self, worker: LoopId) {
+        let worker = if worker < 1 << (32 - WORKER) { worker } else { 0 };
+        self.bits = self.bits & ((1 << WORKER) - 1) | worker << WORKER;
     }
 
     #[inline(always)]

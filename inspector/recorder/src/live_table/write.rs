@@ -11,7 +11,7 @@ use super::{Live, Out};
 impl Live {
     /// Records a checkpoint of everything takes at most.
     pub(crate) fn records(&self) -> u64 {
-        2 + 2 * self.slots.len() + self.many_edges + self.cancels_delivered + self.objects.records()
+        2 + 2 * self.slots.len() + self.many_edges + self.cancels_delivered + self.in_workers + self.objects.records()
     }
 
     /// Removes edges to ended coroutines, once enough have ended to pay for it.
@@ -54,6 +54,9 @@ impl Live {
             if slot.bits & STATE == WOKEN {
                 // The source of the wake is not kept.
                 out.record(ring_words::wake(at, slot.coro, Waker::External));
+            }
+            if slot.worker() != 0 {
+                out.record(ring_words::moved(at, slot.coro, slot.worker()));
             }
             if slot.bits & CANCEL_DELIVERED != 0 {
                 out.record(ring_words::cancel_deliver(at, slot.coro));

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use super::page::Page;
 use super::{times, why};
 use crate::describe;
-use crate::event::{CoroId, Frame, Stack, Target, number};
+use crate::event::{CoroId, Frame, LoopMode, Stack, Target, number};
 use crate::model::{Activity, Change, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
 use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::Session;
@@ -100,12 +100,17 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         title.push_span(Span::styled(format!("  as of {} ago", span(now - at)), theme.dim));
     }
     lines.push(title);
+    let is_observed = model.get_loop(coro.in_loop).is_some_and(|one| one.mode == LoopMode::Observed);
     match (remote, stack.map(|(_, stack)| stack).or(at_failure)) {
         (Some(remote), _) => lines.extend(remote_lines(session, id, &remote.stack, wide)),
         (None, Some(stack)) => lines.extend(stack_lines(session, stack, wide)),
         (None, None) => match coro.waits().next() {
             Some((_, edge)) if edge.site != 0 => {
                 lines.push(place_line(session, model.name(coro.name), model.site(edge.site), wide));
+            }
+            _ if is_observed => {
+                let text = format!("  not recorded: tinyio-inspector tasks {} reads it", model.header().pid);
+                lines.extend(wrap(&text, wide).into_iter().map(|text| Line::styled(text, theme.dim)));
             }
             _ => lines.push(Line::styled("  not read", theme.dim)),
         },
@@ -138,7 +143,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         let more = coro.waiters.len().saturating_sub(3);
         let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
         lines.push(labelled(theme, "Awaited", fit(&format!("by {}{more}", first.join(", ")), wide.saturating_sub(9))));
-    } else if coro.is_live() && coro.parent != 0 {
+    } else if coro.is_live() && coro.parent != 0 && !is_observed {
         lines.push(labelled(theme, "Awaited", "by none".to_owned()));
     }
     if !coro.holds.is_empty() {
@@ -148,6 +153,10 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     if let Some(thread) = Some(coro.thread).filter(|id| *id != 0).and_then(|id| model.thread(id)) {
         let label = model.target_label(Target::Thread(thread.id));
         lines.push(labelled(theme, "Thread", fit(&label, wide.saturating_sub(9))));
+    }
+    if coro.worker != 0 {
+        let label = model.loop_label(coro.worker);
+        lines.push(labelled(theme, "On", fit(&label, wide.saturating_sub(9))));
     }
     let steps = match model.picture() {
         None => format!("{} in {}, longest {}", counted(coro.steps, "step"), span(coro.busy), span(coro.longest)),
@@ -328,8 +337,11 @@ fn moment(model: &Model, moment: &Moment) -> String {
         Moment::WaitsOnMany { count: many, .. } => format!("waits on {} coroutines", count(u64::from(many))),
         Moment::Cleared(on) => format!("no longer waits on {}", model.target_label(on)),
         Moment::Woken(by) => format!("woken by {}", model.waker_label(by)),
-        Moment::Ran { steps: 1, took } => format!("ran {}", span(took)),
-        Moment::Ran { steps, took } => format!("ran {steps} steps, {}", span(took)),
+        Moment::Ran { steps, took, worker } => {
+            let on = if worker == 0 { String::new() } else { format!(", on {}", model.loop_label(worker)) };
+            let steps = if steps == 1 { String::new() } else { format!("{steps} steps, ") };
+            format!("ran {steps}{}{on}", span(took))
+        }
         Moment::Took(res) => format!("acquired {}", model.resource_label(res)),
         Moment::Gave(res) => format!("released {}", model.resource_label(res)),
         Moment::Cancelled => "was cancelled".to_owned(),

@@ -447,7 +447,12 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
                 LoopMode::Run => "run",
                 LoopMode::Drive => "driven",
                 LoopMode::Isolate => "isolated",
+                LoopMode::Observed => "tasks of other runtimes",
+                LoopMode::Worker => "thread",
             };
+            if one.mode == LoopMode::Observed {
+                return (format!("{mode}, {} live", count(u64::from(one.live))), theme.text);
+            }
             let state = match (&one.cancel, one.parked) {
                 (Some(cancel), _) => format!("cancelling: {}", cancel.reason),
                 (None, Some(_)) => "sleeping".to_owned(),

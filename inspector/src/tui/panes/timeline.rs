@@ -9,7 +9,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use self::lanes::{Axis, CLASSES, Cell, Lanes};
-use crate::event::CoroId;
+use crate::event::{CoroId, LoopId, LoopMode};
 use crate::model::Model;
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};
@@ -278,7 +278,7 @@ impl Pane for Timeline {
             let strip = Rect { x: lane_x + column as u16, y: area.y, width: 1, height: area.height - 1 };
             self.hits.add(strip, Hit::Time(time));
         }
-        legend(buf, &theme, area);
+        legend(buf, &theme, area, playback.tape.latest());
     }
 }
 
@@ -331,6 +331,11 @@ fn decimals(step: u64) -> usize {
 fn sign(theme: &Theme, cell: &Cell, column: u64) -> (&'static str, Style) {
     let ran = cell.spent[0];
     let other = (1..CLASSES).max_by_key(|class| cell.spent[*class]).filter(|class| cell.spent[*class] > 0);
+    if let Some(digit) = digit(cell.worker).filter(|_| ran > 0) {
+        // The thread that it ran on; reversed where it ran for a good part of the column.
+        let long = ran.saturating_mul(PARTS.0) >= column;
+        return (digit, if long { theme.running.add_modifier(Modifier::REVERSED) } else { theme.running });
+    }
     match other {
         _ if ran.saturating_mul(PARTS.0) >= column => (theme.glyphs.lanes[0], theme.running),
         // The sign is that of the longest other activity; the colour of running shows that it ran again and again.
@@ -343,10 +348,28 @@ fn sign(theme: &Theme, cell: &Cell, column: u64) -> (&'static str, Style) {
     }
 }
 
-fn legend(buf: &mut Buffer, theme: &Theme, area: Rect) {
+/// The sign of a worker: its number, if that is one digit to base 36.
+fn digit(worker: LoopId) -> Option<&'static str> {
+    let at = usize::try_from(worker).ok().filter(|worker| *worker > 0)?;
+    "0123456789abcdefghijklmnopqrstuvwxyz".get(at..=at)
+}
+
+/// The signs, in the bottom line; those of workers come first.
+fn legend(buf: &mut Buffer, theme: &Theme, area: Rect, model: &Model) {
     let words = ["running", "ready", "on a coroutine", "thread", "lock", "timer", "event", "external"];
     let mut x = area.x + 1;
     let y = area.bottom() - 1;
+    let workers = model.loops().filter(|one| one.mode == LoopMode::Worker && one.steps > 0);
+    if let Some((first, last)) = workers.fold(None, |all, one| Some((all.map_or(one.id, |(first, _)| first), one.id)))
+        && let Some(sign) = digit(first)
+    {
+        let last = if last == first { "" } else { digit(last).unwrap_or("z") };
+        let text =
+            if last.is_empty() { format!("{sign} on that thread") } else { format!("{sign}-{last} on that thread") };
+        buf.set_stringn(x, y, &text, usize::from(area.right().saturating_sub(x)), theme.dim);
+        buf.set_style(Rect { x, y, width: 1, height: 1 }, theme.running);
+        x += text.len() as u16 + 2;
+    }
     for (class, word) in words.iter().enumerate() {
         let room = usize::from(area.right().saturating_sub(x));
         if room < word.len() + 3 {
@@ -404,6 +427,15 @@ mod tests {
             (cell.spent[0], cell.spent[4]) = (running, lock);
             sign(&DARK, &cell, 100)
         };
+        let in_worker = |running, worker| {
+            let mut cell = Cell { steps: 1, worker, ..Cell::default() };
+            (cell.spent[0], cell.spent[4]) = (running, 100 - running);
+            sign(&DARK, &cell, 100)
+        };
+        assert_eq!(in_worker(1, 11), ("b", DARK.running));
+        assert_eq!(in_worker(90, 2), ("2", DARK.running.add_modifier(Modifier::REVERSED)));
+        assert_eq!(in_worker(0, 2).0, DARK.glyphs.lanes[4], "it did not run");
+        assert_eq!(in_worker(90, 99), (DARK.glyphs.lanes[0], DARK.running), "a number of more digits");
         let lanes = DARK.glyphs.lanes;
         assert_eq!(cell(0, 0, 0), (" ", DARK.text));
         assert_eq!(cell(0, 100, 0), (lanes[4], DARK.failed));

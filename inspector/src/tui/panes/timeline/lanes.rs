@@ -15,7 +15,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::{CoroId, Kind};
+use crate::event::{CoroId, Kind, LoopId};
 use crate::history::Tape;
 use crate::model::{Activity, IdMap, Model};
 
@@ -33,7 +33,12 @@ pub(super) struct Cell {
     pub(super) spent: [u64; CLASSES],
     /// Steps that began in it.
     pub(super) steps: u32,
+    /// The worker that it ran in, 0 for none, [`SEVERAL`] if there was more than one.
+    pub(super) worker: LoopId,
 }
+
+/// More than one worker.
+pub(super) const SEVERAL: LoopId = LoopId::MAX;
 
 /// Which way an activity is drawn; `None` for one that is over.
 pub(super) fn class(activity: Activity) -> Option<usize> {
@@ -80,8 +85,8 @@ impl Axis {
         usize::try_from(column).ok().filter(|column| *column < self.count)
     }
 
-    /// Adds a time spent at something.
-    fn add(&self, cells: &mut [Cell], activity: Activity, since: u64, until: u64) {
+    /// Adds a time spent at something; running, in `worker`.
+    fn add(&self, cells: &mut [Cell], activity: Activity, worker: LoopId, since: u64, until: u64) {
         let Some(class) = class(activity) else { return };
         let running = class == 0;
         if running && let Some(column) = self.column_of(since) {
@@ -98,6 +103,9 @@ impl Axis {
             let inside = until.min(left + self.column) - since.max(left);
             // A step too short for the clock was a step all the same.
             cell.spent[class] += inside.max(u64::from(running));
+            if running {
+                cell.worker = if [0, worker].contains(&cell.worker) { worker } else { SEVERAL };
+            }
         }
     }
 }
@@ -177,7 +185,7 @@ impl Lanes {
         let Some(lane) = self.index.get(&id) else { return Vec::new() };
         let mut cells = self.cells[lane * self.axis.count..][..self.axis.count].to_vec();
         let (activity, since) = self.ahead.states[*lane];
-        self.axis.add(&mut cells, activity, since, now);
+        self.axis.add(&mut cells, activity, worker(&self.ahead.model, id), since, now);
         cells
     }
 
@@ -226,7 +234,7 @@ impl Lanes {
                 continue;
             };
             if fold(stretch, &self.index, &mut self.cells, *until) {
-                stretch.end(*time, axis, &mut self.cells);
+                stretch.end(*time, axis, &self.ids, &mut self.cells);
                 self.behind = None;
             }
         }
@@ -239,6 +247,10 @@ fn index(ids: &[CoroId]) -> IdMap<CoroId, usize> {
 
 fn at(model: &Model, id: CoroId) -> Activity {
     model.coro(id).map_or(Activity::Done, |coro| coro.activity)
+}
+
+fn worker(model: &Model, id: CoroId) -> LoopId {
+    model.coro(id).map_or(0, |coro| coro.worker)
 }
 
 impl Stretch {
@@ -275,15 +287,17 @@ impl Stretch {
         let now = at(&self.model, id);
         let (before, since) = self.states[lane];
         if now != before {
-            axis.add(&mut cells[lane * axis.count..][..axis.count], before, since, time);
+            let worker = worker(&self.model, id);
+            axis.add(&mut cells[lane * axis.count..][..axis.count], before, worker, since, time);
             self.states[lane] = (now, time);
         }
     }
 
     /// What each is at goes on until the time at which the next stretch begins.
-    fn end(&self, time: u64, axis: Axis, cells: &mut [Cell]) {
+    fn end(&self, time: u64, axis: Axis, ids: &[CoroId], cells: &mut [Cell]) {
         for (lane, (activity, since)) in self.states.iter().enumerate() {
-            axis.add(&mut cells[lane * axis.count..][..axis.count], *activity, *since, time);
+            let worker = worker(&self.model, ids[lane]);
+            axis.add(&mut cells[lane * axis.count..][..axis.count], *activity, worker, *since, time);
         }
     }
 }
@@ -294,6 +308,7 @@ fn subject(kind: &Kind) -> Option<CoroId> {
         Kind::Spawn { coro, .. }
         | Kind::CoroState { coro, .. }
         | Kind::Wake { coro, .. }
+        | Kind::Moved { coro, .. }
         | Kind::StepBegin { coro }
         | Kind::StepEnd { coro }
         | Kind::End { coro, .. }
@@ -307,7 +322,7 @@ fn subject(kind: &Kind) -> Option<CoroId> {
 mod tests {
     use super::*;
     use crate::event::{ResKind, Target, Waker};
-    use crate::test_script::{Script, crawl, verify};
+    use crate::test_script::{Script, crawl, observed, verify};
 
     fn tape(script: &Script, events: usize) -> Tape {
         let mut tape = Tape::new(&script.header, usize::MAX);
@@ -324,11 +339,11 @@ mod tests {
             model.apply(event);
             let now = at(&model, id);
             if now != state.0 {
-                axis.add(&mut cells, state.0, state.1, event.at);
+                axis.add(&mut cells, state.0, worker(&model, id), state.1, event.at);
                 state = (now, event.at);
             }
         }
-        axis.add(&mut cells, state.0, state.1, model.now());
+        axis.add(&mut cells, state.0, worker(&model, id), state.1, model.now());
         cells
     }
 
@@ -386,7 +401,7 @@ mod tests {
         event.start().spawn(1, 0, "main", "a.rs:1:1").at(500).resource(1, ResKind::Event, 0, "a.rs:1:7");
         event.at(1_000).step(1, Target::Res(1), "a.rs:2:1").at(5_000).wake(1, Waker::External);
         event.begin(1).end(1, crate::event::Outcome::Ok);
-        for script in [crawl(), verify(), event] {
+        for script in [crawl(), verify(), observed(), event] {
             let end = script.events.last().expect("events").at;
             for count in [1, 7, 100] {
                 check(&script, Axis::until(end, end, count));

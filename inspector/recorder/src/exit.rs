@@ -4,7 +4,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tinyio_recorder::{output, recorder, trace};
+use crate::{output, recorder, trace};
 
 /// How long an exit waits for the trace to be written: a disk may hang.
 const TRACE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,29 +18,28 @@ struct Recording {
     ring: recorder::AtExit,
     trace: Option<trace::AtExit>,
     output: Vec<output::AtExit>,
+    last: fn(),
 }
 
-/// What is called first, once the hook for the exit is set.
-static LAST: OnceLock<fn()> = OnceLock::new();
+/// Set once the hook for the exit is.
+static HOOK: OnceLock<()> = OnceLock::new();
 /// The number of recordings so far, the process, and those that are active.
 static OPEN: Mutex<(u64, u32, Vec<Recording>)> = Mutex::new((0, 0, Vec::new()));
 
 /// Registers a recording to be ended when the process exits, until this is dropped.
-pub(super) struct AtExit(u64);
+#[derive(Debug)]
+pub struct AtExit(u64);
 
 impl AtExit {
     /// `last` is called first when the process exits, on the thread that does.
-    pub(super) fn watch(
+    pub fn watch(
         last: fn(),
         ring: recorder::AtExit,
         trace: Option<trace::AtExit>,
         output: Vec<output::AtExit>,
     ) -> AtExit {
         // Without it an active recording looks as if the process had been killed.
-        LAST.get_or_init(|| {
-            shutdown_hooks::add_shutdown_hook(exit);
-            last
-        });
+        HOOK.get_or_init(|| _ = shutdown_hooks::add_shutdown_hook(exit));
         let (count, pid, open) = &mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let own = std::process::id();
         if std::mem::replace(pid, own) != own {
@@ -48,7 +47,7 @@ impl AtExit {
             open.drain(..).for_each(std::mem::forget);
         }
         *count += 1;
-        open.push(Recording { number: *count, ring, trace, output });
+        open.push(Recording { number: *count, ring, trace, output, last });
         AtExit(*count)
     }
 }
@@ -67,9 +66,11 @@ extern "C" fn exit() {
     if *pid != std::process::id() {
         return;
     }
-    if let Some(last) = LAST.get() {
-        last();
-    }
+    let mut last: Vec<fn()> = open.iter().map(|recording| recording.last).collect();
+    // The recordings of one library have the same.
+    last.sort_unstable_by_key(|last| *last as usize);
+    last.dedup_by_key(|last| *last as usize);
+    last.into_iter().for_each(|last| last());
     for Recording { ring, trace, output, .. } in open {
         output.iter().for_each(output::AtExit::finish);
         ring.mark();

@@ -5,16 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use tinyio_recorder::recorder::Recorder;
-use tinyio_recorder::trace::{AtExit, TraceWriter};
+use super::write::{AtExit, TraceWriter};
+use crate::recorder::Recorder;
 
-/// The trace of one recording.
-pub(super) struct Trace(TraceWriter);
+/// The trace of one recording, in a file of its own.
+#[derive(Debug)]
+pub struct NamedTrace(TraceWriter);
 
-impl Trace {
+impl NamedTrace {
     /// Begins to write, or reports why it cannot. A name that is taken, by another recording of this process or by
     /// another process that is writing there, gets a number: `trace.2.jsonl`.
-    pub(super) fn start(recorder: &mut Recorder, path: &Path) -> Option<Trace> {
+    pub fn start(recorder: &mut Recorder, path: &Path) -> Option<NamedTrace> {
         static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
         let wanted = with_pid(path);
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,7 +30,7 @@ impl Trace {
                         eprintln!("tinyio: {wanted} is the trace of another recording; this one is written to {path}");
                     }
                     taken.insert(path);
-                    return Some(Trace(writer));
+                    return Some(NamedTrace(writer));
                 }
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
                 Err(error) => {
@@ -42,21 +43,22 @@ impl Trace {
     }
 
     /// The path of the file.
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// Waits until all that was recorded so far is in the file.
-    pub(super) fn flush(&self, recorder: &Recorder) {
+    pub fn flush(&self, recorder: &Recorder) {
         self.0.flush(recorder.seq());
     }
 
-    pub(super) fn at_exit(&self) -> Option<AtExit> {
+    /// For what is to be done when the process exits.
+    pub fn at_exit(&self) -> Option<AtExit> {
         self.0.at_exit()
     }
 
     /// Writes the rest and the end marker. The writer itself reports its errors.
-    pub(super) fn finish(self) {
+    pub fn finish(self) {
         let _ = self.0.finish();
     }
 }
