@@ -107,6 +107,7 @@ fn task(id: u64, name: &str, line: u32, waits_on: &[(WaitKind, u64, Option<i64>)
         |(kind, id, due): &(WaitKind, u64, Option<i64>)| Wait { kind: *kind, id: *id, text: String::new(), due: *due };
     Task {
         id,
+        thread: None,
         runtime: 0,
         name: name.into(),
         state: State::Waiting,

@@ -33,6 +33,8 @@ pub(super) struct Image {
     pub missing: Option<String>,
     /// The file that was opened.
     file: Option<std::sync::Arc<File>>,
+    /// [`Images::read_locations`] was called.
+    has_locations: bool,
 }
 
 /// Debug info that was split off: all but a skeleton of a unit is in a file of its own, or with others in a package.
@@ -240,6 +242,19 @@ impl Images {
         found.and_then(|found| found.find_cu(split.skeleton.id, &parent)).ok().flatten().unwrap_or(own)
     }
 
+    /// Reads where optimised code has its variables, which is large and seldom needed.
+    pub fn read_locations(&mut self, index: usize) {
+        let image = &mut self.images[index];
+        let is_read = std::mem::replace(&mut image.has_locations, true);
+        let Some(file) = image.file.clone().filter(|_| !is_read) else { return };
+        let cache = object::ReadCache::new(&*file);
+        let Ok(object) = object::File::parse(&cache) else { return };
+        let section = object.section_by_name(SectionId::DebugLoc.name());
+        if let Some(bytes) = section.and_then(|section| read_section(&section, &file).ok()) {
+            image.sections.data.debug_loc = gimli::DebugLoc::from(bytes);
+        }
+    }
+
     /// The image with what was split off a unit, if that can be found.
     pub fn split(&mut self, parent: usize, skeleton: Skeleton) -> Option<usize> {
         let key = (parent, skeleton.offset);
@@ -259,7 +274,17 @@ impl Images {
         let (path, bias) = (split.skeleton.file.clone(), self.images[parent].bias);
         let id = split.skeleton.id;
         let bodies = Bodies::default();
-        self.images.push(Image { path, bias, sections, unwind, bodies, split: Some(split), missing, file: None });
+        self.images.push(Image {
+            path,
+            bias,
+            sections,
+            unwind,
+            bodies,
+            split: Some(split),
+            missing,
+            file: None,
+            has_locations: true,
+        });
         let index = self.images.len() - 1;
         // One of the same name may come from another build.
         let dwarf = self.dwarf(index);
@@ -412,6 +437,7 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
         split: None,
         missing: None,
         file: None,
+        has_locations: false,
     };
     let opened = match instead {
         Some(path) => File::open(path).map_err(|error| error.to_string()).map(|file| {

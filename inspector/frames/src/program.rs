@@ -12,7 +12,8 @@ use super::image::{Images, MappedFile};
 use super::limits::Limits;
 use super::memory::Memory;
 use super::names;
-use super::shape::{Shape, TypeRef};
+use super::scopes::AWAITEE;
+use super::shape::{Member, Shape, TypeRef};
 use super::source::Sources;
 use super::types::Types;
 use super::values::{Place, ValueReader};
@@ -20,6 +21,8 @@ use super::{CoroAt, Frames, Parts};
 
 /// How deep members are looked for in members.
 const DEPTH: usize = 16;
+/// How many async functions are followed that await each other.
+const LEVELS: usize = 4096;
 /// How many types are looked at for that.
 const TYPES: usize = 20_000;
 
@@ -126,6 +129,66 @@ impl Frames {
     /// The name to show for a future of a type: the path of the function, or of the type.
     pub fn future_name(&mut self, ty: TypeRef) -> String {
         names::function(&self.types.get(ty).name)
+    }
+
+    /// Whether an async function of a type at an address is suspended at an await, as are those that it awaits in turn.
+    /// It was polled then, and not moved since.
+    pub fn is_suspended(&mut self, ty: TypeRef, address: u64) -> bool {
+        self.suspended(ty, address).is_some()
+    }
+
+    /// Whether what is at an address looks like an async function of a type that is suspended: besides
+    /// [`is_suspended`](Frames::is_suspended), its pointers lead to memory.
+    pub fn looks_suspended(&mut self, ty: TypeRef, address: u64) -> bool {
+        let parts = self.suspended(ty, address);
+        parts.is_some_and(|parts| parts.into_iter().all(|(ty, address)| self.looks_sound(ty, address, 0)))
+    }
+
+    /// What an async function that is suspended, and those that it awaits in turn, keep; `None` if it is not.
+    fn suspended(&mut self, mut ty: TypeRef, mut address: u64) -> Option<Vec<(TypeRef, u64)>> {
+        let mut parts = Vec::new();
+        for level in 0..LEVELS {
+            if !self.types.get(ty).is_coroutine() {
+                parts.push((ty, address));
+                return (level > 0).then_some(parts);
+            }
+            let (state, variant, offset) = self.variant(ty, address).ok()?;
+            if matches!(&*state, "0" | "1" | "2") {
+                return None;
+            }
+            let start = address.wrapping_add(offset);
+            let variant = self.types.get(variant);
+            let members = variant.members().iter().filter(|member| member.name != AWAITEE);
+            parts.extend(members.map(|member| (member.ty, start.wrapping_add(member.offset))));
+            let awaited = variant.member(AWAITEE)?;
+            (ty, address) = (awaited.ty, start.wrapping_add(awaited.offset));
+        }
+        None
+    }
+
+    /// Whether the pointers in a value lead to memory, and its enums are in one of their variants.
+    fn looks_sound(&mut self, ty: TypeRef, address: u64, depth: usize) -> bool {
+        // Nothing is mapped there; empty collections have such pointers.
+        const LOW: u64 = 1 << 16;
+        let known = self.types.get(ty);
+        if depth > DEPTH || known.size == Some(0) {
+            return true;
+        }
+        match &known.shape {
+            Shape::Pointer(_) => {
+                let target = self.word(address);
+                target.is_some_and(|target| target < LOW || self.bytes(target, 1).is_some())
+            }
+            Shape::Struct(members) => {
+                let at = |member: &Member| (member.ty, address.wrapping_add(member.offset));
+                members.iter().map(at).all(|(ty, address)| self.looks_sound(ty, address, depth + 1))
+            }
+            Shape::Enum { .. } => match self.variant(ty, address) {
+                Ok((_, inner, offset)) => self.looks_sound(inner, address.wrapping_add(offset), depth + 1),
+                Err(_) => false,
+            },
+            _ => true,
+        }
     }
 
     /// Bytes of a type.

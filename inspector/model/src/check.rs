@@ -162,7 +162,8 @@ mod tests {
     fn a_cycle_of_locks_is_found_if_the_loop_ended_for_it() {
         let mut s = locked();
         assert_eq!(found(&s), [], "a guard can be moved");
-        let message = "deadlock: 2 coroutines wait for each other:\n  left #2 waits for the lock\n  right #3 waits for it";
+        let message =
+            "deadlock: 2 coroutines wait for each other:\n  left #2 waits for the lock\n  right #3 waits for it";
         s.push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into() });
         for id in [1, 2, 3] {
             s.push(Kind::CancelDeliver { coro: id }).end(id, Outcome::Cancelled);

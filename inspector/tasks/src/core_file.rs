@@ -6,7 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use tinyio_frames::{MappedFile, Region};
+use tinyio_frames::{MappedFile, Region, Registers};
+
+use crate::roots::Thread;
 
 /// What a core file has.
 #[derive(Debug, Default)]
@@ -17,8 +19,8 @@ pub struct Core {
     pub regions: Vec<Region>,
     /// Files that were mapped.
     pub files: Vec<MappedFile>,
-    /// Stack pointers of its threads.
-    pub stacks: Vec<u64>,
+    /// Its threads.
+    pub threads: Vec<Thread>,
     /// Bytes that the core file should have and has not.
     pub cut: u64,
 }
@@ -127,9 +129,7 @@ impl Core {
                     if self.pid == 0 {
                         self.pid = number(note, 32, 4).unwrap_or(0) as u32;
                     }
-                    const REGISTERS: usize = 112;
-                    const STACK: usize = 19;
-                    self.stacks.extend(number(note, REGISTERS + 8 * STACK, 8));
+                    self.threads.extend(thread(note));
                 }
                 FILES => mapped.extend(files(note).unwrap_or_default()),
                 _ => {}
@@ -138,6 +138,18 @@ impl Core {
         }
         Some(())
     }
+}
+
+/// The thread of a note.
+fn thread(note: &[u8]) -> Option<Thread> {
+    // As `struct elf_prstatus` and `struct user_regs_struct` have them on x86-64.
+    const THREAD: usize = 32;
+    const REGISTERS: usize = 112;
+    let [r15, r14, r13, r12, rbp, rbx, rip, rsp] = [0, 1, 2, 3, 4, 5, 16, 19];
+    let register = |index: usize| number(note, REGISTERS + 8 * index, 8);
+    let preserved = [register(rbx)?, register(rbp)?, register(r12)?, register(r13)?, register(r14)?, register(r15)?];
+    let registers = Registers::of_thread(register(rip)?, register(rsp)?, preserved);
+    Some(Thread { id: i32::try_from(number(note, THREAD, 4)?).ok()?, registers })
 }
 
 /// The mappings of a note: addresses, where in the file, and its path.

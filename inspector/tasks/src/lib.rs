@@ -19,6 +19,7 @@ mod picture;
 mod process;
 mod read;
 mod regions;
+mod roots;
 mod row;
 mod search;
 mod stop;

@@ -40,9 +40,9 @@ pub struct Picture {
 /// What runs tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Runtime {
-    /// `tokio` or `async-executor`.
+    /// `tokio` or `async-executor`; of futures of `block_on` the crate that has it, or `block_on`.
     pub kind: &'static str,
-    /// `multi_thread`, `current_thread`, `local_set`, `blocking`; `executor`.
+    /// `multi_thread`, `current_thread`, `local_set`, `blocking`; `executor`; `block_on`.
     pub flavor: &'static str,
     /// How many tasks it has.
     pub tasks: usize,
@@ -56,7 +56,7 @@ pub enum State {
     Running,
     /// It was woken and is in a queue.
     Ready,
-    /// It was polled and has not been woken since.
+    /// It was polled and has not been woken since. Of a future of `block_on`: its thread does not poll it.
     Waiting,
     /// It has ended, and its handle is there.
     Finished,
@@ -65,8 +65,12 @@ pub enum State {
 /// One task.
 #[derive(Clone, Debug, Serialize)]
 pub struct Task {
-    /// The number that the runtime gave it; of a task of async-executor, which gives none, its address.
+    /// The number that the runtime gave it; of a task of async-executor and a future of `block_on`, which have none, its
+    /// address.
     pub id: u64,
+    /// Of a future of `block_on`, the thread that polls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread: Option<i32>,
     /// Its runtime: an index.
     pub runtime: usize,
     /// The function or type of its future.

@@ -14,6 +14,7 @@ use crate::core_file::Core;
 use crate::edges::{Edges, is_chain};
 use crate::picture::{Picture, Runtime, State, Task};
 use crate::process;
+use crate::roots::{Root, Thread};
 use crate::row::{Future, Row};
 use crate::stop::stopped;
 use crate::tokio::{self, Hit, List};
@@ -30,13 +31,16 @@ pub struct Options {
 /// A stop may fall into the moment in which a list is changed; then the next one will not.
 const TRIES: usize = 8;
 
-const ROOTS: &str = "futures of `block_on`, as that of `#[tokio::main]`, are in no list of tasks and are not shown";
+const NO_ROOTS: &str =
+    "futures of `block_on`, as that of `#[tokio::main]`, are not shown: they are read of a program that is stopped";
 
 /// Memory at a moment.
 struct Moment {
     copied: Rc<Copied>,
     /// Addresses in the stacks of threads.
     stacks: Vec<u64>,
+    /// The threads, if they were stopped.
+    threads: Vec<Thread>,
     left_out: u64,
     stopped: Option<Duration>,
     /// No thread of the program ran meanwhile.
@@ -69,7 +73,7 @@ pub fn take(pid: u32, options: &Options) -> Result<Picture, String> {
 ///
 /// One sentence that says why not, and what to do.
 pub fn take_core(path: &Path, options: &Options) -> Result<Picture, String> {
-    let Core { pid, regions, files, stacks, cut } = Core::open(path)?;
+    let Core { pid, regions, files, threads, cut } = Core::open(path)?;
     if files.is_empty() {
         let what = "does not say which files were mapped: it is damaged, or no core file of Linux";
         return Err(format!("{} {what}", path.display()));
@@ -81,8 +85,10 @@ pub fn take_core(path: &Path, options: &Options) -> Result<Picture, String> {
     let copied = Rc::new(Copied::of(regions.clone()));
     let options = Options { no_stop: false, ..options.clone() };
     picture(Frames::of_core(regions, files), pid, &options, notes, |_| {
-        let (copied, stacks) = (copied.clone(), stacks.clone());
-        Ok(Moment { copied, stacks, left_out: 0, stopped: None, is_still: true, now: None, directory: String::new() })
+        let (copied, threads) = (copied.clone(), threads.clone());
+        let stacks = threads.iter().filter_map(|thread| thread.registers.stack()).collect();
+        let (stopped, now, directory) = (None, None, String::new());
+        Ok(Moment { copied, stacks, threads, left_out: 0, stopped, is_still: true, now, directory })
     })
 }
 
@@ -100,11 +106,6 @@ fn picture(
     let program = frames.program().unwrap_or_default();
     let tokio = tokio::Kinds::find(&mut frames)?;
     let mut async_task = async_task::Kinds::find(&mut frames)?;
-    if tokio.all.is_empty() && async_task.all.is_empty() {
-        return Err(format!(
-            "{program} (process {pid}) has no tasks of tokio or async-executor: it uses neither, or spawns no tasks"
-        ));
-    }
     if !tokio.all.is_empty() && (tokio.layout.is_none() || tokio.vtables.is_empty()) {
         let why = "this version of tokio lays out its tasks in a way that is not known";
         if async_task.all.is_empty() {
@@ -127,7 +128,15 @@ fn picture(
         }
     };
     let mut reading = Reading { pid, options, frames, tokio, async_task, moment, edges: Edges::default(), notes };
-    Ok(reading.picture(program, seen))
+    let has_kinds = !reading.tokio.all.is_empty() || !reading.async_task.all.is_empty();
+    let picture = reading.picture(program, seen);
+    if !has_kinds && picture.tasks.is_empty() {
+        return Err(format!(
+            "{} (process {pid}) has no tasks of tokio or async-executor, and no thread of it is in `block_on`",
+            picture.program
+        ));
+    }
+    Ok(picture)
 }
 
 /// What memory has at a moment.
@@ -158,22 +167,21 @@ fn reach(pid: u32, frames: &Frames) -> Result<(), String> {
 }
 
 fn moment(pid: u32, options: &Options) -> Result<Moment, String> {
-    let (copy, stacks, time, is_still) = if options.no_stop {
+    let (copy, stacks, threads, time, is_still) = if options.no_stop {
         let threads = process::threads(pid).unwrap_or_default();
         let stacks = threads.iter().filter_map(|thread| process::stack_pointer(pid, *thread)).collect();
-        (Copy::take(pid)?, stacks, None, false)
+        (Copy::take(pid)?, stacks, Vec::new(), None, false)
     } else {
-        let done = stopped(pid, |threads| {
-            let stacks: Vec<u64> = threads.iter().filter_map(|thread| thread.stack).collect();
-            (Copy::take(pid), stacks)
-        })?;
-        let (copy, stacks) = done.value;
-        (copy?, stacks, Some(done.time), done.is_complete)
+        let done = stopped(pid, |threads| (Copy::take(pid), threads.to_vec()))?;
+        let (copy, threads) = done.value;
+        let stacks = threads.iter().filter_map(|thread| thread.registers.stack()).collect();
+        (copy?, stacks, threads, Some(done.time), done.is_complete)
     };
     let left_out = copy.left_out;
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
     let directory = process::directory(pid);
-    Ok(Moment { copied: Rc::new(copy.into_copied()), stacks, left_out, stopped: time, is_still, now, directory })
+    let copied = Rc::new(copy.into_copied());
+    Ok(Moment { copied, stacks, threads, left_out, stopped: time, is_still, now, directory })
 }
 
 struct Reading<'o> {
@@ -218,6 +226,7 @@ impl Reading<'_> {
         if !executors.is_empty() {
             self.notes.push("tasks of async-executor that have ended are in no list and are not shown".into());
         }
+        let roots = Root::all(&mut self.frames, &self.moment.threads, &mut self.notes);
         let mut numbers = Numbers::new();
         numbers.extend(found.iter().map(|one| (one.hit.header, one.number(&self.tokio, &self.frames))));
         numbers.extend(listed.iter().map(|(one, _)| (one.header, one.number(&self.async_task))));
@@ -237,6 +246,14 @@ impl Reading<'_> {
             let row = one.row(&self.async_task, *runtime, no_stop);
             tasks.push(self.task(row, changed.get(tasks.len()).copied().unwrap_or(false), &numbers));
         }
+        for root in &roots {
+            let of = Runtime { kind: root.crate_name, flavor: "block_on", tasks: 0 };
+            let runtime = runtimes.iter().position(|runtime| *runtime == of).unwrap_or(runtimes.len());
+            if runtime == runtimes.len() {
+                runtimes.push(of);
+            }
+            tasks.push(self.task(root.row(runtime), false, &numbers));
+        }
         name_holders(&mut tasks);
         for task in &tasks {
             runtimes[task.runtime].tasks += 1;
@@ -249,7 +266,9 @@ impl Reading<'_> {
         if left_out > 0 {
             self.notes.push(format!("{left_out} tasks of async-executor have types that are not known: left out"));
         }
-        self.notes.push(ROOTS.into());
+        if no_stop {
+            self.notes.push(NO_ROOTS.into());
+        }
         Picture {
             schema: 1,
             program,
@@ -276,7 +295,7 @@ impl Reading<'_> {
     }
 
     fn task(&mut self, row: Row, has_changed: bool, numbers: &Numbers) -> Task {
-        let Row { id, runtime, mut name, or, state, never_woken, future, mut notes } = row;
+        let Row { id, runtime, mut name, or, state, never_woken, future, mut notes, thread } = row;
         if !or.is_empty() {
             notes.insert(0, format!("or {}: another type with the same code", or.join(", ")));
         }
@@ -300,6 +319,7 @@ impl Reading<'_> {
         }
         Task {
             id,
+            thread,
             runtime,
             name,
             state,

@@ -333,7 +333,9 @@ impl Model {
                     false => format!("{name} #{id}"),
                 }
             }
-            Some(coro) if coro.parent == 0 && id == 1 && self.picture.is_none() => short_name(self.full_name(id)).to_owned(),
+            Some(coro) if coro.parent == 0 && id == 1 && self.picture.is_none() => {
+                short_name(self.full_name(id)).to_owned()
+            }
             Some(_) => format!("{} {}", short_name(self.full_name(id)), number(id)),
             None if id == 0 => "outside the loop".to_owned(),
             None => number(id),

@@ -68,7 +68,9 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
     };
     page.begin(0);
     match ending {
-        _ if model.picture().is_some() => page.put("●", Ink::Good).plain(&format!(" {program}, as it was read: {alive}")),
+        _ if model.picture().is_some() => {
+            page.put("●", Ink::Good).plain(&format!(" {program}, as it was read: {alive}"))
+        }
         _ if model.is_complete() && model.loops().any(|one| one.ended.is_none()) => {
             page.put("●", Ink::Good).plain(&format!(" {program} exited after {long}, while its loop ran: {alive}"))
         }

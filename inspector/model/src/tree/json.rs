@@ -95,7 +95,11 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
     // The head's fields, and the lists after them in the same object.
     write!(out, "{},", escaped_json(head.trim_end_matches('}')))?;
     let loops = model.loops().filter(|one| one.ended.is_none());
-    list(out, "loops", loops.map(|one| Loop { id: one.id, parent: one.parent, mode: one.mode, since: model.known(one.since) }))?;
+    list(
+        out,
+        "loops",
+        loops.map(|one| Loop { id: one.id, parent: one.parent, mode: one.mode, since: model.known(one.since) }),
+    )?;
     out.write_all(b",")?;
     let coros = model.live().map(|coro| Coro {
         coro: coro.id,
@@ -108,7 +112,10 @@ pub(super) fn write(model: &Model, out: &mut dyn io::Write) -> io::Result<()> {
         since: model.known(coro.since),
         site: site(coro.site),
         place: describe::place(model, coro),
-        waits: coro.waits().map(|(on, edge)| Wait { on, since: model.known(edge.since), site: site(edge.site) }).collect(),
+        waits: coro
+            .waits()
+            .map(|(on, edge)| Wait { on, since: model.known(edge.since), site: site(edge.site) })
+            .collect(),
         holds: &coro.holds,
     });
     list(out, "coroutines", coros)?;

@@ -13,7 +13,7 @@ use super::program::Program;
 use super::{counts, function, is_settled};
 
 /// The core file of a program that goes on; none if there is no `gcore`.
-fn core(program: &Program, name: &str) -> Option<PathBuf> {
+pub fn core(program: &Program, name: &str) -> Option<PathBuf> {
     let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let done = Command::new("gcore").arg("-o").arg(&base).arg(program.pid().to_string()).output().ok()?;
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

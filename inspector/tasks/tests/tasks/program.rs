@@ -79,9 +79,13 @@ impl Program {
         self.read(false, false)
     }
 
+    /// Its tasks without the futures of `block_on`, which have tests of their own.
     pub fn read(&self, values: bool, no_stop: bool) -> Picture {
         let limits = Limits { values, source: 0, ..Limits::default() };
-        take(self.pid(), &Options { no_stop, limits: Some(limits) }).expect("a picture")
+        let mut picture = take(self.pid(), &Options { no_stop, limits: Some(limits) }).expect("a picture");
+        picture.tasks.retain(|task| task.thread.is_none());
+        picture.runtimes.retain(|runtime| runtime.flavor != "block_on");
+        picture
     }
 
     /// Its tasks, once they are as they will be.
