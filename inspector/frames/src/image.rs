@@ -340,6 +340,14 @@ impl Images {
         Some(found.into_iter().map(|address| address.wrapping_add(image.bias)).collect())
     }
 
+    /// Variables of threads of an image, which is the program, with a linker name that contains a text: how far each is
+    /// before the end of what the program has for a thread.
+    pub fn thread_locals(&self, index: usize, part: &str) -> Vec<u64> {
+        let Some(file) = self.get(index).file.as_ref() else { return Vec::new() };
+        let cache = object::ReadCache::new(&**file);
+        symbols::thread_locals(&cache, part).unwrap_or_default()
+    }
+
     /// The image around an address.
     pub fn find(&mut self, memory: &Memory, address: u64) -> Result<usize, String> {
         let around = |loaded: &&Loaded| loaded.parts.iter().any(|part| part.range.contains(&address));

@@ -8,6 +8,7 @@ use tinyio_events::event::{Stack, Value};
 
 use super::copied::{Copied, Region};
 use super::functions::Signature;
+use super::hash::FastSet;
 use super::image::{Images, MappedFile};
 use super::limits::Limits;
 use super::memory::Memory;
@@ -83,6 +84,17 @@ impl Frames {
         Ok(found)
     }
 
+    /// Where the program has the variables of threads with a linker name that contains a text: how far before the
+    /// address that the thread register holds.
+    pub fn thread_locals(&mut self, part: &str) -> Vec<u64> {
+        let Ok(code) = self.types.images.files(&self.types.memory) else { return Vec::new() };
+        let Some(first) = code.first() else { return Vec::new() };
+        match self.types.images.find(&self.types.memory, *first) {
+            Ok(image) => self.types.images.thread_locals(image, part),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// The file that the program was started from.
     pub fn program(&mut self) -> Option<String> {
         let code = *self.types.images.files(&self.types.memory).ok()?.first()?;
@@ -142,6 +154,38 @@ impl Frames {
     pub fn looks_suspended(&mut self, ty: TypeRef, address: u64) -> bool {
         let parts = self.suspended(ty, address);
         parts.is_some_and(|parts| parts.into_iter().all(|(ty, address)| self.looks_sound(ty, address, 0)))
+    }
+
+    /// Whether a value of a type may hold futures that it owns, as [`stack_of_type`](Frames::stack_of_type) finds them.
+    pub fn may_hold_futures(&mut self, ty: TypeRef) -> bool {
+        self.holds_futures(ty, 0, &mut FastSet::default())
+    }
+
+    fn holds_futures(&mut self, ty: TypeRef, depth: usize, seen: &mut FastSet<TypeRef>) -> bool {
+        if depth > DEPTH || seen.len() > TYPES || !seen.insert(ty) {
+            return false;
+        }
+        let known = self.types.get(ty);
+        if known.is_coroutine() {
+            return true;
+        }
+        // What others own too is not followed.
+        if matches!(known.path(), "alloc::rc::Rc" | "alloc::sync::Arc") {
+            return false;
+        }
+        let mut holds = |ty: TypeRef| self.holds_futures(ty, depth + 1, seen);
+        let inside = match &known.shape {
+            Shape::Pointer(Some(target)) => known.path() == "alloc::boxed::Box" && holds(*target),
+            Shape::Struct(_) if known.member("vtable").is_some() => {
+                known.path() == "alloc::boxed::Box" && (known.name.contains("Future") || known.name.contains("Stream"))
+            }
+            Shape::Struct(members) => members.iter().any(|member| holds(member.ty)),
+            Shape::Enum { variants, .. } => variants.iter().any(|variant| holds(variant.member.ty)),
+            Shape::Array { element, .. } => holds(*element),
+            _ => false,
+        };
+        // Collections refer to their elements by pointers alone.
+        inside || known.params.iter().any(|(_, parameter)| holds(*parameter))
     }
 
     /// What an async function that is suspended, and those that it awaits in turn, keep; `None` if it is not.

@@ -7,7 +7,8 @@
 //!   is kept.
 //! - It waits on one thing and no other, through a chain of async functions without a combinator in between. That thing
 //!   is a task that can never go on, or a lock that such a task certainly holds, or the waits form a cycle. A lock is
-//!   certainly held by a task if dropping its suspended future would drop a guard of it.
+//!   certainly held by a task if dropping its suspended future would drop a guard of it, or another future that is the
+//!   next holder and was not polled since. Writing waits on each task that holds the lock for reading.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
@@ -15,7 +16,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use tinyio_events::event::number;
 
-use crate::picture::{Picture, State, Task, WaitKind};
+use crate::picture::{Hold, Picture, State, Task, WaitKind};
 
 /// What was found in a picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,19 +50,23 @@ pub enum FindingKind {
     NeverWoken,
     /// They wait on each other, through at least one lock.
     LockCycle,
+    /// The same, and a lock is held by a future that a task keeps and does not poll, because it awaits another one.
+    UnpolledHolder,
     /// They wait on a task that can never go on, or on a lock that it holds.
     WaitsOnDead,
 }
 
 impl FindingKind {
     /// All of them.
-    pub const ALL: [FindingKind; 3] = [FindingKind::NeverWoken, FindingKind::LockCycle, FindingKind::WaitsOnDead];
+    pub const ALL: [FindingKind; 4] =
+        [FindingKind::NeverWoken, FindingKind::LockCycle, FindingKind::UnpolledHolder, FindingKind::WaitsOnDead];
 
     /// As in JSON.
     pub fn word(self) -> &'static str {
         match self {
             FindingKind::NeverWoken => "never_woken",
             FindingKind::LockCycle => "lock_cycle",
+            FindingKind::UnpolledHolder => "unpolled_holder",
             FindingKind::WaitsOnDead => "waits_on_dead",
         }
     }
@@ -70,11 +75,12 @@ impl FindingKind {
 /// Proofs of one finding that are written out: tasks of one function at one line have the same.
 const PROOFS: usize = 8;
 
-/// What a task waits on and nothing else: another task, directly or through a lock.
-#[derive(Clone, Copy)]
+/// What a task waits on and nothing else: it cannot go on before the other task does.
+#[derive(Clone)]
 struct Edge {
     to: usize,
-    is_lock: bool,
+    /// The lock that is between them, and the future that holds it, if it is one that the task keeps.
+    lock: Option<(u64, Option<String>)>,
 }
 
 /// The tasks of a picture that can never go on.
@@ -91,18 +97,28 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
         ));
     }
     let tasks = &picture.tasks;
-    let edges = edges(tasks);
-    let mut findings = never_woken(tasks);
     let mut dead: HashSet<usize> = (0..tasks.len()).filter(|index| tasks[*index].never_woken).collect();
+    let mut findings = never_woken(tasks);
+    let edges = stuck(&edges(tasks), &dead);
     for cycle in cycles(&edges) {
-        let has_lock = cycle.iter().any(|index| edges[index].is_lock);
-        let kind = if has_lock { FindingKind::LockCycle } else { FindingKind::WaitsOnDead };
-        let names: Vec<String> = cycle.iter().map(|index| named(&tasks[*index])).collect();
-        let text = match &names[..] {
-            [only] => format!("{only} waits on itself"),
-            names => format!("{} wait on each other", names.join(" and ")),
+        let locks = || cycle.iter().filter_map(|index| edges[index].lock.as_ref());
+        let kind = match () {
+            () if locks().any(|(_, future)| future.is_some()) => FindingKind::UnpolledHolder,
+            () if locks().next().is_some() => FindingKind::LockCycle,
+            () => FindingKind::WaitsOnDead,
         };
-        let proof = cycle.iter().map(|index| waits(tasks, *index, edges[index])).collect();
+        let names: Vec<String> = cycle.iter().map(|index| named(&tasks[*index])).collect();
+        let text = match (&names[..], kind) {
+            ([only], FindingKind::UnpolledHolder) => {
+                format!("{only} waits on a lock that is held by a future which it keeps and does not poll")
+            }
+            ([only], _) => format!("{only} waits on itself"),
+            (names, FindingKind::UnpolledHolder) => {
+                format!("{} wait on each other, through a future that is not polled", names.join(" and "))
+            }
+            (names, _) => format!("{} wait on each other", names.join(" and ")),
+        };
+        let proof = cycle.iter().map(|index| waits(tasks, *index, &edges[index])).collect();
         let ids = cycle.iter().map(|index| tasks[*index].id).collect();
         findings.push(Finding { kind, certain: true, tasks: ids, text, proof });
         dead.extend(cycle);
@@ -112,33 +128,55 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
     Ok(Findings { schema: 1, findings })
 }
 
-/// What each task waits on, if it is another task and nothing else can make it go on.
-fn edges(tasks: &[Task]) -> HashMap<usize, Edge> {
+/// The tasks that each task waits on: none of them goes on before all of those have.
+fn edges(tasks: &[Task]) -> HashMap<usize, Vec<Edge>> {
     let by_id: HashMap<u64, usize> = tasks.iter().enumerate().map(|(index, task)| (task.id, index)).collect();
-    let mut holders: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut holders: HashMap<u64, Vec<(usize, &Hold)>> = HashMap::new();
     for (index, task) in tasks.iter().enumerate().filter(|(_, task)| task.note.is_empty()) {
-        for hold in task.holds.iter().filter(|hold| hold.is_exclusive) {
-            holders.entry(hold.id).or_default().push(index);
+        for hold in &task.holds {
+            holders.entry(hold.id).or_default().push((index, hold));
         }
     }
-    let mut edges = HashMap::new();
+    let mut edges: HashMap<usize, Vec<Edge>> = HashMap::new();
     for (index, task) in tasks.iter().enumerate() {
         // A type that is uncertain proves nothing.
         if task.state != State::Waiting || !task.waits_on_nothing_else || !task.note.is_empty() {
             continue;
         }
         let [wait] = &task.waits_on[..] else { continue };
-        let to = match wait.kind {
-            WaitKind::Task => by_id.get(&wait.id).copied(),
-            // Two holders of one lock are a contradiction.
-            WaitKind::Lock => {
-                holders.get(&wait.id).and_then(|all| if let [only] = all[..] { Some(only) } else { None })
-            }
-            _ => None,
+        let edge = |to: usize, hold: &Hold| Edge { to, lock: Some((hold.id, hold.future.clone())) };
+        let found: Vec<Edge> = match wait.kind {
+            WaitKind::Task => by_id.get(&wait.id).map(|to| Edge { to: *to, lock: None }).into_iter().collect(),
+            WaitKind::Lock => match holders.get(&wait.id).map_or(&[][..], |all| all) {
+                [(to, hold)] if hold.is_exclusive || wait.needs_all => vec![edge(*to, hold)],
+                // Two holders of a lock that one at most can hold are a contradiction.
+                all if wait.needs_all && all.iter().all(|(_, hold)| !hold.is_exclusive) => {
+                    all.iter().map(|(to, hold)| edge(*to, hold)).collect()
+                }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
         };
-        edges.extend(to.map(|to| (index, Edge { to, is_lock: wait.kind == WaitKind::Lock })));
+        if !found.is_empty() {
+            edges.insert(index, found);
+        }
     }
     edges
+}
+
+/// Of each task that can never go on, one edge to another one, or to one of those that are dead. Those that have only
+/// edges to tasks that may go on are left out.
+fn stuck(edges: &HashMap<usize, Vec<Edge>>, dead: &HashSet<usize>) -> HashMap<usize, Edge> {
+    let mut left: HashMap<usize, Vec<Edge>> = edges.clone();
+    loop {
+        let (before, known): (usize, HashSet<usize>) = (left.len(), left.keys().copied().collect());
+        let may_matter = |edge: &Edge| known.contains(&edge.to) || dead.contains(&edge.to);
+        left.retain(|_, edges| edges.iter().any(may_matter));
+        if left.len() == before {
+            let first = |edges: Vec<Edge>| edges.into_iter().find(|edge| may_matter(edge));
+            return left.into_iter().filter_map(|(index, edges)| Some((index, first(edges)?))).collect();
+        }
+    }
 }
 
 /// The cycles of a graph in which each node has one edge at most.
@@ -213,7 +251,7 @@ fn waits_on_dead(tasks: &[Task], edges: &HashMap<usize, Edge>, mut dead: HashSet
         let all = if group.len() == 1 { named(&tasks[group[0]]) } else { format!("{} tasks {name}", group.len()) };
         let text = format!("{all}{place} can never go on: what it waits on, {on}, can never go on");
         let text = if group.len() == 1 { text } else { text.replace("what it waits on", "what each waits on") };
-        let proof = group.iter().take(PROOFS).map(|index| waits(tasks, *index, edges[index])).collect();
+        let proof = group.iter().take(PROOFS).map(|index| waits(tasks, *index, &edges[index])).collect();
         let tasks = group.iter().map(|index| tasks[*index].id).collect();
         Finding { kind: FindingKind::WaitsOnDead, certain: true, tasks, text, proof }
     };
@@ -231,13 +269,15 @@ fn place(task: &Task) -> String {
 }
 
 /// What a task waits on, as a fact.
-fn waits(tasks: &[Task], index: usize, edge: Edge) -> String {
+fn waits(tasks: &[Task], index: usize, edge: &Edge) -> String {
     let (task, to) = (&tasks[index], &tasks[edge.to]);
-    match edge.is_lock {
-        false => format!("{}{} waits on the end of {}", number(task.id), place(task), named(to)),
-        true => {
-            let id = task.waits_on[0].id;
-            format!("{}{} waits on the lock at {id:#x}, which {} holds", number(task.id), place(task), named(to))
+    let waits = format!("{}{} waits on", number(task.id), place(task));
+    match &edge.lock {
+        None => format!("{waits} the end of {}", named(to)),
+        Some((id, None)) => format!("{waits} the lock at {id:#x}, which {} holds", named(to)),
+        Some((id, Some(future))) => {
+            let keeper = if index == edge.to { "it".to_owned() } else { named(to) };
+            format!("{waits} the lock at {id:#x}, which {future} holds, a future that {keeper} keeps and does not poll")
         }
     }
 }

@@ -145,11 +145,11 @@ fn thread(note: &[u8]) -> Option<Thread> {
     // As `struct elf_prstatus` and `struct user_regs_struct` have them on x86-64.
     const THREAD: usize = 32;
     const REGISTERS: usize = 112;
-    let [r15, r14, r13, r12, rbp, rbx, rip, rsp] = [0, 1, 2, 3, 4, 5, 16, 19];
+    let [r15, r14, r13, r12, rbp, rbx, rip, rsp, fs_base] = [0, 1, 2, 3, 4, 5, 16, 19, 21];
     let register = |index: usize| number(note, REGISTERS + 8 * index, 8);
     let preserved = [register(rbx)?, register(rbp)?, register(r12)?, register(r13)?, register(r14)?, register(r15)?];
     let registers = Registers::of_thread(register(rip)?, register(rsp)?, preserved);
-    Some(Thread { id: i32::try_from(number(note, THREAD, 4)?).ok()?, registers })
+    Some(Thread { id: i32::try_from(number(note, THREAD, 4)?).ok()?, registers, locals: register(fs_base) })
 }
 
 /// The mappings of a note: addresses, where in the file, and its path.

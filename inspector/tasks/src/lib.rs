@@ -24,6 +24,7 @@ mod row;
 mod search;
 mod stop;
 mod text;
+mod tinyio;
 mod tokio;
 
 pub use check::{Finding, FindingKind, Findings, check};

@@ -114,6 +114,9 @@ pub struct Wait {
     /// Of a timer: in how many nanoseconds after the picture it is due, if that is known; less than 0 if it is late.
     #[serde(skip)]
     pub due: Option<i64>,
+    /// It ends only when none holds the resource.
+    #[serde(skip)]
+    pub needs_all: bool,
 }
 
 /// What a task waits on.
@@ -145,6 +148,9 @@ pub struct Hold {
     pub id: u64,
     /// For a reader.
     pub text: String,
+    /// The future that holds it, if it is one that the task keeps beside those that it awaits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub future: Option<String>,
     /// Nothing else can hold it meanwhile.
     #[serde(skip)]
     pub is_exclusive: bool,

@@ -17,6 +17,7 @@ use crate::process;
 use crate::roots::{Root, Thread};
 use crate::row::{Future, Row};
 use crate::stop::stopped;
+use crate::tinyio::{self, Loop};
 use crate::tokio::{self, Hit, List};
 
 /// How to read.
@@ -33,6 +34,9 @@ const TRIES: usize = 8;
 
 const NO_ROOTS: &str =
     "futures of `block_on`, as that of `#[tokio::main]`, are not shown: they are read of a program that is stopped";
+
+const NO_LOOPS: &str = "coroutines of tinyio are not shown: debug info does not describe where its loops are";
+const LOOPS_RUN: &str = "coroutines of tinyio are not shown: they are read of a program that is stopped";
 
 /// Memory at a moment.
 struct Moment {
@@ -106,6 +110,7 @@ fn picture(
     let program = frames.program().unwrap_or_default();
     let tokio = tokio::Kinds::find(&mut frames)?;
     let mut async_task = async_task::Kinds::find(&mut frames)?;
+    let tinyio = tinyio::Kinds::find(&mut frames)?;
     if !tokio.all.is_empty() && (tokio.layout.is_none() || tokio.vtables.is_empty()) {
         let why = "this version of tokio lays out its tasks in a way that is not known";
         if async_task.all.is_empty() {
@@ -119,7 +124,8 @@ fn picture(
         let hits = tokio::scan(&tokio, &moment.copied, &moment.stacks);
         let (lists, unknown_schedulers) = List::all(&tokio, &mut frames, &hits);
         let (executors, unknown_executors) = Executor::all(&async_task, &mut frames, &moment.copied);
-        let seen = Seen { hits, lists, unknown_schedulers, executors, unknown_executors };
+        let loops = Loop::all(&tinyio, &mut frames, &moment.threads);
+        let seen = Seen { hits, lists, unknown_schedulers, executors, unknown_executors, loops };
         tries += 1;
         // Another moment of a core file is the same.
         let is_last = tries == TRIES || moment.stopped.is_none();
@@ -127,12 +133,14 @@ fn picture(
             break (moment, seen);
         }
     };
-    let mut reading = Reading { pid, options, frames, tokio, async_task, moment, edges: Edges::default(), notes };
-    let has_kinds = !reading.tokio.all.is_empty() || !reading.async_task.all.is_empty();
+    let edges = Edges::default();
+    let mut reading = Reading { pid, options, frames, tokio, async_task, tinyio, moment, edges, notes };
+    let has_loops = !reading.tinyio.all.is_empty();
+    let has_kinds = !reading.tokio.all.is_empty() || !reading.async_task.all.is_empty() || has_loops;
     let picture = reading.picture(program, seen);
     if !has_kinds && picture.tasks.is_empty() {
         return Err(format!(
-            "{} (process {pid}) has no tasks of tokio or async-executor, and no thread of it is in `block_on`",
+            "{} (process {pid}) has no tasks of tokio or async-executor, and no thread of it is in `block_on` or in a loop of tinyio",
             picture.program
         ));
     }
@@ -148,12 +156,16 @@ struct Seen {
     executors: Vec<Executor>,
     /// How many types of tasks have an executor that is not known.
     unknown_executors: usize,
+    /// `None` if debug info does not describe where they are.
+    loops: Option<Vec<Loop>>,
 }
 
 impl Seen {
     /// No list was being changed.
     fn is_whole(&self) -> bool {
-        self.lists.iter().all(|list| list.is_whole) && self.executors.iter().all(|executor| executor.is_whole)
+        self.lists.iter().all(|list| list.is_whole)
+            && self.executors.iter().all(|executor| executor.is_whole)
+            && self.loops.iter().flatten().all(|one| one.is_whole)
     }
 }
 
@@ -190,6 +202,7 @@ struct Reading<'o> {
     frames: Frames,
     tokio: tokio::Kinds,
     async_task: async_task::Kinds,
+    tinyio: tinyio::Kinds,
     moment: Moment,
     edges: Edges,
     notes: Vec<String>,
@@ -202,10 +215,11 @@ impl Reading<'_> {
     fn picture(&mut self, program: String, seen: Seen) -> Picture {
         self.notes.append(&mut self.tokio.notes);
         self.notes.append(&mut self.async_task.notes);
+        self.notes.append(&mut self.tinyio.notes);
         if !seen.is_whole() {
             self.notes.push("a list of tasks was being changed when it was read: tasks may be missing".into());
         }
-        let Seen { hits, lists, unknown_schedulers, executors, unknown_executors } = seen;
+        let Seen { hits, lists, unknown_schedulers, executors, unknown_executors, loops } = seen;
         for scheduler in unknown_schedulers {
             self.notes
                 .push(format!("tasks of {scheduler} are not shown: debug info does not describe where its list is"));
@@ -226,10 +240,23 @@ impl Reading<'_> {
         if !executors.is_empty() {
             self.notes.push("tasks of async-executor that have ended are in no list and are not shown".into());
         }
+        let mut coroutines: Vec<(tinyio::Found, usize)> = Vec::new();
+        match &loops {
+            None => self.notes.push(NO_LOOPS.into()),
+            Some(_) if no_stop && !self.tinyio.all.is_empty() => self.notes.push(LOOPS_RUN.into()),
+            Some(_) => {}
+        }
+        let mut unknown_coroutines = 0;
+        for one in loops.iter().flatten() {
+            unknown_coroutines += one.unknown;
+            coroutines.extend(one.tasks.iter().map(|task| (*task, runtimes.len())));
+            runtimes.push(Runtime { kind: "tinyio", flavor: "loop", tasks: 0 });
+        }
         let roots = Root::all(&mut self.frames, &self.moment.threads, &mut self.notes);
         let mut numbers = Numbers::new();
         numbers.extend(found.iter().map(|one| (one.hit.header, one.number(&self.tokio, &self.frames))));
         numbers.extend(listed.iter().map(|(one, _)| (one.header, one.number(&self.async_task))));
+        numbers.extend(coroutines.iter().map(|(one, _)| (one.header, one.number(&self.tinyio))));
         let mut states: Vec<(u64, u64)> = Vec::new();
         if let Some(layout) = &self.tokio.layout {
             states.extend(found.iter().map(|one| (one.hit.header.wrapping_add(layout.state), one.hit.state.0)));
@@ -245,6 +272,9 @@ impl Reading<'_> {
         for (one, runtime) in &listed {
             let row = one.row(&self.async_task, *runtime, no_stop);
             tasks.push(self.task(row, changed.get(tasks.len()).copied().unwrap_or(false), &numbers));
+        }
+        for (one, runtime) in &coroutines {
+            tasks.push(self.task(one.row(&self.tinyio, *runtime), false, &numbers));
         }
         for root in &roots {
             let of = Runtime { kind: root.crate_name, flavor: "block_on", tasks: 0 };
@@ -263,7 +293,13 @@ impl Reading<'_> {
             let part = "MB of its memory were not copied, and were read while it ran: values in them may be mixtures";
             self.notes.push(format!("{} {part}", self.moment.left_out >> 20));
         }
-        if left_out > 0 {
+        if unknown_coroutines > 0 {
+            self.notes
+                .push(format!("{unknown_coroutines} coroutines of tinyio have types that are not known: left out"));
+            left_out += unknown_coroutines;
+        }
+        if left_out > unknown_coroutines {
+            let left_out = left_out - unknown_coroutines;
             self.notes.push(format!("{left_out} tasks of async-executor have types that are not known: left out"));
         }
         if no_stop {

@@ -16,6 +16,8 @@ pub struct Thread {
     pub id: i32,
     /// Its registers.
     pub registers: Registers,
+    /// The address that its variables of threads are counted from, if it is known.
+    pub locals: Option<u64>,
 }
 
 /// A future of `block_on`.

@@ -76,19 +76,21 @@ struct Held {
 impl Held {
     /// The thread, if its registers are known.
     fn thread(&self) -> Option<Thread> {
-        Some(Thread { id: self.id.as_raw(), registers: registers(self.id)? })
+        let (registers, locals) = registers(self.id)?;
+        Some(Thread { id: self.id.as_raw(), registers, locals: Some(locals) })
     }
 }
 
+/// The registers of a thread, and where its variables are.
 #[cfg(target_arch = "x86_64")]
-fn registers(thread: Pid) -> Option<Registers> {
+fn registers(thread: Pid) -> Option<(Registers, u64)> {
     let known = ptrace::getregs(thread).ok()?;
     let preserved = [known.rbx, known.rbp, known.r12, known.r13, known.r14, known.r15];
-    Some(Registers::of_thread(known.rip, known.rsp, preserved))
+    Some((Registers::of_thread(known.rip, known.rsp, preserved), known.fs_base))
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn registers(_thread: Pid) -> Option<Registers> {
+fn registers(_thread: Pid) -> Option<(Registers, u64)> {
     None
 }
 

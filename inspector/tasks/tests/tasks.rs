@@ -12,6 +12,8 @@ mod program;
 mod roots;
 #[path = "tasks/smol.rs"]
 mod smol;
+#[path = "tasks/tinyio.rs"]
+mod tinyio;
 
 use std::collections::BTreeMap;
 use std::path::Path;

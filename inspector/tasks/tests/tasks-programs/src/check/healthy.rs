@@ -184,6 +184,84 @@ async fn contends(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>) {
     }
 }
 
+/// Keeps a future that is next in the queue of a lock, and waits on the lock for a time.
+async fn keeps_for_a_time(lock: Arc<Mutex<u32>>) {
+    let guard = lock.lock().await;
+    let mut first = Box::pin(wants(lock.clone()));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    drop(guard);
+    let _ = timeout(LONG, wants(lock)).await;
+    drop(first);
+}
+
+/// Keeps such a future, and waits on a timer; another task waits on the lock.
+async fn keeps_and_sleeps(lock: Arc<Mutex<u32>>) {
+    let guard = lock.lock().await;
+    let mut first = Box::pin(wants(lock.clone()));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    drop(guard);
+    tokio::spawn(wants(lock));
+    sleep(LONG).await;
+    drop(first);
+}
+
+/// Awaits a future in the queue of a lock through a reference, having kept it over another await.
+async fn awaits_later(lock: Arc<Mutex<u32>>) {
+    let mut first = Box::pin(wants(lock));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    tokio::task::yield_now().await;
+    first.await;
+}
+
+/// The same in a pin on its own stack.
+async fn awaits_pinned(lock: Arc<Mutex<u32>>) {
+    let first = wants(lock);
+    tokio::pin!(first);
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    tokio::task::yield_now().await;
+    first.as_mut().await;
+}
+
+/// Has dropped a future that was next in the queue.
+async fn drops(lock: Arc<Mutex<u32>>) {
+    let guard = lock.lock().await;
+    let mut first = Box::pin(wants(lock.clone()));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    drop(guard);
+    drop(first);
+    let guard = lock.lock().await;
+    sleep(LONG).await;
+    drop(guard);
+}
+
+/// Waits on writing while another one reads for a time.
+async fn reads_then_writes(lock: Arc<RwLock<u32>>, both: Arc<Barrier>) {
+    let guard = lock.read().await;
+    both.wait().await;
+    drop(guard);
+    *lock.write().await += 1;
+}
+
 static NOTIFY: OnceLock<Notify> = OnceLock::new();
 
 async fn start() -> Vec<tokio::task::AbortHandle> {
@@ -221,6 +299,20 @@ async fn start() -> Vec<tokio::task::AbortHandle> {
         tokio::spawn(reads(lock.clone()));
     }
     tokio::spawn(writes(lock));
+    tokio::spawn(keeps_for_a_time(Arc::new(Mutex::new(1))));
+    tokio::spawn(keeps_and_sleeps(Arc::new(Mutex::new(1))));
+    let lock = Arc::new(Mutex::new(1));
+    let (held, is_held) = oneshot::channel();
+    tokio::spawn(holds(lock.clone(), held));
+    is_held.await.unwrap();
+    tokio::spawn(awaits_later(lock.clone()));
+    tokio::spawn(awaits_pinned(lock));
+    tokio::spawn(drops(Arc::new(Mutex::new(1))));
+    let (lock, both) = (Arc::new(RwLock::new(1)), Arc::new(Barrier::new(2)));
+    tokio::spawn(reads(lock.clone()));
+    for _ in 0..2 {
+        tokio::spawn(reads_then_writes(lock.clone(), both.clone()));
+    }
     let permits = Arc::new(Semaphore::new(1));
     for _ in 0..3 {
         tokio::spawn(takes(permits.clone()));

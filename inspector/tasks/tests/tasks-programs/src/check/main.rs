@@ -6,6 +6,7 @@
 mod deadlock;
 mod healthy;
 mod sick;
+mod unpolled;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -15,6 +16,7 @@ fn main() {
     match kind.as_str() {
         "sick" => runtime.block_on(sick::start()),
         "healthy" => return healthy::run(&runtime),
+        "unpolled" => runtime.block_on(unpolled::start()),
         "deadlock" => runtime.block_on(deadlock::start()),
         _ => panic!("a kind"),
     }
