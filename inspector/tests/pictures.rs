@@ -122,6 +122,7 @@ fn task(id: u64, name: &str, line: u32, waits_on: &[(WaitKind, u64, Option<i64>)
         stack: stack(name, line),
         note: String::new(),
         waits_on_nothing_else: waits_on.len() == 1,
+        shares: Vec::new(),
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tinyio_events::event::{Frame, number as number_of};
 use tinyio_frames::{Frames, Parts, TypeRef};
 
-use crate::picture::{Hold, Wait, WaitKind};
+use crate::picture::{Hold, Share, Wait, WaitKind};
+use crate::shares::{Shares, received};
 
 /// Handles of tasks: the type, and where in it the address of the header is.
 const HANDLES: [(&str, &str); 4] = [
@@ -66,6 +67,7 @@ const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
 pub struct Edges {
     /// Where in a type a guard is: an index of [`GUARDS`], the guard's type, and its offset.
     guards: HashMap<TypeRef, Option<(usize, TypeRef, u64)>>,
+    shares: Shares,
     /// Whether a type may hold futures.
     futures: HashMap<TypeRef, bool>,
 }
@@ -103,17 +105,22 @@ impl Edges {
             let known = known
                 .or_else(|| handle.and_then(|(_, member)| joined(frames, ty, address, member, &task)))
                 .or_else(|| lock.and_then(|(_, member, kind)| locked(frames, ty, address, member, *kind)));
-            waits.push(known.unwrap_or_else(|| by_name(&path, frames.future_name(ty), &callers)));
+            let mut wait = known.unwrap_or_else(|| by_name(&path, frames.future_name(ty), &callers));
+            if wait.id == 0 && callers.get(1).is_some_and(|caller| is_recv(caller)) {
+                wait.id = received(frames, ty, address).unwrap_or(0);
+            }
+            waits.push(wait);
         }
         waits
     }
 
-    /// What locals hold, and the futures among them that are not awaited.
-    pub fn holds(&mut self, frames: &mut Frames, parts: &Parts) -> Vec<Hold> {
-        let mut holds = Vec::new();
+    /// What locals hold, and the futures among them that are not awaited; and what they share.
+    pub fn holds(&mut self, frames: &mut Frames, parts: &Parts) -> (Vec<Hold>, Vec<Share>) {
+        let (mut holds, mut shares) = (Vec::new(), Vec::new());
         self.guards(frames, parts, None, &mut holds);
-        self.kept(frames, parts, &parts.coroutines, KEPT, &mut holds);
-        holds
+        self.shares.add(frames, parts, &mut shares);
+        self.kept(frames, parts, &parts.coroutines, KEPT, &mut holds, &mut shares);
+        (holds, shares)
     }
 
     /// What the guards among locals hold, those of a future if it has a name.
@@ -142,7 +149,15 @@ impl Edges {
 
     /// What the futures hold that locals keep: through their own guards, or because they were next in the queue of a
     /// lock that was released. `awaited` are the coroutines that are awaited.
-    fn kept(&mut self, frames: &mut Frames, parts: &Parts, awaited: &[u64], depth: usize, holds: &mut Vec<Hold>) {
+    fn kept(
+        &mut self,
+        frames: &mut Frames,
+        parts: &Parts,
+        awaited: &[u64],
+        depth: usize,
+        holds: &mut Vec<Hold>,
+        shares: &mut Vec<Share>,
+    ) {
         for &(ty, address) in &parts.alive {
             let may_hold = *self.futures.entry(ty).or_insert_with(|| frames.may_hold_futures(ty));
             if depth == 0 || !may_hold {
@@ -156,6 +171,7 @@ impl Edges {
             let named = stack.frames.iter().find(|frame| frame.line > 0 || !frame.hidden);
             let name = named.map_or_else(|| frames.future_name(ty), |frame| frame.function.clone());
             self.guards(frames, &inner, Some(&name), holds);
+            self.shares.add(frames, &inner, shares);
             let callers = callers(&stack.frames);
             for &(ty, address) in &inner.leaves {
                 if frames.type_path(ty) != ACQUIRE || !is_granted(frames, ty, address) {
@@ -169,7 +185,7 @@ impl Edges {
                     holds.push(Hold { kind, id, text, future, is_exclusive: is_mutex || wait.needs_all });
                 }
             }
-            self.kept(frames, &inner, awaited, depth - 1, holds);
+            self.kept(frames, &inner, awaited, depth - 1, holds, shares);
         }
     }
 }
@@ -195,6 +211,11 @@ pub fn is_chain(stack: &[Frame]) -> bool {
     let Some((last, functions)) = stack.split_last() else { return false };
     let is_plain = |frame: &Frame| frame.branches.is_empty() && frame.note.is_empty();
     is_plain(last) && last.line == 0 && !functions.is_empty() && functions.iter().all(|f| is_plain(f) && f.line > 0)
+}
+
+/// Whether a function receives one message of a channel of tokio.
+fn is_recv(function: &str) -> bool {
+    function.starts_with("tokio::sync::mpsc::") && function.contains("Receiver") && function.contains("::recv<")
 }
 
 /// The functions of a stack, innermost first.

@@ -22,12 +22,13 @@ mod regions;
 mod roots;
 mod row;
 mod search;
+mod shares;
 mod stop;
 mod text;
 mod tinyio;
 mod tokio;
 
 pub use check::{Finding, FindingKind, Findings, check};
-pub use picture::{Hold, Picture, Runtime, State, Task, Wait, WaitKind};
+pub use picture::{Hold, Picture, Role, Runtime, Share, State, Task, Wait, WaitKind};
 pub use read::{Options, take, take_core};
 pub use text::text;

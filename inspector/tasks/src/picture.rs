@@ -1,5 +1,6 @@
 //! What was found: runtimes, tasks, and what has to be known before it is believed.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -91,6 +92,9 @@ pub struct Task {
     /// Its stack is a chain of async functions down to the one thing in `waits_on`, so that it waits on nothing else.
     #[serde(skip)]
     pub waits_on_nothing_else: bool,
+    /// What its locals refer to and share with others.
+    #[serde(skip)]
+    pub shares: Vec<Share>,
 }
 
 impl Task {
@@ -154,4 +158,26 @@ pub struct Hold {
     /// Nothing else can hold it meanwhile.
     #[serde(skip)]
     pub is_exclusive: bool,
+}
+
+/// A reference of a local to memory that others refer to as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The memory.
+    pub memory: Range<u64>,
+    /// What the reference is.
+    pub role: Role,
+    /// How many references of this role there are at all, of a receiver how many senders; `None` if more may be made.
+    pub total: Option<u64>,
+}
+
+/// What a reference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// An `Arc`.
+    Reference,
+    /// A sender of a channel.
+    Sender,
+    /// The receiver of a channel.
+    Receiver,
 }

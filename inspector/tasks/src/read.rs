@@ -345,13 +345,13 @@ impl Reading<'_> {
         {
             name = first.function.clone();
         }
-        let (mut waits_on, mut holds) = (Vec::new(), Vec::new());
+        let (mut waits_on, mut holds, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         if !has_changed {
             if state == State::Waiting {
                 let task = |header| numbers.get(&header).cloned();
                 waits_on = self.edges.waits(&mut self.frames, &parts, &stack.frames, self.moment.now, task);
             }
-            holds = self.edges.holds(&mut self.frames, &parts);
+            (holds, shares) = self.edges.holds(&mut self.frames, &parts);
         }
         Task {
             id,
@@ -365,6 +365,7 @@ impl Reading<'_> {
             never_woken: never_woken && !has_changed && self.moment.is_still && self.moment.left_out == 0,
             stack,
             note: notes.join("; "),
+            shares,
         }
     }
 

@@ -262,9 +262,71 @@ async fn reads_then_writes(lock: Arc<RwLock<u32>>, both: Arc<Barrier>) {
     *lock.write().await += 1;
 }
 
+/// Takes a permit and wants another one, which may come from elsewhere.
+async fn takes_two(permits: Arc<Semaphore>, both: Arc<Barrier>) {
+    let one = permits.acquire().await.unwrap();
+    both.wait().await;
+    let two = permits.acquire().await.unwrap();
+    drop((one, two));
+}
+
+async fn keeps<T>(_kept: T) {
+    pending::<()>().await;
+}
+
+async fn sends_twice(messages: mpsc::Sender<u32>) {
+    messages.send(1).await.unwrap();
+    messages.send(2).await.unwrap();
+}
+
+/// Keeps the sender of one channel, and receives from another one through a lock.
+async fn receives_from_another(
+    sender: mpsc::Sender<u32>,
+    mut own: mpsc::Receiver<u32>,
+    other: Arc<Mutex<mpsc::Receiver<u32>>>,
+) {
+    let mut other = other.lock().await;
+    let _ = other.recv().await;
+    drop(sender);
+    let _ = own.recv().await;
+}
+
+/// Permits and messages that may still come, although tasks that can never go on keep most of what they come from. Those
+/// are kept by this thread, which may abort them.
+fn counted(kept: &mut Vec<tokio::task::AbortHandle>) -> Vec<Box<dyn std::any::Any>> {
+    let mut dead = |task: JoinHandle<()>| kept.push(task.abort_handle());
+    let (permits, both) = (Arc::new(Semaphore::new(2)), Arc::new(Barrier::new(2)));
+    tokio::spawn(takes_two(permits.clone(), both.clone()));
+    tokio::spawn(takes_two(permits.clone(), both));
+    // A permit may be added by what a weak reference leads to.
+    let (others, both) = (Arc::new(Semaphore::new(2)), Arc::new(Barrier::new(2)));
+    let weak = Arc::downgrade(&others);
+    tokio::spawn(takes_two(others.clone(), both.clone()));
+    tokio::spawn(takes_two(others, both));
+    let (sender, messages) = mpsc::channel(1);
+    dead(tokio::spawn(keeps(sender.clone())));
+    tokio::spawn(receives(messages));
+    let (weak_of, messages) = mpsc::channel(1);
+    let weak_sender = weak_of.downgrade();
+    dead(tokio::spawn(keeps(weak_of)));
+    tokio::spawn(receives(messages));
+    let (full, slow) = mpsc::channel(1);
+    tokio::spawn(sends_twice(full));
+    let (full, slow_too) = mpsc::channel(1);
+    let reserved = full.clone().try_reserve_owned().unwrap();
+    dead(tokio::spawn(keeps(slow_too)));
+    tokio::spawn(async move {
+        let _ = full.send(1).await;
+    });
+    let (own_sender, own) = mpsc::channel(1);
+    let (other_sender, other) = mpsc::channel(1);
+    tokio::spawn(receives_from_another(own_sender, own, Arc::new(Mutex::new(other))));
+    vec![Box::new((permits, weak, sender, weak_sender)), Box::new((slow, reserved, other_sender))]
+}
+
 static NOTIFY: OnceLock<Notify> = OnceLock::new();
 
-async fn start() -> Vec<tokio::task::AbortHandle> {
+async fn start() -> (Vec<tokio::task::AbortHandle>, Vec<Box<dyn std::any::Any>>) {
     tokio::spawn(sleeps());
     tokio::spawn(joins(tokio::spawn(sleeps())));
     tokio::spawn(joins(tokio::spawn(joins(tokio::spawn(sleeps())))));
@@ -289,7 +351,7 @@ async fn start() -> Vec<tokio::task::AbortHandle> {
     tokio::spawn(gives(a.clone(), b.clone(), both.clone()));
     tokio::spawn(crosses(a, b, both));
     let lasting = [tokio::spawn(lasts()), tokio::spawn(lasts()), tokio::spawn(lasts())];
-    let kept = lasting.iter().map(JoinHandle::abort_handle).collect();
+    let mut kept: Vec<_> = lasting.iter().map(JoinHandle::abort_handle).collect();
     let [first, second, third] = lasting;
     tokio::spawn(joins(first));
     tokio::spawn(joins_for_a_time(second));
@@ -342,7 +404,8 @@ async fn start() -> Vec<tokio::task::AbortHandle> {
     for _ in 0..3 {
         tokio::spawn(contends(a.clone(), b.clone()));
     }
-    kept
+    let counted = counted(&mut kept);
+    (kept, counted)
 }
 
 pub fn run(runtime: &Runtime) {

@@ -3,6 +3,7 @@
 //!
 //! `check-programs KIND`
 
+mod counted;
 mod deadlock;
 mod healthy;
 mod sick;
@@ -17,6 +18,7 @@ fn main() {
         "sick" => runtime.block_on(sick::start()),
         "healthy" => return healthy::run(&runtime),
         "unpolled" => runtime.block_on(unpolled::start()),
+        "counted" => runtime.block_on(counted::start()),
         "deadlock" => runtime.block_on(deadlock::start()),
         _ => panic!("a kind"),
     }
