@@ -1,5 +1,6 @@
 //! Core files: the memory of a process that is gone, and which files were mapped where.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -28,6 +29,7 @@ pub struct Core {
 /// Larger notes, and more of them or of segments, are damage.
 const LARGEST_NOTE: u64 = 64 << 20;
 const MOST_SEGMENTS: u64 = 1 << 20;
+const MOST_FILES: usize = 1 << 17;
 const PROGRAM_HEADER: u64 = 56;
 
 /// The part of a file at an offset.
@@ -79,6 +81,8 @@ impl Core {
         let mut core = Core::default();
         let mut code: Vec<Range<u64>> = Vec::new();
         let mut mapped = Vec::new();
+        // Memory that is in the file twice is damage.
+        let mut left = length;
         for header in headers.chunks_exact(PROGRAM_HEADER as usize) {
             const LOAD: u64 = 1;
             const NOTE: u64 = 4;
@@ -97,7 +101,8 @@ impl Core {
                     if flags & EXECUTE != 0 {
                         code.push(address..end);
                     }
-                    let there = in_file.min(in_memory).min(length.saturating_sub(offset));
+                    let there = in_file.min(in_memory).min(length.saturating_sub(offset)).min(left);
+                    left -= there;
                     core.cut = core.cut.saturating_add(in_file.saturating_sub(there));
                     if there > 0 {
                         core.regions.push(Region::of_file(address..address + there, file.clone(), offset));
@@ -106,6 +111,17 @@ impl Core {
                 _ => {}
             }
         }
+        mapped.truncate(MOST_FILES);
+        // Opening a pipe or a device may wait, or worse.
+        let mut is_file: HashMap<String, bool> = HashMap::new();
+        mapped.retain(|(_, _, path)| {
+            let known = is_file.get(path).copied();
+            known.unwrap_or_else(|| {
+                let is_other = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+                is_file.insert(path.clone(), !is_other);
+                !is_other
+            })
+        });
         for (range, offset, path) in mapped {
             let is_code = code.iter().any(|code| code.contains(&range.start));
             core.files.push(MappedFile { range, offset, path: path.into(), is_code });

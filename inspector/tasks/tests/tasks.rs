@@ -6,6 +6,8 @@
 mod check;
 #[path = "tasks/core.rs"]
 mod core;
+#[path = "tasks/damage.rs"]
+mod damage;
 #[path = "tasks/program.rs"]
 mod program;
 #[path = "tasks/roots.rs"]

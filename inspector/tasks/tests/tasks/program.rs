@@ -17,13 +17,21 @@ pub struct Program {
     pub started: BTreeMap<String, usize>,
 }
 
+/// From the package of the tests, and from that of the fuzz targets.
+const FOLDER: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() { "tests" } else { "../tasks/tests" };
+
+/// Where files may be written. Fuzz targets have no folder of their own.
+pub fn folder() -> PathBuf {
+    option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
 /// Builds the programs in a profile, and returns the path of the program.
 pub fn build(profile: &str) -> PathBuf {
     // Tests run at the same time, and wait for each other rather than for the lock of the folder.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock();
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tasks-programs/Cargo.toml");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tasks-programs");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join("tasks-programs/Cargo.toml");
+    let target = folder().join("tasks-programs");
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo.args(["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"]).arg(manifest);
     cargo.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");

@@ -2,7 +2,8 @@
 
 use tinyio_tasks::{FindingKind, Options, Picture, State, Task, WaitKind, check, take, take_core, text};
 
-use super::core::core;
+use super::core::skipped;
+use super::damage::core;
 use super::program::{Program, build_other};
 
 /// The line of the programs' source with a comment.
@@ -115,7 +116,7 @@ fn nothing_is_reported_of_healthy_futures_of_block_on() {
 #[test]
 fn a_core_file_has_the_futures_of_block_on() {
     let (program, _) = settled("dev", "all", 8);
-    let Some(path) = core(&program, "roots") else { return super::core::skipped("gcore is not installed") };
+    let Some(path) = core(&program, "roots") else { return skipped("gcore is not installed") };
     let picture = take_core(&path, &Options::default()).expect("a picture");
     std::fs::remove_file(&path).expect("it was there");
     assert_eq!(labels(&picture), all(), "{}", text(&picture));

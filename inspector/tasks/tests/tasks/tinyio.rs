@@ -2,7 +2,8 @@
 
 use tinyio_tasks::{FindingKind, Options, Picture, State, Task, WaitKind, check, take, take_core, text};
 
-use super::core::{core, skipped};
+use super::core::skipped;
+use super::damage::core;
 use super::program::{Program, build_other};
 
 /// The line of the programs' source with a comment.
