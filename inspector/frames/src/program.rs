@@ -2,6 +2,7 @@
 //! by their names, memory.
 
 use std::ops::Range;
+use std::path::Path;
 use std::rc::Rc;
 
 use tinyio_events::event::{Stack, Value};
@@ -111,6 +112,17 @@ impl Frames {
         // Says why there is none.
         self.types.of_function(function)?;
         self.types.signature(function).ok_or_else(|| format!("no debug info describes the function at {function:#x}"))
+    }
+
+    /// The name of the folder in which the code of the function around an address was compiled: of a package of a
+    /// registry its name and version, such as `tokio-1.54.1`.
+    pub fn package(&mut self, function: u64) -> Option<String> {
+        let image = self.types.images.find(&self.types.memory, function).ok()?;
+        let address = function.wrapping_sub(self.types.images.get(image).bias);
+        let (image, unit) = self.types.with_code(image, address)?;
+        let (dwarf, units) = self.types.units(image);
+        let folder = units.open(&dwarf, unit).ok()?.comp_dir?.to_string_lossy().into_owned();
+        Some(Path::new(&folder).file_name()?.to_string_lossy().into_owned())
     }
 
     /// The types with a path that begins with a text, such as `tokio::runtime::task::core::Cell<`, that are described

@@ -277,7 +277,8 @@ fn guarded(frames: &mut Frames, ty: TypeRef, address: u64, member: &str) -> Opti
 
 /// When a timer of tokio is due.
 fn sleep(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
-    let (deadline, at) = frames.member(ty, "deadline")?;
+    // Older versions have it in a part of its own.
+    let (deadline, at) = frames.member(ty, "deadline").or_else(|| frames.member(ty, "entry.deadline"))?;
     due(frames, deadline, address.wrapping_add(at), now)
 }
 
@@ -352,9 +353,10 @@ fn by_name(path: &str, name: String, callers: &[&str]) -> Wait {
     const IO: [&str; 4] = ["tokio::net::", "tokio::io::", "tokio::runtime::io::", "async_io::"];
     const LOCKED: [&str; 2] = ["async_lock::mutex::", "async_lock::rwlock::"];
     let of = |name: &str, paths: &[&str]| paths.iter().any(|start| name.starts_with(start));
-    // The function around a future of the standard library says what it is for.
-    let is_plain = of(path, &["core::", "std::"]);
-    let caller = callers.iter().take(2).find(|caller| is_plain && of(caller, &["tokio::"]));
+    // The function around a future that any function may be made of says what it is for.
+    const OWN: &str = "tokio::future::poll_fn::";
+    let is_plain = of(path, &["core::", "std::", OWN]);
+    let caller = callers.iter().take(2).find(|caller| is_plain && of(caller, &["tokio::"]) && !of(caller, &[OWN]));
     let named = caller.copied().unwrap_or(path);
     let kind = match () {
         () if of(named, &CHANNELS) => WaitKind::Channel,

@@ -27,6 +27,7 @@ mod stop;
 mod text;
 mod tinyio;
 mod tokio;
+mod versions;
 
 pub use check::{Finding, FindingKind, Findings, check};
 pub use picture::{Hold, Picture, Role, Runtime, Share, State, Task, Wait, WaitKind};

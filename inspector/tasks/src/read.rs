@@ -19,6 +19,7 @@ use crate::row::{Future, Row};
 use crate::stop::stopped;
 use crate::tinyio::{self, Loop};
 use crate::tokio::{self, Hit, List};
+use crate::versions;
 
 /// How to read.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +102,7 @@ fn picture(
     mut frames: Frames,
     pid: u32,
     options: &Options,
-    notes: Vec<String>,
+    mut notes: Vec<String>,
     mut next: impl FnMut(&mut Frames) -> Result<Moment, String>,
 ) -> Result<Picture, String> {
     if let Some(limits) = &options.limits {
@@ -134,6 +135,7 @@ fn picture(
         }
     };
     let edges = Edges::default();
+    notes.extend(versions::untried(&mut frames));
     let mut reading = Reading { pid, options, frames, tokio, async_task, tinyio, moment, edges, notes };
     let has_loops = !reading.tinyio.all.is_empty();
     let has_kinds = !reading.tokio.all.is_empty() || !reading.async_task.all.is_empty() || has_loops;

@@ -11,7 +11,7 @@ const ARC: &str = "alloc::sync::Arc";
 const SENDER: &str = "tokio::sync::mpsc::chan::Tx";
 const RECEIVER: &str = "tokio::sync::mpsc::chan::Rx";
 /// Members that lead from the future of `recv` to the receiver.
-const TO_RECEIVER: [&str; 5] = ["f", "self", "_ref__self", "chan", "__0"];
+const TO_RECEIVER: [&str; 6] = ["f", "self", "_ref__self", "_ref__self__chan", "chan", "__0"];
 const STEPS: usize = 8;
 
 /// Finds the references of locals.
