@@ -132,8 +132,8 @@ impl Types {
         };
         let entry = opened.entry(units::within(function)).ok()?;
         if let Some(AttributeValue::Exprloc(expression)) = entry.attr_value(gimli::DW_AT_frame_base) {
-            reading.base = reading.place(expression).and_then(|place| match place {
-                Place::Word(word) | Place::Memory(word) => Some(word),
+            reading.base = reading.place(expression).map(|place| match place {
+                Place::Word(word) | Place::Memory(word) => word,
             });
         }
         let parameters = type_parameters(&opened, function);
