@@ -47,8 +47,8 @@ pub struct Function {
     /// The futures, of a type that is one of its type parameters, that its variables of type `Pin<&mut F>` refer to: by
     /// type and address.
     pub pinned: Vec<(TypeRef, u64)>,
-    /// Its variables of a type that is one of its type parameters, and are in memory, or what they refer to if that is a
-    /// pinned box: by type and address. What was moved out of one may still be there.
+    /// Its variables of a type that is one of its type parameters, and are in memory, or what they refer to if that is
+    /// a pinned box: by type and address. What was moved out of one may still be there.
     pub held: Vec<(TypeRef, u64)>,
     /// Its type parameters, or what they refer to if those are pins.
     pub parameters: Vec<TypeRef>,

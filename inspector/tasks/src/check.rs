@@ -8,9 +8,9 @@
 //! - It waits on one thing and no other, through a chain of async functions without a combinator in between. That thing
 //!   is a task that can never go on, or a lock that such a task certainly holds, or the waits form a cycle. A lock is
 //!   certainly held by a task if dropping its suspended future would drop a guard of it, or another future that is the
-//!   next holder and was not polled since. Writing waits on each task that holds the lock for reading. Or it is permits of
-//!   a semaphore, a message or room in a channel, and all references to that, which it counts itself, are kept by tasks
-//!   that can never go on.
+//!   next holder and was not polled since. Writing waits on each task that holds the lock for reading. Or it is
+//!   permits of a semaphore, a message or room in a channel, and all references to that, which it counts itself, are
+//!   kept by tasks that can never go on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
@@ -195,8 +195,8 @@ fn needs(tasks: &[Task]) -> HashMap<usize, Vec<Need>> {
     needs
 }
 
-/// The tasks that share what a task waits on, if they have all references to it: nothing else can make it go on. Of those
-/// that it has itself it can make no use meanwhile.
+/// The tasks that share what a task waits on, if they have all references to it: nothing else can make it go on. Of
+/// those that it has itself it can make no use meanwhile.
 fn shared(index: usize, wait: &Wait, all: &[(usize, &Share)]) -> Option<Need> {
     let of = |role: Role| all.iter().filter(move |(_, share)| share.role == role);
     let are_all = |role: Role| {
@@ -230,8 +230,8 @@ fn shared(index: usize, wait: &Wait, all: &[(usize, &Share)]) -> Option<Need> {
     }
 }
 
-/// Of each task that can never go on, one need that is never given: it leads to others of them, or to some of those that
-/// are dead.
+/// Of each task that can never go on, one need that is never given: it leads to others of them, or to some of those
+/// that are dead.
 fn stuck(needs: &HashMap<usize, Vec<Need>>, dead: &HashSet<usize>) -> HashMap<usize, Need> {
     let mut left: HashMap<usize, Vec<Need>> = needs.clone();
     loop {

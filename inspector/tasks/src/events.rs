@@ -1,5 +1,5 @@
-//! Pictures as the events of a recording, so that what reads recordings reads pictures too. Each picture is a checkpoint:
-//! runtimes are its loops, tasks its coroutines.
+//! Pictures as the events of a recording, so that what reads recordings reads pictures too. Each picture is a
+//! checkpoint: runtimes are its loops, tasks its coroutines.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -25,8 +25,8 @@ pub struct Recording {
     notes: HashSet<String>,
 }
 
-/// The header of a recording of such pictures. `started` is the wall clock at time 0, in nanoseconds since 1970, 0 if it
-/// is not known.
+/// The header of a recording of such pictures. `started` is the wall clock at time 0, in nanoseconds since 1970, 0 if
+/// it is not known.
 pub fn header(picture: &Picture, started: u64) -> Header {
     let program = Path::new(&picture.program).file_name().map(|name| name.to_string_lossy().into_owned());
     Header {

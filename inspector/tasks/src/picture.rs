@@ -66,8 +66,8 @@ pub enum State {
 /// One task.
 #[derive(Clone, Debug, Serialize)]
 pub struct Task {
-    /// The number that the runtime gave it; of a task of async-executor and a future of `block_on`, which have none, its
-    /// address.
+    /// The number that the runtime gave it; of a task of async-executor and a future of `block_on`, which have none,
+    /// its address.
     pub id: u64,
     /// Of a future of `block_on`, the thread that polls it.
     #[serde(skip_serializing_if = "Option::is_none")]

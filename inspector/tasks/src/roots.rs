@@ -178,7 +178,8 @@ fn only(found: &[(TypeRef, u64)]) -> Option<(TypeRef, u64)> {
     }
 }
 
-/// What the future is doing, by the functions that its `block_on` has called, innermost first; `None` if nothing says so.
+/// What the future is doing, by the functions that its `block_on` has called, innermost first; `None` if nothing says
+/// so.
 fn state(inner: &[Function]) -> Option<State> {
     for function in inner.iter().rev() {
         let root = function.path.split("::").next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! References of locals to what they share with others: semaphores, and channels of tokio. Whether all of them are known
-//! is what the counts there say.
+//! References of locals to what they share with others: semaphores, and channels of tokio. Whether all of them are
+//! known is what the counts there say.
 
 use std::collections::HashMap;
 

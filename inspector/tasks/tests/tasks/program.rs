@@ -25,8 +25,8 @@ pub fn folder() -> PathBuf {
     option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
-/// Versions of tokio and async-executor in place of those of the lock file, and a compiler in place of that of the tests:
-/// see `tests/versions` at the root.
+/// Versions of tokio and async-executor in place of those of the lock file, and a compiler in place of that of the
+/// tests: see `tests/versions` at the root.
 const VERSIONS: [(&str, &str); 2] = [("TASKS_TOKIO", "tokio"), ("TASKS_EXECUTOR", "async-executor")];
 const COMPILER: &str = "TASKS_RUSTC";
 

@@ -14,7 +14,7 @@ fn line(of: &str) -> u32 {
     found.unwrap_or_else(|| panic!("no line has {mark:?}")).0
 }
 
-/// What a program of a kind is once the futures of all its `block_on` wait, so many of them, or are said to be unknown.
+/// What a program of a kind is once the futures of all its `block_on` wait, so many of them, or are named as unknown.
 fn settled(profile: &str, kind: &str, count: usize) -> (Program, Picture) {
     let program = Program::start_binary(&build_other(profile, "roots-programs"), kind, 0);
     loop {
@@ -27,7 +27,7 @@ fn settled(profile: &str, kind: &str, count: usize) -> (Program, Picture) {
     }
 }
 
-/// How many futures of `block_on` are said to be not shown.
+/// How many futures of `block_on` a note has that are not shown.
 fn unknown(picture: &Picture) -> usize {
     let start = "the future of `block_on` on ";
     let note = picture.notes.iter().find_map(|note| note.strip_prefix(start)?.split_once(" is not shown"));

@@ -291,8 +291,8 @@ async fn receives_from_another(
     let _ = own.recv().await;
 }
 
-/// Permits and messages that may still come, although tasks that can never go on keep most of what they come from. Those
-/// are kept by this thread, which may abort them.
+/// Permits and messages that may still come, although tasks that can never go on keep most of what they come from.
+/// Those are kept by this thread, which may abort them.
 fn counted(kept: &mut Vec<tokio::task::AbortHandle>) -> Vec<Box<dyn std::any::Any>> {
     let mut dead = |task: JoinHandle<()>| kept.push(task.abort_handle());
     let (permits, both) = (Arc::new(Semaphore::new(2)), Arc::new(Barrier::new(2)));

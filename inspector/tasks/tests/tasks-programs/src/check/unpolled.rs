@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Notify, RwLock};
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Holds a lock until it is told to release it.
+/// Holds a lock until a notification.
 async fn works(lock: Arc<Mutex<u32>>, begun: Arc<Notify>, end: Arc<Notify>) {
     let mut guard = lock.lock().await;
     begun.notify_one();
