@@ -25,10 +25,8 @@ pub use format::{escaped_json, one_line};
 use tinyio_events::settings_file;
 pub use tinyio_events::{environment, event, place, program_memory, secrets, source, source_text};
 pub use tinyio_frames as frames;
-#[cfg(feature = "tui")]
-use tinyio_model::describe;
-use tinyio_model::format;
 #[cfg(test)]
 use tinyio_model::test_script;
 pub use tinyio_model::{check, history, lint, model, report, time_point, tree, why};
+use tinyio_model::{describe, format};
 pub use tinyio_recorder::{clock, discover, output, recorder, ring, threads, trace};

@@ -30,8 +30,8 @@ fn replay(target: &str, check: fn(&[u8])) {
     }
 }
 
-/// Each target's corpus is replayed by a plain test: here, and that of `binary` by the test `frames` of
-/// `tinyio-frames`.
+/// Each target's corpus is replayed by a plain test: here, that of `binary` by the test `frames` of
+/// `tinyio-frames`, that of `core` by the test `tasks` of `tinyio-tasks`.
 #[test]
 fn each_fuzz_target_has_a_corpus_that_is_replayed() {
     let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -42,8 +42,8 @@ fn each_fuzz_target_has_a_corpus_that_is_replayed() {
         names.sort();
         names
     };
-    assert_eq!(names("fuzz/targets"), ["binary", "line", "ring", "trace"], "a new target needs a test here");
-    let corpora = [names("frames/tests/corpus"), names("tests/corpus")].concat();
+    assert_eq!(names("fuzz/targets"), ["binary", "core", "line", "ring", "trace"], "a new target needs a test here");
+    let corpora = [names("frames/tests/corpus"), names("tasks/tests/corpus"), names("tests/corpus")].concat();
     assert_eq!(corpora, names("fuzz/targets"));
 }
 

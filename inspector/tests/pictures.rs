@@ -103,10 +103,16 @@ fn stack(function: &str, line: u32) -> Stack {
 }
 
 fn task(id: u64, name: &str, line: u32, waits_on: &[(WaitKind, u64, Option<i64>)]) -> Task {
-    let wait =
-        |(kind, id, due): &(WaitKind, u64, Option<i64>)| Wait { kind: *kind, id: *id, text: String::new(), due: *due };
+    let wait = |(kind, id, due): &(WaitKind, u64, Option<i64>)| Wait {
+        kind: *kind,
+        id: *id,
+        text: String::new(),
+        due: *due,
+        needs_all: false,
+    };
     Task {
         id,
+        thread: None,
         runtime: 0,
         name: name.into(),
         state: State::Waiting,
@@ -116,6 +122,7 @@ fn task(id: u64, name: &str, line: u32, waits_on: &[(WaitKind, u64, Option<i64>)
         stack: stack(name, line),
         note: String::new(),
         waits_on_nothing_else: waits_on.len() == 1,
+        shares: Vec::new(),
     }
 }
 
@@ -139,7 +146,7 @@ fn picture(tasks: Vec<Task>) -> Picture {
 /// Of each state, each kind of wait and both runtimes some.
 fn all_kinds() -> Picture {
     const ADDRESS: u64 = 0x7f12_3456_7890;
-    let holds = |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), is_exclusive: true }];
+    let holds = |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), future: None, is_exclusive: true }];
     let mut tasks = vec![
         task(1, "shop::sell", 10, &[(WaitKind::Lock, 0xa0, None)]),
         Task { holds: holds(0xa0), ..task(2, "shop::buy", 20, &[(WaitKind::Timer, 0, Some(2_000_000_000))]) },
@@ -206,7 +213,7 @@ fn what_changed_between_two_pictures_is_known() {
 
 #[test]
 fn of_a_picture_nothing_is_claimed_but_what_is_proved() {
-    let lock = |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), is_exclusive: true }];
+    let lock = |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), future: None, is_exclusive: true }];
     let crossed = |mut one: Task, held| {
         one.holds = lock(held);
         one

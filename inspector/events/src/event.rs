@@ -383,7 +383,7 @@ events! {
         }
         /// These coroutines of a picture can never go on, by proof.
         Finding {
-            /// The reason: `never_woken`, `lock_cycle` or `waits_on_dead`.
+            /// The reason: `never_woken`, `lock_cycle`, `unpolled_holder` or `waits_on_dead`.
             reason: String,
             /// The coroutines.
             coros: Vec<CoroId>,

@@ -38,6 +38,8 @@ pub struct Parts {
     pub leaves: Vec<(TypeRef, u64)>,
     /// Locals that certainly are alive as a whole: the code that drops the coroutine drops them.
     pub alive: Vec<(TypeRef, u64)>,
+    /// The addresses of the coroutines.
+    pub coroutines: Vec<u64>,
 }
 
 /// Walks one stack.
@@ -84,6 +86,7 @@ impl Walk<'_, '_> {
             self.frames -= 1;
             let known = self.reader.types.get(ty);
             if known.is_coroutine() {
+                self.parts.coroutines.push(address);
                 let (frame, next) = self.coroutine(ty, &known, address);
                 frames.push(frame);
                 match next {

@@ -34,6 +34,8 @@ pub(super) struct Image {
     pub missing: Option<String>,
     /// The file that was opened.
     contents: Option<Contents>,
+    /// [`Images::read_locations`] was called.
+    has_locations: bool,
 }
 
 /// Debug info that was split off: all but a skeleton of a unit is in a file of its own, or with others in a package.
@@ -242,6 +244,19 @@ impl Images {
         found.and_then(|found| found.find_cu(split.skeleton.id, &parent)).ok().flatten().unwrap_or(own)
     }
 
+    /// Reads where optimised code has its variables, which is large and seldom needed.
+    pub fn read_locations(&mut self, index: usize) {
+        let image = &mut self.images[index];
+        let is_read = std::mem::replace(&mut image.has_locations, true);
+        let Some(contents) = image.contents.as_ref().filter(|_| !is_read) else { return };
+        let reader = contents.reader();
+        let Ok(object) = object::File::parse(&reader) else { return };
+        let section = object.section_by_name(SectionId::DebugLoc.name());
+        if let Some(bytes) = section.and_then(|section| read_section(&section, contents).ok()) {
+            image.sections.data.debug_loc = gimli::DebugLoc::from(bytes);
+        }
+    }
+
     /// The image with what was split off a unit, if that can be found.
     pub fn split(&mut self, parent: usize, skeleton: Skeleton) -> Option<usize> {
         let key = (parent, skeleton.offset);
@@ -261,7 +276,17 @@ impl Images {
         let (path, bias) = (split.skeleton.file.clone(), self.images[parent].bias);
         let id = split.skeleton.id;
         let bodies = Bodies::default();
-        self.images.push(Image { path, bias, sections, unwind, bodies, split: Some(split), missing, contents: None });
+        self.images.push(Image {
+            path,
+            bias,
+            sections,
+            unwind,
+            bodies,
+            split: Some(split),
+            missing,
+            contents: None,
+            has_locations: true,
+        });
         let index = self.images.len() - 1;
         // One of the same name may come from another build.
         let dwarf = self.dwarf(index);
@@ -315,6 +340,13 @@ impl Images {
         let (symbols, names) = symbol_table(image.contents.as_ref()?)?;
         let found = symbols::functions(&symbols, &names, part);
         Some(found.into_iter().map(|address| address.wrapping_add(image.bias)).collect())
+    }
+
+    /// Variables of threads of an image, which is the program, with a linker name that contains a text: how far each is
+    /// before the end of what the program has for a thread.
+    pub fn thread_locals(&self, index: usize, part: &str) -> Vec<u64> {
+        let Some(contents) = self.get(index).contents.as_ref() else { return Vec::new() };
+        symbols::thread_locals(&contents.reader(), part).unwrap_or_default()
     }
 
     /// The image around an address.
@@ -414,6 +446,7 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
         split: None,
         missing: None,
         contents: None,
+        has_locations: false,
     };
     let opened = match instead {
         Some(path) => File::open(path).map_err(|error| error.to_string()).map(|file| {

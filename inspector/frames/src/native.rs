@@ -80,7 +80,7 @@ impl Types {
         self.learn(|types| {
             let mut found = Vec::new();
             for _ in 0..FRAMES {
-                let Ok(image) = types.images.find(&types.memory, registers.pc.wrapping_sub(1)) else { break };
+                let Ok(image) = types.images.find(&types.memory, registers.code()) else { break };
                 let known = types.images.get(image);
                 let caller = known.unwind.caller(&registers, known.bias, &types.memory);
                 let one = types.function_of(image, &registers, caller.as_ref());
@@ -99,7 +99,7 @@ impl Types {
     /// The function that runs with these registers, and `caller` when it returns. None if it is not of the program.
     fn function_of(&mut self, image: usize, registers: &Registers, caller: Option<&Registers>) -> Option<Running> {
         let known = self.images.get(image);
-        let address = registers.pc.wrapping_sub(known.bias).wrapping_sub(1);
+        let address = registers.code().wrapping_sub(known.bias);
         let begin = known.unwind.function(address)?.start;
         let (image, unit) = self.with_code(image, address)?;
         let (dwarf, units) = self.units(image);

@@ -2,22 +2,27 @@
 //! by their names, memory.
 
 use std::ops::Range;
+use std::path::Path;
 use std::rc::Rc;
 
 use tinyio_events::event::{Stack, Value};
 
 use super::copied::{Copied, Region};
 use super::functions::Signature;
+use super::hash::FastSet;
 use super::image::{Images, MappedFile};
 use super::memory::Memory;
 use super::names;
-use super::shape::{Shape, TypeRef};
+use super::scopes::AWAITEE;
+use super::shape::{Member, Shape, TypeRef};
 use super::types::Types;
 use super::values::{Place, ValueReader};
 use super::{CoroAt, Frames, Parts};
 
 /// How deep members are looked for in members.
 const DEPTH: usize = 16;
+/// How many async functions are followed that await each other.
+const LEVELS: usize = 4096;
 /// How many types are looked at for that.
 const TYPES: usize = 20_000;
 
@@ -78,6 +83,17 @@ impl Frames {
         Ok(found)
     }
 
+    /// Where the program has the variables of threads with a linker name that contains a text: how far before the
+    /// address that the thread register holds.
+    pub fn thread_locals(&mut self, part: &str) -> Vec<u64> {
+        let Ok(code) = self.types.images.files(&self.types.memory) else { return Vec::new() };
+        let Some(first) = code.first() else { return Vec::new() };
+        match self.types.images.find(&self.types.memory, *first) {
+            Ok(image) => self.types.images.thread_locals(image, part),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// The file that the program was started from.
     pub fn program(&mut self) -> Option<String> {
         let code = *self.types.images.files(&self.types.memory).ok()?.first()?;
@@ -94,6 +110,17 @@ impl Frames {
         // Says why there is none.
         self.types.of_function(function)?;
         self.types.signature(function).ok_or_else(|| format!("no debug info describes the function at {function:#x}"))
+    }
+
+    /// The name of the folder in which the code of the function around an address was compiled: of a package of a
+    /// registry its name and version, such as `tokio-1.54.1`.
+    pub fn package(&mut self, function: u64) -> Option<String> {
+        let image = self.types.images.find(&self.types.memory, function).ok()?;
+        let address = function.wrapping_sub(self.types.images.get(image).bias);
+        let (image, unit) = self.types.with_code(image, address)?;
+        let (dwarf, units) = self.types.units(image);
+        let folder = units.open(&dwarf, unit).ok()?.comp_dir?.to_string_lossy().into_owned();
+        Some(Path::new(&folder).file_name()?.to_string_lossy().into_owned())
     }
 
     /// The types with a path that begins with a text, such as `tokio::runtime::task::core::Cell<`, that are described
@@ -124,6 +151,98 @@ impl Frames {
     /// The name to show for a future of a type: the path of the function, or of the type.
     pub fn future_name(&mut self, ty: TypeRef) -> String {
         names::function(&self.types.get(ty).name)
+    }
+
+    /// Whether an async function of a type at an address is suspended at an await, as are those that it awaits in turn.
+    /// It was polled then, and not moved since.
+    pub fn is_suspended(&mut self, ty: TypeRef, address: u64) -> bool {
+        self.suspended(ty, address).is_some()
+    }
+
+    /// Whether what is at an address looks like an async function of a type that is suspended: besides
+    /// [`is_suspended`](Frames::is_suspended), its pointers lead to memory.
+    pub fn looks_suspended(&mut self, ty: TypeRef, address: u64) -> bool {
+        let parts = self.suspended(ty, address);
+        parts.is_some_and(|parts| parts.into_iter().all(|(ty, address)| self.looks_sound(ty, address, 0)))
+    }
+
+    /// Whether a value of a type may hold futures that it owns, as [`stack_of_type`](Frames::stack_of_type) finds them.
+    pub fn may_hold_futures(&mut self, ty: TypeRef) -> bool {
+        self.holds_futures(ty, 0, &mut FastSet::default())
+    }
+
+    fn holds_futures(&mut self, ty: TypeRef, depth: usize, seen: &mut FastSet<TypeRef>) -> bool {
+        if depth > DEPTH || seen.len() > TYPES || !seen.insert(ty) {
+            return false;
+        }
+        let known = self.types.get(ty);
+        if known.is_coroutine() {
+            return true;
+        }
+        // What others own too is not followed.
+        if matches!(known.path(), "alloc::rc::Rc" | "alloc::sync::Arc") {
+            return false;
+        }
+        let mut holds = |ty: TypeRef| self.holds_futures(ty, depth + 1, seen);
+        let inside = match &known.shape {
+            Shape::Pointer(Some(target)) => known.path() == "alloc::boxed::Box" && holds(*target),
+            Shape::Struct(_) if known.member("vtable").is_some() => {
+                known.path() == "alloc::boxed::Box" && (known.name.contains("Future") || known.name.contains("Stream"))
+            }
+            Shape::Struct(members) => members.iter().any(|member| holds(member.ty)),
+            Shape::Enum { variants, .. } => variants.iter().any(|variant| holds(variant.member.ty)),
+            Shape::Array { element, .. } => holds(*element),
+            _ => false,
+        };
+        // Collections refer to their elements by pointers alone.
+        inside || known.params.iter().any(|(_, parameter)| holds(*parameter))
+    }
+
+    /// What an async function that is suspended, and those that it awaits in turn, keep; `None` if it is not.
+    fn suspended(&mut self, mut ty: TypeRef, mut address: u64) -> Option<Vec<(TypeRef, u64)>> {
+        let mut parts = Vec::new();
+        for level in 0..LEVELS {
+            if !self.types.get(ty).is_coroutine() {
+                parts.push((ty, address));
+                return (level > 0).then_some(parts);
+            }
+            let (state, variant, offset) = self.variant(ty, address).ok()?;
+            if matches!(&*state, "0" | "1" | "2") {
+                return None;
+            }
+            let start = address.wrapping_add(offset);
+            let variant = self.types.get(variant);
+            let members = variant.members().iter().filter(|member| member.name != AWAITEE);
+            parts.extend(members.map(|member| (member.ty, start.wrapping_add(member.offset))));
+            let awaited = variant.member(AWAITEE)?;
+            (ty, address) = (awaited.ty, start.wrapping_add(awaited.offset));
+        }
+        None
+    }
+
+    /// Whether the pointers in a value lead to memory, and its enums are in one of their variants.
+    fn looks_sound(&mut self, ty: TypeRef, address: u64, depth: usize) -> bool {
+        // Nothing is mapped there; empty collections have such pointers.
+        const LOW: u64 = 1 << 16;
+        let known = self.types.get(ty);
+        if depth > DEPTH || known.size == Some(0) {
+            return true;
+        }
+        match &known.shape {
+            Shape::Pointer(_) => {
+                let target = self.word(address);
+                target.is_some_and(|target| target < LOW || self.bytes(target, 1).is_some())
+            }
+            Shape::Struct(members) => {
+                let at = |member: &Member| (member.ty, address.wrapping_add(member.offset));
+                members.iter().map(at).all(|(ty, address)| self.looks_sound(ty, address, depth + 1))
+            }
+            Shape::Enum { .. } => match self.variant(ty, address) {
+                Ok((_, inner, offset)) => self.looks_sound(inner, address.wrapping_add(offset), depth + 1),
+                Err(_) => false,
+            },
+            _ => true,
+        }
     }
 
     /// Bytes of a type.

@@ -6,6 +6,9 @@ use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 
+use object::read::elf::{ElfFile64, ProgramHeader};
+use object::{LittleEndian, Object, ObjectSymbol, ReadRef, SymbolKind};
+
 use super::names;
 
 /// The result of reading the symbols of a program.
@@ -137,6 +140,18 @@ pub(super) fn functions(symbols: &[u8], names: &[u8], part: &str) -> Vec<u64> {
     addresses.sort_unstable();
     addresses.dedup();
     addresses
+}
+
+/// Variables of threads of a program on x86-64, with a linker name that contains a text: how far before the address in
+/// the thread register each is. There the part of the program ends.
+pub(super) fn thread_locals<'a>(file: impl ReadRef<'a>, part: &str) -> Option<Vec<u64>> {
+    let elf = ElfFile64::<LittleEndian, _>::parse(file).ok()?;
+    let segments = elf.elf_program_headers();
+    let segment = segments.iter().find(|segment| segment.p_type(LittleEndian) == object::elf::PT_TLS)?;
+    let size = segment.p_memsz(LittleEndian).checked_next_multiple_of(segment.p_align(LittleEndian).max(1))?;
+    let symbols = elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Tls);
+    let wanted = symbols.filter(|symbol| symbol.name().is_ok_and(|name| name.contains(part)));
+    Some(wanted.filter_map(|symbol| size.checked_sub(symbol.address())).collect())
 }
 
 /// The length of what ends a symbol: the hash.

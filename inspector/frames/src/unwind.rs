@@ -52,8 +52,7 @@ impl Unwind {
 
     /// The registers of the frame that called the one with these. `bias`: address in memory minus address in the file.
     pub fn caller(&self, registers: &Registers, bias: u64, memory: &Memory) -> Option<Registers> {
-        // A call may be the last instruction of a function, and then it returns behind it.
-        let address = registers.pc.wrapping_sub(bias).wrapping_sub(1);
+        let address = registers.code().wrapping_sub(bias);
         let entry = self.entry(address)?;
         let frames = EhFrame::new(&self.frames, self.endian);
         let mut context = UnwindContext::new();
@@ -75,6 +74,18 @@ impl Unwind {
         }
         caller.set(Registers::STACK, Some(base));
         Some(caller)
+    }
+
+    /// Whether nothing has called the function with these registers: the first of a thread says so.
+    pub fn is_outermost(&self, registers: &Registers, bias: u64) -> bool {
+        let address = registers.code().wrapping_sub(bias);
+        let Some(entry) = self.entry(address) else { return false };
+        let frames = EhFrame::new(&self.frames, self.endian);
+        let mut context = UnwindContext::new();
+        let row = entry.unwind_info_for_address(&frames, &self.bases, &mut context, address);
+        row.is_ok_and(|row| {
+            matches!(row.register(entry.cie().return_address_register()), Some(RegisterRule::Undefined))
+        })
     }
 
     /// The description of the function around an address of the file.

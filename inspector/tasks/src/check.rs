@@ -7,15 +7,18 @@
 //!   is kept.
 //! - It waits on one thing and no other, through a chain of async functions without a combinator in between. That thing
 //!   is a task that can never go on, or a lock that such a task certainly holds, or the waits form a cycle. A lock is
-//!   certainly held by a task if dropping its suspended future would drop a guard of it.
+//!   certainly held by a task if dropping its suspended future would drop a guard of it, or another future that is the
+//!   next holder and was not polled since. Writing waits on each task that holds the lock for reading. Or it is
+//!   permits of a semaphore, a message or room in a channel, and all references to that, which it counts itself, are
+//!   kept by tasks that can never go on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
 use serde::Serialize;
 use tinyio_events::event::number;
 
-use crate::picture::{Picture, State, Task, WaitKind};
+use crate::picture::{Hold, Picture, Role, Share, State, Task, Wait, WaitKind};
 
 /// What was found in a picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,19 +52,23 @@ pub enum FindingKind {
     NeverWoken,
     /// They wait on each other, through at least one lock.
     LockCycle,
+    /// The same, and a lock is held by a future that a task keeps and does not poll, because it awaits another one.
+    UnpolledHolder,
     /// They wait on a task that can never go on, or on a lock that it holds.
     WaitsOnDead,
 }
 
 impl FindingKind {
     /// All of them.
-    pub const ALL: [FindingKind; 3] = [FindingKind::NeverWoken, FindingKind::LockCycle, FindingKind::WaitsOnDead];
+    pub const ALL: [FindingKind; 4] =
+        [FindingKind::NeverWoken, FindingKind::LockCycle, FindingKind::UnpolledHolder, FindingKind::WaitsOnDead];
 
     /// As in JSON.
     pub fn word(self) -> &'static str {
         match self {
             FindingKind::NeverWoken => "never_woken",
             FindingKind::LockCycle => "lock_cycle",
+            FindingKind::UnpolledHolder => "unpolled_holder",
             FindingKind::WaitsOnDead => "waits_on_dead",
         }
     }
@@ -70,11 +77,26 @@ impl FindingKind {
 /// Proofs of one finding that are written out: tasks of one function at one line have the same.
 const PROOFS: usize = 8;
 
-/// What a task waits on and nothing else: another task, directly or through a lock.
-#[derive(Clone, Copy)]
-struct Edge {
-    to: usize,
-    is_lock: bool,
+/// What is between a task and one that it waits on.
+#[derive(Clone)]
+enum Through {
+    /// Its end.
+    End,
+    /// A lock, and the future that holds it, if it is one that the task keeps.
+    Lock(u64, Option<String>),
+    /// Permits of a semaphore.
+    Permits(u64),
+    /// A message of a channel.
+    Message,
+    /// Room in a channel.
+    Room,
+}
+
+/// What a task waits on and nothing else: it cannot go on before one of these tasks does.
+#[derive(Clone)]
+struct Need {
+    any_of: Vec<usize>,
+    through: Through,
 }
 
 /// The tasks of a picture that can never go on.
@@ -91,84 +113,199 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
         ));
     }
     let tasks = &picture.tasks;
-    let edges = edges(tasks);
-    let mut findings = never_woken(tasks);
     let mut dead: HashSet<usize> = (0..tasks.len()).filter(|index| tasks[*index].never_woken).collect();
-    for cycle in cycles(&edges) {
-        let has_lock = cycle.iter().any(|index| edges[index].is_lock);
-        let kind = if has_lock { FindingKind::LockCycle } else { FindingKind::WaitsOnDead };
-        let names: Vec<String> = cycle.iter().map(|index| named(&tasks[*index])).collect();
-        let text = match &names[..] {
-            [only] => format!("{only} waits on itself"),
-            names => format!("{} wait on each other", names.join(" and ")),
+    let mut findings = never_woken(tasks);
+    let needs = stuck(&needs(tasks), &dead);
+    for cycle in cycles(&needs) {
+        let between = || cycle.iter().map(|index| &needs[index].through);
+        let kind = match () {
+            () if between().any(|one| matches!(one, Through::Lock(_, Some(_)))) => FindingKind::UnpolledHolder,
+            () if between().any(|one| matches!(one, Through::Lock(..) | Through::Permits(_))) => FindingKind::LockCycle,
+            () => FindingKind::WaitsOnDead,
         };
-        let proof = cycle.iter().map(|index| waits(tasks, *index, edges[index])).collect();
+        let names: Vec<String> = cycle.iter().map(|index| named(&tasks[*index])).collect();
+        let text = match (&names[..], kind) {
+            ([only], FindingKind::UnpolledHolder) => {
+                format!("{only} waits on a lock that is held by a future which it keeps and does not poll")
+            }
+            ([only], _) => format!("{only} waits on itself"),
+            (names, FindingKind::UnpolledHolder) => {
+                format!("{} wait on each other, through a future that is not polled", names.join(" and "))
+            }
+            (names, _) => format!("{} wait on each other", names.join(" and ")),
+        };
+        let proof = cycle.iter().map(|index| waits(tasks, *index, &needs[index])).collect();
         let ids = cycle.iter().map(|index| tasks[*index].id).collect();
         findings.push(Finding { kind, certain: true, tasks: ids, text, proof });
         dead.extend(cycle);
     }
-    findings.extend(waits_on_dead(tasks, &edges, dead));
+    findings.extend(waits_on_dead(tasks, &needs, dead));
     findings.sort_by_key(|finding| finding.kind);
     Ok(Findings { schema: 1, findings })
 }
 
-/// What each task waits on, if it is another task and nothing else can make it go on.
-fn edges(tasks: &[Task]) -> HashMap<usize, Edge> {
+/// What each task needs: it does not go on before all of that is given.
+fn needs(tasks: &[Task]) -> HashMap<usize, Vec<Need>> {
     let by_id: HashMap<u64, usize> = tasks.iter().enumerate().map(|(index, task)| (task.id, index)).collect();
-    let mut holders: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut holders: HashMap<u64, Vec<(usize, &Hold)>> = HashMap::new();
+    let mut sharers: HashMap<u64, Vec<(usize, &Share)>> = HashMap::new();
+    // A type that is uncertain proves nothing.
     for (index, task) in tasks.iter().enumerate().filter(|(_, task)| task.note.is_empty()) {
-        for hold in task.holds.iter().filter(|hold| hold.is_exclusive) {
-            holders.entry(hold.id).or_default().push(index);
+        for hold in &task.holds {
+            holders.entry(hold.id).or_default().push((index, hold));
+        }
+        for share in &task.shares {
+            sharers.entry(share.memory.start).or_default().push((index, share));
         }
     }
-    let mut edges = HashMap::new();
+    let mut needs: HashMap<usize, Vec<Need>> = HashMap::new();
     for (index, task) in tasks.iter().enumerate() {
-        // A type that is uncertain proves nothing.
         if task.state != State::Waiting || !task.waits_on_nothing_else || !task.note.is_empty() {
             continue;
         }
         let [wait] = &task.waits_on[..] else { continue };
-        let to = match wait.kind {
-            WaitKind::Task => by_id.get(&wait.id).copied(),
-            // Two holders of one lock are a contradiction.
-            WaitKind::Lock => {
-                holders.get(&wait.id).and_then(|all| if let [only] = all[..] { Some(only) } else { None })
-            }
-            _ => None,
+        let held = |(to, hold): &(usize, &Hold)| Need {
+            any_of: vec![*to],
+            through: Through::Lock(hold.id, hold.future.clone()),
         };
-        edges.extend(to.map(|to| (index, Edge { to, is_lock: wait.kind == WaitKind::Lock })));
+        let found: Vec<Need> = match wait.kind {
+            WaitKind::Task => {
+                let need = |to: &usize| Need { any_of: vec![*to], through: Through::End };
+                by_id.get(&wait.id).map(need).into_iter().collect()
+            }
+            WaitKind::Lock => match holders.get(&wait.id).map_or(&[][..], |all| all) {
+                [only] if only.1.is_exclusive || wait.needs_all => vec![held(only)],
+                // Two holders of a lock that one at most can hold are a contradiction.
+                all if wait.needs_all && all.iter().all(|(_, hold)| !hold.is_exclusive) => {
+                    all.iter().map(held).collect()
+                }
+                _ => Vec::new(),
+            },
+            WaitKind::Semaphore | WaitKind::Channel => {
+                let of = task.shares.iter().find(|share| share.memory.contains(&wait.id));
+                let all = of.and_then(|share| sharers.get(&share.memory.start)).map_or(&[][..], |all| all);
+                shared(index, wait, all).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        if !found.is_empty() {
+            needs.insert(index, found);
+        }
     }
-    edges
+    needs
 }
 
-/// The cycles of a graph in which each node has one edge at most.
-fn cycles(edges: &HashMap<usize, Edge>) -> Vec<Vec<usize>> {
-    let mut starts: Vec<usize> = edges.keys().copied().collect();
-    starts.sort_unstable();
-    let mut found = Vec::new();
-    // The number of the walk that met a node.
-    let mut met: HashMap<usize, usize> = HashMap::new();
-    for start in starts {
-        let mut at = start;
-        while !met.contains_key(&at) {
-            met.insert(at, start);
-            match edges.get(&at) {
-                Some(edge) => at = edge.to,
-                None => break,
-            }
+/// The tasks that share what a task waits on, if they have all references to it: nothing else can make it go on. Of
+/// those that it has itself it can make no use meanwhile.
+fn shared(index: usize, wait: &Wait, all: &[(usize, &Share)]) -> Option<Need> {
+    let of = |role: Role| all.iter().filter(move |(_, share)| share.role == role);
+    let are_all = |role: Role| {
+        let count = of(role).count() as u64;
+        count > 0 && of(role).all(|(_, share)| share.total == Some(count))
+    };
+    let tasks = |roles: &[Role]| {
+        let mut tasks: Vec<usize> =
+            all.iter().filter(|(_, share)| roles.contains(&share.role)).map(|(of, _)| *of).collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        if tasks != [index] {
+            tasks.retain(|other| *other != index);
         }
-        // It came back to where it has been, and not to another walk.
-        if met.get(&at) == Some(&start) && edges.contains_key(&at) {
-            let mut cycle = vec![at];
-            let mut next = edges[&at].to;
-            while next != at {
-                cycle.push(next);
-                next = edges[&next].to;
-            }
-            found.push(cycle);
+        tasks
+    };
+    let first = all.first()?.1.memory.start;
+    match wait.kind {
+        WaitKind::Semaphore if are_all(Role::Reference) => {
+            Some(Need { any_of: tasks(&[Role::Reference]), through: Through::Permits(wait.id) })
+        }
+        // A wait on a message has the address of the channel itself.
+        WaitKind::Channel if wait.id == first && are_all(Role::Sender) => {
+            Some(Need { any_of: tasks(&[Role::Sender]), through: Through::Message })
+        }
+        // Also a sender makes room, if it gives up what it has reserved.
+        WaitKind::Channel if wait.id != first && are_all(Role::Sender) && of(Role::Receiver).count() == 1 => {
+            Some(Need { any_of: tasks(&[Role::Sender, Role::Receiver]), through: Through::Room })
+        }
+        _ => None,
+    }
+}
+
+/// Of each task that can never go on, one need that is never given: it leads to others of them, or to some of those
+/// that are dead.
+fn stuck(needs: &HashMap<usize, Vec<Need>>, dead: &HashSet<usize>) -> HashMap<usize, Need> {
+    let mut left: HashMap<usize, Vec<Need>> = needs.clone();
+    loop {
+        let (before, known): (usize, HashSet<usize>) = (left.len(), left.keys().copied().collect());
+        let is_never = |need: &Need| need.any_of.iter().all(|to| known.contains(to) || dead.contains(to));
+        left.retain(|_, needs| needs.iter().any(is_never));
+        if left.len() == before {
+            let first = |needs: Vec<Need>| needs.into_iter().find(|need| is_never(need));
+            return left.into_iter().filter_map(|(index, needs)| Some((index, first(needs)?))).collect();
         }
     }
+}
+
+/// The cycles of the graph: tasks that are within reach of each other, and of themselves. Of each the first task first.
+fn cycles(needs: &HashMap<usize, Need>) -> Vec<Vec<usize>> {
+    let mut starts: Vec<usize> = needs.keys().copied().collect();
+    starts.sort_unstable();
+    let to = |index: usize| needs.get(&index).map_or(&[][..], |need| &need.any_of);
+    // In the order in which all that is within reach of a task is done.
+    let (mut done, mut met) = (Vec::new(), HashSet::new());
+    for start in &starts {
+        let mut path: Vec<(usize, usize)> = Vec::new();
+        if met.insert(*start) {
+            path.push((*start, 0));
+        }
+        while let Some((at, next)) = path.last_mut() {
+            match to(*at).get(*next) {
+                Some(target) => {
+                    *next += 1;
+                    if needs.contains_key(target) && met.insert(*target) {
+                        path.push((*target, 0));
+                    }
+                }
+                None => {
+                    done.push(*at);
+                    path.pop();
+                }
+            }
+        }
+    }
+    let mut from: HashMap<usize, Vec<usize>> = HashMap::new();
+    for start in &starts {
+        to(*start).iter().for_each(|target| from.entry(*target).or_default().push(*start));
+    }
+    let (mut found, mut taken) = (Vec::new(), HashSet::new());
+    for start in done.into_iter().rev() {
+        let mut group = Vec::new();
+        let mut next = vec![start];
+        while let Some(at) = next.pop() {
+            if taken.insert(at) {
+                group.push(at);
+                next.extend(from.get(&at).into_iter().flatten());
+            }
+        }
+        if group.len() > 1 || group.iter().any(|at| to(*at).contains(at)) {
+            found.push(in_order(group, to));
+        }
+    }
+    found.sort_unstable();
     found
+}
+
+/// The tasks of a cycle in the order in which they wait, from the first one on.
+fn in_order<'n>(mut group: Vec<usize>, to: impl Fn(usize) -> &'n [usize]) -> Vec<usize> {
+    group.sort_unstable();
+    let mut order: Vec<usize> = Vec::with_capacity(group.len());
+    let mut left: BTreeSet<usize> = group.iter().copied().collect();
+    let mut at = group.first().copied();
+    while let Some(index) = at {
+        left.remove(&index);
+        order.push(index);
+        at = to(index).iter().find(|target| left.contains(target)).or(left.first()).copied();
+    }
+    order
 }
 
 /// Tasks without a waker, those of one function at one line together.
@@ -192,13 +329,16 @@ fn never_woken(tasks: &[Task]) -> Vec<Finding> {
 }
 
 /// Tasks that wait on those that can never go on, or on others that do.
-fn waits_on_dead(tasks: &[Task], edges: &HashMap<usize, Edge>, mut dead: HashSet<usize>) -> Vec<Finding> {
+fn waits_on_dead(tasks: &[Task], needs: &HashMap<usize, Need>, mut dead: HashSet<usize>) -> Vec<Finding> {
     let mut waiting: HashMap<usize, Vec<usize>> = HashMap::new();
-    for (from, edge) in edges {
-        waiting.entry(edge.to).or_default().push(*from);
+    for (from, need) in needs {
+        need.any_of.iter().for_each(|to| waiting.entry(*to).or_default().push(*from));
     }
+    // The same order each time.
+    waiting.values_mut().for_each(|all| all.sort_unstable());
     let mut groups: BTreeMap<(&str, String, &str), Vec<usize>> = BTreeMap::new();
     let mut next: Vec<usize> = dead.iter().copied().collect();
+    next.sort_unstable();
     while let Some(target) = next.pop() {
         for index in waiting.get(&target).into_iter().flatten() {
             if dead.insert(*index) {
@@ -213,7 +353,7 @@ fn waits_on_dead(tasks: &[Task], edges: &HashMap<usize, Edge>, mut dead: HashSet
         let all = if group.len() == 1 { named(&tasks[group[0]]) } else { format!("{} tasks {name}", group.len()) };
         let text = format!("{all}{place} can never go on: what it waits on, {on}, can never go on");
         let text = if group.len() == 1 { text } else { text.replace("what it waits on", "what each waits on") };
-        let proof = group.iter().take(PROOFS).map(|index| waits(tasks, *index, edges[index])).collect();
+        let proof = group.iter().take(PROOFS).map(|index| waits(tasks, *index, &needs[index])).collect();
         let tasks = group.iter().map(|index| tasks[*index].id).collect();
         Finding { kind: FindingKind::WaitsOnDead, certain: true, tasks, text, proof }
     };
@@ -231,13 +371,29 @@ fn place(task: &Task) -> String {
 }
 
 /// What a task waits on, as a fact.
-fn waits(tasks: &[Task], index: usize, edge: Edge) -> String {
-    let (task, to) = (&tasks[index], &tasks[edge.to]);
-    match edge.is_lock {
-        false => format!("{}{} waits on the end of {}", number(task.id), place(task), named(to)),
-        true => {
-            let id = task.waits_on[0].id;
-            format!("{}{} waits on the lock at {id:#x}, which {} holds", number(task.id), place(task), named(to))
+fn waits(tasks: &[Task], index: usize, need: &Need) -> String {
+    let task = &tasks[index];
+    let waits = format!("{}{} waits on", number(task.id), place(task));
+    let all = || {
+        let mut names: Vec<String> = need.any_of.iter().take(PROOFS).map(|to| named(&tasks[*to])).collect();
+        if need.any_of.len() > PROOFS {
+            names.push(format!("{} more", need.any_of.len() - PROOFS));
+        }
+        names.join(" and ")
+    };
+    match &need.through {
+        Through::End => format!("{waits} the end of {}", all()),
+        Through::Lock(id, None) => format!("{waits} the lock at {id:#x}, which {} holds", all()),
+        Through::Lock(id, Some(future)) => {
+            let keeper = if need.any_of == [index] { "it".to_owned() } else { all() };
+            format!("{waits} the lock at {id:#x}, which {future} holds, a future that {keeper} keeps and does not poll")
+        }
+        Through::Permits(id) => {
+            format!("{waits} the semaphore at {id:#x}, and what else refers to it is kept by {}", all())
+        }
+        Through::Message => format!("{waits} a message of a channel, and all its senders are kept by {}", all()),
+        Through::Room => {
+            format!("{waits} room in a channel, and its receiver and other senders are kept by {}", all())
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Core files: the memory of a process that is gone, and which files were mapped where.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use tinyio_frames::{MappedFile, Region};
+use tinyio_frames::{MappedFile, Region, Registers};
+
+use crate::roots::Thread;
 
 /// What a core file has.
 #[derive(Debug, Default)]
@@ -17,8 +20,8 @@ pub struct Core {
     pub regions: Vec<Region>,
     /// Files that were mapped.
     pub files: Vec<MappedFile>,
-    /// Stack pointers of its threads.
-    pub stacks: Vec<u64>,
+    /// Its threads.
+    pub threads: Vec<Thread>,
     /// Bytes that the core file should have and has not.
     pub cut: u64,
 }
@@ -26,6 +29,7 @@ pub struct Core {
 /// Larger notes, and more of them or of segments, are damage.
 const LARGEST_NOTE: u64 = 64 << 20;
 const MOST_SEGMENTS: u64 = 1 << 20;
+const MOST_FILES: usize = 1 << 17;
 const PROGRAM_HEADER: u64 = 56;
 
 /// The part of a file at an offset.
@@ -77,6 +81,8 @@ impl Core {
         let mut core = Core::default();
         let mut code: Vec<Range<u64>> = Vec::new();
         let mut mapped = Vec::new();
+        // Memory that is in the file twice is damage.
+        let mut left = length;
         for header in headers.chunks_exact(PROGRAM_HEADER as usize) {
             const LOAD: u64 = 1;
             const NOTE: u64 = 4;
@@ -95,7 +101,8 @@ impl Core {
                     if flags & EXECUTE != 0 {
                         code.push(address..end);
                     }
-                    let there = in_file.min(in_memory).min(length.saturating_sub(offset));
+                    let there = in_file.min(in_memory).min(length.saturating_sub(offset)).min(left);
+                    left -= there;
                     core.cut = core.cut.saturating_add(in_file.saturating_sub(there));
                     if there > 0 {
                         core.regions.push(Region::of_file(address..address + there, file.clone(), offset));
@@ -104,6 +111,17 @@ impl Core {
                 _ => {}
             }
         }
+        mapped.truncate(MOST_FILES);
+        // Opening a pipe or a device may wait, or worse.
+        let mut is_file: HashMap<String, bool> = HashMap::new();
+        mapped.retain(|(_, _, path)| {
+            let known = is_file.get(path).copied();
+            known.unwrap_or_else(|| {
+                let is_other = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+                is_file.insert(path.clone(), !is_other);
+                !is_other
+            })
+        });
         for (range, offset, path) in mapped {
             let is_code = code.iter().any(|code| code.contains(&range.start));
             core.files.push(MappedFile { range, offset, path: path.into(), is_code });
@@ -127,9 +145,7 @@ impl Core {
                     if self.pid == 0 {
                         self.pid = number(note, 32, 4).unwrap_or(0) as u32;
                     }
-                    const REGISTERS: usize = 112;
-                    const STACK: usize = 19;
-                    self.stacks.extend(number(note, REGISTERS + 8 * STACK, 8));
+                    self.threads.extend(thread(note));
                 }
                 FILES => mapped.extend(files(note).unwrap_or_default()),
                 _ => {}
@@ -138,6 +154,18 @@ impl Core {
         }
         Some(())
     }
+}
+
+/// The thread of a note.
+fn thread(note: &[u8]) -> Option<Thread> {
+    // As `struct elf_prstatus` and `struct user_regs_struct` have them on x86-64.
+    const THREAD: usize = 32;
+    const REGISTERS: usize = 112;
+    let [r15, r14, r13, r12, rbp, rbx, rip, rsp, fs_base] = [0, 1, 2, 3, 4, 5, 16, 19, 21];
+    let register = |index: usize| number(note, REGISTERS + 8 * index, 8);
+    let preserved = [register(rbx)?, register(rbp)?, register(r12)?, register(r13)?, register(r14)?, register(r15)?];
+    let registers = Registers::of_thread(register(rip)?, register(rsp)?, preserved);
+    Some(Thread { id: i32::try_from(number(note, THREAD, 4)?).ok()?, registers, locals: register(fs_base) })
 }
 
 /// The mappings of a note: addresses, where in the file, and its path.

@@ -19,13 +19,17 @@ mod picture;
 mod process;
 mod read;
 mod regions;
+mod roots;
 mod row;
 mod search;
+mod shares;
 mod stop;
 mod text;
+mod tinyio;
 mod tokio;
+mod versions;
 
 pub use check::{Finding, FindingKind, Findings, check};
-pub use picture::{Hold, Picture, Runtime, State, Task, Wait, WaitKind};
+pub use picture::{Hold, Picture, Role, Runtime, Share, State, Task, Wait, WaitKind};
 pub use read::{Options, take, take_core};
 pub use text::text;

@@ -1,5 +1,6 @@
 //! What was found: runtimes, tasks, and what has to be known before it is believed.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -40,9 +41,9 @@ pub struct Picture {
 /// What runs tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Runtime {
-    /// `tokio` or `async-executor`.
+    /// `tokio` or `async-executor`; of futures of `block_on` the crate that has it, or `block_on`.
     pub kind: &'static str,
-    /// `multi_thread`, `current_thread`, `local_set`, `blocking`; `executor`.
+    /// `multi_thread`, `current_thread`, `local_set`, `blocking`; `executor`; `block_on`.
     pub flavor: &'static str,
     /// How many tasks it has.
     pub tasks: usize,
@@ -56,7 +57,7 @@ pub enum State {
     Running,
     /// It was woken and is in a queue.
     Ready,
-    /// It was polled and has not been woken since.
+    /// It was polled and has not been woken since. Of a future of `block_on`: its thread does not poll it.
     Waiting,
     /// It has ended, and its handle is there.
     Finished,
@@ -65,8 +66,12 @@ pub enum State {
 /// One task.
 #[derive(Clone, Debug, Serialize)]
 pub struct Task {
-    /// The number that the runtime gave it; of a task of async-executor, which gives none, its address.
+    /// The number that the runtime gave it; of a task of async-executor and a future of `block_on`, which have none,
+    /// its address.
     pub id: u64,
+    /// Of a future of `block_on`, the thread that polls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread: Option<i32>,
     /// Its runtime: an index.
     pub runtime: usize,
     /// The function or type of its future.
@@ -87,6 +92,9 @@ pub struct Task {
     /// Its stack is a chain of async functions down to the one thing in `waits_on`, so that it waits on nothing else.
     #[serde(skip)]
     pub waits_on_nothing_else: bool,
+    /// What its locals refer to and share with others.
+    #[serde(skip)]
+    pub shares: Vec<Share>,
 }
 
 impl Task {
@@ -110,6 +118,9 @@ pub struct Wait {
     /// Of a timer: in how many nanoseconds after the picture it is due, if that is known; less than 0 if it is late.
     #[serde(skip)]
     pub due: Option<i64>,
+    /// It ends only when none holds the resource.
+    #[serde(skip)]
+    pub needs_all: bool,
 }
 
 /// What a task waits on.
@@ -141,7 +152,32 @@ pub struct Hold {
     pub id: u64,
     /// For a reader.
     pub text: String,
+    /// The future that holds it, if it is one that the task keeps beside those that it awaits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub future: Option<String>,
     /// Nothing else can hold it meanwhile.
     #[serde(skip)]
     pub is_exclusive: bool,
+}
+
+/// A reference of a local to memory that others refer to as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The memory.
+    pub memory: Range<u64>,
+    /// What the reference is.
+    pub role: Role,
+    /// How many references of this role there are at all, of a receiver how many senders; `None` if more may be made.
+    pub total: Option<u64>,
+}
+
+/// What a reference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// An `Arc`.
+    Reference,
+    /// A sender of a channel.
+    Sender,
+    /// The receiver of a channel.
+    Receiver,
 }

@@ -14,9 +14,12 @@ use crate::core_file::Core;
 use crate::edges::{Edges, is_chain};
 use crate::picture::{Picture, Runtime, State, Task};
 use crate::process;
+use crate::roots::{Root, Thread};
 use crate::row::{Future, Row};
 use crate::stop::stopped;
+use crate::tinyio::{self, Loop};
 use crate::tokio::{self, Hit, List};
+use crate::versions;
 
 /// How to read.
 #[derive(Clone, Debug, Default)]
@@ -30,13 +33,19 @@ pub struct Options {
 /// A stop may fall into the moment in which a list is changed; then the next one will not.
 const TRIES: usize = 8;
 
-const ROOTS: &str = "futures of `block_on`, as that of `#[tokio::main]`, are in no list of tasks and are not shown";
+const NO_ROOTS: &str =
+    "futures of `block_on`, as that of `#[tokio::main]`, are not shown: they are read of a program that is stopped";
+
+const NO_LOOPS: &str = "coroutines of tinyio are not shown: debug info does not describe where its loops are";
+const LOOPS_RUN: &str = "coroutines of tinyio are not shown: they are read of a program that is stopped";
 
 /// Memory at a moment.
 struct Moment {
     copied: Rc<Copied>,
     /// Addresses in the stacks of threads.
     stacks: Vec<u64>,
+    /// The threads, if they were stopped.
+    threads: Vec<Thread>,
     left_out: u64,
     stopped: Option<Duration>,
     /// No thread of the program ran meanwhile.
@@ -69,7 +78,7 @@ pub fn take(pid: u32, options: &Options) -> Result<Picture, String> {
 ///
 /// One sentence that says why not, and what to do.
 pub fn take_core(path: &Path, options: &Options) -> Result<Picture, String> {
-    let Core { pid, regions, files, stacks, cut } = Core::open(path)?;
+    let Core { pid, regions, files, threads, cut } = Core::open(path)?;
     if files.is_empty() {
         let what = "does not say which files were mapped: it is damaged, or no core file of Linux";
         return Err(format!("{} {what}", path.display()));
@@ -81,8 +90,10 @@ pub fn take_core(path: &Path, options: &Options) -> Result<Picture, String> {
     let copied = Rc::new(Copied::of(regions.clone()));
     let options = Options { no_stop: false, ..options.clone() };
     picture(Frames::of_core(regions, files), pid, &options, notes, |_| {
-        let (copied, stacks) = (copied.clone(), stacks.clone());
-        Ok(Moment { copied, stacks, left_out: 0, stopped: None, is_still: true, now: None, directory: String::new() })
+        let (copied, threads) = (copied.clone(), threads.clone());
+        let stacks = threads.iter().filter_map(|thread| thread.registers.stack()).collect();
+        let (stopped, now, directory) = (None, None, String::new());
+        Ok(Moment { copied, stacks, threads, left_out: 0, stopped, is_still: true, now, directory })
     })
 }
 
@@ -91,7 +102,7 @@ fn picture(
     mut frames: Frames,
     pid: u32,
     options: &Options,
-    notes: Vec<String>,
+    mut notes: Vec<String>,
     mut next: impl FnMut(&mut Frames) -> Result<Moment, String>,
 ) -> Result<Picture, String> {
     if let Some(limits) = &options.limits {
@@ -100,11 +111,7 @@ fn picture(
     let program = frames.program().unwrap_or_default();
     let tokio = tokio::Kinds::find(&mut frames)?;
     let mut async_task = async_task::Kinds::find(&mut frames)?;
-    if tokio.all.is_empty() && async_task.all.is_empty() {
-        return Err(format!(
-            "{program} (process {pid}) has no tasks of tokio or async-executor: it uses neither, or spawns no tasks"
-        ));
-    }
+    let tinyio = tinyio::Kinds::find(&mut frames)?;
     if !tokio.all.is_empty() && (tokio.layout.is_none() || tokio.vtables.is_empty()) {
         let why = "this version of tokio lays out its tasks in a way that is not known";
         if async_task.all.is_empty() {
@@ -118,7 +125,8 @@ fn picture(
         let hits = tokio::scan(&tokio, &moment.copied, &moment.stacks);
         let (lists, unknown_schedulers) = List::all(&tokio, &mut frames, &hits);
         let (executors, unknown_executors) = Executor::all(&async_task, &mut frames, &moment.copied);
-        let seen = Seen { hits, lists, unknown_schedulers, executors, unknown_executors };
+        let loops = Loop::all(&tinyio, &mut frames, &moment.threads);
+        let seen = Seen { hits, lists, unknown_schedulers, executors, unknown_executors, loops };
         tries += 1;
         // Another moment of a core file is the same.
         let is_last = tries == TRIES || moment.stopped.is_none();
@@ -126,8 +134,19 @@ fn picture(
             break (moment, seen);
         }
     };
-    let mut reading = Reading { pid, options, frames, tokio, async_task, moment, edges: Edges::default(), notes };
-    Ok(reading.picture(program, seen))
+    let edges = Edges::default();
+    notes.extend(versions::untried(&mut frames));
+    let mut reading = Reading { pid, options, frames, tokio, async_task, tinyio, moment, edges, notes };
+    let has_loops = !reading.tinyio.all.is_empty();
+    let has_kinds = !reading.tokio.all.is_empty() || !reading.async_task.all.is_empty() || has_loops;
+    let picture = reading.picture(program, seen);
+    if !has_kinds && picture.tasks.is_empty() {
+        return Err(format!(
+            "{} (process {pid}) has no tasks of tokio or async-executor, and no thread of it is in `block_on` or in a loop of tinyio",
+            picture.program
+        ));
+    }
+    Ok(picture)
 }
 
 /// What memory has at a moment.
@@ -139,12 +158,16 @@ struct Seen {
     executors: Vec<Executor>,
     /// How many types of tasks have an executor that is not known.
     unknown_executors: usize,
+    /// `None` if debug info does not describe where they are.
+    loops: Option<Vec<Loop>>,
 }
 
 impl Seen {
     /// No list was being changed.
     fn is_whole(&self) -> bool {
-        self.lists.iter().all(|list| list.is_whole) && self.executors.iter().all(|executor| executor.is_whole)
+        self.lists.iter().all(|list| list.is_whole)
+            && self.executors.iter().all(|executor| executor.is_whole)
+            && self.loops.iter().flatten().all(|one| one.is_whole)
     }
 }
 
@@ -158,22 +181,21 @@ fn reach(pid: u32, frames: &Frames) -> Result<(), String> {
 }
 
 fn moment(pid: u32, options: &Options) -> Result<Moment, String> {
-    let (copy, stacks, time, is_still) = if options.no_stop {
+    let (copy, stacks, threads, time, is_still) = if options.no_stop {
         let threads = process::threads(pid).unwrap_or_default();
         let stacks = threads.iter().filter_map(|thread| process::stack_pointer(pid, *thread)).collect();
-        (Copy::take(pid)?, stacks, None, false)
+        (Copy::take(pid)?, stacks, Vec::new(), None, false)
     } else {
-        let done = stopped(pid, |threads| {
-            let stacks: Vec<u64> = threads.iter().filter_map(|thread| thread.stack).collect();
-            (Copy::take(pid), stacks)
-        })?;
-        let (copy, stacks) = done.value;
-        (copy?, stacks, Some(done.time), done.is_complete)
+        let done = stopped(pid, |threads| (Copy::take(pid), threads.to_vec()))?;
+        let (copy, threads) = done.value;
+        let stacks = threads.iter().filter_map(|thread| thread.registers.stack()).collect();
+        (copy?, stacks, threads, Some(done.time), done.is_complete)
     };
     let left_out = copy.left_out;
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).ok().map(Duration::from);
     let directory = process::directory(pid);
-    Ok(Moment { copied: Rc::new(copy.into_copied()), stacks, left_out, stopped: time, is_still, now, directory })
+    let copied = Rc::new(copy.into_copied());
+    Ok(Moment { copied, stacks, threads, left_out, stopped: time, is_still, now, directory })
 }
 
 struct Reading<'o> {
@@ -182,6 +204,7 @@ struct Reading<'o> {
     frames: Frames,
     tokio: tokio::Kinds,
     async_task: async_task::Kinds,
+    tinyio: tinyio::Kinds,
     moment: Moment,
     edges: Edges,
     notes: Vec<String>,
@@ -194,10 +217,11 @@ impl Reading<'_> {
     fn picture(&mut self, program: String, seen: Seen) -> Picture {
         self.notes.append(&mut self.tokio.notes);
         self.notes.append(&mut self.async_task.notes);
+        self.notes.append(&mut self.tinyio.notes);
         if !seen.is_whole() {
             self.notes.push("a list of tasks was being changed when it was read: tasks may be missing".into());
         }
-        let Seen { hits, lists, unknown_schedulers, executors, unknown_executors } = seen;
+        let Seen { hits, lists, unknown_schedulers, executors, unknown_executors, loops } = seen;
         for scheduler in unknown_schedulers {
             self.notes
                 .push(format!("tasks of {scheduler} are not shown: debug info does not describe where its list is"));
@@ -218,9 +242,23 @@ impl Reading<'_> {
         if !executors.is_empty() {
             self.notes.push("tasks of async-executor that have ended are in no list and are not shown".into());
         }
+        let mut coroutines: Vec<(tinyio::Found, usize)> = Vec::new();
+        match &loops {
+            None => self.notes.push(NO_LOOPS.into()),
+            Some(_) if no_stop && !self.tinyio.all.is_empty() => self.notes.push(LOOPS_RUN.into()),
+            Some(_) => {}
+        }
+        let mut unknown_coroutines = 0;
+        for one in loops.iter().flatten() {
+            unknown_coroutines += one.unknown;
+            coroutines.extend(one.tasks.iter().map(|task| (*task, runtimes.len())));
+            runtimes.push(Runtime { kind: "tinyio", flavor: "loop", tasks: 0 });
+        }
+        let roots = Root::all(&mut self.frames, &self.moment.threads, &mut self.notes);
         let mut numbers = Numbers::new();
         numbers.extend(found.iter().map(|one| (one.hit.header, one.number(&self.tokio, &self.frames))));
         numbers.extend(listed.iter().map(|(one, _)| (one.header, one.number(&self.async_task))));
+        numbers.extend(coroutines.iter().map(|(one, _)| (one.header, one.number(&self.tinyio))));
         let mut states: Vec<(u64, u64)> = Vec::new();
         if let Some(layout) = &self.tokio.layout {
             states.extend(found.iter().map(|one| (one.hit.header.wrapping_add(layout.state), one.hit.state.0)));
@@ -237,6 +275,17 @@ impl Reading<'_> {
             let row = one.row(&self.async_task, *runtime, no_stop);
             tasks.push(self.task(row, changed.get(tasks.len()).copied().unwrap_or(false), &numbers));
         }
+        for (one, runtime) in &coroutines {
+            tasks.push(self.task(one.row(&self.tinyio, *runtime), false, &numbers));
+        }
+        for root in &roots {
+            let of = Runtime { kind: root.crate_name, flavor: "block_on", tasks: 0 };
+            let runtime = runtimes.iter().position(|runtime| *runtime == of).unwrap_or(runtimes.len());
+            if runtime == runtimes.len() {
+                runtimes.push(of);
+            }
+            tasks.push(self.task(root.row(runtime), false, &numbers));
+        }
         name_holders(&mut tasks);
         for task in &tasks {
             runtimes[task.runtime].tasks += 1;
@@ -246,10 +295,18 @@ impl Reading<'_> {
             let part = "MB of its memory were not copied, and were read while it ran: values in them may be mixtures";
             self.notes.push(format!("{} {part}", self.moment.left_out >> 20));
         }
-        if left_out > 0 {
+        if unknown_coroutines > 0 {
+            self.notes
+                .push(format!("{unknown_coroutines} coroutines of tinyio have types that are not known: left out"));
+            left_out += unknown_coroutines;
+        }
+        if left_out > unknown_coroutines {
+            let left_out = left_out - unknown_coroutines;
             self.notes.push(format!("{left_out} tasks of async-executor have types that are not known: left out"));
         }
-        self.notes.push(ROOTS.into());
+        if no_stop {
+            self.notes.push(NO_ROOTS.into());
+        }
         Picture {
             schema: 1,
             program,
@@ -276,7 +333,7 @@ impl Reading<'_> {
     }
 
     fn task(&mut self, row: Row, has_changed: bool, numbers: &Numbers) -> Task {
-        let Row { id, runtime, mut name, or, state, never_woken, future, mut notes } = row;
+        let Row { id, runtime, mut name, or, state, never_woken, future, mut notes, thread } = row;
         if !or.is_empty() {
             notes.insert(0, format!("or {}: another type with the same code", or.join(", ")));
         }
@@ -290,16 +347,17 @@ impl Reading<'_> {
         {
             name = first.function.clone();
         }
-        let (mut waits_on, mut holds) = (Vec::new(), Vec::new());
+        let (mut waits_on, mut holds, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         if !has_changed {
             if state == State::Waiting {
                 let task = |header| numbers.get(&header).cloned();
                 waits_on = self.edges.waits(&mut self.frames, &parts, &stack.frames, self.moment.now, task);
             }
-            holds = self.edges.holds(&mut self.frames, &parts);
+            (holds, shares) = self.edges.holds(&mut self.frames, &parts);
         }
         Task {
             id,
+            thread,
             runtime,
             name,
             state,
@@ -309,6 +367,7 @@ impl Reading<'_> {
             never_woken: never_woken && !has_changed && self.moment.is_still && self.moment.left_out == 0,
             stack,
             note: notes.join("; "),
+            shares,
         }
     }
 

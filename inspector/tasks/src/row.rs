@@ -22,6 +22,8 @@ pub struct Row {
     pub future: Future,
     /// What has to be known before the row is believed.
     pub notes: Vec<String>,
+    /// Of a future of `block_on`, its thread.
+    pub thread: Option<i32>,
 }
 
 /// The future of a task.

@@ -14,8 +14,10 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use tinyio_frames::Registers;
 
 use crate::process::threads;
+use crate::roots::Thread;
 
 /// A thread that is in the system and cannot be interrupted does not run code of the program: it is not waited for
 /// longer than this. One that could run is, when the system is busy.
@@ -34,15 +36,6 @@ pub struct Stopped<T> {
     pub is_complete: bool,
 }
 
-/// A thread that is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thread {
-    /// Its number.
-    pub id: i32,
-    /// Its stack pointer, if it is known.
-    pub stack: Option<u64>,
-}
-
 /// Calls `work` with the threads of a process while they are stopped.
 ///
 /// # Errors
@@ -53,7 +46,7 @@ pub fn stopped<T: Send>(pid: u32, work: impl FnOnce(&[Thread]) -> T + Send) -> R
         let start = Instant::now();
         let mut stop = Stop { held: Vec::new(), is_complete: false };
         stop.all(pid)?;
-        let threads: Vec<Thread> = stop.held.iter().filter(|held| held.is_stopped).map(Held::thread).collect();
+        let threads: Vec<Thread> = stop.held.iter().filter(|held| held.is_stopped).filter_map(Held::thread).collect();
         let value = work(&threads);
         let is_complete =
             stop.is_complete && stop.held.iter().all(|held| held.is_stopped || is_uninterruptible(pid, held.id));
@@ -81,18 +74,23 @@ struct Held {
 }
 
 impl Held {
-    fn thread(&self) -> Thread {
-        Thread { id: self.id.as_raw(), stack: stack_pointer(self.id) }
+    /// The thread, if its registers are known.
+    fn thread(&self) -> Option<Thread> {
+        let (registers, locals) = registers(self.id)?;
+        Some(Thread { id: self.id.as_raw(), registers, locals: Some(locals) })
     }
 }
 
+/// The registers of a thread, and where its variables are.
 #[cfg(target_arch = "x86_64")]
-fn stack_pointer(thread: Pid) -> Option<u64> {
-    ptrace::getregs(thread).ok().map(|registers| registers.rsp)
+fn registers(thread: Pid) -> Option<(Registers, u64)> {
+    let known = ptrace::getregs(thread).ok()?;
+    let preserved = [known.rbx, known.rbp, known.r12, known.r13, known.r14, known.r15];
+    Some((Registers::of_thread(known.rip, known.rsp, preserved), known.fs_base))
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn stack_pointer(_thread: Pid) -> Option<u64> {
+fn registers(_thread: Pid) -> Option<(Registers, u64)> {
     None
 }
 

@@ -35,7 +35,9 @@ pub fn text(picture: &Picture) -> String {
         let _ = writeln!(out, "\n{} {} {name}", tasks.len(), word(state));
         let numbers: Vec<String> = tasks.iter().take(NUMBERS).map(|task| number(task.id)).collect();
         let more = if tasks.len() > NUMBERS { ", …" } else { "" };
-        let _ = writeln!(out, "  {}{more}", numbers.join(", "));
+        let thread = tasks[0].thread.filter(|_| tasks.len() == 1);
+        let thread = thread.map_or_else(String::new, |thread| format!(" in `block_on` of thread {thread}"));
+        let _ = writeln!(out, "  {}{more}{thread}", numbers.join(", "));
         if !note.is_empty() {
             let _ = writeln!(out, "  note: {note}");
         }

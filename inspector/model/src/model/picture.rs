@@ -25,7 +25,7 @@ pub struct Picture {
 /// Coroutines that can never go on, by proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The reason: `never_woken`, `lock_cycle` or `waits_on_dead`.
+    /// The reason: `never_woken`, `lock_cycle`, `unpolled_holder` or `waits_on_dead`.
     pub reason: String,
     /// The coroutines.
     pub coros: Vec<CoroId>,

@@ -191,6 +191,6 @@ impl Found {
             _ => Future::At(kind.future.0, self.header.wrapping_add(self.vtable.future).wrapping_add(kind.future.1)),
         };
         let never_woken = !no_stop && self.state.has_no_waker();
-        Row { id, runtime, name, or: kind.or.clone(), state, never_woken, future, notes }
+        Row { id, runtime, name, or: kind.or.clone(), state, never_woken, future, notes, thread: None }
     }
 }

@@ -94,7 +94,7 @@ impl Found {
         let future = if kind.is_blocking { Future::None } else { future(kind, frames, hit) };
         let or = kind.or.clone();
         let never_woken = *is_listed && !no_stop && hit.state.has_no_waker();
-        Row { id, runtime: *runtime, name, or, state, never_woken, future, notes }
+        Row { id, runtime: *runtime, name, or, state, never_woken, future, notes, thread: None }
     }
 }
 

@@ -67,6 +67,53 @@ fn tasks_that_can_never_go_on_are_found_with_the_reason() {
 }
 
 #[test]
+fn a_lock_held_by_a_future_that_its_task_keeps_and_does_not_poll_is_found() {
+    for profile in ["dev", "release"] {
+        let mut program = Program::start_binary(&build_other(profile, "check-programs"), "unpolled", 0);
+        let source = include_str!("../tasks-programs/src/check/unpolled.rs");
+        let (picture, found) = found_at(&program, source, &["// here: "]);
+        let of = |kind| functions(&picture, &found, kind);
+        let unpolled = of(FindingKind::UnpolledHolder);
+        assert_eq!(of(FindingKind::LockCycle), [["upgrades"]], "{profile}: it waits for its own reading");
+        if profile == "dev" {
+            assert_eq!(unpolled, [["holding"], ["queued"], ["shared"]]);
+            assert_eq!(of(FindingKind::WaitsOnDead), [["waits"]]);
+        } else {
+            // Optimised code does not say of all locals whether they are alive.
+            assert!(unpolled.contains(&vec!["queued".to_owned()]), "{unpolled:?}\n{}", tinyio_tasks::text(&picture));
+        }
+        let queued = found.findings.iter().find(|finding| finding.text.contains("::queued ")).expect("a finding");
+        let [fact] = &queued.proof[..] else { panic!("{queued:?}") };
+        assert!(fact.contains("which check_programs::unpolled::uses holds, a future that it keeps"), "{fact}");
+        program.answers();
+    }
+}
+
+#[test]
+fn waits_on_what_only_tasks_that_can_never_go_on_can_give_are_found() {
+    for profile in ["dev", "release"] {
+        let mut program = Program::start_binary(&build_other(profile, "check-programs"), "counted", 0);
+        let source = include_str!("../tasks-programs/src/check/counted.rs");
+        let (picture, found) = found_at(&program, source, &["// here: "]);
+        let of = |kind| functions(&picture, &found, kind);
+        assert_eq!(of(FindingKind::NeverWoken), [vec!["deaf"], vec!["silent"; 2]], "{profile}");
+        if profile == "dev" {
+            assert_eq!(of(FindingKind::LockCycle), [["hoards"; 2]]);
+            assert_eq!(of(FindingKind::WaitsOnDead), [["listens"], ["monologue"], ["stuffs"]]);
+            let facts: Vec<&str> = found.findings.iter().flat_map(|one| &one.proof).map(|fact| &**fact).collect();
+            for part in [
+                "what else refers to it is kept by",
+                "and all its senders are kept by",
+                "its receiver and other senders",
+            ] {
+                assert!(facts.iter().any(|fact| fact.contains(part)), "{part}: {facts:?}");
+            }
+        }
+        program.answers();
+    }
+}
+
+#[test]
 fn tasks_that_lock_each_other_out_are_found_with_their_locks_and_lines() {
     let program = Program::start_binary(&build_other("dev", "check-programs"), "deadlock", 0);
     let (picture, found) = found_at(

@@ -2,23 +2,15 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tinyio_frames::Limits;
 use tinyio_tasks::{Options, take_core};
 
-use super::program::Program;
+use super::damage::{WHOLE, core, of_input};
+use super::program::{Program, folder};
 use super::{counts, function, is_settled};
-
-/// The core file of a program that goes on; none if there is no `gcore`.
-fn core(program: &Program, name: &str) -> Option<PathBuf> {
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let done = Command::new("gcore").arg("-o").arg(&base).arg(program.pid().to_string()).output().ok()?;
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    Some(base.with_added_extension(program.pid().to_string()))
-}
 
 /// Says on the terminal, where a test that passes prints nothing, that this one has tested nothing.
 pub fn skipped(why: &str) {
@@ -45,35 +37,8 @@ fn a_core_file_has_the_tasks_and_holders_that_the_program_had() {
     // The time of the clock at that moment is not known.
     assert_eq!(sleeper.waits_on[0].text, "a timer");
 
-    // Numbers in its headers and notes are not believed.
-    let file = File::options().read(true).write(true).open(&path).expect("a core file");
+    let file = File::options().write(true).open(&path).expect("a core file");
     let length = file.metadata().expect("a length").len();
-    let without_values =
-        Options { limits: Some(Limits { values: false, source: 0, ..Limits::default() }), ..options() };
-    let mut seed = 1_u64;
-    let mut pictures = 0;
-    for _ in 0..15 {
-        let mut undo = Vec::new();
-        for _ in 0..8 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            // Headers are at the begin, and notes at the end; what lies between are pages of memory.
-            let place = seed >> 33;
-            let at = if place & 1 == 0 { place % 2048 } else { length - 1 - place % 28_000 };
-            let mut old = [0];
-            file.read_exact_at(&mut old, at).expect("a byte");
-            file.write_all_at(&[(seed >> 20) as u8], at).expect("it can be written");
-            undo.push((at, old));
-        }
-        match take_core(&path, &without_values) {
-            Ok(picture) => pictures += usize::from(picture.tasks.len() <= program.started.values().sum()),
-            Err(why) => assert!(!why.is_empty() && !why.contains('\n'), "{why}"),
-        }
-        for (at, old) in undo.into_iter().rev() {
-            file.write_all_at(&old, at).expect("it can be written");
-        }
-    }
-    println!("{pictures} of 15 damaged core files gave a picture");
-
     // Cut anywhere, it gives a sentence or fewer tasks.
     for part in [length - 30_000, length / 3, 1000, 64, 10, 0] {
         file.set_len(part).expect("it can be cut");
@@ -83,6 +48,76 @@ fn a_core_file_has_the_tasks_and_holders_that_the_program_had() {
         }
     }
     std::fs::remove_file(&path).expect("it was there");
+}
+
+/// Runs a test of this file in a process of its own, which may have that much memory. `true` in that process.
+fn within(mib: u64, test: &str) -> bool {
+    const CHILD: &str = "TINYIO_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        return true;
+    }
+    let limited = format!("ulimit -v {} && exec \"$0\" --exact {test} --nocapture", mib << 10);
+    let mut command = Command::new("sh");
+    command.args(["-c", &limited]).arg(std::env::current_exe().expect("this program")).env(CHILD, "1");
+    assert!(command.status().expect("it runs").success(), "more memory than {mib} MiB, or a panic: see above");
+    false
+}
+
+#[test]
+fn damaged_core_files_are_read_without_a_panic_and_within_bounds() {
+    if !within(1536, "core::damaged_core_files_are_read_without_a_panic_and_within_bounds") {
+        return;
+    }
+    if WHOLE.is_none() {
+        skipped("gcore, which comes with gdb, is not installed");
+    }
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/core");
+    let files: Vec<PathBuf> =
+        std::fs::read_dir(&corpus).expect("a corpus").map(|file| file.expect("a file").path()).collect();
+    assert!(files.len() > 10, "hardly a file");
+    for file in files {
+        eprintln!("{}", file.display()); // shown if it fails
+        of_input(&std::fs::read(&file).expect("bytes"));
+    }
+    // And others each time the seed is another one.
+    let mut seed = std::env::var("TASKS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64);
+    let mut byte = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as u8
+    };
+    let rounds = std::env::var("TASKS_DAMAGES").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(20);
+    for round in 0..rounds {
+        let damages: Vec<u8> = (0..12 * (1 + round % 6)).map(|_| byte()).collect();
+        eprintln!("{damages:?}");
+        of_input(&[b"D", &damages[..]].concat());
+    }
+}
+
+#[test]
+fn files_of_a_core_file_that_are_no_files_are_not_opened() {
+    let name = std::ffi::CString::new(
+        folder().join(format!("pipe-{}", std::process::id())).into_os_string().into_encoded_bytes(),
+    )
+    .expect("a path");
+    nix::unistd::mkfifo(name.as_c_str(), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    // A note of one mapping, which is that of the pipe: opening it would wait for a writer.
+    let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let content = [words(&[1, 4096, 0x1000, 0x2000, 0]), name.as_bytes_with_nul().to_vec()].concat();
+    let sizes: Vec<u8> =
+        [5, content.len() as u32, 0x4649_4c45].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+    let note = [sizes, b"CORE\0\0\0\0".to_vec(), content].concat();
+    let mut core = [&b"\x7fELF\x02\x01\x01"[..], &[0; 9], &[4, 0, 62, 0, 1, 0, 0, 0]].concat();
+    core.extend(words(&[0, 64, 0]));
+    core.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    core.extend([4, 0, 0, 0, 4, 0, 0, 0]);
+    core.extend(words(&[120, 0, 0, note.len() as u64, 0, 4]));
+    core.extend(note);
+    let path = folder().join(format!("piped-core-{}", std::process::id()));
+    std::fs::write(&path, core).expect("it can be written");
+    let why = take_core(&path, &Options::default()).expect_err("no file is mapped");
+    assert!(why.contains("does not say which files were mapped"), "{why}");
+    std::fs::remove_file(&path).expect("it was there");
+    std::fs::remove_file(name.to_str().expect("text")).expect("it was there");
 }
 
 #[test]

@@ -17,16 +17,73 @@ pub struct Program {
     pub started: BTreeMap<String, usize>,
 }
 
+/// From the package of the tests, and from that of the fuzz targets.
+const FOLDER: &str = if option_env!("CARGO_TARGET_TMPDIR").is_some() { "tests" } else { "../tasks/tests" };
+
+/// Where files may be written. Fuzz targets have no folder of their own.
+pub fn folder() -> PathBuf {
+    option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+/// Versions of tokio and async-executor in place of those of the lock file, and a compiler in place of that of the
+/// tests: see `tests/versions` at the root.
+const VERSIONS: [(&str, &str); 2] = [("TASKS_TOKIO", "tokio"), ("TASKS_EXECUTOR", "async-executor")];
+const COMPILER: &str = "TASKS_RUSTC";
+
 /// Builds the programs in a profile, and returns the path of the program.
 pub fn build(profile: &str) -> PathBuf {
     // Tests run at the same time, and wait for each other rather than for the lock of the folder.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock();
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tasks-programs/Cargo.toml");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tasks-programs");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join("tasks-programs");
+    let of = |(variable, name): (&str, &'static str)| Some((name, std::env::var(variable).ok()?));
+    let versions: Vec<(&str, String)> = VERSIONS.into_iter().filter_map(of).collect();
+    let compiler = std::env::var_os(COMPILER).map(PathBuf::from);
+    if versions.is_empty() && compiler.is_none() {
+        return build_in(&package, &folder().join("tasks-programs"), profile, compiler.as_deref(), true);
+    }
+    let mut key: Vec<String> = versions.iter().map(|(name, version)| format!("{name}-{version}")).collect();
+    let toolchain = compiler.as_deref().and_then(|path| path.ancestors().nth(2)?.file_name());
+    key.extend(toolchain.map(|name| name.to_string_lossy().into_owned()));
+    let target = folder().join("versions").join(key.join("-"));
+    let copy = target.join("tasks-programs");
+    if !copy.join("Cargo.lock").exists() {
+        copied(&package, &copy).expect("the folder can be written to");
+        for (name, version) in &versions {
+            let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+            cargo.args(["update", "--quiet", "-p", name, "--precise", version]).current_dir(&copy);
+            assert!(cargo.status().expect("cargo runs").success(), "{name} {version} is not to be had");
+        }
+    }
+    build_in(&copy, &target, profile, compiler.as_deref(), false)
+}
+
+/// Copies the package, with the paths in its manifest.
+fn copied(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if path.is_dir() {
+            copied(&path, &to.join(name))?;
+        } else if name == "Cargo.toml" {
+            let root = from.join("../../../..").canonicalize()?;
+            let text = std::fs::read_to_string(&path)?.replace("../../../..", &root.to_string_lossy());
+            std::fs::write(to.join(name), text)?;
+        } else {
+            std::fs::copy(&path, to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn build_in(package: &Path, target: &Path, profile: &str, compiler: Option<&Path>, is_locked: bool) -> PathBuf {
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    cargo.args(["build", "--quiet", "--locked", "--profile", profile, "--manifest-path"]).arg(manifest);
-    cargo.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(package.join("Cargo.toml"));
+    cargo.args(is_locked.then_some("--locked"));
+    cargo.arg("--target-dir").arg(target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if let Some(compiler) = compiler {
+        cargo.env("RUSTC", compiler);
+    }
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     target.join(if profile == "dev" { "debug" } else { profile }).join("tasks-programs")
@@ -79,9 +136,13 @@ impl Program {
         self.read(false, false)
     }
 
+    /// Its tasks without the futures of `block_on`, which have tests of their own.
     pub fn read(&self, values: bool, no_stop: bool) -> Picture {
         let limits = Limits { values, source: 0, ..Limits::default() };
-        take(self.pid(), &Options { no_stop, limits: Some(limits) }).expect("a picture")
+        let mut picture = take(self.pid(), &Options { no_stop, limits: Some(limits) }).expect("a picture");
+        picture.tasks.retain(|task| task.thread.is_none());
+        picture.runtimes.retain(|runtime| runtime.flavor != "block_on");
+        picture
     }
 
     /// Its tasks, once they are as they will be.

@@ -184,9 +184,149 @@ async fn contends(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>) {
     }
 }
 
+/// Keeps a future that is next in the queue of a lock, and waits on the lock for a time.
+async fn keeps_for_a_time(lock: Arc<Mutex<u32>>) {
+    let guard = lock.lock().await;
+    let mut first = Box::pin(wants(lock.clone()));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    drop(guard);
+    let _ = timeout(LONG, wants(lock)).await;
+    drop(first);
+}
+
+/// Keeps such a future, and waits on a timer; another task waits on the lock.
+async fn keeps_and_sleeps(lock: Arc<Mutex<u32>>) {
+    let guard = lock.lock().await;
+    let mut first = Box::pin(wants(lock.clone()));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    drop(guard);
+    tokio::spawn(wants(lock));
+    sleep(LONG).await;
+    drop(first);
+}
+
+/// Awaits a future in the queue of a lock through a reference, having kept it over another await.
+async fn awaits_later(lock: Arc<Mutex<u32>>) {
+    let mut first = Box::pin(wants(lock));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    tokio::task::yield_now().await;
+    first.await;
+}
+
+/// The same in a pin on its own stack.
+async fn awaits_pinned(lock: Arc<Mutex<u32>>) {
+    let first = wants(lock);
+    tokio::pin!(first);
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    tokio::task::yield_now().await;
+    first.as_mut().await;
+}
+
+/// Has dropped a future that was next in the queue.
+async fn drops(lock: Arc<Mutex<u32>>) {
+    let guard = lock.lock().await;
+    let mut first = Box::pin(wants(lock.clone()));
+    tokio::select! {
+        biased;
+        () = &mut first => {}
+        () = std::future::ready(()) => {}
+    }
+    drop(guard);
+    drop(first);
+    let guard = lock.lock().await;
+    sleep(LONG).await;
+    drop(guard);
+}
+
+/// Waits on writing while another one reads for a time.
+async fn reads_then_writes(lock: Arc<RwLock<u32>>, both: Arc<Barrier>) {
+    let guard = lock.read().await;
+    both.wait().await;
+    drop(guard);
+    *lock.write().await += 1;
+}
+
+/// Takes a permit and wants another one, which may come from elsewhere.
+async fn takes_two(permits: Arc<Semaphore>, both: Arc<Barrier>) {
+    let one = permits.acquire().await.unwrap();
+    both.wait().await;
+    let two = permits.acquire().await.unwrap();
+    drop((one, two));
+}
+
+async fn keeps<T>(_kept: T) {
+    pending::<()>().await;
+}
+
+async fn sends_twice(messages: mpsc::Sender<u32>) {
+    messages.send(1).await.unwrap();
+    messages.send(2).await.unwrap();
+}
+
+/// Keeps the sender of one channel, and receives from another one through a lock.
+async fn receives_from_another(
+    sender: mpsc::Sender<u32>,
+    mut own: mpsc::Receiver<u32>,
+    other: Arc<Mutex<mpsc::Receiver<u32>>>,
+) {
+    let mut other = other.lock().await;
+    let _ = other.recv().await;
+    drop(sender);
+    let _ = own.recv().await;
+}
+
+/// Permits and messages that may still come, although tasks that can never go on keep most of what they come from.
+/// Those are kept by this thread, which may abort them.
+fn counted(kept: &mut Vec<tokio::task::AbortHandle>) -> Vec<Box<dyn std::any::Any>> {
+    let mut dead = |task: JoinHandle<()>| kept.push(task.abort_handle());
+    let (permits, both) = (Arc::new(Semaphore::new(2)), Arc::new(Barrier::new(2)));
+    tokio::spawn(takes_two(permits.clone(), both.clone()));
+    tokio::spawn(takes_two(permits.clone(), both));
+    // A permit may be added by what a weak reference leads to.
+    let (others, both) = (Arc::new(Semaphore::new(2)), Arc::new(Barrier::new(2)));
+    let weak = Arc::downgrade(&others);
+    tokio::spawn(takes_two(others.clone(), both.clone()));
+    tokio::spawn(takes_two(others, both));
+    let (sender, messages) = mpsc::channel(1);
+    dead(tokio::spawn(keeps(sender.clone())));
+    tokio::spawn(receives(messages));
+    let (weak_of, messages) = mpsc::channel(1);
+    let weak_sender = weak_of.downgrade();
+    dead(tokio::spawn(keeps(weak_of)));
+    tokio::spawn(receives(messages));
+    let (full, slow) = mpsc::channel(1);
+    tokio::spawn(sends_twice(full));
+    let (full, slow_too) = mpsc::channel(1);
+    let reserved = full.clone().try_reserve_owned().unwrap();
+    dead(tokio::spawn(keeps(slow_too)));
+    tokio::spawn(async move {
+        let _ = full.send(1).await;
+    });
+    let (own_sender, own) = mpsc::channel(1);
+    let (other_sender, other) = mpsc::channel(1);
+    tokio::spawn(receives_from_another(own_sender, own, Arc::new(Mutex::new(other))));
+    vec![Box::new((permits, weak, sender, weak_sender)), Box::new((slow, reserved, other_sender))]
+}
+
 static NOTIFY: OnceLock<Notify> = OnceLock::new();
 
-async fn start() -> Vec<tokio::task::AbortHandle> {
+async fn start() -> (Vec<tokio::task::AbortHandle>, Vec<Box<dyn std::any::Any>>) {
     tokio::spawn(sleeps());
     tokio::spawn(joins(tokio::spawn(sleeps())));
     tokio::spawn(joins(tokio::spawn(joins(tokio::spawn(sleeps())))));
@@ -211,7 +351,7 @@ async fn start() -> Vec<tokio::task::AbortHandle> {
     tokio::spawn(gives(a.clone(), b.clone(), both.clone()));
     tokio::spawn(crosses(a, b, both));
     let lasting = [tokio::spawn(lasts()), tokio::spawn(lasts()), tokio::spawn(lasts())];
-    let kept = lasting.iter().map(JoinHandle::abort_handle).collect();
+    let mut kept: Vec<_> = lasting.iter().map(JoinHandle::abort_handle).collect();
     let [first, second, third] = lasting;
     tokio::spawn(joins(first));
     tokio::spawn(joins_for_a_time(second));
@@ -221,6 +361,20 @@ async fn start() -> Vec<tokio::task::AbortHandle> {
         tokio::spawn(reads(lock.clone()));
     }
     tokio::spawn(writes(lock));
+    tokio::spawn(keeps_for_a_time(Arc::new(Mutex::new(1))));
+    tokio::spawn(keeps_and_sleeps(Arc::new(Mutex::new(1))));
+    let lock = Arc::new(Mutex::new(1));
+    let (held, is_held) = oneshot::channel();
+    tokio::spawn(holds(lock.clone(), held));
+    is_held.await.unwrap();
+    tokio::spawn(awaits_later(lock.clone()));
+    tokio::spawn(awaits_pinned(lock));
+    tokio::spawn(drops(Arc::new(Mutex::new(1))));
+    let (lock, both) = (Arc::new(RwLock::new(1)), Arc::new(Barrier::new(2)));
+    tokio::spawn(reads(lock.clone()));
+    for _ in 0..2 {
+        tokio::spawn(reads_then_writes(lock.clone(), both.clone()));
+    }
     let permits = Arc::new(Semaphore::new(1));
     for _ in 0..3 {
         tokio::spawn(takes(permits.clone()));
@@ -250,7 +404,8 @@ async fn start() -> Vec<tokio::task::AbortHandle> {
     for _ in 0..3 {
         tokio::spawn(contends(a.clone(), b.clone()));
     }
-    kept
+    let counted = counted(&mut kept);
+    (kept, counted)
 }
 
 pub fn run(runtime: &Runtime) {

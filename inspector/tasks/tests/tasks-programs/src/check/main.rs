@@ -3,9 +3,11 @@
 //!
 //! `check-programs KIND`
 
+mod counted;
 mod deadlock;
 mod healthy;
 mod sick;
+mod unpolled;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -15,6 +17,8 @@ fn main() {
     match kind.as_str() {
         "sick" => runtime.block_on(sick::start()),
         "healthy" => return healthy::run(&runtime),
+        "unpolled" => runtime.block_on(unpolled::start()),
+        "counted" => runtime.block_on(counted::start()),
         "deadlock" => runtime.block_on(deadlock::start()),
         _ => panic!("a kind"),
     }
