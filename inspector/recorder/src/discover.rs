@@ -38,8 +38,8 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// The names that the program gave loops, of those that have run since the newest checkpoint; in the order of the loops, each
-    /// once.
+    /// The names that the program gave loops, of those that have run since the newest checkpoint; in the order of the
+    /// loops, each once.
     pub fn loop_names(&self) -> Vec<String> {
         let Ok(mut reader) = RingReader::open(&self.path) else { return Vec::new() };
         reader.skip_to_newest();

@@ -1,5 +1,5 @@
-//! Measures reading all tasks of a tokio program of about 100 MB that was not prepared: the first list, 10,000 and 100,000
-//! tasks with their stacks and locals, for how long the program is stopped, and the same from a core file.
+//! Measures reading all tasks of a tokio program of about 100 MB that was not prepared: the first list, 10,000 and
+//! 100,000 tasks with their stacks and locals, for how long the program is stopped, and the same from a core file.
 //!
 //! `cargo bench -p tinyio-tasks --bench tasks`; builds that program first, which takes a minute.
 

@@ -131,6 +131,11 @@ async fn of_crates() -> Result<()> {
     let mut map = http::HeaderMap::new();
     map.insert(http::header::AUTHORIZATION, http::HeaderValue::from_str(&s())?);
     map.insert(http::header::COOKIE, value.clone());
+    for name in [http::header::SET_COOKIE, "x-api-key".parse()?] {
+        for _ in 0..2 {
+            map.append(&name, http::HeaderValue::from_str(&s())?);
+        }
+    }
     sleep(Duration::from_secs(60)).await?;
     black_box((text, boxed, zeroizing, redacted, value, map));
     Ok(())

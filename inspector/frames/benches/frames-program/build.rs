@@ -1,5 +1,5 @@
-//! Generates the modules: each has types, a coroutine of its own, and code around them that makes for debug info. Used by
-//! the bench of `tinyio-tasks`, too.
+//! Generates the modules: each has types, a coroutine of its own, and code around them that makes for debug info. Used
+//! by the bench of `tinyio-tasks`, too.
 
 use std::fmt::Write;
 use std::path::Path;

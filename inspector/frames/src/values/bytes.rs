@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tinyio_events::event::Value;
-use tinyio_events::secrets::mask_urls;
+use tinyio_events::secrets::{MASKED, mask_urls};
 
 use super::{Place, Printed, ValueReader, plain};
 use crate::shape::{Shape, TypeRef};
@@ -21,6 +21,11 @@ impl ValueReader<'_> {
             "bytes::bytes::Bytes" | "bytes::bytes_mut::BytesMut" => self.byte_buffer(ty, place, depth),
             "http::byte_str::ByteStr" => self.within(ty, "bytes", place, depth),
             "http::uri::Uri" => self.uri(ty, place),
+            "http::uri::scheme::Scheme" => self.scheme(ty, place).map(|scheme| plain(format!("{scheme:?}"))),
+            "http::header::name::HeaderName" => self.header_name(ty, place).map(|name| plain(format!("{name:?}"))),
+            "http::header::value::HeaderValue" => self.within(ty, "inner", place, depth),
+            // The further values of a header, without its name: it may be that of a secret.
+            "http::header::map::ExtraValue" => Ok(plain(MASKED.into())),
             _ => return None,
         })
     }
@@ -39,7 +44,9 @@ impl ValueReader<'_> {
 
     /// `http://host/path?query`, as it is written.
     fn uri(&mut self, ty: TypeRef, place: Place<'_>) -> Printed {
-        let scheme = self.scheme(ty, place)?;
+        let (known, offset) = self.find(ty, "scheme").ok_or("unknown layout")?;
+        let size = self.types.size(known).ok_or("unknown layout")?;
+        let scheme = self.scheme(known, place.part(offset, size).ok_or("unknown layout")?)?;
         let (authority, _) = self.byte_str(ty, "authority.data", place)?;
         let (path, is_cut) = self.byte_str(ty, "path_and_query.data", place)?;
         let before = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
@@ -51,19 +58,47 @@ impl ValueReader<'_> {
         Ok(plain(format!("{before}{}{end}", rest.strip_prefix("x://").unwrap_or(&rest))))
     }
 
-    /// The scheme of a URI, which may have none.
-    fn scheme(&mut self, ty: TypeRef, place: Place<'_>) -> Result<String, String> {
-        let (inner, offset) = self.find(ty, "scheme.inner").ok_or("unknown layout")?;
+    /// The variant that the field `inner` is in: its name, its type, and where it is.
+    fn inner_variant<'p>(&mut self, ty: TypeRef, place: Place<'p>) -> Result<(String, TypeRef, Place<'p>), String> {
+        let (inner, offset) = self.find(ty, "inner").ok_or("unknown layout")?;
         let (known, size) = (self.types.get(inner), self.types.size(inner).ok_or("unknown layout")?);
         let place = place.part(offset, size).ok_or("unknown layout")?;
         let variant = self.variant(&known, place)?;
-        if variant.name == "None" {
-            return Ok(String::new());
-        }
         let size = self.types.size(variant.ty).ok_or("unknown layout")?;
         let place = place.part(variant.offset, size).ok_or("unknown layout")?;
-        let (inner, offset) = self.find(variant.ty, "__0").ok_or("unknown layout")?;
-        if variant.name == "Standard" {
+        Ok((variant.name, variant.ty, place))
+    }
+
+    /// The name of a header, as it is written: `set-cookie`.
+    fn header_name(&mut self, ty: TypeRef, place: Place<'_>) -> Result<String, String> {
+        let (variant, ty, place) = self.inner_variant(ty, place)?;
+        if variant != "Standard" {
+            return Ok(self.byte_str(ty, "__0.__0", place)?.0);
+        }
+        let (inner, offset) = self.find(ty, "__0").ok_or("unknown layout")?;
+        let size = self.types.size(inner).ok_or("unknown layout")?;
+        let standard = self.value(inner, place.part(offset, size).ok_or("unknown layout")?, 0).text;
+        if !standard.chars().all(char::is_alphanumeric) {
+            return Err("unknown layout".into());
+        }
+        let mut name = String::new();
+        for one in standard.chars() {
+            if one.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(one.to_ascii_lowercase());
+        }
+        Ok(name.replace("web-socket", "websocket"))
+    }
+
+    /// A scheme; empty where a URI has none.
+    fn scheme(&mut self, ty: TypeRef, place: Place<'_>) -> Result<String, String> {
+        let (variant, ty, place) = self.inner_variant(ty, place)?;
+        if variant == "None" {
+            return Ok(String::new());
+        }
+        let (inner, offset) = self.find(ty, "__0").ok_or("unknown layout")?;
+        if variant == "Standard" {
             let size = self.types.size(inner).ok_or("unknown layout")?;
             let protocol = self.value(inner, place.part(offset, size).ok_or("unknown layout")?, 0);
             return Ok(protocol.text.to_lowercase());

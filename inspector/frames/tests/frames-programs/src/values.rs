@@ -284,19 +284,7 @@ fn held(cases: &mut Cases) {
         let epoch = SystemTime::UNIX_EPOCH;
         let long = Duration::MAX;
         let unspecified = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        holds!(
-            rc_dyn,
-            arc_dyn,
-            arc_words,
-            weak,
-            maybe_rc,
-            maybe_box,
-            maybe_reference,
-            failed,
-            fine,
-            changed,
-            os
-        );
+        holds!(rc_dyn, arc_dyn, arc_words, weak, maybe_rc, maybe_box, maybe_reference, failed, fine, changed, os);
         holds!(boxed_path, borrowed, owned, lock, cells, shared, maps, sets, deep, nested, mutable, function);
         holds!(epoch, long, unspecified);
         // The standard library puts it in quotes, as if it were the value.
@@ -336,6 +324,10 @@ fn octets(cases: &mut Cases) {
         let host: http::Uri = "example.org:80".parse().unwrap();
         let login: http::Uri = "http://me:hunter2@example.org/".parse().unwrap();
         let scheme = other.scheme().cloned();
+        let names = [http::header::SET_COOKIE, http::header::SEC_WEBSOCKET_KEY, "x-request-id".parse().unwrap()];
+        let value = http::HeaderValue::from_static("text/html");
+        let mut sensitive = value.clone();
+        sensitive.set_sensitive(true);
         let hex = |bytes: &[u8]| format!("hex\"{}\"", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>());
         crate::expect("hash", hex(&hash), "");
         crate::expect("digest", hex(&digest), "");
@@ -349,12 +341,13 @@ fn octets(cases: &mut Cases) {
         crate::expect("part", "b\"two\"".into(), "");
         crate::expect("binary", "[0, 1]".into(), "");
         crate::expect("login", "http://me:<masked>@example.org/".into(), "");
-        crate::expect("scheme", "Some(Scheme { inner: Other(b\"ftp\") })".into(), "");
-        holds!(raw, short, image, nothing, empty, buffer, uri, root, question, other, only_path, host);
+        crate::expect("value", "b\"text/html\"".into(), "");
+        crate::expect("sensitive", "<masked>".into(), "");
+        holds!(raw, short, image, nothing, empty, buffer, uri, root, question, other, only_path, host, scheme, names);
         Never.await;
         black_box((&hash, &digest, &id, &raw, &tag, &short, &named, &request, &image, &nothing, &long, &boxed));
         black_box((&body, &part, &empty, &binary, &buffer, &uri, &root, &question, &other, &only_path, &host));
-        black_box((&login, &scheme));
+        black_box((&login, &scheme, &names, &value, &sensitive));
     });
 }
 
