@@ -7,7 +7,8 @@
 use tinyio_events::event::{Frame, Stack};
 use tinyio_events::place::{BEGAN, NOT_STARTED};
 
-use super::hash::{FastMap, FastSet};
+#[cfg(test)]
+use super::hash::FastMap;
 use super::memory::{PAGE, Page, read_pages};
 
 /// Pages that are kept at most, of the future itself and of what its pointers lead to.
@@ -21,6 +22,59 @@ const REMEMBERED: u32 = 32;
 /// Lower addresses are never on a heap; higher ones are never of a program.
 const ADDRESSES: std::ops::Range<u64> = 1 << 32..1 << 47;
 
+/// Adds the blocks of [`REACH`] bytes that have a part of a span, but those seen before.
+fn add(blocks: &mut Vec<u64>, seen: &mut AddressSet, span: std::ops::Range<u64>) {
+    let mut block = span.start & !(REACH - 1);
+    while block < span.end {
+        if seen.insert(block) {
+            blocks.push(block);
+        }
+        block += REACH;
+    }
+}
+
+/// A set of addresses other than 0, with room for some thousand; what has no room counts as a member. Where this is not
+/// optimised the hash table of the standard library takes ten times as long, and this runs before each step.
+#[derive(Debug)]
+struct AddressSet {
+    slots: Vec<u64>,
+    used: usize,
+}
+
+impl Default for AddressSet {
+    fn default() -> AddressSet {
+        AddressSet { slots: vec![0; 1 << AddressSet::BITS], used: 0 }
+    }
+}
+
+impl AddressSet {
+    const BITS: u32 = 12;
+
+    /// The slot with an address, or the free one to put it into.
+    fn slot(&self, address: u64) -> usize {
+        let mut slot = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - AddressSet::BITS)) as usize;
+        while self.slots[slot] != 0 && self.slots[slot] != address {
+            slot = (slot + 1) % self.slots.len();
+        }
+        slot
+    }
+
+    fn contains(&self, address: u64) -> bool {
+        self.slots[self.slot(address)] == address
+    }
+
+    /// False if it is there already, or there is no room.
+    fn insert(&mut self, address: u64) -> bool {
+        let slot = self.slot(address);
+        if self.slots[slot] == address || self.used * 2 > self.slots.len() {
+            return false;
+        }
+        self.slots[slot] = address;
+        self.used += 1;
+        true
+    }
+}
+
 /// The memory of one future as of a moment. The buffers are reused by the next [`take`](Kept::take).
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -31,7 +85,7 @@ pub struct Kept {
     bytes: Vec<u8>,
     /// Pages that could not be read. Most words that look like addresses and are none are the same before each step,
     /// and each would cost a system call.
-    unreadable: FastSet<u64>,
+    unreadable: AddressSet,
     /// How often something was kept since the unreadable pages were forgotten: memory may be mapped there since.
     remembered: u32,
 }
@@ -50,54 +104,54 @@ impl Kept {
         self.remembered += 1;
         if self.remembered > REMEMBERED {
             self.remembered = 0;
-            self.unreadable.clear();
+            self.unreadable = AddressSet::default();
         }
-        let mut asked = FastSet::default();
+        let (mut asked, mut seen) = (AddressSet::default(), AddressSet::default());
         let mut wanted = Vec::new();
-        let mut spans: Vec<_> = std::iter::once(address..address + size).collect();
+        let mut blocks = Vec::new();
+        add(&mut blocks, &mut seen, address..address + size);
         for level in 0..=LEVELS {
-            for span in &spans {
-                let pages = (span.start & !(PAGE - 1)..span.end).step_by(PAGE as usize);
-                wanted.extend(
-                    pages.filter(|page| asked.insert(*page) && (level == 0 || !self.unreadable.contains(page))),
-                );
+            for block in &blocks {
+                let page = block & !(PAGE - 1);
+                if asked.insert(page) && (level == 0 || !self.unreadable.contains(page)) {
+                    wanted.push(page);
+                }
             }
             wanted.truncate(PAGES.saturating_sub(self.pages.len()));
-            read_pages(&mut wanted, &mut self.pages, &mut self.bytes, &mut self.unreadable);
+            let unreadable = read_pages(&mut wanted, &mut self.pages, &mut self.bytes);
+            unreadable.into_iter().for_each(|page| _ = self.unreadable.insert(page));
             if level == 0 && self.pages.len() as u64 * PAGE < size {
                 return false;
             }
-            if level < LEVELS {
-                spans = self.pointers(&spans);
+            if level == LEVELS || self.pages.len() == PAGES {
+                break;
             }
+            blocks = self.pointers(&blocks, &mut seen);
         }
         true
     }
 
-    /// Where the pointers lead to that lie in these spans. Each block of [`REACH`] bytes is searched once: many
-    /// pointers lead to the same few objects.
-    fn pointers(&self, spans: &[std::ops::Range<u64>]) -> Vec<std::ops::Range<u64>> {
-        let index = self.index();
-        let (mut searched, mut seen) = (FastSet::default(), FastSet::default());
+    /// The blocks, of those not seen before, that the pointers in these blocks lead to.
+    fn pointers(&self, blocks: &[u64], seen: &mut AddressSet) -> Vec<u64> {
         let mut found = Vec::new();
-        for span in spans {
-            for block in (span.start & !(REACH - 1)..span.end).step_by(REACH as usize) {
-                if !searched.insert(block) {
-                    continue;
+        // Blocks that follow one another are mostly of one page.
+        let mut at = 0;
+        for block in blocks {
+            let page = block & !(PAGE - 1);
+            if self.pages.get(at) != Some(&page) {
+                let Some(index) = self.pages.iter().position(|kept| *kept == page) else { continue };
+                at = index;
+            }
+            let start = at * PAGE as usize + (block & (PAGE - 1)) as usize;
+            let words = self.bytes[start..start + REACH as usize].as_chunks().0;
+            for word in words {
+                let word = u64::from_le_bytes(*word);
+                if word >= ADDRESSES.start && word < ADDRESSES.end {
+                    add(&mut found, seen, word..word + REACH);
                 }
-                let Some(page) = index.get(&(block & !(PAGE - 1))) else { continue };
-                let start = page + (block & (PAGE - 1)) as usize;
-                let words = self.bytes[start..start + REACH as usize].as_chunks().0.iter();
-                let pointers = words.map(|word| u64::from_le_bytes(*word)).filter(|word| ADDRESSES.contains(word));
-                found.extend(pointers.filter(|word| seen.insert(*word)).map(|word| word..word + REACH));
             }
         }
         found
-    }
-
-    /// Where in `bytes` each page is.
-    fn index(&self) -> FastMap<u64, usize> {
-        (0..).step_by(PAGE as usize).zip(&self.pages).map(|(at, page)| (*page, at)).collect()
     }
 
     /// The address of the future.
@@ -129,12 +183,24 @@ mod tests {
     }
 
     #[test]
+    fn a_full_set_takes_no_more_addresses_and_has_those_it_took() {
+        let mut set = AddressSet::default();
+        let addresses: Vec<u64> = (1..=10_000).map(|n| n * 8).collect();
+        let taken: Vec<bool> = addresses.iter().map(|address| set.insert(*address)).collect();
+        assert!(taken[..2_000].iter().all(|taken| *taken) && !taken[9_999]);
+        for (address, taken) in addresses.into_iter().zip(taken) {
+            assert_eq!(set.contains(address), taken);
+            assert!(!set.insert(address));
+        }
+    }
+
+    #[test]
     fn a_page_that_could_not_be_read_is_tried_again() {
         let value = Box::new(vec![1_u64]);
         let page = value.as_ptr().addr() as u64 & !(PAGE - 1);
         let mut kept = Kept::default();
         // As if nothing had been mapped there.
-        kept.unreadable.insert(page);
+        assert!(kept.unreadable.insert(page));
         let mut has_page = || {
             assert!(kept.take(std::ptr::from_ref(&value).addr(), size_of_val(&value)));
             kept.pages().any(|(address, _)| address == page)

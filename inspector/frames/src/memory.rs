@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use super::copied::{Copied, Found};
-use super::hash::{FastMap, FastSet};
+use super::hash::FastMap;
 
 /// The memory of one process.
 pub(super) struct Memory {
@@ -244,20 +244,16 @@ fn constant_range(line: &str) -> Option<Range<u64>> {
     Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
 }
 
-/// Reads these pages of this process and appends those that can be read, with their bytes; the others are
-/// `unreadable`. The caller has asked whether a filter of system calls could end the process at it.
+/// Reads these pages of this process and appends those that can be read, with their bytes; returns the others. The
+/// caller has asked whether a filter of system calls could end the process at it.
 #[cfg(target_os = "linux")]
-pub(super) fn read_pages(
-    wanted: &mut Vec<u64>,
-    pages: &mut Vec<u64>,
-    bytes: &mut Vec<u8>,
-    unreadable: &mut FastSet<u64>,
-) {
+pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mut Vec<u8>) -> Vec<u64> {
     use nix::sys::uio::{RemoteIoVec, process_vm_readv};
     let own = nix::unistd::Pid::this();
     // Not `bytes` itself: to lengthen it takes a loop over its bytes in builds that are not optimised, 10 ms for a
     // step.
     let mut buffer = vec![0; wanted.len() * PAGE as usize];
+    let mut unreadable = Vec::new();
     while !wanted.is_empty() {
         let remote: Vec<_> =
             wanted.iter().map(|page| RemoteIoVec { base: *page as usize, len: PAGE as usize }).collect();
@@ -269,11 +265,12 @@ pub(super) fn read_pages(
         unreadable.extend(wanted.get(read));
         wanted.drain(..(read + 1).min(wanted.len()));
     }
+    unreadable
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn read_pages(wanted: &mut Vec<u64>, _: &mut Vec<u64>, _: &mut Vec<u8>, unreadable: &mut FastSet<u64>) {
-    unreadable.extend(wanted.drain(..));
+pub(super) fn read_pages(wanted: &mut Vec<u64>, _: &mut Vec<u64>, _: &mut Vec<u8>) -> Vec<u64> {
+    std::mem::take(wanted)
 }
 
 /// Why the memory of a process cannot be read.
