@@ -122,6 +122,11 @@ impl Frames {
         self
     }
 
+    /// Reads at most so many values of each further stack, if the limits allow more.
+    pub fn read_fewer_values(&mut self, total: usize) {
+        self.limits.total = self.limits.total.min(total);
+    }
+
     /// Calls `read` with these bounds, which apply to this call only.
     pub fn within<R>(&mut self, limits: Limits, read: impl FnOnce(&mut Frames) -> R) -> R {
         let usual = std::mem::replace(&mut self.limits, limits);

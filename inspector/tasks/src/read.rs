@@ -36,6 +36,11 @@ const TRIES: usize = 8;
 const NO_ROOTS: &str =
     "futures of `block_on`, as that of `#[tokio::main]`, are not shown: they are read of a program that is stopped";
 
+/// Values that a picture has at most, nested ones counted: some 200 MB. They are shared out among all stacks.
+const VALUES: usize = 1_000_000;
+/// Most stacks have fewer.
+const FEW: usize = 500;
+
 const NO_LOOPS: &str = "coroutines of tinyio are not shown: debug info does not describe where its loops are";
 const LOOPS_RUN: &str = "coroutines of tinyio are not shown: they are read of a program that is stopped";
 
@@ -266,6 +271,7 @@ impl Reading<'_> {
         states.extend(listed.iter().map(|(one, _)| (one.state_at(&self.async_task), one.state.0)));
         let changed = self.changed(&states);
 
+        self.share_values(found.len() + listed.len() + coroutines.len() + roots.len());
         let mut tasks: Vec<Task> = Vec::with_capacity(states.len());
         for one in &found {
             let row = one.row(&self.tokio, &mut self.frames, no_stop);
@@ -319,6 +325,18 @@ impl Reading<'_> {
             is_of_one_moment: self.moment.is_still && self.moment.left_out == 0,
             directory: std::mem::take(&mut self.moment.directory),
             copied: self.moment.copied.bytes(),
+        }
+    }
+
+    /// Bounds the values of each of so many stacks. Which locals are alive, and so what a task holds, is found out of all.
+    fn share_values(&mut self, tasks: usize) {
+        let each = VALUES / tasks.max(1);
+        if each < Limits::default().total {
+            self.frames.read_fewer_values(each);
+        }
+        if each < FEW {
+            self.notes
+                .push(format!("of {tasks} tasks at most {each} values each were read; the others are shown as `…`"));
         }
     }
 
