@@ -1,4 +1,7 @@
-//! docs/JSON.md has the keys that `report`, `why` and `tree` print, and no others.
+//! docs/JSON.md has the keys that `report`, `why`, `tree`, `tasks` and `check` print, and no others.
+
+#[cfg(target_os = "linux")]
+mod stuck;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -6,8 +9,15 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Keys with objects that the page describes elsewhere: events, and values described above.
-const DESCRIBED_ELSEWHERE: [&str; 6] =
-    ["crash.failures", "handled", "alive.waits.on", "chain.on", "coroutines.waits.on", "coroutines.holds"];
+const DESCRIBED_ELSEWHERE: [&str; 7] = [
+    "crash.failures",
+    "handled",
+    "alive.waits.on",
+    "chain.on",
+    "coroutines.waits.on",
+    "coroutines.holds",
+    "tasks.stack",
+];
 
 /// Command lines that have each key at least once; `TRACE` is the folder of the traces.
 const COMMANDS: [(&str, &[&[&str]]); 3] = [
@@ -85,6 +95,22 @@ fn the_keys_of_check_are_those_of_the_page() {
     let mut printed = BTreeSet::new();
     collect(&object, "", &mut printed);
     assert_eq!((printed, object["schema"].as_u64().unwrap()), documented("check"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_keys_of_tasks_are_those_of_the_page() {
+    let stuck = stuck::Stuck::start();
+    let object = print(&["tasks", "--json", &stuck.pid().to_string()]);
+    let mut printed = BTreeSet::new();
+    collect(&object, "", &mut printed);
+    let (documented, schema) = documented("tasks");
+    assert_eq!(object["schema"], schema);
+    // Which this program has no reason for.
+    let rare = ["tasks.thread", "tasks.note", "tasks.holds.future"].map(str::to_owned);
+    let missing: Vec<_> = documented.difference(&printed).filter(|key| !rare.contains(key)).collect();
+    let unknown: Vec<_> = printed.difference(&documented).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "not printed: {missing:?}, not on the page: {unknown:?}");
 }
 
 #[test]

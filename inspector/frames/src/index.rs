@@ -284,7 +284,9 @@ mod tests {
         let (mut all, mut found) = (Vec::new(), Vec::new());
         while let Ok(Some(header)) = headers.next() {
             let unit = unit::whole(&dwarf, header).expect("a unit");
-            if unit::crate_name(&unit).as_deref() != Some("tinyio_frames") {
+            // Where builds are incremental, the rest of the name has no name of a crate.
+            let name = unit.name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.split("/@/").next() != Some(&*file!().replace("index.rs", "lib.rs")) {
                 continue;
             }
             let index = scan(&dwarf, &unit);
