@@ -22,14 +22,17 @@ const REMEMBERED: u32 = 32;
 /// Lower addresses are never on a heap; higher ones are never of a program.
 const ADDRESSES: std::ops::Range<u64> = 1 << 32..1 << 47;
 
-/// Adds the blocks of [`REACH`] bytes that have a part of a span, but those seen before.
+/// Memory is searched in blocks of so many bytes, each once. What is before an object mostly has nothing to do with it.
+const BLOCK: u64 = 128;
+
+/// Adds the blocks that have a part of a span, but those seen before.
 fn add(blocks: &mut Vec<u64>, seen: &mut AddressSet, span: std::ops::Range<u64>) {
-    let mut block = span.start & !(REACH - 1);
+    let mut block = span.start & !(BLOCK - 1);
     while block < span.end {
         if seen.insert(block) {
             blocks.push(block);
         }
-        block += REACH;
+        block += BLOCK;
     }
 }
 
@@ -48,7 +51,7 @@ impl Default for AddressSet {
 }
 
 impl AddressSet {
-    const BITS: u32 = 12;
+    const BITS: u32 = 13;
 
     /// The slot with an address, or the free one to put it into.
     fn slot(&self, address: u64) -> usize {
@@ -131,9 +134,10 @@ impl Kept {
         true
     }
 
-    /// The blocks, of those not seen before, that the pointers in these blocks lead to.
+    /// The blocks, of those not seen before, that the pointers in these blocks lead to: first those that begin there,
+    /// then those that follow, which are less often of the same object.
     fn pointers(&self, blocks: &[u64], seen: &mut AddressSet) -> Vec<u64> {
-        let mut found = Vec::new();
+        let (mut found, mut behind) = (Vec::new(), Vec::new());
         // Blocks that follow one another are mostly of one page.
         let mut at = 0;
         for block in blocks {
@@ -143,14 +147,16 @@ impl Kept {
                 at = index;
             }
             let start = at * PAGE as usize + (block & (PAGE - 1)) as usize;
-            let words = self.bytes[start..start + REACH as usize].as_chunks().0;
+            let words = self.bytes[start..start + BLOCK as usize].as_chunks().0;
             for word in words {
                 let word = u64::from_le_bytes(*word);
                 if word >= ADDRESSES.start && word < ADDRESSES.end {
-                    add(&mut found, seen, word..word + REACH);
+                    add(&mut found, seen, word..word + 1);
+                    add(&mut behind, seen, word + BLOCK..word + REACH);
                 }
             }
         }
+        found.append(&mut behind);
         found
     }
 
@@ -187,7 +193,7 @@ mod tests {
         let mut set = AddressSet::default();
         let addresses: Vec<u64> = (1..=10_000).map(|n| n * 8).collect();
         let taken: Vec<bool> = addresses.iter().map(|address| set.insert(*address)).collect();
-        assert!(taken[..2_000].iter().all(|taken| *taken) && !taken[9_999]);
+        assert!(taken[..4_000].iter().all(|taken| *taken) && !taken[9_999]);
         for (address, taken) in addresses.into_iter().zip(taken) {
             assert_eq!(set.contains(address), taken);
             assert!(!set.insert(address));
