@@ -328,7 +328,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Bounds the values of each of so many stacks. Which locals are alive, and so what a task holds, is found out of all.
+    /// Bounds the values of each of so many stacks. Which locals are alive, and so what a task holds, is found out of
+    /// all.
     fn share_values(&mut self, tasks: usize) {
         let each = VALUES / tasks.max(1);
         if each < Limits::default().total {
