@@ -150,6 +150,7 @@ impl Kept {
             let words = self.bytes[start..start + BLOCK as usize].as_chunks().0;
             for word in words {
                 let word = u64::from_le_bytes(*word);
+                #[allow(clippy::manual_range_contains, reason = "the method takes five times as long unoptimised")]
                 if word >= ADDRESSES.start && word < ADDRESSES.end {
                     add(&mut found, seen, word..word + 1);
                     add(&mut behind, seen, word + BLOCK..word + REACH);
