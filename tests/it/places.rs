@@ -501,9 +501,12 @@ fn of_a_local_that_was_dropped_before_the_last_suspension_no_value_is_shown() {
     let stack = recorded.failures[0].stack.as_ref().expect("it was recorded");
     let frame = stack.frames.iter().find(|frame| frame.function.ends_with("drops")).expect("a frame");
     let gone = frame.locals.iter().find(|local| local.name == "gone");
-    // Optimised code may not keep it.
-    if let Some(gone) = gone.or_else(|| cfg!(debug_assertions).then(|| panic!("{frame:?}"))) {
-        assert_eq!((gone.value.text.as_str(), gone.mark.as_str()), ("<moved>", "moved, mid-step"), "{frame:?}");
+    let gone = gone.map(|gone| (gone.value.text.as_str(), gone.mark.as_str()));
+    if cfg!(debug_assertions) {
+        assert_eq!(gone, Some(("<moved>", "moved, mid-step")), "{frame:?}");
+    } else {
+        // Optimised code may not keep it, or not tell.
+        assert!(gone.is_none_or(|(_, mark)| mark.contains("moved")), "{frame:?}");
     }
 }
 

@@ -198,7 +198,7 @@ impl Locals<'_, '_> {
             marks.push("moved");
         } else if !gone.is_empty() {
             marks.push("moved in part");
-        } else if life == Life::Unknown && !self.mid_step {
+        } else if life == Life::Unknown {
             marks.push("may be moved");
         }
         if self.mid_step {
