@@ -36,7 +36,7 @@ const TRIES: usize = 8;
 const NO_ROOTS: &str =
     "futures of `block_on`, as that of `#[tokio::main]`, are not shown: they are read of a program that is stopped";
 
-/// Values that a picture has at most, nested ones counted: some 200 MB. They are shared out among all stacks.
+/// Values that a picture has at most, nested ones counted. They are shared out among all stacks.
 const VALUES: usize = 1_000_000;
 /// Most stacks have fewer.
 const FEW: usize = 500;

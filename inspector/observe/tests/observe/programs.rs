@@ -247,8 +247,8 @@ async fn without_end(seed: u64) {
     std::future::pending().await
 }
 
-/// A child that is forked while other threads record polls observed futures; not [`noted`] ones, whose lock may be
-/// held.
+/// The process forks while other threads record, and the child polls observed futures. The lock of [`noted`] may be
+/// held in the child, so these futures are not noted.
 fn forks() {
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{ForkResult, fork};

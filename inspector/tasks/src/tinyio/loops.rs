@@ -1,6 +1,6 @@
 //! The loops that threads are in, and the table of coroutines that each has.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use tinyio_frames::{Frames, TypeRef};
 
@@ -56,19 +56,19 @@ impl Loop {
         let Some(layout) = kinds.layout else { return Some(Vec::new()) };
         let offsets = frames.thread_locals(CONTEXT);
         let shape = shape(frames).filter(|_| !offsets.is_empty())?;
-        let mut executors: BTreeMap<u64, ()> = BTreeMap::new();
+        let mut executors = BTreeSet::new();
         for base in threads.iter().filter_map(|thread| thread.locals) {
             for offset in &offsets {
                 let mut next = frames.word(base.wrapping_sub(*offset)).unwrap_or(0);
                 for _ in 0..MOST_LOOPS {
                     let word = |offset: u64| frames.word(next.wrapping_add(offset));
                     let (Some(executor), Some(outer)) = (word(shape.value), word(shape.outer)) else { break };
-                    executors.insert(executor, ());
+                    executors.insert(executor);
                     next = outer;
                 }
             }
         }
-        Some(executors.into_keys().filter_map(|executor| read(kinds, layout, frames, executor, &shape)).collect())
+        Some(executors.into_iter().filter_map(|executor| read(kinds, layout, frames, executor, &shape)).collect())
     }
 }
 

@@ -184,15 +184,20 @@ async fn contends(first: Arc<Mutex<u32>>, second: Arc<Mutex<u32>>) {
     }
 }
 
+/// Polls a future once.
+async fn once(future: std::pin::Pin<&mut impl Future<Output = ()>>) {
+    tokio::select! {
+        biased;
+        () = future => {}
+        () = std::future::ready(()) => {}
+    }
+}
+
 /// Keeps a future that is next in the queue of a lock, and waits on the lock for a time.
 async fn keeps_for_a_time(lock: Arc<Mutex<u32>>) {
     let guard = lock.lock().await;
     let mut first = Box::pin(wants(lock.clone()));
-    tokio::select! {
-        biased;
-        () = &mut first => {}
-        () = std::future::ready(()) => {}
-    }
+    once(first.as_mut()).await;
     drop(guard);
     let _ = timeout(LONG, wants(lock)).await;
     drop(first);
@@ -202,11 +207,7 @@ async fn keeps_for_a_time(lock: Arc<Mutex<u32>>) {
 async fn keeps_and_sleeps(lock: Arc<Mutex<u32>>) {
     let guard = lock.lock().await;
     let mut first = Box::pin(wants(lock.clone()));
-    tokio::select! {
-        biased;
-        () = &mut first => {}
-        () = std::future::ready(()) => {}
-    }
+    once(first.as_mut()).await;
     drop(guard);
     tokio::spawn(wants(lock));
     sleep(LONG).await;
@@ -216,11 +217,7 @@ async fn keeps_and_sleeps(lock: Arc<Mutex<u32>>) {
 /// Awaits a future in the queue of a lock through a reference, having kept it over another await.
 async fn awaits_later(lock: Arc<Mutex<u32>>) {
     let mut first = Box::pin(wants(lock));
-    tokio::select! {
-        biased;
-        () = &mut first => {}
-        () = std::future::ready(()) => {}
-    }
+    once(first.as_mut()).await;
     tokio::task::yield_now().await;
     first.await;
 }
@@ -229,11 +226,7 @@ async fn awaits_later(lock: Arc<Mutex<u32>>) {
 async fn awaits_pinned(lock: Arc<Mutex<u32>>) {
     let first = wants(lock);
     tokio::pin!(first);
-    tokio::select! {
-        biased;
-        () = &mut first => {}
-        () = std::future::ready(()) => {}
-    }
+    once(first.as_mut()).await;
     tokio::task::yield_now().await;
     first.as_mut().await;
 }
@@ -242,11 +235,7 @@ async fn awaits_pinned(lock: Arc<Mutex<u32>>) {
 async fn drops(lock: Arc<Mutex<u32>>) {
     let guard = lock.lock().await;
     let mut first = Box::pin(wants(lock.clone()));
-    tokio::select! {
-        biased;
-        () = &mut first => {}
-        () = std::future::ready(()) => {}
-    }
+    once(first.as_mut()).await;
     drop(guard);
     drop(first);
     let guard = lock.lock().await;
