@@ -234,8 +234,8 @@ impl List {
         }
     }
 
-    /// Allocates a chunk of blocks of this size. With `keep` it is the one that is kept from now on. `None`: there is no
-    /// memory.
+    /// Allocates a chunk of blocks of this size. With `keep` it is the one that is kept from now on. `None`: there is
+    /// no memory.
     ///
     /// # Safety
     ///
