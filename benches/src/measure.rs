@@ -2,35 +2,45 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::counts;
+
+use nix::time::{ClockId, clock_gettime};
 
 /// A start time by one of three clocks.
 #[derive(Clone, Copy)]
 pub struct Start(ClockId, Duration);
 
+fn start(clock: ClockId) -> Start {
+    let start = Start(clock, read(clock));
+    counts::begin();
+    start
+}
+
 fn read(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    clock_gettime(clock).expect("Linux has it").into()
 }
 
 /// CPU time of this thread: for work that never waits, so that nothing else on the machine is measured.
 pub fn busy() -> Start {
-    Start(ClockId::ThreadCPUTime, read(ClockId::ThreadCPUTime))
+    start(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
 /// CPU time of all threads: for work that waits, when the waiting is free.
 pub fn cpu() -> Start {
-    Start(ClockId::ProcessCPUTime, read(ClockId::ProcessCPUTime))
+    start(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// Wall-clock time: for work that alternates between threads.
 pub fn wall() -> Start {
-    Start(ClockId::Monotonic, read(ClockId::Monotonic))
+    start(ClockId::CLOCK_MONOTONIC)
 }
 
 impl Start {
-    /// Nanoseconds per operation since the start, for this number of operations.
+    /// Nanoseconds per operation since the start, for this number of operations; instructions where they are counted.
     pub fn per(self, operations: u64) -> f64 {
+        if let Some(instructions) = counts::end(operations) {
+            return instructions;
+        }
         (read(self.0) - self.1).as_nanos() as f64 / operations as f64
     }
 }
@@ -46,6 +56,25 @@ pub fn resident() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc");
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok());
     pages.expect("the second field is that number") * rustix::param::page_size() as f64
+}
+
+/// The processor, as the system names it.
+pub fn processor() -> String {
+    let all = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = all.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let (_, name) = model.unwrap_or(("", "an unknown processor"));
+    format!("{} × {name}", std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// The profile that this program was built in, by the folder that cargo put it into.
+pub fn profile() -> String {
+    let this = std::env::current_exe().unwrap_or_default();
+    let folder = this.parent().and_then(|deps| deps.parent()?.file_name());
+    match folder.map(|folder| folder.to_string_lossy().into_owned()).as_deref() {
+        Some("release") => "bench (fat LTO, one codegen unit)".to_owned(),
+        Some("plain") => "plain (that of `cargo build --release`)".to_owned(),
+        other => other.unwrap_or("unknown").to_owned(),
+    }
 }
 
 /// Has this program make one measurement, of this name, and print it.

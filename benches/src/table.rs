@@ -1,6 +1,7 @@
 //! Runs the lines and prints them.
 
-use crate::measure::median;
+use crate::counts;
+use crate::measure::{self, median};
 
 /// The number of runs of each.
 const RUNS: usize = 5;
@@ -11,6 +12,10 @@ pub struct Table {
     quick: bool,
     /// For a profiler: no other executor runs.
     ours: bool,
+    /// Instructions and stores are counted, not time.
+    counts: bool,
+    /// The number of lines so far.
+    lines: usize,
     missed: Vec<String>,
     met: usize,
 }
@@ -22,7 +27,10 @@ pub struct Line {
     unit: &'static str,
     runs: usize,
     entries: Vec<Entry>,
-    goals: Vec<(f64, &'static str)>,
+    /// A factor, and the peer whose figure it is of, `None` for the best.
+    goals: Vec<(f64, Option<&'static str>)>,
+    /// It is the work of one thread that never waits.
+    countable: bool,
     /// Executors that cannot run here.
     missing: Vec<&'static str>,
 }
@@ -40,17 +48,26 @@ pub const TENTH: &str = "tinyio at a tenth";
 const FLOORS: [&str; 3] = ["limit", TENTH, OURS];
 
 impl Table {
-    /// From the command line: filters (`W3`, or a part of a title), `--quick` and `--ours`.
+    /// From the command line: filters (`W3`, or a part of a title), `--quick`, `--ours` and `--counts`.
     pub fn from_args() -> Table {
-        let mut table = Table { filters: Vec::new(), quick: false, ours: false, missed: Vec::new(), met: 0 };
+        let mut table = Table {
+            filters: Vec::new(),
+            quick: false,
+            ours: false,
+            counts: false,
+            lines: 0,
+            missed: Vec::new(),
+            met: 0,
+        };
         for arg in std::env::args().skip(1) {
             match arg.as_str() {
                 "--quick" => table.quick = true,
                 "--ours" => table.ours = true,
+                "--counts" => table.counts = true,
                 "--bench" => {} // From cargo.
                 arg if arg.starts_with('-') => {
                     eprintln!(
-                        "tinyio-benches: unknown option {arg}; there are --quick, --ours, and filters like W3 or gather"
+                        "tinyio-benches: unknown option {arg}; there are --quick, --ours, --counts, and filters like W3 or gather"
                     );
                     std::process::exit(2);
                 }
@@ -67,16 +84,31 @@ impl Table {
         } else {
             "recording is not built in"
         };
-        println!("tinyio beside its peers, medians per operation ({built})\n");
+        let what = if self.counts { "instructions and stores" } else { "medians" };
+        println!("tinyio beside its peers, {what} per operation ({built})");
+        println!("{}, profile `{}`\n", measure::processor(), measure::profile());
     }
 
-    /// This number, or a tenth of it with `--quick`.
+    /// This number, a tenth of it with `--quick`, or a hundredth where instructions are counted.
     pub fn scale(&self, n: u64) -> u64 {
-        if self.quick { n / 10 } else { n }
+        match self {
+            _ if self.counts || counts::asked().is_some() => n / 100,
+            Table { quick: true, .. } => n / 10,
+            _ => n,
+        }
     }
 
     /// Runs a line, unless it is filtered out, and prints it.
     pub fn run(&mut self, mut line: Line) {
+        self.lines += 1;
+        if let Some((number, entry)) = counts::asked() {
+            if number == self.lines {
+                let entry =
+                    line.entries.iter_mut().find(|one| one.name == entry).expect("the parent has the same lines");
+                counts::print((entry.run)());
+            }
+            return;
+        }
         let title = format!("{} {}", line.id, line.title);
         let lower = title.to_lowercase();
         if !self.filters.is_empty() && !self.filters.iter().any(|filter| lower.contains(filter)) {
@@ -84,6 +116,9 @@ impl Table {
         }
         if self.ours {
             line.entries.retain(|entry| entry.name == OURS);
+        }
+        if self.counts {
+            return self.count(&title, line);
         }
         let runs = if self.quick { 1 } else { line.runs };
         let mut figures = vec![Vec::new(); line.entries.len()];
@@ -103,7 +138,10 @@ impl Table {
             println!("    {name} does not run here");
         }
         let ours = of(OURS).expect("we are in every line");
+        let peers = || medians.iter().filter(|(name, _)| !FLOORS.contains(name));
+        let best = peers().min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(name, _)| *name);
         for (factor, peer) in line.goals {
+            let Some(peer) = peer.or(best) else { continue };
             let Some(theirs) = of(peer) else { continue };
             let ratio = ours / theirs;
             let met = ratio <= factor;
@@ -116,8 +154,25 @@ impl Table {
         }
     }
 
+    /// Counts the instructions and stores of each executor of a line, and prints them.
+    fn count(&self, title: &str, line: Line) {
+        if !line.countable {
+            return;
+        }
+        println!("{title} (instructions, of which stores)");
+        for Entry { name, .. } in line.entries.iter().filter(|entry| entry.name != TENTH) {
+            match counts::in_callgrind(self.lines, name) {
+                Ok([instructions, stores]) => println!("    {name} {instructions:.0}, {stores:.0}"),
+                Err(error) => println!("    {name}: {error}"),
+            }
+        }
+    }
+
     /// Prints which goals were missed.
     pub fn end(self) {
+        if self.counts || counts::asked().is_some() {
+            return;
+        }
         println!("\n{} goals met, {} missed", self.met, self.missed.len());
         for line in self.missed {
             println!("    ✘ {line}");
@@ -129,7 +184,16 @@ impl Line {
     /// In nanoseconds per operation, of which there are `n`.
     pub fn new(id: &'static str, title: &str, n: u64) -> Line {
         let title = format!("{title}, {}", count(n));
-        Line { id, title, unit: "ns", runs: RUNS, entries: Vec::new(), goals: Vec::new(), missing: Vec::new() }
+        Line {
+            id,
+            title,
+            unit: "ns",
+            runs: RUNS,
+            entries: Vec::new(),
+            goals: Vec::new(),
+            countable: false,
+            missing: Vec::new(),
+        }
     }
 
     /// Sets a unit other than nanoseconds.
@@ -156,6 +220,12 @@ impl Line {
         self
     }
 
+    /// The line is the work of one thread that never waits: its instructions can be counted.
+    pub fn countable(mut self) -> Line {
+        self.countable = true;
+        self
+    }
+
     /// tinyio with a tenth of the work: per operation it should cost nearly the same.
     pub fn tenth(self, run: impl FnMut() -> f64 + 'static) -> Line {
         self.by(TENTH, run)
@@ -163,14 +233,13 @@ impl Line {
 
     /// tinyio must not cost more than this many times what `peer` costs.
     pub fn goal(mut self, factor: f64, peer: &'static str) -> Line {
-        self.goals.push((factor, peer));
+        self.goals.push((factor, Some(peer)));
         self
     }
 
-    /// tinyio must cost less than every other scheduler of the line.
-    pub fn below_all(mut self) -> Line {
-        let others = self.entries.iter().map(|entry| entry.name).filter(|name| !FLOORS.contains(name));
-        self.goals.extend(others.map(|name| (1.0, name)));
+    /// tinyio must not cost more than this many times what the best other scheduler of the line costs.
+    pub fn best(mut self, factor: f64) -> Line {
+        self.goals.push((factor, None));
         self
     }
 }

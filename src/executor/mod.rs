@@ -53,7 +53,7 @@ use crate::executor::slab::Slab;
 use crate::executor::timers::Timers;
 use crate::executor::waits::Detection;
 use crate::failure::crash::{Failure, FailureKind};
-use crate::observe::{Observer, Rec, WakeCause, observe};
+use crate::observe::{Noop, Observer, Rec, WakeCause, observe};
 use crate::panics;
 use crate::task::{
     self, CurrentTask, Handle, Kind, Outcome, Queued, Running, Schedule, Several, Step, TaskTable, WakeToken, flag,
@@ -199,7 +199,7 @@ impl Executor {
             let Some(mut task) = self.next_task() else { break };
             made += 1;
             match self.poll(observer, &mut task, &mut failure) {
-                Outcome::Pending => {}
+                Outcome::Pending => task.suspended(),
                 Outcome::Done if task.is_unowned() && !self.drop_output(&mut task) => return None,
                 Outcome::Done => {
                     observer.end(&task, None);
@@ -343,8 +343,23 @@ impl Executor {
     // ---- Scheduling and waking ----
 
     /// Adds a coroutine to this loop, and queues it for its first step.
-    #[inline]
+    ///
+    /// The common case makes no calls, so that it saves no registers where it is inlined: 22 of the 442 instructions of
+    /// a spawn and its await (W1 of `tinyio-cost`), and 6 of its 99 stores.
+    #[inline(always)]
     pub(crate) fn schedule(&self, coro: &Handle) {
+        if self.rec.is_observed() || self.slots.is_full() {
+            self.schedule_in_full(coro);
+        } else {
+            self.insert_task(&Noop, coro);
+        }
+    }
+
+    #[inline(never)]
+    fn schedule_in_full(&self, coro: &Handle) {
+        if self.slots.is_full() {
+            self.slots.grow();
+        }
         observe!(self, |observer| self.insert_task(observer, coro));
     }
 
@@ -373,14 +388,29 @@ impl Executor {
             Kind::Edge => {}
             // The cancellation polls all coroutines in order; none is queued for a step.
             Kind::Task if self.cancellation.delivery.get().starts_no_task() => {}
-            Kind::Task => {
-                if let Some(queued) = self.slots.queue(wake_token) {
-                    observer.wake(self, &queued);
-                    self.ready.push(queued);
-                }
-            }
+            Kind::Task => self.enqueue(observer, self.slots.queue(wake_token)),
             Kind::Foreign => self.wake_behind(wake_token),
         }
+    }
+
+    #[inline(always)]
+    fn enqueue(&self, observer: &impl Observer, task: Option<Queued>) {
+        if let Some(queued) = task {
+            observer.wake(self, &queued);
+            self.ready.push(queued);
+        }
+    }
+
+    /// Wakes the running coroutine, if the wake token is that of it. `false`: it is another one, or all are being
+    /// cancelled.
+    #[inline(always)]
+    pub(crate) fn wake_current(&self, wake_token: WakeToken) -> bool {
+        if self.cancellation.delivery.get().starts_no_task() {
+            return false;
+        }
+        let Some(task) = self.current_task.queue(wake_token) else { return false };
+        observe!(self, |observer| self.enqueue(observer, task));
+        true
     }
 }
 

@@ -13,6 +13,9 @@ use crate::task::{self, Schedule, TypeName, WakeToken, WakerVtable, tag_of};
 /// Wakes the target of a wake token, from any thread.
 #[inline]
 pub(crate) fn wake(wake_token: WakeToken) {
+    if LOOPS.current(|executor| executor.is_some_and(|executor| executor.wake_current(wake_token))) {
+        return;
+    }
     if !here(wake_token, |executor| executor.wake(wake_token)) {
         wake_elsewhere(wake_token, |inbox| inbox.post(|mail| mail.wake_tokens.push(wake_token)));
     }

@@ -39,8 +39,29 @@ pub(super) struct Memory {
     inside: Cell<bool>,
 }
 
-/// A doubly linked list.
-struct List(Cell<Option<NonNull<Chunk>>>);
+/// The chunks of one block size.
+struct List {
+    /// Those with free blocks, doubly linked.
+    first: Cell<Option<NonNull<Chunk>>>,
+    /// The one that is kept while the thread is in a loop: the newest. It is often the last of the heap, and were that
+    /// freed, the C library would give the heap's free memory back to the system: twice the time of W5.
+    kept: Cell<Option<NonNull<Chunk>>>,
+}
+
+/// Which list the blocks of a layout are in. Each type of coroutine has it as a constant, so that giving a block back
+/// computes nothing: 9 instructions.
+#[derive(Clone, Copy)]
+pub(super) struct SizeClass(u8);
+
+impl SizeClass {
+    /// Its blocks go to the allocator.
+    const NONE: SizeClass = SizeClass(u8::MAX);
+
+    pub(super) const fn of(layout: Layout) -> SizeClass {
+        let is_small = layout.size() < SIZE && layout.align() == STEP && layout.size() >= size_of::<Free>();
+        if (USED || cfg!(test)) && is_small { SizeClass((layout.size() / STEP) as u8) } else { SizeClass::NONE }
+    }
+}
 
 /// The head of a chunk, as large as a cache line, so that its blocks divide the lines evenly.
 #[repr(align(64))]
@@ -49,7 +70,7 @@ struct Chunk {
     /// this head covers the head alone.
     whole: NonNull<u8>,
     free: Cell<Option<NonNull<Free>>>,
-    /// The number of blocks that are in use.
+    /// The number of blocks that are in use, and one more while it is kept.
     used: Cell<usize>,
     previous: Cell<Option<NonNull<Chunk>>>,
     next: Cell<Option<NonNull<Chunk>>>,
@@ -62,7 +83,8 @@ struct Free {
 
 impl Memory {
     pub(super) const fn new() -> Memory {
-        Memory { lists: [const { List(Cell::new(None)) }; SIZE / STEP], inside: Cell::new(false) }
+        const EMPTY: List = List { first: Cell::new(None), kept: Cell::new(None) };
+        Memory { lists: [EMPTY; SIZE / STEP], inside: Cell::new(false) }
     }
 
     /// Records that the thread enters a loop. Returns `true` if it was in none.
@@ -75,27 +97,17 @@ impl Memory {
     pub(super) fn close(&self) {
         self.inside.set(false);
         for list in &self.lists {
-            let mut next = list.0.get();
-            while let Some(chunk) = next {
-                // SAFETY: it is in the list.
-                let this = unsafe { chunk.as_ref() };
-                next = this.next.get();
-                if this.used.get() == 0 {
-                    // SAFETY: it is in this list, and none of its blocks is in use.
-                    unsafe {
-                        list.remove(this);
-                        Chunk::free(chunk);
-                    }
-                }
+            if let Some(chunk) = list.kept.take() {
+                // SAFETY: it was kept, so it is alive.
+                unsafe { list.count_down(chunk) };
             }
         }
     }
 
-    /// The chunks for this layout. `None`: it goes to the allocator.
+    /// The chunks of this class. `None`: it goes to the allocator.
     #[inline]
-    fn list(&self, layout: Layout) -> Option<&List> {
-        let is_small = layout.size() < SIZE && layout.align() == STEP && layout.size() >= size_of::<Free>();
-        ((USED || cfg!(test)) && is_small).then(|| &self.lists[layout.size() / STEP])
+    fn list(&self, class: SizeClass) -> Option<&List> {
+        self.lists.get(usize::from(class.0))
     }
 
     /// Allocates memory of this layout. Null if there is none.
@@ -105,13 +117,13 @@ impl Memory {
     /// The size is not zero.
     #[inline]
     pub(super) unsafe fn take(&self, layout: Layout) -> *mut u8 {
-        let Some(list) = self.list(layout) else {
+        let Some(list) = self.list(SizeClass::of(layout)) else {
             // SAFETY: required of the caller.
             return unsafe { alloc::alloc(layout) };
         };
-        // SAFETY: `list` accepts only sizes that a `Free` fits in, and they are multiples of the alignment.
-        let grow = || unsafe { list.grow(layout.size()) };
-        let Some(chunk) = list.0.get().or_else(grow) else { return std::ptr::null_mut() };
+        // SAFETY: a class has only sizes that a `Free` fits in, and they are multiples of the alignment.
+        let grow = || unsafe { list.grow(layout.size(), self.inside.get()) };
+        let Some(chunk) = list.first.get().or_else(grow) else { return std::ptr::null_mut() };
         // SAFETY: it is in the list.
         let chunk = unsafe { chunk.as_ref() };
         let free = chunk.free.get().expect("a chunk in the list has room");
@@ -132,10 +144,10 @@ impl Memory {
     ///
     /// # Safety
     ///
-    /// It came from `take` on this thread, with this layout, and is no longer in use.
+    /// It came from `take` on this thread, with this layout, which has this class, and is no longer in use.
     #[inline]
-    pub(super) unsafe fn give(&self, memory: NonNull<u8>, layout: Layout) {
-        let Some(list) = self.list(layout) else {
+    pub(super) unsafe fn give(&self, memory: NonNull<u8>, layout: Layout, class: SizeClass) {
+        let Some(list) = self.list(class) else {
             // SAFETY: required of the caller.
             return unsafe { alloc::dealloc(memory.as_ptr(), layout) };
         };
@@ -148,38 +160,46 @@ impl Memory {
         // size.
         unsafe { free.write(Free { next }) };
         poison::hide(memory, layout.size());
-        chunk.used.set(chunk.used.get() - 1);
         if next.is_none() {
-            // SAFETY: a full chunk is in no list; `emptied` and `close` take it out before they free it.
+            // SAFETY: a full chunk is in no list; `count_down` takes it out before it frees it.
             unsafe { list.add(chunk) };
         }
-        if chunk.used.get() == 0 {
-            // SAFETY: it was in use until now, and none of its blocks is any more.
-            unsafe { self.emptied(list, NonNull::from(chunk)) };
-        }
-    }
-
-    /// Frees a chunk, unless it is the only one with free blocks and more blocks of this size are expected.
-    ///
-    /// # Safety
-    ///
-    /// It is in the list, and none of its blocks is in use.
-    #[cold]
-    unsafe fn emptied(&self, list: &List, chunk: NonNull<Chunk>) {
-        // SAFETY: required of the caller.
-        let this = unsafe { chunk.as_ref() };
-        let is_alone = this.previous.get().is_none() && this.next.get().is_none();
-        if !(is_alone && self.inside.get()) {
-            // SAFETY: required of the caller.
-            unsafe {
-                list.remove(this);
-                Chunk::free(chunk);
-            }
-        }
+        // SAFETY: it was in use until now.
+        unsafe { list.count_down(NonNull::from(chunk)) };
     }
 }
 
 impl List {
+    /// Counts one use less. With the last the chunk is freed.
+    ///
+    /// # Safety
+    ///
+    /// It is alive, that use is counted, and it has a free block or is kept.
+    #[inline]
+    unsafe fn count_down(&self, chunk: NonNull<Chunk>) {
+        // SAFETY: required of the caller.
+        let this = unsafe { chunk.as_ref() };
+        let used = this.used.get() - 1;
+        this.used.set(used);
+        if used == 0 {
+            // SAFETY: none of its blocks is in use, so it has free ones, and is in the list.
+            unsafe { self.free(chunk) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// It is in this list, and none of its blocks is in use.
+    #[cold]
+    #[inline(never)]
+    unsafe fn free(&self, chunk: NonNull<Chunk>) {
+        // SAFETY: required of the caller.
+        unsafe {
+            self.remove(chunk.as_ref());
+            Chunk::free(chunk);
+        }
+    }
+
     /// Puts a chunk at the front.
     ///
     /// # Safety
@@ -187,7 +207,7 @@ impl List {
     /// It is in no list, and is removed before it is freed.
     unsafe fn add(&self, chunk: &Chunk) {
         let first = Some(NonNull::from(chunk));
-        let next = self.0.replace(first);
+        let next = self.first.replace(first);
         chunk.next.set(next);
         chunk.previous.set(None);
         if let Some(next) = next {
@@ -204,7 +224,7 @@ impl List {
     unsafe fn remove(&self, chunk: &Chunk) {
         let (previous, next) = (chunk.previous.take(), chunk.next.take());
         match previous {
-            None => self.0.set(next),
+            None => self.first.set(next),
             // SAFETY: it is in the list.
             Some(previous) => unsafe { previous.as_ref() }.next.set(next),
         }
@@ -214,13 +234,14 @@ impl List {
         }
     }
 
-    /// Allocates a chunk of blocks of this size. `None`: there is no memory.
+    /// Allocates a chunk of blocks of this size. With `keep` it is the one that is kept from now on. `None`: there is
+    /// no memory.
     ///
     /// # Safety
     ///
     /// A `Free` fits in the size, which is a multiple of `STEP`.
     #[cold]
-    unsafe fn grow(&self, size: usize) -> Option<NonNull<Chunk>> {
+    unsafe fn grow(&self, size: usize, keep: bool) -> Option<NonNull<Chunk>> {
         // SAFETY: the size is not zero.
         let whole = NonNull::new(unsafe { alloc::alloc(LAYOUT) })?;
         let chunk = whole.cast::<Chunk>();
@@ -237,7 +258,7 @@ impl List {
         let head = Chunk {
             whole,
             free: Cell::new(free),
-            used: Cell::new(0),
+            used: Cell::new(usize::from(keep)),
             previous: Cell::new(None),
             next: Cell::new(None),
         };
@@ -245,6 +266,10 @@ impl List {
         unsafe {
             chunk.write(head);
             self.add(chunk.as_ref());
+        }
+        if keep && let Some(older) = self.kept.replace(Some(chunk)) {
+            // SAFETY: it was kept, so it is alive; it is full, because otherwise there were no need for another.
+            unsafe { self.count_down(older) };
         }
         Some(chunk)
     }
@@ -371,7 +396,7 @@ mod tests {
     /// The number of chunks with free blocks of this size.
     fn chunks(memory: &Memory, size: usize) -> usize {
         let mut chunks = 0;
-        let mut next = memory.list(layout(size)).unwrap().0.get();
+        let mut next = memory.list(SizeClass::of(layout(size))).unwrap().first.get();
         while let Some(chunk) = next {
             chunks += 1;
             // SAFETY: it is in the list.
@@ -386,7 +411,7 @@ mod tests {
         // SAFETY: the size is not zero.
         let take = || NonNull::new(unsafe { memory.take(layout(64)) }).unwrap();
         // SAFETY: each was taken here, and is given back once.
-        let give = |block| unsafe { memory.give(block, layout(64)) };
+        let give = |block| unsafe { memory.give(block, layout(64), SizeClass::of(layout(64))) };
         assert!(memory.open());
         let first = take();
         give(first);
@@ -415,7 +440,7 @@ mod tests {
         // SAFETY: the size is not zero.
         let take = || NonNull::new(unsafe { memory.take(layout(64)) }).unwrap();
         // SAFETY: each was taken here, and is given back once.
-        let give = |block| unsafe { memory.give(block, layout(64)) };
+        let give = |block| unsafe { memory.give(block, layout(64), SizeClass::of(layout(64))) };
         assert!(memory.open());
         let (block, last) = (take(), take());
         // SAFETY: the next block of the chunk, at its last byte.
@@ -460,15 +485,15 @@ mod tests {
                 // SAFETY: in use here, written above, and given back once.
                 unsafe {
                     assert!(std::slice::from_raw_parts(block.as_ptr(), size).iter().all(|byte| *byte == size as u8));
-                    memory.give(block, layout(size));
+                    memory.give(block, layout(size), SizeClass::of(layout(size)));
                 }
             }
         }
         memory.close();
         for (block, size) in blocks {
             // SAFETY: as above.
-            unsafe { memory.give(block, layout(size)) };
+            unsafe { memory.give(block, layout(size), SizeClass::of(layout(size))) };
         }
-        assert!(memory.lists.iter().all(|list| list.0.get().is_none()), "all chunks were given back");
+        assert!(memory.lists.iter().all(|list| list.first.get().is_none()), "all chunks were given back");
     }
 }

@@ -70,7 +70,7 @@ use tinyio_events::program_memory::Blocks;
 #[cfg(feature = "record")]
 use tinyio_frames::FutureMark;
 
-use super::arena::STEP;
+use super::arena::{STEP, SizeClass};
 use super::fault::{BoxError, Fault, TypeName};
 use super::schedule::Schedule;
 use super::step::{Outcome, Step};
@@ -165,6 +165,7 @@ pub(super) struct Vtable {
     /// Drops the future or the output, according to the body bits.
     pub(super) drop_body: unsafe fn(NonNull<Header>, body: u16),
     pub(super) layout: Layout,
+    pub(super) size_class: SizeClass,
     /// The offset of the body.
     pub(super) offset: usize,
     name: TypeName,
@@ -218,6 +219,7 @@ where
         poll: Self::poll,
         drop_body: Self::drop_body,
         layout: Layout::new::<TaskCell<F, T>>(),
+        size_class: SizeClass::of(Layout::new::<TaskCell<F, T>>()),
         offset: offset_of!(TaskCell<F, T>, body),
         name: P::type_name,
         #[cfg(feature = "record")]

@@ -116,19 +116,36 @@ impl Handle {
     ///
     /// `T` is the type of the output.
     pub(crate) unsafe fn take<T>(&self) -> Option<T> {
-        if !self.is_done() {
-            return None;
-        }
-        // SAFETY: the vtable is that of this block's type, so the field is in bounds.
-        let place = unsafe { self.0.cast::<u8>().add(self.vtable.offset).cast::<T>() };
-        if self.handles.get() == 1 {
-            self.set_body(flag::GONE);
-            self.set(flag::TAKEN);
-            // SAFETY: the state was OUTPUT and is now GONE (2); the caller ensures that the output has type `T`.
-            return Some(unsafe { place.read() });
+        // SAFETY: required of the caller.
+        let alone = unsafe { self.take_alone::<T>() };
+        if alone.is_some() || !self.is_done() {
+            return alone;
         }
         // SAFETY: required of the caller; the output is there.
-        Some(unsafe { self.copy(place) })
+        Some(unsafe { self.copy(self.output()) })
+    }
+
+    /// The output, moved out. `None` if it is not there, or this is not the only handle.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the type of the output.
+    #[inline]
+    pub(crate) unsafe fn take_alone<T>(&self) -> Option<T> {
+        if self.is_shared() || !self.is_done() {
+            return None;
+        }
+        self.set_body(flag::GONE);
+        self.set(flag::TAKEN);
+        // SAFETY: the state was OUTPUT and is now GONE (2); the caller ensures that the output has type `T`.
+        Some(unsafe { self.output::<T>().read() })
+    }
+
+    /// Where the output is while it is there, if it has the type `T`.
+    #[inline]
+    fn output<T>(&self) -> NonNull<T> {
+        // SAFETY: the vtable is that of this block's type, so the field is in bounds.
+        unsafe { self.0.cast::<u8>().add(self.vtable.offset).cast::<T>() }
     }
 
     /// A clone of the output, which is at this place.
@@ -165,9 +182,11 @@ impl Drop for Handle {
         let handles = self.handles.get() - 1;
         self.handles.set(handles);
         if handles == 0 && self.flags.get() & OWNED == flag::SLOTTED {
+            // A slot owns it too.
             self.abandon();
+        } else {
+            // SAFETY: `self` owned it until now.
+            unsafe { release(self.0) };
         }
-        // SAFETY: `self` owned it until now.
-        unsafe { release(self.0) };
     }
 }

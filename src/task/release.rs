@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr::NonNull;
 
-use super::cell::{Header, flag};
+use super::cell::{Header, Vtable, flag};
 use super::fault::Payload;
 use super::memory;
 use crate::panics;
@@ -44,7 +44,7 @@ pub(super) unsafe fn release(header: NonNull<Header>) {
 unsafe fn free_or_put_off(header: NonNull<Header>) {
     // SAFETY: required of the caller.
     let this = unsafe { header.as_ref() };
-    if this.body() == flag::GONE && this.waiters.is_inline() {
+    if this.body() == flag::GONE && this.waiters.is_empty() {
         // There is nothing to drop, so nothing to catch, and no recursion. SAFETY: it has no owner.
         unsafe { dealloc(header) };
     } else {
@@ -60,7 +60,10 @@ unsafe fn free_or_put_off(header: NonNull<Header>) {
 /// The block has no owner, there is nothing left in it to drop, and it is not accessed again.
 unsafe fn dealloc(header: NonNull<Header>) {
     // SAFETY: `Handle::new` took it, with that layout, on this thread (5).
-    memory::with(|memory| unsafe { memory.give(header.cast(), header.as_ref().vtable.layout) });
+    memory::with(|memory| unsafe {
+        let Vtable { layout, size_class, .. } = header.as_ref().vtable;
+        memory.give(header.cast(), *layout, *size_class);
+    });
 }
 
 /// Frees a block that has no owner. Returns the panic of a destructor.

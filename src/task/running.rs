@@ -83,6 +83,13 @@ impl Running {
         self.is_done().then(|| unsafe { (self.vtable.describe)(self.0) })
     }
 
+    /// Ends the guard of a task that stays in its table, so that this was not the last owner: it is pending.
+    #[inline]
+    pub(crate) fn suspended(self) {
+        debug_assert!(self.has(flag::SLOTTED), "a pending task is in the table of its loop");
+        std::mem::ManuallyDrop::new(self).running.set(false);
+    }
+
     /// Whether there is no handle by which its output could be taken.
     #[inline]
     pub(crate) fn is_unowned(&self) -> bool {
@@ -126,7 +133,7 @@ impl Drop for Running {
 
 /// The coroutine that its loop is polling.
 #[derive(Default)]
-pub(crate) struct CurrentTask(Cell<Option<NonNull<Header>>>);
+pub(crate) struct CurrentTask(pub(super) Cell<Option<NonNull<Header>>>);
 
 impl CurrentTask {
     /// Calls `f` with the running coroutine, if there is one.

@@ -10,6 +10,10 @@ use super::run_queue::Queued;
 use super::running::Running;
 use super::wake_token::{MAX_SLOTS, WakeToken};
 
+/// How many slots [`TaskTable::grow`] adds.
+const FEWEST_NEW_SLOTS: usize = 8;
+const MOST_NEW_SLOTS: usize = 1_024;
+
 /// All tasks that are scheduled and have not ended, by the slots that wake tokens name.
 pub(crate) struct TaskTable {
     entries: UnsafeCell<Vec<Entry>>,
@@ -45,7 +49,8 @@ impl TaskTable {
         self.len.get()
     }
 
-    /// The number of slots, also of those that are free: as many as there were tasks at one time.
+    /// The number of slots, also of those that are free: at most twice as many as there were tasks at one time, or
+    /// eight.
     pub(crate) fn slots(&self) -> usize {
         // SAFETY: the entries do not change meanwhile (6).
         unsafe { &*self.entries.get() }.len()
@@ -61,30 +66,44 @@ impl TaskTable {
     ///
     /// # Panics
     ///
-    /// If it was scheduled before, or has ended; if all slots are taken.
-    #[inline]
+    /// If it was scheduled before, or has ended; if no slot is free.
+    #[inline(always)]
     pub(crate) fn schedule(&self, coro: &Handle, id: u64, tag: u32) {
-        assert!(!coro.is_scheduled() && coro.body() == 0, "a coroutine is scheduled once");
+        let flags = coro.flags.get();
+        assert!(!coro.is_scheduled() && flags & flag::BODY == 0, "a coroutine is scheduled once");
         let slot = self.free.get();
-        if slot as usize >= MAX_SLOTS {
-            no_slot();
-        }
+        // SAFETY: nothing else has a reference to the entries (6).
+        let entry = unsafe { &mut (&mut *self.entries.get())[slot as usize] };
+        let Err(next) = entry.full() else { unreachable!("it is free") };
+        *entry = Entry(coro.0);
+        self.free.set(next);
+        self.len.set(self.len.get() + 1);
         coro.id.set(id);
         coro.wake_token.set(WakeToken::task(tag, id, slot));
-        coro.set(flag::SLOTTED);
+        coro.flags.set(flags | flag::SLOTTED);
+    }
+
+    /// Whether no slot is free.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.free.get() as usize >= self.slots()
+    }
+
+    /// Adds free slots, when there is none: as many as there are, within bounds. It is several at a time so that this
+    /// is rare.
+    ///
+    /// # Panics
+    ///
+    /// If there are [`MAX_SLOTS`] already.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn grow(&self) {
         // SAFETY: nothing else has a reference to the entries (6).
         let entries = unsafe { &mut *self.entries.get() };
-        match entries.get_mut(slot as usize) {
-            Some(entry) => {
-                let Err(next) = std::mem::replace(entry, Entry(coro.0)).full() else { unreachable!("it is free") };
-                self.free.set(next);
-            }
-            None => {
-                entries.push(Entry(coro.0));
-                self.free.set(slot + 1);
-            }
-        }
-        self.len.set(self.len.get() + 1);
+        let len = entries.len();
+        assert!(len < MAX_SLOTS, "tinyio: more than {MAX_SLOTS} coroutines at once in this loop");
+        let grown = (len + len.clamp(FEWEST_NEW_SLOTS, MOST_NEW_SLOTS)).min(MAX_SLOTS);
+        entries.extend((len + 1..=grown).map(|next| Entry::free(next as u32)));
     }
 
     /// The coroutine of this wake token, which is alive until it is removed.
@@ -148,12 +167,6 @@ impl TaskTable {
             task.flags.set(flags & !flag::SLOTTED);
         }
     }
-}
-
-#[cold]
-#[inline(never)]
-fn no_slot() -> ! {
-    panic!("tinyio: more than {MAX_SLOTS} coroutines at once in this loop")
 }
 
 // Without a destructor: tasks still in the table when its loop is dropped belong to a `drive` that was forgotten, and

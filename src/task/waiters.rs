@@ -54,10 +54,10 @@ impl Waiters {
         unsafe { self.0.get().as_ref() }
     }
 
-    /// Whether it has no box.
+    /// Whether there are none, and no box.
     #[inline]
-    pub(super) fn is_inline(&self) -> bool {
-        self.0.get().is_null() || self.inline().is_some()
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.get().is_null()
     }
 
     /// Moves the content to a box.
