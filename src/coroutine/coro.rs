@@ -6,7 +6,6 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -41,8 +40,7 @@ use crate::task::{BoxError, Fault, Handle, Header, Position, Profile, Reason, Wa
 /// # assert_eq!(sum, 12);
 /// ```
 pub struct Coro<T> {
-    /// Dropped by `drop`, which makes no calls in the common case, and so saves no registers.
-    handle: ManuallyDrop<Handle>,
+    handle: Handle,
     /// The position of its wake token among the coroutine's waiters, 0 if none is registered.
     position: Position,
     output: PhantomData<fn() -> T>,
@@ -141,8 +139,7 @@ impl<T> Coro<T> {
     {
         // Folded to a constant by the compiler.
         let ours = if std::any::type_name::<F>().starts_with("tinyio::") { flag::INTERNAL } else { 0 };
-        let handle = Handle::new::<F, T, E, P, Loops>(future, place, flags | ours);
-        Coro { handle: ManuallyDrop::new(handle), position: 0, output: PhantomData }
+        Coro { handle: Handle::new::<F, T, E, P, Loops>(future, place, flags | ours), position: 0, output: PhantomData }
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -234,6 +231,8 @@ impl<T> Coro<T> {
     }
 
     /// Unregisters this handle's wait; the coroutine may continue.
+    #[cold]
+    #[inline(never)]
     fn unregister(&mut self) {
         let wake_token = self.handle.remove_waiter(self.position);
         if !wake_token.is_none() {
@@ -341,34 +340,22 @@ impl<T: Clone> Clone for Coro<T> {
     fn clone(&self) -> Self {
         // SAFETY: `T` is the output's type, see `take`.
         let handle = unsafe { self.handle.share::<T>() };
-        Coro { handle: ManuallyDrop::new(handle), position: 0, output: PhantomData }
+        Coro { handle, position: 0, output: PhantomData }
     }
 }
 
 impl<T> Drop for Coro<T> {
     #[inline]
     fn drop(&mut self) {
-        if self.position == 0 {
-            // SAFETY: it is not used after this.
-            unsafe { ManuallyDrop::drop(&mut self.handle) };
-        } else {
-            drop_waiting(self);
+        if self.position != 0 {
+            self.unregister();
         }
     }
 }
 
-/// Drops a handle that awaits.
-#[cold]
-#[inline(never)]
-fn drop_waiting<T>(coro: &mut Coro<T>) {
-    coro.unregister();
-    // SAFETY: called by `drop` alone, after which it is not used.
-    unsafe { ManuallyDrop::drop(&mut coro.handle) };
-}
-
 impl<T> fmt::Debug for Coro<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.header() {
+        let state = match &*self.handle {
             coro if coro.is_done() => "done",
             coro if coro.is_gone() => "ended",
             coro if coro.is_scheduled() => "scheduled",
