@@ -29,6 +29,8 @@ pub fn folder() -> PathBuf {
 /// tests: see `tests/versions` at the root.
 const VERSIONS: [(&str, &str); 2] = [("TASKS_TOKIO", "tokio"), ("TASKS_EXECUTOR", "async-executor")];
 const COMPILER: &str = "TASKS_RUSTC";
+/// From tokio 1.44 on, its broadcast channels have them.
+const WEAK_SENDERS: u32 = 44;
 
 /// Builds the programs in a profile, and returns the path of the program.
 pub fn build(profile: &str) -> PathBuf {
@@ -84,6 +86,9 @@ fn build_in(package: &Path, target: &Path, profile: &str, compiler: Option<&Path
     if let Some(compiler) = compiler {
         cargo.env("RUSTC", compiler);
     }
+    let tokio = std::env::var(VERSIONS[0].0).unwrap_or_default();
+    let minor = tokio.strip_prefix("1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    cargo.envs(minor.filter(|minor| *minor < WEAK_SENDERS).map(|_| ("RUSTFLAGS", "--cfg has_no_weak_senders")));
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     target.join(if profile == "dev" { "debug" } else { profile }).join("tasks-programs")
