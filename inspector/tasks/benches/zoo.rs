@@ -38,7 +38,11 @@ mod linux {
         ("thin", &["--profile", "thin"], None),
         ("fat", &["--profile", "fat"], None),
         ("mimalloc", &["--profile", "release", "--features", "mimalloc"], None),
-        ("static", &["--profile", "release"], Some("-C target-feature=+crt-static")),
+        (
+            "static",
+            &["--profile", "release", "--target", "x86_64-unknown-linux-gnu"],
+            Some("-C target-feature=+crt-static"),
+        ),
     ];
     const CONNECTIONS: &str = "64";
     /// How often each is looked at.

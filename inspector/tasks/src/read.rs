@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tinyio_events::event::{Frame, Stack, number};
+use tinyio_events::event::{Stack, number};
 use tinyio_frames::{Copied, Frames, Limits, Parts};
 
 use crate::async_task;
@@ -112,9 +112,9 @@ fn picture(
     mut notes: Vec<String>,
     mut next: impl FnMut(&mut Frames) -> Result<Moment, String>,
 ) -> Result<Picture, String> {
-    if let Some(limits) = &options.limits {
-        frames = frames.with_limits(limits.clone());
-    }
+    // Of the source the line of the await alone: there are thousands of stacks.
+    let limits = Limits { source: 0, ..options.limits.clone().unwrap_or_else(Limits::from_env) };
+    frames = frames.with_limits(limits);
     let program = frames.program().unwrap_or_default();
     let tokio = tokio::find(&mut frames)?;
     let mut async_task = async_task::find(&mut frames)?;
@@ -358,11 +358,7 @@ impl Reading<'_> {
 
     fn stack(&mut self, future: &Future, state: State) -> (Stack, Parts) {
         match future {
-            Future::At(ty, address) => {
-                let (mut stack, parts) = self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| 0);
-                trim(&mut stack.frames);
-                (stack, parts)
-            }
+            Future::At(ty, address) => self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| 0),
             Future::None => Default::default(),
             Future::Unknown(why) => (Stack { missing: Some((*why).into()), ..Stack::default() }, Parts::default()),
         }
@@ -406,14 +402,5 @@ fn name_holders(tasks: &mut [Task]) {
             }
             before = *next;
         }
-    }
-}
-
-/// Takes source lines that are not of the await itself out of a stack: there are thousands of them.
-fn trim(frames: &mut [Frame]) {
-    for frame in frames {
-        let line = frame.line;
-        frame.source.retain(|(number, _)| *number == line);
-        frame.branches.iter_mut().for_each(|branch| trim(&mut branch.frames));
     }
 }

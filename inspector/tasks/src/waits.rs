@@ -40,6 +40,7 @@ const REFERENCES: [(&str, &str, WaitKind, &str); 9] = [
 const MESSAGE: &str = "a message of a channel";
 const ROOM: &str = "room in a channel";
 const NOTIFICATION: &str = "a notification";
+const COOP: &str = "tokio::task::coop::Coop";
 const NOTIFY: &str = "tokio::sync::notify::Notify";
 const WATCH: &str = "tokio::sync::watch::";
 
@@ -56,6 +57,7 @@ pub fn waits(
     let callers = callers(stack);
     let mut waits = Vec::new();
     for &(ty, address) in &parts.leaves {
+        let (ty, address) = without_budget(frames, ty, address);
         let path = frames.type_path(ty);
         let handle = HANDLES.iter().find(|handle| handle.0 == path);
         let reference = REFERENCES.iter().find(|reference| reference.0 == path);
@@ -71,7 +73,7 @@ pub fn waits(
         let known = known
             .or_else(|| handle.and_then(|(_, member)| joined(frames, ty, address, member, &task)))
             .or_else(|| reference.and_then(|(_, way, kind, what)| referred(frames, ty, address, way, *kind, what)))
-            .and_then(|wait| of_watch(wait, &callers, shares));
+            .map(|wait| of_watch(wait, &callers, shares));
         let mut wait = known.unwrap_or_else(|| by_name(&path, frames.future_name(ty), &callers));
         if wait.id == 0
             && callers.get(1).is_some_and(|caller| is_recv(caller))
@@ -127,6 +129,12 @@ fn joined(
     Some(Wait::new(WaitKind::Task, id, format!("task {} {name}", number_of(id))))
 }
 
+/// The future in one that gives way to others now and then.
+fn without_budget(frames: &mut Frames, ty: TypeRef, address: u64) -> (TypeRef, u64) {
+    let inner = if frames.type_path(ty) == COOP { frames.member(ty, "fut") } else { None };
+    inner.map_or((ty, address), |(inner, offset)| (inner, address.wrapping_add(offset)))
+}
+
 /// What a future refers to.
 fn referred(frames: &mut Frames, ty: TypeRef, address: u64, way: &str, kind: WaitKind, what: &str) -> Option<Wait> {
     let (mut ty, mut address) = (ty, address);
@@ -147,17 +155,18 @@ fn referred(frames: &mut Frames, ty: TypeRef, address: u64, way: &str, kind: Wai
     Some(Wait { needs_room: what == ROOM, ..Wait::new(kind, id, format!("{what} at {id:#x}")) })
 }
 
-/// A wait on a notification inside of a watch channel is one on the channel, which is known if a local is an end of it;
-/// `None` if it is not.
-fn of_watch(wait: Wait, callers: &[&str], shares: &[Share]) -> Option<Wait> {
-    if wait.kind != WaitKind::Event || !callers.iter().any(|caller| caller.starts_with(WATCH)) {
-        return Some(wait);
+/// A wait on a notification inside of a watch channel is one on the channel, which is known if a local is an end of it.
+fn of_watch(wait: Wait, callers: &[&str], shares: &[Share]) -> Wait {
+    let Some(caller) = callers.iter().find(|caller| caller.starts_with(WATCH)) else { return wait };
+    if wait.kind != WaitKind::Event {
+        return wait;
     }
     let is_end = |share: &&Share| share.role == Role::Receiver && share.memory.contains(&wait.id);
-    // A sender waits there too, until there are no receivers.
-    let id =
-        shares.iter().find(is_end).filter(|_| callers.iter().any(|caller| caller.contains("changed")))?.memory.start;
-    Some(Wait::new(WaitKind::Channel, id, format!("{MESSAGE} at {id:#x}")))
+    match shares.iter().find(is_end) {
+        Some(end) => Wait::new(WaitKind::Channel, end.memory.start, format!("{MESSAGE} at {:#x}", end.memory.start)),
+        // Also a sender waits there, until there are no receivers.
+        None => Wait::new(WaitKind::Channel, 0, format!("a channel in {caller}")),
+    }
 }
 
 /// The permits of tinyio that a member refers to: whether they are those of a lock, and their address.

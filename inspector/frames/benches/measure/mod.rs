@@ -31,6 +31,7 @@ pub fn build(package: &Path, target: &Path, arguments: &[&str], flags: Option<&s
     cargo.envs(flags.map(|flags| ("RUSTFLAGS", flags)));
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let profile = arguments.iter().skip_while(|argument| **argument != "--profile").nth(1).copied();
-    target.join(profile.filter(|profile| *profile != "dev").unwrap_or("debug"))
+    let after = |name: &str| arguments.iter().skip_while(|argument| **argument != name).nth(1).copied();
+    let profile = after("--profile").filter(|profile| *profile != "dev").unwrap_or("debug");
+    target.join(after("--target").unwrap_or_default()).join(profile)
 }

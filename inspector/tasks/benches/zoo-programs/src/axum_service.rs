@@ -99,7 +99,7 @@ async fn main() {
         .route("/page/:number", get(page))
         .route("/notes/:id", get(note).post(create))
         .route("/words", post(words))
-        .layer(TimeoutLayer::new(Duration::from_secs(10)))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(10)))
         .with_state(app);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
