@@ -312,7 +312,10 @@ impl Frames {
                     }
                     only.ty
                 }
-                Shape::Enum { .. } if known.path() == "core::option::Option" => known.param("T")?,
+                Shape::Enum { variants, .. } if known.path() == "core::option::Option" => {
+                    let some = variants.iter().find(|variant| variant.member.name == "Some")?;
+                    self.types.get(some.member.ty).member("__0")?.ty
+                }
                 _ => return None,
             };
         }

@@ -87,11 +87,13 @@ pub fn waits(
 }
 
 /// Whether a stack is a chain of async functions, each awaited by the one before, down to one future that is none: no
-/// combinator on the way may have something else to wait on.
+/// combinator on the way may have something else to wait on. What gives way to others now and then is woken when it does.
 pub fn is_chain(stack: &[Frame]) -> bool {
     let Some((last, functions)) = stack.split_last() else { return false };
     let is_plain = |frame: &Frame| frame.branches.is_empty() && frame.note.is_empty();
-    is_plain(last) && last.line == 0 && !functions.is_empty() && functions.iter().all(|f| is_plain(f) && f.line > 0)
+    let is_function = |frame: &Frame| frame.line > 0 || frame.function.starts_with(COOP);
+    let mut functions = functions.iter();
+    is_plain(last) && last.line == 0 && functions.len() > 0 && functions.all(|one| is_plain(one) && is_function(one))
 }
 
 /// Whether a function receives one message of a channel of tokio.

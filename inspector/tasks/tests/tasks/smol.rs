@@ -15,7 +15,8 @@ fn line(of: &str) -> u32 {
 }
 
 fn function(task: &Task) -> &str {
-    task.name.strip_prefix("smol_programs::").unwrap_or(&task.name)
+    let name = task.name.strip_prefix("smol_programs::").unwrap_or(&task.name);
+    name.split('<').next().unwrap_or(name)
 }
 
 /// The tasks that the program has started itself: `smol::spawn` starts one for child processes.
