@@ -66,7 +66,9 @@ fn all() -> Vec<(String, &'static str)> {
 fn futures_of_block_on_are_rows_with_their_stacks_and_locals() {
     let (mut program, picture) = settled("dev", "all", 8);
     assert_eq!(labels(&picture), all(), "{}", text(&picture));
-    assert_eq!(picture.notes, [""; 0], "{}", text(&picture));
+    // `tests/versions` tries versions that the program does not know as tried.
+    let notes: Vec<&String> = picture.notes.iter().filter(|note| !note.contains(" was not tried: ")).collect();
+    assert_eq!(notes, [""; 0], "{}", text(&picture));
     let outer: Vec<&Task> = picture.tasks.iter().filter(|task| task.state == State::Running).collect();
     let [outer] = outer[..] else { panic!("{}", text(&picture)) };
     assert!(outer.stack.mid_step && outer.name.starts_with("async block 0 in roots_programs::main"), "{outer:?}");
