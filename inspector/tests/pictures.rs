@@ -67,7 +67,7 @@ fn assert_same(model: &Model, picture: &Picture) {
         // A wait that has no number is the stack's, unless it is one of several.
         let target = |wait: &Wait| match (wait.kind, wait.due) {
             (WaitKind::Task, _) => format!("task {}", wait.id),
-            (WaitKind::Lock | WaitKind::Semaphore, _) if wait.id != 0 => format!("at {:#x}", wait.id),
+            (WaitKind::Lock | WaitKind::Semaphore | WaitKind::Event, _) if wait.id != 0 => format!("at {:#x}", wait.id),
             (WaitKind::Timer, Some(due)) => format!("due {due}"),
             _ => "external".to_owned(),
         };
@@ -103,13 +103,7 @@ fn stack(function: &str, line: u32) -> Stack {
 }
 
 fn task(id: u64, name: &str, line: u32, waits_on: &[(WaitKind, u64, Option<i64>)]) -> Task {
-    let wait = |(kind, id, due): &(WaitKind, u64, Option<i64>)| Wait {
-        kind: *kind,
-        id: *id,
-        text: String::new(),
-        due: *due,
-        needs_all: false,
-    };
+    let wait = |(kind, id, due): &(WaitKind, u64, Option<i64>)| Wait { due: *due, ..Wait::new(*kind, *id, "") };
     Task {
         id,
         thread: None,

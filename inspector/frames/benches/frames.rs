@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "it is formatted, which reads all of it")]
 #[path = "frames-program/src/locals.rs"]
 mod locals;
+#[cfg(target_os = "linux")]
+mod measure;
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -30,6 +32,7 @@ mod linux {
     use tinyio_frames::{Frames, FutureType};
 
     use crate::locals::Item;
+    use crate::measure::{self, median, ms, row};
 
     /// Types of coroutines in the program.
     const TYPES: usize = 20;
@@ -106,21 +109,6 @@ mod linux {
         }
     }
 
-    fn row(what: &str, measured: f64, unit: &str, goal: &str) {
-        let goal = if goal.is_empty() { String::new() } else { format!("≤ {goal}") };
-        println!("{what:<34}{measured:>10.1} {unit:<4}{goal}");
-    }
-
-    fn ms(begin: Instant) -> f64 {
-        begin.elapsed().as_secs_f64() * 1e3
-    }
-
-    fn median(times: usize, one: impl FnMut() -> f64) -> f64 {
-        let mut took: Vec<f64> = std::iter::repeat_with(one).take(times).collect();
-        took.sort_by(f64::total_cmp);
-        took[times / 2]
-    }
-
     /// What is measured has to be right, too.
     fn check(stack: &Stack) {
         assert!(stack.missing.is_none() && stack.frames.len() >= 4, "{stack:?}");
@@ -130,14 +118,9 @@ mod linux {
 
     /// The binary, built in a profile.
     fn build(profile: &str) -> PathBuf {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/frames-program/Cargo.toml");
+        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/frames-program");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("frames-program");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(manifest);
-        cargo.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-        let output = cargo.output().expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        target.join(if profile == "dev" { "debug" } else { profile }).join("frames-program")
+        measure::build(&package, &target, &["--profile", profile], None).join("frames-program")
     }
 
     /// The program, which has suspended its futures and waits.

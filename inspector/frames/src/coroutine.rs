@@ -96,7 +96,7 @@ impl Walk<'_, '_> {
                 continue;
             }
             if known.is_unknown_coroutine() {
-                let function = names::function(&known.name);
+                let function = known.function().to_owned();
                 frames.push(Frame { function, note: "unknown layout".into(), ..Frame::default() }.into());
                 return frames;
             }
@@ -137,7 +137,7 @@ impl Walk<'_, '_> {
 
     /// The frame of a coroutine, and what it awaits.
     fn coroutine(&mut self, ty: TypeRef, known: &Rc<Type>, address: u64) -> (Walked, Option<(TypeRef, u64)>) {
-        let function = names::function(&known.name);
+        let function = known.function().to_owned();
         let mut frame = Frame { hidden: names::is_plumbing(&function), function, ..Frame::default() };
         let bytes = known.size.and_then(|size| self.reader.types.memory.bytes(address, usize::try_from(size).ok()?));
         let Some(bytes) = bytes else {

@@ -82,6 +82,15 @@ impl Types {
 
     /// The drop glue of a type, as far as it was met, or has a symbol that leads to it.
     pub fn drop_function(&mut self, ty: TypeRef) -> Option<u64> {
+        if let Some(known) = self.glue_of.get(&ty) {
+            return Some(*known);
+        }
+        let found = self.find_drop_function(ty)?;
+        self.glue_of.insert(ty, found);
+        Some(found)
+    }
+
+    fn find_drop_function(&mut self, ty: TypeRef) -> Option<u64> {
         let known = self.get(ty);
         let met = self.met_glue(ty, &known.name);
         if met.is_some() || !known.is_coroutine() || !self.sought.insert(ty) {
@@ -157,6 +166,7 @@ impl Types {
             align: Some(align),
             shape: Shape::OneOf(found),
             params: Vec::new(),
+            function: Default::default(),
         };
         // No entry is that far into debug info.
         let shared = TypeRef { image, offset: !(file_address as usize) };

@@ -1,5 +1,6 @@
 //! Turns entries of debug info into types.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -151,7 +152,7 @@ impl<'a> Parser<'_, 'a> {
             }
             _ => Shape::Unknown,
         };
-        Some(Type { shown: names::shorten(&name), name, size, align, shape, params })
+        Some(Type { shown: names::shorten(&name), name, size, align, shape, params, function: OnceCell::new() })
     }
 
     fn variants(&mut self, node: EntriesTreeNode<'_, '_, Slice<'a>>) -> (Option<Member>, Vec<Variant>) {

@@ -12,7 +12,6 @@ use super::functions::Signature;
 use super::hash::FastSet;
 use super::image::{Images, MappedFile};
 use super::memory::Memory;
-use super::names;
 use super::scopes::AWAITEE;
 use super::shape::{Member, Shape, TypeRef};
 use super::types::Types;
@@ -150,7 +149,7 @@ impl Frames {
 
     /// The name to show for a future of a type: the path of the function, or of the type.
     pub fn future_name(&mut self, ty: TypeRef) -> String {
-        names::function(&self.types.get(ty).name)
+        self.types.get(ty).function().to_owned()
     }
 
     /// Whether an async function of a type at an address is suspended at an await, as are those that it awaits in turn.
@@ -312,7 +311,10 @@ impl Frames {
                     }
                     only.ty
                 }
-                Shape::Enum { .. } if known.path() == "core::option::Option" => known.param("T")?,
+                Shape::Enum { variants, .. } if known.path() == "core::option::Option" => {
+                    let some = variants.iter().find(|variant| variant.member.name == "Some")?;
+                    self.types.get(some.member.ty).member("__0")?.ty
+                }
                 _ => return None,
             };
         }

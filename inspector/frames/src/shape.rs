@@ -1,5 +1,6 @@
 //! The description of a type, as debug info gives it.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -27,6 +28,8 @@ pub(super) struct Type {
     pub shape: Shape,
     /// Type parameters by name.
     pub params: Vec<(String, TypeRef)>,
+    /// See [`function`](Type::function).
+    pub function: OnceCell<String>,
 }
 
 /// The structure of a type.
@@ -93,6 +96,11 @@ pub(super) struct Variant {
 }
 
 impl Type {
+    /// The function that a type is the coroutine of, as it is shown.
+    pub fn function(&self) -> &str {
+        self.function.get_or_init(|| names::function(&self.name))
+    }
+
     /// The path without generics: `alloc::vec::Vec`.
     pub fn path(&self) -> &str {
         names::without_generics(&self.name)

@@ -16,7 +16,8 @@ pub(super) struct Sources {
 }
 
 struct File {
-    path: PathBuf,
+    /// Its path, as it is shown.
+    path: String,
     lines: Vec<String>,
 }
 
@@ -24,7 +25,7 @@ impl Sources {
     /// The path to show for a file: where it was found, or what debug info calls it.
     pub fn shown(&mut self, path: &Path) -> String {
         match self.file(path) {
-            Some(file) => file.path.display().to_string(),
+            Some(file) => file.path.clone(),
             None => path.display().to_string(),
         }
     }
@@ -35,8 +36,8 @@ impl Sources {
             return Vec::new();
         };
         let (first, last) = (line.saturating_sub(context).max(1), line.saturating_add(context));
-        let lines = (1..).zip(&file.lines).skip(first as usize - 1).take_while(|(number, _)| *number <= last);
-        lines.map(|(number, text)| (number, text.clone())).collect()
+        let shown = &file.lines[first as usize - 1..file.lines.len().min(last as usize)];
+        (first..).zip(shown).map(|(number, text)| (number, text.clone())).collect()
     }
 
     fn file(&mut self, path: &Path) -> Option<Rc<File>> {
@@ -73,5 +74,5 @@ fn read(path: PathBuf) -> Option<Rc<File>> {
     }
     let bytes = std::fs::read(&path).ok()?;
     let lines = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
-    Some(Rc::new(File { path, lines }))
+    Some(Rc::new(File { path: path.display().to_string(), lines }))
 }

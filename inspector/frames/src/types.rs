@@ -46,6 +46,8 @@ pub(super) struct Types {
     /// Types that were looked for by their path in a unit or its crate: image, unit, whether in the crate, path.
     pub(super) beside: HashMap<(usize, usize, bool, String), Vec<TypeRef>>,
     pub(super) glue: FastMap<TypeRef, Glue>,
+    /// The addresses of drop glue that was found.
+    pub(super) glue_of: FastMap<TypeRef, u64>,
     /// Coroutines for which the drop glue was searched for by symbol.
     pub(super) sought: FastSet<TypeRef>,
     /// Code of drop glue by its address, and whether it was compiled without optimisation.
@@ -87,6 +89,7 @@ impl Types {
             drops: FastMap::default(),
             beside: HashMap::new(),
             glue: FastMap::default(),
+            glue_of: FastMap::default(),
             sought: FastSet::default(),
             bodies: FastMap::default(),
             bindings: FastMap::default(),
@@ -189,6 +192,7 @@ impl Types {
             align: None,
             shape: Shape::Unknown,
             params: Vec::new(),
+            function: Default::default(),
         });
         let parsed = Rc::new(parsed);
         self.known.insert(ty, parsed.clone());

@@ -3,6 +3,10 @@
 //!
 //! `cargo bench -p tinyio-tasks --bench tasks`; builds that program first, which takes a minute.
 
+#[cfg(target_os = "linux")]
+#[path = "../../frames/benches/measure/mod.rs"]
+mod measure;
+
 #[cfg(not(target_os = "linux"))]
 fn main() {
     println!("tasks are read on Linux only");
@@ -22,6 +26,8 @@ mod linux {
 
     use tinyio_events::event::Stack;
     use tinyio_tasks::{Options, Picture, check, take, take_core};
+
+    use crate::measure::{self, median, ms, row};
 
     pub fn main() {
         let program = build();
@@ -55,21 +61,6 @@ mod linux {
             }
         }
         row("memory of the reader, at most", peak_mb(), "MB", "");
-    }
-
-    fn row(what: &str, measured: f64, unit: &str, goal: &str) {
-        let goal = if goal.is_empty() { String::new() } else { format!("≤ {goal}") };
-        println!("{what:<34}{measured:>10.1} {unit:<4}{goal}");
-    }
-
-    fn ms(begin: Instant) -> f64 {
-        begin.elapsed().as_secs_f64() * 1e3
-    }
-
-    fn median(times: usize, one: impl FnMut() -> f64) -> f64 {
-        let mut took: Vec<f64> = std::iter::repeat_with(one).take(times).collect();
-        took.sort_by(f64::total_cmp);
-        took[times / 2]
     }
 
     /// What is measured has to be right, too.
@@ -115,14 +106,9 @@ mod linux {
     }
 
     fn build() -> PathBuf {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/tasks-program/Cargo.toml");
+        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/tasks-program");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tasks-program");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--profile", "dev", "--manifest-path"]).arg(manifest);
-        cargo.arg("--target-dir").arg(&target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-        let output = cargo.output().expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        target.join("debug/tasks-program")
+        measure::build(&package, &target, &["--profile", "dev"], None).join("tasks-program")
     }
 
     /// The program, all tasks of which wait.

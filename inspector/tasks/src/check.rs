@@ -8,9 +8,9 @@
 //! - It waits on one thing and no other, through a chain of async functions without a combinator in between. That thing
 //!   is a task that can never go on, or a lock that such a task certainly holds, or the waits form a cycle. A lock is
 //!   certainly held by a task if dropping its suspended future would drop a guard of it, or another future that is the
-//!   next holder and was not polled since. Writing waits on each task that holds the lock for reading. Or it is
-//!   permits of a semaphore, a message or room in a channel, and all references to that, which it counts itself, are
-//!   kept by tasks that can never go on.
+//!   next holder and was not polled since. Writing waits on each task that holds the lock for reading, and reading on
+//!   the wait to write that is before it in the queue. Or it is permits of a semaphore, a notification, a message or
+//!   room in a channel, and all references to that, which it counts itself, are kept by tasks that can never go on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
@@ -84,8 +84,12 @@ enum Through {
     End,
     /// A lock, and the future that holds it, if it is one that the task keeps.
     Lock(u64, Option<String>),
+    /// A place in the queue of a lock.
+    Behind(u64),
     /// Permits of a semaphore.
     Permits(u64),
+    /// A notification.
+    Notification(u64),
     /// A message of a channel.
     Message,
     /// Room in a channel.
@@ -120,7 +124,9 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
         let between = || cycle.iter().map(|index| &needs[index].through);
         let kind = match () {
             () if between().any(|one| matches!(one, Through::Lock(_, Some(_)))) => FindingKind::UnpolledHolder,
-            () if between().any(|one| matches!(one, Through::Lock(..) | Through::Permits(_))) => FindingKind::LockCycle,
+            () if between().any(|one| matches!(one, Through::Lock(..) | Through::Behind(_) | Through::Permits(_))) => {
+                FindingKind::LockCycle
+            }
             () => FindingKind::WaitsOnDead,
         };
         let names: Vec<String> = cycle.iter().map(|index| named(&tasks[*index])).collect();
@@ -146,7 +152,12 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
 
 /// What each task needs: it does not go on before all of that is given.
 fn needs(tasks: &[Task]) -> HashMap<usize, Vec<Need>> {
-    let by_id: HashMap<u64, usize> = tasks.iter().enumerate().map(|(index, task)| (task.id, index)).collect();
+    // Two runtimes may number on their own: a number that two tasks have is none.
+    let mut by_id: HashMap<u64, Option<usize>> = HashMap::new();
+    for (index, task) in tasks.iter().enumerate() {
+        by_id.entry(task.id).and_modify(|known| *known = None).or_insert(Some(index));
+    }
+    let numbered = |id: u64| by_id.get(&id).copied().flatten();
     let mut holders: HashMap<u64, Vec<(usize, &Hold)>> = HashMap::new();
     let mut sharers: HashMap<u64, Vec<(usize, &Share)>> = HashMap::new();
     // A type that is uncertain proves nothing.
@@ -170,8 +181,8 @@ fn needs(tasks: &[Task]) -> HashMap<usize, Vec<Need>> {
         };
         let found: Vec<Need> = match wait.kind {
             WaitKind::Task => {
-                let need = |to: &usize| Need { any_of: vec![*to], through: Through::End };
-                by_id.get(&wait.id).map(need).into_iter().collect()
+                let need = |to: usize| Need { any_of: vec![to], through: Through::End };
+                numbered(wait.id).map(need).into_iter().collect()
             }
             WaitKind::Lock => match holders.get(&wait.id).map_or(&[][..], |all| all) {
                 [only] if only.1.is_exclusive || wait.needs_all => vec![held(only)],
@@ -179,11 +190,17 @@ fn needs(tasks: &[Task]) -> HashMap<usize, Vec<Need>> {
                 all if wait.needs_all && all.iter().all(|(_, hold)| !hold.is_exclusive) => {
                     all.iter().map(held).collect()
                 }
-                _ => Vec::new(),
+                // The queue is served in order: it does not go on before the wait to write does.
+                _ => {
+                    let need = |to: usize| Need { any_of: vec![to], through: Through::Behind(wait.id) };
+                    wait.behind.and_then(numbered).map(need).into_iter().collect()
+                }
             },
-            WaitKind::Semaphore | WaitKind::Channel => {
+            WaitKind::Semaphore | WaitKind::Channel | WaitKind::Event => {
+                // What has a message may be a part of the future itself, and no local.
                 let of = task.shares.iter().find(|share| share.memory.contains(&wait.id));
-                let all = of.and_then(|share| sharers.get(&share.memory.start)).map_or(&[][..], |all| all);
+                let start = of.map_or(wait.id, |share| share.memory.start);
+                let all = sharers.get(&start).map_or(&[][..], |all| all);
                 shared(index, wait, all).into_iter().collect()
             }
             _ => Vec::new(),
@@ -218,12 +235,18 @@ fn shared(index: usize, wait: &Wait, all: &[(usize, &Share)]) -> Option<Need> {
         WaitKind::Semaphore if are_all(Role::Reference) => {
             Some(Need { any_of: tasks(&[Role::Reference]), through: Through::Permits(wait.id) })
         }
+        WaitKind::Event if are_all(Role::Reference) => {
+            Some(Need { any_of: tasks(&[Role::Reference]), through: Through::Notification(wait.id) })
+        }
         // A wait on a message has the address of the channel itself.
-        WaitKind::Channel if wait.id == first && are_all(Role::Sender) => {
+        WaitKind::Channel if !wait.needs_room && wait.id == first && are_all(Role::Sender) => {
             Some(Need { any_of: tasks(&[Role::Sender]), through: Through::Message })
         }
-        // Also a sender makes room, if it gives up what it has reserved.
-        WaitKind::Channel if wait.id != first && are_all(Role::Sender) && of(Role::Receiver).count() == 1 => {
+        // Also a sender makes room, if it gives up what it has reserved. Channels with several receivers do not have the
+        // room at an address of its own.
+        WaitKind::Channel
+            if wait.needs_room && wait.id != first && are_all(Role::Sender) && of(Role::Receiver).count() == 1 =>
+        {
             Some(Need { any_of: tasks(&[Role::Sender, Role::Receiver]), through: Through::Room })
         }
         _ => None,
@@ -387,6 +410,12 @@ fn waits(tasks: &[Task], index: usize, need: &Need) -> String {
         Through::Lock(id, Some(future)) => {
             let keeper = if need.any_of == [index] { "it".to_owned() } else { all() };
             format!("{waits} the lock at {id:#x}, which {future} holds, a future that {keeper} keeps and does not poll")
+        }
+        Through::Behind(id) => {
+            format!("{waits} the lock at {id:#x} to read, queued behind {}, which waits to write", all())
+        }
+        Through::Notification(id) => {
+            format!("{waits} the notification at {id:#x}, and what else refers to it is kept by {}", all())
         }
         Through::Permits(id) => {
             format!("{waits} the semaphore at {id:#x}, and what else refers to it is kept by {}", all())

@@ -1,36 +1,15 @@
-//! What a task waits on, by the type of the innermost future of its stack, and what it holds, by the types of locals
-//! that certainly are alive.
+//! What a task holds, by the types of locals that certainly are alive.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use tinyio_events::event::{Frame, number as number_of};
 use tinyio_frames::{Frames, Parts, TypeRef};
 
-use crate::picture::{Hold, Share, Wait, WaitKind};
-use crate::shares::{Shares, received};
+use crate::picture::{Hold, Share, WaitKind};
+use crate::shares::Shares;
+use crate::waits::{ACQUIRE, acquired, callers, permits, word};
 
-/// Handles of tasks: the type, and where in it the address of the header is.
-const HANDLES: [(&str, &str); 4] = [
-    ("tokio::runtime::task::join::JoinHandle", "raw.ptr"),
-    ("async_task::task::Task", "ptr"),
-    ("async_task::task::FallibleTask", "task.ptr"),
-    ("tinyio::coroutine::coro::Coro", "handle.__0"),
-];
-const SLEEP: &str = "tokio::time::sleep::Sleep";
-const TINYIO_SLEEP: &str = "tinyio::coroutine::sleep::Sleep";
-/// Of tinyio, what waits on a lock or semaphore, and what holds one: they refer to the same permits.
-const TINYIO_ACQUIRE: &str = "tinyio::sync::permits::Acquire";
+/// Of tinyio, what holds a lock or semaphore.
 const TINYIO_GUARD: &str = "tinyio::sync::permits::Guard";
-const TIMER: &str = "async_io::Timer";
-const ACQUIRE: &str = "tokio::sync::batch_semaphore::Acquire";
-/// Futures of `async-lock` that refer to what they wait on: the type, where the reference is, and what it is.
-const LOCKS: [(&str, &str, WaitKind); 2] = [
-    ("async_lock::mutex::Lock", "_inner.inner.mutex", WaitKind::Lock),
-    ("async_lock::semaphore::Acquire", "_inner.inner.semaphore", WaitKind::Semaphore),
-];
-const TIMESPEC: &str = "std::sys::pal::unix::time::Timespec";
-
 /// Guards: the type, where in it what it guards is, and what that is.
 const GUARDS: [(&str, &str, WaitKind); 11] = [
     ("tokio::sync::mutex::MutexGuard", "lock", WaitKind::Lock),
@@ -62,7 +41,7 @@ const KEPT: usize = 4;
 /// `async-lock` have their own address.
 const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
 
-/// Finds what tasks wait on and hold.
+/// Finds what tasks hold.
 #[derive(Default)]
 pub struct Edges {
     /// Where in a type a guard is: an index of [`GUARDS`], the guard's type, and its offset.
@@ -73,47 +52,6 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// What a stack waits on. `task` gives the number and name of the task with a header at an address, `now` is the
-    /// system's monotonic clock, if it is known.
-    pub fn waits(
-        &self,
-        frames: &mut Frames,
-        parts: &Parts,
-        stack: &[Frame],
-        now: Option<Duration>,
-        task: impl Fn(u64) -> Option<(u64, String)>,
-    ) -> Vec<Wait> {
-        let callers = callers(stack);
-        let mut waits = Vec::new();
-        for &(ty, address) in &parts.leaves {
-            let path = frames.type_path(ty);
-            let handle = HANDLES.iter().find(|handle| handle.0 == path);
-            let lock = LOCKS.iter().find(|lock| lock.0 == path);
-            let known = match path.as_str() {
-                SLEEP => sleep(frames, ty, address, now),
-                TIMER => timer(frames, ty, address, now),
-                ACQUIRE => acquired(frames, ty, address, &callers),
-                TINYIO_SLEEP => {
-                    Some(Wait { kind: WaitKind::Timer, id: 0, text: "a timer".into(), due: None, needs_all: false })
-                }
-                TINYIO_ACQUIRE => permits(frames, ty, address, "waiting.on").map(|(kind, id)| {
-                    let text = format!("{} at {id:#x}", word(kind));
-                    Wait { kind, id, text, due: None, needs_all: false }
-                }),
-                _ => None,
-            };
-            let known = known
-                .or_else(|| handle.and_then(|(_, member)| joined(frames, ty, address, member, &task)))
-                .or_else(|| lock.and_then(|(_, member, kind)| locked(frames, ty, address, member, *kind)));
-            let mut wait = known.unwrap_or_else(|| by_name(&path, frames.future_name(ty), &callers));
-            if wait.id == 0 && callers.get(1).is_some_and(|caller| is_recv(caller)) {
-                wait.id = received(frames, ty, address).unwrap_or(0);
-            }
-            waits.push(wait);
-        }
-        waits
-    }
-
     /// What locals hold, and the futures among them that are not awaited; and what they share.
     pub fn holds(&mut self, frames: &mut Frames, parts: &Parts) -> (Vec<Hold>, Vec<Share>) {
         let (mut holds, mut shares) = (Vec::new(), Vec::new());
@@ -205,180 +143,11 @@ fn is_granted(frames: &mut Frames, ty: TypeRef, address: u64) -> bool {
     is_queued && frames.word(address.wrapping_add(state_at)) == Some(0)
 }
 
-/// Whether a stack is a chain of async functions, each awaited by the one before, down to one future that is none: no
-/// combinator on the way may have something else to wait on.
-pub fn is_chain(stack: &[Frame]) -> bool {
-    let Some((last, functions)) = stack.split_last() else { return false };
-    let is_plain = |frame: &Frame| frame.branches.is_empty() && frame.note.is_empty();
-    is_plain(last) && last.line == 0 && !functions.is_empty() && functions.iter().all(|f| is_plain(f) && f.line > 0)
-}
-
-/// Whether a function receives one message of a channel of tokio.
-fn is_recv(function: &str) -> bool {
-    function.starts_with("tokio::sync::mpsc::") && function.contains("Receiver") && function.contains("::recv<")
-}
-
-/// The functions of a stack, innermost first.
-fn callers(stack: &[Frame]) -> Vec<&str> {
-    let mut names = Vec::new();
-    let mut frames = stack;
-    while let Some(last) = frames.last() {
-        names.extend(frames.iter().map(|frame| frame.function.as_str()));
-        // Of several branches nothing tells which one a future is in.
-        match &last.branches[..] {
-            [] => break,
-            [only] => frames = &only.frames,
-            _ => return Vec::new(),
-        }
-    }
-    names.reverse();
-    names
-}
-
-/// The task that a handle is of.
-fn joined(
-    frames: &mut Frames,
-    ty: TypeRef,
-    address: u64,
-    member: &str,
-    task: &impl Fn(u64) -> Option<(u64, String)>,
-) -> Option<Wait> {
-    let (_, offset) = frames.member(ty, member)?;
-    let (id, name) = task(frames.word(address.wrapping_add(offset))?)?;
-    Some(Wait { kind: WaitKind::Task, id, text: format!("task {} {name}", number_of(id)), due: None, needs_all: false })
-}
-
-/// What a future of `async-lock` refers to.
-fn locked(frames: &mut Frames, ty: TypeRef, address: u64, member: &str, kind: WaitKind) -> Option<Wait> {
-    let (_, offset) = frames.member(ty, member)?;
-    let id = frames.word(address.wrapping_add(offset))?;
-    Some(Wait { kind, id, text: format!("{} at {id:#x}", word(kind)), due: None, needs_all: false })
-}
-
-/// The permits of tinyio that a member refers to: whether they are those of a lock, and their address.
-fn permits(frames: &mut Frames, ty: TypeRef, address: u64, member: &str) -> Option<(WaitKind, u64)> {
-    let (pointer, offset) = frames.member(ty, member)?;
-    let shared = frames.pointee(pointer)?;
-    let (what, what_at) = frames.member(shared, "data.what")?;
-    let id = frames.word(address.wrapping_add(offset))?;
-    match &*frames.value(what, id.wrapping_add(what_at)).text {
-        "Lock" => Some((WaitKind::Lock, id)),
-        "Semaphore" => Some((WaitKind::Semaphore, id)),
-        _ => None,
-    }
-}
-
 /// The permits that a guard of tinyio holds, if it holds any.
 fn guarded(frames: &mut Frames, ty: TypeRef, address: u64, member: &str) -> Option<(WaitKind, u64)> {
     let (holder, at) = frames.member(ty, "holder")?;
     let (variant, ..) = frames.variant(holder, address.wrapping_add(at)).ok()?;
     permits(frames, ty, address, member).filter(|_| variant == "Some")
-}
-
-/// When a timer of tokio is due.
-fn sleep(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
-    // Older versions have it in a part of its own.
-    let (deadline, at) = frames.member(ty, "deadline").or_else(|| frames.member(ty, "entry.deadline"))?;
-    due(frames, deadline, address.wrapping_add(at), now)
-}
-
-/// When a timer of `async-io` is due; one that is not set has no moment.
-fn timer(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
-    let (when, at) = frames.member(ty, "when")?;
-    let at = address.wrapping_add(at);
-    let (variant, inner, offset) = frames.variant(when, at).ok()?;
-    match variant.as_str() {
-        "Some" => due(frames, inner, at.wrapping_add(offset), now),
-        _ => Some(Wait {
-            kind: WaitKind::Timer,
-            id: 0,
-            text: "a timer that is not set".into(),
-            due: None,
-            needs_all: false,
-        }),
-    }
-}
-
-/// When an `Instant` at an address is, or what it is in.
-fn due(frames: &mut Frames, instant: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
-    let (spec, within) = frames.inside(instant, TIMESPEC)?;
-    let at = address.wrapping_add(within);
-    let (seconds, seconds_at) = frames.member(spec, "tv_sec")?;
-    let (nanos, nanos_at) = frames.member(spec, "tv_nsec")?;
-    if (frames.size(seconds), frames.size(nanos)) != (Some(8), Some(4)) {
-        return None;
-    }
-    let seconds = frames.word(at.wrapping_add(seconds_at))?;
-    let nanos = frames.bytes(at.wrapping_add(nanos_at), 4)?;
-    let nanos = u32::from_le_bytes(nanos.try_into().ok()?);
-    if nanos >= 1_000_000_000 || seconds > u64::MAX / 4 {
-        return None;
-    }
-    let deadline = Duration::new(seconds, nanos);
-    let text = match now.map(|now| (now, deadline.checked_sub(now))) {
-        None => "a timer".to_owned(),
-        Some((_, Some(left))) => format!("a timer, fires in {:.1} s", left.as_secs_f64()),
-        Some((now, None)) => format!("a timer, fires now, {:.1} s late", now.saturating_sub(deadline).as_secs_f64()),
-    };
-    let nanos = |time: Duration| i64::try_from(time.as_nanos()).ok();
-    let due = now.and_then(|now| nanos(deadline)?.checked_sub(nanos(now)?));
-    Some(Wait { kind: WaitKind::Timer, id: 0, text, due, needs_all: false })
-}
-
-/// The lock or semaphore that permits are asked of.
-fn acquired(frames: &mut Frames, ty: TypeRef, address: u64, callers: &[&str]) -> Option<Wait> {
-    let (_, offset) = frames.member(ty, "semaphore")?;
-    let id = frames.word(address.wrapping_add(offset))?;
-    let is_in = |path: &str| callers.iter().any(|caller| caller.contains(path));
-    let kind = match () {
-        () if is_in("tokio::sync::mutex::") || is_in("tokio::sync::rwlock::") => WaitKind::Lock,
-        () if is_in("tokio::sync::semaphore::") => WaitKind::Semaphore,
-        () if is_in("tokio::sync::mpsc::") => WaitKind::Channel,
-        () => WaitKind::External,
-    };
-    let needed = frames.member(ty, "num_permits").and_then(|(_, at)| frames.word(address.wrapping_add(at)));
-    let needs_all = is_in("tokio::sync::rwlock::") && needed.is_some_and(|needed| needed > 1);
-    Some(Wait { kind, id, text: format!("{} at {id:#x}", word(kind)), due: None, needs_all })
-}
-
-/// What a future of another type waits on, by its path or the function that awaits it.
-fn by_name(path: &str, name: String, callers: &[&str]) -> Wait {
-    const CHANNELS: [&str; 5] = [
-        "tokio::sync::mpsc::",
-        "tokio::sync::oneshot::",
-        "tokio::sync::broadcast::",
-        "tokio::sync::watch::",
-        "async_channel::",
-    ];
-    const IO: [&str; 4] = ["tokio::net::", "tokio::io::", "tokio::runtime::io::", "async_io::"];
-    const LOCKED: [&str; 2] = ["async_lock::mutex::", "async_lock::rwlock::"];
-    let of = |name: &str, paths: &[&str]| paths.iter().any(|start| name.starts_with(start));
-    // The function around a future that any function may be made of says what it is for.
-    const OWN: &str = "tokio::future::poll_fn::";
-    let is_plain = of(path, &["core::", "std::", OWN]);
-    let caller = callers.iter().take(2).find(|caller| is_plain && of(caller, &["tokio::"]) && !of(caller, &[OWN]));
-    let named = caller.copied().unwrap_or(path);
-    let kind = match () {
-        () if of(named, &CHANNELS) => WaitKind::Channel,
-        () if of(named, &IO) => WaitKind::Io,
-        () if of(named, &LOCKED) => WaitKind::Lock,
-        () if of(named, &["async_lock::semaphore::"]) => WaitKind::Semaphore,
-        () => WaitKind::External,
-    };
-    let text = match kind {
-        WaitKind::Channel => format!("a channel in {}", caller.copied().unwrap_or(&name)),
-        WaitKind::Io => format!("a socket or file in {}", caller.copied().unwrap_or(&name)),
-        _ => name,
-    };
-    Wait { kind, id: 0, text, due: None, needs_all: false }
-}
-
-fn word(kind: WaitKind) -> &'static str {
-    match kind {
-        WaitKind::Lock => "a lock",
-        WaitKind::Channel => "a channel",
-        _ => "a semaphore",
-    }
 }
 
 /// The guard in a type.

@@ -46,6 +46,7 @@ fn resource(kind: WaitKind, id: u64) -> Option<ResKind> {
         _ if id == 0 => None,
         WaitKind::Lock => Some(ResKind::Lock),
         WaitKind::Semaphore => Some(ResKind::Semaphore),
+        WaitKind::Event => Some(ResKind::Event),
         WaitKind::Task | WaitKind::Timer | WaitKind::Channel | WaitKind::Io | WaitKind::External => None,
     }
 }

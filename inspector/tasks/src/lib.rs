@@ -14,6 +14,7 @@ mod copy;
 mod core_file;
 mod edges;
 pub mod events;
+mod kinds;
 mod names;
 mod picture;
 mod process;
@@ -28,8 +29,9 @@ mod text;
 mod tinyio;
 mod tokio;
 mod versions;
+mod waits;
 
 pub use check::{Finding, FindingKind, Findings, check};
-pub use picture::{Hold, Picture, Role, Runtime, Share, State, Task, Wait, WaitKind};
+pub use picture::{Hold, Picture, Queued, Role, Runtime, Share, State, Task, Wait, WaitKind};
 pub use read::{Options, take, take_core};
 pub use text::text;

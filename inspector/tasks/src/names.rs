@@ -2,11 +2,6 @@
 
 use tinyio_frames::{Frames, TypeRef};
 
-/// Whether two types have one name.
-pub fn same_name(frames: &mut Frames, one: TypeRef, other: TypeRef) -> bool {
-    frames.type_name(one) == frames.type_name(other)
-}
-
 /// The future that a box or a pin holds.
 pub fn content(frames: &mut Frames, ty: TypeRef) -> TypeRef {
     let path = frames.type_path(ty);

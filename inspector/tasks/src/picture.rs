@@ -121,6 +121,32 @@ pub struct Wait {
     /// It ends only when none holds the resource.
     #[serde(skip)]
     pub needs_all: bool,
+    /// Of a channel: it is on room, and not on a message.
+    #[serde(skip)]
+    pub needs_room: bool,
+    /// Its place in the queue of a lock or semaphore of tokio.
+    #[serde(skip)]
+    pub queued: Option<Queued>,
+    /// Of a wait to read, the task that is before it in the queue of the lock and waits to write.
+    #[serde(skip)]
+    pub behind: Option<u64>,
+}
+
+impl Wait {
+    /// A wait of which nothing else is known.
+    pub fn new(kind: WaitKind, id: u64, text: impl Into<String>) -> Wait {
+        let text = text.into();
+        Wait { kind, id, text, due: None, needs_all: false, needs_room: false, queued: None, behind: None }
+    }
+}
+
+/// A place in a queue that is served in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Its address.
+    pub node: u64,
+    /// The address of the one before it, 0 if it is the first.
+    pub before: u64,
 }
 
 /// What a task waits on.
@@ -135,8 +161,10 @@ pub enum WaitKind {
     Semaphore,
     /// A moment.
     Timer,
-    /// A message.
+    /// A message of a channel, or room in one.
     Channel,
+    /// A notification.
+    Event,
     /// A socket or file.
     Io,
     /// Something that is not known.
@@ -167,7 +195,8 @@ pub struct Share {
     pub memory: Range<u64>,
     /// What the reference is.
     pub role: Role,
-    /// How many references of this role there are at all, of a receiver how many senders; `None` if more may be made.
+    /// How many references of this role there are at all, of a receiver how many senders; `None` if more may be made, or
+    /// that is not known.
     pub total: Option<u64>,
 }
 

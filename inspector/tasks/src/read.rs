@@ -1,25 +1,27 @@
 //! From a process to a picture.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tinyio_events::event::{Frame, Stack, number};
+use tinyio_events::event::{Stack, number};
 use tinyio_frames::{Copied, Frames, Limits, Parts};
 
-use crate::async_task::{self, Executor};
+use crate::async_task;
 use crate::copy::{self, Copy};
 use crate::core_file::Core;
-use crate::edges::{Edges, is_chain};
-use crate::picture::{Picture, Runtime, State, Task};
+use crate::edges::Edges;
+use crate::picture::{Picture, State, Task, WaitKind};
 use crate::process;
-use crate::roots::{Root, Thread};
-use crate::row::{Future, Row};
+use crate::roots::{self, Thread};
+use crate::row::{Found, Future, Row};
 use crate::stop::stopped;
-use crate::tinyio::{self, Loop};
+use crate::tinyio;
 use crate::tokio::{self, Hit, List};
 use crate::versions;
+use crate::waits::{is_chain, waits};
 
 /// How to read.
 #[derive(Clone, Debug, Default)]
@@ -110,13 +112,13 @@ fn picture(
     mut notes: Vec<String>,
     mut next: impl FnMut(&mut Frames) -> Result<Moment, String>,
 ) -> Result<Picture, String> {
-    if let Some(limits) = &options.limits {
-        frames = frames.with_limits(limits.clone());
-    }
+    // Of the source the line of the await alone: there are thousands of stacks.
+    let limits = Limits { source: 0, ..options.limits.clone().unwrap_or_else(Limits::from_env) };
+    frames = frames.with_limits(limits);
     let program = frames.program().unwrap_or_default();
-    let tokio = tokio::Kinds::find(&mut frames)?;
-    let mut async_task = async_task::Kinds::find(&mut frames)?;
-    let tinyio = tinyio::Kinds::find(&mut frames)?;
+    let tokio = tokio::find(&mut frames)?;
+    let mut async_task = async_task::find(&mut frames)?;
+    let tinyio = tinyio::find(&mut frames)?;
     if !tokio.all.is_empty() && (tokio.layout.is_none() || tokio.vtables.is_empty()) {
         let why = "this version of tokio lays out its tasks in a way that is not known";
         if async_task.all.is_empty() {
@@ -129,8 +131,8 @@ fn picture(
         let moment = next(&mut frames)?;
         let hits = tokio::scan(&tokio, &moment.copied, &moment.stacks);
         let (lists, unknown_schedulers) = List::all(&tokio, &mut frames, &hits);
-        let (executors, unknown_executors) = Executor::all(&async_task, &mut frames, &moment.copied);
-        let loops = Loop::all(&tinyio, &mut frames, &moment.threads);
+        let (executors, unknown_executors) = async_task::all(&async_task, &mut frames, &moment.copied);
+        let loops = tinyio::all(&tinyio, &mut frames, &moment.threads);
         let seen = Seen { hits, lists, unknown_schedulers, executors, unknown_executors, loops };
         tries += 1;
         // Another moment of a core file is the same.
@@ -160,19 +162,18 @@ struct Seen {
     lists: Vec<List>,
     /// Types of tokio's schedulers for which the layout of the task lists is not known.
     unknown_schedulers: BTreeSet<String>,
-    executors: Vec<Executor>,
+    executors: Vec<Found>,
     /// How many types of tasks have an executor that is not known.
     unknown_executors: usize,
     /// `None` if debug info does not describe where they are.
-    loops: Option<Vec<Loop>>,
+    loops: Option<Vec<Found>>,
 }
 
 impl Seen {
     /// No list was being changed.
     fn is_whole(&self) -> bool {
-        self.lists.iter().all(|list| list.is_whole)
-            && self.executors.iter().all(|executor| executor.is_whole)
-            && self.loops.iter().flatten().all(|one| one.is_whole)
+        let others = self.executors.iter().chain(self.loops.iter().flatten());
+        self.lists.iter().all(|list| list.is_whole) && others.into_iter().all(|found| found.is_whole)
     }
 }
 
@@ -216,7 +217,7 @@ struct Reading<'o> {
 }
 
 /// Number and name of each task, by the address of its header.
-type Numbers = HashMap<u64, (u64, String)>;
+type Numbers = HashMap<u64, (u64, Arc<str>)>;
 
 impl Reading<'_> {
     fn picture(&mut self, program: String, seen: Seen) -> Picture {
@@ -232,14 +233,6 @@ impl Reading<'_> {
                 .push(format!("tasks of {scheduler} are not shown: debug info does not describe where its list is"));
         }
         let no_stop = self.options.no_stop;
-        let (mut runtimes, mut left_out) = (Vec::new(), 0);
-        let found = tokio::members(&self.tokio, &mut self.frames, &hits, lists, no_stop, &mut runtimes);
-        let mut listed: Vec<(async_task::Found, usize)> = Vec::new();
-        for executor in &executors {
-            left_out += executor.unknown;
-            listed.extend(executor.tasks.iter().map(|task| (*task, runtimes.len())));
-            runtimes.push(Runtime { kind: "async-executor", flavor: "executor", tasks: 0 });
-        }
         if unknown_executors > 0 {
             let whose = "types are run by an executor that is not known, and are not shown";
             self.notes.push(format!("tasks of async-task of {unknown_executors} {whose}"));
@@ -247,68 +240,40 @@ impl Reading<'_> {
         if !executors.is_empty() {
             self.notes.push("tasks of async-executor that have ended are in no list and are not shown".into());
         }
-        let mut coroutines: Vec<(tinyio::Found, usize)> = Vec::new();
         match &loops {
             None => self.notes.push(NO_LOOPS.into()),
             Some(_) if no_stop && !self.tinyio.all.is_empty() => self.notes.push(LOOPS_RUN.into()),
             Some(_) => {}
         }
-        let mut unknown_coroutines = 0;
-        for one in loops.iter().flatten() {
-            unknown_coroutines += one.unknown;
-            coroutines.extend(one.tasks.iter().map(|task| (*task, runtimes.len())));
-            runtimes.push(Runtime { kind: "tinyio", flavor: "loop", tasks: 0 });
-        }
-        let roots = Root::all(&mut self.frames, &self.moment.threads, &mut self.notes);
-        let mut numbers = Numbers::new();
-        numbers.extend(found.iter().map(|one| (one.hit.header, one.number(&self.tokio, &self.frames))));
-        numbers.extend(listed.iter().map(|(one, _)| (one.header, one.number(&self.async_task))));
-        numbers.extend(coroutines.iter().map(|(one, _)| (one.header, one.number(&self.tinyio))));
-        let mut states: Vec<(u64, u64)> = Vec::new();
-        if let Some(layout) = &self.tokio.layout {
-            states.extend(found.iter().map(|one| (one.hit.header.wrapping_add(layout.state), one.hit.state.0)));
-        }
-        states.extend(listed.iter().map(|(one, _)| (one.state_at(&self.async_task), one.state.0)));
-        let changed = self.changed(&states);
-
-        self.share_values(found.len() + listed.len() + coroutines.len() + roots.len());
-        let mut tasks: Vec<Task> = Vec::with_capacity(states.len());
-        for one in &found {
-            let row = one.row(&self.tokio, &mut self.frames, no_stop);
-            tasks.push(self.task(row, changed.get(tasks.len()).copied().unwrap_or(false), &numbers));
-        }
-        for (one, runtime) in &listed {
-            let row = one.row(&self.async_task, *runtime, no_stop);
-            tasks.push(self.task(row, changed.get(tasks.len()).copied().unwrap_or(false), &numbers));
-        }
-        for (one, runtime) in &coroutines {
-            tasks.push(self.task(one.row(&self.tinyio, *runtime), false, &numbers));
-        }
-        for root in &roots {
-            let of = Runtime { kind: root.crate_name, flavor: "block_on", tasks: 0 };
-            let runtime = runtimes.iter().position(|runtime| *runtime == of).unwrap_or(runtimes.len());
-            if runtime == runtimes.len() {
-                runtimes.push(of);
+        let mut found = tokio::members(&self.tokio, &mut self.frames, &hits, lists, no_stop);
+        found.extend(executors);
+        found.extend(loops.into_iter().flatten());
+        found.extend(roots::all(&mut self.frames, &self.moment.threads, &mut self.notes));
+        let rows = || found.iter().flat_map(|found| &found.tasks);
+        let numbers: Numbers = rows().map(|row| (row.header, (row.id, row.name.clone()))).collect();
+        let words: Vec<(u64, u64)> = rows().filter_map(|row| row.word).collect();
+        let changed = self.changed(&words);
+        self.share_values(rows().count());
+        let mut tasks: Vec<Task> = Vec::with_capacity(numbers.len());
+        let (mut runtimes, mut left_out) = (Vec::with_capacity(found.len()), 0);
+        for Found { mut runtime, tasks: rows, unknown, .. } in found {
+            for row in rows {
+                let has_changed = row.word.is_some_and(|(address, _)| changed.contains(&address));
+                tasks.push(self.task(row, runtimes.len(), has_changed, &numbers));
+                runtime.tasks += 1;
             }
-            tasks.push(self.task(root.row(runtime), false, &numbers));
+            if unknown > 0 {
+                let what = format!("{unknown} tasks of a {} of {}", runtime.flavor, runtime.kind);
+                self.notes.push(format!("{what} have types that are not known: left out"));
+            }
+            left_out += unknown;
+            runtimes.push(runtime);
         }
         name_holders(&mut tasks);
-        for task in &tasks {
-            runtimes[task.runtime].tasks += 1;
-        }
         tasks.sort_by_key(|task| (task.runtime, task.id));
         if self.moment.left_out > 0 {
             let part = "MB of its memory were not copied, and were read while it ran: values in them may be mixtures";
             self.notes.push(format!("{} {part}", self.moment.left_out >> 20));
-        }
-        if unknown_coroutines > 0 {
-            self.notes
-                .push(format!("{unknown_coroutines} coroutines of tinyio have types that are not known: left out"));
-            left_out += unknown_coroutines;
-        }
-        if left_out > unknown_coroutines {
-            let left_out = left_out - unknown_coroutines;
-            self.notes.push(format!("{left_out} tasks of async-executor have types that are not known: left out"));
         }
         if no_stop {
             self.notes.push(NO_ROOTS.into());
@@ -341,18 +306,19 @@ impl Reading<'_> {
         }
     }
 
-    /// Without a stop: which of the tasks with these state words, by address, have changed since.
-    fn changed(&self, states: &[(u64, u64)]) -> Vec<bool> {
+    /// Without a stop: which of these words, with their addresses, have changed since.
+    fn changed(&self, words: &[(u64, u64)]) -> HashSet<u64> {
         if !self.options.no_stop {
-            return Vec::new();
+            return HashSet::new();
         }
-        let addresses: Vec<u64> = states.iter().map(|(address, _)| *address).collect();
+        let addresses: Vec<u64> = words.iter().map(|(address, _)| *address).collect();
         let now = copy::words(self.pid, &addresses);
-        states.iter().zip(now).map(|((_, then), now)| now != Some(*then)).collect()
+        words.iter().zip(now).filter(|((_, then), now)| *now != Some(*then)).map(|((address, _), _)| *address).collect()
     }
 
-    fn task(&mut self, row: Row, has_changed: bool, numbers: &Numbers) -> Task {
-        let Row { id, runtime, mut name, or, state, never_woken, future, mut notes, thread } = row;
+    fn task(&mut self, row: Row, runtime: usize, has_changed: bool, numbers: &Numbers) -> Task {
+        let Row { id, name, or, state, never_woken, future, mut notes, thread, .. } = row;
+        let mut name = name.to_string();
         if !or.is_empty() {
             notes.insert(0, format!("or {}: another type with the same code", or.join(", ")));
         }
@@ -368,11 +334,11 @@ impl Reading<'_> {
         }
         let (mut waits_on, mut holds, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         if !has_changed {
+            (holds, shares) = self.edges.holds(&mut self.frames, &parts);
             if state == State::Waiting {
                 let task = |header| numbers.get(&header).cloned();
-                waits_on = self.edges.waits(&mut self.frames, &parts, &stack.frames, self.moment.now, task);
+                waits_on = waits(&mut self.frames, &parts, &stack.frames, &shares, self.moment.now, task);
             }
-            (holds, shares) = self.edges.holds(&mut self.frames, &parts);
         }
         Task {
             id,
@@ -392,23 +358,30 @@ impl Reading<'_> {
 
     fn stack(&mut self, future: &Future, state: State) -> (Stack, Parts) {
         match future {
-            Future::At(ty, address) => {
-                let (mut stack, parts) = self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| 0);
-                trim(&mut stack.frames);
-                (stack, parts)
-            }
+            Future::At(ty, address) => self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| 0),
             Future::None => Default::default(),
             Future::Unknown(why) => (Stack { missing: Some((*why).into()), ..Stack::default() }, Parts::default()),
         }
     }
 }
 
-/// Says of each lock and semaphore that is waited on which tasks hold it.
+/// Says of each lock and semaphore that is waited on which tasks hold it, and of each wait to read which wait to write
+/// is before it in the queue.
 fn name_holders(tasks: &mut [Task]) {
     let mut holders: HashMap<u64, Vec<String>> = HashMap::new();
+    let mut queues: HashMap<u64, (u64, Option<u64>)> = HashMap::new();
+    let mut names: HashMap<u64, String> = HashMap::new();
     for task in tasks.iter() {
         for hold in &task.holds {
             holders.entry(hold.id).or_default().push(format!("{} {}", number(task.id), task.name));
+        }
+        for wait in &task.waits_on {
+            if let Some(queued) = wait.queued {
+                queues.insert(queued.node, (queued.before, wait.needs_all.then_some(task.id)));
+                if wait.needs_all {
+                    names.insert(task.id, task.name.clone());
+                }
+            }
         }
     }
     for wait in tasks.iter_mut().flat_map(|task| &mut task.waits_on) {
@@ -416,14 +389,18 @@ fn name_holders(tasks: &mut [Task]) {
             let more = if holders.len() > 3 { ", …" } else { "" };
             wait.text.push_str(&format!(", held by {}{more}", holders[..holders.len().min(3)].join(", ")));
         }
-    }
-}
-
-/// Takes source lines that are not of the await itself out of a stack: there are thousands of them.
-fn trim(frames: &mut [Frame]) {
-    for frame in frames {
-        let line = frame.line;
-        frame.source.retain(|(number, _)| *number == line);
-        frame.branches.iter_mut().for_each(|branch| trim(&mut branch.frames));
+        let Some(queued) = wait.queued.filter(|_| wait.kind == WaitKind::Lock && !wait.needs_all) else { continue };
+        let mut before = queued.before;
+        // A queue that was being changed may lead to itself.
+        for _ in 0..queues.len() {
+            let Some((next, writer)) = queues.get(&before) else { break };
+            if let Some(writer) = writer {
+                wait.behind = Some(*writer);
+                let name = &names[writer];
+                wait.text.push_str(&format!(", queued behind {} {name}, which waits to write", number(*writer)));
+                break;
+            }
+            before = *next;
+        }
     }
 }

@@ -7,7 +7,7 @@ use tinyio_frames::{Frames, Function, Registers, TypeRef};
 
 use crate::names::content;
 use crate::picture::State;
-use crate::row::{Future, Row};
+use crate::row::{Found, Future, Row};
 
 /// A thread that was stopped.
 #[derive(Clone, Copy, Debug)]
@@ -18,23 +18,6 @@ pub struct Thread {
     pub registers: Registers,
     /// The address that its variables of threads are counted from, if it is known.
     pub locals: Option<u64>,
-}
-
-/// A future of `block_on`.
-#[derive(Clone, Debug)]
-pub struct Root {
-    /// The number of the thread.
-    pub thread: i32,
-    /// The crate that has the function, as its registry writes it.
-    pub crate_name: &'static str,
-    future: TypeRef,
-    /// Where the future is, which is its number.
-    pub address: u64,
-    /// Its name.
-    pub name: String,
-    state: State,
-    /// What has to be known before it is believed.
-    notes: Vec<String>,
 }
 
 /// Crates with a `block_on`: as they are in paths, and in the registry.
@@ -63,78 +46,83 @@ fn polls(function: &Function) -> bool {
     function.name() == "poll" || function.is_async()
 }
 
-impl Root {
-    /// The futures of `block_on` on these threads. Adds a sentence for each that is there and not known.
-    pub fn all(frames: &mut Frames, threads: &[Thread], notes: &mut Vec<String>) -> Vec<Root> {
-        let mut found = Vec::new();
-        let (mut unknown, mut cut) = (Vec::new(), Vec::new());
-        for thread in threads {
-            let stack = frames.thread_stack(thread.registers, |path| path.contains("block_on"));
-            if !stack.is_whole {
-                cut.push(thread.id);
-            }
-            let mut rest = &stack.functions[..];
-            // The outermost call first.
-            while let Some(outermost) = rest.iter().rposition(is_block_on) {
-                // Its parts call each other, and poll nothing in between.
-                let inner = rest[..outermost].iter().rposition(|function| polls(function) && !is_block_on(function));
-                let first = inner.map_or(0, |inner| inner + 1);
-                let innermost = (first..=outermost).find(|at| is_block_on(&rest[*at])).unwrap_or(outermost);
-                let state = state(&rest[..innermost]);
-                match future(frames, &rest[innermost..=outermost]) {
-                    Some(Found { future, address, is_by_content }) => {
-                        let named = content(frames, future);
-                        let name = frames.future_name(named);
-                        let mut notes = Vec::new();
-                        if is_by_content {
-                            notes.push("no variable says where it is: it was found by what it looks like".to_owned());
-                        }
-                        if state.is_none() {
-                            notes.push("whether it is being polled is not known".to_owned());
-                        }
-                        let (state, crate_name) = (state.unwrap_or(State::Running), crate_name(&rest[outermost]));
-                        found.push(Root { thread: thread.id, crate_name, future, address, name, state, notes });
-                    }
-                    None => unknown.push(thread.id),
+/// The futures of `block_on` on these threads, by the crate that has the function. Adds a sentence for each that is there
+/// and not known.
+pub fn all(frames: &mut Frames, threads: &[Thread], notes: &mut Vec<String>) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
+    let (mut unknown, mut cut) = (Vec::new(), Vec::new());
+    for thread in threads {
+        let stack = frames.thread_stack(thread.registers, |path| path.contains("block_on"));
+        if !stack.is_whole {
+            cut.push(thread.id);
+        }
+        let mut rest = &stack.functions[..];
+        // The outermost call first.
+        while let Some(outermost) = rest.iter().rposition(is_block_on) {
+            // Its parts call each other, and poll nothing in between.
+            let inner = rest[..outermost].iter().rposition(|function| polls(function) && !is_block_on(function));
+            let first = inner.map_or(0, |inner| inner + 1);
+            let innermost = (first..=outermost).find(|at| is_block_on(&rest[*at])).unwrap_or(outermost);
+            match future(frames, &rest[innermost..=outermost]) {
+                Some(pinned) => {
+                    let row = row(frames, thread.id, &pinned, state(&rest[..innermost]));
+                    let crate_name = crate_name(&rest[outermost]);
+                    let known = all.iter().position(|found| found.runtime.kind == crate_name);
+                    let index = known.unwrap_or_else(|| {
+                        all.push(Found::new(crate_name, "block_on", true));
+                        all.len() - 1
+                    });
+                    all[index].tasks.push(row);
                 }
-                rest = &rest[..first];
+                None => unknown.push(thread.id),
             }
+            rest = &rest[..first];
         }
-        let those = |threads: &[i32]| {
-            let numbers: Vec<String> = threads.iter().take(8).map(i32::to_string).collect();
-            let more = if threads.len() > 8 { ", …" } else { "" };
-            let word = if threads.len() == 1 { "thread" } else { "threads" };
-            format!("{word} {}{more}", numbers.join(", "))
-        };
-        if !unknown.is_empty() {
-            let why = "is not shown: debug info does not say where it is, as in optimised code";
-            notes.push(format!("the future of `block_on` on {} {why}", those(&unknown)));
-        }
-        if !cut.is_empty() {
-            let why = "could not be followed to the end: a future of `block_on` there is not shown";
-            notes.push(format!("the native stack of {} {why}", those(&cut)));
-        }
-        found
     }
+    let those = |threads: &[i32]| {
+        let numbers: Vec<String> = threads.iter().take(8).map(i32::to_string).collect();
+        let more = if threads.len() > 8 { ", …" } else { "" };
+        let word = if threads.len() == 1 { "thread" } else { "threads" };
+        format!("{word} {}{more}", numbers.join(", "))
+    };
+    if !unknown.is_empty() {
+        let why = "is not shown: debug info does not say where it is, as in optimised code";
+        notes.push(format!("the future of `block_on` on {} {why}", those(&unknown)));
+    }
+    if !cut.is_empty() {
+        let why = "could not be followed to the end: a future of `block_on` there is not shown";
+        notes.push(format!("the native stack of {} {why}", those(&cut)));
+    }
+    all
+}
 
-    /// What is known of it before it is read.
-    pub fn row(&self, runtime: usize) -> Row {
-        Row {
-            id: self.address,
-            runtime,
-            name: self.name.clone(),
-            or: Vec::new(),
-            state: self.state,
-            never_woken: false,
-            future: Future::At(self.future, self.address),
-            notes: self.notes.clone(),
-            thread: Some(self.thread),
-        }
+/// What is known of a future on a thread before it is read. Its address is its number.
+fn row(frames: &mut Frames, thread: i32, pinned: &Pinned, state: Option<State>) -> Row {
+    let Pinned { future, address, is_by_content } = *pinned;
+    let named = content(frames, future);
+    let mut notes = Vec::new();
+    if is_by_content {
+        notes.push("no variable says where it is: it was found by what it looks like".to_owned());
+    }
+    if state.is_none() {
+        notes.push("whether it is being polled is not known".to_owned());
+    }
+    Row {
+        header: address,
+        id: address,
+        name: frames.future_name(named).into(),
+        or: Vec::new(),
+        state: state.unwrap_or(State::Running),
+        word: None,
+        never_woken: false,
+        future: Future::At(future, address),
+        notes,
+        thread: Some(thread),
     }
 }
 
 /// A future and how it was found.
-struct Found {
+struct Pinned {
     future: TypeRef,
     address: u64,
     /// No variable says where it is.
@@ -142,9 +130,9 @@ struct Found {
 }
 
 /// The future that the functions of one `block_on` have pinned: that of the outermost of them that has one.
-fn future(frames: &mut Frames, functions: &[Function]) -> Option<Found> {
+fn future(frames: &mut Frames, functions: &[Function]) -> Option<Pinned> {
     let all = || functions.iter().rev().filter(|function| is_block_on(function));
-    let found = |(future, address)| Found { future, address, is_by_content: false };
+    let found = |(future, address)| Pinned { future, address, is_by_content: false };
     if let Some(function) = all().find(|function| !function.pinned.is_empty()) {
         return only(&function.pinned).map(found);
     }
@@ -168,7 +156,7 @@ fn future(frames: &mut Frames, functions: &[Function]) -> Option<Found> {
     }
     places.sort_unstable_by_key(|(_, address)| *address);
     places.dedup_by_key(|(_, address)| *address);
-    only(&places).map(|(future, address)| Found { future, address, is_by_content: true })
+    only(&places).map(|(future, address)| Pinned { future, address, is_by_content: true })
 }
 
 fn only(found: &[(TypeRef, u64)]) -> Option<(TypeRef, u64)> {

@@ -7,7 +7,7 @@ use tinyio_frames::Frames;
 /// A crate: its name, a part of the linker names of its functions, and the versions that `tests/versions` has tried.
 /// The table in docs/ANY-PROGRAM.md has the same.
 const TRIED: [(&str, &str, &[&str]); 2] =
-    [("tokio", "5tokio7runtime", &["1.40", "1.54"]), ("async-executor", "14async_executor", &["1.14"])];
+    [("tokio", "5tokio7runtime", &["1.40", "1.48", "1.54"]), ("async-executor", "14async_executor", &["1.14"])];
 /// Functions that are looked at. Most of them are generic, and were compiled with the program.
 const MOST: usize = 4096;
 

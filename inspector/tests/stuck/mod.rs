@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The folder of its package.
 pub fn folder() -> PathBuf {
@@ -34,6 +35,7 @@ impl Stuck {
         let program = Stuck(child);
         // Each of its tasks comes to a stop after the program has printed that they were started.
         let stuck = [("waits on a lock at", 2), ("holds a lock at", 2), ("waits on task", 1)];
+        let (begin, longest) = (Instant::now(), longest());
         loop {
             let mut tasks = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
             let output = tasks.arg("tasks").arg(program.pid().to_string()).output().expect("the inspector runs");
@@ -41,6 +43,8 @@ impl Stuck {
             if stuck.iter().all(|(what, count)| text.matches(what).count() == *count) {
                 return program;
             }
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(begin.elapsed() < longest, "after {longest:?} not all of its tasks wait:\n{text}{error}");
         }
     }
 
@@ -55,6 +59,12 @@ impl Stuck {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         Some(base.with_added_extension(self.pid().to_string()))
     }
+}
+
+/// For how long is waited for what never takes long; `TINYIO_TEST_SECONDS` gives a busy machine longer.
+fn longest() -> Duration {
+    let seconds = std::env::var("TINYIO_TEST_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(120))
 }
 
 impl Drop for Stuck {

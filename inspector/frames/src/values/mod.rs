@@ -23,7 +23,7 @@ use super::names;
 use super::secret_names::SecretNames;
 use super::shape::{Base, Member, Shape, Type, TypeRef};
 use super::types::Types;
-use super::work::worked;
+use super::work::WorkClock;
 
 /// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none.
 pub type CoroAt<'a> = dyn Fn(u64) -> CoroId + 'a;
@@ -34,7 +34,8 @@ pub(super) struct ValueReader<'a> {
     pub limits: &'a Limits,
     /// Values that may still be read.
     left: usize,
-    /// When to end, on a clock that stands still while new debug info is read.
+    clock: WorkClock,
+    /// When to end, on that clock, which stands still while new debug info is read.
     deadline: Duration,
     /// How often that clock was asked for, and whether it was late.
     asked: Cell<(u32, bool)>,
@@ -83,16 +84,17 @@ type Printed = Result<Value, String>;
 impl ValueReader<'_> {
     pub fn new<'a>(types: &'a mut Types, limits: &'a Limits, coro_at: Option<&'a CoroAt<'a>>) -> ValueReader<'a> {
         types.forget_made();
-        let deadline = worked().saturating_sub(types.learnt()).saturating_add(limits.time);
+        let (clock, deadline) = (WorkClock::new(), limits.time);
         let (left, asked) = (limits.total, Cell::default());
-        ValueReader { types, limits, left, deadline, asked, coro_at, trail: Vec::new(), moved: FastSet::default() }
+        let (trail, moved) = (Vec::new(), FastSet::default());
+        ValueReader { types, limits, left, clock, deadline, asked, coro_at, trail, moved }
     }
 
     /// Reads one of so many parts that are left, with its share of the bounds: what one part does not use is for the
     /// others.
     pub fn share<R>(&mut self, parts: usize, read: impl FnOnce(&mut Self) -> R) -> R {
         let (left, deadline) = (self.left, self.deadline);
-        let now = worked().saturating_sub(self.types.learnt());
+        let now = self.clock.time(self.types.learnt());
         let parts = parts.max(1);
         let time = deadline.saturating_sub(now) / u32::try_from(parts).unwrap_or(u32::MAX);
         self.left = left.div_ceil(parts);
@@ -110,7 +112,7 @@ impl ValueReader<'_> {
         let (asks, mut late) = self.asked.get();
         // Reading the clock costs as much as reading a small value.
         if asks.is_multiple_of(16) {
-            late = worked().saturating_sub(self.types.learnt()) >= self.deadline;
+            late = self.clock.time(self.types.learnt()) >= self.deadline;
         }
         self.asked.set((asks.wrapping_add(1), late));
         self.left == 0 || late

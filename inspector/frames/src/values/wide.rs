@@ -94,6 +94,7 @@ impl ValueReader<'_> {
             align: Some(align),
             shape: Shape::Struct(members),
             params: known.params.clone(),
+            function: Default::default(),
         };
         Ok((self.types.add(made), align))
     }
@@ -134,7 +135,15 @@ impl ValueReader<'_> {
         };
         let size = known.size.unwrap_or(0).saturating_mul(count);
         let size = if matches!(shape, Shape::Array { .. }) { None } else { Some(size) };
-        self.types.add(Type { shown: name.clone(), name, size, align: Some(1), shape, params: Vec::new() })
+        self.types.add(Type {
+            shown: name.clone(),
+            name,
+            size,
+            align: Some(1),
+            shape,
+            params: Vec::new(),
+            function: Default::default(),
+        })
     }
 }
 

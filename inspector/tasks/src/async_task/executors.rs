@@ -7,7 +7,7 @@ use tinyio_frames::{Copied, Frames, TypeRef};
 use super::kinds::{Kinds, Layout, Vtable};
 use super::state::StateWord;
 use crate::picture::State;
-use crate::row::{Future, Row};
+use crate::row::{Found, Future, Row};
 use crate::search::search;
 
 const STATE: &str = "async_executor::State";
@@ -15,27 +15,6 @@ const SLAB: &str = "slab::Slab";
 const LOCK: &str = "std::sys::sync::mutex::futex::Mutex";
 /// More entries than a slab can have.
 const MOST_TASKS: u64 = 1 << 24;
-
-/// An executor and its tasks.
-#[derive(Debug)]
-pub struct Executor {
-    /// All its tasks that have not ended.
-    pub tasks: Vec<Found>,
-    /// Tasks of types that are not known.
-    pub unknown: usize,
-    /// The program was not about to change the slab.
-    pub is_whole: bool,
-}
-
-/// A task that is in the slab of its executor.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    /// The address of its header, which is its number.
-    pub header: u64,
-    vtable: Vtable,
-    /// Its state.
-    pub state: StateWord,
-}
 
 /// How a function that schedules leads to a slab.
 #[derive(Clone, Copy)]
@@ -54,39 +33,37 @@ struct Shape {
     size: u64,
 }
 
-impl Executor {
-    /// The executors that tasks in memory refer to, with their tasks, and how many kinds of tasks have one that is not
-    /// known.
-    pub fn all(kinds: &Kinds, frames: &mut Frames, copied: &Copied) -> (Vec<Executor>, usize) {
-        let Some(layout) = kinds.layout else { return (Vec::new(), 0) };
-        let shapes: Vec<Option<Shape>> = kinds.all.iter().map(|kind| shape(frames, kind.schedule)).collect();
-        let used = |index: &usize| kinds.vtables.values().any(|vtable| vtable.kind == *index);
-        let unknown = (0..shapes.len()).filter(used).filter(|index| shapes[*index].is_none()).count();
-        let (Some(low), Some(high)) = (kinds.vtables.keys().min(), kinds.vtables.keys().max()) else {
-            return (Vec::new(), unknown);
-        };
-        // Of what looks like a task only the executor counts, and that has to have a slab that fits.
-        let mut executors: BTreeMap<u64, Shape> = BTreeMap::new();
-        let mut headers = Vec::new();
-        search(copied, layout.vtable, &(*low..=*high), |place| {
-            headers.extend(kinds.vtables.get(&place.vtable).map(|vtable| (place.address, *vtable)));
-        });
-        for (header, vtable) in headers {
-            if let Some(shape) = shapes[vtable.kind]
-                && let Some(executor) = executor(frames, shape, header, vtable)
-            {
-                executors.insert(executor, shape);
-            }
+/// The executors that tasks in memory refer to, with their tasks, and how many kinds of tasks have one that is not
+/// known.
+pub fn all(kinds: &Kinds, frames: &mut Frames, copied: &Copied) -> (Vec<Found>, usize) {
+    let Some(layout) = kinds.layout else { return (Vec::new(), 0) };
+    let shapes: Vec<Option<Shape>> = kinds.all.iter().map(|kind| shape(frames, kind.own.schedule)).collect();
+    let used = |index: &usize| kinds.vtables.values().any(|vtable| vtable.kind == *index);
+    let unknown = (0..shapes.len()).filter(used).filter(|index| shapes[*index].is_none()).count();
+    let Some(vtables) = kinds.vtable_addresses() else { return (Vec::new(), unknown) };
+    // Of what looks like a task only the executor counts, and that has to have a slab that fits.
+    let mut executors: BTreeMap<u64, Shape> = BTreeMap::new();
+    let mut headers = Vec::new();
+    search(copied, layout.vtable, &vtables, |place| {
+        headers.extend(kinds.vtables.get(&place.vtable).map(|vtable| (place.address, *vtable)));
+    });
+    for (header, vtable) in headers {
+        if let Some(shape) = shapes[vtable.kind]
+            && let Some(executor) = executor(frames, shape, header, vtable)
+        {
+            executors.insert(executor, shape);
         }
-        let reading = Reading { kinds, layout, shapes };
-        let found = executors.into_iter().filter_map(|(executor, shape)| reading.executor(frames, executor, shape));
-        (found.collect(), unknown)
     }
+    let reading = Reading { kinds, layout, shapes };
+    let found = executors.into_iter().filter_map(|(executor, shape)| reading.executor(frames, executor, shape));
+    (found.collect(), unknown)
 }
 
 /// The executor of the task with a header at an address.
 fn executor(frames: &Frames, shape: Shape, header: u64, vtable: Vtable) -> Option<u64> {
-    frames.word(header.wrapping_add(vtable.schedule).wrapping_add(shape.pointer)).filter(|executor| *executor != 0)
+    frames
+        .word(header.wrapping_add(vtable.offsets.schedule).wrapping_add(shape.pointer))
+        .filter(|executor| *executor != 0)
 }
 
 struct Reading<'k> {
@@ -97,7 +74,7 @@ struct Reading<'k> {
 
 impl Reading<'_> {
     /// The tasks of an executor; `None` if there is no executor, or none with tasks.
-    fn executor(&self, frames: &mut Frames, executor: u64, shape: Shape) -> Option<Executor> {
+    fn executor(&self, frames: &mut Frames, executor: u64, shape: Shape) -> Option<Found> {
         let word = |offset: u64| frames.word(executor.wrapping_add(offset));
         if shape.strong.is_some_and(|strong| word(strong).is_none_or(|strong| strong == 0 || strong > 1 << 32)) {
             return None;
@@ -107,7 +84,7 @@ impl Reading<'_> {
             return None;
         }
         let is_locked = frames.bytes(executor.wrapping_add(shape.lock), 4)? != [0; 4];
-        let mut found = Executor { tasks: Vec::new(), unknown: 0, is_whole: !is_locked };
+        let mut found = Found::new("async-executor", "executor", !is_locked);
         for index in 0..length {
             let address = first.wrapping_add(index * shape.size);
             let (variant, ty, offset) = frames.variant(shape.entry, address).ok()?;
@@ -126,13 +103,28 @@ impl Reading<'_> {
         (!found.tasks.is_empty()).then_some(found)
     }
 
-    /// The task with a header at an address, if it is one of an executor.
-    fn task(&self, frames: &Frames, of: u64, header: u64) -> Option<Found> {
+    /// The task with a header at an address, if it is one of an executor. Its number is that address.
+    fn task(&self, frames: &Frames, of: u64, header: u64) -> Option<Row> {
         let word = |offset: u64| frames.word(header.wrapping_add(offset));
         let vtable = *self.kinds.vtables.get(&word(self.layout.vtable)?)?;
-        let state = StateWord(word(self.layout.state)?);
+        let value = word(self.layout.state)?;
+        let state = StateWord(value);
         let shape = self.shapes[vtable.kind]?;
-        (executor(frames, shape, header, vtable)? == of).then_some(Found { header, vtable, state })
+        if executor(frames, shape, header, vtable)? != of {
+            return None;
+        }
+        let kind = &self.kinds.all[vtable.kind];
+        let future = match state.state() {
+            State::Finished => Future::None,
+            _ if state.is_closed() => Future::None,
+            _ => Future::At(kind.future, header.wrapping_add(vtable.offsets.future).wrapping_add(kind.own.within)),
+        };
+        let mut row = Row::of(kind, header, header, state.state(), future);
+        if state.is_closed() && row.state != State::Finished {
+            row.notes.push("it was cancelled: its future is dropped at its next turn".into());
+        }
+        let word = Some((header.wrapping_add(self.layout.state), value));
+        Some(Row { word, never_woken: state.has_no_waker(), ..row })
     }
 }
 
@@ -163,34 +155,4 @@ fn shape(frames: &mut Frames, schedule: TypeRef) -> Option<Shape> {
         entry,
         size,
     })
-}
-
-impl Found {
-    /// The number of the task and its name.
-    pub fn number(&self, kinds: &Kinds) -> (u64, String) {
-        (self.header, kinds.all[self.vtable.kind].name.clone())
-    }
-
-    /// Where its state word is.
-    pub fn state_at(&self, kinds: &Kinds) -> u64 {
-        self.header.wrapping_add(kinds.layout.map_or(0, |layout| layout.state))
-    }
-
-    /// What is known of the task before its future is read.
-    pub fn row(&self, kinds: &Kinds, runtime: usize, no_stop: bool) -> Row {
-        let kind = &kinds.all[self.vtable.kind];
-        let (id, name) = self.number(kinds);
-        let state = self.state.state();
-        let mut notes = Vec::new();
-        let future = match state {
-            State::Finished => Future::None,
-            _ if self.state.is_closed() => {
-                notes.push("it was cancelled: its future is dropped at its next turn".into());
-                Future::None
-            }
-            _ => Future::At(kind.future.0, self.header.wrapping_add(self.vtable.future).wrapping_add(kind.future.1)),
-        };
-        let never_woken = !no_stop && self.state.has_no_waker();
-        Row { id, runtime, name, or: kind.or.clone(), state, never_woken, future, notes, thread: None }
-    }
 }

@@ -12,5 +12,5 @@ mod executors;
 mod kinds;
 mod state;
 
-pub use executors::{Executor, Found};
-pub use kinds::Kinds;
+pub use executors::all;
+pub use kinds::{Kinds, find};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use tinyio_frames::{Frames, TypeRef};
+use tinyio_frames::Frames;
 
-use super::kinds::{Kinds, Layout, Vtable};
+use super::kinds::{Kinds, Layout};
+use crate::kinds::word;
 use crate::picture::State;
 use crate::roots::Thread;
-use crate::row::{Future, Row};
+use crate::row::{Found, Future, Row};
 
 /// A part of the linker name of the variable of each thread, in both manglings.
 const CONTEXT: &str = "6tinyio8executor7context7CONTEXT";
@@ -19,28 +20,6 @@ const FRAME: &str = "tinyio::task::context::Frame<";
 const MOST_LOOPS: usize = 4096;
 const MOST_TASKS: u64 = 1 << 32;
 
-/// A loop and its coroutines.
-#[derive(Debug)]
-pub struct Loop {
-    /// All its coroutines that have not ended.
-    pub tasks: Vec<Found>,
-    /// Coroutines of types that are not known.
-    pub unknown: usize,
-    /// Its table has as many coroutines as it says.
-    pub is_whole: bool,
-}
-
-/// A coroutine that is in the table of its loop.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    /// The address of its header.
-    pub header: u64,
-    /// Its number.
-    pub id: u64,
-    vtable: Vtable,
-    state: State,
-}
-
 /// Where in a loop its table is, and where in a frame of the stack that entered it the loop and the next frame are.
 struct Shape {
     value: u64,
@@ -50,33 +29,32 @@ struct Shape {
     length: u64,
 }
 
-impl Loop {
-    /// The loops that these threads are in; `None` if debug info does not describe where they are.
-    pub fn all(kinds: &Kinds, frames: &mut Frames, threads: &[Thread]) -> Option<Vec<Loop>> {
-        let Some(layout) = kinds.layout else { return Some(Vec::new()) };
-        let offsets = frames.thread_locals(CONTEXT);
-        let shape = shape(frames).filter(|_| !offsets.is_empty())?;
-        let mut executors = BTreeSet::new();
-        for base in threads.iter().filter_map(|thread| thread.locals) {
-            for offset in &offsets {
-                let mut next = frames.word(base.wrapping_sub(*offset)).unwrap_or(0);
-                for _ in 0..MOST_LOOPS {
-                    let word = |offset: u64| frames.word(next.wrapping_add(offset));
-                    let (Some(executor), Some(outer)) = (word(shape.value), word(shape.outer)) else { break };
-                    executors.insert(executor);
-                    next = outer;
-                }
+/// The loops that these threads are in, with the coroutines of each that have not ended; `None` if debug info does not
+/// describe where they are.
+pub fn all(kinds: &Kinds, frames: &mut Frames, threads: &[Thread]) -> Option<Vec<Found>> {
+    let Some(layout) = kinds.layout else { return Some(Vec::new()) };
+    let offsets = frames.thread_locals(CONTEXT);
+    let shape = shape(frames).filter(|_| !offsets.is_empty())?;
+    let mut executors = BTreeSet::new();
+    for base in threads.iter().filter_map(|thread| thread.locals) {
+        for offset in &offsets {
+            let mut next = frames.word(base.wrapping_sub(*offset)).unwrap_or(0);
+            for _ in 0..MOST_LOOPS {
+                let word = |offset: u64| frames.word(next.wrapping_add(offset));
+                let (Some(executor), Some(outer)) = (word(shape.value), word(shape.outer)) else { break };
+                executors.insert(executor);
+                next = outer;
             }
         }
-        Some(executors.into_iter().filter_map(|executor| read(kinds, layout, frames, executor, &shape)).collect())
     }
+    Some(executors.into_iter().filter_map(|executor| read(kinds, layout, frames, executor, &shape)).collect())
 }
 
 /// Reads the table of the loop at an address.
-fn read(kinds: &Kinds, layout: Layout, frames: &Frames, executor: u64, shape: &Shape) -> Option<Loop> {
+fn read(kinds: &Kinds, layout: Layout, frames: &Frames, executor: u64, shape: &Shape) -> Option<Found> {
     let word = |offset: u64| frames.word(executor.wrapping_add(offset));
     let (entries, length, count) = (word(shape.entries)?, word(shape.length)?, word(shape.count)?);
-    let mut found = Loop { tasks: Vec::new(), unknown: 0, is_whole: length < MOST_TASKS && count <= length };
+    let mut found = Found::new("tinyio", "loop", length < MOST_TASKS && count <= length);
     for index in 0..length.min(MOST_TASKS) {
         let Some(entry) = frames.word(entries.wrapping_add(8 * index)) else { break };
         // Bit 0 is set in the number of the next slot that is free.
@@ -93,7 +71,7 @@ fn read(kinds: &Kinds, layout: Layout, frames: &Frames, executor: u64, shape: &S
 }
 
 /// The coroutine with a header at an address.
-fn coroutine(kinds: &Kinds, layout: Layout, frames: &Frames, header: u64) -> Option<Found> {
+fn coroutine(kinds: &Kinds, layout: Layout, frames: &Frames, header: u64) -> Option<Row> {
     // `tinyio::task::cell::flag`: the body, and that a slot owns it.
     const BODY: u8 = 0b11;
     let word = |offset: u64| frames.word(header.wrapping_add(offset));
@@ -107,7 +85,12 @@ fn coroutine(kinds: &Kinds, layout: Layout, frames: &Frames, header: u64) -> Opt
         (1 | 2, 0 | 1, 0 | 1) => State::Finished,
         _ => return None,
     };
-    Some(Found { header, id, vtable, state })
+    let kind = &kinds.all[vtable.kind];
+    let future = match state {
+        State::Finished => Future::None,
+        _ => Future::At(kind.future, header.wrapping_add(vtable.offsets)),
+    };
+    Some(Row::of(kind, header, id, state, future))
 }
 
 fn shape(frames: &mut Frames) -> Option<Shape> {
@@ -118,13 +101,9 @@ fn shape(frames: &mut Frames) -> Option<Shape> {
         let is_whole = frames.type_path(target) == EXECUTOR && frames.member(target, "slots").is_some();
         is_whole.then_some((method, target))
     })?;
-    let mut word = |ty: TypeRef, path: &str| {
-        let (member, offset) = frames.member(ty, path)?;
-        (frames.size(member) == Some(8)).then_some((member, offset))
-    };
-    let (_, count) = word(executor, "slots.len")?;
-    let (_, length) = word(executor, "slots.entries.value.len")?;
-    let (_, entries) = word(executor, "slots.entries.value.buf.inner.ptr")?;
+    let mut word = |path: &str| word(frames, executor, path);
+    let (count, length) = (word("slots.len")?, word("slots.entries.value.len")?);
+    let entries = word("slots.entries.value.buf.inner.ptr")?;
     let (value, outer) = frames.types_beside(method, FRAME).into_iter().find_map(|frame| {
         let (value, value_at) = frames.member(frame, "value")?;
         let (_, outer_at) = frames.member(frame, "outer")?;
@@ -132,22 +111,4 @@ fn shape(frames: &mut Frames) -> Option<Shape> {
         (frames.type_path(target) == EXECUTOR).then_some((value_at, outer_at))
     })?;
     Some(Shape { value, outer, entries, count, length })
-}
-
-impl Found {
-    /// The number of the coroutine and its name.
-    pub fn number(&self, kinds: &Kinds) -> (u64, String) {
-        (self.id, kinds.all[self.vtable.kind].name.clone())
-    }
-
-    /// What is known of the coroutine before its future is read.
-    pub fn row(&self, kinds: &Kinds, runtime: usize) -> Row {
-        let kind = &kinds.all[self.vtable.kind];
-        let future = match self.state {
-            State::Finished => Future::None,
-            _ => Future::At(kind.future, self.header.wrapping_add(self.vtable.body)),
-        };
-        let (name, or, notes) = (kind.name.clone(), kind.or.clone(), Vec::new());
-        Row { id: self.id, runtime, name, or, state: self.state, never_woken: false, future, notes, thread: None }
-    }
 }

@@ -10,5 +10,5 @@
 mod kinds;
 mod loops;
 
-pub use kinds::Kinds;
-pub use loops::{Found, Loop};
+pub use kinds::{Kinds, find};
+pub use loops::all;

@@ -6,6 +6,7 @@ use tinyio_frames::{Frames, TypeRef};
 
 use super::kinds::{Kinds, Layout};
 use super::scan::{Hit, at};
+use crate::kinds::word;
 
 const OWNED: &str = "tokio::runtime::task::list::OwnedTasks";
 const LOCAL: &str = "tokio::runtime::task::list::LocalOwnedTasks";
@@ -69,10 +70,10 @@ impl List {
         let mut schedulers: BTreeMap<u64, (BTreeSet<TypeRef>, HashSet<u64>)> = BTreeMap::new();
         for hit in hits {
             let kind = &kinds.all[hit.vtable.kind];
-            let scheduler = frames.word(hit.header.wrapping_add(hit.vtable.scheduler)).unwrap_or(0);
-            if !kind.is_blocking && scheduler != 0 && hit.owner != 0 {
+            let scheduler = frames.word(hit.header.wrapping_add(hit.vtable.offsets.scheduler)).unwrap_or(0);
+            if !kind.own.is_blocking && scheduler != 0 && hit.owner != 0 {
                 let known = schedulers.entry(scheduler).or_default();
-                known.0.insert(kind.scheduler);
+                known.0.insert(kind.own.scheduler);
                 known.1.insert(hit.owner);
             }
         }
@@ -85,10 +86,10 @@ impl List {
                 unknown.extend(types.iter().map(|ty| frames.type_name(*ty)));
                 continue;
             };
-            let word = |offset: u64| frames.word(address.wrapping_add(offset));
+            let value = |offset: u64| frames.word(address.wrapping_add(offset));
             // Memory of one that is gone may still be there.
-            let Some(id) = word(shape.id).filter(|id| owners.contains(id)) else { continue };
-            if word(shape.strong).is_none_or(|strong| strong == 0 || strong > 1 << 32) {
+            let Some(id) = value(shape.id).filter(|id| owners.contains(id)) else { continue };
+            if value(shape.strong).is_none_or(|strong| strong == 0 || strong > 1 << 32) {
                 continue;
             }
             let mut tasks = Vec::new();
@@ -136,11 +137,7 @@ fn shape(frames: &mut Frames, scheduler: TypeRef) -> Option<Shape> {
 }
 
 fn ends(frames: &mut Frames, linked: TypeRef) -> Option<Ends> {
-    let mut word = |name| {
-        let (member, offset) = frames.member(linked, name)?;
-        (frames.size(member) == Some(8)).then_some(offset)
-    };
-    Some(Ends { head: word("head")?, tail: word("tail")? })
+    Some(Ends { head: word(frames, linked, "head")?, tail: word(frames, linked, "tail")? })
 }
 
 /// The lock around a list.
@@ -204,7 +201,7 @@ fn walk(
     let mut before = 0;
     while header != 0 {
         let hit = at(kinds, layout, frames, header).filter(|hit| hit.owner == owner && hit.state.is_possible())?;
-        let link = |offset: u64| frames.word(header.wrapping_add(hit.vtable.trailer).wrapping_add(offset));
+        let link = |offset: u64| frames.word(header.wrapping_add(hit.vtable.offsets.trailer).wrapping_add(offset));
         if link(layout.previous)? != before || found.len() >= MOST_TASKS {
             return None;
         }

@@ -7,65 +7,55 @@ use tinyio_frames::Frames;
 use super::kinds::{Kind, Kinds};
 use super::lists::List;
 use super::scan::Hit;
-use crate::picture::{Runtime, State};
-use crate::row::{Future, Row};
+use crate::picture::State;
+use crate::row::{Found, Future, Row};
 
-/// A task that certainly is there.
-pub struct Found {
-    pub hit: Hit,
-    runtime: usize,
-    is_listed: bool,
-}
-
-/// The tasks that are there: those in lists, and of the others those that cannot be in one. Adds their runtimes.
-pub fn members(
-    kinds: &Kinds,
-    frames: &mut Frames,
-    hits: &[Hit],
-    lists: Vec<List>,
-    no_stop: bool,
-    runtimes: &mut Vec<Runtime>,
-) -> Vec<Found> {
-    let mut found: Vec<Found> = Vec::new();
+/// The tasks that are there: those in lists, and of the others those that cannot be in one.
+pub fn members(kinds: &Kinds, frames: &mut Frames, hits: &[Hit], lists: Vec<List>, no_stop: bool) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
     let mut seen: HashSet<u64> = HashSet::new();
     let mut owners: HashMap<u64, usize> = HashMap::new();
     for list in lists {
-        let runtime = runtimes.len();
-        runtimes.push(Runtime { kind: "tokio", flavor: list.flavor, tasks: 0 });
-        owners.insert(list.id, runtime);
+        owners.insert(list.id, all.len());
+        let mut found = Found::new("tokio", list.flavor, list.is_whole);
         for hit in list.tasks {
             if seen.insert(hit.header) {
-                found.push(Found { hit, runtime, is_listed: true });
+                found.tasks.push(row(kinds, frames, &hit, true));
             }
         }
+        all.push(found);
     }
-    let mut blocking = None;
+    let mut blocking = Found::new("tokio", "blocking", true);
     for hit in hits.iter().filter(|hit| !seen.contains(&hit.header)) {
         let kind = &kinds.all[hit.vtable.kind];
-        if kind.is_worker {
-            continue;
-        }
-        let runtime = match owners.get(&hit.owner) {
-            _ if kind.is_blocking && hit.owner == 0 => *blocking.get_or_insert_with(|| {
-                runtimes.push(Runtime { kind: "tokio", flavor: "blocking", tasks: 0 });
-                runtimes.len() - 1
-            }),
+        let state = hit.state.state();
+        let found = match owners.get(&hit.owner) {
+            _ if kind.own.is_worker => continue,
+            _ if kind.own.is_blocking && hit.owner == 0 => &mut blocking,
             // One that has ended has left its list, and stays until its handle is gone.
-            Some(runtime) if hit.state.state() == State::Finished || no_stop => *runtime,
+            Some(runtime) if state == State::Finished || no_stop => &mut all[*runtime],
             _ => continue,
         };
         // On a stack there are copies of tasks from the time when they were made.
-        let is_copy = hit.is_on_stack && hit.state.state() == State::Ready;
-        if !is_copy && is_whole(kind, frames, hit) {
-            found.push(Found { hit: *hit, runtime, is_listed: false });
+        let is_copy = hit.is_on_stack && state == State::Ready;
+        if is_copy || !is_whole(kind, frames, hit) {
+            continue;
         }
+        let mut row = row(kinds, frames, hit, false);
+        if no_stop && !kind.own.is_blocking && state != State::Finished {
+            row.notes.push("it was in no list when the lists were read".to_owned());
+        }
+        found.tasks.push(row);
     }
-    found
+    if !blocking.tasks.is_empty() {
+        all.push(blocking);
+    }
+    all
 }
 
 /// Whether what is in a task goes with its state, where no list says that it is there.
 fn is_whole(kind: &Kind, frames: &mut Frames, hit: &Hit) -> bool {
-    let Some((stage, offset)) = kind.stage else { return false };
+    let Some((stage, offset)) = kind.own.stage else { return false };
     let Ok((variant, ..)) = frames.variant(stage, hit.header.wrapping_add(offset)) else { return false };
     match hit.state.state() {
         State::Finished => variant != "Running",
@@ -74,33 +64,19 @@ fn is_whole(kind: &Kind, frames: &mut Frames, hit: &Hit) -> bool {
     }
 }
 
-impl Found {
-    /// The number of the task and its name.
-    pub fn number(&self, kinds: &Kinds, frames: &Frames) -> (u64, String) {
-        let id = frames.word(self.hit.header.wrapping_add(self.hit.vtable.id)).unwrap_or(0);
-        (id, kinds.all[self.hit.vtable.kind].name.clone())
-    }
-
-    /// What is known of the task before its future is read.
-    pub fn row(&self, kinds: &Kinds, frames: &mut Frames, no_stop: bool) -> Row {
-        let Found { hit, runtime, is_listed } = self;
-        let kind = &kinds.all[hit.vtable.kind];
-        let (id, name) = self.number(kinds, frames);
-        let state = hit.state.state();
-        let mut notes = Vec::new();
-        if no_stop && !is_listed && !kind.is_blocking && state != State::Finished {
-            notes.push("it was in no list when the lists were read".to_owned());
-        }
-        let future = if kind.is_blocking { Future::None } else { future(kind, frames, hit) };
-        let or = kind.or.clone();
-        let never_woken = *is_listed && !no_stop && hit.state.has_no_waker();
-        Row { id, runtime: *runtime, name, or, state, never_woken, future, notes, thread: None }
-    }
+/// What is known of a task before its future is read.
+fn row(kinds: &Kinds, frames: &mut Frames, hit: &Hit, is_listed: bool) -> Row {
+    let kind = &kinds.all[hit.vtable.kind];
+    let id = frames.word(hit.header.wrapping_add(hit.vtable.offsets.id)).unwrap_or(0);
+    let future = if kind.own.is_blocking { Future::None } else { future(kind, frames, hit) };
+    let word = kinds.layout.map(|layout| (hit.header.wrapping_add(layout.state), hit.state.0));
+    let never_woken = is_listed && hit.state.has_no_waker();
+    Row { word, never_woken, ..Row::of(kind, hit.header, id, hit.state.state(), future) }
 }
 
 /// Where the future of a task is.
 fn future(kind: &Kind, frames: &mut Frames, hit: &Hit) -> Future {
-    let Some((stage, offset)) = kind.stage else {
+    let Some((stage, offset)) = kind.own.stage else {
         return Future::Unknown("debug info does not describe where its future is: unknown layout");
     };
     let stage_at = hit.header.wrapping_add(offset);

@@ -12,7 +12,7 @@ mod members;
 mod scan;
 mod state;
 
-pub use kinds::Kinds;
+pub use kinds::{Kinds, find};
 pub use lists::List;
 pub use members::members;
 pub use scan::{Hit, scan};

@@ -24,9 +24,9 @@ pub struct Hit {
 /// All hits in the memory that was copied. `stacks`: addresses in the stacks of threads.
 pub fn scan(kinds: &Kinds, copied: &Copied, stacks: &[u64]) -> Vec<Hit> {
     let Some(layout) = &kinds.layout else { return Vec::new() };
-    let (Some(low), Some(high)) = (kinds.vtables.keys().min(), kinds.vtables.keys().max()) else { return Vec::new() };
+    let Some(vtables) = kinds.vtable_addresses() else { return Vec::new() };
     let mut found = Vec::new();
-    search(copied, layout.vtable, &(*low..=*high), |place| {
+    search(copied, layout.vtable, &vtables, |place| {
         let Some(vtable) = kinds.vtables.get(&place.vtable) else { return };
         let (Some(state), Some(owner)) = (place.word(layout.state), place.word(layout.owner)) else { return };
         let (Some(next), state) = (place.word(layout.queue_next), StateWord(state)) else { return };

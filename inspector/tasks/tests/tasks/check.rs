@@ -1,7 +1,7 @@
 //! Tasks that can never go on, and healthy programs of which nothing is ever reported.
 
 use tinyio_events::event::Frame;
-use tinyio_tasks::{Finding, FindingKind, Findings, Options, Picture, State, Task, check, take};
+use tinyio_tasks::{Finding, FindingKind, Findings, Options, Picture, State, Task, WaitKind, check, take};
 
 use super::program::{Program, build_other};
 
@@ -110,6 +110,76 @@ fn waits_on_what_only_tasks_that_can_never_go_on_can_give_are_found() {
             }
         }
         program.answers();
+    }
+}
+
+#[test]
+fn ends_of_channels_and_notifications_that_only_tasks_that_can_never_go_on_keep_are_found() {
+    for profile in ["dev", "release"] {
+        let mut program = Program::start_binary(&build_other(profile, "check-programs"), "ends", 0);
+        let source = include_str!("../tasks-programs/src/check/ends.rs");
+        let (picture, found) = found_at(&program, source, &["// here: "]);
+        let of = |kind| functions(&picture, &found, kind);
+        let text = tinyio_tasks::text(&picture);
+        let keep: Vec<usize> = of(FindingKind::NeverWoken).iter().map(Vec::len).collect();
+        assert_eq!(keep.iter().sum::<usize>(), 9, "{profile}: those that keep an end\n{text}");
+        let on_dead = of(FindingKind::WaitsOnDead);
+        let expected = [vec!["asks"], vec!["follows"; 2], vec!["hears"; 2], vec!["notified"; 2]];
+        if profile == "dev" {
+            assert_eq!(on_dead, expected, "{text}");
+            assert_eq!(of(FindingKind::LockCycle), [["reads_again", "writes"]], "{text}");
+            let facts: Vec<&str> = found.findings.iter().flat_map(|one| &one.proof).map(|fact| &**fact).collect();
+            for part in
+                ["to read, queued behind #", "waits on the notification at 0x", "waits on a message of a channel"]
+            {
+                assert!(facts.iter().any(|fact| fact.contains(part)), "{part}: {facts:?}");
+            }
+        } else {
+            // Optimised code does not say of all locals whether they are alive.
+            assert!(on_dead.iter().all(|one| expected.iter().any(|known| known == one)), "{on_dead:?}\n{text}");
+        }
+        program.answers();
+    }
+}
+
+#[test]
+fn waits_on_one_channel_notification_or_lock_have_its_address() {
+    for profile in ["dev", "release"] {
+        let program = Program::start_binary(&build_other(profile, "check-programs"), "ends", 0);
+        let source = include_str!("../tasks-programs/src/check/ends.rs");
+        let (picture, _) = found_at(&program, source, &["// here: "]);
+        let waits = |name: &str| {
+            let of = picture.tasks.iter().filter(|task| task.name.ends_with(&format!("::{name}")));
+            of.map(|task| task.waits_on[0].clone()).collect::<Vec<_>>()
+        };
+        for (name, kind, text) in [
+            ("follows", WaitKind::Channel, "a message of a channel at 0x"),
+            ("hears", WaitKind::Channel, "a message of a channel at 0x"),
+            ("asks", WaitKind::Channel, "a message of a channel at 0x"),
+            ("notified", WaitKind::Event, "a notification at 0x"),
+            ("reads_behind", WaitKind::Lock, "a lock at 0x"),
+        ] {
+            let of = waits(name);
+            // Optimised code does not say which watch channel a receiver is of.
+            if profile == "release" && name == "follows" && of[0].id == 0 {
+                continue;
+            }
+            assert!(of.iter().all(|one| one.kind == kind && one.id == of[0].id && one.id != 0), "{profile}: {of:?}");
+            assert!(of.iter().all(|one| one.text.starts_with(text)), "{profile}: {of:?}");
+            let too = waits(&format!("{name}_too"));
+            assert!(too.iter().all(|other| other.kind == kind && other.id != of[0].id), "{profile}: {too:?}");
+        }
+        // A sender that waits there waits on no message.
+        assert_eq!(waits("closes")[0].kind, WaitKind::Channel, "{profile}");
+        assert!(!waits("closes")[0].text.contains("message"), "{profile}");
+        let writer = picture.tasks.iter().find(|task| task.name.ends_with("::writes_later")).expect("it waits");
+        for wait in waits("reads_behind") {
+            assert_eq!(wait.behind, Some(writer.id), "{profile}: {wait:?}");
+            let behind =
+                format!(", queued behind #{} check_programs::ends::writes_later, which waits to write", writer.id);
+            assert!(wait.text.ends_with(&behind), "{profile}: {wait:?}");
+        }
+        assert!(waits("writes_later")[0].behind.is_none(), "{profile}: what writes is behind nothing");
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use tinyio_frames::Limits;
 use tinyio_tasks::{Options, Picture, take};
@@ -29,6 +30,8 @@ pub fn folder() -> PathBuf {
 /// tests: see `tests/versions` at the root.
 const VERSIONS: [(&str, &str); 2] = [("TASKS_TOKIO", "tokio"), ("TASKS_EXECUTOR", "async-executor")];
 const COMPILER: &str = "TASKS_RUSTC";
+/// From tokio 1.44 on, its broadcast channels have them.
+const WEAK_SENDERS: u32 = 44;
 
 /// Builds the programs in a profile, and returns the path of the program.
 pub fn build(profile: &str) -> PathBuf {
@@ -81,9 +84,14 @@ fn build_in(package: &Path, target: &Path, profile: &str, compiler: Option<&Path
     cargo.args(["build", "--quiet", "--profile", profile, "--manifest-path"]).arg(package.join("Cargo.toml"));
     cargo.args(is_locked.then_some("--locked"));
     cargo.arg("--target-dir").arg(target).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    // Their types are read.
+    cargo.env_remove("CARGO_PROFILE_DEV_DEBUG");
     if let Some(compiler) = compiler {
         cargo.env("RUSTC", compiler);
     }
+    let tokio = std::env::var(VERSIONS[0].0).unwrap_or_default();
+    let minor = tokio.strip_prefix("1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    cargo.envs(minor.filter(|minor| *minor < WEAK_SENDERS).map(|_| ("RUSTFLAGS", "--cfg has_no_weak_senders")));
     let output = cargo.output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     target.join(if profile == "dev" { "debug" } else { profile }).join("tasks-programs")
@@ -147,12 +155,26 @@ impl Program {
 
     /// Its tasks, once they are as they will be.
     pub fn tasks_when(&self, is_so: impl Fn(&Picture) -> bool) -> Picture {
-        loop {
-            let picture = self.tasks();
-            if is_so(&picture) {
-                return picture;
-            }
+        until(|| self.tasks(), is_so)
+    }
+
+    /// All that is in a picture of it, once it is as it will be.
+    pub fn all_when(&self, is_so: impl Fn(&Picture) -> bool) -> Picture {
+        until(|| take(self.pid(), &Options::default()).expect("a picture"), is_so)
+    }
+}
+
+/// Looks again and again; `TINYIO_TEST_SECONDS` gives a busy machine longer.
+fn until(look: impl Fn() -> Picture, is_so: impl Fn(&Picture) -> bool) -> Picture {
+    let seconds = std::env::var("TINYIO_TEST_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let (begin, longest) = (Instant::now(), Duration::from_secs(seconds.unwrap_or(120)));
+    loop {
+        let picture = look();
+        if is_so(&picture) {
+            return picture;
         }
+        let text = || tinyio_tasks::text(&picture);
+        assert!(begin.elapsed() < longest, "after {longest:?} it is not as it will be:\n{}", text());
     }
 }
 

@@ -17,14 +17,12 @@ fn line(of: &str) -> u32 {
 /// What a program of a kind is once the futures of all its `block_on` wait, so many of them, or are named as unknown.
 fn settled(profile: &str, kind: &str, count: usize) -> (Program, Picture) {
     let program = Program::start_binary(&build_other(profile, "roots-programs"), kind, 0);
-    loop {
-        let picture = take(program.pid(), &Options::default()).expect("a picture");
+    let picture = program.all_when(|picture| {
         let waiting = picture.tasks.iter().filter(|task| task.thread.is_some() && task.state == State::Waiting).count();
         let is_still = |task: &Task| task.state == State::Waiting || task.name.starts_with("async block");
-        if waiting + unknown(&picture) >= count && picture.tasks.iter().all(is_still) {
-            return (program, picture);
-        }
-    }
+        waiting + unknown(picture) >= count && picture.tasks.iter().all(is_still)
+    });
+    (program, picture)
 }
 
 /// How many futures of `block_on` a note has that are not shown.
@@ -68,7 +66,9 @@ fn all() -> Vec<(String, &'static str)> {
 fn futures_of_block_on_are_rows_with_their_stacks_and_locals() {
     let (mut program, picture) = settled("dev", "all", 8);
     assert_eq!(labels(&picture), all(), "{}", text(&picture));
-    assert_eq!(picture.notes, [""; 0], "{}", text(&picture));
+    // `tests/versions` tries versions that the program does not know as tried.
+    let notes: Vec<&String> = picture.notes.iter().filter(|note| !note.contains(" was not tried: ")).collect();
+    assert_eq!(notes, [""; 0], "{}", text(&picture));
     let outer: Vec<&Task> = picture.tasks.iter().filter(|task| task.state == State::Running).collect();
     let [outer] = outer[..] else { panic!("{}", text(&picture)) };
     assert!(outer.stack.mid_step && outer.name.starts_with("async block 0 in roots_programs::main"), "{outer:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tinyio_tasks::{Picture, State, Task, WaitKind, text};
+use tinyio_tasks::{FindingKind, Options, Picture, State, Task, WaitKind, check, take, text};
 
 use super::program::{Program, build_other};
 
@@ -15,7 +15,8 @@ fn line(of: &str) -> u32 {
 }
 
 fn function(task: &Task) -> &str {
-    task.name.strip_prefix("smol_programs::").unwrap_or(&task.name)
+    let name = task.name.strip_prefix("smol_programs::").unwrap_or(&task.name);
+    name.split('<').next().unwrap_or(name)
 }
 
 /// The tasks that the program has started itself: `smol::spawn` starts one for child processes.
@@ -61,7 +62,7 @@ fn all_tasks_of_async_executor_are_found_at_their_lines_and_separated_by_executo
         assert_eq!(runtimes, [("async-executor", "executor")], "{profile}");
         let picture = finds_all(profile, "two", 500);
         let sizes: Vec<usize> = picture.runtimes.iter().map(|runtime| runtime.tasks).collect();
-        assert_eq!(sizes, [504, 504], "{profile}");
+        assert_eq!(sizes, [506, 506], "{profile}");
     }
 }
 
@@ -89,6 +90,14 @@ fn what_tasks_of_smol_wait_on_and_hold_is_named() {
             assert!(task.waits_on[0].text.starts_with("a timer, fires in "), "{profile}: {task:?}");
         }
         assert!(kinds("receiver").iter().all(|kind| *kind == WaitKind::Channel), "{profile}");
+        let mut channels: Vec<u64> = of("receiver").iter().map(|task| task.waits_on[0].id).collect();
+        channels.sort_unstable();
+        channels.dedup();
+        assert_eq!(channels.len(), of("receiver").len(), "{profile}: each has a channel of its own");
+        assert_eq!(kinds("listener"), [WaitKind::Event; 2], "{profile}");
+        let [one, other] = &of("listener")[..] else { panic!("{profile}") };
+        assert_eq!(one.waits_on[0].id, other.waits_on[0].id, "{profile}");
+        assert!(one.waits_on[0].id != 0 && one.waits_on[0].text.starts_with("an event at 0x"), "{profile}: {one:?}");
         assert_eq!(kinds("visitor"), [WaitKind::Semaphore], "{profile}");
         let holder = of("holder")[0];
         let [hold] = &holder.holds[..] else { panic!("{profile}: {holder:?}") };
@@ -98,5 +107,28 @@ fn what_tasks_of_smol_wait_on_and_hold_is_named() {
         }
         let label = &of("sleeper")[0].stack.frames[0].locals.iter().find(|local| local.name == "label");
         assert!(label.expect("a label").value.text.starts_with("\"sleeper "), "{profile}");
+    }
+}
+
+#[test]
+fn receivers_whose_senders_only_tasks_that_can_never_go_on_keep_are_found() {
+    for profile in ["dev", "release"] {
+        let program = Program::start_binary(&build_other(profile, "smol-programs"), "ends", 0);
+        let picture = program.tasks_when(is_settled);
+        assert_eq!(counts(&picture), program.started, "{profile}\n{}", text(&picture));
+        let picture = take(program.pid(), &Options::default()).expect("a picture");
+        let found = check(&picture).expect("it was stopped");
+        let named = |kind: FindingKind| {
+            let ids = found.findings.iter().filter(|one| one.kind == kind).flat_map(|one| &one.tasks);
+            let names = ids.map(|id| function(picture.tasks.iter().find(|task| task.id == *id).expect("a task")));
+            names.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(named(FindingKind::NeverWoken).len(), 3, "{profile}: those that keep a sender");
+        let on_dead = named(FindingKind::WaitsOnDead);
+        let is_found =
+            if profile == "dev" { on_dead == ["hears"; 2] } else { on_dead.iter().all(|one| one == "hears") };
+        assert!(is_found, "{profile}: {on_dead:?}\n{}", text(&picture));
+        let fills = picture.tasks.iter().find(|task| function(task) == "fills").expect("a task");
+        assert!(fills.waits_on[0].text.starts_with("room in a channel at 0x"), "{profile}: {fills:?}");
     }
 }

@@ -25,12 +25,9 @@ fn function(task: &Task) -> &str {
 /// A program of a kind and its picture, when all its coroutines wait.
 fn settled(profile: &str, kind: &str) -> (Program, Picture) {
     let program = Program::start_binary(&build_other(profile, "tinyio-programs"), kind, 0);
-    loop {
-        let picture = take(program.pid(), &Options::default()).expect("a picture");
-        if !picture.tasks.is_empty() && picture.tasks.iter().all(|task| task.state == State::Waiting) {
-            return (program, picture);
-        }
-    }
+    let is_settled = |picture: &Picture| picture.tasks.iter().all(|task| task.state == State::Waiting);
+    let picture = program.all_when(|picture| !picture.tasks.is_empty() && is_settled(picture));
+    (program, picture)
 }
 
 /// Whether a picture has each coroutine of the program at its line, with what it waits on and holds.

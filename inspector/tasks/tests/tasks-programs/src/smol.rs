@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use event_listener::Event;
 use smol::lock::{Mutex, Semaphore};
 use smol::{Executor, LocalExecutor, Task, Timer, channel, future};
 
@@ -69,6 +70,37 @@ async fn receiver(messages: channel::Receiver<String>) {
     println!("{text:?}");
 }
 
+async fn listener(event: Arc<Event>) {
+    begun();
+    event.listen().await; // here: listener
+}
+
+/// Keeps an end of a channel, and waits for what has no waker.
+async fn keeps<T>(end: T) {
+    begun();
+    future::pending::<()>().await; // here: keeps
+    drop(end);
+}
+
+async fn hears(messages: channel::Receiver<String>) {
+    begun();
+    let text = messages.recv().await; // here: hears
+    println!("{text:?}");
+}
+
+async fn hears_too(messages: channel::Receiver<String>) {
+    begun();
+    let text = messages.recv().await; // here: hears_too
+    println!("{text:?}");
+}
+
+/// Waits for room, which is no message.
+async fn fills(sender: channel::Sender<String>) {
+    begun();
+    sender.send("one".into()).await.unwrap();
+    sender.send("two".into()).await.unwrap(); // here: fills
+}
+
 async fn boxed() {
     begun();
     nap(60).await; // here: boxed
@@ -103,8 +135,12 @@ fn start(executor: &Executor<'static>, count: usize) -> Started {
         executor.spawn(reader(lock.clone())).detach();
     }
     executor.spawn(visitor(Arc::new(Semaphore::new(0)))).detach();
+    let event = Arc::new(Event::new());
+    for _ in 0..2 {
+        executor.spawn(listener(event.clone())).detach();
+    }
     let mut started: Started = ["sleeper", "never", "joiner", "receiver", "boxed"].map(|name| (name, each)).into();
-    started.extend([("holder", 1), ("reader", 2), ("visitor", 1)]);
+    started.extend([("holder", 1), ("reader", 2), ("visitor", 1), ("listener", 2)]);
     started
 }
 
@@ -124,6 +160,28 @@ fn main() {
         "two" => {
             started.extend(start(leaked(), count));
             started.extend(start(leaked(), count));
+        }
+        // Receivers whose senders are kept by a task that can never go on. Those named otherwise can get a message from
+        // what this thread keeps.
+        "ends" => {
+            let executor = leaked();
+            let (sender, messages) = channel::bounded(1);
+            executor.spawn(hears(messages.clone())).detach();
+            executor.spawn(hears(messages)).detach();
+            executor.spawn(keeps(sender)).detach();
+            let (sender, messages) = channel::bounded(1);
+            keep(sender.clone());
+            executor.spawn(hears_too(messages)).detach();
+            executor.spawn(keeps(sender)).detach();
+            // A weak sender may become a sender.
+            let (sender, messages) = channel::bounded(1);
+            keep(sender.downgrade());
+            executor.spawn(hears_too(messages)).detach();
+            executor.spawn(keeps(sender)).detach();
+            let (sender, messages) = channel::bounded(1);
+            keep(messages);
+            executor.spawn(fills(sender)).detach();
+            started.extend([("hears", 2), ("hears_too", 2), ("keeps", 3), ("fills", 1)]);
         }
         // Nothing in it waits for ever.
         "healthy" => {

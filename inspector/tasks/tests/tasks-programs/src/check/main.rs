@@ -5,6 +5,7 @@
 
 mod counted;
 mod deadlock;
+mod ends;
 mod healthy;
 mod sick;
 mod unpolled;
@@ -19,6 +20,12 @@ fn main() {
         "healthy" => return healthy::run(&runtime),
         "unpolled" => runtime.block_on(unpolled::start()),
         "counted" => runtime.block_on(counted::start()),
+        "ends" => {
+            let kept = runtime.block_on(ends::start());
+            ready();
+            drop(kept);
+            return;
+        }
         "deadlock" => runtime.block_on(deadlock::start()),
         _ => panic!("a kind"),
     }
