@@ -20,6 +20,7 @@ use super::event::WakeCause;
 use super::names::Name;
 use super::output::Output;
 use super::preemption::Away;
+use super::recorded_loops::Addresses;
 use super::stack_requests::Asked;
 use super::step_batch::Steps;
 use super::suspended::{Spent, Suspended};
@@ -214,7 +215,7 @@ impl Recording {
     }
 
     /// Reads the frames of a coroutine.
-    pub(super) fn stack(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
+    pub(super) fn stack(&self, coro: &Handle, mid_step: bool, addresses: &Addresses) -> Option<Stack> {
         stack(&mut self.frames.borrow_mut(), coro, mid_step, addresses)
     }
 
@@ -223,16 +224,16 @@ impl Recording {
     pub(super) fn stack_of_running(
         &self,
         coro: &Handle,
-        addresses: &HashMap<u64, u64>,
+        addresses: &Addresses,
         native: &Native,
     ) -> Option<(Stack, bool)> {
         let (future, address) = coro.future()?;
-        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or_default();
         Some(self.frames.borrow_mut().stack_of_running(&future, address, &coro_at, native))
     }
 
     /// Like [`stack`](Recording::stack), with more of each value.
-    pub(super) fn stack_in_full(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
+    pub(super) fn stack_in_full(&self, coro: &Handle, mid_step: bool, addresses: &Addresses) -> Option<Stack> {
         let mut frames = self.frames.borrow_mut();
         let limits = frames.limits().in_full();
         frames.within(limits, |frames| stack(frames, coro, mid_step, addresses))
@@ -248,14 +249,9 @@ impl Recording {
 }
 
 /// Reads the frames of a coroutine.
-pub(super) fn stack(
-    frames: &mut Frames,
-    coro: &Handle,
-    mid_step: bool,
-    addresses: &HashMap<u64, u64>,
-) -> Option<Stack> {
+pub(super) fn stack(frames: &mut Frames, coro: &Handle, mid_step: bool, addresses: &Addresses) -> Option<Stack> {
     let (future, address) = coro.future()?;
-    let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+    let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or_default();
     Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
 }
 

@@ -393,7 +393,8 @@ impl Reading<'_> {
     fn stack(&mut self, future: &Future, state: State) -> (Stack, Parts) {
         match future {
             Future::At(ty, address) => {
-                let (mut stack, parts) = self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| 0);
+                let (mut stack, parts) =
+                    self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| (0, ""));
                 trim(&mut stack.frames);
                 (stack, parts)
             }
