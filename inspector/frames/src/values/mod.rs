@@ -5,6 +5,7 @@
 
 mod bytes;
 mod collections;
+mod iterators;
 mod library;
 mod pointers;
 mod text;
