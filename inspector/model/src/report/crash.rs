@@ -213,7 +213,7 @@ fn recorded(page: &mut Page, fields: &[(String, String)], indent: usize) {
     } else {
         page.end();
         for field in &all {
-            let room = page.begin(indent + 2).left().max(24);
+            let room = page.left_from(indent + 2).max(24);
             for line in broken(field, room, VALUE_LINES) {
                 page.begin(indent + 2).plain(&line).end();
             }
