@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::observer::Observed;
+use super::recording::Addresses;
 use crate::failure::type_name;
 use crate::task::{Context, Entered, Header, TaskTable};
 
@@ -14,10 +15,7 @@ crate::threading::per_thread! {
 /// The recorded loops of this thread.
 pub(super) const RECORDED_LOOPS: Entered<dyn Observed> = Entered::new(&CONTEXT);
 
-/// Numbers and names of tasks by the address of their blocks, which is what handles hold.
-pub(super) type Addresses = HashMap<u64, (u64, &'static str)>;
-
-/// These tasks.
+/// The numbers and names of these tasks.
 pub(super) fn addresses(tasks: &TaskTable) -> Addresses {
     let mut addresses = HashMap::with_capacity(tasks.len());
     tasks.each(|task| {

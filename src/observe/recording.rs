@@ -20,12 +20,14 @@ use super::event::WakeCause;
 use super::names::Name;
 use super::output::Output;
 use super::preemption::Away;
-use super::recorded_loops::Addresses;
 use super::stack_requests::Asked;
 use super::step_batch::Steps;
 use super::suspended::{Spent, Suspended};
 use crate::observe::spans::Spans;
 use crate::task::{Handle, Header};
+
+/// Numbers and names of tasks by the address of their blocks, which is what handles hold.
+pub(super) type Addresses = HashMap<u64, (u64, &'static str)>;
 
 thread_local! {
     /// The recording of this thread's loops, once one was requested.

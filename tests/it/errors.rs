@@ -615,13 +615,13 @@ fn error_is_error() {
 }
 
 #[test]
-fn a_place_beside_the_name_of_a_coroutine_is_said_to_be_where_it_awaits_or_failed() {
+fn a_place_beside_the_name_of_a_coroutine_is_where_it_awaits_or_failed() {
     let _watched = watched();
     async fn transfer(fails: bool) -> Result<()> {
         yield_now().await?;
         if fails {
-            Err(Broken("no money"))?
-        } // refused
+            return Err(Broken("no money").into()); // refused
+        }
         Ok(sleep(LONG).await?) // the inner nap
     }
     async fn payroll(fails: bool) -> Result<()> {
@@ -632,14 +632,14 @@ fn a_place_beside_the_name_of_a_coroutine_is_said_to_be_where_it_awaits_or_faile
         tinyio::Ok(())
     };
     let report = format!("{:?}", Loop::new().group(Group::Always).run(main).unwrap_err());
-    let test = "it::errors::a_place_beside_the_name_of_a_coroutine_is_said_to_be_where_it_awaits_or_failed";
+    let test = "it::errors::a_place_beside_the_name_of_a_coroutine_is_where_it_awaits_or_failed";
     let rows = [
         (test.to_owned(), "awaits at", "both of them"),
         (format!("{test}::payroll"), "error made at", "refused"),
         (format!("{test}::payroll"), "last known at", "the inner nap"),
     ];
-    for (name, said, mark) in rows {
-        let place = format!("  {said} {}:{}:", file!(), line(mark));
+    for (name, what, mark) in rows {
+        let place = format!("  {what} {}:{}:", file!(), line(mark));
         let is_row = |row: &&str| row.trim_start().starts_with(&name) && row.contains(&place);
         assert!(report.lines().any(|row| is_row(&row)), "{name}{place}\n{report}");
     }

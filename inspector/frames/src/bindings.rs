@@ -29,8 +29,8 @@ pub(super) struct Await<'a> {
     pub ty: TypeRef,
 }
 
-/// A variable called `iter` around an `.await`, and those in the innermost scope within its own that are declared on the
-/// same line. If it is what the compiler declares for a `for` loop, these are the variables of the loop.
+/// A variable called `iter` around an `.await`, and those in the innermost scope within its own that are declared on
+/// the same line. If it is what the compiler declares for a `for` loop, these are the variables of the loop.
 pub(super) struct Loop {
     pub iter: Variable,
     pub variables: Vec<Variable>,

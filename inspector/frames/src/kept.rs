@@ -108,7 +108,7 @@ impl Met {
         ((self.blocks[slot] >> Met::KEPT) as usize).checked_sub(1)
     }
 
-    /// The blocks that have a part of a span, but those met before: the one that it begins in is added to `first`, those
+    /// Adds the blocks that have a part of a span, but those met before: the one that it begins in to `first`, those
     /// behind to `behind`.
     fn add(&mut self, span: std::ops::Range<u64>, first: &mut Vec<u64>, behind: &mut Vec<u64>) {
         let begin = span.start & !(BLOCK - 1);

@@ -245,8 +245,8 @@ fn constant_range(line: &str) -> Option<Range<u64>> {
 }
 
 /// Reads these pages of this process and adds those that can be read to `pages`, whose bytes are in this order in
-/// `bytes`, which has room for them; returns the others. The caller has asked whether a filter of system calls could end
-/// the process at it.
+/// `bytes`, which has room for them; returns the others. The caller has asked whether a filter of system calls could
+/// end the process at it.
 #[cfg(target_os = "linux")]
 pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mut [u8]) -> Vec<u64> {
     use nix::sys::uio::{RemoteIoVec, process_vm_readv};

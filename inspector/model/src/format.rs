@@ -162,8 +162,8 @@ pub fn fit(text: &str, columns: usize) -> String {
     out
 }
 
-/// The text in lines of at most `columns` characters, `lines` at most; the end of what does not fit is `…`. Lines end at
-/// spaces where that leaves none of them short by half.
+/// The text in lines of at most `columns` characters, `lines` at most; the end of what does not fit is `…`. Lines end
+/// at spaces where that leaves none of them short by half.
 pub fn broken(text: &str, columns: usize, lines: usize) -> Vec<String> {
     let columns = columns.max(1);
     let mut out = Vec::new();

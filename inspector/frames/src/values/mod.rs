@@ -27,8 +27,8 @@ use super::shape::{Base, Member, Shape, Type, TypeRef};
 use super::types::Types;
 use super::work::worked;
 
-/// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none, and its name, empty where that
-/// is not known.
+/// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none, and its name, empty where
+/// that is not known.
 pub type CoroAt<'a> = dyn Fn(u64) -> (CoroId, &'static str) + 'a;
 
 /// Reads values in the memory of a process, and counts what is left of its bounds.

@@ -42,7 +42,8 @@ macro_rules! shadowed {
 macro_rules! drawn {
     ($($name:ident),+) => {$(
         if cfg!(debug_assertions) {
-            $crate::expect(stringify!($name), format!("{:?}", $name), "by its iterator");
+            // A copy: what was borrowed is kept.
+            $crate::expect(stringify!($name), format!("{:?}", { $name }), "by its iterator");
         }
     )+};
 }

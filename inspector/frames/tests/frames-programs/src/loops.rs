@@ -67,10 +67,11 @@ pub fn run(cases: &mut Cases) {
     });
     let words: Vec<String> = (0..4).map(|n| format!("word {n}")).collect();
     cases.case("what no iterator tells", async move {
-        for mut n in 0..4 {
-            n *= 2;
-            for word in words.iter().rev() {
-                black_box((n, word));
+        for word in words.iter().rev() {
+            black_box(word);
+            for mut n in 0..4 {
+                n *= 2;
+                black_box(n);
                 if cfg!(debug_assertions) {
                     marked!("not kept over the await": "n", "word");
                 }
