@@ -618,11 +618,11 @@ fn error_is_error() {
 fn a_place_beside_the_name_of_a_coroutine_is_where_it_awaits_or_failed() {
     let _watched = watched();
     async fn transfer(fails: bool) -> Result<()> {
-        yield_now().await?;
+        yield_now().await?; // its turn
         if fails {
             return Err(Broken("no money").into()); // refused
         }
-        Ok(sleep(LONG).await?) // the inner nap
+        Ok(sleep(LONG).await?)
     }
     async fn payroll(fails: bool) -> Result<()> {
         transfer(fails).await // inline
@@ -636,7 +636,7 @@ fn a_place_beside_the_name_of_a_coroutine_is_where_it_awaits_or_failed() {
     let rows = [
         (test.to_owned(), "awaits at", "both of them"),
         (format!("{test}::payroll"), "error made at", "refused"),
-        (format!("{test}::payroll"), "last known at", "the inner nap"),
+        (format!("{test}::payroll"), "last known at", "its turn"),
     ];
     for (name, what, mark) in rows {
         let place = format!("  {what} {}:{}:", file!(), line(mark));
