@@ -119,8 +119,8 @@ fn report_prints_the_crash_plain_into_a_pipe_and_check_makes_it_an_error() {
         out,
         "✖ crawl crashed after 16 ms: no route to host
 
-  main      src/main.rs:7:9
-  fetch #2  src/main.rs:7:9
+  main      awaits at src/main.rs:7:9
+  fetch #2  error made at src/main.rs:7:9
 
   the whole run: tinyio-inspector replay t.jsonl
 "
@@ -272,7 +272,7 @@ fn events_that_do_not_read_are_left_out_and_the_report_counts_them() {
         assert_eq!((code, err.as_str()), (Some((command.len() - 1) as i32), ""));
         for part in [
             "no route to host",
-            "main      src/main.rs:7:9",
+            "main      awaits at src/main.rs:7:9",
             "3 events could not be read and were left out: the recording is damaged",
             "line 13: `coro` is string \"2\", expected u64: this event was left out",
             "line 19: `kind` is ",
@@ -338,7 +338,7 @@ fn a_ring_is_read_like_a_trace() {
     let living = run(&folder, &["report", ring, "--check"]);
     assert_eq!(living.0, Some(1));
     assert!(living.1.contains("crashed after 16 ms: no route to host\n"), "{}", living.1);
-    assert!(living.1.contains("\n  fetch #2  src/main.rs:7:9\n"), "{}", living.1);
+    assert!(living.1.contains("\n  fetch #2  error made at src/main.rs:7:9\n"), "{}", living.1);
     let trace = run(&folder, &["export", ring, "--to", "jsonl"]).1;
     fs::write(folder.path().join("t.jsonl"), trace).unwrap();
     assert_eq!(run(&folder, &["tree", "t.jsonl"]).0, Some(0));

@@ -109,14 +109,15 @@ pub enum FailureKind {
 /// ```
 /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
 /// for tinyio::Site { name, file, line, .. } in crash.failures()[0].trace() {
-///     println!("{name} at {file}:{line}");
+///     println!("{name}: {file}:{line}");
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// The coroutine: its path, such as `crawl::fetch`.
     pub name: String,
-    /// The file, as the compiler was given it.
+    /// The file of its place, which may be in a function that the coroutine awaits without a coroutine of its own
+    /// (`f().await`); as the compiler was given it.
     pub file: &'static str,
     /// From 1.
     pub line: u32,
@@ -304,7 +305,7 @@ impl Failure {
     /// ```
     /// let crash = tinyio::Loop::new().run(async { Err::<(), _>(std::io::Error::other("broken")) }).unwrap_err();
     /// let root = &crash.failures()[0].trace()[0];
-    /// println!("{} at {}:{}", root.name, root.file, root.line);
+    /// println!("{}: {}:{}", root.name, root.file, root.line);
     /// ```
     pub fn trace(&self) -> &[Site] {
         &self.trace
@@ -415,10 +416,25 @@ impl fmt::Debug for Crash {
 fn trace(f: &mut fmt::Formatter<'_>, failure: &Failure) -> fmt::Result {
     let width = failure.trace.iter().map(|site| site.name.chars().count()).max().unwrap_or(0);
     for (left, site) in (0..failure.trace.len()).rev().zip(&failure.trace) {
-        let known = if left == 0 && failure.last_await { "last known at " } else { "" };
-        writeln!(f, "  {:width$}  {known}{}", site.name, site.place())?;
+        writeln!(f, "  {:width$}  {}{}", site.name, failure.before_place(left == 0), site.place())?;
     }
     Result::Ok(())
+}
+
+impl Failure {
+    /// The text before a place of the trace. It stands beside the name of a coroutine, and the place may be in a
+    /// function that the coroutine awaits inline.
+    fn before_place(&self, is_last: bool) -> &'static str {
+        // The places of a deadlock are of the coroutines that wait.
+        let is_of_loop = self.ids.is_empty() && self.kind == FailureKind::Error;
+        match self.kind {
+            _ if !is_last || is_of_loop => "awaits at ",
+            FailureKind::Error if !self.last_await => "error made at ",
+            FailureKind::Panic if !self.last_await => "panicked at ",
+            FailureKind::NeverStarted => "made at ",
+            _ => "last known at ",
+        }
+    }
 }
 
 impl FailureKind {

@@ -75,7 +75,7 @@ impl Recording {
             self.foreign.borrow_mut().insert(coro.id());
         }
         let addresses = recorded_loops::addresses(executor.tasks());
-        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or_default();
         Some(frames.stack_before_step(&suspended.kept.borrow(), &coro.future_at().0.read(), &coro_at))
     }
 

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use super::observer::Observed;
+use super::recording::Addresses;
+use crate::failure::type_name;
 use crate::task::{Context, Entered, Header, TaskTable};
 
 crate::threading::per_thread! {
@@ -13,9 +15,12 @@ crate::threading::per_thread! {
 /// The recorded loops of this thread.
 pub(super) const RECORDED_LOOPS: Entered<dyn Observed> = Entered::new(&CONTEXT);
 
-/// The numbers of these tasks by the address of their blocks, which is what handles hold.
-pub(super) fn addresses(tasks: &TaskTable) -> HashMap<u64, u64> {
+/// The numbers and names of these tasks.
+pub(super) fn addresses(tasks: &TaskTable) -> Addresses {
     let mut addresses = HashMap::with_capacity(tasks.len());
-    tasks.each(|task| _ = addresses.insert(std::ptr::from_ref::<Header>(task).addr() as u64, task.id()));
+    tasks.each(|task| {
+        let known = (task.id(), type_name::path(task.type_name()));
+        addresses.insert(std::ptr::from_ref::<Header>(task).addr() as u64, known);
+    });
     addresses
 }

@@ -26,6 +26,9 @@ use super::suspended::{Spent, Suspended};
 use crate::observe::spans::Spans;
 use crate::task::{Handle, Header};
 
+/// Numbers and names of tasks by the address of their blocks, which is what handles hold.
+pub(super) type Addresses = HashMap<u64, (u64, &'static str)>;
+
 thread_local! {
     /// The recording of this thread's loops, once one was requested.
     pub(super) static RECORDING: RefCell<Option<Rc<Recording>>> = const { RefCell::new(None) };
@@ -214,7 +217,7 @@ impl Recording {
     }
 
     /// Reads the frames of a coroutine.
-    pub(super) fn stack(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
+    pub(super) fn stack(&self, coro: &Handle, mid_step: bool, addresses: &Addresses) -> Option<Stack> {
         stack(&mut self.frames.borrow_mut(), coro, mid_step, addresses)
     }
 
@@ -223,16 +226,16 @@ impl Recording {
     pub(super) fn stack_of_running(
         &self,
         coro: &Handle,
-        addresses: &HashMap<u64, u64>,
+        addresses: &Addresses,
         native: &Native,
     ) -> Option<(Stack, bool)> {
         let (future, address) = coro.future()?;
-        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+        let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or_default();
         Some(self.frames.borrow_mut().stack_of_running(&future, address, &coro_at, native))
     }
 
     /// Like [`stack`](Recording::stack), with more of each value.
-    pub(super) fn stack_in_full(&self, coro: &Handle, mid_step: bool, addresses: &HashMap<u64, u64>) -> Option<Stack> {
+    pub(super) fn stack_in_full(&self, coro: &Handle, mid_step: bool, addresses: &Addresses) -> Option<Stack> {
         let mut frames = self.frames.borrow_mut();
         let limits = frames.limits().in_full();
         frames.within(limits, |frames| stack(frames, coro, mid_step, addresses))
@@ -248,14 +251,9 @@ impl Recording {
 }
 
 /// Reads the frames of a coroutine.
-pub(super) fn stack(
-    frames: &mut Frames,
-    coro: &Handle,
-    mid_step: bool,
-    addresses: &HashMap<u64, u64>,
-) -> Option<Stack> {
+pub(super) fn stack(frames: &mut Frames, coro: &Handle, mid_step: bool, addresses: &Addresses) -> Option<Stack> {
     let (future, address) = coro.future()?;
-    let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or(0);
+    let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or_default();
     Some(frames.stack_with_links(&future, address, mid_step, &coro_at))
 }
 

@@ -615,6 +615,37 @@ fn error_is_error() {
 }
 
 #[test]
+fn a_place_beside_the_name_of_a_coroutine_is_where_it_awaits_or_failed() {
+    let _watched = watched();
+    async fn transfer(fails: bool) -> Result<()> {
+        yield_now().await?; // its turn
+        if fails {
+            return Err(Broken("no money").into()); // refused
+        }
+        Ok(sleep(LONG).await?)
+    }
+    async fn payroll(fails: bool) -> Result<()> {
+        transfer(fails).await // inline
+    }
+    let main = async {
+        gather((payroll(true), payroll(false))).await?; // both of them
+        tinyio::Ok(())
+    };
+    let report = format!("{:?}", Loop::new().group(Group::Always).run(main).unwrap_err());
+    let test = "it::errors::a_place_beside_the_name_of_a_coroutine_is_where_it_awaits_or_failed";
+    let rows = [
+        (test.to_owned(), "awaits at", "both of them"),
+        (format!("{test}::payroll"), "error made at", "refused"),
+        (format!("{test}::payroll"), "last known at", "its turn"),
+    ];
+    for (name, what, mark) in rows {
+        let place = format!("  {what} {}:{}:", file!(), line(mark));
+        let is_row = |row: &&str| row.trim_start().starts_with(&name) && row.contains(&place);
+        assert!(report.lines().any(|row| is_row(&row)), "{name}{place}\n{report}");
+    }
+}
+
+#[test]
 fn usage_in_group() {
     let _watched = watched();
     async fn uses() -> Result<u32> {

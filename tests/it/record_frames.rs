@@ -83,6 +83,61 @@ fn a_request_for_frames_in_full_gets_more_of_each_value() {
     assert_eq!(program.ask_again(1.into()), usual, "only that once");
 }
 
+async fn held_up(given: [tinyio::Semaphore; 2], lazy: tinyio::Coro<u32>) -> tinyio::Result<usize> {
+    let (checking, unnamed) = (tinyio::Lock::new().named("checking"), tinyio::Lock::new());
+    let guards = [checking.acquire().await?, unnamed.acquire().await?];
+    let [slots, _] = &given;
+    let many = slots.acquire_many(3).await?;
+    let acquire = checking.acquire();
+    let (ready, done) = (tinyio::Event::new().named("ready"), tinyio::Event::new());
+    ready.set();
+    let start = tinyio::Barrier::new(3).named("start");
+    let (waits, early) = (spawn(start.wait()), spawn(async { tinyio::Ok(7) }));
+    let error = tinyio::Error::msg("too late");
+    yield_now().await?;
+    let nap = sleep(Duration::from_secs(2));
+    sleep(LONG).await?;
+    drop((checking, unnamed, guards, many, acquire, start, waits, early, nap, error, lazy));
+    Ok(usize::from(ready.is_set() || done.is_set()) + given.len())
+}
+
+#[test]
+fn handles_and_primitives_are_shown_by_name_and_state() {
+    let _watched = watched();
+    if is_child() {
+        let semaphores = ["slots", "rest"].map(|name| tinyio::Semaphore::new(5).named(name));
+        Loop::new().run(held_up(semaphores, coro(async { tinyio::Ok(1) }))).unwrap();
+        return;
+    }
+    let program = Recorded::in_ring("record_frames::handles_and_primitives_are_shown_by_name_and_state", "4M");
+    let stack = program.ask("held_up", |model| parked(model) && model.live().count() == 2);
+    let of = |name: &str| &stack.frames[0].locals.iter().find(|local| local.name == name).unwrap().value;
+    let made = |name: &str| of(name).children.iter().find(|child| child.0 == "made at").map(|made| &made.1.text);
+    let shown = [
+        ("checking", "Lock \"checking\" (held)"),
+        ("unnamed", "Lock #2 (held)"),
+        ("guards", "[Guard of \"checking\", Guard of lock #2]"),
+        ("given", "[Semaphore \"slots\" (2 of 5 free), Semaphore \"rest\" (5 of 5 free)]"),
+        ("many", "Guard of \"slots\" (3 permits)"),
+        ("acquire", "Acquire of \"checking\""),
+        ("ready", "Event \"ready\" (set)"),
+        ("start", "Barrier \"start\" (1 of 3 here)"),
+        ("waits", "coroutine 2 BarrierWait"),
+        ("early", "coroutine 3 (ended)"),
+        ("lazy", "coroutine (not scheduled)"),
+        ("error", "Error(\"too late\")"),
+        ("nap", "Sleep(2s)"),
+    ];
+    for (name, text) in shown {
+        assert_eq!(of(name).text, text, "{stack:?}");
+    }
+    assert_eq!((of("waits").coro, of("early").coro), (2, 0), "a link to what is alive");
+    // Without a name and not used yet, the line where it was made tells it from others.
+    let made_at = made("done").expect("a place");
+    assert!(made_at.contains("record_frames.rs:"), "{made_at}");
+    assert_eq!(of("done").text, format!("Event made at {made_at} (not set)"));
+}
+
 /// Blocked until a line is written to stdin.
 async fn stuck(words: Vec<String>) -> tinyio::Result<usize> {
     yield_now().await?;

@@ -294,9 +294,11 @@ fn of_very_many_coroutines_frames_are_read_of_those_that_awaited_the_failed_one_
     assert!(text.starts_with(&format!("the frames of {} coroutines were left out", MANY - many)), "{text}");
 }
 
+/// Its locals take a while to read.
 async fn numbered(number: u64) -> tinyio::Result<u64> {
+    let multiples: Vec<u64> = (0..32).map(|times| number * times).collect();
     sleep(LONG).await?;
-    Ok(number)
+    Ok(multiples.iter().sum())
 }
 
 /// Coroutines of one type, of which some were read when the time for locals is over. On a fast machine that may be all.

@@ -682,6 +682,9 @@ pub struct Local {
     /// | `shadowed, older binding shown` | is of an older binding: the later one is not kept over the await |
     /// | `shadowed, not described` | is left out: nothing says which binding it is |
     /// | `one of several bindings` | is of one that optimised code keeps, and nothing says which |
+    /// | `by its iterator` | is what the iterator of its `for` loop gave last: the variable itself is not kept |
+    /// | `not kept over the await` | is left out: the variable of a `for` loop is not used any more |
+    /// | `iterator of the for loop` | is of a variable that the compiler declares, which the source does not have |
     /// | `may be of a macro` | is of a binding that hides another, or that is not found in the function's text |
     /// | `outer binding` | is of the binding that one of a macro may hide |
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -29,7 +29,37 @@ pub(super) struct Await<'a> {
     pub ty: TypeRef,
 }
 
+/// A variable called `iter` around an `.await`, and those in the innermost scope within its own that are declared on
+/// the same line. If it is what the compiler declares for a `for` loop, these are the variables of the loop.
+pub(super) struct Loop {
+    pub iter: Variable,
+    pub variables: Vec<Variable>,
+}
+
+/// The name that the compiler gives the iterator of a `for` loop.
+pub(super) const ITER: &str = "iter";
+
 impl Bindings {
+    /// What may be the `for` loops around an `.await`, innermost first.
+    pub fn loops(&self, types: &mut Types, point: &Await<'_>) -> Vec<Loop> {
+        let [scope] = self.awaits(types, point, true)[..] else { return Vec::new() };
+        let mut chain = vec![scope];
+        while let Some(&last) = chain.last().filter(|last| **last != 0) {
+            chain.push(self.parents[last]);
+        }
+        let in_scope = |scope: usize| self.variables.iter().filter(move |variable| variable.scope == scope);
+        let mut loops = Vec::new();
+        for (index, &scope) in chain.iter().enumerate() {
+            for iter in in_scope(scope).filter(|variable| variable.name == ITER) {
+                let inner = chain[..index].iter().rev().find(|inner| in_scope(**inner).next().is_some());
+                let variables = inner.into_iter().flat_map(|inner| in_scope(*inner));
+                let variables = variables.filter(|variable| variable.is_at_place_of(iter) && variable.name != AWAITEE);
+                loops.push(Loop { iter: iter.clone(), variables: variables.cloned().collect() });
+            }
+        }
+        loops
+    }
+
     /// The binding that a name has at an `.await`; None if that is not certain.
     pub fn at(&self, types: &mut Types, point: &Await<'_>, name: &str) -> Option<Binding> {
         let mut found = None;

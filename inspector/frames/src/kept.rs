@@ -19,45 +19,147 @@ const LEVELS: usize = 3;
 const REACH: u64 = 512;
 /// Pages that cannot be read are tried again after this many times.
 const REMEMBERED: u32 = 32;
-/// Lower addresses are never on a heap; higher ones are never of a program.
-const ADDRESSES: std::ops::Range<u64> = 1 << 32..1 << 47;
+
+/// Whether a word may be an address: those below 2³² are never on a heap, those from 2⁴⁷ on never of a program.
+#[inline(always)]
+fn may_be_address(word: &[u8; 8]) -> bool {
+    word[7] == 0 && word[6] == 0 && word[5] < 0x80 && (word[5] != 0 || word[4] != 0)
+}
 
 /// Memory is searched in blocks of so many bytes, each once. What is before an object mostly has nothing to do with it.
 const BLOCK: u64 = 128;
 
-/// Adds the blocks that have a part of a span, but those seen before.
-fn add(blocks: &mut Vec<u64>, seen: &mut AddressSet, span: std::ops::Range<u64>) {
-    let mut block = span.start & !(BLOCK - 1);
-    while block < span.end {
-        if seen.insert(block) {
-            blocks.push(block);
+/// Which blocks of memory were met in one search, by page. Its tables are used again by the next search, since new ones
+/// before each step cost page faults. Where there is no room for a page, its blocks count as met.
+#[derive(Debug)]
+struct Met {
+    /// Addresses of pages, with the number of the search in the bits that are 0 in such an address.
+    pages: Box<[u64]>,
+    /// A bit for each block of that page, [`Met::ASKED`], and from [`Met::KEPT`] on its place among those kept, plus
+    /// one.
+    blocks: Box<[u64]>,
+    used: usize,
+    /// The number of this search; not 0.
+    search: u64,
+}
+
+impl Default for Met {
+    fn default() -> Met {
+        let table = || vec![0; Met::SLOTS].into();
+        Met { pages: table(), blocks: table(), used: 0, search: 0 }
+    }
+}
+
+impl Met {
+    const BITS: u32 = 12;
+    const SLOTS: usize = 1 << Met::BITS;
+    /// The page was asked for.
+    const ASKED: u64 = 1 << (PAGE / BLOCK);
+    /// The lowest bit of the place.
+    const KEPT: u32 = 48;
+
+    /// Forgets all.
+    fn begin(&mut self) {
+        if self.search == PAGE - 1 {
+            *self = Met::default();
         }
-        block += BLOCK;
+        self.search += 1;
+        self.used = 0;
+    }
+
+    /// The slot of a page.
+    #[inline(always)]
+    fn slot(&mut self, page: u64) -> Option<usize> {
+        let (pages, wanted) = (&mut *self.pages, page | self.search);
+        let mut slot = (page.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Met::BITS)) as usize;
+        while pages[slot] != wanted {
+            if pages[slot] & (PAGE - 1) != self.search {
+                if self.used * 2 > Met::SLOTS {
+                    return None;
+                }
+                self.used += 1;
+                pages[slot] = wanted;
+                self.blocks[slot] = 0;
+                return Some(slot);
+            }
+            slot = (slot + 1) % Met::SLOTS;
+        }
+        Some(slot)
+    }
+
+    /// Whether a page is asked for the first time.
+    fn ask(&mut self, page: u64) -> bool {
+        let Some(slot) = self.slot(page) else { return false };
+        let is_first = self.blocks[slot] & Met::ASKED == 0;
+        self.blocks[slot] |= Met::ASKED;
+        is_first
+    }
+
+    /// Notes the place of a page among those kept.
+    fn keep(&mut self, page: u64, at: usize) {
+        if let Some(slot) = self.slot(page) {
+            self.blocks[slot] |= (at as u64 + 1) << Met::KEPT;
+        }
+    }
+
+    /// That place.
+    fn kept(&mut self, page: u64) -> Option<usize> {
+        let slot = self.slot(page)?;
+        ((self.blocks[slot] >> Met::KEPT) as usize).checked_sub(1)
+    }
+
+    /// Adds the blocks that have a part of a span, but those met before: the one that it begins in to `first`, those
+    /// behind to `behind`.
+    fn add(&mut self, span: std::ops::Range<u64>, first: &mut Vec<u64>, behind: &mut Vec<u64>) {
+        let begin = span.start & !(BLOCK - 1);
+        let mut block = begin;
+        while block < span.end {
+            let page = block & !(PAGE - 1);
+            let slot = self.slot(page);
+            let blocks = &mut *self.blocks;
+            while block < span.end && block < page + PAGE {
+                let bit = 1 << ((block - page) / BLOCK);
+                if let Some(slot) = slot
+                    && blocks[slot] & bit == 0
+                {
+                    blocks[slot] |= bit;
+                    if block == begin {
+                        first.push(block);
+                    } else {
+                        behind.push(block);
+                    }
+                }
+                block += BLOCK;
+            }
+        }
     }
 }
 
 /// A set of addresses other than 0, with room for some thousand; what has no room counts as a member. This runs
-/// before each step, and where nothing is optimised hash tables of the standard library took most of its time.
+/// before each step, and where nothing is optimised hash tables of the standard library took most of its time. A slice,
+/// because an index into a vector is a call there.
 #[derive(Debug)]
 struct AddressSet {
-    slots: Vec<u64>,
+    slots: Box<[u64]>,
     used: usize,
 }
 
 impl Default for AddressSet {
     fn default() -> AddressSet {
-        AddressSet { slots: vec![0; 1 << AddressSet::BITS], used: 0 }
+        AddressSet { slots: vec![0; AddressSet::SLOTS].into(), used: 0 }
     }
 }
 
 impl AddressSet {
     const BITS: u32 = 13;
+    const SLOTS: usize = 1 << AddressSet::BITS;
 
     /// The slot with an address, or the free one to put it into.
     fn slot(&self, address: u64) -> usize {
+        let slots = &*self.slots;
         let mut slot = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - AddressSet::BITS)) as usize;
-        while self.slots[slot] != 0 && self.slots[slot] != address {
-            slot = (slot + 1) % self.slots.len();
+        while slots[slot] != 0 && slots[slot] != address {
+            slot = (slot + 1) % AddressSet::SLOTS;
         }
         slot
     }
@@ -69,7 +171,7 @@ impl AddressSet {
     /// False if it is there already, or there is no room.
     fn insert(&mut self, address: u64) -> bool {
         let slot = self.slot(address);
-        if self.slots[slot] == address || self.used * 2 > self.slots.len() {
+        if self.slots[slot] == address || self.used * 2 > AddressSet::SLOTS {
             return false;
         }
         self.slots[slot] = address;
@@ -85,7 +187,9 @@ pub struct Kept {
     address: u64,
     /// The addresses of the pages, in the order of their bytes.
     pages: Vec<u64>,
+    /// Room for [`PAGES`], once something was kept.
     bytes: Vec<u8>,
+    met: Met,
     /// Pages that could not be read. Most words that look like addresses and are none are the same before each step,
     /// and each would cost a system call.
     unreadable: AddressSet,
@@ -99,7 +203,6 @@ impl Kept {
     pub fn take(&mut self, address: usize, size: usize) -> bool {
         self.address = address as u64;
         self.pages.clear();
-        self.bytes.clear();
         let (address, size) = (address as u64, size as u64);
         if size > PAGES as u64 * PAGE / 2 || tinyio_events::sandbox::is_filtered() {
             return false;
@@ -109,54 +212,62 @@ impl Kept {
             self.remembered = 0;
             self.unreadable = AddressSet::default();
         }
-        let (mut asked, mut seen) = (AddressSet::default(), AddressSet::default());
-        let mut wanted = Vec::new();
-        let mut blocks = Vec::new();
-        add(&mut blocks, &mut seen, address..address + size);
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; PAGES * PAGE as usize];
+        }
+        self.met.begin();
+        let (mut wanted, mut blocks, mut behind) = (Vec::new(), Vec::new(), Vec::new());
+        self.met.add(address..address + size, &mut blocks, &mut behind);
+        blocks.append(&mut behind);
         for level in 0..=LEVELS {
+            let mut last = 0;
             for block in &blocks {
                 let page = block & !(PAGE - 1);
-                if asked.insert(page) && (level == 0 || !self.unreadable.contains(page)) {
+                if page != last && self.met.ask(page) && (level == 0 || !self.unreadable.contains(page)) {
                     wanted.push(page);
                 }
+                last = page;
             }
             wanted.truncate(PAGES.saturating_sub(self.pages.len()));
+            let before = self.pages.len();
             let unreadable = read_pages(&mut wanted, &mut self.pages, &mut self.bytes);
             unreadable.into_iter().for_each(|page| _ = self.unreadable.insert(page));
+            (before..).zip(&self.pages[before..]).for_each(|(at, page)| self.met.keep(*page, at));
             if level == 0 && self.pages.len() as u64 * PAGE < size {
                 return false;
             }
             if level == LEVELS || self.pages.len() == PAGES {
                 break;
             }
-            blocks = self.pointers(&blocks, &mut seen);
+            blocks = self.pointers(&blocks);
         }
         true
     }
 
-    /// The blocks, of those not seen before, that the pointers in these blocks lead to: first those that begin there,
+    /// The blocks, of those not met before, that the pointers in these blocks lead to: first those that begin there,
     /// then those that follow, which are less often of the same object.
-    fn pointers(&self, blocks: &[u64], seen: &mut AddressSet) -> Vec<u64> {
+    fn pointers(&mut self, blocks: &[u64]) -> Vec<u64> {
         let (mut found, mut behind) = (Vec::new(), Vec::new());
+        let bytes = self.bytes.as_slice();
         // Blocks that follow one another are mostly of one page.
-        let mut at = 0;
+        let (mut last, mut at) = (0, None);
         for block in blocks {
             let page = block & !(PAGE - 1);
-            if self.pages.get(at) != Some(&page) {
-                let Some(index) = self.pages.iter().position(|kept| *kept == page) else { continue };
-                at = index;
+            if page != last {
+                (last, at) = (page, self.met.kept(page));
             }
+            let Some(at) = at else { continue };
             let start = at * PAGE as usize + (block & (PAGE - 1)) as usize;
-            let words = self.bytes[start..start + BLOCK as usize].as_chunks().0;
-            for word in words {
-                let word = u64::from_le_bytes(*word);
-                #[allow(
-                    clippy::manual_range_contains,
-                    reason = "it would be a call for each word where nothing is optimised"
-                )]
-                if word >= ADDRESSES.start && word < ADDRESSES.end {
-                    add(&mut found, seen, word..word + 1);
-                    add(&mut behind, seen, word + BLOCK..word + REACH);
+            let words: &[[u8; 8]] = bytes[start..start + BLOCK as usize].as_chunks().0;
+            // Most words are no addresses. Where nothing is optimised, an iterator takes several calls a word, and so
+            // does to make a number of it.
+            let mut next = 0;
+            while next < words.len() {
+                let word = &words[next];
+                next += 1;
+                if may_be_address(word) {
+                    let word = u64::from_le_bytes(*word);
+                    self.met.add(word..word + REACH, &mut found, &mut behind);
                 }
             }
         }
@@ -190,6 +301,35 @@ mod tests {
         let pages: FastMap<u64, Box<Page>> = kept.pages().collect();
         let at = (start & (PAGE - 1)) as usize;
         assert_eq!(&pages[&(start & !(PAGE - 1))][at..at + text], b"first");
+    }
+
+    #[test]
+    fn each_block_is_met_once_in_a_search() {
+        let mut met = Met::default();
+        let add = |met: &mut Met, span: std::ops::Range<u64>| {
+            let (mut first, mut behind) = (Vec::new(), Vec::new());
+            met.add(span, &mut first, &mut behind);
+            (first, behind)
+        };
+        // More searches than there are numbers for them.
+        for _ in 0..2 * PAGE {
+            met.begin();
+            let at = 3 * PAGE - BLOCK;
+            assert_eq!(add(&mut met, at + 1..at + 2 * BLOCK), (vec![at], vec![3 * PAGE]), "over the end of a page");
+            assert_eq!(add(&mut met, at..at + 3 * BLOCK), (vec![], vec![3 * PAGE + BLOCK]));
+            assert!(met.ask(2 * PAGE) && !met.ask(2 * PAGE) && met.ask(7 * PAGE));
+        }
+        met.begin();
+        let pages: Vec<u64> = (1..Met::SLOTS as u64).map(|page| page * PAGE).collect();
+        let taken = pages.iter().filter(|page| !add(&mut met, **page..**page + 1).0.is_empty()).count();
+        assert!((Met::SLOTS / 2..Met::SLOTS).contains(&taken), "{taken}: what has no room counts as met");
+    }
+
+    #[test]
+    fn addresses_are_from_two_to_the_32_to_two_to_the_47() {
+        let is = |word: u64| may_be_address(&word.to_le_bytes());
+        assert!([1 << 32, 0x5555_0000_0000, (1 << 47) - 1].into_iter().all(is));
+        assert!(![0, (1 << 32) - 1, 1 << 47, 1 << 48, 1 << 56, u64::MAX].into_iter().any(is));
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Frames {
     }
 
     /// Like [`stack`](Frames::stack) and [`stack_mid_step`](Frames::stack_mid_step); handles of coroutines among the
-    /// values are linked: `coro_at` gets the address a handle holds and returns the coroutine's number.
+    /// values are linked: see [`CoroAt`].
     pub fn stack_with_links(&mut self, ty: &FutureType, address: usize, mid_step: bool, coro_at: &CoroAt<'_>) -> Stack {
         self.read(ty, address, mid_step, Some(coro_at))
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tinyio_events::event::{Local, Value};
 
-use super::bindings::Await;
+use super::bindings::{Await, ITER, Loop};
 use super::hash::{FastMap, FastSet};
 use super::liveness::{Alive, Life};
 use super::names;
@@ -51,6 +51,12 @@ enum Which {
     OneOf,
     /// Another binding; nothing says which.
     NotDescribed,
+    /// A variable of this type of the `for` loop whose iterator is there, which is not kept over the `.await`.
+    Loops {
+        ty: TypeRef,
+        /// The loop cannot change it.
+        is_fixed: bool,
+    },
 }
 
 /// Finds the locals of a frame.
@@ -92,6 +98,9 @@ impl Locals<'_, '_> {
     ) -> Vec<Bound> {
         let types = &mut *self.reader.types;
         let scopes = point.and_then(|point| Some((point, types.bindings(ty)?)));
+        let loops = scopes.as_ref().map_or_else(Vec::new, |(point, scopes)| scopes.loops(types, point));
+        let loops: Vec<_> =
+            loops.into_iter().filter_map(|one| Some((for_pattern(self.sources, &one.iter)?, one))).collect();
         let mut bound: Vec<Bound> = Vec::new();
         for member in members {
             // Of members with one name the first is the local; the others are copies of it, or the argument it came
@@ -114,7 +123,13 @@ impl Locals<'_, '_> {
                 }
                 (point, scopes, _) => point.is_some() && scopes.is_none(),
             };
-            let mut note = hides.then_some("may be of a macro");
+            let is_loops = member.name == ITER
+                && match (current, visible.as_slice()) {
+                    (Some(_), _) => loops.iter().any(|(_, one)| one.iter.binding == current),
+                    (None, [only]) => for_pattern(self.sources, only).is_some(),
+                    _ => false,
+                };
+            let mut note = if is_loops { Some(OF_LOOP) } else { hides.then_some("may be of a macro") };
             let which = match current {
                 Some(Binding::Kept { offset, ty }) if offset != member.offset || !types.same(ty, member.ty) => {
                     Which::Later { offset, ty }
@@ -146,12 +161,28 @@ impl Locals<'_, '_> {
             }
             let Member { offset, ty, .. } = *member;
             bound.push(Bound { name: name.clone(), offset, ty, which, note });
-            // The program's own binding, where one of a macro may hide it.
-            if let (Some(_), Some(outer), Some(_)) = (note, visible.get(1), current)
+            // The program's own binding, where one of a macro may hide it, or the iterator of a loop has its name.
+            let is_iter = |one: &&Variable| loops.iter().any(|(_, known)| known.iter.binding == one.binding);
+            let outer = if is_loops { visible.iter().find(|one| !is_iter(one)) } else { visible.get(1) };
+            if let (Some(_), Some(outer), Some(_)) = (note, outer, current)
                 && let Some(Binding::Kept { offset, ty }) = outer.binding
             {
                 let which = Which::Later { offset, ty };
-                bound.push(Bound { name, offset: member.offset, ty: member.ty, which, note: Some("outer binding") });
+                let note = (!is_loops).then_some("outer binding");
+                bound.push(Bound { name, offset: member.offset, ty: member.ty, which, note });
+            }
+        }
+        // What the source has is the variable of a loop, and not its iterator.
+        for (pattern, Loop { iter, variables }) in &loops {
+            let Some(Binding::Kept { offset, ty }) = iter.binding else { continue };
+            let is_fixed = !words(pattern).any(|word| word == "mut");
+            for variable in variables.iter().filter(|variable| variable.binding == Some(Binding::Gone)) {
+                if bound.iter().any(|known| known.name == variable.name) {
+                    continue;
+                }
+                let at = bound.iter().position(|known| known.note == Some(OF_LOOP)).unwrap_or(bound.len());
+                let which = Which::Loops { ty: variable.ty, is_fixed };
+                bound.insert(at, Bound { name: variable.name.clone(), offset, ty, which, note: None });
             }
         }
         bound
@@ -189,7 +220,8 @@ impl Locals<'_, '_> {
         };
         // Without drop glue nothing tells; in the middle of a step, what was alive at the last suspension may be gone.
         let is_known = !matches!(drop_trace, DropTrace::Missing) && self.reader.types.glue(ty) != Glue::No;
-        if is_known && life == Life::Alive && gone.is_empty() && !self.mid_step {
+        let is_it = !matches!(bound.which, Which::Loops { .. });
+        if is_it && is_known && life == Life::Alive && gone.is_empty() && !self.mid_step {
             self.certain.push((ty, address));
         }
         // Moved as a whole, for whatever reason: one mark for all cases.
@@ -204,7 +236,15 @@ impl Locals<'_, '_> {
         if self.mid_step {
             marks.push("mid-step");
         }
-        let value = if moved { Part::Moved(ty) } else { Part::Kept { ty, offset, gone } };
+        let value = match bound.which {
+            Which::Loops { ty: variable, is_fixed } => {
+                let iter = (is_fixed && !moved && gone.is_empty()).then_some((ty, offset));
+                marks.retain(|mark| *mark == "mid-step");
+                Part::OfLoop { variable, iter }
+            }
+            _ if moved => Part::Moved(ty),
+            _ => Part::Kept { ty, offset, gone },
+        };
         Unread { name: bound.name.clone(), mark: marks.join(", "), value }
     }
 }
@@ -226,12 +266,31 @@ enum Part {
     },
     Moved(TypeRef),
     NotDescribed,
+    /// A variable of a `for` loop, as its iterator tells it: that one's type and offset.
+    OfLoop {
+        variable: TypeRef,
+        iter: Option<(TypeRef, u64)>,
+    },
 }
 
 impl Unread {
     /// Reads the value.
-    pub fn read(self, reader: &mut ValueReader<'_>, place: Place<'_>) -> Local {
+    pub fn read(mut self, reader: &mut ValueReader<'_>, place: Place<'_>) -> Local {
         let value = match self.value {
+            Part::OfLoop { variable, iter } => {
+                let given = iter.and_then(|(ty, offset)| {
+                    let part = place.part(offset, reader.types.size(ty)?)?;
+                    reader.given_last_as(&self.name, ty, part, variable)
+                });
+                let comma = if self.mark.is_empty() { "" } else { ", " };
+                let mark = if given.is_some() { "by its iterator" } else { "not kept over the await" };
+                self.mark = format!("{mark}{comma}{}", self.mark);
+                given.unwrap_or_else(|| Value {
+                    text: "…".into(),
+                    type_name: reader.name(variable),
+                    ..Value::default()
+                })
+            }
             Part::NotDescribed => Value { text: "…".into(), ..Value::default() },
             Part::Moved(ty) => Value { text: "<moved>".into(), type_name: reader.name(ty), ..Value::default() },
             Part::Kept { ty, offset, gone } => {
@@ -247,6 +306,24 @@ impl Unread {
         };
         Local { name: self.name, value, mark: self.mark }
     }
+}
+
+/// The note at the iterator of a `for` loop, a variable that the source does not have.
+const OF_LOOP: &str = "iterator of the for loop";
+
+/// The pattern of the `for` loop that a variable called `iter` is the iterator of. None where that is not certain, as
+/// where the loop's own line has more than its head.
+fn for_pattern(sources: &mut Sources, iter: &Variable) -> Option<String> {
+    let around = sources.around(iter.file.as_ref()?, iter.line, 0);
+    let (_, text) = around.into_iter().find(|(line, _)| *line == iter.line)?;
+    let text = text.trim();
+    let head = match text.split_once(": ") {
+        Some((label, rest)) if label.starts_with('\'') => rest,
+        _ => text,
+    };
+    let (pattern, rest) = head.strip_prefix("for ")?.split_once(" in ")?;
+    let is_whole = rest.ends_with('{') && !rest[..rest.len() - 1].contains(['{', '}']);
+    (is_whole && !words(pattern).any(|word| word == ITER)).then(|| pattern.to_owned())
 }
 
 /// Whether a binding is certainly one that the function declares after another of that name, and so means to hide it.
@@ -277,8 +354,7 @@ fn is_unnamed(sources: &mut Sources, variable: &Variable) -> bool {
     let Some(file) = &variable.file else { return false };
     let around = sources.around(file, variable.line, 1);
     let declaration = around.into_iter().find(|(line, _)| *line == variable.line);
-    // A loop has an iterator of this name.
-    let is_loop = |text: &str| variable.name == "iter" && words(text).any(|word| word == "for");
+    let is_loop = |text: &str| variable.name == ITER && words(text).any(|word| word == "for");
     declaration.is_some_and(|(_, text)| !words(&text).any(|word| word == variable.name) && !is_loop(&text))
 }
 

@@ -244,23 +244,21 @@ fn constant_range(line: &str) -> Option<Range<u64>> {
     Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
 }
 
-/// Reads these pages of this process and appends those that can be read, with their bytes; returns the others. The
-/// caller has asked whether a filter of system calls could end the process at it.
+/// Reads these pages of this process and adds those that can be read to `pages`, whose bytes are in this order in
+/// `bytes`, which has room for them; returns the others. The caller has asked whether a filter of system calls could
+/// end the process at it.
 #[cfg(target_os = "linux")]
-pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mut Vec<u8>) -> Vec<u64> {
+pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mut [u8]) -> Vec<u64> {
     use nix::sys::uio::{RemoteIoVec, process_vm_readv};
     let own = nix::unistd::Pid::this();
-    // Not `bytes` itself: to lengthen it takes a loop over its bytes in builds that are not optimised, 10 ms for a
-    // step.
-    let mut buffer = vec![0; wanted.len() * PAGE as usize];
     let mut unreadable = Vec::new();
     while !wanted.is_empty() {
         let remote: Vec<_> =
             wanted.iter().map(|page| RemoteIoVec { base: *page as usize, len: PAGE as usize }).collect();
-        let local = &mut [std::io::IoSliceMut::new(&mut buffer[..wanted.len() * PAGE as usize])];
+        let room = pages.len() * PAGE as usize..(pages.len() + wanted.len()) * PAGE as usize;
+        let local = &mut [std::io::IoSliceMut::new(&mut bytes[room])];
         let read = process_vm_readv(own, local, &remote).unwrap_or(0) / PAGE as usize;
-        bytes.extend_from_slice(&buffer[..read * PAGE as usize]);
-        pages.extend(&wanted[..read]);
+        pages.extend_from_slice(&wanted[..read]);
         // The system stops at the first that cannot be read.
         unreadable.extend(wanted.get(read));
         wanted.drain(..(read + 1).min(wanted.len()));
@@ -269,7 +267,7 @@ pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mu
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn read_pages(wanted: &mut Vec<u64>, _: &mut Vec<u64>, _: &mut Vec<u8>) -> Vec<u64> {
+pub(super) fn read_pages(wanted: &mut Vec<u64>, _: &mut Vec<u64>, _: &mut [u8]) -> Vec<u64> {
     std::mem::take(wanted)
 }
 

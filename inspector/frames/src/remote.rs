@@ -37,7 +37,7 @@ impl Frames {
         let (future, address, running) =
             self.future(blocks, block).ok_or("its block in the memory of the program cannot be read")?;
         let Some(future) = future else { return Err("its future has ended".into()) };
-        let coro_at = |address: u64| numbers.get(&address).copied().unwrap_or(0);
+        let coro_at = |address: u64| (numbers.get(&address).copied().unwrap_or(0), "");
         Ok(self.stack_with_links(&future, address, running, &coro_at))
     }
 

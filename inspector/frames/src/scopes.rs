@@ -38,7 +38,7 @@ pub(super) struct Variable {
 }
 
 impl Variable {
-    fn is_at_place_of(&self, other: &Variable) -> bool {
+    pub fn is_at_place_of(&self, other: &Variable) -> bool {
         (self.line, &self.file) == (other.line, &other.file)
     }
 }

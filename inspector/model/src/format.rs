@@ -162,6 +162,27 @@ pub fn fit(text: &str, columns: usize) -> String {
     out
 }
 
+/// The text in lines of at most `columns` characters, `lines` at most; the end of what does not fit is `…`. Lines end
+/// at spaces where that leaves none of them short by half.
+pub fn broken(text: &str, columns: usize, lines: usize) -> Vec<String> {
+    let columns = columns.max(1);
+    let mut out = Vec::new();
+    let mut rest = text;
+    while width(rest) > columns && out.len() + 1 < lines {
+        let most = rest.char_indices().nth(columns).map_or(rest.len(), |(at, _)| at);
+        let least = rest.char_indices().nth(columns / 2).map_or(0, |(at, _)| at);
+        // A space right behind the line is one to end it at.
+        let found = rest[..most].rfind(' ').filter(|at| *at >= least);
+        let end = if rest[most..].starts_with(' ') { most } else { found.unwrap_or(most) };
+        out.push(rest[..end].to_owned());
+        rest = rest[end..].trim_start_matches(' ');
+    }
+    if out.is_empty() || !rest.is_empty() {
+        out.push(fit(rest, columns));
+    }
+    out
+}
+
 /// A file's name as short as it can be without losing what it is: relative to the program's directory, or from its
 /// package.
 pub fn short_path<'a>(path: &'a str, directory: &str) -> &'a str {
@@ -195,6 +216,17 @@ mod tests {
         assert_eq!((clock_to(12_417_000_000, 1), clock_to(3_725_000_000_000, 0)), ("00:12.4".into(), "1:02:05".into()));
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!((counted(1, "event"), counted(2, "event")), ("1 event".into(), "2 events".into()));
+    }
+
+    #[test]
+    fn a_long_text_is_broken_at_spaces_and_its_end_left_out_after_so_many_lines() {
+        assert_eq!(broken("short", 8, 3), ["short"]);
+        assert_eq!(broken("", 8, 3), [""]);
+        assert_eq!(broken("one, two, three", 8, 3), ["one,", "two,", "three"]);
+        assert_eq!(broken("one two three four", 8, 9), ["one two", "three", "four"]);
+        assert_eq!(broken("abcdefghijkl", 8, 3), ["abcdefgh", "ijkl"], "without a space");
+        assert_eq!(broken("a bcdefghijkl", 8, 3), ["a bcdefg", "hijkl"], "a space too early");
+        assert_eq!(broken("one two three four five", 8, 2), ["one two", "three f…"]);
     }
 
     #[test]

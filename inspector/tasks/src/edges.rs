@@ -101,7 +101,7 @@ impl Edges {
             if depth == 0 || !may_hold {
                 continue;
             }
-            let (stack, inner) = frames.stack_of_type(ty, address, false, &|_| 0);
+            let (stack, inner) = frames.stack_of_type(ty, address, false, &|_| (0, ""));
             // One that is awaited through a reference is a part of the stack.
             if inner.coroutines.iter().any(|coroutine| awaited.contains(coroutine)) {
                 continue;

@@ -358,7 +358,7 @@ impl Reading<'_> {
 
     fn stack(&mut self, future: &Future, state: State) -> (Stack, Parts) {
         match future {
-            Future::At(ty, address) => self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| 0),
+            Future::At(ty, address) => self.frames.stack_of_type(*ty, *address, state == State::Running, &|_| (0, "")),
             Future::None => Default::default(),
             Future::Unknown(why) => (Stack { missing: Some((*why).into()), ..Stack::default() }, Parts::default()),
         }

@@ -208,7 +208,7 @@ pub(super) fn sites<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Site> {
 pub(super) fn list(sites: &[Site]) -> String {
     let mut text = String::new();
     for Site { name, file, line, column } in sites.iter().take(LISTED) {
-        let _ = write!(text, "\n  {name} at {file}:{line}:{column}");
+        let _ = write!(text, "\n  {name} waits at {file}:{line}:{column}");
     }
     if sites.len() > LISTED {
         let _ = write!(text, "\n  and {} more", sites.len() - LISTED);

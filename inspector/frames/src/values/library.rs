@@ -19,11 +19,8 @@ impl ValueReader<'_> {
             return Some(Err("unknown layout".into()));
         }
         let path = known.path();
-        if last(path) == "Coro" && path.starts_with("tinyio::") {
-            let block = self.first_pointer(ty, 0).and_then(|offset| place.word(offset));
-            let coro = block.and_then(|block| Some((self.coro_at?)(block))).unwrap_or(0);
-            let text = if coro == 0 { known.shown.clone() } else { format!("Coro(#{coro})") };
-            return Some(Ok(Value { text, coro, ..Value::default() }));
+        if let Some(printed) = self.of_tinyio(ty, known, path, place) {
+            return Some(printed);
         }
         // What a string becomes as a `Box<dyn Error>`; its path begins with the implementation.
         if own_name(known) == "StringError" && known.name.contains("alloc::boxed::") {
@@ -151,21 +148,6 @@ impl ValueReader<'_> {
         Some(printed)
     }
 
-    /// The offset of the first pointer in a structure.
-    fn first_pointer(&mut self, ty: TypeRef, depth: usize) -> Option<u64> {
-        let known = self.types.get(ty);
-        let mut members: Vec<&Member> = match &known.shape {
-            Shape::Pointer(_) => return Some(0),
-            Shape::Struct(members) => members.iter().collect(),
-            // An option of a pointer is laid out as the pointer.
-            Shape::Enum { variants, .. } => variants.iter().map(|variant| &variant.member).collect(),
-            _ => return None,
-        };
-        members.sort_by_key(|member| member.offset);
-        let mut found = members.into_iter().filter(|_| depth < 6);
-        found.find_map(|member| Some(member.offset + self.first_pointer(member.ty, depth + 1)?))
-    }
-
     fn cell(&mut self, ty: TypeRef, path: &str, open: &str, close: &str, place: Place<'_>, depth: usize) -> Printed {
         let inner = self.within(ty, path, place, depth + 1)?;
         Ok(Value {
@@ -239,7 +221,7 @@ impl ValueReader<'_> {
     }
 
     /// A number at a path; newer compilers wrap that of an atomic for its alignment.
-    fn number(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Result<u128, String> {
+    pub(super) fn number(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Result<u128, String> {
         let aligned = self.find(ty, &format!("{path}.__0")).or_else(|| self.find(ty, path));
         let (inner, offset) = aligned.ok_or("unknown layout")?;
         let size = self.types.size(inner).ok_or("unknown layout")?;
@@ -335,12 +317,17 @@ impl ValueReader<'_> {
     }
 
     fn location(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Printed {
+        let file = self.file_of(ty, place, depth)?;
+        let (line, column) = (self.number(ty, "line", place)?, self.number(ty, "col", place)?);
+        Ok(plain(format!("Location {{ file: {file}, line: {line}, column: {column} }}")))
+    }
+
+    /// The file of a `Location`, in quotes.
+    pub(super) fn file_of(&mut self, ty: TypeRef, place: Place<'_>, depth: usize) -> Result<String, String> {
         let (pointer, offset) = self.find(ty, "filename.pointer").ok_or("unknown layout")?;
         let size = self.types.size(pointer).ok_or("unknown layout")?;
         let target = self.target(pointer, place.part(offset, size).ok_or("unknown layout")?)?;
-        let file = self.at(target.ty, target.address, depth + 1).text;
-        let (line, column) = (self.number(ty, "line", place)?, self.number(ty, "col", place)?);
-        Ok(plain(format!("Location {{ file: {file}, line: {line}, column: {column} }}")))
+        Ok(self.at(target.ty, target.address, depth + 1).text)
     }
 
     /// The part of a slice that an iterator has left: its address and length.

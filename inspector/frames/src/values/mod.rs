@@ -5,9 +5,11 @@
 
 mod bytes;
 mod collections;
+mod iterators;
 mod library;
 mod pointers;
 mod text;
+mod tinyio;
 mod wide;
 
 use std::cell::Cell;
@@ -25,8 +27,9 @@ use super::shape::{Base, Member, Shape, Type, TypeRef};
 use super::types::Types;
 use super::work::WorkClock;
 
-/// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none.
-pub type CoroAt<'a> = dyn Fn(u64) -> CoroId + 'a;
+/// Maps the address of a coroutine's block to the coroutine's number, 0 if there is none, and its name, empty where
+/// that is not known.
+pub type CoroAt<'a> = dyn Fn(u64) -> (CoroId, &'static str) + 'a;
 
 /// Reads values in the memory of a process, and counts what is left of its bounds.
 pub(super) struct ValueReader<'a> {

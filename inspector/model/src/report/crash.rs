@@ -7,9 +7,10 @@ use super::group::{Group, Section};
 use super::native::{NativeStack, is_frame_at, message_with_place, native_stacks};
 use super::paint::{Ink, Page};
 use super::stack::{
-    Shown, Step, as_of, before_place, excerpt, fields_of, is_as_of_suspension, relative, stack_of, step, steps,
+    Shown, Step, as_of, before_end, before_place, excerpt, fields_of, is_as_of_suspension, relative, stack_of, step,
+    steps,
 };
-use crate::format::{self, brief, counted, fine_span, fit, one_line, short_path, width};
+use crate::format::{self, brief, broken, counted, fine_span, fit, one_line, short_path, width};
 use crate::model::{Crash, Model, short_name};
 
 /// At most this many groups are listed in each section.
@@ -18,6 +19,8 @@ const GROUPS: usize = 12;
 const LOCALS: (usize, usize) = (24, 6);
 /// At most this many columns of a value, where those of several stand beside each other.
 const VALUE: usize = 28;
+/// At most this many lines of a value, where it has lines of its own.
+const VALUE_LINES: usize = 4;
 /// At most this many native frames are listed.
 const BACKTRACE: usize = 12;
 /// At most this many sources of an error are listed, and lines of a message.
@@ -210,9 +213,10 @@ fn recorded(page: &mut Page, fields: &[(String, String)], indent: usize) {
     } else {
         page.end();
         for field in &all {
-            page.begin(indent + 2);
-            let room = page.left().max(24);
-            page.plain(&fit(field, room)).end();
+            let room = page.left_from(indent + 2).max(24);
+            for line in broken(field, room, VALUE_LINES) {
+                page.begin(indent + 2).plain(&line).end();
+            }
         }
     }
     if fields.len() > all.len() {
@@ -255,9 +259,19 @@ fn block(page: &mut Page, frame: &Frame, mid_step: bool, indent: usize, limit: u
         let fill = (indent + names).saturating_sub(page.column());
         page.space(fill).plain(" = ");
         let mark = mark(local, mid_step);
-        let room = page.left().saturating_sub(if mark.is_empty() { 0 } else { width(&mark) + 3 }).max(24);
-        page.plain(&fit(&one_line(&local.value.text), room));
+        let start = page.column();
+        let mut lines = broken(&one_line(&local.value.text), page.left().max(24), VALUE_LINES);
+        let last = lines.pop().unwrap_or_default();
+        for line in lines {
+            page.plain(&line).end();
+            page.begin(start);
+        }
+        page.plain(&last);
         if !mark.is_empty() {
+            if page.left() < width(&mark) + 3 {
+                page.end();
+                page.begin(start.saturating_sub(1));
+            }
             page.dim(&format!(" ({mark})"));
         }
         page.end();
@@ -396,7 +410,17 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
     let mut alone = step(model, first.coro, &first.name, site, stack_of(model, first));
     relative(std::slice::from_mut(&mut alone), first);
     let place = match site.filter(|site| site.line > 0 && !site.last_await) {
-        Some(site) => place_of(model, &site.file, site.line, site.column),
+        Some(site) => {
+            let place = place_of(model, &site.file, site.line, site.column);
+            // A place beside the name of a coroutine may be in a function that it awaits inline.
+            match alone.frames.get(alone.at) {
+                Some(Shown { frame: Some(_), function, .. }) if alone.at > 0 => {
+                    format!("{place} in {}", brief(&one_line(short_name(function))))
+                }
+                Some(Shown { frame: None, .. }) if alone.frames.len() == 1 => format!("{}{place}", before_end(first)),
+                _ => place,
+            }
+        }
         None if alone.frames.is_empty() => String::new(),
         None => place(model, &alone, alone.at),
     };
@@ -410,9 +434,7 @@ fn write_group(page: &mut Page, model: &Model, group: &Group<'_>, label: &str, n
             page.dim(&row).end();
         } else {
             page.end();
-            let start = 10;
-            let row = fit(row.trim_start(), page.left_from(start));
-            page.begin(start).dim(&row).end();
+            block(page, frame, alone.mid_step, 10, LOCALS.1);
         }
     } else {
         page.end();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tinyio_events::event::{CoroId, Failure, Frame, Header, Stack, TraceSite};
+use tinyio_events::event::{CoroId, Failure, Frame, Header, Outcome, Stack, TraceSite};
 use tinyio_events::place::{AT_ERROR, BEGAN, same_file};
 
 use super::ReadSource;
@@ -30,6 +30,9 @@ pub struct Step<'a> {
     pub mid_step: bool,
     /// The error was made later than at that place.
     pub last_await: bool,
+    /// The text before a place that stands beside the name of the coroutine, and may be in a function that it awaits
+    /// inline: its frames are not known.
+    alone: &'static str,
 }
 
 impl Step<'_> {
@@ -38,6 +41,7 @@ impl Step<'_> {
     pub fn before_place(&self, index: usize) -> &'static str {
         match self.frames.get(index) {
             Some(shown) if self.last_await && index == self.at => before_place(shown.frame),
+            Some(shown) if shown.frame.is_none() && shown.function != UNTOLD && shown.line > 0 => self.alone,
             _ => "",
         }
     }
@@ -86,13 +90,26 @@ pub fn steps<'a>(model: &'a Model, failure: &'a Failure) -> Vec<Step<'a>> {
     for (index, site) in failure.trace.iter().enumerate() {
         let own = index == last && (site.coro == failure.coro || site.coro == 0);
         let stack = if own { stack_of(model, failure) } else { recorded(model, site.coro) };
-        steps.push(step(model, site.coro, &site.name, Some(site), stack));
+        let alone = if own { before_end(failure) } else { "awaits at " };
+        steps.push(Step { alone, ..step(model, site.coro, &site.name, Some(site), stack) });
     }
     if steps.is_empty() {
         steps.push(step(model, failure.coro, &failure.name, None, stack_of(model, failure)));
     }
     relative(&mut steps, failure);
     steps
+}
+
+/// The text before the last place of a failure's trace, where no frame is known.
+pub fn before_end(failure: &Failure) -> &'static str {
+    match failure.kind {
+        // The places of a deadlock are of the coroutines that wait.
+        Outcome::Error if failure.coro == 0 => "awaits at ",
+        Outcome::Error if !failure.is_last_await() => "error made at ",
+        Outcome::Panic if !failure.is_last_await() => "panicked at ",
+        Outcome::NeverStarted => "made at ",
+        _ => "last known at ",
+    }
 }
 
 /// Makes places relative where possible: debug info has absolute paths where the compiler's are relative, and a place
@@ -197,7 +214,7 @@ pub fn step<'a>(
     };
     let at = at.unwrap_or(frames.len().saturating_sub(1));
     let last_await = site.is_some_and(|site| site.last_await);
-    Step { coro, label: label(model, coro, name), frames, at, more, mid_step, last_await }
+    Step { coro, label: label(model, coro, name), frames, at, more, mid_step, last_await, alone: "" }
 }
 
 /// The trace knows the place exactly, with its column. The frame it belongs to gets it; if that is unknown, because

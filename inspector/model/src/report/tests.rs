@@ -224,9 +224,47 @@ fn recorded_fields_stand_beneath_their_coroutines() {
     s.start().spawn(1, 0, "main", "a.rs:9:1").begin(1).field(1, "job", "n", "1").field(1, "job", "n", "2");
     s.push(Kind::Crash { id: 1, failures: vec![origin] });
     let report = text(&s.model(), &plain());
-    assert!(report.contains("main      a.rs:9:1\n    recorded: job.n = 2\n"), "{report}");
+    assert!(report.contains("main      awaits at a.rs:9:1\n    recorded: job.n = 2\n"), "{report}");
     assert!(report.contains("    recorded:\n      request.url = \"b\"\n      request.n = xxxx"), "{report}");
     assert!(report.lines().all(|line| line.chars().count() <= 100), "{report}");
+}
+
+#[test]
+fn values_that_are_longer_than_a_line_are_broken_over_lines() {
+    let words = |n: usize| (0..n).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" ");
+    let stack = |local: &str| Stack { frames: vec![frame("f", "a.rs:1:1", &[("text", local)])], ..Stack::default() };
+    let mut origin = failure(Outcome::Error, 2, "f", "no", "a.rs:1:1");
+    origin.stack = Some(stack(&words(30)));
+    let mut other = failure(Outcome::Cancelled, 3, "f", "cancelled", "a.rs:1:1");
+    other.stack = Some(stack(&words(25)));
+    let mut s = Script::new("long");
+    s.start().push(Kind::Crash { id: 1, failures: vec![origin, other] });
+    let report = text(&s.model(), &Options { width: 80, ..Options::default() });
+    let flat = report.split_whitespace().collect::<Vec<_>>().join(" ");
+    for whole in [words(30), words(25)] {
+        assert!(flat.contains(&format!("text = {whole}")), "{report}");
+    }
+    assert!(report.lines().all(|line| line.chars().count() <= 80), "{report}");
+}
+
+#[test]
+fn a_place_beside_the_name_of_a_coroutine_is_not_claimed_to_be_of_its_function() {
+    let mut origin = failure(Outcome::Error, 2, "payroll", "no", "a.rs:9:1");
+    origin.trace.insert(0, trace(1, "main", "a.rs:20:1"));
+    let mut other = failure(Outcome::Cancelled, 3, "payroll", "cancelled", "a.rs:12:1");
+    let mut s = Script::new("inline");
+    s.start().push(Kind::Crash { id: 1, failures: vec![origin.clone(), other.clone()] });
+    let report = text(&s.model(), &plain());
+    for row in ["awaits at a.rs:20:1\n", "error made at a.rs:9:1\n", "last known at a.rs:12:1\n"] {
+        assert!(report.contains(row), "{report}");
+    }
+    // With its stack, the function that the line is in is named.
+    let frames = vec![frame("payroll", "a.rs:30:1", &[]), frame("transfer", "a.rs:12:1", &[])];
+    other.stack = Some(Stack { frames, ..Stack::default() });
+    let mut s = Script::new("inline");
+    s.start().push(Kind::Crash { id: 1, failures: vec![origin, other] });
+    let report = text(&s.model(), &plain());
+    assert!(report.contains("a.rs:12:1 in transfer\n"), "{report}");
 }
 
 #[test]

@@ -37,6 +37,17 @@ macro_rules! shadowed {
     };
 }
 
+/// Says that variables of loops are to be read as these values, where the scopes of names are described.
+#[macro_export]
+macro_rules! drawn {
+    ($($name:ident),+) => {$(
+        if cfg!(debug_assertions) {
+            // A copy: what was borrowed is kept.
+            $crate::expect(stringify!($name), format!("{:?}", { $name }), "by its iterator");
+        }
+    )+};
+}
+
 /// Notes an expectation of the case that runs.
 pub fn expect(name: &str, text: String, mark: &str) {
     EXPECTED.with_borrow_mut(|expected| expected.push((name.into(), text, mark.into())));

@@ -8,6 +8,7 @@ mod cases;
 #[path = "../../../src/future_type.rs"]
 #[allow(dead_code, reason = "the loop uses all of it")]
 mod future_type;
+mod loops;
 mod moves;
 mod stacks;
 mod values;
@@ -19,6 +20,7 @@ fn main() {
     let mut cases = Cases { seed };
     values::run(&mut cases);
     moves::run(&mut cases);
+    loops::run(&mut cases);
     stacks::run(&mut cases);
     println!("ready");
     let _ = std::io::stdin().read_line(&mut String::new());
