@@ -17,7 +17,7 @@ const SCREEN_STRING: usize = 512;
 /// What is to be copied of what is selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The row, the value, the callstack, the page.
+    /// The row, the value, the stack, the page.
     Whole,
     /// Its name: the label of a coroutine, the place of a frame, the path of a value.
     Name,

@@ -1,7 +1,9 @@
 //! The screens, as a whole: what keys do, and what is drawn, with its styles, at several sizes.
 
+mod after_the_end;
 mod copy;
 mod frames;
+mod help;
 mod names;
 mod searching;
 mod selection;
@@ -214,7 +216,7 @@ fn a_lint_that_has_passed_stays_with_its_time_until_it_holds_again() {
         kind: Kind::StepEnd { coro: 5 },
     });
     let passed = lint_at(&mut app, 3_300_000_000);
-    assert!(passed.contains("until 00:03.300: writer #5 has been in one step"), "{passed}");
+    assert!(passed.contains("until 00:03.300000: writer #5 has been in one step"), "{passed}");
     assert!(passed.contains("writer #5 blocked the loop for 1.8 s in one step"), "{passed}");
     app.push(&crate::event::Event {
         seq: script.events.len() as u64 + 2,
@@ -224,7 +226,7 @@ fn a_lint_that_has_passed_stays_with_its_time_until_it_holds_again() {
     let again = lint_at(&mut app, 5_000_000_000);
     assert!(
         again.contains("writer #5 has been in one step for 1.7 s")
-            && !again.contains("until 00:03.300: writer #5 has been in"),
+            && !again.contains("until 00:03.300000: writer #5 has been in"),
         "{again}"
     );
 }
@@ -430,7 +432,7 @@ fn a_crash_opens_its_screen_and_leaves_a_held_moment_alone() {
 
 #[test]
 fn the_crash_is_walked() {
-    // Callstack and frame after the keys; frame 3 of the origin is hidden.
+    // FailureStack and frame after the keys; frame 3 of the origin is hidden.
     for (keys, place) in [
         ("", (0, 2)),
         ("k", (0, 1)),
