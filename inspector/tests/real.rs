@@ -72,14 +72,14 @@ fn crashes_of_isolated_loops_are_looked_at_while_the_program_goes_on() {
     assert!(ask("/loop").starts_with("HTTP/1.1 500"), "the program goes on");
     session.press("7");
     // The crash view, with what failed, where, and with which values.
-    for part in ["Callstacks", "origin", "symlink loop", "files.rs", "= \"/loop\"", "LIVE"] {
+    for part in ["Stacks", "origin", "symlink loop", "files.rs", "= \"/loop\"", "LIVE"] {
         session.wait_for(part);
     }
     session.press("6");
     session.wait_for("GET /loop: ");
     session.press("7");
     // The first of the two is found below the second.
-    session.wait("two callstacks", |screen| screen.contents().matches("origin").count() == 2);
+    session.wait("two stacks", |screen| screen.contents().matches("origin").count() == 2);
     session.press("J");
     session.wait("the older one", |screen| {
         screen.contents().lines().any(|line| line.contains("▶ ✖ answer") && line.contains("loop "))
@@ -182,7 +182,7 @@ fn a_corrupted_manifest_is_reported_where_there_is_neither_the_source_nor_the_pr
     while !at.as_ref().expect("one is selected").contains("▶ ⊘ check ") {
         session.press("J");
         let before = at;
-        session.wait("the next callstack", |screen| selected(screen).is_some_and(|now| Some(now) != before));
+        session.wait("the next stack", |screen| selected(screen).is_some_and(|now| Some(now) != before));
         at = selected(session.screen.screen());
     }
     session.wait("where it was", |screen| {

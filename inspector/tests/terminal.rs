@@ -34,7 +34,7 @@ fn a_program_is_watched_to_its_end_and_its_output_given_back() {
 }
 
 #[test]
-fn a_crash_opens_the_post_mortem_and_leaving_prints_the_report() {
+fn a_crash_opens_its_screen_and_leaving_prints_the_report() {
     let mut session = Session::start(&format!("$PRETEND work crash{COOKED}"), (100, 30));
     session.wait_for("CRASHED");
     session.wait_for("no more luck");
@@ -168,12 +168,12 @@ fn the_editor_is_opened_at_the_line_and_left_for_an_intact_screen() {
     let script = format!("{editor}; export TINYIO_EDITOR=$TMPDIR/edit; $PRETEND crash{COOKED}");
     let mut session = Session::start(&script, (100, 30));
     session.wait_for("CRASHED");
-    session.wait_for("Callstacks");
+    session.wait_for("Stacks");
     session.press("e");
     session.wait_for("EDITOR");
     session.wait_for("pretend.rs 60");
     session.press("\r");
-    session.wait_for("Callstacks");
+    session.wait_for("Stacks");
     session.press("q");
     session.wait_for_restored();
     session.end();

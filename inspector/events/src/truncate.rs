@@ -78,7 +78,7 @@ pub fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
         if let Kind::Log { fields, .. } = &mut kind {
             fields.truncate(keep);
         }
-        if let Some(done) = left_out(&kind, "callstacks were cut") {
+        if let Some(done) = left_out(&kind, "stacks were cut") {
             return done;
         }
     }

@@ -19,7 +19,7 @@ pub fn attach(args: &Args) -> io::Result<()> {
         None => discover::rings()?.into_iter().filter(|ring| ring.state == State::Living).collect(),
     };
     let ring = match (&rings[..], args.pid) {
-        ([], Some(pid)) => return super::show(super::picture_of(pid)?, None),
+        ([], Some(pid)) => return super::show_process(super::picture_of(pid)?, None),
         ([], None) => {
             let what = "no program is being recorded; start one with TINYIO_INSPECT=record, or see what `last` has";
             return Err(io::Error::other(what));
@@ -27,7 +27,7 @@ pub fn attach(args: &Args) -> io::Result<()> {
         ([only], _) => only,
         (several, _) => choose(several)?,
     };
-    super::show(Box::new(RingReader::open(&ring.path)?), Some(&ring.path))
+    super::show_process(Box::new(RingReader::open(&ring.path)?), Some(&ring.path))
 }
 
 fn choose(rings: &[Ring]) -> io::Result<&Ring> {

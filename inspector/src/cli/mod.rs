@@ -192,10 +192,16 @@ fn run(command: Command) -> io::Result<ExitCode> {
     }
 }
 
-/// Shows a stream until the user leaves.
+/// Shows what is in a file until the user leaves.
 fn show(source: Box<dyn Source>, file: Option<&Path>) -> io::Result<()> {
     let file = file.map(|file| file.display().to_string());
     tui::run(source, Options { file, ..Options::from_env() }).map(drop)
+}
+
+/// Shows a running program until the user leaves.
+fn show_process(source: Box<dyn Source>, file: Option<&Path>) -> io::Result<()> {
+    let file = file.map(|file| file.display().to_string());
+    tui::run(source, Options { file, is_process: true, ..Options::from_env() }).map(drop)
 }
 
 /// What to read, from the command line.

@@ -15,14 +15,14 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
 use super::clipboard::Part;
+use super::crash_view::{CrashStacks, CrashView};
 use super::keys::{Action, Context};
 use super::options::Options;
 use super::pane::{Pane, Reply, Subject};
 use super::panes::{self, SCREENS};
 use super::playback::Status;
-use super::post_mortem::{CrashView, PostMortem};
 use super::prompt::{Edited, Prompt, Purpose};
-use super::session::Session;
+use super::session::{Session, Stacks};
 use super::text::{fit, width};
 use super::widgets::header::Tab;
 use super::widgets::{self, Hits};
@@ -128,7 +128,7 @@ impl App {
             latest.crashes().iter().rev().filter(|crash| !ended(crash)).take(ISOLATED).cloned().collect();
         match (latest.crash().filter(ended), &isolated[..]) {
             (Some(crash), isolated) => {
-                self.session.crash = Some(CrashView::new(PostMortem::new(latest, crash, isolated)));
+                self.session.crash = Some(CrashView::new(CrashStacks::new(latest, crash, isolated)));
                 if self.session.playback.is_live() {
                     self.show(panes::CRASH.title);
                 }
@@ -136,7 +136,7 @@ impl App {
             // The program continues: keep showing the crash the user has open; refresh it on the next visit.
             (None, [_, ..]) if self.screen() == panes::CRASH.title => self.crashes_seen = usize::MAX,
             (None, [latest_one, rest @ ..]) => {
-                self.session.crash = Some(CrashView::new(PostMortem::new(latest, latest_one, rest)));
+                self.session.crash = Some(CrashView::new(CrashStacks::new(latest, latest_one, rest)));
             }
             (None, []) => {}
         }
@@ -213,7 +213,10 @@ impl App {
                     playback.go_live();
                 }
             }
-            Action::Help => self.toggle(panes::help::page(self.screens[self.front].contexts())),
+            Action::Help => {
+                let top = self.pages.last().unwrap_or(&self.screens[self.front]);
+                self.toggle(panes::help::page(top.contexts()));
+            }
             Action::Screen(number) => self.show_number(usize::from(number).wrapping_sub(1)),
             Action::NextScreen => self.turn_screen(1),
             Action::PreviousScreen => self.turn_screen(SCREENS.len() - 1),
@@ -301,6 +304,7 @@ impl App {
         let theme = self.session.theme;
         self.tabs.clear();
         self.session.drawn.clear();
+        self.session.looked_at = Stacks::default();
         buf.set_style(area, theme.text);
         if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
             let text = fit("too small", usize::from(area.width));
@@ -328,8 +332,10 @@ impl App {
         widgets::horizontal(buf, &theme, upper);
         widgets::horizontal(buf, &theme, lower);
         let contexts = self.contexts();
-        widgets::footer::draw(buf, &self.session, self.prompt.as_ref(), &contexts, !self.pages.is_empty(), bottom);
+        let own_keys = !self.pages.is_empty() || self.screens[self.front].has_all_its_keys();
+        widgets::footer::draw(buf, &self.session, self.prompt.as_ref(), &contexts, own_keys, bottom);
         if let Some(page) = self.pages.last_mut() {
+            self.session.looked_at = page.stacks(&self.session);
             return page.draw(&mut self.session, buf, body);
         }
         let screen = &mut self.screens[self.front];
@@ -344,6 +350,7 @@ impl App {
             widgets::vertical(buf, &theme, gap);
             let side: Rect = widgets::inset(side);
             widgets::put_lines(buf, &theme, side, &screen.beside(&self.session, side.width));
+            self.session.looked_at = screen.selected(&self.session).map_or_else(Stacks::default, Stacks::of);
         }
     }
 }

@@ -17,7 +17,7 @@ const SCREEN_STRING: usize = 512;
 /// What is to be copied of what is selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The row, the value, the callstack, the page.
+    /// The row, the value, the stack, the page.
     Whole,
     /// Its name: the label of a coroutine, the place of a frame, the path of a value.
     Name,
@@ -71,12 +71,16 @@ pub enum Multiplexer {
 impl Multiplexer {
     /// As the environment says.
     pub fn from_env() -> Multiplexer {
-        Multiplexer::of(|name| environment::var_os(name).is_some_and(|value| !value.is_empty()))
+        Multiplexer::of(environment::var)
     }
 
-    /// Of an environment in which these variables are set. Where both are set, which is the inner one is not known.
-    fn of(is_set: impl Fn(&str) -> bool) -> Multiplexer {
+    /// Of an environment. Where one runs in the other, both have set their variable, and the inner one `TERM`: screen to
+    /// `screen…`, tmux to `tmux…` unless its `default-terminal` is another.
+    fn of(variable: impl Fn(&str) -> Option<String>) -> Multiplexer {
+        let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+        let is_screen = || variable("TERM").is_some_and(|term| term.starts_with("screen"));
         match (is_set("TMUX"), is_set("STY")) {
+            (true, true) if is_screen() => Multiplexer::Screen,
             (true, _) => Multiplexer::Tmux,
             (false, true) => Multiplexer::Screen,
             (false, false) => Multiplexer::None,
@@ -128,10 +132,15 @@ mod tests {
 
     #[test]
     fn the_environment_names_the_multiplexer() {
-        let of = |set: &[&str]| Multiplexer::of(|name| set.contains(&name));
-        assert_eq!(of(&[]), Multiplexer::None);
-        assert_eq!(of(&["STY"]), Multiplexer::Screen);
-        assert_eq!(of(&["TMUX", "STY"]), Multiplexer::Tmux);
+        let of = |set: &[(&str, &str)]| {
+            Multiplexer::of(|name| set.iter().find(|one| one.0 == name).map(|one| one.1.to_owned()))
+        };
+        let (tmux, screen) = (("TMUX", "/tmp/tmux-1000/default,1,0"), ("STY", "1.pts-0.host"));
+        assert_eq!(of(&[("TERM", "screen-256color")]), Multiplexer::None);
+        assert_eq!(of(&[screen]), Multiplexer::Screen);
+        assert_eq!(of(&[tmux, ("TERM", "screen-256color")]), Multiplexer::Tmux);
+        assert_eq!(of(&[tmux, screen, ("TERM", "tmux-256color")]), Multiplexer::Tmux);
+        assert_eq!(of(&[tmux, screen, ("TERM", "screen.xterm-256color")]), Multiplexer::Screen);
     }
 
     #[test]

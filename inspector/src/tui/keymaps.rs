@@ -48,7 +48,7 @@ const MOVES: &[Binding] = &[
     bind(&["n"], Action::NextMatch, "next-match", "", "next one found"),
     bind(&["N"], Action::PreviousMatch, "previous-match", "", "the one found before"),
     bind(&["f"], Action::Filter, "filter", "filter", "show only some: state:waiting on:lock name:fetch for>2s file:crawl.rs"),
-    bind(&["y"], Action::Copy, "copy", "", "copy what is selected: the row, the value, the callstack, the line; on a page all of it"),
+    bind(&["y"], Action::Copy, "copy", "", "copy what is selected: the row, the value, the stack, the line; on a page all of it"),
     bind(&["Y"], Action::CopyName, "copy-name", "", "copy its name alone: of a frame its place, of a printed value its path"),
     bind(&["space"], Action::Pause, "pause", "pause", "pause: show this moment; again: go on"),
     bind(&[","], Action::StepBack, "step-back", "", "one event back in time"),
@@ -80,6 +80,8 @@ const GLOBAL: &[Binding] = &[
 #[rustfmt::skip]
 const ANY_PAGE: &[Binding] = &[
     bind(&["esc", "q"], Action::Back, "page-back", "back", "back to the screen"),
+    bind(&["j", "down"], Action::Down, "page-line-down", "scroll", "one line down"),
+    bind(&["pgdn", "ctrl-f"], Action::PageDown, "page-screen-down", "page", "what is below, as much as there is room for"),
     bind(&["home", "g"], Action::Top, "page-top", "", "to the beginning of the page"),
     bind(&["p"], Action::Print, "page-print", "", "on printed values: print another variable"),
 ];

@@ -9,6 +9,7 @@ mod ansi;
 mod app;
 mod capture;
 mod clipboard;
+mod crash_view;
 mod event_loop;
 mod filter;
 mod frame_requests;
@@ -21,7 +22,6 @@ mod output;
 mod pane;
 mod panes;
 mod playback;
-mod post_mortem;
 mod prompt;
 mod recordings;
 mod session;
@@ -94,6 +94,7 @@ fn run_over(
 ) -> io::Result<(Exit, Option<Program>)> {
     let mut app = App::new(source.header(), options);
     app.session.output.level = program.as_ref().and_then(Program::level);
+    app.session.is_process |= program.is_some();
     let (send, inputs) = channel();
     let screen = terminal::Screen::take(None, app.session.mouse)?;
     restore_on_panic(screen.restorer());
@@ -104,6 +105,10 @@ fn run_over(
     let Live { screen, reader, program, .. } = host;
     drop((reader, screen, signals));
     print_farewell(&app);
+    // Ctrl-C leaves a program that has another terminal.
+    if exit == Exit::Quit || exit == Exit::Interrupt && program.is_none() {
+        print_goes_on(&app, program.is_some());
+    }
     Ok((exit, program))
 }
 
@@ -117,6 +122,12 @@ fn print_farewell(app: &App) -> bool {
     let latest = playback.tape.latest();
     let is_root = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
     printed.is_ok() && latest.crashes().iter().filter(is_root).count() == 1
+}
+
+/// That the program goes on, if it does: the screens of one that hangs may look as if leaving them ended it.
+fn print_goes_on(app: &App, own_terminal: bool) {
+    let sentence = app.session.playback.goes_on(own_terminal).filter(|_| app.session.is_process);
+    let _ = io::stderr().lock().write_all(sentence.unwrap_or_default().as_bytes());
 }
 
 /// The terminal comes back before a panic's message is printed.

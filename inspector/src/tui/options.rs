@@ -16,6 +16,8 @@ pub struct Options {
     pub tape: usize,
     /// The recording, if it is a file: the report that leaving prints says how to open it again.
     pub file: Option<String>,
+    /// A process is shown, not a file: leaving says that it goes on, if it does.
+    pub is_process: bool,
     /// One sentence for the footer, until the first key: what is wrong with the settings.
     pub notice: Option<String>,
 }

@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use super::clipboard::{Copied, Part};
 use super::keys::{Action, Binding, Context};
 use super::prompt::Purpose;
-use super::session::Session;
+use super::session::{Session, Stacks};
 use super::theme::Theme;
 use crate::describe;
 use crate::event::{CoroId, ResId};
@@ -34,6 +34,16 @@ impl Screen {
     /// Where its keys are valid.
     pub const fn context(&self) -> Context {
         Context(self.title)
+    }
+}
+
+impl Stacks {
+    /// The stack of a coroutine with its values; none of a resource.
+    pub fn of(subject: Subject) -> Stacks {
+        match subject {
+            Subject::Coro(id) => Stacks { values: Some(id), places: Vec::new() },
+            Subject::Res(_) => Stacks::default(),
+        }
     }
 }
 
@@ -122,6 +132,11 @@ pub trait Pane {
         "there is nothing to show on it"
     }
 
+    /// Whether the footer has its own keys alone: few of those that are valid everywhere are about what it shows.
+    fn has_all_its_keys(&self) -> bool {
+        false
+    }
+
     /// The style of its tab while another screen is shown.
     fn tab_style(&self, theme: &Theme) -> Style {
         theme.text
@@ -161,6 +176,11 @@ pub trait Pane {
     /// The ways to go on with a line that it asked for.
     fn completions(&self, _session: &Session, _purpose: Purpose, _text: &str) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The await stacks that it shows; for a screen with details beside it, these have that of the selected coroutine.
+    fn stacks(&self, _session: &Session) -> Stacks {
+        Stacks::default()
     }
 
     /// The coroutine to ask the program for all values of.

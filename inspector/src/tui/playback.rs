@@ -2,7 +2,7 @@
 
 use ratatui::style::Style;
 
-use super::text::{clock, span};
+use super::text::{clock, moment, one_line, span};
 use super::theme::Theme;
 use crate::event::{CoroId, Event, Header, LoopOutcome};
 use crate::history::Tape;
@@ -158,7 +158,7 @@ impl Playback {
         let root = latest.loops().rev().find(|one| one.parent == 0 && one.ended.is_some());
         let running = latest.loops().any(|one| one.parent == 0 && one.ended.is_none());
         let outcome = if running { None } else { root.and_then(|one| one.ended) };
-        let at = |time| clock(time, 3);
+        let at = moment;
         match (&self.status, outcome) {
             (Status::Broken(_), _) => ("BROKEN".to_owned(), theme.failed),
             (_, Some((time, LoopOutcome::Crashed))) => (format!("CRASHED at {}", at(time)), theme.failed),
@@ -195,6 +195,17 @@ impl Playback {
         format!("{number} of PID {}, taken {taken}, {stopped}", header.pid)
     }
 
+    /// Of a program that goes on when the screens are left, a sentence that says so, how it is shown again, and how it is
+    /// ended: by Ctrl-C where it has `own_terminal`, that of the screens.
+    pub fn goes_on(&self, own_terminal: bool) -> Option<String> {
+        let header = self.tape.latest().header();
+        let (pid, name) = (header.pid, one_line(&header.program));
+        let end = if own_terminal { "Ctrl-C interrupts it".to_owned() } else { format!("`kill {pid}` ends it") };
+        let again = format!("`tinyio-inspector attach {pid}` shows it again");
+        let runs = self.status == Status::Live && !self.finished;
+        runs.then(|| format!("tinyio: {name} goes on, PID {pid}: {again}, {end}\n"))
+    }
+
     /// What is printed once the screens are left.
     pub fn farewell(&self, color: bool, width: usize) -> String {
         let latest = self.tape.latest();
@@ -220,4 +231,24 @@ impl Playback {
 fn time_of_day(nanos: u64) -> String {
     let seconds = nanos / 1_000_000_000 % 86_400;
     format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_script::crawl;
+
+    #[test]
+    fn of_a_program_that_goes_on_it_is_said_how_it_is_shown_again_and_ended() {
+        let script = crawl();
+        let mut playback = Playback::new(&script.header, 1 << 20, None);
+        script.events.iter().for_each(|event| playback.push(event));
+        let again = "tinyio: crawl goes on, PID 4242: `tinyio-inspector attach 4242` shows it again";
+        assert_eq!(playback.goes_on(false), Some(format!("{again}, `kill 4242` ends it\n")));
+        assert_eq!(playback.goes_on(true), Some(format!("{again}, Ctrl-C interrupts it\n")));
+        playback.finished = true;
+        assert_eq!(playback.goes_on(false), None);
+        (playback.finished, playback.status) = (false, Status::Died);
+        assert_eq!(playback.goes_on(false), None);
+    }
 }

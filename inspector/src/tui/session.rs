@@ -1,14 +1,16 @@
 //! What all panes share: the recording, the selected coroutine, the look, and what was found or read for any of them.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
+use super::crash_view::CrashView;
 use super::fuzzy::Fuzzy;
 use super::keys::Keys;
 use super::options::Options;
 use super::output::Output;
 use super::playback::Playback;
-use super::post_mortem::CrashView;
 use super::syntax::Sources;
+use super::text::span;
 use super::theme::Theme;
 use crate::event::{CoroId, Event, Header, Kind, Stack};
 use crate::lint::Lint;
@@ -28,6 +30,8 @@ pub struct Session {
     pub selected: Option<CoroId>,
     /// The coroutines that the screen shows, each in a row of its own.
     pub(super) drawn: Vec<CoroId>,
+    /// The await stacks that are on the screen.
+    pub(super) looked_at: Stacks,
     /// A coroutine that was selected elsewhere and that the graph has not unfolded to yet.
     pub(super) reveal: Option<CoroId>,
     /// One sentence for the footer, until the next key.
@@ -50,8 +54,19 @@ pub struct Session {
     pub(super) remote: Option<RemoteStack>,
     /// What is asked for of a program that is not recorded.
     pub pictures: Pictures,
+    /// A process is shown, not a file: it may go on when the screens are left.
+    pub is_process: bool,
     /// Something changed since it was last drawn.
     pub dirty: bool,
+}
+
+/// The await stacks that a pane shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stacks {
+    /// The coroutine of which it shows the values, which may change while it waits.
+    pub values: Option<CoroId>,
+    /// Coroutines of which it shows the places alone.
+    pub places: Vec<CoroId>,
 }
 
 /// Which pictures of a program that is not recorded are asked for.
@@ -135,6 +150,30 @@ impl Search {
         self.found.map(|(at, _)| matches[at - 1])
     }
 
+    /// Searches names for the text, and goes on to the next one that matches: the best first, then those before it in
+    /// `all`.
+    pub fn find<K: Copy + PartialEq>(
+        &mut self,
+        all: impl IntoIterator<Item = (K, String)>,
+        selected: Option<K>,
+        forward: bool,
+    ) -> Option<K> {
+        let mut fuzzy = Fuzzy::new(&self.text);
+        let number = fuzzy.number().map(str::to_owned);
+        let mut matches: Vec<_> = all
+            .into_iter()
+            .filter_map(|(key, name)| {
+                let score = fuzzy.score(&name)?;
+                let words = name.split(|one: char| !one.is_ascii_alphanumeric());
+                let is_it = number.as_ref().is_some_and(|number| words.into_iter().any(|word| word == number));
+                Some((key, Reverse((is_it, score))))
+            })
+            .collect();
+        matches.sort_by_key(|(_, rank)| *rank);
+        let matches: Vec<K> = matches.into_iter().map(|(key, _)| key).collect();
+        self.next(&matches, selected, forward)
+    }
+
     /// What to mark in what is drawn: what was searched for and found.
     pub fn marks(&self) -> Option<Fuzzy> {
         self.found.map(|_| Fuzzy::new(&self.text))
@@ -151,6 +190,7 @@ impl Session {
             mouse: options.mouse,
             selected: None,
             drawn: Vec::new(),
+            looked_at: Stacks::default(),
             reveal: None,
             notice: options.notice,
             search: Search::default(),
@@ -162,6 +202,7 @@ impl Session {
             output: Output::default(),
             remote: None,
             pictures: Pictures::default(),
+            is_process: options.is_process,
             dirty: true,
         }
     }
@@ -174,6 +215,17 @@ impl Session {
     /// The time of that moment.
     pub fn now(&self) -> u64 {
         self.playback.now()
+    }
+
+    /// How long before the moment that is shown something happened: before now, or before the end of a program that has
+    /// ended. `None` in pictures, which have no past.
+    pub fn ago(&self, at: u64) -> Option<String> {
+        let long = span(self.model().known(self.now().saturating_sub(at))?);
+        Some(match self.playback.is_live() {
+            false => format!("{long} before this moment"),
+            true if self.playback.is_running() && !self.playback.finished => format!("{long} ago"),
+            true => format!("{long} before the end"),
+        })
     }
 
     /// Selects a coroutine, on all screens.

@@ -36,7 +36,7 @@ const LEAST_TAPE: u64 = 1 << 20;
 impl Options {
     /// Returns the default options with this theme, independent of the user's settings.
     pub(super) fn of(theme: Theme) -> Options {
-        Options { theme, keys: Keys::default(), mouse: true, tape: TAPE, file: None, notice: None }
+        Options { theme, keys: Keys::default(), mouse: true, tape: TAPE, file: None, is_process: false, notice: None }
     }
 
     /// As the environment and the file of settings say. What is wrong with them goes to stderr, too.
@@ -52,6 +52,7 @@ impl Options {
             mouse: settings.mouse,
             tape: settings.tape,
             file: None,
+            is_process: false,
             notice,
         }
     }

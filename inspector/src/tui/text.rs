@@ -5,6 +5,11 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(crate) use crate::format::{clock_to as clock, count, counted, one_line, span};
 
+/// A moment since the start, as all screens write it: `00:12.400123`. What happens within a millisecond has its order.
+pub fn moment(nanos: u64) -> String {
+    clock(nanos, 6)
+}
+
 /// A rate in few columns: `312`, `38.1k`, `1.2M`.
 pub fn rate(number: f64) -> String {
     match number {

@@ -9,7 +9,7 @@ use super::app::App;
 use super::capture::Capture;
 use super::event_loop::{self, Exit, Input};
 use super::recordings::Recordings;
-use super::{Live, Options, Program, print_farewell, terminal};
+use super::{Live, Options, Program, print_farewell, print_goes_on, terminal};
 use crate::ring::RingReader;
 use crate::source::Source;
 
@@ -37,6 +37,7 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
     let show = move || {
         let mut app = App::new(source.header(), options);
         app.session.output.level = capture.level();
+        app.session.is_process = true;
         let mut host = Live { screen, reader: keys, program: Some(Program::This(capture)), stopped: false };
         let drive = || event_loop::drive(&mut app, &mut source, &inputs, &mut host);
         // A bug in the screens must not lose the program's output.
@@ -53,8 +54,10 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
             Err(_) => return Err(io::Error::other("the live view panicked; the program runs on")),
         };
         let crashed = print_farewell(&app);
-        if exit == Exit::Interrupt {
-            terminal::interrupt();
+        match exit {
+            Exit::Interrupt => terminal::interrupt(),
+            Exit::Quit => print_goes_on(&app, true),
+            Exit::Stopped => {}
         }
         printed.map(|()| Left { exit, crashed })
     };

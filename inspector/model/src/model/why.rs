@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use tinyio_events::event::{CoroId, Frame, LoopId, Outcome, ResId, SiteId, Stack, State, Target, ThreadId};
+use tinyio_events::place::same_file;
 
-use super::{Coro, Model};
+use super::{Coro, Model, Site};
 
 /// The chain of waits of one coroutine, and where it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,11 +60,33 @@ pub enum Leaf {
     Unknown(CoroId),
 }
 
-/// The stack of a coroutine that waits for nothing known to tinyio, read since it began to wait.
-fn foreign_stack(coro: &Coro) -> Option<&Stack> {
+/// The stack of a coroutine that waits, read since it began to wait.
+fn current_stack(coro: &Coro) -> Option<&Stack> {
     let (at, stack) = coro.stack.as_ref()?;
     let is_current = coro.state() == State::Waiting && *at >= coro.since && !stack.mid_step;
-    Some(&**stack).filter(|_| is_current && coro.waits().next().is_none())
+    Some(&**stack).filter(|_| is_current)
+}
+
+/// The stack of a coroutine that waits for nothing known to tinyio, read since it began to wait.
+fn foreign_stack(coro: &Coro) -> Option<&Stack> {
+    current_stack(coro).filter(|_| coro.waits().next().is_none())
+}
+
+/// The frames from the root down to the one that stands at a place: of futures awaited side by side, the branch with
+/// that place. `None` if no frame stands there.
+fn down_to<'a>(frames: &'a [Frame], site: &Site) -> Option<Vec<&'a Frame>> {
+    // Iterative, because a damaged file may be nested to any depth.
+    let mut todo = vec![(frames, Vec::new())];
+    while let Some((frames, above)) = todo.pop() {
+        let stands_there = |frame: &Frame| frame.line == site.line && same_file(&frame.file, &site.file);
+        if let Some(last) = frames.iter().rposition(|frame| !frame.hidden && stands_there(frame)) {
+            return Some(above.into_iter().chain(&frames[..=last]).collect());
+        }
+        let above: Vec<&Frame> = above.into_iter().chain(frames).collect();
+        let branches = frames.iter().flat_map(|frame| &frame.branches).rev();
+        todo.extend(branches.map(|branch| (&branch.frames[..], above.clone())));
+    }
+    None
 }
 
 impl Why {
@@ -155,6 +178,16 @@ impl Model {
         // For a gather of many, the first ones are as informative as any, and are found in constant time.
         let coros = coro.on_coros.iter().take(64).map(|(id, edge)| (Target::Coro(id), *edge));
         coros.chain(coro.on_others.iter().take(64).copied()).min_by_key(|(target, edge)| (rank(target), edge.since))
+    }
+
+    /// Returns the functions of the program that a waiting coroutine is in at the place of that wait, the root first,
+    /// without those that are hidden. Empty unless its stack was read since it began to wait.
+    pub fn frames_at(&self, coro: CoroId, site: SiteId) -> Vec<&Frame> {
+        let Some(stack) = self.coro(coro).and_then(current_stack) else { return Vec::new() };
+        let at_site = self.site(site).and_then(|site| down_to(&stack.frames, site));
+        // The frames above futures that are awaited side by side are those of each of them.
+        let frames = at_site.unwrap_or_else(|| stack.frames.iter().collect());
+        frames.into_iter().filter(|frame| !frame.hidden && frame.line > 0).collect()
     }
 
     /// Returns where a coroutine stands that waits for nothing known to tinyio, from debug info: see

@@ -1,8 +1,19 @@
 //! Keys that travel in time.
 
-use super::{Action, App, Status};
+use super::{Action, App, SCREENS, Status};
+use crate::tui::panes::CRASH;
+use crate::tui::text::moment;
 
 impl App {
+    /// The screen of the crash is the same at each moment: the graph shows the one that was gone to.
+    fn leave_the_crash(&mut self) {
+        if self.pages.is_empty() && self.screen() == CRASH.title {
+            self.show(SCREENS[0].title);
+            let at = moment(self.session.now());
+            self.session.note(format!("the program at {at}; {} goes back to the crash, 0 to the end", SCREENS.len()));
+        }
+    }
+
     /// Goes to another moment of the recording.
     pub(super) fn travel(&mut self, action: Action) {
         let playback = &mut self.session.playback;
@@ -56,7 +67,10 @@ impl App {
             _ => return,
         };
         match goal {
-            Ok(goal) => self.session.playback.go_to(goal),
+            Ok(goal) => {
+                self.session.playback.go_to(goal);
+                self.leave_the_crash();
+            }
             Err(why) => self.session.note(why),
         }
     }

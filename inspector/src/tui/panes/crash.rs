@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::callstacks::{copied, frame_line, native_heading, walk};
+use super::crash_stacks::{copied, frame_line, native_heading, walk};
 use super::detail;
 use super::printed::{Printed, paths};
 use super::source::{self, Source};
@@ -15,9 +15,9 @@ use crate::format::short_path;
 use crate::model::short_name;
 use crate::report::{as_of, message_with_place};
 use crate::tui::clipboard::{Copied, Part};
+use crate::tui::crash_view::{CrashView, Located, Role};
 use crate::tui::keys::{Action, bind};
-use crate::tui::pane::{Pane, Reply, Screen};
-use crate::tui::post_mortem::{CrashView, Located, Role};
+use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
 use crate::tui::text::{fit, pad, width, wrap};
@@ -31,11 +31,11 @@ pub const SCREEN: Screen = Screen {
     keys: &[
         bind(&["j", "down"], Action::FrameDown, "frame-down", "frame", "one frame down"),
         bind(&["k", "up"], Action::FrameUp, "frame-up", "", "one frame up"),
-        bind(&["J", "right"], Action::StackDown, "stack-down", "callstack", "one callstack down, depth first"),
-        bind(&["K", "left"], Action::StackUp, "stack-up", "", "one callstack up"),
-        bind(&["l"], Action::Right, "unfold", "", "alike callstacks one by one"),
-        bind(&["h"], Action::Left, "fold", "", "alike callstacks as one again"),
-        bind(&["t"], Action::Stacks, "stacks", "stack tree", "all frames of all callstacks"),
+        bind(&["J", "right"], Action::StackDown, "stack-down", "stack", "one stack down, depth first"),
+        bind(&["K", "left"], Action::StackUp, "stack-up", "", "one stack up"),
+        bind(&["l"], Action::Right, "unfold", "", "alike stacks one by one"),
+        bind(&["h"], Action::Left, "fold", "", "alike stacks as one again"),
+        bind(&["t"], Action::Stacks, "stacks", "stack tree", "all frames of all stacks"),
         bind(&["s"], Action::Function, "function", "source", "source of the function"),
         bind(&["S"], Action::File, "file", "", "source of the file"),
         bind(&["p"], Action::Print, "print", "print", "print a variable or a path into one, as entry.sum"),
@@ -50,9 +50,9 @@ pub const SCREEN: Screen = Screen {
 /// What the mouse can hit.
 #[derive(Clone, Copy, Debug)]
 enum Hit {
-    /// A callstack.
+    /// A stack.
     Stack(usize),
-    /// A frame of the selected callstack.
+    /// A frame of the selected stack.
     Frame(usize),
 }
 
@@ -60,11 +60,11 @@ enum Hit {
 enum FrameRow<'a> {
     /// What a native stack is the stack of.
     Heading(&'static str),
-    /// A frame of the callstack, by its index.
+    /// A frame of the stack, by its index.
     Frame(usize, &'a Located),
 }
 
-/// The crash of the session. Which callstack and frame are selected is kept there, as its pages show them too.
+/// The crash of the session. Which stack and frame are selected is kept there, as its pages show them too.
 #[derive(Debug, Default)]
 struct CrashScreen {
     hits: Hits<Hit>,
@@ -83,6 +83,31 @@ impl Pane for CrashScreen {
         session.crash.is_some()
     }
 
+    fn has_all_its_keys(&self) -> bool {
+        true
+    }
+
+    /// The coroutine of the selected frame.
+    fn selected(&self, session: &Session) -> Option<Subject> {
+        let coro = session.crash.as_ref()?.current()?.coro;
+        (coro != 0).then_some(Subject::Coro(coro))
+    }
+
+    fn none_selected(&self) -> &'static str {
+        "this frame belongs to no coroutine"
+    }
+
+    /// Selects the next stack with a title that matches.
+    fn find(&mut self, session: &mut Session, forward: bool) -> bool {
+        let Some(crash) = &mut session.crash else { return false };
+        let titles = crash.data.stacks.iter().map(|stack| stack.title.clone()).enumerate();
+        match session.search.find(titles, Some(crash.stack), forward) {
+            Some(stack) => crash.select_stack(stack),
+            None => session.note(format!("no stack matches {:?}", session.search.text)),
+        }
+        true
+    }
+
     fn tab_style(&self, theme: &Theme) -> Style {
         theme.failed
     }
@@ -97,10 +122,10 @@ impl Pane for CrashScreen {
         match action {
             Action::Filter => return Reply::Ignored,
             Action::Right if crash.data.unfold(model, crash.stack) => crash.select_stack(crash.stack),
-            Action::Right => session.note("this is one callstack; l unfolds alike ones"),
+            Action::Right => session.note("this is one stack; l unfolds alike ones"),
             Action::Left => match crash.data.fold(model, crash.stack) {
                 Some(stack) => crash.select_stack(stack),
-                None => session.note("no callstack beside it is alike"),
+                None => session.note("no stack beside it is alike"),
             },
             Action::Stacks => return Reply::Toggle(Box::new(StackTree::default())),
             Action::Function | Action::File => return Reply::Toggle(Box::new(Source::new(action == Action::File))),
@@ -141,7 +166,7 @@ impl Pane for CrashScreen {
         paths(session, text)
     }
 
-    /// Four panes under the error: callstacks and frames on the left, source and locals on the right. Narrow terminals
+    /// Four panes under the error: stacks and frames on the left, source and locals on the right. Narrow terminals
     /// have them one above the other.
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, body: Rect) {
         self.hits.clear();
@@ -205,7 +230,7 @@ impl CrashScreen {
         if area.height == 0 {
             return;
         }
-        heading(buf, theme, area, "Callstacks", "J/K");
+        heading(buf, theme, area, "Stacks", "J/K");
         let rows = usize::from(area.height - 1);
         let top = (crash.stack + 1).saturating_sub(rows);
         let widest = crash.data.stacks.iter().map(|stack| width(&stack.title)).max().unwrap_or(0);
@@ -285,7 +310,7 @@ fn stacks_height(crash: &CrashView, room: u16) -> u16 {
     (crash.data.stacks.len() as u16 + 2).min(room / 2).max(2)
 }
 
-/// The error: of the selected callstack if it has one of its own, else the original.
+/// The error: of the selected stack if it has one of its own, else the original.
 fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'static>> {
     let theme = &session.theme;
     let own = crash.data.failure(crash.stack).filter(|failure| failure.kind != Outcome::Cancelled);

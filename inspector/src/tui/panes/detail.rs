@@ -8,13 +8,17 @@ use crate::describe;
 use crate::event::{CoroId, Frame, LoopMode, Stack, Target, number};
 use crate::model::{Activity, Change, Coro, Model, Moment, Parent, Past, Site, file_name, short_name};
 use crate::tui::pane::{Pane, Subject};
-use crate::tui::session::Session;
-use crate::tui::text::{count, counted, fit, pad, pad_left, span, width, wrap};
-use crate::tui::widgets::{heading, labelled, mark_of};
+use crate::tui::session::{Session, Stacks};
+use crate::tui::text::{self, count, counted, fit, pad, pad_left, span, width, wrap};
+use crate::tui::widgets::{heading, history_line, labelled, mark_of};
+
+/// An await stack that was read before this time is marked as old; those on the screen are read again each second.
+const OLD: u64 = 3_000_000_000;
 
 /// Creates the page of all that is known about a coroutine.
 pub fn page(id: CoroId) -> Box<dyn Pane> {
-    Page::about(Subject::Coro(id), "Detail", move |session, wide| lines(session, id, wide))
+    let stacks = |_: &Session, subject| Stacks::of(subject);
+    Page::about(Subject::Coro(id), "Detail", move |session, wide| lines(session, id, wide), stacks)
 }
 
 /// The details of the selected coroutine.
@@ -50,7 +54,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         Span::styled(if coro.given_name == 0 { String::new() } else { format!("  {}", number(id)) }, theme.dim),
         Span::styled(format!("  {}", model.name(coro.name)), theme.dim),
     ])];
-    for line in wrap(&state(model, coro, now), wide) {
+    for line in wrap(&state(session, coro), wide) {
         lines.push(Line::styled(line, theme.activity(coro.activity)));
     }
     if let Some(cancel) = model.get_loop(coro.in_loop).and_then(|one| one.cancel.as_ref()).filter(|_| coro.is_live()) {
@@ -71,7 +75,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     if coro.is_live() {
         lines.push(Line::default());
         lines.push(heading(theme, "Why"));
-        lines.extend(why::chain(session, id, wide, 8));
+        lines.extend(why::chain(session, id, wide, why::Extent::Brief));
     }
     if let Some(waits) = &coro.at_cancel {
         lines.push(Line::default());
@@ -94,10 +98,12 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let stack = coro.stack.as_ref().map(|(at, stack)| (*at, &**stack));
     let mut title = Line::from(Span::styled("Await stack", theme.title));
     let remote = session.remote_stack(id);
-    if let Some((at, _)) = stack.filter(|(at, _)| coro.is_live() && now.saturating_sub(*at) > 1_000_000_000)
+    if let Some((at, _)) = stack.filter(|(at, _)| coro.is_live() && now.saturating_sub(*at) > OLD)
         && remote.is_none()
     {
-        title.push_span(Span::styled(format!("  as of {} ago", span(now - at)), theme.dim));
+        let why = session.why_old(coro);
+        let ago = session.ago(at).unwrap_or_default();
+        title.push_span(Span::styled(format!("  as of {ago}: {why}"), theme.dim));
     }
     lines.push(title);
     let is_observed = model.get_loop(coro.in_loop).is_some_and(|one| one.mode == LoopMode::Observed);
@@ -133,8 +139,8 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         parent => format!(", {}", model.label(parent)),
     };
     let place = model.site(coro.site).map_or_else(|| "place unknown".to_owned(), Site::short);
-    let spawned = match model.known(now.saturating_sub(coro.spawned)) {
-        Some(nanos) => format!("{place}{spawned}, {} ago", span(nanos)),
+    let spawned = match session.ago(coro.spawned) {
+        Some(ago) => format!("{place}{spawned}, {ago}"),
         None => "–".to_owned(),
     };
     lines.push(labelled(theme, "Spawned", fit(&spawned, wide.saturating_sub(9))));
@@ -170,7 +176,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
 
     lines.push(Line::default());
     lines.push(heading(theme, "History"));
-    lines.extend(history(session, model, coro, now, wide));
+    lines.extend(history(session, coro, wide));
     lines
 }
 
@@ -197,14 +203,8 @@ fn warning_lines(session: &Session, text: &str, wide: usize) -> Vec<Line<'static
     parts.map(|text| Line::styled(format!("  {text}"), session.theme.warning)).collect()
 }
 
-fn history(session: &Session, model: &Model, coro: &Coro, now: u64, wide: usize) -> Vec<Line<'static>> {
-    let line = |past: &Past| {
-        let ago = if coro.is_live() || coro.ended.is_some() { now.saturating_sub(past.at) } else { 0 };
-        Line::from(vec![
-            Span::styled(format!("  {} ", pad_left(&format!("-{}", span(ago)), 10)), session.theme.dim),
-            Span::raw(fit(&moment(model, &past.what), wide.saturating_sub(14))),
-        ])
-    };
+fn history(session: &Session, coro: &Coro, wide: usize) -> Vec<Line<'static>> {
+    let line = |past: &Past| history_line(session, past.at, &moment(session.model(), &past.what), wide);
     coro.history.iter().rev().map(line).collect()
 }
 
@@ -309,7 +309,8 @@ pub fn group(session: &Session, parent: Parent, name: u32, wide: u16) -> Vec<Lin
 }
 
 /// The first line of a detail: `waiting 1.21 s on thread 3`.
-fn state(model: &Model, coro: &Coro, now: u64) -> String {
+fn state(session: &Session, coro: &Coro) -> String {
+    let (model, now) = (session.model(), session.now());
     let Some(long) = model.known(coro.for_how_long(now)).map(span) else {
         return match coro.activity {
             activity if activity.is_waiting() => format!("waiting on {}", describe::doing_at(model, coro, now)),
@@ -323,7 +324,11 @@ fn state(model: &Model, coro: &Coro, now: u64) -> String {
         }
         Activity::Sleeping => format!("sleeping {long}, {}", describe::doing(model, coro, now)),
         activity if activity.is_live() => format!("waiting {long} on {}", describe::doing_at(model, coro, now)),
-        _ => format!("{} {long} ago", describe::doing(model, coro, now)),
+        _ => {
+            let at = coro.ended.map_or(coro.since, |(at, _)| at);
+            let ago = session.ago(at).unwrap_or_default();
+            format!("{} at {}, {ago}", describe::doing(model, coro, now), text::moment(at))
+        }
     }
 }
 

@@ -50,12 +50,11 @@ fn lines(session: &Session, over: &[Context], wide: u16) -> Vec<Line<'static>> {
             gone => format!("; {} older ones are gone: `tape` in the settings keeps more", count(gone)),
         }
     );
-    let mut lines = vec![heading(theme, "Help")];
-    lines.extend(
-        wrap(&kept, usize::from(wide).saturating_sub(2)).into_iter().map(|text| Line::raw(format!("  {text}"))),
-    );
-    lines.extend(settings_path().map(|path| Line::raw(format!("  settings: {path}"))));
-    lines.push(Line::default());
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        contexts.into_iter().partition(|context| is_over(context) || *context == Context::EVERYWHERE);
+    // What is looked for most often stands on the first page.
+    let mut lines = Vec::new();
+    keys(session, &here, wide, &mut lines);
     lines.push(heading(theme, "States"));
     let mut signs = vec![Span::raw("  ")];
     let mut used = 2;
@@ -87,12 +86,27 @@ fn lines(session: &Session, over: &[Context], wide: u16) -> Vec<Line<'static>> {
     let marks: Vec<_> = marks.iter().map(|(sign, word)| format!("{sign} {word}")).collect();
     let marks = wrap(&marks.join("   "), usize::from(wide).saturating_sub(2)).into_iter();
     lines.extend(marks.map(|text| Line::styled(format!("  {text}"), theme.dim)));
-    let longest = contexts.iter().flat_map(|context| session.keys.of(*context)).map(|(keys, _)| width(&keys) + 1).max();
+    lines.push(Line::default());
+    lines.push(heading(theme, "This program"));
+    lines.extend(
+        wrap(&kept, usize::from(wide).saturating_sub(2)).into_iter().map(|text| Line::raw(format!("  {text}"))),
+    );
+    lines.extend(settings_path().map(|path| Line::raw(format!("  settings: {path}"))));
+    lines.push(Line::default());
+    keys(session, &elsewhere, wide, &mut lines);
+    lines.pop();
+    lines
+}
+
+/// The keys of these contexts, with an empty line after each.
+fn keys(session: &Session, contexts: &[Context], wide: u16, lines: &mut Vec<Line<'static>>) {
+    let theme = &session.theme;
+    let all = session.keys.contexts().into_iter().flat_map(|context| session.keys.of(context));
+    let longest = all.map(|(keys, _)| width(&keys) + 1).max();
     let usual = longest.unwrap_or_default().clamp(16, 24);
     for context in contexts {
-        lines.push(Line::default());
         lines.push(heading(theme, context.title()));
-        for (keys, help) in session.keys.of(context) {
+        for (keys, help) in session.keys.of(*context) {
             let column = usual.max(width(&keys) + 1);
             for (index, part) in wrap(help, usize::from(wide).saturating_sub(column + 3)).into_iter().enumerate() {
                 let keys = if index == 0 { keys.as_str() } else { "" };
@@ -102,6 +116,6 @@ fn lines(session: &Session, over: &[Context], wide: u16) -> Vec<Line<'static>> {
                 ]));
             }
         }
+        lines.push(Line::default());
     }
-    lines
 }

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use super::page::Page;
 use crate::tui::pane::Pane;
 use crate::tui::session::Session;
-use crate::tui::text::{clock, wrap};
+use crate::tui::text::{moment, wrap};
 use crate::tui::widgets::heading;
 
 /// Creates the page of what is probably wrong.
@@ -37,7 +37,7 @@ fn lines(session: &Session, wide: u16) -> Vec<Line<'static>> {
         sentence("no lint at this moment", " ", theme.dim, theme.dim);
     }
     for passed in passed {
-        let text = format!("until {}: {}", clock(passed.at, 3), passed.lint.text);
+        let text = format!("until {}: {}", moment(passed.at), passed.lint.text);
         sentence(&text, theme.glyphs.dot, theme.dim, theme.dim);
     }
     lines

@@ -16,7 +16,7 @@ use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
-use crate::tui::text::{clock, fit, pad};
+use crate::tui::text::{fit, moment, pad};
 use crate::tui::widgets::{Hits, List, empty, put, right};
 
 pub const SCREEN: Screen = Screen {
@@ -29,6 +29,9 @@ pub const SCREEN: Screen = Screen {
     ],
     new: || Box::new(Log::default()),
 };
+
+/// What stands in the last row while a line is selected.
+const FOLLOW: &str = " G follows again ";
 
 /// What orders lines: time, then position in the stream.
 type Key = (u64, u64);
@@ -120,7 +123,7 @@ impl Pane for Log {
             None => lines.last().copied(),
         }?;
         match part {
-            Part::Whole => Some(Copied::new(format!("line of {}", clock(line.at, 3)), &plain(line))),
+            Part::Whole => Some(Copied::new(format!("line of {}", moment(line.at)), &plain(line))),
             Part::Name if line.coro == 0 => None,
             Part::Name => Some(Copied::new("name", &session.model().label(line.coro))),
         }
@@ -203,7 +206,7 @@ impl Pane for Log {
             let (style, level) = theme.level(line.level);
             let coro = if line.coro == 0 { String::new() } else { model.label(line.coro) };
             let mut spans = vec![
-                Span::styled(format!(" {} ", clock(line.at, 3)), theme.dim),
+                Span::styled(format!(" {} ", moment(line.at)), theme.dim),
                 Span::styled(format!("{} ", pad(level, 6)), style),
             ];
             if widest > 0 {
@@ -214,7 +217,9 @@ impl Pane for Log {
             }
             let before: usize = spans.iter().map(Span::width).sum();
             spans.extend(ansi::spans(&text(line), theme.text, theme.colours));
-            put(buf, area.x, y, &Line::from(spans), area.width);
+            // What stands there has the end of the last row.
+            let taken = if y + 1 == area.bottom() && selected.is_some() { FOLLOW.len() as u16 } else { 0 };
+            put(buf, area.x, y, &Line::from(spans), area.width.saturating_sub(taken));
             let row = Rect { y, height: 1, ..area };
             if selected == Some(key(line)) {
                 buf.set_style(row, theme.selected);
@@ -226,7 +231,7 @@ impl Pane for Log {
             hits.add(row, key(line));
         }
         if selected.is_some() {
-            right(buf, area.x, area.bottom() - 1, area.width, " G follows again ", theme.key);
+            right(buf, area.x, area.bottom() - 1, area.width, FOLLOW, theme.key);
         }
     }
 }

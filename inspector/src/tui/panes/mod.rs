@@ -3,9 +3,9 @@
 //! To add a screen: write its file with a `SCREEN` and a type that implements [`Pane`](super::pane::Pane), and name it
 //! in [`SCREENS`].
 
-mod callstacks;
 mod coroutines;
 mod crash;
+mod crash_stacks;
 pub mod detail;
 mod graph;
 mod graph_canvas;

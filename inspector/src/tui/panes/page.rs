@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, Context};
 use crate::tui::pane::{Pane, Reply, Subject};
-use crate::tui::session::Session;
+use crate::tui::session::{Session, Stacks};
 use crate::tui::widgets::Pager;
 
 /// Makes the lines of a page, at most that wide.
@@ -18,6 +18,7 @@ pub struct Page {
     title: &'static str,
     subject: Option<Subject>,
     lines: Lines,
+    stacks: fn(&Session, Subject) -> Stacks,
     pager: Pager,
 }
 
@@ -27,16 +28,23 @@ impl Page {
         title: &'static str,
         lines: impl Fn(&Session, u16) -> Vec<Line<'static>> + 'static,
     ) -> Box<dyn Pane> {
-        Box::new(Page { title, subject: None, lines: Box::new(lines), pager: Pager::default() })
+        Box::new(Page {
+            title,
+            subject: None,
+            lines: Box::new(lines),
+            stacks: |_, _| Stacks::default(),
+            pager: Pager::default(),
+        })
     }
 
-    /// Creates a page about one thing.
+    /// Creates a page about one thing, which shows these await stacks.
     pub fn about(
         subject: Subject,
         title: &'static str,
         lines: impl Fn(&Session, u16) -> Vec<Line<'static>> + 'static,
+        stacks: fn(&Session, Subject) -> Stacks,
     ) -> Box<dyn Pane> {
-        Box::new(Page { title, subject: Some(subject), lines: Box::new(lines), pager: Pager::default() })
+        Box::new(Page { title, subject: Some(subject), lines: Box::new(lines), stacks, pager: Pager::default() })
     }
 }
 
@@ -58,6 +66,10 @@ impl Pane for Page {
             Part::Whole => Some(whole(self.title, &(self.lines)(session, ANY_WIDTH))),
             Part::Name => Some(Copied::new("name", &self.subject?.label(session.model()))),
         }
+    }
+
+    fn stacks(&self, session: &Session) -> Stacks {
+        self.subject.map_or_else(Stacks::default, |subject| (self.stacks)(session, subject))
     }
 
     fn act(&mut self, _session: &mut Session, action: Action) -> Reply {

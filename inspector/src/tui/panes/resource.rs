@@ -6,16 +6,16 @@ use super::page::Page;
 use crate::event::{CoroId, ResId, ResKind, Target};
 use crate::model::{Holder, Model, ResMoment, ResPast, Resource, Site};
 use crate::tui::pane::{Pane, Subject};
-use crate::tui::session::Session;
+use crate::tui::session::{Session, Stacks};
 use crate::tui::text::{count, fit, pad_left, span};
-use crate::tui::widgets::{heading, labelled};
+use crate::tui::widgets::{heading, history_line, labelled};
 
 /// At most this many waiters and holders are listed.
 const LISTED: usize = 200;
 
 /// Creates the page of all that is known about a resource.
 pub fn page(id: ResId) -> Box<dyn Pane> {
-    Page::about(Subject::Res(id), "Resource", move |session, wide| lines(session, id, wide))
+    Page::about(Subject::Res(id), "Resource", move |session, wide| lines(session, id, wide), |_, _| Stacks::default())
 }
 
 /// All that is known, in lines of that width.
@@ -27,8 +27,8 @@ pub fn lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
         return vec![title, Line::styled("nothing is known about it at this moment", theme.dim)];
     };
     let none = || Line::styled("  none", theme.dim);
-    let made = match model.known(now.saturating_sub(resource.since)) {
-        Some(nanos) => format!("{}{} ago", at(model, resource.site), span(nanos)),
+    let made = match session.ago(resource.since) {
+        Some(ago) => format!("{}{ago}", at(model, resource.site)),
         None => "–".to_owned(),
     };
     let mut lines = vec![
@@ -49,7 +49,7 @@ pub fn lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
                 .holders
                 .iter()
                 .take(LISTED)
-                .map(|holder| Line::raw(fit(&format!("  {}", self::holder(model, holder, "  for", now)), wide))),
+                .map(|holder| Line::raw(fit(&format!("  {}", self::holder(session, holder)), wide))),
         );
         lines.extend(more(session, resource.holders.len()));
         lines.extend(resource.holders.is_empty().then(none));
@@ -70,13 +70,8 @@ pub fn lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
     }
     lines.push(Line::default());
     lines.push(heading(theme, "History"));
-    lines.extend(resource.history.iter().rev().map(|past| {
-        let ago = pad_left(&format!("-{}", span(now.saturating_sub(past.at))), 10);
-        Line::from(vec![
-            Span::styled(format!("  {ago} "), theme.dim),
-            Span::raw(fit(&moment(model, past), wide.saturating_sub(14))),
-        ])
-    }));
+    let history = resource.history.iter().rev();
+    lines.extend(history.map(|past| history_line(session, past.at, &moment(model, past), wide)));
     lines.extend(resource.history.is_empty().then(none));
     lines
 }
@@ -100,21 +95,19 @@ pub fn state(model: &Model, resource: &Resource) -> String {
     }
 }
 
-/// A holder, for how long it has held the resource, and where it acquired it, as far as that is known.
-pub fn holder(model: &Model, holder: &Holder, word: &str, now: u64) -> String {
-    let label = model.label(holder.coro);
-    match model.known(now.saturating_sub(holder.since)) {
-        Some(held) => format!("{label}{word} {}, {}", span(held), taken(model, holder)),
-        None => label,
-    }
+/// A holder, and where and when it acquired the resource, as far as that is known.
+pub fn holder(session: &Session, holder: &Holder) -> String {
+    let label = session.model().label(holder.coro);
+    taken(session, holder).map_or_else(|| label.clone(), |taken| format!("{label}, {taken}"))
 }
 
-/// Where a holder acquired it.
-fn taken(model: &Model, holder: &Holder) -> String {
-    match model.site(holder.site) {
-        Some(site) => format!("acquired at {}", site.short()),
-        None => "acquired at an unknown place".to_owned(),
-    }
+/// Where a holder acquired the resource, and how long ago: `acquired at crawl.rs:59, 1.2 s ago`.
+pub fn taken(session: &Session, holder: &Holder) -> Option<String> {
+    let ago = session.ago(holder.since)?;
+    Some(match session.model().site(holder.site) {
+        Some(site) => format!("acquired at {}, {ago}", site.short()),
+        None => format!("acquired at an unknown place, {ago}"),
+    })
 }
 
 /// The waiters with the time since which and the place at which each waits, the first one in the queue first.

@@ -22,6 +22,9 @@ pub const SCREEN: Screen = Screen {
     new: || Box::new(Resources::default()),
 };
 
+/// The column of names.
+const NAME: usize = 1;
+
 /// A row per resource.
 #[derive(Debug, Default)]
 struct Resources {
@@ -54,8 +57,15 @@ impl Pane for Resources {
         self.rows.click(at);
     }
 
+    fn find(&mut self, session: &mut Session, forward: bool) -> bool {
+        let model = session.model();
+        let names = keys(model).into_iter().map(|id| (id, model.resource_label(id))).collect();
+        self.rows.find(session, names, forward, "resource");
+        true
+    }
+
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
-        let (theme, model) = (&session.theme, session.model());
+        let model = session.model();
         let none = "no event, lock, semaphore or barrier at this moment";
         // In a picture a resource has its address, and where it was made is not known.
         let is_picture = model.picture().is_some();
@@ -66,7 +76,7 @@ impl Pane for Resources {
             Column::number("waiting", 8),
             Column::text("made", Width::Fixed(20)).shown_if(!is_picture),
         ];
-        self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| cells(session, id));
+        self.rows.draw(session, NAME, buf, area, &keys(model), none, columns, |id| cells(session, id));
     }
 
     fn selected(&self, _session: &Session) -> Option<Subject> {

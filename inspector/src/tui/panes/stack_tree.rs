@@ -1,15 +1,15 @@
-//! The page of the stack tree: every frame of every callstack.
+//! The page of the stack tree: every frame of every stack.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-use super::callstacks::{copied, frame_line, native_heading, walk};
+use super::crash_stacks::{copied, frame_line, native_heading, walk};
 use crate::model::Activity;
 use crate::tui::clipboard::{Copied, Part};
+use crate::tui::crash_view::{Located, Role};
 use crate::tui::keys::{Action, Binding, Context, bind};
 use crate::tui::pane::{Pane, Reply};
-use crate::tui::post_mortem::{Located, Role};
 use crate::tui::session::Session;
 use crate::tui::text::{counted, one_line};
 use crate::tui::widgets::{Hits, inset, put};
@@ -18,19 +18,19 @@ pub const CONTEXT: Context = Context("Stack tree");
 pub const KEYS: &[Binding] = &[
     bind(&["j", "down"], Action::FrameDown, "stacks-frame-down", "frame", "one frame down"),
     bind(&["k", "up"], Action::FrameUp, "stacks-frame-up", "", "one frame up"),
-    bind(&["J"], Action::StackDown, "stacks-stack-down", "callstack", "one callstack down"),
-    bind(&["K"], Action::StackUp, "stacks-stack-up", "", "one callstack up"),
-    bind(&["o"], Action::CollapseOne, "collapse", "fold", "fold or unfold this callstack"),
-    bind(&["O"], Action::CollapseAll, "collapse-all", "fold all", "fold or unfold all callstacks"),
+    bind(&["J"], Action::StackDown, "stacks-stack-down", "stack", "one stack down"),
+    bind(&["K"], Action::StackUp, "stacks-stack-up", "", "one stack up"),
+    bind(&["o"], Action::CollapseOne, "collapse", "fold", "fold or unfold this stack"),
+    bind(&["O"], Action::CollapseAll, "collapse-all", "fold all", "fold or unfold all stacks"),
     bind(&["v"], Action::Hidden, "stacks-hidden", "hidden", "show or pass over hidden frames"),
     bind(&["c", "enter"], Action::GoThere, "go-there", "go there", "go to this frame"),
     bind(&["esc", "q"], Action::Back, "stacks-back", "back", "back to the crash"),
 ];
 
-/// All callstacks of the crash.
+/// All stacks of the crash.
 #[derive(Debug, Default)]
 pub struct StackTree {
-    /// A callstack, and a frame of it.
+    /// A stack, and a frame of it.
     hits: Hits<(usize, usize)>,
 }
 
@@ -48,7 +48,7 @@ impl Pane for StackTree {
         match action {
             Action::FrameDown | Action::Down | Action::FrameUp | Action::Up => {
                 let down = matches!(action, Action::FrameDown | Action::Down);
-                // A folded callstack is one step.
+                // A folded stack is one step.
                 let (here, mut next) = (crash.stack, crash.step(down));
                 if crash.data.stacks[here].collapsed {
                     next = if down { here.checked_add(1) } else { here.checked_sub(1) }
@@ -80,7 +80,7 @@ impl Pane for StackTree {
         Reply::Done
     }
 
-    /// Selects a frame, or the deepest one of another callstack.
+    /// Selects a frame, or the deepest one of another stack.
     fn click(&mut self, session: &mut Session, at: Position) {
         let Some(crash) = &mut session.crash else { return };
         match self.hits.at(at) {

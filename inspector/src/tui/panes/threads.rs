@@ -34,6 +34,9 @@ enum Row {
     Function(ThreadId),
 }
 
+/// The column of names.
+const NAME: usize = 3;
+
 /// A row per thread: those that run first, then those that ended, the latest first.
 #[derive(Debug, Default)]
 struct Threads {
@@ -95,8 +98,16 @@ impl Pane for Threads {
         self.select_coroutine(session);
     }
 
+    fn find(&mut self, session: &mut Session, forward: bool) -> bool {
+        let all = keys(session.model()).into_iter();
+        let names = all.filter_map(|row| Some((row, cells(session, row)?[NAME].text().to_owned()))).collect();
+        self.rows.find(session, names, forward, "thread");
+        self.select_coroutine(session);
+        true
+    }
+
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
-        let (theme, model) = (&session.theme, session.model());
+        let model = session.model();
         let none = "no thread yet: run_in_thread brings one, and observe those that poll";
         let threads = || model.threads().chain(model.ended_threads());
         let columns = [
@@ -107,7 +118,7 @@ impl Pane for Threads {
             Column::number("for", 10),
             Column::text("state", Width::Rest(10..=200)),
         ];
-        self.rows.draw(theme, buf, area, &keys(model), none, columns, |id| cells(session, id));
+        self.rows.draw(session, NAME, buf, area, &keys(model), none, columns, |id| cells(session, id));
     }
 }
 

@@ -220,6 +220,17 @@ impl Pane for Timeline {
         }
     }
 
+    /// Searches all lanes, those of coroutines that have ended too.
+    fn find(&mut self, session: &mut Session, forward: bool) -> bool {
+        let Some(picture) = &self.picture else { return false };
+        let names: Vec<_> = picture.ids.iter().map(|id| (*id, label(&session.playback, *id))).collect();
+        match session.search.find(names, self.list.selected, forward) {
+            Some(id) => session.select(id),
+            None => session.note(format!("no lane matches {:?}", session.search.text)),
+        }
+        true
+    }
+
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
         self.hits.clear();
         let name_width = (area.width / 5).clamp(8, 24);
@@ -256,13 +267,15 @@ impl Pane for Timeline {
         let is_running = playback.status == Status::Live && !playback.finished;
         let last = if is_running { last.max(playback.clock) } else { last };
         let visible = self.list.window(&picture.ids, rows);
+        let mut marks = session.search.marks();
         for (y, id) in (area.y + 2..).zip(&picture.ids[visible]) {
-            // At an earlier moment it may not yet be known.
-            let known = if playback.model().coro(*id).is_some() { playback.model() } else { playback.tape.latest() };
             let selected = self.list.selected == Some(*id);
             let name_style = if selected { theme.title.patch(theme.selected) } else { theme.text };
-            let name = pad(&known.label(*id), usize::from(name_width));
-            buf.set_stringn(area.x + 1, y, name, usize::from(name_width), name_style);
+            let name = pad(&label(playback, *id), usize::from(name_width));
+            buf.set_stringn(area.x + 1, y, &name, usize::from(name_width), name_style);
+            if let Some(marks) = &mut marks {
+                marks.mark(buf, (area.x + 1, y), &name, theme.found);
+            }
             self.hits.add(Rect { x: area.x, y, width: name_width + 1, height: 1 }, Hit::Lane(*id));
             for (column, cell) in picture.lanes.row(*id, last).iter().enumerate() {
                 let (sign, style) = sign(&theme, cell, axis.column);
@@ -280,6 +293,12 @@ impl Pane for Timeline {
         }
         legend(buf, &theme, area, playback.tape.latest());
     }
+}
+
+/// How a lane is called. At an earlier moment its coroutine may not yet be known.
+fn label(playback: &Playback, id: CoroId) -> String {
+    let known = if playback.model().coro(id).is_some() { playback.model() } else { playback.tape.latest() };
+    known.label(id)
 }
 
 /// The width of the window, the times, and the cursor: its column, and its time.

@@ -7,26 +7,52 @@ use ratatui::text::{Line, Span};
 use super::page::Page;
 use super::resource;
 use crate::describe;
-use crate::event::{CoroId, ResId, ResKind, Target};
-use crate::model::{Leaf, Model};
+use crate::event::{CoroId, Frame, ResId, ResKind, Target};
+use crate::model::{Leaf, Link, Model, file_name, short_name};
 use crate::tui::pane::{Pane, Subject};
-use crate::tui::session::Session;
+use crate::tui::session::{Session, Stacks};
 use crate::tui::text::{counted, fit, pad, width, wrap};
 use crate::tui::widgets::heading;
 
 /// At most this many holders of a semaphore are listed.
 const HOLDERS: usize = 8;
+/// At most this many links of a chain are listed.
+const LINKS: usize = 200;
 
 /// Creates the page of why a coroutine is still waiting, or why a resource is not free.
 pub fn page(subject: Subject) -> Box<dyn Pane> {
-    Page::about(subject, "Why", move |session, wide| match subject {
+    let lines = move |session: &Session, wide| match subject {
         Subject::Coro(id) => lines(session, id, wide),
         Subject::Res(id) => resource_lines(session, id, wide),
-    })
+    };
+    Page::about(subject, "Why", lines, stacks)
 }
 
-/// The chain, at most `most` links of it, ending in the leaf.
-pub fn chain(session: &Session, id: CoroId, wide: usize, most: usize) -> Vec<Line<'static>> {
+/// The coroutines of the chains on the page, as far as they are shown.
+fn stacks(session: &Session, subject: Subject) -> Stacks {
+    let model = session.model();
+    let roots = match subject {
+        Subject::Coro(id) => vec![id],
+        Subject::Res(id) => model
+            .resource(id)
+            .map_or_else(Vec::new, |one| one.holders.iter().take(HOLDERS).map(|holder| holder.coro).collect()),
+    };
+    let links = roots.into_iter().flat_map(|id| model.why_within(id, LINKS).chain);
+    Stacks { values: None, places: links.map(|link| link.coro).collect() }
+}
+
+/// How a chain is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// A few links, beside other details.
+    Brief,
+    /// With the calls that led to each place, and what each coroutine holds.
+    Whole,
+}
+
+/// The chain, ending in the leaf.
+pub fn chain(session: &Session, id: CoroId, wide: usize, extent: Extent) -> Vec<Line<'static>> {
+    let most = if extent == Extent::Brief { 8 } else { LINKS };
     let (theme, model, now) = (&session.theme, session.model(), session.now());
     let why = model.why(id);
     let on_cycle = matches!(why.leaf, Leaf::Cycle(_));
@@ -60,6 +86,13 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, most: usize) -> Vec<Lin
             Span::styled(text, if on_cycle { theme.warning } else { theme.text }),
             Span::styled(fit(&tail, wide / 2), theme.dim),
         ]));
+        if extent == Extent::Whole {
+            let indent = " ".repeat(width(&indent) + 4);
+            for text in calls(model, link).into_iter().chain(holds(session, link)) {
+                let parts = wrap(&text, wide.saturating_sub(indent.len()).max(8)).into_iter();
+                lines.extend(parts.map(|part| Line::styled(format!("{indent}{part}"), theme.dim)));
+            }
+        }
     }
     let (text, _) = describe::leaf(model, &why.leaf, now);
     let indent = " ".repeat(2 + total.min(most + 1).min(12));
@@ -77,12 +110,46 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, most: usize) -> Vec<Lin
     lines
 }
 
+/// The calls in the program that led to where the coroutine of a link waits, if there is more than that place.
+fn calls(model: &Model, link: &Link) -> Option<String> {
+    let mut frames = model.frames_at(link.coro, link.site).into_iter().rev();
+    let place = |frame: &Frame| format!("{}, {}:{}", short_name(&frame.function), file_name(&frame.file), frame.line);
+    let at = frames.next()?;
+    let callers: Vec<_> = frames.map(|frame| format!(", called in {}", place(frame))).collect();
+    Some(format!("in {}{}", place(at), callers.concat())).filter(|_| !callers.is_empty())
+}
+
+/// What the coroutine of a link holds, and where it acquired that.
+fn holds(session: &Session, link: &Link) -> Vec<String> {
+    let model = session.model();
+    let Some(coro) = model.coro(link.coro) else { return Vec::new() };
+    let mut lines: Vec<_> = coro
+        .holds
+        .iter()
+        .take(HOLDERS)
+        .map(|id| {
+            let holder = model.resource(*id).and_then(|one| one.holders.iter().find(|one| one.coro == link.coro));
+            let taken = holder.and_then(|holder| resource::taken(session, holder));
+            format!(
+                "holds {}{}",
+                model.resource_label(*id),
+                taken.map_or_else(String::new, |taken| format!(", {taken}"))
+            )
+        })
+        .collect();
+    lines.dedup();
+    if coro.holds.len() > HOLDERS {
+        lines.push(format!("holds {} more", coro.holds.len() - HOLDERS));
+    }
+    lines
+}
+
 /// The whole chain, and the waiters of the coroutine.
 fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     let (theme, model, now) = (&session.theme, session.model(), session.now());
     let wide = usize::from(wide);
     let mut lines = vec![heading(theme, &question(model, id)), Line::default()];
-    lines.extend(chain(session, id, wide, 200));
+    lines.extend(chain(session, id, wide, Extent::Whole));
     let Some(coro) = model.coro(id) else { return lines };
     if coro.wait_count() > 1 {
         lines.push(Line::default());
@@ -104,7 +171,7 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
 
 /// What each holder of a resource is at, and the coroutines that wait on it.
 fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
-    let (theme, model, now) = (&session.theme, session.model(), session.now());
+    let (theme, model) = (&session.theme, session.model());
     let label = model.resource_label(id);
     let wide = usize::from(wide);
     let Some(one) = model.resource(id) else {
@@ -126,10 +193,10 @@ fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>>
         ResKind::Lock | ResKind::Semaphore => {}
     }
     for holder in one.holders.iter().take(HOLDERS) {
-        let text = format!("held by {}", resource::holder(model, holder, " for", now));
+        let text = format!("held by {}", resource::holder(session, holder));
         lines.push(Line::raw(fit(&format!("  {text}"), wide)));
         if holder.coro != 0 {
-            lines.extend(chain(session, holder.coro, wide, 200));
+            lines.extend(chain(session, holder.coro, wide, Extent::Whole));
         }
         lines.push(Line::default());
     }

@@ -60,11 +60,11 @@ fn y_copies_a_line_of_the_log_and_a_page_as_a_whole() {
 }
 
 #[test]
-fn y_copies_a_callstack_a_value_and_their_names_are_place_and_path() {
+fn y_copies_a_stack_a_value_and_their_names_are_place_and_path() {
     let (stack, footer) = sent(ended(&verify()), "y");
     assert!(stack.starts_with("check #") && stack.contains("verify.rs:"), "{stack}");
     assert!(stack.contains("\n    entry = Entry {"), "with values: {stack}");
-    assert!(footer.contains("callstack of check #"), "{footer}");
+    assert!(footer.contains("stack of check #"), "{footer}");
     assert!(sent(ended(&verify()), "Y").0.contains("verify.rs:"));
     assert_eq!(sent(ended(&verify()), "t y").0, stack);
     assert!(sent(ended(&verify()), "s Y").0.contains("verify.rs:"));

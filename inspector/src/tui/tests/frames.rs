@@ -130,3 +130,80 @@ fn all_variables_are_shown_in_full_once_the_program_has_sent_them() {
     app.key("P");
     assert!(app.pages.is_empty());
 }
+
+/// Answers a request for the frames of a coroutine.
+fn answer(app: &mut App, coro: CoroId, frames: Vec<Frame>) {
+    let at = app.session.now() + 1;
+    let kind = Kind::Frames { coro, stack: Stack { frames, ..Stack::default() } };
+    app.push(&crate::event::Event { seq: app.session.playback.tape.len(), at, kind });
+}
+
+#[test]
+fn why_names_the_call_that_led_to_each_wait_and_where_each_lock_was_acquired() {
+    let mut app = live(&deadlock());
+    app.session.select(2);
+    press(&mut app, "w");
+    let page = text(&mut app, 120, 30);
+    assert!(page.contains("holds lock accounts, acquired at a.rs:5,"), "{page}");
+    assert!(page.contains("holds lock orders, acquired at a.rs:6,"), "{page}");
+    assert!(!page.contains("called in"), "{page}");
+    // Of both, one after another.
+    for (coro, line, caller) in [(2, 7, "transfer"), (3, 8, "order")] {
+        assert_eq!(app.wants_frames(), Some((coro, false)));
+        let frame = |function: &str, line| Frame {
+            function: format!("shop::{function}"),
+            file: "/src/a.rs".into(),
+            line,
+            ..Frame::default()
+        };
+        let hidden = Frame { hidden: true, ..frame("acquire", 99) };
+        answer(&mut app, coro, vec![frame("main", 1), frame(caller, 30 + line), frame("grab", line), hidden]);
+        draw(&mut app, 120, 30);
+    }
+    assert_eq!(app.wants_frames(), None);
+    let page = text(&mut app, 120, 30);
+    assert!(page.contains("in grab, a.rs:7, called in transfer, a.rs:37, called in main, a.rs:1"), "{page}");
+    assert!(page.contains("in grab, a.rs:8, called in order, a.rs:38"), "{page}");
+    check("why_of_a_deadlock", &mut app, false);
+}
+
+#[test]
+fn the_stack_that_is_looked_at_is_read_again_each_second_and_no_other_is() {
+    let (mut app, writer) = selected();
+    answer(&mut app, writer, stack("one").frames);
+    app.push(&crate::event::Event {
+        seq: app.session.playback.tape.len(),
+        at: app.session.now(),
+        kind: Kind::StepEnd { coro: 9 },
+    });
+    // It holds the lock, and waits for something that is not of tinyio.
+    answer(&mut app, 9, stack("one").frames);
+    press(&mut app, "enter");
+    assert_eq!(app.wants_frames(), None);
+    app.session.playback.clock += MOMENT + 2;
+    assert_eq!(app.wants_frames(), Some((writer, false)));
+    app.key("esc");
+    text(&mut app, 80, 24);
+    assert_eq!(app.wants_frames(), None, "it is on the screen no more");
+    text(&mut app, 160, 30);
+    assert_eq!(app.wants_frames(), Some((writer, false)), "beside the graph it is");
+    answer(&mut app, writer, stack("two").frames);
+    assert_eq!(app.wants_frames(), None);
+    let page = text(&mut app, 160, 30);
+    assert!(page.contains("found = two") && !page.contains("as of"), "{page}");
+}
+
+#[test]
+fn of_a_stack_that_cannot_be_read_again_its_age_and_the_reason_are_shown() {
+    let (mut app, writer) = selected();
+    answer(&mut app, writer, stack("one").frames);
+    app.session.playback.clock += 5 * MOMENT;
+    press(&mut app, "enter");
+    let page = text(&mut app, 120, 30);
+    assert!(page.contains("s ago: parse #9 blocks the loop"), "{page}");
+    app.settle(Status::Died);
+    app.session.playback.clock = 0;
+    app.session.playback.go_to_time(app.session.now() + 7 * MOMENT);
+    let page = text(&mut app, 120, 30);
+    assert!(page.contains("as of 7.0 s before this moment: it was not read later"), "{page}");
+}

@@ -32,7 +32,7 @@ fn a_number_finds_the_coroutine_with_this_number_first() {
     }
     script.named(59, "worker 5");
     let mut app = live(&script);
-    for keys in ["/ 5 enter", "/ # 5 enter", "3 / 5 enter"] {
+    for keys in ["/ 5 enter", "/ # 5 enter", "2 / 5 enter"] {
         press(&mut app, "1 / 1 enter");
         assert_eq!(app.session.selected, Some(1));
         press(&mut app, keys);
@@ -81,4 +81,40 @@ fn the_letters_that_were_found_are_marked_in_the_names_of_the_rows() {
         let marked: String = marked.into_iter().map(|cell| cell.symbol()).collect();
         assert!(marked.starts_with("wrtr"), "{marked}");
     }
+}
+
+#[test]
+fn threads_resources_lanes_and_stacks_are_searched_where_they_are_listed() {
+    let found = |app: &mut App, keys: &str, marked: &str| {
+        press(app, keys);
+        let screen = draw(app, 120, 30);
+        let buf = screen.backend().buffer();
+        let marks: String = (3..27)
+            .flat_map(|y| (0..120).map(move |x| (x, y)))
+            .filter(|at| buf[*at].bg == DARK.found.bg.unwrap())
+            .map(|at| buf[at].symbol())
+            .collect();
+        assert!(marks.starts_with(marked), "{keys}: {marks}");
+        app.session.search.found
+    };
+    let mut app = live(&crate::test_script::named());
+    assert_eq!(found(&mut app, "4 / s t o p enter", "stop"), Some((1, 1)));
+    press(&mut app, "enter");
+    assert!(text(&mut app, 120, 30).contains("event stop"), "it is selected");
+    press(&mut app, "esc / z z z enter");
+    assert!(text(&mut app, 120, 30).contains("no resource matches"));
+    let mut app = live(&crawl());
+    assert!(found(&mut app, "3 / r e a d enter", "read").is_some());
+    assert!(found(&mut app, "5 / w r i t e r enter", "writer").is_some());
+    assert_eq!(app.session.selected, Some(5));
+    let mut app = ended(&verify());
+    press(&mut app, "7 / p r o g r e s s enter");
+    assert_eq!(app.session.crash.as_ref().map(|crash| crash.stack), Some(1));
+}
+
+#[test]
+fn lanes_of_coroutines_that_have_ended_are_found_too() {
+    let mut app = ended(&verify());
+    press(&mut app, "5 / p r o g r e s s enter");
+    assert_eq!(app.session.selected, Some(3));
 }

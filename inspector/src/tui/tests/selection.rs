@@ -10,14 +10,16 @@ fn enter_and_w_on_the_resources_are_about_the_selected_resource() {
     press(&mut app, "2 j j j 4 enter");
     let page = text(&mut app, 120, 40);
     for part in
-        ["lock accounts  #1", "Held by", "worker 1  for 0.5 ms", "acquired at shop.rs:50", "1  worker 2  for 0.5 ms"]
+        ["lock accounts  #1", "Held by", "worker 1, acquired at shop.rs:50, 0.5 ms ago", "1  worker 2  for 0.5 ms"]
     {
         assert!(page.contains(part), "{part:?}\n{page}");
     }
     assert!(page.contains("worker 2 began to wait, shop.rs:50") && page.contains("acquired by worker 1"), "{page}");
     press(&mut app, "w");
     let why = text(&mut app, 120, 40);
-    for part in ["Why is lock accounts not free?", "held by worker 1 for 0.5 ms", "a timer, fires in"] {
+    for part in
+        ["Why is lock accounts not free?", "held by worker 1, acquired at shop.rs:50, 0.5 ms ago", "a timer, fires in"]
+    {
         assert!(why.contains(part), "{part:?}\n{why}");
     }
     press(&mut app, "esc esc j w");

@@ -12,13 +12,13 @@ use crate::tui::session::Session;
 use crate::tui::text::{fit, slice, width};
 use crate::tui::theme::Theme;
 
-/// One line: the keys are those of `contexts`, with a page over the screen or not.
+/// One line: the keys are those of `contexts`, or with `own_only` those of the first one alone.
 pub fn draw(
     buf: &mut Buffer,
     session: &Session,
     prompt: Option<&Prompt>,
     contexts: &[Context],
-    on_page: bool,
+    own_only: bool,
     area: Rect,
 ) {
     let theme = &session.theme;
@@ -45,7 +45,7 @@ pub fn draw(
         hints(
             session,
             contexts,
-            on_page,
+            own_only,
             area.width.saturating_sub(found.as_ref().map_or(0, |text| width(text) as u16)),
         )
     };
@@ -71,17 +71,18 @@ fn typed(theme: &Theme, prompt: &Prompt, room: usize) -> Line<'static> {
 }
 
 /// As many hints as fit; help and quit always.
-fn hints(session: &Session, contexts: &[Context], on_page: bool, wide: u16) -> Line<'static> {
+fn hints(session: &Session, contexts: &[Context], own_only: bool, wide: u16) -> Line<'static> {
     let theme = &session.theme;
     let all: Vec<_> = session.keys.hints(contexts).collect();
-    // Of the keys that are valid everywhere few make sense on a page.
+    // Help and, where no page is to be closed first, quit.
     let own: Vec<_> =
         contexts[..1].iter().flat_map(|context| session.keys.hints(std::slice::from_ref(context))).collect();
     // A program that is not recorded has pictures, in place of a time that goes on.
     let other = if session.model().picture().is_some() { "pause" } else { "picture" };
     let fits_here = |hint: &(&str, &str)| hint.1 != other;
     let all = all.into_iter().filter(fits_here);
-    let mut all: Vec<_> = all.filter(|hint| !on_page || hint.1 == "help" || own.contains(hint)).collect();
+    let mut all: Vec<_> =
+        all.filter(|hint| !own_only || ["help", "quit"].contains(&hint.1) || own.contains(hint)).collect();
     // What is on top and what is beneath it may have the same key for the same thing.
     let mut seen = Vec::new();
     all.retain(|hint| {

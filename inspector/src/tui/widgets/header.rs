@@ -9,7 +9,7 @@ use super::{Hits, right};
 use crate::model::{Activity, Changes};
 use crate::tui::playback::Status;
 use crate::tui::session::Session;
-use crate::tui::text::{clock, count, counted, fit, rate, slice, width};
+use crate::tui::text::{count, counted, fit, moment, rate, slice, width};
 
 /// The program on the left, its state on the right.
 pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
@@ -32,7 +32,7 @@ pub fn draw(buf: &mut Buffer, session: &Session, area: Rect) {
         let event = format!("{} of {}", count(playback.position()), count(playback.tape.len()));
         let (paused, dot) = (theme.glyphs.paused, theme.glyphs.dot);
         left.push(Span::raw("  "));
-        left.push(Span::styled(format!(" {paused} {} {dot} {event} ", clock(session.now(), 4)), theme.found));
+        left.push(Span::styled(format!(" {paused} {} {dot} {event} ", moment(session.now())), theme.found));
     }
     let mut right = Vec::new();
     let lost = playback.tape.latest().lost();
@@ -123,7 +123,7 @@ pub fn draw_tabs(buf: &mut Buffer, session: &Session, tabs: &[Tab], front: usize
     let mut x = area.x + 1;
     for Tab { index, title, style } in tabs.iter().copied() {
         let shown = index == front;
-        let name = if short && !shown { &title[..3] } else { title };
+        let name = if short && !shown { fit(title, 4) } else { title.to_owned() };
         let style = if shown { theme.title.patch(theme.selected) } else { style };
         let line = Line::from(vec![
             Span::styled(format!("{}", index + 1), if shown { style } else { theme.key }),

@@ -19,7 +19,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::text::{fit, pad, slice, width, wrap};
+use super::session::Session;
+use super::text::{fit, moment, pad, slice, width, wrap};
 use super::theme::Theme;
 use crate::event::Local;
 
@@ -34,20 +35,26 @@ pub fn put(buf: &mut Buffer, x: u16, y: u16, line: &Line, columns: u16) {
     buf.set_line(x, y, &slice(line, 0, usize::from(columns)), columns);
 }
 
-/// Lines from the top of an area on, as many as there is room for, and how many more there are.
-pub fn put_lines(buf: &mut Buffer, theme: &Theme, area: Rect, lines: &[Line]) {
-    for (y, line) in (area.top()..area.bottom()).zip(lines) {
-        put(buf, area.x, y, line, area.width);
+/// Lines from the top of an area on, as many as there is room for, and how many more there are. Returns how many lines
+/// were drawn.
+pub fn put_lines(buf: &mut Buffer, theme: &Theme, area: Rect, lines: &[Line]) -> usize {
+    let high = usize::from(area.height);
+    let rows = if lines.len() > high && high >= ROWS_WITH_HINT { high - 1 } else { high.min(lines.len()) };
+    let left_out = lines.len() - rows;
+    let hint = if left_out > 0 { format!(" {left_out} more ") } else { String::new() };
+    for (row, line) in (0..).zip(&lines[..rows]) {
+        // Without a row of its own the hint has the end of the last one.
+        let taken = if rows == high && usize::from(row) + 1 == rows { width(&hint) as u16 } else { 0 };
+        put(buf, area.x, area.y + row, line, area.width.saturating_sub(taken));
     }
-    more(buf, theme, area, lines.len().saturating_sub(usize::from(area.height)));
+    if high > 0 {
+        right(buf, area.x, area.bottom() - 1, area.width, &hint, theme.key);
+    }
+    rows
 }
 
-/// Says on the last row of an area how many lines there was no room for.
-pub fn more(buf: &mut Buffer, theme: &Theme, area: Rect, left_out: usize) {
-    if left_out > 0 && area.height > 0 {
-        right(buf, area.x, area.bottom() - 1, area.width, &format!(" {left_out} more "), theme.key);
-    }
-}
+/// In an area of at least so many rows, the number of lines that there was no room for has a row of its own.
+const ROWS_WITH_HINT: usize = 4;
 
 /// A text that ends at the right edge.
 pub fn right(buf: &mut Buffer, x: u16, y: u16, wide: u16, text: &str, style: Style) {
@@ -70,6 +77,16 @@ pub fn empty(buf: &mut Buffer, theme: &Theme, area: Rect, sentences: &[&str]) {
 /// A line of label and value.
 pub fn labelled(theme: &Theme, label: &str, value: String) -> Line<'static> {
     Line::from(vec![Span::styled(pad(label, 9), theme.dim), Span::styled(value, theme.text)])
+}
+
+/// What happened at a moment of the past.
+pub fn history_line(session: &Session, at: u64, what: &str, wide: usize) -> Line<'static> {
+    let at = moment(at);
+    let room = wide.saturating_sub(width(&at) + 4);
+    Line::from(vec![
+        Span::styled(format!("  {at}  "), session.theme.dim),
+        Span::styled(fit(what, room), session.theme.text),
+    ])
 }
 
 /// A heading.

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{inset, more};
+use super::{inset, put_lines};
 use crate::tui::keys::Action;
 use crate::tui::text::slice;
 use crate::tui::theme::Theme;
@@ -46,12 +46,10 @@ impl Pager {
     pub fn draw(&mut self, theme: &Theme, buf: &mut Buffer, area: Rect, lines: impl FnOnce(u16) -> Vec<Line<'static>>) {
         let inner = inset(area);
         let lines = lines(inner.width);
-        self.rows = usize::from(inner.height);
-        self.top = self.top.min(lines.len().saturating_sub(self.rows));
-        for (y, line) in (inner.top()..inner.bottom()).zip(&lines[self.top..]) {
-            buf.set_line(inner.x, y, &slice(line, self.left, usize::from(inner.width)), inner.width);
-        }
-        more(buf, theme, inner, lines.len().saturating_sub(self.top + self.rows));
+        self.top = self.top.min(lines.len().saturating_sub(usize::from(inner.height)));
+        let room = usize::from(inner.width);
+        let lines: Vec<_> = lines[self.top..].iter().map(|line| slice(line, self.left, room)).collect();
+        self.rows = put_lines(buf, theme, inner, &lines);
     }
 
     /// Scrolls.

@@ -1,4 +1,4 @@
-//! What the screen of a crash and its page of all callstacks have in common: moving through them, and a frame in a
+//! What the screen of a crash and its page of all stacks have in common: moving through them, and a frame in a
 //! line.
 
 use ratatui::text::{Line, Span};
@@ -7,15 +7,15 @@ use super::source;
 use crate::format::brief;
 use crate::model::{file_name, short_name};
 use crate::tui::clipboard::{Copied, Part};
+use crate::tui::crash_view::Located;
 use crate::tui::keys::Action;
 use crate::tui::pane::Reply;
-use crate::tui::post_mortem::Located;
 use crate::tui::session::Session;
 use crate::tui::text::{counted, pad, pad_left, width};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::mark_of;
 
-/// Moves through the callstacks and frames: on the screen and in the stack tree alike.
+/// Moves through the stacks and frames: on the screen and in the stack tree alike.
 pub fn walk(session: &mut Session, action: Action) -> Reply {
     let Some(crash) = &mut session.crash else { return Reply::Done };
     let last = crash.data.stacks.len().saturating_sub(1);
@@ -26,9 +26,9 @@ pub fn walk(session: &mut Session, action: Action) -> Reply {
             None => session.note("the first frame"),
         },
         Action::StackDown if crash.stack < last => crash.select_stack(crash.stack + 1),
-        Action::StackDown => session.note("the last callstack"),
+        Action::StackDown => session.note("the last stack"),
         Action::StackUp if crash.stack > 0 => crash.select_stack(crash.stack - 1),
-        Action::StackUp => session.note("the first callstack"),
+        Action::StackUp => session.note("the first stack"),
         Action::Top => crash.select_stack(0),
         Action::Bottom => crash.select_stack(last),
         Action::Hidden => {
@@ -42,7 +42,7 @@ pub fn walk(session: &mut Session, action: Action) -> Reply {
     Reply::Done
 }
 
-/// The selected callstack with its error and its values, or the place of the selected frame, to be copied.
+/// The selected stack with its error and its values, or the place of the selected frame, to be copied.
 pub fn copied(session: &Session, part: Part) -> Option<Copied> {
     let crash = session.crash.as_ref()?;
     if part == Part::Name {
@@ -64,7 +64,7 @@ pub fn copied(session: &Session, part: Part) -> Option<Copied> {
         lines.extend(located.fields.iter().map(|(name, value)| format!("    {name} = {value}  (recorded)")));
         lines.extend(located.missing.iter().map(|missing| format!("    {missing}")));
     }
-    Some(Copied::new(format!("callstack of {}", stack.title), &lines.join("\n")))
+    Some(Copied::new(format!("stack of {}", stack.title), &lines.join("\n")))
 }
 
 /// The heading before the first frame of a native stack: what stands above it is not called from there.
