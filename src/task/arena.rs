@@ -83,8 +83,8 @@ struct Free {
 
 impl Memory {
     pub(super) const fn new() -> Memory {
-        const EMPTY: List = List { first: Cell::new(None), kept: Cell::new(None) };
-        Memory { lists: [EMPTY; SIZE / STEP], inside: Cell::new(false) }
+        let lists = [const { List { first: Cell::new(None), kept: Cell::new(None) } }; SIZE / STEP];
+        Memory { lists, inside: Cell::new(false) }
     }
 
     /// Records that the thread enters a loop. Returns `true` if it was in none.

@@ -74,8 +74,8 @@ impl Multiplexer {
         Multiplexer::of(environment::var)
     }
 
-    /// Of an environment. Where one runs in the other, both have set their variable, and the inner one `TERM`: screen to
-    /// `screen…`, tmux to `tmux…` unless its `default-terminal` is another.
+    /// Of an environment. Where one runs in the other, both have set their variable, and the inner one `TERM`: screen
+    /// to `screen…`, tmux to `tmux…` unless its `default-terminal` is another.
     fn of(variable: impl Fn(&str) -> Option<String>) -> Multiplexer {
         let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
         let is_screen = || variable("TERM").is_some_and(|term| term.starts_with("screen"));

@@ -195,8 +195,8 @@ impl Playback {
         format!("{number} of PID {}, taken {taken}, {stopped}", header.pid)
     }
 
-    /// Of a program that goes on when the screens are left, a sentence that says so, how it is shown again, and how it is
-    /// ended: by Ctrl-C where it has `own_terminal`, that of the screens.
+    /// Of a program that goes on when the screens are left, a sentence that says so, how it is shown again, and how it
+    /// is ended: by Ctrl-C where it has `own_terminal`, that of the screens.
     pub fn goes_on(&self, own_terminal: bool) -> Option<String> {
         let header = self.tape.latest().header();
         let (pid, name) = (header.pid, one_line(&header.program));
@@ -239,7 +239,7 @@ mod tests {
     use crate::test_script::crawl;
 
     #[test]
-    fn of_a_program_that_goes_on_it_is_said_how_it_is_shown_again_and_ended() {
+    fn of_a_program_that_goes_on_it_is_stated_how_it_is_shown_again_and_ended() {
         let script = crawl();
         let mut playback = Playback::new(&script.header, 1 << 20, None);
         script.events.iter().for_each(|event| playback.push(event));

@@ -242,8 +242,8 @@ fn shared(index: usize, wait: &Wait, all: &[(usize, &Share)]) -> Option<Need> {
         WaitKind::Channel if !wait.needs_room && wait.id == first && are_all(Role::Sender) => {
             Some(Need { any_of: tasks(&[Role::Sender]), through: Through::Message })
         }
-        // Also a sender makes room, if it gives up what it has reserved. Channels with several receivers do not have the
-        // room at an address of its own.
+        // Also a sender makes room, if it gives up what it has reserved. Channels with several receivers do not have
+        // the room at an address of its own.
         WaitKind::Channel
             if wait.needs_room && wait.id != first && are_all(Role::Sender) && of(Role::Receiver).count() == 1 =>
         {

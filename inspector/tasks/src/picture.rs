@@ -195,8 +195,8 @@ pub struct Share {
     pub memory: Range<u64>,
     /// What the reference is.
     pub role: Role,
-    /// How many references of this role there are at all, of a receiver how many senders; `None` if more may be made, or
-    /// that is not known.
+    /// How many references of this role there are at all, of a receiver how many senders; `None` if more may be made,
+    /// or that is not known.
     pub total: Option<u64>,
 }
 

@@ -46,8 +46,8 @@ fn polls(function: &Function) -> bool {
     function.name() == "poll" || function.is_async()
 }
 
-/// The futures of `block_on` on these threads, by the crate that has the function. Adds a sentence for each that is there
-/// and not known.
+/// The futures of `block_on` on these threads, by the crate that has the function. Adds a sentence for each that is
+/// there and not known.
 pub fn all(frames: &mut Frames, threads: &[Thread], notes: &mut Vec<String>) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
     let (mut unknown, mut cut) = (Vec::new(), Vec::new());

@@ -87,7 +87,8 @@ pub fn waits(
 }
 
 /// Whether a stack is a chain of async functions, each awaited by the one before, down to one future that is none: no
-/// combinator on the way may have something else to wait on. What gives way to others now and then is woken when it does.
+/// combinator on the way may have something else to wait on. What gives way to others now and then is woken when it
+/// does.
 pub fn is_chain(stack: &[Frame]) -> bool {
     let Some((last, functions)) = stack.split_last() else { return false };
     let is_plain = |frame: &Frame| frame.branches.is_empty() && frame.note.is_empty();

@@ -49,7 +49,8 @@ impl<K: Copy + PartialEq> Listing<K> {
         self.list.selected = self.hits.at(at).or(self.list.selected);
     }
 
-    /// Draws the rows, or that sentence if there are none; what was searched for is marked in the column of that number.
+    /// Draws the rows, or that sentence if there are none; what was searched for is marked in the column of that
+    /// number.
     #[expect(clippy::too_many_arguments, reason = "what a table is, and where")]
     pub fn draw<const N: usize>(
         &mut self,
