@@ -1,5 +1,7 @@
 //! Collections: vectors, queues, maps and sets.
 
+use std::ops::Range;
+
 use tinyio_events::event::Value;
 
 use super::{LARGEST, Place, Printed, ValueReader, masked, note_rest, plain};
@@ -38,6 +40,27 @@ impl ValueReader<'_> {
             end.checked_sub(start).filter(|length| size == 0 || length % size == 0).ok_or("not a valid iterator")?;
         let list = self.elements(element, start, length / size.max(1), depth)?;
         Ok(Value { text: format!("IntoIter({})", list.text), ..list })
+    }
+
+    /// What is left of an array that is being consumed: `IntoIter([2, 3])`.
+    pub(super) fn rest_of_array(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Printed {
+        let element = known.param("T").ok_or("unknown layout")?;
+        let size = self.types.size(element).ok_or("the size of its elements is not known")?;
+        let (first, left) = self.array_iter(ty, place)?;
+        let length = left.end.checked_sub(left.start).ok_or("not a valid iterator")?;
+        let list = self.elements(element, first.wrapping_add(left.start.wrapping_mul(size)), length, depth)?;
+        Ok(Value { text: format!("IntoIter({})", list.text), ..list })
+    }
+
+    /// Of an array that is being consumed: the address of its first element, and the indices of those that are left.
+    pub(super) fn array_iter(&mut self, ty: TypeRef, place: Place<'_>) -> Result<(u64, Range<u64>), String> {
+        // Compilers differ in what they put around it.
+        let mut paths = ["inner.value.__0.", "inner.value.", ""].into_iter();
+        let path = paths.find(|path| self.find(ty, &format!("{path}alive.start")).is_some()).ok_or("unknown layout")?;
+        let (_, data) = self.find(ty, &format!("{path}data")).ok_or("unknown layout")?;
+        let start = self.word(ty, &format!("{path}alive.start"), place)?;
+        let end = self.word(ty, &format!("{path}alive.end"), place)?;
+        Ok((place.address.wrapping_add(data), start..end))
     }
 
     /// Elements one after another in memory; bytes that are text as text.

@@ -32,6 +32,14 @@ impl ValueReader<'_> {
                 let is_it = self.types.same(variable, element) && self.types.glue(element) == Glue::No;
                 is_it.then(|| self.at(element, at, 0))
             }
+            "core::array::iter::IntoIter" => {
+                let element = known.param("T")?;
+                let size = self.types.size(element).filter(|size| *size > 0)?;
+                let (first, left) = self.array_iter(iter, place).ok()?;
+                let last = left.start.checked_sub(1)?;
+                let is_it = self.types.same(variable, element) && self.types.glue(element) == Glue::No;
+                is_it.then(|| self.at(element, first.wrapping_add(last.wrapping_mul(size)), 0))
+            }
             "core::ops::range::Range" => self.number_before(iter, "start", place, variable),
             "core::ops::range::RangeInclusive" => match self.number(iter, "exhausted", place).ok()? {
                 0 => self.number_before(iter, "start", place, variable),

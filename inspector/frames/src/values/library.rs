@@ -33,6 +33,7 @@ impl ValueReader<'_> {
             "alloc::string::String" => self.bytes(ty, place, "vec").and_then(|bytes| self.string(bytes)),
             "alloc::vec::Vec" => self.vec(ty, known, place, depth),
             "alloc::vec::into_iter::IntoIter" => self.rest(ty, known, place, depth),
+            "core::array::iter::IntoIter" => self.rest_of_array(ty, known, place, depth),
             "alloc::collections::vec_deque::VecDeque" => self.deque(ty, known, place, depth),
             "std::collections::hash::map::HashMap" => self.hash(ty, "base.table", place, depth, true),
             "std::collections::hash::set::HashSet" => self.hash(ty, "base.map.table", place, depth, false),

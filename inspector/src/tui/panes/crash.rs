@@ -437,11 +437,14 @@ fn locals_lines(theme: &Theme, crash: &CrashView, wide: u16) -> Vec<Line<'static
 
 fn local_line(theme: &Theme, local: &Local, mark: Option<&str>, names: usize, wide: usize) -> Line<'static> {
     let mark = mark.map(|mark| format!("  ({mark})")).unwrap_or_default();
-    let room = wide.saturating_sub(names + 3 + width(&mark));
+    let room = wide.saturating_sub(names + 3);
+    // Both are cut where there is no room for both, the value last.
+    let value = fit(&local.value.text, room.saturating_sub(width(&mark)).max(room / 2));
+    let mark = fit(&mark, room.saturating_sub(width(&value)));
     Line::from(vec![
         Span::styled(pad(&local.name, names), theme.name),
         Span::styled(" = ", theme.dim),
-        Span::styled(fit(&local.value.text, room), theme.text),
+        Span::styled(value, theme.text),
         Span::styled(mark, theme.warning),
     ])
 }

@@ -261,6 +261,7 @@ fn collections(cases: &mut Cases, n: u64, m: u64) {
         "Box<[T]>" => Box::<[u64]>::from(many.clone()),
         "Rc<[T]>" => Rc::<[u64]>::from(many.clone()),
         "Arc<[T]>" => Arc::<[u64]>::from(many.clone()),
+        "array::IntoIter" => { let mut left = [7_u32, 8, 9].into_iter(); left.next(); left },
         "vec::IntoIter" => { let mut left = many.clone().into_iter(); left.next(); left },
         "VecDeque" => many.iter().copied().collect::<VecDeque<u64>>(),
         "LinkedList" => many.iter().copied().collect::<LinkedList<u64>>(),

@@ -36,6 +36,14 @@ pub fn run(cases: &mut Cases) {
             }
         }
     });
+    cases.case("elements of an array", async move {
+        for point in points {
+            if point.0 == 2 {
+                drawn!(point);
+                Never.await;
+            }
+        }
+    });
     cases.case("numbers", async move {
         for n in -1..3_i16 {
             drawn!(n);
