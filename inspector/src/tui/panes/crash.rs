@@ -448,3 +448,22 @@ fn local_line(theme: &Theme, local: &Local, mark: Option<&str>, names: usize, wi
         Span::styled(mark, theme.warning),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use tinyio_events::event::Value;
+
+    use super::*;
+    use crate::tui::theme::DARK;
+
+    #[test]
+    fn a_mark_leaves_room_for_the_value() {
+        let value = Value { text: "6..600".into(), ..Value::default() };
+        let local = Local { name: "iter".into(), value, mark: String::new() };
+        let mark = Some("iterator of the for loop, mid-step");
+        let line = |wide| local_line(&DARK, &local, mark, 4, wide).to_string();
+        assert_eq!(line(80), "iter = 6..600  (iterator of the for loop, mid-step)");
+        assert_eq!(line(40), "iter = 6..600  (iterator of the for loo…");
+        assert_eq!(line(12), "iter = 6…  …");
+    }
+}
