@@ -125,6 +125,21 @@ mod tests {
     }
 
     #[test]
+    fn of_a_gather_the_branch_that_is_stuck_is_followed() {
+        let mut s = Script::new("gather");
+        s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "clock", "a.rs:2:1").spawn(3, 1, "left", "a.rs:3:1");
+        s.spawn(4, 1, "right", "a.rs:4:1");
+        s.resource(1, ResKind::Lock, 1, "a.rs:1:5").resource(2, ResKind::Lock, 1, "a.rs:1:6");
+        for child in [2, 3, 4] {
+            s.step(1, Target::Coro(child), "a.rs:5:1");
+        }
+        s.step(2, Target::Timer(1 << 60), "a.rs:6:1").hold(1, 3, "a.rs:7:1").hold(2, 4, "a.rs:7:1");
+        s.step(3, Target::Res(2), "a.rs:8:1").step(4, Target::Res(1), "a.rs:8:1");
+        let text = text(&s.model(), 1).unwrap();
+        assert!(text.contains("left") && text.contains("cycle") && !text.contains("clock"), "{text}");
+    }
+
+    #[test]
     fn a_long_chain_is_cut_in_its_middle() {
         let mut s = Script::new("long");
         s.start().spawn(1, 0, "link", "a.rs:1:1");

@@ -98,11 +98,26 @@ impl Why {
     }
 }
 
+/// Of a gather, at most this many coroutines are compared.
+const MOST_CHILDREN: usize = 4_096;
+const LAST: u8 = 4;
+
+/// Which of several waits says most: lower ones.
+fn rank(target: &Target) -> u8 {
+    match target {
+        Target::Thread(_) | Target::Res(_) | Target::Coro(_) | Target::Loop(_) => 0,
+        Target::External => 1,
+        Target::Timer(_) => 2,
+        Target::Turn => 3,
+    }
+}
+
 impl Model {
     /// Returns why this coroutine still waits.
     ///
     /// If a coroutine waits on several things, the chain follows its main wait: the longest one, with timers and
-    /// foreign futures last, as beside another wait those are usually timeouts and combinators.
+    /// foreign futures last, as beside another wait those are usually timeouts and combinators. Of several coroutines
+    /// it is one that waits for a coroutine or a resource itself, the longest.
     pub fn why(&self, id: CoroId) -> Why {
         self.why_within(id, usize::MAX)
     }
@@ -126,7 +141,7 @@ impl Model {
                 State::Ready => break Leaf::Ready(at, coro.since),
                 _ => {}
             }
-            let Some((on, edge)) = self.main_wait(coro) else {
+            let Some((on, edge)) = self.stuck_wait(coro) else {
                 // Running, with a loop inside it that has the reason.
                 match self.next_in_loop(at) {
                     Some((inner, next)) => {
@@ -169,15 +184,25 @@ impl Model {
 
     /// Returns the main wait of a coroutine: the longest one, with timers and foreign futures last.
     pub fn main_wait(&self, coro: &Coro) -> Option<(Target, super::Edge)> {
-        let rank = |target: &Target| match target {
-            Target::Thread(_) | Target::Res(_) | Target::Coro(_) | Target::Loop(_) => 0,
-            Target::External => 1,
-            Target::Timer(_) => 2,
-            Target::Turn => 3,
-        };
         // For a gather of many, the first ones are as informative as any, and are found in constant time.
         let coros = coro.on_coros.iter().take(64).map(|(id, edge)| (Target::Coro(id), *edge));
         coros.chain(coro.on_others.iter().take(64).copied()).min_by_key(|(target, edge)| (rank(target), edge.since))
+    }
+
+    /// Like [`main_wait`](Model::main_wait), but of the coroutines that a gather waits on the one that is stuck, if one
+    /// is: first those that wait for another coroutine or a resource, then the one that has waited longest.
+    fn stuck_wait(&self, coro: &Coro) -> Option<(Target, super::Edge)> {
+        if coro.on_coros.len() < 2 {
+            return self.main_wait(coro);
+        }
+        let children = coro.on_coros.iter().take(MOST_CHILDREN);
+        let stuck = children.min_by_key(|(id, edge)| match self.coro(*id) {
+            Some(child) if child.state() == State::Waiting => {
+                (self.main_wait(child).map_or(LAST, |(on, _)| rank(&on)), child.since, edge.since)
+            }
+            _ => (LAST, edge.since, edge.since),
+        });
+        stuck.map(|(id, edge)| (Target::Coro(id), *edge))
     }
 
     /// Returns the functions of the program that a waiting coroutine is in at the place of that wait, the root first,
