@@ -123,5 +123,5 @@ fn the_json_of_a_tree_is_that_of_its_format() {
 fn the_end_of_a_chain_has_its_kind_and_number() {
     let why = print(&["why", "--json", "TRACE/crawl.jsonl", "1"]);
     let chain: Vec<u64> = why["chain"].as_array().unwrap().iter().map(|link| link["coro"].as_u64().unwrap()).collect();
-    assert_eq!((chain, &why["end"]["kind"], why["end"]["id"].as_u64()), (vec![1, 2], &"running".into(), Some(9)));
+    assert_eq!((chain, &why["end"]["kind"], why["end"]["id"].as_u64()), (vec![1, 2, 17], &"thread".into(), Some(3)));
 }
