@@ -27,7 +27,7 @@ pub struct Line {
     unit: &'static str,
     runs: usize,
     entries: Vec<Entry>,
-    /// A factor, and the peer whose figure it is of, `None` for the best.
+    /// A factor, and the peer that it refers to; `None` is the best one.
     goals: Vec<(f64, Option<&'static str>)>,
     /// It is the work of one thread that never waits.
     countable: bool,

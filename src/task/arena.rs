@@ -8,7 +8,7 @@
 //!                  └───────┴───────┴───────┴───────┴──
 //! ```
 //!
-//! A chunk is freed when all its blocks are free; of each size one is kept while the thread is in a loop.
+//! A chunk is freed when all its blocks are free; of each size the newest is kept while the thread is in a loop.
 //!
 //! Debug builds use the allocator for each block, so that memory checkers see every use of freed memory; the feature
 //! `__chunks` makes them use chunks. Built with `--cfg poison="address"` (AddressSanitizer) or `--cfg

@@ -15,10 +15,12 @@
 //!
 //! 1. [`Handle`]`::new` makes the block: FUTURE, owned by one handle.
 //! 2. [`TaskTable`]`::schedule`, once: it gets its number and its wake token, and a slot owns it (SLOTTED).
-//! 3. [`Handle`]`::queue` after 2, [`TaskTable`]`::queue` for a wake: a [`Queued`] owns it too, at most one at a time.
+//! 3. [`Handle`]`::queue` after 2, [`TaskTable`]`::queue` for a wake, [`CurrentTask`]`::queue` if it wakes itself: a
+//!    [`Queued`] owns it too, at most one at a time.
 //! 4. [`Queued`]`::run` turns that into a [`Running`]; [`TaskTable`]`::run` makes one to cancel the task. At most one
 //!    at a time: for a task that is being polled both give none.
-//! 5. [`Running`]`::poll` polls it (STARTED). Pending: it stays FUTURE, and may have been queued (3) meanwhile.
+//! 5. [`Running`]`::poll` polls it (STARTED). Pending: it stays FUTURE, and may have been queued (3) meanwhile;
+//!    `suspended` ends the guard.
 //! 6. Ready with a value: `poll` drops the future (GONE) and puts the value in its place (OUTPUT).
 //! 7. Ready with an error, or a panic: `poll` drops the future (GONE).
 //! 8. [`Running`]`::discard` drops future or output (GONE): a task that never started, that answers a cancellation in
@@ -36,6 +38,7 @@
 //! [`Handle`]: super::Handle
 //! [`Queued`]: super::Queued
 //! [`Running`]: super::Running
+//! [`CurrentTask`]: super::CurrentTask
 //! [`release`]: super::release::release
 //!
 //! The `unsafe` code in `task`, and the calls of it in `coroutine::coro`, rely on these.

@@ -51,7 +51,7 @@ enum Which {
     OneOf,
     /// Another binding; nothing says which.
     NotDescribed,
-    /// A variable of this type of the `for` loop whose iterator is there, which is not kept over the `.await`.
+    /// A variable of a `for` loop, of this type. It is not kept over the `.await`; the iterator of the loop is.
     Loops {
         ty: TypeRef,
         /// The loop cannot change it.

@@ -244,9 +244,9 @@ fn constant_range(line: &str) -> Option<Range<u64>> {
     Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
 }
 
-/// Reads these pages of this process and adds those that can be read to `pages`, whose bytes are in this order in
-/// `bytes`, which has room for them; returns the others. The caller has asked whether a filter of system calls could
-/// end the process at it.
+/// Reads these pages of this process. Adds those that can be read to `pages`, and their bytes to `bytes`, in the same
+/// order; `bytes` has room for them. Returns the other pages. The caller has checked that no filter of system calls
+/// ends the process for it.
 #[cfg(target_os = "linux")]
 pub(super) fn read_pages(wanted: &mut Vec<u64>, pages: &mut Vec<u64>, bytes: &mut [u8]) -> Vec<u64> {
     use nix::sys::uio::{RemoteIoVec, process_vm_readv};

@@ -5,7 +5,8 @@ use super::session::{RemoteStack, Session};
 use crate::event::{CoroId, LoopMode, Stack};
 use crate::model::{Activity, Coro, Leaf};
 
-/// How often a stack is read again whose values may change: of a running coroutine, and of one that is on the screen.
+/// The interval, in nanoseconds, at which the stack of a running coroutine, or of one on the screen, is read again: its
+/// values may change.
 const AGAIN: u64 = 1_000_000_000;
 
 /// Chains of waits are followed so far.
@@ -18,9 +19,9 @@ fn has_frames(coro: &Coro) -> bool {
 
 impl Session {
     /// The coroutine to request frames of from the program: the selected one, unless its frames are as new as its last
-    /// step, and likewise those whose places are on the screen. Then, once a second, the one whose values are on the
-    /// screen: they may change while it waits. Then those that wait for something that is not of tinyio, as only their
-    /// frames have its name: what the selected one waits for in the end, and those that the screen shows.
+    /// step. Then, by the same rule, the coroutines with places on the screen. Then, once a second, the coroutine with
+    /// values on the screen: they may change while it waits. Then those that wait for something that is not of tinyio,
+    /// as only their frames have its name: what the selected one waits for in the end, and those that the screen shows.
     pub fn wants_frames(&self) -> Option<CoroId> {
         let selected = self.without_frames().filter(|coro| coro.activity.is_waiting()).map(|coro| coro.id);
         let places = || {

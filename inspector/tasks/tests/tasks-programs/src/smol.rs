@@ -161,7 +161,7 @@ fn main() {
             started.extend(start(leaked(), count));
             started.extend(start(leaked(), count));
         }
-        // Receivers whose senders are kept by a task that can never go on. Those named otherwise can get a message from
+        // Receivers: a task that can never go on keeps their senders. Those with another name can get a message from
         // what this thread keeps.
         "ends" => {
             let executor = leaked();
