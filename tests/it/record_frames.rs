@@ -221,7 +221,7 @@ fn the_frames_of_an_outer_loop_are_answered_while_an_inner_one_sleeps() {
 }
 
 async fn naps() -> tinyio::Result<()> {
-    std::thread::sleep(Duration::from_millis(30));
+    std::thread::sleep(Duration::from_millis(150));
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tinyio_events::event::{CoroId, LONG_STEP, LoopMode, NEVER_AWAITED, NameId, ResKind, Target};
+use tinyio_events::event::{CoroId, LoopMode, NEVER_AWAITED, NameId, ResKind, Target};
 
 use crate::format::span;
 use crate::model::{Activity, Coro, Finding, Leaf, Level, Link, Model, short_name};
@@ -27,6 +27,12 @@ pub struct Lint {
 const LONG_WAIT: u64 = 1_000_000_000;
 /// A coroutine that is ready for so long while others run is not run in time.
 const LONG_READY: u64 = 100_000_000;
+/// A step of this length blocks the loop, even if there was only one: the threshold of asyncio's debug mode
+/// (`slow_callback_duration`).
+const BLOCKS: u64 = 100_000_000;
+/// This many steps of [`LONG_STEP`](tinyio_events::event::LONG_STEP) block the loop. A single one may have waited for
+/// the machine: for code that was read from the disk, or for a processor that the hypervisor had given to others.
+const LONG_STEPS: u32 = 3;
 /// This many wake-ups in a row without progress are reported.
 const FRUITLESS: u32 = 100;
 /// Beyond this many coroutines, the search for deadlocks waits until the loop sleeps.
@@ -87,14 +93,26 @@ fn longest_of_each_name<'m>(
     longest
 }
 
-/// A step of [`LONG_STEP`] or longer, without the time in which the coroutine did not have the processor. One lint per
-/// name: the longest step of them all.
+/// Steps of [`LONG_STEP`](tinyio_events::event::LONG_STEP) or longer, without the time in which the coroutine did not
+/// have the processor: several of one name, or one that is very long. One lint per name: the longest step of them all.
 fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     // The step of a coroutine with a loop inside lasts as long as that loop.
     let outer: HashSet<CoroId> = model.loops().map(|one| one.parent).collect();
-    let slow = all(model).filter(|coro| coro.longest >= LONG_STEP && !outer.contains(&coro.id));
-    for (coro, count) in longest_of_each_name(slow, |coro| coro.longest) {
-        let others = if count > 1 { format!(", and {} like it were slow too", count - 1) } else { String::new() };
+    let slow = || all(model).filter(|coro| coro.long_steps > 0 && !outer.contains(&coro.id));
+    let mut counts: HashMap<NameId, u32> = HashMap::new();
+    for coro in slow() {
+        let count = counts.entry(coro.name).or_default();
+        *count = count.saturating_add(coro.long_steps);
+    }
+    for (coro, _) in longest_of_each_name(slow(), |coro| coro.longest) {
+        let count = counts[&coro.name];
+        if coro.longest < BLOCKS && count < LONG_STEPS {
+            continue;
+        }
+        let others = match count {
+            1 => String::new(),
+            count => format!(", the longest of {count} long steps of its name"),
+        };
         let text = format!(
             "{} blocked {} for {} in one step{others}: {}",
             model.label(coro.id),
@@ -412,21 +430,36 @@ mod tests {
     #[test]
     fn a_long_step() {
         let mut s = two();
-        s.at(100).begin(2).at(35_100).wait(2, Target::Timer(9), "a.rs:5:1").pause(2);
+        s.at(100).begin(2).at(99_100).pause(2);
+        assert_eq!(found(&s, 0), [], "it may have waited for the machine");
+        s.at(100_000).begin(2).at(201_000).wait(2, Target::Timer(9), "a.rs:5:1").pause(2);
         assert_eq!(found(&s, 0), [("blocks-loop", 2)]);
-        assert!(check(&s.model(), 0)[0].text.contains("35 ms"));
+        assert!(check(&s.model(), 0)[0].text.contains("101 ms"));
+    }
+
+    #[test]
+    fn shorter_steps_that_are_repeated_block_the_loop() {
+        let mut s = two();
+        for at in [100, 40_000] {
+            s.at(at).begin(2).at(at + 20_000).pause(2);
+        }
+        assert_eq!(found(&s, 0), []);
+        s.at(80_000).begin(2).at(80_000 + 35_000).wait(2, Target::Timer(9), "a.rs:5:1").pause(2);
+        assert_eq!(found(&s, 0), [("blocks-loop", 2)]);
+        let text = &check(&s.model(), 0)[0].text;
+        assert!(text.contains("for 35 ms in one step, the longest of 3 long steps of its name"), "{text}");
     }
 
     #[test]
     fn of_long_steps_of_one_name_the_longest_is_reported_with_their_number() {
         let mut s = two();
         s.spawn(4, 1, "left", "a.rs:3:1").spawn(5, 1, "left", "a.rs:3:1");
-        for (id, at, took) in [(2, 100, 20_000), (4, 30_000, 45_000), (5, 80_000, 30_000), (3, 120_000, 60_000)] {
+        for (id, at, took) in [(2, 100, 20_000), (4, 30_000, 45_000), (5, 80_000, 30_000), (3, 120_000, 160_000)] {
             s.at(at).begin(id).at(at + took).pause(id);
         }
         assert_eq!(found(&s, 0), [("blocks-loop", 3), ("blocks-loop", 4)], "the longest first, one of each name");
         let text = &check(&s.model(), 0)[1].text;
-        assert!(text.contains("for 45 ms") && text.contains("and 2 like it"), "{text}");
+        assert!(text.contains("for 45 ms") && text.contains("the longest of 3"), "{text}");
     }
 
     #[test]
@@ -443,12 +476,12 @@ mod tests {
     fn what_was_not_the_coroutines_own_of_a_step_is_no_blocking() {
         let step = |away: u64| {
             let mut s = two();
-            s.at(100).begin(2).at(35_100).push(Kind::Away { coro: 2, nanos: away });
-            s.wait(2, Target::Timer(9), "a.rs:5:1").pause(2).at(36_000).begin(2).at(37_000).pause(2);
+            s.at(100).begin(2).at(350_100).push(Kind::Away { coro: 2, nanos: away });
+            s.wait(2, Target::Timer(9), "a.rs:5:1").pause(2).at(360_000).begin(2).at(370_000).pause(2);
             check(&s.model(), 0).iter().map(|lint| lint.text.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(step(30_000_000), [""; 0]);
-        assert!(step(5_000_000)[0].contains("for 30 ms"));
+        assert_eq!(step(300_000_000), [""; 0]);
+        assert!(step(50_000_000)[0].contains("for 300 ms"));
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Coro {
     pub busy: u64,
     /// The longest step, in nanoseconds, without time that was not its own.
     pub longest: u64,
+    /// Steps of [`LONG_STEP`](tinyio_events::event::LONG_STEP) or longer.
+    pub long_steps: u32,
     /// The most time that its loop spent in steps of others while it was ready, in nanoseconds.
     pub longest_ready: u64,
     /// The time that its loop had spent in steps when it became ready.
@@ -303,6 +305,7 @@ impl Coro {
             steps: 0,
             busy: 0,
             longest: 0,
+            long_steps: 0,
             longest_ready: 0,
             ready_at: 0,
             left: None,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tinyio_events::event::{CoroId, LoopId, LoopMode, NameId, Outcome, ResKind, SiteId, State, Target, Waker};
+use tinyio_events::event::{
+    CoroId, LONG_STEP, LoopId, LoopMode, NameId, Outcome, ResKind, SiteId, State, Target, Waker,
+};
 
 use crate::model::coro::{Coro, Edge, Moment};
 use crate::model::names::Named;
@@ -230,6 +232,7 @@ impl Model {
         let ran = |coro: &mut Coro| {
             coro.busy = coro.busy.saturating_add(took);
             coro.longest = coro.longest.max(took);
+            coro.long_steps = coro.long_steps.saturating_add((took >= LONG_STEP).into());
         };
         let live = self.shift(id, at, |coro| {
             ran(coro);
