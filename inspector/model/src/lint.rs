@@ -467,7 +467,7 @@ mod tests {
         let mut s = two();
         s.at(100).begin(2);
         s.push(Kind::LoopStart { id: 2, parent: 2, mode: tinyio_events::event::LoopMode::Run });
-        s.at(90_000).push(Kind::LoopEnd { id: 2, outcome: LoopOutcome::Ok });
+        s.at(190_000).push(Kind::LoopEnd { id: 2, outcome: LoopOutcome::Ok });
         s.wait(2, Target::Timer(9), "a.rs:5:1").pause(2);
         assert_eq!(found(&s, 0), []);
     }
