@@ -1,8 +1,10 @@
 //! The events that a recording contains: those of small programs, in order.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::process::Command;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -418,6 +420,52 @@ fn loops_inside_of_loops_are_trees_with_their_parents() {
         "loop_end loop 5 outcome ok",
     ];
     assert_eq!(outline(&events, &[&LOOPS[..], &["spawn", "end"]].concat()), expected);
+}
+
+#[test]
+fn no_coroutine_is_woken_while_all_are_being_cancelled() {
+    let _watched = watched();
+    let program = || {
+        let main = async {
+            let waker = Rc::new(RefCell::new(None::<Waker>));
+            let other = waker.clone();
+            let wakes_another = spawn(async move {
+                let cancelled = sleep(LONG).await;
+                waker.borrow().as_ref().expect("it was polled").wake_by_ref();
+                cancelled.map_err(tinyio::Error::from)
+            });
+            let is_woken = spawn(std::future::poll_fn(move |cx| {
+                *other.borrow_mut() = Some(cx.waker().clone());
+                Poll::<tinyio::Result<()>>::Pending
+            }));
+            let wakes_itself = spawn(async {
+                let _ = sleep(LONG).await;
+                std::future::poll_fn(|cx| {
+                    cx.waker().wake_by_ref();
+                    Poll::<tinyio::Result<()>>::Pending
+                })
+                .await
+            });
+            turns(2).await?;
+            let _all = (wakes_another, is_woken, wakes_itself);
+            Err::<(), _>(tinyio::Error::msg("the first"))
+        };
+        Loop::new().run(main).unwrap_err();
+    };
+    let Some(events) = events_of("no_coroutine_is_woken_while_all_are_being_cancelled", program) else { return };
+    let lines = outline(&events, &[&CANCELLATION[..], &["wake"]].concat());
+    let begin = lines.iter().position(|line| line.starts_with("cancel_begin")).expect("it failed");
+    let expected = [
+        "cancel_begin loop 1 origin 1",
+        "cancel_deliver coro 2",
+        "end coro 2 outcome cancelled",
+        "cancel_deliver coro 3",
+        "end coro 3 outcome cancelled",
+        "cancel_deliver coro 4",
+        "end coro 4 outcome improper",
+        "crash loop 1",
+    ];
+    assert_eq!(lines[begin..], expected);
 }
 
 #[test]

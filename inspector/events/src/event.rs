@@ -735,8 +735,8 @@ pub struct Header {
 /// The coroutine's name follows, then `, made at` and the place.
 pub const NEVER_AWAITED: &str = "never awaited: ";
 
-/// A step of this length, in nanoseconds, is long: no other coroutine of the loop runs meanwhile. The lint `blocks-loop`
-/// counts such steps, and the recorder measures the time without the processor for them.
+/// A step of this length, in nanoseconds, is long: no other coroutine of the loop runs meanwhile. The lint
+/// `blocks-loop` counts such steps, and the recorder measures the time without the processor for them.
 pub const LONG_STEP: u64 = 10_000_000;
 
 /// Version of the trace format. It changes when a reader of an older version would misunderstand a newer file; new

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn lints_are_announced_and_listed() {
     let mut script = crawl();
-    script.at(3_000_000).begin(5).at(3_035_000).pause(5);
+    script.at(3_000_000).begin(5).at(3_235_000).pause(5);
     let mut app = live(&script);
     app.session.lint();
     draw(&mut app, 100, 30);
