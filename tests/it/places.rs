@@ -203,12 +203,12 @@ fn assert_last_await(recorded: &Recorded, function: &str) {
     let stack = failure.stack.as_ref().expect("it was kept");
     assert!(stack.mid_step, "{stack:?}");
     let own = values(stack, function);
-    assert!(own.iter().any(|local| local.starts_with("id = 7 (") && local.contains("mid-step")), "{own:?}");
+    assert!(own.iter().any(|local| local.starts_with("id = 7 (") && local.contains("at the last await")), "{own:?}");
     let frame = stack.frames.iter().find(|frame| frame.function.contains("places::inner")).expect("it is on the stack");
     assert_eq!(frame.line, line_of("the last await"));
     let label = frame.locals.iter().find(|local| local.name == "label").expect("it is kept over the await");
     assert_eq!(label.value.text, "\"job 7\"");
-    assert!(label.mark.ends_with("mid-step") && !label.mark.contains("moved, "), "{label:?}");
+    assert!(label.mark.ends_with("at the last await") && !label.mark.contains("moved, "), "{label:?}");
     let report = recorded.report();
     for text in [&report, &recorded.printed, &recorded.page] {
         assert!(text.contains("last suspended at "), "{text}");
@@ -299,7 +299,7 @@ fn of_a_coroutine_that_fails_in_its_first_step_the_arguments_are_shown() {
     let failure = &recorded.failures[0];
     assert!(failure.is_last_await() && failure.trace.last().unwrap().line == line_of("made here"), "{failure:?}");
     let own = values(failure.stack.as_ref().unwrap(), "at_once");
-    assert_eq!(own, ["id = 8 (mid-step)", "text = \"4x2\" (mid-step)"]);
+    assert_eq!(own, ["id = 8 (as it began)", "text = \"4x2\" (as it began)"]);
     let report = recorded.report();
     assert!(report.contains("began at ") && !report.contains("last suspended at "), "{report}");
     assert!(report.contains("as it began"), "{report}");
@@ -487,6 +487,42 @@ async fn drops(_id: u64) -> tinyio::Result<u32> {
     drop(gone);
     sleep(Duration::from_millis(1)).await?;
     Err(tinyio::Error::msg("broken"))
+}
+
+/// Fails in a step that has set `count`: with an error that remembers its place, or with one that does not.
+async fn counts(remembers: bool) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut count = 7;
+    loop {
+        yield_now().await?;
+        count += 1;
+        if count == 10 {
+            return Err(if remembers { tinyio::Error::msg("enough").into() } else { "enough".into() });
+        }
+    }
+}
+
+#[test]
+fn a_value_that_the_step_has_set_before_it_made_the_error_is_not_shown_as_of_the_last_await() {
+    let _watched = watched();
+    let test = "a_value_that_the_step_has_set_before_it_made_the_error_is_not_shown_as_of_the_last_await";
+    let Some(recorded) = recorded(test, false, || counts(true)) else { return };
+    let own = values(recorded.failures[0].stack.as_ref().unwrap(), "counts");
+    assert!(own.contains(&"count = 10 (mid-step)".into()), "{own:?}");
+    for text in [recorded.report(), recorded.printed, recorded.page] {
+        assert!(text.contains("as of its last await or later") && !text.contains("as of its last await:"), "{text}");
+    }
+}
+
+#[test]
+fn of_an_error_that_is_only_returned_the_values_of_the_last_await_are_shown() {
+    let _watched = watched();
+    let test = "of_an_error_that_is_only_returned_the_values_of_the_last_await_are_shown";
+    let Some(recorded) = recorded(test, false, || counts(false)) else { return };
+    let own = values(recorded.failures[0].stack.as_ref().unwrap(), "counts");
+    assert!(own.contains(&"count = 9 (at the last await)".into()), "{own:?}");
+    for text in [recorded.report(), recorded.printed, recorded.page] {
+        assert!(text.contains("as of its last await") && !text.contains("or later"), "{text}");
+    }
 }
 
 #[test]

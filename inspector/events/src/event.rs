@@ -676,7 +676,9 @@ pub struct Local {
     /// |---|---|
     /// | `moved`, `moved in part` | is not there, or some of its fields are not: moved, dropped or not initialised |
     /// | `may be moved` | may have been |
-    /// | `mid-step` | is that of the last suspension; the coroutine has run since |
+    /// | `at the last await` | is that of the last suspension; the coroutine has run since |
+    /// | `as it began` | is that of the beginning of the step in which the function was called first |
+    /// | `mid-step` | is that of the last suspension, or the step that was going on had set it |
     /// | `at the error` | is that of the moment at which the error was made |
     /// | `as passed` | is the argument of this name: no later binding is kept |
     /// | `shadowed, older binding shown` | is of an older binding: the later one is not kept over the await |

@@ -2,12 +2,23 @@
 
 use crate::event::{Frame, Stack};
 
-/// The [note](Frame::note) of a function that was not suspended yet when the step began in which its coroutine failed.
+/// The [note](Frame::note) of a function that was not suspended yet when the step began in which its coroutine failed,
+/// and how the marks of its values end.
 pub const BEGAN: &str = "as it began";
 /// The [note](Frame::note) of a function that has not been started.
 pub const NOT_STARTED: &str = "not started";
 /// How the [mark](crate::event::Local::mark) of a value begins that was read where the error was made.
 pub const AT_ERROR: &str = "at the error";
+/// How the mark of a value ends that is of the last suspension, before the step in which the coroutine is.
+pub const AT_LAST_AWAIT: &str = "at the last await";
+/// How the mark of a value ends that was read in the middle of a step: it is of the last suspension, or the step has
+/// set it since.
+pub const MID_STEP: &str = "mid-step";
+
+/// Whether this part of a mark states of which moment a value in the middle of a step is.
+pub fn is_moment(part: &str) -> bool {
+    matches!(part, BEGAN | AT_LAST_AWAIT | MID_STEP)
+}
 
 impl Stack {
     /// Returns the await at which the coroutine waits for something that tinyio does not know: a channel, a socket, a

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use tinyio_events::event::{Branch, Frame, Local};
-use tinyio_events::place::NOT_STARTED;
+use tinyio_events::place::{MID_STEP, NOT_STARTED};
 
 use super::bindings::Await;
 use super::hash::FastSet;
@@ -323,7 +323,7 @@ fn read(reader: &mut ValueReader<'_>, frame: &mut Frame, values: Values, mid_ste
             if value.coro != 0 {
                 frame.locals.push(Local { name: "coroutine".into(), value, mark: String::new() });
             } else {
-                let mark = if mid_step { "mid-step" } else { "" };
+                let mark = if mid_step { MID_STEP } else { "" };
                 let fields = value.children.into_iter();
                 frame.locals.extend(fields.map(|(name, value)| Local { name, value, mark: mark.into() }));
             }

@@ -5,7 +5,7 @@
 //! What is kept is what the future and its locals consist of, as bytes: nothing is decoded until the future fails.
 
 use tinyio_events::event::{Frame, Stack};
-use tinyio_events::place::{BEGAN, NOT_STARTED};
+use tinyio_events::place::{AT_LAST_AWAIT, BEGAN, NOT_STARTED};
 
 #[cfg(test)]
 use super::hash::FastMap;
@@ -378,9 +378,10 @@ fn mark_frames(frames: &mut [Frame]) {
         if frame.note == NOT_STARTED {
             frame.note = BEGAN.into();
         }
+        let moment = if frame.note == BEGAN { BEGAN } else { AT_LAST_AWAIT };
         for local in &mut frame.locals {
             let comma = if local.mark.is_empty() { "" } else { ", " };
-            local.mark = format!("{}{comma}mid-step", local.mark);
+            local.mark = format!("{}{comma}{moment}", local.mark);
         }
         frame.branches.iter_mut().for_each(|branch| mark_frames(&mut branch.frames));
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use tinyio_events::event::{Local, Value};
+use tinyio_events::place::{MID_STEP, is_moment};
 
 use super::bindings::{Await, ITER, Loop};
 use super::hash::{FastMap, FastSet};
@@ -234,12 +235,12 @@ impl Locals<'_, '_> {
             marks.push("may be moved");
         }
         if self.mid_step {
-            marks.push("mid-step");
+            marks.push(MID_STEP);
         }
         let value = match bound.which {
             Which::Loops { ty: variable, is_fixed } => {
                 let iter = (is_fixed && !moved && gone.is_empty()).then_some((ty, offset));
-                marks.retain(|mark| *mark == "mid-step");
+                marks.retain(|mark| is_moment(mark));
                 Part::OfLoop { variable, iter }
             }
             _ if moved => Part::Moved(ty),

@@ -697,7 +697,7 @@ fn of_debug_info_only_units_that_a_stack_leads_to_are_read() {
     assert!(all.opened * 2 < all.units && all.scanned <= all.opened, "{all:?}");
 }
 
-/// The state is still that of the last suspension: what was moved by then is not shown.
+/// What was moved by the last suspension is not shown. The step may have set what is.
 #[test]
 fn a_stack_in_the_middle_of_a_step_is_that_of_the_last_suspension_and_is_marked() {
     for profile in ["dev", "release"] {

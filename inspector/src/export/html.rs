@@ -14,6 +14,7 @@ use crate::report::{
 use crate::source_text;
 use crate::time_point::Moment;
 use crate::tree::{Row, What, rows};
+use tinyio_events::place::is_moment;
 
 /// Number of values shown of one stack at most, so that browsers can open the page.
 const VALUES: usize = 2_000;
@@ -206,7 +207,7 @@ impl Page<'_> {
     fn locals(&mut self, frame: &Frame, mid_step: bool) -> io::Result<()> {
         writeln!(self.out, "<dl>")?;
         for local in &frame.locals {
-            let marks = local.mark.split(", ").filter(|mark| !(mark.is_empty() || mid_step && *mark == "mid-step"));
+            let marks = local.mark.split(", ").filter(|mark| !(mark.is_empty() || mid_step && is_moment(mark)));
             let marks: String = marks.map(|mark| format!(" <span class=\"mark\">{}</span>", escaped(mark))).collect();
             write!(self.out, "<dt>{}</dt><dd>", escaped(&local.name))?;
             self.value(&local.value, &marks)?;

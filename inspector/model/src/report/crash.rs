@@ -1,6 +1,7 @@
 //! The text of a crash.
 
 use tinyio_events::event::{Failure, Frame, Local, Outcome, TraceSite};
+use tinyio_events::place::is_moment;
 
 use super::ReadSource;
 use super::group::{Group, Section};
@@ -241,7 +242,7 @@ fn value(local: &Local, mid_step: bool) -> String {
 /// The restriction on a variable, without what applies to the whole frame.
 fn mark(local: &Local, mid_step: bool) -> String {
     // A restriction that the value itself contains is not repeated.
-    let is_shown_elsewhere = |part: &str| mid_step && part == "mid-step" || local.value.text == format!("<{part}>");
+    let is_shown_elsewhere = |part: &str| mid_step && is_moment(part) || local.value.text == format!("<{part}>");
     let parts = local.mark.split(", ").filter(|part| !is_shown_elsewhere(part));
     one_line(&parts.collect::<Vec<_>>().join(", "))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tinyio_events::event::{CoroId, Failure, Frame, Header, Outcome, Stack, TraceSite};
-use tinyio_events::place::{AT_ERROR, BEGAN, same_file};
+use tinyio_events::place::{AT_ERROR, AT_LAST_AWAIT, BEGAN, same_file};
 
 use super::ReadSource;
 use crate::model::{Model, short_name};
@@ -58,7 +58,12 @@ pub fn before_place(frame: Option<&Frame>) -> &'static str {
 
 /// The moment of the values of a frame, for a coroutine in the middle of a step.
 pub fn as_of(frame: &Frame) -> &'static str {
-    if frame.note == BEGAN { BEGAN } else { "as of its last await" }
+    let is_past = frame.locals.iter().any(|local| local.mark.ends_with(AT_LAST_AWAIT));
+    match frame.note.as_str() {
+        BEGAN => BEGAN,
+        _ if is_past => "as of its last await",
+        _ => "as of its last await or later",
+    }
 }
 
 /// Whether all values of a frame are of the last suspension: then that is written once, and not for each.

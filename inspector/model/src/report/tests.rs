@@ -316,6 +316,10 @@ fn the_last_await_of_one_that_returned_an_error_is_not_shown_as_the_place_of_the
     assert!(without_stack.contains(own), "{without_stack}");
     origin.stack =
         Some(Stack { frames: vec![frame("fetch", "a.rs:1:0", &[("n", "1")])], missing: None, mid_step: true });
+    origin.stack.as_mut().unwrap().frames[0].locals[0].mark = "mid-step".into();
+    let in_step = report(&origin);
+    assert!(in_step.contains("last suspended at a.rs:1:9\n      as of its last await or later:\n"), "{in_step}");
+    origin.stack.as_mut().unwrap().frames[0].locals[0].mark = "at the last await".into();
     let with_stack = report(&origin);
     assert!(with_stack.contains("last suspended at a.rs:1:9\n      as of its last await:\n"), "{with_stack}");
     origin.stack.as_mut().unwrap().frames[0].note = tinyio_events::place::BEGAN.into();

@@ -23,6 +23,7 @@ use crate::tui::session::Session;
 use crate::tui::text::{fit, pad, width, wrap};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::{Hits, empty, horizontal, mark_of, put, put_lines, right, vertical};
+use tinyio_events::place::is_moment;
 
 pub const SCREEN: Screen = Screen {
     title: "Crash",
@@ -403,9 +404,9 @@ fn locals_lines(theme: &Theme, crash: &CrashView, wide: u16) -> Vec<Line<'static
     let mark_of_all = locals.first().map_or("", |first| first.mark.as_str());
     let holds_for_all = !mark_of_all.is_empty()
         && locals.iter().all(|local| mark_of(local) == Some(mark_of_all))
-        && (locals.len() > 1 || mark_of_all == "mid-step");
+        && (locals.len() > 1 || is_moment(mark_of_all));
     if holds_for_all {
-        let heading = if mark_of_all == "mid-step" { as_of(&located.frame) } else { mark_of_all };
+        let heading = if is_moment(mark_of_all) { as_of(&located.frame) } else { mark_of_all };
         lines.push(Line::styled(format!("{}:", fit(heading, wide.saturating_sub(1))), theme.dim));
     }
     for local in locals {

@@ -11,6 +11,7 @@ use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::{Session, Stacks};
 use crate::tui::text::{self, count, counted, fit, pad, pad_left, span, width, wrap};
 use crate::tui::widgets::{heading, history_line, labelled, mark_of};
+use tinyio_events::place::is_moment;
 
 /// An await stack that was read before this time is marked as old; those on the screen are read again each second.
 const OLD: u64 = 3_000_000_000;
@@ -231,7 +232,11 @@ fn frame_line(session: &Session, function: &str, place: &str, wide: usize) -> Li
 fn stack_lines(session: &Session, stack: &Stack, wide: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if stack.mid_step {
-        lines.extend(warning_lines(session, "as it last suspended: it is in the middle of a step", wide));
+        lines.extend(warning_lines(
+            session,
+            "in the middle of a step: places as it last suspended, values of then or later",
+            wide,
+        ));
     }
     let hidden = stack.frames.iter().filter(|frame| frame.hidden).count();
     for frame in stack.frames.iter().filter(|frame| !frame.hidden) {
@@ -250,13 +255,13 @@ fn stack_lines(session: &Session, stack: &Stack, wide: usize) -> Vec<Line<'stati
     lines
 }
 
-/// With `mid_step` a line above notes that they are as it last suspended.
+/// With `mid_step` a line above states of which moment they are.
 fn frame_lines(session: &Session, frame: &Frame, mid_step: bool, wide: usize, lines: &mut Vec<Line<'static>>) {
     let theme = &session.theme;
     let place = if frame.line == 0 { frame.note.clone() } else { format!("{}:{}", file_name(&frame.file), frame.line) };
     lines.push(frame_line(session, short_name(&frame.function), &place, wide));
     for local in &frame.locals {
-        let mark = mark_of(local).filter(|mark| !(mid_step && *mark == "mid-step"));
+        let mark = mark_of(local).filter(|mark| !(mid_step && is_moment(mark)));
         let mark = mark.map(|mark| format!(" ({mark})")).unwrap_or_default();
         let room = wide.saturating_sub(width(&local.name) + 7 + mark.len());
         lines.push(Line::from(vec![

@@ -65,7 +65,7 @@ fn what_the_running_one_has_is_read_now_and_then() {
     assert_eq!(app.session.wants_remote_frames(true), Some(9));
     let text = super::text(&mut app, 120, 30);
     assert!(text.contains("read from outside: it blocks the loop"), "{text}");
-    assert!(text.contains("as it last suspended: it is in the middle of"), "{text}");
+    assert!(text.contains("in the middle of a step: "), "{text}");
 }
 
 #[test]
