@@ -22,7 +22,7 @@ const DESCRIBED_ELSEWHERE: [&str; 7] = [
 /// Command lines that have each key at least once; `TRACE` is the folder of the traces.
 const COMMANDS: [(&str, &[&[&str]]); 3] = [
     ("report", &[&["report", "--json", "TRACE/verify.jsonl"], &["report", "--json", "TRACE/crawl.jsonl"]]),
-    ("why", &[&["why", "--json", "TRACE/crawl.jsonl", "1"], &["why", "--json", "TRACE/verify.jsonl", "780"]]),
+    ("why", &[&["why", "--json", "TRACE/crawl.jsonl", "1"], &["why", "--json", "TRACE/../../../docs/live.jsonl", "4"]]),
     ("tree", &[&["tree", "--json", "TRACE/crawl.jsonl"], &["tree", "--json", "TRACE/verify.jsonl"]]),
 ];
 

@@ -6,7 +6,9 @@
 //! that ends the program, its last lines may reach the terminal after the next prompt. One recording of a process has
 //! the output, the first that runs.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use tinyio_events::event::Kind;
 use tinyio_recorder::output::{self, AtExit, Follow, Line};
@@ -18,8 +20,16 @@ static TAKEN_BY: AtomicU32 = AtomicU32::new(0);
 
 /// The output of this process, for one recording.
 pub(super) struct Output {
-    streams: Vec<(u8, Follow)>,
+    streams: Vec<Stream>,
     pid: u32,
+}
+
+struct Stream {
+    /// 1 for stdout, 2 for stderr.
+    number: u8,
+    follow: Follow,
+    /// When the last line was printed.
+    latest: Cell<u64>,
 }
 
 impl Output {
@@ -37,35 +47,38 @@ impl Output {
         // Dropped on an error, it releases the output for another recording.
         let mut output = Output { streams: Vec::new(), pid };
         let asked = asked.clone();
-        output.streams = output::of_this_process(copies, move || asked.wake())?;
+        let streams = output::of_this_process(copies, move || asked.wake())?.into_iter();
+        output.streams = streams.map(|(number, follow)| Stream { number, follow, latest: Cell::new(0) }).collect();
         Ok(Some(output))
     }
 
     pub(super) fn at_exit(&self) -> Vec<AtExit> {
-        self.streams.iter().map(|(_, follow)| follow.at_exit()).collect()
+        self.streams.iter().map(|stream| stream.follow.at_exit()).collect()
     }
 
     /// Takes the output to record: `take` gives the lines, each with the amount that was dropped before it. `now` reads
     /// the time of the stream.
     pub(super) fn take(&self, take: impl Fn(&Follow) -> Vec<Line>, now: impl FnOnce() -> u64) -> Vec<Kind> {
-        let of = |(stream, follow): &(u8, Follow)| {
-            let stream = *stream;
-            take(follow).into_iter().map(move |line| (stream, line))
-        };
-        let lines: Vec<(u8, Line)> = self.streams.iter().flat_map(of).collect();
+        let taken: Vec<_> = self.streams.iter().map(|stream| (stream, take(&stream.follow))).collect();
         // Afterwards: taking them may wait for the copier.
-        let now = now();
-        let events = lines.into_iter().flat_map(|(stream, Line { printed, text, left_out })| {
-            let left_out = (left_out > 0).then(|| {
-                let text =
-                    format!("{left_out} bytes of output are left out here: at most 256 KiB per second are recorded");
-                Kind::Diag { coro: 0, text }
-            });
-            // 0 would be no time.
-            let printed = now.saturating_sub(printed.elapsed().as_nanos() as u64).max(1);
-            left_out.into_iter().chain([Kind::Output { stream, text, printed }])
-        });
-        events.collect()
+        let (now, read) = (now(), Instant::now());
+        let mut events = Vec::new();
+        for (stream, lines) in taken {
+            for line in lines {
+                let left_out = line.left_out;
+                if left_out > 0 {
+                    let text = format!(
+                        "{left_out} bytes of output are left out here: at most 256 KiB per second are recorded"
+                    );
+                    events.push(Kind::Diag { coro: 0, text });
+                }
+                // 0 would be no time. In the order printed, whatever the clocks read.
+                let printed = now.saturating_sub(line.age(read)).max(1).max(stream.latest.get());
+                stream.latest.set(printed);
+                events.push(Kind::Output { stream: stream.number, text: line.text, printed });
+            }
+        }
+        events
     }
 }
 

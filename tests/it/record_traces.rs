@@ -439,6 +439,13 @@ fn what_the_program_prints_to_a_file_reaches_it_and_is_recorded_with_its_time() 
             }
             _ => None,
         };
+        for number in [1, 2] {
+            let printed = events.iter().filter_map(|event| match &event.kind {
+                Kind::Output { stream, printed, .. } => Some(*printed).filter(|_| *stream == number),
+                _ => None,
+            });
+            assert!(printed.is_sorted(), "in the order printed: {events:?}");
+        }
         events.iter().filter_map(line).collect()
     };
     for (mode, third) in [("end", "three and a half"), ("exit", "three")] {

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use tinyio_events::event::{CoroId, State, Target, number};
 
 use crate::lint::can_go_on;
-use crate::model::{Coro, Finding, Leaf, Link, Model};
+use crate::model::{Coro, Finding, Link, Model};
 use crate::time_point::Moment;
 
 /// What is found at a moment of a recording, or right before the crash that ended it.
@@ -46,7 +46,7 @@ fn cycles(model: &Model) -> Vec<Vec<Link>> {
     let mut cycles = Vec::new();
     for coro in model.live() {
         let why = model.why(coro.id);
-        if matches!(why.leaf, Leaf::Cycle(_)) && why.cycle().iter().all(|link| seen.insert(link.coro)) {
+        if !why.cycle().is_empty() && why.cycle().iter().all(|link| seen.insert(link.coro)) {
             cycles.push(why.cycle().to_vec());
         }
     }

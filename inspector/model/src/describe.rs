@@ -1,9 +1,9 @@
 //! Short descriptions of coroutines, targets and resources.
 
-use tinyio_events::event::{CoroId, Outcome, ResKind, State, Target};
+use tinyio_events::event::{CoroId, Frame, Outcome, ResId, ResKind, SiteId, State, Target};
 
 use crate::format::{brief, clock, count, short_path, span};
-use crate::model::{Activity, Coro, Counts, Leaf, Link, Model, file_name, short_name};
+use crate::model::{Activity, Coro, Counts, Holder, Leaf, Link, Model, Moment, file_name, short_name};
 
 /// What a coroutine is at: `fetch #17`, `thread 3 · read_to_string`, `lock #1, held by parse #9`, `fires in 0.4 s`.
 pub fn doing(model: &Model, coro: &Coro, now: u64) -> String {
@@ -86,13 +86,24 @@ pub fn doing_at(model: &Model, coro: &Coro, now: u64) -> String {
 /// Describes the target of a wait, with the known facts about it.
 pub fn target(model: &Model, on: Target, now: u64) -> String {
     match on {
-        Target::Timer(due) if due > now => format!("fires in {}", span(due - now)),
-        Target::Timer(due) => format!("fires now, {} late", span((now - due).saturating_sub(model.away_since(due)))),
+        Target::Timer(due) => timer(model, due, now),
         Target::Res(res) => resource(model, res),
         Target::Coro(id) if !model.coro(id).is_some_and(Coro::is_live) => format!("{}, which ended", model.label(id)),
         on => model.target_label(on),
     }
 }
+
+/// When a timer fires, or since when it is due, without time that was not the program's.
+fn timer(model: &Model, due: u64, now: u64) -> String {
+    match now.saturating_sub(due).saturating_sub(model.away_since(due)) {
+        _ if due > now => format!("fires in {}", span(due - now)),
+        late if late < FIRES_NOW => "fires now".into(),
+        late => format!("due {} ago", span(late)),
+    }
+}
+
+/// A timer that was due at most so many nanoseconds ago fires now: a loop that sleeps wakes a little late.
+const FIRES_NOW: u64 = 1_000_000;
 
 /// The `.await` at which a waiting coroutine stands: `crawl.rs:43:30`; empty where unknown.
 pub fn place(model: &Model, coro: &Coro) -> String {
@@ -155,8 +166,55 @@ pub fn link(model: &Model, link: &Link, now: u64) -> (String, String) {
     (model.label(link.coro), what)
 }
 
+/// The calls in the program that led to where the coroutine of a link waits, if there is more than that place.
+pub fn calls(model: &Model, link: &Link) -> Option<String> {
+    let mut frames = model.frames_at(link.coro, link.site).into_iter().rev();
+    let place = |frame: &Frame| format!("{}, {}:{}", short_name(&frame.function), file_name(&frame.file), frame.line);
+    let at = frames.next()?;
+    let callers: Vec<_> = frames.map(|frame| format!(", called in {}", place(frame))).collect();
+    Some(format!("in {}{}", place(at), callers.concat())).filter(|_| !callers.is_empty())
+}
+
+/// Where a holder acquired the resource, and how long ago: `acquired at crawl.rs:59, 1.2 s ago`. `ago` is the text of a
+/// time that has passed, `None` where that is not known; then nothing is known of the place either.
+pub fn acquired(model: &Model, holder: &Holder, ago: impl Fn(u64) -> Option<String>) -> Option<String> {
+    let ago = ago(holder.since)?;
+    Some(match model.site(holder.site) {
+        Some(site) => format!("acquired at {}, {ago}", site.short()),
+        None => format!("acquired at an unknown place, {ago}"),
+    })
+}
+
+/// What a coroutine holds, a line each, and where it acquired that: see [`acquired`].
+pub fn holds(model: &Model, coro: CoroId, ago: impl Fn(u64) -> Option<String>) -> Vec<String> {
+    let Some(coro) = model.coro(coro) else { return Vec::new() };
+    let line = |id: &ResId| {
+        let holder = model.resource(*id).and_then(|one| one.holders.iter().find(|one| one.coro == coro.id));
+        let acquired = holder.and_then(|holder| acquired(model, holder, &ago));
+        let acquired = acquired.map_or_else(String::new, |text| format!(", {text}"));
+        format!("holds {}{acquired}", model.resource_label(*id))
+    };
+    let mut lines: Vec<_> = coro.holds.iter().take(HELD).map(line).collect();
+    lines.dedup();
+    if coro.holds.len() > HELD {
+        lines.push(format!("holds {} more", coro.holds.len() - HELD));
+    }
+    lines
+}
+
+/// At most this many resources of a coroutine are listed.
+const HELD: usize = 8;
+
 fn for_how_long(model: &Model, nanos: u64) -> String {
     model.known(nanos).map_or_else(String::new, |nanos| format!(", for {}", span(nanos)))
+}
+
+/// The place at which a coroutine began its last wait, as far as its history goes back.
+fn last_await(coro: &Coro) -> Option<SiteId> {
+    coro.history.iter().rev().find_map(|past| match past.what {
+        Moment::Waits { site, .. } | Moment::WaitsOnMany { site, .. } if site != 0 => Some(site),
+        _ => None,
+    })
 }
 
 /// What a why chain ends at, as a sentence, and the coroutine it names.
@@ -185,8 +243,13 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             };
             (text, None)
         }
-        Leaf::Timer(due) if due > now => (format!("a timer, fires in {}", span(due - now)), None),
-        Leaf::Timer(due) => (format!("a timer, fires now, {} late", span(now - due)), None),
+        Leaf::Blocked(id, since) => {
+            let long = span(now.saturating_sub(since));
+            let last = model.coro(id).and_then(last_await).and_then(|site| model.site(site));
+            let last = last.map_or_else(String::new, |site| format!("; its last await is at {}", site.short()));
+            (format!("{} blocks the loop: it has been in one step for {long}{last}", model.label(id)), Some(id))
+        }
+        Leaf::Timer(due) => (format!("a timer, {}", timer(model, due, now)), None),
         Leaf::Resource(res) => {
             let label = model.resource_label(res);
             let text = match model.resource(res).map(|resource| resource.what) {
@@ -212,10 +275,16 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             (text, None)
         }
         // A picture's waits have others beside them, or holders that are not known, unless there is a proof.
-        Leaf::Cycle(id) if model.picture().is_some() && model.findings_of(id).next().is_none() => {
+        Leaf::Cycle(id) | Leaf::LikelyCycle(id)
+            if model.picture().is_some() && model.findings_of(id).next().is_none() =>
+        {
             (format!("{} again: a cycle of waits", model.label(id)), Some(id))
         }
         Leaf::Cycle(id) => (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id)),
+        Leaf::LikelyCycle(id) if model.picture().is_some() => {
+            (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id))
+        }
+        Leaf::LikelyCycle(id) => (format!("{} again: a cycle, likely a deadlock", model.label(id)), Some(id)),
         Leaf::Unknown(id) => (format!("nothing is known about #{id}"), None),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tinyio_events::event::{CoroId, LoopMode, NEVER_AWAITED, NameId, ResKind, Target};
 
 use crate::format::span;
-use crate::model::{Activity, Coro, Finding, Leaf, Level, Link, Model, short_name};
+use crate::model::{Activity, BLOCKED, Coro, Finding, Level, Link, Model, short_name};
 
 /// A probable mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,6 @@ pub struct Lint {
 const LONG_WAIT: u64 = 1_000_000_000;
 /// A coroutine that is ready for so long while others run is not run in time.
 const LONG_READY: u64 = 100_000_000;
-/// A step of this length blocks the loop, even if there was only one: the threshold of asyncio's debug mode
-/// (`slow_callback_duration`).
-const BLOCKS: u64 = 100_000_000;
 /// This many steps of [`LONG_STEP`](tinyio_events::event::LONG_STEP) block the loop. A single one may have waited for
 /// the machine: for code that was read from the disk, or for a processor that the hypervisor had given to others.
 const LONG_STEPS: u32 = 3;
@@ -106,7 +103,7 @@ fn blocks_loop(model: &Model, _now: u64, found: &mut Vec<Lint>) {
     }
     for (coro, _) in longest_of_each_name(slow(), |coro| coro.longest) {
         let count = counts[&coro.name];
-        if coro.longest < BLOCKS && count < LONG_STEPS {
+        if coro.longest < BLOCKED && count < LONG_STEPS {
             continue;
         }
         let others = match count {
@@ -327,8 +324,10 @@ fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let mut named: HashSet<CoroId> = HashSet::new();
     for coro in model.live().filter(|coro| !free.contains(&coro.id)) {
         let why = model.why(coro.id);
-        let Leaf::Cycle(_) = why.leaf else { continue };
         let cycle = why.cycle();
+        if cycle.is_empty() {
+            continue;
+        }
         let locks = cycle.iter().any(|link| matches!(link.on, Target::Res(_)));
         let short = cycle.iter().any(|link| now.saturating_sub(link.since) < LONG_WAIT);
         if locks && (short || cycle.iter().any(|link| may_be_moved(model, link, &free))) {

@@ -120,7 +120,9 @@ pub fn fold(
                 Kind::End { coro, outcome: Outcome::Error | Outcome::Panic }
                     if model.coro(coro).is_some_and(|coro| is_outermost(coro.in_loop)) =>
                 {
-                    failing = Some((coro, model.clone()));
+                    let mut right_before = model.clone();
+                    right_before.is_in_last_step(coro, event.at);
+                    failing = Some((coro, right_before));
                 }
                 Kind::CancelBegin { id, origin, .. } if is_outermost(id) => {
                     let at_its_end = failing.take().filter(|(coro, _)| *coro == origin);
@@ -164,6 +166,7 @@ pub fn fold(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Activity;
     use crate::test_script::{crawl, verify};
 
     #[test]
@@ -224,7 +227,9 @@ mod tests {
         let kind = script.events[cancel].kind.clone();
         script.events[cancel].kind = std::mem::replace(&mut script.events[cancel + 1].kind, kind);
         let end = fold(&mut script.source(), None, &mut |_, _| Ok(())).unwrap();
-        assert!(end.graph().coro(780).is_some_and(|coro| coro.is_live()));
+        // It failed in its step, and waited for nothing: not for something that is not known either.
+        let failed = end.graph().coro(780).expect("it is there");
+        assert!(failed.is_live() && failed.activity == Activity::Running, "{failed:?}");
         assert_eq!(end.graph().live_count(), 7);
     }
 

@@ -77,15 +77,25 @@ pub fn text(model: &Model, id: CoroId) -> Option<String> {
         let line = format!("{label:first$}  {what:second$}  {place:third$}  {long}");
         text.push_str(line.trim_end());
         text.push('\n');
+        let link = if index < ENDS { index } else { why.chain.len() - (rows.len() - index) };
+        for more in beneath(model, &why.chain[link]) {
+            let _ = writeln!(text, "    {}", brief(&one_line(&more)));
+        }
     }
     let branch = if rows.is_empty() { "" } else { "└ " };
     let _ = writeln!(text, "{branch}{}", brief(&one_line(&describe::leaf(model, &why.leaf, now).0)));
-    if let Leaf::Cycle(_) = why.leaf {
+    if let Leaf::Cycle(_) | Leaf::LikelyCycle(_) = why.leaf {
         let around: Vec<_> = why.cycle().iter().map(|link| model.label(link.coro)).take(ENDS).collect();
         let more = if why.cycle().len() > ENDS { " → …" } else { "" };
         let _ = writeln!(text, "the cycle: {}{more} → {}", one_line(&around.join(" → ")), one_line(&around[0]));
     }
     Some(text)
+}
+
+/// The calls that led to the place of a link, and what its coroutine holds.
+fn beneath(model: &Model, link: &Link) -> Vec<String> {
+    let held = |since: u64| model.known(model.now().saturating_sub(since)).map(|long| format!("for {}", span(long)));
+    describe::calls(model, link).into_iter().chain(describe::holds(model, link.coro, held)).collect()
 }
 
 fn row(model: &Model, link: &Link) -> [String; 4] {
@@ -101,7 +111,7 @@ fn row(model: &Model, link: &Link) -> [String; 4] {
 
 #[cfg(test)]
 mod tests {
-    use tinyio_events::event::{ResKind, Target};
+    use tinyio_events::event::{Frame, ResKind, Target};
 
     use super::*;
     use crate::test_script::{Script, crawl};
@@ -122,6 +132,26 @@ mod tests {
         s.step(1, Target::Coro(2), "a.rs:4:1").hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1");
         s.step(2, Target::Res(2), "a.rs:7:1").step(3, Target::Res(1), "a.rs:8:1");
         insta::assert_snapshot!(text(&s.model(), 1).unwrap());
+    }
+
+    #[test]
+    fn the_calls_that_led_to_a_place_and_what_is_held_are_beneath_it() {
+        let mut s = Script::new("calls");
+        s.start().spawn(1, 0, "main", "a.rs:1:1").resource(1, ResKind::Lock, 1, "a.rs:1:5").hold(1, 1, "a.rs:2:9");
+        s.step(1, Target::Timer(1 << 60), "a.rs:9:9");
+        s.frames(1, [("main", 4), ("inner", 9)].map(|(name, line)| frame(name, line)).into());
+        let mut json = Vec::new();
+        assert!(super::json(&s.model(), 1, &mut json).unwrap());
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json["chain"][0]["frames"][1]["function"], "inner");
+        assert_eq!(json["chain"][0]["holds"][0]["label"], "lock #1");
+        let text = text(&s.model(), 1).unwrap();
+        let beneath = "    in inner, a.rs:9, called in main, a.rs:4\n    holds lock #1, acquired at a.rs:2, for 0 ns\n";
+        assert!(text.contains(beneath), "{text}");
+    }
+
+    fn frame(function: &str, line: u32) -> Frame {
+        Frame { function: function.into(), file: "a.rs".into(), line, ..Frame::default() }
     }
 
     #[test]

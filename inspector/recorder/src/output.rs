@@ -46,6 +46,12 @@ impl Line {
     pub fn now(text: impl Into<String>) -> Line {
         Line { printed: Instant::now(), text: text.into(), left_out: 0 }
     }
+
+    /// How long before `now` it was printed, in nanoseconds. One `now` for all lines that are taken together keeps
+    /// their order.
+    pub fn age(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.printed).as_nanos() as u64
+    }
 }
 
 /// Follows what is printed, on a thread of its own, which ends when this is dropped.

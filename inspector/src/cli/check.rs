@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tinyio_inspector::{check, time_point, trace};
+use tinyio_inspector::{check, lint, time_point, trace};
 use tinyio_tasks::{Finding, FindingKind, Findings, Options};
 
 use super::{pictures, tasks};
@@ -56,6 +56,10 @@ fn of_recording(file: &Path) -> io::Result<(Findings, String)> {
     let mut notes = Vec::new();
     if !model.is_sure() {
         notes.push("events are missing: what can never go on may not be found".to_owned());
+    }
+    if found.findings.is_empty() {
+        let likely = lint::check(model, model.now()).into_iter().filter(|lint| lint.check == "deadlock");
+        notes.extend(likely.map(|lint| format!("not certain, as a guard may have been moved: {}", lint.text)));
     }
     let text = found.text_of(&header.program, header.pid, model.live_count(), &notes);
     Ok((found, text))

@@ -1,6 +1,7 @@
 //! The program's output, as far as it is captured here.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::model::{LOG, Level, LogLine};
 use crate::output::Line;
@@ -20,8 +21,10 @@ pub struct Output {
 impl Output {
     /// Adds lines; `now` is the time of the stream, whatever time is being shown.
     pub fn push(&mut self, now: u64, lines: Vec<Line>) {
+        let read = Instant::now();
         for line in lines {
-            let at = now.saturating_sub(line.printed.elapsed().as_nanos() as u64);
+            // In the order written, whatever the clocks read.
+            let at = now.saturating_sub(line.age(read)).max(self.lines.back().map_or(0, |last| last.at));
             // After all events of the same moment, in the order written.
             self.written += 1;
             let seq = OUTPUT + self.written;

@@ -6,12 +6,9 @@ use super::text::{clock, moment, one_line, span};
 use super::theme::Theme;
 use crate::event::{CoroId, Event, Header, LoopOutcome};
 use crate::history::Tape;
-use crate::model::{Model, Picture};
+use crate::model::{BLOCKED, Model, Picture};
 use crate::report::{self, Ending};
 use crate::source_text;
-
-/// A step of this length counts as blocking the loop.
-const BLOCKED: u64 = 100_000_000;
 
 /// A stream of events, and a position in it.
 pub struct Playback {

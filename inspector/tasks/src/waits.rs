@@ -40,7 +40,8 @@ const REFERENCES: [(&str, &str, WaitKind, &str); 9] = [
 const MESSAGE: &str = "a message of a channel";
 const ROOM: &str = "room in a channel";
 const NOTIFICATION: &str = "a notification";
-const COOP: &str = "tokio::task::coop::Coop";
+/// In tokio up to 1.44 it is in the runtime.
+const COOP: [&str; 2] = ["tokio::task::coop::Coop", "tokio::runtime::coop::Coop"];
 const NOTIFY: &str = "tokio::sync::notify::Notify";
 const WATCH: &str = "tokio::sync::watch::";
 
@@ -92,7 +93,7 @@ pub fn waits(
 pub fn is_chain(stack: &[Frame]) -> bool {
     let Some((last, functions)) = stack.split_last() else { return false };
     let is_plain = |frame: &Frame| frame.branches.is_empty() && frame.note.is_empty();
-    let is_function = |frame: &Frame| frame.line > 0 || frame.function.starts_with(COOP);
+    let is_function = |frame: &Frame| frame.line > 0 || COOP.iter().any(|coop| frame.function.starts_with(coop));
     let mut functions = functions.iter();
     is_plain(last) && last.line == 0 && functions.len() > 0 && functions.all(|one| is_plain(one) && is_function(one))
 }
@@ -134,7 +135,7 @@ fn joined(
 
 /// The future in one that gives way to others now and then.
 fn without_budget(frames: &mut Frames, ty: TypeRef, address: u64) -> (TypeRef, u64) {
-    let inner = if frames.type_path(ty) == COOP { frames.member(ty, "fut") } else { None };
+    let inner = if COOP.contains(&&*frames.type_path(ty)) { frames.member(ty, "fut") } else { None };
     inner.map_or((ty, address), |(inner, offset)| (inner, address.wrapping_add(offset)))
 }
 
@@ -187,9 +188,15 @@ pub fn permits(frames: &mut Frames, ty: TypeRef, address: u64, member: &str) -> 
 
 /// When a timer of tokio is due.
 fn sleep(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) -> Option<Wait> {
-    // Older versions have it in a part of its own.
-    let (deadline, at) = frames.member(ty, "deadline").or_else(|| frames.member(ty, "entry.deadline"))?;
-    due(frames, deadline, address.wrapping_add(at), now)
+    // Other versions have it in a part of its own; 1.50 has two kinds of that.
+    if let Some((deadline, at)) = frames.member(ty, "deadline").or_else(|| frames.member(ty, "entry.deadline")) {
+        return due(frames, deadline, address.wrapping_add(at), now);
+    }
+    let (entry, at) = frames.member(ty, "entry")?;
+    let at = address.wrapping_add(at);
+    let (_, timer, offset) = frames.variant(entry, at).ok()?;
+    let (deadline, within) = frames.member(timer, "deadline")?;
+    due(frames, deadline, at.wrapping_add(offset).wrapping_add(within), now)
 }
 
 /// When a timer of `async-io` is due; one that is not set has no moment.

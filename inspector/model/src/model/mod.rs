@@ -53,7 +53,7 @@ use tinyio_events::event::{
     CoroId, Header, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, Target, ThreadId, Waker, number,
 };
 pub use tree::{Group, Parent};
-pub use why::{Leaf, Link, Why};
+pub use why::{BLOCKED, Leaf, Link, Why};
 
 /// How many ended coroutines are remembered, beside those a crash names.
 pub const FINISHED: usize = 1024;

@@ -134,8 +134,41 @@ fn why_finds_the_cycle_through_two_locks() {
     s.step(1, Target::Coro(2), "a.rs:4:1").hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1");
     s.step(2, Target::Res(2), "a.rs:7:1").step(3, Target::Res(1), "a.rs:8:1");
     let why = s.model().why(1);
-    assert_eq!(why.leaf, Leaf::Cycle(2));
+    assert_eq!(why.leaf, Leaf::LikelyCycle(2), "a guard can be moved");
     assert_eq!(why.cycle().iter().map(|link| link.coro).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn why_names_the_coroutine_that_blocks_the_loop() {
+    let mut s = Script::new("blocked");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "hogs", "a.rs:2:1").spawn(3, 1, "sleeps", "a.rs:3:1");
+    s.step(1, Target::Coro(3), "a.rs:1:9").step(3, Target::Timer(50_000_000), "a.rs:3:9");
+    s.step(2, Target::Timer(1_000_000), "a.rs:2:9").at(1_100).wake(2, Waker::Timer).begin(2);
+    let at = |s: &mut Script, time: u64| {
+        s.at(time).push(Kind::Diag { coro: 0, text: "later".into() });
+        s.model()
+    };
+    assert_eq!(at(&mut s, 40_000).why(1).leaf, Leaf::Timer(50_000_000), "it is not due");
+    assert_eq!(at(&mut s, 60_000).why(1).leaf, Leaf::Timer(50_000_000), "the step is not long");
+    let model = at(&mut s, 300_000);
+    assert_eq!(model.why(1).leaf, Leaf::Blocked(2, 1_100_000));
+    let text = crate::describe::leaf(&model, &model.why(1).leaf, model.now()).0;
+    assert_eq!(text, "hogs #2 blocks the loop: it has been in one step for 298 ms; its last await is at a.rs:2");
+    assert_eq!(model.why(2).leaf, Leaf::Running(2, 1_100_000));
+    s.pause(2).wake(3, Waker::Timer);
+    assert_eq!(s.model().why(1).leaf, Leaf::Ready(3, 300_000_000), "the step is over");
+}
+
+#[test]
+fn a_cycle_is_certain_only_if_nothing_else_can_end_it() {
+    let leaf = |beside: Option<Target>| {
+        let mut s = Script::new("cycle");
+        s.start().spawn(1, 0, "left", "a.rs:1:1").spawn(2, 0, "right", "a.rs:2:1");
+        s.step(1, Target::Coro(2), "a.rs:1:9").begin(2).wait(2, Target::Coro(1), "a.rs:2:9");
+        beside.into_iter().for_each(|on| _ = s.wait(2, on, "a.rs:2:9"));
+        s.pause(2).model().why(1).leaf
+    };
+    assert_eq!((leaf(None), leaf(Some(Target::Timer(1 << 40)))), (Leaf::Cycle(1), Leaf::LikelyCycle(1)));
 }
 
 #[test]
@@ -341,9 +374,9 @@ fn a_timer_is_not_late_by_the_time_in_which_frames_were_read() {
     s.at(502_000).push(Kind::Away { coro: 0, nanos: 500_000_000 });
     s.at(902_000).push(Kind::Away { coro: 0, nanos: 400_000_000 });
     let text = |s: &Script| crate::describe::target(&s.model(), Target::Timer(1_000_000), s.model().now());
-    assert_eq!(text(&s), "fires now, 1.0 ms late");
+    assert_eq!(text(&s), "due 1.0 ms ago");
     s.at(905_000).push(Kind::Diag { coro: 0, text: "later".into() });
-    assert_eq!(text(&s), "fires now, 4.0 ms late");
+    assert_eq!(text(&s), "due 4.0 ms ago");
 }
 
 /// Steps and delays counted, the longest of each, and how many of each were left out.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tinyio_events::event::{CoroId, Frame, LoopId, Outcome, ResId, SiteId, Stack, State, Target, ThreadId};
+use tinyio_events::event::{CoroId, Frame, LoopId, LoopMode, Outcome, ResId, SiteId, Stack, State, Target, ThreadId};
 use tinyio_events::place::same_file;
 
 use super::{Coro, Model, Site};
@@ -54,8 +54,14 @@ pub enum Leaf {
     Loop(LoopId),
     /// A future that tinyio does not know, awaited by this coroutine.
     External(CoroId),
+    /// Another coroutine has been in one step since then, so that the last of the chain, which is ready or whose timer
+    /// is due, does not run.
+    Blocked(CoroId, u64),
     /// The chain returns to this coroutine: no coroutine of the cycle can continue by itself.
     Cycle(CoroId),
+    /// The same, where that is not certain: through a lock, as a guard may have been moved to a coroutine that can go
+    /// on, or of coroutines that wait on something else too, such as a timeout.
+    LikelyCycle(CoroId),
     /// Nothing is known about the coroutine.
     Unknown(CoroId),
 }
@@ -92,12 +98,15 @@ fn down_to<'a>(frames: &'a [Frame], site: &Site) -> Option<Vec<&'a Frame>> {
 impl Why {
     /// The coroutines on the cycle, if there is one.
     pub fn cycle(&self) -> &[Link] {
-        let Leaf::Cycle(back) = self.leaf else { return &[] };
+        let (Leaf::Cycle(back) | Leaf::LikelyCycle(back)) = self.leaf else { return &[] };
         let start = self.chain.iter().position(|link| link.coro == back).unwrap_or(0);
         &self.chain[start..]
     }
 }
 
+/// A step of so many nanoseconds blocks its loop, even if there was only one: the threshold of asyncio's debug mode
+/// (`slow_callback_duration`).
+pub const BLOCKED: u64 = 100_000_000;
 /// Of a gather, at most this many coroutines are compared.
 const MOST_CHILDREN: usize = 4_096;
 const LAST: u8 = 4;
@@ -134,7 +143,9 @@ impl Model {
                 break Leaf::Ended(at, outcome);
             }
             if seen.insert(at, ()).is_some() {
-                break Leaf::Cycle(at);
+                let mut around = chain.iter().skip_while(|link| link.coro != at);
+                let is_certain = around.all(|link| matches!(link.on, Target::Coro(_)) && link.others == 0);
+                break if is_certain { Leaf::Cycle(at) } else { Leaf::LikelyCycle(at) };
             }
             match coro.state() {
                 State::Running if !self.is_inside_out(coro) => break Leaf::Running(at, coro.since),
@@ -179,7 +190,21 @@ impl Model {
                 Err(leaf) => break leaf,
             }
         };
+        let leaf = self.blocking(at, &leaf).unwrap_or(leaf);
         Why { chain, leaf }
+    }
+
+    /// The long step that keeps a coroutine from running that is ready, or whose timer is due.
+    fn blocking(&self, id: CoroId, leaf: &Leaf) -> Option<Leaf> {
+        let is_due = match leaf {
+            Leaf::Ready(..) => true,
+            Leaf::Timer(due) => *due <= self.now(),
+            _ => false,
+        };
+        let one = self.get_loop(self.coro(id).filter(|_| is_due)?.in_loop)?;
+        let (running, since) = one.running.filter(|_| one.mode != LoopMode::Worker && one.ended.is_none())?;
+        let is_long = self.now().saturating_sub(since).saturating_sub(one.away) >= BLOCKED;
+        (is_long && running != id && self.loops_in(running).next().is_none()).then_some(Leaf::Blocked(running, since))
     }
 
     /// Returns the main wait of a coroutine: the longest one, with timers and foreign futures last.

@@ -9,7 +9,7 @@ use super::crash::first_line;
 use super::paint::{Ink, Page};
 use crate::describe;
 use crate::format::{self, brief, clock, counted, fine_span, one_line, span, width};
-use crate::model::{Activity, Coro, Model, Picture, Why};
+use crate::model::{Activity, Coro, Leaf, Model, Picture, Why};
 
 /// At most this many groups of those alive are listed.
 const GROUPS: usize = 24;
@@ -140,13 +140,23 @@ fn groups(model: &Model) -> Vec<Alive<'_>> {
 /// The end of the chain of waits of the program's main coroutine.
 fn stuck(page: &mut Page, model: &Model) {
     let Some(main) = model.roots().next() else { return };
-    let Why { chain, leaf } = model.why(main.id);
+    let why = model.why(main.id);
+    let Why { chain, leaf } = &why;
     if chain.is_empty() {
         return;
     }
     page.blank();
+    if let [first, ..] = why.cycle() {
+        let around = why.cycle().iter().take(6).map(|link| model.label(link.coro));
+        let more = (why.cycle().len() > 6).then(|| format!("… {} more", why.cycle().len() - 6));
+        let around: Vec<_> = around.chain(more).chain([model.label(first.coro)]).collect();
+        let verdict = if matches!(leaf, Leaf::Cycle(_)) { "none of them can ever go on" } else { "likely a deadlock" };
+        page.begin(2).name(&model.label(main.id)).plain(" hangs on a cycle: ");
+        page.plain(&one_line(&around.join(" → "))).dim(&format!(", {verdict}")).end();
+        return;
+    }
     page.begin(2).name(&model.label(main.id)).plain(" hangs on this: ");
-    page.plain(&describe::leaf(model, &leaf, model.now()).0);
+    page.plain(&describe::leaf(model, leaf, model.now()).0);
     if chain.len() > 1 {
         let labels: Vec<_> = chain.iter().skip(1).take(6).map(|link| model.label(link.coro)).collect();
         let more = if chain.len() > 7 { format!(" → … {} more", chain.len() - 7) } else { String::new() };

@@ -328,6 +328,17 @@ fn the_last_await_of_one_that_returned_an_error_is_not_shown_as_the_place_of_the
 }
 
 #[test]
+fn a_program_that_hangs_on_a_cycle_has_it_from_its_first_coroutine_round_to_it() {
+    let mut s = Script::new("cycle");
+    s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");
+    s.resource(1, ResKind::Lock, 1, "a.rs:1:5").resource(2, ResKind::Lock, 1, "a.rs:1:6");
+    s.hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1").step(1, Target::Coro(2), "a.rs:4:1");
+    s.step(2, Target::Res(2), "a.rs:7:1").step(3, Target::Res(1), "a.rs:8:1");
+    let report = text(&s.model(), &plain());
+    assert!(report.contains("main hangs on a cycle: left #2 → right #3 → left #2, likely a deadlock\n"), "{report}");
+}
+
+#[test]
 fn a_crash_by_itself_has_the_names_that_the_program_gave() {
     // As a program has it that prints its own crash: without the events before.
     let report = |names: [&str; 4]| {

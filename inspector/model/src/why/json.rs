@@ -3,11 +3,11 @@
 use std::io;
 
 use serde::Serialize;
-use tinyio_events::event::{CoroId, Target};
+use tinyio_events::event::{CoroId, Frame, ResId, Target};
 
 use crate::describe;
 use crate::format::escaped_json;
-use crate::model::{Leaf, Model, Why};
+use crate::model::{Coro, Leaf, Model, Why};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -34,6 +34,24 @@ struct Link<'a> {
     since: Option<u64>,
     others: usize,
     holder: CoroId,
+    frames: Vec<Function<'a>>,
+    holds: Vec<Held>,
+}
+
+/// A function of the program that the coroutine is in.
+#[derive(Serialize)]
+struct Function<'a> {
+    function: &'a str,
+    file: &'a str,
+    line: u32,
+}
+
+#[derive(Serialize)]
+struct Held {
+    res: ResId,
+    label: String,
+    site: String,
+    since: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -56,6 +74,8 @@ pub(super) fn write(model: &Model, id: CoroId, out: &mut dyn io::Write) -> io::R
         since: model.known(link.since),
         others: link.others,
         holder: link.holder,
+        frames: model.frames_at(link.coro, link.site).into_iter().map(Function::of).collect(),
+        holds: model.coro(link.coro).map_or_else(Vec::new, |coro| holds(model, coro)),
     });
     let document = Document {
         schema: super::SCHEMA,
@@ -72,6 +92,25 @@ pub(super) fn write(model: &Model, id: CoroId, out: &mut dyn io::Write) -> io::R
     writeln!(out, "{}", escaped_json(&serde_json::to_string_pretty(&document)?))
 }
 
+impl<'a> Function<'a> {
+    fn of(frame: &'a Frame) -> Function<'a> {
+        Function { function: &frame.function, file: &frame.file, line: frame.line }
+    }
+}
+
+fn holds(model: &Model, coro: &Coro) -> Vec<Held> {
+    let held = |id: &ResId| {
+        let holder = model.resource(*id).and_then(|one| one.holders.iter().find(|one| one.coro == coro.id));
+        Held {
+            res: *id,
+            label: model.resource_label(*id),
+            site: holder.and_then(|holder| model.site(holder.site)).map_or(String::new(), |site| site.to_string()),
+            since: holder.and_then(|holder| model.known(holder.since)),
+        }
+    };
+    coro.holds.iter().map(held).collect()
+}
+
 fn end(model: &Model, why: &Why) -> End {
     let (kind, id) = match why.leaf {
         Leaf::Running(coro, _) => ("running", coro),
@@ -83,7 +122,9 @@ fn end(model: &Model, why: &Why) -> End {
         Leaf::HeldOutside(resource) => ("held_outside", resource),
         Leaf::Loop(inner) => ("loop", u64::from(inner)),
         Leaf::External(coro) => ("external", coro),
+        Leaf::Blocked(coro, _) => ("blocked", coro),
         Leaf::Cycle(coro) => ("cycle", coro),
+        Leaf::LikelyCycle(coro) => ("likely_cycle", coro),
         Leaf::Unknown(coro) => ("unknown", coro),
     };
     End { kind, id, text: describe::leaf(model, &why.leaf, model.now()).0 }

@@ -10,7 +10,7 @@ use super::detail;
 use super::printed::{Printed, paths};
 use super::source::{self, Source};
 use super::stack_tree::StackTree;
-use crate::event::{Local, Outcome, TraceSite};
+use crate::event::{Outcome, TraceSite};
 use crate::format::short_path;
 use crate::model::short_name;
 use crate::report::{as_of, message_with_place};
@@ -22,7 +22,7 @@ use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
 use crate::tui::text::{fit, pad, width, wrap};
 use crate::tui::theme::Theme;
-use crate::tui::widgets::{Hits, empty, horizontal, mark_of, put, put_lines, right, vertical};
+use crate::tui::widgets::{Hits, empty, horizontal, local_line, mark_of, put, put_lines, right, vertical};
 use tinyio_events::place::is_moment;
 
 pub const SCREEN: Screen = Screen {
@@ -434,37 +434,4 @@ fn locals_lines(theme: &Theme, crash: &CrashView, wide: u16) -> Vec<Line<'static
         lines.push(Line::styled(text, theme.dim));
     }
     lines
-}
-
-fn local_line(theme: &Theme, local: &Local, mark: Option<&str>, names: usize, wide: usize) -> Line<'static> {
-    let mark = mark.map(|mark| format!("  ({mark})")).unwrap_or_default();
-    let room = wide.saturating_sub(names + 3);
-    // Both are cut where there is no room for both, the value last.
-    let value = fit(&local.value.text, room.saturating_sub(width(&mark)).max(room / 2));
-    let mark = fit(&mark, room.saturating_sub(width(&value)));
-    Line::from(vec![
-        Span::styled(pad(&local.name, names), theme.name),
-        Span::styled(" = ", theme.dim),
-        Span::styled(value, theme.text),
-        Span::styled(mark, theme.warning),
-    ])
-}
-
-#[cfg(test)]
-mod tests {
-    use tinyio_events::event::Value;
-
-    use super::*;
-    use crate::tui::theme::DARK;
-
-    #[test]
-    fn a_mark_leaves_room_for_the_value() {
-        let value = Value { text: "6..600".into(), ..Value::default() };
-        let local = Local { name: "iter".into(), value, mark: String::new() };
-        let mark = Some("iterator of the for loop, mid-step");
-        let line = |wide| local_line(&DARK, &local, mark, 4, wide).to_string();
-        assert_eq!(line(80), "iter = 6..600  (iterator of the for loop, mid-step)");
-        assert_eq!(line(40), "iter = 6..600  (iterator of the for loo…");
-        assert_eq!(line(12), "iter = 6…  …");
-    }
 }

@@ -10,7 +10,7 @@ use crate::model::{Activity, Change, Coro, Model, Moment, Parent, Past, Site, fi
 use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::{Session, Stacks};
 use crate::tui::text::{self, count, counted, fit, pad, pad_left, span, width, wrap};
-use crate::tui::widgets::{heading, history_line, labelled, mark_of};
+use crate::tui::widgets::{heading, history_line, labelled, local_line, mark_of};
 use tinyio_events::place::is_moment;
 
 /// An await stack that was read before this time is marked as old; those on the screen are read again each second.
@@ -262,13 +262,9 @@ fn frame_lines(session: &Session, frame: &Frame, mid_step: bool, wide: usize, li
     lines.push(frame_line(session, short_name(&frame.function), &place, wide));
     for local in &frame.locals {
         let mark = mark_of(local).filter(|mark| !(mid_step && is_moment(mark)));
-        let mark = mark.map(|mark| format!(" ({mark})")).unwrap_or_default();
-        let room = wide.saturating_sub(width(&local.name) + 7 + mark.len());
-        lines.push(Line::from(vec![
-            Span::styled(format!("    {} = ", local.name), theme.name),
-            Span::raw(fit(&local.value.text, room)),
-            Span::styled(mark, theme.warning),
-        ]));
+        let mut line = local_line(theme, local, mark, width(&local.name), wide.saturating_sub(4));
+        line.spans.insert(0, Span::raw("    "));
+        lines.push(line);
     }
     for branch in &frame.branches {
         lines.push(Line::styled(format!("  beside, {}:", branch.name), theme.dim));

@@ -420,11 +420,7 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
             let text = describe::doing_at(model, coro, now);
             // A coroutine that waits on one already above it in the chain is on a cycle.
             if coro.activity == Activity::OnCoro || coro.activity == Activity::OnLock {
-                let why = model.why_within(id, 64);
-                if let Leaf::Cycle(back) = why.leaf
-                    && why.cycle().iter().any(|link| link.coro == id)
-                {
-                    let _ = back;
+                if model.why_within(id, 64).cycle().iter().any(|link| link.coro == id) {
                     return (format!("{} {text}, a cycle", theme.glyphs.cycle), theme.failed);
                 }
             }

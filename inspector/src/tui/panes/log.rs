@@ -7,6 +7,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::page::Page;
 use crate::event::CoroId;
 use crate::model::LogLine;
 use crate::tui::ansi;
@@ -16,8 +17,8 @@ use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
-use crate::tui::text::{fit, moment, pad};
-use crate::tui::widgets::{Hits, List, empty, put, right};
+use crate::tui::text::{fit, moment, pad, wrap};
+use crate::tui::widgets::{Hits, List, empty, labelled, put, right};
 
 pub const SCREEN: Screen = Screen {
     title: "Log",
@@ -26,6 +27,7 @@ pub const SCREEN: Screen = Screen {
     keys: &[
         bind(&["home", "g"], Action::Top, "log-top", "", "to the oldest line"),
         bind(&["end", "G"], Action::Bottom, "log-bottom", "follow", "to the latest line, and follow"),
+        bind(&["right", "l"], Action::Right, "log-line", "whole line", "the selected line as a whole, or the latest"),
     ],
     new: || Box::new(Log::default()),
 };
@@ -70,6 +72,15 @@ impl Log {
         lines
     }
 
+    /// The selected line, or the latest one while it follows.
+    fn current<'a>(&self, session: &'a Session) -> Option<&'a LogLine> {
+        let lines = self.matching(session);
+        match self.list.selected {
+            Some(selected) => lines.into_iter().find(|line| key(line) == selected),
+            None => lines.last().copied(),
+        }
+    }
+
     /// Moves to another line. Moving to the last one follows.
     fn go(&mut self, session: &mut Session, action: Action) {
         let lines: Vec<Key> = self.matching(session).into_iter().map(key).collect();
@@ -101,8 +112,11 @@ impl Pane for Log {
 
     fn act(&mut self, session: &mut Session, action: Action) -> Reply {
         match action {
-            Action::Open if self.coro == 0 => session.note(self.none_selected()),
-            Action::Open => return Reply::Ignored,
+            Action::Open if self.coro != 0 => return Reply::Ignored,
+            Action::Open | Action::Right => match self.current(session) {
+                Some(line) => return Reply::Toggle(page(line.clone())),
+                None => session.note("there is no line yet"),
+            },
             Action::Filter => return Reply::Ask(Purpose::Filter, self.filter.clone()),
             action => self.go(session, action),
         }
@@ -117,11 +131,7 @@ impl Pane for Log {
 
     /// The selected line, or the latest one while it follows; of its name the coroutine is.
     fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
-        let lines = self.matching(session);
-        let line = match self.list.selected {
-            Some(selected) => lines.into_iter().find(|line| key(line) == selected),
-            None => lines.last().copied(),
-        }?;
+        let line = self.current(session)?;
         match part {
             Part::Whole => Some(Copied::new(format!("line of {}", moment(line.at)), &plain(line))),
             Part::Name if line.coro == 0 => None,
@@ -192,7 +202,10 @@ impl Pane for Log {
         self.list = list;
         if shown.is_empty() {
             let sentence = if self.filter.is_empty() {
-                "no line yet: output of the program and tracing events come here"
+                match session.model().picture() {
+                    Some(_) => "a program that is not recorded has no log",
+                    None => "no line yet: output of the program and tracing events come here",
+                }
             } else {
                 "no line matches the filter: f changes it"
             };
@@ -236,9 +249,39 @@ impl Pane for Log {
     }
 }
 
+/// A page of one line, as a whole.
+fn page(line: LogLine) -> Box<dyn Pane> {
+    Page::of_lines("Log line", move |session, wide| {
+        let theme = &session.theme;
+        let (style, level) = theme.level(line.level);
+        let mut lines = vec![Line::from(vec![
+            Span::styled(format!(" {}  ", moment(line.at)), theme.dim),
+            Span::styled(level, style),
+        ])];
+        let about = [("in", session.model().label(line.coro), line.coro != 0)];
+        let about = about.into_iter().chain([("target", line.target.clone(), !line.target.is_empty())]);
+        lines.extend(about.filter(|(_, _, is_known)| *is_known).map(|(what, value, _)| labelled(theme, what, value)));
+        lines.push(Line::default());
+        let wide = usize::from(wide).saturating_sub(2).max(8);
+        for text in line.text.lines() {
+            let text = plain_text(text);
+            lines.extend(wrap(&text, wide).into_iter().map(|part| Line::raw(format!(" {part}"))));
+        }
+        for (name, value) in &line.fields {
+            let field = format!("{name} = {value}");
+            lines.extend(wrap(&field, wide).into_iter().map(|part| Line::raw(format!(" {part}"))));
+        }
+        lines
+    })
+}
+
 /// The text without the escape sequences in it.
 fn plain(line: &LogLine) -> String {
-    ansi::spans(&text(line), Style::new(), false).iter().map(|span| &*span.content).collect()
+    plain_text(&text(line))
+}
+
+fn plain_text(text: &str) -> String {
+    ansi::spans(text, Style::new(), false).iter().map(|span| &*span.content).collect()
 }
 
 fn text(line: &LogLine) -> String {

@@ -3,6 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::page::Page;
+use crate::describe;
 use crate::event::{CoroId, ResId, ResKind, Target};
 use crate::model::{Holder, Model, ResMoment, ResPast, Resource, Site};
 use crate::tui::pane::{Pane, Subject};
@@ -98,16 +99,8 @@ pub fn state(model: &Model, resource: &Resource) -> String {
 /// A holder, and where and when it acquired the resource, as far as that is known.
 pub fn holder(session: &Session, holder: &Holder) -> String {
     let label = session.model().label(holder.coro);
-    taken(session, holder).map_or_else(|| label.clone(), |taken| format!("{label}, {taken}"))
-}
-
-/// Where a holder acquired the resource, and how long ago: `acquired at crawl.rs:59, 1.2 s ago`.
-pub fn taken(session: &Session, holder: &Holder) -> Option<String> {
-    let ago = session.ago(holder.since)?;
-    Some(match session.model().site(holder.site) {
-        Some(site) => format!("acquired at {}, {ago}", site.short()),
-        None => format!("acquired at an unknown place, {ago}"),
-    })
+    let acquired = describe::acquired(session.model(), holder, |at| session.ago(at));
+    acquired.map_or_else(|| label.clone(), |acquired| format!("{label}, {acquired}"))
 }
 
 /// The waiters with the time since which and the place at which each waits, the first one in the queue first.

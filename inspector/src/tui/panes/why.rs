@@ -7,8 +7,8 @@ use ratatui::text::{Line, Span};
 use super::page::Page;
 use super::resource;
 use crate::describe;
-use crate::event::{CoroId, Frame, ResId, ResKind, Target};
-use crate::model::{Leaf, Link, Model, file_name, short_name};
+use crate::event::{CoroId, ResId, ResKind, Target};
+use crate::model::{Leaf, Model};
 use crate::tui::pane::{Pane, Subject};
 use crate::tui::session::{Session, Stacks};
 use crate::tui::text::{counted, fit, pad, width, wrap};
@@ -55,7 +55,7 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, extent: Extent) -> Vec<
     let most = if extent == Extent::Brief { 8 } else { LINKS };
     let (theme, model, now) = (&session.theme, session.model(), session.now());
     let why = model.why(id);
-    let on_cycle = matches!(why.leaf, Leaf::Cycle(_));
+    let on_cycle = !why.cycle().is_empty();
     let mut lines = Vec::new();
     let total = why.chain.len();
     for (depth, link) in why.chain.iter().enumerate() {
@@ -88,7 +88,8 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, extent: Extent) -> Vec<
         ]));
         if extent == Extent::Whole {
             let indent = " ".repeat(width(&indent) + 4);
-            for text in calls(model, link).into_iter().chain(holds(session, link)) {
+            let holds = describe::holds(model, link.coro, |at| session.ago(at));
+            for text in describe::calls(model, link).into_iter().chain(holds) {
                 let parts = wrap(&text, wide.saturating_sub(indent.len()).max(8)).into_iter();
                 lines.extend(parts.map(|part| Line::styled(format!("{indent}{part}"), theme.dim)));
             }
@@ -98,7 +99,7 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, extent: Extent) -> Vec<
     let indent = " ".repeat(2 + total.min(most + 1).min(12));
     let arrow = if total == 0 { String::new() } else { format!("{} ", theme.glyphs.last) };
     let style = match why.leaf {
-        Leaf::Cycle(_) | Leaf::Ended(..) => theme.failed,
+        Leaf::Cycle(_) | Leaf::LikelyCycle(_) | Leaf::Blocked(..) | Leaf::Ended(..) => theme.failed,
         Leaf::Running(..) => theme.running,
         Leaf::Ready(..) => theme.ready,
         _ => theme.waiting,
@@ -106,40 +107,6 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, extent: Extent) -> Vec<
     for (index, part) in wrap(&text, wide.saturating_sub(indent.len() + width(&arrow)).max(8)).into_iter().enumerate() {
         let lead = if index == 0 { arrow.clone() } else { " ".repeat(width(&arrow)) };
         lines.push(Line::styled(format!("{indent}{lead}{part}"), style));
-    }
-    lines
-}
-
-/// The calls in the program that led to where the coroutine of a link waits, if there is more than that place.
-fn calls(model: &Model, link: &Link) -> Option<String> {
-    let mut frames = model.frames_at(link.coro, link.site).into_iter().rev();
-    let place = |frame: &Frame| format!("{}, {}:{}", short_name(&frame.function), file_name(&frame.file), frame.line);
-    let at = frames.next()?;
-    let callers: Vec<_> = frames.map(|frame| format!(", called in {}", place(frame))).collect();
-    Some(format!("in {}{}", place(at), callers.concat())).filter(|_| !callers.is_empty())
-}
-
-/// What the coroutine of a link holds, and where it acquired that.
-fn holds(session: &Session, link: &Link) -> Vec<String> {
-    let model = session.model();
-    let Some(coro) = model.coro(link.coro) else { return Vec::new() };
-    let mut lines: Vec<_> = coro
-        .holds
-        .iter()
-        .take(HOLDERS)
-        .map(|id| {
-            let holder = model.resource(*id).and_then(|one| one.holders.iter().find(|one| one.coro == link.coro));
-            let taken = holder.and_then(|holder| resource::taken(session, holder));
-            format!(
-                "holds {}{}",
-                model.resource_label(*id),
-                taken.map_or_else(String::new, |taken| format!(", {taken}"))
-            )
-        })
-        .collect();
-    lines.dedup();
-    if coro.holds.len() > HOLDERS {
-        lines.push(format!("holds {} more", coro.holds.len() - HOLDERS));
     }
     lines
 }

@@ -14,6 +14,22 @@ fn lints_are_announced_and_listed() {
 }
 
 #[test]
+fn a_deadlock_is_named_in_the_header() {
+    let mut script = Script::new("deadlock");
+    script.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");
+    script.resource(1, ResKind::Lock, 1, "a.rs:1:5").resource(2, ResKind::Lock, 1, "a.rs:1:6");
+    script.hold(1, 2, "a.rs:5:1").hold(2, 3, "a.rs:6:1");
+    script.step(2, Target::Res(2), "a.rs:7:1").step(3, Target::Res(1), "a.rs:8:1");
+    script.at(2_000_000).push(Kind::Diag { coro: 0, text: "later".into() });
+    let mut app = live(&script);
+    app.session.lint();
+    for (wide, high, expected) in [(80, 24, "DEADLOCK? !"), (120, 40, "LIKELY DEADLOCK, ! shows")] {
+        let header = text(&mut app, wide, high);
+        assert!(header.lines().nth(1).is_some_and(|line| line.contains(expected)), "{header}");
+    }
+}
+
+#[test]
 fn a_lint_that_has_passed_stays_with_its_time_until_it_holds_again() {
     let mut script = crawl();
     script.at(1_300_000).step(9, Target::Res(1), "crawl.rs:62:9");

@@ -44,7 +44,7 @@ fn the_queue_of_a_resource_is_in_the_order_in_which_its_waiters_came() {
 fn enter_and_w_on_the_log_are_about_the_coroutine_of_the_selected_line() {
     let mut app = live(&named());
     draw(&mut app, 120, 40);
-    press(&mut app, "2 j j j 6 enter");
+    press(&mut app, "2 j j j 6 w");
     assert!(text(&mut app, 120, 40).contains("select a line of a coroutine first"));
     press(&mut app, "k enter");
     let page = text(&mut app, 120, 40);
@@ -53,6 +53,21 @@ fn enter_and_w_on_the_log_are_about_the_coroutine_of_the_selected_line() {
     let why = text(&mut app, 120, 40);
     assert!(why.contains("Why is worker 2 still waiting?"), "{why}");
     // The last line is no coroutine's: moving to it follows.
-    press(&mut app, "esc j enter");
+    press(&mut app, "esc j w");
     assert!(text(&mut app, 120, 40).contains("select a line of a coroutine first"));
+}
+
+#[test]
+fn a_long_line_of_the_log_can_be_read_as_a_whole() {
+    let mut script = crawl();
+    let words = |name: &str| (0..30).map(|number| format!("{name}{number}")).collect::<Vec<_>>().join(" ");
+    script.log(9, "WARN", "crawl", &words("own"));
+    script.push(Kind::Output { stream: 2, text: words("out"), printed: 0 });
+    let mut app = live(&script);
+    press(&mut app, "6 enter");
+    let page = text(&mut app, 80, 24);
+    assert!(page.contains("out0") && page.contains("out29"), "{page}");
+    press(&mut app, "esc k right");
+    let page = text(&mut app, 80, 24);
+    assert!(page.contains("own0") && page.contains("own29") && page.contains("parse #9"), "{page}");
 }

@@ -150,7 +150,13 @@ pub fn draw_tabs(buf: &mut Buffer, session: &Session, tabs: &[Tab], front: usize
         0 => return,
         many => {
             let lints = counted(many, "lint");
-            [format!("{sign} {lints}, ! shows "), format!("{sign} {lints}: ! "), format!("{sign} {many} ")]
+            let deadlock = session.lints.iter().find(|lint| lint.check == "deadlock");
+            let (long, short) = match deadlock {
+                Some(lint) if lint.text.starts_with("likely") => ("LIKELY DEADLOCK", "DEADLOCK? ! "),
+                Some(_) => ("DEADLOCK", "DEADLOCK ! "),
+                None => (&*lints, &*format!("{sign} {lints}: ! ")),
+            };
+            [format!("{sign} {long}, ! shows "), short.to_owned(), format!("{sign} {many} ")]
         }
     };
     if let Some(text) = texts.iter().find(|text| width(text) <= usize::from(room)) {

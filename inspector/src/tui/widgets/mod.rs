@@ -99,3 +99,37 @@ pub fn mark_of(local: &Local) -> Option<&str> {
     let contained = local.value.text.trim_matches(['<', '>']) == local.mark;
     Some(local.mark.as_str()).filter(|mark| !mark.is_empty() && !contained)
 }
+
+/// A local variable, with how far its value can be relied on; its name has so many columns.
+pub fn local_line(theme: &Theme, local: &Local, mark: Option<&str>, names: usize, wide: usize) -> Line<'static> {
+    let mark = mark.map(|mark| format!("  ({mark})")).unwrap_or_default();
+    let room = wide.saturating_sub(names + 3);
+    // Both are cut where there is no room for both, the value last.
+    let value = fit(&local.value.text, room.saturating_sub(width(&mark)).max(room / 2));
+    let mark = fit(&mark, room.saturating_sub(width(&value)));
+    Line::from(vec![
+        Span::styled(pad(&local.name, names), theme.name),
+        Span::styled(" = ", theme.dim),
+        Span::styled(value, theme.text),
+        Span::styled(mark, theme.warning),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use tinyio_events::event::Value;
+
+    use super::*;
+    use crate::tui::theme::DARK;
+
+    #[test]
+    fn a_mark_leaves_room_for_the_value() {
+        let value = Value { text: "6..600".into(), ..Value::default() };
+        let local = Local { name: "iter".into(), value, mark: String::new() };
+        let mark = Some("iterator of the for loop, mid-step");
+        let line = |wide| local_line(&DARK, &local, mark, 4, wide).to_string();
+        assert_eq!(line(80), "iter = 6..600  (iterator of the for loop, mid-step)");
+        assert_eq!(line(40), "iter = 6..600  (iterator of the for loo…");
+        assert_eq!(line(12), "iter = 6…  …");
+    }
+}

@@ -209,6 +209,15 @@ impl Model {
         self.odd_unless(known);
     }
 
+    /// The step that has just ended was the last one of a coroutine: it failed in it, and waited for nothing.
+    pub(crate) fn is_in_last_step(&mut self, id: CoroId, at: u64) {
+        self.shift(id, at, |coro| {
+            if coro.waits().next().is_none() {
+                coro.state = State::Running;
+            }
+        });
+    }
+
     pub(super) fn step_end(&mut self, id: CoroId, at: u64) {
         let live = self.coros.get(id).or_else(|| self.finished.get(&id));
         let Some(in_loop) = live.map(|coro| coro.runs_in()) else { return self.odd() };
