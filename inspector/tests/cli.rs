@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 use tinyio_inspector::event::{
-    CoroId, Event, Failure, Header, Kind, LoopMode, LoopOutcome, Outcome, Target, TraceSite, VERSION, Waker,
+    CoroId, Event, Failure, Header, Kind, LoopMode, LoopOutcome, Outcome, ResKind, Target, TraceSite, VERSION, Waker,
 };
 use tinyio_inspector::trace::write_event;
 
@@ -158,11 +158,13 @@ fn tree_shows_a_moment_in_each_format() {
 #[test]
 fn why_follows_the_chain() {
     let (folder, _) = trace(crashed());
-    for id in ["1", "#1", "main #1"] {
-        let (code, out, _) = run(&folder, &["why", "t.jsonl", id, "--at", "11ms"]);
+    for id in [&["1"][..], &["#1"], &["main #1"], &["main"], &[]] {
+        let (code, out, _) = run(&folder, &[&["why", "t.jsonl", "--at", "11ms"], id].concat());
         assert_eq!(code, Some(0));
         assert!(out.starts_with("main") && out.ends_with("└ a timer, fires in 4.9 s\n"), "{out}");
     }
+    let (code, _, err) = run(&folder, &["why", "t.jsonl", "serve"]);
+    assert!(code == Some(2) && err.contains("no coroutine \"serve\" is known then"), "{err}");
     let (code, _, err) = run(&folder, &["why", "t.jsonl", "9"]);
     assert_eq!(code, Some(2));
     assert_eq!(
@@ -201,6 +203,27 @@ fn check_finds_in_a_recording_what_can_never_go_on() {
     assert_eq!(finding["tasks"], serde_json::json!([1, 2]));
 }
 
+/// A guard can be moved, so that a cycle through locks is no proof: it is noted, and no finding.
+#[test]
+#[cfg(target_os = "linux")]
+fn check_notes_a_likely_deadlock() {
+    let mut kinds = sleeping();
+    let wait = kinds.iter().rposition(|kind| matches!(kind, Kind::Wait { .. })).expect("the wait of fetch");
+    kinds[wait] = Kind::Wait { coro: 2, on: Target::Res(1), site: 1 };
+    let lock = [
+        Kind::ResNew { res: 1, what: ResKind::Lock, size: 1, site: 1, name: 0 },
+        Kind::Hold { res: 1, coro: 1, site: 1 },
+    ];
+    kinds.splice(wait..wait, lock);
+    // An event is a millisecond after the one before, and a deadlock is likely after a second.
+    kinds.extend((0..1_100).map(|_| Kind::Diag { coro: 0, text: "later".into() }));
+    let (folder, _) = trace(kinds);
+    let (code, out, err) = run(&folder, &["check", "t.jsonl"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains("not certain, as a guard may have been moved: likely deadlock: "), "{out}");
+    assert!(run(&folder, &["why", "t.jsonl"]).1.contains("a cycle, likely a deadlock"), "{out}");
+}
+
 #[test]
 fn export_writes_every_format_to_a_file_or_a_pipe() {
     let (folder, _) = trace(crashed());
@@ -229,7 +252,7 @@ fn wrong_usage_is_2_and_names_what_was_expected() {
         (&["tree", "t.jsonl", "--format", "png"], "expected text, json, dot or mermaid"),
         (&["export", "t.jsonl", "--to", "png"], "expected one of chrome, perfetto, folded, dot, mermaid, html, jsonl"),
         (&["export", "t.jsonl", "--to", "folded", "--by", "luck"], "expected busy or blocked"),
-        (&["why", "t.jsonl", "main"], "expected its number, such as 17 or #17"),
+        (&["why", "t.jsonl", "serve"], "no coroutine \"serve\" is known then"),
         (
             &["export", "t.jsonl", "--to", "jsonl", "-o", "./t.jsonl"],
             "./t.jsonl: is what is being read; give -o another name",

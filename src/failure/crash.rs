@@ -409,6 +409,12 @@ impl fmt::Debug for Crash {
             }
             trace(f, failure)?;
         }
+        if cfg!(all(feature = "record", unix)) {
+            writeln!(
+                f,
+                "\nnote: with `TINYIO_INSPECT=record` in the environment it has await stacks and local variables"
+            )?;
+        }
         Result::Ok(())
     }
 }

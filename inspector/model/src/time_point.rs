@@ -165,9 +165,11 @@ pub fn fold(
 
 #[cfg(test)]
 mod tests {
+    use tinyio_events::event::{Target, Waker};
+
     use super::*;
     use crate::model::Activity;
-    use crate::test_script::{crawl, verify};
+    use crate::test_script::{Script, crawl, verify};
 
     #[test]
     fn moments_are_read_as_they_are_written() {
@@ -227,10 +229,21 @@ mod tests {
         let kind = script.events[cancel].kind.clone();
         script.events[cancel].kind = std::mem::replace(&mut script.events[cancel + 1].kind, kind);
         let end = fold(&mut script.source(), None, &mut |_, _| Ok(())).unwrap();
-        // It failed in its step, and waited for nothing: not for something that is not known either.
-        let failed = end.graph().coro(780).expect("it is there");
-        assert!(failed.is_live() && failed.activity == Activity::Running, "{failed:?}");
+        assert!(end.graph().coro(780).is_some_and(|coro| coro.is_live()));
         assert_eq!(end.graph().live_count(), 7);
+    }
+
+    /// It waits for nothing, not for something that is not known either.
+    #[test]
+    fn a_coroutine_that_has_failed_in_its_step_is_running_right_before_the_crash() {
+        let mut s = Script::new("failed");
+        s.start().spawn(1, 0, "main", "a.rs:1:1").step(1, Target::Timer(1_000_000), "a.rs:2:1");
+        s.at(2_000).wake(1, Waker::Timer).begin(1).push(Kind::Clear { coro: 1, on: Target::Timer(1_000_000) });
+        s.pause(1).push(Kind::End { coro: 1, outcome: Outcome::Error });
+        s.push(Kind::CancelBegin { id: 1, origin: 1, reason: "no".into() });
+        s.push(Kind::Crash { id: 1, failures: Vec::new() });
+        let end = fold(&mut s.source(), None, &mut |_, _| Ok(())).unwrap();
+        assert_eq!(end.graph().coro(1).map(|coro| coro.activity), Some(Activity::Running));
     }
 
     #[test]

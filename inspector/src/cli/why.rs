@@ -1,9 +1,10 @@
-//! `why FILE ID`.
+//! `why FILE [ID]`.
 
 use std::io;
 use std::process::ExitCode;
 
-use tinyio_inspector::model::Model;
+use tinyio_inspector::event::CoroId;
+use tinyio_inspector::model::{Coro, Model, short_name};
 use tinyio_inspector::time_point::At;
 use tinyio_inspector::why;
 
@@ -12,9 +13,9 @@ use tinyio_inspector::why;
 pub struct Args {
     #[command(flatten)]
     input: super::Input,
-    /// The coroutine's number: 17, or #17
-    #[arg(value_parser = number)]
-    id: u64,
+    /// The coroutine: its number, 17 or #17, or its name; without it the first one of the program
+    #[arg(value_name = "ID")]
+    which: Option<String>,
     /// The moment: 12.3s, 00:12.4, or right after an event, #1234; without it the end, or right before a crash
     #[arg(long, value_name = "T")]
     at: Option<At>,
@@ -23,39 +24,70 @@ pub struct Args {
     json: bool,
 }
 
-fn number(text: &str) -> Result<u64, String> {
-    // As it is called elsewhere: `fetch #17`.
+/// The number in a text: 17, #17, or `fetch #17` as it is called elsewhere.
+fn number(text: &str) -> Option<CoroId> {
     let digits = text.rsplit_once('#').map_or(text, |(_, digits)| digits);
-    let number = match digits.strip_prefix("0x") {
+    match digits.strip_prefix("0x") {
         // As tasks of async-executor are numbered.
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => digits.parse(),
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => digits.parse().ok(),
+    }
+}
+
+/// The coroutine that is asked for. `None` if nothing is known of it.
+///
+/// # Errors
+///
+/// One sentence, if several have that name.
+fn find(model: &Model, which: Option<&str>) -> Result<Option<CoroId>, String> {
+    let Some(which) = which else { return Ok(model.roots().next().map(|coro| coro.id)) };
+    if let Some(number) = number(which) {
+        return Ok(model.coro(number).map(|coro| coro.id));
+    }
+    let is_called = |coro: &&Coro| {
+        let name = model.full_name(coro.id);
+        name == which || short_name(name) == which || model.label(coro.id) == which
     };
-    number.map_err(|_| format!("{text:?} is no coroutine: expected its number, such as 17 or #17"))
+    let mut named: Vec<CoroId> = model.live().filter(is_called).map(|coro| coro.id).collect();
+    named.sort_unstable();
+    match named[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(only)),
+        [first, second, ..] => {
+            let many = named.len();
+            Err(format!("{many} coroutines are called {which:?}, #{first} and #{second} among them: give a number"))
+        }
+    }
 }
 
 /// Prints why a coroutine is still waiting.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
     let moment = args.input.load(args.at)?;
+    let file = args.input.file.display();
     // A coroutine that the crash is about may be gone from the graph.
-    let text = [moment.graph(), &moment.model].into_iter().find_map(|model| write(model, args).transpose());
-    let Some(text) = text.transpose()? else {
-        let file = args.input.file.display();
-        let what = format!(
-            "{file}: no coroutine #{} is known then; `tinyio-inspector tree {file}` lists those alive",
-            args.id
-        );
-        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+    for model in [moment.graph(), &moment.model] {
+        let found = find(model, args.which.as_deref());
+        let found = found.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, format!("{file}: {why}")))?;
+        if let Some(text) = found.map(|id| write(model, id, args.json)).transpose()?.flatten() {
+            super::stdout::print(&text)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let what = match &args.which {
+        Some(which) => {
+            let which = number(which).map_or_else(|| format!("{which:?}"), |number| format!("#{number}"));
+            format!("{file}: no coroutine {which} is known then; `tinyio-inspector tree {file}` lists those alive")
+        }
+        None => format!("{file}: no coroutine is alive then; --at TIME shows an earlier moment"),
     };
-    super::stdout::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Err(io::Error::new(io::ErrorKind::NotFound, what))
 }
 
 /// The chain in the requested form. `None` if nothing is known of the coroutine.
-fn write(model: &Model, args: &Args) -> io::Result<Option<Vec<u8>>> {
-    if !args.json {
-        return Ok(why::text(model, args.id).map(String::into_bytes));
+fn write(model: &Model, id: CoroId, json: bool) -> io::Result<Option<Vec<u8>>> {
+    if !json {
+        return Ok(why::text(model, id).map(String::into_bytes));
     }
     let mut text = Vec::new();
-    Ok(why::json(model, args.id, &mut text)?.then_some(text))
+    Ok(why::json(model, id, &mut text)?.then_some(text))
 }

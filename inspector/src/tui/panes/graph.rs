@@ -9,7 +9,7 @@ use super::detail;
 use super::graph_canvas::Canvas;
 use crate::describe;
 use crate::event::LoopMode;
-use crate::model::{Activity, Leaf, Model};
+use crate::model::{Activity, Model};
 use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen};

@@ -108,7 +108,7 @@ impl Pane for Threads {
 
     fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
         let model = session.model();
-        let none = "no thread yet: run_in_thread brings one, and observe those that poll";
+        let none = "no thread yet: run_in_thread starts one; threads that poll observed futures are here too";
         let threads = || model.threads().chain(model.ended_threads());
         let columns = [
             Column::text("", Width::Fixed(1)),

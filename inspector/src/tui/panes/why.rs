@@ -185,7 +185,7 @@ fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>>
 fn question(model: &Model, id: CoroId) -> String {
     let label = model.label(id);
     match model.coro(id) {
-        Some(coro) if !coro.is_live() => format!("{label} waits no more"),
+        Some(coro) if !coro.is_live() => format!("{label} no longer waits"),
         Some(coro) if !coro.activity.is_waiting() => format!("{label} does not wait"),
         _ => format!("Why is {label} still waiting?"),
     }

@@ -156,8 +156,8 @@ fn why_names_the_call_that_led_to_each_wait_and_where_each_lock_was_acquired() {
             line,
             ..Frame::default()
         };
-        let hidden = Frame { hidden: true, ..frame("acquire", 99) };
-        answer(&mut app, coro, vec![frame("main", 1), frame(caller, 30 + line), frame("grab", line), hidden]);
+        let hidden = Frame { hidden: true, ..frame("poll", 99) };
+        answer(&mut app, coro, vec![frame("main", 1), hidden, frame(caller, 30 + line), frame("grab", line)]);
         draw(&mut app, 120, 30);
     }
     assert_eq!(app.wants_frames(), None);
