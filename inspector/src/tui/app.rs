@@ -207,12 +207,7 @@ impl App {
             Action::Suspend => return Effect::Suspend,
             Action::Redraw => return Effect::Redraw,
             Action::Mouse => return self.toggle_mouse(),
-            Action::Back => {
-                let playback = &mut self.session.playback;
-                if self.pages.pop().is_none() && !playback.is_live() && playback.status == Status::Live {
-                    playback.go_live();
-                }
-            }
+            Action::Back => self.back(),
             Action::Help => {
                 let top = self.pages.last().unwrap_or(&self.screens[self.front]);
                 self.toggle(panes::help::page(top.contexts()));
@@ -246,6 +241,21 @@ impl App {
             action => return self.pass_on(action),
         }
         Effect::None
+    }
+
+    /// One level back: closes the page on top, or ends the search, or returns to now.
+    fn back(&mut self) {
+        if self.pages.pop().is_some() {
+            return;
+        }
+        if self.session.search.found.take().is_some() {
+            // What was found stays selected, and is no longer marked.
+            return self.session.search.text.clear();
+        }
+        let playback = &mut self.session.playback;
+        if !playback.is_live() && playback.status == Status::Live {
+            playback.go_live();
+        }
     }
 
     /// Lets the pane that has the keys perform an action.

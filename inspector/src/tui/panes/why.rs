@@ -77,21 +77,28 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, extent: Extent) -> Vec<
         let place = model.site(link.site).map(|site| site.short()).unwrap_or_default();
         let long = describe::passed(model, now.saturating_sub(link.since));
         let lead = format!("{indent}{arrow}{}{waiter}", if arrow.is_empty() { "" } else { " " });
-        let text = if what.is_empty() { lead } else { format!("{lead}  {what}") };
-        // In a narrow pane what it waits on counts for more than where.
-        let full = format!("  {place}  {long}");
-        let tail = if width(&text) + width(&full) <= wide { full } else { format!("  {long}") };
-        let text = pad(&text, wide.saturating_sub(width(&tail)));
+        let text = if what.is_empty() { lead.clone() } else { format!("{lead}  {what}") };
+        // In a narrow pane what it waits on counts for more than where, and has lines of its own.
+        let (full, short) = (format!("  {place}  {long}"), format!("  {long}"));
+        let has_room = |tail: &str| width(&text) + width(tail) <= wide;
+        let (text, tail, beneath) = match () {
+            () if has_room(&full) => (text, full, String::new()),
+            () if has_room(&short) => (text, short, String::new()),
+            () => (lead, short, what),
+        };
+        let style = if on_cycle { theme.warning } else { theme.text };
         lines.push(Line::from(vec![
-            Span::styled(text, if on_cycle { theme.warning } else { theme.text }),
+            Span::styled(pad(&text, wide.saturating_sub(width(&tail))), style),
             Span::styled(fit(&tail, wide / 2), theme.dim),
         ]));
+        let under = " ".repeat(width(&indent) + 4);
+        let parts = wrap(&beneath, wide.saturating_sub(under.len()).max(8)).into_iter().filter(|part| !part.is_empty());
+        lines.extend(parts.map(|part| Line::styled(format!("{under}{part}"), style)));
         if extent == Extent::Whole {
-            let indent = " ".repeat(width(&indent) + 4);
             let holds = describe::holds(model, link.coro, |at| session.ago(at));
             for text in describe::calls(model, link).into_iter().chain(holds) {
-                let parts = wrap(&text, wide.saturating_sub(indent.len()).max(8)).into_iter();
-                lines.extend(parts.map(|part| Line::styled(format!("{indent}{part}"), theme.dim)));
+                let parts = wrap(&text, wide.saturating_sub(under.len()).max(8)).into_iter();
+                lines.extend(parts.map(|part| Line::styled(format!("{under}{part}"), theme.dim)));
             }
         }
     }

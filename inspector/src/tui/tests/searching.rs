@@ -40,6 +40,10 @@ fn a_number_finds_the_coroutine_with_this_number_first() {
     }
     press(&mut app, "/ f e t c h 5 2 enter");
     assert_eq!((app.session.selected, app.session.search.found), (Some(52), Some((1, 1))));
+    assert!(text(&mut app, 80, 24).contains("1/1") && !text(&mut app, 80, 24).contains("pause"));
+    press(&mut app, "esc");
+    assert!(!text(&mut app, 80, 24).contains("1/1") && text(&mut app, 80, 24).contains("pause"));
+    assert_eq!(app.session.selected, Some(52));
 }
 
 #[test]
