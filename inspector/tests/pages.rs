@@ -75,7 +75,7 @@ fn pages_open_in_a_browser_and_ask_the_network_for_nothing() {
         "tour crashed after",
         "images/3 is no text",
         "tour::words",
-        "examples/tour.rs:83:89",
+        "examples/tour.rs:104:89",
         "Page { section:",
         "What waits for what",
     ] {

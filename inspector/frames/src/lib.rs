@@ -90,8 +90,11 @@ pub use work::worked;
 
 /// The note of a function that was called and not awaited.
 const CALLED: &str = "called, not awaited";
-const UNCERTAIN: &str = "locals that are not held across an await are left out: not every function on the native stack is certain, as in \
-    optimised code. `opt-level = 0` in the profile of Cargo.toml brings most of them";
+const UNCERTAIN: &str =
+    "locals that are not held across an await are left out: not every function on the native stack is certain";
+/// As [`UNCERTAIN`], where some functions are known to be optimised.
+const OPTIMISED: &str = "locals that are not held across an await are left out: not every function on the native stack is certain, as some \
+    are optimised. `opt-level = 0` in the profile of Cargo.toml brings most of them";
 
 /// Reads the await stacks of one process. Keeps what it has read of images and types.
 pub struct Frames {
@@ -221,7 +224,8 @@ impl Frames {
             self.settle(&mut stack, native.sites());
             let is_complete = self.add_calls(&mut stack, coro_at, &running);
             if !is_complete && registers.is_some() {
-                stack.missing.get_or_insert_with(|| UNCERTAIN.into());
+                let is_optimised = running.iter().any(|one| one.is_optimised);
+                stack.missing.get_or_insert_with(|| if is_optimised { OPTIMISED } else { UNCERTAIN }.into());
             }
             // What the stack held is over with this function.
             self.types.memory.forget();

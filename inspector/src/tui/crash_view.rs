@@ -229,11 +229,15 @@ impl CrashStacks {
         made.or_else(visible).or_else(any).unwrap_or(stack.frames.len().saturating_sub(1))
     }
 
-    /// The stack to look at first: the origin, or if no place is known of it, as after an interrupt, the first one
-    /// that was cancelled at an await of its own.
+    /// The stack to look at first: the origin, or if that is no coroutine, as after an interrupt or a deadlock, the
+    /// first one that was cancelled at an await of its own.
     fn first_useful(&self) -> usize {
         let has_place = |stack: &&FailureStack| stack.frames.iter().any(|located| located.frame.line > 0);
-        if self.stacks.first().is_none_or(|origin| has_place(&origin)) {
+        let is_coroutine = |stack: &FailureStack| {
+            let failure = stack.failures.first().and_then(|first| stack.of.failures.get(*first));
+            failure.is_some_and(|failure| failure.coro != 0 || failure.thread != 0)
+        };
+        if self.stacks.first().is_none_or(|origin| has_place(&origin) && is_coroutine(origin)) {
             return 0;
         }
         // The await of a coroutine that waits for another one is the reason of nothing.

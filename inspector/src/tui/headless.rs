@@ -73,8 +73,9 @@ impl Headless {
         }
     }
 
-    /// Draws, as after an event.
+    /// Draws, as after an event, with the lints of the moment that is shown.
     pub fn draw(&mut self) {
+        self.app.session.lint();
         let Ok(_) = self.terminal.draw(|frame| self.app.draw(frame));
     }
 

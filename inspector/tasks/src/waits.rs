@@ -195,7 +195,7 @@ fn sleep(frames: &mut Frames, ty: TypeRef, address: u64, now: Option<Duration>) 
     let (entry, at) = frames.member(ty, "entry")?;
     let at = address.wrapping_add(at);
     let (_, timer, offset) = frames.variant(entry, at).ok()?;
-    let (deadline, within) = frames.member(timer, "deadline")?;
+    let (deadline, within) = frames.member(timer, "__0.deadline")?;
     due(frames, deadline, at.wrapping_add(offset).wrapping_add(within), now)
 }
 

@@ -141,7 +141,7 @@ fn names_of_files_become_absolute_by_the_debug_info_of_the_crash_wherever_the_pr
 }
 
 #[test]
-fn after_an_interrupt_a_stack_that_was_cancelled_at_its_own_await_is_selected() {
+fn after_an_interrupt_or_a_deadlock_a_stack_that_was_cancelled_at_its_own_await_is_selected() {
     let interrupted = |failure: &Failure| Failure {
         name: "the loop".into(),
         coro: 0,
@@ -160,4 +160,8 @@ fn after_an_interrupt_a_stack_that_was_cancelled_at_its_own_await_is_selected() 
     assert!(view.current().unwrap().frame.line > 0);
     let view = CrashView::new(of(vec![interrupted(&failures[0])]));
     assert_eq!(view.stack, 0, "there is no other");
+    // The trace of a deadlock has the coroutines that wait, without their variables.
+    let deadlock = Failure { trace: failures[0].trace.clone(), ..interrupted(&failures[0]) };
+    let view = CrashView::new(of(vec![deadlock, check.clone()]));
+    assert_eq!((view.stack, view.current().unwrap().coro), (1, check.coro));
 }
