@@ -33,7 +33,7 @@ mod linux {
         let program = build();
         let size = std::fs::metadata(&program).map_or(0, |file| file.len());
         println!("debug build of {} MB, 20 types of tasks, each three deep", size / 1_000_000);
-        for (count, goal, stop) in [(100, "500", ""), (10_000, "2000", "20"), (100_000, "5000", "")] {
+        for (count, goal, stop) in [(100, "500", ""), (10_000, "1500", "20"), (100_000, "5000", "")] {
             let program = Program::start(&program, count);
             let (mut longest, mut last) = (0.0, None);
             let time = median(3, || {
