@@ -552,6 +552,6 @@ fn thin_pointer(reader: &mut ValueReader<'_>, ty: TypeRef, offset: u64) -> Optio
 }
 
 /// Whether a pointer of this name leads to a future that is polled through it.
-fn follows(name: &str) -> bool {
+pub(super) fn follows(name: &str) -> bool {
     name.starts_with("&mut ") || name.starts_with("alloc::boxed::Box<")
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tinyio_events::event::{Stack, Value};
 
 use super::copied::{Copied, Region};
+use super::coroutine::follows;
 use super::functions::Signature;
 use super::hash::FastSet;
 use super::image::{Images, MappedFile};
@@ -24,6 +25,8 @@ const DEPTH: usize = 16;
 const LEVELS: usize = 4096;
 /// How many types are looked at for that.
 const TYPES: usize = 20_000;
+/// How many parts of a value are looked at.
+const PARTS: usize = 2_000;
 
 impl Frames {
     /// Reads a process that is gone: what is known of its memory, and the files that were mapped. Parts of those that
@@ -294,6 +297,40 @@ impl Frames {
                 self.search(member.ty, offset.saturating_add(member.offset), path, depth + 1, left, found);
             }
         }
+    }
+
+    /// The parts of a value that have a type with a path for which `is_wanted` is true, each by type and address, as far
+    /// as members, the variants that enums are in and `&mut` references lead; what is in such a part is not looked at.
+    pub fn parts(&mut self, ty: TypeRef, address: u64, is_wanted: &impl Fn(&str) -> bool) -> Vec<(TypeRef, u64)> {
+        let mut found = Vec::new();
+        let mut todo = vec![(ty, address, 0)];
+        let mut left = PARTS;
+        while let Some((ty, address, depth)) = todo.pop() {
+            if depth > DEPTH || left == 0 || address == 0 {
+                continue;
+            }
+            left -= 1;
+            let known = self.types.get(ty);
+            if is_wanted(known.path()) {
+                found.push((ty, address));
+                continue;
+            }
+            match &known.shape {
+                Shape::Pointer(Some(target)) if follows(&known.name) => {
+                    todo.extend(self.types.memory.word(address).map(|to| (*target, to, depth + 1)));
+                }
+                Shape::Struct(members) => {
+                    let member = |member: &Member| (member.ty, address.wrapping_add(member.offset), depth + 1);
+                    todo.extend(members.iter().rev().map(member));
+                }
+                Shape::Enum { .. } => {
+                    let variant = self.variant(ty, address).ok();
+                    todo.extend(variant.map(|(_, ty, offset)| (ty, address.wrapping_add(offset), depth + 1)));
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
     /// The type that a pointer leads to, or an `Option`, `NonNull`, `Arc` and the like that consists of one.

@@ -209,8 +209,8 @@ fn for_how_long(model: &Model, nanos: u64) -> String {
     model.known(nanos).map_or_else(String::new, |nanos| format!(", for {}", span(nanos)))
 }
 
-/// The place at which a coroutine began its last wait, as far as its history goes back.
-fn last_await(coro: &Coro) -> Option<SiteId> {
+/// The place at which a coroutine began its last wait that was recorded, as far as its history goes back.
+fn last_wait(coro: &Coro) -> Option<SiteId> {
     coro.history.iter().rev().find_map(|past| match past.what {
         Moment::Waits { site, .. } | Moment::WaitsOnMany { site, .. } if site != 0 => Some(site),
         _ => None,
@@ -245,8 +245,8 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
         }
         Leaf::Blocked(id, since) => {
             let long = span(now.saturating_sub(since));
-            let last = model.coro(id).and_then(last_await).and_then(|site| model.site(site));
-            let last = last.map_or_else(String::new, |site| format!("; its last await is at {}", site.short()));
+            let last = model.coro(id).and_then(last_wait).and_then(|site| model.site(site));
+            let last = last.map_or_else(String::new, |site| format!("; its last recorded wait is at {}", site.short()));
             (format!("{} blocks the loop: it has been in one step for {long}{last}", model.label(id)), Some(id))
         }
         Leaf::Timer(due) => (format!("a timer, {}", timer(model, due, now)), None),

@@ -127,6 +127,9 @@ pub struct Wait {
     /// Its place in the queue of a lock or semaphore of tokio.
     #[serde(skip)]
     pub queued: Option<Queued>,
+    /// It was found in a function that polls several things, of which others may not be known: it proves nothing.
+    #[serde(skip)]
+    pub is_among_others: bool,
     /// Of a wait to read, the task that is before it in the queue of the lock and waits to write.
     #[serde(skip)]
     pub behind: Option<u64>,
@@ -136,7 +139,17 @@ impl Wait {
     /// A wait of which nothing else is known.
     pub fn new(kind: WaitKind, id: u64, text: impl Into<String>) -> Wait {
         let text = text.into();
-        Wait { kind, id, text, due: None, needs_all: false, needs_room: false, queued: None, behind: None }
+        Wait {
+            kind,
+            id,
+            text,
+            due: None,
+            needs_all: false,
+            needs_room: false,
+            queued: None,
+            behind: None,
+            is_among_others: false,
+        }
     }
 }
 

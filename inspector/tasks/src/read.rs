@@ -340,13 +340,14 @@ impl Reading<'_> {
                 waits_on = waits(&mut self.frames, &parts, &stack.frames, &shares, self.moment.now, task);
             }
         }
+        let is_alone = matches!(&waits_on[..], [wait] if !wait.is_among_others);
         Task {
             id,
             thread,
             runtime,
             name,
             state,
-            waits_on_nothing_else: waits_on.len() == 1 && stack.missing.is_none() && is_chain(&stack.frames),
+            waits_on_nothing_else: is_alone && stack.missing.is_none() && is_chain(&stack.frames),
             waits_on,
             holds,
             never_woken: never_woken && !has_changed && self.moment.is_still && self.moment.left_out == 0,

@@ -59,23 +59,16 @@ pub fn waits(
     let mut waits = Vec::new();
     for &(ty, address) in &parts.leaves {
         let (ty, address) = without_budget(frames, ty, address);
-        let path = frames.type_path(ty);
-        let handle = HANDLES.iter().find(|handle| handle.0 == path);
-        let reference = REFERENCES.iter().find(|reference| reference.0 == path);
-        let known = match path.as_str() {
-            SLEEP => sleep(frames, ty, address, now),
-            TIMER => timer(frames, ty, address, now),
-            ACQUIRE => acquired(frames, ty, address, &callers),
-            TINYIO_SLEEP => Some(Wait::new(WaitKind::Timer, 0, "a timer")),
-            TINYIO_ACQUIRE => permits(frames, ty, address, "waiting.on")
-                .map(|(kind, id)| Wait::new(kind, id, format!("{} at {id:#x}", word(kind)))),
-            _ => None,
-        };
-        let known = known
-            .or_else(|| handle.and_then(|(_, member)| joined(frames, ty, address, member, &task)))
-            .or_else(|| reference.and_then(|(_, way, kind, what)| referred(frames, ty, address, way, *kind, what)))
-            .map(|wait| of_watch(wait, &callers, shares));
-        let mut wait = known.unwrap_or_else(|| by_name(&path, frames.future_name(ty), &callers));
+        let mut wait = one(frames, ty, address, &callers, shares, now, &task);
+        if wait.kind == WaitKind::External && frames.type_path(ty) == POLL_FN {
+            let inside = frames.parts(ty, address, &is_known);
+            let inside = inside.into_iter().map(|(ty, address)| one(frames, ty, address, &callers, shares, now, &task));
+            let inside: Vec<Wait> = inside.map(|wait| Wait { is_among_others: true, ..wait }).collect();
+            if !inside.is_empty() {
+                waits.extend(inside);
+                continue;
+            }
+        }
         if wait.id == 0
             && callers.get(1).is_some_and(|caller| is_recv(caller))
             && let Some(id) = received(frames, ty, address)
@@ -85,6 +78,46 @@ pub fn waits(
         waits.push(wait);
     }
     waits
+}
+
+/// What `join!`, `try_join!` and `select!` of tokio poll their futures in, which are not coroutines if they are handles
+/// of tasks or timers.
+const POLL_FN: &str = "core::future::poll_fn::PollFn";
+
+/// Whether a future with this path is known by its type.
+fn is_known(path: &str) -> bool {
+    [SLEEP, TIMER, ACQUIRE, TINYIO_SLEEP, TINYIO_ACQUIRE].contains(&path)
+        || HANDLES.iter().any(|handle| handle.0 == path)
+        || REFERENCES.iter().any(|reference| reference.0 == path)
+}
+
+/// What one future waits on.
+fn one(
+    frames: &mut Frames,
+    ty: TypeRef,
+    address: u64,
+    callers: &[&str],
+    shares: &[Share],
+    now: Option<Duration>,
+    task: &impl Fn(u64) -> Option<(u64, Arc<str>)>,
+) -> Wait {
+    let path = frames.type_path(ty);
+    let handle = HANDLES.iter().find(|handle| handle.0 == path);
+    let reference = REFERENCES.iter().find(|reference| reference.0 == path);
+    let known = match path.as_str() {
+        SLEEP => sleep(frames, ty, address, now),
+        TIMER => timer(frames, ty, address, now),
+        ACQUIRE => acquired(frames, ty, address, callers),
+        TINYIO_SLEEP => Some(Wait::new(WaitKind::Timer, 0, "a timer")),
+        TINYIO_ACQUIRE => permits(frames, ty, address, "waiting.on")
+            .map(|(kind, id)| Wait::new(kind, id, format!("{} at {id:#x}", word(kind)))),
+        _ => None,
+    };
+    known
+        .or_else(|| handle.and_then(|(_, member)| joined(frames, ty, address, member, task)))
+        .or_else(|| reference.and_then(|(_, way, kind, what)| referred(frames, ty, address, way, *kind, what)))
+        .map(|wait| of_watch(wait, callers, shares))
+        .unwrap_or_else(|| by_name(&path, frames.future_name(ty), callers))
 }
 
 /// Whether a stack is a chain of async functions, each awaited by the one before, down to one future that is none: no

@@ -153,7 +153,10 @@ fn why_names_the_coroutine_that_blocks_the_loop() {
     let model = at(&mut s, 300_000);
     assert_eq!(model.why(1).leaf, Leaf::Blocked(2, 1_100_000));
     let text = crate::describe::leaf(&model, &model.why(1).leaf, model.now()).0;
-    assert_eq!(text, "hogs #2 blocks the loop: it has been in one step for 298 ms; its last await is at a.rs:2");
+    assert_eq!(
+        text,
+        "hogs #2 blocks the loop: it has been in one step for 298 ms; its last recorded wait is at a.rs:2"
+    );
     assert_eq!(model.why(2).leaf, Leaf::Running(2, 1_100_000));
     s.pause(2).wake(3, Waker::Timer);
     assert_eq!(s.model().why(1).leaf, Leaf::Ready(3, 300_000_000), "the step is over");

@@ -419,10 +419,10 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
             let Some(coro) = model.coro(id) else { return (String::new(), theme.text) };
             let text = describe::doing_at(model, coro, now);
             // A coroutine that waits on one already above it in the chain is on a cycle.
-            if coro.activity == Activity::OnCoro || coro.activity == Activity::OnLock {
-                if model.why_within(id, 64).cycle().iter().any(|link| link.coro == id) {
-                    return (format!("{} {text}, a cycle", theme.glyphs.cycle), theme.failed);
-                }
+            if matches!(coro.activity, Activity::OnCoro | Activity::OnLock)
+                && model.why_within(id, 64).cycle().iter().any(|link| link.coro == id)
+            {
+                return (format!("{} {text}, a cycle", theme.glyphs.cycle), theme.failed);
             }
             (text, if coro.activity == Activity::Running { theme.running } else { theme.text })
         }

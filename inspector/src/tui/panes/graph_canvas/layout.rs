@@ -298,7 +298,7 @@ fn describe(model: &Model, thing: Thing, cycle: &Cycle, now: u64, theme: &Theme)
         Thing::Res(res) => {
             let note = match model.resource(res) {
                 Some(one) if one.what == ResKind::Barrier => format!("{} of {} there", one.waiters.len(), one.size),
-                Some(one) if one.waiters.len() > 1 => format!("{} wait", one.waiters.len()),
+                Some(one) if one.waiters.len() > 1 => format!("({} wait)", one.waiters.len()),
                 _ => String::new(),
             };
             (model.resource_label(res), note)

@@ -41,6 +41,17 @@ async fn joiner(other: JoinHandle<usize>) {
     let _ = other.await; // here: joiner
 }
 
+async fn both(one: JoinHandle<()>, other: JoinHandle<()>) {
+    begun();
+    let _ = tokio::join!(one, other);
+}
+
+async fn either(one: JoinHandle<()>) {
+    begun();
+    let late = tokio::time::sleep(Duration::from_secs(7200));
+    tokio::select!(_ = one => {}, () = late => {});
+}
+
 async fn holder(lock: Arc<Mutex<String>>) {
     begun();
     let guard = lock.lock().await;
@@ -117,7 +128,12 @@ pub fn start(runtime: &Runtime, count: usize) -> Vec<(&'static str, usize)> {
     for number in 0..count / 5 + rest {
         runtime.spawn(sleeper(number));
     }
-    started.push(("sleeper", count / 5 + rest));
+    let next = count / 5 + rest;
+    let (one, other) = (runtime.spawn(sleeper(next)), runtime.spawn(sleeper(next + 1)));
+    let third = runtime.spawn(sleeper(next + 2));
+    runtime.spawn(both(one, other));
+    runtime.spawn(either(third));
+    started.extend([("sleeper", next + 3), ("both", 1), ("either", 1)]);
     for number in 0..count / 5 {
         let other = runtime.spawn(never(number));
         runtime.spawn(joiner(other));
