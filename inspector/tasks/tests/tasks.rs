@@ -55,7 +55,7 @@ fn is_settled(picture: &Picture) -> bool {
         "spinning" | "parked" => task.state == State::Running,
         "finished" => task.state == State::Finished,
         // Their await is in the file of a macro.
-        "both" | "either" => task.state == State::Waiting,
+        "both" | "either" | "perhaps" => task.state == State::Waiting,
         name => task.state == State::Waiting && task.stack.frames.first().is_some_and(|frame| frame.line == line(name)),
     })
 }
@@ -73,7 +73,7 @@ fn finds_all(profile: &str, kind: &str, count: usize) {
         match function(task) {
             "parked" | "finished" => assert_eq!(first, None),
             "spinning" => assert!(task.stack.mid_step),
-            "both" | "either" => assert_eq!(first.map(|first| first.0), Some(&*task.name)),
+            "both" | "either" | "perhaps" => assert_eq!(first.map(|first| first.0), Some(&*task.name)),
             name => assert_eq!(first, Some((task.name.as_str(), line(name)))),
         }
         if function(task) == "sleeper" {
@@ -194,11 +194,12 @@ fn what_tasks_wait_on_and_hold_is_named() {
             assert_eq!((wait.kind, wait.id), (WaitKind::Task, task.id - 1), "{profile}");
         }
         // Handles and timers in a function that polls them; what else is in it may not be known, so they prove nothing.
-        let [both, either] = ["both", "either"].map(|name| of(name)[0]);
+        let [both, either, perhaps] = ["both", "either", "perhaps"].map(|name| of(name)[0]);
         let waits = |task: &Task| task.waits_on.iter().map(|wait| (wait.kind, wait.id)).collect::<Vec<_>>();
-        assert_eq!(waits(both), [(WaitKind::Task, both.id - 3), (WaitKind::Task, both.id - 2)], "{profile}");
-        assert_eq!(waits(either), [(WaitKind::Task, either.id - 2), (WaitKind::Timer, 0)], "{profile}");
-        assert!([both, either].iter().all(|task| !task.waits_on_nothing_else), "{profile}");
+        assert_eq!(waits(both), [(WaitKind::Task, both.id - 4), (WaitKind::Task, both.id - 3)], "{profile}");
+        assert_eq!(waits(either), [(WaitKind::Task, either.id - 3), (WaitKind::Timer, 0)], "{profile}");
+        assert_eq!(waits(perhaps), [(WaitKind::Task, perhaps.id - 3)], "{profile}");
+        assert!([both, either, perhaps].iter().all(|task| !task.waits_on_nothing_else), "{profile}");
         assert!(all("sleeper").iter().all(|wait| wait.kind == WaitKind::Timer), "{profile}");
         let due = |wait: &Wait| {
             let text = wait.text.strip_prefix("a timer, fires in ")?.strip_suffix(" s")?;

@@ -52,6 +52,12 @@ async fn either(one: JoinHandle<()>) {
     tokio::select!(_ = one => {}, () = late => {});
 }
 
+/// Beside the handle is a future of which no type tells what it waits on.
+async fn perhaps(one: JoinHandle<()>) {
+    begun();
+    tokio::select!(_ = one => {}, () = std::future::pending() => {});
+}
+
 async fn holder(lock: Arc<Mutex<String>>) {
     begun();
     let guard = lock.lock().await;
@@ -130,10 +136,11 @@ pub fn start(runtime: &Runtime, count: usize) -> Vec<(&'static str, usize)> {
     }
     let next = count / 5 + rest;
     let (one, other) = (runtime.spawn(sleeper(next)), runtime.spawn(sleeper(next + 1)));
-    let third = runtime.spawn(sleeper(next + 2));
+    let (third, fourth) = (runtime.spawn(sleeper(next + 2)), runtime.spawn(sleeper(next + 3)));
     runtime.spawn(both(one, other));
     runtime.spawn(either(third));
-    started.extend([("sleeper", next + 3), ("both", 1), ("either", 1)]);
+    runtime.spawn(perhaps(fourth));
+    started.extend([("sleeper", next + 4), ("both", 1), ("either", 1), ("perhaps", 1)]);
     for number in 0..count / 5 {
         let other = runtime.spawn(never(number));
         runtime.spawn(joiner(other));
