@@ -55,7 +55,7 @@ fn is_settled(picture: &Picture) -> bool {
         "spinning" | "parked" => task.state == State::Running,
         "finished" => task.state == State::Finished,
         // Their await is in the file of a macro.
-        "both" | "either" | "perhaps" => task.state == State::Waiting,
+        "both" | "either" => task.state == State::Waiting,
         name => task.state == State::Waiting && task.stack.frames.first().is_some_and(|frame| frame.line == line(name)),
     })
 }
@@ -73,7 +73,7 @@ fn finds_all(profile: &str, kind: &str, count: usize) {
         match function(task) {
             "parked" | "finished" => assert_eq!(first, None),
             "spinning" => assert!(task.stack.mid_step),
-            "both" | "either" | "perhaps" => assert_eq!(first.map(|first| first.0), Some(&*task.name)),
+            "both" | "either" => assert_eq!(first.map(|first| first.0), Some(&*task.name)),
             name => assert_eq!(first, Some((task.name.as_str(), line(name)))),
         }
         if function(task) == "sleeper" {

@@ -1,7 +1,9 @@
 //! The tasks.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -53,9 +55,14 @@ async fn either(one: JoinHandle<()>) {
 }
 
 /// Beside the handle is a future of which no type tells what it waits on.
-async fn perhaps(one: JoinHandle<()>) {
+async fn perhaps(mut one: JoinHandle<()>) {
     begun();
-    tokio::select!(_ = one => {}, () = std::future::pending() => {});
+    let mut never = std::future::pending::<()>();
+    let poll = |cx: &mut Context<'_>| match Pin::new(&mut never).poll(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => Pin::new(&mut one).poll(cx).map(drop),
+    };
+    std::future::poll_fn(poll).await; // here: perhaps
 }
 
 async fn holder(lock: Arc<Mutex<String>>) {
