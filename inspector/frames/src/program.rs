@@ -300,7 +300,8 @@ impl Frames {
     }
 
     /// The parts of a value that have a type with a path for which `is_wanted` is true, each by type and address. They
-    /// are looked for in members, in the variants that enums are in and behind `&mut` references, and not in each other.
+    /// are looked for in members, in the variants that enums are in and behind `&mut` references, but not in each
+    /// other.
     pub fn parts(&mut self, ty: TypeRef, address: u64, is_wanted: &impl Fn(&str) -> bool) -> Vec<(TypeRef, u64)> {
         let mut found = Vec::new();
         let mut todo = vec![(ty, address, 0)];
