@@ -241,18 +241,15 @@ fn no_example_has_a_false_lint() {
         assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
     };
 
-    let dedup = || {
-        let dedup = start(&built(&["--example", "dedup"], "examples/dedup"), &["."], "dedup.jsonl");
-        assert!(ends(dedup).contains("1 group"));
-        folder.join("dedup.jsonl")
-    };
-    assert_eq!(lints_of_three(dedup), Default::default(), "dedup");
-    let verify = || {
-        let verify = start(&built(&["--example", "verify"], "examples/verify"), &["manifest"], "verify.jsonl");
-        assert!(ends(verify).contains("100 files"));
-        folder.join("verify.jsonl")
-    };
-    assert_eq!(lints_of_three(verify), Default::default(), "verify");
+    for (example, argument, expected) in [("dedup", ".", "1 group"), ("verify", "manifest", "100 files")] {
+        let record = || {
+            let (program, name) = (format!("examples/{example}"), format!("{example}.jsonl"));
+            let output = ends(start(&built(&["--example", example], &program), &[argument], &name));
+            assert!(output.contains(expected), "{output}");
+            folder.join(name)
+        };
+        assert_eq!(lints_of_three(record), Default::default(), "{example}");
+    }
 
     let serve = || {
         let mut serve = start(&built(&["-p", "serve"], "serve"), &["--port", "0", "."], "serve.jsonl");

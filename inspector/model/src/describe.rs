@@ -274,17 +274,15 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             };
             (text, None)
         }
-        // A picture's waits have others beside them, or holders that are not known, unless there is a proof.
-        Leaf::Cycle(id) | Leaf::LikelyCycle(id)
-            if model.picture().is_some() && model.findings_of(id).next().is_none() =>
-        {
-            (format!("{} again: a cycle of waits", model.label(id)), Some(id))
+        Leaf::Cycle(id) | Leaf::LikelyCycle(id) => {
+            // A picture's waits have others beside them, or holders that are not known, unless there is a proof.
+            let verdict = match (model.picture(), leaf) {
+                (Some(_), _) if model.findings_of(id).next().is_none() => "a cycle of waits",
+                (None, Leaf::LikelyCycle(_)) => "a cycle, likely a deadlock",
+                _ => "a cycle, none of them can ever go on",
+            };
+            (format!("{} again: {verdict}", model.label(id)), Some(id))
         }
-        Leaf::Cycle(id) => (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id)),
-        Leaf::LikelyCycle(id) if model.picture().is_some() => {
-            (format!("{} again: a cycle, none of them can ever go on", model.label(id)), Some(id))
-        }
-        Leaf::LikelyCycle(id) => (format!("{} again: a cycle, likely a deadlock", model.label(id)), Some(id)),
         Leaf::Unknown(id) => (format!("nothing is known about #{id}"), None),
     }
 }

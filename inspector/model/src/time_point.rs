@@ -121,7 +121,7 @@ pub fn fold(
                     if model.coro(coro).is_some_and(|coro| is_outermost(coro.in_loop)) =>
                 {
                     let mut right_before = model.clone();
-                    right_before.is_in_last_step(coro, event.at);
+                    right_before.reenter_step(coro, event.at);
                     failing = Some((coro, right_before));
                 }
                 Kind::CancelBegin { id, origin, .. } if is_outermost(id) => {

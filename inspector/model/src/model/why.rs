@@ -54,8 +54,8 @@ pub enum Leaf {
     Loop(LoopId),
     /// A future that tinyio does not know, awaited by this coroutine.
     External(CoroId),
-    /// Another coroutine has been in one step since then, so that the last of the chain, which is ready or whose timer
-    /// is due, does not run.
+    /// A long step, of this coroutine since then, blocks the loop. The last coroutine of the chain does not run
+    /// meanwhile: it is ready, or the timer that it waits on is due.
     Blocked(CoroId, u64),
     /// The chain returns to this coroutine: no coroutine of the cycle can continue by itself.
     Cycle(CoroId),
@@ -194,7 +194,7 @@ impl Model {
         Why { chain, leaf }
     }
 
-    /// The long step that keeps a coroutine from running that is ready, or whose timer is due.
+    /// The long step that blocks the loop of a coroutine, if `leaf` is that it is ready or waits on a timer that is due.
     fn blocking(&self, id: CoroId, leaf: &Leaf) -> Option<Leaf> {
         let is_due = match leaf {
             Leaf::Ready(..) => true,

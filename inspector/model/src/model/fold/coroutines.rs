@@ -209,8 +209,8 @@ impl Model {
         self.odd_unless(known);
     }
 
-    /// The step that has just ended was the last one of a coroutine: it failed in it, and waited for nothing.
-    pub(crate) fn is_in_last_step(&mut self, id: CoroId, at: u64) {
+    /// Goes back into the step of a coroutine that has just ended, if it waits on nothing: the coroutine fails in it.
+    pub(crate) fn reenter_step(&mut self, id: CoroId, at: u64) {
         self.shift(id, at, |coro| {
             if coro.waits().next().is_none() {
                 coro.state = State::Running;
