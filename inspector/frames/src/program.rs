@@ -262,6 +262,13 @@ impl Frames {
         ValueReader::new(&mut self.types, &self.limits, None).find(ty, path)
     }
 
+    /// The type of a member that an async function has in one of its states.
+    pub fn member_in_a_state(&mut self, ty: TypeRef, name: &str) -> Option<TypeRef> {
+        let known = self.types.get(ty);
+        let Shape::Enum { variants, .. } = &known.shape else { return None };
+        variants.iter().find_map(|variant| Some(self.types.get(variant.member.ty).member(name)?.ty))
+    }
+
     /// The only part of a type that has a type of this path, searched through members: its type, and its offset in the
     /// whole. `None` if there is none, or more than one.
     pub fn inside(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {

@@ -8,7 +8,7 @@ use tinyio_frames::Frames;
 /// passed. The table in docs/ANY-PROGRAM.md has the same.
 const TRIED: [(&str, &str, &[&str]); 2] = [
     ("tokio", "5tokio7runtime", &["1.40", "1.43", "1.45", "1.47", "1.48", "1.50", "1.53", "1.54"]),
-    ("async-executor", "14async_executor", &["1.14"]),
+    ("async-executor", "14async_executor", &["1.13", "1.14"]),
 ];
 /// Functions that are looked at. Most of them are generic, and were compiled with the program.
 const MOST: usize = 4096;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tinyio_frames::{Copied, Frames, TypeRef};
 
-use super::kinds::{Kinds, Layout, Vtable};
+use super::kinds::{self, Kinds, Layout, Vtable};
 use super::state::StateWord;
 use crate::picture::State;
 use crate::row::{Found, Future, Row};
@@ -104,10 +104,10 @@ impl Reading<'_> {
     }
 
     /// The task with a header at an address, if it is one of an executor. Its number is that address.
-    fn task(&self, frames: &Frames, of: u64, header: u64) -> Option<Row> {
-        let word = |offset: u64| frames.word(header.wrapping_add(offset));
-        let vtable = *self.kinds.vtables.get(&word(self.layout.vtable)?)?;
-        let value = word(self.layout.state)?;
+    fn task(&self, frames: &mut Frames, of: u64, header: u64) -> Option<Row> {
+        let word = |frames: &Frames, offset: u64| frames.word(header.wrapping_add(offset));
+        let vtable = *self.kinds.vtables.get(&word(frames, self.layout.vtable)?)?;
+        let value = word(frames, self.layout.state)?;
         let state = StateWord(value);
         let shape = self.shapes[vtable.kind]?;
         if executor(frames, shape, header, vtable)? != of {
@@ -117,7 +117,10 @@ impl Reading<'_> {
         let future = match state.state() {
             State::Finished => Future::None,
             _ if state.is_closed() => Future::None,
-            _ => Future::At(kind.future, header.wrapping_add(vtable.offsets.future).wrapping_add(kind.own.within)),
+            _ => match kinds::future(frames, kind.own.outer, header.wrapping_add(vtable.offsets.future)) {
+                Some((ty, address)) => Future::At(ty, address),
+                None => Future::Unknown("what async-executor has put around it does not hold it: unknown layout"),
+            },
         };
         let mut row = Row::of(kind, header, header, state.state(), future);
         if state.is_closed() && row.state != State::Finished {

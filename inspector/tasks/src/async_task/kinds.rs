@@ -11,14 +11,19 @@ use crate::names::content;
 const RAW: &str = "10async_task3raw";
 const RUN: &str = "3run";
 const RAW_TASK: &str = "async_task::raw::RawTask<";
-/// What `async-executor` puts around a future, to take the task out of its slab in the end.
+/// What `async-executor` puts around a future, to take the task out of its slab in the end: a type since 1.14, an async
+/// block before.
 const CALL_ON_DROP: &str = "async_executor::AsyncCallOnDrop";
+const BLOCK: (&str, &str) = ("async_executor::", "::spawn_inner::{async_block_env#0}");
+/// The program's future in them: the block has it in the first before its first step, and awaits it in the second.
+const FUTURE: &str = "future";
+const AWAITEE: &str = "__awaitee";
 
 /// What a kind of task of async-task has.
 #[derive(Clone, Debug)]
 pub struct Own {
-    /// The offset of the program's future in the future that the task has.
-    pub within: u64,
+    /// The type of the future that the task has, which may be what an executor has put around the program's.
+    pub outer: TypeRef,
     /// The type of the function that schedules it.
     pub schedule: TypeRef,
 }
@@ -73,10 +78,10 @@ pub fn find(frames: &mut Frames) -> Result<Kinds, String> {
                 described.insert(frames.type_name(future), future);
             }
         }
-        let (inner, within) = inner(frames, future);
+        let inner = inner(frames, future);
         let named = content(frames, inner);
         let (name, size) = (frames.future_name(named).into(), frames.size(future));
-        let (or, scheduler, own) = (Vec::new(), String::new(), Own { within, schedule });
+        let (or, scheduler, own) = (Vec::new(), String::new(), Own { outer: future, schedule });
         kinds.all.push(Kind { function: method, future: inner, name, or, size, scheduler, own });
         Ok(())
     })?;
@@ -90,7 +95,7 @@ pub fn find(frames: &mut Frames) -> Result<Kinds, String> {
     let mut all = Vec::new();
     for future in described.into_values() {
         let size = frames.size(future);
-        all.push(Described { future: inner(frames, future).0, size, scheduler: String::new() });
+        all.push(Described { future: inner(frames, future), size, scheduler: String::new() });
     }
     kinds.name_merged(frames, all);
     Ok(kinds)
@@ -109,12 +114,35 @@ fn find_vtables(kinds: &mut Kinds, frames: &mut Frames, layout: &VtableLayout) {
     });
 }
 
-/// The program's future, and its offset in the one that an executor has put around it.
-fn inner(frames: &mut Frames, future: TypeRef) -> (TypeRef, u64) {
-    match frames.type_path(future).as_str() {
-        CALL_ON_DROP => frames.member(future, "future").unwrap_or((future, 0)),
-        _ => (future, 0),
+/// The type of the program's future in one that a task has.
+fn inner(frames: &mut Frames, outer: TypeRef) -> TypeRef {
+    let inner = match frames.type_path(outer) {
+        path if path == CALL_ON_DROP => frames.member(outer, FUTURE).map(|(ty, _)| ty),
+        path if is_block(&path) => frames.member_in_a_state(outer, FUTURE),
+        _ => None,
+    };
+    inner.unwrap_or(outer)
+}
+
+/// The program's future in the one that a task has at an address, by its type and address; `None` if what an executor
+/// has put around it has none.
+pub fn future(frames: &mut Frames, outer: TypeRef, address: u64) -> Option<(TypeRef, u64)> {
+    match frames.type_path(outer) {
+        path if path == CALL_ON_DROP => {
+            let (ty, offset) = frames.member(outer, FUTURE)?;
+            Some((ty, address.wrapping_add(offset)))
+        }
+        path if is_block(&path) => {
+            let (_, state, offset) = frames.variant(outer, address).ok()?;
+            let (ty, within) = frames.member(state, AWAITEE).or_else(|| frames.member(state, FUTURE))?;
+            Some((ty, address.wrapping_add(offset).wrapping_add(within)))
+        }
+        _ => Some((outer, address)),
     }
+}
+
+fn is_block(path: &str) -> bool {
+    path.starts_with(BLOCK.0) && path.ends_with(BLOCK.1)
 }
 
 /// The type of headers, of a task's parts.
