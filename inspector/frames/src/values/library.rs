@@ -27,6 +27,9 @@ impl ValueReader<'_> {
             return Some(self.within(ty, "__0", place, depth));
         }
         if !is_standard(known) {
+            if let Some(value) = self.of_locks(ty, known, place, depth) {
+                return Some(Ok(value));
+            }
             return self.of_bytes(ty, path, place, depth);
         }
         let printed = match path {

@@ -7,6 +7,7 @@ mod bytes;
 mod collections;
 mod iterators;
 mod library;
+mod locks;
 mod pointers;
 mod text;
 mod tinyio;

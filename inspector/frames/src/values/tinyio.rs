@@ -151,7 +151,7 @@ impl ValueReader<'_> {
     }
 
     /// What a pointer at a path leads to, and its address.
-    fn behind(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Result<(TypeRef, u64), String> {
+    pub(super) fn behind(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Result<(TypeRef, u64), String> {
         let found = self.find(ty, &format!("{path}.pointer")).or_else(|| self.find(ty, path));
         let (pointer, offset) = found.ok_or("unknown layout")?;
         let size = self.types.size(pointer).ok_or("unknown layout")?;
@@ -159,7 +159,7 @@ impl ValueReader<'_> {
         Ok((target.ty, target.address))
     }
 
-    fn bytes_of(&mut self, ty: TypeRef, address: u64) -> Result<Vec<u8>, String> {
+    pub(super) fn bytes_of(&mut self, ty: TypeRef, address: u64) -> Result<Vec<u8>, String> {
         let size = self.types.size(ty).and_then(|size| usize::try_from(size).ok()).ok_or("unknown layout")?;
         self.types.memory.bytes(address, size).ok_or_else(|| format!("memory at {address:#x} cannot be read"))
     }

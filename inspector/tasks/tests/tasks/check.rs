@@ -209,6 +209,69 @@ fn tasks_that_lock_each_other_out_are_found_with_their_locks_and_lines() {
 }
 
 #[test]
+fn locks_and_what_refers_to_them_say_what_they_are_and_how_they_stand() {
+    let program = Program::start_binary(&build_other("dev", "check-programs"), "values", 0);
+    let of = |picture: &Picture| picture.tasks.iter().find(|task| task.name.ends_with("keeper")).cloned();
+    let is_there = |task: &Task| task.state == State::Waiting && task.stack.frames[0].locals.len() > 20;
+    let pictures = std::iter::repeat_with(|| program.read(true, false)).take(100);
+    let task = pictures.filter_map(|picture| of(&picture)).find(is_there).expect("it gets to its await");
+    let value = |name: &str| {
+        let locals = task.stack.frames[0].locals.iter();
+        let value = locals.rev().find(|local| local.name == name).expect(name).value.clone();
+        let (before, rest) = value.text.split_once(" at 0x").unwrap_or_else(|| panic!("{name}: {value:?}"));
+        let (address, state) = rest.split_once(' ').unwrap_or((rest, ""));
+        let data = value.children.iter().find(|(name, _)| name == "data");
+        let data = data.map(|(name, data)| format!("{name} = {}", data.text)).unwrap_or_default();
+        (before.to_owned(), state.to_owned(), data, address.to_owned())
+    };
+    for (name, kind, state, data) in [
+        ("free", "Mutex", "(free)", "data = 1"),
+        ("taken", "Mutex", "(held)", ""),
+        ("guard", "MutexGuard of lock", "", "data = 7"),
+        ("shared", "Mutex", "(held)", ""),
+        ("owned", "OwnedMutexGuard of lock", "", "data = 9"),
+        ("rows", "RwLock", "(held)", ""),
+        ("reading", "RwLockReadGuard of lock", "", ""),
+        ("permits", "Semaphore", "(2 free)", ""),
+        ("permit", "SemaphorePermit of semaphore", "", ""),
+        ("bell", "Notify", "", ""),
+        ("table", "Mutex", "(held)", ""),
+        ("at_table", "MutexGuard of lock", "", "data = 11"),
+        ("places", "Semaphore", "(1 free)", ""),
+        ("place", "SemaphoreGuard of semaphore", "", ""),
+        ("sender", "Sender of channel", "", ""),
+        ("receiver", "Receiver of channel", "", ""),
+        ("said", "Sender of channel", "", ""),
+        ("heard", "Receiver of channel", "", ""),
+        ("shown", "Sender of channel", "", ""),
+        ("seen", "Receiver of channel", "", ""),
+        ("handle", "JoinHandle of task", "", ""),
+    ] {
+        let (kind_of, state_of, data_of, _) = value(name);
+        assert_eq!((&*kind_of, &*state_of, &*data_of), (kind, state, data), "{name}");
+    }
+    let pairs = [
+        ("taken", "guard"),
+        ("shared", "owned"),
+        ("rows", "reading"),
+        ("permits", "permit"),
+        ("table", "at_table"),
+        ("places", "place"),
+        ("sender", "receiver"),
+        ("said", "heard"),
+        ("shown", "seen"),
+    ];
+    for (one, other) in pairs {
+        assert_eq!(value(one).3, value(other).3, "{one} and {other} are of the same");
+    }
+    for hold in &task.holds {
+        let of_it = ["guard", "owned", "reading", "permit", "at_table", "place"].map(|name| value(name).3);
+        assert!(of_it.contains(&format!("{:x}", hold.id)), "{hold:?}: by the same address, {of_it:?}");
+    }
+    assert_eq!(task.holds.len(), 6);
+}
+
+#[test]
 fn nothing_is_reported_of_healthy_programs() {
     for profile in ["dev", "release"] {
         let mut program = Program::start_binary(&build_other(profile, "check-programs"), "healthy", 0);

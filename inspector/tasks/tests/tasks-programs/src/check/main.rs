@@ -9,6 +9,7 @@ mod ends;
 mod healthy;
 mod sick;
 mod unpolled;
+mod values;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,6 +27,7 @@ fn main() {
             drop(kept);
             return;
         }
+        "values" => runtime.block_on(values::start()),
         "deadlock" => runtime.block_on(deadlock::start()),
         _ => panic!("a kind"),
     }
