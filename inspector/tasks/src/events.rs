@@ -6,8 +6,9 @@ use std::path::Path;
 
 use tinyio_events::event::{
     CoroId, Event, FIELD, Header, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, State as CoroState,
-    Target, VERSION,
+    Target, VERSION, Value,
 };
+use tinyio_events::place::{is_dependency, is_library};
 
 use crate::check::{Findings, check};
 use crate::picture::{Picture, Runtime, State, Task, Wait, WaitKind};
@@ -21,9 +22,14 @@ pub struct Recording {
     sites: HashMap<(String, u32), SiteId>,
     /// Resources by address: they have the same number in each picture.
     resources: HashMap<u64, ResId>,
+    /// The names that were given to resources, by address.
+    variables: HashMap<u64, String>,
     /// Sentences that were in an earlier picture.
     notes: HashSet<String>,
 }
+
+/// Names of variables have at most so many parts after the first.
+const VARIABLE_DEPTH: usize = 4;
 
 /// The header of a recording of such pictures. `started` is the wall clock at time 0, in nanoseconds since 1970, 0 if
 /// it is not known.
@@ -71,6 +77,7 @@ impl Recording {
         for (task, coro) in picture.tasks.iter().zip(&numbers) {
             adding.task(task, *coro);
         }
+        variables(&picture.tasks, &mut adding.recording.variables);
         adding.resources(&picture.tasks);
         for (task, coro) in picture.tasks.iter().zip(&numbers) {
             adding.edges(task, *coro);
@@ -104,6 +111,38 @@ fn numbers(tasks: &[Task]) -> Vec<CoroId> {
         numbers.push(number);
     }
     numbers
+}
+
+/// Names for locks and the like that have none: the variable that leads to each, such as `state.accounts`. A resource
+/// that has a name keeps it.
+fn variables(tasks: &[Task], names: &mut HashMap<u64, String>) {
+    for task in tasks {
+        let own = task.stack.frames.iter().filter(|frame| !is_dependency(&frame.file) && !is_library(&frame.file));
+        let mut todo: Vec<(String, &Value, usize)> = Vec::new();
+        let locals = own.flat_map(|frame| &frame.locals).filter(|local| !local.mark.contains("moved"));
+        for local in locals {
+            todo.push((local.name.clone(), &local.value, 0));
+            while let Some((path, value, depth)) = todo.pop() {
+                if let Some(address) = lock_address(&value.text) {
+                    names.entry(address).or_insert(path);
+                } else if depth < VARIABLE_DEPTH {
+                    // What a pointer leads to has the pointer's name.
+                    let inside = |part: &str| if part == "*" { path.clone() } else { format!("{path}.{part}") };
+                    todo.extend(value.children.iter().rev().map(|(part, value)| (inside(part), value, depth + 1)));
+                }
+            }
+        }
+    }
+}
+
+/// The address in the text of a lock, a semaphore or a `Notify`, as `tinyio-frames` shows them.
+fn lock_address(text: &str) -> Option<u64> {
+    let (name, rest) = text.split_once(" at 0x")?;
+    if !["Mutex", "RwLock", "Semaphore", "Notify"].contains(&name) {
+        return None;
+    }
+    let digits = rest.split(' ').next()?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 /// A picture whose events are being made.
@@ -184,7 +223,8 @@ impl Adding<'_> {
                 let Some(what) = resource(kind, address).filter(|_| seen.insert(address)) else { continue };
                 let next = self.recording.resources.len() as ResId + 1;
                 let res = *self.recording.resources.entry(address).or_insert(next);
-                let name = self.name(&format!("at {address:#x}"));
+                let variable = self.recording.variables.get(&address).cloned();
+                let name = self.name(&variable.unwrap_or_else(|| format!("at {address:#x}")));
                 // How many permits a semaphore has is not known.
                 let size = u64::from(what == ResKind::Lock);
                 self.put(Kind::ResNew { res, what, size, site: 0, name });
