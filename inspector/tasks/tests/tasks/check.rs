@@ -241,7 +241,7 @@ fn locks_and_what_refers_to_them_say_what_they_are_and_how_they_stand() {
         ("place", "SemaphoreGuard of semaphore", "", ""),
         ("sender", "Sender of channel", "", ""),
         ("receiver", "Receiver of channel", "", ""),
-        ("said", "Sender of channel", "", ""),
+        ("news", "Sender of channel", "", ""),
         ("heard", "Receiver of channel", "", ""),
         ("shown", "Sender of channel", "", ""),
         ("seen", "Receiver of channel", "", ""),
@@ -258,7 +258,7 @@ fn locks_and_what_refers_to_them_say_what_they_are_and_how_they_stand() {
         ("table", "at_table"),
         ("places", "place"),
         ("sender", "receiver"),
-        ("said", "heard"),
+        ("news", "heard"),
         ("shown", "seen"),
     ];
     for (one, other) in pairs {

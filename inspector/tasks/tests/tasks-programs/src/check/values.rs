@@ -16,11 +16,11 @@ async fn keeper() {
     let at_table = table.lock().await;
     let place = places.acquire().await;
     let (sender, receiver) = mpsc::channel::<u8>(1);
-    let (said, heard) = broadcast::channel::<u8>(1);
+    let (news, heard) = broadcast::channel::<u8>(1);
     let (shown, seen) = watch::channel(1_u8);
     let handle = tokio::spawn(pending::<()>());
     pending::<()>().await;
-    drop((handle, seen, shown, heard, said, receiver, sender, place, at_table, permit, reading, owned, guard));
+    drop((handle, seen, shown, heard, news, receiver, sender, place, at_table, permit, reading, owned, guard));
     drop((free, taken, shared, rows, permits, bell, table, places));
 }
 
