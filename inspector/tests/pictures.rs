@@ -280,6 +280,7 @@ fn attach_shows_a_program_that_is_not_recorded_picture_by_picture() {
     session.wait_for(&format!("picture 1 of PID {pid}, taken "));
     session.wait_for("stopped for ");
     session.wait_for("transfer #3");
+    session.wait_for("DEADLOCK, ! shows");
     session.press("2");
     session.wait("unknown times", |screen| {
         let text = screen.contents();

@@ -60,7 +60,8 @@ pub fn check(model: &Model, now: u64) -> Vec<Lint> {
     if let Some(picture) = model.picture() {
         let lint = |finding: &Arc<Finding>| {
             let coro = finding.coros.first().copied().unwrap_or(0);
-            Lint { check: "can-never-go-on", coro, text: finding.text.clone() }
+            let check = if finding.reason == "lock_cycle" { "deadlock" } else { "can-never-go-on" };
+            Lint { check, coro, text: finding.text.clone() }
         };
         return picture.findings.iter().map(lint).collect();
     }
