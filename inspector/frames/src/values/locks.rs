@@ -44,6 +44,8 @@ const NOTIFY: &str = "tokio::sync::notify::Notify";
 /// What permits of tokio are kept in. The first bit says that no more are given.
 const PERMITS: &str = "permits";
 const CLOSED: u128 = 1;
+/// More types than there are around a number.
+const WRAPPERS: usize = 8;
 /// The state of a lock that nothing holds.
 const FREE: &str = "free";
 
@@ -117,7 +119,10 @@ impl ValueReader<'_> {
     /// The number at a path, or the only thing that is in what stands there.
     fn only_number(&mut self, ty: TypeRef, path: &str, place: Place<'_>) -> Option<u128> {
         let (mut ty, mut offset) = self.find(ty, path)?;
-        while let Shape::Struct(members) = &self.types.get(ty).shape {
+        // In damaged debug info a type may be in itself.
+        for _ in 0..WRAPPERS {
+            let known = self.types.get(ty);
+            let Shape::Struct(members) = &known.shape else { break };
             let mut large = members.iter().filter(|member| self.types.size(member.ty) != Some(0));
             let only = large.next().filter(|_| large.next().is_none())?;
             (ty, offset) = (only.ty, offset.checked_add(only.offset)?);
