@@ -14,7 +14,7 @@ use stuck::Stuck;
 use tinyio_inspector::event::{Event, Frame, Kind, Local, Stack, State as CoroState, Target, Value};
 use tinyio_inspector::lint;
 use tinyio_inspector::model::{Activity, Change, Changes, Model};
-use tinyio_tasks::{Hold, Options, Picture, Runtime, State, Task, Wait, WaitKind, check, events, take};
+use tinyio_tasks::{Hold, Options, Picture, Runtime, State, Task, Took, Wait, WaitKind, check, events, take};
 
 /// Pictures as a model has them, one after the other.
 struct Folded {
@@ -138,6 +138,7 @@ fn picture(tasks: Vec<Task>) -> Picture {
         is_of_one_moment: true,
         directory: "/src".into(),
         copied: 0,
+        took: Took::default(),
     }
 }
 

@@ -25,7 +25,7 @@ mod linux {
     use std::time::Instant;
 
     use tinyio_events::event::Stack;
-    use tinyio_tasks::{Options, Picture, check, take, take_core};
+    use tinyio_tasks::{Options, Picture, Took, check, take, take_core};
 
     use crate::measure::{self, median, ms, row};
 
@@ -50,6 +50,11 @@ mod linux {
             row("  picture, all stacks and locals", time, "ms", goal);
             row("  the program is stopped, at most", longest * 1e3, "ms", stop);
             let picture = last.take().expect("three");
+            let Took { types, memory, search, stacks } = picture.took;
+            let parts = [("types", types), ("memory", memory), ("search", search), ("stacks", stacks)];
+            for (part, time) in parts {
+                row(&format!("    {part}, in the last picture"), time.as_secs_f64() * 1e3, "ms", "");
+            }
             let begin = Instant::now();
             assert!(check(&picture).expect("it was of one moment").findings.is_empty(), "nothing is wrong with it");
             row("  check", ms(begin), "ms", "");

@@ -32,6 +32,6 @@ mod versions;
 mod waits;
 
 pub use check::{Finding, FindingKind, Findings, check};
-pub use picture::{Hold, Picture, Queued, Role, Runtime, Share, State, Task, Wait, WaitKind};
+pub use picture::{Hold, Picture, Queued, Role, Runtime, Share, State, Task, Took, Wait, WaitKind};
 pub use read::{Options, take, take_core};
 pub use text::text;

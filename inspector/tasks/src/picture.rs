@@ -36,6 +36,22 @@ pub struct Picture {
     /// Bytes of memory that were copied.
     #[serde(skip)]
     pub copied: u64,
+    /// How long the parts of the reading took.
+    #[serde(skip)]
+    pub took: Took,
+}
+
+/// How long the parts of a reading took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Took {
+    /// To find the functions and types of the runtimes, and the layouts of their tasks.
+    pub types: Duration,
+    /// To stop the program and copy its memory; all tries together.
+    pub memory: Duration,
+    /// To find the tasks in it.
+    pub search: Duration,
+    /// To read their states, stacks and locals, and what they wait on and hold.
+    pub stacks: Duration,
 }
 
 /// What runs tasks.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tinyio_events::event::{Stack, number};
 use tinyio_frames::{Copied, Frames, Limits, Parts};
@@ -13,7 +13,7 @@ use crate::async_task;
 use crate::copy::{self, Copy};
 use crate::core_file::Core;
 use crate::edges::Edges;
-use crate::picture::{Picture, State, Task, WaitKind};
+use crate::picture::{Picture, State, Task, Took, WaitKind};
 use crate::process;
 use crate::roots::{self, Thread};
 use crate::row::{Found, Future, Row};
@@ -113,6 +113,8 @@ fn picture(
     mut next: impl FnMut(&mut Frames) -> Result<Moment, String>,
 ) -> Result<Picture, String> {
     // Of the source the line of the await alone: there are thousands of stacks.
+    let mut took = Took::default();
+    let begin = Instant::now();
     let limits = Limits { source: 0, ..options.limits.clone().unwrap_or_else(Limits::from_env) };
     frames = frames.with_limits(limits);
     let program = frames.program().unwrap_or_default();
@@ -126,14 +128,19 @@ fn picture(
         }
         async_task.notes.push(why.into());
     }
+    took.types = begin.elapsed();
     let mut tries = 0;
     let (moment, seen) = loop {
+        let begin = Instant::now();
         let moment = next(&mut frames)?;
+        took.memory += begin.elapsed();
+        let begin = Instant::now();
         let hits = tokio::scan(&tokio, &moment.copied, &moment.stacks);
         let (lists, unknown_schedulers) = List::all(&tokio, &mut frames, &hits);
         let (executors, unknown_executors) = async_task::all(&async_task, &mut frames, &moment.copied);
         let loops = tinyio::all(&tinyio, &mut frames, &moment.threads);
         let seen = Seen { hits, lists, unknown_schedulers, executors, unknown_executors, loops };
+        took.search += begin.elapsed();
         tries += 1;
         // Another moment of a core file is the same.
         let is_last = tries == TRIES || moment.stopped.is_none();
@@ -141,19 +148,21 @@ fn picture(
             break (moment, seen);
         }
     };
+    let begin = Instant::now();
     let edges = Edges::default();
     notes.extend(versions::untried(&mut frames));
     let mut reading = Reading { pid, options, frames, tokio, async_task, tinyio, moment, edges, notes };
     let has_loops = !reading.tinyio.all.is_empty();
     let has_kinds = !reading.tokio.all.is_empty() || !reading.async_task.all.is_empty() || has_loops;
     let picture = reading.picture(program, seen);
+    took.stacks = begin.elapsed();
     if !has_kinds && picture.tasks.is_empty() {
         return Err(format!(
             "{} (process {pid}) has no tasks of tokio or async-executor, and no thread of it is in `block_on` or in a loop of tinyio",
             picture.program
         ));
     }
-    Ok(picture)
+    Ok(Picture { took, ..picture })
 }
 
 /// What memory has at a moment.
@@ -290,6 +299,7 @@ impl Reading<'_> {
             is_of_one_moment: self.moment.is_still && self.moment.left_out == 0,
             directory: std::mem::take(&mut self.moment.directory),
             copied: self.moment.copied.bytes(),
+            took: Took::default(),
         }
     }
 

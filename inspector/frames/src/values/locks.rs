@@ -7,6 +7,8 @@ use super::{Place, ValueReader, last, plain};
 use crate::names;
 use crate::shape::{Shape, Type, TypeRef};
 
+/// All of them are of these.
+const CRATES: [&str; 2] = ["tokio::", "async_lock::"];
 /// Locks and semaphores: the type, where in it the permits are that its address is of, and the member with the content.
 const LOCKS: [(&str, &str, &str); 5] = [
     ("tokio::sync::mutex::Mutex", "s", "c.value"),
@@ -54,6 +56,9 @@ impl ValueReader<'_> {
     /// another way.
     pub(super) fn of_locks(&mut self, ty: TypeRef, known: &Type, place: Place<'_>, depth: usize) -> Option<Value> {
         let path = known.path();
+        if !CRATES.iter().any(|name| path.starts_with(name)) {
+            return None;
+        }
         let name = names::without_generics(last(&known.name));
         if path == NOTIFY {
             return Some(plain(format!("{name} at {:#x}", place.address)));
