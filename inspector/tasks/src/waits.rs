@@ -63,7 +63,11 @@ pub fn waits(
         if wait.kind == WaitKind::External && frames.type_path(ty) == POLL_FN {
             let inside = frames.parts(ty, address, &is_known);
             let inside = inside.into_iter().map(|(ty, address)| one(frames, ty, address, &callers, shares, now, &task));
-            let inside: Vec<Wait> = inside.map(|wait| Wait { is_among_others: true, ..wait }).collect();
+            let among_others = |wait: Wait| {
+                let text = format!("one of several things: {}", wait.text);
+                Wait { is_among_others: true, text, ..wait }
+            };
+            let inside: Vec<Wait> = inside.map(among_others).collect();
             if !inside.is_empty() {
                 waits.extend(inside);
                 continue;
