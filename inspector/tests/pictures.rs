@@ -180,7 +180,7 @@ fn a_picture_as_events_has_each_task_each_edge_and_each_stack() {
     let shop = Value { children: vec![("guard".into(), guard), ("rows".into(), lock)], ..Value::default() };
     let shop = Value { children: vec![("*".into(), shop)], ..Value::default() };
     let local = |name: &str, mark: &str| Local { name: name.into(), value: shop.clone(), mark: mark.into() };
-    named.tasks[0].stack.frames[0].locals.push(local("gone", "may be moved"));
+    named.tasks[0].stack.frames[0].locals.extend([local("gone", "may be moved"), local("left", "mid-step")]);
     named.tasks[1].stack.frames[0].locals.push(local("shop", ""));
     let mut folded = Folded::new(&named);
     folded.add(&named, 1_000_000_000);

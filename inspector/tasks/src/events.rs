@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tinyio_events::event::{
-    CoroId, Event, FIELD, Header, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, State as CoroState,
-    Target, VERSION, Value,
+    CoroId, Event, FIELD, Header, Kind, Local, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId,
+    State as CoroState, Target, VERSION, Value,
 };
 use tinyio_events::place::{is_dependency, is_library};
 
@@ -119,7 +119,8 @@ fn variables(tasks: &[Task], names: &mut HashMap<u64, String>) {
     for task in tasks {
         let own = task.stack.frames.iter().filter(|frame| !is_dependency(&frame.file) && !is_library(&frame.file));
         let mut todo: Vec<(String, &Value, usize)> = Vec::new();
-        let locals = own.flat_map(|frame| &frame.locals).filter(|local| !local.mark.contains("moved"));
+        let is_certain = |local: &&Local| matches!(&*local.mark, "" | "as passed");
+        let locals = own.flat_map(|frame| &frame.locals).filter(is_certain);
         for local in locals {
             todo.push((local.name.clone(), &local.value, 0));
             while let Some((path, value, depth)) = todo.pop() {

@@ -194,7 +194,7 @@ impl Model {
         Why { chain, leaf }
     }
 
-    /// The long step that blocks the loop of a coroutine whose `leaf` says that it is ready or waits on a due timer.
+    /// The long step that blocks the loop of a coroutine, if the coroutine is ready or waits on a due timer by `leaf`.
     fn blocking(&self, id: CoroId, leaf: &Leaf) -> Option<Leaf> {
         let is_due = match leaf {
             Leaf::Ready(..) => true,
