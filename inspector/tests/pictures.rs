@@ -70,6 +70,7 @@ fn assert_same(model: &Model, picture: &Picture, labels: &[(&str, u64)]) {
 
         // A wait that has no number is the stack's, unless it is one of several.
         let target = |wait: &Wait| match (wait.kind, wait.due) {
+            _ if wait.is_uncertain => "external".to_owned(),
             (WaitKind::Task, _) => format!("task {}", wait.id),
             (WaitKind::Lock | WaitKind::Semaphore | WaitKind::Event, _) if wait.id != 0 => format!("at {:#x}", wait.id),
             (WaitKind::Timer, Some(due)) => format!("due {due}"),
@@ -156,11 +157,13 @@ fn all_kinds() -> Picture {
         task(8, "shop::busy", 80, &[]),
         task(9, "shop::woken", 90, &[]),
         task(10, "shop::after", 95, &[(WaitKind::Task, 6, None)]),
+        task(11, "shop::perhaps", 97, &[(WaitKind::Task, 1, None), (WaitKind::Task, 2, None)]),
         Task { runtime: 1, note: "or shop::twin".into(), ..task(ADDRESS, "shop::other", 99, &[]) },
     ];
     tasks[5].state = State::Finished;
     tasks[6].state = State::Running;
     tasks[7].state = State::Ready;
+    tasks[9].waits_on[1].is_uncertain = true;
     picture(tasks)
 }
 

@@ -16,6 +16,7 @@ use super::locals::{BoundNames, DropTrace, Locals, Unread};
 use super::names;
 use super::native::{Running, Suspended};
 use super::scopes::AWAITEE;
+use super::search::{Search, Within};
 use super::shape::{Member, Shape, Type, TypeRef};
 use super::source::Sources;
 use super::values::{Place, ValueReader};
@@ -23,23 +24,26 @@ use super::values::{Place, ValueReader};
 /// The native frame of a coroutine may have one part in so many of the bounds.
 const CURRENT_SHARE: usize = 4;
 
-/// A future found inside another value.
-struct Found {
-    /// The field, variable or position it was found under.
-    name: String,
-    ty: TypeRef,
-    address: u64,
-}
-
 /// What a stack consists of, by type and address.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
     /// The innermost futures, which are no coroutines: what is awaited in the end.
-    pub leaves: Vec<(TypeRef, u64)>,
+    pub leaves: Vec<Leaf>,
     /// Locals that certainly are alive as a whole: the code that drops the coroutine drops them.
     pub alive: Vec<(TypeRef, u64)>,
     /// The addresses of the coroutines.
     pub coroutines: Vec<u64>,
+}
+
+/// An innermost future.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Its type.
+    pub ty: TypeRef,
+    /// Its address.
+    pub address: u64,
+    /// How it is polled.
+    pub within: Within,
 }
 
 /// Walks one stack.
@@ -55,6 +59,10 @@ pub(super) struct Walk<'w, 'l> {
     pub mid_step: bool,
     /// What runs on this thread.
     pub running: &'w [Running],
+    /// Whether a future of a type with this path is an innermost one wherever it is found.
+    pub is_leaf: fn(&str) -> bool,
+    /// How what the walk is at is polled.
+    pub within: Within,
     /// What was met.
     pub parts: Parts,
 }
@@ -100,39 +108,77 @@ impl Walk<'_, '_> {
                 frames.push(Frame { function, note: "unknown layout".into(), ..Frame::default() }.into());
                 return frames;
             }
-            let mut found = Vec::new();
-            let (all, lost) = self.search(ty, address, &mut found);
-            let mut one = Walked::from(plumbing(&known));
-            match found.len() {
-                0 => {
-                    self.parts.leaves.push((ty, address));
-                    one.frame.note = lost.unwrap_or_default();
-                    if self.reader.limits.values {
-                        one.values = Values::Fields { ty, address };
-                    }
-                    frames.push(one);
+            if (self.is_leaf)(known.path()) {
+                frames.push(self.leaf(ty, address, &known, None));
+                return frames;
+            }
+            let mut search = Search::new(&mut self.alive, self.reader.limits.branches, self.is_leaf);
+            search.visit(self.reader, "", ty, address, 0);
+            let (mut found, mut leaves, all, lost) = search.finish();
+            match (found.len(), leaves.len()) {
+                (0, 0) => {
+                    frames.push(self.leaf(ty, address, &known, lost));
                     return frames;
                 }
-                1 if all == 1 => {
+                (1, _) if all == 1 => {
                     if !is_wrapper(&known) {
-                        frames.push(one);
+                        frames.push(plumbing(&known).into());
                     }
                     let only = found.remove(0);
+                    let outer = self.within.clone();
+                    // What polls a single future waits on nothing else.
+                    if !leaves.is_empty() || only.within.is_uncertain() {
+                        self.within = outer.then(&only.within);
+                    }
+                    self.add_leaves(leaves, &outer);
+                    (ty, address) = (only.ty, only.address);
+                }
+                (0, 1) if leaves[0].within == Within::Awaited && is_wrapper(&known) => {
+                    let only = leaves.remove(0);
                     (ty, address) = (only.ty, only.address);
                 }
                 _ => {
+                    let mut one = match found[..] {
+                        [] => self.fields(ty, address, &known),
+                        _ => plumbing(&known).into(),
+                    };
                     if all > found.len() {
                         one.frame.note = format!("{} more futures are not shown", all - found.len());
                     }
+                    let outer = self.within.clone();
+                    self.add_leaves(leaves, &outer);
                     for branch in found {
+                        self.within = outer.then(&branch.within);
                         let inner = self.frames(branch.ty, branch.address);
                         one.branches.push((branch.name, inner));
                     }
+                    self.within = outer;
                     frames.push(one);
                     return frames;
                 }
             }
         }
+    }
+
+    /// Adds innermost futures that were found in one that is polled like `outer`.
+    fn add_leaves(&mut self, leaves: Vec<Leaf>, outer: &Within) {
+        let within = |leaf: Leaf| Leaf { within: outer.then(&leaf.within), ..leaf };
+        self.parts.leaves.extend(leaves.into_iter().map(within));
+    }
+
+    /// The frame of an innermost future; `lost` says what in it could not be looked into.
+    fn leaf(&mut self, ty: TypeRef, address: u64, known: &Type, lost: Option<String>) -> Walked {
+        self.parts.leaves.push(Leaf { ty, address, within: self.within.clone() });
+        let mut one = self.fields(ty, address, known);
+        one.frame.note = lost.unwrap_or_default();
+        one
+    }
+
+    /// The frame of a future that is no coroutine, with its fields.
+    fn fields(&self, ty: TypeRef, address: u64, known: &Type) -> Walked {
+        let has_values = self.reader.limits.values;
+        let values = if has_values { Values::Fields { ty, address } } else { Values::None };
+        Walked { values, ..plumbing(known).into() }
     }
 
     /// The frame of a coroutine, and what it awaits.
@@ -226,22 +272,6 @@ impl Walk<'_, '_> {
     fn first_variant(&self, known: &Type) -> Option<Member> {
         let Shape::Enum { variants, .. } = &known.shape else { return None };
         variants.iter().find(|variant| variant.member.name == "0").map(|variant| variant.member.clone())
-    }
-
-    /// All coroutines inside a value. How many there are, of which only as many as are shown are kept; and why
-    /// something in it could not be looked into.
-    fn search(&mut self, ty: TypeRef, address: u64, found: &mut Vec<Found>) -> (usize, Option<String>) {
-        let mut search = Search {
-            alive: &mut self.alive,
-            left: 10_000,
-            all: 0,
-            limit: self.reader.limits.branches,
-            seen: FastSet::default(),
-            found,
-            lost: None,
-        };
-        search.visit(self.reader, "", ty, address, 0);
-        (search.all, search.lost)
     }
 }
 
@@ -345,213 +375,4 @@ fn is_wrapper(known: &Type) -> bool {
     matches!(known.shape, Shape::Pointer(_))
         || known.members().iter().any(|member| member.name == "vtable")
         || matches!(path, "core::pin::Pin" | "alloc::boxed::Box" | "core::mem::manually_drop::ManuallyDrop")
-}
-
-/// A search for coroutines through a value that is none.
-struct Search<'f> {
-    alive: &'f mut Alive,
-    /// Values that may still be looked at.
-    left: usize,
-    all: usize,
-    limit: usize,
-    seen: FastSet<(TypeRef, u64)>,
-    found: &'f mut Vec<Found>,
-    /// What could not be looked into, and why.
-    lost: Option<String>,
-}
-
-impl Search<'_> {
-    fn visit(&mut self, reader: &mut ValueReader<'_>, name: &str, ty: TypeRef, address: u64, depth: usize) {
-        if self.left == 0 || depth > 24 || address == 0 || reader.out_of_time() || !self.seen.insert((ty, address)) {
-            return;
-        }
-        self.left -= 1;
-        let known = reader.types.get(ty);
-        match &known.shape {
-            _ if known.is_coroutine() || known.is_unknown_coroutine() => {
-                self.all += 1;
-                if self.found.len() < self.limit {
-                    self.found.push(Found { name: name.to_owned(), ty, address });
-                }
-            }
-            Shape::Pointer(Some(target)) if follows(&known.name) => {
-                if let Some(to) = reader.types.memory.word(address) {
-                    self.visit(reader, name, *target, to, depth + 1);
-                }
-            }
-            Shape::Struct(_) => self.members(reader, name, ty, &known, address, depth),
-            Shape::Enum { .. } => {
-                let Some(bytes) = known.size.filter(|size| *size < 1 << 20) else { return };
-                let Some(bytes) = reader.types.memory.bytes(address, bytes as usize) else { return };
-                if let Ok(variant) = reader.variant(&known, Place { address, bytes: &bytes }) {
-                    self.visit(reader, name, variant.ty, address.wrapping_add(variant.offset), depth + 1);
-                }
-            }
-            Shape::Array { element, count } => {
-                self.elements(reader, name, *element, address, count.unwrap_or(0), depth);
-            }
-            Shape::OneOf(_) => {
-                self.lost.get_or_insert(format!("{}, which share a vtable: nothing says which", known.shown));
-            }
-            _ => {}
-        }
-    }
-
-    /// What is behind a wide pointer.
-    fn wide(
-        &mut self,
-        reader: &mut ValueReader<'_>,
-        name: &str,
-        ty: TypeRef,
-        known: &Type,
-        address: u64,
-        depth: usize,
-    ) {
-        let Some(bytes) = reader.types.memory.bytes(address, 16) else { return };
-        let target = match reader.target(ty, Place { address, bytes: &bytes }) {
-            Ok(target) => target,
-            Err(why) => {
-                self.lost.get_or_insert(format!("what is behind {} is not shown: {why}", known.shown));
-                return;
-            }
-        };
-        if let Some(vtable) = target.vtable {
-            // The first entry of a vtable is the drop glue.
-            let glue = reader.types.memory.word(vtable).unwrap_or(0);
-            self.alive.dropped_by(target.ty, target.address, glue);
-        }
-        self.visit(reader, name, target.ty, target.address, depth + 1);
-    }
-
-    fn members(
-        &mut self,
-        reader: &mut ValueReader<'_>,
-        name: &str,
-        ty: TypeRef,
-        known: &Type,
-        address: u64,
-        depth: usize,
-    ) {
-        let members = known.members();
-        let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-        if (names == ["pointer", "vtable"] || names == ["data_ptr", "length"]) && follows(&known.name) {
-            self.wide(reader, name, ty, known, address, depth);
-            return;
-        }
-        let path = known.path();
-        match path {
-            // Also owned by other values, or holding no future that is awaited here.
-            "alloc::rc::Rc" | "alloc::sync::Arc" | "core::task::wake::Waker" | "alloc::string::String" => {}
-            "alloc::vec::Vec" => {
-                let Some(buffer) = known.member("buf").map(|buffer| (buffer.ty, buffer.offset)) else { return };
-                let pointer = reader.find(buffer.0, "inner.ptr").and_then(|(_, offset)| {
-                    reader.types.memory.word(address.wrapping_add(buffer.1).wrapping_add(offset))
-                });
-                let length = known.member("len").map(|len| len.offset);
-                let length = length.and_then(|offset| reader.types.memory.word(address.wrapping_add(offset)));
-                if let (Some(pointer), Some(length), Some(element)) = (pointer, length, known.param("T")) {
-                    self.elements(reader, name, element, pointer, length, depth);
-                }
-            }
-            "futures_util::stream::futures_unordered::FuturesUnordered" => {
-                self.unordered(reader, name, known, address, depth)
-            }
-            _ if path.starts_with("tinyio::") && path.ends_with("::Coro") => {}
-            _ => {
-                for member in members {
-                    let inner = branch(name, path, &member.name);
-                    self.visit(reader, &inner, member.ty, address.wrapping_add(member.offset), depth + 1);
-                }
-            }
-        }
-    }
-
-    fn elements(
-        &mut self,
-        reader: &mut ValueReader<'_>,
-        name: &str,
-        element: TypeRef,
-        address: u64,
-        count: u64,
-        depth: usize,
-    ) {
-        let Some(size) = reader.types.size(element).filter(|size| *size > 0) else { return };
-        // Bytes and numbers hold no futures.
-        if matches!(reader.types.get(element).shape, Shape::Base(_)) {
-            return;
-        }
-        for index in 0..count.min(10_000) {
-            if self.left == 0 || reader.out_of_time() {
-                return;
-            }
-            let at = address.wrapping_add(index.wrapping_mul(size));
-            self.visit(reader, &numbered(name, index as usize), element, at, depth + 1);
-        }
-    }
-
-    /// A linked list of tasks, each with its future.
-    fn unordered(&mut self, reader: &mut ValueReader<'_>, name: &str, known: &Type, address: u64, depth: usize) {
-        let Some(head) = known.member("head_all") else { return };
-        let Some((task, offset)) = thin_pointer(reader, head.ty, 0) else { return };
-        let Some(mut at) = reader.types.memory.word(address.wrapping_add(head.offset + offset)) else { return };
-        let (Some((future, future_at)), Some((next, next_at))) =
-            (reader.find(task, "future"), reader.find(task, "next_all"))
-        else {
-            return;
-        };
-        let Some((_, inner)) = thin_pointer(reader, next, 0) else { return };
-        let mut index = 0_usize;
-        while at != 0 && self.left > 0 && !reader.out_of_time() {
-            self.visit(reader, &numbered(name, index), future, at.wrapping_add(future_at), depth + 1);
-            index += 1;
-            match reader.types.memory.word(at.wrapping_add(next_at + inner)) {
-                Some(next) => at = next,
-                None => return,
-            }
-        }
-    }
-}
-
-fn numbered(outer: &str, index: usize) -> String {
-    if outer.is_empty() { index.to_string() } else { format!("{outer}[{index}]") }
-}
-
-/// What a future found in a member is called: by what the program calls it, not by what libraries call their fields.
-fn branch(outer: &str, path: &str, member: &str) -> String {
-    let plain = member.strip_prefix("__").unwrap_or(member);
-    if !outer.is_empty() && (names::is_plumbing(path) || plain.starts_with(|c: char| c.is_ascii_digit())) {
-        return outer.to_owned();
-    }
-    if outer.is_empty() && names::is_plumbing(path) && !path.contains("{closure_env#") {
-        return String::new();
-    }
-    names::variable(member)
-}
-
-/// The thin pointer a wrapper (an atomic, a cell) consists of: its target and its offset.
-fn thin_pointer(reader: &mut ValueReader<'_>, ty: TypeRef, offset: u64) -> Option<(TypeRef, u64)> {
-    let (mut ty, mut offset) = (ty, offset);
-    for _ in 0..8 {
-        let known = reader.types.get(ty);
-        match &known.shape {
-            Shape::Pointer(target) => return Some(((*target)?, offset)),
-            Shape::Struct(members) => {
-                let mut inner = None;
-                for member in members {
-                    if reader.types.size(member.ty) == Some(8) {
-                        inner = Some((member.ty, member.offset));
-                    }
-                }
-                let inner = inner?;
-                (ty, offset) = (inner.0, offset + inner.1);
-            }
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// Whether a pointer of this name leads to a future that is polled through it.
-pub(super) fn follows(name: &str) -> bool {
-    name.starts_with("&mut ") || name.starts_with("alloc::boxed::Box<")
 }

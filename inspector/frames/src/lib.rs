@@ -43,6 +43,7 @@ mod parser;
 mod program;
 mod remote;
 mod scopes;
+mod search;
 mod secret_names;
 mod sections;
 mod shape;
@@ -64,8 +65,8 @@ mod work;
 
 pub use backtrace::{Native, backtrace_in};
 pub use copied::{Copied, Region};
-pub use coroutine::Parts;
 use coroutine::Walk;
+pub use coroutine::{Leaf, Parts};
 pub use functions::Signature;
 pub use future_type::{FutureMark, FutureType, mark};
 pub use image::MappedFile;
@@ -76,6 +77,7 @@ use locals::BoundNames;
 use memory::Memory;
 use native::Running;
 pub use registers::Registers;
+pub use search::Within;
 pub use shape::TypeRef;
 use source::Sources;
 pub use thread_stack::{Function, ThreadStack};
@@ -102,6 +104,7 @@ pub struct Frames {
     sources: Sources,
     names: BoundNames,
     limits: Limits,
+    is_leaf: fn(&str) -> bool,
 }
 
 impl Frames {
@@ -116,12 +119,25 @@ impl Frames {
     }
 
     fn with(types: Types) -> Frames {
-        Frames { types, sources: Sources::default(), names: BoundNames::default(), limits: Limits::from_env() }
+        Frames {
+            types,
+            sources: Sources::default(),
+            names: BoundNames::default(),
+            limits: Limits::from_env(),
+            is_leaf: |_| false,
+        }
     }
 
     /// Sets the bounds.
     pub fn with_limits(mut self, limits: Limits) -> Frames {
         self.limits = limits;
+        self
+    }
+
+    /// Lists futures of a type with a path for which `is_leaf` is true among the innermost ones wherever they are
+    /// found: in a combinator, too, which otherwise is one as a whole if there is no coroutine in it.
+    pub fn with_leaves(mut self, is_leaf: fn(&str) -> bool) -> Frames {
+        self.is_leaf = is_leaf;
         self
     }
 
@@ -300,7 +316,10 @@ impl Frames {
         alive.dropped_by(ty, address, drop);
         let parts = Parts::default();
         let (sources, names) = (&mut self.sources, &mut self.names);
-        let mut walk = Walk { reader: &mut reader, sources, names, frames, alive, mid_step, running, parts };
+        let is_leaf = self.is_leaf;
+        let within = Within::Awaited;
+        let reader = &mut reader;
+        let mut walk = Walk { reader, sources, names, frames, alive, mid_step, running, is_leaf, within, parts };
         let frames = walk.walk(ty, address);
         (Stack { frames, missing: None, mid_step }, walk.parts)
     }

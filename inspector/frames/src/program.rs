@@ -8,7 +8,6 @@ use std::rc::Rc;
 use tinyio_events::event::{Stack, Value};
 
 use super::copied::{Copied, Region};
-use super::coroutine::follows;
 use super::functions::Signature;
 use super::hash::FastSet;
 use super::image::{Images, MappedFile};
@@ -25,8 +24,6 @@ const DEPTH: usize = 16;
 const LEVELS: usize = 4096;
 /// How many types are looked at for that.
 const TYPES: usize = 20_000;
-/// How many parts of a value are looked at.
-const PARTS: usize = 2_000;
 
 impl Frames {
     /// Reads a process that is gone: what is known of its memory, and the files that were mapped. Parts of those that
@@ -272,73 +269,7 @@ impl Frames {
     /// The only part of a type that has a type of this path, searched through members: its type, and its offset in the
     /// whole. `None` if there is none, or more than one.
     pub fn inside(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {
-        let mut found = Vec::new();
-        let mut left = TYPES;
-        self.search(ty, 0, path, 0, &mut left, &mut found);
-        match found[..] {
-            [only] => Some(only),
-            _ => None,
-        }
-    }
-
-    fn search(
-        &mut self,
-        ty: TypeRef,
-        offset: u64,
-        path: &str,
-        depth: usize,
-        left: &mut usize,
-        found: &mut Vec<(TypeRef, u64)>,
-    ) {
-        if depth > DEPTH || *left == 0 {
-            return;
-        }
-        *left -= 1;
-        let known = self.types.get(ty);
-        if known.path() == path {
-            found.push((ty, offset));
-            return;
-        }
-        if let Shape::Struct(members) = &known.shape {
-            for member in members {
-                self.search(member.ty, offset.saturating_add(member.offset), path, depth + 1, left, found);
-            }
-        }
-    }
-
-    /// The parts of a value that have a type with a path for which `is_wanted` is true, each by type and address. They
-    /// are looked for in members, in the variants that enums are in and behind `&mut` references, but not in each
-    /// other.
-    pub fn parts(&mut self, ty: TypeRef, address: u64, is_wanted: &impl Fn(&str) -> bool) -> Vec<(TypeRef, u64)> {
-        let mut found = Vec::new();
-        let mut todo = vec![(ty, address, 0)];
-        let mut left = PARTS;
-        while let Some((ty, address, depth)) = todo.pop() {
-            if depth > DEPTH || left == 0 || address == 0 {
-                continue;
-            }
-            left -= 1;
-            let known = self.types.get(ty);
-            if is_wanted(known.path()) {
-                found.push((ty, address));
-                continue;
-            }
-            match &known.shape {
-                Shape::Pointer(Some(target)) if follows(&known.name) => {
-                    todo.extend(self.types.memory.word(address).map(|to| (*target, to, depth + 1)));
-                }
-                Shape::Struct(members) => {
-                    let member = |member: &Member| (member.ty, address.wrapping_add(member.offset), depth + 1);
-                    todo.extend(members.iter().rev().map(member));
-                }
-                Shape::Enum { .. } => {
-                    let variant = self.variant(ty, address).ok();
-                    todo.extend(variant.map(|(_, ty, offset)| (ty, address.wrapping_add(offset), depth + 1)));
-                }
-                _ => {}
-            }
-        }
-        found
+        self.types.inside(ty, path)
     }
 
     /// The type that a pointer leads to, or an `Option`, `NonNull`, `Arc` and the like that consists of one.

@@ -17,6 +17,10 @@ use super::unit;
 use super::units::Units;
 use super::work::worked;
 
+/// How deep members are looked for in members.
+const DEPTH: usize = 16;
+/// How many of them are looked at.
+const TYPES: usize = 20_000;
 /// The image of types that no image describes.
 const MADE: usize = usize::MAX;
 
@@ -264,6 +268,43 @@ impl Types {
             }
         }
         None
+    }
+
+    /// The only part of a type that has a type of this path, searched through members: its type, and its offset in the
+    /// whole. `None` if there is none, or more than one.
+    pub fn inside(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {
+        let mut found = Vec::new();
+        let mut left = TYPES;
+        self.search(ty, 0, path, 0, &mut left, &mut found);
+        match found[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    fn search(
+        &mut self,
+        ty: TypeRef,
+        offset: u64,
+        path: &str,
+        depth: usize,
+        left: &mut usize,
+        found: &mut Vec<(TypeRef, u64)>,
+    ) {
+        if depth > DEPTH || *left == 0 {
+            return;
+        }
+        *left -= 1;
+        let known = self.get(ty);
+        if known.path() == path {
+            found.push((ty, offset));
+            return;
+        }
+        if let Shape::Struct(members) = &known.shape {
+            for member in members {
+                self.search(member.ty, offset.saturating_add(member.offset), path, depth + 1, left, found);
+            }
+        }
     }
 
     /// Size of a type in bytes.

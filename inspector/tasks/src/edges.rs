@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tinyio_frames::{Frames, Parts, TypeRef};
+use tinyio_frames::{Frames, Leaf, Parts, TypeRef};
 
 use crate::picture::{Hold, Share, WaitKind};
 use crate::shares::Shares;
@@ -10,36 +10,47 @@ use crate::waits::{ACQUIRE, acquired, callers, permits, word};
 
 /// Of tinyio, what holds a lock or semaphore.
 const TINYIO_GUARD: &str = "tinyio::sync::permits::Guard";
-/// Guards: the type, where in it what it guards is, and what that is.
-const GUARDS: [(&str, &str, WaitKind); 11] = [
-    ("tokio::sync::mutex::MutexGuard", "lock", WaitKind::Lock),
-    ("tokio::sync::mutex::OwnedMutexGuard", "lock", WaitKind::Lock),
-    ("tokio::sync::rwlock::read_guard::RwLockReadGuard", "s", WaitKind::Lock),
-    ("tokio::sync::rwlock::write_guard::RwLockWriteGuard", "s", WaitKind::Lock),
-    ("tokio::sync::rwlock::owned_read_guard::OwnedRwLockReadGuard", "lock", WaitKind::Lock),
-    ("tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard", "lock", WaitKind::Lock),
-    ("tokio::sync::semaphore::SemaphorePermit", "sem", WaitKind::Semaphore),
-    ("tokio::sync::semaphore::OwnedSemaphorePermit", "sem", WaitKind::Semaphore),
-    ("async_lock::mutex::MutexGuard", "__0", WaitKind::Lock),
-    ("async_lock::semaphore::SemaphoreGuard", "__0", WaitKind::Semaphore),
+/// Guards: the type, where in it what it guards is, the type in that whose address is the number of the resource, and
+/// what that is.
+const GUARDS: [(&str, &str, &str, WaitKind); 17] = [
+    ("tokio::sync::mutex::MutexGuard", "lock", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::mutex::OwnedMutexGuard", "lock", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::rwlock::read_guard::RwLockReadGuard", "s", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::rwlock::write_guard::RwLockWriteGuard", "s", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::rwlock::owned_read_guard::OwnedRwLockReadGuard", "lock", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard", "lock", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::semaphore::SemaphorePermit", "sem", SEMAPHORE, WaitKind::Semaphore),
+    ("tokio::sync::semaphore::OwnedSemaphorePermit", "sem", SEMAPHORE, WaitKind::Semaphore),
+    ("async_lock::mutex::MutexGuard", "__0", MUTEX, WaitKind::Lock),
+    ("async_lock::mutex::MutexGuardArc", "__0", MUTEX, WaitKind::Lock),
+    ("async_lock::rwlock::RwLockReadGuard", "lock", RW_LOCK, WaitKind::Lock),
+    ("async_lock::rwlock::RwLockUpgradableReadGuard", "lock", RW_LOCK, WaitKind::Lock),
+    ("async_lock::rwlock::RwLockWriteGuard", "lock", RW_LOCK, WaitKind::Lock),
+    ("async_lock::rwlock::RwLockWriteGuardArc", "lock", RW_LOCK, WaitKind::Lock),
+    ("async_lock::semaphore::SemaphoreGuard", "__0", PERMITS, WaitKind::Semaphore),
+    ("async_lock::semaphore::SemaphoreGuardArc", "__0", PERMITS, WaitKind::Semaphore),
     // Or of a lock, which its permits say.
-    (TINYIO_GUARD, "permits", WaitKind::Semaphore),
+    (TINYIO_GUARD, "permits", "", WaitKind::Semaphore),
 ];
+/// The semaphore inside every lock and semaphore of tokio.
+const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
+const MUTEX: &str = "async_lock::mutex::Mutex";
+const RW_LOCK: &str = "async_lock::rwlock::raw::RawRwLock";
+const PERMITS: &str = "async_lock::semaphore::Semaphore";
 
 /// Guards of locks that one task at most holds.
-const EXCLUSIVE: [&str; 5] = [
+const EXCLUSIVE: [&str; 8] = [
     "tokio::sync::mutex::MutexGuard",
     "tokio::sync::mutex::OwnedMutexGuard",
     "tokio::sync::rwlock::write_guard::RwLockWriteGuard",
     "tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard",
     "async_lock::mutex::MutexGuard",
+    "async_lock::mutex::MutexGuardArc",
+    "async_lock::rwlock::RwLockWriteGuard",
+    "async_lock::rwlock::RwLockWriteGuardArc",
 ];
 /// How deep futures are looked for in what futures keep.
 const KEPT: usize = 4;
-
-/// The semaphore inside every lock and semaphore of tokio: its address is the number of the resource. Those of
-/// `async-lock` have their own address.
-const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
 
 /// Finds what tasks hold.
 #[derive(Default)]
@@ -66,11 +77,11 @@ impl Edges {
         for &(ty, address) in &parts.alive {
             let found = *self.guards.entry(ty).or_insert_with(|| guard(frames, ty));
             let Some((index, ty, offset)) = found else { continue };
-            let (path, member, kind) = GUARDS[index];
+            let (path, member, of, kind) = GUARDS[index];
             let address = address.wrapping_add(offset);
             let of = match path {
                 TINYIO_GUARD => guarded(frames, ty, address, member),
-                _ => semaphore(frames, ty, address, member).map(|id| (kind, id)),
+                _ => resource(frames, ty, address, member, of).map(|id| (kind, id)),
             };
             let Some((kind, id)) = of else { continue };
             // One that was forgotten holds nothing.
@@ -111,7 +122,7 @@ impl Edges {
             self.guards(frames, &inner, Some(&name), holds);
             self.shares.add(frames, &inner, shares);
             let callers = callers(&stack.frames);
-            for &(ty, address) in &inner.leaves {
+            for &Leaf { ty, address, .. } in &inner.leaves {
                 if frames.type_path(ty) != ACQUIRE || !is_granted(frames, ty, address) {
                     continue;
                 }
@@ -158,11 +169,11 @@ fn guard(frames: &mut Frames, ty: TypeRef) -> Option<(usize, TypeRef, u64)> {
     })
 }
 
-/// The address of the semaphore that a member of a guard leads to.
-fn semaphore(frames: &mut Frames, guard: TypeRef, address: u64, member: &str) -> Option<u64> {
+/// The address of the part with the path `of` that a member of a guard leads to.
+fn resource(frames: &mut Frames, guard: TypeRef, address: u64, member: &str, of: &str) -> Option<u64> {
     let (pointer, offset) = frames.member(guard, member)?;
     let target = frames.pointee(pointer)?;
-    let is_own = frames.type_path(guard).starts_with("async_lock::");
-    let within = if is_own { 0 } else { frames.inside(target, SEMAPHORE)?.1 };
-    Some(frames.word(address.wrapping_add(offset))?.wrapping_add(within))
+    let (_, within) = frames.inside(target, of)?;
+    let start = frames.word(address.wrapping_add(offset)).filter(|start| *start != 0)?;
+    Some(start.wrapping_add(within))
 }

@@ -251,6 +251,7 @@ impl Adding<'_> {
 
     fn target(&self, wait: &Wait) -> Target {
         match (wait.kind, wait.due) {
+            _ if wait.is_uncertain => Target::External,
             (WaitKind::Task, _) => Target::Coro(wait.id),
             (WaitKind::Timer, Some(due)) => Target::Timer(self.at.saturating_add_signed(due)),
             (kind, _) if resource(kind, wait.id).is_some() => Target::Res(self.recording.resources[&wait.id]),

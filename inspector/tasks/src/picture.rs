@@ -143,9 +143,12 @@ pub struct Wait {
     /// Its place in the queue of a lock or semaphore of tokio.
     #[serde(skip)]
     pub queued: Option<Queued>,
-    /// It was found in a function that polls several things, of which others may not be known: it proves nothing.
+    /// It is in a combinator, which may have others that are not known: it proves nothing.
     #[serde(skip)]
     pub is_among_others: bool,
+    /// It may not be polled at all.
+    #[serde(skip)]
+    pub is_uncertain: bool,
     /// Of a wait to read, the task that is before it in the queue of the lock and waits to write.
     #[serde(skip)]
     pub behind: Option<u64>,
@@ -165,6 +168,7 @@ impl Wait {
             queued: None,
             behind: None,
             is_among_others: false,
+            is_uncertain: false,
         }
     }
 }

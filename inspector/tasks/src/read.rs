@@ -21,7 +21,7 @@ use crate::stop::stopped;
 use crate::tinyio;
 use crate::tokio::{self, Hit, List};
 use crate::versions;
-use crate::waits::{is_chain, waits};
+use crate::waits::{is_chain, is_known, waits};
 
 /// How to read.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +116,7 @@ fn picture(
     let mut took = Took::default();
     let begin = Instant::now();
     let limits = Limits { source: 0, ..options.limits.clone().unwrap_or_else(Limits::from_env) };
-    frames = frames.with_limits(limits);
+    frames = frames.with_limits(limits).with_leaves(is_known);
     let program = frames.program().unwrap_or_default();
     let tokio = tokio::find(&mut frames)?;
     let mut async_task = async_task::find(&mut frames)?;

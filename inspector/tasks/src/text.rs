@@ -9,6 +9,8 @@ use crate::picture::{Picture, State, Task};
 
 /// Numbers of tasks that are listed of a group.
 const NUMBERS: usize = 8;
+/// Things that a task waits on that are listed.
+const WAITS: usize = 8;
 /// Characters of a value.
 const VALUE: usize = 100;
 
@@ -48,8 +50,11 @@ pub fn text(picture: &Picture) -> String {
             let _ = writeln!(out, "  {never} never woken: no waker exists");
         }
         let first = tasks[0];
-        for wait in &first.waits_on {
+        for wait in first.waits_on.iter().take(WAITS) {
             let _ = writeln!(out, "  {} waits on {}", number(first.id), wait.text);
+        }
+        if let Some(more) = first.waits_on.len().checked_sub(WAITS).filter(|more| *more > 0) {
+            let _ = writeln!(out, "  {} waits on {more} more, which are in the JSON", number(first.id));
         }
         for hold in &first.holds {
             let _ = writeln!(out, "  {} holds {}", number(first.id), hold.text);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tinyio_events::event::{Frame, number as number_of};
-use tinyio_frames::{Frames, Parts, TypeRef};
+use tinyio_frames::{Frames, Parts, TypeRef, Within};
 
 use crate::picture::{Queued, Role, Share, Wait, WaitKind};
 use crate::shares::received;
@@ -24,26 +24,44 @@ const TIMER: &str = "async_io::Timer";
 pub const ACQUIRE: &str = "tokio::sync::batch_semaphore::Acquire";
 const TIMESPEC: &str = "std::sys::pal::unix::time::Timespec";
 
-/// Futures that refer to what they wait on: the type; the way from it to the address of that, in which `*` follows a
-/// pointer; what it is, and its name.
-const REFERENCES: [(&str, &str, WaitKind, &str); 9] = [
-    ("async_lock::mutex::Lock", "_inner.inner.mutex", WaitKind::Lock, "a lock"),
-    ("async_lock::semaphore::Acquire", "_inner.inner.semaphore", WaitKind::Semaphore, "a semaphore"),
-    ("async_channel::Recv", "_inner.inner.receiver.*.channel", WaitKind::Channel, MESSAGE),
-    ("async_channel::Send", "_inner.inner.sender.*.channel", WaitKind::Channel, ROOM),
-    ("event_listener::EventListener", "listener.*.event", WaitKind::Event, "an event"),
-    ("tokio::sync::notify::Notified", "notify", WaitKind::Event, NOTIFICATION),
-    ("tokio::sync::notify::OwnedNotified", "notify", WaitKind::Event, NOTIFICATION),
-    ("tokio::sync::broadcast::Recv", "receiver.*.shared", WaitKind::Channel, MESSAGE),
-    ("tokio::sync::oneshot::Receiver", "inner", WaitKind::Channel, MESSAGE),
+/// Futures that refer to what they wait on: the type; the way from it to a pointer to that, in which `*` follows a
+/// pointer; the type that the address is of, empty if it is the pointer itself; what it is, and its name.
+const REFERENCES: [(&str, &str, &str, WaitKind, &str); 17] = [
+    ("async_lock::mutex::Lock", "_inner.inner.mutex", "", WaitKind::Lock, LOCK),
+    ("async_lock::rwlock::futures::Read", "_inner.inner.raw.lock", "", WaitKind::Lock, LOCK),
+    ("async_lock::rwlock::futures::ReadArc", "_inner.inner.raw.lock", "", WaitKind::Lock, LOCK),
+    ("async_lock::rwlock::futures::UpgradableRead", "_inner.inner.raw.lock", "", WaitKind::Lock, LOCK),
+    ("async_lock::rwlock::futures::UpgradableReadArc", "_inner.inner.raw.lock", "", WaitKind::Lock, LOCK),
+    ("async_lock::rwlock::futures::Write", "_inner.inner.raw.lock", "", WaitKind::Lock, LOCK),
+    ("async_lock::rwlock::futures::WriteArc", "_inner.inner.raw.lock", "", WaitKind::Lock, LOCK),
+    ("async_lock::rwlock::futures::Upgrade", "_inner.inner.raw.lock", "", WaitKind::Lock, LOCK),
+    ("async_lock::semaphore::Acquire", "_inner.inner.semaphore", "", WaitKind::Semaphore, SEMAPHORE),
+    ("async_lock::semaphore::AcquireArc", "_inner.inner.semaphore", PERMITS, WaitKind::Semaphore, SEMAPHORE),
+    ("async_channel::Recv", "_inner.inner.receiver.*.channel", "", WaitKind::Channel, MESSAGE),
+    ("async_channel::Send", "_inner.inner.sender.*.channel", "", WaitKind::Channel, ROOM),
+    ("event_listener::EventListener", "listener.*.event", "", WaitKind::Event, "an event"),
+    ("tokio::sync::notify::Notified", "notify", NOTIFY, WaitKind::Event, NOTIFICATION),
+    ("tokio::sync::notify::OwnedNotified", "notify", NOTIFY, WaitKind::Event, NOTIFICATION),
+    ("tokio::sync::broadcast::Recv", "receiver.*.shared", "", WaitKind::Channel, MESSAGE),
+    ("tokio::sync::oneshot::Receiver", "inner", "", WaitKind::Channel, MESSAGE),
 ];
+/// Those that wait until nothing else holds the lock.
+const WRITES: [&str; 3] = [
+    "async_lock::rwlock::futures::Write",
+    "async_lock::rwlock::futures::WriteArc",
+    "async_lock::rwlock::futures::Upgrade",
+];
+const LOCK: &str = "a lock";
+const SEMAPHORE: &str = "a semaphore";
 const MESSAGE: &str = "a message of a channel";
 const ROOM: &str = "room in a channel";
 const NOTIFICATION: &str = "a notification";
 /// In tokio up to 1.44 it is in the runtime.
 const COOP: [&str; 2] = ["tokio::task::coop::Coop", "tokio::runtime::coop::Coop"];
 const NOTIFY: &str = "tokio::sync::notify::Notify";
+const PERMITS: &str = "async_lock::semaphore::Semaphore";
 const WATCH: &str = "tokio::sync::watch::";
+const BARRIER: &str = "tokio::sync::barrier::";
 
 /// What a stack waits on. `shares` is what its locals share, `task` gives the number and name of the task with a header
 /// at an address, `now` is the system's monotonic clock, if it is known.
@@ -57,42 +75,36 @@ pub fn waits(
 ) -> Vec<Wait> {
     let callers = callers(stack);
     let mut waits = Vec::new();
-    for &(ty, address) in &parts.leaves {
-        let (ty, address) = without_budget(frames, ty, address);
+    for leaf in &parts.leaves {
+        let (ty, address) = without_budget(frames, leaf.ty, leaf.address);
         let mut wait = one(frames, ty, address, &callers, shares, now, &task);
-        if wait.kind == WaitKind::External && frames.type_path(ty) == POLL_FN {
-            let inside = frames.parts(ty, address, &is_known);
-            let inside = inside.into_iter().map(|(ty, address)| one(frames, ty, address, &callers, shares, now, &task));
-            let among_others = |wait: Wait| {
-                let text = format!("one of several things: {}", wait.text);
-                Wait { is_among_others: true, text, ..wait }
-            };
-            let inside: Vec<Wait> = inside.map(among_others).collect();
-            if !inside.is_empty() {
-                waits.extend(inside);
-                continue;
-            }
-        }
         if wait.id == 0
             && callers.get(1).is_some_and(|caller| is_recv(caller))
             && let Some(id) = received(frames, ty, address)
         {
             wait = Wait::new(WaitKind::Channel, id, format!("{MESSAGE} at {id:#x}"));
         }
-        waits.push(wait);
+        waits.push(within(wait, &leaf.within));
     }
     waits
 }
 
-/// What `join!`, `try_join!` and `select!` of tokio poll their futures in, which are not coroutines if they are handles
-/// of tasks or timers.
-const POLL_FN: &str = "core::future::poll_fn::PollFn";
-
-/// Whether a future with this path is known by its type.
-fn is_known(path: &str) -> bool {
+/// Whether a future with this path says what it waits on, wherever it is.
+pub fn is_known(path: &str) -> bool {
     [SLEEP, TIMER, ACQUIRE, TINYIO_SLEEP, TINYIO_ACQUIRE].contains(&path)
         || HANDLES.iter().any(|handle| handle.0 == path)
         || REFERENCES.iter().any(|reference| reference.0 == path)
+}
+
+/// Says of a wait in a combinator that it is in one: there may be others beside it.
+fn within(wait: Wait, within: &Within) -> Wait {
+    let is_uncertain = within.is_uncertain();
+    let text = match within {
+        Within::Awaited => return wait,
+        Within::Combinator(name) => format!("in {name}: {}", wait.text),
+        Within::Uncertain(name) => format!("perhaps, in {name}: {}", wait.text),
+    };
+    Wait { text, is_among_others: true, is_uncertain, ..wait }
 }
 
 /// What one future waits on.
@@ -119,7 +131,11 @@ fn one(
     };
     known
         .or_else(|| handle.and_then(|(_, member)| joined(frames, ty, address, member, task)))
-        .or_else(|| reference.and_then(|(_, way, kind, what)| referred(frames, ty, address, way, *kind, what)))
+        .or_else(|| {
+            let (path, way, of, kind, what) = reference?;
+            let wait = referred(frames, ty, address, (way, of), *kind, what)?;
+            Some(Wait { needs_all: WRITES.contains(path), ..wait })
+        })
         .map(|wait| of_watch(wait, callers, shares))
         .unwrap_or_else(|| by_name(&path, frames.future_name(ty), callers))
 }
@@ -177,7 +193,14 @@ fn without_budget(frames: &mut Frames, ty: TypeRef, address: u64) -> (TypeRef, u
 }
 
 /// What a future refers to.
-fn referred(frames: &mut Frames, ty: TypeRef, address: u64, way: &str, kind: WaitKind, what: &str) -> Option<Wait> {
+fn referred(
+    frames: &mut Frames,
+    ty: TypeRef,
+    address: u64,
+    (way, of): (&str, &str),
+    kind: WaitKind,
+    what: &str,
+) -> Option<Wait> {
     let (mut ty, mut address) = (ty, address);
     for (index, path) in way.split(".*.").enumerate() {
         if index > 0 {
@@ -188,10 +211,7 @@ fn referred(frames: &mut Frames, ty: TypeRef, address: u64, way: &str, kind: Wai
     }
     let id = frames.word(address).filter(|id| *id != 0)?;
     // What is counted has counters before it.
-    let within = match what {
-        NOTIFICATION => frames.pointee(ty).and_then(|target| frames.inside(target, NOTIFY))?.1,
-        _ => 0,
-    };
+    let within = if of.is_empty() { 0 } else { frames.pointee(ty).and_then(|target| frames.inside(target, of))?.1 };
     let id = id.wrapping_add(within);
     Some(Wait { needs_room: what == ROOM, ..Wait::new(kind, id, format!("{what} at {id:#x}")) })
 }
@@ -201,6 +221,10 @@ fn of_watch(wait: Wait, callers: &[&str], shares: &[Share]) -> Wait {
     let Some(caller) = callers.iter().find(|caller| caller.starts_with(WATCH)) else { return wait };
     if wait.kind != WaitKind::Event {
         return wait;
+    }
+    // It has such a channel inside.
+    if callers.iter().any(|caller| caller.starts_with(BARRIER)) {
+        return Wait::new(WaitKind::External, 0, "a barrier");
     }
     let is_end = |share: &&Share| share.role == Role::Receiver && share.memory.contains(&wait.id);
     match shares.iter().find(is_end) {
@@ -338,8 +362,8 @@ fn by_name(path: &str, name: String, callers: &[&str]) -> Wait {
 
 pub fn word(kind: WaitKind) -> &'static str {
     match kind {
-        WaitKind::Lock => "a lock",
+        WaitKind::Lock => LOCK,
         WaitKind::Channel => "a channel",
-        _ => "a semaphore",
+        _ => SEMAPHORE,
     }
 }

@@ -4,6 +4,8 @@
 
 #[path = "tasks/check.rs"]
 mod check;
+#[path = "tasks/combinators.rs"]
+mod combinators;
 #[path = "tasks/core.rs"]
 mod core;
 #[path = "tasks/damage.rs"]
@@ -200,8 +202,10 @@ fn what_tasks_wait_on_and_hold_is_named() {
         assert_eq!(waits(either), [(WaitKind::Task, either.id - 3), (WaitKind::Timer, 0)], "{profile}");
         assert_eq!(waits(perhaps), [(WaitKind::Task, perhaps.id - 3)], "{profile}");
         assert!([both, either, perhaps].iter().all(|task| !task.waits_on_nothing_else), "{profile}");
-        let mut waits = [both, either, perhaps].into_iter().flat_map(|task| &task.waits_on);
-        assert!(waits.all(|wait| wait.text.starts_with("one of several things: ")), "{profile}");
+        let within = [(both, "in join!: "), (either, "in select!: "), (perhaps, "perhaps, in PollFn: ")];
+        for (task, within) in within {
+            assert!(task.waits_on.iter().all(|wait| wait.text.starts_with(within)), "{profile}: {task:?}");
+        }
         assert!(all("sleeper").iter().all(|wait| wait.kind == WaitKind::Timer), "{profile}");
         let due = |wait: &Wait| {
             let text = wait.text.strip_prefix("a timer, fires in ")?.strip_suffix(" s")?;

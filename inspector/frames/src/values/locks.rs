@@ -10,15 +10,17 @@ use crate::shape::{Shape, Type, TypeRef};
 /// All of them are of these.
 const CRATES: [&str; 2] = ["tokio::", "async_lock::"];
 /// Locks and semaphores: the type, where in it the permits are that its address is of, and the member with the content.
-const LOCKS: [(&str, &str, &str); 5] = [
+const LOCKS: [(&str, &str, &str); 6] = [
     ("tokio::sync::mutex::Mutex", "s", "c.value"),
     ("tokio::sync::rwlock::RwLock", "s", "c.value"),
     ("tokio::sync::semaphore::Semaphore", "ll_sem", ""),
     ("async_lock::mutex::Mutex", "", "data.value"),
+    (RW_LOCK, "raw", "value.value"),
     ("async_lock::semaphore::Semaphore", "", ""),
 ];
+const RW_LOCK: &str = "async_lock::rwlock::RwLock";
 /// What refers to something else: the type, the member that does, and what to call it.
-const REFERENCES: [(&str, &str, &str); 21] = [
+const REFERENCES: [(&str, &str, &str); 25] = [
     ("tokio::sync::mutex::MutexGuard", "lock", "lock"),
     ("tokio::sync::mutex::OwnedMutexGuard", "lock", "lock"),
     ("tokio::sync::rwlock::read_guard::RwLockReadGuard", "s", "lock"),
@@ -29,6 +31,10 @@ const REFERENCES: [(&str, &str, &str); 21] = [
     ("tokio::sync::semaphore::OwnedSemaphorePermit", "sem", "semaphore"),
     ("async_lock::mutex::MutexGuard", "__0", "lock"),
     ("async_lock::mutex::MutexGuardArc", "__0", "lock"),
+    ("async_lock::rwlock::RwLockReadGuard", "lock", "lock"),
+    ("async_lock::rwlock::RwLockUpgradableReadGuard", "lock", "lock"),
+    ("async_lock::rwlock::RwLockWriteGuard", "lock", "lock"),
+    ("async_lock::rwlock::RwLockWriteGuardArc", "lock", "lock"),
     ("async_lock::semaphore::SemaphoreGuard", "__0", "semaphore"),
     ("async_lock::semaphore::SemaphoreGuardArc", "__0", "semaphore"),
     ("tokio::sync::mpsc::bounded::Sender", "chan.inner", "channel"),
@@ -107,6 +113,7 @@ impl ValueReader<'_> {
     fn lock_state(&mut self, path: &str, ty: TypeRef, permits: &str, place: Place<'_>) -> Option<String> {
         let free = match path {
             "async_lock::mutex::Mutex" => return Some(held(self.only_number(ty, "state", place)? & 1 == 0)),
+            RW_LOCK => return Some(held(self.only_number(ty, "raw.state", place)? == 0)),
             "async_lock::semaphore::Semaphore" => {
                 return Some(format!("{} free", self.only_number(ty, "count", place)?));
             }

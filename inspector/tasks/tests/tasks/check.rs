@@ -239,6 +239,9 @@ fn locks_and_what_refers_to_them_say_what_they_are_and_how_they_stand() {
         ("at_table", "MutexGuard of lock", "", "data = 11"),
         ("places", "Semaphore", "(1 free)", ""),
         ("place", "SemaphoreGuard of semaphore", "", ""),
+        ("list", "RwLock", "(held)", ""),
+        ("writing", "RwLockWriteGuard of lock", "", ""),
+        ("empty", "RwLock", "(free)", "data = 6"),
         ("sender", "Sender of channel", "", ""),
         ("receiver", "Receiver of channel", "", ""),
         ("news", "Sender of channel", "", ""),
@@ -257,6 +260,7 @@ fn locks_and_what_refers_to_them_say_what_they_are_and_how_they_stand() {
         ("permits", "permit"),
         ("table", "at_table"),
         ("places", "place"),
+        ("list", "writing"),
         ("sender", "receiver"),
         ("news", "heard"),
         ("shown", "seen"),
@@ -265,10 +269,10 @@ fn locks_and_what_refers_to_them_say_what_they_are_and_how_they_stand() {
         assert_eq!(value(one).3, value(other).3, "{one} and {other} are of the same");
     }
     for hold in &task.holds {
-        let of_it = ["guard", "owned", "reading", "permit", "at_table", "place"].map(|name| value(name).3);
+        let of_it = ["guard", "owned", "reading", "permit", "at_table", "place", "writing"].map(|name| value(name).3);
         assert!(of_it.contains(&format!("{:x}", hold.id)), "{hold:?}: by the same address, {of_it:?}");
     }
-    assert_eq!(task.holds.len(), 6);
+    assert_eq!(task.holds.len(), 7);
 }
 
 #[test]

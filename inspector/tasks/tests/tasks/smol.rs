@@ -111,6 +111,33 @@ fn what_tasks_of_smol_wait_on_and_hold_is_named() {
 }
 
 #[test]
+fn every_lock_of_async_lock_has_its_holder() {
+    for profile in ["dev", "release"] {
+        let program = Program::start_binary(&build_other(profile, "smol-programs"), "locks", 0);
+        let picture = program.tasks_when(is_settled);
+        assert_eq!(counts(&picture), program.started, "{profile}\n{}", text(&picture));
+        let picture = program.read(true, false);
+        let of = |name: String| picture.tasks.iter().find(|task| function(task) == name).expect("a task");
+        for name in ["lock", "permit", "write", "read", "all"] {
+            let (keeps, waits) = (of(format!("keeps_{name}")), of(format!("waits_{name}")));
+            let ([hold], [wait]) = (&keeps.holds[..], &waits.waits_on[..]) else {
+                panic!("{profile}: {keeps:?} {waits:?}")
+            };
+            let kind = if name == "permit" { WaitKind::Semaphore } else { WaitKind::Lock };
+            assert_eq!((hold.kind, wait.kind, wait.id), (kind, kind, hold.id), "{profile} {name}");
+            let is_exclusive = !["permit", "read"].contains(&name);
+            assert_eq!(
+                (hold.is_exclusive, wait.needs_all),
+                (is_exclusive, ["read", "all"].contains(&name)),
+                "{profile} {name}"
+            );
+            assert!(wait.text.ends_with(&keeps.name), "{profile}: {}", wait.text);
+            assert!(waits.holds.is_empty(), "{profile}: {waits:?}");
+        }
+    }
+}
+
+#[test]
 fn receivers_whose_senders_only_tasks_that_can_never_go_on_keep_are_found() {
     for profile in ["dev", "release"] {
         let program = Program::start_binary(&build_other(profile, "smol-programs"), "ends", 0);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_listener::Event;
-use smol::lock::{Mutex, Semaphore};
+use smol::lock::{Mutex, RwLock, Semaphore};
 use smol::{Executor, LocalExecutor, Task, Timer, channel, future};
 
 /// How many tasks have begun.
@@ -57,6 +57,68 @@ async fn visitor(permits: Arc<Semaphore>) {
     begun();
     let permit = permits.acquire().await; // here: visitor
     drop(permit);
+}
+
+/// This and the next ones, in pairs: one holds a lock or a permit, the other waits for it.
+async fn keeps_lock(lock: Arc<Mutex<u32>>) {
+    begun();
+    let guard = lock.lock_arc().await;
+    nap(7200).await; // here: keeps_lock
+    drop(guard);
+}
+
+async fn waits_lock(lock: Arc<Mutex<u32>>) {
+    begun();
+    drop(lock.lock().await); // here: waits_lock
+}
+
+async fn keeps_permit(permits: Arc<Semaphore>) {
+    begun();
+    let permit = permits.acquire_arc().await;
+    nap(7200).await; // here: keeps_permit
+    drop(permit);
+}
+
+async fn waits_permit(permits: Arc<Semaphore>) {
+    begun();
+    drop(permits.acquire_arc().await); // here: waits_permit
+}
+
+async fn keeps_write(lock: Arc<RwLock<u32>>) {
+    begun();
+    let mut guard = lock.write().await;
+    *guard += 1;
+    nap(7200).await; // here: keeps_write
+    drop(guard);
+}
+
+async fn waits_write(lock: Arc<RwLock<u32>>) {
+    begun();
+    drop(lock.read().await); // here: waits_write
+}
+
+async fn keeps_read(lock: Arc<RwLock<u32>>) {
+    begun();
+    let guard = lock.read().await;
+    nap(7200).await; // here: keeps_read
+    drop(guard);
+}
+
+async fn waits_read(lock: Arc<RwLock<u32>>) {
+    begun();
+    *lock.write_arc().await += 1; // here: waits_read
+}
+
+async fn keeps_all(lock: Arc<RwLock<u32>>) {
+    begun();
+    let guard = lock.write_arc().await;
+    nap(7200).await; // here: keeps_all
+    drop(guard);
+}
+
+async fn waits_all(lock: Arc<RwLock<u32>>) {
+    begun();
+    *lock.write().await += 1; // here: waits_all
 }
 
 async fn waits(other: Task<()>) {
@@ -182,6 +244,29 @@ fn main() {
             keep(messages);
             executor.spawn(fills(sender)).detach();
             started.extend([("hears", 2), ("hears_too", 2), ("keeps", 3), ("fills", 1)]);
+        }
+        "locks" => {
+            let executor = LocalExecutor::new();
+            let lock = Arc::new(Mutex::new(0));
+            let permits = Arc::new(Semaphore::new(1));
+            let [one, other, third] = [(); 3].map(|()| Arc::new(RwLock::new(0)));
+            executor.spawn(keeps_lock(lock.clone())).detach();
+            executor.spawn(waits_lock(lock)).detach();
+            executor.spawn(keeps_permit(permits.clone())).detach();
+            executor.spawn(waits_permit(permits)).detach();
+            executor.spawn(keeps_write(one.clone())).detach();
+            executor.spawn(waits_write(one)).detach();
+            executor.spawn(keeps_read(other.clone())).detach();
+            executor.spawn(waits_read(other)).detach();
+            executor.spawn(keeps_all(third.clone())).detach();
+            executor.spawn(waits_all(third)).detach();
+            while executor.try_tick() {}
+            started
+                .extend(["keeps_lock", "keeps_permit", "keeps_write", "keeps_read", "keeps_all"].map(|name| (name, 1)));
+            started
+                .extend(["waits_lock", "waits_permit", "waits_write", "waits_read", "waits_all"].map(|name| (name, 1)));
+            ready(started);
+            return;
         }
         // Nothing in it waits for ever.
         "healthy" => {
