@@ -24,8 +24,8 @@ pub struct Region {
 
 #[derive(Clone, Debug)]
 enum Content {
-    /// These bytes, each run with its address, and zeros elsewhere.
-    Runs(Vec<(u64, Vec<u8>)>),
+    /// Runs of bytes by address, which are these parts of the whole, and zeros elsewhere.
+    Runs(Arc<Vec<u8>>, Vec<(u64, Range<usize>)>),
     /// A part of a file that begins there.
     File(Arc<File>, u64),
     /// It does not change: the process has it.
@@ -33,9 +33,15 @@ enum Content {
 }
 
 impl Region {
-    /// Bytes that were copied: runs by their addresses, in their order. What is in no run is zero.
-    pub fn of_runs(range: Range<u64>, runs: Vec<(u64, Vec<u8>)>) -> Region {
-        Region { range, content: Content::Runs(runs) }
+    /// Bytes that were copied: runs by their addresses, in their order, each a part of `bytes`. What is in no run is
+    /// zero.
+    ///
+    /// # Panics
+    ///
+    /// If a run is no part of `bytes`.
+    pub fn of_runs(range: Range<u64>, bytes: Arc<Vec<u8>>, runs: Vec<(u64, Range<usize>)>) -> Region {
+        assert!(runs.iter().all(|(_, part)| bytes.get(part.clone()).is_some()), "a run is no part of the bytes");
+        Region { range, content: Content::Runs(bytes, runs) }
     }
 
     /// A part of a file, from an offset on.
@@ -58,7 +64,9 @@ impl Region {
     pub fn parts(&self, overlap: u64, mut found: impl FnMut(u64, &[u8])) {
         match &self.content {
             Content::Constant => {}
-            Content::Runs(runs) => runs.iter().for_each(|(start, bytes)| found(*start, bytes)),
+            Content::Runs(bytes, runs) => {
+                runs.iter().for_each(|(start, part)| found(*start, &bytes[part.clone()]));
+            }
             Content::File(file, offset) => {
                 const AT_ONCE: u64 = 4 << 20;
                 let mut at = self.range.start;
@@ -82,11 +90,12 @@ impl Region {
                     Err(_) => Found::Nothing,
                 }
             }
-            Content::Runs(runs) => {
+            Content::Runs(bytes, runs) => {
                 buffer.fill(0);
                 let end = address + buffer.len() as u64;
-                let first = runs.partition_point(|(start, bytes)| start + bytes.len() as u64 <= address);
-                for (start, bytes) in runs[first..].iter().take_while(|(start, _)| *start < end) {
+                let first = runs.partition_point(|(start, part)| start + part.len() as u64 <= address);
+                for (start, part) in runs[first..].iter().take_while(|(start, _)| *start < end) {
+                    let bytes = &bytes[part.clone()];
                     let (from, to) = ((*start).max(address), (start + bytes.len() as u64).min(end));
                     let source = &bytes[(from - start) as usize..(to - start) as usize];
                     buffer[(from - address) as usize..(to - address) as usize].copy_from_slice(source);
@@ -134,7 +143,7 @@ impl Copied {
     /// The number of bytes that were copied.
     pub fn bytes(&self) -> u64 {
         let runs = |region: &Region| match &region.content {
-            Content::Runs(runs) => runs.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
+            Content::Runs(_, runs) => runs.iter().map(|(_, part)| part.len() as u64).sum(),
             _ => 0,
         };
         self.regions.iter().map(runs).sum()
@@ -171,9 +180,9 @@ mod tests {
 
     #[test]
     fn what_was_not_copied_of_a_region_is_zero_and_what_is_in_none_is_unknown() {
-        let runs = vec![(0x1002, vec![1, 2]), (0x1006, vec![3])];
-        let copied =
-            Copied::of(vec![Region::of_runs(0x2000..0x2002, Vec::new()), Region::of_runs(0x1000..0x1008, runs)]);
+        let (bytes, runs) = (Arc::new(vec![1, 2, 3]), vec![(0x1002, 0..2), (0x1006, 2..3)]);
+        let empty = Region::of_runs(0x2000..0x2002, Arc::default(), Vec::new());
+        let copied = Copied::of(vec![empty, Region::of_runs(0x1000..0x1008, bytes, runs)]);
         assert_eq!(read(&copied, 0x1000, 8), Some(vec![0, 0, 1, 2, 0, 0, 3, 0]));
         assert_eq!(read(&copied, 0x1003, 1), Some(vec![2]));
         assert_eq!(read(&copied, 0x1003, 4), Some(vec![2, 0, 0, 3]));
@@ -184,7 +193,7 @@ mod tests {
 
     #[test]
     fn regions_that_overlap_or_end_before_they_begin_are_left_out() {
-        let empty = |range| Region::of_runs(range, Vec::new());
+        let empty = |range| Region::of_runs(range, Arc::default(), Vec::new());
         #[expect(clippy::reversed_empty_ranges, reason = "damaged files have them")]
         let copied = Copied::of(vec![empty(0x1000..0x3000), empty(0x2000..0x2100), empty(0x5000..0x4000)]);
         assert_eq!(copied.regions().len(), 1);

@@ -196,12 +196,13 @@ fn reach(pid: u32, frames: &Frames) -> Result<(), String> {
 }
 
 fn moment(pid: u32, options: &Options) -> Result<Moment, String> {
+    let room = Copy::prepare(pid)?;
     let (copy, stacks, threads, time, is_still) = if options.no_stop {
         let threads = process::threads(pid).unwrap_or_default();
         let stacks = threads.iter().filter_map(|thread| process::stack_pointer(pid, *thread)).collect();
-        (Copy::take(pid)?, stacks, Vec::new(), None, false)
+        (room.take()?, stacks, Vec::new(), None, false)
     } else {
-        let done = stopped(pid, |threads| (Copy::take(pid), threads.to_vec()))?;
+        let done = stopped(pid, |threads| (room.take(), threads.to_vec()))?;
         let (copy, threads) = done.value;
         let stacks = threads.iter().filter_map(|thread| thread.registers.stack()).collect();
         (copy?, stacks, threads, Some(done.time), done.is_complete)
