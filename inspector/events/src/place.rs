@@ -79,6 +79,25 @@ pub fn same_file(left: &str, right: &str) -> bool {
     !left.is_empty() && !right.is_empty() && (ends(left, right) || ends(right, left))
 }
 
+/// A file's name as short as it can be without losing what it is: relative to the program's directory, or from its
+/// package.
+pub fn short_path<'a>(path: &'a str, directory: &str) -> &'a str {
+    if !directory.is_empty()
+        && let Some(rest) = path.strip_prefix(directory).and_then(|rest| rest.strip_prefix(['/', '\\']))
+    {
+        return rest;
+    }
+    // A dependency: `…/registry/src/index.crates.io-…/futures-util-0.3.31/src/lib.rs`.
+    if let Some((_, rest)) = path.split_once("/registry/src/") {
+        return rest.split_once('/').map_or(rest, |(_, rest)| rest);
+    }
+    // The standard library: `/rustc/…/library/core/src/future.rs`.
+    if let Some((_, rest)) = path.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
+        return rest;
+    }
+    path
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +152,13 @@ mod tests {
     fn names_of_files_are_compared_from_their_end() {
         assert!(same_file("/src/demo/src/main.rs", "src/main.rs") && same_file("main.rs", "./main.rs"));
         assert!(!same_file("/src/xmain.rs", "main.rs") && !same_file("", ""));
+    }
+
+    #[test]
+    fn paths_are_shortened() {
+        assert_eq!(short_path("/src/demo/src/main.rs", "/src/demo"), "src/main.rs");
+        assert_eq!(short_path("/src/demolition/main.rs", "/src/demo"), "/src/demolition/main.rs");
+        assert_eq!(short_path("/h/.cargo/registry/src/index-1/hyper-1.0/src/lib.rs", ""), "hyper-1.0/src/lib.rs");
+        assert_eq!(short_path("/rustc/abc/library/core/src/lib.rs", "x"), "library/core/src/lib.rs");
     }
 }

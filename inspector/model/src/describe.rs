@@ -1,8 +1,9 @@
 //! Short descriptions of coroutines, targets and resources.
 
 use tinyio_events::event::{CoroId, Frame, Outcome, ResId, ResKind, SiteId, State, Target};
+use tinyio_events::place::short_path;
 
-use crate::format::{brief, clock, count, short_path, span};
+use crate::format::{brief, clock, count, span};
 use crate::model::{Activity, Coro, Counts, Holder, Leaf, Link, Model, Moment, file_name, short_name};
 
 /// What a coroutine is at: `fetch #17`, `thread 3 · read_to_string`, `lock #1, held by parse #9`, `fires in 0.4 s`.

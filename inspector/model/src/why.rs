@@ -4,11 +4,12 @@ mod json;
 
 use std::fmt::Write;
 use std::io;
+use tinyio_events::place::short_path;
 
 use tinyio_events::event::CoroId;
 
 use crate::describe;
-use crate::format::{brief, counted, one_line, short_path, span, width};
+use crate::format::{brief, counted, one_line, span, width};
 use crate::model::{Leaf, Link, Model};
 
 /// Of a longer chain only the beginning and the end are shown: that many links each.

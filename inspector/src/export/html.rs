@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::describe;
 use crate::event::{CoroId, Failure, Frame, Stack, TraceSite, Value};
-use crate::format::{self, clock, count, counted, fine_span, one_line, short_path};
+use crate::format::{self, clock, count, counted, fine_span, one_line};
 use crate::model::{Crash, Level, Model, Site, short_name};
 use crate::report::{
     self, Ending, Group, Section, Shown, Step, as_of, excerpt, glyph, is_as_of_suspension, is_frame_at, native_stacks,
@@ -14,7 +14,7 @@ use crate::report::{
 use crate::source_text;
 use crate::time_point::Moment;
 use crate::tree::{Row, What, rows};
-use tinyio_events::place::is_moment;
+use tinyio_events::place::{is_moment, short_path};
 
 /// Number of values shown of one stack at most, so that browsers can open the page.
 const VALUES: usize = 2_000;

@@ -17,6 +17,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use tinyio_events::event::number;
+use tinyio_events::place::short_path;
 
 use crate::picture::{Hold, Picture, Role, Share, State, Task, Wait, WaitKind};
 
@@ -116,9 +117,9 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
             picture.program, picture.pid, picture.pid
         ));
     }
-    let tasks = &picture.tasks;
+    let (tasks, directory) = (&picture.tasks, &*picture.directory);
     let mut dead: HashSet<usize> = (0..tasks.len()).filter(|index| tasks[*index].never_woken).collect();
-    let mut findings = never_woken(tasks);
+    let mut findings = never_woken(tasks, directory);
     let needs = stuck(&needs(tasks), &dead);
     for cycle in cycles(&needs) {
         let between = || cycle.iter().map(|index| &needs[index].through);
@@ -140,12 +141,12 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
             }
             (names, _) => format!("{} wait on each other", names.join(" and ")),
         };
-        let proof = cycle.iter().map(|index| waits(tasks, *index, &needs[index])).collect();
+        let proof = cycle.iter().map(|index| waits(tasks, directory, *index, &needs[index])).collect();
         let ids = cycle.iter().map(|index| tasks[*index].id).collect();
         findings.push(Finding { kind, certain: true, tasks: ids, text, proof });
         dead.extend(cycle);
     }
-    findings.extend(waits_on_dead(tasks, &needs, dead));
+    findings.extend(waits_on_dead(tasks, directory, &needs, dead));
     findings.sort_by_key(|finding| finding.kind);
     Ok(Findings { schema: 1, findings })
 }
@@ -332,10 +333,10 @@ fn in_order<'n>(mut group: Vec<usize>, to: impl Fn(usize) -> &'n [usize]) -> Vec
 }
 
 /// Tasks without a waker, those of one function at one line together.
-fn never_woken(tasks: &[Task]) -> Vec<Finding> {
+fn never_woken(tasks: &[Task], directory: &str) -> Vec<Finding> {
     let mut groups: BTreeMap<(&str, String), Vec<&Task>> = BTreeMap::new();
     for task in tasks.iter().filter(|task| task.never_woken) {
-        groups.entry((&task.name, place(task))).or_default().push(task);
+        groups.entry((&task.name, place(task, directory))).or_default().push(task);
     }
     let finding = |((name, place), tasks): ((&str, String), Vec<&Task>)| {
         let all = if tasks.len() == 1 { named(tasks[0]) } else { format!("{} tasks {name}", tasks.len()) };
@@ -352,7 +353,12 @@ fn never_woken(tasks: &[Task]) -> Vec<Finding> {
 }
 
 /// Tasks that wait on those that can never go on, or on others that do.
-fn waits_on_dead(tasks: &[Task], needs: &HashMap<usize, Need>, mut dead: HashSet<usize>) -> Vec<Finding> {
+fn waits_on_dead(
+    tasks: &[Task],
+    directory: &str,
+    needs: &HashMap<usize, Need>,
+    mut dead: HashSet<usize>,
+) -> Vec<Finding> {
     let mut waiting: HashMap<usize, Vec<usize>> = HashMap::new();
     for (from, need) in needs {
         need.any_of.iter().for_each(|to| waiting.entry(*to).or_default().push(*from));
@@ -367,7 +373,7 @@ fn waits_on_dead(tasks: &[Task], needs: &HashMap<usize, Need>, mut dead: HashSet
             if dead.insert(*index) {
                 next.push(*index);
                 let (task, on) = (&tasks[*index], &tasks[target]);
-                groups.entry((&task.name, place(task), &on.name)).or_default().push(*index);
+                groups.entry((&task.name, place(task, directory), &on.name)).or_default().push(*index);
             }
         }
     }
@@ -376,7 +382,7 @@ fn waits_on_dead(tasks: &[Task], needs: &HashMap<usize, Need>, mut dead: HashSet
         let all = if group.len() == 1 { named(&tasks[group[0]]) } else { format!("{} tasks {name}", group.len()) };
         let text = format!("{all}{place} can never go on: what it waits on, {on}, can never go on");
         let text = if group.len() == 1 { text } else { text.replace("what it waits on", "what each waits on") };
-        let proof = group.iter().take(PROOFS).map(|index| waits(tasks, *index, &needs[index])).collect();
+        let proof = group.iter().take(PROOFS).map(|index| waits(tasks, directory, *index, &needs[index])).collect();
         let tasks = group.iter().map(|index| tasks[*index].id).collect();
         Finding { kind: FindingKind::WaitsOnDead, certain: true, tasks, text, proof }
     };
@@ -389,14 +395,15 @@ fn named(task: &Task) -> String {
 }
 
 /// Where a task waits.
-fn place(task: &Task) -> String {
-    task.place().map_or_else(String::new, |frame| format!(" at {}:{}", frame.file, frame.line))
+fn place(task: &Task, directory: &str) -> String {
+    let place = task.place().map(|frame| format!(" at {}:{}", short_path(&frame.file, directory), frame.line));
+    place.unwrap_or_default()
 }
 
 /// What a task waits on, as a fact.
-fn waits(tasks: &[Task], index: usize, need: &Need) -> String {
+fn waits(tasks: &[Task], directory: &str, index: usize, need: &Need) -> String {
     let task = &tasks[index];
-    let waits = format!("{}{} waits on", number(task.id), place(task));
+    let waits = format!("{}{} waits on", number(task.id), place(task, directory));
     let all = || {
         let mut names: Vec<String> = need.any_of.iter().take(PROOFS).map(|to| named(&tasks[*to])).collect();
         if need.any_of.len() > PROOFS {

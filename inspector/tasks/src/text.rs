@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use tinyio_events::event::{Frame, Stack, number};
+use tinyio_events::place::short_path;
 
 use crate::picture::{Picture, State, Task};
 
@@ -59,7 +60,7 @@ pub fn text(picture: &Picture) -> String {
         for hold in &first.holds {
             let _ = writeln!(out, "  {} holds {}", number(first.id), hold.text);
         }
-        stack(&first.stack, &mut out);
+        stack(&first.stack, &picture.directory, &mut out);
     }
     if !picture.notes.is_empty() {
         out.push('\n');
@@ -95,23 +96,23 @@ fn outline(frames: &[Frame], out: &mut String) {
     }
 }
 
-fn stack(stack: &Stack, out: &mut String) {
+fn stack(stack: &Stack, directory: &str, out: &mut String) {
     if let Some(missing) = &stack.missing {
         let _ = writeln!(out, "  {missing}");
     }
     if stack.mid_step {
         let _ = writeln!(out, "  last suspended at:");
     }
-    frames(&stack.frames, 1, out);
+    frames(&stack.frames, directory, 1, out);
 }
 
-fn frames(all: &[Frame], depth: usize, out: &mut String) {
+fn frames(all: &[Frame], directory: &str, depth: usize, out: &mut String) {
     let indent = "  ".repeat(depth);
     for frame in all {
         if !frame.hidden {
             let place = match frame.line {
                 0 => String::new(),
-                line => format!("  {}:{line}", frame.file),
+                line => format!("  {}:{line}", short_path(&frame.file, directory)),
             };
             let note = if frame.note.is_empty() { String::new() } else { format!(" ({})", frame.note) };
             let _ = writeln!(out, "{indent}{}{place}{note}", frame.function);
@@ -125,7 +126,7 @@ fn frames(all: &[Frame], depth: usize, out: &mut String) {
         }
         for branch in &frame.branches {
             let _ = writeln!(out, "{indent}| {}", branch.name);
-            frames(&branch.frames, depth + 1, out);
+            frames(&branch.frames, directory, depth + 1, out);
         }
     }
 }

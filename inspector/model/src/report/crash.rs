@@ -1,7 +1,7 @@
 //! The text of a crash.
 
 use tinyio_events::event::{Failure, Frame, Local, Outcome, TraceSite};
-use tinyio_events::place::is_moment;
+use tinyio_events::place::{is_moment, short_path};
 
 use super::ReadSource;
 use super::group::{Group, Section};
@@ -11,7 +11,7 @@ use super::stack::{
     Shown, Step, as_of, before_end, before_place, excerpt, fields_of, is_as_of_suspension, relative, stack_of, step,
     steps,
 };
-use crate::format::{self, brief, broken, counted, fine_span, fit, one_line, short_path, width};
+use crate::format::{self, brief, broken, counted, fine_span, fit, one_line, width};
 use crate::model::{Crash, Model, short_name};
 
 /// At most this many groups are listed in each section.

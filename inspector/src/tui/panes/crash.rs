@@ -11,7 +11,6 @@ use super::printed::{Printed, paths};
 use super::source::{self, Source};
 use super::stack_tree::StackTree;
 use crate::event::{Outcome, TraceSite};
-use crate::format::short_path;
 use crate::model::short_name;
 use crate::report::{as_of, message_with_place};
 use crate::tui::clipboard::{Copied, Part};
@@ -23,7 +22,7 @@ use crate::tui::session::Session;
 use crate::tui::text::{fit, pad, width, wrap};
 use crate::tui::theme::Theme;
 use crate::tui::widgets::{Hits, empty, horizontal, local_line, mark_of, put, put_lines, right, vertical};
-use tinyio_events::place::is_moment;
+use tinyio_events::place::{is_moment, short_path};
 
 pub const SCREEN: Screen = Screen {
     title: "Crash",
