@@ -309,7 +309,7 @@ fn attach_shows_a_program_that_is_not_recorded_picture_by_picture() {
     session.wait("the page is closed", |screen| !screen.contents().contains("esc back"));
     session.press("!");
     session.wait_for("wait on each other");
-    session.wait_for("which #4 check_programs::deadlock::audit holds");
+    session.wait_for("check_programs::deadlock::audit holds");
     session.press("q");
     session.wait("the page is closed", |screen| !screen.contents().contains("esc back"));
     // Of what is not known there is no screen.
