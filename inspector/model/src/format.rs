@@ -9,7 +9,9 @@ const SECOND: u64 = 1_000_000_000;
 /// A span of time in at most eight columns: `0.3 ms`, `88 ms`, `1.2 s`, `3 min 04`.
 pub fn span(nanos: u64) -> String {
     match nanos {
-        0..MICRO => format!("{nanos} ns"),
+        // Events near each other may have one reading of the clock.
+        0 => "<1 µs".to_owned(),
+        1..MICRO => format!("{nanos} ns"),
         MICRO..100_000 => format!("{} µs", nanos / MICRO),
         100_000..10_000_000 => format!("{:.1} ms", nanos as f64 / MILLI as f64),
         10_000_000..SECOND => format!("{} ms", nanos / MILLI),
@@ -190,7 +192,7 @@ mod tests {
     #[test]
     fn spans_and_counts_are_short() {
         let spans = [0, 999, 1_500, 250_000, 88_000_000, 1_250_000_000, 184_000_000_000, 3_600_000_000_000];
-        assert_eq!(spans.map(span), ["0 ns", "999 ns", "1 µs", "0.2 ms", "88 ms", "1.2 s", "3 min 04", "1 h 00"]);
+        assert_eq!(spans.map(span), ["<1 µs", "999 ns", "1 µs", "0.2 ms", "88 ms", "1.2 s", "3 min 04", "1 h 00"]);
         assert_eq!(fine_span(3_271_000_000), "3.27 s");
         assert!(width(&span(u64::MAX)) <= 14);
         assert_eq!(clock(3_723_004_000_000), "1:02:03.004");

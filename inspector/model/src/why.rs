@@ -147,7 +147,8 @@ mod tests {
         assert_eq!(json["chain"][0]["frames"][1]["function"], "inner");
         assert_eq!(json["chain"][0]["holds"][0]["label"], "lock #1");
         let text = text(&s.model(), 1).unwrap();
-        let beneath = "    in inner, a.rs:9, called in main, a.rs:4\n    holds lock #1, acquired at a.rs:2, for 0 ns\n";
+        let beneath =
+            "    in inner, a.rs:9, called in main, a.rs:4\n    holds lock #1, acquired at a.rs:2, for <1 µs\n";
         assert!(text.contains(beneath), "{text}");
     }
 
@@ -179,6 +180,6 @@ mod tests {
         }
         let text = text(&s.model(), 1).unwrap();
         assert_eq!(text.lines().count(), 2 * ENDS + 2);
-        assert!(text.contains("… 4,951 more links\n") && text.ends_with("link #5000 is ready, for 0 ns\n"), "{text}");
+        assert!(text.contains("… 4,951 more links\n") && text.ends_with("link #5000 is ready, for <1 µs\n"), "{text}");
     }
 }

@@ -215,7 +215,7 @@ impl App {
             Action::Screen(number) => self.show_number(usize::from(number).wrapping_sub(1)),
             Action::NextScreen => self.turn_screen(1),
             Action::PreviousScreen => self.turn_screen(SCREENS.len() - 1),
-            Action::Why => self.toggle_selected(|_, subject| Some(panes::why::page(subject))),
+            Action::Why => self.why(),
             Action::Values => self.toggle_selected(|session, subject| match subject {
                 Subject::Coro(id) => Some(Box::new(panes::Values::new(session, id))),
                 Subject::Res(_) => None,
@@ -241,6 +241,21 @@ impl App {
             action => return self.pass_on(action),
         }
         Effect::None
+    }
+
+    /// Shows why what is selected waits; of a coroutine that was cancelled, why it did before.
+    fn why(&mut self) {
+        let top = self.pages.last().unwrap_or(&self.screens[self.front]);
+        let Some(subject) = top.waiting(&self.session) else {
+            self.session.note(self.screens[self.front].none_selected());
+            return;
+        };
+        if let Subject::Coro(id) = subject
+            && self.pages.is_empty()
+        {
+            self.go_before_cancellation(id);
+        }
+        self.toggle(panes::why::page(subject));
     }
 
     /// One level back: closes the page on top, or ends the search, or returns to now.

@@ -82,6 +82,11 @@ pub trait Pane {
         self.subject().or(session.selected.map(Subject::Coro))
     }
 
+    /// What the page of why it waits is about: one of several, where several are selected.
+    fn waiting(&self, session: &Session) -> Option<Subject> {
+        self.selected(session)
+    }
+
     /// Where its keys are declared, the topmost first.
     fn contexts(&self) -> Vec<Context> {
         vec![Context(self.title())]

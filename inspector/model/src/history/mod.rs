@@ -273,6 +273,7 @@ fn is_mark(kind: &Kind, model: &Model) -> bool {
             in_loop.is_none_or(|one| one.cancel.is_none())
         }
         Kind::Log { level, .. } => level == "ERROR",
+        Kind::Diag { .. } => model.picture().is_none(),
         _ => false,
     }
 }
@@ -421,5 +422,15 @@ mod tests {
         let tape = tape(&script.events, &script.header);
         let kinds: Vec<_> = tape.marks().map(|mark| tape.event_at(mark - 1).unwrap().kind).collect();
         assert!(matches!(kinds[..], [Kind::CancelBegin { origin: 780, .. }]), "{kinds:?}");
+    }
+
+    #[test]
+    fn warnings_are_marked_but_for_those_about_a_picture() {
+        let mut script = verify();
+        script.events.clear();
+        script.start().push(Kind::Diag { coro: 0, text: "probably a deadlock".into() });
+        assert_eq!(tape(&script.events, &script.header).marks().count(), 1);
+        script.push(Kind::Picture { number: 1, stopped: 0 }).push(Kind::Diag { coro: 0, text: "a note".into() });
+        assert_eq!(tape(&script.events, &script.header).marks().count(), 1);
     }
 }

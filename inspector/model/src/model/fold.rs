@@ -15,6 +15,11 @@ use super::names::Named;
 use super::parts::{Cancel, Crash, Level, LogLine, Loop, ResMoment, Resource, Thread};
 use super::{CRASHES, DROPPED, ENDED, Finding, Holder, LOG, Model, Site, Sync};
 
+/// What a warning of tinyio begins with on stderr.
+const WARNING: &str = "tinyio: warning: ";
+/// At most so many lines of warnings are expected there.
+const PRINTED_WARNINGS: usize = 64;
+
 impl Model {
     /// Applies one event.
     pub fn apply(&mut self, event: &Event) {
@@ -174,9 +179,19 @@ impl Model {
             Kind::Output { stream, text, printed } => {
                 let level = if *stream == 2 { Level::Stderr } else { Level::Stdout };
                 let at = if *printed == 0 { at } else { at.min(*printed) };
-                self.plain_line(event.seq, at, 0, level, text);
+                match self.printed_warnings.iter().position(|line| *stream == 2 && line == text) {
+                    Some(index) => drop(self.printed_warnings.remove(index)),
+                    None => self.plain_line(event.seq, at, 0, level, text),
+                }
             }
-            Kind::Diag { coro, text } => self.plain_line(event.seq, at, *coro, Level::Tinyio, text),
+            Kind::Diag { coro, text } => {
+                self.plain_line(event.seq, at, *coro, Level::Tinyio, text);
+                let printed = format!("{WARNING}{text}");
+                self.printed_warnings.extend(printed.lines().map(str::to_owned));
+                while self.printed_warnings.len() > PRINTED_WARNINGS {
+                    self.printed_warnings.pop_front();
+                }
+            }
 
             Kind::Picture { number, stopped } => self.begin_picture(*number, *stopped, at),
             Kind::Finding { reason, coros, text, proof } => self.found(Finding {

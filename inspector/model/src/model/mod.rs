@@ -93,6 +93,8 @@ pub struct Model {
     dropped: VecDeque<(ResId, ResKind, NameId)>,
     log: VecDeque<Arc<LogLine>>,
     log_dropped: u64,
+    /// Lines of warnings that are in the log and may come once more, as what the program prints to stderr.
+    printed_warnings: VecDeque<String>,
     crashes: Vec<Arc<Crash>>,
     lost: Lost,
     /// The picture that all this is of, if the program is not recorded.
@@ -141,6 +143,7 @@ impl Model {
             dropped: VecDeque::new(),
             log: VecDeque::new(),
             log_dropped: 0,
+            printed_warnings: VecDeque::new(),
             crashes: Vec::new(),
             lost: Lost::default(),
             picture: None,

@@ -521,3 +521,15 @@ fn a_checkpoint_states_in_which_workers_coroutines_run() {
     s.at(29_000).pause(4).at(30_000).pause(2);
     assert_eq!(s.model().get_loop(2).unwrap().busy_at(31_000_000), 5_000_000);
 }
+
+#[test]
+fn a_warning_that_is_printed_is_one_line_of_the_log() {
+    let mut s = Script::new("warned");
+    let printed = |text: &str| Kind::Output { stream: 2, text: text.to_owned(), printed: 0 };
+    s.start().push(Kind::Diag { coro: 0, text: "probably a deadlock\n  The loop continues".into() });
+    s.push(printed("tinyio: warning: probably a deadlock")).push(printed("own")).push(printed("  The loop continues"));
+    // Once more is what the program prints itself.
+    s.push(printed("  The loop continues"));
+    let texts: Vec<String> = s.model().log().iter().map(|line| line.text.clone()).collect();
+    assert_eq!(texts, ["probably a deadlock\n  The loop continues", "own", "  The loop continues"]);
+}

@@ -1,6 +1,8 @@
 //! Keys that travel in time.
 
 use super::{Action, App, SCREENS, Status};
+use crate::event::CoroId;
+use crate::model::Activity;
 use crate::tui::panes::CRASH;
 use crate::tui::text::moment;
 
@@ -11,6 +13,27 @@ impl App {
             self.show(SCREENS[0].title);
             let at = moment(self.session.now());
             self.session.note(format!("the program at {at}; {} goes back to the crash, 0 to the end", SCREENS.len()));
+        }
+    }
+
+    /// If a coroutine was cancelled, goes to the moment before that.
+    pub(super) fn go_before_cancellation(&mut self, id: CoroId) {
+        let activity = |app: &App| app.session.model().coro(id).map(|coro| coro.activity);
+        if activity(self) != Some(Activity::Cancelled) {
+            return;
+        }
+        let playback = &self.session.playback;
+        let (at, was_live) = (playback.position(), playback.is_live());
+        let marks: Vec<u64> = playback.tape.marks().rev().filter(|mark| *mark < at).collect();
+        for mark in marks {
+            self.session.playback.go_to(mark);
+            if activity(self).is_some_and(Activity::is_live) {
+                return self.leave_the_crash();
+            }
+        }
+        match was_live {
+            true => self.session.playback.go_live(),
+            false => self.session.playback.go_to(at),
         }
     }
 
@@ -51,11 +74,11 @@ impl App {
             Action::StepOn => Some(at + 1).filter(|at| *at <= playback.tape.len()).ok_or("the end"),
             Action::PreviousMark => playback.tape.marks().rev().find(|mark| *mark < at).ok_or(match is_picture {
                 true => "no picture before this",
-                false => "no error, cancellation or loss before this",
+                false => "no error, warning, cancellation or loss before this",
             }),
             Action::NextMark => playback.tape.marks().find(|mark| *mark > at).ok_or(match is_picture {
                 true => "no picture after this: r takes one",
-                false => "no error, cancellation or loss after this",
+                false => "no error, warning, cancellation or loss after this",
             }),
             Action::PreviousOf | Action::NextOf => match self.session.selected {
                 None => Err(self.screens[self.front].none_selected()),

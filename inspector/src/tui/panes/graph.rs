@@ -8,11 +8,11 @@ use ratatui::text::Line;
 use super::detail;
 use super::graph_canvas::Canvas;
 use crate::describe;
-use crate::event::LoopMode;
-use crate::model::{Activity, Model};
+use crate::event::{CoroId, LoopMode, NameId};
+use crate::model::{Activity, Model, Parent};
 use crate::tui::clipboard::{Copied, Part};
 use crate::tui::keys::{Action, bind};
-use crate::tui::pane::{Pane, Reply, Screen};
+use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::session::Session;
 use crate::tui::text::{count, fit, pad_left, width};
 use crate::tui::theme::Theme;
@@ -257,6 +257,14 @@ impl Pane for Graph {
         }
     }
 
+    fn waiting(&self, session: &Session) -> Option<Subject> {
+        let of_group = || match self.cursor? {
+            Node::Group(parent, name) => most_telling(session.model(), parent, name).map(Subject::Coro),
+            _ => None,
+        };
+        self.selected(session).or_else(of_group)
+    }
+
     fn none_selected(&self) -> &'static str {
         match self.cursor {
             Some(Node::Group(..)) => "these are several: unfold them and select one",
@@ -405,6 +413,25 @@ fn label(model: &Model, node: Node, theme: &Theme) -> (&'static str, String, Sty
     }
 }
 
+/// Whether a coroutine waits on itself in the end.
+fn on_cycle(model: &Model, id: CoroId) -> bool {
+    model.coro(id).is_some_and(|coro| matches!(coro.activity, Activity::OnCoro | Activity::OnLock))
+        && model.why_within(id, 64).cycle().iter().any(|link| link.coro == id)
+}
+
+/// The members of a group that are looked at: all of very many would take too long in a frame.
+fn members(model: &Model, parent: Parent, name: NameId) -> impl Iterator<Item = CoroId> {
+    model.group(parent, name).into_iter().flat_map(|group| group.members.ids()).take(64)
+}
+
+/// The member of a group of which it says most why it waits: one on a cycle, or the one that has waited the longest.
+fn most_telling(model: &Model, parent: Parent, name: NameId) -> Option<CoroId> {
+    let waiting =
+        || members(model, parent, name).filter_map(|id| model.coro(id)).filter(|coro| coro.activity.is_waiting());
+    let on_cycle = waiting().find(|coro| on_cycle(model, coro.id));
+    on_cycle.or_else(|| waiting().min_by_key(|coro| coro.since)).map(|coro| coro.id)
+}
+
 fn name_style(node: Node, theme: &Theme) -> Style {
     match node {
         Node::Group(..) | Node::Loop(_) => theme.title,
@@ -418,10 +445,7 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
         Node::Coro(id) => {
             let Some(coro) = model.coro(id) else { return (String::new(), theme.text) };
             let text = describe::doing_at(model, coro, now);
-            // A coroutine that waits on one already above it in the chain is on a cycle.
-            if matches!(coro.activity, Activity::OnCoro | Activity::OnLock)
-                && model.why_within(id, 64).cycle().iter().any(|link| link.coro == id)
-            {
+            if on_cycle(model, id) {
                 return (format!("{} {text}, a cycle", theme.glyphs.cycle), theme.failed);
             }
             (text, if coro.activity == Activity::Running { theme.running } else { theme.text })
@@ -432,7 +456,11 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
         }
         Node::Group(parent, name) => {
             let counts = model.group(parent, name).map(|group| describe::counts(&group.counts, theme.glyphs.dot));
-            (counts.unwrap_or_default(), theme.text)
+            let counts = counts.unwrap_or_default();
+            match members(model, parent, name).any(|id| on_cycle(model, id)) {
+                true => (format!("{} {counts}, some in a cycle", theme.glyphs.cycle), theme.failed),
+                false => (counts, theme.text),
+            }
         }
         Node::Loop(id) => {
             let Some(one) = model.get_loop(id) else { return (String::new(), theme.text) };

@@ -83,8 +83,10 @@ fn summary(one: &Distribution) -> String {
     };
     match (one.percentile(50), one.percentile(99)) {
         (Some(half), Some(most)) => {
-            let (half, most, longest) = (span(half), span(most), span(one.max()));
-            format!("p50 ~{half}, p99 ~{most}, max {longest}, of {}{left_out}", count(one.len()))
+            // Percentiles are known as well as the classes are narrow.
+            let about = |time: u64| format!("{}{}", if time == 0 { "" } else { "~" }, span(time));
+            let (half, most, longest) = (about(half), about(most), span(one.max()));
+            format!("p50 {half}, p99 {most}, max {longest}, of {}{left_out}", count(one.len()))
         }
         _ => format!("none measured{left_out}"),
     }

@@ -59,3 +59,54 @@ fn to_another_moment_the_screen_of_a_crash_gives_way_to_the_graph() {
     let page = text(&mut app, 120, 40);
     assert!(page.contains("check #780"), "why is about the coroutine of the selected frame: {page}");
 }
+
+#[test]
+fn why_is_about_the_moment_before_a_coroutine_was_cancelled() {
+    let mut s = deadlock();
+    s.at(5_000_000).push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into() });
+    for id in [4, 3, 2, 1] {
+        s.end(id, Outcome::Cancelled);
+    }
+    s.stop(crate::event::LoopOutcome::Crashed);
+    let mut app = ended(&s);
+    app.session.select(2);
+    press(&mut app, "w");
+    let page = text(&mut app, 120, 40);
+    assert!(page.contains("Why is left #2 still waiting?") && page.contains("left #2 again: a cycle"), "{page}");
+    assert!(!app.session.playback.is_live());
+    // At that moment it is about the moment.
+    press(&mut app, "esc , w");
+    assert!(text(&mut app, 120, 40).contains("Why is left #2 still waiting?"));
+    press(&mut app, "esc 0");
+    assert!(app.session.playback.is_live());
+    // One that failed by itself waited for nothing.
+    let mut app = ended(&verify());
+    app.session.select(780);
+    press(&mut app, "1 w");
+    assert!(app.session.playback.is_live());
+}
+
+#[test]
+fn a_group_of_which_some_wait_in_a_cycle_says_so_and_why_is_about_one_of_them() {
+    let mut s = Script::new("workers");
+    s.start().spawn(1, 0, "main", "a.rs:1:1");
+    for id in 2..=6 {
+        s.spawn(id, 1, "worker", "a.rs:2:1").resource(id, ResKind::Lock, 1, "a.rs:1:5");
+    }
+    s.begin(1).wait(1, Target::Coro(2), "a.rs:4:1").pause(1);
+    s.step(2, Target::Timer(9_000_000_000), "a.rs:7:1").step(3, Target::Timer(9_000_000_000), "a.rs:7:1");
+    s.hold(5, 5, "a.rs:5:1").hold(6, 6, "a.rs:5:1").step(4, Target::Res(5), "a.rs:7:1");
+    let mut before = live(&s);
+    let page = text(&mut before, 80, 24);
+    assert!(page.contains("worker ×5") && !page.contains("cycle"), "{page}");
+    press(&mut before, "j w");
+    let page = text(&mut before, 80, 24);
+    assert!(page.contains("Why is worker #2 still waiting?"), "the one that has waited the longest: {page}");
+    s.step(5, Target::Res(6), "a.rs:7:1").step(6, Target::Res(5), "a.rs:8:1");
+    let mut app = live(&s);
+    let page = text(&mut app, 80, 24);
+    assert!(page.contains("in a cycle"), "{page}");
+    press(&mut app, "j w");
+    let page = text(&mut app, 80, 24);
+    assert!(page.contains("Why is worker #5 still waiting?") && page.contains("again: a cycle"), "{page}");
+}
