@@ -10,6 +10,7 @@ use tinyio_events::event::{self, Event, Stack};
 use tinyio_events::source_text;
 use tinyio_model::model::Model;
 use tinyio_model::report;
+use tinyio_recorder::exit;
 
 use crate::failure::crash::{Failure, FailureKind, Report};
 use crate::failure::panic_hook;
@@ -51,10 +52,22 @@ pub(super) struct RecordedCrash {
     pub(super) file: Option<String>,
     /// Set when the live view has printed the report on exit.
     pub(super) shown: Arc<AtomicBool>,
+    /// Set when the program has asked for the report.
+    pub(super) printed: AtomicBool,
 }
 
-impl Report for RecordedCrash {
+/// If the program exits with an error and has not printed the report of the crash, prints it.
+pub(super) fn print_on_failure(crash: &Arc<RecordedCrash>) {
+    let crash = crash.clone();
+    exit::report_on_failure(move || {
+        let is_printed = crash.printed.load(Ordering::Relaxed) || crash.shown.load(Ordering::Relaxed);
+        (!is_printed).then(|| format!("\n{}", crash.text()))
+    });
+}
+
+impl Report for Arc<RecordedCrash> {
     fn text(&self) -> String {
+        self.printed.store(true, Ordering::Relaxed);
         let mut model = Model::new(&self.header);
         self.events.iter().for_each(|event| model.apply(event));
         // The report of `main`'s error goes to stderr.

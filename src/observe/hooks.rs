@@ -4,17 +4,20 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tinyio_events::event::{self, Event, Kind, LoopMode, LoopOutcome, Stack, Target, Waker as WakeCause};
 use tinyio_events::secrets;
 use tinyio_events::source::Source;
 use tinyio_frames::{Frames, Limits, worked};
+use tinyio_recorder::exit;
 use tinyio_recorder::output::Follow;
 use tinyio_recorder::recorder::NO_SLOT;
 use tinyio_recorder::ring::Request;
 
-use super::crash_report::{RecordedCrash, place_foreign};
+use super::crash_report::{RecordedCrash, place_foreign, print_on_failure};
 use super::env::Switch;
 use super::env::warn_of_missing;
 use super::moments::moment;
@@ -291,6 +294,9 @@ impl Observer for Rec {
         LOOPS.set(LOOPS.get() + 1);
         self.id.set(LOOPS.get());
         recording.depth.set(recording.depth.get() + 1);
+        if recording.depth.get() == 1 {
+            exit::forget_report();
+        }
         #[cfg(feature = "inspect")]
         if recording.depth.get() == 1
             && let Some(view) = &*recording.view.borrow()
@@ -509,8 +515,15 @@ impl Observer for Rec {
         let ended = [crash, end].map(|kind| (recording.at.get(), kind));
         let events = std::iter::once(began).chain(ended);
         let events = (0..).zip(events).map(|(seq, (at, kind))| Event { seq, at, kind }).collect();
-        let file = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
-        Some(Box::new(RecordedCrash { header, events, file, shown: recording.shown.clone() }))
+        let trace = recording.trace.borrow().as_ref().map(|trace| trace.path().display().to_string());
+        let ring = || recording.recorder.borrow().look().path().display().to_string();
+        let (file, shown) = (Some(trace.unwrap_or_else(ring)), recording.shown.clone());
+        let crash = Arc::new(RecordedCrash { header, events, file, shown, printed: AtomicBool::new(false) });
+        // That of a loop in a loop is a value.
+        if recording.depth.get() == 1 {
+            print_on_failure(&crash);
+        }
+        Some(Box::new(crash))
     }
 
     fn diag(&self, text: &str) {

@@ -465,3 +465,52 @@ fn what_the_program_prints_to_a_file_reaches_it_and_is_recorded_with_its_time() 
     assert!(bytes < out.len() && events.iter().any(is_logged), "{bytes} of {}", out.len());
     assert!(lines(&events).iter().any(|(_, text)| text == " and a half"), "the end is kept");
 }
+
+#[test]
+fn a_crash_that_ends_a_program_without_having_been_printed_is_reported_at_its_exit() {
+    let _watched = watched();
+    const MODES: [(&str, usize); 6] =
+        [("unprinted", 1), ("displayed", 1), ("printed", 1), ("handled", 0), ("followed", 0), ("nested", 0)];
+    if is_child() {
+        let lost = || async { Err::<(), _>(tinyio::Error::from(std::io::Error::other("the page is lost"))) };
+        let crash = || Loop::new().run(lost()).expect_err("it fails");
+        let mode = std::env::var("TINYIO_TEST_CHILD").unwrap_or_default();
+        match mode.as_str() {
+            "unprinted" => drop(crash()),
+            "displayed" => eprintln!("{}", crash()),
+            "printed" => eprintln!("{:?}", crash()),
+            "handled" => {
+                drop(crash());
+                std::process::exit(0);
+            }
+            "followed" => {
+                drop(crash());
+                Loop::new().run(async { tinyio::Ok(()) }).expect("it ends");
+            }
+            _ => Loop::new()
+                .run(async {
+                    assert!(tinyio::isolate(lost()).await?.is_err());
+                    tinyio::Ok(())
+                })
+                .expect("a crash in it is a value"),
+        }
+        std::process::exit(3);
+    }
+    for (mode, reports) in MODES {
+        let folder = tempfile::tempdir().unwrap();
+        let test = "record_traces::a_crash_that_ends_a_program_without_having_been_printed_is_reported_at_its_exit";
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture", "--test-threads=1"])
+            .env("TINYIO_TEST_CHILD", mode)
+            .env("TINYIO_INSPECT", "record")
+            .env("TINYIO_RING_DIR", rings(folder.path()))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(if mode == "handled" { 0 } else { 3 }), "{mode}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(printed.matches("crashed after").count(), reports, "{mode}: {printed}");
+        let ring = discover::rings_in(&rings(folder.path())).unwrap().remove(0).path;
+        let hint = format!("the whole run: tinyio-inspector replay {}", ring.display());
+        assert_eq!(printed.contains(&hint), reports > 0, "{mode}: {printed}");
+    }
+}

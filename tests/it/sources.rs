@@ -66,6 +66,7 @@ fn unsafe_code_is_in_the_files_that_security_md_names() {
         "src/coroutine/coro.rs",
         "inspector/recorder/src/mmap.rs",
         "inspector/recorder/src/clock.rs",
+        "inspector/recorder/src/exit.rs",
         "inspector/frames/src/contents.rs",
         "inspector/frames/src/registers.rs",
         "inspector/src/cli/stdout.rs",

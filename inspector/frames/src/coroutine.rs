@@ -16,7 +16,7 @@ use super::locals::{BoundNames, DropTrace, Locals, Unread};
 use super::names;
 use super::native::{Running, Suspended};
 use super::scopes::AWAITEE;
-use super::search::{Search, Within};
+use super::search::{Leaf, Search, Within};
 use super::shape::{Member, Shape, Type, TypeRef};
 use super::source::Sources;
 use super::values::{Place, ValueReader};
@@ -33,17 +33,6 @@ pub struct Parts {
     pub alive: Vec<(TypeRef, u64)>,
     /// The addresses of the coroutines.
     pub coroutines: Vec<u64>,
-}
-
-/// An innermost future.
-#[derive(Clone, Debug)]
-pub struct Leaf {
-    /// Its type.
-    pub ty: TypeRef,
-    /// Its address.
-    pub address: u64,
-    /// How it is polled.
-    pub within: Within,
 }
 
 /// Walks one stack.

@@ -65,8 +65,8 @@ mod work;
 
 pub use backtrace::{Native, backtrace_in};
 pub use copied::{Copied, Region};
+pub use coroutine::Parts;
 use coroutine::Walk;
-pub use coroutine::{Leaf, Parts};
 pub use functions::Signature;
 pub use future_type::{FutureMark, FutureType, mark};
 pub use image::MappedFile;
@@ -77,7 +77,7 @@ use locals::BoundNames;
 use memory::Memory;
 use native::Running;
 pub use registers::Registers;
-pub use search::Within;
+pub use search::{Leaf, Within};
 pub use shape::TypeRef;
 use source::Sources;
 pub use thread_stack::{Function, ThreadStack};

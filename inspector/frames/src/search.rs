@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::coroutine::Leaf;
 use super::hash::FastSet;
 use super::liveness::Alive;
 use super::names;
@@ -35,6 +34,17 @@ impl Within {
             _ => inner.clone(),
         }
     }
+}
+
+/// An innermost future.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Its type.
+    pub ty: TypeRef,
+    /// Its address.
+    pub address: u64,
+    /// How it is polled.
+    pub within: Within,
 }
 
 /// A coroutine that was found.

@@ -12,7 +12,7 @@
 //! | [`output`], [`threads`], [`clock`] | lines that a program prints into a file; threads and time of the recorder |
 //!
 //! It depends on `tinyio-events` for the events, and on `memmap2`, `rustix`, `nix` and
-//! `shutdown_hooks` for the system. It must not know
+//! `shutdown_hooks` (where there is no glibc) for the system. It must not know
 //! debug info, the memory of coroutines, the model of a program, or a terminal.
 
 #![deny(unsafe_code)]

@@ -162,6 +162,7 @@ fn overview() -> io::Result<()> {
          tinyio-inspector last               the newest one that has ended\n\
          tinyio-inspector replay FILE        a trace or a ring, at any moment of the run\n\
          tinyio-inspector run -- COMMAND     start a command under the live view\n\
+         tinyio-inspector clean              remove the recordings of programs that are gone\n\
          tinyio-inspector --help             all commands"
     )
 }
