@@ -19,6 +19,7 @@ use serde::Serialize;
 use tinyio_events::event::number;
 use tinyio_events::place::short_path;
 
+use crate::names::{at, variables};
 use crate::picture::{Hold, Picture, Role, Share, State, Task, Wait, WaitKind};
 
 /// What was found in a picture.
@@ -117,9 +118,12 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
             picture.program, picture.pid, picture.pid
         ));
     }
-    let (tasks, directory) = (&picture.tasks, &*picture.directory);
+    let tasks = &picture.tasks;
+    let mut names = HashMap::new();
+    variables(tasks, &mut names);
+    let facts = Facts { tasks, directory: &picture.directory, names };
     let mut dead: HashSet<usize> = (0..tasks.len()).filter(|index| tasks[*index].never_woken).collect();
-    let mut findings = never_woken(tasks, directory);
+    let mut findings = never_woken(&facts);
     let needs = stuck(&needs(tasks), &dead);
     for cycle in cycles(&needs) {
         let between = || cycle.iter().map(|index| &needs[index].through);
@@ -141,12 +145,12 @@ pub fn check(picture: &Picture) -> Result<Findings, String> {
             }
             (names, _) => format!("{} wait on each other", names.join(" and ")),
         };
-        let proof = cycle.iter().map(|index| waits(tasks, directory, *index, &needs[index])).collect();
+        let proof = cycle.iter().map(|index| facts.waits(*index, &needs[index])).collect();
         let ids = cycle.iter().map(|index| tasks[*index].id).collect();
         findings.push(Finding { kind, certain: true, tasks: ids, text, proof });
         dead.extend(cycle);
     }
-    findings.extend(waits_on_dead(tasks, directory, &needs, dead));
+    findings.extend(waits_on_dead(&facts, &needs, dead));
     findings.sort_by_key(|finding| finding.kind);
     Ok(Findings { schema: 1, findings })
 }
@@ -333,10 +337,10 @@ fn in_order<'n>(mut group: Vec<usize>, to: impl Fn(usize) -> &'n [usize]) -> Vec
 }
 
 /// Tasks without a waker, those of one function at one line together.
-fn never_woken(tasks: &[Task], directory: &str) -> Vec<Finding> {
+fn never_woken(facts: &Facts<'_>) -> Vec<Finding> {
     let mut groups: BTreeMap<(&str, String), Vec<&Task>> = BTreeMap::new();
-    for task in tasks.iter().filter(|task| task.never_woken) {
-        groups.entry((&task.name, place(task, directory))).or_default().push(task);
+    for task in facts.tasks.iter().filter(|task| task.never_woken) {
+        groups.entry((&task.name, facts.place(task))).or_default().push(task);
     }
     let finding = |((name, place), tasks): ((&str, String), Vec<&Task>)| {
         let all = if tasks.len() == 1 { named(tasks[0]) } else { format!("{} tasks {name}", tasks.len()) };
@@ -353,12 +357,8 @@ fn never_woken(tasks: &[Task], directory: &str) -> Vec<Finding> {
 }
 
 /// Tasks that wait on those that can never go on, or on others that do.
-fn waits_on_dead(
-    tasks: &[Task],
-    directory: &str,
-    needs: &HashMap<usize, Need>,
-    mut dead: HashSet<usize>,
-) -> Vec<Finding> {
+fn waits_on_dead(facts: &Facts<'_>, needs: &HashMap<usize, Need>, mut dead: HashSet<usize>) -> Vec<Finding> {
+    let tasks = facts.tasks;
     let mut waiting: HashMap<usize, Vec<usize>> = HashMap::new();
     for (from, need) in needs {
         need.any_of.iter().for_each(|to| waiting.entry(*to).or_default().push(*from));
@@ -373,7 +373,7 @@ fn waits_on_dead(
             if dead.insert(*index) {
                 next.push(*index);
                 let (task, on) = (&tasks[*index], &tasks[target]);
-                groups.entry((&task.name, place(task, directory), &on.name)).or_default().push(*index);
+                groups.entry((&task.name, facts.place(task), &on.name)).or_default().push(*index);
             }
         }
     }
@@ -382,7 +382,7 @@ fn waits_on_dead(
         let all = if group.len() == 1 { named(&tasks[group[0]]) } else { format!("{} tasks {name}", group.len()) };
         let text = format!("{all}{place} can never go on: what it waits on, {on}, can never go on");
         let text = if group.len() == 1 { text } else { text.replace("what it waits on", "what each waits on") };
-        let proof = group.iter().take(PROOFS).map(|index| waits(tasks, directory, *index, &needs[index])).collect();
+        let proof = group.iter().take(PROOFS).map(|index| facts.waits(*index, &needs[index])).collect();
         let tasks = group.iter().map(|index| tasks[*index].id).collect();
         Finding { kind: FindingKind::WaitsOnDead, certain: true, tasks, text, proof }
     };
@@ -394,42 +394,55 @@ fn named(task: &Task) -> String {
     format!("{} {}", number(task.id), task.name)
 }
 
-/// Where a task waits.
-fn place(task: &Task, directory: &str) -> String {
-    let place = task.place().map(|frame| format!(" at {}:{}", short_path(&frame.file, directory), frame.line));
-    place.unwrap_or_default()
+/// The tasks that findings are about, and how what they wait on is called.
+struct Facts<'p> {
+    tasks: &'p [Task],
+    /// That of the program.
+    directory: &'p str,
+    /// Names of locks and the like, by address.
+    names: HashMap<u64, String>,
 }
 
-/// What a task waits on, as a fact.
-fn waits(tasks: &[Task], directory: &str, index: usize, need: &Need) -> String {
-    let task = &tasks[index];
-    let waits = format!("{}{} waits on", number(task.id), place(task, directory));
-    let all = || {
-        let mut names: Vec<String> = need.any_of.iter().take(PROOFS).map(|to| named(&tasks[*to])).collect();
-        if need.any_of.len() > PROOFS {
-            names.push(format!("{} more", need.any_of.len() - PROOFS));
-        }
-        names.join(" and ")
-    };
-    match &need.through {
-        Through::End => format!("{waits} the end of {}", all()),
-        Through::Lock(id, None) => format!("{waits} the lock at {id:#x}, which {} holds", all()),
-        Through::Lock(id, Some(future)) => {
-            let keeper = if need.any_of == [index] { "it".to_owned() } else { all() };
-            format!("{waits} the lock at {id:#x}, which {future} holds, a future that {keeper} keeps and does not poll")
-        }
-        Through::Behind(id) => {
-            format!("{waits} the lock at {id:#x} to read, queued behind {}, which waits to write", all())
-        }
-        Through::Notification(id) => {
-            format!("{waits} the notification at {id:#x}, and what else refers to it is kept by {}", all())
-        }
-        Through::Permits(id) => {
-            format!("{waits} the semaphore at {id:#x}, and what else refers to it is kept by {}", all())
-        }
-        Through::Message => format!("{waits} a message of a channel, and all its senders are kept by {}", all()),
-        Through::Room => {
-            format!("{waits} room in a channel, and its receiver and other senders are kept by {}", all())
+impl Facts<'_> {
+    /// Where a task waits.
+    fn place(&self, task: &Task) -> String {
+        let place = task.place().map(|frame| format!(" at {}:{}", short_path(&frame.file, self.directory), frame.line));
+        place.unwrap_or_default()
+    }
+
+    /// What a task waits on, as a fact.
+    fn waits(&self, index: usize, need: &Need) -> String {
+        let task = &self.tasks[index];
+        let waits = format!("{}{} waits on", number(task.id), self.place(task));
+        let at = |id: &u64| at(*id, &self.names);
+        let all = || {
+            let mut names: Vec<String> = need.any_of.iter().take(PROOFS).map(|to| named(&self.tasks[*to])).collect();
+            if need.any_of.len() > PROOFS {
+                names.push(format!("{} more", need.any_of.len() - PROOFS));
+            }
+            names.join(" and ")
+        };
+        match &need.through {
+            Through::End => format!("{waits} the end of {}", all()),
+            Through::Lock(id, None) => format!("{waits} the lock {}, which {} holds", at(id), all()),
+            Through::Lock(id, Some(future)) => {
+                let keeper = if need.any_of == [index] { "it".to_owned() } else { all() };
+                let what = format!("which {future} holds, a future that {keeper} keeps and does not poll");
+                format!("{waits} the lock {}, {what}", at(id))
+            }
+            Through::Behind(id) => {
+                format!("{waits} the lock {} to read, queued behind {}, which waits to write", at(id), all())
+            }
+            Through::Notification(id) => {
+                format!("{waits} the notification {}, and what else refers to it is kept by {}", at(id), all())
+            }
+            Through::Permits(id) => {
+                format!("{waits} the semaphore {}, and what else refers to it is kept by {}", at(id), all())
+            }
+            Through::Message => format!("{waits} a message of a channel, and all its senders are kept by {}", all()),
+            Through::Room => {
+                format!("{waits} room in a channel, and its receiver and other senders are kept by {}", all())
+            }
         }
     }
 }

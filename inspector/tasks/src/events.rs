@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tinyio_events::event::{
-    CoroId, Event, FIELD, Header, Kind, Local, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId,
-    State as CoroState, Target, VERSION, Value,
+    CoroId, Event, FIELD, Header, Kind, LoopId, LoopMode, NameId, Outcome, ResId, ResKind, SiteId, State as CoroState,
+    Target, VERSION,
 };
-use tinyio_events::place::{is_dependency, is_library};
 
 use crate::check::{Findings, check};
+use crate::names::variables;
 use crate::picture::{Picture, Runtime, State, Task, Wait, WaitKind};
 
 /// The events of several pictures of one program.
@@ -27,9 +27,6 @@ pub struct Recording {
     /// Sentences that were in an earlier picture.
     notes: HashSet<String>,
 }
-
-/// Names of variables have at most so many parts after the first.
-const VARIABLE_DEPTH: usize = 4;
 
 /// The header of a recording of such pictures. `started` is the wall clock at time 0, in nanoseconds since 1970, 0 if
 /// it is not known.
@@ -111,39 +108,6 @@ fn numbers(tasks: &[Task]) -> Vec<CoroId> {
         numbers.push(number);
     }
     numbers
-}
-
-/// Names for locks and the like that have none: the variable that leads to each, such as `state.accounts`. A resource
-/// that has a name keeps it.
-fn variables(tasks: &[Task], names: &mut HashMap<u64, String>) {
-    for task in tasks {
-        let own = task.stack.frames.iter().filter(|frame| !is_dependency(&frame.file) && !is_library(&frame.file));
-        let mut todo: Vec<(String, &Value, usize)> = Vec::new();
-        let is_certain = |local: &&Local| matches!(&*local.mark, "" | "as passed");
-        let locals = own.flat_map(|frame| &frame.locals).filter(is_certain);
-        for local in locals {
-            todo.push((local.name.clone(), &local.value, 0));
-            while let Some((path, value, depth)) = todo.pop() {
-                if let Some(address) = lock_address(&value.text) {
-                    names.entry(address).or_insert(path);
-                } else if depth < VARIABLE_DEPTH {
-                    // What a pointer leads to has the pointer's name.
-                    let inside = |part: &str| if part == "*" { path.clone() } else { format!("{path}.{part}") };
-                    todo.extend(value.children.iter().rev().map(|(part, value)| (inside(part), value, depth + 1)));
-                }
-            }
-        }
-    }
-}
-
-/// The address in the text of a lock, a semaphore or a `Notify`, as `tinyio-frames` shows them.
-fn lock_address(text: &str) -> Option<u64> {
-    let (name, rest) = text.split_once(" at 0x")?;
-    if !["Mutex", "RwLock", "Semaphore", "Notify"].contains(&name) {
-        return None;
-    }
-    let digits = rest.split(' ').next()?;
-    u64::from_str_radix(digits, 16).ok()
 }
 
 /// A picture whose events are being made.

@@ -13,6 +13,7 @@ use crate::async_task;
 use crate::copy::{self, Copy};
 use crate::core_file::Core;
 use crate::edges::Edges;
+use crate::names::{at, variables};
 use crate::picture::{Picture, State, Task, Took, WaitKind};
 use crate::process;
 use crate::roots::{self, Thread};
@@ -279,6 +280,7 @@ impl Reading<'_> {
             left_out += unknown;
             runtimes.push(runtime);
         }
+        name_resources(&mut tasks);
         name_holders(&mut tasks);
         tasks.sort_by_key(|task| (task.runtime, task.id));
         if self.moment.left_out > 0 {
@@ -374,6 +376,21 @@ impl Reading<'_> {
             Future::None => Default::default(),
             Future::Unknown(why) => (Stack { missing: Some((*why).into()), ..Stack::default() }, Parts::default()),
         }
+    }
+}
+
+/// Gives what is waited on and held the name of the variable that leads to it.
+fn name_resources(tasks: &mut [Task]) {
+    let mut names = HashMap::new();
+    variables(tasks, &mut names);
+    let name = |id: u64, text: &mut String| {
+        if names.contains_key(&id) {
+            *text = text.replacen(&format!("at {id:#x}"), &at(id, &names), 1);
+        }
+    };
+    for task in tasks {
+        task.waits_on.iter_mut().for_each(|wait| name(wait.id, &mut wait.text));
+        task.holds.iter_mut().for_each(|hold| name(hold.id, &mut hold.text));
     }
 }
 

@@ -196,9 +196,13 @@ fn tasks_that_lock_each_other_out_are_found_with_their_locks_and_lines() {
     assert_eq!(functions(&picture, &found, FindingKind::LockCycle), [["audit", "transfer"]]);
     assert_eq!(functions(&picture, &found, FindingKind::WaitsOnDead), [["report"]]);
     let id = |name: &str| picture.tasks.iter().find(|task| task.name.ends_with(name)).expect("a task").id;
-    for (from, to) in [("audit", "transfer"), ("transfer", "audit")] {
+    for (from, to, lock) in [("audit", "transfer", "accounts.from"), ("transfer", "audit", "accounts.to")] {
         let fact = cycle.proof.iter().find(|fact| fact.starts_with(&format!("#{} at ", id(from)))).expect("a fact");
         assert!(fact.contains("check/deadlock.rs:") && fact.contains("waits on the lock at 0x"), "{fact}");
+        assert!(fact.contains(&format!(" ({lock}), which ")), "{fact}");
+        let task = picture.tasks.iter().find(|task| task.name.ends_with(from)).expect("a task");
+        let [wait, ..] = &task.waits_on[..] else { panic!("{task:?}") };
+        assert!(wait.text.contains(&format!(" ({lock}), held by ")), "{wait:?}");
         assert!(fact.ends_with(&format!("which #{} check_programs::deadlock::{to} holds", id(to))), "{fact}");
     }
     let json = serde_json::to_value(&found).expect("JSON");
