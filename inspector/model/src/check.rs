@@ -1,14 +1,13 @@
 //! Which coroutines of a recording certainly could never go on, with the facts.
 //!
-//! That is certain of coroutines that await each other in a cycle, of those that the loop ended with a `Deadlock` for,
-//! and of those that wait on one of these and nothing else. A cycle through locks is certain only if the loop ended for
-//! it: a guard can be moved to another coroutine. Of a picture it is what was proved when it was taken.
+//! That is certain of coroutines that the loop ended with a `Deadlock` for, and of no others: a recording does not say
+//! whether a coroutine also waits on a future that is not of tinyio, or where a guard was moved, and the loop knows. Of
+//! a picture it is what was proved when it was taken.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use tinyio_events::event::{CoroId, State, Target, number};
 
-use crate::lint::can_go_on;
 use crate::model::{Coro, Finding, Link, Model};
 use crate::time_point::Moment;
 
@@ -18,20 +17,7 @@ pub fn check(moment: &Moment) -> Vec<Finding> {
     if let Some(picture) = model.picture() {
         return picture.findings.iter().map(|finding| (**finding).clone()).collect();
     }
-    let mut found = Vec::new();
-    match deadlock(&moment.model) {
-        Some(message) => found.push(of_crash(model, message)),
-        None if model.is_sure() => {
-            let free = can_go_on(model);
-            let certain = |link: &Link| !free.contains(&link.coro) && matches!(link.on, Target::Coro(_));
-            let cycles = cycles(model).into_iter().filter(|cycle| cycle.iter().all(certain));
-            found.extend(cycles.map(|cycle| of_cycle(model, &cycle)));
-        }
-        None => {}
-    }
-    let dead = found.iter().flat_map(|finding| finding.coros.iter().copied()).collect();
-    found.extend(on_dead(model, dead));
-    found
+    deadlock(&moment.model).map(|message| of_crash(model, message)).into_iter().collect()
 }
 
 /// What the loop ended for, if that is a deadlock.
@@ -62,55 +48,18 @@ fn of_crash(model: &Model, message: &str) -> Finding {
         let label = format!("{} waits ", number(link.coro));
         rest.contains(&label)
     };
-    match cycles(model).into_iter().find(|cycle| cycle.iter().all(is_named)) {
-        Some(cycle) => Finding { text, proof, ..of_cycle(model, &cycle) },
+    let (reason, coros) = match cycles(model).into_iter().find(|cycle| cycle.iter().all(is_named)) {
+        Some(cycle) => {
+            let has_lock = cycle.iter().any(|link| matches!(link.on, Target::Res(_)));
+            let coros = cycle.iter().map(|link| link.coro).collect();
+            (if has_lock { "lock_cycle" } else { "waits_on_dead" }, coros)
+        }
         None => {
             let waits = |coro: &&Coro| coro.state() == State::Waiting;
-            let coros = model.live().filter(waits).map(|coro| coro.id).collect();
-            Finding { reason: "never_woken".to_owned(), coros, text, proof }
+            ("never_woken", model.live().filter(waits).map(|coro| coro.id).collect())
         }
-    }
-}
-
-fn of_cycle(model: &Model, cycle: &[Link]) -> Finding {
-    let has_lock = cycle.iter().any(|link| matches!(link.on, Target::Res(_)));
-    let reason = if has_lock { "lock_cycle" } else { "waits_on_dead" }.to_owned();
-    let coros: Vec<CoroId> = cycle.iter().map(|link| link.coro).collect();
-    let labels: Vec<String> = coros.iter().map(|id| model.label(*id)).collect();
-    let text = match &labels[..] {
-        [only] => format!("{only} waits on itself"),
-        labels => format!("{} wait on each other", labels.join(" and ")),
     };
-    let proof = cycle.iter().map(|link| fact(model, link.coro, link.on, link.site)).collect();
-    Finding { reason, coros, text, proof }
-}
-
-/// A wait as a sentence.
-fn fact(model: &Model, coro: CoroId, on: Target, site: u32) -> String {
-    let place = model.site(site).map_or(String::new(), |site| format!(" at {site}"));
-    format!("{}{place} waits on {}", model.label(coro), crate::describe::target(model, on, model.now()))
-}
-
-/// Coroutines that wait on nothing but one that can never go on.
-fn on_dead(model: &Model, mut dead: BTreeSet<CoroId>) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut next: Vec<CoroId> = dead.iter().copied().collect();
-    while let Some(target) = next.pop() {
-        let Some(coro) = model.coro(target) else { continue };
-        for waiter in coro.waiters.ids().filter_map(|id| model.coro(id)) {
-            let mut waits = waiter.waits();
-            let (Some((on, edge)), None) = (waits.next(), waits.next()) else { continue };
-            if waiter.state() != State::Waiting || !dead.insert(waiter.id) {
-                continue;
-            }
-            next.push(waiter.id);
-            let (label, on_label) = (model.label(waiter.id), model.label(target));
-            let text = format!("{label} can never go on: what it waits on, {on_label}, can never go on");
-            let proof = vec![fact(model, waiter.id, on, edge.site)];
-            found.push(Finding { reason: "waits_on_dead".to_owned(), coros: vec![waiter.id], text, proof });
-        }
-    }
-    found
+    Finding { reason: reason.to_owned(), coros, text, proof }
 }
 
 #[cfg(test)]
@@ -133,20 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn coroutines_that_await_each_other_are_found_and_those_that_wait_on_them() {
+    fn of_coroutines_that_await_each_other_nothing_is_certain_while_their_loop_goes_on() {
         let mut s = three();
-        s.step(1, Target::Coro(2), "a.rs:4:1").step(2, Target::Coro(3), "a.rs:5:1");
-        assert_eq!(found(&s), []);
-        s.step(3, Target::Coro(2), "a.rs:6:1");
-        assert_eq!(found(&s), [("waits_on_dead".into(), vec![2, 3]), ("waits_on_dead".into(), vec![1])]);
-    }
-
-    #[test]
-    fn a_cycle_that_a_timer_can_end_is_not_found() {
-        let mut s = three();
-        s.step(1, Target::Coro(2), "a.rs:4:1").step(2, Target::Coro(3), "a.rs:5:1");
-        s.begin(3).wait(3, Target::Timer(9_000_000_000), "a.rs:6:1").wait(3, Target::Coro(2), "a.rs:6:1").pause(3);
-        assert_eq!(found(&s), []);
+        s.step(1, Target::Coro(2), "a.rs:4:1").step(2, Target::Coro(3), "a.rs:5:1").step(
+            3,
+            Target::Coro(2),
+            "a.rs:6:1",
+        );
+        assert_eq!(found(&s), [], "one of them may wait on a future that is not of tinyio, too");
     }
 
     /// Two that hold a lock each and wait on the other's.
@@ -184,6 +127,6 @@ mod tests {
             error_backtrace: Vec::new(),
         };
         s.push(Kind::Crash { id: 1, failures: vec![failure] }).stop(LoopOutcome::Crashed);
-        assert_eq!(found(&s), [("lock_cycle".into(), vec![2, 3]), ("waits_on_dead".into(), vec![1])]);
+        assert_eq!(found(&s), [("lock_cycle".into(), vec![2, 3])]);
     }
 }

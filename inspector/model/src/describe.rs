@@ -276,11 +276,11 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             (text, None)
         }
         Leaf::Cycle(id) | Leaf::LikelyCycle(id) => {
-            // A picture's waits have others beside them, or holders that are not known, unless there is a proof.
-            let verdict = match (model.picture(), leaf) {
-                (Some(_), _) if model.findings_of(id).next().is_none() => "a cycle of waits",
-                (None, Leaf::LikelyCycle(_)) => "a cycle, likely a deadlock",
-                _ => "a cycle, none of them can ever go on",
+            let verdict = match (leaf, model.picture()) {
+                (Leaf::Cycle(_), _) => "a cycle, none of them can ever go on",
+                // Its waits have others beside them, or holders that are not known.
+                (_, Some(_)) => "a cycle of waits",
+                (_, None) => "a cycle, likely a deadlock",
             };
             (format!("{} again: {verdict}", model.label(id)), Some(id))
         }

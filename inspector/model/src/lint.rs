@@ -312,9 +312,9 @@ fn waits_for_ever(model: &Model, now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// Coroutines that wait on each other in a circle: directly, or, for some time, through locks. A guard can be moved, so
-/// a circle through locks is only likely, and none at all if its holder has scheduled a coroutine since that can go on:
-/// that one may have the guard.
+/// Coroutines that wait on each other in a circle for some time, directly or through locks. It is only likely: one of
+/// them may also wait on a future that is not of tinyio, and a guard can be moved. It is none at all if the holder of a
+/// lock has scheduled a coroutine since that can go on: that one may have the guard.
 fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     let asleep = model.loops().any(|one| one.ended.is_none() && one.parked.is_some_and(|(_, until)| until.is_none()));
     let locks = model.counts().get(Activity::OnLock) > 0;
@@ -331,7 +331,7 @@ fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
         }
         let locks = cycle.iter().any(|link| matches!(link.on, Target::Res(_)));
         let short = cycle.iter().any(|link| now.saturating_sub(link.since) < LONG_WAIT);
-        if locks && (short || cycle.iter().any(|link| may_be_moved(model, link, &free))) {
+        if short || cycle.iter().any(|link| may_be_moved(model, link, &free)) {
             continue;
         }
         if cycle.iter().any(|link| !named.insert(link.coro)) {
@@ -348,11 +348,8 @@ fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
             });
         }
         let more = if cycle.len() > 6 { format!(" (and {} more)", cycle.len() - 6) } else { String::new() };
-        let (what, advice) = match locks {
-            true => ("likely deadlock", "take locks in one order everywhere"),
-            false => ("deadlock", "break the circle"),
-        };
-        let text = format!("{what}: {}{more}: {advice}", parts.join(", "));
+        let advice = if locks { "take locks in one order everywhere" } else { "break the circle" };
+        let text = format!("likely deadlock: {}{more}: {advice}", parts.join(", "));
         found.push(Lint { check: "deadlock", coro: cycle[0].coro, text });
     }
 }

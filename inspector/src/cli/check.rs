@@ -59,8 +59,8 @@ fn of_recording(file: &Path) -> io::Result<(Findings, String)> {
     }
     if found.findings.is_empty() {
         let likely = lint::check(model, model.now()).into_iter().filter(|lint| lint.check == "deadlock");
-        notes.extend(likely.map(|lint| format!("not certain, as a guard may have been moved: {}", lint.text)));
+        notes.extend(likely.map(|lint| format!("not certain: {}", lint.text)));
     }
-    let text = found.text_of(&header.program, header.pid, model.live_count(), &notes);
+    let text = found.text_of(&header.program, header.pid, (model.live_count(), "coroutine"), &notes);
     Ok((found, text))
 }

@@ -450,19 +450,16 @@ impl Facts<'_> {
 impl Findings {
     /// The findings as text, with the notes of the picture that they are of.
     pub fn text(&self, picture: &Picture) -> String {
-        self.text_of(&picture.program, picture.pid, picture.tasks.len(), &picture.notes)
+        self.text_of(&picture.program, picture.pid, (picture.tasks.len(), "task"), &picture.notes)
     }
 
-    /// The findings as text, those of a process with so many tasks, and these notes.
-    pub fn text_of(&self, program: &str, pid: u32, tasks: usize, notes: &[String]) -> String {
+    /// The findings as text, those of a process with so many of a kind, and these notes.
+    pub fn text_of(&self, program: &str, pid: u32, (count, kind): (usize, &str), notes: &[String]) -> String {
         let mut out = String::new();
-        let count = match tasks {
-            1 => "1 task".to_owned(),
-            count => format!("{count} tasks"),
-        };
-        let _ = writeln!(out, "{program} (process {pid}): {count}");
+        let plural = if count == 1 { "" } else { "s" };
+        let _ = writeln!(out, "{program} (process {pid}): {count} {kind}{plural}");
         if self.findings.is_empty() {
-            let _ = writeln!(out, "no task was found that certainly can never go on");
+            let _ = writeln!(out, "no {kind} was found that certainly can never go on");
         }
         for finding in &self.findings {
             let _ = writeln!(out, "\n{}", finding.text);

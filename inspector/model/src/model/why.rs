@@ -57,10 +57,11 @@ pub enum Leaf {
     /// A long step, of this coroutine since then, blocks the loop. The last coroutine of the chain does not run
     /// meanwhile: it is ready, or the timer that it waits on is due.
     Blocked(CoroId, u64),
-    /// The chain returns to this coroutine: no coroutine of the cycle can continue by itself.
+    /// The chain returns to this coroutine, and a picture has the proof that no coroutine of the cycle can ever go on.
     Cycle(CoroId),
-    /// The same, where that is not certain: through a lock, as a guard may have been moved to a coroutine that can go
-    /// on, or of coroutines that wait on something else too, such as a timeout.
+    /// The chain returns to this coroutine. A recording does not say whether one of the cycle waits on something else
+    /// too, such as a future that is not of tinyio, or whether a guard was moved: the loop knows more, and ends when it
+    /// is certain.
     LikelyCycle(CoroId),
     /// Nothing is known about the coroutine.
     Unknown(CoroId),
@@ -143,9 +144,8 @@ impl Model {
                 break Leaf::Ended(at, outcome);
             }
             if seen.insert(at, ()).is_some() {
-                let mut around = chain.iter().skip_while(|link| link.coro != at);
-                let is_certain = around.all(|link| matches!(link.on, Target::Coro(_)) && link.others == 0);
-                break if is_certain { Leaf::Cycle(at) } else { Leaf::LikelyCycle(at) };
+                let is_proved = self.findings_of(at).next().is_some();
+                break if is_proved { Leaf::Cycle(at) } else { Leaf::LikelyCycle(at) };
             }
             match coro.state() {
                 State::Running if !self.is_inside_out(coro) => break Leaf::Running(at, coro.since),
