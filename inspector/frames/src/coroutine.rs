@@ -16,7 +16,7 @@ use super::locals::{BoundNames, DropTrace, Locals, Unread};
 use super::names;
 use super::native::{Running, Suspended};
 use super::scopes::AWAITEE;
-use super::search::{Leaf, Search, Within};
+use super::search::{Leaf, Search, Within, boxed};
 use super::shape::{Member, Shape, Type, TypeRef};
 use super::source::Sources;
 use super::values::{Place, ValueReader};
@@ -105,10 +105,13 @@ impl Walk<'_, '_> {
             search.visit(self.reader, "", ty, address, 0);
             let (mut found, mut leaves, all, lost) = search.finish();
             match (found.len(), leaves.len()) {
-                (0, 0) => {
-                    frames.push(self.leaf(ty, address, &known, lost));
-                    return frames;
-                }
+                (0, 0) => match boxed(self.reader, ty, address).filter(|_| is_wrapper(&known)) {
+                    Some(inner) => (ty, address) = inner,
+                    None => {
+                        frames.push(self.leaf(ty, address, &known, lost));
+                        return frames;
+                    }
+                },
                 (1, _) if all == 1 => {
                     if !is_wrapper(&known) {
                         frames.push(plumbing(&known).into());

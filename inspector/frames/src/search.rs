@@ -62,7 +62,7 @@ const VALUES: usize = 10_000;
 const DEPTH: usize = 24;
 
 /// Crates whose futures poll all futures that they have and that have not ended.
-const COMBINATORS: [&str; 14] = [
+const COMBINATORS: [&str; 15] = [
     "async_compat",
     "async_stream",
     "futures_concurrency",
@@ -71,6 +71,7 @@ const COMBINATORS: [&str; 14] = [
     "futures_util",
     "hyper",
     "hyper_util",
+    "reqwest",
     "smol",
     "tinyio",
     "tokio",
@@ -427,6 +428,31 @@ impl<'f> Search<'f> {
             at = reader.types.memory.word(at.wrapping_add(next_at)).unwrap_or(0);
         }
     }
+}
+
+/// What a box or a pin holds, and a `dyn` future is.
+pub(super) fn boxed(reader: &mut ValueReader<'_>, ty: TypeRef, address: u64) -> Option<(TypeRef, u64)> {
+    let (mut ty, mut address) = (ty, address);
+    for _ in 0..DEPTH {
+        let known = reader.types.get(ty);
+        match &known.shape {
+            Shape::Pointer(target) if follows(&known.name) => {
+                return Some(((*target)?, reader.types.memory.word(address)?)).filter(|inner| inner.1 != 0);
+            }
+            Shape::Struct(members) if known.member("vtable").is_none() => {
+                let mut large = members.iter().filter(|member| reader.types.size(member.ty) != Some(0));
+                let only = large.next().filter(|_| large.next().is_none())?;
+                (ty, address) = (only.ty, address.wrapping_add(only.offset));
+            }
+            Shape::Struct(_) if follows(&known.name) => {
+                let bytes = reader.types.memory.bytes(address, 16)?;
+                let target = reader.target(ty, Place { address, bytes: &bytes }).ok()?;
+                return Some((target.ty, target.address));
+            }
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// The number that references lead to.

@@ -340,10 +340,13 @@ impl Reading<'_> {
         }
         let (stack, parts) = self.stack(&future, state);
         // A type without a name of its own is called after what it holds.
-        if let Some(first) = stack.frames.iter().find(|frame| !frame.hidden && frame.line > 0)
-            && name.contains("dyn ")
-        {
-            name = first.function.clone();
+        if name.contains("dyn ") {
+            let first = stack.frames.iter().find(|frame| !frame.hidden && frame.line > 0);
+            name = match (first, &parts.leaves[..]) {
+                (Some(first), _) => first.function.clone(),
+                (None, [only]) => self.frames.future_name(only.ty),
+                (None, _) => name,
+            };
         }
         let (mut waits_on, mut holds, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         if !has_changed {

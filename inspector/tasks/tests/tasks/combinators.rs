@@ -68,6 +68,10 @@ fn what_is_waited_on_in_combinators_is_named_and_what_they_do_not_poll_is_not() 
             let is_alone = ["boxed"].contains(&name);
             assert_eq!(task.waits_on.iter().all(|wait| !wait.is_among_others), is_alone, "{profile} {name}");
         }
+        // What is in a box and no async function is called by its type.
+        let boxed: Vec<&Task> = picture.tasks.iter().filter(|task| task.name == "Pending<()>").collect();
+        let [boxed] = boxed[..] else { panic!("{profile}\n{}", text(&picture)) };
+        assert_eq!(boxed.waits_on[0].text, "Pending<()>", "{profile}");
         // Each task that is waited on is another one.
         let mut ids: Vec<u64> = picture.tasks.iter().flat_map(|task| &task.waits_on).map(|wait| wait.id).collect();
         ids.retain(|id| *id > 0 && *id < 1 << 32);

@@ -207,6 +207,9 @@ async fn main() {
         ("chooses", tokio::spawn(chooses())),
         ("chooses_by_closure", tokio::spawn(chooses_by_closure())),
     ];
+    // A task without a name of its own.
+    let any: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(std::future::pending());
+    let any = tokio::spawn(any);
     while POLLED.load(Ordering::Relaxed) < tasks.len() {
         tokio::task::yield_now().await;
     }
@@ -215,5 +218,5 @@ async fn main() {
     }
     println!("ready");
     std::future::pending::<()>().await;
-    drop((guard, tasks));
+    drop((guard, tasks, any));
 }
