@@ -77,19 +77,9 @@ fn the_keys_are_those_of_the_page() {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_keys_of_check_are_those_of_the_page() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("circle.jsonl");
-    let lines = [
-        r#"{"trace":"tinyio","version":1,"program":"crawl","pid":1,"started":1}"#,
-        r#"{"seq":0,"at":0,"kind":"loop_start","loop":1,"parent":0,"mode":"run"}"#,
-        r#"{"seq":1,"at":0,"kind":"spawn","coro":1,"loop":1,"parent":0,"name":0,"site":0}"#,
-        r#"{"seq":2,"at":0,"kind":"step_begin","coro":1}"#,
-        r#"{"seq":3,"at":0,"kind":"wait","coro":1,"on":{"coro":1},"site":0}"#,
-        r#"{"seq":4,"at":0,"kind":"step_end","coro":1}"#,
-    ];
-    std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+    let stuck = stuck::Stuck::start();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tinyio-inspector"));
-    let output = command.args(["check", "--json"]).arg(&file).output().unwrap();
+    let output = command.args(["check", "--json", &stuck.pid().to_string()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     let object: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut printed = BTreeSet::new();

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use session::Session;
 use stuck::Stuck;
-use tinyio_inspector::event::{Event, Frame, Kind, Local, Stack, State as CoroState, Target, Value};
+use tinyio_inspector::event::{Event, Frame, Kind, Local, ResKind, Stack, State as CoroState, Target, Value};
 use tinyio_inspector::lint;
 use tinyio_inspector::model::{Activity, Change, Changes, Model};
-use tinyio_tasks::{Hold, Options, Picture, Runtime, State, Task, Took, Wait, WaitKind, check, events, take};
+use tinyio_tasks::{
+    Hold, Options, Picture, Role, Runtime, Share, State, Task, Took, Wait, WaitKind, check, events, take,
+};
 
 /// Pictures as a model has them, one after the other.
 struct Folded {
@@ -73,6 +75,11 @@ fn assert_same(model: &Model, picture: &Picture, labels: &[(&str, u64)]) {
             _ if wait.is_uncertain => "external".to_owned(),
             (WaitKind::Task, _) => format!("task {}", wait.id),
             (WaitKind::Lock | WaitKind::Semaphore | WaitKind::Event, _) if wait.id != 0 => format!("at {:#x}", wait.id),
+            // Room in a channel has an address within that of the channel.
+            (WaitKind::Channel, _) if wait.id != 0 => {
+                let channel = task.shares.iter().find(|share| share.memory.contains(&wait.id));
+                format!("at {:#x}", channel.map_or(wait.id, |share| share.memory.start))
+            }
             (WaitKind::Timer, Some(due)) => format!("due {due}"),
             _ => "external".to_owned(),
         };
@@ -147,6 +154,7 @@ fn picture(tasks: Vec<Task>) -> Picture {
 fn all_kinds() -> Picture {
     const ADDRESS: u64 = 0x7f12_3456_7890;
     let holds = |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), future: None, is_exclusive: true }];
+    let end = Share { memory: 0xd0..0xf0, role: Role::Sender, total: Some(1) };
     let mut tasks = vec![
         task(1, "shop::sell", 10, &[(WaitKind::Lock, 0xa0, None)]),
         Task { holds: holds(0xa0), ..task(2, "shop::buy", 20, &[(WaitKind::Timer, 0, Some(2_000_000_000))]) },
@@ -157,13 +165,15 @@ fn all_kinds() -> Picture {
         task(8, "shop::busy", 80, &[]),
         task(9, "shop::woken", 90, &[]),
         task(10, "shop::after", 95, &[(WaitKind::Task, 6, None)]),
+        task(12, "shop::hear", 98, &[(WaitKind::Channel, 0xd0, None)]),
+        Task { shares: vec![end], ..task(13, "shop::fill", 98, &[(WaitKind::Channel, 0xd8, None)]) },
         task(11, "shop::perhaps", 97, &[(WaitKind::Task, 1, None), (WaitKind::Task, 2, None)]),
         Task { runtime: 1, note: "or shop::twin".into(), ..task(ADDRESS, "shop::other", 99, &[]) },
     ];
     tasks[5].state = State::Finished;
     tasks[6].state = State::Running;
     tasks[7].state = State::Ready;
-    tasks[9].waits_on[1].is_uncertain = true;
+    tasks[11].waits_on[1].is_uncertain = true;
     picture(tasks)
 }
 
@@ -177,6 +187,8 @@ fn a_picture_as_events_has_each_task_each_edge_and_each_stack() {
     assert_same(&model, &picture, &[]);
     assert_eq!(model.label(0x7f12_3456_7890), "other #0x7f1234567890");
     assert_eq!(model.resource_label(1), "lock at 0xa0", "no number, as it is the only one");
+    let channel = model.resources().find(|one| one.what == ResKind::Channel).expect("a channel");
+    assert_eq!((&*model.resource_label(channel.id), channel.waiters.len()), ("channel at 0xd0", 2));
     let mut named = picture.clone();
     let lock = Value { text: "Mutex at 0xa0 (held)".into(), ..Value::default() };
     let guard = Value { text: "MutexGuard of lock at 0xb0".into(), ..Value::default() };

@@ -524,6 +524,8 @@ choices! {
         semaphore Semaphore,
         /// `Barrier`
         barrier Barrier,
+        /// A channel of tokio or async-channel, of pictures alone.
+        channel Channel,
     }
 }
 

@@ -126,7 +126,7 @@ pub fn resource(model: &Model, res: u64) -> String {
     let label = model.resource_label(res);
     let Some(resource) = model.resource(res) else { return label };
     match (resource.what, &resource.holders[..]) {
-        (ResKind::Event, _) => label,
+        (ResKind::Event | ResKind::Channel, _) => label,
         (ResKind::Barrier, _) => format!("{label}, {} of {} there", resource.waiters.len(), resource.size),
         (_, []) => label,
         (_, [only]) => format!("{label}, held by {}", model.label(only.coro)),
@@ -256,6 +256,7 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
             let text = match model.resource(res).map(|resource| resource.what) {
                 Some(ResKind::Event) => format!("{label}, which is not set"),
                 Some(ResKind::Barrier) => resource(model, res),
+                Some(ResKind::Channel) => format!("{label}, of which the other ends are not known"),
                 Some(_) if model.picture().is_some() => format!("{label}, whose holder is not known"),
                 Some(_) => format!("{label}, which is free: it is granted in the order of the queue"),
                 None => format!("{label}, which is gone"),

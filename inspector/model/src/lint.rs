@@ -391,7 +391,7 @@ fn is_free(model: &Model, coro: &Coro) -> bool {
         Target::Coro(id) => !model.coro(id).is_some_and(Coro::is_live),
         Target::Res(id) => model.resource(id).is_none_or(|resource| {
             let known = |id: CoroId| model.coro(id).is_some_and(Coro::is_live);
-            matches!(resource.what, ResKind::Event | ResKind::Barrier)
+            matches!(resource.what, ResKind::Event | ResKind::Barrier | ResKind::Channel)
                 || (resource.holders.len() as u64) < resource.size
                 || resource.holders.iter().any(|holder| !known(holder.coro))
         }),

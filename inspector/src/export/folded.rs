@@ -141,6 +141,7 @@ fn kind(model: &Model, on: Option<Target>) -> String {
             Some(ResKind::Semaphore) => "on a semaphore".to_owned(),
             Some(ResKind::Barrier) => "on a barrier".to_owned(),
             Some(ResKind::Event) => "on an event".to_owned(),
+            Some(ResKind::Channel) => "on a channel".to_owned(),
             None => "on a resource".to_owned(),
         },
         Some(Target::Thread(id)) => {

@@ -218,6 +218,7 @@ fn is_on(model: &Model, on: Target, what: &str) -> bool {
             Some(ResKind::Semaphore) => "semaphore",
             Some(ResKind::Barrier) => "barrier",
             Some(ResKind::Event) => "event",
+            Some(ResKind::Channel) => "channel",
             None => "resource",
         },
     };

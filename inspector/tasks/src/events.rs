@@ -50,8 +50,15 @@ fn resource(kind: WaitKind, id: u64) -> Option<ResKind> {
         WaitKind::Lock => Some(ResKind::Lock),
         WaitKind::Semaphore => Some(ResKind::Semaphore),
         WaitKind::Event => Some(ResKind::Event),
-        WaitKind::Task | WaitKind::Timer | WaitKind::Channel | WaitKind::Io | WaitKind::External => None,
+        WaitKind::Channel => Some(ResKind::Channel),
+        WaitKind::Task | WaitKind::Timer | WaitKind::Io | WaitKind::External => None,
     }
+}
+
+/// The address by which a resource is known. Room in a channel has an address within that of the channel.
+fn address(task: &Task, kind: WaitKind, id: u64) -> u64 {
+    let channel = || task.shares.iter().find(|share| share.memory.contains(&id));
+    if kind == WaitKind::Channel { channel().map_or(id, |share| share.memory.start) } else { id }
 }
 
 impl Recording {
@@ -184,7 +191,8 @@ impl Adding<'_> {
         let mut seen = HashSet::new();
         for task in tasks {
             let held = task.holds.iter().map(|hold| (hold.kind, hold.id));
-            for (kind, address) in held.chain(task.waits_on.iter().map(|wait| (wait.kind, wait.id))) {
+            for (kind, id) in held.chain(task.waits_on.iter().map(|wait| (wait.kind, wait.id))) {
+                let address = address(task, kind, id);
                 let Some(what) = resource(kind, address).filter(|_| seen.insert(address)) else { continue };
                 let next = self.recording.resources.len() as ResId + 1;
                 let res = *self.recording.resources.entry(address).or_insert(next);
@@ -203,7 +211,7 @@ impl Adding<'_> {
             let res = self.recording.resources[&hold.id];
             self.put(Kind::Hold { res, coro, site: 0 });
         }
-        let targets: Vec<Target> = task.waits_on.iter().map(|wait| self.target(wait)).collect();
+        let targets: Vec<Target> = task.waits_on.iter().map(|wait| self.target(task, wait)).collect();
         if targets.iter().all(|on| *on == Target::External) {
             return;
         }
@@ -213,12 +221,14 @@ impl Adding<'_> {
         }
     }
 
-    fn target(&self, wait: &Wait) -> Target {
+    fn target(&self, task: &Task, wait: &Wait) -> Target {
         match (wait.kind, wait.due) {
             _ if wait.is_uncertain => Target::External,
             (WaitKind::Task, _) => Target::Coro(wait.id),
             (WaitKind::Timer, Some(due)) => Target::Timer(self.at.saturating_add_signed(due)),
-            (kind, _) if resource(kind, wait.id).is_some() => Target::Res(self.recording.resources[&wait.id]),
+            (kind, _) if resource(kind, wait.id).is_some() => {
+                Target::Res(self.recording.resources[&address(task, kind, wait.id)])
+            }
             _ => Target::External,
         }
     }

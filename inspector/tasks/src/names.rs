@@ -45,10 +45,10 @@ pub fn variables(tasks: &[Task], names: &mut HashMap<u64, String>) {
     }
 }
 
-/// The address in the text of a lock, a semaphore or a `Notify`, as `tinyio-frames` shows them.
+/// The address in the text of a lock, a semaphore, a `Notify` or an end of a channel, as `tinyio-frames` shows them.
 fn lock_address(text: &str) -> Option<u64> {
     let (name, rest) = text.split_once(" at 0x")?;
-    if !["Mutex", "RwLock", "Semaphore", "Notify"].contains(&name) {
+    if !["Mutex", "RwLock", "Semaphore", "Notify"].contains(&name) && !name.ends_with(" of channel") {
         return None;
     }
     let digits = rest.split(' ').next()?;

@@ -8,7 +8,7 @@ use crate::names;
 use crate::shape::{Shape, Type, TypeRef};
 
 /// All of them are of these.
-const CRATES: [&str; 2] = ["tokio::", "async_lock::"];
+const CRATES: [&str; 3] = ["tokio::", "async_lock::", "async_channel::"];
 /// Locks and semaphores: the type, where in it the permits are that its address is of, and the member with the content.
 const LOCKS: [(&str, &str, &str); 6] = [
     ("tokio::sync::mutex::Mutex", "s", "c.value"),
@@ -20,7 +20,7 @@ const LOCKS: [(&str, &str, &str); 6] = [
 ];
 const RW_LOCK: &str = "async_lock::rwlock::RwLock";
 /// What refers to something else: the type, the member that does, and what to call it.
-const REFERENCES: [(&str, &str, &str); 25] = [
+const REFERENCES: [(&str, &str, &str); 27] = [
     ("tokio::sync::mutex::MutexGuard", "lock", "lock"),
     ("tokio::sync::mutex::OwnedMutexGuard", "lock", "lock"),
     ("tokio::sync::rwlock::read_guard::RwLockReadGuard", "s", "lock"),
@@ -43,6 +43,8 @@ const REFERENCES: [(&str, &str, &str); 25] = [
     ("tokio::sync::mpsc::unbounded::UnboundedReceiver", "chan.inner", "channel"),
     ("tokio::sync::broadcast::Sender", "shared", "channel"),
     ("tokio::sync::broadcast::Receiver", "shared", "channel"),
+    ("async_channel::Sender", "channel", "channel"),
+    ("async_channel::Receiver", "channel", "channel"),
     ("tokio::sync::watch::Sender", "shared", "channel"),
     ("tokio::sync::watch::Receiver", "shared", "channel"),
     ("tokio::runtime::task::join::JoinHandle", "raw.ptr", "task"),

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tinyio_events::event::{CoroId, LoopId, NameId, Outcome, ResId, SiteId, Stack, State, Target, ThreadId, Waker};
+use tinyio_events::event::{
+    CoroId, LoopId, NameId, Outcome, ResId, ResKind, SiteId, Stack, State, Target, ThreadId, Waker,
+};
 
 use super::links::Links;
 #[cfg(feature = "analysis")]
@@ -409,7 +411,7 @@ impl Coro {
     }
 
     /// What it does, from its state and its edges. `is_event` distinguishes events from locks, semaphores and barriers.
-    pub(super) fn classify(&self, is_event: impl Fn(ResId) -> bool) -> Activity {
+    pub(super) fn classify(&self, kind: impl Fn(ResId) -> Option<ResKind>) -> Activity {
         if let Some((_, outcome)) = self.ended {
             return Activity::of(outcome);
         }
@@ -422,8 +424,11 @@ impl Coro {
         // future beside a wait of tinyio is usually the combinator that joins them.
         let rank = |target: &Target| match *target {
             Target::Thread(_) => (0, Activity::OnThread),
-            Target::Res(id) if !is_event(id) => (1, Activity::OnLock),
-            Target::Res(_) => (2, Activity::OnEvent),
+            Target::Res(id) => match kind(id) {
+                Some(ResKind::Event) => (2, Activity::OnEvent),
+                Some(ResKind::Channel) => (5, Activity::External),
+                _ => (1, Activity::OnLock),
+            },
             Target::Coro(_) => (3, Activity::OnCoro),
             Target::Loop(_) => (4, Activity::OnLoop),
             Target::External => (5, Activity::External),

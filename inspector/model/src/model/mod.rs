@@ -398,6 +398,7 @@ impl Model {
             Some(ResKind::Lock) => "lock",
             Some(ResKind::Semaphore) => "semaphore",
             Some(ResKind::Barrier) => "barrier",
+            Some(ResKind::Channel) => "channel",
             None => "resource",
         };
         match name.unwrap_or(0) {
@@ -405,7 +406,11 @@ impl Model {
             name => {
                 let unique = kind.is_some_and(|kind| self.names.is_unique(names::Named::Res(kind), name));
                 let number = if unique { String::new() } else { format!(" #{id}") };
-                format!("{what} {}{number}", self.name(name))
+                match self.name(name) {
+                    // Variables are often called so.
+                    name if name == what => format!("{what}{number}"),
+                    name => format!("{what} {name}{number}"),
+                }
             }
         }
     }

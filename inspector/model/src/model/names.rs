@@ -107,6 +107,7 @@ fn given_key(kind: Named, name: NameId) -> u64 {
         Named::Res(ResKind::Lock) => 2,
         Named::Res(ResKind::Semaphore) => 3,
         Named::Res(ResKind::Barrier) => 4,
+        Named::Res(ResKind::Channel) => 5,
     };
     u64::from(name) << 3 | kind
 }

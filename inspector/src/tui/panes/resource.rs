@@ -32,12 +32,12 @@ pub fn lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>> {
         Some(ago) => format!("{}{ago}", at(model, resource.site)),
         None => "–".to_owned(),
     };
+    let label = model.resource_label(id);
+    let number = format!("#{id}");
+    // A given name stands in place of the number in the label, if it is unique.
+    let number = if label.ends_with(&number) { String::new() } else { format!("  {number}") };
     let mut lines = vec![
-        Line::from(vec![
-            Span::styled(model.resource_label(id), theme.title),
-            // A given name stands in place of the number in the label.
-            Span::styled(if resource.name == 0 { String::new() } else { format!("  #{id}") }, theme.dim),
-        ]),
+        Line::from(vec![Span::styled(label, theme.title), Span::styled(number, theme.dim)]),
         Line::raw(fit(&state(model, resource), wide)),
         Line::default(),
         labelled(theme, "Made", fit(&made, wide.saturating_sub(9))),
@@ -82,6 +82,7 @@ pub fn state(model: &Model, resource: &Resource) -> String {
     match (resource.what, &resource.holders[..]) {
         (ResKind::Event, _) => if resource.set { "set" } else { "not set" }.to_owned(),
         (ResKind::Barrier, _) => format!("{} of {} there", resource.waiters.len(), resource.size),
+        (ResKind::Channel, _) => "its ends are not known".to_owned(),
         // Guards that may have been moved are not counted as held.
         (_, []) if model.picture().is_some() => "no holder is known".to_owned(),
         (_, []) => "free".to_owned(),

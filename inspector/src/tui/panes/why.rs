@@ -155,6 +155,7 @@ fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>>
         (ResKind::Event, _) if one.set => format!("{label} is set"),
         (ResKind::Event, _) => format!("Why is {label} not set?"),
         (ResKind::Barrier, _) => format!("Why is {label} not full?"),
+        (ResKind::Channel, _) => format!("Of {label} the other ends are not known"),
         (_, true) if model.picture().is_some() => format!("Of {label} no holder is known"),
         (_, true) => format!("{label} is free"),
         (_, false) => format!("Why is {label} not free?"),
@@ -164,7 +165,7 @@ fn resource_lines(session: &Session, id: ResId, wide: u16) -> Vec<Line<'static>>
         ResKind::Event if one.set => {}
         ResKind::Event => lines.push(Line::raw("  the program has not set it")),
         ResKind::Barrier => lines.push(Line::raw(format!("  {}", resource::state(model, one)))),
-        ResKind::Lock | ResKind::Semaphore => {}
+        ResKind::Lock | ResKind::Semaphore | ResKind::Channel => {}
     }
     for holder in one.holders.iter().take(HOLDERS) {
         let text = format!("held by {}", resource::holder(session, holder));

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tinyio_events::event::{
-    CoroId, LONG_STEP, LoopId, LoopMode, NameId, Outcome, ResKind, SiteId, State, Target, Waker,
-};
+use tinyio_events::event::{CoroId, LONG_STEP, LoopId, LoopMode, NameId, Outcome, SiteId, State, Target, Waker};
 
 use crate::model::coro::{Coro, Edge, Moment};
 use crate::model::names::Named;
@@ -21,7 +19,7 @@ impl Model {
         let coro = Arc::make_mut(coro);
         change(coro);
         let resources = &self.resources;
-        let activity = coro.classify(|res| resources.get(&res).is_some_and(|res| res.what == ResKind::Event));
+        let activity = coro.classify(|res| resources.get(&res).map(|res| res.what));
         let from = std::mem::replace(&mut coro.activity, activity);
         if from != activity {
             // It waits on something else by now, or a checkpoint has only just recorded on what.
@@ -324,7 +322,7 @@ impl Model {
             }
         }
         ended.ended = Some((at, outcome));
-        ended.activity = ended.classify(|_| false);
+        ended.activity = ended.classify(|_| None);
         ended.since = at;
         ended.ready_since = None;
         ended.remember(at, Moment::Ended(outcome));
