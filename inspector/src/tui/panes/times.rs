@@ -63,8 +63,9 @@ fn histograms(theme: &Theme, times: &Times, wide: usize) -> Vec<Line<'static>> {
                     (_, 0 | 1) => theme.glyphs.brief.to_owned(),
                     (_, halves) => theme.glyphs.lanes[0].repeat(halves / 2),
                 };
+                let least = if least == 0 { "0".to_owned() } else { span(least) };
                 lines.push(Line::from(vec![
-                    Span::styled(format!("  from {}", pad_left(&span(least), TIME)), theme.dim),
+                    Span::styled(format!("  from {}", pad_left(&least, TIME)), theme.dim),
                     Span::styled(pad_left(&count(number), COUNT), theme.text),
                     Span::styled(format!("  {bar}"), theme.running),
                 ]));
