@@ -10,7 +10,7 @@ use tinyio_events::event::{
 };
 
 use crate::check::{Findings, check};
-use crate::names::variables;
+use crate::names::{address, variables};
 use crate::picture::{Picture, Runtime, State, Task, Wait, WaitKind};
 
 /// The events of several pictures of one program.
@@ -53,12 +53,6 @@ fn resource(kind: WaitKind, id: u64) -> Option<ResKind> {
         WaitKind::Channel => Some(ResKind::Channel),
         WaitKind::Task | WaitKind::Timer | WaitKind::Io | WaitKind::External => None,
     }
-}
-
-/// The address by which a resource is known. Room in a channel has an address within that of the channel.
-fn address(task: &Task, kind: WaitKind, id: u64) -> u64 {
-    let channel = || task.shares.iter().find(|share| share.memory.contains(&id));
-    if kind == WaitKind::Channel { channel().map_or(id, |share| share.memory.start) } else { id }
 }
 
 impl Recording {
