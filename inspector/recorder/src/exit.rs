@@ -3,6 +3,7 @@
 //! that ended the process and that the program has not printed.
 
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -80,7 +81,10 @@ pub fn forget_report() {
 fn exit(has_failed: bool) {
     end();
     let Some((pid, report)) = lock(&REPORT).map(|mut all| (all.0, all.1.take())) else { return };
-    if let Some(text) = report.filter(|_| has_failed && pid == std::process::id()).and_then(|report| report()) {
+    let report = report.filter(|_| has_failed && pid == std::process::id());
+    // A panic here would end the process in another way.
+    let text = report.and_then(|report| std::panic::catch_unwind(AssertUnwindSafe(report)).ok().flatten());
+    if let Some(text) = text {
         // There is nothing to do about an error.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
