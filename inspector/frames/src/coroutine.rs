@@ -118,8 +118,9 @@ impl Walk<'_, '_> {
                     }
                     let only = found.remove(0);
                     let outer = self.within.clone();
-                    // What polls a single future waits on nothing else.
-                    if !leaves.is_empty() || only.within.is_uncertain() {
+                    // A combinator has a frame that shows it, but for one in a box, which may have others that are not
+                    // known.
+                    if !leaves.is_empty() || only.within.is_uncertain() || is_wrapper(&known) {
                         self.within = outer.then(&only.within);
                     }
                     self.add_leaves(leaves, &outer);

@@ -61,7 +61,7 @@ const VALUES: usize = 10_000;
 /// How deep they are nested.
 const DEPTH: usize = 24;
 
-/// Crates whose futures poll all futures that they have and that have not ended.
+/// Crates with futures that poll all that they have and that has not ended.
 const COMBINATORS: [&str; 15] = [
     "async_compat",
     "async_stream",

@@ -10,8 +10,8 @@ use crate::waits::{ACQUIRE, acquired, callers, permits, word};
 
 /// Of tinyio, what holds a lock or semaphore.
 const TINYIO_GUARD: &str = "tinyio::sync::permits::Guard";
-/// Guards: the type, where in it what it guards is, the type in that whose address is the number of the resource, and
-/// what that is.
+/// Guards: the type, where in it what it guards is, the type in that with the address that is the number of the
+/// resource, and what that is.
 const GUARDS: [(&str, &str, &str, WaitKind); 17] = [
     ("tokio::sync::mutex::MutexGuard", "lock", SEMAPHORE, WaitKind::Lock),
     ("tokio::sync::mutex::OwnedMutexGuard", "lock", SEMAPHORE, WaitKind::Lock),

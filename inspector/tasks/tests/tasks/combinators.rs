@@ -42,6 +42,7 @@ fn what_is_waited_on_in_combinators_is_named_and_what_they_do_not_poll_is_not() 
             ("disabled", "in select!: task 1"),
             ("turned_off", "in select!: timer 1"),
             ("turned_on", "in select!: lock 1, in select!: timer 1"),
+            ("boxed_select", "in Select: lock 1"),
             ("chooses", "perhaps, in Chooses: task 2"),
             ("chooses_by_closure", "perhaps, in PollFn: task 1"),
         ];
@@ -67,6 +68,7 @@ fn what_is_waited_on_in_combinators_is_named_and_what_they_do_not_poll_is_not() 
             assert_eq!(counted.join(", "), expected, "{profile} {name}\n{}", text(&picture));
             let is_alone = ["boxed"].contains(&name);
             assert_eq!(task.waits_on.iter().all(|wait| !wait.is_among_others), is_alone, "{profile} {name}");
+            assert!(is_alone || !task.waits_on_nothing_else, "{profile} {name}");
         }
         // What is in a box and no async function is called by its type.
         let boxed: Vec<&Task> = picture.tasks.iter().filter(|task| task.name == "Pending<()>").collect();

@@ -157,6 +157,12 @@ async fn turned_on(lock: Arc<Mutex<u32>>) {
     }
 }
 
+/// The same with a future of which no type says what it waits on, in a box that hides the combinator.
+async fn boxed_select(lock: Arc<Mutex<u32>>) {
+    begun();
+    Box::pin(select(Box::pin(locks(lock)), std::future::pending::<()>())).await;
+}
+
 /// A type of its own, which may choose what it polls.
 struct Chooses(JoinHandle<()>, JoinHandle<()>);
 
@@ -204,6 +210,7 @@ async fn main() {
         ("disabled", tokio::spawn(disabled(false))),
         ("turned_off", tokio::spawn(turned_off(lock.clone()))),
         ("turned_on", tokio::spawn(turned_on(lock.clone()))),
+        ("boxed_select", tokio::spawn(boxed_select(lock.clone()))),
         ("chooses", tokio::spawn(chooses())),
         ("chooses_by_closure", tokio::spawn(chooses_by_closure())),
     ];
