@@ -218,15 +218,17 @@ impl CrashStacks {
     }
 
     /// The frame to look at first: the innermost of the program where the error was made, if that is known, else the
-    /// deepest await frame that is not hidden, else the deepest.
+    /// deepest await frame that is not hidden and has a place, else the deepest.
     pub fn deepest(&self, stack: usize) -> usize {
         let made_at = self.failure(stack).and_then(made_at);
         let Some(stack) = self.stacks.get(stack) else { return 0 };
         let last = |wanted: &dyn Fn(&Located) -> bool| stack.frames.iter().rposition(wanted);
         let made = made_at.and_then(|site| last(&|located| !located.frame.hidden && located.is_at(site)));
-        let visible = || last(&|located| !located.frame.hidden && located.native.is_none());
+        let is_await = |located: &Located| !located.frame.hidden && located.native.is_none();
+        // A future of a library that is no async function has none.
+        let placed = || last(&|located| is_await(located) && located.frame.line > 0);
         let any = || last(&|located| !located.frame.hidden);
-        made.or_else(visible).or_else(any).unwrap_or(stack.frames.len().saturating_sub(1))
+        made.or_else(placed).or_else(|| last(&is_await)).or_else(any).unwrap_or(stack.frames.len().saturating_sub(1))
     }
 
     /// The stack to look at first: the origin, or if that is no coroutine, as after an interrupt or a deadlock, the

@@ -546,9 +546,22 @@ fn what_the_program_wrote_is_in_the_log_at_its_time() {
     let mut app = live(&crawl());
     app.session.output.push(app.session.now(), vec![Line::now("\u{1b}[31mred\u{1b}[0m")]);
     press(&mut app, "6");
-    assert!(text(&mut app, 100, 30).contains("out                     red\n"));
+    assert!(text(&mut app, 100, 30).contains("out    ") && text(&mut app, 100, 30).contains(" red\n"));
     press(&mut app, "space , , ,");
     assert!(!text(&mut app, 100, 30).contains(" red\n"), "not written yet at that moment");
+}
+
+#[test]
+fn a_message_has_the_room_that_names_and_targets_do_not_need() {
+    let mut app = live(&crawl());
+    press(&mut app, "6");
+    let line = |app: &mut App, wide| {
+        let screen = text(app, wide, 30);
+        screen.lines().find(|line| line.contains("GET http://a.b")).unwrap_or_else(|| panic!("{screen}")).to_owned()
+    };
+    assert!(line(&mut app, 80).contains("INFO   fetch #17  GET http://a.b/c?d"), "{}", line(&mut app, 80));
+    assert!(line(&mut app, 100).contains("fetch #17  crawl: GET"), "{}", line(&mut app, 100));
+    assert!(line(&mut app, 50).contains("INFO   GET"), "{}", line(&mut app, 50));
 }
 
 #[test]

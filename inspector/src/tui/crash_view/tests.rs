@@ -165,3 +165,18 @@ fn after_an_interrupt_or_a_deadlock_a_stack_that_was_cancelled_at_its_own_await_
     let view = CrashView::new(of(vec![deadlock, check.clone()]));
     assert_eq!((view.stack, view.current().unwrap().coro), (1, check.coro));
 }
+
+#[test]
+fn a_frame_with_a_place_is_selected_before_a_future_of_a_library_that_has_none() {
+    let model = verify().model();
+    let failures = &model.crash().unwrap().failures;
+    let check = failures.iter().find(|one| one.kind == Outcome::Cancelled && one.thread == 0).unwrap();
+    let worker = Frame { function: "site::worker".into(), file: "/w/check.rs".into(), line: 93, ..Frame::default() };
+    let receive = Frame { function: "async_channel::Recv<site::Link>".into(), ..Frame::default() };
+    let stack = |frames: Vec<Frame>| Some(Stack { frames, ..Stack::default() });
+    let waiting = Failure { stack: stack(vec![worker, receive.clone()]), ..check.clone() };
+    let view = CrashView::new(of(vec![waiting]));
+    assert_eq!(view.current().unwrap().frame.function, "site::worker");
+    let view = CrashView::new(of(vec![Failure { stack: stack(vec![receive]), trace: Vec::new(), ..check.clone() }]));
+    assert_eq!(view.current().unwrap().frame.function, "async_channel::Recv<site::Link>");
+}

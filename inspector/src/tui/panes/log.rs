@@ -17,7 +17,7 @@ use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
-use crate::tui::text::{fit, moment, pad, wrap};
+use crate::tui::text::{fit, moment, pad, width, wrap};
 use crate::tui::widgets::{Hits, List, empty, labelled, put, right};
 
 pub const SCREEN: Screen = Screen {
@@ -31,6 +31,12 @@ pub const SCREEN: Screen = Screen {
     ],
     new: || Box::new(Log::default()),
 };
+
+/// The width from which on lines have the names of coroutines, and from which on the targets of messages, which the
+/// page of one line has too.
+const NAMES: u16 = 60;
+const TARGETS: u16 = 100;
+const LONGEST_NAME: usize = 16;
 
 /// What stands in the last row while a line is selected.
 const FOLLOW: &str = " G follows again ";
@@ -214,7 +220,9 @@ impl Pane for Log {
         }
         let model = session.model();
         let mut marks = session.search.marks();
-        let widest = if area.width >= 60 { 16 } else { 0 };
+        let names = shown.iter().filter(|line| line.coro != 0).map(|line| width(&model.label(line.coro)));
+        let widest = if area.width >= NAMES { names.max().unwrap_or(0).min(LONGEST_NAME) } else { 0 };
+        let has_targets = area.width >= TARGETS;
         for (y, line) in (area.y..).zip(shown) {
             let (style, level) = theme.level(line.level);
             let coro = if line.coro == 0 { String::new() } else { model.label(line.coro) };
@@ -223,9 +231,9 @@ impl Pane for Log {
                 Span::styled(format!("{} ", pad(level, 6)), style),
             ];
             if widest > 0 {
-                spans.push(Span::styled(format!("{} ", pad(&coro, widest)), theme.name));
+                spans.push(Span::styled(format!("{}  ", pad(&coro, widest)), theme.name));
             }
-            if !line.target.is_empty() {
+            if has_targets && !line.target.is_empty() {
                 spans.push(Span::styled(format!("{}: ", fit(&line.target, 24)), theme.dim));
             }
             let before: usize = spans.iter().map(Span::width).sum();
