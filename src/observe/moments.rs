@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use tinyio_events::event::Stack;
-use tinyio_frames::{Native, backtrace_in, worked};
+use tinyio_events::event::{Stack, TraceSite};
+use tinyio_frames::{backtrace_in, native_stack, worked};
 
 use super::observer::Observed;
 use super::recorded_loops::{self, RECORDED_LOOPS};
@@ -79,6 +79,14 @@ impl Recording {
         Some(frames.stack_before_step(&suspended.kept.borrow(), &coro.future_at().0.read(), &coro_at))
     }
 
+    /// The native stack of this thread. Frames are in use while they call code of the program, which may fail too.
+    fn native_stack(&self) -> Vec<TraceSite> {
+        match self.frames.try_borrow_mut() {
+            Ok(mut frames) => frames.native_stack(),
+            Err(_) => native_stack(),
+        }
+    }
+
     /// What is known of a coroutine whose future has just returned this error, which does not store where it was made.
     pub(super) fn returned(
         &self,
@@ -90,9 +98,8 @@ impl Recording {
         let began = Instant::now();
         // A function on a thread returned it, so its native stack is gone.
         let is_thread = coro.has(flag::THREAD);
-        let native = (!is_thread).then(Native::new);
         let stack = if is_thread { None } else { self.stack_before_step(suspended, executor, coro) };
-        let backtrace = native.map(Native::into_sites).unwrap_or_default();
+        let backtrace = if is_thread { Vec::new() } else { self.native_stack() };
         let is_asked = ["RUST_LIB_BACKTRACE", "RUST_BACKTRACE"]
             .iter()
             .any(|name| tinyio_events::environment::var_os(name).is_some());
@@ -121,12 +128,13 @@ pub(super) fn moment() -> Moment {
         {
             return Moment::default();
         }
-        let native = Native::new();
+        let backtrace = recording.native_stack();
         let coro = executor.current_task().handle();
         let (stack, is_certain) = coro
-            .and_then(|coro| recording.stack_of_running(&coro, &recorded_loops::addresses(executor.tasks()), &native))
+            .and_then(|coro| {
+                recording.stack_of_running(&coro, &recorded_loops::addresses(executor.tasks()), &backtrace)
+            })
             .unzip();
-        let backtrace = native.into_sites();
         let place = backtrace.first().filter(|_| is_certain == Some(true));
         let place = place.map(|at| Place { file: panic_hook::keep(&at.file), line: at.line, column: at.column });
         recording.moments.set(spent + worked().saturating_sub(begin));

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tinyio_events::event::{Kind, Stack};
-use tinyio_frames::{Frames, Native};
+use tinyio_events::event::{Kind, Stack, TraceSite};
+use tinyio_frames::Frames;
 use tinyio_recorder::exit::AtExit;
 use tinyio_recorder::output::{Follow, Line};
 use tinyio_recorder::trace::NamedTrace;
@@ -227,7 +227,7 @@ impl Recording {
         &self,
         coro: &Handle,
         addresses: &Addresses,
-        native: &Native,
+        native: &[TraceSite],
     ) -> Option<(Stack, bool)> {
         let (future, address) = coro.future()?;
         let coro_at = |address: u64| addresses.get(&address).copied().unwrap_or_default();

@@ -1,72 +1,26 @@
 //! The native stack of a thread where an error is made.
 
 use std::backtrace::Backtrace;
-use std::cell::{Cell, OnceCell};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
 
 use tinyio_events::event::TraceSite;
 use tinyio_events::place::{is_library, root};
-use tinyio_events::sandbox::is_filtered;
 
 use super::names;
 
-/// So long another thread may take to name frames. It may never end, if it needs a lock that the caller holds, such as
-/// that of the dynamic linker: then the caller names them.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The native stack of a thread at a moment. Its frames are named in the background, where that takes long.
-pub struct Native {
-    backtrace: Arc<Backtrace>,
-    naming: Cell<Option<Receiver<String>>>,
-    sites: OnceCell<Vec<TraceSite>>,
+/// The native stack of the calling thread as the standard library names it, innermost frame first; frames of tinyio, of
+/// the standard library and of what starts a program are left out. Without debug info files and lines are unknown.
+///
+/// The first time in a process it reads the debug info of all that is loaded, which takes a tenth of a second for a
+/// hundred megabytes: [`Frames::native_stack`](super::Frames::native_stack) takes less.
+pub fn native_stack() -> Vec<TraceSite> {
+    of_program(by_standard_library())
 }
 
-impl Native {
-    /// Captures the stack of the calling thread.
-    ///
-    /// The first time in a process the standard library reads the debug info of all that is loaded in order to name
-    /// frames, which takes a tenth of a second for a hundred megabytes. That is done by another thread, unless a filter
-    /// of system calls could end the process at it; the caller reads what it needs meanwhile. Later it takes less than
-    /// to start a thread.
-    #[expect(clippy::new_without_default, reason = "it reads the stack")]
-    pub fn new() -> Native {
-        static FIRST: AtomicBool = AtomicBool::new(true);
-        Native::named(FIRST.swap(false, Ordering::Relaxed) && !is_filtered())
-    }
-
-    fn named(in_background: bool) -> Native {
-        let backtrace = Arc::new(Backtrace::force_capture());
-        let other = backtrace.clone();
-        let thread = || {
-            let (send, named) = sync_channel(1);
-            let name = move || _ = send.send(text(&other));
-            std::thread::Builder::new().name("tinyio-backtrace".into()).spawn(name).ok().map(|_| named)
-        };
-        Native { backtrace, naming: Cell::new(in_background.then(thread).flatten()), sites: OnceCell::new() }
-    }
-
-    /// Its frames, innermost first; those of tinyio, of the standard library and of what starts a program are left out.
-    /// Without debug info files and lines are unknown.
-    pub fn sites(&self) -> &[TraceSite] {
-        self.sites.get_or_init(|| {
-            let named = self.naming.take().and_then(|naming| naming.recv_timeout(PATIENCE).ok());
-            parse(&named.unwrap_or_else(|| text(&self.backtrace)))
-        })
-    }
-
-    /// Its frames, as [`Native::sites`].
-    pub fn into_sites(self) -> Vec<TraceSite> {
-        self.sites();
-        self.sites.into_inner().unwrap_or_default()
-    }
-}
-
-/// The standard library gives its frames as text alone. The alternate form has whole paths.
-fn text(backtrace: &Backtrace) -> String {
-    format!("{backtrace:#}")
+/// All frames of the calling thread, as the standard library names them. It gives them as text alone, and whole paths
+/// in the alternate form.
+#[inline(never)]
+pub(super) fn by_standard_library() -> Vec<TraceSite> {
+    parse(&format!("{:#}", Backtrace::force_capture()))
 }
 
 /// The backtrace that an error carries and that its `Debug` prints last, innermost frame first, without the machinery.
@@ -97,7 +51,7 @@ pub fn backtrace_in(debug: &str) -> Vec<TraceSite> {
     if text.is_empty() || !text.lines().all(is_known) {
         return Vec::new();
     }
-    let mut sites = parse(text);
+    let mut sites = of_program(parse(text));
     sites.retain(|site| !matches!(root(&site.name), "anyhow" | "eyre"));
     sites
 }
@@ -139,6 +93,11 @@ fn parse(text: &str) -> Vec<TraceSite> {
             last_await: false,
         });
     }
+    sites
+}
+
+/// The frames of the program, with short names.
+pub(super) fn of_program(mut sites: Vec<TraceSite>) -> Vec<TraceSite> {
     let roots = roots(&sites);
     let is_left_out = |site: &TraceSite| {
         is_machinery(&site.name) || is_library(&site.file) || has_no_path(&site.name) && is_ours(&site.file, &roots)
@@ -151,7 +110,7 @@ fn parse(text: &str) -> Vec<TraceSite> {
 }
 
 /// The function without the hash of its linkage name, and without what async bodies add.
-fn function(name: &str) -> String {
+pub(super) fn function(name: &str) -> String {
     let hashed =
         name.rsplit_once("::h").filter(|(_, hash)| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
     let name = without_hashes(hashed.map_or(name, |(name, _)| name));
@@ -188,7 +147,7 @@ fn is_machinery(function: &str) -> bool {
         || names::is_ours(function)
         || matches!(
             root(function),
-            "__rustc" | "backtrace" | "main" | "_start" | "clone" | "start_thread" | "rust_begin_unwind"
+            "__rustc" | "backtrace" | "main" | "_start" | "clone" | "clone3" | "start_thread" | "rust_begin_unwind"
         )
         || ["<unknown>", "__libc_start", "rust_panic", "rust_begin", "__rust_", "__clone", "thread_start", "_Unwind"]
             .iter()
@@ -197,18 +156,19 @@ fn is_machinery(function: &str) -> bool {
         || function.contains(" as core::ops::function::Fn")
 }
 
-/// The file of the loop that makes a [`Native`], from where its sources are.
+/// The files of this crate and of the loop that are on each stack, from where their sources are.
+const OWN: [&str; 2] = ["src/backtrace.rs", "src/registers.rs"];
 const CALLER: &str = "observe/moments.rs";
 
 /// Where the sources of tinyio are: this crate's and that of the loop, which calls it.
 fn roots(sites: &[TraceSite]) -> Vec<String> {
     let files = || sites.iter().map(|site| site.file.as_str()).filter(|file| !is_library(file));
     let of = |end| files().find_map(|file| file.strip_suffix(end)).filter(|root| !root.is_empty());
-    ["src/backtrace.rs", CALLER].into_iter().filter_map(of).map(str::to_owned).collect()
+    OWN.into_iter().chain([CALLER]).filter_map(of).map(str::to_owned).collect()
 }
 
 /// Debug info of lines alone has the last part of a function's name, nothing of where that is.
-fn has_no_path(function: &str) -> bool {
+pub(super) fn has_no_path(function: &str) -> bool {
     !function.starts_with('<') && !function.split('<').next().unwrap_or_default().contains("::")
 }
 
@@ -240,7 +200,7 @@ mod tests {
                                at /rustc/abc/library/core/src/convert/mod.rs:778:9
    8: run
                                at /home/me/crawl/src/frames/mod.rs:20:30";
-        let sites = parse(text);
+        let sites = of_program(parse(text));
         let short: Vec<_> = sites.iter().map(|site| format!("{} {}", site.name, site.line)).collect();
         assert_eq!(short, ["{async_fn#0} 5", "run 20"]);
         let loop_sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
@@ -276,15 +236,6 @@ Stack backtrace:
     }
 
     #[test]
-    fn frames_named_in_the_background_are_those_of_the_thread_that_was_captured() {
-        let native = Native::named(true);
-        let named = native.naming.take().expect("a thread").recv().expect("text");
-        assert!(named.contains("frames_named_in_the_background"), "{named}");
-        assert_eq!(named, text(&native.backtrace));
-        assert!(Native::named(false).naming.take().is_none());
-    }
-
-    #[test]
     fn a_native_stack_is_the_program_alone() {
         let text = "   0:     0x55aa - std::backtrace::Backtrace::create::h0123456789abcdef
                                at /rustc/abc/library/std/src/backtrace.rs:331:13
@@ -298,7 +249,7 @@ Stack backtrace:
                                at library/std/src/panic.rs:359:2
    4:     0x55ad - main
    4:     0x55ae - <unknown>";
-        let sites = parse(text);
+        let sites = of_program(parse(text));
         let short: Vec<_> =
             sites.iter().map(|site| format!("{} {}:{}:{}", site.name, site.file, site.line, site.column)).collect();
         assert_eq!(

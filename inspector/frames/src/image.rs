@@ -171,6 +171,15 @@ impl Loaded {
     }
 }
 
+impl Image {
+    /// The name of the function around an address of the file, by the symbols of the file.
+    pub fn symbol(&self, address: u64) -> Option<String> {
+        let (symbols, names) = symbol_table(self.contents.as_ref()?)?;
+        let symbol = symbols::around(&symbols, &names, address)?.to_str().ok()?;
+        Some(format!("{:#}", rustc_demangle::demangle(symbol)))
+    }
+}
+
 impl Images {
     pub fn of(memory: &Memory) -> Images {
         Images {

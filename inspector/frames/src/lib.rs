@@ -54,6 +54,7 @@ mod merge_native;
 #[expect(unsafe_code)]
 mod registers;
 mod source;
+mod symbolize;
 mod symbols;
 mod thread_stack;
 mod types;
@@ -63,7 +64,7 @@ mod unwind;
 mod values;
 mod work;
 
-pub use backtrace::{Native, backtrace_in};
+pub use backtrace::{backtrace_in, native_stack};
 pub use copied::{Copied, Region};
 pub use coroutine::Parts;
 use coroutine::Walk;
@@ -221,14 +222,14 @@ impl Frames {
 
     /// The await stack of a future that this thread is running, with what its native stack adds: the line that runs,
     /// locals that are not held across an `.await`, and the functions that the innermost coroutine has called, as
-    /// frames of their own. `native` is that of this thread. Also whether its innermost line is certainly where the
-    /// program is: optimised code may have left frames out.
+    /// frames of their own. `native` is what [`native_stack`](Frames::native_stack) gives for this thread. Also whether
+    /// its innermost line is certainly where the program is: optimised code may have left frames out.
     pub fn stack_of_running(
         &mut self,
         ty: &FutureType,
         address: usize,
         coro_at: &CoroAt<'_>,
-        native: &Native,
+        native: &[TraceSite],
     ) -> (Stack, bool) {
         registers::here(|registers| {
             self.types.renew();
@@ -237,7 +238,7 @@ impl Frames {
                 .zip(root)
                 .map_or_else(Vec::new, |(registers, root)| self.types.running(registers, root, address as u64));
             let mut stack = self.walk(ty, address, true, Some(coro_at), &running);
-            self.settle(&mut stack, native.sites());
+            self.settle(&mut stack, native);
             let is_complete = self.add_calls(&mut stack, coro_at, &running);
             if !is_complete && registers.is_some() {
                 let is_optimised = running.iter().any(|one| one.is_optimised);
@@ -248,7 +249,7 @@ impl Frames {
             let same_place =
                 |frame: &Frame, site: &TraceSite| frame.line == site.line && same_file(&frame.file, &site.file);
             let is_certain =
-                stack.frames.last().zip(native.sites().first()).is_some_and(|(frame, site)| same_place(frame, site));
+                stack.frames.last().zip(native.first()).is_some_and(|(frame, site)| same_place(frame, site));
             (stack, is_complete && is_certain)
         })
     }

@@ -143,8 +143,8 @@ impl Types {
             let mut body = Body::new(address);
             let mut tree = parser.unit.entries_tree(Some(unit::within(function))).ok()?;
             body.read(parser, tree.root().ok()?, 0, true, 0);
-            let (file, line) = parser.line(address)?;
-            Some((body, file, line))
+            let position = parser.position(address)?;
+            Some((body, position.file, position.line))
         })?;
         let Body { scopes, variables, first, inlined, mut is_sure, .. } = body;
         // Optimised code has its parameters in registers.
@@ -255,7 +255,8 @@ impl Body {
                     self.read(parser, child, number, is_inside, depth + 1);
                 }
                 gimli::DW_TAG_inlined_subroutine if parser.contains(entry, self.address) => {
-                    self.inlined = parser.call(entry).map(|(declared, file, line)| Inlined { declared, file, line });
+                    self.inlined =
+                        parser.call(entry).map(|(declared, at)| Inlined { declared, file: at.file, line: at.line });
                     self.is_sure &= self.inlined.is_some();
                 }
                 _ => {}

@@ -77,6 +77,14 @@ fn path(dwarf: &Dwarf<'_>, units: &mut Units, opened: &Unit<'_>, unit: usize, of
     segments.join("::")
 }
 
+/// A place in the sources. The line 0 is not known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Position {
+    pub file: Option<Rc<PathBuf>>,
+    pub line: u32,
+    pub column: u32,
+}
+
 /// Turns entries of one unit into types.
 pub(super) struct Parser<'p, 'a> {
     dwarf: &'p Dwarf<'a>,
@@ -216,28 +224,40 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// A call that was inlined: the declaration of the function, and where it is called.
-    pub fn call(&mut self, entry: &DebuggingInformationEntry<Slice<'a>>) -> Option<(usize, Option<Rc<PathBuf>>, u32)> {
+    pub fn call(&mut self, entry: &DebuggingInformationEntry<Slice<'a>>) -> Option<(usize, Position)> {
         let AttributeValue::UnitRef(origin) = entry.attr_value(gimli::DW_AT_abstract_origin)? else { return None };
+        let position = self.call_position(entry)?;
+        Some((unit::declaration(self.unit, origin.0)?, position))
+    }
+
+    /// Where a function that was inlined is called.
+    pub fn call_position(&mut self, entry: &DebuggingInformationEntry<Slice<'a>>) -> Option<Position> {
         let file = match entry.attr_value(gimli::DW_AT_call_file)? {
             AttributeValue::FileIndex(index) => self.file(index),
             other => self.file(other.udata_value()?),
         };
-        let line = number(entry, gimli::DW_AT_call_line)?;
-        Some((unit::declaration(self.unit, origin.0)?, file, u32::try_from(line).ok()?))
+        let line = u32::try_from(number(entry, gimli::DW_AT_call_line)?).ok()?;
+        let column = number(entry, gimli::DW_AT_call_column).and_then(|column| u32::try_from(column).ok());
+        Some(Position { file, line, column: column.unwrap_or(0) })
     }
 
-    /// The source line of the code at an address of the file.
-    pub fn line(&mut self, address: u64) -> Option<(Option<Rc<PathBuf>>, u32)> {
+    /// The source of the code at an address of the file.
+    pub fn position(&mut self, address: u64) -> Option<Position> {
         let mut rows = self.program()?.clone().rows();
         let mut before = None;
         while let Ok(Some((_, row))) = rows.next_row() {
-            if let Some((begin, file, line)) = before
+            if let Some((begin, file, line, column)) = before
                 && (begin..row.address()).contains(&address)
             {
-                return Some((self.file(file), line));
+                return Some(Position { file: self.file(file), line, column });
             }
+            let column = match row.column() {
+                gimli::ColumnType::LeftEdge => 0,
+                gimli::ColumnType::Column(column) => u32::try_from(column.get()).unwrap_or(0),
+            };
             let line = row.line().and_then(|line| u32::try_from(line.get()).ok());
-            before = line.filter(|_| !row.end_sequence()).map(|line| (row.address(), row.file_index(), line));
+            let line = line.filter(|_| !row.end_sequence());
+            before = line.map(|line| (row.address(), row.file_index(), line, column));
         }
         None
     }

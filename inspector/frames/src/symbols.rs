@@ -111,12 +111,31 @@ impl Bodies {
     }
 }
 
+/// Bytes of a symbol, and what its kind is for a function.
+const SYMBOL: usize = 24;
+const FUNCTION: u8 = 2;
+
+/// The name of the function around an address, in a symbol table of 64-bit little-endian ELF.
+pub(super) fn around<'s>(symbols: &'s [u8], names: &'s [u8], address: u64) -> Option<&'s CStr> {
+    const NUMBER: usize = 8;
+    for symbol in symbols.as_chunks::<SYMBOL>().0 {
+        let number = |at: usize| symbol.get(at..at + NUMBER)?.try_into().ok().map(u64::from_le_bytes);
+        if symbol[4] & 0xf == FUNCTION
+            && let Some(offset) = address.checked_sub(number(NUMBER)?)
+            && offset < number(2 * NUMBER)?
+        {
+            let &[a, b, c, d, ..] = symbol;
+            return CStr::from_bytes_until_nul(names.get(u32::from_le_bytes([a, b, c, d]) as usize..)?).ok();
+        }
+    }
+    None
+}
+
 /// The functions of a symbol table of 64-bit little-endian ELF that are wanted: linker name, and address in the file.
 fn named<'s>(symbols: &'s [u8], names: &'s [u8], is_wanted: impl Fn(&[u8]) -> bool) -> Vec<(&'s CStr, u64)> {
-    const FUNCTION: u8 = 2;
     let mut found = Vec::new();
     // Slices and no adapters: a hundred thousand symbols are looked at, also where this is not optimised.
-    for &[a, b, c, d, kind, _, _, _, ref address @ ..] in symbols.as_chunks::<24>().0 {
+    for &[a, b, c, d, kind, _, _, _, ref address @ ..] in symbols.as_chunks::<SYMBOL>().0 {
         if kind & 0xf != FUNCTION {
             continue;
         }

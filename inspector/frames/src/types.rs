@@ -13,6 +13,7 @@ use super::scopes::Bindings;
 use super::secret_names::SecretNames;
 use super::sections::Dwarf;
 use super::shape::{Base, Glue, Shape, Type, TypeRef};
+use super::symbolize::Named;
 use super::unit;
 use super::units::Units;
 use super::work::worked;
@@ -56,6 +57,8 @@ pub(super) struct Types {
     pub(super) sought: FastSet<TypeRef>,
     /// Code of drop glue by its address, and whether it was compiled without optimisation.
     pub(super) bodies: FastMap<u64, Option<Code>>,
+    /// What is at addresses of native stacks.
+    pub(super) symbolized: FastMap<u64, Named>,
     /// Scopes of the functions that run coroutines.
     pub(super) bindings: FastMap<TypeRef, Option<Rc<Bindings>>>,
     pub(super) secret_names: SecretNames,
@@ -96,6 +99,7 @@ impl Types {
             glue_of: FastMap::default(),
             sought: FastSet::default(),
             bodies: FastMap::default(),
+            symbolized: FastMap::default(),
             bindings: FastMap::default(),
             secret_names: SecretNames::default(),
         }
@@ -113,6 +117,7 @@ impl Types {
             self.functions.clear();
             self.drops.clear();
             self.bodies.clear();
+            self.symbolized.clear();
         }
     }
 
