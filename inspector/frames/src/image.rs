@@ -11,6 +11,7 @@ use gimli::{DwarfPackageSections, DwarfSections, EndianSlice, RunTimeEndian, Sec
 use object::{Object, ObjectSection, ObjectSegment};
 
 use super::contents::{Bytes, Contents};
+use super::debug_file;
 use super::memory::Memory;
 use super::sections::{Dwarf, Sections, Slice, endian, read_section, sections};
 use super::symbols::{self, Bodies};
@@ -32,8 +33,10 @@ pub(super) struct Image {
     pub split: Option<Split>,
     /// Why there is less than full debug info, and what brings it.
     pub missing: Option<String>,
-    /// The file that was opened.
+    /// The file that was opened, if it is what is loaded.
     contents: Option<Contents>,
+    /// The file with its debug info and symbols, where that is another one.
+    debug_file: Option<Contents>,
     /// [`Images::read_locations`] was called.
     has_locations: bool,
 }
@@ -103,6 +106,8 @@ pub(super) struct Images {
     /// Images of what was split off, by that of the skeleton and the offset in it.
     splits: HashMap<(usize, usize), Option<usize>>,
     packages: HashMap<usize, Option<Rc<Package>>>,
+    /// Where files with debug info are looked for besides the usual places.
+    pub debug_folders: Vec<PathBuf>,
     /// A file to read in place of those that are loaded.
     pub instead: Option<PathBuf>,
     /// The process is gone: which of its mappings were code is not known of all.
@@ -172,9 +177,14 @@ impl Loaded {
 }
 
 impl Image {
+    /// The file with its symbols and its debug info.
+    fn described_by(&self) -> Option<&Contents> {
+        self.debug_file.as_ref().or(self.contents.as_ref())
+    }
+
     /// The name of the function around an address of the file, by the symbols of the file.
     pub fn symbol(&self, address: u64) -> Option<String> {
-        let (symbols, names) = symbol_table(self.contents.as_ref()?)?;
+        let (symbols, names) = symbol_table(self.described_by()?)?;
         let symbol = symbols::around(&symbols, &names, address)?.to_str().ok()?;
         Some(format!("{:#}", rustc_demangle::demangle(symbol)))
     }
@@ -190,6 +200,7 @@ impl Images {
             images: Vec::new(),
             splits: HashMap::new(),
             packages: HashMap::new(),
+            debug_folders: Vec::new(),
             instead: None,
             is_gone: false,
         }
@@ -257,7 +268,7 @@ impl Images {
     pub fn read_locations(&mut self, index: usize) {
         let image = &mut self.images[index];
         let is_read = std::mem::replace(&mut image.has_locations, true);
-        let Some(contents) = image.contents.as_ref().filter(|_| !is_read) else { return };
+        let Some(contents) = image.debug_file.as_ref().or(image.contents.as_ref()).filter(|_| !is_read) else { return };
         let reader = contents.reader();
         let Ok(object) = object::File::parse(&reader) else { return };
         let section = object.section_by_name(SectionId::DebugLoc.name());
@@ -294,6 +305,7 @@ impl Images {
             split: Some(split),
             missing,
             contents: None,
+            debug_file: None,
             has_locations: true,
         });
         let index = self.images.len() - 1;
@@ -346,7 +358,7 @@ impl Images {
     /// symbols.
     pub fn functions(&self, index: usize, part: &str) -> Option<Vec<u64>> {
         let image = self.get(index);
-        let (symbols, names) = symbol_table(image.contents.as_ref()?)?;
+        let (symbols, names) = symbol_table(image.described_by()?)?;
         let found = symbols::functions(&symbols, &names, part);
         Some(found.into_iter().map(|address| address.wrapping_add(image.bias)).collect())
     }
@@ -354,7 +366,7 @@ impl Images {
     /// Variables of threads of an image, which is the program, with a linker name that contains a text: how far each is
     /// before the end of what the program has for a thread.
     pub fn thread_locals(&self, index: usize, part: &str) -> Vec<u64> {
-        let Some(contents) = self.get(index).contents.as_ref() else { return Vec::new() };
+        let Some(contents) = self.get(index).described_by() else { return Vec::new() };
         symbols::thread_locals(&contents.reader(), part).unwrap_or_default()
     }
 
@@ -371,7 +383,9 @@ impl Images {
         let mapping = self.mapped.iter().find(|mapping| mapping.range.contains(&address)).cloned();
         let mapping =
             mapping.ok_or_else(|| format!("no file of process {} is loaded at {address:#x}", memory.pid()))?;
-        let (image, layout) = open(memory, &mapping, self.instead.as_deref());
+        let of_file = self.mapped.iter().filter(|other| other.path == mapping.path);
+        let lowest = of_file.map(|other| other.range.start).min().unwrap_or(mapping.range.start);
+        let (image, layout) = open(memory, &mapping, lowest, self.instead.as_deref(), &self.debug_folders);
         let belongs = |other: &&Mapping| {
             other.inode == mapping.inode && other.path == mapping.path && layout.holds(other, image.bias)
         };
@@ -443,8 +457,15 @@ fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
     Ok(found)
 }
 
-/// Opens the file behind a mapping, if it is still the one that is loaded.
-fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, Layout) {
+/// Opens the file behind a mapping, if it is still the one that is loaded. `lowest`: where the first mapping of that
+/// file begins.
+fn open(
+    memory: &Memory,
+    mapping: &Mapping,
+    lowest: u64,
+    instead: Option<&Path>,
+    folders: &[PathBuf],
+) -> (Image, Layout) {
     let shown = mapping.path.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
     let mut image = Image {
         path: PathBuf::from(&shown),
@@ -455,6 +476,7 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
         split: None,
         missing: None,
         contents: None,
+        debug_file: None,
         has_locations: false,
     };
     let opened = match instead {
@@ -464,7 +486,7 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
             let bias = layout.biases(mapping).first().copied().unwrap_or(mapping.range.start);
             (file, layout, bias)
         }),
-        None => running_file(memory, mapping, &image.path),
+        None => running_file(memory, mapping, &image.path, (lowest, folders)),
     };
     let (contents, layout, bias) = match opened {
         Ok(opened) => opened,
@@ -475,9 +497,27 @@ fn open(memory: &Memory, mapping: &Mapping, instead: Option<&Path>) -> (Image, L
     };
     image.bias = bias;
     if let Err(problem) = load(&contents, &mut image) {
-        image.missing = Some(format!("{shown} {problem}"));
+        // A damaged file is named, not passed over.
+        image.debug_file = debug_file::find(&contents, &image.path, folders).filter(|_| problem == NO_DEBUG);
+        let found = image.debug_file.take().map(|file| (load_debug_info(&file, &mut image), file));
+        image.missing = match found {
+            Some((Ok(()), file)) => {
+                image.debug_file = Some(file);
+                None
+            }
+            Some((Err(problem), _)) => Some(format!("the file with the debug info of {shown} {problem}")),
+            // In a program that reads itself nothing says where else to look.
+            None if problem == NO_DEBUG && memory.pid() != std::process::id() => {
+                Some(format!("{shown} {problem}, or `--debug-dir` with the folder of the file that has it"))
+            }
+            None => Some(format!("{shown} {problem}")),
+        };
     }
-    image.contents = Some(contents);
+    // What has debug info only is not what is loaded.
+    match layout.is_debug_info {
+        true => image.debug_file = Some(contents),
+        false => image.contents = Some(contents),
+    }
     (image, layout)
 }
 
@@ -485,11 +525,21 @@ fn load(file: &Contents, image: &mut Image) -> Result<(), String> {
     let cache = file.reader();
     let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
     image.unwind = Unwind::of(&object, file);
-    image.sections = sections(&object, file)?;
+    read_debug_info(&object, file, image)
+}
+
+fn load_debug_info(file: &Contents, image: &mut Image) -> Result<(), String> {
+    let cache = file.reader();
+    let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
+    read_debug_info(&object, file, image)
+}
+
+fn read_debug_info<'a>(object: &impl Object<'a>, file: &Contents, image: &mut Image) -> Result<(), String> {
+    image.sections = sections(object, file)?;
     if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
         return Err(NO_DEBUG.into());
     }
-    image.bodies = bodies(&object, file);
+    image.bodies = bodies(object, file);
     Ok(())
 }
 
@@ -499,6 +549,8 @@ struct Layout {
     segments: Vec<Segment>,
     /// The build id and its address in the file.
     id: Option<(u64, Vec<u8>)>,
+    /// It has debug info only, and does not say what of the program is loaded where.
+    is_debug_info: bool,
 }
 
 /// What is loaded of a file, in whole pages.
@@ -527,7 +579,8 @@ impl Layout {
         let segments = segments.collect();
         let note = object.section_by_name(".note.gnu.build-id");
         let id = note.and_then(|note| Some((note.address(), note.data().ok()?.to_vec())));
-        Some(Layout { segments, id: id.filter(|(_, id)| !id.is_empty()) })
+        let is_debug_info = debug_file::is_debug_info_only(&object);
+        Some(Layout { segments, id: id.filter(|(_, id)| !id.is_empty()), is_debug_info })
     }
 
     /// Address in memory minus address in the file, by the segments that a mapping may be a part of: the most likely
@@ -545,7 +598,7 @@ impl Layout {
 
     /// Whether a mapping is a part of the file as it is loaded with a bias.
     fn holds(&self, mapping: &Mapping, bias: u64) -> bool {
-        self.biases(mapping).contains(&bias)
+        self.is_debug_info || self.biases(mapping).contains(&bias)
     }
 
     /// The bias with which the file is what is loaded around a mapping: its build id is in memory. Without such an id,
@@ -561,17 +614,30 @@ impl Layout {
         let is_readable = biases.iter().any(|bias| there(bias).is_some());
         found.or_else(|| biases.first().copied().filter(|_| is_same_file && !is_readable))
     }
+
+    /// The bias of a file with debug info only, if the program is loaded from `lowest` on and has its build id.
+    fn describes(&self, memory: &Memory, lowest: u64) -> Option<u64> {
+        let first = self.segments.iter().map(|segment| segment.address).min()?;
+        let bias = lowest.wrapping_sub(first);
+        let (address, id) = self.id.as_ref()?;
+        memory.bytes(address.wrapping_add(bias), id.len()).is_some_and(|there| there == *id).then_some(bias)
+    }
 }
 
 /// Opens the file that was loaded: never one that has replaced it since, nor one that was overwritten.
-fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<(Contents, Layout, u64), String> {
+fn running_file(
+    memory: &Memory,
+    mapping: &Mapping,
+    path: &Path,
+    (lowest, folders): (u64, &[PathBuf]),
+) -> Result<(Contents, Layout, u64), String> {
+    let program = PathBuf::from(format!("/proc/{}/exe", memory.pid()));
     let mut problem = String::new();
-    let program = format!("/proc/{}/exe", memory.pid());
-    for candidate in [Path::new(&program), path] {
+    for candidate in [&*program, path] {
         match File::open(candidate) {
             Ok(file) => {
                 let is_same_file = inode(&file).is_ok_and(|inode| inode == mapping.inode);
-                let is_this_program = candidate == Path::new(&program) && memory.pid() == std::process::id();
+                let is_this_program = candidate == program && memory.pid() == std::process::id();
                 let contents = if is_this_program { Contents::of_this_program(file) } else { Contents::read(file) };
                 let layout = Layout::of(&contents).unwrap_or_default();
                 if let Some(bias) = layout.loaded_at(memory, mapping, is_same_file) {
@@ -582,7 +648,22 @@ fn running_file(memory: &Memory, mapping: &Mapping, path: &Path) -> Result<(Cont
             Err(error) => problem = format!("cannot be opened: {error}"),
         }
     }
-    Err(problem)
+    if memory.pid() != 0 {
+        return Err(problem);
+    }
+    // What a core file is of may be in a folder that the user has named.
+    for candidate in debug_file::stand_ins(path, folders) {
+        let Ok(contents) = File::open(candidate).map(Contents::read) else { continue };
+        let layout = Layout::of(&contents).unwrap_or_default();
+        let bias = match layout.is_debug_info {
+            true => layout.describes(memory, lowest),
+            false => layout.loaded_at(memory, mapping, false),
+        };
+        if let Some(bias) = bias {
+            return Ok((contents, layout, bias));
+        }
+    }
+    Err(problem + "; `--debug-dir` names a folder with the program, or with its debug info, of the same build id")
 }
 
 fn inode(file: &File) -> io::Result<u64> {

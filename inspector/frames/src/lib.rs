@@ -23,6 +23,7 @@ mod code;
 mod contents;
 mod copied;
 mod coroutine;
+mod debug_file;
 mod drop_glue;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_drop_trace.rs")]
 mod drop_trace;
@@ -132,6 +133,13 @@ impl Frames {
     /// Sets the bounds.
     pub fn with_limits(mut self, limits: Limits) -> Frames {
         self.limits = limits;
+        self
+    }
+
+    /// Looks for debug info that a program has in a file of its own in these folders too: by build id, by the name that
+    /// the program says, or beside its own name. Call it before anything is read.
+    pub fn with_debug_folders(mut self, folders: Vec<std::path::PathBuf>) -> Frames {
+        self.types.images.debug_folders = folders;
         self
     }
 

@@ -28,11 +28,15 @@ const TYPES: usize = 20_000;
 impl Frames {
     /// Reads a process that is gone: what is known of its memory, and the files that were mapped. Parts of those that
     /// are not in `regions` are read from the files, if they are the ones that were loaded.
-    pub fn of_core(regions: Vec<Region>, files: Vec<MappedFile>) -> Frames {
+    ///
+    /// `debug_folders`: see [`with_debug_folders`](Frames::with_debug_folders). A program that is not at its place any
+    /// more is looked for there, too.
+    pub fn of_core(regions: Vec<Region>, files: Vec<MappedFile>, debug_folders: Vec<std::path::PathBuf>) -> Frames {
         // No process has this number.
         let memory = Memory::of(0);
         memory.hold(Rc::new(Copied::of(regions.clone())));
         let mut images = Images::of_files(files);
+        images.debug_folders = debug_folders;
         let mut all = regions;
         let known: Vec<Range<u64>> = all.iter().map(Region::range).collect();
         for (range, file, offset) in images.parts(&memory) {

@@ -5,6 +5,8 @@
 
 #[path = "frames/damage.rs"]
 mod damage;
+#[path = "frames/debug_file.rs"]
+mod debug_file;
 #[path = "frames/program.rs"]
 mod program;
 

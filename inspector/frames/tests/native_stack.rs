@@ -74,9 +74,12 @@ fn sorted() -> Both {
     found.expect("a comparison")
 }
 
+/// A stack as it is read by debug info, if that describes all of it, and with the help of the standard library.
+type Read = (Option<Vec<TraceSite>>, Vec<TraceSite>);
+
 thread_local! {
     /// What [`called_back`] has read.
-    static READ: Cell<Option<(Option<Vec<TraceSite>>, Vec<TraceSite>)>> = const { Cell::new(None) };
+    static READ: Cell<Option<Read>> = const { Cell::new(None) };
 }
 
 extern "C" fn called_back() {

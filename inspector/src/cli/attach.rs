@@ -10,6 +10,8 @@ use tinyio_inspector::ring::RingReader;
 pub struct Args {
     /// The process; without it, chosen from those that are being recorded
     pid: Option<u32>,
+    #[command(flatten)]
+    debug: super::DebugInfo,
 }
 
 /// Shows a running program: live if it is recorded, else in pictures.
@@ -19,7 +21,7 @@ pub fn attach(args: &Args) -> io::Result<()> {
         None => discover::rings()?.into_iter().filter(|ring| ring.state == State::Living).collect(),
     };
     let ring = match (&rings[..], args.pid) {
-        ([], Some(pid)) => return super::show_process(super::picture_of(pid)?, None),
+        ([], Some(pid)) => return super::show_process(super::picture_of(pid, &args.debug)?, None),
         ([], None) => {
             let what = "no program is being recorded; start one with TINYIO_INSPECT=record, or see what `last` has";
             return Err(io::Error::other(what));

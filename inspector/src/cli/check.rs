@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tinyio_inspector::{check, lint, time_point, trace};
-use tinyio_tasks::{Finding, FindingKind, Findings, Options};
+use tinyio_tasks::{Finding, FindingKind, Findings};
 
 use super::{pictures, tasks};
 
@@ -18,6 +18,8 @@ pub struct Args {
     /// One JSON object, for programs to read
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    debug: super::DebugInfo,
 }
 
 /// Prints the tasks of a program that can never go on, with proofs; the exit code is 1 if there are any.
@@ -26,7 +28,7 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     let (found, text) = if file.is_file() && !pictures::is_core(file) {
         of_recording(file)?
     } else {
-        let picture = tasks::picture(&args.target, &Options::default())?;
+        let picture = tasks::picture(&args.target, &args.debug.options())?;
         let found = tinyio_tasks::check(&picture).map_err(io::Error::other)?;
         let text = found.text(&picture);
         (found, text)

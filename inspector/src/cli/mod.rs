@@ -211,6 +211,23 @@ struct Input {
     /// A JSON trace, a ring, a core file, or a process id
     #[arg(value_name = "FILE|PID")]
     file: PathBuf,
+    #[command(flatten)]
+    debug: DebugInfo,
+}
+
+/// Where debug info is.
+#[derive(clap::Args)]
+struct DebugInfo {
+    /// A folder with the debug info of a program that was stripped, or with the program of a core file
+    #[arg(long = "debug-dir", value_name = "DIR")]
+    folders: Vec<PathBuf>,
+}
+
+#[cfg(target_os = "linux")]
+impl DebugInfo {
+    fn options(&self) -> tinyio_tasks::Options {
+        tinyio_tasks::Options { debug_folders: self.folders.clone(), ..tinyio_tasks::Options::default() }
+    }
 }
 
 impl Input {
@@ -220,12 +237,12 @@ impl Input {
         if let Some(pid) = pid {
             return match discover::of_process(pid)?.first() {
                 Some(ring) => trace::open_until_now(&ring.path),
-                None => picture_of(pid),
+                None => picture_of(pid, &self.debug),
             };
         }
         #[cfg(target_os = "linux")]
         if pictures::is_core(&self.file) {
-            return Ok(Box::new(pictures::Pictures::of_core(&self.file)?));
+            return Ok(Box::new(pictures::Pictures::of_core(&self.file, &self.debug.options())?));
         }
         trace::open_until_now(&self.file)
     }
@@ -251,12 +268,12 @@ impl Input {
 
 /// The tasks of a process that is not recorded.
 #[cfg(target_os = "linux")]
-fn picture_of(pid: u32) -> io::Result<Box<dyn Source>> {
-    Ok(Box::new(pictures::Pictures::of_process(pid)?))
+fn picture_of(pid: u32, debug: &DebugInfo) -> io::Result<Box<dyn Source>> {
+    Ok(Box::new(pictures::Pictures::of_process(pid, debug.options())?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn picture_of(pid: u32) -> io::Result<Box<dyn Source>> {
+fn picture_of(pid: u32, _debug: &DebugInfo) -> io::Result<Box<dyn Source>> {
     Err(io::Error::other(format!("process {pid} is not being recorded; start it with TINYIO_INSPECT=record")))
 }
 

@@ -46,8 +46,8 @@ impl Pictures {
     /// # Errors
     ///
     /// One sentence that says why there is none, and what to do.
-    pub fn of_process(pid: u32) -> io::Result<Pictures> {
-        let picture = tinyio_tasks::take(pid, &Options::default()).map_err(io::Error::other)?;
+    pub fn of_process(pid: u32, options: Options) -> io::Result<Pictures> {
+        let picture = tinyio_tasks::take(pid, &options).map_err(io::Error::other)?;
         let time = SystemTime::now();
         let gone = || io::Error::other(format!("process {pid} has ended while it was read"));
         let handle = Pid::from_raw(pid.cast_signed()).ok_or_else(gone)?;
@@ -57,7 +57,7 @@ impl Pictures {
         // Reading debug info takes longer than a frame of the screens.
         std::thread::Builder::new().name("pictures".to_owned()).spawn(move || {
             while asked.recv().is_ok() {
-                let picture = tinyio_tasks::take(pid, &Options::default());
+                let picture = tinyio_tasks::take(pid, &options);
                 if send.send((picture, SystemTime::now())).is_err() {
                     return;
                 }
@@ -72,8 +72,8 @@ impl Pictures {
     /// # Errors
     ///
     /// One sentence that says why there is none, and what to do.
-    pub fn of_core(file: &Path) -> io::Result<Pictures> {
-        let picture = tinyio_tasks::take_core(file, &Options::default()).map_err(io::Error::other)?;
+    pub fn of_core(file: &Path, options: &Options) -> io::Result<Pictures> {
+        let picture = tinyio_tasks::take_core(file, options).map_err(io::Error::other)?;
         Ok(Pictures::new(&picture, 0, None))
     }
 

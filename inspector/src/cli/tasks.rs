@@ -17,6 +17,8 @@ pub struct Args {
     /// Do not stop the program while its memory is copied; what changes meanwhile is marked
     #[arg(long)]
     no_stop: bool,
+    #[command(flatten)]
+    debug: super::DebugInfo,
 }
 
 /// Reads the tasks of a process, or those in a core file if the target is no number.
@@ -30,7 +32,7 @@ pub fn picture(target: &str, options: &Options) -> io::Result<Picture> {
 
 /// Prints every task of a program that was not prepared for it.
 pub fn run(args: &Args) -> io::Result<ExitCode> {
-    let picture = picture(&args.target, &Options { no_stop: args.no_stop, limits: None })?;
+    let picture = picture(&args.target, &Options { no_stop: args.no_stop, ..args.debug.options() })?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         serde_json::to_writer(&mut out, &picture)?;

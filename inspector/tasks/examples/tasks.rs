@@ -8,7 +8,7 @@ use tinyio_tasks::{Options, check, take, take_core, text};
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let target = arguments.next().expect("a process id or a core file");
-    let options = Options { no_stop: arguments.next().is_some(), limits: None };
+    let options = Options { no_stop: arguments.next().is_some(), ..Options::default() };
     let start = Instant::now();
     let picture = match target.parse() {
         Ok(pid) => take(pid, &options),

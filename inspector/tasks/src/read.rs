@@ -1,7 +1,7 @@
 //! From a process to a picture.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +31,9 @@ pub struct Options {
     pub no_stop: bool,
     /// The bounds of each stack, if not those of the environment.
     pub limits: Option<Limits>,
+    /// Folders in which debug info is looked for that the program has in a file of its own; for a core file the
+    /// program, too.
+    pub debug_folders: Vec<PathBuf>,
 }
 
 /// A stop may fall into the moment in which a list is changed; then the next one will not.
@@ -71,7 +74,7 @@ struct Moment {
 /// One sentence that says why not, and what to do.
 pub fn take(pid: u32, options: &Options) -> Result<Picture, String> {
     process::check(pid)?;
-    let frames = Frames::of_process(pid);
+    let frames = Frames::of_process(pid).with_debug_folders(options.debug_folders.clone());
     reach(pid, &frames)?;
     picture(frames, pid, options, Vec::new(), |frames| {
         let moment = moment(pid, options)?;
@@ -97,7 +100,8 @@ pub fn take_core(path: &Path, options: &Options) -> Result<Picture, String> {
     }
     let copied = Rc::new(Copied::of(regions.clone()));
     let options = Options { no_stop: false, ..options.clone() };
-    picture(Frames::of_core(regions, files), pid, &options, notes, |_| {
+    let frames = Frames::of_core(regions, files, options.debug_folders.clone());
+    picture(frames, pid, &options, notes, |_| {
         let (copied, threads) = (copied.clone(), threads.clone());
         let stacks = threads.iter().filter_map(|thread| thread.registers.stack()).collect();
         let (stopped, now, directory) = (None, None, String::new());

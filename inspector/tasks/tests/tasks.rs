@@ -374,5 +374,5 @@ fn a_program_that_is_traced_already_is_not_stopped_a_second_time() {
     nix::sys::ptrace::seize(pid, nix::sys::ptrace::Options::empty()).expect("it is ours");
     let why = take(program.pid(), &Options::default()).expect_err("it is traced");
     assert!(why.contains(&format!("process {} traces it", std::process::id())) && why.contains("--no-stop"), "{why}");
-    take(program.pid(), &Options { no_stop: true, limits: None }).expect("reading needs no stop");
+    take(program.pid(), &Options { no_stop: true, ..Options::default() }).expect("reading needs no stop");
 }

@@ -299,7 +299,7 @@ fn nothing_is_reported_of_healthy_programs() {
 #[test]
 fn what_was_read_while_the_program_ran_proves_nothing() {
     let program = Program::start_binary(&build_other("dev", "check-programs"), "sick", 0);
-    let picture = take(program.pid(), &Options { no_stop: true, limits: None }).expect("a picture");
+    let picture = take(program.pid(), &Options { no_stop: true, ..Options::default() }).expect("a picture");
     let why = check(&picture).expect_err("it was not stopped");
     assert!(why.contains("nothing can be proven") && why.contains("gcore"), "{why}");
 }

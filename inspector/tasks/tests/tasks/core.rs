@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tinyio_frames::Limits;
-use tinyio_tasks::{Options, take_core};
+use tinyio_tasks::{Options, take, take_core};
 
 use super::damage::{WHOLE, core, of_input};
-use super::program::{Program, folder};
+use super::program::{Program, build, folder};
 use super::{counts, function, is_settled};
 
 /// Says on the terminal, where a test that passes prints nothing, that this one has tested nothing.
@@ -48,6 +48,37 @@ fn a_core_file_has_the_tasks_and_holders_that_the_program_had() {
         }
     }
     std::fs::remove_file(&path).expect("it was there");
+}
+
+#[test]
+fn a_core_file_of_a_stripped_program_that_is_gone_is_read_by_what_a_folder_has() {
+    let folder = folder().join(format!("stripped-{}", std::process::id()));
+    let (stripped, elsewhere) = (folder.join("stripped"), folder.join("elsewhere"));
+    let objcopy = |how: &str, to: &Path| {
+        let done = Command::new("objcopy").arg(how).arg(build("dev")).arg(to).status();
+        assert!(done.expect("objcopy comes with the linker").success());
+    };
+    std::fs::create_dir_all(&elsewhere).expect("it can be made");
+    objcopy("--strip-all", &stripped);
+    objcopy("--only-keep-debug", &elsewhere.join("any.debug"));
+    let with = |folder: &Path| Options { debug_folders: vec![folder.to_owned()], ..options() };
+    let program = Program::start_binary(&stripped, "multi", 100);
+    let started = program.started.clone();
+    let live = || take(program.pid(), &with(&elsewhere)).expect("a picture");
+    while !is_settled(&live()) {}
+    assert_eq!(counts(&live()), started);
+    let Some(path) = core(&program, "stripped") else {
+        return skipped("gcore, which comes with gdb, is not installed");
+    };
+    drop(program);
+    assert_eq!(counts(&take_core(&path, &with(&elsewhere)).expect("a picture")), started);
+    // Without the program the memory of its file that is not in the core file is missing, but not the tasks.
+    std::fs::rename(&stripped, folder.join("other")).expect("it can be renamed");
+    assert_eq!(counts(&take_core(&path, &with(&elsewhere)).expect("a picture")), started);
+    let why = take_core(&path, &options()).expect_err("nothing says what it was");
+    assert!(why.contains("cannot be opened") && why.contains("`--debug-dir`"), "{why}");
+    std::fs::remove_file(&path).expect("it was there");
+    std::fs::remove_dir_all(&folder).expect("it was there");
 }
 
 /// Runs a test of this file in a process of its own, which may have that much memory. `true` in that process.

@@ -147,7 +147,8 @@ impl Program {
     /// Its tasks without the futures of `block_on`, which have tests of their own.
     pub fn read(&self, values: bool, no_stop: bool) -> Picture {
         let limits = Limits { values, source: 0, ..Limits::default() };
-        let mut picture = take(self.pid(), &Options { no_stop, limits: Some(limits) }).expect("a picture");
+        let mut picture =
+            take(self.pid(), &Options { no_stop, limits: Some(limits), ..Options::default() }).expect("a picture");
         picture.tasks.retain(|task| task.thread.is_none());
         picture.runtimes.retain(|runtime| runtime.flavor != "block_on");
         picture

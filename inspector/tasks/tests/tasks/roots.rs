@@ -132,7 +132,7 @@ fn a_core_file_has_the_futures_of_block_on() {
 #[test]
 fn without_a_stop_a_note_says_that_futures_of_block_on_are_not_shown() {
     let (program, _) = settled("dev", "deadlock", 1);
-    let picture = take(program.pid(), &Options { no_stop: true, limits: None }).expect("a picture");
+    let picture = take(program.pid(), &Options { no_stop: true, ..Options::default() }).expect("a picture");
     assert!(picture.tasks.iter().all(|task| task.thread.is_none()));
     assert!(picture.notes.iter().any(|note| note.contains("read of a program that is stopped")), "{:?}", picture.notes);
 }

@@ -90,7 +90,7 @@ fn coroutines_that_lock_each_other_out_are_found() {
 #[test]
 fn without_a_stop_a_note_says_that_coroutines_are_not_shown() {
     let (program, _) = settled("dev", "one");
-    let picture = take(program.pid(), &Options { no_stop: true, limits: None }).expect("a picture");
+    let picture = take(program.pid(), &Options { no_stop: true, ..Options::default() }).expect("a picture");
     assert!(picture.tasks.is_empty(), "{}", text(&picture));
     assert!(picture.notes.iter().any(|note| note.starts_with("coroutines of tinyio are not shown")));
 }
