@@ -4,7 +4,6 @@
 //! a hundred megabytes. Here the units are read that the stack runs through, most of which the await stack needs too.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use gimli::{DebuggingInformationEntry, EntriesTreeNode};
 use tinyio_events::event::TraceSite;
@@ -13,7 +12,7 @@ use tinyio_events::place::is_library;
 use super::parser::{Parser, Position};
 use super::registers::{self, Registers};
 use super::sections::Slice;
-use super::types::Types;
+use super::types::{Named, Types};
 use super::{Frames, backtrace, names, unit};
 
 /// Deeper stacks are left to the standard library, as are functions with more scopes, or with scopes nested deeper.
@@ -22,19 +21,6 @@ const SCOPES: usize = 20_000;
 const DEEPEST: usize = 200;
 /// An entry refers to its declaration over at most so many others.
 const ORIGINS: usize = 4;
-
-/// What a frame of a native stack is.
-#[derive(Clone)]
-pub(super) enum Named {
-    /// The function, and those inlined into it, innermost first.
-    Functions(Rc<[TraceSite]>),
-    /// A function of tinyio, of which only the file may be asked for: unit and address in the file.
-    Ours { image: usize, unit: usize, address: u64 },
-    /// Of the standard library, of the C library, or the first of a thread.
-    Std,
-    /// Neither debug info nor a symbol describes it.
-    Unknown,
-}
 
 impl Frames {
     /// The native stack of the calling thread, innermost frame first; frames of tinyio, of the standard library, of the

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tinyio_events::event::TraceSite;
+
 use super::hash::{FastMap, FastSet};
 use super::image::{Images, Skeleton};
 use super::memory::Memory;
@@ -13,7 +15,6 @@ use super::scopes::Bindings;
 use super::secret_names::SecretNames;
 use super::sections::Dwarf;
 use super::shape::{Base, Glue, Shape, Type, TypeRef};
-use super::symbolize::Named;
 use super::unit;
 use super::units::Units;
 use super::work::worked;
@@ -27,6 +28,19 @@ const MADE: usize = usize::MAX;
 
 /// Code of a function, and whether it was compiled without optimisation.
 pub(super) type Code = (Rc<[u8]>, bool);
+
+/// What a frame of a native stack is.
+#[derive(Clone)]
+pub(super) enum Named {
+    /// The function, and those inlined into it, innermost first.
+    Functions(Rc<[TraceSite]>),
+    /// A function of tinyio, of which only the file may be asked for: unit and address in the file.
+    Ours { image: usize, unit: usize, address: u64 },
+    /// Of the standard library, of the C library, or the first of a thread.
+    Std,
+    /// Neither debug info nor a symbol describes it.
+    Unknown,
+}
 
 /// All types that were looked at, and the images they come from.
 pub(super) struct Types {

@@ -7,7 +7,11 @@ use tinyio_frames::Frames;
 /// A crate: its name, a part of the linker names of its functions, and the versions with which `tests/versions` has
 /// passed. The table in docs/ANY-PROGRAM.md has the same.
 const TRIED: [(&str, &str, &[&str]); 2] = [
-    ("tokio", "5tokio7runtime", &["1.40", "1.43", "1.45", "1.47", "1.48", "1.50", "1.53", "1.54"]),
+    (
+        "tokio",
+        "5tokio7runtime",
+        &["1.40", "1.43", "1.45", "1.46", "1.47", "1.48", "1.49", "1.50", "1.52", "1.53", "1.54"],
+    ),
     ("async-executor", "14async_executor", &["1.13", "1.14"]),
 ];
 /// Functions that are looked at. Most of them are generic, and were compiled with the program.
