@@ -54,7 +54,7 @@ fn main() -> std::result::Result<(), Crash> {
         Some("stuck") => Goes::Nowhere,
         _ => Goes::Slowly,
     };
-    let site = Site { index: Lock::new(), pages: Cell::new(0), words: Cell::new(0), goes };
+    let site = Site { index: Lock::new().named("index"), pages: Cell::new(0), words: Cell::new(0), goes };
     Loop::new().run(crawl(Rc::new(site)))
 }
 
