@@ -256,7 +256,10 @@ impl Units {
         }
         let name = self.crate_of(dwarf, unit);
         let mut found = None;
-        for other in 0..self.len() {
+        // Units of one crate are mostly beside each other, and the names of all take 13 ms in a debug build of 190 MB.
+        let around = (0..self.len())
+            .flat_map(|distance| [unit.checked_sub(distance), unit.checked_add(distance).filter(|_| distance > 0)]);
+        for other in around.flatten().filter(|other| *other < self.len()).collect::<Vec<_>>() {
             if name.is_none() || self.crate_of(dwarf, other) != name || !self.is_worth_reading(other) {
                 continue;
             }
