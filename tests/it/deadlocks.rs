@@ -98,6 +98,41 @@ fn deadlock_locks() {
 /// A handle that can be requested before it exists.
 type Later<T> = Rc<RefCell<Option<Coro<T>>>>;
 
+#[test]
+fn a_deadlock_through_a_semaphore_names_all_that_hold_it() {
+    let _watched = watched();
+    async fn sells(permits: Semaphore, stock: Lock) -> Result<()> {
+        let _permit = permits.acquire().await?;
+        yield_now().await?;
+        let _stock = stock.acquire().await?; // for the stock
+        Ok(())
+    }
+    async fn counts(permits: Semaphore, stock: Lock) -> Result<()> {
+        let _stock = stock.acquire().await?;
+        let _first = permits.acquire().await?;
+        yield_now().await?;
+        let _second = permits.acquire().await?; // for a second permit
+        Ok(())
+    }
+    let main = async {
+        let (permits, stock) = (Semaphore::new(3).named("permits"), Lock::new().named("stock"));
+        let both = (sells(permits.clone(), stock.clone()), sells(permits.clone(), stock.clone()));
+        gather((counts(permits, stock), both.0, both.1)).await?;
+        tinyio::Ok(())
+    };
+    let message = deadlock(&Loop::new().run(main).unwrap_err());
+    let (head, lines) = message.split_once('\n').expect("lines");
+    assert_eq!(head, "deadlock: 3 coroutines wait for each other:");
+    let [first, second, third] = &lines.lines().collect::<Vec<_>>()[..] else { panic!("{message}") };
+    let permits = |line: &str| line.contains("::counts #") && line.contains("the semaphore \"permits\"");
+    let stock = |line: &str| line.contains("::sells #") && line.contains("the lock \"stock\"");
+    assert!(permits(first) && stock(second) || stock(first) && permits(second), "{message}");
+    assert!(stock(third), "{message}");
+    let holders = message.split("held by ").nth(1 + usize::from(stock(first))).expect("holders");
+    let holders = holders.split(", at").next().expect("names");
+    assert_eq!((holders.matches("::sells #").count(), holders.matches("::counts #").count()), (2, 1), "{message}");
+}
+
 async fn awaits_later(other: Later<()>) -> Result<()> {
     // The search for what happens before this is done by then.
     sleep(Duration::from_millis(60)).await?;

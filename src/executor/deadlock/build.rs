@@ -67,6 +67,7 @@ impl Executor {
         for (waiter, target) in edges {
             add_edge(&executors, &mut graph, waiter, target);
         }
+        graph.choose_holders();
         graph
     }
 
@@ -150,13 +151,15 @@ impl Executor {
             Some(places) if !places.is_empty() => Wakeable::ByHolders,
             _ => Wakeable::ByAnyNode,
         };
-        let newest = holders.first().map_or(0, |holder| holder.newest);
-        let mut node = Node::new(What::Resource { resource: resource.clone(), newest }, wakeable);
-        for place in places.into_iter().flatten() {
-            node.target.get_or_insert(place);
-            graph.nodes[place].waiters.push(index);
+        let newest = holders.iter().map(|holder| holder.newest).min().unwrap_or(0);
+        // One may hold several permits.
+        let mut places = places.unwrap_or_default();
+        places.sort_unstable();
+        places.dedup();
+        for place in &places {
+            graph.nodes[*place].waiters.push(index);
         }
-        graph.nodes.push(node);
+        graph.nodes.push(Node::new(What::Resource { resource: resource.clone(), newest, holders: places }, wakeable));
         #[cfg(test)]
         {
             self.deadlocks.searches.borrow_mut().visited += holders.len();

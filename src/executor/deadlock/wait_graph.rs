@@ -1,6 +1,6 @@
 //! The wait graph, and how its cycles are described.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use crate::failure::crash::Site;
 use crate::failure::type_name;
 use crate::task::WakeToken;
 
-/// The number of names in a list before the rest is only counted.
+/// The number of names in a list before the rest is only counted, and the same of the holders of one resource.
 const LISTED: usize = 20;
+const HOLDERS: usize = 4;
 
 /// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
 /// for.
@@ -62,8 +63,10 @@ pub(super) enum What {
     },
     Resource {
         resource: Arc<dyn Resource>,
-        /// The newest coroutine of the thread when the holder that is `target` acquired it.
+        /// The newest coroutine of the thread when a holder acquired it, of those the oldest.
         newest: u64,
+        /// Those of its holders that are nodes.
+        holders: Vec<usize>,
     },
 }
 
@@ -117,6 +120,16 @@ impl WaitGraph {
         self.find(wake_token).map(|index| &mut self.nodes[index])
     }
 
+    /// Lets each resource lead to a holder that does not wait for that resource itself, if there is one: of a semaphore
+    /// with several holders that one says why none of them goes on.
+    pub(super) fn choose_holders(&mut self) {
+        for index in 0..self.nodes.len() {
+            let What::Resource { holders, .. } = &self.nodes[index].what else { continue };
+            let other = holders.iter().find(|holder| self.nodes[**holder].target != Some(index));
+            self.nodes[index].target = other.or(holders.first()).copied();
+        }
+    }
+
     pub(super) fn mark_wakeable(&mut self, wake_token: WakeToken) {
         if let Some(node) = self.find_mut(wake_token) {
             node.wakeable = Wakeable::FromOutside;
@@ -163,25 +176,48 @@ impl WaitGraph {
         nodes.skip_while(|node| node.id().is_none()).take(cycle.len())
     }
 
-    /// Gives a line for each coroutine of a cycle, and their places.
+    /// Gives a line for each coroutine of a cycle, then for the other holders of its resources, none of which goes on
+    /// either, and their places.
     pub(super) fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
+        let on_cycle: Vec<&Node> = self.around(cycle).filter(|node| node.id().is_some()).collect();
+        let mut seen: HashSet<Option<u64>> = on_cycle.iter().map(|node| node.id()).collect();
+        let holders = self.around(cycle).flat_map(|node| self.holders(node));
+        let others: Vec<&Node> = holders.filter(|holder| seen.insert(holder.id())).collect();
+        let sites: Vec<Site> = on_cycle.iter().chain(&others).filter_map(|node| node.site()).collect();
         let mut text = String::new();
-        let mut sites = Vec::new();
-        let target = |node: &Node| node.target.map(|target| &self.nodes[target]);
-        for node in self.around(cycle) {
-            let Some(site) = node.site() else { continue };
-            let Site { name, file, line, column } = &site;
-            let what = match target(node) {
+        for (node, Site { name, file, line, column }) in on_cycle.iter().chain(&others).zip(&sites).take(LISTED) {
+            let target = node.target.map(|target| &self.nodes[target]);
+            let what = match target {
                 Some(lock @ Node { what: What::Resource { resource, .. }, .. }) => {
-                    let holder = target(lock).and_then(Node::name).unwrap_or_default();
-                    format!("{}, held by {holder},", resource.describe())
+                    format!("{}, held by {},", resource.describe(), self.holder_names(lock))
                 }
                 other => other.and_then(Node::name).unwrap_or_default(),
             };
             let _ = write!(text, "\n  {name} waits for {what} at {file}:{line}:{column}");
-            sites.push(site);
+        }
+        if sites.len() > LISTED {
+            let _ = write!(text, "\n  and {} more", sites.len() - LISTED);
         }
         (text, sites)
+    }
+
+    /// The coroutines that hold a resource.
+    fn holders<'g>(&'g self, node: &'g Node) -> impl Iterator<Item = &'g Node> {
+        let holders = match &node.what {
+            What::Resource { holders, .. } => &holders[..],
+            What::Coro { .. } => &[],
+        };
+        holders.iter().map(|holder| &self.nodes[*holder])
+    }
+
+    fn holder_names(&self, resource: &Node) -> String {
+        let mut names: Vec<String> = self.holders(resource).take(HOLDERS).filter_map(Node::name).collect();
+        let more = self.holders(resource).count().saturating_sub(names.len());
+        let last = if more > 0 { Some(format!("{more} more")) } else { names.pop() };
+        match (names.is_empty(), last) {
+            (true, last) => last.unwrap_or_default(),
+            (false, last) => format!("{} and {}", names.join(", "), last.unwrap_or_default()),
+        }
     }
 
     /// Whether a guard of the cycle may be in a coroutine that can continue: one that was scheduled after the guard was
