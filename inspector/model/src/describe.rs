@@ -257,6 +257,7 @@ pub fn leaf(model: &Model, leaf: &Leaf, now: u64) -> (String, Option<CoroId>) {
                 Some(ResKind::Event) => format!("{label}, which is not set"),
                 Some(ResKind::Barrier) => resource(model, res),
                 Some(ResKind::Channel) => format!("{label}, of which the other ends are not known"),
+                Some(_) if model.resource(res).is_some_and(|one| !one.holders.is_empty()) => resource(model, res),
                 Some(_) if model.picture().is_some() => format!("{label}, whose holder is not known"),
                 Some(_) => format!("{label}, which is free: it is granted in the order of the queue"),
                 None => format!("{label}, which is gone"),

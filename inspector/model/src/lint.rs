@@ -341,8 +341,10 @@ fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
         for link in cycle.iter().take(6) {
             parts.push(match link.on {
                 Target::Res(res) => {
-                    let (res, holder) = (model.resource_label(res), model.label(link.holder));
-                    format!("{} waits for {res}, which {holder} holds", model.label(link.coro))
+                    let (label, holder) = (model.resource_label(res), model.label(link.holder));
+                    let others = model.resource(res).map_or(0, |resource| resource.holders.len().saturating_sub(1));
+                    let hold = if others > 0 { format!(" and {others} more hold") } else { " holds".to_owned() };
+                    format!("{} waits for {label}, which {holder}{hold}", model.label(link.coro))
                 }
                 on => format!("{} waits for {}", model.label(link.coro), model.target_label(on)),
             });
@@ -354,16 +356,17 @@ fn deadlock(model: &Model, now: u64, found: &mut Vec<Lint>) {
     }
 }
 
-/// The guard that this link waits for may be in a coroutine that can go on, and that the holder scheduled since it took
+/// A guard that this link waits for may be in a coroutine that can go on, and that its holder scheduled since it took
 /// it.
 fn may_be_moved(model: &Model, link: &Link, free: &HashSet<CoroId>) -> bool {
     let Target::Res(res) = link.on else { return false };
     let holders = model.resource(res).map(|resource| &resource.holders[..]).unwrap_or_default();
-    let Some(taken) = holders.iter().filter(|holder| holder.coro == link.holder).map(|holder| holder.since).min()
-    else {
-        return false;
-    };
-    let later = |coro: &Coro| coro.parent == link.holder && coro.spawned >= taken;
+    let mut taken: HashMap<CoroId, u64> = HashMap::new();
+    for holder in holders {
+        let first = taken.entry(holder.coro).or_insert(holder.since);
+        *first = holder.since.min(*first);
+    }
+    let later = |coro: &Coro| taken.get(&coro.parent).is_some_and(|taken| coro.spawned >= *taken);
     free.iter().filter_map(|id| model.coro(*id)).any(later)
 }
 
@@ -622,6 +625,18 @@ mod tests {
         assert_eq!(found(&s, 2_000_000_000), []);
         s.end(4, Outcome::Ok);
         assert_eq!(found(&s, 2_000_000_000), [("deadlock", 2)], "it has ended, and nothing was given back");
+    }
+
+    #[test]
+    fn of_a_deadlock_through_a_semaphore_the_way_through_another_holder_is_named() {
+        let mut s = two();
+        s.resource(3, ResKind::Semaphore, 2, "a.rs:1:7").hold(3, 2, "a.rs:5:1").hold(3, 3, "a.rs:5:1");
+        s.hold(1, 2, "a.rs:4:1").step(2, Target::Res(3), "a.rs:6:1").step(3, Target::Timer(9_000_000_000), "a.rs:7:1");
+        assert_eq!(found(&s, 2_000_000_000), [], "a permit will be released");
+        s.at(100).step(3, Target::Res(1), "a.rs:7:1");
+        let text = &check(&s.model(), 2_000_000_000)[0].text;
+        let expected = "likely deadlock: left #2 waits for semaphore #3, which right #3 and 1 more hold, right #3 waits for lock #1";
+        assert!(text.starts_with(expected), "{text}");
     }
 
     #[test]

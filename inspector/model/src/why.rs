@@ -171,6 +171,37 @@ mod tests {
         assert!(text.contains("left") && text.contains("cycle") && !text.contains("clock"), "{text}");
     }
 
+    /// Two that have a permit each of three, one of which is `free`, and a third that waits for a second one.
+    fn permits(free: bool) -> Script {
+        let mut s = Script::new("permits");
+        s.start().spawn(1, 0, "counts", "a.rs:1:1").spawn(2, 1, "sells", "a.rs:2:1").spawn(3, 1, "sells", "a.rs:2:1");
+        s.resource(1, ResKind::Semaphore, 3, "a.rs:1:5").resource(2, ResKind::Lock, 1, "a.rs:1:6");
+        s.hold(2, 1, "a.rs:3:1").hold(1, 1, "a.rs:4:1").hold(1, 2, "a.rs:5:1").hold(1, 3, "a.rs:5:1");
+        s.step(1, Target::Res(1), "a.rs:6:1").step(2, Target::Res(2), "a.rs:7:1");
+        s.step(3, if free { Target::Timer(1 << 60) } else { Target::Res(2) }, "a.rs:7:1");
+        s
+    }
+
+    #[test]
+    fn of_several_holders_one_that_may_go_on_is_followed() {
+        let text = text(&permits(true).model(), 1).unwrap();
+        assert!(text.contains("sells #3") && text.contains("a timer") && !text.contains("cycle"), "{text}");
+    }
+
+    #[test]
+    fn of_several_holders_none_of_which_goes_on_one_that_waits_for_something_else_is_followed() {
+        let text = text(&permits(false).model(), 1).unwrap();
+        assert!(text.contains("the cycle: counts → sells #2 → counts\n"), "{text}");
+    }
+
+    #[test]
+    fn a_holder_that_is_not_known_may_go_on() {
+        let mut s = permits(false);
+        s.hold(1, 99, "a.rs:8:1");
+        let text = text(&s.model(), 1).unwrap();
+        assert!(!text.contains("cycle"), "{text}");
+    }
+
     #[test]
     fn a_long_chain_is_cut_in_its_middle() {
         let mut s = Script::new("long");

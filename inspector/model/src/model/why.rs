@@ -1,11 +1,11 @@
 //! Why a coroutine still waits: the chain of waits from it to the final cause.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use tinyio_events::event::{CoroId, Frame, LoopId, LoopMode, Outcome, ResId, SiteId, Stack, State, Target, ThreadId};
 use tinyio_events::place::same_file;
 
-use super::{Coro, Model, Site};
+use super::{Coro, Holder, Model, Site};
 
 /// The chain of waits of one coroutine, and where it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +144,12 @@ impl Model {
                 break Leaf::Ended(at, outcome);
             }
             if seen.insert(at, ()).is_some() {
+                // Of several holders one may go on, on a way that the chain did not take.
+                if let Some(res) = self.shared_resource(&chain, at)
+                    && self.way_out(at).is_some()
+                {
+                    break Leaf::Resource(res);
+                }
                 let is_proved = self.findings_of(at).next().is_some();
                 break if is_proved { Leaf::Cycle(at) } else { Leaf::LikelyCycle(at) };
             }
@@ -175,10 +181,7 @@ impl Model {
                 Target::External => Err(Leaf::External(at)),
                 Target::Res(res) => match self.resource(res).map(|resource| &resource.holders[..]) {
                     None | Some([]) => Err(Leaf::Resource(res)),
-                    Some(holders) => {
-                        let known = holders.iter().find(|holder| self.coros.contains(holder.coro));
-                        known.map(|holder| holder.coro).ok_or(Leaf::HeldOutside(res))
-                    }
+                    Some(holders) => self.next_holder(at, res, holders).ok_or(Leaf::HeldOutside(res)),
                 },
             };
             if let (Target::Res(_), Ok(holder)) = (on, &next) {
@@ -192,6 +195,68 @@ impl Model {
         };
         let leaf = self.blocking(at, &leaf).unwrap_or(leaf);
         Why { chain, leaf }
+    }
+
+    /// The holder of a resource that the chain follows: of several, which are those of a semaphore, one through which a
+    /// permit may be released, or if there is none, one that waits for something else. `None` if it may be one that is
+    /// not known.
+    fn next_holder(&self, waiter: CoroId, res: ResId, holders: &[Holder]) -> Option<CoroId> {
+        let known = holders.iter().map(|holder| holder.coro).filter(|id| self.coros.contains(*id));
+        let known: Vec<CoroId> = known.take(MOST_CHILDREN).collect();
+        let first = *known.first()?;
+        if holders.len() == 1 {
+            return Some(first);
+        }
+        if let Some(next) = self.way_out(waiter).filter(|next| *next != waiter && known.contains(next)) {
+            return Some(next);
+        }
+        if known.len() < holders.len() {
+            return None;
+        }
+        let waits_for_it =
+            |id: CoroId| self.coro(id).is_some_and(|coro| coro.on_others.iter().any(|(on, _)| *on == Target::Res(res)));
+        let other = known.iter().find(|id| !waits_for_it(**id)).or_else(|| known.iter().find(|id| **id != waiter));
+        Some(other.copied().unwrap_or(first))
+    }
+
+    /// The last resource with several holders on the part of a chain that begins at a coroutine.
+    fn shared_resource(&self, chain: &[Link], from: CoroId) -> Option<ResId> {
+        let first = chain.iter().position(|link| link.coro == from)?;
+        chain[first..].iter().rev().find_map(|link| match link.on {
+            Target::Res(res) => Some(res).filter(|res| self.resource(*res).is_some_and(|one| one.holders.len() > 1)),
+            _ => None,
+        })
+    }
+
+    /// The first coroutine on the shortest way from one to a coroutine that may go on, through the main wait of each;
+    /// any holder may release a resource. The coroutine itself if that may go on, or if too many are involved to say.
+    /// `None`: all on every way wait, in the end for each other.
+    fn way_out(&self, from: CoroId) -> Option<CoroId> {
+        let mut seen: HashSet<CoroId> = HashSet::new();
+        let mut todo = VecDeque::from([(from, from)]);
+        while let Some((id, first)) = todo.pop_front() {
+            if !seen.insert(id) {
+                continue;
+            }
+            if seen.len() > MOST_CHILDREN {
+                return Some(from);
+            }
+            let waiting = self.coro(id).filter(|coro| coro.ended.is_none() && coro.state() == State::Waiting);
+            let on = waiting.and_then(|coro| self.stuck_wait(coro)).map(|(on, _)| on);
+            let mut then = |next: CoroId| todo.push_back((next, if id == from { next } else { first }));
+            match on {
+                Some(Target::Coro(next)) => then(next),
+                Some(Target::Res(res)) => {
+                    let holders = self.resource(res).map(|resource| &resource.holders[..]).unwrap_or_default();
+                    if holders.is_empty() || holders.iter().any(|holder| !self.coros.contains(holder.coro)) {
+                        return Some(first);
+                    }
+                    holders.iter().for_each(|holder| then(holder.coro));
+                }
+                _ => return Some(first),
+            }
+        }
+        None
     }
 
     /// The long step that blocks the loop of a coroutine, if the coroutine is ready or waits on a due timer by `leaf`.
