@@ -1,7 +1,7 @@
 //! `check FILE|PID`.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tinyio_inspector::{check, lint, time_point, trace};
@@ -27,6 +27,8 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     let file = Path::new(&args.target);
     let (found, text) = if file.is_file() && !pictures::is_core(file) {
         of_recording(file)?
+    } else if let Some(ring) = of_gone(&args.target) {
+        of_recording(&ring)?
     } else {
         let picture = tasks::picture(&args.target, &args.debug.options())?;
         let found = tinyio_tasks::check(&picture).map_err(io::Error::other)?;
@@ -42,6 +44,13 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     }
     out.flush()?;
     Ok(if found.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The recording of a process that is gone.
+fn of_gone(target: &str) -> Option<PathBuf> {
+    let pid = target.parse().ok()?;
+    let lives = Path::new("/proc").join(target).exists();
+    if lives { None } else { super::ended_recording(pid) }
 }
 
 /// What is found in a recording, and as text.

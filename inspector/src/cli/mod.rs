@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tinyio_inspector::discover;
+use tinyio_inspector::discover::{self, State};
 use tinyio_inspector::environment;
 use tinyio_inspector::one_line;
 use tinyio_inspector::source::Source;
@@ -160,6 +160,7 @@ fn overview() -> io::Result<()> {
         "\n\
          tinyio-inspector attach [PID]       live view of a program that is being recorded\n\
          tinyio-inspector last               the newest one that has ended\n\
+         tinyio-inspector why PID|FILE       why it hangs, as text; `check`: what can certainly never go on\n\
          tinyio-inspector replay FILE        a trace or a ring, at any moment of the run\n\
          tinyio-inspector run -- COMMAND     start a command under the live view\n\
          tinyio-inspector clean              remove the recordings of programs that are gone\n\
@@ -237,7 +238,10 @@ impl Input {
         if let Some(pid) = pid {
             return match discover::of_process(pid)?.first() {
                 Some(ring) => trace::open_until_now(&ring.path),
-                None => picture_of(pid, &self.debug),
+                None => picture_of(pid, &self.debug).or_else(|why| match ended_recording(pid) {
+                    Some(ring) => trace::open_until_now(&ring),
+                    None => Err(why),
+                }),
             };
         }
         #[cfg(target_os = "linux")]
@@ -264,6 +268,12 @@ impl Input {
             _ => error,
         })
     }
+}
+
+/// The newest recording of a process that is gone.
+fn ended_recording(pid: u32) -> Option<PathBuf> {
+    let rings = discover::rings().ok()?.into_iter();
+    rings.filter(|ring| ring.header.pid == pid).find(|ring| ring.state != State::Living).map(|ring| ring.path)
 }
 
 /// The tasks of a process that is not recorded.

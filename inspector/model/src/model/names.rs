@@ -58,9 +58,16 @@ pub fn short_name(path: &str) -> &str {
     match (tail, path.split_once(" in ")) {
         (_, Some((what, _))) if !what.contains(':') => path,
         ("", _) => path,
-        // A closure that a function is made for adds nothing: `hash<verify::check::{{closure}}>`.
+        // A closure that a function is made for adds nothing: `hash<verify::check::{{closure}}>`. What a future of
+        // tinyio is of does not either, and is long: `tinyio::…::Gathering<alloc::vec::Vec<…>>`.
         (tail, _) => match tail.find('<') {
-            Some(types) if types > 0 && tail.ends_with('>') && tail.contains("{{closure}}") => &tail[..types],
+            Some(types)
+                if types > 0
+                    && tail.ends_with('>')
+                    && (tail.contains("{{closure}}") || path.starts_with("tinyio::")) =>
+            {
+                &tail[..types]
+            }
             _ => tail,
         },
     }
@@ -175,6 +182,7 @@ mod tests {
             ("fetch", "fetch"),
             ("alloc::vec::Vec<alloc::string::String>", "Vec<alloc::string::String>"),
             ("a::call<fn(u8) -> b::C>", "call<fn(u8) -> b::C>"),
+            ("tinyio::coroutine::gather::Gathering<alloc::vec::Vec<a::Coro<u32>>>", "Gathering"),
             ("async block 0 in crawl::main", "async block 0 in crawl::main"),
             ("", ""),
             ("::", "::"),

@@ -106,6 +106,11 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
         let ago = session.ago(at).unwrap_or_default();
         title.push_span(Span::styled(format!("  as of {ago}: {why}"), theme.dim));
     }
+    if let Some((at, _)) = stack.filter(|_| coro.ended.is_some()) {
+        // Its variables are gone, and what they referred to has changed since.
+        let ago = session.ago(at).unwrap_or_default();
+        title.push_span(Span::styled(format!("  as of {ago}: it has ended since"), theme.dim));
+    }
     lines.push(title);
     let is_observed = model.get_loop(coro.in_loop).is_some_and(|one| one.mode == LoopMode::Observed);
     match (remote, stack.map(|(_, stack)| stack).or(at_failure)) {
@@ -137,11 +142,11 @@ fn lines(session: &Session, id: CoroId, wide: u16) -> Vec<Line<'static>> {
     lines.push(Line::default());
     let spawned = match coro.parent {
         0 => String::new(),
-        parent => format!(", {}", model.label(parent)),
+        parent => format!(", by {}", model.label(parent)),
     };
     let place = model.site(coro.site).map_or_else(|| "place unknown".to_owned(), Site::short);
     let spawned = match session.ago(coro.spawned) {
-        Some(ago) => format!("{place}{spawned}, {ago}"),
+        Some(ago) => format!("{place}, {ago}{spawned}"),
         None => "–".to_owned(),
     };
     lines.push(labelled(theme, "Spawned", fit(&spawned, wide.saturating_sub(9))));
