@@ -159,6 +159,14 @@ pub fn counts(counts: &Counts, dot: &str) -> String {
 pub fn link(model: &Model, link: &Link, now: u64) -> (String, String) {
     let mut what = match link.on {
         Target::Coro(_) => String::new(),
+        Target::Res(res) => match model.resource(res).map_or(0, |resource| resource.holders.len()) {
+            // The chain continues with that one.
+            many @ 2.. if link.holder != 0 => {
+                let (label, holder) = (model.resource_label(res), model.label(link.holder));
+                format!("{label}, held by {holder} and {} more", count(many as u64 - 1))
+            }
+            _ => resource(model, res),
+        },
         on => target(model, on, now),
     };
     if link.others > 0 {

@@ -191,6 +191,7 @@ mod tests {
     #[test]
     fn of_several_holders_none_of_which_goes_on_one_that_waits_for_something_else_is_followed() {
         let text = text(&permits(false).model(), 1).unwrap();
+        assert!(text.contains("held by sells #2 and 2 more"), "{text}");
         assert!(text.contains("the cycle: counts → sells #2 → counts\n"), "{text}");
     }
 
