@@ -28,9 +28,13 @@ impl Stack {
     /// It is the innermost await of the program; only for a coroutine that consists of library code alone it is one of
     /// a library.
     pub fn foreign_await(&self) -> Option<&Frame> {
-        if any(&self.frames, &|frame| root(&frame.function) == "tinyio") {
-            return None;
-        }
+        let is_of_tinyio = any(&self.frames, &|frame| root(&frame.function) == "tinyio");
+        if is_of_tinyio { None } else { self.innermost_await() }
+    }
+
+    /// Returns the innermost await of the program, whatever it waits for; for a coroutine that consists of library code
+    /// alone, that of a library. `None` if debug info has no line.
+    pub fn innermost_await(&self) -> Option<&Frame> {
         let lines = || self.frames.iter().filter(|frame| !frame.hidden && frame.line > 0 && frame.note.is_empty());
         lines().rfind(|frame| !is_dependency(&frame.file)).or_else(|| lines().next_back())
     }
@@ -38,7 +42,12 @@ impl Stack {
     /// Returns what is awaited at the [`foreign_await`](Stack::foreign_await), a future or a function, as a Rust path.
     /// `None` if it is not known, or if it is several.
     pub fn foreign_future(&self) -> Option<&str> {
-        let at = self.foreign_await()?;
+        self.awaited_at(self.foreign_await()?)
+    }
+
+    /// Returns what is awaited at a frame of this stack, a future or a function, as a Rust path. `None` if it is not
+    /// known, or if it is several.
+    pub fn awaited_at(&self, at: &Frame) -> Option<&str> {
         let index = self.frames.iter().position(|frame| std::ptr::eq(frame, at))?;
         let awaited = self.frames.get(index + 1).filter(|_| at.branches.is_empty())?;
         Some(awaited.function.as_str()).filter(|function| !function.is_empty())

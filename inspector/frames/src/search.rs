@@ -344,6 +344,7 @@ impl<'f> Search<'f> {
                 self.unordered(reader, name, known, address, depth)
             }
             "tokio::task::join_set::JoinSet" => self.join_set(reader, name, ty, address, depth),
+            "tinyio::coroutine::gather::Many" => self.gathered(reader, name, known, address, depth),
             _ if path.starts_with("tinyio::") && path.ends_with("::Coro") => {}
             _ => self.fields(reader, name, known, address, depth),
         }
@@ -377,6 +378,20 @@ impl<'f> Search<'f> {
             }
             let at = address.wrapping_add(index.wrapping_mul(size));
             self.visit(reader, &numbered(name, index as usize), element, at, depth + 1);
+        }
+    }
+
+    /// The coroutines of a gathering of tinyio that have not ended: what is left of an iterator over them.
+    fn gathered(&mut self, reader: &mut ValueReader<'_>, name: &str, known: &Type, address: u64, depth: usize) {
+        let Some((coros, at)) = known.member("coros").map(|coros| (coros.ty, coros.offset)) else { return };
+        let mut word = |path: &str| {
+            let (_, offset) = reader.find(coros, path)?;
+            reader.types.memory.word(address.wrapping_add(at).wrapping_add(offset))
+        };
+        let (Some(first), Some(end)) = (word("ptr"), word("end")) else { return };
+        let Some(element) = reader.types.get(coros).param("T") else { return };
+        if let Some(size) = reader.types.size(element).filter(|size| *size > 0) {
+            self.elements(reader, name, element, first, end.saturating_sub(first) / size, depth);
         }
     }
 

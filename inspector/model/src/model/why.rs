@@ -309,12 +309,14 @@ impl Model {
     /// [`Stack::foreign_await`](tinyio_events::event::Stack::foreign_await). `None` if its stack was not read since it
     /// began to wait.
     pub fn foreign_await<'a>(&self, coro: &'a Coro) -> Option<&'a Frame> {
-        foreign_stack(coro)?.foreign_await()
+        let stack = foreign_stack(coro)?;
+        // Of a picture tinyio's own waits are not all known either: when a timer is due.
+        if self.picture().is_some() { stack.innermost_await() } else { stack.foreign_await() }
     }
 
     /// Returns what is awaited there: see [`Stack::foreign_future`](tinyio_events::event::Stack::foreign_future).
     pub fn foreign_future<'a>(&self, coro: &'a Coro) -> Option<&'a str> {
-        foreign_stack(coro)?.foreign_future()
+        foreign_stack(coro)?.awaited_at(self.foreign_await(coro)?)
     }
 
     /// Whether a coroutine is running because a loop runs inside it.

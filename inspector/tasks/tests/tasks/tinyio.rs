@@ -88,6 +88,24 @@ fn coroutines_that_lock_each_other_out_are_found() {
 }
 
 #[test]
+fn a_gathering_waits_on_each_of_its_coroutines() {
+    for profile in ["dev", "release"] {
+        let (mut program, picture) = settled(profile, "gathered");
+        let sleepers = |task: &&Task| function(task) == "sleeper";
+        let all: Vec<u64> = picture.tasks.iter().filter(sleepers).map(|task| task.id).collect();
+        let gathering = picture.tasks.iter().find(|task| task.name.contains("::Gathering<")).expect("one");
+        let waits = |task: &Task| task.waits_on.iter().map(|wait| (wait.kind, wait.id)).collect::<Vec<_>>();
+        let on = |ids: &[u64]| ids.iter().map(|id| (WaitKind::Task, *id)).collect::<Vec<_>>();
+        let main =
+            picture.tasks.iter().find(|task| waits(task).contains(&(WaitKind::Task, gathering.id))).expect("one");
+        let inner: Vec<u64> = all.iter().copied().filter(|id| !waits(main).contains(&(WaitKind::Task, *id))).collect();
+        assert_eq!((all.len(), inner.len()), (4, 3), "{profile}\n{}", text(&picture));
+        assert_eq!(waits(gathering), on(&inner), "{profile}\n{}", text(&picture));
+        program.answers();
+    }
+}
+
+#[test]
 fn without_a_stop_a_note_says_that_coroutines_are_not_shown() {
     let (program, _) = settled("dev", "one");
     let picture = take(program.pid(), &Options { no_stop: true, ..Options::default() }).expect("a picture");

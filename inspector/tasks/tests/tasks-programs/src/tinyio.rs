@@ -94,10 +94,22 @@ fn deadlock() {
     println!("{done:?}");
 }
 
+/// A gathering that is a coroutine itself, of a list, within one of a tuple.
+fn gathered() {
+    let mut looped = Loop::new();
+    let done = looped.run(async {
+        let list: Vec<_> = (0..3).map(|number| coro(sleeper(format!("sleeper {number}")))).collect();
+        tinyio::gather((tinyio::gather(list), says_ready(), sleeper("beside".to_owned()))).await?; // here: main
+        tinyio::Ok(())
+    });
+    println!("{done:?}");
+}
+
 fn main() {
     match std::env::args().nth(1).unwrap().as_str() {
         "one" => on_loop(),
         "deadlock" => deadlock(),
+        "gathered" => gathered(),
         "thread" => std::thread::spawn(on_loop).join().unwrap(),
         _ => panic!("a kind"),
     }
