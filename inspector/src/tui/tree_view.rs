@@ -12,6 +12,8 @@ use crate::model::{Group, Model, Parent};
 pub const FOLD: usize = 4;
 /// At most so many references are listed below a coroutine, out of so many edges.
 const REFERENCES: (usize, usize) = (8, 64);
+/// Of so many edges the rest is counted.
+const COUNTED: usize = 65_536;
 
 /// A row of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -379,13 +381,28 @@ impl TreeView<'_> {
         members > 0 && self.folds.grouped.contains(&(parent, name))
     }
 
-    /// What a coroutine waits on that hangs elsewhere.
     fn references(&self, from: CoroId) -> Vec<CoroId> {
-        let Some(coro) = self.model.coro(from) else { return Vec::new() };
-        let edges = coro.on_coros.ids().take(REFERENCES.1);
-        let elsewhere =
-            |id: &CoroId| self.model.coro(*id).is_none_or(|target| self.model.parent_of(target) != Parent::Coro(from));
-        edges.filter(elsewhere).take(REFERENCES.0).collect()
+        references(self.model, from)
+    }
+}
+
+/// What a coroutine waits on that hangs elsewhere, out of so many edges.
+fn elsewhere(model: &Model, from: CoroId, edges: usize) -> impl Iterator<Item = CoroId> {
+    let edges = model.coro(from).into_iter().flat_map(move |coro| coro.on_coros.ids().take(edges));
+    edges.filter(move |id| model.coro(*id).is_none_or(|target| model.parent_of(target) != Parent::Coro(from)))
+}
+
+/// The same as far as it is listed.
+fn references(model: &Model, from: CoroId) -> Vec<CoroId> {
+    elsewhere(model, from, REFERENCES.1).take(REFERENCES.0).collect()
+}
+
+/// How many more than are listed there are, if this reference is the last one that is.
+pub fn unlisted(model: &Model, from: CoroId, to: CoroId) -> usize {
+    let listed = references(model, from);
+    match listed.last() {
+        Some(last) if *last == to => elsewhere(model, from, COUNTED).count().saturating_sub(listed.len()),
+        _ => 0,
     }
 }
 
@@ -445,6 +462,20 @@ mod tests {
         assert!(
             all.contains(&Node::Reference { from: 1, to: 17 }) && all.contains(&Node::Reference { from: 4, to: 17 })
         );
+    }
+
+    #[test]
+    fn the_last_reference_that_is_listed_has_the_number_of_the_others() {
+        let mut s = Script::new("many");
+        s.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "all", "a.rs:1:1");
+        for id in 3..15 {
+            s.spawn(id, 1, "each", "a.rs:2:1").step(2, Target::Coro(id), "a.rs:3:1");
+        }
+        let model = s.model();
+        let listed = references(&model, 2);
+        assert_eq!(listed.len(), 8);
+        let unlisted: Vec<usize> = listed.iter().map(|to| unlisted(&model, 2, *to)).collect();
+        assert_eq!(unlisted, [0, 0, 0, 0, 0, 0, 0, 4]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::tui::pane::{Pane, Reply, Screen, Subject};
 use crate::tui::session::Session;
 use crate::tui::text::{count, fit, pad_left, width};
 use crate::tui::theme::Theme;
-use crate::tui::tree_view::{Folds, Node, TreeView};
+use crate::tui::tree_view::{Folds, Node, TreeView, unlisted};
 use crate::tui::widgets::{Hits, empty, right};
 
 pub const SCREEN: Screen = Screen {
@@ -450,9 +450,12 @@ fn what(model: &Model, node: Node, now: u64, theme: &Theme) -> (String, Style) {
             }
             (text, if coro.activity == Activity::Running { theme.running } else { theme.text })
         }
-        Node::Reference { to, .. } => {
+        Node::Reference { from, to } => {
             let text = model.coro(to).map(|coro| describe::doing(model, coro, now)).unwrap_or_default();
-            (text, theme.dim)
+            match unlisted(model, from, to) {
+                0 => (text, theme.dim),
+                more => (format!("and {} more; {text}", count(more as u64)), theme.dim),
+            }
         }
         Node::Group(parent, name) => {
             let counts = model.group(parent, name).map(|group| describe::counts(&group.counts, theme.glyphs.dot));
