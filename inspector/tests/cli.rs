@@ -9,6 +9,8 @@ use tempfile::TempDir;
 use tinyio_inspector::event::{
     CoroId, Event, Failure, Header, Kind, LoopMode, LoopOutcome, Outcome, ResKind, Target, TraceSite, VERSION, Waker,
 };
+use tinyio_inspector::recorder::Recorder;
+use tinyio_inspector::ring::Options as RingOptions;
 use tinyio_inspector::trace::write_event;
 
 fn header() -> Header {
@@ -358,15 +360,9 @@ fn a_reader_that_goes_away_is_no_error() {
     }
 }
 
-#[test]
-fn a_ring_is_read_like_a_trace() {
-    use tinyio_inspector::recorder::Recorder;
-    use tinyio_inspector::ring::Options;
-
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options { folder: Some(folder.path().join("rings")), ..Options::default() };
-    let mut recorder = Recorder::start(&options).unwrap();
-    for (at, kind) in crashed().into_iter().enumerate() {
+fn record(folder: PathBuf, kinds: Vec<Kind>) -> Recorder {
+    let mut recorder = Recorder::start(&RingOptions { folder: Some(folder), ..RingOptions::default() }).unwrap();
+    for (at, kind) in kinds.into_iter().enumerate() {
         match kind {
             Kind::Name { text, .. } => {
                 recorder.intern(&text);
@@ -377,6 +373,39 @@ fn a_ring_is_read_like_a_trace() {
             kind => recorder.emit(at as u64 * 1_000_000, kind),
         }
     }
+    recorder
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_recording_of_a_process_that_is_gone_is_found_by_its_number() {
+    const CHILD: &str = "TINYIO_TEST_CHILD";
+    if let Some(rings) = std::env::var_os(CHILD) {
+        let _recorder = record(rings.into(), sleeping());
+        // Nothing is dropped, as when it is killed.
+        std::process::exit(0);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rings = folder.path().join("rings");
+    let name = "the_recording_of_a_process_that_is_gone_is_found_by_its_number";
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    let mut child = test.args([name, "--exact"]).env(CHILD, &rings).stdout(Stdio::null()).spawn().unwrap();
+    let pid = child.id().to_string();
+    child.wait().unwrap();
+    for arguments in [&["tree", &pid][..], &["report", &pid], &["check", &pid], &["why", &pid, "1"]] {
+        let output = command(folder.path(), arguments).env("TINYIO_RING_DIR", &rings).output().unwrap();
+        let out = String::from_utf8_lossy(&output.stdout);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !out.is_empty() && err.is_empty(), "{arguments:?}: {out}{err}");
+    }
+    let none = command(folder.path(), &["tree", &pid]).env("TINYIO_RING_DIR", folder.path()).output().unwrap();
+    assert!(!none.status.success(), "there is no recording of it in that folder");
+}
+
+#[test]
+fn a_ring_is_read_like_a_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = record(folder.path().join("rings"), crashed());
     let ring = recorder.path().to_owned();
     let ring = ring.to_str().unwrap();
     let living = run(&folder, &["report", ring, "--check"]);

@@ -273,7 +273,10 @@ impl Input {
 /// The newest recording of a process that is gone.
 fn ended_recording(pid: u32) -> Option<PathBuf> {
     let rings = discover::rings().ok()?.into_iter();
-    rings.filter(|ring| ring.header.pid == pid).find(|ring| ring.state != State::Living).map(|ring| ring.path)
+    rings
+        .filter(|ring| ring.header.pid == pid)
+        .find(|ring| !matches!(ring.state, State::Living | State::Unknown))
+        .map(|ring| ring.path)
 }
 
 /// The tasks of a process that is not recorded.
