@@ -78,12 +78,14 @@ pub fn chain(session: &Session, id: CoroId, wide: usize, extent: Extent) -> Vec<
         let long = describe::passed(model, now.saturating_sub(link.since));
         let lead = format!("{indent}{arrow}{}{waiter}", if arrow.is_empty() { "" } else { " " });
         let text = if what.is_empty() { lead.clone() } else { format!("{lead}  {what}") };
-        // In a narrow pane what it waits on counts for more than where, and has lines of its own.
+        // Where there is no room what it waits on has lines of its own; beside other things, the place is left out.
         let (full, short) = (format!("  {place}  {long}"), format!("  {long}"));
-        let has_room = |tail: &str| width(&text) + width(tail) <= wide;
+        let has_room = |text: &str, tail: &str| width(text) + width(tail) <= wide && width(tail) <= wide / 2;
         let (text, tail, beneath) = match () {
-            () if has_room(&full) => (text, full, String::new()),
-            () if has_room(&short) => (text, short, String::new()),
+            () if has_room(&text, &full) => (text, full, String::new()),
+            () if extent == Extent::Whole && has_room(&lead, &full) => (lead, full, what),
+            () if has_room(&text, &short) => (text, short, String::new()),
+            () if has_room(&lead, &full) => (lead, full, what),
             () => (lead, short, what),
         };
         let style = if on_cycle { theme.warning } else { theme.text };
