@@ -208,6 +208,7 @@ impl Model {
     }
 
     /// Goes back into the step of a coroutine that has just ended, if it waits on nothing: the coroutine fails in it.
+    #[cfg(feature = "analysis")]
     pub(crate) fn reenter_step(&mut self, id: CoroId, at: u64) {
         self.shift(id, at, |coro| {
             if coro.waits().next().is_none() {
