@@ -241,6 +241,7 @@ impl Model {
             if seen.len() > MOST_CHILDREN {
                 return Some(from);
             }
+            // One that is not known may go on.
             let waiting = self.coro(id).filter(|coro| coro.ended.is_none() && coro.state() == State::Waiting);
             let on = waiting.and_then(|coro| self.stuck_wait(coro)).map(|(on, _)| on);
             let mut then = |next: CoroId| todo.push_back((next, if id == from { next } else { first }));
@@ -248,7 +249,7 @@ impl Model {
                 Some(Target::Coro(next)) => then(next),
                 Some(Target::Res(res)) => {
                     let holders = self.resource(res).map(|resource| &resource.holders[..]).unwrap_or_default();
-                    if holders.is_empty() || holders.iter().any(|holder| !self.coros.contains(holder.coro)) {
+                    if holders.is_empty() {
                         return Some(first);
                     }
                     holders.iter().for_each(|holder| then(holder.coro));
