@@ -39,12 +39,6 @@ impl Stack {
         lines().rfind(|frame| !is_dependency(&frame.file)).or_else(|| lines().next_back())
     }
 
-    /// Returns what is awaited at the [`foreign_await`](Stack::foreign_await), a future or a function, as a Rust path.
-    /// `None` if it is not known, or if it is several.
-    pub fn foreign_future(&self) -> Option<&str> {
-        self.awaited_at(self.foreign_await()?)
-    }
-
     /// Returns what is awaited at a frame of this stack, a future or a function, as a Rust path. `None` if it is not
     /// known, or if it is several.
     pub fn awaited_at(&self, at: &Frame) -> Option<&str> {
@@ -134,7 +128,10 @@ mod tests {
     #[test]
     fn a_foreign_future_is_what_the_program_awaits_last() {
         let program = || vec![frame("crawl::main", "/p/src/main.rs", 3), frame("crawl::get", "/p/src/get.rs", 9)];
-        let future = |frames: Vec<Frame>| Stack { frames, ..Stack::default() }.foreign_future().map(str::to_owned);
+        let future = |frames: Vec<Frame>| {
+            let stack = Stack { frames, ..Stack::default() };
+            stack.awaited_at(stack.foreign_await()?).map(str::to_owned)
+        };
         let recv = Frame { hidden: true, ..frame("async_channel::Recv<crawl::Job>", "", 0) };
         assert_eq!(
             future([program(), vec![recv.clone()]].concat()).as_deref(),

@@ -51,8 +51,6 @@ pub(super) fn stand_ins(path: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
     let all = folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().filter_map(Result::ok);
     let all = all.take(MOST).map(|entry| entry.path());
     found.extend(all.filter(|path| path.extension().is_some_and(|extension| extension == "debug")));
-    // To open a pipe would wait for its writer.
-    found.retain(|path| path.is_file());
     found
 }
 
@@ -93,7 +91,8 @@ fn candidates(link: &Link, path: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-fn open(path: &Path) -> Option<Contents> {
+/// Opens a candidate.
+pub(super) fn open(path: &Path) -> Option<Contents> {
     // To open a pipe would wait for its writer.
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     File::open(path).ok().map(Contents::read)

@@ -653,7 +653,7 @@ fn running_file(
     }
     // What a core file is of may be in a folder that the user has named.
     for candidate in debug_file::stand_ins(path, folders) {
-        let Ok(contents) = File::open(candidate).map(Contents::read) else { continue };
+        let Some(contents) = debug_file::open(&candidate) else { continue };
         let layout = Layout::of(&contents).unwrap_or_default();
         let bias = match layout.is_debug_info {
             true => layout.describes(memory, lowest),

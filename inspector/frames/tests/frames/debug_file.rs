@@ -98,6 +98,17 @@ fn debug_info_in_a_file_of_its_own_reads_like_any() {
     }
 }
 
+/// To open a pipe would wait for its writer.
+#[test]
+fn a_pipe_among_the_files_is_not_opened() {
+    let stripped = Stripped::new(true).with("d/other.debug");
+    for name in ["shop.debug", "shop"] {
+        let made = Command::new("mkfifo").arg(stripped.folder.path().join("d").join(name)).status();
+        assert!(made.expect("mkfifo is of coreutils").success());
+    }
+    assert!(stripped.read(Some("d")).is_ok());
+}
+
 #[test]
 fn debug_info_of_another_build_in_a_file_of_its_own_is_not_believed() {
     for has_id in [true, false] {

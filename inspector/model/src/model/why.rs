@@ -315,7 +315,7 @@ impl Model {
         if self.picture().is_some() { stack.innermost_await() } else { stack.foreign_await() }
     }
 
-    /// Returns what is awaited there: see [`Stack::foreign_future`](tinyio_events::event::Stack::foreign_future).
+    /// Returns what is awaited there: see [`Stack::awaited_at`](tinyio_events::event::Stack::awaited_at).
     pub fn foreign_future<'a>(&self, coro: &'a Coro) -> Option<&'a str> {
         foreign_stack(coro)?.awaited_at(self.foreign_await(coro)?)
     }
