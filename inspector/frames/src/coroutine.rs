@@ -29,8 +29,11 @@ const CURRENT_SHARE: usize = 4;
 pub struct Parts {
     /// The innermost futures, which are no coroutines: what is awaited in the end.
     pub leaves: Vec<Leaf>,
-    /// Locals that certainly are alive as a whole: the code that drops the coroutine drops them.
+    /// Locals, or the rest of locals that were moved in part, that certainly are alive as a whole: the code that drops
+    /// the coroutine drops them.
     pub alive: Vec<(TypeRef, u64)>,
+    /// Futures that are awaited and are no coroutines.
+    pub others: Vec<(TypeRef, u64)>,
     /// The addresses of the coroutines.
     pub coroutines: Vec<u64>,
 }
@@ -96,6 +99,9 @@ impl Walk<'_, '_> {
                 let function = known.function().to_owned();
                 frames.push(Frame { function, note: "unknown layout".into(), ..Frame::default() }.into());
                 return frames;
+            }
+            if !self.mid_step {
+                self.parts.others.push((ty, address));
             }
             if (self.is_leaf)(known.path()) {
                 frames.push(self.leaf(ty, address, &known, None));

@@ -40,6 +40,7 @@ mod locals;
 mod memory;
 mod names;
 mod native;
+mod owned;
 mod parser;
 mod program;
 mod remote;
@@ -78,6 +79,7 @@ use liveness::Alive;
 use locals::BoundNames;
 use memory::Memory;
 use native::Running;
+pub use owned::OwnedParts;
 pub use registers::Registers;
 pub use search::{Leaf, Within};
 pub use shape::TypeRef;
@@ -91,6 +93,10 @@ pub use units::Touched;
 pub use values::CoroAt;
 use values::ValueReader;
 pub use work::worked;
+
+/// Why the system does not let one process read another, and what to do.
+pub const NOT_ALLOWED: &str = "the system does not allow it: it belongs to another user or to a container, or a sandbox forbids it; `sudo` may \
+    help, or the inspector in that container";
 
 /// The note of a function that was called and not awaited.
 const CALLED: &str = "called, not awaited";

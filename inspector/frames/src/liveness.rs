@@ -238,8 +238,7 @@ impl Alive {
         if let Some(life) = self.payload(reader, ty, &body) {
             return life;
         }
-        self.fields(reader, ty, &body, address, moved, 0);
-        Life::Alive
+        if self.fields(reader, ty, &body, address, moved, 0) { Life::Alive } else { Life::Unknown }
     }
 
     /// Of an enum: looking at its tag alone does not say that what it holds was dropped, if it holds something to drop.
@@ -264,6 +263,7 @@ impl Alive {
         Some(if called || self.reads.iter().any(beyond) { Life::Alive } else { Life::Unknown })
     }
 
+    /// Adds the fields that were moved to `moved`; false if nothing tells it of one.
     fn fields(
         &self,
         reader: &mut ValueReader<'_>,
@@ -272,19 +272,25 @@ impl Alive {
         address: u64,
         moved: &mut FastSet<(u64, TypeRef)>,
         depth: usize,
-    ) {
+    ) -> bool {
         let known = reader.types.get(ty);
+        if depth > 0
+            && let Some(size) = known.size.filter(|_| matches!(known.shape, Shape::Enum { .. }))
+        {
+            return self.payload(reader, ty, &(address..address.saturating_add(size))) != Some(Life::Unknown);
+        }
         // A type with a destructor of its own cannot be moved out of, and library types have one.
         if depth > 4 || names_of_std(known.path()) {
-            return;
+            return true;
         }
+        let mut is_known = true;
         match &known.shape {
             Shape::Pointer(Some(target)) if known.name.starts_with("alloc::boxed::Box<") => {
-                let Some(inside) = reader.types.memory.word(address) else { return };
+                let Some(inside) = reader.types.memory.word(address) else { return true };
                 if reader.types.glue(*target) == Glue::No {
-                    return;
+                    return true;
                 }
-                let Some(size) = reader.types.size(*target) else { return };
+                let Some(size) = reader.types.size(*target) else { return true };
                 let (whole, inside) = (address..address.saturating_add(8), inside..inside.saturating_add(size));
                 let dropped = |body: &Range<u64>| {
                     self.calls().any(|call| call.argument <= body.start && call.end.is_some_and(|end| end >= body.end))
@@ -304,7 +310,7 @@ impl Alive {
                     }
                     let Some(size) = reader.types.size(member.ty) else { continue };
                     if self.touches(&(at..at.saturating_add(size))) || self.reaches(local, at) {
-                        self.fields(reader, member.ty, local, at, moved, depth + 1);
+                        is_known &= self.fields(reader, member.ty, local, at, moved, depth + 1);
                     } else {
                         moved.insert((at, member.ty));
                     }
@@ -312,6 +318,7 @@ impl Alive {
             }
             _ => {}
         }
+        is_known
     }
 }
 

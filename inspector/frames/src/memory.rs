@@ -276,15 +276,16 @@ fn refused(pid: u32, error: &std::io::Error, scope: &str) -> String {
     let what = format!("the memory of process {pid} cannot be read");
     match (error.kind(), scope) {
         (std::io::ErrorKind::PermissionDenied, "1") => format!(
-            "{what}: the system allows that to its parent only (kernel.yama.ptrace_scope = 1); start it with `tinyio-inspector run`, or \
-             allow it with `sudo sysctl kernel.yama.ptrace_scope=0`"
+            "{what}: the system allows that to its parent and the administrator only (kernel.yama.ptrace_scope = 1); run this with `sudo`, \
+             start the program with `tinyio-inspector run`, or allow it with `sudo sysctl kernel.yama.ptrace_scope=0`"
         ),
-        (std::io::ErrorKind::PermissionDenied, "2" | "3") => {
-            format!("{what}: the system allows that to the administrator only (kernel.yama.ptrace_scope = {scope})")
-        }
-        (std::io::ErrorKind::PermissionDenied, _) => {
-            format!("{what}: the system does not allow it; is it another user's, or does it run in a sandbox?")
-        }
+        (std::io::ErrorKind::PermissionDenied, "2") => format!(
+            "{what}: the system allows that to the administrator only (kernel.yama.ptrace_scope = 2); run this with `sudo`"
+        ),
+        (std::io::ErrorKind::PermissionDenied, "3") => format!(
+            "{what}: the system allows that to no process (kernel.yama.ptrace_scope = 3, which lasts until it starts anew)"
+        ),
+        (std::io::ErrorKind::PermissionDenied, _) => format!("{what}: {}", super::NOT_ALLOWED),
         _ if cfg!(not(target_os = "linux")) => format!("{what}: that is done on Linux only so far"),
         _ => format!("{what}: {error}"),
     }
@@ -311,9 +312,12 @@ mod tests {
     fn a_refusal_to_read_memory_names_what_to_do() {
         let denied = std::io::Error::from_raw_os_error(1);
         assert_eq!(denied.kind(), std::io::ErrorKind::PermissionDenied);
-        for (scope, part) in
-            [("1", "start it with `tinyio-inspector run`"), ("2", "the administrator"), ("", "another user's")]
-        {
+        for (scope, part) in [
+            ("1", "start the program with `tinyio-inspector run`"),
+            ("2", "with `sudo`"),
+            ("3", "no process"),
+            ("", "sudo"),
+        ] {
             assert!(refused(42, &denied, scope).contains(part), "{scope}");
         }
         let gone = std::io::Error::from_raw_os_error(3);

@@ -1,8 +1,8 @@
 //! What a task holds, by the types of locals that certainly are alive.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use tinyio_frames::{Frames, Leaf, Parts, TypeRef};
+use tinyio_frames::{Frames, Leaf, OwnedParts, Parts, TypeRef};
 
 use crate::picture::{Hold, Share, WaitKind};
 use crate::shares::Shares;
@@ -12,19 +12,24 @@ use crate::waits::{ACQUIRE, acquired, callers, permits, word};
 const TINYIO_GUARD: &str = "tinyio::sync::permits::Guard";
 /// Guards: the type, where in it what it guards is, the type in that with the address that is the number of the
 /// resource, and what that is.
-const GUARDS: [(&str, &str, &str, WaitKind); 17] = [
+const GUARDS: [(&str, &str, &str, WaitKind); 22] = [
     ("tokio::sync::mutex::MutexGuard", "lock", SEMAPHORE, WaitKind::Lock),
     ("tokio::sync::mutex::OwnedMutexGuard", "lock", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::mutex::MappedMutexGuard", "s", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::mutex::OwnedMappedMutexGuard", "lock", SEMAPHORE, WaitKind::Lock),
     ("tokio::sync::rwlock::read_guard::RwLockReadGuard", "s", SEMAPHORE, WaitKind::Lock),
     ("tokio::sync::rwlock::write_guard::RwLockWriteGuard", "s", SEMAPHORE, WaitKind::Lock),
     ("tokio::sync::rwlock::owned_read_guard::OwnedRwLockReadGuard", "lock", SEMAPHORE, WaitKind::Lock),
     ("tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard", "lock", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::rwlock::write_guard_mapped::RwLockMappedWriteGuard", "s", SEMAPHORE, WaitKind::Lock),
+    ("tokio::sync::rwlock::owned_write_guard_mapped::OwnedRwLockMappedWriteGuard", "lock", SEMAPHORE, WaitKind::Lock),
     ("tokio::sync::semaphore::SemaphorePermit", "sem", SEMAPHORE, WaitKind::Semaphore),
     ("tokio::sync::semaphore::OwnedSemaphorePermit", "sem", SEMAPHORE, WaitKind::Semaphore),
     ("async_lock::mutex::MutexGuard", "__0", MUTEX, WaitKind::Lock),
     ("async_lock::mutex::MutexGuardArc", "__0", MUTEX, WaitKind::Lock),
     ("async_lock::rwlock::RwLockReadGuard", "lock", RW_LOCK, WaitKind::Lock),
     ("async_lock::rwlock::RwLockUpgradableReadGuard", "lock", RW_LOCK, WaitKind::Lock),
+    ("async_lock::rwlock::RwLockUpgradableReadGuardArc", "lock", RW_LOCK, WaitKind::Lock),
     ("async_lock::rwlock::RwLockWriteGuard", "lock", RW_LOCK, WaitKind::Lock),
     ("async_lock::rwlock::RwLockWriteGuardArc", "lock", RW_LOCK, WaitKind::Lock),
     ("async_lock::semaphore::SemaphoreGuard", "__0", PERMITS, WaitKind::Semaphore),
@@ -39,11 +44,15 @@ const RW_LOCK: &str = "async_lock::rwlock::raw::RawRwLock";
 const PERMITS: &str = "async_lock::semaphore::Semaphore";
 
 /// Guards of locks that one task at most holds.
-const EXCLUSIVE: [&str; 8] = [
+const EXCLUSIVE: [&str; 12] = [
     "tokio::sync::mutex::MutexGuard",
     "tokio::sync::mutex::OwnedMutexGuard",
+    "tokio::sync::mutex::MappedMutexGuard",
+    "tokio::sync::mutex::OwnedMappedMutexGuard",
     "tokio::sync::rwlock::write_guard::RwLockWriteGuard",
     "tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard",
+    "tokio::sync::rwlock::write_guard_mapped::RwLockMappedWriteGuard",
+    "tokio::sync::rwlock::owned_write_guard_mapped::OwnedRwLockMappedWriteGuard",
     "async_lock::mutex::MutexGuard",
     "async_lock::mutex::MutexGuardArc",
     "async_lock::rwlock::RwLockWriteGuard",
@@ -53,60 +62,54 @@ const EXCLUSIVE: [&str; 8] = [
 const KEPT: usize = 4;
 
 /// Finds what tasks hold.
-#[derive(Default)]
 pub struct Edges {
-    /// Where in a type a guard is: an index of [`GUARDS`], the guard's type, and its offset.
-    guards: HashMap<TypeRef, Option<(usize, TypeRef, u64)>>,
+    guards: OwnedParts,
     shares: Shares,
     /// Whether a type may hold futures.
     futures: HashMap<TypeRef, bool>,
 }
 
+/// What a task has.
+#[derive(Default)]
+pub struct Held {
+    /// What it holds.
+    pub holds: Vec<Hold>,
+    /// What it shares.
+    pub shares: Vec<Share>,
+    /// The addresses of the references to that, each of which counts once.
+    pub references: HashSet<u64>,
+}
+
+impl Default for Edges {
+    fn default() -> Edges {
+        let guards = OwnedParts::of(|path| GUARDS.iter().any(|guard| guard.0 == path));
+        Edges { guards, shares: Shares::default(), futures: HashMap::new() }
+    }
+}
+
 impl Edges {
     /// What locals hold, and the futures among them that are not awaited; and what they share.
-    pub fn holds(&mut self, frames: &mut Frames, parts: &Parts) -> (Vec<Hold>, Vec<Share>) {
-        let (mut holds, mut shares) = (Vec::new(), Vec::new());
-        self.guards(frames, parts, None, &mut holds);
-        self.shares.add(frames, parts, &mut shares);
-        self.kept(frames, parts, &parts.coroutines, KEPT, &mut holds, &mut shares);
-        (holds, shares)
+    pub fn holds(&mut self, frames: &mut Frames, parts: &Parts) -> Held {
+        let mut found = Held::default();
+        self.own(frames, parts, None, &mut found);
+        self.kept(frames, parts, &parts.coroutines, KEPT, &mut found);
+        found
     }
 
-    /// What the guards among locals hold, those of a future if it has a name.
-    fn guards(&mut self, frames: &mut Frames, parts: &Parts, future: Option<&str>, holds: &mut Vec<Hold>) {
-        for &(ty, address) in &parts.alive {
-            let found = *self.guards.entry(ty).or_insert_with(|| guard(frames, ty));
-            let Some((index, ty, offset)) = found else { continue };
-            let (path, member, of, kind) = GUARDS[index];
-            let address = address.wrapping_add(offset);
-            let of = match path {
-                TINYIO_GUARD => guarded(frames, ty, address, member),
-                _ => resource(frames, ty, address, member, of).map(|id| (kind, id)),
-            };
-            let Some((kind, id)) = of else { continue };
-            // One that was forgotten holds nothing.
-            let permits = frames.member(ty, "permits").and_then(|(_, at)| frames.word(address.wrapping_add(at)));
-            if permits != Some(0) && !holds.iter().any(|hold| hold.id == id) {
-                let within = future.map_or_else(String::new, |future| format!(" in {future}"));
-                let text = format!("{} at {id:#x} by {}{within}", word(kind), frames.future_name(ty));
-                let is_exclusive = EXCLUSIVE.contains(&path) || path == TINYIO_GUARD && kind == WaitKind::Lock;
-                let future = future.map(str::to_owned);
-                holds.push(Hold { kind, id, text, future, is_exclusive });
+    /// What the parts of a stack hold and share, those of a future if it has a name.
+    fn own(&mut self, frames: &mut Frames, parts: &Parts, future: Option<&str>, found: &mut Held) {
+        for &(ty, address) in parts.alive.iter().chain(&parts.others) {
+            for (ty, address) in self.guards.find(frames, ty, address) {
+                let hold = hold(frames, ty, address, future);
+                found.holds.extend(hold.filter(|hold| !found.holds.iter().any(|known| known.id == hold.id)));
             }
+            self.shares.add(frames, ty, address, found);
         }
     }
 
     /// What the futures hold that locals keep: through their own guards, or because they were next in the queue of a
     /// lock that was released. `awaited` are the coroutines that are awaited.
-    fn kept(
-        &mut self,
-        frames: &mut Frames,
-        parts: &Parts,
-        awaited: &[u64],
-        depth: usize,
-        holds: &mut Vec<Hold>,
-        shares: &mut Vec<Share>,
-    ) {
+    fn kept(&mut self, frames: &mut Frames, parts: &Parts, awaited: &[u64], depth: usize, found: &mut Held) {
         for &(ty, address) in &parts.alive {
             let may_hold = *self.futures.entry(ty).or_insert_with(|| frames.may_hold_futures(ty));
             if depth == 0 || !may_hold {
@@ -119,8 +122,7 @@ impl Edges {
             }
             let named = stack.frames.iter().find(|frame| frame.line > 0 || !frame.hidden);
             let name = named.map_or_else(|| frames.future_name(ty), |frame| frame.function.clone());
-            self.guards(frames, &inner, Some(&name), holds);
-            self.shares.add(frames, &inner, shares);
+            self.own(frames, &inner, Some(&name), found);
             let callers = callers(&stack.frames);
             for &Leaf { ty, address, .. } in &inner.leaves {
                 if frames.type_path(ty) != ACQUIRE || !is_granted(frames, ty, address) {
@@ -128,15 +130,34 @@ impl Edges {
                 }
                 let Some(wait) = acquired(frames, ty, address, &callers) else { continue };
                 let is_mutex = callers.iter().any(|caller| caller.contains("tokio::sync::mutex::"));
-                if !holds.iter().any(|hold| hold.id == wait.id) {
+                if !found.holds.iter().any(|hold| hold.id == wait.id) {
                     let text = format!("{}, granted to {name}, which has not been polled since", wait.text);
                     let (kind, id, future) = (wait.kind, wait.id, Some(name.clone()));
-                    holds.push(Hold { kind, id, text, future, is_exclusive: is_mutex || wait.needs_all });
+                    found.holds.push(Hold { kind, id, text, future, is_exclusive: is_mutex || wait.needs_all });
                 }
             }
-            self.kept(frames, &inner, awaited, depth - 1, holds, shares);
+            self.kept(frames, &inner, awaited, depth - 1, found);
         }
     }
+}
+
+/// What a guard holds, which is in a future if that has a name.
+fn hold(frames: &mut Frames, ty: TypeRef, address: u64, future: Option<&str>) -> Option<Hold> {
+    let of = frames.type_path(ty);
+    let &(path, member, of, kind) = GUARDS.iter().find(|guard| guard.0 == of)?;
+    let (kind, id) = match path {
+        TINYIO_GUARD => guarded(frames, ty, address, member)?,
+        _ => (kind, resource(frames, ty, address, member, of)?),
+    };
+    // One that was forgotten holds nothing.
+    let permits = frames.member(ty, "permits").and_then(|(_, at)| frames.word(address.wrapping_add(at)));
+    if permits == Some(0) {
+        return None;
+    }
+    let within = future.map_or_else(String::new, |future| format!(" in {future}"));
+    let text = format!("{} at {id:#x} by {}{within}", word(kind), frames.future_name(ty));
+    let is_exclusive = EXCLUSIVE.contains(&path) || path == TINYIO_GUARD && kind == WaitKind::Lock;
+    Some(Hold { kind, id, text, future: future.map(str::to_owned), is_exclusive })
 }
 
 /// Whether a future that was in the queue of a lock or semaphore was given all permits that it asked for, and has not
@@ -159,14 +180,6 @@ fn guarded(frames: &mut Frames, ty: TypeRef, address: u64, member: &str) -> Opti
     let (holder, at) = frames.member(ty, "holder")?;
     let (variant, ..) = frames.variant(holder, address.wrapping_add(at)).ok()?;
     permits(frames, ty, address, member).filter(|_| variant == "Some")
-}
-
-/// The guard in a type.
-fn guard(frames: &mut Frames, ty: TypeRef) -> Option<(usize, TypeRef, u64)> {
-    GUARDS.iter().enumerate().find_map(|(index, (path, ..))| {
-        let (ty, offset) = frames.inside(ty, path)?;
-        Some((index, ty, offset))
-    })
 }
 
 /// The address of the part with the path `of` that a member of a guard leads to.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tinyio_events::event::{Stack, number};
-use tinyio_frames::{Copied, Frames, Limits, Parts};
+use tinyio_frames::{Copied, Frames, Limits, NOT_ALLOWED, Parts};
 
 use crate::async_task;
 use crate::copy::{self, Copy};
 use crate::core_file::Core;
-use crate::edges::Edges;
+use crate::edges::{Edges, Held};
 use crate::names::{at, variables};
 use crate::picture::{Picture, State, Task, Took, WaitKind};
 use crate::process;
@@ -193,8 +193,11 @@ impl Seen {
 
 /// Whether the system allows reading the memory.
 fn reach(pid: u32, frames: &Frames) -> Result<(), String> {
-    let mappings = process::mappings(pid)
-        .map_err(|error| format!("process {pid} cannot be read: {error}; is it another user's? `sudo` may read it"))?;
+    let mappings = process::mappings(pid).map_err(|error| {
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let why = if is_denied { NOT_ALLOWED.into() } else { error.to_string() };
+        format!("process {pid} cannot be read: {why}")
+    })?;
     let first = mappings.iter().find(|mapping| mapping.is_constant());
     let first = first.ok_or_else(|| format!("process {pid} has no program loaded that can be read"))?;
     frames.reach(first.range.start)
@@ -354,7 +357,7 @@ impl Reading<'_> {
         }
         let (mut waits_on, mut holds, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         if !has_changed {
-            (holds, shares) = self.edges.holds(&mut self.frames, &parts);
+            Held { holds, shares, .. } = self.edges.holds(&mut self.frames, &parts);
             if state == State::Waiting {
                 let task = |header| numbers.get(&header).cloned();
                 waits_on = waits(&mut self.frames, &parts, &stack.frames, &shares, self.moment.now, task);

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use tinyio_frames::{Frames, Parts, TypeRef};
+use tinyio_frames::{Frames, OwnedParts, TypeRef};
 
+use crate::edges::Held;
 use crate::kinds::word;
 use crate::picture::{Role, Share};
 
@@ -76,13 +77,20 @@ const fn async_channel(path: &'static str, role: Role) -> End {
 const TO_RECEIVER: [&str; 6] = ["f", "self", "_ref__self", "_ref__self__chan", "chan", "__0"];
 const STEPS: usize = 8;
 
-/// Finds the references of locals.
-#[derive(Default)]
+/// Finds the references that values own.
 pub struct Shares {
+    references: OwnedParts,
     shapes: HashMap<TypeRef, Option<Shape>>,
 }
 
-/// Where in a type its only reference is.
+impl Default for Shares {
+    fn default() -> Shares {
+        let references = OwnedParts::of(|path| path == ARC || ENDS.iter().any(|end| end.path == path));
+        Shares { references, shapes: HashMap::new() }
+    }
+}
+
+/// Where in a type the reference is.
 #[derive(Clone, Copy)]
 struct Shape {
     role: Role,
@@ -106,13 +114,11 @@ enum Only {
 }
 
 impl Shares {
-    /// Adds the references of locals. Those at one address are one.
-    pub fn add(&mut self, frames: &mut Frames, parts: &Parts, shares: &mut Vec<Share>) {
-        let mut seen: Vec<u64> = Vec::new();
-        for &(ty, address) in &parts.alive {
+    /// Adds the references that a value owns. Those at one address are one.
+    pub fn add(&mut self, frames: &mut Frames, ty: TypeRef, address: u64, found: &mut Held) {
+        for (ty, address) in self.references.find(frames, ty, address) {
             let shape = *self.shapes.entry(ty).or_insert_with(|| shape(frames, ty));
-            let Some(shape) = shape.filter(|_| !seen.contains(&address)) else { continue };
-            seen.push(address);
+            let Some(shape) = shape.filter(|_| found.references.insert(address)) else { continue };
             let Some(start) = frames.word(address.wrapping_add(shape.pointer)).filter(|start| *start != 0) else {
                 continue;
             };
@@ -127,15 +133,15 @@ impl Shares {
                 },
             };
             let total = count.filter(|_| is_only);
-            shares.push(Share { memory: start..start.saturating_add(shape.size), role: shape.role, total });
+            found.shares.push(Share { memory: start..start.saturating_add(shape.size), role: shape.role, total });
         }
     }
 }
 
 fn shape(frames: &mut Frames, ty: TypeRef) -> Option<Shape> {
-    for End { path, role, pointer, count, weak } in ENDS {
-        let Some((end, at)) = frames.inside(ty, path) else { continue };
-        let (reference, offset) = frames.member(end, pointer)?;
+    let of = frames.type_path(ty);
+    if let Some(&End { role, pointer, count, weak, .. }) = ENDS.iter().find(|end| end.path == of) {
+        let (reference, offset) = frames.member(ty, pointer)?;
         let shared = frames.pointee(reference)?;
         let count = if count.is_empty() { None } else { Some(word(frames, shared, count)?) };
         let only = match weak {
@@ -148,14 +154,13 @@ fn shape(frames: &mut Frames, ty: TypeRef) -> Option<Shape> {
             },
             Weak::Else(member) => Only::Sum(word(frames, shared, "strong")?, word(frames, shared, member)?),
         };
-        return Some(Shape { role, pointer: at + offset, size: frames.size(shared)?, count, only });
+        return Some(Shape { role, pointer: offset, size: frames.size(shared)?, count, only });
     }
-    let (arc, at) = frames.inside(ty, ARC)?;
-    let shared = frames.pointee(arc)?;
+    let shared = frames.pointee(ty)?;
     let (count, only) = (word(frames, shared, "strong")?, Only::Is(word(frames, shared, "weak")?, 1));
-    let (_, offset) = frames.member(arc, "ptr")?;
+    let (_, offset) = frames.member(ty, "ptr")?;
     let size = frames.size(shared)?;
-    Some(Shape { role: Role::Reference, pointer: at + offset, size, count: Some(count), only })
+    Some(Shape { role: Role::Reference, pointer: offset, size, count: Some(count), only })
 }
 
 /// The channel of tokio that the future of `recv` at an address waits on.

@@ -14,7 +14,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use tinyio_frames::Registers;
+use tinyio_frames::{NOT_ALLOWED, Registers};
 
 use crate::process::threads;
 use crate::roots::Thread;
@@ -181,9 +181,7 @@ fn refused(pid: u32, error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied if tracer != "0" => {
             format!("{what}: process {tracer} traces it, such as a debugger; end that one, or use --no-stop")
         }
-        io::ErrorKind::PermissionDenied => {
-            format!("{what}: the system does not allow it; is it another user's, or in a container? `sudo` may stop it")
-        }
+        io::ErrorKind::PermissionDenied => format!("{what}: {NOT_ALLOWED}"),
         io::ErrorKind::NotFound => format!("process {pid} has ended"),
         _ => format!("{what}: {error}"),
     }

@@ -10,6 +10,8 @@ mod combinators;
 mod core;
 #[path = "tasks/damage.rs"]
 mod damage;
+#[path = "tasks/holders.rs"]
+mod holders;
 #[path = "tasks/program.rs"]
 mod program;
 #[path = "tasks/roots.rs"]

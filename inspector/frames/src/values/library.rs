@@ -43,7 +43,7 @@ impl ValueReader<'_> {
             "hashbrown::map::HashMap" => self.hash(ty, "table", place, depth, true),
             "hashbrown::set::HashSet" => self.hash(ty, "map.table", place, depth, false),
             "alloc::collections::btree::map::BTreeMap" => self.btree(ty, "", place, depth, true),
-            "alloc::collections::btree::set::BTreeSet" => self.btree(ty, "map.", place, depth, false),
+            "alloc::collections::btree::set::BTreeSet" => self.btree(ty, "map", place, depth, false),
             "alloc::collections::binary_heap::BinaryHeap" => self.within(ty, "data", place, depth),
             "alloc::collections::linked_list::LinkedList" => self.linked(ty, known, place, depth),
             "alloc::rc::Rc" | "alloc::sync::Arc" => self.counted(ty, place, depth),

@@ -5,6 +5,7 @@
 
 mod bytes;
 mod collections;
+mod elements;
 mod iterators;
 mod library;
 mod locks;

@@ -137,6 +137,22 @@ pub fn run(cases: &mut Cases) {
         marked!("moved|may be moved": "matched");
         Never.await;
     });
+    cases.case("an option matched away in a tuple", async move {
+        let matched = (Some(text(n)), text(n));
+        black_box(&matched);
+        if let Some(inner) = matched.0 {
+            drop(inner);
+        }
+        marked!("moved in part|may be moved": "matched");
+        Never.await;
+        black_box(&matched.1);
+    });
+    cases.case("an option in a tuple", async move {
+        let pair = (Some(text(n)), text(n));
+        holds!(pair);
+        Never.await;
+        black_box(&pair);
+    });
     cases.case("initialised later", async move {
         let late;
         if yes {
