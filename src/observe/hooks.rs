@@ -272,6 +272,10 @@ impl Observer for Rec {
         }
     }
 
+    fn given_names(&self) -> HashMap<u64, String> {
+        self.on().map(|recording| recording.recorder.borrow().look().given_names(None)).unwrap_or_default()
+    }
+
     fn set_name(&self, name: &Name) {
         self.name.replace(name.clone());
     }

@@ -1,6 +1,7 @@
 //! What a loop calls where something happens.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -77,6 +78,11 @@ pub(crate) trait Observer {
     /// The program names a coroutine, which may not have been scheduled yet.
     #[inline]
     fn name_task(_task: &Header, _name: Cow<'static, str>) {}
+
+    /// The names that the program gave to living coroutines of this thread, by number.
+    fn given_names(&self) -> HashMap<u64, String> {
+        HashMap::new()
+    }
 
     /// The program named the loop before it began to run.
     #[inline]

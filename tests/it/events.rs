@@ -267,6 +267,36 @@ fn the_report_of_a_crash_has_the_names_that_the_program_gave() {
 }
 
 #[test]
+fn the_errors_of_a_deadlock_have_the_names_that_the_program_gave() {
+    let _watched = watched();
+    let program = || {
+        let locks = [Lock::new().named("first"), Lock::new().named("second")];
+        let both = |one: Lock, other: Lock| async move {
+            let _one = one.acquire().await?;
+            yield_now().await?;
+            tinyio::Ok(drop(other.acquire().await?))
+        };
+        let [first, second] = locks;
+        let crossed = || {
+            let left = coro(both(first.clone(), second.clone())).named("left");
+            (left, coro(both(second.clone(), first.clone())).named("right"))
+        };
+        let crash = Loop::new().run(async { tinyio::Ok(gather(crossed()).await?) }).unwrap_err();
+        let message = crash.to_string();
+        for [waiter, lock, holder] in [["left #2", "second", "right #3"], ["right #3", "first", "left #2"]] {
+            let line = format!("{waiter} waits for the lock \"{lock}\" made at tests/it/events.rs:");
+            assert!(message.contains(&line) && message.contains(&format!(", held by {holder}, at ")), "{message}");
+        }
+        let stuck = Loop::new().run(async {
+            tinyio::Ok(coro(async { tinyio::Ok(Barrier::new(2).wait().await.map(drop)?) }).named("listener").await?)
+        });
+        let message = stuck.unwrap_err().to_string();
+        assert!(message.contains("listener #5 waits at tests/it/events.rs:"), "{message}");
+    };
+    events_of("the_errors_of_a_deadlock_have_the_names_that_the_program_gave", program);
+}
+
+#[test]
 fn what_coroutines_wait_on_is_recorded_and_when_they_give_up() {
     let _watched = watched();
     let program = || {

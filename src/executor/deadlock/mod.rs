@@ -25,6 +25,7 @@ use crate::executor::context::{LOOPS, warn};
 use crate::executor::deadlock::wait_graph::{list, sites};
 use crate::executor::{Executor, Progress};
 use crate::failure::crash::Failure;
+use crate::observe::Observer;
 
 /// A search while the loop is idle is put off by this much: until then the coroutines may have continued.
 const PUT_OFF: Duration = Duration::from_millis(20);
@@ -200,7 +201,7 @@ impl Executor {
             return Some(at);
         }
         let nodes = self.wait_graph().nodes;
-        let waiting = sites(nodes.iter());
+        let waiting = sites(nodes.iter(), &self.rec.given_names());
         warn(&format!(
             "all {} coroutines wait, and only an event that is set from outside can wake them, or a guard that is dropped there:{}",
             waiting.len(),

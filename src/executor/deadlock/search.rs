@@ -7,6 +7,7 @@ use crate::executor::deadlock::wait_graph::{WaitGraph, Wakeable, What, list, sit
 use crate::executor::waits::LockCycle;
 use crate::executor::{Executor, ids};
 use crate::failure::crash::{Deadlock, Failure};
+use crate::observe::Observer;
 
 /// The loop warns of a cycle through locks that lasts this long, ns.
 const LASTING: u64 = 1_000_000_000;
@@ -29,7 +30,7 @@ impl Executor {
             graph.mark(Wakeable::ByHolders, &mut marked);
         }
         if let Some(cycle) = graph.cycles(&marked).first() {
-            let (text, sites) = graph.describe(cycle);
+            let (text, sites) = graph.describe(cycle, &self.rec.given_names());
             let head = match sites.len() {
                 1 => "deadlock: a coroutine waits for itself:".to_owned(),
                 n => format!("deadlock: {n} coroutines wait for each other:"),
@@ -44,7 +45,8 @@ impl Executor {
         if !quiescent {
             return None;
         }
-        let waiting = sites(graph.nodes.iter().zip(&marked).filter(|(_, marked)| !**marked).map(|(node, _)| node));
+        let unmarked = graph.nodes.iter().zip(&marked).filter(|(_, marked)| !**marked).map(|(node, _)| node);
+        let waiting = sites(unmarked, &self.rec.given_names());
         if waiting.is_empty() {
             return None;
         }
@@ -78,7 +80,7 @@ impl Executor {
                 recheck_at = recheck_at.into_iter().chain(again).min();
             } else if !lock_cycle.warned {
                 lock_cycle.warned = true;
-                let (text, sites) = graph.describe(cycle);
+                let (text, sites) = graph.describe(cycle, &self.rec.given_names());
                 let seconds = Duration::from_nanos(now - lock_cycle.since).as_secs_f64();
                 let head = match sites.len() {
                     1 => "a coroutine has waited for itself".to_owned(),

@@ -14,6 +14,9 @@ use crate::task::WakeToken;
 const LISTED: usize = 20;
 const HOLDERS: usize = 4;
 
+/// The names that the program gave to coroutines, by number.
+pub(super) type Names = HashMap<u64, String>;
+
 /// The wait graph: the coroutines of a loop and of the loops inside it, and the locks and semaphores that they wait
 /// for.
 #[derive(Default)]
@@ -96,16 +99,16 @@ impl Node {
         }
     }
 
-    /// The name of the coroutine.
-    pub(super) fn name(&self) -> Option<String> {
-        self.site().map(|site| site.name)
+    /// The name of the coroutine, and its number.
+    fn name(&self, names: &Names) -> Option<String> {
+        self.site(names).map(|site| site.name)
     }
 
     /// The coroutine, and the place where it waits.
-    pub(super) fn site(&self) -> Option<Site> {
+    fn site(&self, names: &Names) -> Option<Site> {
         let What::Coro { id, type_name, at, .. } = self.what else { return None };
-        let name = format!("{} #{id}", type_name::path(type_name));
-        Some(Site { name, file: at.file(), line: at.line(), column: at.column() })
+        let name = names.get(&id).map_or_else(|| type_name::path(type_name), String::as_str);
+        Some(Site { name: format!("{name} #{id}"), file: at.file(), line: at.line(), column: at.column() })
     }
 }
 
@@ -178,20 +181,20 @@ impl WaitGraph {
 
     /// Gives a line for each coroutine of a cycle, then for the other holders of its resources, none of which goes on
     /// either, and their places.
-    pub(super) fn describe(&self, cycle: &[usize]) -> (String, Vec<Site>) {
+    pub(super) fn describe(&self, cycle: &[usize], names: &Names) -> (String, Vec<Site>) {
         let on_cycle: Vec<&Node> = self.around(cycle).filter(|node| node.id().is_some()).collect();
         let mut seen: HashSet<Option<u64>> = on_cycle.iter().map(|node| node.id()).collect();
         let holders = self.around(cycle).flat_map(|node| self.holders(node));
         let others: Vec<&Node> = holders.filter(|holder| seen.insert(holder.id())).collect();
-        let sites: Vec<Site> = on_cycle.iter().chain(&others).filter_map(|node| node.site()).collect();
+        let sites: Vec<Site> = on_cycle.iter().chain(&others).filter_map(|node| node.site(names)).collect();
         let mut text = String::new();
         for (node, Site { name, file, line, column }) in on_cycle.iter().chain(&others).zip(&sites).take(LISTED) {
             let target = node.target.map(|target| &self.nodes[target]);
             let what = match target {
                 Some(lock @ Node { what: What::Resource { resource, .. }, .. }) => {
-                    format!("{}, held by {},", resource.describe(), self.holder_names(lock))
+                    format!("{}, held by {},", resource.describe(), self.holder_names(lock, names))
                 }
-                other => other.and_then(Node::name).unwrap_or_default(),
+                other => other.and_then(|node| node.name(names)).unwrap_or_default(),
             };
             let _ = write!(text, "\n  {name} waits for {what} at {file}:{line}:{column}");
         }
@@ -210,8 +213,9 @@ impl WaitGraph {
         holders.iter().map(|holder| &self.nodes[*holder])
     }
 
-    fn holder_names(&self, resource: &Node) -> String {
-        let mut names: Vec<String> = self.holders(resource).take(HOLDERS).filter_map(Node::name).collect();
+    fn holder_names(&self, resource: &Node, names: &Names) -> String {
+        let holders = self.holders(resource).take(HOLDERS);
+        let mut names: Vec<String> = holders.filter_map(|holder| holder.name(names)).collect();
         let more = self.holders(resource).count().saturating_sub(names.len());
         let last = if more > 0 { Some(format!("{more} more")) } else { names.pop() };
         match (names.is_empty(), last) {
@@ -235,10 +239,10 @@ impl WaitGraph {
 }
 
 /// The places where the coroutines among these wait, in the order in which they were scheduled.
-pub(super) fn sites<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Site> {
+pub(super) fn sites<'a>(nodes: impl Iterator<Item = &'a Node>, names: &Names) -> Vec<Site> {
     let mut nodes: Vec<&Node> = nodes.collect();
     nodes.sort_by_key(|node| node.id());
-    nodes.into_iter().filter_map(Node::site).collect()
+    nodes.into_iter().filter_map(|node| node.site(names)).collect()
 }
 
 pub(super) fn list(sites: &[Site]) -> String {
