@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tinyio_inspector::{check, lint, time_point, trace};
+use tinyio_inspector::model::Model;
+use tinyio_inspector::{check, discover, lint, time_point, trace};
 use tinyio_tasks::{Finding, FindingKind, Findings};
 
 use super::{pictures, tasks};
@@ -32,7 +33,11 @@ pub fn run(args: &Args) -> io::Result<ExitCode> {
     } else {
         let picture = tasks::picture(&args.target, &args.debug.options())?;
         let found = tinyio_tasks::check(&picture).map_err(io::Error::other)?;
-        let text = found.text(&picture);
+        let mut notes = picture.notes.clone();
+        if found.findings.is_empty() {
+            notes.extend(likely_in_rings(&args.target));
+        }
+        let text = found.text_of(&picture.program, picture.pid, (picture.tasks.len(), "task"), &notes);
         (found, text)
     };
     let mut out = super::stdout::open()?;
@@ -69,9 +74,24 @@ fn of_recording(file: &Path) -> io::Result<(Findings, String)> {
         notes.push("events are missing: what can never go on may not be found".to_owned());
     }
     if found.findings.is_empty() {
-        let likely = lint::check(model, model.now()).into_iter().filter(|lint| lint.check == "deadlock");
-        notes.extend(likely.map(|lint| format!("not certain: {}", lint.text)));
+        notes.extend(likely(model));
     }
     let text = found.text_of(&header.program, header.pid, (model.live_count(), "coroutine"), &notes);
     Ok((found, text))
+}
+
+/// Deadlocks that a process probably has, by what it records.
+fn likely_in_rings(target: &str) -> Vec<String> {
+    let rings = target.parse().ok().and_then(|pid| discover::of_process(pid).ok()).unwrap_or_default();
+    let moment = |ring: discover::Ring| {
+        let mut source = trace::open_until_now(&ring.path).ok()?;
+        time_point::fold(&mut *source, None, &mut |_, _| Ok(())).ok()
+    };
+    rings.into_iter().filter_map(moment).flat_map(|moment| likely(moment.graph())).collect()
+}
+
+/// Deadlocks that are not certain, each a note.
+fn likely(model: &Model) -> Vec<String> {
+    let found = lint::check(model, model.now()).into_iter().filter(|lint| lint.check == "deadlock");
+    found.map(|lint| format!("not certain: {}", lint.text)).collect()
 }

@@ -6,7 +6,7 @@ use tinyio_frames::{Frames, Leaf, OwnedParts, Parts, TypeRef};
 
 use crate::picture::{Hold, Share, WaitKind};
 use crate::shares::Shares;
-use crate::waits::{ACQUIRE, acquired, callers, permits, word};
+use crate::waits::{ACQUIRE, acquired, callers, label, permits, word};
 
 /// Of tinyio, what holds a lock or semaphore.
 const TINYIO_GUARD: &str = "tinyio::sync::permits::Guard";
@@ -133,7 +133,8 @@ impl Edges {
                 if !found.holds.iter().any(|hold| hold.id == wait.id) {
                     let text = format!("{}, granted to {name}, which has not been polled since", wait.text);
                     let (kind, id, future) = (wait.kind, wait.id, Some(name.clone()));
-                    found.holds.push(Hold { kind, id, text, future, is_exclusive: is_mutex || wait.needs_all });
+                    let is_exclusive = is_mutex || wait.needs_all;
+                    found.holds.push(Hold { kind, id, text, name: wait.name, future, is_exclusive });
                 }
             }
             self.kept(frames, &inner, awaited, depth - 1, found);
@@ -157,7 +158,8 @@ fn hold(frames: &mut Frames, ty: TypeRef, address: u64, future: Option<&str>) ->
     let within = future.map_or_else(String::new, |future| format!(" in {future}"));
     let text = format!("{} at {id:#x} by {}{within}", word(kind), frames.future_name(ty));
     let is_exclusive = EXCLUSIVE.contains(&path) || path == TINYIO_GUARD && kind == WaitKind::Lock;
-    Some(Hold { kind, id, text, future: future.map(str::to_owned), is_exclusive })
+    let name = if path == TINYIO_GUARD { label(frames, ty, address) } else { None };
+    Some(Hold { kind, id, text, name, future: future.map(str::to_owned), is_exclusive })
 }
 
 /// Whether a future that was in the queue of a lock or semaphore was given all permits that it asked for, and has not

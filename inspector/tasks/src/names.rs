@@ -22,9 +22,17 @@ pub fn content(frames: &mut Frames, ty: TypeRef) -> TypeRef {
     inner.map_or(ty, |inner| content(frames, inner))
 }
 
-/// Names for what tasks wait on or hold and that has none: the variable that leads to it, such as `state.accounts`. A
-/// resource that has a name keeps it.
+/// Names for what tasks wait on or hold and that has none: its own, or the variable that leads to it, such as
+/// `state.accounts`. A resource that has a name keeps it.
 pub fn variables(tasks: &[Task], names: &mut HashMap<u64, String>) {
+    for task in tasks {
+        let waits = task.waits_on.iter().map(|wait| (wait.id, &wait.name));
+        for (id, name) in task.holds.iter().map(|hold| (hold.id, &hold.name)).chain(waits) {
+            if let Some(name) = name {
+                names.entry(id).or_insert_with(|| name.clone());
+            }
+        }
+    }
     let kinds = [WaitKind::Lock, WaitKind::Semaphore, WaitKind::Event, WaitKind::Channel];
     let of = |task: &Task| {
         let waits = task.waits_on.iter().map(|wait| (wait.kind, address(task, wait.kind, wait.id)));

@@ -131,6 +131,9 @@ pub struct Wait {
     pub id: u64,
     /// For a reader.
     pub text: String,
+    /// The name that the resource itself has.
+    #[serde(skip)]
+    pub name: Option<String>,
     /// Of a timer: in how many nanoseconds after the picture it is due, if that is known; less than 0 if it is late.
     #[serde(skip)]
     pub due: Option<i64>,
@@ -162,6 +165,7 @@ impl Wait {
             kind,
             id,
             text,
+            name: None,
             due: None,
             needs_all: false,
             needs_room: false,
@@ -213,6 +217,9 @@ pub struct Hold {
     pub id: u64,
     /// For a reader.
     pub text: String,
+    /// The name that the resource itself has.
+    #[serde(skip)]
+    pub name: Option<String>,
     /// The future that holds it, if it is one that the task keeps beside those that it awaits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub future: Option<String>,

@@ -125,8 +125,10 @@ fn one(
         TIMER => timer(frames, ty, address, now),
         ACQUIRE => acquired(frames, ty, address, callers),
         TINYIO_SLEEP => Some(Wait::new(WaitKind::Timer, 0, "a timer")),
-        TINYIO_ACQUIRE => permits(frames, ty, address, "waiting.on")
-            .map(|(kind, id)| Wait::new(kind, id, format!("{} at {id:#x}", word(kind)))),
+        TINYIO_ACQUIRE => permits(frames, ty, address, "waiting.on").map(|(kind, id)| {
+            let name = label(frames, ty, address);
+            Wait { name, ..Wait::new(kind, id, format!("{} at {id:#x}", word(kind))) }
+        }),
         _ => None,
     };
     known
@@ -245,6 +247,17 @@ pub fn permits(frames: &mut Frames, ty: TypeRef, address: u64, member: &str) -> 
         "Semaphore" => Some((WaitKind::Semaphore, id)),
         _ => None,
     }
+}
+
+/// The name of what a future or guard of tinyio is of, or where that was made: what it is shown as has it.
+pub fn label(frames: &mut Frames, ty: TypeRef, address: u64) -> Option<String> {
+    let shown = frames.value(ty, address).text;
+    let (_, of) = shown.split_once(" of ")?;
+    if let Some((name, _)) = of.strip_prefix('"').and_then(|of| of.rsplit_once('"')) {
+        return Some(name.to_owned());
+    }
+    let (_, made) = of.split_once(" made at ")?;
+    Some(format!("made at {}", made.split(' ').next()?))
 }
 
 /// When a timer of tokio is due.

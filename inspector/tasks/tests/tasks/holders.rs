@@ -26,7 +26,7 @@ fn a_guard_is_found_wherever_a_task_keeps_it_and_one_that_is_gone_is_not() {
                 assert_eq!(found, there, "{profile} {name}\n{}", text(&picture));
             }
         }
-        // Optimisation leaves little of the code that drops a guard.
-        assert!(uncertain.len() <= 4, "{profile}: {uncertain:?}\n{}", text(&picture));
+        // Optimisation leaves little of the code that drops a guard: how little differs between versions of tokio.
+        assert!(uncertain.len() * 3 <= picture.tasks.len(), "{profile}: {uncertain:?}\n{}", text(&picture));
     }
 }

@@ -83,6 +83,10 @@ fn coroutines_that_lock_each_other_out_are_found() {
         let [cycle, rest] = &found[..] else { panic!("{profile}: {found:?}\n{}", text(&picture)) };
         assert_eq!((cycle.kind, rest.kind), (FindingKind::LockCycle, FindingKind::WaitsOnDead), "{profile}");
         assert_eq!((cycle.tasks.len(), rest.tasks.len()), (2, 1), "{profile}: {found:?}");
+        // By its name, or by where it was made.
+        let named = |name: &str| cycle.proof.iter().any(|fact| fact.contains(name));
+        let made = format!("src/tinyio.rs:{})", line("locks"));
+        assert!(named(" (one), which #") && named(" (made at ") && named(&made), "{profile}: {cycle:?}");
         program.answers();
     }
 }

@@ -82,7 +82,7 @@ async fn crosses(first: tinyio::Lock, second: tinyio::Lock) -> Result<()> {
 fn deadlock() {
     let mut looped = Loop::new();
     let done = looped.run(async {
-        let (one, two) = (tinyio::Lock::new(), tinyio::Lock::new());
+        let (one, two) = (tinyio::Lock::new().named("one"), tinyio::Lock::new()); // here: locks
         tinyio::spawn(crosses(one.clone(), two.clone()));
         let second = tinyio::spawn(crosses(two, one));
         tinyio::spawn(joiner(second));
