@@ -123,7 +123,7 @@ fn shown(path: &Path) -> usize {
         String::from_utf8(output.stdout).unwrap()
     };
     let report = inspector(&["report"]);
-    assert!(report.contains("was killed after"), "{report}");
+    assert!(report.contains("died after"), "{report}");
     let tree: serde_json::Value = serde_json::from_str(&inspector(&["tree", "--format", "json"])).unwrap();
     tree["coroutines"].as_array().expect("a list").len()
 }

@@ -153,7 +153,8 @@ fn picture(tasks: Vec<Task>) -> Picture {
 /// Of each state, each kind of wait and both runtimes some.
 fn all_kinds() -> Picture {
     const ADDRESS: u64 = 0x7f12_3456_7890;
-    let holds = |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), future: None, is_exclusive: true }];
+    let holds =
+        |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), name: None, future: None, is_exclusive: true }];
     let end = Share { memory: 0xd0..0xf0, role: Role::Sender, total: Some(1) };
     let mut tasks = vec![
         task(1, "shop::sell", 10, &[(WaitKind::Lock, 0xa0, None)]),
@@ -242,7 +243,8 @@ fn what_changed_between_two_pictures_is_known() {
 
 #[test]
 fn of_a_picture_nothing_is_claimed_but_what_is_proved() {
-    let lock = |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), future: None, is_exclusive: true }];
+    let lock =
+        |id| vec![Hold { kind: WaitKind::Lock, id, text: String::new(), name: None, future: None, is_exclusive: true }];
     let crossed = |mut one: Task, held| {
         one.holds = lock(held);
         one

@@ -107,7 +107,7 @@ fn the_ring_of_a_killed_program_is_shown_by_last() {
     session.wait_for("fetch ×34");
     let pid = session.pid();
     kill("-KILL", &pid);
-    session.wait_for("KILLED");
+    session.wait_for("DIED");
     session.wait_for("fetch ×34");
     session.press("q");
     session.wait_for_restored();
@@ -124,7 +124,7 @@ fn a_command_is_started_under_the_view_which_stays_when_it_is_killed() {
     session.press("1");
     let pid = session.pid();
     kill("-KILL", &pid);
-    session.wait_for("KILLED");
+    session.wait_for("DIED");
     session.wait_for("fetch ×34");
     session.press("q");
     session.wait_for_restored();
@@ -136,7 +136,7 @@ fn a_command_is_started_under_the_view_which_stays_when_it_is_killed() {
 fn the_output_of_a_command_is_printed_once_and_its_exit_code_is_kept() {
     let script = format!("$INSPECTOR run sh -c 'echo before; exec $PRETEND print work exit'{COOKED}");
     let mut session = Session::start(&script, (100, 30));
-    session.wait_for("KILLED");
+    session.wait_for("DIED");
     session.press("q");
     session.wait_for_restored();
     let text = session.text();

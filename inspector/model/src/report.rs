@@ -94,8 +94,8 @@ pub fn text(model: &Model, options: &Options) -> String {
     if !notes.is_empty() {
         page.blank();
     }
-    for note in notes {
-        page.begin(2).dim(&note).end();
+    for line in notes.iter().flat_map(|note| note.lines()) {
+        page.begin(2).dim(line).end();
     }
     if let Some(file) = &options.file {
         page.blank();

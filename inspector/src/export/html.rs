@@ -88,7 +88,7 @@ impl Page<'_> {
                 ("bad", format!("✖ {program} {what}{after}"))
             }
             _ if model.is_complete() => ("good", format!("✔ {program} ended after {}", fine_span(model.now()))),
-            (None, Ending::Died) => ("bad", format!("✖ {program} was killed after {}", fine_span(model.now()))),
+            (None, Ending::Died) => ("bad", format!("✖ {program} died after {}", fine_span(model.now()))),
             (None, _) => ("good", format!("● {program} at {}", clock(model.now()))),
         };
         writeln!(self.out, "<header><h1 class=\"{class}\">{title}</h1>")?;
@@ -313,7 +313,7 @@ impl Page<'_> {
             return Ok(());
         }
         writeln!(self.out, "<section class=\"notes\"><ul>")?;
-        notes.iter().try_for_each(|note| writeln!(self.out, "<li>{}</li>", escaped(note)))?;
+        notes.iter().try_for_each(|note| writeln!(self.out, "<li>{}</li>", escaped(note).replace('\n', "<br>")))?;
         writeln!(self.out, "</ul></section>")
     }
 

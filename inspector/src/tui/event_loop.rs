@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn a_recording_is_not_called_live_before_its_end_is_known() {
         // A step is running that began long before the test.
-        for (last, word) in [(Progress::Died, "KILLED"), (Progress::Idle, "BLOCKED"), (Progress::Ended, "STOPPED")] {
+        for (last, word) in [(Progress::Died, "DIED"), (Progress::Idle, "BLOCKED"), (Progress::Ended, "STOPPED")] {
             let script = crawl();
             let mut app = App::new(&script.header, Options::of(DARK));
             let mut source = Long { header: script.header, events: script.events, reads: 0, last };

@@ -160,7 +160,7 @@ impl Playback {
             (Status::Broken(_), _) => ("BROKEN".to_owned(), theme.failed),
             (_, Some((time, LoopOutcome::Crashed))) => (format!("CRASHED at {}", at(time)), theme.failed),
             (Status::Died, _) if latest.lost().cut => (format!("CUT at {}", at(latest.now())), theme.warning),
-            (Status::Died, _) => (format!("KILLED at {}", at(latest.now())), theme.failed),
+            (Status::Died, _) => (format!("DIED at {}", at(latest.now())), theme.failed),
             (_, Some((time, LoopOutcome::Dropped))) => (format!("DROPPED at {}", at(time)), theme.warning),
             (_, Some((time, LoopOutcome::Ok))) => (format!("ENDED at {}", at(time)), theme.done),
             (Status::Ended, None) => (format!("STOPPED at {}", at(latest.now())), theme.warning),

@@ -60,11 +60,12 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
     let program = if header.program.is_empty() { "the program" } else { &header.program };
     let program = format!("{} (pid {})", one_line(program), header.pid);
     let long = fine_span(model.now());
+    let has_died = ending == Ending::Died && !model.lost().cut;
     let alive = match model.live_count() {
         many if model.picture().is_some() => counted(many as u64, "task"),
         0 => "no coroutine is left".to_owned(),
-        1 => "1 coroutine is alive".to_owned(),
-        many => format!("{} are alive", counted(many as u64, "coroutine")),
+        1 => format!("1 coroutine {} alive", if has_died { "was" } else { "is" }),
+        many => format!("{} {} alive", counted(many as u64, "coroutine"), if has_died { "were" } else { "are" }),
     };
     page.begin(0);
     match ending {
@@ -78,7 +79,7 @@ fn headline(page: &mut Page, model: &Model, ending: Ending) {
         Ending::Died if model.lost().cut => {
             page.put("✖", Ink::Bad).plain(&format!(" the recording of {program} breaks off after {long}: {alive}"))
         }
-        Ending::Died => page.put("✖", Ink::Bad).plain(&format!(" {program} was killed after {long}: {alive}")),
+        Ending::Died => page.put("✖", Ink::Bad).plain(&format!(" {program} died after {long}: {alive}")),
         Ending::Ended => page.put("✔", Ink::Good).plain(&format!(" {program} ended after {long}: {alive}")),
         // The process may do something else now, or start another loop.
         Ending::Living if model.loops().all(|one| one.ended.is_some()) => {

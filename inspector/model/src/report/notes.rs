@@ -6,7 +6,7 @@ use crate::model::{Level, Model};
 /// At most this many of tinyio's own warnings are repeated.
 const WARNINGS: usize = 5;
 
-/// Restrictions that a reader has to know first.
+/// Restrictions that a reader has to know first. A warning may have several lines.
 pub fn notes(model: &Model) -> Vec<String> {
     let mut notes = missing(model);
     let lost = model.lost();
@@ -45,7 +45,8 @@ pub fn notes(model: &Model) -> Vec<String> {
         notes.push(format!("{text} could not be true and {was} passed over: the recording is damaged or incomplete"));
     }
     let warnings = model.log().iter().filter(|line| line.level == Level::Tinyio);
-    let mut lines: Vec<String> = warnings.map(|line| one_line(&line.text)).collect();
+    let mut lines: Vec<String> =
+        warnings.map(|line| line.text.lines().map(one_line).collect::<Vec<_>>().join("\n")).collect();
     lines.dedup();
     let more = lines.len().saturating_sub(WARNINGS);
     notes.extend(lines.drain(more..).map(|text| format!("tinyio: {text}")));

@@ -140,7 +140,7 @@ fn without_a_crash_it_shows_what_is_alive_and_why() {
     let model = crawl().model();
     insta::assert_snapshot!(text(&model, &Options { ending: Ending::Living, ..plain() }));
     let died = text(&model, &Options { ending: Ending::Died, file: Some("it's.jsonl".into()), ..plain() });
-    assert!(died.starts_with("✖ crawl (pid 4242) was killed after 1.20 s: 13 coroutines are alive\n"), "{died}");
+    assert!(died.starts_with("✖ crawl (pid 4242) died after 1.20 s: 13 coroutines were alive\n"), "{died}");
     assert!(died.ends_with("the whole run: tinyio-inspector replay 'it'\\''s.jsonl'\n"), "{died}");
     let nasty = text(&model, &Options { file: Some("\u{1b}]0;t\u{7}\u{202e}'.jsonl".into()), ..plain() });
     assert!(nasty.ends_with("replay $'\\x1b]0;t\\x07\\xe2\\x80\\xae\\'.jsonl'\n"), "{nasty}");

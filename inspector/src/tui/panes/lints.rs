@@ -1,44 +1,162 @@
-//! The page of the lints, one sentence each.
+//! The page of the lints, one sentence each. The coroutine of the selected one is selected on all screens.
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::page::Page;
-use crate::tui::pane::Pane;
+use super::page::{ANY_WIDTH, whole};
+use crate::event::CoroId;
+use crate::tui::clipboard::{Copied, Part};
+use crate::tui::keys::{Action, Binding, Context, bind};
+use crate::tui::pane::{Pane, Reply, Subject};
 use crate::tui::session::Session;
 use crate::tui::text::{moment, wrap};
-use crate::tui::widgets::heading;
+use crate::tui::widgets::{Hits, List, Pager, heading, inset};
+
+const TITLE: &str = "Lints";
+
+pub const CONTEXT: Context = Context(TITLE);
+pub const KEYS: &[Binding] = &[
+    bind(&["esc", "q"], Action::Back, "lints-back", "back", "back to the screen"),
+    bind(&["j", "down"], Action::Down, "lints-next", "next", "the next lint"),
+    bind(&["enter"], Action::Open, "lints-detail", "detail", "details of the coroutine that the lint is about"),
+    bind(&["w"], Action::Why, "lints-why", "why", "why that coroutine waits"),
+];
 
 /// Creates the page of what is probably wrong.
 pub fn page() -> Box<dyn Pane> {
-    Page::of_lines("Lints", lines)
+    Box::new(Lints::default())
 }
 
-fn lines(session: &Session, wide: u16) -> Vec<Line<'static>> {
-    let theme = &session.theme;
-    let mut lines = vec![heading(theme, "Lints"), Line::default()];
-    let mut sentence = |text: &str, sign: &'static str, sign_style: Style, style: Style| {
-        for (index, part) in wrap(text, usize::from(wide).saturating_sub(4).max(10)).into_iter().enumerate() {
-            let sign = if index == 0 { sign } else { " " };
-            lines.push(Line::from(vec![Span::styled(format!("{sign} "), sign_style), Span::styled(part, style)]));
+/// Which lint it is: its check, its coroutine, and when it passed, 0 while it holds.
+type Key = (&'static str, CoroId, u64);
+
+#[derive(Debug, Default)]
+struct Lints {
+    list: List<Key>,
+    pager: Pager,
+    hits: Hits<Key>,
+}
+
+/// A lint as it is shown.
+struct Entry {
+    key: Key,
+    lines: Vec<Line<'static>>,
+}
+
+impl Lints {
+    fn select(&mut self, session: &mut Session) {
+        if let Some((_, coro, _)) = self.list.selected.filter(|key| key.1 != 0) {
+            session.select(coro);
         }
+    }
+}
+
+impl Pane for Lints {
+    fn title(&self) -> &'static str {
+        TITLE
+    }
+
+    fn selected(&self, session: &Session) -> Option<Subject> {
+        let coro = self.list.selected.map(|key| key.1).filter(|coro| *coro != 0);
+        coro.or(session.selected).map(Subject::Coro)
+    }
+
+    fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
+        match part {
+            Part::Whole => {
+                let lines = entries(session, ANY_WIDTH).into_iter().flat_map(|entry| entry.lines);
+                Some(whole(TITLE, &lines.collect::<Vec<_>>()))
+            }
+            Part::Name => Some(Copied::new("name", &self.selected(session)?.label(session.model()))),
+        }
+    }
+
+    fn act(&mut self, session: &mut Session, action: Action) -> Reply {
+        let keys: Vec<Key> = entries(session, ANY_WIDTH).into_iter().map(|entry| entry.key).collect();
+        match action {
+            Action::Open if keys.is_empty() => return Reply::Close,
+            // The details of its coroutine.
+            Action::Open => return Reply::Ignored,
+            action => self.list.act(&keys, action),
+        }
+        self.select(session);
+        Reply::Done
+    }
+
+    fn click(&mut self, session: &mut Session, at: Position) {
+        self.list.selected = self.hits.at(at).or(self.list.selected);
+        self.select(session);
+    }
+
+    fn draw(&mut self, session: &mut Session, buf: &mut Buffer, area: Rect) {
+        let inner = inset(area);
+        let entries = entries(session, inner.width);
+        let keys: Vec<Key> = entries.iter().map(|entry| entry.key).collect();
+        // It stays selected when others come and go.
+        self.list.window(&keys, keys.len());
+        let theme = &session.theme;
+        let mut lines = vec![heading(theme, TITLE), Line::default()];
+        let mut places = Vec::new();
+        for entry in entries {
+            let first = lines.len();
+            let is_selected = self.list.selected == Some(entry.key);
+            lines.extend(entry.lines.into_iter().map(|mut line| {
+                if is_selected {
+                    let rest = usize::from(inner.width).saturating_sub(line.width());
+                    line.push_span(" ".repeat(rest));
+                    line = line.patch_style(theme.selected);
+                }
+                line
+            }));
+            places.push((entry.key, first..lines.len()));
+        }
+        if places.is_empty() {
+            lines.push(Line::styled("  no lint at this moment", theme.dim));
+        }
+        if let Some((key, place)) = places.iter().find(|(key, _)| self.list.selected == Some(*key)) {
+            let begin = if keys.first() == Some(key) { 0 } else { place.start };
+            self.pager.reveal(begin..place.end, usize::from(inner.height));
+        }
+        self.pager.draw(theme, buf, area, |_| lines);
+        self.hits.clear();
+        for (key, place) in places {
+            let rows =
+                place.filter_map(|line| line.checked_sub(self.pager.top())).filter_map(|row| row.try_into().ok());
+            for row in rows.filter(|row: &u16| *row < inner.height) {
+                self.hits.add(Rect { y: inner.y + row, height: 1, ..inner }, key);
+            }
+        }
+    }
+}
+
+/// The lints, those that have passed last.
+fn entries(session: &Session, wide: u16) -> Vec<Entry> {
+    let theme = &session.theme;
+    let sentence = |text: &str, sign: &'static str, sign_style: Style, style: Style| {
+        let parts = wrap(text, usize::from(wide).saturating_sub(4).max(10)).into_iter();
+        let lines = parts.enumerate().map(move |(index, part)| {
+            let sign = if index == 0 { sign } else { " " };
+            Line::from(vec![Span::styled(format!("{sign} "), sign_style), Span::styled(part, style)])
+        });
+        lines.collect::<Vec<_>>()
     };
+    let mut entries = Vec::new();
     for lint in &session.lints {
-        sentence(&lint.text, theme.glyphs.warning, theme.warning, theme.text);
+        let mut lines = sentence(&lint.text, theme.glyphs.warning, theme.warning, theme.text);
         // Of what was proved, the facts.
         let finding = session.model().findings_of(lint.coro).find(|finding| finding.text == lint.text);
         for fact in finding.into_iter().flat_map(|finding| &finding.proof) {
-            sentence(fact, " ", theme.dim, theme.dim);
+            lines.extend(sentence(fact, " ", theme.dim, theme.dim));
         }
+        entries.push(Entry { key: (lint.check, lint.coro, 0), lines });
     }
     // At a moment of the past, those that had passed by then.
-    let passed: Vec<_> = session.passed.iter().rev().filter(|passed| passed.at <= session.now()).collect();
-    if session.lints.is_empty() {
-        sentence("no lint at this moment", " ", theme.dim, theme.dim);
-    }
-    for passed in passed {
+    for passed in session.passed.iter().rev().filter(|passed| passed.at <= session.now()) {
         let text = format!("until {}: {}", moment(passed.at), passed.lint.text);
-        sentence(&text, theme.glyphs.dot, theme.dim, theme.dim);
+        let lines = sentence(&text, theme.glyphs.dot, theme.dim, theme.dim);
+        entries.push(Entry { key: (passed.lint.check, passed.lint.coro, passed.at), lines });
     }
-    lines
+    entries
 }

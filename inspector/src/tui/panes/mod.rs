@@ -44,8 +44,8 @@ pub const SCREENS: [Screen; 7] = [
 ];
 
 /// The keys of pages that have some of their own.
-pub const PAGES: [(Context, &[Binding]); 2] =
-    [(source::CONTEXT, source::KEYS), (stack_tree::CONTEXT, stack_tree::KEYS)];
+pub const PAGES: [(Context, &[Binding]); 3] =
+    [(source::CONTEXT, source::KEYS), (stack_tree::CONTEXT, stack_tree::KEYS), (lints::CONTEXT, lints::KEYS)];
 
 /// From this width on the details stand beside a table, which needs more room for itself than the graph.
 const TABLE_AND_DETAIL: u16 = 136;

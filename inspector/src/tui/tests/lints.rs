@@ -14,6 +14,33 @@ fn lints_are_announced_and_listed() {
 }
 
 #[test]
+fn the_selected_lint_leads_to_its_coroutine() {
+    let mut script = crawl();
+    script.at(3_000_000).begin(5).at(3_235_000).pause(5).at(4_000_000).begin(9).at(4_900_000).pause(9);
+    let mut app = live(&script);
+    app.session.lint();
+    let coros: Vec<_> = app.session.lints.iter().map(|lint| lint.coro).collect();
+    assert!(coros.len() > 1 && coros.iter().all(|coro| *coro != 0), "{coros:?}");
+    // As small a page as is drawn: the selected one is on it nevertheless.
+    for (presses, coro) in coros.iter().enumerate() {
+        press(&mut app, "!");
+        draw(&mut app, 80, 8);
+        for _ in 0..presses {
+            press(&mut app, "j");
+        }
+        let page = text(&mut app, 80, 8);
+        let sentence: String = app.session.lints[presses].text.chars().take(40).collect();
+        assert!(page.contains(&sentence), "{sentence}\n{page}");
+        press(&mut app, "enter");
+        let detail = text(&mut app, 120, 40);
+        assert!(detail.contains(&app.session.model().label(*coro)), "{detail}");
+        assert!(presses == 0 || app.session.selected == Some(*coro), "{coros:?}");
+        press(&mut app, "esc");
+        press(&mut app, "!");
+    }
+}
+
+#[test]
 fn a_deadlock_is_named_in_the_header() {
     let mut script = Script::new("deadlock");
     script.start().spawn(1, 0, "main", "a.rs:1:1").spawn(2, 1, "left", "a.rs:2:1").spawn(3, 1, "right", "a.rs:3:1");

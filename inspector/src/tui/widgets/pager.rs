@@ -1,5 +1,7 @@
 //! A text that is scrolled.
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -40,6 +42,18 @@ impl Pager {
     /// Goes to where that line is in the middle of so many rows.
     pub fn centre(&mut self, line: usize, rows: u16) {
         self.top = line.saturating_sub(usize::from(rows) / 2);
+    }
+
+    /// Scrolls as little as it takes to have these lines on a screen of so many rows. The last of them may be that of a
+    /// hint.
+    pub fn reveal(&mut self, lines: Range<usize>, rows: usize) {
+        let last = lines.end.saturating_sub(rows.saturating_sub(1).max(1));
+        self.top = self.top.max(last).min(lines.start);
+    }
+
+    /// The first line shown, as it was last drawn.
+    pub fn top(&self) -> usize {
+        self.top
     }
 
     /// Draws the lines from the first one shown on; `lines` gets the width.
