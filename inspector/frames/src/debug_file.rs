@@ -26,8 +26,8 @@ struct Link {
 }
 
 /// The file with the debug info of a program without: it has the same build id, or the checksum that the program says.
-/// `folders`: where to look besides the places known to all debuggers.
-pub(super) fn find(program: &Contents, path: &Path, folders: &[PathBuf]) -> Option<Contents> {
+/// `root`: where the files of its container are. `folders`: where to look besides the places known to all debuggers.
+pub(super) fn find(program: &Contents, path: &Path, root: &Path, folders: &[PathBuf]) -> Option<Contents> {
     if is_of_the_system(path) {
         return None;
     }
@@ -37,8 +37,17 @@ pub(super) fn find(program: &Contents, path: &Path, folders: &[PathBuf]) -> Opti
     let named = object.gnu_debuglink().ok().flatten();
     let named = named.and_then(|(name, sum)| Some((plain(std::str::from_utf8(name).ok()?)?.to_owned(), sum)));
     let link = Link { id: id.filter(|id| !id.is_empty()), named };
-    let found = candidates(&link, path, folders).into_iter().filter(|candidate| candidate != path);
+    let there = under(root, path);
+    let mut found = candidates(&link, path, folders);
+    found.extend(beside(&link, &there));
+    found.extend(candidates(&link, path, &[under(root, Path::new(SYSTEM))]));
+    let found = found.into_iter().filter(|candidate| candidate != path && *candidate != there);
     found.filter_map(|candidate| open(&candidate)).find(|contents| link.leads_to(contents))
+}
+
+/// Where a path of a container is for others.
+pub(super) fn under(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// The files in folders that may be a program that is not at its place any more, or its debug info.
@@ -81,14 +90,19 @@ fn candidates(link: &Link, path: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
         let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
         found.extend(all().map(|folder| folder.join(format!(".build-id/{first:02x}/{rest}.debug"))));
     }
+    found.extend(beside(link, path));
     if let (Some((name, _)), Some(folder)) = (&link.named, path.parent()) {
-        found.extend([folder.join(name), folder.join(".debug").join(name)]);
         found.extend(folders.iter().map(|folder| folder.join(name)));
-        let within = folder.strip_prefix("/").unwrap_or(folder);
-        found.extend(all().map(|folder| folder.join(within).join(name)));
+        found.extend(all().map(|all| under(all, folder).join(name)));
     }
     found.extend(stand_ins(path, folders));
     found
+}
+
+/// The file of that name in the folder of a program, and in one of that.
+fn beside(link: &Link, path: &Path) -> Vec<PathBuf> {
+    let (Some((name, _)), Some(folder)) = (&link.named, path.parent()) else { return Vec::new() };
+    vec![folder.join(name), folder.join(".debug").join(name)]
 }
 
 /// Opens a candidate.

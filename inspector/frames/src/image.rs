@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use gimli::{DwarfPackageSections, DwarfSections, EndianSlice, RunTimeEndian, SectionId};
-use object::{Object, ObjectSection, ObjectSegment};
+use gimli::{EndianSlice, SectionId};
+use object::Object;
 
 use super::contents::{Bytes, Contents};
 use super::debug_file;
+use super::loaded_file::{Layout, MappedFile, Mapping, mappings, running_file};
 use super::memory::Memory;
-use super::sections::{Dwarf, Sections, Slice, endian, read_section, sections};
+use super::sections::{Dwarf, Sections, read_section, sections};
+use super::split::{self, Package, Skeleton, Split};
 use super::symbols::{self, Bodies};
 use super::unwind::Unwind;
 
@@ -41,58 +42,6 @@ pub(super) struct Image {
     has_locations: bool,
 }
 
-/// Debug info that was split off: all but a skeleton of a unit is in a file of its own, or with others in a package.
-pub(super) struct Split {
-    /// The image with the skeleton.
-    pub parent: usize,
-    pub skeleton: Skeleton,
-    /// None if the sections are those of this image.
-    package: Option<Rc<Package>>,
-}
-
-/// All split off debug info of a program.
-struct Package {
-    data: DwarfPackageSections<Bytes>,
-    endian: RunTimeEndian,
-}
-
-/// What is left in the program of a unit that was split off.
-#[derive(Clone)]
-pub(super) struct Skeleton {
-    /// Where it is in its section.
-    pub offset: usize,
-    id: gimli::DwoId,
-    /// The file with the rest.
-    file: PathBuf,
-    low_pc: u64,
-    addresses: gimli::DebugAddrBase<usize>,
-    ranges: gimli::DebugRngListsBase<usize>,
-}
-
-impl Skeleton {
-    pub fn of(dwarf: &Dwarf<'_>, unit: &gimli::Unit<Slice<'_>>) -> Option<Skeleton> {
-        let (id, name) = (unit.dwo_id?, dwarf.attr_string(unit, unit.dwo_name().ok()??).ok()?);
-        let directory = unit.comp_dir.map(|directory| directory.to_string_lossy().into_owned()).unwrap_or_default();
-        Some(Skeleton {
-            offset: unit.header.debug_info_offset()?.0,
-            id,
-            file: Path::new(&directory).join(name.to_string_lossy().as_ref()),
-            low_pc: unit.low_pc,
-            addresses: unit.addr_base,
-            ranges: unit.rnglists_base,
-        })
-    }
-
-    /// Gives a unit what stayed behind of it.
-    pub fn complete(&self, unit: &mut gimli::Unit<Slice<'_>>) {
-        unit.low_pc = self.low_pc;
-        unit.addr_base = self.addresses;
-        if unit.header.version() < 5 {
-            unit.rnglists_base = self.ranges;
-        }
-    }
-}
-
 /// The loaded files of a process, each opened when an address inside it is asked for.
 pub(super) struct Images {
     /// What is mapped, as of the last reading.
@@ -112,31 +61,6 @@ pub(super) struct Images {
     pub instead: Option<PathBuf>,
     /// The process is gone: which of its mappings were code is not known of all.
     is_gone: bool,
-}
-
-/// One line of `/proc/PID/maps`: a part of a file in memory. A file may be mapped more than once, as a library and to
-/// be read.
-#[derive(Clone)]
-struct Mapping {
-    range: Range<u64>,
-    /// Where in the file it begins.
-    offset: u64,
-    is_code: bool,
-    path: PathBuf,
-    inode: u64,
-}
-
-/// A part of a file that was mapped in a process that is gone.
-#[derive(Clone, Debug)]
-pub struct MappedFile {
-    /// Its addresses.
-    pub range: Range<u64>,
-    /// Where in the file it begins.
-    pub offset: u64,
-    /// The path of the file.
-    pub path: PathBuf,
-    /// It is code.
-    pub is_code: bool,
 }
 
 /// A file that was opened, as it is loaded.
@@ -286,7 +210,7 @@ impl Images {
         let package = self.package(parent);
         let (sections, missing) = match &package {
             Some(_) => (Sections::empty(), None),
-            None => match split_sections(&skeleton.file) {
+            None => match split::sections_of_unit(&skeleton.file) {
                 Ok(sections) => (sections, None),
                 Err(why) => (Sections::empty(), Some(format!("{} {why}", skeleton.file.display()))),
             },
@@ -333,7 +257,7 @@ impl Images {
         }
         let mut path = self.images[parent].path.clone().into_os_string();
         path.push(".dwp");
-        let found = package(Path::new(&path)).map(Rc::new);
+        let found = split::package(Path::new(&path)).map(Rc::new);
         self.packages.insert(parent, found.clone());
         found
     }
@@ -432,31 +356,6 @@ const NOT_HERE: &str =
 
 const NO_DEBUG: &str = "has no debug info: no locals, and no frames but where coroutines await; `debug = true` and `strip = false` in the profile of Cargo.toml bring them";
 
-/// The parts of files mapped by a process.
-fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
-    let mut found: Vec<Mapping> = Vec::new();
-    for line in std::fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
-        // 55d0c0000000-55d0c0010000 r-xp 00001000 08:01 1234   /usr/bin/program
-        let mut rest = line;
-        let mut next = || {
-            let (word, after) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
-            rest = after;
-            word
-        };
-        let (range, access, offset, _device, inode) = (next(), next(), next(), next(), next());
-        let path = rest.trim_start();
-        let (Some((start, end)), Ok(inode)) = (range.split_once('-'), inode.parse()) else { continue };
-        let number = |text| u64::from_str_radix(text, 16);
-        let (Ok(start), Ok(end), Ok(offset)) = (number(start), number(end), number(offset)) else { continue };
-        if inode == 0 || !path.starts_with('/') {
-            continue;
-        }
-        let is_code = access.contains('x');
-        found.push(Mapping { range: start..end, offset, is_code, path: path.into(), inode });
-    }
-    Ok(found)
-}
-
 /// Opens the file behind a mapping, if it is still the one that is loaded. `lowest`: where the first mapping of that
 /// file begins.
 fn open(
@@ -498,7 +397,8 @@ fn open(
     image.bias = bias;
     if let Err(problem) = load(&contents, &mut image) {
         // A damaged file is named, not passed over.
-        image.debug_file = debug_file::find(&contents, &image.path, folders).filter(|_| problem == NO_DEBUG);
+        image.debug_file =
+            debug_file::find(&contents, &image.path, &memory.root(), folders).filter(|_| problem == NO_DEBUG);
         let found = image.debug_file.take().map(|file| (load_debug_info(&file, &mut image), file));
         image.missing = match found {
             Some((Ok(()), file)) => {
@@ -543,136 +443,6 @@ fn read_debug_info<'a>(object: &impl Object<'a>, file: &Contents, image: &mut Im
     Ok(())
 }
 
-/// What a file says of how it is loaded.
-#[derive(Default)]
-struct Layout {
-    segments: Vec<Segment>,
-    /// The build id and its address in the file.
-    id: Option<(u64, Vec<u8>)>,
-    /// It has debug info only, and does not say what of the program is loaded where.
-    is_debug_info: bool,
-}
-
-/// What is loaded of a file, in whole pages.
-struct Segment {
-    offset: Range<u64>,
-    address: u64,
-    is_code: bool,
-}
-
-const PAGE: u64 = 0x1000;
-
-impl Layout {
-    fn of(file: &Contents) -> Option<Layout> {
-        let cache = file.reader();
-        let object = object::File::parse(&cache).ok()?;
-        let segments = object.segments().map(|segment| {
-            let (offset, size) = segment.file_range();
-            let is_code = matches!(segment.flags(), object::SegmentFlags::Elf { p_flags, .. } if p_flags.0 & 1 != 0);
-            let start = offset & !(PAGE - 1);
-            Segment {
-                offset: start..offset.saturating_add(size).max(start + 1),
-                address: segment.address() & !(PAGE - 1),
-                is_code,
-            }
-        });
-        let segments = segments.collect();
-        let note = object.section_by_name(".note.gnu.build-id");
-        let id = note.and_then(|note| Some((note.address(), note.data().ok()?.to_vec())));
-        let is_debug_info = debug_file::is_debug_info_only(&object);
-        Some(Layout { segments, id: id.filter(|(_, id)| !id.is_empty()), is_debug_info })
-    }
-
-    /// Address in memory minus address in the file, by the segments that a mapping may be a part of: the most likely
-    /// one first.
-    fn biases(&self, mapping: &Mapping) -> Vec<u64> {
-        let mut possible: Vec<&Segment> =
-            self.segments.iter().filter(|segment| segment.offset.contains(&mapping.offset)).collect();
-        possible.sort_by_key(|segment| segment.is_code != mapping.is_code);
-        let bias = |segment: &&Segment| {
-            let before = mapping.offset - segment.offset.start;
-            mapping.range.start.wrapping_sub(segment.address).wrapping_sub(before)
-        };
-        possible.iter().map(bias).collect()
-    }
-
-    /// Whether a mapping is a part of the file as it is loaded with a bias.
-    fn holds(&self, mapping: &Mapping, bias: u64) -> bool {
-        self.is_debug_info || self.biases(mapping).contains(&bias)
-    }
-
-    /// The bias with which the file is what is loaded around a mapping: its build id is in memory. Without such an id,
-    /// the same file for the system; that alone would miss a file overwritten in place, and is not even so for every
-    /// mapping of a layered file system.
-    fn loaded_at(&self, memory: &Memory, mapping: &Mapping, is_same_file: bool) -> Option<u64> {
-        let biases = self.biases(mapping);
-        let Some((address, id)) = &self.id else {
-            return is_same_file.then(|| biases.first().copied().unwrap_or(mapping.range.start));
-        };
-        let there = |bias: &u64| memory.bytes(address.wrapping_add(*bias), id.len());
-        let found = biases.iter().find(|bias| there(bias).is_some_and(|there| there == *id)).copied();
-        let is_readable = biases.iter().any(|bias| there(bias).is_some());
-        found.or_else(|| biases.first().copied().filter(|_| is_same_file && !is_readable))
-    }
-
-    /// The bias of a file with debug info only, if the program is loaded from `lowest` on and has its build id.
-    fn describes(&self, memory: &Memory, lowest: u64) -> Option<u64> {
-        let first = self.segments.iter().map(|segment| segment.address).min()?;
-        let bias = lowest.wrapping_sub(first);
-        let (address, id) = self.id.as_ref()?;
-        memory.bytes(address.wrapping_add(bias), id.len()).is_some_and(|there| there == *id).then_some(bias)
-    }
-}
-
-/// Opens the file that was loaded: never one that has replaced it since, nor one that was overwritten.
-fn running_file(
-    memory: &Memory,
-    mapping: &Mapping,
-    path: &Path,
-    (lowest, folders): (u64, &[PathBuf]),
-) -> Result<(Contents, Layout, u64), String> {
-    let program = PathBuf::from(format!("/proc/{}/exe", memory.pid()));
-    let mut problem = String::new();
-    for candidate in [&*program, path] {
-        match File::open(candidate) {
-            Ok(file) => {
-                let is_same_file = inode(&file).is_ok_and(|inode| inode == mapping.inode);
-                let is_this_program = candidate == program && memory.pid() == std::process::id();
-                let contents = if is_this_program { Contents::of_this_program(file) } else { Contents::read(file) };
-                let layout = Layout::of(&contents).unwrap_or_default();
-                if let Some(bias) = layout.loaded_at(memory, mapping, is_same_file) {
-                    return Ok((contents, layout, bias));
-                }
-                problem = "was replaced on disk since the program started; start the program again".into();
-            }
-            Err(error) => problem = format!("cannot be opened: {error}"),
-        }
-    }
-    if memory.pid() != 0 {
-        return Err(problem);
-    }
-    // What a core file is of may be in a folder that the user has named.
-    for candidate in debug_file::stand_ins(path, folders) {
-        let Some(contents) = debug_file::open(&candidate) else { continue };
-        let layout = Layout::of(&contents).unwrap_or_default();
-        let bias = match layout.is_debug_info {
-            true => layout.describes(memory, lowest),
-            false => layout.loaded_at(memory, mapping, false),
-        };
-        if let Some(bias) = bias {
-            return Ok((contents, layout, bias));
-        }
-    }
-    Err(problem + "; `--debug-dir` names a folder with the program, or with its debug info, of the same build id")
-}
-
-fn inode(file: &File) -> io::Result<u64> {
-    #[cfg(unix)]
-    return Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?));
-    #[cfg(not(unix))]
-    return file.metadata().map(|_| 0);
-}
-
 /// The symbols of a program and the section with their names; none where it was stripped of them.
 fn symbol_table(file: &Contents) -> Option<(Bytes, Bytes)> {
     let cache = file.reader();
@@ -691,27 +461,4 @@ fn symbols_of<'a>(object: &impl Object<'a>, file: &Contents) -> Option<(Bytes, B
 /// The bodies of closures and async functions, from the symbols of a program.
 fn bodies<'a>(object: &impl Object<'a>, file: &Contents) -> Bodies {
     symbols_of(object, file).map_or_else(Bodies::default, |(symbols, names)| Bodies::of(&symbols, &names))
-}
-
-/// The sections of a file with the debug info of one unit.
-fn split_sections(path: &Path) -> Result<Sections, String> {
-    let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
-    let file = Contents::read(file);
-    let cache = file.reader();
-    let object = object::File::parse(&cache).map_err(|error| format!("is no object file that can be read: {error}"))?;
-    let data = DwarfSections::load(|id| split_section(&object, &file, id))?;
-    Ok(Sections { data, endian: endian(&object) })
-}
-
-fn package(path: &Path) -> Option<Package> {
-    let file = Contents::read(File::open(path).ok()?);
-    let cache = file.reader();
-    let object = object::File::parse(&cache).ok()?;
-    let data = DwarfPackageSections::load(|id| split_section(&object, &file, id).map_err(|_| gimli::Error::Io)).ok()?;
-    Some(Package { data, endian: endian(&object) })
-}
-
-fn split_section<'a>(object: &impl Object<'a>, file: &Contents, id: SectionId) -> Result<Bytes, String> {
-    let section = id.dwo_name().and_then(|name| object.section_by_name(name));
-    section.map_or(Ok(Bytes::default()), |section| read_section(&section, file))
 }

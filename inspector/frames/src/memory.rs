@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -77,6 +78,11 @@ impl Memory {
 
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Where the files that the process sees are for others: it may be in a container.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.pid))
     }
 
     /// Whether the process has loaded the C library that this one has loaded.

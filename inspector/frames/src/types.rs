@@ -9,12 +9,13 @@ use std::time::Duration;
 use tinyio_events::event::TraceSite;
 
 use super::hash::{FastMap, FastSet};
-use super::image::{Images, Skeleton};
+use super::image::Images;
 use super::memory::Memory;
 use super::scopes::Bindings;
 use super::secret_names::SecretNames;
 use super::sections::Dwarf;
 use super::shape::{Base, Glue, Shape, Type, TypeRef};
+use super::split::Skeleton;
 use super::unit;
 use super::units::Units;
 use super::work::worked;

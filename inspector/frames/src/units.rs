@@ -10,9 +10,9 @@ use std::sync::Arc;
 use gimli::{Abbreviations, DebugInfoOffset, Reader, RunTimeEndian, Section};
 
 use super::code::Code;
-use super::image::Skeleton;
 use super::index::{self, Index};
 use super::sections::Dwarf;
+use super::split::Skeleton;
 use super::unit::{self, First, Unit, first_is_in_frame};
 
 /// The units of one file, in the order they have in it.

@@ -98,6 +98,31 @@ fn debug_info_in_a_file_of_its_own_reads_like_any() {
     }
 }
 
+/// The files are on a file system that only the program sees.
+#[test]
+fn debug_info_in_a_container_is_found_there() {
+    let container = ["--user", "--map-root-user", "--mount"];
+    let probe = Command::new("unshare").args(container).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        println!("skipped: the system makes no namespaces for this user");
+        return;
+    }
+    let stripped = Stripped::new(true).linked("named.debug");
+    let inside = stripped.folder.path().join("inside");
+    std::fs::create_dir(&inside).expect("a folder can be made");
+    let script =
+        "mount -t tmpfs none \"$1\" && cp \"$2\" \"$1/shop\" && cp \"$3\" \"$1/named.debug\" && exec \"$1/shop\"";
+    let paths = [&inside, &stripped.program, &stripped.debug].map(|path| path.to_str().expect("text"));
+    let arguments = [&container[..], &["sh", "-c", script, "sh"], &paths].concat();
+    let program = Program::start_binary(Path::new("unshare"), &arguments);
+    assert!(!inside.join("shop").exists());
+    let mut frames = program.frames();
+    for case in &program.cases {
+        assert_eq!(frames.stack(&case.ty, case.address).missing, None, "{}", case.name);
+    }
+    assert!(!program.cases.is_empty());
+}
+
 /// To open a pipe would wait for its writer.
 #[test]
 fn a_pipe_among_the_files_is_not_opened() {
