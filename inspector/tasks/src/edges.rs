@@ -76,8 +76,8 @@ pub struct Held {
     pub holds: Vec<Hold>,
     /// What it shares.
     pub shares: Vec<Share>,
-    /// The addresses of the references to that, each of which counts once.
-    pub references: HashSet<u64>,
+    /// The addresses of the references to that.
+    seen: HashSet<u64>,
 }
 
 impl Default for Edges {
@@ -103,7 +103,7 @@ impl Edges {
                 let hold = hold(frames, ty, address, future);
                 found.holds.extend(hold.filter(|hold| !found.holds.iter().any(|known| known.id == hold.id)));
             }
-            self.shares.add(frames, ty, address, found);
+            self.shares.add(frames, ty, address, &mut found.seen, &mut found.shares);
         }
     }
 

@@ -1,11 +1,10 @@
 //! References of locals to what they share with others: semaphores, notifications, and channels. Whether all of them
 //! are known is what the counts there say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tinyio_frames::{Frames, OwnedParts, TypeRef};
 
-use crate::edges::Held;
 use crate::kinds::word;
 use crate::picture::{Role, Share};
 
@@ -114,11 +113,18 @@ enum Only {
 }
 
 impl Shares {
-    /// Adds the references that a value owns. Those at one address are one.
-    pub fn add(&mut self, frames: &mut Frames, ty: TypeRef, address: u64, found: &mut Held) {
+    /// Adds the references that a value owns. `seen` has the addresses of those that were added: each is one.
+    pub fn add(
+        &mut self,
+        frames: &mut Frames,
+        ty: TypeRef,
+        address: u64,
+        seen: &mut HashSet<u64>,
+        shares: &mut Vec<Share>,
+    ) {
         for (ty, address) in self.references.find(frames, ty, address) {
             let shape = *self.shapes.entry(ty).or_insert_with(|| shape(frames, ty));
-            let Some(shape) = shape.filter(|_| found.references.insert(address)) else { continue };
+            let Some(shape) = shape.filter(|_| seen.insert(address)) else { continue };
             let Some(start) = frames.word(address.wrapping_add(shape.pointer)).filter(|start| *start != 0) else {
                 continue;
             };
@@ -133,7 +139,7 @@ impl Shares {
                 },
             };
             let total = count.filter(|_| is_only);
-            found.shares.push(Share { memory: start..start.saturating_add(shape.size), role: shape.role, total });
+            shares.push(Share { memory: start..start.saturating_add(shape.size), role: shape.role, total });
         }
     }
 }
