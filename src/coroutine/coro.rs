@@ -146,8 +146,8 @@ impl<T> Coro<T> {
         &self.handle
     }
 
-    /// Gives the coroutine a name, which the inspector shows in place of its function's name and its number. A later
-    /// name replaces it.
+    /// Gives the coroutine a name, which the inspector shows in place of its function's name and its number, and so do
+    /// messages of deadlocks while the program is recorded. A later name replaces it.
     ///
     /// ```
     /// # tinyio::Loop::new().run(async {

@@ -114,7 +114,8 @@ pub enum FailureKind {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// The coroutine: its path, such as `crawl::fetch`.
+    /// The coroutine: its path, such as `crawl::fetch`. Of a deadlock with its number, `crawl::fetch #7`, and while the
+    /// program is recorded with the name that it was given in place of the path.
     pub name: String,
     /// The file of its place, which may be in a function that the coroutine awaits without a coroutine of its own
     /// (`f().await`); as the compiler was given it.

@@ -19,6 +19,7 @@ use super::scopes::AWAITEE;
 use super::search::{Leaf, Search, Within, boxed};
 use super::shape::{Member, Shape, Type, TypeRef};
 use super::source::Sources;
+use super::types::Types;
 use super::values::{Place, ValueReader};
 
 /// The native frame of a coroutine may have one part in so many of the bounds.
@@ -32,7 +33,8 @@ pub struct Parts {
     /// Locals, or the rest of locals that were moved in part, that certainly are alive as a whole: the code that drops
     /// the coroutine drops them.
     pub alive: Vec<(TypeRef, u64)>,
-    /// Futures that are awaited and are no coroutines.
+    /// Futures that are no coroutines, and what they are in, such as boxes: those that are awaited, and the outermost
+    /// one. Not what is behind a reference, which is owned by something else.
     pub others: Vec<(TypeRef, u64)>,
     /// The addresses of the coroutines.
     pub coroutines: Vec<u64>,
@@ -77,6 +79,8 @@ impl Walk<'_, '_> {
     fn frames(&mut self, mut ty: TypeRef, mut address: u64) -> Vec<Walked> {
         let mut frames: Vec<Walked> = Vec::new();
         let mut seen = FastSet::default();
+        // What is behind a reference is owned by something else.
+        let mut is_borrowed = false;
         loop {
             if self.frames == 0 || self.reader.out_of_time() || !seen.insert((ty, address)) {
                 let note = "the stack goes on; what is deeper was left out".into();
@@ -87,6 +91,7 @@ impl Walk<'_, '_> {
             let known = self.reader.types.get(ty);
             if known.is_coroutine() {
                 self.parts.coroutines.push(address);
+                is_borrowed = false;
                 let (frame, next) = self.coroutine(ty, &known, address);
                 frames.push(frame);
                 match next {
@@ -100,7 +105,8 @@ impl Walk<'_, '_> {
                 frames.push(Frame { function, note: "unknown layout".into(), ..Frame::default() }.into());
                 return frames;
             }
-            if !self.mid_step {
+            is_borrowed |= known.name.starts_with("&mut ");
+            if !self.mid_step && !is_borrowed && !Types::is_made(ty) {
                 self.parts.others.push((ty, address));
             }
             if (self.is_leaf)(known.path()) {

@@ -41,7 +41,9 @@ pub(super) fn find(program: &Contents, path: &Path, root: &Path, folders: &[Path
     let mut found = candidates(&link, path, folders);
     found.extend(beside(&link, &there));
     found.extend(candidates(&link, path, &[under(root, Path::new(SYSTEM))]));
-    let found = found.into_iter().filter(|candidate| candidate != path && *candidate != there);
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|candidate| candidate != path && *candidate != there && seen.insert(candidate.clone()));
+    let found = found.into_iter();
     found.filter_map(|candidate| open(&candidate)).find(|contents| link.leads_to(contents))
 }
 

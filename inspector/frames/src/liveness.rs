@@ -322,8 +322,134 @@ impl Alive {
     }
 }
 
+/// What is done around a part, and says nothing of it.
+#[derive(Default)]
+struct Around {
+    /// What is read to find out which variant an enum is in.
+    tag: Range<u64>,
+    /// What a box frees in the end.
+    freed: u64,
+}
+
+impl Alive {
+    /// Adds the largest parts of a local that certainly are alive: a call drops it as a whole, or it cannot be moved in
+    /// part and is touched. True if that is the whole local, which is added then. `gone`: the parts that were moved.
+    pub fn certain(
+        &self,
+        reader: &mut ValueReader<'_>,
+        ty: TypeRef,
+        address: u64,
+        gone: &FastSet<(u64, TypeRef)>,
+        found: &mut Vec<(TypeRef, u64)>,
+    ) -> bool {
+        let mut parts = Vec::new();
+        let is_whole = self.part(reader, (ty, address), &Around::default(), gone, &mut parts, 0);
+        if is_whole {
+            found.push((ty, address));
+        } else {
+            found.extend(parts);
+        }
+        is_whole
+    }
+
+    /// Whether a part certainly is alive as a whole; if not, its parts that are so are added.
+    fn part(
+        &self,
+        reader: &mut ValueReader<'_>,
+        (ty, address): (TypeRef, u64),
+        around: &Around,
+        gone: &FastSet<(u64, TypeRef)>,
+        found: &mut Vec<(TypeRef, u64)>,
+        depth: usize,
+    ) -> bool {
+        // Nothing is dropped of it.
+        if reader.types.glue(ty) == Glue::No {
+            return true;
+        }
+        let Some(size) = reader.types.size(ty).filter(|_| depth < DEPTH) else { return false };
+        if gone.contains(&(address, ty)) {
+            return false;
+        }
+        let body = address..address.saturating_add(size);
+        let is_covered = |call: &GlueCall| call.argument <= body.start && call.end.is_some_and(|end| end >= body.end);
+        if self.calls().any(is_covered) {
+            return true;
+        }
+        let known = reader.types.get(ty);
+        let parts: Vec<(TypeRef, u64)> = match &known.shape {
+            _ if known.is_coroutine() || is_whole_always(known.path()) => return self.is_dropped(&body, around),
+            Shape::Struct(members) if known.member("vtable").is_none() && known.member("data_ptr").is_none() => {
+                let dropped = members.iter().filter(|member| reader.types.glue(member.ty) != Glue::No);
+                let parts: Vec<_> = dropped.map(|member| (member.ty, address.saturating_add(member.offset))).collect();
+                // It has a destructor of its own.
+                if parts.is_empty() {
+                    return self.is_dropped(&body, around);
+                }
+                parts
+            }
+            Shape::Enum { tag: with, .. } => {
+                let bytes = usize::try_from(size).ok().and_then(|size| reader.types.memory.bytes(address, size));
+                let Some(bytes) = bytes else { return false };
+                let Ok(variant) = reader.variant(&known, Place { address, bytes: &bytes }) else { return false };
+                let tag = with.as_ref().and_then(|with| {
+                    let start = address.saturating_add(with.offset);
+                    Some(start..start.saturating_add(reader.types.size(with.ty)?))
+                });
+                let inner = (variant.ty, address.saturating_add(variant.offset));
+                let around = Around { tag: tag.unwrap_or(0..0), freed: around.freed };
+                return self.part(reader, inner, &around, gone, found, depth + 1);
+            }
+            Shape::Array { element, count: Some(count) } if *count <= ELEMENTS => {
+                let Some(size) = reader.types.size(*element) else { return false };
+                (0..*count).map(|index| (*element, address.saturating_add(index * size))).collect()
+            }
+            Shape::Pointer(Some(target)) if known.name.starts_with("alloc::boxed::Box<") => {
+                let Some(inside) = reader.types.memory.word(address) else { return false };
+                let within = Around { freed: inside, ..Around::default() };
+                return self.is_dropped(&body, around)
+                    && self.part(reader, (*target, inside), &within, gone, found, depth + 1);
+            }
+            _ => return self.is_dropped(&body, around),
+        };
+        let mut is_whole = true;
+        let mut inner = Vec::new();
+        for (ty, address) in parts {
+            if self.part(reader, (ty, address), around, gone, &mut inner, depth + 1) {
+                inner.push((ty, address));
+            } else {
+                is_whole = false;
+            }
+        }
+        if !is_whole {
+            found.extend(inner);
+        }
+        is_whole
+    }
+
+    /// Whether something that is not moved in part is dropped: it is read, or what drops it is called.
+    fn is_dropped(&self, body: &Range<u64>, around: &Around) -> bool {
+        let overlaps = |start: u64, end: u64| start < body.end && body.start < end;
+        let says = |read: &&Range<u64>| !(around.tag.start <= read.start && read.end <= around.tag.end);
+        let handed = self.calls().filter(|call| call.end.is_none() && call.argument == body.start).count();
+        self.reads.iter().filter(says).any(|read| overlaps(read.start, read.end))
+            || self.calls().any(|call| call.end.is_some_and(|end| overlaps(call.argument, end)))
+            || handed > usize::from(around.freed == body.start)
+    }
+}
+
+/// How deep parts are looked for in parts.
+const DEPTH: usize = 12;
+/// Elements of an array that are looked at.
+const ELEMENTS: u64 = 64;
+
 fn names_of_std(path: &str) -> bool {
-    // `Box` is a library type, too, but the language allows moving out of it.
     ["alloc::", "core::", "std::", "hashbrown::"].iter().any(|root| path.starts_with(root))
-        && path != "alloc::boxed::Box"
+        // The language allows moving out of it, and the others have no destructor of their own.
+        && !["alloc::boxed::Box", "core::cmp::Reverse", "core::panic::unwind_safe::AssertUnwindSafe"].contains(&path)
+        && !path.starts_with("core::ops::range::")
+}
+
+/// Whether it cannot be moved in part: it has a destructor of its own, or its fields are private.
+fn is_whole_always(path: &str) -> bool {
+    names_of_std(path) && !matches!(path, "core::option::Option" | "core::result::Result")
 }

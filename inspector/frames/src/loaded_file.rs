@@ -154,7 +154,7 @@ pub(super) fn running_file(
     let there = debug_file::under(&memory.root(), path);
     let mut problem = String::new();
     for candidate in [&*program, &*there, path] {
-        match File::open(candidate) {
+        match opened(candidate) {
             Ok(file) => {
                 let is_same_file = inode(&file).is_ok_and(|inode| inode == mapping.inode);
                 let is_this_program = candidate == program && memory.pid() == std::process::id();
@@ -163,9 +163,13 @@ pub(super) fn running_file(
                 if let Some(bias) = layout.loaded_at(memory, mapping, is_same_file) {
                     return Ok((contents, layout, bias));
                 }
-                problem = "was replaced on disk since the program started; start the program again".into();
+                // The file of the program may be another one than that of a library.
+                if candidate != program && problem.is_empty() {
+                    problem = "was replaced on disk since the program started; start the program again".into();
+                }
             }
-            Err(error) => problem = format!("cannot be opened: {error}"),
+            Err(error) if candidate != program && problem.is_empty() => problem = format!("cannot be opened: {error}"),
+            Err(_) => {}
         }
     }
     if memory.pid() != 0 {
@@ -184,6 +188,14 @@ pub(super) fn running_file(
         }
     }
     Err(problem + "; `--debug-dir` names a folder with the program, or with its debug info, of the same build id")
+}
+
+/// Opens a file. To open a pipe would wait for its writer.
+fn opened(path: &Path) -> io::Result<File> {
+    match std::fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is no file")),
+    }
 }
 
 fn inode(file: &File) -> io::Result<u64> {

@@ -10,7 +10,7 @@ use super::hash::{FastMap, FastSet};
 use super::liveness::{Alive, Life};
 use super::names;
 use super::scopes::{Binding, Variable};
-use super::shape::{Glue, Member, Shape, TypeRef};
+use super::shape::{Glue, Member, TypeRef};
 use super::source::Sources;
 use super::values::{Place, ValueReader};
 
@@ -222,9 +222,22 @@ impl Locals<'_, '_> {
         // Without drop glue nothing tells; in the middle of a step, what was alive at the last suspension may be gone.
         let is_known = !matches!(drop_trace, DropTrace::Missing) && self.reader.types.glue(ty) != Glue::No;
         let is_it = !matches!(bound.which, Which::Loops { .. });
-        if is_it && is_known && life == Life::Alive && !self.mid_step {
-            self.add_certain(ty, address, &gone);
-        }
+        let life = match drop_trace {
+            DropTrace::Known if is_known && life == Life::Alive => {
+                let mut certain = Vec::new();
+                let is_whole = self.alive.certain(self.reader, ty, address, &gone, &mut certain);
+                if is_it && !self.mid_step {
+                    self.certain.extend(certain);
+                }
+                // Nothing tells of a part that could be moved on its own.
+                if is_whole || !gone.is_empty() { life } else { Life::Unknown }
+            }
+            DropTrace::NotNeeded if is_it && is_known && !self.mid_step => {
+                self.certain.push((ty, address));
+                life
+            }
+            _ => life,
+        };
         // Moved as a whole, for whatever reason: one mark for all cases.
         let moved = life == Life::Moved || gone.contains(&(address, ty));
         if moved {
@@ -247,28 +260,6 @@ impl Locals<'_, '_> {
             _ => Part::Kept { ty, offset, gone },
         };
         Unread { name: bound.name.clone(), mark: marks.join(", "), value }
-    }
-
-    /// Adds a value, or its parts, without those that are gone.
-    fn add_certain(&mut self, ty: TypeRef, address: u64, gone: &FastSet<(u64, TypeRef)>) {
-        if gone.is_empty() {
-            self.certain.push((ty, address));
-        }
-        if gone.is_empty() || gone.contains(&(address, ty)) {
-            return;
-        }
-        let known = self.reader.types.get(ty);
-        let Shape::Struct(members) = &known.shape else { return };
-        for member in members {
-            let Some(size) = self.reader.types.size(member.ty) else { continue };
-            if self.reader.types.glue(member.ty) == Glue::No {
-                continue;
-            }
-            let at = address.saturating_add(member.offset);
-            let is_inside = |(gone, _): &&(u64, TypeRef)| *gone >= at && *gone - at < size;
-            let within: FastSet<(u64, TypeRef)> = gone.iter().filter(is_inside).copied().collect();
-            self.add_certain(member.ty, at, &within);
-        }
     }
 }
 

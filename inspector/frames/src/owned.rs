@@ -5,10 +5,12 @@ use super::Frames;
 use super::hash::{FastMap, FastSet};
 use super::limits::Limits;
 use super::shape::{Shape, Type, TypeRef};
+use super::types::Types;
 use super::values::{Place, ValueReader};
 
-/// Values that are looked at in one.
+/// Values that are looked at in one, and in all.
 const VALUES: usize = 4096;
+const IN_ALL: usize = 4_000_000;
 /// Elements of a collection among them.
 const ELEMENTS: usize = 1024;
 /// How deep they are nested.
@@ -24,6 +26,8 @@ pub struct OwnedParts {
     /// Whether a type may own such parts.
     may_own: FastMap<TypeRef, bool>,
     limits: Limits,
+    /// Values that may still be looked at.
+    left: usize,
 }
 
 impl OwnedParts {
@@ -31,7 +35,7 @@ impl OwnedParts {
     /// not looked at.
     pub fn of(is_wanted: fn(&str) -> bool) -> OwnedParts {
         let limits = Limits { elements: ELEMENTS, total: VALUES, ..Limits::default() };
-        OwnedParts { is_wanted, may_own: FastMap::default(), limits }
+        OwnedParts { is_wanted, may_own: FastMap::default(), limits, left: IN_ALL }
     }
 
     /// The parts of a value of a type at an address, which may be one itself: their types and addresses. The value must
@@ -40,8 +44,10 @@ impl OwnedParts {
     pub fn find(&mut self, frames: &mut Frames, ty: TypeRef, address: u64) -> Vec<(TypeRef, u64)> {
         let mut reader = ValueReader::new(&mut frames.types, &self.limits, None);
         let (is_wanted, may_own) = (self.is_wanted, &mut self.may_own);
-        let mut look = Look { is_wanted, may_own, left: VALUES, found: Vec::new() };
+        let most = self.left.min(VALUES);
+        let mut look = Look { is_wanted, may_own, left: most, found: Vec::new() };
         look.visit(&mut reader, ty, address, 0);
+        self.left -= most - look.left;
         look.found
     }
 }
@@ -55,7 +61,7 @@ struct Look<'o> {
 
 impl Look<'_> {
     fn visit(&mut self, reader: &mut ValueReader<'_>, ty: TypeRef, address: u64, depth: usize) {
-        if depth > DEPTH || self.left == 0 || !self.may_own(reader, ty) {
+        if depth > DEPTH || self.left == 0 || !self.may_own(reader, ty) || reader.out_of_time() {
             return;
         }
         self.left -= 1;
@@ -159,6 +165,10 @@ impl Look<'_> {
     }
 
     fn may_own(&mut self, reader: &mut ValueReader<'_>, ty: TypeRef) -> bool {
+        // Another type may have its number later.
+        if Types::is_made(ty) {
+            return self.owns(reader, ty, 0, &mut FastSet::default());
+        }
         if let Some(known) = self.may_own.get(&ty) {
             return *known;
         }

@@ -191,6 +191,11 @@ impl Types {
         TypeRef { image: MADE, offset: self.made.len() - 1 }
     }
 
+    /// Whether a type was added, and lasts only until [`Types::forget_made`].
+    pub fn is_made(ty: TypeRef) -> bool {
+        ty.image == MADE
+    }
+
     /// Forgets the types added. None of them may be in use.
     pub fn forget_made(&mut self) {
         self.made.clear();

@@ -78,7 +78,7 @@ pub enum Ending {
     Living,
     /// In good order.
     Ended,
-    /// The program was killed, or the file was cut.
+    /// The program died without saying that it ended, or the file was cut.
     Died,
 }
 

@@ -14,7 +14,7 @@ pub struct Args {
     /// One JSON object, for programs to read
     #[arg(long)]
     json: bool,
-    /// Exit with 1 if the program crashed or was killed
+    /// Exit with 1 if the program crashed or died
     #[arg(long)]
     check: bool,
 }

@@ -257,7 +257,7 @@ pub fn label(frames: &mut Frames, ty: TypeRef, address: u64) -> Option<String> {
         return Some(name.to_owned());
     }
     let (_, made) = of.split_once(" made at ")?;
-    Some(format!("made at {}", made.split(' ').next()?))
+    Some(format!("made at {}", made.split(" (").next()?))
 }
 
 /// When a timer of tokio is due.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::executor::context::warn;
-use crate::executor::deadlock::wait_graph::{WaitGraph, Wakeable, What, list, sites};
+use crate::executor::deadlock::wait_graph::{Node, WaitGraph, Wakeable, What, list, sites};
 use crate::executor::waits::LockCycle;
 use crate::executor::{Executor, ids};
 use crate::failure::crash::{Deadlock, Failure};
@@ -46,10 +46,11 @@ impl Executor {
             return None;
         }
         let unmarked = graph.nodes.iter().zip(&marked).filter(|(_, marked)| !**marked).map(|(node, _)| node);
-        let waiting = sites(unmarked, &self.rec.given_names());
-        if waiting.is_empty() {
+        let unmarked: Vec<&Node> = unmarked.filter(|node| node.id().is_some()).collect();
+        if unmarked.is_empty() {
             return None;
         }
+        let waiting = sites(unmarked.into_iter(), &self.rec.given_names());
         let text = match waiting.len() {
             1 => "deadlock: a coroutine waits, and nothing is left that can wake it:".to_owned(),
             n => format!("deadlock: {n} coroutines wait, and nothing is left that can wake them:"),

@@ -107,7 +107,9 @@ impl Node {
     /// The coroutine, and the place where it waits.
     fn site(&self, names: &Names) -> Option<Site> {
         let What::Coro { id, type_name, at, .. } = self.what else { return None };
-        let name = names.get(&id).map_or_else(|| type_name::path(type_name), String::as_str);
+        // A line of a message has one coroutine.
+        let given = names.get(&id).map(|name| name.replace(char::is_control, " "));
+        let name = given.as_deref().unwrap_or_else(|| type_name::path(type_name));
         Some(Site { name: format!("{name} #{id}"), file: at.file(), line: at.line(), column: at.column() })
     }
 }

@@ -117,8 +117,9 @@ impl ValueReader<'_> {
         let Shape::Pointer(Some(node)) = self.types.get(pointer).shape else { return Err("unknown layout".into()) };
         let ((_, next), (inner, value)) =
             (self.find(node, "next").ok_or("unknown layout")?, self.find(node, "element").ok_or("unknown layout")?);
-        let size = self.types.size(element).filter(|size| self.types.size(inner) == Some(*size));
-        size.ok_or("unknown layout")?;
+        if self.types.size(element) != self.types.size(inner) {
+            return Err("unknown layout".into());
+        }
         let mut node = head.word(some.offset.saturating_add(offset)).ok_or("unknown layout")?;
         let mut at = Vec::new();
         for _ in 0..length.min(self.limits.elements as u64) {

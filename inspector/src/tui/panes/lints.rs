@@ -1,4 +1,4 @@
-//! The page of the lints, one sentence each. The coroutine of the selected one is selected on all screens.
+//! The page of the lints, one sentence each. To move to one selects its coroutine on all screens.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -29,14 +29,16 @@ pub fn page() -> Box<dyn Pane> {
     Box::new(Lints::default())
 }
 
-/// Which lint it is: its check, its coroutine, and when it passed, 0 while it holds.
-type Key = (&'static str, CoroId, u64);
+/// Which lint it is: its check, its coroutine, when it passed, 0 while it holds, and how many such are before it.
+type Key = (&'static str, CoroId, u64, usize);
 
 #[derive(Debug, Default)]
 struct Lints {
     list: List<Key>,
     pager: Pager,
     hits: Hits<Key>,
+    /// There are lines of the selected one above and below those that are shown.
+    goes_on: (bool, bool),
 }
 
 /// A lint as it is shown.
@@ -47,8 +49,8 @@ struct Entry {
 
 impl Lints {
     fn select(&mut self, session: &mut Session) {
-        if let Some((_, coro, _)) = self.list.selected.filter(|key| key.1 != 0) {
-            session.select(coro);
+        if let Some(key) = self.list.selected.filter(|key| key.1 != 0) {
+            session.select(key.1);
         }
     }
 }
@@ -59,8 +61,8 @@ impl Pane for Lints {
     }
 
     fn selected(&self, session: &Session) -> Option<Subject> {
-        let coro = self.list.selected.map(|key| key.1).filter(|coro| *coro != 0);
-        coro.or(session.selected).map(Subject::Coro)
+        let coro = self.list.selected.map_or(session.selected, |key| Some(key.1).filter(|coro| *coro != 0));
+        coro.map(Subject::Coro)
     }
 
     fn copy(&self, session: &mut Session, part: Part) -> Option<Copied> {
@@ -79,6 +81,8 @@ impl Pane for Lints {
             Action::Open if keys.is_empty() => return Reply::Close,
             // The details of its coroutine.
             Action::Open => return Reply::Ignored,
+            Action::Up | Action::PageUp | Action::HalfUp if self.goes_on.0 => self.pager.act(action),
+            Action::Down | Action::PageDown | Action::HalfDown if self.goes_on.1 => self.pager.act(action),
             action => self.list.act(&keys, action),
         }
         self.select(session);
@@ -95,7 +99,7 @@ impl Pane for Lints {
         let entries = entries(session, inner.width);
         let keys: Vec<Key> = entries.iter().map(|entry| entry.key).collect();
         // It stays selected when others come and go.
-        self.list.window(&keys, keys.len());
+        self.list.window(&keys, usize::from(inner.height / 2).max(1));
         let theme = &session.theme;
         let mut lines = vec![heading(theme, TITLE), Line::default()];
         let mut places = Vec::new();
@@ -119,7 +123,11 @@ impl Pane for Lints {
             let begin = if keys.first() == Some(key) { 0 } else { place.start };
             self.pager.reveal(begin..place.end, usize::from(inner.height));
         }
+        let selected = places.iter().find(|(key, _)| self.list.selected == Some(*key)).map(|(_, place)| place.clone());
         self.pager.draw(theme, buf, area, |_| lines);
+        let last = self.pager.top() + usize::from(inner.height.saturating_sub(1));
+        self.goes_on =
+            selected.map_or((false, false), |place| (place.start < self.pager.top(), place.end > last.max(1)));
         self.hits.clear();
         for (key, place) in places {
             let rows =
@@ -150,13 +158,18 @@ fn entries(session: &Session, wide: u16) -> Vec<Entry> {
         for fact in finding.into_iter().flat_map(|finding| &finding.proof) {
             lines.extend(sentence(fact, " ", theme.dim, theme.dim));
         }
-        entries.push(Entry { key: (lint.check, lint.coro, 0), lines });
+        add(&mut entries, (lint.check, lint.coro, 0), lines);
     }
     // At a moment of the past, those that had passed by then.
     for passed in session.passed.iter().rev().filter(|passed| passed.at <= session.now()) {
         let text = format!("until {}: {}", moment(passed.at), passed.lint.text);
         let lines = sentence(&text, theme.glyphs.dot, theme.dim, theme.dim);
-        entries.push(Entry { key: (passed.lint.check, passed.lint.coro, passed.at), lines });
+        add(&mut entries, (passed.lint.check, passed.lint.coro, passed.at), lines);
     }
     entries
+}
+
+fn add(entries: &mut Vec<Entry>, (check, coro, at): (&'static str, CoroId, u64), lines: Vec<Line<'static>>) {
+    let before = entries.iter().filter(|entry| (entry.key.0, entry.key.1, entry.key.2) == (check, coro, at)).count();
+    entries.push(Entry { key: (check, coro, at, before), lines });
 }

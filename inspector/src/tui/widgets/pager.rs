@@ -48,7 +48,8 @@ impl Pager {
     /// hint.
     pub fn reveal(&mut self, lines: Range<usize>, rows: usize) {
         let last = lines.end.saturating_sub(rows.saturating_sub(1).max(1));
-        self.top = self.top.max(last).min(lines.start);
+        // Of more lines than there is room for, some of them.
+        self.top = self.top.clamp(last.min(lines.start), last.max(lines.start));
     }
 
     /// The first line shown, as it was last drawn.

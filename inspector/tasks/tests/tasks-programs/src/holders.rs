@@ -209,6 +209,45 @@ async fn moved_out() {
     drop(perhaps.name);
 }
 
+/// Of what is in one variant, a part was moved out, and the rest is dropped.
+async fn moved_out_of_variant() {
+    let pair = Some((guard().await, "text".to_owned()));
+    if let Some((guard, _)) = pair {
+        drop(guard);
+    }
+    waits().await;
+}
+
+async fn moved_out_of_box() {
+    let boxed = Box::new(Some(guard().await));
+    if let Some(guard) = *boxed {
+        drop(guard);
+    }
+    waits().await;
+}
+
+async fn moved_out_of_boxed_pair() {
+    let boxed = Box::new((guard().await, "text".to_owned()));
+    drop(boxed.0);
+    waits().await;
+    drop(boxed.1);
+}
+
+async fn moved_out_of_array() {
+    let guards = [guard().await, guard().await];
+    let [first, ..] = guards;
+    drop(first);
+    waits().await;
+}
+
+/// The later part of what was moved in part.
+async fn first() {
+    let guards = Two { first: guard().await, second: guard().await };
+    drop(guards.second);
+    waits().await;
+    drop(guards.first);
+}
+
 async fn not_dropped() {
     let guards = (ManuallyDrop::new(three().await), "text".to_owned());
     waits().await;
@@ -241,6 +280,11 @@ async fn main() {
         ("taken", 0, tokio::spawn(taken())),
         ("moved", 0, tokio::spawn(moved())),
         ("moved_out", 0, tokio::spawn(moved_out())),
+        ("moved_out_of_variant", 0, tokio::spawn(moved_out_of_variant())),
+        ("moved_out_of_box", 0, tokio::spawn(moved_out_of_box())),
+        ("moved_out_of_boxed_pair", 0, tokio::spawn(moved_out_of_boxed_pair())),
+        ("moved_out_of_array", 1, tokio::spawn(moved_out_of_array())),
+        ("first", 1, tokio::spawn(first())),
         ("not_dropped", 0, tokio::spawn(not_dropped())),
     ];
     while BEGUN.load(Ordering::Relaxed) < tasks.len() {
