@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::hash::{FastMap, FastSet};
-use super::shape::{Glue, Shape, TypeRef};
+use super::shape::{Glue, Shape, Type, TypeRef};
 use super::values::{Place, ValueReader};
 
 /// What is known about the life of a local.
@@ -215,13 +215,15 @@ impl Alive {
             .any(|&GlueCall { argument, end, .. }| end.is_none() && local.contains(&argument) && argument <= field)
     }
 
-    /// Whether a local is alive; of one moved in part, the fields that were go into `moved`.
+    /// Whether a local is alive. Of one moved in part, the fields that were go into `moved`; the largest parts that
+    /// certainly are alive, or the local itself, into `certain`.
     pub fn local(
         &self,
         reader: &mut ValueReader<'_>,
         ty: TypeRef,
         address: u64,
         moved: &mut FastSet<(u64, TypeRef)>,
+        certain: &mut Vec<(TypeRef, u64)>,
     ) -> Life {
         if reader.types.glue(ty) == Glue::No {
             return Life::Alive;
@@ -235,35 +237,17 @@ impl Alive {
             // Optimisation may leave nothing of a destructor, or nothing that concerns the value.
             return if reader.types.glue(ty) == Glue::Yes || self.plain { Life::Moved } else { Life::Unknown };
         }
-        if let Some(life) = self.payload(reader, ty, &body) {
-            return life;
+        self.fields(reader, ty, &body, address, moved, 0);
+        let mut parts = Parts { moved, found: Vec::new(), is_known: true };
+        if self.is_certain(reader, (ty, address), &Around::default(), &mut parts, 0) {
+            parts.found.push((ty, address));
         }
-        if self.fields(reader, ty, &body, address, moved, 0) { Life::Alive } else { Life::Unknown }
+        certain.append(&mut parts.found);
+        // Nothing tells of a part that could be moved on its own.
+        if parts.is_known { Life::Alive } else { Life::Unknown }
     }
 
-    /// Of an enum: looking at its tag alone does not say that what it holds was dropped, if it holds something to drop.
-    /// One that was moved out of by `if let Some(inner) = …` has its tag looked at, too.
-    fn payload(&self, reader: &mut ValueReader<'_>, ty: TypeRef, body: &Range<u64>) -> Option<Life> {
-        let known = reader.types.get(ty);
-        let Shape::Enum { tag: Some(tag), .. } = &known.shape else { return None };
-        let bytes = reader.types.memory.bytes(body.start, usize::try_from(body.end - body.start).ok()?)?;
-        let variant = reader.variant(&known, Place { address: body.start, bytes: &bytes }).ok()?;
-        if reader.types.glue(variant.ty) == Glue::No {
-            return Some(Life::Alive);
-        }
-        let tag_at = body.start.wrapping_add(tag.offset);
-        let tag_at = tag_at..tag_at.wrapping_add(reader.types.size(tag.ty)?);
-        let beyond = |read: &Range<u64>| {
-            read.start < body.end && body.start < read.end && !(tag_at.start <= read.start && read.end <= tag_at.end)
-        };
-        let called = self.calls().any(|&GlueCall { argument, end, .. }| match end {
-            Some(end) => argument < body.end && body.start < end,
-            None => body.contains(&argument),
-        });
-        Some(if called || self.reads.iter().any(beyond) { Life::Alive } else { Life::Unknown })
-    }
-
-    /// Adds the fields that were moved to `moved`; false if nothing tells it of one.
+    /// Adds the fields that were moved to `moved`.
     fn fields(
         &self,
         reader: &mut ValueReader<'_>,
@@ -272,25 +256,19 @@ impl Alive {
         address: u64,
         moved: &mut FastSet<(u64, TypeRef)>,
         depth: usize,
-    ) -> bool {
+    ) {
         let known = reader.types.get(ty);
-        if depth > 0
-            && let Some(size) = known.size.filter(|_| matches!(known.shape, Shape::Enum { .. }))
-        {
-            return self.payload(reader, ty, &(address..address.saturating_add(size))) != Some(Life::Unknown);
-        }
         // A type with a destructor of its own cannot be moved out of, and library types have one.
         if depth > 4 || names_of_std(known.path()) {
-            return true;
+            return;
         }
-        let mut is_known = true;
         match &known.shape {
             Shape::Pointer(Some(target)) if known.name.starts_with("alloc::boxed::Box<") => {
-                let Some(inside) = reader.types.memory.word(address) else { return true };
+                let Some(inside) = reader.types.memory.word(address) else { return };
                 if reader.types.glue(*target) == Glue::No {
-                    return true;
+                    return;
                 }
-                let Some(size) = reader.types.size(*target) else { return true };
+                let Some(size) = reader.types.size(*target) else { return };
                 let (whole, inside) = (address..address.saturating_add(8), inside..inside.saturating_add(size));
                 let dropped = |body: &Range<u64>| {
                     self.calls().any(|call| call.argument <= body.start && call.end.is_some_and(|end| end >= body.end))
@@ -310,7 +288,7 @@ impl Alive {
                     }
                     let Some(size) = reader.types.size(member.ty) else { continue };
                     if self.touches(&(at..at.saturating_add(size))) || self.reaches(local, at) {
-                        is_known &= self.fields(reader, member.ty, local, at, moved, depth + 1);
+                        self.fields(reader, member.ty, local, at, moved, depth + 1);
                     } else {
                         moved.insert((at, member.ty));
                     }
@@ -318,7 +296,6 @@ impl Alive {
             }
             _ => {}
         }
-        is_known
     }
 }
 
@@ -331,97 +308,58 @@ struct Around {
     freed: u64,
 }
 
-impl Alive {
-    /// Adds the largest parts of a local that certainly are alive: a call drops it as a whole, or it cannot be moved in
-    /// part and is touched. True if that is the whole local, which is added then. `gone`: the parts that were moved.
-    pub fn certain(
-        &self,
-        reader: &mut ValueReader<'_>,
-        ty: TypeRef,
-        address: u64,
-        gone: &FastSet<(u64, TypeRef)>,
-        found: &mut Vec<(TypeRef, u64)>,
-    ) -> bool {
-        let mut parts = Vec::new();
-        let is_whole = self.part(reader, (ty, address), &Around::default(), gone, &mut parts, 0);
-        if is_whole {
-            found.push((ty, address));
-        } else {
-            found.extend(parts);
-        }
-        is_whole
-    }
+/// Parts of a local.
+struct Parts<'m> {
+    /// Those that were moved.
+    moved: &'m FastSet<(u64, TypeRef)>,
+    /// Those that certainly are alive.
+    found: Vec<(TypeRef, u64)>,
+    /// There are no others.
+    is_known: bool,
+}
 
-    /// Whether a part certainly is alive as a whole; if not, its parts that are so are added.
-    fn part(
+impl Alive {
+    /// Whether a part certainly is alive as a whole: a call drops it as a whole, or it cannot be moved in part and is
+    /// dropped itself. If not, its parts that are so are added.
+    fn is_certain(
         &self,
         reader: &mut ValueReader<'_>,
         (ty, address): (TypeRef, u64),
         around: &Around,
-        gone: &FastSet<(u64, TypeRef)>,
-        found: &mut Vec<(TypeRef, u64)>,
+        parts: &mut Parts<'_>,
         depth: usize,
     ) -> bool {
         // Nothing is dropped of it.
         if reader.types.glue(ty) == Glue::No {
             return true;
         }
-        let Some(size) = reader.types.size(ty).filter(|_| depth < DEPTH) else { return false };
-        if gone.contains(&(address, ty)) {
+        if parts.moved.contains(&(address, ty)) {
             return false;
         }
+        let Some(size) = reader.types.size(ty).filter(|_| depth < DEPTH) else {
+            parts.is_known = false;
+            return false;
+        };
         let body = address..address.saturating_add(size);
-        let is_covered = |call: &GlueCall| call.argument <= body.start && call.end.is_some_and(|end| end >= body.end);
-        if self.calls().any(is_covered) {
+        let drops_all = |call: &GlueCall| call.argument <= body.start && call.end.is_some_and(|end| end >= body.end);
+        if self.calls().any(drops_all) {
             return true;
         }
-        let known = reader.types.get(ty);
-        let parts: Vec<(TypeRef, u64)> = match &known.shape {
-            _ if known.is_coroutine() || is_whole_always(known.path()) => return self.is_dropped(&body, around),
-            Shape::Struct(members) if known.member("vtable").is_none() && known.member("data_ptr").is_none() => {
-                let dropped = members.iter().filter(|member| reader.types.glue(member.ty) != Glue::No);
-                let parts: Vec<_> = dropped.map(|member| (member.ty, address.saturating_add(member.offset))).collect();
-                // It has a destructor of its own.
-                if parts.is_empty() {
-                    return self.is_dropped(&body, around);
-                }
-                parts
-            }
-            Shape::Enum { tag: with, .. } => {
-                let bytes = usize::try_from(size).ok().and_then(|size| reader.types.memory.bytes(address, size));
-                let Some(bytes) = bytes else { return false };
-                let Ok(variant) = reader.variant(&known, Place { address, bytes: &bytes }) else { return false };
-                let tag = with.as_ref().and_then(|with| {
-                    let start = address.saturating_add(with.offset);
-                    Some(start..start.saturating_add(reader.types.size(with.ty)?))
-                });
-                let inner = (variant.ty, address.saturating_add(variant.offset));
-                let around = Around { tag: tag.unwrap_or(0..0), freed: around.freed };
-                return self.part(reader, inner, &around, gone, found, depth + 1);
-            }
-            Shape::Array { element, count: Some(count) } if *count <= ELEMENTS => {
-                let Some(size) = reader.types.size(*element) else { return false };
-                (0..*count).map(|index| (*element, address.saturating_add(index * size))).collect()
-            }
-            Shape::Pointer(Some(target)) if known.name.starts_with("alloc::boxed::Box<") => {
-                let Some(inside) = reader.types.memory.word(address) else { return false };
-                let within = Around { freed: inside, ..Around::default() };
-                return self.is_dropped(&body, around)
-                    && self.part(reader, (*target, inside), &within, gone, found, depth + 1);
-            }
-            _ => return self.is_dropped(&body, around),
+        let Some((inner, around)) = inside(reader, (ty, address), around) else {
+            let is_dropped = self.is_dropped(&body, around);
+            parts.is_known &= is_dropped;
+            return is_dropped;
         };
-        let mut is_whole = true;
-        let mut inner = Vec::new();
-        for (ty, address) in parts {
-            if self.part(reader, (ty, address), around, gone, &mut inner, depth + 1) {
-                inner.push((ty, address));
+        let (mut is_whole, before) = (true, parts.found.len());
+        for part in inner {
+            if self.is_certain(reader, part, &around, parts, depth + 1) {
+                parts.found.push(part);
             } else {
                 is_whole = false;
             }
         }
-        if !is_whole {
-            found.extend(inner);
+        if is_whole {
+            parts.found.truncate(before);
         }
         is_whole
     }
@@ -437,6 +375,59 @@ impl Alive {
     }
 }
 
+/// The parts of a value that could be moved on their own and are dropped, and what is around them. `None` if there are
+/// none: it has a destructor of its own, or is not known.
+fn inside(
+    reader: &mut ValueReader<'_>,
+    (ty, address): (TypeRef, u64),
+    around: &Around,
+) -> Option<(Vec<(TypeRef, u64)>, Around)> {
+    let known = reader.types.get(ty);
+    let same = Around { tag: around.tag.clone(), ..*around };
+    match &known.shape {
+        Shape::Enum { tag, .. } if !known.is_coroutine() => {
+            let size = usize::try_from(known.size?).ok()?;
+            let bytes = reader.types.memory.bytes(address, size)?;
+            let variant = reader.variant(&known, Place { address, bytes: &bytes }).ok()?;
+            let tag = match tag {
+                Some(tag) => {
+                    let start = address.saturating_add(tag.offset);
+                    start..start.saturating_add(reader.types.size(tag.ty)?)
+                }
+                None => same.tag,
+            };
+            let start = address.saturating_add(variant.offset);
+            let variant = reader.types.get(variant.ty);
+            Some((dropped(reader, &variant, start), Around { tag, ..*around }))
+        }
+        _ if names_of_std(known.path()) || is_wide(&known) => None,
+        Shape::Struct(_) => {
+            let parts = dropped(reader, &known, address);
+            (!parts.is_empty()).then_some((parts, same))
+        }
+        Shape::Array { element, count: Some(count) } if *count <= ELEMENTS => {
+            let size = reader.types.size(*element)?;
+            Some(((0..*count).map(|index| (*element, address.saturating_add(index * size))).collect(), same))
+        }
+        Shape::Pointer(Some(target)) if reader.types.glue(*target) != Glue::No => {
+            let inside = reader.types.memory.word(address)?;
+            Some((vec![(*target, inside)], Around { freed: inside, ..Around::default() }))
+        }
+        _ => None,
+    }
+}
+
+/// The members at an address that are dropped.
+fn dropped(reader: &mut ValueReader<'_>, known: &Type, address: u64) -> Vec<(TypeRef, u64)> {
+    let members = known.members().iter().filter(|member| reader.types.glue(member.ty) != Glue::No);
+    members.map(|member| (member.ty, address.saturating_add(member.offset))).collect()
+}
+
+/// Whether it is a wide pointer: what it leads to has no size, and cannot be moved.
+fn is_wide(known: &Type) -> bool {
+    known.member("vtable").is_some() || known.member("data_ptr").is_some()
+}
+
 /// How deep parts are looked for in parts.
 const DEPTH: usize = 12;
 /// Elements of an array that are looked at.
@@ -447,9 +438,4 @@ fn names_of_std(path: &str) -> bool {
         // The language allows moving out of it, and the others have no destructor of their own.
         && !["alloc::boxed::Box", "core::cmp::Reverse", "core::panic::unwind_safe::AssertUnwindSafe"].contains(&path)
         && !path.starts_with("core::ops::range::")
-}
-
-/// Whether it cannot be moved in part: it has a destructor of its own, or its fields are private.
-fn is_whole_always(path: &str) -> bool {
-    names_of_std(path) && !matches!(path, "core::option::Option" | "core::result::Result")
 }

@@ -212,32 +212,21 @@ impl Locals<'_, '_> {
         }
         marks.extend(bound.note);
         let address = address.wrapping_add(offset);
-        let mut gone = FastSet::default();
+        let (mut gone, mut certain) = (FastSet::default(), Vec::new());
+        // Without drop glue nothing tells.
         let life = match drop_trace {
-            DropTrace::NotNeeded => Life::Alive,
-            DropTrace::Known => self.alive.local(self.reader, ty, address, &mut gone),
-            DropTrace::Missing if self.reader.types.glue(ty) == Glue::No => Life::Alive,
+            _ if self.reader.types.glue(ty) == Glue::No => Life::Alive,
+            DropTrace::NotNeeded => {
+                certain.push((ty, address));
+                Life::Alive
+            }
+            DropTrace::Known => self.alive.local(self.reader, ty, address, &mut gone, &mut certain),
             DropTrace::Missing => Life::Unknown,
         };
-        // Without drop glue nothing tells; in the middle of a step, what was alive at the last suspension may be gone.
-        let is_known = !matches!(drop_trace, DropTrace::Missing) && self.reader.types.glue(ty) != Glue::No;
-        let is_it = !matches!(bound.which, Which::Loops { .. });
-        let life = match drop_trace {
-            DropTrace::Known if is_known && life == Life::Alive => {
-                let mut certain = Vec::new();
-                let is_whole = self.alive.certain(self.reader, ty, address, &gone, &mut certain);
-                if is_it && !self.mid_step {
-                    self.certain.extend(certain);
-                }
-                // Nothing tells of a part that could be moved on its own.
-                if is_whole || !gone.is_empty() { life } else { Life::Unknown }
-            }
-            DropTrace::NotNeeded if is_it && is_known && !self.mid_step => {
-                self.certain.push((ty, address));
-                life
-            }
-            _ => life,
-        };
+        // In the middle of a step, what was alive at the last suspension may be gone.
+        if !self.mid_step && !matches!(bound.which, Which::Loops { .. }) {
+            self.certain.append(&mut certain);
+        }
         // Moved as a whole, for whatever reason: one mark for all cases.
         let moved = life == Life::Moved || gone.contains(&(address, ty));
         if moved {

@@ -119,15 +119,16 @@ impl Pane for Lints {
         if places.is_empty() {
             lines.push(Line::styled("  no lint at this moment", theme.dim));
         }
-        if let Some((key, place)) = places.iter().find(|(key, _)| self.list.selected == Some(*key)) {
-            let begin = if keys.first() == Some(key) { 0 } else { place.start };
+        let selected = places.iter().find(|(key, _)| self.list.selected == Some(*key)).map(|(_, place)| place.clone());
+        if let Some(place) = &selected {
+            // With the heading above the first one.
+            let begin = if self.list.selected == keys.first().copied() { 0 } else { place.start };
             self.pager.reveal(begin..place.end, usize::from(inner.height));
         }
-        let selected = places.iter().find(|(key, _)| self.list.selected == Some(*key)).map(|(_, place)| place.clone());
         self.pager.draw(theme, buf, area, |_| lines);
-        let last = self.pager.top() + usize::from(inner.height.saturating_sub(1));
-        self.goes_on =
-            selected.map_or((false, false), |place| (place.start < self.pager.top(), place.end > last.max(1)));
+        // The last row may be that of a hint.
+        let end = self.pager.top() + usize::from(inner.height.saturating_sub(1));
+        self.goes_on = selected.map_or((false, false), |place| (place.start < self.pager.top(), place.end > end));
         self.hits.clear();
         for (key, place) in places {
             let rows =
