@@ -40,7 +40,8 @@ impl OwnedParts {
 
     /// The parts of a value of a type at an address, which may be one itself: their types and addresses. The value must
     /// be alive. Collections that keep their elements in raw memory are known if they are of the standard library or of
-    /// hashbrown. There is a bound to how many values are looked at: parts may be missing.
+    /// hashbrown. There is a bound to how many values are looked at in one and in all calls: parts may be missing, see
+    /// [`is_over`](OwnedParts::is_over).
     pub fn find(&mut self, frames: &mut Frames, ty: TypeRef, address: u64) -> Vec<(TypeRef, u64)> {
         let mut reader = ValueReader::new(&mut frames.types, &self.limits, None);
         let (is_wanted, may_own) = (self.is_wanted, &mut self.may_own);
@@ -49,6 +50,11 @@ impl OwnedParts {
         look.visit(&mut reader, ty, address, 0);
         self.left -= most - look.left;
         look.found
+    }
+
+    /// Whether so many values were looked at that nothing is found any more.
+    pub fn is_over(&self) -> bool {
+        self.left == 0
     }
 }
 

@@ -96,6 +96,11 @@ impl Edges {
         found
     }
 
+    /// Whether the tasks keep so much that not all of it was looked at.
+    pub fn is_incomplete(&self) -> bool {
+        self.guards.is_over() || self.shares.is_incomplete()
+    }
+
     /// What the parts of a stack hold and share, those of a future if it has a name.
     fn own(&mut self, frames: &mut Frames, parts: &Parts, future: Option<&str>, found: &mut Held) {
         for &(ty, address) in parts.alive.iter().chain(&parts.others) {

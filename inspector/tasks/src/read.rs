@@ -287,6 +287,9 @@ impl Reading<'_> {
             left_out += unknown;
             runtimes.push(runtime);
         }
+        if self.edges.is_incomplete() {
+            self.notes.push("tasks keep more values than are looked at: some that hold a lock are not named".into());
+        }
         name_resources(&mut tasks);
         name_holders(&mut tasks);
         tasks.sort_by_key(|task| (task.runtime, task.id));

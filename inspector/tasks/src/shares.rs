@@ -113,6 +113,11 @@ enum Only {
 }
 
 impl Shares {
+    /// Whether not all values were looked at.
+    pub fn is_incomplete(&self) -> bool {
+        self.references.is_over()
+    }
+
     /// Adds the references that a value owns. `seen` has the addresses of those that were added: each is one.
     pub fn add(
         &mut self,

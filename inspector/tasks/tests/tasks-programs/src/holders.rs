@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap, LinkedList, VecDeque};
 use std::future::Future;
 use std::mem::ManuallyDrop;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -218,6 +219,21 @@ async fn moved_out_of_variant() {
     waits().await;
 }
 
+/// The enum is of the standard library.
+async fn moved_out_of_flow() {
+    let flow = ControlFlow::<Guard, u32>::Break(guard().await);
+    if let ControlFlow::Break(guard) = flow {
+        drop(guard);
+    }
+    waits().await;
+}
+
+async fn in_flow() {
+    let flow = ControlFlow::<Guard, u32>::Break(guard().await);
+    waits().await;
+    drop(flow);
+}
+
 async fn moved_out_of_box() {
     let boxed = Box::new(Some(guard().await));
     if let Some(guard) = *boxed {
@@ -281,6 +297,8 @@ async fn main() {
         ("moved", 0, tokio::spawn(moved())),
         ("moved_out", 0, tokio::spawn(moved_out())),
         ("moved_out_of_variant", 0, tokio::spawn(moved_out_of_variant())),
+        ("moved_out_of_flow", 0, tokio::spawn(moved_out_of_flow())),
+        ("in_flow", 1, tokio::spawn(in_flow())),
         ("moved_out_of_box", 0, tokio::spawn(moved_out_of_box())),
         ("moved_out_of_boxed_pair", 0, tokio::spawn(moved_out_of_boxed_pair())),
         ("moved_out_of_array", 1, tokio::spawn(moved_out_of_array())),
