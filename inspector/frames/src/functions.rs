@@ -1,6 +1,7 @@
 //! What a function or a vtable says of types: by its address in memory.
 
 use super::index;
+use super::names;
 use super::shape::{Glue, Shape, Type, TypeRef};
 use super::types::{Code, Types};
 use super::unit::{self, Unit};
@@ -258,21 +259,41 @@ impl Types {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         self.learn(|types| {
             let Some((image, unit)) = types.with_code(image, file_address) else { return Vec::new() };
-            let sought = (image, unit, in_crate, path.to_owned());
-            if let Some(known) = types.beside.get(&sought) {
-                return known.clone();
-            }
-            let (dwarf, units) = types.units(image);
-            let found = if in_crate {
-                units.read_crate(&dwarf, unit);
-                units.types_read(&dwarf, path)
-            } else {
-                units.types_in(&dwarf, unit, path)
-            };
-            let found: Vec<TypeRef> = found.into_iter().map(|offset| TypeRef { image, offset }).collect();
-            types.beside.insert(sought, found.clone());
-            found
+            types.types_of_unit(image, unit, path, in_crate)
         })
+    }
+
+    /// The types of a name, of the unit that describes another type, or, if that has none, of its crate.
+    pub(super) fn named_beside(&mut self, ty: TypeRef, name: &str) -> Vec<TypeRef> {
+        let path = names::without_generics(name).to_owned();
+        self.learn(|types| {
+            let Some(unit) = types.units(ty.image).1.around(ty.offset) else { return Vec::new() };
+            let mut named = |in_crate| {
+                let mut found = types.types_of_unit(ty.image, unit, &path, in_crate);
+                found.retain(|ty| types.get(*ty).name == name);
+                found
+            };
+            let found = named(false);
+            if found.is_empty() { named(true) } else { found }
+        })
+    }
+
+    /// The types of a unit, or of its crate, with a path that begins with a text.
+    fn types_of_unit(&mut self, image: usize, unit: usize, path: &str, in_crate: bool) -> Vec<TypeRef> {
+        let sought = (image, unit, in_crate, path.to_owned());
+        if let Some(known) = self.beside.get(&sought) {
+            return known.clone();
+        }
+        let (dwarf, units) = self.units(image);
+        let found = if in_crate {
+            units.read_crate(&dwarf, unit);
+            units.types_read(&dwarf, path)
+        } else {
+            units.types_in(&dwarf, unit, path)
+        };
+        let found: Vec<TypeRef> = found.into_iter().map(|offset| TypeRef { image, offset }).collect();
+        self.beside.insert(sought, found.clone());
+        found
     }
 }
 

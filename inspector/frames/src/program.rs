@@ -277,6 +277,11 @@ impl Frames {
         self.types.inside(ty, path)
     }
 
+    /// The lock that a `RwLockReadGuardArc` of async-lock leads to: its pointer is declared as one to another type.
+    pub fn behind_read_guard(&mut self, guard: TypeRef) -> Option<TypeRef> {
+        self.types.behind_read_guard(guard)
+    }
+
     /// The type that a pointer leads to, or an `Option`, `NonNull`, `Arc` and the like that consists of one.
     pub fn pointee(&mut self, ty: TypeRef) -> Option<TypeRef> {
         let mut ty = ty;

@@ -6,6 +6,7 @@ use tinyio_events::event::Value;
 use super::{Place, ValueReader, last, plain};
 use crate::names;
 use crate::shape::{Shape, Type, TypeRef};
+use crate::types::Types;
 
 /// All of them are of these.
 const CRATES: [&str; 3] = ["tokio::", "async_lock::", "async_channel::"];
@@ -20,19 +21,25 @@ const LOCKS: [(&str, &str, &str); 6] = [
 ];
 const RW_LOCK: &str = "async_lock::rwlock::RwLock";
 /// What refers to something else: the type, the member that does, and what to call it.
-const REFERENCES: [(&str, &str, &str); 27] = [
+const REFERENCES: [(&str, &str, &str); 33] = [
     ("tokio::sync::mutex::MutexGuard", "lock", "lock"),
     ("tokio::sync::mutex::OwnedMutexGuard", "lock", "lock"),
+    ("tokio::sync::mutex::MappedMutexGuard", "s", "lock"),
+    ("tokio::sync::mutex::OwnedMappedMutexGuard", "lock", "lock"),
     ("tokio::sync::rwlock::read_guard::RwLockReadGuard", "s", "lock"),
     ("tokio::sync::rwlock::write_guard::RwLockWriteGuard", "s", "lock"),
     ("tokio::sync::rwlock::owned_read_guard::OwnedRwLockReadGuard", "lock", "lock"),
     ("tokio::sync::rwlock::owned_write_guard::OwnedRwLockWriteGuard", "lock", "lock"),
+    ("tokio::sync::rwlock::write_guard_mapped::RwLockMappedWriteGuard", "s", "lock"),
+    ("tokio::sync::rwlock::owned_write_guard_mapped::OwnedRwLockMappedWriteGuard", "lock", "lock"),
     ("tokio::sync::semaphore::SemaphorePermit", "sem", "semaphore"),
     ("tokio::sync::semaphore::OwnedSemaphorePermit", "sem", "semaphore"),
     ("async_lock::mutex::MutexGuard", "__0", "lock"),
     ("async_lock::mutex::MutexGuardArc", "__0", "lock"),
     ("async_lock::rwlock::RwLockReadGuard", "lock", "lock"),
+    (READ_GUARD_ARC, "lock", "lock"),
     ("async_lock::rwlock::RwLockUpgradableReadGuard", "lock", "lock"),
+    ("async_lock::rwlock::RwLockUpgradableReadGuardArc", "lock", "lock"),
     ("async_lock::rwlock::RwLockWriteGuard", "lock", "lock"),
     ("async_lock::rwlock::RwLockWriteGuardArc", "lock", "lock"),
     ("async_lock::semaphore::SemaphoreGuard", "__0", "semaphore"),
@@ -49,6 +56,8 @@ const REFERENCES: [(&str, &str, &str); 27] = [
     ("tokio::sync::watch::Receiver", "shared", "channel"),
     ("tokio::runtime::task::join::JoinHandle", "raw.ptr", "task"),
 ];
+/// Its pointer is declared as one to `T`, and leads to a `RwLock<T>`, as its source says.
+const READ_GUARD_ARC: &str = "async_lock::rwlock::RwLockReadGuardArc";
 /// What has nothing to show but its address.
 const NOTIFY: &str = "tokio::sync::notify::Notify";
 /// What permits of tokio are kept in. The first bit says that no more are given.
@@ -58,6 +67,22 @@ const CLOSED: u128 = 1;
 const WRAPPERS: usize = 8;
 /// The state of a lock that nothing holds.
 const FREE: &str = "free";
+
+impl Types {
+    /// The lock of a guard whose pointer is declared as one to another type: a type of that name, if all of them beside
+    /// the guard are laid out alike. `None` for other guards.
+    pub fn behind_read_guard(&mut self, guard: TypeRef) -> Option<TypeRef> {
+        let known = self.get(guard);
+        let of = known.name.strip_prefix(READ_GUARD_ARC).filter(|_| known.path() == READ_GUARD_ARC)?;
+        let found = self.named_beside(guard, &format!("{RW_LOCK}{of}"));
+        let mut layouts = found.iter().map(|lock| {
+            let known = self.get(*lock);
+            (known.size, known.member("raw").map(|raw| raw.offset))
+        });
+        let first = layouts.next()?;
+        layouts.all(|layout| layout == first).then(|| found[0])
+    }
+}
 
 impl ValueReader<'_> {
     /// What is a lock or the like of tokio or async-lock. `None` if it is none, or one of a version that lays it out in
@@ -86,6 +111,12 @@ impl ValueReader<'_> {
             Ok(block) => block,
             Err(_) => self.behind(ty, member, place).ok()?,
         };
+        if path == READ_GUARD_ARC {
+            match self.types.behind_read_guard(ty) {
+                Some(lock) => target = lock,
+                None => return Some(plain(name.to_owned())),
+            }
+        }
         // What is counted is known by the address of the whole block, but for locks, as others refer to them directly.
         let mut own = address;
         let data = self.find(target, "data").filter(|(data, _)| LOCKS.iter().any(|lock| self.is_at(*data, lock.0)));

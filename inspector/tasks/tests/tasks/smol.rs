@@ -118,21 +118,26 @@ fn every_lock_of_async_lock_has_its_holder() {
         assert_eq!(counts(&picture), program.started, "{profile}\n{}", text(&picture));
         let picture = program.read(true, false);
         let of = |name: String| picture.tasks.iter().find(|task| function(task) == name).expect("a task");
-        for name in ["lock", "permit", "write", "read", "all"] {
+        for name in ["lock", "permit", "write", "read", "shared", "all"] {
             let (keeps, waits) = (of(format!("keeps_{name}")), of(format!("waits_{name}")));
             let ([hold], [wait]) = (&keeps.holds[..], &waits.waits_on[..]) else {
                 panic!("{profile}: {keeps:?} {waits:?}")
             };
             let kind = if name == "permit" { WaitKind::Semaphore } else { WaitKind::Lock };
             assert_eq!((hold.kind, wait.kind, wait.id), (kind, kind, hold.id), "{profile} {name}");
-            let is_exclusive = !["permit", "read"].contains(&name);
+            let is_exclusive = !["permit", "read", "shared"].contains(&name);
             assert_eq!(
                 (hold.is_exclusive, wait.needs_all),
-                (is_exclusive, ["read", "all"].contains(&name)),
+                (is_exclusive, ["read", "shared", "all"].contains(&name)),
                 "{profile} {name}"
             );
             assert!(wait.text.ends_with(&keeps.name), "{profile}: {}", wait.text);
             assert!(waits.holds.is_empty(), "{profile}: {waits:?}");
+            let what = if name == "permit" { "semaphore" } else { "lock" };
+            let mut locals = keeps.stack.frames.iter().flat_map(|frame| &frame.locals);
+            let guard = locals.find(|local| ["guard", "permit"].contains(&&*local.name)).expect("a guard");
+            let shown = format!(" of {what} at {:#x}", hold.id);
+            assert!(guard.value.text.ends_with(&shown), "{profile} {name}: {guard:?}");
         }
     }
 }

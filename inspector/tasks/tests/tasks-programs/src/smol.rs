@@ -109,6 +109,19 @@ async fn waits_read(lock: Arc<RwLock<u32>>) {
     *lock.write_arc().await += 1; // here: waits_read
 }
 
+/// The content is such that it comes before the state of the lock in memory, and has a lock of its own.
+async fn keeps_shared(lock: Arc<RwLock<(u128, RwLock<u8>)>>) {
+    begun();
+    let guard = lock.read_arc().await;
+    nap(7200).await; // here: keeps_shared
+    drop(guard);
+}
+
+async fn waits_shared(lock: Arc<RwLock<(u128, RwLock<u8>)>>) {
+    begun();
+    lock.write().await.0 += 1; // here: waits_shared
+}
+
 async fn keeps_all(lock: Arc<RwLock<u32>>) {
     begun();
     let guard = lock.write_arc().await;
@@ -258,13 +271,16 @@ fn main() {
             executor.spawn(waits_write(one)).detach();
             executor.spawn(keeps_read(other.clone())).detach();
             executor.spawn(waits_read(other)).detach();
+            let fourth = Arc::new(RwLock::new((1, RwLock::new(2))));
+            executor.spawn(keeps_shared(fourth.clone())).detach();
+            executor.spawn(waits_shared(fourth)).detach();
             executor.spawn(keeps_all(third.clone())).detach();
             executor.spawn(waits_all(third)).detach();
             while executor.try_tick() {}
-            started
-                .extend(["keeps_lock", "keeps_permit", "keeps_write", "keeps_read", "keeps_all"].map(|name| (name, 1)));
-            started
-                .extend(["waits_lock", "waits_permit", "waits_write", "waits_read", "waits_all"].map(|name| (name, 1)));
+            started.extend(["keeps_lock", "keeps_permit", "keeps_write"].map(|name| (name, 1)));
+            started.extend(["keeps_read", "keeps_shared", "keeps_all"].map(|name| (name, 1)));
+            started.extend(["waits_lock", "waits_permit", "waits_write"].map(|name| (name, 1)));
+            started.extend(["waits_read", "waits_shared", "waits_all"].map(|name| (name, 1)));
             ready(started);
             return;
         }
