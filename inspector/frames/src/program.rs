@@ -284,27 +284,7 @@ impl Frames {
 
     /// The type that a pointer leads to, or an `Option`, `NonNull`, `Arc` and the like that consists of one.
     pub fn pointee(&mut self, ty: TypeRef) -> Option<TypeRef> {
-        let mut ty = ty;
-        for _ in 0..DEPTH {
-            let known = self.types.get(ty);
-            ty = match &known.shape {
-                Shape::Pointer(target) => return *target,
-                Shape::Struct(members) => {
-                    let mut words = members.iter().filter(|member| self.types.size(member.ty) == Some(8));
-                    let only = words.next()?;
-                    if words.next().is_some() {
-                        return None;
-                    }
-                    only.ty
-                }
-                Shape::Enum { variants, .. } if known.path() == "core::option::Option" => {
-                    let some = variants.iter().find(|variant| variant.member.name == "Some")?;
-                    self.types.get(some.member.ty).member("__0")?.ty
-                }
-                _ => return None,
-            };
-        }
-        None
+        self.types.pointee(ty)
     }
 
     /// The variant that the enum of a type at an address is in: its name, its type, and its offset in the whole.

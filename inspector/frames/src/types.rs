@@ -256,6 +256,31 @@ impl Types {
         one == other || self.get(one).name == self.get(other).name && self.size(one) == self.size(other)
     }
 
+    /// The type that a pointer leads to, or an `Option`, `NonNull`, `Arc` and the like that consists of one.
+    pub fn pointee(&mut self, ty: TypeRef) -> Option<TypeRef> {
+        let mut ty = ty;
+        for _ in 0..DEPTH {
+            let known = self.get(ty);
+            ty = match &known.shape {
+                Shape::Pointer(target) => return *target,
+                Shape::Struct(members) => {
+                    let mut words = members.iter().filter(|member| self.size(member.ty) == Some(8));
+                    let only = words.next()?;
+                    if words.next().is_some() {
+                        return None;
+                    }
+                    only.ty
+                }
+                Shape::Enum { variants, .. } if known.path() == "core::option::Option" => {
+                    let some = variants.iter().find(|variant| variant.member.name == "Some")?;
+                    self.get(some.member.ty).member("__0")?.ty
+                }
+                _ => return None,
+            };
+        }
+        None
+    }
+
     /// Whether a type has no values, so that an enum is never in a variant that holds one.
     pub fn is_uninhabited(&mut self, ty: TypeRef) -> bool {
         self.uninhabited(ty, 0)

@@ -107,10 +107,19 @@ impl ValueReader<'_> {
             return Some(Value { text, children, ..Value::default() });
         }
         let (_, member, what) = REFERENCES.iter().find(|reference| reference.0 == path)?;
-        let (mut target, mut address) = match self.behind(ty, &format!("{member}.ptr"), place) {
+        let block = self.behind(ty, &format!("{member}.ptr"), place).or_else(|_| self.behind(ty, member, place));
+        let (mut target, mut address) = match block {
             Ok(block) => block,
-            Err(_) => self.behind(ty, member, place).ok()?,
+            // An `Option`, whose only word is the pointer.
+            Err(_) => {
+                let (pointer, offset) = self.find(ty, member)?;
+                (self.types.pointee(pointer)?, place.word(offset)?)
+            }
         };
+        // Of a permit that was forgotten.
+        if address == 0 {
+            return None;
+        }
         if path == READ_GUARD_ARC {
             match self.types.behind_read_guard(ty) {
                 Some(lock) => target = lock,
