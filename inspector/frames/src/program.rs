@@ -271,8 +271,8 @@ impl Frames {
         variants.iter().find_map(|variant| Some(self.types.get(variant.member.ty).member(name)?.ty))
     }
 
-    /// The only part of a type that has a type of this path, searched through members: its type, and its offset in the
-    /// whole. `None` if there is none, or more than one.
+    /// The part of a type that has a type of this path, searched through members: its type, and its offset in the
+    /// whole. Of several it is the one in the fewest others. `None` if there is none, or several are in as few.
     pub fn inside(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {
         self.types.inside(ty, path)
     }

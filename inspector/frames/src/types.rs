@@ -320,41 +320,27 @@ impl Types {
         None
     }
 
-    /// The only part of a type that has a type of this path, searched through members: its type, and its offset in the
-    /// whole. `None` if there is none, or more than one.
+    /// The part of a type that has a type of this path, searched through members: its type, and its offset in the
+    /// whole. Of several it is the one in the fewest others: what a lock keeps may have locks of its own. `None` if
+    /// there is none, or several are in as few.
     pub fn inside(&mut self, ty: TypeRef, path: &str) -> Option<(TypeRef, u64)> {
-        let mut found = Vec::new();
+        let mut level = vec![(ty, 0_u64)];
         let mut left = TYPES;
-        self.search(ty, 0, path, 0, &mut left, &mut found);
-        match found[..] {
-            [only] => Some(only),
-            _ => None,
-        }
-    }
-
-    fn search(
-        &mut self,
-        ty: TypeRef,
-        offset: u64,
-        path: &str,
-        depth: usize,
-        left: &mut usize,
-        found: &mut Vec<(TypeRef, u64)>,
-    ) {
-        if depth > DEPTH || *left == 0 {
-            return;
-        }
-        *left -= 1;
-        let known = self.get(ty);
-        if known.path() == path {
-            found.push((ty, offset));
-            return;
-        }
-        if let Shape::Struct(members) = &known.shape {
-            for member in members {
-                self.search(member.ty, offset.saturating_add(member.offset), path, depth + 1, left, found);
+        for _ in 0..=DEPTH {
+            let mut found = level.iter().filter(|part| self.get(part.0).path() == path);
+            if let Some(first) = found.next() {
+                return found.next().is_none().then_some(*first);
             }
+            let mut next = Vec::new();
+            for (ty, offset) in level {
+                left = left.checked_sub(1)?;
+                if let Shape::Struct(members) = &self.get(ty).shape {
+                    next.extend(members.iter().map(|member| (member.ty, offset.saturating_add(member.offset))));
+                }
+            }
+            level = next;
         }
+        None
     }
 
     /// Size of a type in bytes.

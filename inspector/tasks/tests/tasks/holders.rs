@@ -17,6 +17,12 @@ fn a_guard_is_found_wherever_a_task_keeps_it_and_one_that_is_gone_is_not() {
         let picture = program.read(true, false);
         assert_eq!(picture.tasks.len(), program.started.len(), "{profile}\n{}", text(&picture));
         let mut uncertain = Vec::new();
+        let outer = picture.tasks.iter().find(|task| task.name.ends_with("::of_outer_locks")).expect("a task");
+        for hold in &outer.holds {
+            let shown = format!(" at {:#x} (", hold.id);
+            let locks = outer.stack.frames[0].locals.iter().filter(|local| local.value.text.contains(&shown));
+            assert_eq!(locks.count(), 1, "{profile}: {outer:?}");
+        }
         for task in &picture.tasks {
             let name = task.name.strip_prefix("holders::").expect("a function of the program");
             let (found, there) = (task.holds.len(), program.started[name]);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio::time::{Sleep, sleep};
 
 type Guard = OwnedMutexGuard<u32>;
@@ -92,6 +92,20 @@ async fn in_option() {
     let guard = Some(guard().await);
     waits().await;
     drop(guard);
+}
+
+/// What a lock keeps has locks of its own, which are free.
+async fn of_outer_locks() {
+    let one = Arc::new(Mutex::new(Mutex::new(1)));
+    let two = Arc::new(Mutex::new((2, Semaphore::new(2))));
+    let three = Arc::new(RwLock::new((RwLock::new(3), Mutex::new(3))));
+    let four = Arc::new(RwLock::new(RwLock::new(4)));
+    let first = one.lock().await;
+    let second = two.clone().lock_owned().await;
+    let third = three.read().await;
+    let fourth = four.clone().write_owned().await;
+    waits().await;
+    drop((first, second, third, fourth));
 }
 
 async fn in_tuple() {
@@ -279,6 +293,7 @@ async fn main() {
         ("in_hash_map", 3, tokio::spawn(in_hash_map())),
         ("in_tree", 3, tokio::spawn(in_tree())),
         ("in_option", 1, tokio::spawn(in_option())),
+        ("of_outer_locks", 4, tokio::spawn(of_outer_locks())),
         ("in_tuple", 2, tokio::spawn(in_tuple())),
         ("in_struct", 2, tokio::spawn(in_struct())),
         ("in_array", 2, tokio::spawn(in_array())),
