@@ -100,7 +100,7 @@ fn parse(text: &str) -> Vec<TraceSite> {
 pub(super) fn of_program(mut sites: Vec<TraceSite>) -> Vec<TraceSite> {
     let roots = roots(&sites);
     let is_left_out = |site: &TraceSite| {
-        is_machinery(&site.name) || is_library(&site.file) || has_no_path(&site.name) && is_ours(&site.file, &roots)
+        is_machinery(&site.name) || is_library(&site.file) || may_be_ours(&site.name) && is_ours(&site.file, &roots)
     };
     sites.retain(|site| !is_left_out(site));
     for site in &mut sites {
@@ -167,9 +167,11 @@ fn roots(sites: &[TraceSite]) -> Vec<String> {
     OWN.into_iter().chain([CALLER]).filter_map(of).map(str::to_owned).collect()
 }
 
-/// Debug info of lines alone has the last part of a function's name, nothing of where that is.
-pub(super) fn has_no_path(function: &str) -> bool {
-    !function.starts_with('<') && !function.split('<').next().unwrap_or_default().contains("::")
+/// Whether the file of a function has to tell if it is of tinyio: debug info of lines alone has the last part of a
+/// function's name, nothing of where that is.
+pub(super) fn may_be_ours(function: &str) -> bool {
+    let has_path = function.starts_with('<') || function.split('<').next().unwrap_or_default().contains("::");
+    !has_path && !is_machinery(function)
 }
 
 fn is_ours(file: &str, roots: &[String]) -> bool {

@@ -148,8 +148,7 @@ impl Types {
                 Named::Ours { .. } | Named::Std => {}
             }
         }
-        if sites.iter().any(|site| backtrace::has_no_path(&site.name)) {
-            // These are distinguished by their files.
+        if sites.iter().any(|site| backtrace::may_be_ours(&site.name)) {
             for frame in frames {
                 if let Named::Ours { image, unit, address } = frame {
                     let position = self.parsing(image, unit, |parser| parser.position(address));
