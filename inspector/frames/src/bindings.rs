@@ -149,7 +149,7 @@ impl Types {
         let program = self.images.program(ty.image);
         let module: Vec<&str> =
             levels[..body - 1].iter().copied().take_while(|level| !level.starts_with('{')).collect();
-        let candidates = self.images.get(program).bodies.inside(function, &module);
+        let candidates = self.images.get(program).symbols.inside(function, &module);
         let mut left = PATIENCE;
         let mut last = None;
         for address in candidates {

@@ -36,6 +36,11 @@ impl Contents {
         Contents { file: Arc::new(file), map }
     }
 
+    /// Whether it was opened by [`Contents::of_this_program`].
+    pub fn is_of_this_program(&self) -> bool {
+        self.map.is_some()
+    }
+
     /// Bytes in the file.
     pub fn len(&self) -> io::Result<u64> {
         match &self.map {

@@ -75,7 +75,7 @@ impl Types {
         if bare && !self.family(program).any(Units::knows_glue) {
             self.read_unit(ty);
         }
-        let has = self.images.get(program).bodies.is_dropped(&known.name)
+        let has = self.images.get(program).symbols.is_dropped(&known.name)
             || self.family(program).any(|units| units.dropped(&known.name).is_some());
         if has || bare && !self.knows_glue(ty) { Glue::UserDrop } else { Glue::No }
     }
@@ -83,7 +83,7 @@ impl Types {
     /// Whether drop glue is known by its name in what describes a type.
     pub fn knows_glue(&self, ty: TypeRef) -> bool {
         let program = self.images.program(ty.image);
-        self.images.get(program).bodies.knows_glue() || self.family(program).any(Units::knows_glue)
+        self.images.get(program).symbols.knows_glue() || self.family(program).any(Units::knows_glue)
     }
 
     /// Reads the unit that describes a type: one that uses it has mostly glue of other types, too.

@@ -1,10 +1,15 @@
 //! What a function or a vtable says of types: by its address in memory.
 
+use std::ops::Range;
+
 use super::index;
 use super::names;
 use super::shape::{Glue, Shape, Type, TypeRef};
 use super::types::{Code, Types};
 use super::unit::{self, Unit};
+
+/// So many bytes of entries before and after a unit are mostly of its crate.
+const NEAR: usize = 4 << 20;
 
 impl Types {
     /// The first type parameter of the function at an address.
@@ -100,7 +105,8 @@ impl Types {
         // Units that have glue of that path say of which type it is.
         const MOST: usize = 16;
         let program = self.images.program(ty.image);
-        let found: Vec<u64> = self.images.get(program).bodies.glue(&known.name).iter().copied().take(MOST).collect();
+        let found: Vec<u64> =
+            self.images.get(program).symbols.glue_of(&known.name).iter().copied().take(MOST).collect();
         self.learn(|types| {
             for address in found {
                 if let Some((image, unit)) = types.with_code(program, address) {
@@ -122,7 +128,12 @@ impl Types {
     fn is_plain(&mut self, address: u64) -> bool {
         let Ok(image) = self.images.find(&self.memory, address) else { return false };
         let file_address = address.wrapping_sub(self.images.get(image).bias);
-        let Some((image, unit)) = self.with_code(image, file_address) else { return false };
+        let (dwarf, units) = self.units(image);
+        units.with_code(&dwarf, file_address).is_some_and(|unit| self.is_plain_unit(image, unit))
+    }
+
+    fn is_plain_unit(&mut self, image: usize, unit: usize) -> bool {
+        let Some((image, unit)) = self.whole(image, unit) else { return false };
         let (dwarf, units) = self.units(image);
         units.is_plain(&dwarf, unit)
     }
@@ -139,19 +150,46 @@ impl Types {
         found
     }
 
+    /// The part of the section with entries in which a vtable is mostly described: around the unit with the code of its
+    /// drop glue or first method, as units of one crate are beside each other. None if the linker may have made one
+    /// function of several, and so one vtable.
+    fn near_vtable(&mut self, image: usize, address: u64) -> Option<Range<usize>> {
+        const GLUE: u64 = 0;
+        const METHOD: u64 = 24;
+        let mut functions = [GLUE, METHOD].into_iter().filter_map(|at| self.memory.word(address.wrapping_add(at)));
+        let function = functions.find(|function| *function != 0)?;
+        let file_address = function.wrapping_sub(self.images.get(image).bias);
+        if !self.images.get(image).symbols.has_one(file_address) {
+            return None;
+        }
+        let (dwarf, units) = self.units(image);
+        let unit = units.with_code(&dwarf, file_address)?;
+        let start = units.start(unit);
+        Some(start.saturating_sub(NEAR)..start.saturating_add(units.size(unit)).saturating_add(NEAR))
+    }
+
     fn find_vtable(&mut self, image: usize, address: u64) -> Option<TypeRef> {
         let file_address = address.wrapping_sub(self.images.get(image).bias);
         // A vtable says size and alignment itself: what disagrees is not its type.
         let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
-        let (dwarf, units) = self.units(image);
+        let near = self.near_vtable(image, address);
         let mut found: Vec<TypeRef> = Vec::new();
-        for unit in units.mentioning(&dwarf, file_address) {
-            for ty in self.vtable_types(image, unit, address, file_address) {
-                let agrees = self.size(ty) == Some(size) && self.align(ty).is_none_or(|known| known == align);
-                // Each unit that uses a type describes it.
-                if agrees && !found.iter().any(|known| self.same(*known, ty)) {
-                    found.push(ty);
+        for part in near.into_iter().chain([0..usize::MAX]) {
+            let (dwarf, units) = self.units(image);
+            let mut all_plain = true;
+            for unit in units.mentioning(&dwarf, file_address, part) {
+                for ty in self.vtable_types(image, unit, address, file_address) {
+                    let agrees = self.size(ty) == Some(size) && self.align(ty).is_none_or(|known| known == align);
+                    // Each unit that uses a type describes it.
+                    if agrees && !found.iter().any(|known| self.same(*known, ty)) {
+                        found.push(ty);
+                    }
+                    all_plain &= self.is_plain_unit(image, unit);
                 }
+            }
+            // Besides the linker only what optimises the program as a whole makes one vtable of those of several units.
+            if all_plain && !found.is_empty() {
+                break;
             }
         }
         if found.len() < 2 {

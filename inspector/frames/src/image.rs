@@ -5,6 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use gimli::{EndianSlice, SectionId};
 use object::Object;
@@ -15,7 +16,7 @@ use super::loaded_file::{Layout, MappedFile, Mapping, mappings, running_file};
 use super::memory::Memory;
 use super::sections::{Dwarf, Sections, read_section, sections};
 use super::split::{self, Package, Skeleton, Split};
-use super::symbols::{self, Bodies};
+use super::symbols::{self, Symbols};
 use super::unwind::Unwind;
 
 /// One object file that is loaded in a process.
@@ -28,8 +29,7 @@ pub(super) struct Image {
     pub sections: Sections,
     /// Where each function ends.
     pub unwind: Unwind,
-    /// Where the bodies of closures and async functions begin.
-    pub bodies: Bodies,
+    pub symbols: Arc<Symbols>,
     /// It is no file of its own but the part of one unit that was split off.
     pub split: Option<Split>,
     /// Why there is less than full debug info, and what brings it.
@@ -108,9 +108,7 @@ impl Image {
 
     /// The name of the function around an address of the file, by the symbols of the file.
     pub fn symbol(&self, address: u64) -> Option<String> {
-        let (symbols, names) = symbol_table(self.described_by()?)?;
-        let symbol = symbols::around(&symbols, &names, address)?.to_str().ok()?;
-        Some(format!("{:#}", rustc_demangle::demangle(symbol)))
+        Some(format!("{:#}", rustc_demangle::demangle(self.symbols.around(address)?)))
     }
 }
 
@@ -219,13 +217,12 @@ impl Images {
         let unwind = Unwind::default();
         let (path, bias) = (split.skeleton.file.clone(), self.images[parent].bias);
         let id = split.skeleton.id;
-        let bodies = Bodies::default();
         self.images.push(Image {
             path,
             bias,
             sections,
             unwind,
-            bodies,
+            symbols: Arc::default(),
             split: Some(split),
             missing,
             contents: None,
@@ -282,8 +279,7 @@ impl Images {
     /// symbols.
     pub fn functions(&self, index: usize, part: &str) -> Option<Vec<u64>> {
         let image = self.get(index);
-        let (symbols, names) = symbol_table(image.described_by()?)?;
-        let found = symbols::functions(&symbols, &names, part);
+        let found = (!image.symbols.is_empty()).then(|| image.symbols.functions(part))?;
         Some(found.into_iter().map(|address| address.wrapping_add(image.bias)).collect())
     }
 
@@ -371,7 +367,7 @@ fn open(
         bias: 0,
         sections: Sections::empty(),
         unwind: Unwind::default(),
-        bodies: Bodies::default(),
+        symbols: Arc::default(),
         split: None,
         missing: None,
         contents: None,
@@ -436,29 +432,23 @@ fn load_debug_info(file: &Contents, image: &mut Image) -> Result<(), String> {
 
 fn read_debug_info<'a>(object: &impl Object<'a>, file: &Contents, image: &mut Image) -> Result<(), String> {
     image.sections = sections(object, file)?;
+    if let Some(symbols) = symbols_of(object, file) {
+        image.symbols = Arc::new(symbols);
+        if file.is_of_this_program() {
+            image.symbols.read_ahead();
+        }
+    }
     if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
         return Err(NO_DEBUG.into());
     }
-    image.bodies = bodies(object, file);
     Ok(())
 }
 
-/// The symbols of a program and the section with their names; none where it was stripped of them.
-fn symbol_table(file: &Contents) -> Option<(Bytes, Bytes)> {
-    let cache = file.reader();
-    let object = object::File::parse(&cache).ok()?;
-    symbols_of(&object, file)
-}
-
-fn symbols_of<'a>(object: &impl Object<'a>, file: &Contents) -> Option<(Bytes, Bytes)> {
+/// The symbols of a file; none where it was stripped of them.
+fn symbols_of<'a>(object: &impl Object<'a>, file: &Contents) -> Option<Symbols> {
     if !object.is_64() || !object.is_little_endian() {
         return None;
     }
     let read = |name| object.section_by_name(name).and_then(|section| read_section(&section, file).ok());
-    Some((read(".symtab")?, read(".strtab")?))
-}
-
-/// The bodies of closures and async functions, from the symbols of a program.
-fn bodies<'a>(object: &impl Object<'a>, file: &Contents) -> Bodies {
-    symbols_of(object, file).map_or_else(Bodies::default, |(symbols, names)| Bodies::of(&symbols, &names))
+    Some(Symbols::of(read(".symtab")?, read(".strtab")?))
 }

@@ -2,32 +2,42 @@
 //! coroutine to the function that runs it, for which debug info has no index.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
+use std::sync::{Arc, OnceLock};
 
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{LittleEndian, Object, ObjectSymbol, ReadRef, SymbolKind};
 
+use super::contents::Bytes;
 use super::names;
 
-/// The result of reading the symbols of a program.
+/// The symbol table of a file, of which is read what is asked for: 64-bit little-endian ELF.
 #[derive(Default)]
-pub(super) struct Bodies {
-    /// The bodies inside functions of a name.
-    inside: HashMap<Box<str>, Vec<Body>>,
-    /// Types without parameters that there is drop glue for.
-    dropped: HashSet<Box<str>>,
-    /// Types with parameters that there is drop glue for, as symbols write them, by their length: those of one length
-    /// follow on each other. Few are ever looked for, so nothing is made of each of these thousands.
-    dropped_generic: HashMap<usize, String>,
-    /// The drop glue of coroutines and closures: few are ever looked for.
-    glue: Vec<Body>,
-    /// Its addresses (of the file), by [`closure_path`], once one was looked for.
-    glue_of: OnceCell<HashMap<Box<str>, Vec<u64>>>,
+pub(super) struct Symbols {
+    table: Bytes,
+    /// The section with the names.
+    names: Bytes,
+    /// The bodies of closures and async functions, by the name of the function they are in.
+    bodies: OnceLock<HashMap<Box<str>, Vec<Body>>>,
+    glue: OnceLock<Glue>,
+    /// The addresses (of the file) of the drop glue of coroutines and closures, by [`closure_path`].
+    glue_of: OnceLock<HashMap<Box<str>, Vec<u64>>>,
 }
 
-/// The body of a closure or an async function.
+/// The drop glue that has a symbol.
+#[derive(Default)]
+struct Glue {
+    /// Types without parameters that it is for.
+    plain: HashSet<Box<str>>,
+    /// Types with parameters that it is for, as symbols write them, by their length: those of one length follow on each
+    /// other. Few are ever looked for, so nothing is made of each of these thousands.
+    generic: HashMap<usize, String>,
+    /// That of coroutines and closures: few are ever looked for.
+    closures: Vec<Body>,
+}
+
+/// The body of a closure or an async function, or its drop glue.
 struct Body {
     /// The address in the file.
     address: u64,
@@ -35,36 +45,72 @@ struct Body {
     symbol: Box<str>,
 }
 
-impl Bodies {
-    /// The bodies in a symbol table of 64-bit little-endian ELF, and the section with its names.
-    pub fn of(symbols: &[u8], names: &[u8]) -> Bodies {
-        let mut bodies = Bodies::default();
-        // Of hundreds of thousands of symbols some hundred are wanted. Without optimisation it takes ten times as long
-        // to take a name apart as to see that it is none of those.
-        for (name, address) in named(symbols, names, |name| may_be_body(name) || may_be_glue(name)) {
-            let Ok(name) = name.to_str() else { continue };
-            if let Some(function) = function(name) {
-                let body = Body { address, symbol: name.into() };
-                bodies.inside.entry(function.as_ref().into()).or_default().push(body);
-            } else if names_closure(name) {
-                bodies.glue.push(Body { address, symbol: name.into() });
-            } else if let Some(ty) = dropped(name) {
-                bodies.dropped.insert(ty.into());
-            } else if let Some(ty) = glue_type(name) {
-                bodies.dropped_generic.entry(ty.len()).or_default().push_str(ty);
-            }
-        }
-        bodies
+impl Symbols {
+    /// Of a symbol table, and the section with its names.
+    pub fn of(table: Bytes, names: Bytes) -> Symbols {
+        Symbols { table, names, ..Symbols::default() }
     }
 
-    /// The addresses (of the file) of those inside functions of this name, the likeliest first: many modules may have
-    /// a function of one name.
+    /// Reads the names of functions in a thread beside, if they are so many that it takes a while where nothing is
+    /// optimised: 30 ms for 100,000 symbols. What is asked for before it was read is read where it is needed.
+    pub fn read_ahead(self: &Arc<Symbols>) {
+        const MANY: usize = 20_000 * SYMBOL;
+        if self.table.len() < MANY {
+            return;
+        }
+        let symbols = self.clone();
+        let read = move || {
+            symbols.bodies("");
+            symbols.glue();
+        };
+        // Without a thread it is done later.
+        let _ = std::thread::Builder::new().name("tinyio symbols".to_owned()).spawn(read);
+    }
+
+    /// Whether there are none, as in a file that was stripped of them.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The bodies inside functions of a name.
+    fn bodies(&self, function: &str) -> &[Body] {
+        let bodies = self.bodies.get_or_init(|| {
+            let mut bodies: HashMap<Box<str>, Vec<Body>> = HashMap::new();
+            for (symbol, address) in self.named(may_begin_body, may_be_body) {
+                if let Some(function) = function_of(symbol) {
+                    let body = Body { address, symbol: symbol.into() };
+                    bodies.entry(function.as_ref().into()).or_default().push(body);
+                }
+            }
+            bodies
+        });
+        bodies.get(function).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn glue(&self) -> &Glue {
+        self.glue.get_or_init(|| {
+            let mut glue = Glue::default();
+            for (symbol, address) in self.named(may_begin_glue, |_| true) {
+                if names_closure(symbol) {
+                    glue.closures.push(Body { address, symbol: symbol.into() });
+                } else if let Some(ty) = dropped(symbol) {
+                    glue.plain.insert(ty.into());
+                } else if let Some(ty) = glue_type(symbol) {
+                    glue.generic.entry(ty.len()).or_default().push_str(ty);
+                }
+            }
+            glue
+        })
+    }
+
+    /// The addresses (of the file) of the bodies inside functions of this name, the likeliest first: many modules may
+    /// have a function of one name.
     ///
     /// `module` is the path of the module that the function is in. Symbols do not tell it for certain: those of a
     /// method name the type and the trait instead.
     pub fn inside(&self, function: &str, module: &[&str]) -> Vec<u64> {
-        let Some(bodies) = self.inside.get(function) else { return vec![] };
-        if let [only] = bodies.as_slice() {
+        let bodies = self.bodies(function);
+        if let [only] = bodies {
             return vec![only.address];
         }
         let module = module.join("::");
@@ -81,10 +127,10 @@ impl Bodies {
 
     /// What may be the drop glue of a coroutine of this name, which others may share: the symbols of some have the same
     /// path.
-    pub fn glue(&self, coroutine: &str) -> &[u64] {
+    pub fn glue_of(&self, coroutine: &str) -> &[u64] {
         let glue_of = self.glue_of.get_or_init(|| {
             let mut glue_of: HashMap<Box<str>, Vec<u64>> = HashMap::new();
-            for Body { address, symbol } in &self.glue {
+            for Body { address, symbol } in &self.glue().closures {
                 if let Some(ty) = dropped(symbol) {
                     glue_of.entry(closure_path(&ty).into()).or_default().push(*address);
                 }
@@ -97,69 +143,92 @@ impl Bodies {
     /// Whether there is drop glue for a type of this name, if symbols tell: it may be inlined everywhere, and types of
     /// closures have other names there.
     pub fn is_dropped(&self, ty: &str) -> bool {
+        let Glue { plain, generic, .. } = self.glue();
         let is_generic = || {
             let ty = as_in_symbols(ty);
-            let alike = self.dropped_generic.get(&ty.len());
+            let alike = generic.get(&ty.len());
             alike.is_some_and(|alike| alike.as_bytes().chunks_exact(ty.len()).any(|one| one == ty.as_bytes()))
         };
-        self.dropped.contains(ty) || ty.contains('<') && is_generic()
+        plain.contains(ty) || ty.contains('<') && is_generic()
     }
 
     /// Whether the names of drop glue are known here.
     pub fn knows_glue(&self) -> bool {
-        !(self.dropped.is_empty() && self.dropped_generic.is_empty() && self.glue.is_empty())
+        let Glue { plain, generic, closures } = self.glue();
+        !(plain.is_empty() && generic.is_empty() && closures.is_empty())
+    }
+
+    /// The linker name of the function around an address (of the file).
+    pub fn around(&self, address: u64) -> Option<&str> {
+        const NUMBER: usize = 8;
+        for symbol in self.table.as_chunks::<SYMBOL>().0 {
+            let number = |at: usize| symbol.get(at..at + NUMBER)?.try_into().ok().map(u64::from_le_bytes);
+            if symbol[4] & 0xf == FUNCTION
+                && let Some(offset) = address.checked_sub(number(NUMBER)?)
+                && offset < number(2 * NUMBER)?
+            {
+                let &[a, b, c, d, ..] = symbol;
+                return self.name(u32::from_le_bytes([a, b, c, d]));
+            }
+        }
+        None
+    }
+
+    /// Addresses (of the file) of functions with a linker name that contains a text, each once.
+    pub fn functions(&self, part: &str) -> Vec<u64> {
+        let found = self.named(|_| true, |name| std::str::from_utf8(name).is_ok_and(|name| name.contains(part)));
+        let mut addresses: Vec<u64> = found.into_iter().map(|(_, address)| address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    /// Whether exactly one function begins at an address (of the file).
+    pub fn has_one(&self, address: u64) -> bool {
+        let (wanted, mut count) = (address.to_le_bytes(), 0);
+        for &[_, _, _, _, kind, _, _, _, a, b, c, d, e, f, g, h, ..] in self.table.as_chunks::<SYMBOL>().0 {
+            if a == wanted[0] && kind & 0xf == FUNCTION && [a, b, c, d, e, f, g, h] == wanted {
+                count += 1;
+            }
+        }
+        count == 1
+    }
+
+    fn name(&self, offset: u32) -> Option<&str> {
+        CStr::from_bytes_until_nul(self.names.get(offset as usize..)?).ok()?.to_str().ok()
+    }
+
+    /// The functions with a name that is wanted, and that begins so: linker name, and address in the file. What begins
+    /// with a name may go on behind it.
+    fn named(&self, begins: impl Fn(&[u8]) -> bool, is_wanted: impl Fn(&[u8]) -> bool) -> Vec<(&str, u64)> {
+        let (table, names): (&[u8], &[u8]) = (&self.table, &self.names);
+        let mut found = Vec::new();
+        // Slices and no adapters: a hundred thousand symbols are looked at, also where this is not optimised. Of these
+        // some thousand are wanted, and where a name ends takes longer to find than how it begins.
+        for &[a, b, c, d, kind, _, _, _, ref address @ ..] in table.as_chunks::<SYMBOL>().0 {
+            if kind & 0xf != FUNCTION {
+                continue;
+            }
+            let Some(name) = names.get(u32::from_le_bytes([a, b, c, d]) as usize..) else { continue };
+            if !begins(name) {
+                continue;
+            }
+            let Ok(name) = CStr::from_bytes_until_nul(name) else { continue };
+            if is_wanted(name.to_bytes()) {
+                let &[a, b, c, d, e, f, g, h, ..] = address;
+                let address = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+                if let (Ok(name), 1..) = (name.to_str(), address) {
+                    found.push((name, address));
+                }
+            }
+        }
+        found
     }
 }
 
 /// Bytes of a symbol, and what its kind is for a function.
 const SYMBOL: usize = 24;
 const FUNCTION: u8 = 2;
-
-/// The name of the function around an address, in a symbol table of 64-bit little-endian ELF.
-pub(super) fn around<'s>(symbols: &'s [u8], names: &'s [u8], address: u64) -> Option<&'s CStr> {
-    const NUMBER: usize = 8;
-    for symbol in symbols.as_chunks::<SYMBOL>().0 {
-        let number = |at: usize| symbol.get(at..at + NUMBER)?.try_into().ok().map(u64::from_le_bytes);
-        if symbol[4] & 0xf == FUNCTION
-            && let Some(offset) = address.checked_sub(number(NUMBER)?)
-            && offset < number(2 * NUMBER)?
-        {
-            let &[a, b, c, d, ..] = symbol;
-            return CStr::from_bytes_until_nul(names.get(u32::from_le_bytes([a, b, c, d]) as usize..)?).ok();
-        }
-    }
-    None
-}
-
-/// The functions of a symbol table of 64-bit little-endian ELF that are wanted: linker name, and address in the file.
-fn named<'s>(symbols: &'s [u8], names: &'s [u8], is_wanted: impl Fn(&[u8]) -> bool) -> Vec<(&'s CStr, u64)> {
-    let mut found = Vec::new();
-    // Slices and no adapters: a hundred thousand symbols are looked at, also where this is not optimised.
-    for &[a, b, c, d, kind, _, _, _, ref address @ ..] in symbols.as_chunks::<SYMBOL>().0 {
-        if kind & 0xf != FUNCTION {
-            continue;
-        }
-        let Some(name) = names.get(u32::from_le_bytes([a, b, c, d]) as usize..) else { continue };
-        let Ok(name) = CStr::from_bytes_until_nul(name) else { continue };
-        if is_wanted(name.to_bytes()) {
-            let &[a, b, c, d, e, f, g, h, ..] = address;
-            let address = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-            if address != 0 {
-                found.push((name, address));
-            }
-        }
-    }
-    found
-}
-
-/// Addresses (of the file) of functions with a linker name that contains a text, each once.
-pub(super) fn functions(symbols: &[u8], names: &[u8], part: &str) -> Vec<u64> {
-    let found = named(symbols, names, |name| std::str::from_utf8(name).is_ok_and(|name| name.contains(part)));
-    let mut addresses: Vec<u64> = found.into_iter().map(|(_, address)| address).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
-}
 
 /// Variables of threads of a program on x86-64, with a linker name that contains a text: how far before the address in
 /// the thread register each is. There the part of the program ends.
@@ -176,7 +245,13 @@ pub(super) fn thread_locals<'a>(file: impl ReadRef<'a>, part: &str) -> Option<Ve
 /// The length of what ends a symbol: the hash.
 const HASH: usize = "17h0123456789abcdefE".len();
 
-/// Whether a symbol may be one that [`function`] knows: a path that ends with a closure, before the hash.
+/// Whether a symbol that begins so may be one that [`function_of`] knows.
+fn may_begin_body(symbol: &[u8]) -> bool {
+    matches!(symbol, [b'_', b'Z', b'N', ..] | [b'_', b'R', b'N', b'C', ..])
+}
+
+/// Whether a symbol that [`may_begin_body`] may be one that [`function_of`] knows: a path that ends with a closure,
+/// before the hash.
 fn may_be_body(symbol: &[u8]) -> bool {
     match symbol {
         [b'_', b'Z', b'N', ..] => match symbol.len().checked_sub(HASH) {
@@ -184,19 +259,19 @@ fn may_be_body(symbol: &[u8]) -> bool {
             Some(end) => symbol[end - 1] == b'$' && symbol[..end].ends_with(b"$u7b$$u7b$closure$u7d$$u7d$"),
             None => false,
         },
-        _ => symbol.starts_with(b"_RNC"),
+        _ => true,
     }
 }
 
-/// Whether a symbol may be one that [`dropped`] knows.
-fn may_be_glue(symbol: &[u8]) -> bool {
+/// Whether a symbol that begins so may be one that [`dropped`] or [`glue_type`] knows.
+fn may_begin_glue(symbol: &[u8]) -> bool {
     matches!(symbol, [b'_', b'Z', b'N', b'4', b'c', ..]) && symbol.starts_with(b"_ZN4core3ptr")
         || symbol.starts_with(b"_RINvN")
 }
 
 /// The function a body is in, by its last name: `f` for `_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h…E`, which is
 /// `a::f::{{closure}}`.
-fn function(symbol: &str) -> Option<Cow<'_, str>> {
+fn function_of(symbol: &str) -> Option<Cow<'_, str>> {
     match symbol.strip_prefix("_ZN") {
         Some(rest) => legacy(rest).map(Cow::Borrowed),
         None if symbol.starts_with("_RNC") => v0(symbol).map(Cow::Owned),
@@ -204,7 +279,7 @@ fn function(symbol: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether a symbol that [`may_be_glue`] may be that of a closure or a coroutine. Of v0 the name alone tells.
+/// Whether a symbol that [`may_begin_glue`] may be that of a closure or a coroutine. Of v0 the name alone tells.
 fn names_closure(symbol: &str) -> bool {
     match symbol.as_bytes() {
         [b'_', b'R', ..] => dropped(symbol).is_some_and(|ty| ty.ends_with('}')),
@@ -338,20 +413,52 @@ fn digits(text: &str) -> (&str, Option<usize>) {
 mod tests {
     use super::*;
 
+    /// A symbol table of functions (of objects without a size): names, addresses and sizes.
+    fn table(functions: &[(&str, u64, u64)]) -> Symbols {
+        let (mut table, mut names) = (vec![0; SYMBOL], vec![0]);
+        for (name, address, size) in functions {
+            let kind = if *size > 0 { FUNCTION } else { 1 };
+            table.extend((names.len() as u32).to_le_bytes());
+            table.extend([kind, 0, 1, 0]);
+            table.extend(address.to_le_bytes());
+            table.extend(size.to_le_bytes());
+            names.extend(name.bytes());
+            names.push(0);
+        }
+        Symbols::of(table.into(), names.into())
+    }
+
+    #[test]
+    fn symbols_are_read_from_the_table() {
+        let glue = "_ZN4core3ptr46drop_in_place$LT$a..m..Loud$GT$17h9b5d978c9bcceff6E";
+        let body = "_ZN1a1f28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E";
+        let symbols = table(&[("x", 8, 8), (body, 16, 16), ("data", 8, 0), (glue, 32, 16), ("y", 64, 8), ("z", 64, 8)]);
+        assert_eq!(
+            [7, 8, 15, 31, 32].map(|at| symbols.around(at)),
+            [None, Some("x"), Some("x"), Some(body), Some(glue)]
+        );
+        assert_eq!([8, 16, 17, 64].map(|at| symbols.has_one(at)), [true, true, false, false]);
+        assert_eq!((symbols.functions("a"), symbols.functions("y")), (vec![16, 32], vec![64]));
+        assert_eq!((symbols.inside("f", &["a"]), symbols.inside("g", &["a"])), (vec![16], vec![]));
+        assert!(symbols.is_dropped("a::m::Loud") && !symbols.is_dropped("a::m::Mute") && symbols.knows_glue());
+        let other = table(&[("x", 8, 8)]);
+        assert!(!other.is_empty() && !other.knows_glue() && !other.is_dropped("a::m::Loud"));
+    }
+
     #[test]
     fn of_bodies_in_functions_of_one_name_those_of_the_module_come_first() {
         let body = |(address, symbol): (u64, &str)| Body { address, symbol: symbol.into() };
-        let symbols = [
+        let table = [
             (1, "_ZN1a2m14leaf28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E"),
             (2, "_ZN33_$LT$a..m2..S$u20$as$u20$a..T$GT$4leaf28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E"),
             (3, "_ZN1a2m24leaf28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E"),
             (4, "_ZN1a2m31S4leaf28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E"),
         ];
-        let all = symbols.map(body).into_iter().collect();
-        let bodies = Bodies { inside: HashMap::from([("leaf".into(), all)]), ..Bodies::default() };
-        assert_eq!(bodies.inside("leaf", &["a", "m2"]), [3, 2, 1, 4]);
-        assert_eq!(bodies.inside("leaf", &["a", "m3"]), [4, 1, 2, 3]);
-        assert!(bodies.inside("root", &["a", "m3"]).is_empty());
+        let all = table.map(body).into_iter().collect();
+        let symbols = Symbols { bodies: HashMap::from([("leaf".into(), all)]).into(), ..Symbols::default() };
+        assert_eq!(symbols.inside("leaf", &["a", "m2"]), [3, 2, 1, 4]);
+        assert_eq!(symbols.inside("leaf", &["a", "m3"]), [4, 1, 2, 3]);
+        assert!(symbols.inside("root", &["a", "m3"]).is_empty());
     }
 
     #[test]
@@ -359,23 +466,24 @@ mod tests {
         let ty = "a..S$LT$$RF$str$C$$LP$$u5b$u8$u3b$$u20$4$u5d$$C$u8$RP$$GT$";
         assert_eq!(glue_type(&format!("_ZN4core3ptr79drop_in_place$LT${ty}$GT$17h9b5d978c9bcceff6E")), Some(ty));
         assert_eq!(as_in_symbols("a::S<&str, ([u8; 4], u8), alloc::alloc::Global>"), ty);
-        let dropped_generic = HashMap::from([(ty.len(), format!("{}{ty}", ty.replace("S", "T")))]);
-        let bodies = Bodies { dropped_generic, ..Bodies::default() };
-        assert!(bodies.is_dropped("a::S<&str, ([u8; 4], u8)>") && bodies.is_dropped("a::T<&str, ([u8; 4], u8)>"));
-        assert!(!bodies.is_dropped("a::U<&str, ([u8; 4], u8)>") && !bodies.is_dropped("a::S<u8>"));
-        assert!(bodies.knows_glue() && !Bodies::default().knows_glue());
+        let generic = HashMap::from([(ty.len(), format!("{}{ty}", ty.replace("S", "T")))]);
+        let glue = Glue { generic, ..Glue::default() };
+        let symbols = Symbols { glue: glue.into(), ..Symbols::default() };
+        assert!(symbols.is_dropped("a::S<&str, ([u8; 4], u8)>") && symbols.is_dropped("a::T<&str, ([u8; 4], u8)>"));
+        assert!(!symbols.is_dropped("a::U<&str, ([u8; 4], u8)>") && !symbols.is_dropped("a::S<u8>"));
+        assert!(symbols.knows_glue() && !Symbols::default().knows_glue());
     }
 
     #[test]
     fn a_body_is_found_by_the_function_it_is_in() {
         let method = "_ZN2v010S$LT$T$GT$1m28_$u7b$$u7b$closure$u7d$$u7d$17h9b5d978c9bcceff6E";
         let nested = "_ZN2v01a1r28_$u7b$$u7b$closure$u7d$$u7d$28_$u7b$$u7b$closure$u7d$$u7d$17hafaaa105b2e0d6deE";
-        assert_eq!(function(method).as_deref(), Some("m"));
-        assert_eq!(function(nested).as_deref(), Some("r"));
-        assert_eq!(function("_RNCNCNvNtCsfq2Zq5gqAK1_2v01a1r00B7_").as_deref(), Some("r"));
-        assert_eq!(function("_RNCNvMCsfq2Zq5gqAK1_2v0INtB4_1SReE1m0B4_").as_deref(), Some("m"));
+        assert_eq!(function_of(method).as_deref(), Some("m"));
+        assert_eq!(function_of(nested).as_deref(), Some("r"));
+        assert_eq!(function_of("_RNCNCNvNtCsfq2Zq5gqAK1_2v01a1r00B7_").as_deref(), Some("r"));
+        assert_eq!(function_of("_RNCNvMCsfq2Zq5gqAK1_2v0INtB4_1SReE1m0B4_").as_deref(), Some("m"));
         let generic = "_RNCINvCsfq2Zq5gqAK1_2v01gINtNtCslNYArtu3iFV_5alloc3vec3VechEE0B4_";
-        assert_eq!(function(generic).as_deref(), Some("g"));
+        assert_eq!(function_of(generic).as_deref(), Some("g"));
         let glue = "_ZN4core3ptr46drop_in_place$LT$frames_programs..moves..Loud$GT$17h9b5d978c9bcceff6E";
         assert_eq!(dropped(glue).as_deref(), Some("frames_programs::moves::Loud"));
         assert_eq!(dropped("_ZN4core3ptr9drop_in_place$LT$alloc..vec..Vec$LT$u8$GT$$GT$17h9b5d978c9bcceff6E"), None);
@@ -386,11 +494,11 @@ mod tests {
             names_closure(coroutine) && !names_closure(glue) && !names_closure("_ZN4core3ptr") && !names_closure("_R")
         );
         for known in [method, nested, "_RNCNCNvNtCsfq2Zq5gqAK1_2v01a1r00B7_", generic] {
-            assert!(may_be_body(known.as_bytes()), "{known}");
+            assert!(may_begin_body(known.as_bytes()) && may_be_body(known.as_bytes()), "{known}");
         }
-        assert!(may_be_glue(glue.as_bytes()) && !may_be_glue(method.as_bytes()) && !may_be_body(glue.as_bytes()));
+        assert!(may_begin_glue(glue.as_bytes()) && !may_begin_glue(method.as_bytes()) && !may_be_body(glue.as_bytes()));
         for other in ["main", "_ZN2v04main17h9b5d978c9bcceff6E", "_ZN", "_ZN99x", "_RNC", "_ZN2v0"] {
-            assert_eq!(function(other), None, "{other}");
+            assert_eq!(function_of(other), None, "{other}");
         }
     }
 }

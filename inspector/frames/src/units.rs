@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::BufRead;
+use std::ops::Range;
 use std::sync::Arc;
 
 use gimli::{Abbreviations, DebugInfoOffset, Reader, RunTimeEndian, Section};
@@ -147,19 +148,23 @@ impl Units {
         true
     }
 
-    /// The units that may describe a variable at an address (of the file), mostly found without reading their entries.
-    pub fn mentioning(&self, dwarf: &Dwarf<'_>, address: u64) -> Vec<usize> {
+    /// The units in a part of the section with entries that may describe a variable at an address (of the file), mostly
+    /// found without reading their entries.
+    pub fn mentioning(&self, dwarf: &Dwarf<'_>, address: u64, part: Range<usize>) -> Vec<usize> {
         // Where addresses have a table of their own, entries have indices instead.
         if !dwarf.debug_addr.reader().is_empty() {
-            return (0..self.len()).collect();
+            let in_part = |unit: &usize| self.list[*unit].start < part.end && self.list[*unit].end > part.start;
+            return (0..self.len()).filter(in_part).collect();
         }
         let mut wanted = vec![gimli::DW_OP_addr.0];
         wanted.extend(match dwarf.debug_info.reader().endian() {
             RunTimeEndian::Little => address.to_le_bytes(),
             RunTimeEndian::Big => address.to_be_bytes(),
         });
-        let found = occurrences(dwarf.debug_info.reader().slice(), &wanted);
-        let mut units: Vec<usize> = found.into_iter().filter_map(|offset| self.around(offset)).collect();
+        let section = dwarf.debug_info.reader().slice();
+        let start = part.start.min(section.len());
+        let found = occurrences(&section[start..part.end.clamp(start, section.len())], &wanted);
+        let mut units: Vec<usize> = found.into_iter().filter_map(|offset| self.around(start + offset)).collect();
         units.dedup();
         units
     }
