@@ -23,10 +23,10 @@ pub mod tui;
 pub use format::{escaped_json, one_line};
 #[cfg(feature = "tui")]
 use tinyio_events::settings_file;
-pub use tinyio_events::{environment, event, place, program_memory, secrets, source, source_text};
+pub use tinyio_events::{environment, event, place, program_memory, secrets, source, source_text, threads};
 pub use tinyio_frames as frames;
 #[cfg(test)]
 use tinyio_model::test_script;
 pub use tinyio_model::{check, history, lint, model, report, time_point, tree, why};
 use tinyio_model::{describe, format};
-pub use tinyio_recorder::{clock, discover, output, recorder, ring, threads, trace};
+pub use tinyio_recorder::{clock, discover, output, recorder, ring, trace};

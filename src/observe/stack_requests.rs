@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tinyio_events::event::Kind;
+use tinyio_events::threads;
 use tinyio_recorder::recorder::Recorder;
-use tinyio_recorder::threads;
 
 use super::notes::{Mailbox, ThreadNote};
 

@@ -9,11 +9,12 @@
 //! | [`source`], [`program_memory`] | what all that gives events has in common |
 //! | [`secrets`], [`settings_file`] | which values are masked |
 //! | [`environment`], [`sandbox`], [`lock`] | what this process may do, and whether another one writes a file |
+//! | [`threads`] | threads beside those of the program |
 //! | [`place`], [`source_text`] | functions and files of the program and of others; the text of source files |
 //!
 //! It is the lowest of the crates: the recorder, the reader of frames and the model depend on it. It depends on `serde`
-//! for JSON and on `rustix` for the system, and must not know how a ring is mapped, how memory is read, what is made of
-//! the events, or how it is shown.
+//! for JSON and on `rustix` and `nix` for the system, and must not know how a ring is mapped, how memory is read, what
+//! is made of the events, or how it is shown.
 
 #![forbid(unsafe_code)]
 
@@ -38,6 +39,7 @@ pub mod source;
 pub mod source_text;
 mod stack_json;
 pub mod string_table;
+pub mod threads;
 pub mod trace;
 pub mod truncate;
 mod walk;

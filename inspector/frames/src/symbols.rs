@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{LittleEndian, Object, ObjectSymbol, ReadRef, SymbolKind};
+use tinyio_events::threads;
 
 use super::contents::Bytes;
 use super::names;
@@ -55,7 +56,10 @@ impl Symbols {
     /// optimised: 30 ms for 100,000 symbols. What is asked for before it was read is read where it is needed.
     pub fn read_ahead(self: &Arc<Symbols>) {
         const MANY: usize = 20_000 * SYMBOL;
-        if self.table.len() < MANY {
+        const STACK: usize = 1 << 20;
+        // A filter may end the process at a new thread.
+        #[cfg(target_os = "linux")]
+        if self.table.len() < MANY || tinyio_events::sandbox::is_filtered() {
             return;
         }
         let symbols = self.clone();
@@ -64,7 +68,7 @@ impl Symbols {
             symbols.glue();
         };
         // Without a thread it is done later.
-        let _ = std::thread::Builder::new().name("tinyio symbols".to_owned()).spawn(read);
+        let _ = threads::spawn("tinyio symbols", STACK, read);
     }
 
     /// Whether there are none, as in a file that was stripped of them.

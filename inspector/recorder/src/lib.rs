@@ -9,7 +9,7 @@
 //! | [`discover`] | the rings of programs that run, and of those that ended |
 //! | [`trace`] | writing a trace beside the program; opening a ring or a trace |
 //! | [`switch`], [`exit`] | the variables that turn recording on; ending recordings when the process exits |
-//! | [`output`], [`threads`], [`clock`] | lines that a program prints into a file; threads and time of the recorder |
+//! | [`output`], [`clock`] | lines that a program prints into a file; time of the recorder |
 //!
 //! It depends on `tinyio-events` for the events, and on `memmap2`, `rustix`, `nix` and
 //! `shutdown_hooks` (where there is no glibc) for the system. It must not know
@@ -30,5 +30,4 @@ pub mod output;
 pub mod recorder;
 pub mod ring;
 pub mod switch;
-pub mod threads;
 pub mod trace;

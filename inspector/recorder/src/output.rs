@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::threads;
+use tinyio_events::threads;
 
 /// Bytes read at once. Of what was written since the last look only the end is read, if it is more.
 const CHUNK: usize = 64 << 10;

@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, OutputModes};
 
 use super::pass_on::{CHUNK, PROGRAM, READY, SETTLED, monotonic};
 use super::{Line, Lines, is_same, lock};
-use crate::threads;
+use tinyio_events::threads;
 
 /// How long a reader of the program's output that does not read can delay the end of a loop or of the process. What is
 /// still on its way then is passed on later all the same.

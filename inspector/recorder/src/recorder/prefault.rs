@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crate::ring::Ring;
-use crate::threads;
+use tinyio_events::threads;
 
 /// Records made present at once: 256 KiB.
 const CHUNK: u64 = 8192;

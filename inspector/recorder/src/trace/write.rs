@@ -15,7 +15,7 @@ use tinyio_events::trace::write_event;
 use super::file::create;
 use crate::recorder::Recorder;
 use crate::ring::RingReader;
-use crate::threads;
+use tinyio_events::threads;
 
 /// Writes a JSON trace of a recording that goes on. It has a thread of its own and never slows the loop: if it falls
 /// behind by a whole ring, it says in the trace how much is missing.

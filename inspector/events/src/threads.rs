@@ -1,4 +1,4 @@
-//! Threads of the recorder inside the recorded program.
+//! Threads of tinyio beside those of the recorded program.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -16,7 +16,7 @@ pub const SMALL: usize = 64 << 10;
 /// # Examples
 ///
 /// ```
-/// use tinyio_recorder::threads;
+/// use tinyio_events::threads;
 ///
 /// let thread = threads::spawn("adder", threads::SMALL, || 1 + 1)?;
 /// assert_eq!(thread.join().unwrap(), 2);
