@@ -185,6 +185,7 @@ fn main() {
     }
     let many = n / 50;
     for primitive in &PRIMITIVES {
+        let many = many * primitive.scale;
         table.run(
             Line::new("N", primitive.name, many)
                 .by(OURS, move || primitive.measure(many))

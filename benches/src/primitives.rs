@@ -1,8 +1,9 @@
 //! What each primitive costs per operation with N and with 10 N of them, which must be nearly the same.
 
+use std::hint::black_box;
 use std::time::Duration;
 
-use tinyio::{Barrier, CancelledError, Event, Lock, Loop, Semaphore, ThreadPool, yield_now};
+use tinyio::{Barrier, CancelledError, Error, Event, Lock, Loop, Semaphore, ThreadPool, sleep, yield_now};
 
 use crate::measure::cpu;
 
@@ -15,6 +16,9 @@ type Done = Result<(), CancelledError>;
 /// A primitive, as it is used by `n` coroutines at once.
 pub struct Primitive {
     pub name: &'static str,
+    /// How many times as many coroutines as of the others: of a crash, so many that neither N nor 10 N fit into the
+    /// cache of the processor, which makes fewer of them cheaper.
+    pub scale: u64,
     use_by: fn(u64) -> Result<(), tinyio::Crash>,
 }
 
@@ -42,9 +46,25 @@ where
     tinyio::gather((0..n).map(|_| future()).collect::<Vec<_>>()).await.map(drop)
 }
 
-pub const PRIMITIVES: [Primitive; 13] = [
+/// Runs `n` coroutines, which all fail: one by itself, and then each as it is cancelled.
+fn crash(n: u64) -> tinyio::Crash {
+    let crash = Loop::new().run(async move {
+        let coros = (1..n).map(|_| async { sleep(HOUR).await.map_err(|_| Error::msg("its cleanup")) });
+        let _coros = tinyio::spawn(tinyio::gather(coros.collect::<Vec<_>>()));
+        // They are gathered in the first turn, and wait in the second.
+        yield_now().await?;
+        yield_now().await?;
+        Err::<(), _>(Error::msg("the first"))
+    });
+    let crash = crash.expect_err("the main coroutine fails");
+    assert!(crash.failures().len() as u64 >= n);
+    crash
+}
+
+pub const PRIMITIVES: [Primitive; 16] = [
     Primitive {
         name: "spawn",
+        scale: 1,
         use_by: |n| {
             run(async move {
                 let coros: Vec<_> = (0..n).map(|_| tinyio::spawn(yield_now())).collect();
@@ -55,9 +75,10 @@ pub const PRIMITIVES: [Primitive; 13] = [
             })
         },
     },
-    Primitive { name: "gather", use_by: |n| run(gather(n, yield_now)) },
+    Primitive { name: "gather", scale: 1, use_by: |n| run(gather(n, yield_now)) },
     Primitive {
         name: "as_completed",
+        scale: 1,
         use_by: |n| {
             run(async move {
                 let mut outputs = tinyio::as_completed((0..n).map(|_| yield_now()).collect::<Vec<_>>());
@@ -68,10 +89,13 @@ pub const PRIMITIVES: [Primitive; 13] = [
     },
     Primitive {
         name: "timeout",
+        scale: 1,
         use_by: |n| run(gather(n, || async { tinyio::timeout(HOUR, yield_now()).await.map(drop) })),
     },
+    Primitive { name: "sleep", scale: 1, use_by: |n| run(gather(n, || sleep(Duration::from_nanos(1)))) },
     Primitive {
         name: "event",
+        scale: 1,
         use_by: |n| {
             run(async move {
                 let event = Event::new();
@@ -87,6 +111,7 @@ pub const PRIMITIVES: [Primitive; 13] = [
     },
     Primitive {
         name: "semaphore, one permit",
+        scale: 1,
         use_by: |n| {
             let semaphore = Semaphore::new(1);
             run(gather(n, move || {
@@ -100,6 +125,7 @@ pub const PRIMITIVES: [Primitive; 13] = [
     },
     Primitive {
         name: "semaphore, all permits held",
+        scale: 1,
         use_by: |n| {
             let semaphore = Semaphore::new(n as usize);
             run(gather(n, move || {
@@ -113,6 +139,7 @@ pub const PRIMITIVES: [Primitive; 13] = [
     },
     Primitive {
         name: "semaphore, all permits given at once",
+        scale: 1,
         use_by: |n| {
             run(async move {
                 let semaphore = Semaphore::new(n as usize);
@@ -131,6 +158,7 @@ pub const PRIMITIVES: [Primitive; 13] = [
     },
     Primitive {
         name: "lock",
+        scale: 1,
         use_by: |n| {
             let lock = Lock::new();
             run(gather(n, move || {
@@ -144,6 +172,7 @@ pub const PRIMITIVES: [Primitive; 13] = [
     },
     Primitive {
         name: "barrier",
+        scale: 1,
         use_by: |n| {
             let barrier = Barrier::new(n as usize);
             run(gather(n, move || {
@@ -152,13 +181,35 @@ pub const PRIMITIVES: [Primitive; 13] = [
             }))
         },
     },
-    Primitive { name: "run_in_thread", use_by: |n| run(gather(n, || tinyio::run_in_thread(|| Done::Ok(())))) },
+    Primitive {
+        name: "run_in_thread",
+        scale: 1,
+        use_by: |n| run(gather(n, || tinyio::run_in_thread(|| Done::Ok(())))),
+    },
     Primitive {
         name: "ThreadPool::map",
+        scale: 1,
         use_by: |n| run(async move { ThreadPool::new(2).map(|_| Done::Ok(()), 0..n).await.map(drop) }),
     },
     Primitive {
         name: "isolate",
+        scale: 1,
         use_by: |n| run(gather(n, || async { tinyio::isolate(yield_now()).await.map(drop) })),
+    },
+    Primitive {
+        name: "crash",
+        scale: 10,
+        use_by: |n| {
+            drop(crash(n));
+            Ok(())
+        },
+    },
+    Primitive {
+        name: "crash, printed",
+        scale: 10,
+        use_by: |n| {
+            black_box(format!("{:?}", crash(n)));
+            Ok(())
+        },
     },
 ];

@@ -1,13 +1,16 @@
-//! Measures the screens with very many coroutines. The goals are below what a user notices: 5 ms a frame, 50 ms from a
-//! key to the picture, 100 ms for a jump in time.
+//! Measures reports, replays, and the screens with very many coroutines. The goals of the screens are below what a user
+//! notices: 5 ms a frame, 50 ms from a key to the picture, 100 ms for a jump in time.
 //!
 //! `cargo bench -p tinyio-inspector --bench screens`
 
 use std::time::Instant;
 
-use tinyio_inspector::event::{Event, Header, Kind, LoopMode, Target, Waker};
+use tinyio_inspector::event::{
+    Event, Failure, Frame, Header, Kind, LoopMode, LoopOutcome, Outcome, Stack, Target, Waker,
+};
 use tinyio_inspector::history::Tape;
 use tinyio_inspector::model::Model;
+use tinyio_inspector::report::{self, Options};
 use tinyio_inspector::source::{Progress, Source};
 use tinyio_inspector::tui::Headless;
 
@@ -22,7 +25,8 @@ struct Program {
 }
 
 impl Program {
-    fn new(live: u64) -> Program {
+    /// Of at least so many events.
+    fn of(live: u64, events: u64) -> Program {
         let header = Header { program: "bench".into(), pid: 1, ..Header::default() };
         let mut program = Program { header, events: Vec::new(), read: 0 };
         program.push(0, Kind::Name { id: 1, text: "bench::main".into() });
@@ -37,7 +41,7 @@ impl Program {
         }
         program.push(live, Kind::StepEnd { coro: 1 });
         let mut at = live;
-        while (program.events.len() as u64) < EVENTS {
+        while (program.events.len() as u64) < events {
             let coro = 2 + at.wrapping_mul(2_654_435_761) % live;
             at += 1_000;
             program.push(at, Kind::Wake { coro, by: Waker::Timer });
@@ -83,9 +87,62 @@ fn row(what: &str, ms: f64, goal: f64) {
     println!("  {what:<44} {ms:>8.2} ms   goal {goal:>5.0}   {}", if ms <= goal { "met" } else { "MISSED" });
 }
 
+/// A run in which `count` coroutines that await the same line were cancelled by the error of one more.
+fn crashed(count: u64) -> Model {
+    let mut program = Program::of(count, 0);
+    program.push(count, Kind::CancelBegin { id: 1, origin: 2, reason: "it fails".into() });
+    let failure = |coro: u64| {
+        let frame = Frame { function: "bench::work".into(), file: "src/main.rs".into(), line: 7, ..Frame::default() };
+        let (kind, message) = match coro {
+            2 => (Outcome::Error, "it fails"),
+            _ => (Outcome::Cancelled, ""),
+        };
+        Failure {
+            kind,
+            coro,
+            thread: 0,
+            name: "bench::work".into(),
+            given_name: String::new(),
+            message: message.into(),
+            error_type: String::new(),
+            sources: Vec::new(),
+            trace: Vec::new(),
+            stack: Some(Stack { frames: vec![frame], ..Stack::default() }),
+            fields: Vec::new(),
+            backtrace: Vec::new(),
+            error_backtrace: Vec::new(),
+        }
+    };
+    program.push(count, Kind::Crash { id: 1, failures: (2..count + 2).map(failure).collect() });
+    program.push(count, Kind::LoopEnd { id: 1, outcome: LoopOutcome::Crashed });
+    let mut model = Model::new(&program.header);
+    program.events.iter().for_each(|event| model.apply(event));
+    model
+}
+
+/// What must grow as N does: microseconds for each of N, and of ten times as many.
+fn linear(what: &str, counts: [u64; 2], mut one: impl FnMut(u64) -> f64) {
+    let [few, many] = counts.map(|count| one(count) * 1e3 / count as f64);
+    let verdict = if many <= few * 1.5 { "met" } else { "MISSED" };
+    println!("  {what:<44} {many:>8.3} µs   goal {:>5.3}   {verdict}", few * 1.5);
+}
+
 fn main() {
+    println!("for each of N, and at most 1.5 times as much for each of 10 N");
+    linear("folding 100,000 and 1,000,000 events", [EVENTS / 10, EVENTS], |events| {
+        let program = Program::of(1_000, events);
+        median(5, || {
+            let mut model = Model::new(&program.header);
+            program.events.iter().for_each(|event| model.apply(event));
+        })
+    });
+    linear("a report of 10,000 and 100,000 failures", [10_000, 100_000], |count| {
+        let model = crashed(count);
+        assert!(report::text(&model, &Options::default()).contains("it fails"));
+        median(5, || drop(report::text(&model, &Options::default())))
+    });
     for live in [1_000, 100_000] {
-        let mut program = Program::new(live);
+        let mut program = Program::of(live, EVENTS);
         println!("{EVENTS} events, {live} coroutines alive, 200×60");
         let mut model = Model::new(&program.header);
         let fold = median(1, || program.events.iter().for_each(|event| model.apply(event)));
