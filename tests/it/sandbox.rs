@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nix::libc::{MADV_DONTNEED, SYS_clone3, SYS_fallocate, SYS_madvise, SYS_process_vm_readv};
+use nix::libc::{MADV_DONTNEED, SYS_fallocate, SYS_madvise, SYS_process_vm_readv};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -22,13 +22,13 @@ fn forbid(action: SeccompAction, rules: BTreeMap<i64, Vec<SeccompRule>>) {
     seccompiler::apply_filter(&program).expect("a program may restrict itself");
 }
 
-/// The calls that recording uses where it can, and new threads, which it starts too. Not the `madvise` of the C library
-/// at the end of each thread, which every program needs.
+/// The calls that recording uses where it can. Not the `madvise` of the C library at the end of each thread, which
+/// every program needs.
 fn calls_of_recordings() -> BTreeMap<i64, Vec<SeccompRule>> {
     let (advice, ends) = (2, MADV_DONTNEED as u64);
     let not_at_the_end = SeccompCondition::new(advice, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, ends);
     let ours = SeccompRule::new(vec![not_at_the_end.expect("an argument")]).expect("a condition");
-    [(SYS_fallocate, vec![]), (SYS_madvise, vec![ours]), (SYS_process_vm_readv, vec![]), (SYS_clone3, vec![])].into()
+    [(SYS_fallocate, vec![]), (SYS_madvise, vec![ours]), (SYS_process_vm_readv, vec![])].into()
 }
 
 /// Fails with a value in a variable.
