@@ -109,7 +109,7 @@ async fn waits_read(lock: Arc<RwLock<u32>>) {
     *lock.write_arc().await += 1; // here: waits_read
 }
 
-/// The content is such that it comes before the state of the lock in memory, and has a lock of its own.
+/// What the lock keeps has a lock of its own.
 async fn keeps_shared(lock: Arc<RwLock<(u128, RwLock<u8>)>>) {
     begun();
     let guard = lock.read_arc().await;
