@@ -31,7 +31,6 @@ pub mod lock;
 pub mod place;
 pub mod program_memory;
 pub mod ring_words;
-#[cfg(target_os = "linux")]
 pub mod sandbox;
 pub mod secrets;
 pub mod settings_file;

@@ -2,7 +2,7 @@
 //!
 //! A filter may refuse a call with an error, or end the process at it. No call shows which without the risk, so under a
 //! filter the recorder and the reader of frames do without the calls that sandboxes forbid: `fallocate`, `madvise` and
-//! `process_vm_readv`.
+//! `process_vm_readv`, and start no thread that they can do without.
 
 #[cfg(target_os = "linux")]
 use std::io::{BufRead, Read};

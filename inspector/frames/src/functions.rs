@@ -151,14 +151,11 @@ impl Types {
     }
 
     /// The part of the section with entries in which a vtable is mostly described: around the unit with the code of its
-    /// drop glue or first method, as units of one crate are beside each other. None if the linker may have made one
+    /// drop glue, as units of one crate are beside each other. None if it has none, or the linker may have made one
     /// function of several, and so one vtable.
     fn near_vtable(&mut self, image: usize, address: u64) -> Option<Range<usize>> {
-        const GLUE: u64 = 0;
-        const METHOD: u64 = 24;
-        let mut functions = [GLUE, METHOD].into_iter().filter_map(|at| self.memory.word(address.wrapping_add(at)));
-        let function = functions.find(|function| *function != 0)?;
-        let file_address = function.wrapping_sub(self.images.get(image).bias);
+        let glue = self.memory.word(address).filter(|glue| *glue != 0)?;
+        let file_address = glue.wrapping_sub(self.images.get(image).bias);
         if !self.images.get(image).symbols.has_one(file_address) {
             return None;
         }
@@ -174,7 +171,7 @@ impl Types {
         let (size, align) = (self.memory.word(address.wrapping_add(8))?, self.memory.word(address.wrapping_add(16))?);
         let near = self.near_vtable(image, address);
         let mut found: Vec<TypeRef> = Vec::new();
-        for part in near.into_iter().chain([0..usize::MAX]) {
+        for part in near.into_iter().chain(std::iter::once(0..usize::MAX)) {
             let (dwarf, units) = self.units(image);
             let mut all_plain = true;
             for unit in units.mentioning(&dwarf, file_address, part) {
@@ -301,7 +298,8 @@ impl Types {
         })
     }
 
-    /// The types of a name, of the unit that describes another type, or, if that has none, of its crate.
+    /// The types of a name, of the unit that describes another type, or, if that has none, of its crate and of what
+    /// else was read.
     pub(super) fn named_beside(&mut self, ty: TypeRef, name: &str) -> Vec<TypeRef> {
         let path = names::without_generics(name).to_owned();
         self.learn(|types| {

@@ -431,15 +431,16 @@ fn load_debug_info(file: &Contents, image: &mut Image) -> Result<(), String> {
 }
 
 fn read_debug_info<'a>(object: &impl Object<'a>, file: &Contents, image: &mut Image) -> Result<(), String> {
-    image.sections = sections(object, file)?;
+    // There may be symbols where debug info is damaged.
     if let Some(symbols) = symbols_of(object, file) {
         image.symbols = Arc::new(symbols);
-        if file.is_of_this_program() {
-            image.symbols.read_ahead();
-        }
     }
+    image.sections = sections(object, file)?;
     if !matches!(image.sections.dwarf().units().next(), Ok(Some(_))) {
         return Err(NO_DEBUG.into());
+    }
+    if file.is_of_this_program() {
+        image.symbols.read_ahead();
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use tinyio_events::threads;
 use super::contents::Bytes;
 use super::names;
 
-/// The symbol table of a file, of which is read what is asked for: 64-bit little-endian ELF.
+/// The symbol table of a file, 64-bit little-endian ELF. It is searched when something is asked for.
 #[derive(Default)]
 pub(super) struct Symbols {
     table: Bytes,
@@ -53,12 +53,13 @@ impl Symbols {
     }
 
     /// Reads the names of functions in a thread beside, if they are so many that it takes a while where nothing is
-    /// optimised: 30 ms for 100,000 symbols. What is asked for before it was read is read where it is needed.
+    /// optimised: 30 ms for 100,000 symbols. What is asked for before is
+    /// read there, or waited for.
     pub fn read_ahead(self: &Arc<Symbols>) {
         const MANY: usize = 20_000 * SYMBOL;
-        const STACK: usize = 1 << 20;
+        // As much as a main thread has: names of the v0 kind nest.
+        const STACK: usize = 8 << 20;
         // A filter may end the process at a new thread.
-        #[cfg(target_os = "linux")]
         if self.table.len() < MANY || tinyio_events::sandbox::is_filtered() {
             return;
         }
@@ -260,7 +261,7 @@ fn may_be_body(symbol: &[u8]) -> bool {
     match symbol {
         [b'_', b'Z', b'N', ..] => match symbol.len().checked_sub(HASH) {
             // The last byte rules out most.
-            Some(end) => symbol[end - 1] == b'$' && symbol[..end].ends_with(b"$u7b$$u7b$closure$u7d$$u7d$"),
+            Some(end) => symbol[..end].last() == Some(&b'$') && symbol[..end].ends_with(b"$u7b$$u7b$closure$u7d$$u7d$"),
             None => false,
         },
         _ => true,
@@ -501,6 +502,8 @@ mod tests {
             assert!(may_begin_body(known.as_bytes()) && may_be_body(known.as_bytes()), "{known}");
         }
         assert!(may_begin_glue(glue.as_bytes()) && !may_begin_glue(method.as_bytes()) && !may_be_body(glue.as_bytes()));
+        // As long as the hash of a name of Rust alone.
+        assert!(!may_be_body(b"_ZNSt7collateIcED0Ev"));
         for other in ["main", "_ZN2v04main17h9b5d978c9bcceff6E", "_ZN", "_ZN99x", "_RNC", "_ZN2v0"] {
             assert_eq!(function_of(other), None, "{other}");
         }

@@ -333,8 +333,8 @@ impl Types {
             }
             let mut next = Vec::new();
             for (ty, offset) in level {
-                left = left.checked_sub(1)?;
                 if let Shape::Struct(members) = &self.get(ty).shape {
+                    left = left.checked_sub(members.len())?;
                     next.extend(members.iter().map(|member| (member.ty, offset.saturating_add(member.offset))));
                 }
             }

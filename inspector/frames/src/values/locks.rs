@@ -75,6 +75,11 @@ impl Types {
         let known = self.get(guard);
         let of = known.name.strip_prefix(READ_GUARD_ARC).filter(|_| known.path() == READ_GUARD_ARC)?;
         let found = self.named_beside(guard, &format!("{RW_LOCK}{of}"));
+        // Another type of the same name may be laid out alike.
+        let content = known.param("T")?;
+        if let Some(same) = found.iter().find(|lock| self.get(**lock).param("T") == Some(content)) {
+            return Some(*same);
+        }
         let mut layouts = found.iter().map(|lock| {
             let known = self.get(*lock);
             (known.size, known.member("raw").map(|raw| raw.offset))
@@ -113,6 +118,7 @@ impl ValueReader<'_> {
             // An `Option`, whose only word is the pointer.
             Err(_) => {
                 let (pointer, offset) = self.find(ty, member)?;
+                self.types.size(pointer).filter(|size| *size == 8)?;
                 (self.types.pointee(pointer)?, place.word(offset)?)
             }
         };
@@ -120,11 +126,13 @@ impl ValueReader<'_> {
         if address == 0 {
             return None;
         }
+        let mut is_content_known = true;
         if path == READ_GUARD_ARC {
             match self.types.behind_read_guard(ty) {
                 Some(lock) => target = lock,
                 None => return Some(plain(name.to_owned())),
             }
+            is_content_known = self.types.get(target).param("T") == known.param("T");
         }
         // What is counted is known by the address of the whole block, but for locks, as others refer to them directly.
         let mut own = address;
@@ -138,7 +146,7 @@ impl ValueReader<'_> {
             own = address.wrapping_add(self.find(target, permits)?.1);
         }
         let mut value = plain(format!("{name} of {what} at {own:#x}"));
-        if let Some((_, _, content)) = lock.filter(|lock| !lock.2.is_empty())
+        if let Some((_, _, content)) = lock.filter(|lock| !lock.2.is_empty() && is_content_known)
             && let Ok(bytes) = self.bytes_of(target, address)
         {
             let data = self.within(target, content, Place { address, bytes: &bytes }, depth + 1);
