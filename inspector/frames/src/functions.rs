@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::index;
-use super::names;
 use super::shape::{Glue, Shape, Type, TypeRef};
 use super::types::{Code, Types};
 use super::unit::{self, Unit};
@@ -298,19 +297,11 @@ impl Types {
         })
     }
 
-    /// The types of a name, of the unit that describes another type, or, if that has none, of its crate and of what
-    /// else was read.
-    pub(super) fn named_beside(&mut self, ty: TypeRef, name: &str) -> Vec<TypeRef> {
-        let path = names::without_generics(name).to_owned();
-        self.learn(|types| {
-            let Some(unit) = types.units(ty.image).1.around(ty.offset) else { return Vec::new() };
-            let mut named = |in_crate| {
-                let mut found = types.types_of_unit(ty.image, unit, &path, in_crate);
-                found.retain(|ty| types.get(*ty).name == name);
-                found
-            };
-            let found = named(false);
-            if found.is_empty() { named(true) } else { found }
+    /// The types with a path that begins with a text, of the unit that describes another type.
+    pub(super) fn types_with(&mut self, ty: TypeRef, path: &str) -> Vec<TypeRef> {
+        self.learn(|types| match types.units(ty.image).1.around(ty.offset) {
+            Some(unit) => types.types_of_unit(ty.image, unit, path, false),
+            None => Vec::new(),
         })
     }
 

@@ -277,9 +277,9 @@ impl Frames {
         self.types.inside(ty, path)
     }
 
-    /// The lock that a `RwLockReadGuardArc` of async-lock leads to: its pointer is declared as one to another type.
-    pub fn behind_read_guard(&mut self, guard: TypeRef) -> Option<TypeRef> {
-        self.types.behind_read_guard(guard)
+    /// The type that a pointer in a guard of a lock leads to, which one of async-lock declares as one to another type.
+    pub fn guarded(&mut self, guard: TypeRef, pointer: TypeRef) -> Option<TypeRef> {
+        self.types.guarded(guard, pointer)
     }
 
     /// The type that a pointer leads to, or an `Option`, `NonNull`, `Arc` and the like that consists of one.

@@ -53,8 +53,7 @@ impl Symbols {
     }
 
     /// Reads the names of functions in a thread beside, if they are so many that it takes a while where nothing is
-    /// optimised: 30 ms for 100,000 symbols. What is asked for before is
-    /// read there, or waited for.
+    /// optimised: 30 ms for 100,000 symbols. What is asked for before is read there, or waited for.
     pub fn read_ahead(self: &Arc<Symbols>) {
         const MANY: usize = 20_000 * SYMBOL;
         // As much as a main thread has: names of the v0 kind nest.

@@ -28,7 +28,7 @@ const GUARDS: [(&str, &str, &str, WaitKind); 23] = [
     ("async_lock::mutex::MutexGuard", "__0", MUTEX, WaitKind::Lock),
     ("async_lock::mutex::MutexGuardArc", "__0", MUTEX, WaitKind::Lock),
     ("async_lock::rwlock::RwLockReadGuard", "lock", RW_LOCK, WaitKind::Lock),
-    (READ_GUARD_ARC, "lock", RW_LOCK, WaitKind::Lock),
+    ("async_lock::rwlock::RwLockReadGuardArc", "lock", RW_LOCK, WaitKind::Lock),
     ("async_lock::rwlock::RwLockUpgradableReadGuard", "lock", RW_LOCK, WaitKind::Lock),
     ("async_lock::rwlock::RwLockUpgradableReadGuardArc", "lock", RW_LOCK, WaitKind::Lock),
     ("async_lock::rwlock::RwLockWriteGuard", "lock", RW_LOCK, WaitKind::Lock),
@@ -38,7 +38,6 @@ const GUARDS: [(&str, &str, &str, WaitKind); 23] = [
     // Or of a lock, which its permits say.
     (TINYIO_GUARD, "permits", "", WaitKind::Semaphore),
 ];
-const READ_GUARD_ARC: &str = "async_lock::rwlock::RwLockReadGuardArc";
 /// The semaphore inside every lock and semaphore of tokio.
 const SEMAPHORE: &str = "tokio::sync::batch_semaphore::Semaphore";
 const MUTEX: &str = "async_lock::mutex::Mutex";
@@ -194,10 +193,7 @@ fn guarded(frames: &mut Frames, ty: TypeRef, address: u64, member: &str) -> Opti
 /// The address of the part with the path `of` that a member of a guard leads to.
 fn resource(frames: &mut Frames, guard: TypeRef, address: u64, member: &str, of: &str) -> Option<u64> {
     let (pointer, offset) = frames.member(guard, member)?;
-    let target = match frames.type_path(guard).as_str() {
-        READ_GUARD_ARC => frames.behind_read_guard(guard)?,
-        _ => frames.pointee(pointer)?,
-    };
+    let target = frames.guarded(guard, pointer)?;
     let (_, within) = frames.inside(target, of)?;
     let start = frames.word(address.wrapping_add(offset)).filter(|start| *start != 0)?;
     Some(start.wrapping_add(within))

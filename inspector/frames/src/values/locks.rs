@@ -69,23 +69,16 @@ const WRAPPERS: usize = 8;
 const FREE: &str = "free";
 
 impl Types {
-    /// The lock of a guard whose pointer is declared as one to another type: a type of that name, if all of them beside
-    /// the guard are laid out alike. `None` for other guards.
-    pub fn behind_read_guard(&mut self, guard: TypeRef) -> Option<TypeRef> {
+    /// The type that a pointer in a guard leads to. That in a `RwLockReadGuardArc` leads to the lock with the content
+    /// that it is declared for; none if the unit that describes the guard does not describe that lock.
+    pub fn guarded(&mut self, guard: TypeRef, pointer: TypeRef) -> Option<TypeRef> {
         let known = self.get(guard);
-        let of = known.name.strip_prefix(READ_GUARD_ARC).filter(|_| known.path() == READ_GUARD_ARC)?;
-        let found = self.named_beside(guard, &format!("{RW_LOCK}{of}"));
-        // Another type of the same name may be laid out alike.
-        let content = known.param("T")?;
-        if let Some(same) = found.iter().find(|lock| self.get(**lock).param("T") == Some(content)) {
-            return Some(*same);
+        if known.path() != READ_GUARD_ARC {
+            return self.pointee(pointer);
         }
-        let mut layouts = found.iter().map(|lock| {
-            let known = self.get(*lock);
-            (known.size, known.member("raw").map(|raw| raw.offset))
-        });
-        let first = layouts.next()?;
-        layouts.all(|layout| layout == first).then(|| found[0])
+        let content = known.param("T")?;
+        let locks = self.types_with(guard, &format!("{RW_LOCK}<"));
+        locks.into_iter().find(|lock| self.get(*lock).param("T") == Some(content))
     }
 }
 
@@ -112,27 +105,19 @@ impl ValueReader<'_> {
             return Some(Value { text, children, ..Value::default() });
         }
         let (_, member, what) = REFERENCES.iter().find(|reference| reference.0 == path)?;
-        let block = self.behind(ty, &format!("{member}.ptr"), place).or_else(|_| self.behind(ty, member, place));
-        let (mut target, mut address) = match block {
-            Ok(block) => block,
-            // An `Option`, whose only word is the pointer.
-            Err(_) => {
+        let block = self.behind(ty, &format!("{member}.ptr"), place).or_else(|_| self.behind(ty, member, place)).ok();
+        let (mut target, mut address) = match block.filter(|_| path != READ_GUARD_ARC) {
+            Some(block) => block,
+            // Or an `Option` that consists of a pointer.
+            None => {
                 let (pointer, offset) = self.find(ty, member)?;
                 self.types.size(pointer).filter(|size| *size == 8)?;
-                (self.types.pointee(pointer)?, place.word(offset)?)
+                (self.types.guarded(ty, pointer)?, place.word(offset)?)
             }
         };
         // Of a permit that was forgotten.
         if address == 0 {
             return None;
-        }
-        let mut is_content_known = true;
-        if path == READ_GUARD_ARC {
-            match self.types.behind_read_guard(ty) {
-                Some(lock) => target = lock,
-                None => return Some(plain(name.to_owned())),
-            }
-            is_content_known = self.types.get(target).param("T") == known.param("T");
         }
         // What is counted is known by the address of the whole block, but for locks, as others refer to them directly.
         let mut own = address;
@@ -146,7 +131,7 @@ impl ValueReader<'_> {
             own = address.wrapping_add(self.find(target, permits)?.1);
         }
         let mut value = plain(format!("{name} of {what} at {own:#x}"));
-        if let Some((_, _, content)) = lock.filter(|lock| !lock.2.is_empty() && is_content_known)
+        if let Some((_, _, content)) = lock.filter(|lock| !lock.2.is_empty())
             && let Ok(bytes) = self.bytes_of(target, address)
         {
             let data = self.within(target, content, Place { address, bytes: &bytes }, depth + 1);
