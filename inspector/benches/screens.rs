@@ -90,7 +90,7 @@ fn row(what: &str, ms: f64, goal: f64) {
 /// A run in which `count` coroutines that await the same line were cancelled by the error of one more.
 fn crashed(count: u64) -> Model {
     let mut program = Program::of(count, 0);
-    program.push(count, Kind::CancelBegin { id: 1, origin: 2, reason: "it fails".into() });
+    program.push(count, Kind::CancelBegin { id: 1, origin: 2, reason: "it fails".into(), failure: None });
     let failure = |coro: u64| {
         let frame = Frame { function: "bench::work".into(), file: "src/main.rs".into(), line: 7, ..Frame::default() };
         let (kind, message) = match coro {

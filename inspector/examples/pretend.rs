@@ -130,7 +130,7 @@ impl Pretend {
 
     fn crash(&mut self) {
         self.crashed = true;
-        self.emit(Kind::CancelBegin { id: 1, origin: 7, reason: "no more luck".into() });
+        self.emit(Kind::CancelBegin { id: 1, origin: 7, reason: "no more luck".into(), failure: None });
         for coro in (1..40).rev() {
             let outcome = if coro == 7 { Outcome::Error } else { Outcome::Cancelled };
             self.emit(Kind::CancelDeliver { coro });

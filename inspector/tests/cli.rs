@@ -73,7 +73,7 @@ fn crashed() -> Vec<Kind> {
     kinds.extend([
         Kind::Wake { coro: 2, by: Waker::Timer },
         Kind::StepBegin { coro: 2 },
-        Kind::CancelBegin { id: 1, origin: 2, reason: "no route to host".into() },
+        Kind::CancelBegin { id: 1, origin: 2, reason: "no route to host".into(), failure: None },
         Kind::End { coro: 2, outcome: Outcome::Error },
         Kind::StepEnd { coro: 2 },
         Kind::CancelDeliver { coro: 1 },
@@ -195,7 +195,7 @@ fn check_finds_in_a_recording_what_can_never_go_on() {
     let (folder, _) = trace(circle());
     assert_eq!(run(&folder, &["check", "t.jsonl"]).1, none);
     let mut kinds = circle();
-    kinds.push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into() });
+    kinds.push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into(), failure: None });
     kinds.extend([2, 1].map(|coro| Kind::End { coro, outcome: Outcome::Cancelled }));
     let message =
         "deadlock: 2 coroutines wait for each other:\n  main #1 waits for fetch #2\n  fetch #2 waits for main #1";

@@ -461,7 +461,14 @@ impl Observer for Rec {
     fn cancel_begin(&self, executor: &impl Observed, failure: &Failure) {
         let Some(recording) = self.on() else { return };
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
-        recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason });
+        // It is seen before the frames of the others are read, and before cleanups that may take long.
+        let first = (failure.id != 0).then(|| {
+            let mut event = to_event(failure);
+            event.fields = recording.fields.borrow().get(&failure.id).cloned().unwrap_or_default();
+            event.given_name = recording.given_names.borrow().get(&failure.id).cloned().unwrap_or_default();
+            Box::new(event)
+        });
+        recording.emit(Kind::CancelBegin { id: self.id.get(), origin: failure.id, reason, failure: first });
         recording.between_steps(|| {
             recording.frames_of_all(executor, failure);
             let recorder = recording.recorder.borrow();

@@ -9,6 +9,7 @@ use tinyio::{Lock, Loop, Semaphore, coro, run_in_thread, sleep, spawn, yield_now
 use tinyio_inspector::discover;
 use tinyio_inspector::event::{Event, Kind, Stack, State};
 use tinyio_inspector::model::{Model, short_name};
+use tinyio_inspector::report;
 use tinyio_inspector::ring::RingReader;
 use tinyio_inspector::source::{Progress, Source};
 
@@ -277,21 +278,68 @@ fn of_very_many_coroutines_frames_are_read_of_those_that_awaited_the_failed_one_
     let test = "record_traces::of_very_many_coroutines_frames_are_read_of_those_that_awaited_the_failed_one_and_one_of_each_type_first";
     traced_with(test, "1", folder.path(), "t.jsonl", &[("TINYIO_RING", "64M"), ("TINYIO_LOCALS", "0")]);
     let (mut model, mut read, mut left_out) = (Model::new(&Default::default()), Vec::new(), None);
+    let (mut first, mut crashed) = (None, None);
     for event in events_of(&folder.path().join("t.jsonl")) {
         model.apply(&event);
         match event.kind {
             Kind::Frames { coro, .. } => read.push(short_name(model.full_name(coro)).to_owned()),
             Kind::Diag { text, .. } if text.contains("were left out") => left_out = Some(text),
+            Kind::CancelBegin { failure, .. } => {
+                assert!(read.is_empty(), "what failed is seen first");
+                first = failure;
+            }
+            Kind::Crash { mut failures, .. } => crashed = Some(failures.swap_remove(0)),
             _ => {}
         }
     }
     let at = |name: &str| read.iter().position(|one| one == name).unwrap_or_else(|| panic!("no frames of {name}"));
     assert!(at("awaits_failing") < at("only_one").min(at("one_of_many")), "{:?}", &read[..4]);
     assert!(at("only_one") < 4, "{:?}", &read[..4]);
+    assert!(first.is_some() && first.as_deref() == crashed.as_ref(), "{first:?} {crashed:?}");
     // Those that have awaited the failed one and one of each type are among them.
     let many = read.iter().filter(|name| *name == "one_of_many").count();
     let text = left_out.expect("a note of what was left out");
     assert!(text.starts_with(&format!("the frames of {} coroutines were left out", MANY - many)), "{text}");
+}
+
+/// Its cleanup would take the process down with it if it were delivered.
+async fn dies_in_its_cleanup() -> tinyio::Result<()> {
+    let slept = sleep(LONG).await;
+    if slept.is_err() {
+        // As with `kill -9`.
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+    Ok(slept?)
+}
+
+#[test]
+fn a_program_that_dies_while_it_cancels_has_recorded_what_failed() {
+    let _watched = watched();
+    const TEST: &str = "record_traces::a_program_that_dies_while_it_cancels_has_recorded_what_failed";
+    if is_child() {
+        let _ = Loop::new().run(async {
+            let _dies = spawn(dies_in_its_cleanup());
+            spawn(awaits_failing()).await?;
+            tinyio::Ok(())
+        });
+        unreachable!("it was killed");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    traced(TEST, "1", folder.path(), "trace.jsonl");
+    let rings = discover::rings_in(&rings(folder.path())).unwrap();
+    let [ring] = &rings[..] else { panic!("{rings:?}") };
+    assert_eq!(ring.state, discover::State::Died);
+    let mut reader = RingReader::open(&ring.path).unwrap();
+    let mut model = Model::new(reader.header());
+    while reader.read(1000, &mut |event| model.apply(&event)).unwrap() == Progress::More {}
+    let report = report::text(&model, &report::Options { ending: report::Ending::Died, ..Default::default() });
+    assert!(report.contains(": enough") && report.contains("dies_in_its_cleanup"), "{report}");
+    assert!(report.contains("were being cancelled when the recording ended"), "{report}");
+    let crash = model.crash().expect("it had begun");
+    let [failure] = &crash.failures[..] else { panic!("{:?}", crash.failures) };
+    assert!(!crash.is_over && failure.stack.is_some(), "{failure:?}");
+    let trace: Vec<_> = failure.trace.iter().map(|site| short_name(&site.name)).collect();
+    assert!(trace.ends_with(&["awaits_failing", "fails"]), "{trace:?}");
 }
 
 /// Its locals take a while to read.

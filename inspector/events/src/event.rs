@@ -327,6 +327,9 @@ events! {
             origin: CoroId,
             /// The reason, in one line.
             reason: String,
+            /// The failure of `origin`, as in `crash`, which comes once all have ended. What is known then of others
+            /// is not there yet.
+            failure: Option<Box<Failure>> => optional,
         }
         /// The await stack of a coroutine. A loop that crashes records one such event per coroutine, before any
         /// cancellation is delivered; it is also recorded when a reader requests it.

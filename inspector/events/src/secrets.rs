@@ -394,17 +394,20 @@ mod tests {
         let site = r#"{"coro":1,"name":"URL","file":"URL","line":1,"column":1}"#;
         let stack = r#"{"frames":[{"function":"URL","file":"URL","line":1,"column":1,"source":[[1,"URL"]],"note":"URL","locals":
             [{"name":"URL","value":{"text":"URL","type":"URL"},"mark":"URL"}]}],"missing":"URL"}"#;
+        let failure = r#"{"kind":"error","coro":1,"thread":0,"name":"URL","message":"URL","error_type":"URL","sources":["URL"],
+            "trace":[SITE],"backtrace":[SITE],"stack":STACK,"fields":[["URL","URL"]]}"#;
         let events = [
             r#"{"kind":"log","coro":1,"level":"URL","target":"URL","message":"URL","fields":[["URL","URL"]]}"#,
             r#"{"kind":"cancel_begin","loop":1,"origin":1,"reason":"URL"}"#,
             r#"{"kind":"output","stream":1,"text":"URL"}"#,
             r#"{"kind":"diag","coro":1,"text":"URL"}"#,
             r#"{"kind":"frames","coro":1,"stack":STACK}"#,
-            r#"{"kind":"crash","loop":1,"failures":[{"kind":"error","coro":1,"thread":0,"name":"URL","message":"URL",
-            "error_type":"URL","sources":["URL"],"trace":[SITE],"backtrace":[SITE],"stack":STACK,"fields":[["URL","URL"]]}]}"#,
+            r#"{"kind":"cancel_begin","loop":1,"origin":1,"reason":"no","failure":FAILURE}"#,
+            r#"{"kind":"crash","loop":1,"failures":[FAILURE]}"#,
         ];
         for event in events {
-            let event = event.replace("SITE", site).replace("STACK", stack).replace("URL", URL);
+            let event =
+                event.replace("FAILURE", failure).replace("SITE", site).replace("STACK", stack).replace("URL", URL);
             let mut kind: Kind = serde_json::from_str(&event).unwrap();
             mask(&mut kind);
             let json = serde_json::to_string(&kind).unwrap();

@@ -4,7 +4,7 @@ use crate::event::{Frame, Kind, Local, Value};
 use crate::secrets;
 use crate::stack_json;
 use crate::string_table::cut;
-use crate::walk::{each_text, frames, stacks};
+use crate::walk::{each_text, failures, frames, stacks};
 
 /// Bytes of one text.
 const TEXT: usize = 64 << 10;
@@ -38,14 +38,11 @@ pub fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     if let Some(done) = left_out(&kind, "source lines were left out") {
         return done;
     }
-    let mut others = 0;
-    if let Kind::Crash { failures, .. } = &mut kind {
-        // Their frames are events of their own.
-        others = failures.len().saturating_sub(1);
-        for failure in failures.iter_mut().skip(1) {
-            failure.stack = None;
-            failure.backtrace.clear();
-        }
+    let others = failures(&mut kind).len().saturating_sub(1);
+    // Their frames are events of their own.
+    for failure in failures(&mut kind).iter_mut().skip(1) {
+        failure.stack = None;
+        failure.backtrace.clear();
     }
     if let Some(done) = left_out(&kind, "frames of all but the first failure were left out") {
         return done;
@@ -64,15 +61,13 @@ pub fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
     for keep in [64, 16, 4, 1] {
         stacks(&mut kind, &mut |stack| shorten(&mut stack.frames, keep));
         texts(&mut kind, (limit / 8).min(keep * 64));
-        if let Kind::Crash { failures, .. } = &mut kind {
-            for failure in failures {
-                failure.sources.truncate(keep);
-                failure.fields.truncate(keep);
-                failure.backtrace.truncate(keep);
-                let trace = &mut failure.trace;
-                if trace.len() > 2 * keep {
-                    trace.drain(keep..trace.len() - keep);
-                }
+        for failure in failures(&mut kind) {
+            failure.sources.truncate(keep);
+            failure.fields.truncate(keep);
+            failure.backtrace.truncate(keep);
+            let trace = &mut failure.trace;
+            if trace.len() > 2 * keep {
+                trace.drain(keep..trace.len() - keep);
             }
         }
         if let Kind::Log { fields, .. } = &mut kind {
@@ -95,6 +90,12 @@ pub fn fit(kind: &Kind, limit: usize) -> (Vec<u8>, Option<String>) {
             );
             return (json, Some(text));
         }
+    }
+    if let Kind::CancelBegin { failure, .. } = &mut kind
+        && failure.take().is_some()
+        && let Some(done) = left_out(&kind, "the failure that a cancellation began with was left out")
+    {
+        return done;
     }
     let text = format!(
         "an event of more than {} KiB was left out: it is too long for the ring; set TINYIO_RING to more",
@@ -182,4 +183,40 @@ fn depth(kind: &mut Kind) {
 /// Bounds the texts outside of values.
 fn texts(kind: &mut Kind, limit: usize) {
     each_text(kind, &mut |text| shorten_text(text, limit));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Failure, Outcome};
+
+    #[test]
+    fn a_cancellation_that_is_too_long_loses_parts_of_the_failure_then_the_failure() {
+        let texts = |count: usize| vec!["x".repeat(1000); count];
+        let mut failure = Failure {
+            kind: Outcome::Error,
+            coro: 7,
+            thread: 0,
+            name: "load".into(),
+            given_name: String::new(),
+            message: "no".into(),
+            error_type: String::new(),
+            sources: texts(100),
+            trace: Vec::new(),
+            stack: None,
+            fields: Vec::new(),
+            backtrace: Vec::new(),
+            error_backtrace: Vec::new(),
+        };
+        failure.fields = texts(100).into_iter().map(|text| (text.clone(), text)).collect();
+        let kind = Kind::CancelBegin { id: 1, origin: 7, reason: "no".into(), failure: Some(Box::new(failure)) };
+        for (limit, keeps) in [(1 << 20, true), (16 << 10, true), (200, false)] {
+            let (json, _) = fit(&kind, limit);
+            assert!(json.len() <= limit);
+            let Kind::CancelBegin { id: 1, origin: 7, failure, .. } = serde_json::from_slice(&json).unwrap() else {
+                panic!("{}", String::from_utf8_lossy(&json));
+            };
+            assert_eq!(failure.is_some(), keeps, "{limit}");
+        }
+    }
 }

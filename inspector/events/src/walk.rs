@@ -6,10 +6,16 @@ use crate::event::{Failure, Frame, Kind, Local, Stack};
 pub(crate) fn stacks(kind: &mut Kind, change: &mut dyn FnMut(&mut Stack)) {
     match kind {
         Kind::Frames { stack, .. } => change(stack),
-        Kind::Crash { failures, .. } => {
-            failures.iter_mut().filter_map(|failure| failure.stack.as_mut()).for_each(change)
-        }
-        _ => {}
+        kind => failures(kind).iter_mut().filter_map(|failure| failure.stack.as_mut()).for_each(change),
+    }
+}
+
+/// All failures in an event.
+pub(crate) fn failures(kind: &mut Kind) -> &mut [Failure] {
+    match kind {
+        Kind::Crash { failures, .. } => failures,
+        Kind::CancelBegin { failure: Some(failure), .. } => std::slice::from_mut(failure),
+        _ => &mut [],
     }
 }
 
@@ -34,36 +40,18 @@ pub(crate) fn each_text(kind: &mut Kind, one: &mut dyn FnMut(&mut String)) {
         Kind::CancelBegin { reason: text, .. }
         | Kind::Output { text, .. }
         | Kind::Diag { text, .. }
-        | Kind::Lost { why: text, .. } => {
-            one(text);
-        }
+        | Kind::Lost { why: text, .. } => one(text),
         Kind::Finding { reason, text, proof, .. } => {
             [reason, text].into_iter().chain(proof).for_each(&mut *one);
         }
-        Kind::Crash { failures, .. } => {
-            for Failure {
-                name,
-                given_name,
-                message,
-                error_type,
-                sources,
-                trace,
-                fields,
-                backtrace,
-                error_backtrace,
-                ..
-            } in failures
-            {
-                [name, given_name, message, error_type].into_iter().chain(sources).for_each(&mut *one);
-                fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
-                trace
-                    .iter_mut()
-                    .chain(backtrace)
-                    .chain(error_backtrace)
-                    .for_each(|site| [&mut site.name, &mut site.file].into_iter().for_each(&mut *one));
-            }
-        }
         _ => {}
+    }
+    for failure in failures(kind) {
+        let Failure { name, given_name, message, error_type, sources, trace, fields, .. } = failure;
+        [name, given_name, message, error_type].into_iter().chain(sources).for_each(&mut *one);
+        fields.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(&mut *one));
+        let sites = trace.iter_mut().chain(&mut failure.backtrace).chain(&mut failure.error_backtrace);
+        sites.for_each(|site| [&mut site.name, &mut site.file].into_iter().for_each(&mut *one));
     }
     stacks(kind, &mut |stack| {
         if let Some(missing) = &mut stack.missing {

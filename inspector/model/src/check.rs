@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(found(&s), [], "a guard can be moved");
         let message =
             "deadlock: 2 coroutines wait for each other:\n  left #2 waits for the lock\n  right #3 waits for it";
-        s.push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into() });
+        s.push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into(), failure: None });
         for id in [1, 2, 3] {
             s.push(Kind::CancelDeliver { coro: id }).end(id, Outcome::Cancelled);
         }

@@ -82,11 +82,12 @@ pub enum Ending {
     Died,
 }
 
-/// Returns the crash as text, or without a crash the live coroutines and why they wait. Ends with a newline.
+/// Returns the crash as text, or without a crash the live coroutines and why they wait; while a loop cancels its
+/// coroutines, what failed and then those that are left. Ends with a newline.
 pub fn text(model: &Model, options: &Options) -> String {
     let mut page = paint::Page::new(options.color, options.width);
     match model.crash() {
-        Some(crash) => crash::write(&mut page, model, crash, options.read_source),
+        Some(crash) => crash::write(&mut page, model, crash, options),
         None => end::write(&mut page, model, options.ending),
     }
     end::isolated(&mut page, model);

@@ -350,7 +350,7 @@ pub fn verify() -> Script {
     hidden.hidden = true;
     let stack = Stack { frames: vec![last, hidden], ..Stack::default() };
     s.at(3_271_000).wake(780, Waker::External).begin(780);
-    s.push(Kind::CancelBegin { id: 1, origin: 780, reason: "sha256 mismatch: file 777.txt".into() });
+    s.push(Kind::CancelBegin { id: 1, origin: 780, reason: "sha256 mismatch: file 777.txt".into(), failure: None });
     s.end(780, Outcome::Error).pause(780);
     let place = "examples/verify.rs:118:10";
     for id in [781, 782, 783] {
@@ -418,6 +418,25 @@ pub fn verify() -> Script {
     s.push(Kind::Crash { id: 1, failures });
     s.stop(LoopOutcome::Crashed);
     s.push(Kind::TraceEnd {});
+    s
+}
+
+/// [`verify`] while it cancels: how it began, and one coroutine of six that has ended.
+pub fn cancelling() -> Script {
+    let mut s = verify();
+    let events = std::mem::take(&mut s.events);
+    let first = events.iter().find_map(|event| match &event.kind {
+        Kind::Crash { failures, .. } => failures.first().cloned().map(Box::new),
+        _ => None,
+    });
+    let end = |event: &Event| matches!(event.kind, Kind::End { coro: 781, .. });
+    let length = events.iter().position(end).map_or(0, |at| at + 1);
+    s.events.extend(events.into_iter().take(length).map(|event| match event.kind {
+        Kind::CancelBegin { id, origin, reason, .. } => {
+            Event { kind: Kind::CancelBegin { id, origin, reason, failure: first.clone() }, ..event }
+        }
+        _ => event,
+    }));
     s
 }
 

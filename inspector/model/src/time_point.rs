@@ -158,7 +158,7 @@ pub fn fold(
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
-    let crashed = |id: LoopId| model.crashes().iter().any(|crash| crash.in_loop == id);
+    let crashed = |id: LoopId| model.crashes().iter().any(|crash| crash.in_loop == id && crash.is_over);
     let before_crash = before.filter(|(id, _)| crashed(*id)).map(|(_, model)| model);
     Ok(Moment { model, ending, before_crash })
 }
@@ -240,7 +240,7 @@ mod tests {
         s.start().spawn(1, 0, "main", "a.rs:1:1").step(1, Target::Timer(1_000_000), "a.rs:2:1");
         s.at(2_000).wake(1, Waker::Timer).begin(1).push(Kind::Clear { coro: 1, on: Target::Timer(1_000_000) });
         s.pause(1).push(Kind::End { coro: 1, outcome: Outcome::Error });
-        s.push(Kind::CancelBegin { id: 1, origin: 1, reason: "no".into() });
+        s.push(Kind::CancelBegin { id: 1, origin: 1, reason: "no".into(), failure: None });
         s.push(Kind::Crash { id: 1, failures: Vec::new() });
         let end = fold(&mut s.source(), None, &mut |_, _| Ok(())).unwrap();
         assert_eq!(end.graph().coro(1).map(|coro| coro.activity), Some(Activity::Running));

@@ -83,7 +83,8 @@ impl Page<'_> {
                 let panicked = crash.failures.first().and_then(panic_place);
                 let what = match panicked.map(|site| self.place(&site.file, site.line, site.column)) {
                     Some(place) if !place.is_empty() => format!("panicked at {place}"),
-                    _ => "crashed".to_owned(),
+                    _ if crash.is_over => "crashed".to_owned(),
+                    _ => "failed".to_owned(),
                 };
                 ("bad", format!("✖ {program} {what}{after}"))
             }

@@ -51,7 +51,8 @@ pub struct App {
     /// Where the tabs were drawn.
     tabs: Hits<usize>,
     /// Crashes that the screens have taken in.
-    crashes_seen: usize,
+    /// The position in the stream of the latest one.
+    crashes_seen: Option<u64>,
 }
 
 /// What has to happen outside.
@@ -91,7 +92,7 @@ impl App {
             prompt: None,
             history: HashMap::new(),
             tabs: Hits::default(),
-            crashes_seen: 0,
+            crashes_seen: None,
         }
     }
 
@@ -119,26 +120,42 @@ impl App {
             self.session.dirty = true;
         }
         let latest = self.session.playback.tape.latest();
-        if self.crashes_seen == latest.crashes().len() {
+        let of_latest = latest.crashes().iter().map(|crash| crash.seq).max();
+        if self.crashes_seen == of_latest {
             return;
         }
-        self.crashes_seen = latest.crashes().len();
-        let ended = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
-        let isolated: Vec<_> =
-            latest.crashes().iter().rev().filter(|crash| !ended(crash)).take(ISOLATED).cloned().collect();
-        match (latest.crash().filter(ended), &isolated[..]) {
+        self.crashes_seen = of_latest;
+        let is_own = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
+        let isolated = latest.crashes().iter().rev().filter(|crash| crash.is_over && !is_own(crash));
+        let isolated: Vec<_> = isolated.take(ISOLATED).cloned().collect();
+        match (latest.crash(), &isolated[..]) {
             (Some(crash), isolated) => {
-                self.session.crash = Some(CrashView::new(CrashStacks::new(latest, crash, isolated)));
-                if self.session.playback.is_live() {
+                let mut view = CrashView::new(CrashStacks::new(latest, crash, isolated));
+                let is_new = match &self.session.crash {
+                    // What it began with is on the screen already.
+                    Some(before) if before.begins(&view) => {
+                        view.stay_at(before);
+                        false
+                    }
+                    _ => true,
+                };
+                self.session.crash = Some(view);
+                if is_new && self.session.playback.is_live() {
                     self.show(panes::CRASH.title);
                 }
             }
             // The program continues: keep showing the crash the user has open; refresh it on the next visit.
-            (None, [_, ..]) if self.screen() == panes::CRASH.title => self.crashes_seen = usize::MAX,
+            (None, [_, ..]) if self.screen() == panes::CRASH.title => self.crashes_seen = None,
             (None, [latest_one, rest @ ..]) => {
                 self.session.crash = Some(CrashView::new(CrashStacks::new(latest, latest_one, rest)));
             }
-            (None, []) => {}
+            // One that had begun was none: its loop was dropped.
+            (None, []) => {
+                self.session.crash = None;
+                if self.screen() == panes::CRASH.title {
+                    self.show(SCREENS[0].title);
+                }
+            }
         }
     }
 

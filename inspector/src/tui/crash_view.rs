@@ -267,6 +267,21 @@ impl CrashView {
         CrashView { data, stack, frame, hidden: false }
     }
 
+    /// Whether this is the begin of another, with the failure that the other one's loop was cancelled for.
+    pub fn begins(&self, other: &CrashView) -> bool {
+        let (begun, other) = (&self.data.crash, &other.data.crash);
+        begun.in_loop == other.in_loop && !begun.is_over
+    }
+
+    /// Selects the frame of the origin that was selected before, if it was one.
+    pub fn stay_at(&mut self, before: &CrashView) {
+        let frames = |view: &CrashView| view.data.stacks.first().map_or(0, |origin| origin.frames.len());
+        self.hidden = before.hidden;
+        if before.stack == 0 && frames(before) == frames(self) {
+            (self.stack, self.frame) = (0, before.frame);
+        }
+    }
+
     /// The selected frame.
     pub fn current(&self) -> Option<&Located> {
         self.data.stacks.get(self.stack)?.frames.get(self.frame)

@@ -121,7 +121,8 @@ fn print_farewell(app: &App) -> bool {
     let printed = io::stderr().lock().write_all(playback.farewell(options.color, options.width).as_bytes());
     let latest = playback.tape.latest();
     let is_root = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
-    printed.is_ok() && latest.crashes().iter().filter(is_root).count() == 1
+    let mut of_program = latest.crashes().iter().filter(is_root);
+    printed.is_ok() && of_program.next().is_some_and(|crash| crash.is_over) && of_program.next().is_none()
 }
 
 /// That the program goes on, if it does: the screens of one that hangs may look as if leaving them ended it.

@@ -169,11 +169,19 @@ impl Playback {
                 let (coro, long) = self.blocked().unwrap_or_default();
                 (format!("BLOCKED {} by {}", span(long), latest.label(coro)), theme.failed)
             }
+            (Status::Live, None) if self.is_cancelling() => {
+                (format!("CANCELLING {}", clock(self.clock.max(latest.now()), 1)), theme.failed)
+            }
             (Status::Live, None) => {
                 let now = if self.finished { latest.now() } else { self.clock.max(latest.now()) };
                 (format!("LIVE {}", clock(now, 1)), theme.running)
             }
         }
+    }
+
+    /// Whether an outermost loop is cancelling its coroutines.
+    fn is_cancelling(&self) -> bool {
+        self.tape.latest().loops().any(|one| one.parent == 0 && one.ended.is_none() && one.cancel.is_some())
     }
 
     /// Which picture of a program that is not recorded is shown.

@@ -372,9 +372,10 @@ impl Numbers {
             | Kind::ThreadEnd { thread, .. }
             | Kind::ThreadCancel { thread }
             | Kind::ThreadNotice { thread } => self.thread(n, thread),
-            Kind::CancelBegin { id, origin, .. } => {
+            Kind::CancelBegin { id, origin, failure, .. } => {
                 self.in_loop(n, id);
                 self.coro(n, origin);
+                failure.iter_mut().for_each(|failure| self.failure(n, failure));
             }
             Kind::Frames { coro, stack } => {
                 self.coro(n, coro);

@@ -24,7 +24,7 @@ use super::theme::{ASCII, DARK, MONO, Theme};
 use crate::event::{Kind, Outcome, ResKind, Target, Waker};
 use crate::model::Level;
 use crate::output::Line;
-use crate::test_script::{Script, crawl, observed, verify};
+use crate::test_script::{Script, cancelling, crawl, observed, verify};
 
 /// Sizes at which every pane is looked at. Smaller ones have one sentence or nothing; that they do no harm is another
 /// test.

@@ -68,7 +68,7 @@ impl Graph {
             Kind::LoopEnd { id, .. } => assert!(self.loops.remove(&id).is_some(), "loop {id} ends without a start"),
             Kind::Park { id, until } => self.loops.get_mut(&id).unwrap().parked = Some((at, until)),
             Kind::Unpark { id } => self.loops.get_mut(&id).unwrap().parked = None,
-            Kind::CancelBegin { id, origin, ref reason } => {
+            Kind::CancelBegin { id, origin, ref reason, .. } => {
                 self.loops.get_mut(&id).unwrap().cancelling = Some((origin, reason.clone()));
             }
             Kind::Spawn { coro, in_loop, parent, name, site } => {

@@ -178,7 +178,6 @@ pub fn emitted() -> BoxedStrategy<Kind> {
                 .prop_map(|(id, outcome)| Kind::LoopEnd { id, outcome }),
             (small(), proptest::option::of(id())).prop_map(|(id, until)| Kind::Park { id, until }),
             small().prop_map(|id| Kind::Unpark { id }),
-            (small(), id(), text()).prop_map(|(id, origin, reason)| Kind::CancelBegin { id, origin, reason }),
         ];
         let resources = prop_oneof![
             (id(), of(&[ResKind::Event, ResKind::Lock, ResKind::Semaphore, ResKind::Barrier]), id(), small(), small())
@@ -204,6 +203,9 @@ pub fn emitted() -> BoxedStrategy<Kind> {
             (id(), stack()).prop_map(|(coro, stack)| Kind::Frames { coro, stack }),
             (small(), proptest::collection::vec(failure(), 0..3))
                 .prop_map(|(id, failures)| Kind::Crash { id, failures }),
+            (small(), id(), text(), proptest::option::of(failure())).prop_map(|(id, origin, reason, failure)| {
+                Kind::CancelBegin { id, origin, reason, failure: failure.map(Box::new) }
+            }),
             (id(), text(), text(), text(), proptest::collection::vec((text(), text()), 0..3))
                 .prop_map(|(coro, level, target, message, fields)| Kind::Log { coro, level, target, message, fields }),
             (any::<u8>(), text(), any::<u64>()).prop_map(|(stream, text, printed)| Kind::Output {

@@ -63,7 +63,14 @@ impl Program {
             }
             1..=4 => return Kind::Park { id, until: (dice.roll(2) == 0).then_some(self.at + 7) },
             5..=9 if self.graph.loops[&id].parked.is_some() => return Kind::Unpark { id },
-            10 => return Kind::CancelBegin { id, origin: self.running, reason: "r".repeat(dice.roll(60) as usize) },
+            10 => {
+                return Kind::CancelBegin {
+                    id,
+                    origin: self.running,
+                    reason: "r".repeat(dice.roll(60) as usize),
+                    failure: None,
+                };
+            }
             11 => return Kind::Diag { coro: 0, text: "d".repeat(dice.roll(300) as usize) },
             _ => {}
         }

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tinyio_events::event::{
-    CoroId, Event, FIELD, Failure, Kind, LoopId, LoopMode, Outcome, ResId, SiteId, Stack, State, Target, ThreadId,
+    CoroId, Event, FIELD, Failure, Kind, LoopId, LoopMode, LoopOutcome, Outcome, ResId, SiteId, Stack, State, Target,
+    ThreadId,
 };
 
 use super::coro::{Activity, Coro, Moment};
@@ -149,9 +150,12 @@ impl Model {
                 None => self.odd(),
             },
 
-            Kind::CancelBegin { id, origin, reason } => {
+            Kind::CancelBegin { id, origin, reason, failure } => {
                 let cancel = Arc::new(Cancel { at, origin: *origin, reason: reason.clone() });
                 self.with_loop(*id, |one| one.cancel = Some(cancel));
+                if let Some(failure) = failure {
+                    self.crash_of(*id, std::slice::from_ref(failure), event, false);
+                }
             }
             Kind::CancelDeliver { coro } => {
                 let is_live = self.shift(*coro, at, |coro| {
@@ -164,7 +168,7 @@ impl Model {
                 let known = self.stack_of(*coro, at, stack);
                 self.odd_unless(known);
             }
-            Kind::Crash { id, failures } => self.crash_of(*id, failures, event),
+            Kind::Crash { id, failures } => self.crash_of(*id, failures, event, true),
 
             Kind::Log { coro, level, .. } if level == FIELD => self.fields(*coro, &event.kind),
             Kind::Log { coro, level, target, message, fields } => self.line(LogLine {
@@ -281,6 +285,7 @@ impl Model {
         self.coros = Default::default();
         self.tree = Default::default();
         self.loops.retain(|_, one| one.ended.is_some());
+        self.crashes.retain(|crash| crash.is_over);
         self.threads.clear();
         self.resources.clear();
     }
@@ -318,7 +323,7 @@ impl Model {
         }
     }
 
-    fn loop_end(&mut self, id: LoopId, outcome: tinyio_events::event::LoopOutcome, at: u64) {
+    fn loop_end(&mut self, id: LoopId, outcome: LoopOutcome, at: u64) {
         let mut left = 0;
         self.with_loop(id, |one| {
             one.ended = Some((at, outcome));
@@ -332,6 +337,14 @@ impl Model {
             let ids: Vec<_> = self.live().filter(|coro| coro.in_loop == id).map(|coro| coro.id).collect();
             self.lost.odd += ids.len() as u64;
             ids.into_iter().for_each(|coro| self.end(coro, Outcome::Cancelled, at));
+        }
+        // That it crashed is known, and of what, even where the event with all failures was lost.
+        let is_over = outcome == LoopOutcome::Crashed;
+        if let Some(at) = self.crashes.iter().position(|crash| crash.in_loop == id && !crash.is_over) {
+            match is_over {
+                true => Arc::make_mut(&mut self.crashes[at]).is_over = true,
+                false => drop(self.crashes.remove(at)),
+            }
         }
         self.trim();
     }
@@ -387,13 +400,16 @@ impl Model {
 
     // Crashes and the log.
 
-    fn crash_of(&mut self, id: LoopId, failures: &[Failure], event: &Event) {
+    fn crash_of(&mut self, id: LoopId, failures: &[Failure], event: &Event, is_over: bool) {
         for failure in failures {
             let named = failure.trace.iter().map(|site| site.coro).chain([failure.coro]);
             self.pinned.extend(named.filter(|coro| *coro != 0));
         }
-        let crash = Crash::new(id, event.at, event.seq, failures.to_vec());
-        self.crashes.push(Arc::new(crash));
+        let crash = Arc::new(Crash::new(id, event.at, event.seq, is_over, failures.to_vec()));
+        match self.crashes.iter_mut().find(|other| other.in_loop == id && !other.is_over) {
+            Some(begun) => *begun = crash,
+            None => self.crashes.push(crash),
+        }
         if self.crashes.len() > CRASHES {
             let old = self.crashes.remove(1);
             for failure in &old.failures {

@@ -227,7 +227,8 @@ impl Level {
     }
 }
 
-/// The crash of a loop.
+/// The crash of a loop. It begins where the loop begins to cancel its coroutines, with the failure of one of them; the
+/// failures of the others follow when all have ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Crash {
     /// The loop.
@@ -236,19 +237,22 @@ pub struct Crash {
     pub at: u64,
     /// Position in the stream.
     pub seq: u64,
-    /// Everything that failed, was cancelled or did not stop properly; the original error first.
+    /// Whether the loop has ended.
+    pub is_over: bool,
+    /// Everything that failed, was cancelled or did not stop properly; the original error first. Until it is over, that
+    /// alone.
     pub failures: Vec<Failure>,
     /// Where the first failure of each coroutine is.
     by_coro: HashMap<CoroId, usize>,
 }
 
 impl Crash {
-    pub(super) fn new(in_loop: LoopId, at: u64, seq: u64, failures: Vec<Failure>) -> Crash {
+    pub(super) fn new(in_loop: LoopId, at: u64, seq: u64, is_over: bool, failures: Vec<Failure>) -> Crash {
         let mut by_coro = HashMap::with_capacity(failures.len());
         for (index, failure) in failures.iter().enumerate() {
             by_coro.entry(failure.coro).or_insert(index);
         }
-        Crash { in_loop, at, seq, failures, by_coro }
+        Crash { in_loop, at, seq, is_over, failures, by_coro }
     }
 
     /// The failure of a coroutine.

@@ -3,7 +3,7 @@
 use tinyio_events::event::{Event, Kind, LoopMode, LoopOutcome, Outcome, ResKind, State};
 
 use super::*;
-use crate::test_script::{Script, crawl, observed, verify};
+use crate::test_script::{Script, cancelling, crawl, observed, verify};
 
 fn at(model: &Model, id: CoroId) -> Activity {
     model.coro(id).unwrap().activity
@@ -536,4 +536,32 @@ fn a_warning_that_is_printed_is_one_line_of_the_log() {
     s.push(printed("  The loop continues"));
     let texts: Vec<String> = s.model().log().iter().map(|line| line.text.clone()).collect();
     assert_eq!(texts, ["probably a deadlock\n  The loop continues", "own", "  The loop continues"]);
+}
+
+#[test]
+fn a_crash_begins_with_the_cancellation_and_is_replaced_by_the_whole() {
+    let crashes = |script: &Script| {
+        let model = script.model();
+        model.crashes().iter().map(|crash| (crash.is_over, crash.failures.len())).collect::<Vec<_>>()
+    };
+    let mut s = cancelling();
+    assert_eq!(crashes(&s), [(false, 1)]);
+    let whole = verify().events.into_iter().find(|event| matches!(event.kind, Kind::Crash { .. })).unwrap().kind;
+    s.push(whole);
+    assert_eq!(crashes(&s), [(true, 6)]);
+    s.stop(LoopOutcome::Crashed);
+    assert_eq!(crashes(&s), [(true, 6)]);
+    // The event with all failures was lost.
+    let mut s = cancelling();
+    s.stop(LoopOutcome::Crashed);
+    assert_eq!(crashes(&s), [(true, 1)]);
+    // The loop was dropped, and the one after it runs.
+    let mut s = cancelling();
+    s.stop(LoopOutcome::Dropped);
+    assert_eq!(crashes(&s), []);
+    // A checkpoint has those that are being cancelled.
+    let mut s = cancelling();
+    s.push(Kind::Lost { events: 3, why: "dropped".into() });
+    s.push(Kind::Checkpoint { coros: 0, left_out: 0 }).push(Kind::CheckpointEnd {});
+    assert_eq!(crashes(&s), []);
 }

@@ -1,6 +1,7 @@
 //! The text of a recording without a crash: the live coroutines, and why they wait.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tinyio_events::event::{CoroId, State};
 
@@ -9,7 +10,7 @@ use super::crash::first_line;
 use super::paint::{Ink, Page};
 use crate::describe;
 use crate::format::{self, brief, clock, counted, fine_span, one_line, span, width};
-use crate::model::{Activity, Coro, Leaf, Model, Picture, Why};
+use crate::model::{Activity, Coro, Crash, Leaf, Model, Picture, Why};
 
 /// At most this many groups of those alive are listed.
 const GROUPS: usize = 24;
@@ -18,10 +19,14 @@ const ISOLATED: usize = 5;
 
 pub(super) fn write(page: &mut Page, model: &Model, ending: Ending) {
     headline(page, model, ending);
-    if model.live_count() == 0 {
-        return;
+    if model.live_count() > 0 {
+        page.blank();
+        alive(page, model);
     }
-    page.blank();
+}
+
+/// The live coroutines, those that do the same as one, and why the program's main coroutine waits.
+pub(super) fn alive(page: &mut Page, model: &Model) {
     let groups = groups(model);
     let names = groups.iter().take(GROUPS).map(|group| width(&group.label(model))).max().unwrap_or(0).min(36);
     for group in groups.iter().take(GROUPS) {
@@ -166,15 +171,20 @@ fn stuck(page: &mut Page, model: &Model) {
     page.end();
 }
 
-/// Crashes of loops that ran inside a coroutine: the program has handled them.
-pub(super) fn isolated(page: &mut Page, model: &Model) {
+/// Crashes of loops that ran inside a coroutine, which the program has handled.
+pub(super) fn handled(model: &Model) -> Vec<&Arc<Crash>> {
     let own = model.crash().map(|crash| crash.seq);
-    let inside: Vec<_> = model.crashes().iter().filter(|crash| Some(crash.seq) != own).collect();
+    model.crashes().iter().filter(|crash| crash.is_over && Some(crash.seq) != own).collect()
+}
+
+/// Lists these.
+pub(super) fn isolated(page: &mut Page, model: &Model) {
+    let inside = handled(model);
     if inside.is_empty() {
         return;
     }
     page.blank();
-    let title = match (inside.len(), own) {
+    let title = match (inside.len(), model.crash()) {
         (1, None) => "1 crash".to_owned(),
         (many, None) => format!("{many} crashes"),
         (1, _) => "1 other crash".to_owned(),

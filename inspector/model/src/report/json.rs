@@ -5,6 +5,7 @@ use std::io;
 use serde::Serialize;
 use tinyio_events::event::{CoroId, Failure, LoopId, State, Target};
 
+use super::end;
 use super::group::{Group, Section};
 use super::{Ending, notes, stack};
 use crate::format::escaped_json;
@@ -24,7 +25,7 @@ struct Report<'a> {
     started: u64,
     /// Nanoseconds from there to the last event.
     now: u64,
-    /// `crashed`, `ended`, `died` or `running`.
+    /// `crashed`, `cancelling`, `ended`, `died` or `running`.
     state: &'static str,
     /// The crash of the program, if there is one.
     crash: Option<Crashed<'a>>,
@@ -43,6 +44,8 @@ struct Crashed<'a> {
     at: u64,
     #[serde(rename = "loop")]
     in_loop: LoopId,
+    /// Whether the loop has ended. Else its coroutines are being cancelled, and the original failure alone is known.
+    is_over: bool,
     /// The original first; each with the stack that is known of it.
     failures: Vec<Failure>,
     /// Those beside the origin and its trace, alike ones as one.
@@ -81,12 +84,13 @@ struct Wait {
 pub(super) fn write(model: &Model, ending: Ending, out: &mut dyn io::Write) -> io::Result<()> {
     let header = model.header();
     let own = model.crash();
-    let handled = model.crashes().iter().filter(|crash| own.is_none_or(|own| own.seq != crash.seq));
+    let handled = end::handled(model);
     let state = match ending {
-        _ if own.is_some() => "crashed",
+        _ if own.is_some_and(|crash| crash.is_over) => "crashed",
         _ if model.is_complete() => "ended",
         Ending::Ended => "ended",
         Ending::Died => "died",
+        Ending::Living if own.is_some() => "cancelling",
         Ending::Living => "running",
     };
     let report = Report {
@@ -97,7 +101,7 @@ pub(super) fn write(model: &Model, ending: Ending, out: &mut dyn io::Write) -> i
         now: model.now(),
         state,
         crash: own.map(|crash| crashed(model, crash)),
-        handled: handled.map(|crash| crashed(model, crash)).collect(),
+        handled: handled.into_iter().map(|crash| crashed(model, crash)).collect(),
         alive: model.live().map(|coro| alive(model, coro)).collect(),
         notes: notes(model),
         missing_events: model.lost().events(),
@@ -128,6 +132,7 @@ fn crashed<'a>(model: &'a Model, crash: &'a Crash) -> Crashed<'a> {
     Crashed {
         at: crash.at,
         in_loop: crash.in_loop,
+        is_over: crash.is_over,
         failures: crash.failures.iter().map(with_stack).collect(),
         groups: groups.collect(),
     }

@@ -3,7 +3,7 @@
 use tinyio_events::event::{Branch, Failure, Kind, LoopMode, ResKind, Stack, Target, Waker};
 
 use super::*;
-use crate::test_script::{Script, crawl, frame, trace, verify};
+use crate::test_script::{Script, cancelling, crawl, frame, trace, verify};
 
 fn plain() -> Options {
     Options { width: 100, ..Options::default() }
@@ -41,7 +41,7 @@ fn everything() -> Script {
         s.step(id, on, "crawl.rs:50:12");
     }
     s.at(2_500_000).wake(2, Waker::External).begin(2);
-    s.push(Kind::CancelBegin { id: 1, origin: 2, reason: "no route".into() }).end(2, Outcome::Panic);
+    s.push(Kind::CancelBegin { id: 1, origin: 2, reason: "no route".into(), failure: None }).end(2, Outcome::Panic);
     let mut deep = vec![
         frame("crawl::fetch", "/src/demo/crawl.rs:52:0", &[("url", "\"http://a.b/c?d\""), ("retries", "2")]),
         frame("net::get<net::Tcp>", "/h/registry/src/index-9/net-0.3.1/src/lib.rs:31:0", &[("timeout", "5s")]),
@@ -102,6 +102,32 @@ fn isolated() -> Script {
 fn a_crash_is_printed_from_the_root_to_the_error_and_then_the_group() {
     let options = Options { file: Some("t.jsonl".into()), ..plain() };
     insta::assert_snapshot!(text(&verify().model(), &options));
+}
+
+#[test]
+fn while_a_loop_cancels_what_failed_is_printed_and_then_those_that_are_left() {
+    insta::assert_snapshot!(text(&cancelling().model(), &plain()));
+    let died = text(&cancelling().model(), &Options { ending: Ending::Died, ..plain() });
+    assert!(
+        died.contains("The other coroutines were being cancelled when the recording ended: 5 coroutines left"),
+        "{died}"
+    );
+    for (ending, state) in [(Ending::Living, "cancelling"), (Ending::Died, "died")] {
+        let mut out = Vec::new();
+        json(&cancelling().model(), &Options { ending, ..plain() }, &mut out).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&report["state"], &report["crash"]["is_over"]), (&state.into(), &false.into()));
+        assert_eq!(report["crash"]["failures"].as_array().unwrap().len(), 1);
+        assert!(has_errors(&cancelling().model(), ending));
+    }
+    let mut of_nested = cancelling();
+    for event in &mut of_nested.events {
+        if let Kind::LoopStart { parent, .. } = &mut event.kind {
+            *parent = 1;
+        }
+    }
+    let report = text(&of_nested.model(), &plain());
+    assert!(!report.contains("sha256") && !report.contains("handled"), "not known yet: {report}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::printed::{Printed, paths};
 use super::source::{self, Source};
 use super::stack_tree::StackTree;
 use crate::event::{Outcome, TraceSite};
+use crate::format::counted;
 use crate::model::short_name;
 use crate::report::{as_of, message_with_place};
 use crate::tui::clipboard::{Copied, Part};
@@ -339,6 +340,11 @@ fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'s
         Span::styled(format!("  {kind}"), theme.dim),
     ])];
     lines.extend(parts.map(|part| Line::styled(format!("   {part}"), theme.failed)));
+    if !of.is_over {
+        let left = session.playback.tape.latest().get_loop(of.in_loop).map_or(0, |one| one.live);
+        let text = format!("   the others are being cancelled: {} left", counted(left as u64, "coroutine"));
+        lines.push(Line::styled(text, theme.warning));
+    }
     for source in &failure.sources {
         lines.push(Line::styled(
             format!("   caused by: {}", fit(source, usize::from(wide).saturating_sub(15))),

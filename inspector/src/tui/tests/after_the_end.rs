@@ -63,7 +63,7 @@ fn to_another_moment_the_screen_of_a_crash_gives_way_to_the_graph() {
 #[test]
 fn why_is_about_the_moment_before_a_coroutine_was_cancelled() {
     let mut s = deadlock();
-    s.at(5_000_000).push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into() });
+    s.at(5_000_000).push(Kind::CancelBegin { id: 1, origin: 0, reason: "deadlock".into(), failure: None });
     for id in [4, 3, 2, 1] {
         s.end(id, Outcome::Cancelled);
     }
@@ -109,4 +109,40 @@ fn a_group_of_which_some_wait_in_a_cycle_says_so_and_why_is_about_one_of_them() 
     press(&mut app, "j w");
     let page = text(&mut app, 80, 24);
     assert!(page.contains("Why is worker #5 still waiting?") && page.contains("again: a cycle"), "{page}");
+}
+
+#[test]
+fn what_failed_is_shown_while_the_others_are_being_cancelled() {
+    let script = cancelling();
+    let mut app = live(&script);
+    assert_eq!(app.screen(), "Crash");
+    let page = text(&mut app, 120, 40);
+    assert!(
+        page.contains("CANCELLING") && page.contains("the others are being cancelled: 5 coroutines left"),
+        "{page}"
+    );
+    assert!(page.contains("sha256 mismatch: file 777.txt") && page.contains("\"file 777.txt\""), "{page}");
+    // The rest comes: the selection stays.
+    press(&mut app, "k");
+    let frame = app.session.crash.as_ref().unwrap().frame;
+    let rest: Vec<_> = verify().events.split_off(script.events.len());
+    rest.iter().for_each(|event| app.push(event));
+    app.settle(Status::Live);
+    let crash = app.session.crash.as_ref().unwrap();
+    assert_eq!((crash.stack, crash.frame, app.screen()), (0, frame, "Crash"));
+    assert!(crash.data.stacks.len() > 1);
+    assert!(!text(&mut app, 120, 40).contains("being cancelled"));
+    // It stays away from one that has left the screen.
+    let mut app = live(&script);
+    press(&mut app, "2");
+    rest.iter().for_each(|event| app.push(event));
+    app.settle(Status::Live);
+    assert_eq!(app.screen(), "Coroutines");
+    // A loop that was dropped has not crashed.
+    let mut app = live(&script);
+    let mut dropped = script;
+    dropped.stop(crate::event::LoopOutcome::Dropped);
+    app.push(dropped.events.last().unwrap());
+    app.settle(Status::Live);
+    assert!(app.session.crash.is_none() && app.screen() == "Graph", "{}", app.screen());
 }
