@@ -15,10 +15,11 @@ use crate::failure::panic_hook;
 use crate::failure::place::Place;
 use crate::task::{Header, flag};
 
-/// Before this many steps of a recording the memory is kept in any case. Each time takes about 50 µs, most of it
-/// system calls.
-const FIRST: u32 = 256;
-/// After these, keeping may take this share of the time, one part in this many: in a program of a hundred thousand
+/// Before this many steps of a recording the memory is kept in any case, and before further ones until so much time was
+/// spent on it. Each time takes about 50 µs, most of it system calls; where nothing is optimised and much is reachable
+/// from a coroutine, 400 µs.
+const FIRST: (u32, Duration) = (64, Duration::from_millis(20));
+/// After that, keeping may take this share of the time, one part in this many: in a program of a hundred thousand
 /// steps a second it is done before some of them only.
 const SHARE: u32 = 32;
 
@@ -51,12 +52,14 @@ impl Recording {
         }
         let took = worked().saturating_sub(began);
         self.reading.set(self.reading.get() + took);
-        let Spent { times, worked, next } = &self.spent;
-        if times.get() < FIRST {
-            return times.set(times.get() + 1);
-        }
+        let Spent { times, worked, after, next } = &self.spent;
+        times.set(times.get().saturating_add(1));
         worked.set(worked.get() + took);
-        next.set((worked.get() * SHARE).as_nanos() as u64);
+        if times.get() <= FIRST.0 || worked.get() <= FIRST.1 {
+            return;
+        }
+        after.set(after.get() + took);
+        next.set((after.get() * SHARE).as_nanos() as u64);
     }
 
     /// Whether a suspended coroutine waits for something that is not tinyio's.

@@ -24,8 +24,9 @@ pub(super) struct Suspended {
 #[derive(Default)]
 pub(super) struct Spent {
     pub(super) times: Cell<u32>,
-    /// The time spent after the first steps.
     pub(super) worked: Cell<Duration>,
+    /// Of that, what was spent after the first steps.
+    pub(super) after: Cell<Duration>,
     /// Nothing is kept before this time, in nanoseconds since the recording started.
     pub(super) next: Cell<u64>,
 }
