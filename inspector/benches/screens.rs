@@ -180,6 +180,8 @@ fn main() {
             );
             row(&format!("{what}: a frame"), median(20, || screens.draw()), 5.0);
         }
+        let lints = median(20, || screens.lint());
+        println!("  {:<44} {lints:>8.2} ms   (a twentieth of the time of the live view at most)", "the lints");
         screens.press("5");
         row("timeline: zoom", median(5, || screens.press("+")), 50.0);
         row("timeline: earlier", median(5, || screens.press("h")), 100.0);

@@ -61,21 +61,28 @@ impl Headless {
         app.settle(status);
         let terminal = Terminal::new(TestBackend::new(wide, high)).map_err(io::Error::other)?;
         let mut screens = Headless { app, terminal };
+        screens.lint();
         screens.draw();
         Ok(screens)
     }
 
-    /// Presses keys, by their names in the table with blanks between them, and draws after each.
+    /// Presses keys, by their names in the table with blanks between them, and draws after each, with the lints of the
+    /// moment that is shown.
     pub fn press(&mut self, keys: &str) {
         for key in keys.split_whitespace() {
             self.app.key(key);
+            self.lint();
             self.draw();
         }
     }
 
-    /// Draws, as after an event, with the lints of the moment that is shown.
-    pub fn draw(&mut self) {
+    /// Runs the lints, as the live view does twice a second and in a twentieth of its time at most.
+    pub fn lint(&mut self) {
         self.app.session.lint();
+    }
+
+    /// Draws a frame, as after an event, with the lints that were found last.
+    pub fn draw(&mut self) {
         let Ok(_) = self.terminal.draw(|frame| self.app.draw(frame));
     }
 
