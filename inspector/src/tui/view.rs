@@ -62,6 +62,7 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
         printed.map(|()| Left { exit, crashed })
     };
     let thread = std::thread::Builder::new().name("tinyio-inspector".to_owned()).spawn(move || {
+        give_way();
         let left = show();
         if let Some(shared) = weak.upgrade() {
             shared.state().left = Some(left);
@@ -70,6 +71,15 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
     })?;
     shared.state().thread = Some(thread);
     Ok(Handle(shared))
+}
+
+/// Where the program and this thread want the same processor, the program has three quarters of it (nice 5).
+fn give_way() {
+    // A filter might end the program for the call.
+    #[cfg(target_os = "linux")]
+    if !tinyio_events::sandbox::is_filtered() {
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 5);
+    }
 }
 
 /// How the live view was left.
