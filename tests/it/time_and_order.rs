@@ -121,7 +121,7 @@ fn trace(seed: u64, folder: &Path, run: u32) -> Vec<Value> {
         match value {
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    if ["at", "since", "until", "timer"].contains(&key.as_str()) {
+                    if ["seq", "at", "since", "until", "timer"].contains(&key.as_str()) {
                         *value = Value::Null;
                     } else {
                         timeless(value);
@@ -143,7 +143,7 @@ fn trace(seed: u64, folder: &Path, run: u32) -> Vec<Value> {
     assert!(status.status.success(), "{status:?}");
     let text = std::fs::read_to_string(&file).expect("a trace");
     let mut events = text.lines().skip(1).map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>();
-    // Frames are read for the report, which takes real time.
+    // The system ran other threads, or frames were read for the report, which takes real time.
     events.retain(|event: &Value| event["kind"] != "away");
     events.iter_mut().for_each(timeless);
     events

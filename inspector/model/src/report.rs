@@ -87,7 +87,12 @@ pub enum Ending {
 pub fn text(model: &Model, options: &Options) -> String {
     let mut page = paint::Page::new(options.color, options.width);
     match model.crash() {
-        Some(crash) => crash::write(&mut page, model, crash, options),
+        Some(crash) => {
+            crash::write(&mut page, model, crash, options.read_source);
+            if !crash.is_over {
+                end::cancelling(&mut page, model, crash, options.ending);
+            }
+        }
         None => end::write(&mut page, model, options.ending),
     }
     end::isolated(&mut page, model);

@@ -3,7 +3,7 @@
 use tinyio_events::event::{Failure, Frame, Local, Outcome, TraceSite};
 use tinyio_events::place::{is_moment, short_path};
 
-use super::end;
+use super::ReadSource;
 use super::group::{Group, Section};
 use super::native::{NativeStack, is_frame_at, message_with_place, native_stacks};
 use super::paint::{Ink, Page};
@@ -11,7 +11,6 @@ use super::stack::{
     Shown, Step, as_of, before_end, before_place, excerpt, fields_of, is_as_of_suspension, relative, stack_of, step,
     steps,
 };
-use super::{Ending, Options, ReadSource};
 use crate::format::{self, brief, broken, counted, fine_span, fit, one_line, width};
 use crate::model::{Crash, Model, short_name};
 
@@ -28,13 +27,13 @@ const BACKTRACE: usize = 12;
 /// At most this many sources of an error are listed, and lines of a message.
 const SOURCES: usize = 16;
 
-pub(super) fn write(page: &mut Page, model: &Model, crash: &Crash, options: &Options) {
+pub(super) fn write(page: &mut Page, model: &Model, crash: &Crash, read: ReadSource) {
     headline(page, model, crash);
     let Some(origin) = crash.failures.first() else { return };
     more_of_the_error(page, origin, 2);
     page.blank();
     let steps = steps(model, origin);
-    trace(page, model, origin, &steps, options.read_source);
+    trace(page, model, origin, &steps, read);
     let shown = || steps.iter().flat_map(|step| &step.frames);
     let is_listed = |site: &TraceSite| shown().any(|shown| is_frame_at(shown.function, shown.file, shown.line, site));
     for stack in native_stacks(origin, is_listed) {
@@ -48,23 +47,6 @@ pub(super) fn write(page: &mut Page, model: &Model, crash: &Crash, options: &Opt
             write_section(page, model, section, &of_it);
         }
     }
-    if !crash.is_over {
-        cancelling(page, model, crash, options.ending);
-    }
-}
-
-/// What is left of a loop that cancels its coroutines: those that have not ended, as one may hang in its cleanup.
-fn cancelling(page: &mut Page, model: &Model, crash: &Crash, ending: Ending) {
-    let (verb, died) = match ending {
-        Ending::Living => ("are", ""),
-        Ending::Ended | Ending::Died => ("were", " when the recording ended"),
-    };
-    page.blank();
-    let left = model.get_loop(crash.in_loop).map_or(0, |one| one.live);
-    let left = counted(left as u64, "coroutine");
-    let title = format!("The other coroutines {verb} being cancelled{died}: {left} left");
-    page.begin(2).put(&title, Ink::Strong).end();
-    end::alive(page, model);
 }
 
 fn headline(page: &mut Page, model: &Model, crash: &Crash) {
