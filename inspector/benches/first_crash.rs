@@ -1,5 +1,5 @@
 //! What the first crash of a plain debug build costs: a program of its own, with the dependencies of one and no line
-//! about profiles, whose coroutines hold a `Regex`, a `HashMap`, a `Vec` and strings, and one of which fails.
+//! about optimisation, whose coroutines hold a `Regex`, a `HashMap`, a `Vec` and strings, and one of which fails.
 //!
 //! `cargo bench -p tinyio-inspector --bench first_crash`; builds the program first, which takes minutes.
 
@@ -23,7 +23,8 @@ mod linux {
     use std::io::Read;
     use std::path::Path;
     use std::process::{Command, Stdio};
-    use std::time::Instant;
+    use std::sync::mpsc::RecvTimeoutError;
+    use std::time::{Duration, Instant};
 
     use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
@@ -82,6 +83,14 @@ mod linux {
         let begin = Instant::now();
         let mut child = pair.slave.spawn_command(command).expect("it starts");
         drop(pair.slave);
+        // It waits for a key, and would wait forever if what is looked for were never shown.
+        let mut killer = child.clone_killer();
+        let (seen, is_over) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            if is_over.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+                let _ = killer.kill();
+            }
+        });
         let mut bytes = [0; 1 << 16];
         let took = loop {
             let count = reader.read(&mut bytes).unwrap_or(0);
@@ -92,6 +101,7 @@ mod linux {
             }
             assert!(count > 0, "it ended without showing its failure: {text}");
         };
+        drop(seen);
         child.kill().expect("it waits for a key");
         child.wait().expect("it is a child");
         took

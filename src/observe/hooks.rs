@@ -461,8 +461,9 @@ impl Observer for Rec {
     fn cancel_begin(&self, executor: &impl Observed, failure: &Failure) {
         let Some(recording) = self.on() else { return };
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
-        // It is seen before the frames of the others are read, and before cleanups that may take long.
-        let first = (failure.id != 0).then(|| {
+        // It is seen before the frames of the others are read, and before cleanups that may take long. One that follows
+        // from a run in a step that was stopped together with this loop is not the original one.
+        let first = (failure.id != 0 && !failure.is_interrupted()).then(|| {
             let mut event = to_event(failure);
             event.fields = recording.fields.borrow().get(&failure.id).cloned().unwrap_or_default();
             event.given_name = recording.given_names.borrow().get(&failure.id).cloned().unwrap_or_default();

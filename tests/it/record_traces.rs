@@ -302,7 +302,7 @@ fn of_very_many_coroutines_frames_are_read_of_those_that_awaited_the_failed_one_
     assert!(text.starts_with(&format!("the frames of {} coroutines were left out", MANY - many)), "{text}");
 }
 
-/// Its cleanup would take the process down with it if it were delivered.
+/// Ends the process in its cleanup.
 async fn dies_in_its_cleanup() -> tinyio::Result<()> {
     let slept = sleep(LONG).await;
     if slept.is_err() {
@@ -334,7 +334,7 @@ fn a_program_that_dies_while_it_cancels_has_recorded_what_failed() {
     while reader.read(1000, &mut |event| model.apply(&event)).unwrap() == Progress::More {}
     let report = report::text(&model, &report::Options { ending: report::Ending::Died, ..Default::default() });
     assert!(report.contains(": enough") && report.contains("dies_in_its_cleanup"), "{report}");
-    assert!(report.contains("were being cancelled when the recording ended"), "{report}");
+    assert!(report.contains("were being cancelled when the program died after"), "{report}");
     let crash = model.crash().expect("it had begun");
     let [failure] = &crash.failures[..] else { panic!("{:?}", crash.failures) };
     assert!(!crash.is_over && failure.stack.is_some(), "{failure:?}");

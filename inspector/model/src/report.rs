@@ -34,8 +34,8 @@ pub use stack::{Shown, Step, as_of, excerpt, is_as_of_suspension, step_of, steps
 pub use stack::{before_place, fields_of, given_name, label};
 use tinyio_events::event::{Header, LoopOutcome, Outcome};
 
-use crate::format::is_command;
-use crate::model::Model;
+use crate::format::{counted, fine_span, is_command};
+use crate::model::{Crash, Model};
 
 /// How a report is written.
 #[derive(Clone, Debug)]
@@ -89,9 +89,7 @@ pub fn text(model: &Model, options: &Options) -> String {
     match model.crash() {
         Some(crash) => {
             crash::write(&mut page, model, crash, options.read_source);
-            if !crash.is_over {
-                end::cancelling(&mut page, model, crash, options.ending);
-            }
+            end::cancelling(&mut page, model, crash, options.ending);
         }
         None => end::write(&mut page, model, options.ending),
     }
@@ -120,7 +118,22 @@ pub fn json(model: &Model, options: &Options, out: &mut dyn io::Write) -> io::Re
     json::write(model, options.ending, out)
 }
 
-/// Whether anything went wrong: a loop crashed (one that is not isolated), or the program did not end in good order.
+/// States that the other coroutines are being cancelled, and how many are alive; `None` once the crash is over.
+#[must_use]
+pub fn cancelling(model: &Model, crash: &Crash, ending: Ending) -> Option<String> {
+    let alive = counted(model.live_count() as u64, "coroutine");
+    let when = match ending {
+        Ending::Living => "are being cancelled".to_owned(),
+        Ending::Died if !model.lost().cut => {
+            format!("were being cancelled when the program died after {}", fine_span(model.now()))
+        }
+        Ending::Ended | Ending::Died => "were being cancelled when the recording ended".to_owned(),
+    };
+    (!crash.is_over).then(|| format!("the other coroutines {when}: {alive} left"))
+}
+
+/// Whether anything went wrong: a loop (one that is not isolated) crashed, or cancels because a coroutine failed, or
+/// the program did not end in good order.
 pub fn has_errors(model: &Model, ending: Ending) -> bool {
     let dropped = model.loops().any(|one| one.parent == 0 && matches!(one.ended, Some((_, LoopOutcome::Crashed))));
     model.crash().is_some() || dropped || (ending == Ending::Died && !model.is_complete())

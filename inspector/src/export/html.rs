@@ -45,6 +45,9 @@ pub(super) fn write(moment: &Moment, file: Option<&str>, out: &mut dyn Write) ->
     page.head(moment, program)?;
     if let Some(crash) = model.crash() {
         page.crash(crash)?;
+        if let Some(sentence) = report::cancelling(model, crash, moment.ending) {
+            writeln!(page.out, "<p>{sentence}</p>")?;
+        }
     }
     page.notes()?;
     page.tree(moment)?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::event::{Event, Kind, LoopMode, Outcome, Target, Waker};
-use crate::test_script::{Script, crawl, verify};
+use crate::test_script::{Script, cancelling, crawl, verify};
 
 fn exported(script: &Script, format: Format, options: &Options) -> Vec<u8> {
     let mut out = Vec::new();
@@ -319,6 +319,17 @@ fn a_page_holds_the_report_the_tree_and_nothing_that_loads_or_runs() {
     ] {
         assert!(page.contains(text), "{text}");
     }
+}
+
+#[test]
+fn a_page_of_a_loop_that_cancels_has_what_failed_and_those_that_are_left() {
+    let page = text(&cancelling(), Format::Html);
+    assert!(page.contains("verify failed after") && page.contains("sha256 mismatch: file 777.txt"), "{page}");
+    assert!(
+        page.contains("<p>the other coroutines were being cancelled when the recording ended: 5 coroutines left</p>"),
+        "{page}"
+    );
+    assert!(!text(&verify(), Format::Html).contains("cancelled: "));
 }
 
 #[test]

@@ -50,10 +50,12 @@ pub struct App {
     history: HashMap<(Purpose, &'static str), Vec<String>>,
     /// Where the tabs were drawn.
     tabs: Hits<usize>,
-    /// Crashes that the screens have taken in.
-    /// The position in the stream of the latest one.
-    crashes_seen: Option<u64>,
+    /// What the screen of a crash was made of: see [`App::settle`].
+    crashes_seen: Option<CrashesSeen>,
 }
+
+/// Position in the stream of the program's crash and whether it is over, and position of the latest isolated one.
+type CrashesSeen = (Option<(u64, bool)>, Option<u64>);
 
 /// What has to happen outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,20 +122,21 @@ impl App {
             self.session.dirty = true;
         }
         let latest = self.session.playback.tape.latest();
-        let of_latest = latest.crashes().iter().map(|crash| crash.seq).max();
-        if self.crashes_seen == of_latest {
-            return;
-        }
-        self.crashes_seen = of_latest;
         let is_own = |crash: &&Arc<Crash>| latest.get_loop(crash.in_loop).is_none_or(|one| one.parent == 0);
         let isolated = latest.crashes().iter().rev().filter(|crash| crash.is_over && !is_own(crash));
         let isolated: Vec<_> = isolated.take(ISOLATED).cloned().collect();
-        match (latest.crash(), &isolated[..]) {
+        let own = latest.crash();
+        let seen = (own.map(|crash| (crash.seq, crash.is_over)), isolated.first().map(|crash| crash.seq));
+        if self.crashes_seen == Some(seen) || (self.crashes_seen.is_none() && seen == (None, None)) {
+            return;
+        }
+        self.crashes_seen = Some(seen);
+        match (own, &isolated[..]) {
             (Some(crash), isolated) => {
                 let mut view = CrashView::new(CrashStacks::new(latest, crash, isolated));
                 let is_new = match &self.session.crash {
-                    // What it began with is on the screen already.
-                    Some(before) if before.begins(&view) => {
+                    // It is on the screen already, or what it began with.
+                    Some(before) if before.begins(&view) || before.is_of(crash) => {
                         view.stay_at(before);
                         false
                     }
@@ -145,11 +148,20 @@ impl App {
                 }
             }
             // The program continues: keep showing the crash the user has open; refresh it on the next visit.
-            (None, [_, ..]) if self.screen() == panes::CRASH.title => self.crashes_seen = None,
+            (None, [_, ..])
+                if self.screen() == panes::CRASH.title
+                    && self
+                        .session
+                        .crash
+                        .as_ref()
+                        .is_some_and(|shown| latest.crashes().iter().any(|one| shown.is_of(one))) =>
+            {
+                self.crashes_seen = None;
+            }
             (None, [latest_one, rest @ ..]) => {
                 self.session.crash = Some(CrashView::new(CrashStacks::new(latest, latest_one, rest)));
             }
-            // One that had begun was none: its loop was dropped.
+            // One that had begun was none, or its end was lost.
             (None, []) => {
                 self.session.crash = None;
                 if self.screen() == panes::CRASH.title {

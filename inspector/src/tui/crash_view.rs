@@ -267,18 +267,29 @@ impl CrashView {
         CrashView { data, stack, frame, hidden: false }
     }
 
-    /// Whether this is the begin of another, with the failure that the other one's loop was cancelled for.
+    /// Whether this shows how another crash began: the failure that its loop was cancelled for.
     pub fn begins(&self, other: &CrashView) -> bool {
         let (begun, other) = (&self.data.crash, &other.data.crash);
         begun.in_loop == other.in_loop && !begun.is_over
     }
 
-    /// Selects the frame of the origin that was selected before, if it was one.
+    /// Whether this shows that crash, as far as it has come.
+    pub fn is_of(&self, crash: &Crash) -> bool {
+        self.data.crash.seq == crash.seq
+    }
+
+    /// Selects the frame that was selected before, if its stack is there: that of the origin always is.
     pub fn stay_at(&mut self, before: &CrashView) {
-        let frames = |view: &CrashView| view.data.stacks.first().map_or(0, |origin| origin.frames.len());
+        let stack = |view: &CrashView| {
+            view.data.stacks.get(before.stack).map(|stack| (stack.of.seq, stack.title.clone(), stack.frames.len()))
+        };
         self.hidden = before.hidden;
-        if before.stack == 0 && frames(before) == frames(self) {
-            (self.stack, self.frame) = (0, before.frame);
+        let is_same = match before.stack {
+            0 => stack(before).map(|(_, _, frames)| frames) == stack(self).map(|(_, _, frames)| frames),
+            _ => stack(before) == stack(self),
+        };
+        if is_same {
+            (self.stack, self.frame) = (before.stack, before.frame);
         }
     }
 

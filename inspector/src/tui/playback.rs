@@ -169,7 +169,7 @@ impl Playback {
                 let (coro, long) = self.blocked().unwrap_or_default();
                 (format!("BLOCKED {} by {}", span(long), latest.label(coro)), theme.failed)
             }
-            (Status::Live, None) if self.is_cancelling() => {
+            (Status::Live, None) if latest.is_cancelling() => {
                 (format!("CANCELLING {}", clock(self.clock.max(latest.now()), 1)), theme.failed)
             }
             (Status::Live, None) => {
@@ -177,11 +177,6 @@ impl Playback {
                 (format!("LIVE {}", clock(now, 1)), theme.running)
             }
         }
-    }
-
-    /// Whether an outermost loop is cancelling its coroutines.
-    fn is_cancelling(&self) -> bool {
-        self.tape.latest().loops().any(|one| one.parent == 0 && one.ended.is_none() && one.cancel.is_some())
     }
 
     /// Which picture of a program that is not recorded is shown.

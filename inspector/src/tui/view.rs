@@ -73,7 +73,8 @@ pub fn spawn(reader: RingReader, options: Options) -> io::Result<Handle> {
     Ok(Handle(shared))
 }
 
-/// Where the program and this thread want the same processor, the program has three quarters of it (nice 5).
+/// Where the program and this thread want the same processor, the program has three quarters of it (nice 5). What
+/// the screens start, such as an editor, inherits it.
 fn give_way() {
     // A filter might end the program for the call.
     #[cfg(target_os = "linux")]

@@ -64,12 +64,9 @@ impl Program {
             1..=4 => return Kind::Park { id, until: (dice.roll(2) == 0).then_some(self.at + 7) },
             5..=9 if self.graph.loops[&id].parked.is_some() => return Kind::Unpark { id },
             10 => {
-                return Kind::CancelBegin {
-                    id,
-                    origin: self.running,
-                    reason: "r".repeat(dice.roll(60) as usize),
-                    failure: None,
-                };
+                let reason = "r".repeat(dice.roll(60) as usize);
+                let failure = (dice.roll(2) == 0).then(|| Box::new(failed(self.running, dice.roll(400) as usize)));
+                return Kind::CancelBegin { id, origin: self.running, reason, failure };
             }
             11 => return Kind::Diag { coro: 0, text: "d".repeat(dice.roll(300) as usize) },
             _ => {}
@@ -197,5 +194,24 @@ impl Program {
             Kind::Release { res, coro } => recorder.release(at, res, coro),
             ref kind => recorder.emit(at, kind.clone()),
         }
+    }
+}
+
+/// A failure with a message of so many bytes.
+fn failed(coro: CoroId, length: usize) -> Failure {
+    Failure {
+        kind: Outcome::Error,
+        coro,
+        thread: 0,
+        name: "program::step".into(),
+        given_name: String::new(),
+        message: "m".repeat(length),
+        error_type: String::new(),
+        sources: Vec::new(),
+        trace: Vec::new(),
+        stack: None,
+        fields: Vec::new(),
+        backtrace: Vec::new(),
+        error_backtrace: Vec::new(),
     }
 }

@@ -406,10 +406,9 @@ impl Model {
             self.pinned.extend(named.filter(|coro| *coro != 0));
         }
         let crash = Arc::new(Crash::new(id, event.at, event.seq, is_over, failures.to_vec()));
-        match self.crashes.iter_mut().find(|other| other.in_loop == id && !other.is_over) {
-            Some(begun) => *begun = crash,
-            None => self.crashes.push(crash),
-        }
+        // In the order in which they ended.
+        self.crashes.retain(|other| other.in_loop != id || other.is_over);
+        self.crashes.push(crash);
         if self.crashes.len() > CRASHES {
             let old = self.crashes.remove(1);
             for failure in &old.failures {

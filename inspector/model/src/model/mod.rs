@@ -239,6 +239,11 @@ impl Model {
         self.loops.values()
     }
 
+    /// Whether an outermost loop is cancelling its coroutines.
+    pub fn is_cancelling(&self) -> bool {
+        self.loops().any(|one| one.parent == 0 && one.ended.is_none() && one.cancel.is_some())
+    }
+
     /// A loop.
     pub fn get_loop(&self, id: LoopId) -> Option<&Loop> {
         self.loops.get(&id)

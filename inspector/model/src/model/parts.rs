@@ -237,7 +237,7 @@ pub struct Crash {
     pub at: u64,
     /// Position in the stream.
     pub seq: u64,
-    /// Whether the loop has ended.
+    /// Whether all of its coroutines have ended.
     pub is_over: bool,
     /// Everything that failed, was cancelled or did not stop properly; the original error first. Until it is over, that
     /// alone.

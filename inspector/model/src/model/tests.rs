@@ -559,9 +559,42 @@ fn a_crash_begins_with_the_cancellation_and_is_replaced_by_the_whole() {
     let mut s = cancelling();
     s.stop(LoopOutcome::Dropped);
     assert_eq!(crashes(&s), []);
-    // A checkpoint has those that are being cancelled.
-    let mut s = cancelling();
-    s.push(Kind::Lost { events: 3, why: "dropped".into() });
-    s.push(Kind::Checkpoint { coros: 0, left_out: 0 }).push(Kind::CheckpointEnd {});
-    assert_eq!(crashes(&s), []);
+    // A checkpoint after a loss has those that have begun and are not over.
+    for is_still_cancelling in [true, false] {
+        let mut s = cancelling();
+        let begin = s.events.iter().find(|event| matches!(event.kind, Kind::CancelBegin { .. })).unwrap().kind.clone();
+        s.push(Kind::Lost { events: 3, why: "dropped".into() });
+        s.push(Kind::Checkpoint { coros: 0, left_out: 0 });
+        if is_still_cancelling {
+            s.push(Kind::LoopState { id: 1, parent: 0, mode: LoopMode::Run, since: 0 }).push(begin);
+        }
+        s.push(Kind::CheckpointEnd {});
+        assert_eq!(crashes(&s), if is_still_cancelling { vec![(false, 1)] } else { vec![] });
+    }
+}
+
+#[test]
+fn the_crash_of_the_program_is_the_one_that_ended_last_not_the_one_that_began_last() {
+    let failure = |coro: u64| {
+        let failures = verify().events.into_iter().find_map(|event| match event.kind {
+            Kind::Crash { failures, .. } => Some(failures),
+            _ => None,
+        });
+        tinyio_events::event::Failure { coro, ..failures.unwrap().swap_remove(0) }
+    };
+    let mut s = Script::new("two");
+    for id in [1, 2] {
+        s.push(Kind::LoopStart { id, parent: 0, mode: LoopMode::Drive });
+    }
+    for id in [1, 2] {
+        let failure = Some(Box::new(failure(id.into())));
+        s.push(Kind::CancelBegin { id, origin: id.into(), reason: "no".into(), failure });
+    }
+    for id in [2, 1] {
+        s.push(Kind::Crash { id, failures: vec![failure(id.into())] });
+        s.push(Kind::LoopEnd { id, outcome: LoopOutcome::Crashed });
+    }
+    let model = s.model();
+    assert_eq!(model.crash().map(|crash| crash.in_loop), Some(1));
+    assert_eq!(model.crashes().iter().map(|crash| crash.in_loop).collect::<Vec<_>>(), [2, 1]);
 }

@@ -27,16 +27,11 @@ pub(super) fn write(page: &mut Page, model: &Model, ending: Ending) {
 
 /// What is left of a loop that cancels its coroutines: those that have not ended, as one may hang in its cleanup.
 pub(super) fn cancelling(page: &mut Page, model: &Model, crash: &Crash, ending: Ending) {
-    let (verb, died) = match ending {
-        Ending::Living => ("are", ""),
-        Ending::Ended | Ending::Died => ("were", " when the recording ended"),
-    };
-    page.blank();
-    let left = model.get_loop(crash.in_loop).map_or(0, |one| one.live);
-    let left = counted(left as u64, "coroutine");
-    let title = format!("The other coroutines {verb} being cancelled{died}: {left} left");
-    page.begin(2).put(&title, Ink::Strong).end();
-    alive(page, model);
+    if let Some(sentence) = super::cancelling(model, crash, ending) {
+        page.blank();
+        page.begin(2).put(&sentence, Ink::Strong).end();
+        alive(page, model);
+    }
 }
 
 /// The live coroutines, those that do the same as one, and why the program's main coroutine waits.

@@ -44,7 +44,7 @@ struct Crashed<'a> {
     at: u64,
     #[serde(rename = "loop")]
     in_loop: LoopId,
-    /// Whether the loop has ended. Else its coroutines are being cancelled, and the original failure alone is known.
+    /// Whether all have ended. Else they are being cancelled, and the original failure alone is known.
     is_over: bool,
     /// The original first; each with the stack that is known of it.
     failures: Vec<Failure>,
@@ -90,7 +90,7 @@ pub(super) fn write(model: &Model, ending: Ending, out: &mut dyn io::Write) -> i
         _ if model.is_complete() => "ended",
         Ending::Ended => "ended",
         Ending::Died => "died",
-        Ending::Living if own.is_some() => "cancelling",
+        Ending::Living if model.is_cancelling() => "cancelling",
         Ending::Living => "running",
     };
     let report = Report {

@@ -109,7 +109,9 @@ fn while_a_loop_cancels_what_failed_is_printed_and_then_those_that_are_left() {
     insta::assert_snapshot!(text(&cancelling().model(), &plain()));
     let died = text(&cancelling().model(), &Options { ending: Ending::Died, ..plain() });
     assert!(
-        died.contains("The other coroutines were being cancelled when the recording ended: 5 coroutines left"),
+        died.contains(
+            "the other coroutines were being cancelled when the program died after 3.27 s: 5 coroutines left"
+        ),
         "{died}"
     );
     for (ending, state) in [(Ending::Living, "cancelling"), (Ending::Died, "died")] {
@@ -120,6 +122,13 @@ fn while_a_loop_cancels_what_failed_is_printed_and_then_those_that_are_left() {
         assert_eq!(report["crash"]["failures"].as_array().unwrap().len(), 1);
         assert!(has_errors(&cancelling().model(), ending));
     }
+    // Ctrl-C is no failure of a coroutine.
+    let mut interrupted = Script::new("verify");
+    interrupted.start().push(Kind::CancelBegin { id: 1, origin: 0, reason: "interrupted".into(), failure: None });
+    let mut out = Vec::new();
+    json(&interrupted.model(), &plain(), &mut out).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((&report["state"], &report["crash"]), (&"cancelling".into(), &serde_json::Value::Null));
     let mut of_nested = cancelling();
     for event in &mut of_nested.events {
         if let Kind::LoopStart { parent, .. } = &mut event.kind {

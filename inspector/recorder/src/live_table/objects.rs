@@ -1,7 +1,7 @@
 //! The live objects besides coroutines: loops, resources and their holders, threads, recorded fields, and names.
 
 use tinyio_events::event::{CoroId, FIELD, Kind, LoopId, LoopMode, NameId, ResId, ResKind, SiteId, Target, ThreadId};
-use tinyio_events::ring_words;
+use tinyio_events::{ring_words, truncate};
 
 use super::Out;
 use super::ids::Ids;
@@ -14,7 +14,14 @@ struct Loop {
     mode: LoopMode,
     since: u64,
     parked: Option<(u64, Option<u64>)>,
-    cancelling: Option<(u64, Vec<u8>)>,
+    cancelling: Option<Cancelling>,
+}
+
+/// The cancellation of a loop as JSON, with its failure and without, and when it began.
+struct Cancelling {
+    at: u64,
+    whole: Vec<u8>,
+    short: Vec<u8>,
 }
 
 struct Res {
@@ -95,15 +102,17 @@ impl Objects {
                 self.loops.insert(id, Loop { parent, name: None, mode, since: at, parked: None, cancelling: None });
             }
             Kind::LoopEnd { id, .. } => {
-                if let Some(Loop { cancelling: Some((_, json)), .. }) = self.loops.remove(&id) {
-                    self.json_records -= records_for(json.len());
+                if let Some(Loop { cancelling: Some(cancelling), .. }) = self.loops.remove(&id) {
+                    self.json_records -= records_for(cancelling.whole.len());
                 }
             }
-            Kind::CancelBegin { id, .. } => {
+            Kind::CancelBegin { id, origin, ref reason, .. } => {
                 if let Some(one) = self.loops.get_mut(&id) {
-                    let old = one.cancelling.replace((at, json.to_vec()));
+                    let without = Kind::CancelBegin { id, origin, reason: reason.clone(), failure: None };
+                    let (short, _) = truncate::fit(&without, json.len());
+                    let old = one.cancelling.replace(Cancelling { at, whole: json.to_vec(), short });
                     self.json_records += records_for(json.len());
-                    self.json_records -= old.map_or(0, |(_, json)| records_for(json.len()));
+                    self.json_records -= old.map_or(0, |old| records_for(old.whole.len()));
                 }
             }
             Kind::Named { what: Target::Coro(coro), name } => _ = self.names.insert(coro, (at, name)),
@@ -216,8 +225,8 @@ impl Objects {
             if let Some((at, name)) = one.name {
                 count(out.record(ring_words::named(at, Target::Loop(id), name)));
             }
-            if let Some((at, json)) = &one.cancelling {
-                count(out.json(*at, json));
+            if let Some(Cancelling { at, whole: with_failure, short }) = &one.cancelling {
+                count(out.json(*at, if whole { with_failure } else { short }));
             }
             if let Some((at, until)) = one.parked {
                 count(ring_words::encode(at, &Kind::Park { id, until }).is_some_and(|words| out.record(words)));

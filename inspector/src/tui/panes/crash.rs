@@ -11,13 +11,13 @@ use super::printed::{Printed, paths};
 use super::source::{self, Source};
 use super::stack_tree::StackTree;
 use crate::event::{Outcome, TraceSite};
-use crate::format::counted;
 use crate::model::short_name;
-use crate::report::{as_of, message_with_place};
+use crate::report::{Ending, as_of, cancelling, message_with_place};
 use crate::tui::clipboard::{Copied, Part};
 use crate::tui::crash_view::{CrashView, Located, Role};
 use crate::tui::keys::{Action, bind};
 use crate::tui::pane::{Pane, Reply, Screen, Subject};
+use crate::tui::playback::Status;
 use crate::tui::prompt::Purpose;
 use crate::tui::session::Session;
 use crate::tui::text::{fit, pad, width, wrap};
@@ -340,10 +340,13 @@ fn message_lines(session: &Session, crash: &CrashView, wide: u16) -> Vec<Line<'s
         Span::styled(format!("  {kind}"), theme.dim),
     ])];
     lines.extend(parts.map(|part| Line::styled(format!("   {part}"), theme.failed)));
-    if !of.is_over {
-        let left = session.playback.tape.latest().get_loop(of.in_loop).map_or(0, |one| one.live);
-        let text = format!("   the others are being cancelled: {} left", counted(left as u64, "coroutine"));
-        lines.push(Line::styled(text, theme.warning));
+    let ending = match session.playback.status {
+        Status::Live => Ending::Living,
+        Status::Died => Ending::Died,
+        Status::Ended | Status::Broken(_) => Ending::Ended,
+    };
+    if let Some(sentence) = cancelling(session.playback.tape.latest(), of, ending) {
+        lines.push(Line::styled(format!("   {sentence}"), theme.warning));
     }
     for source in &failure.sources {
         lines.push(Line::styled(

@@ -118,7 +118,7 @@ fn what_failed_is_shown_while_the_others_are_being_cancelled() {
     assert_eq!(app.screen(), "Crash");
     let page = text(&mut app, 120, 40);
     assert!(
-        page.contains("CANCELLING") && page.contains("the others are being cancelled: 5 coroutines left"),
+        page.contains("CANCELLING") && page.contains("the other coroutines are being cancelled: 5 coroutines left"),
         "{page}"
     );
     assert!(page.contains("sha256 mismatch: file 777.txt") && page.contains("\"file 777.txt\""), "{page}");
@@ -132,12 +132,26 @@ fn what_failed_is_shown_while_the_others_are_being_cancelled() {
     assert_eq!((crash.stack, crash.frame, app.screen()), (0, frame, "Crash"));
     assert!(crash.data.stacks.len() > 1);
     assert!(!text(&mut app, 120, 40).contains("being cancelled"));
-    // It stays away from one that has left the screen.
+    // Another screen that was chosen stays.
     let mut app = live(&script);
     press(&mut app, "2");
     rest.iter().for_each(|event| app.push(event));
     app.settle(Status::Live);
     assert_eq!(app.screen(), "Coroutines");
+    // A recording that ends there.
+    let mut app = live(&script);
+    app.settle(Status::Died);
+    assert!(
+        text(&mut app, 120, 40).contains("were being cancelled when the program died after 3.27 s: 5 coroutines left")
+    );
+    // One that has lost the event with all failures.
+    let mut app = live(&script);
+    let mut lossy = cancelling();
+    lossy.stop(crate::event::LoopOutcome::Crashed);
+    app.push(lossy.events.last().unwrap());
+    app.settle(Status::Live);
+    let page = text(&mut app, 120, 40);
+    assert!(page.contains("CRASHED") && !page.contains("being cancelled"), "{page}");
     // A loop that was dropped has not crashed.
     let mut app = live(&script);
     let mut dropped = script;
