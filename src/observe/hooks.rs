@@ -461,9 +461,11 @@ impl Observer for Rec {
     fn cancel_begin(&self, executor: &impl Observed, failure: &Failure) {
         let Some(recording) = self.on() else { return };
         let reason = failure.message().split_whitespace().collect::<Vec<_>>().join(" ");
-        // It is seen before the frames of the others are read, and before cleanups that may take long. One that follows
-        // from a run in a step that was stopped together with this loop is not the original one.
-        let first = (failure.id != 0 && !failure.is_interrupted()).then(|| {
+        // It is seen before the frames of the others are read, and before cleanups that may take long. Of loops in this
+        // loop the program may handle any number of crashes. What follows from a run in a step that was stopped
+        // together with this loop is not the original failure.
+        let is_outermost = recording.depth.get() == 1;
+        let first = (is_outermost && failure.id != 0 && !failure.is_interrupted()).then(|| {
             let mut event = to_event(failure);
             event.fields = recording.fields.borrow().get(&failure.id).cloned().unwrap_or_default();
             event.given_name = recording.given_names.borrow().get(&failure.id).cloned().unwrap_or_default();

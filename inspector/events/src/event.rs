@@ -327,8 +327,9 @@ events! {
             origin: CoroId,
             /// The reason, in one line.
             reason: String,
-            /// The failure of `origin`, as in `crash`, which comes once all have ended. What is known then of others
-            /// is not there yet.
+            /// The failure of `origin`, as in `crash`, which comes once all have ended; of an outermost loop. What is
+            /// known then of others is not there yet, and the place of a failure in a future of another library may be
+            /// another one.
             failure: Option<Box<Failure>> => optional,
         }
         /// The await stack of a coroutine. A loop that crashes records one such event per coroutine, before any
