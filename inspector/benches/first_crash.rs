@@ -1,5 +1,5 @@
 //! What the first crash of a plain debug build costs: a program of its own, with the dependencies of one and no line
-//! about optimisation, whose coroutines hold a `Regex`, a `HashMap`, a `Vec` and strings, and one of which fails.
+//! about optimisation, with coroutines that hold a `Regex`, a `HashMap`, a `Vec` and strings; one fails.
 //!
 //! `cargo bench -p tinyio-inspector --bench first_crash`; builds the program first, which takes minutes.
 
