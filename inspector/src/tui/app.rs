@@ -51,7 +51,7 @@ pub struct App {
     /// Where the tabs were drawn.
     tabs: Hits<usize>,
     /// What the screen of a crash was made of: see [`App::settle`].
-    crashes_seen: Option<CrashesSeen>,
+    crashes_seen: CrashesSeen,
 }
 
 /// Position in the stream of the program's crash and whether it is over, and position of the latest isolated one.
@@ -94,7 +94,7 @@ impl App {
             prompt: None,
             history: HashMap::new(),
             tabs: Hits::default(),
-            crashes_seen: None,
+            crashes_seen: (None, None),
         }
     }
 
@@ -127,10 +127,12 @@ impl App {
         let isolated: Vec<_> = isolated.take(ISOLATED).cloned().collect();
         let own = latest.crash();
         let seen = (own.map(|crash| (crash.seq, crash.is_over)), isolated.first().map(|crash| crash.seq));
-        if self.crashes_seen == Some(seen) || (self.crashes_seen.is_none() && seen == (None, None)) {
+        if self.crashes_seen == seen {
             return;
         }
-        self.crashes_seen = Some(seen);
+        self.crashes_seen = seen;
+        let shown = self.session.crash.as_ref();
+        let is_known = shown.is_some_and(|shown| latest.crashes().iter().any(|one| shown.is_of(one)));
         match (own, &isolated[..]) {
             (Some(crash), isolated) => {
                 let mut view = CrashView::new(CrashStacks::new(latest, crash, isolated));
@@ -148,16 +150,7 @@ impl App {
                 }
             }
             // The program continues: keep showing the crash the user has open; refresh it on the next visit.
-            (None, [_, ..])
-                if self.screen() == panes::CRASH.title
-                    && self
-                        .session
-                        .crash
-                        .as_ref()
-                        .is_some_and(|shown| latest.crashes().iter().any(|one| shown.is_of(one))) =>
-            {
-                self.crashes_seen = None;
-            }
+            (None, [_, ..]) if self.screen() == panes::CRASH.title && is_known => self.crashes_seen = (None, None),
             (None, [latest_one, rest @ ..]) => {
                 self.session.crash = Some(CrashView::new(CrashStacks::new(latest, latest_one, rest)));
             }
